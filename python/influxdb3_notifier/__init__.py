@@ -1,0 +1,9 @@
+"""Delivers notifications from inside InfluxDB 3: the Python face of the Rust core.
+
+``notifier_plugin.py`` imports this package inside its trigger functions. Importing it costs what loading
+the extension module costs and nothing else: the first call of a server's life waits for it.
+"""
+
+from influxdb3_notifier._native import PLUGIN_APIS, __version__, process_request
+
+__all__ = ["PLUGIN_APIS", "__version__", "process_request"]

@@ -1,0 +1,56 @@
+"""Run an engine host: ``python -m tests.engine_host --plugin-dir DIR [--trigger-arguments k=v,…]``.
+
+Prints one line of JSON with the address, then serves until its standard input closes or it is interrupted.
+``GET /_host/logs`` returns the log rows.
+"""
+
+import argparse
+import json
+import sys
+import threading
+from pathlib import Path
+
+from tests.engine_host import EngineHost, parse_trigger_arguments
+
+
+def main() -> None:
+    """Read the command line, serve."""
+    options = _parser().parse_args()
+    plugin_dir = Path(options.plugin_dir).resolve()
+    # `python -m` puts the working directory on sys.path; the engine never puts the plugin directory there.
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != plugin_dir]
+    host = EngineHost(plugin_dir, port=options.port, flush_interval=options.flush_interval).start()
+    host.create_trigger(
+        options.name,
+        path=options.path,
+        spec=options.spec,
+        arguments=parse_trigger_arguments(*options.trigger_arguments),
+        run_asynchronous=not options.synchronous,
+    )
+    print(json.dumps({"url": host.url, "port": host.port}), flush=True)
+    try:
+        if options.until_stdin_closes:
+            sys.stdin.read()
+        else:
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    host.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.engine_host", description="An engine host with one trigger.")
+    parser.add_argument("--plugin-dir", default=".")
+    parser.add_argument("--path", default="notifier_plugin.py", help="the plugin file, in the plugin directory")
+    parser.add_argument("--spec", default="request:notify", help="request:PATH")
+    parser.add_argument("--name", default="notify", help="the trigger's name")
+    parser.add_argument("--trigger-arguments", action="append", default=[], metavar="K=V,…")
+    parser.add_argument("--synchronous", action="store_true", help="without --run-asynchronous")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--flush-interval", type=float, default=1.0, metavar="SECONDS")
+    parser.add_argument("--until-stdin-closes", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
