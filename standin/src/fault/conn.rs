@@ -1,0 +1,250 @@
+//! One connection of a fault: reading requests as bytes, counting, ending by FIN or RST.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Log;
+
+/// More than this is no head.
+const MAX_HEAD: usize = 1 << 20;
+const MAX_BODY: usize = 32 << 20;
+/// How long the end of a reply waits for the client to close, so that no RST overtakes the reply.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A request, read to its end.
+#[derive(Debug)]
+pub struct Request {
+    /// Its number among all of this fault, from 1.
+    pub number: u64,
+    pub method: String,
+    pub close: bool,
+}
+
+/// What a head says about what follows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head {
+    pub method: String,
+    pub length: usize,
+    pub chunked: bool,
+    pub close: bool,
+    pub expects_continue: bool,
+}
+
+impl Head {
+    pub fn parse(head: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.split("\r\n");
+        let start = lines.next().unwrap_or_default();
+        let value = |wanted: &str| {
+            let mut fields = text
+                .split("\r\n")
+                .skip(1)
+                .filter_map(|line| line.split_once(':'));
+            fields
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.trim().to_ascii_lowercase())
+        };
+        let connection = value("connection").unwrap_or_default();
+        Self {
+            method: start.split(' ').next().unwrap_or_default().to_owned(),
+            length: value("content-length")
+                .and_then(|length| length.parse().ok())
+                .unwrap_or(0),
+            chunked: value("transfer-encoding").is_some_and(|coding| coding.contains("chunked")),
+            close: connection.contains("close")
+                || (start.ends_with("HTTP/1.0") && !connection.contains("keep-alive")),
+            expects_continue: value("expect").is_some_and(|expected| expected == "100-continue"),
+        }
+    }
+}
+
+/// A connection, with what it read ahead.
+#[derive(Debug)]
+pub struct Conn {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+    log: Arc<Log>,
+}
+
+impl Conn {
+    pub fn new(stream: TcpStream, log: Arc<Log>) -> Self {
+        log.open.fetch_add(1, Relaxed);
+        Self {
+            stream,
+            ahead: Vec::new(),
+            log,
+        }
+    }
+
+    /// Head and body of the next request.
+    pub async fn request(&mut self) -> io::Result<Request> {
+        let (number, head) = self.head().await?;
+        if head.expects_continue {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        let body = if head.chunked {
+            self.chunks().await?
+        } else {
+            self.take(head.length).await?
+        };
+        self.log.body(&body);
+        Ok(Request {
+            number,
+            method: head.method,
+            close: head.close,
+        })
+    }
+
+    /// The head of the next request; what comes after it stays unread or in the read-ahead.
+    pub async fn head(&mut self) -> io::Result<(u64, Head)> {
+        let head = self.until(b"\r\n\r\n", MAX_HEAD).await?;
+        Ok((self.log.head(&head), Head::parse(&head)))
+    }
+
+    /// The body of a chunked request, trailers dropped.
+    async fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.until(b"\r\n", MAX_HEAD).await?;
+            let text = String::from_utf8_lossy(&line);
+            let size = usize::from_str_radix(text.split(';').next().unwrap_or_default().trim(), 16);
+            let size = size.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+            if size == 0 {
+                while !self.until(b"\r\n", MAX_HEAD).await?.is_empty() {}
+                return Ok(body);
+            }
+            if body.len() + size > MAX_BODY {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            body.extend(self.take(size).await?);
+            self.until(b"\r\n", MAX_HEAD).await?;
+        }
+    }
+
+    /// What comes before a mark, which is dropped.
+    async fn until(&mut self, mark: &[u8], max: usize) -> io::Result<Vec<u8>> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.ahead[searched..]
+                .windows(mark.len())
+                .position(|window| window == mark)
+            {
+                let found = self.ahead.drain(..searched + at).collect();
+                self.ahead.drain(..mark.len());
+                return Ok(found);
+            }
+            searched = self.ahead.len().saturating_sub(mark.len() - 1);
+            if searched > max {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        if length > MAX_BODY {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        while self.ahead.len() < length {
+            self.more().await?;
+        }
+        Ok(self.ahead.drain(..length).collect())
+    }
+
+    /// Reads on; the client's end is an error, as there is nobody left to misbehave to.
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.ahead).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for anything at all.
+    pub async fn anything(&mut self) -> io::Result<()> {
+        if self.ahead.is_empty() {
+            self.more().await
+        } else {
+            Ok(())
+        }
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written = self.stream.write(rest).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.log.sent.fetch_add(written as u64, Relaxed);
+            rest = &rest[written..];
+        }
+        Ok(())
+    }
+
+    /// A byte, then a pause, and so on.
+    pub async fn drip(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
+        for byte in bytes {
+            self.write(&[*byte]).await?;
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// The next close sends RST instead of FIN.
+    pub fn reset(&mut self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    /// FIN, after all that was written, then waits a little for the client's.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let _ = tokio::time::timeout(DRAIN, self.swallow()).await;
+        Ok(())
+    }
+
+    /// Reads and forgets until the client closes.
+    pub async fn swallow(&mut self) -> io::Result<()> {
+        loop {
+            self.ahead.clear();
+            self.more().await?;
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.log.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_how_its_body_is_framed() {
+        let head = Head::parse(
+            b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 12\r\nExpect: 100-Continue",
+        );
+        assert_eq!(
+            (head.method.as_str(), head.length, head.chunked, head.close),
+            ("POST", 12, false, false)
+        );
+        assert!(head.expects_continue);
+        for (head, close) in [
+            (&b"GET / HTTP/1.1\r\nConnection: close"[..], true),
+            (b"GET / HTTP/1.0", true),
+            (b"GET / HTTP/1.0\r\nConnection: Keep-Alive", false),
+            (b"GET / HTTP/1.1", false),
+        ] {
+            assert_eq!(Head::parse(head).close, close);
+        }
+        assert!(Head::parse(b"PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked").chunked);
+    }
+}

@@ -1,0 +1,230 @@
+//! Listening, HTTP/1.1, and the way of one request: record, order, provider, answer.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::control;
+use crate::providers::{Answer, Call, Provider};
+use crate::record::{End, Record};
+use crate::reply::Reply;
+use crate::rules::Order;
+use crate::world::World;
+
+/// A burst of thousands of connections waits here instead of being dropped and tried again a second later.
+const BACKLOG: i32 = 4096;
+/// No provider takes more; a test that sends more wants to see it refused.
+const MAX_BODY: usize = 32 << 20;
+
+/// Listens on a loopback address; others are refused, for no test may be reachable from outside.
+pub fn listen(addr: SocketAddr) -> io::Result<StdListener> {
+    let socket = bound(addr)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Bound to a loopback address, not yet listening: connecting to it is refused.
+pub fn bound(addr: SocketAddr) -> io::Result<Socket> {
+    if !addr.ip().is_loopback() {
+        let sentence = format!("{addr} is not a loopback address");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
+    }
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.port() != 0 {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// The next connection. Out of descriptors, it waits for some to be closed rather than spin.
+pub async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Small answers would wait for the client's delayed acknowledgement; without it they are only slower.
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+/// Serves the providers until the task is aborted.
+pub async fn run(world: Arc<World>, listener: TcpListener) {
+    loop {
+        let stream = accept(&listener).await;
+        tokio::spawn(serve(Arc::clone(&world), stream, false));
+    }
+}
+
+/// One connection, to its end.
+pub async fn serve<S>(world: Arc<World>, stream: S, tls: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = world.next_connection();
+    let service = service_fn(move |request| {
+        let world = Arc::clone(&world);
+        async move { dispatch(&world, connection, tls, request).await }
+    });
+    // An error here is a client that went away or spoke no HTTP: the records show what came of it.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn dispatch(
+    world: &Arc<World>,
+    connection: u64,
+    tls: bool,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let path = request.uri().path();
+    if path.starts_with("/sink/") {
+        return world.sink.answer(request).await;
+    }
+    let controls = path.starts_with(control::PREFIX);
+    let (parts, body) = request.into_parts();
+    let mut call = Call::new(&parts);
+    let reply = if controls {
+        match read(body).await {
+            Ok(body) => control::answer(world, call.with_body(body)),
+            Err(refusal) => refusal,
+        }
+    } else {
+        let provider = Provider::of(&call.path);
+        let n = world
+            .records
+            .arrive(arrival(world, provider, &call, connection, tls));
+        match read(body).await {
+            Ok(body) => {
+                world.records.set_body(n, body.clone());
+                call = call.with_body(body);
+                provide(world, provider, call, n).await
+            }
+            Err(refusal) => {
+                let problem = Some("the body is too long or did not arrive".to_owned());
+                world.records.end(
+                    n,
+                    End {
+                        status: Some(refusal.status),
+                        accepted: false,
+                        problem,
+                    },
+                );
+                refusal
+            }
+        }
+    };
+    Ok(reply.into_response())
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Reply> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => Err(Reply::error(413, error)),
+    }
+}
+
+fn arrival(world: &World, provider: Provider, call: &Call, connection: u64, tls: bool) -> Record {
+    let headers = call.headers.iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
+    Record {
+        n: 0,
+        provider: provider.name(),
+        method: call.method.to_string(),
+        path: call.path.clone(),
+        query: call.query.clone(),
+        headers: headers.collect(),
+        body: Bytes::new(),
+        status: None,
+        accepted: false,
+        problem: None,
+        connection,
+        tls,
+        at_ms: world.now_ms(),
+    }
+}
+
+/// The provider's answer, or what a rule orders in its place. When the client goes away meanwhile this future is dropped
+/// and the record stays without a status.
+async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> Reply {
+    let Order { rule, pace } = world.rules.order(call.method.as_str(), &call.path);
+    call.any_content_type = rule.any_content_type;
+    call.pace = pace;
+    let exceeded = call.pace.as_ref().is_some_and(|pace| pace.exceeded);
+    let taken = (rule.take && !exceeded).then(|| take(world, provider, &call, n));
+    if rule.delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
+    }
+    if rule.hang {
+        return std::future::pending().await;
+    }
+    let mut answer = match (taken, &rule.reply) {
+        _ if exceeded => Answer::refused(provider.too_many(&call), "over the rate limit"),
+        (Some(taken), Some(canned)) => Answer {
+            reply: ordered(canned),
+            ..taken
+        },
+        (Some(taken), None) => taken,
+        // Not taken, but what the provider objects to is worth knowing all the same.
+        (None, Some(canned)) => Answer {
+            reply: ordered(canned),
+            accepted: false,
+            ..provider.answer(world, &call)
+        },
+        (None, None) => take(world, provider, &call, n),
+    };
+    for (name, value) in &rule.headers {
+        answer.reply = answer.reply.with(name, value);
+    }
+    let end = End {
+        status: Some(answer.reply.status),
+        accepted: answer.accepted,
+        problem: answer.problem,
+    };
+    world.records.end(n, end);
+    answer.reply
+}
+
+fn ordered(canned: &crate::reply::CannedReply) -> Reply {
+    canned
+        .to_reply()
+        .unwrap_or_else(|sentence| Reply::error(500, sentence))
+}
+
+/// Lets the provider judge, and keeps what it accepts, before any answer is on its way.
+fn take(world: &World, provider: Provider, call: &Call, n: u64) -> Answer {
+    let mut answer = provider.answer(world, call);
+    if let Some(message) = answer.message.take() {
+        world.messages.accept(message);
+    }
+    world.records.end(
+        n,
+        End {
+            status: None,
+            accepted: answer.accepted,
+            problem: answer.problem.clone(),
+        },
+    );
+    answer
+}

@@ -1,0 +1,90 @@
+//! The state that all connections share.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+
+use crate::fault::{Fault, FaultKind, Faults};
+use crate::record::{Messages, Records};
+use crate::rules::Rules;
+use crate::sink::Sink;
+
+/// All that a stand-in knows. The HTTP control and the Rust API are both thin layers over it.
+#[derive(Debug)]
+pub struct World {
+    started: Instant,
+    /// The loopback address that every listener of this stand-in uses.
+    pub ip: IpAddr,
+    pub runtime: Handle,
+    pub records: Records,
+    pub messages: Messages,
+    pub rules: Rules,
+    pub sink: Sink,
+    pub faults: Faults,
+    connections: AtomicU64,
+    ids: AtomicU64,
+}
+
+impl World {
+    pub fn new(ip: IpAddr, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            ip,
+            runtime,
+            records: Records::default(),
+            messages: Messages::default(),
+            rules: Rules::default(),
+            sink: Sink::default(),
+            faults: Faults::default(),
+            connections: AtomicU64::new(0),
+            ids: AtomicU64::new(0),
+        })
+    }
+
+    /// Milliseconds since the start, by the monotonic clock.
+    pub fn now_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1000.0
+    }
+
+    /// Number of the next connection, from 1.
+    pub fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A number that no other message of this stand-in has.
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn open_fault(&self, kind: FaultKind) -> io::Result<Fault> {
+        self.faults.open(kind, self.ip, &self.runtime)
+    }
+
+    /// Forgets records, messages, rules and sink counts; faults and TLS listeners stay.
+    pub fn clear(&self) {
+        self.records.clear();
+        self.messages.clear();
+        self.rules.clear();
+        self.sink.clear();
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Locks whatever happened to another holder: what is kept here is never half-written.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
