@@ -130,44 +130,40 @@ class Standin:
 
     def requests(self, path: str = "") -> list[dict[str, Any]]:
         """What arrived at paths that begin with ``path``, oldest first."""
-        found = self._control("GET", "requests")
-        return [request for request in found if request["path"].startswith(path)]
+        return list(self._control("GET", "requests?" + urlencode({"path": path})))
 
     def messages(self) -> list[dict[str, Any]]:
         """What the providers accepted, oldest first."""
-        found = self._control("GET", "messages")
-        return list(found)
+        return list(self._control("GET", "messages"))
 
     def wait_for(self, path: str, count: int = 1, *, timeout: float = 10.0) -> list[dict[str, Any]]:
-        """The requests at ``path`` as soon as there are ``count`` of them."""
-        found = eventually(
-            lambda: (got := self.requests(path)) if len(self.requests(path)) >= count else None,
-            f"{count} requests at {path}",
-            timeout=timeout,
-        )
-        return list(found)
+        """The requests at ``path`` that have been answered, as soon as there are ``count`` of them."""
+
+        def answered() -> list[dict[str, Any]]:
+            found = [request for request in self.requests(path) if request["status"] is not None]
+            return found if len(found) >= count else []
+
+        return list(eventually(answered, f"{count} requests at {path}", timeout=timeout))
 
     def clear(self) -> None:
-        """Forget what arrived and all rules."""
-        self._control("DELETE", "requests")
-        self._control("DELETE", "rules")
+        """Forget what arrived, drop all rules, close all faults."""
+        self._control("DELETE", "all")
 
     def rule(self, path: str, **order: object) -> None:
         """Order something for a path: ``times``, ``delay_ms``, ``reply``, ``hang``, ``take``, ``rate_limit`` …"""
         self._control("POST", "rules", {"path": path, **order})
 
     def fault(self, kind: str, **parameters: object) -> dict[str, Any]:
-        """Open a socket that misbehaves; the answer has its address."""
-        answer = self._control("POST", "faults", {"kind": kind, **parameters})
-        assert isinstance(answer, dict)
-        return answer
+        """Open a socket that misbehaves; returns its ``port`` and ``url``."""
+        return dict(self._control("POST", "faults", {"kind": kind, **parameters}))
+
+    def fault_report(self, port: int) -> dict[str, Any]:
+        """What the fault on ``port`` has seen."""
+        return dict(self._control("GET", f"faults/{port}"))
 
     def tls(self, certificate: bytes | str, key: bytes | str) -> dict[str, Any]:
-        """Open the same providers behind TLS with this certificate chain and key (PEM)."""
-        pem = {"cert": _text(certificate), "key": _text(key)}
-        answer = self._control("POST", "tls", pem)
-        assert isinstance(answer, dict)
-        return answer
+        """Open the same providers behind TLS with this chain and key (PEM); returns ``port`` and ``url``."""
+        return dict(self._control("POST", "tls", {"cert_pem": _text(certificate), "key_pem": _text(key)}))
 
     def stop(self) -> None:
         """End the process."""

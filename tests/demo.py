@@ -1,0 +1,108 @@
+"""The multi-channel example of the README, from the request to what each provider received: ``make demo``.
+
+Runs on the engine host of the tests, or on a real server when ``INFLUXDB3`` names its program. Ends with a status
+other than 0 if anything was not delivered.
+"""
+
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tests import harness
+from tests.harness import Answer, Engine, Standin
+
+ACCOUNT = "AC" + "0" * 32
+
+
+def request(url: str) -> dict[str, Any]:
+    """One notification for five channels, at the stand-ins' address."""
+    twilio = {"twilio_sid": ACCOUNT, "twilio_token": "0" * 32}
+    return {
+        "notification_text": "CPU usage of db1 is 97 %",
+        "senders_config": {
+            "slack": {"slack_webhook_url": f"{url}/services/T00000000/B00000000/{'X' * 24}"},
+            "discord": {"discord_webhook_url": f"{url}/api/webhooks/123456789012345678/{'abc' * 22}ab"},
+            "http": {"http_webhook_url": f"{url}/hook/alerts"},
+            "sms": {**twilio, "twilio_from_number": "+15005550006", "twilio_to_number": "+15005550009"},
+            "whatsapp": {**twilio, "twilio_from_number": "+14155238886", "twilio_to_number": "+15005550009"},
+        },
+    }
+
+
+def run(engine: Engine, standin: Standin) -> list[str]:
+    """Create the trigger, post, show; returns what was not delivered."""
+    engine.create_trigger("notify", arguments={"twilio_base_url": standin.url})
+    body = request(standin.url)
+    show_request(engine, body)
+    answer = harness.post(engine, body, headers={"Content-Type": "application/json"})
+    show_answer(answer)
+    show_providers(standin)
+    show_logs(engine)
+    return undelivered(answer, list(body["senders_config"]), standin)
+
+
+def show_request(engine: Engine, body: dict[str, Any]) -> None:
+    """The call, as it could be typed."""
+    heading("Request")
+    print(f"curl -X POST {engine.url}/api/v3/engine/notify -H 'Content-Type: application/json' -d '")
+    print(json.dumps(body, indent=2) + "'")
+
+
+def show_answer(answer: Answer) -> None:
+    """Status, time and JSON of the answer."""
+    heading(f"Answer: HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms")
+    print(answer.text if answer.json is None else json.dumps(answer.json, indent=2, ensure_ascii=False))
+
+
+def show_providers(standin: Standin) -> None:
+    """What arrived at each provider, on the wire."""
+    heading("What the providers received")
+    for got in standin.requests():
+        verdict = "accepted" if got["accepted"] else f"not accepted: {got['problem']}"
+        print(f"{got['provider']:<9} {got['method']} {got['path']} -> HTTP {got['status']}, {verdict}")
+        print(f"          {got['body']}")
+
+
+def show_logs(engine: Engine) -> None:
+    """The rows that a query of system.processing_engine_logs returns."""
+    heading("SELECT log_level, log_text FROM system.processing_engine_logs")
+    for row in engine.logs("notify"):
+        print(f"{row['log_level']:<5} {row['log_text']}")
+
+
+def undelivered(answer: Answer, senders: list[str], standin: Standin) -> list[str]:
+    """What the answer or the providers know of that did not arrive; empty when all is well."""
+    if answer.status != 200 or not isinstance(answer.json, dict):
+        return [f"the request: HTTP {answer.status}"]
+    results = answer.json.get("results", {})
+    missing = [f"{sender}: {results.get(sender)!r}" for sender in senders if results.get(sender) is not True]
+    arrived = len(standin.messages())
+    if not missing and arrived != len(senders):
+        missing.append(f"the providers accepted {arrived} messages, not {len(senders)}")
+    return missing
+
+
+def heading(text: str) -> None:
+    """A line that the eye finds."""
+    print(f"\n=== {text}")
+
+
+def main() -> int:
+    """Start the stand-ins and an engine, run the example."""
+    with ExitStack() as stack:
+        standin = stack.enter_context(Standin())
+        plugin_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        program = harness.real_server_program()
+        print(f"engine: {program or 'the engine host of the tests'}, stand-in providers: {standin.url}")
+        engine = harness.start_engine(plugin_dir)
+        stack.callback(engine.stop)
+        missing = run(engine, standin)
+    heading("Not delivered: " + "; ".join(missing) if missing else "All delivered")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
