@@ -66,11 +66,11 @@ def embedding() -> Suite:
     library = shared_libpython()
     if library is None:
         return Suite(not_run=f"{sys.executable} has no shared libpython")
-    search_path = [str(library.parent), os.environ.get("LD_LIBRARY_PATH", "")]
+    variable = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
     environment = {
         "PYO3_PYTHON": sys.executable,
-        "LD_LIBRARY_PATH": ":".join(filter(None, search_path)),
-        "PYTHONHOME": sys.base_prefix,
+        variable: ":".join(filter(None, [str(library.parent), os.environ.get(variable)])),
+        "EMBEDDING_PYTHONHOME": sys.base_prefix,
         "EMBEDDING_SITE_PACKAGES": sysconfig.get_path("purelib"),
     }
     return Suite(["cargo", "test", "--locked", "--package", "embedding"], environment)
