@@ -27,40 +27,60 @@ struct TlsRequest {
 
 pub fn answer(world: &Arc<World>, call: Call) -> Reply {
     let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
-    let port = path
-        .strip_prefix("faults/")
-        .and_then(|port| port.parse().ok());
-    match (call.method.clone(), path, port) {
-        (Method::GET, "health", _) => ok(
+    let answered = match call.method {
+        Method::GET => show(world, &call, path),
+        Method::POST => open(world, &call, path),
+        Method::DELETE => clear(world, path).then(|| Reply::json(200, &json!({ "ok": true }))),
+        _ => None,
+    };
+    answered.unwrap_or_else(|| Reply::error(404, format!("no {} {}", call.method, call.path)))
+}
+
+fn show(world: &World, call: &Call, path: &str) -> Option<Reply> {
+    Some(match path {
+        "health" => ok(
             &json!({ "ok": true, "pid": std::process::id(), "connections": world.connections() }),
         ),
-        (Method::GET, "requests", _) => ok(&world
+        "requests" => ok(&world
             .records
             .list(&call.parameter("path").unwrap_or_default())),
-        (Method::DELETE, "requests", _) => done(world.records.clear()),
-        (Method::GET, "messages", _) => ok(&world.messages.list()),
-        (Method::DELETE, "messages", _) => done(world.messages.clear()),
-        (Method::GET, "rules", _) => ok(&world.rules.list()),
-        (Method::POST, "rules", _) => add_rules(world, &call),
-        (Method::DELETE, "rules", _) => done(world.rules.clear()),
-        (Method::GET, "sink", _) => ok(&world.sink.report()),
-        (Method::DELETE, "sink", _) => done(world.sink.clear()),
-        (Method::GET, "faults", _) => ok(&world.faults.list()),
-        (Method::POST, "faults", _) => open_fault(world, &call),
-        (Method::DELETE, "faults", _) => done(world.faults.close_all()),
-        (Method::GET, _, Some(port)) => world
-            .faults
-            .report(port)
-            .map_or_else(|| no_fault(port), |report| ok(&report)),
-        (Method::DELETE, _, Some(port)) if world.faults.close(port) => done(()),
-        (Method::DELETE, _, Some(port)) => no_fault(port),
-        (Method::POST, "tls", _) => open_tls(world, &call),
-        (Method::DELETE, "all", _) => {
+        "messages" => ok(&world.messages.list()),
+        "rules" => ok(&world.rules.list()),
+        "sink" => ok(&world.sink.report()),
+        "faults" => ok(&world.faults.list()),
+        _ => ok(&world.faults.report(fault_port(path)?)?),
+    })
+}
+
+fn open(world: &Arc<World>, call: &Call, path: &str) -> Option<Reply> {
+    let opened = match path {
+        "rules" => add_rules(world, call),
+        "faults" => open_fault(world, call),
+        "tls" => open_tls(world, call),
+        _ => return None,
+    };
+    Some(opened.unwrap_or_else(|refusal| refusal))
+}
+
+/// Whether there was something of that name.
+fn clear(world: &World, path: &str) -> bool {
+    match path {
+        "requests" => world.records.clear(),
+        "messages" => world.messages.clear(),
+        "rules" => world.rules.clear(),
+        "sink" => world.sink.clear(),
+        "faults" => world.faults.close_all(),
+        "all" => {
             world.faults.close_all();
-            done(world.clear())
+            world.clear();
         }
-        (method, ..) => Reply::error(404, format!("no {method} {}", call.path)),
+        _ => return fault_port(path).is_some_and(|port| world.faults.close(port)),
     }
+    true
+}
+
+fn fault_port(path: &str) -> Option<u16> {
+    path.strip_prefix("faults/")?.parse().ok()
 }
 
 fn ok(value: &impl Serialize) -> Reply {
@@ -70,65 +90,42 @@ fn ok(value: &impl Serialize) -> Reply {
     }
 }
 
-fn done((): ()) -> Reply {
-    Reply::json(200, &json!({ "ok": true }))
-}
-
-fn no_fault(port: u16) -> Reply {
-    Reply::error(404, format!("no fault on port {port}"))
-}
-
+/// The body as JSON; the refusal says what is wrong with it.
 fn parsed(call: &Call) -> Result<Value, Reply> {
-    call.json()
-        .map_err(|e| Reply::error(400, format!("not JSON: {e}")))
+    call.json().map_err(|e| bad(format!("not JSON: {e}")))
 }
 
-fn add_rules(world: &World, call: &Call) -> Reply {
-    match parsed(call).and_then(|value| Rule::from_json(value).map_err(|e| Reply::error(400, e))) {
-        Ok(rules) => {
-            let added = rules.len();
-            rules.into_iter().for_each(|rule| world.rules.add(rule));
-            Reply::json(200, &json!({ "added": added }))
-        }
-        Err(refusal) => refusal,
-    }
+fn bad(sentence: impl std::fmt::Display) -> Reply {
+    Reply::error(400, sentence)
 }
 
-fn open_fault(world: &World, call: &Call) -> Reply {
-    let kind =
-        parsed(call).and_then(|value| FaultKind::try_from(value).map_err(|e| Reply::error(400, e)));
-    match kind.map(|kind| world.open_fault(kind)) {
-        Ok(Ok(fault)) => Reply::json(
-            200,
-            &json!({ "port": fault.port(), "url": format!("{}/", fault.url()) }),
-        ),
-        Ok(Err(error)) => Reply::error(500, error),
-        Err(refusal) => refusal,
-    }
+fn add_rules(world: &World, call: &Call) -> Result<Reply, Reply> {
+    let rules = Rule::from_json(parsed(call)?).map_err(bad)?;
+    let added = rules.len();
+    rules.into_iter().for_each(|rule| world.rules.add(rule));
+    Ok(Reply::json(200, &json!({ "added": added })))
 }
 
-fn open_tls(world: &Arc<World>, call: &Call) -> Reply {
-    let request = parsed(call).and_then(|value| {
-        serde_json::from_value(value).map_err(|e| Reply::error(400, format!("tls: {e}")))
-    });
-    let TlsRequest {
-        cert_pem,
-        key_pem,
-        stall,
-    } = match request {
-        Ok(request) => request,
-        Err(refusal) => return refusal,
-    };
-    let port = if stall {
+fn open_fault(world: &World, call: &Call) -> Result<Reply, Reply> {
+    let kind = FaultKind::try_from(parsed(call)?).map_err(bad)?;
+    let fault = world.open_fault(kind).map_err(|e| Reply::error(500, e))?;
+    Ok(Reply::json(
+        200,
+        &json!({ "port": fault.port(), "url": format!("{}/", fault.url()) }),
+    ))
+}
+
+fn open_tls(world: &Arc<World>, call: &Call) -> Result<Reply, Reply> {
+    let request: TlsRequest =
+        serde_json::from_value(parsed(call)?).map_err(|e| bad(format!("tls: {e}")))?;
+    let port = if request.stall {
         world.open_fault(FaultKind::Stall).map(|fault| fault.port())
     } else {
-        tls::open(world, &cert_pem, &key_pem).map(|addr| addr.port())
+        tls::open(world, &request.cert_pem, &request.key_pem).map(|addr| addr.port())
     };
-    match port {
-        Ok(port) => Reply::json(
-            200,
-            &json!({ "port": port, "url": format!("https://localhost:{port}") }),
-        ),
-        Err(error) => Reply::error(400, error),
-    }
+    let port = port.map_err(bad)?;
+    Ok(Reply::json(
+        200,
+        &json!({ "port": port, "url": format!("https://localhost:{port}") }),
+    ))
 }

@@ -97,16 +97,8 @@ pub enum FaultKind {
         #[serde(default)]
         variant: Hostile,
     },
-    /// Exactly that reply, framed by `Content-Length` unless its headers say otherwise, keep-alive as asked for. The first
-    /// `times` requests get it, later ones get `then` (a plain 200 if absent).
-    Reply {
-        #[serde(flatten)]
-        reply: CannedReply,
-        #[serde(default)]
-        times: Option<u64>,
-        #[serde(default)]
-        then: Option<CannedReply>,
-    },
+    /// Exactly that reply, framed by `Content-Length` unless its headers say otherwise, keep-alive as asked for.
+    Reply(Box<Sequence>),
     /// Answers the first request of each connection, swallows the rest of it: a pooled connection whose path died.
     DeadAfterFirst {
         #[serde(default)]
@@ -119,6 +111,27 @@ pub enum FaultKind {
         #[serde(default)]
         how: Flaw,
     },
+}
+
+/// The first `times` requests get `reply`, all when absent; later ones get `then`, a plain 200 when absent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Sequence {
+    #[serde(flatten)]
+    pub reply: CannedReply,
+    #[serde(default)]
+    pub times: Option<u64>,
+    #[serde(default)]
+    pub then: Option<CannedReply>,
+}
+
+impl FaultKind {
+    /// That reply to every request.
+    pub fn reply(reply: CannedReply) -> Self {
+        Self::Reply(Box::new(Sequence {
+            reply,
+            ..Sequence::default()
+        }))
+    }
 }
 
 /// What stands in a hostile body.
@@ -160,9 +173,13 @@ impl TryFrom<Value> for FaultKind {
 
     fn try_from(value: Value) -> Result<Self, String> {
         let kind: Self = serde_json::from_value(value).map_err(|e| format!("fault: {e}"))?;
-        if let Self::Reply { reply, then, .. } = &kind {
-            reply.to_reply()?;
-            then.as_ref().map(CannedReply::to_reply).transpose()?;
+        if let Self::Reply(sequence) = &kind {
+            sequence.reply.to_reply()?;
+            sequence
+                .then
+                .as_ref()
+                .map(CannedReply::to_reply)
+                .transpose()?;
         }
         Ok(kind)
     }

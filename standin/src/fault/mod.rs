@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
-pub use self::kind::{FaultKind, Hostile, Played};
+pub use self::kind::{FaultKind, Flaw, Hostile, Played, Sequence};
 use crate::server;
 use crate::world::lock;
 

@@ -7,8 +7,8 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use tokio::time::sleep;
 
 use super::conn::{Conn, Request};
-use super::kind::{FaultKind, Flaw, Hostile, Played};
-use crate::reply::{CannedReply, Reply};
+use super::kind::{FaultKind, Flaw, Hostile, Played, Sequence};
+use crate::reply::Reply;
 
 const CHUNK: usize = 16 << 10;
 
@@ -51,7 +51,7 @@ pub async fn play(kind: &FaultKind, conn: &mut Conn, number: u64) -> io::Result<
             conn.request().await?;
             conn.swallow().await
         }
-        FaultKind::Reply { reply, times, then } => canned(conn, reply, *times, then.as_ref()).await,
+        FaultKind::Reply(sequence) => canned(conn, sequence).await,
         FaultKind::DeadAfterFirst { provider } => dead_after_first(conn, *provider, number).await,
         FaultKind::Flaky { fail_times, how } => flaky(conn, *fail_times, *how).await,
         _ => {
@@ -169,17 +169,17 @@ async fn repeat(conn: &mut Conn, piece: &[u8], mut bytes: u64) -> io::Result<()>
     Ok(())
 }
 
-async fn canned(
-    conn: &mut Conn,
-    reply: &CannedReply,
-    times: Option<u64>,
-    then: Option<&CannedReply>,
-) -> io::Result<()> {
+async fn canned(conn: &mut Conn, sequence: &Sequence) -> io::Result<()> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidInput, e);
     loop {
         let request = conn.request().await?;
-        let first = times.is_none_or(|times| request.number <= times);
-        let closes = match if first { Some(reply) } else { then } {
+        let first = sequence.times.is_none_or(|times| request.number <= times);
+        let ordered = if first {
+            Some(&sequence.reply)
+        } else {
+            sequence.then.as_ref()
+        };
+        let closes = match ordered {
             Some(canned) => {
                 let reply = canned.to_reply().map_err(invalid)?;
                 conn.write(&raw(&reply, canned.reason.as_deref(), &request))
