@@ -26,8 +26,8 @@ def request(url: str) -> dict[str, Any]:
             "slack": {"slack_webhook_url": f"{url}/services/T00000000/B00000000/{'X' * 24}"},
             "discord": {"discord_webhook_url": f"{url}/api/webhooks/123456789012345678/{'abc' * 22}ab"},
             "http": {"http_webhook_url": f"{url}/hook/alerts"},
-            "sms": {**twilio, "twilio_from_number": "+15005550006", "twilio_to_number": "+15005550009"},
-            "whatsapp": {**twilio, "twilio_from_number": "+14155238886", "twilio_to_number": "+15005550009"},
+            "sms": {**twilio, "twilio_from_number": "+15017122661", "twilio_to_number": "+15558675310"},
+            "whatsapp": {**twilio, "twilio_from_number": "+14155238886", "twilio_to_number": "+15558675310"},
         },
     }
 
