@@ -45,13 +45,13 @@ class Outcome:
 def rust() -> Suite:
     """Unit and integration tests, without the Python binding."""
     if shutil.which("cargo-nextest"):
-        return Suite(["cargo", "nextest", "run", *CARGO])
-    return Suite(["cargo", "test", "--lib", "--bins", "--tests", *CARGO])
+        return Suite(["cargo", "nextest", "run", "--no-fail-fast", *CARGO])
+    return Suite(["cargo", "test", "--no-fail-fast", "--lib", "--bins", "--tests", *CARGO])
 
 
 def docs() -> Suite:
     """The examples in the documentation of the crates."""
-    return Suite(["cargo", "test", "--doc", *CARGO])
+    return Suite(["cargo", "test", "--no-fail-fast", "--doc", *CARGO])
 
 
 def python() -> Suite:
@@ -73,7 +73,7 @@ def embedding() -> Suite:
         "EMBEDDING_PYTHONHOME": sys.base_prefix,
         "EMBEDDING_SITE_PACKAGES": sysconfig.get_path("purelib"),
     }
-    return Suite(["cargo", "test", "--locked", "--package", "embedding"], environment)
+    return Suite(["cargo", "test", "--no-fail-fast", "--locked", "--package", "embedding"], environment)
 
 
 def shared_libpython() -> Path | None:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+__all__ = ["PLUGIN_APIS", "__version__", "process_request"]
+
 __version__: Final[str]
 """The version of the wheel, as in its metadata."""
 
