@@ -1,6 +1,7 @@
 //! `/_standin/…`: the control over HTTP, never recorded. Each route is one call of what the Rust API calls too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Method;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::tls;
 use crate::world::World;
 
 pub const PREFIX: &str = "/_standin/";
+const DEFAULT_WAIT_MS: u64 = 5_000;
 
 /// A request for a TLS listener.
 #[derive(Default, Deserialize)]
@@ -25,15 +27,44 @@ struct TlsRequest {
     stall: bool,
 }
 
-pub fn answer(world: &Arc<World>, call: Call) -> Reply {
+pub async fn answer(world: &Arc<World>, call: Call) -> Reply {
     let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
     let answered = match call.method {
-        Method::GET => show(world, &call, path),
+        Method::GET => {
+            wait(world, &call, path).await;
+            show(world, &call, path)
+        }
         Method::POST => open(world, &call, path),
         Method::DELETE => clear(world, path).then(|| Reply::json(200, &json!({ "ok": true }))),
         _ => None,
     };
     answered.unwrap_or_else(|| Reply::error(404, format!("no {} {}", call.method, call.path)))
+}
+
+/// `requests` and `messages` may be asked to come when there are so many: `?at_least=3&wait_ms=2000`.
+async fn wait(world: &World, call: &Call, path: &str) {
+    let number = |name| {
+        call.parameter(name)
+            .and_then(|value| value.parse::<u64>().ok())
+    };
+    let Some(least) = number("at_least").and_then(|n| usize::try_from(n).ok()) else {
+        return;
+    };
+    let limit = Duration::from_millis(number("wait_ms").unwrap_or(DEFAULT_WAIT_MS));
+    let prefix = call.parameter("path").unwrap_or_default();
+    match path {
+        "requests" => {
+            world
+                .wait(limit, |world| world.records.count(&prefix) >= least)
+                .await
+        }
+        "messages" => {
+            world
+                .wait(limit, |world| world.messages.count() >= least)
+                .await
+        }
+        _ => {}
+    }
 }
 
 fn show(world: &World, call: &Call, path: &str) -> Option<Reply> {

@@ -82,6 +82,22 @@ impl Standin {
         self.world.messages.list()
     }
 
+    /// All requests once there are so many, or what there is after that long.
+    pub async fn wait_for_requests(&self, least: usize, limit: Duration) -> Vec<Record> {
+        self.world
+            .wait(limit, |world| world.records.count("") >= least)
+            .await;
+        self.requests()
+    }
+
+    /// All accepted messages once there are so many, or what there is after that long.
+    pub async fn wait_for_messages(&self, least: usize, limit: Duration) -> Vec<Message> {
+        self.world
+            .wait(limit, |world| world.messages.count() >= least)
+            .await;
+        self.messages()
+    }
+
     /// Connections accepted so far, TLS included, faults not.
     pub fn connections(&self) -> u64 {
         self.world.connections()

@@ -122,6 +122,8 @@ impl Records {
     }
 
     pub fn set_body(&self, n: u64, body: Bytes) {
+        // A copy: the bytes are a part of the connection's buffer, which they would keep alive whole.
+        let body = Bytes::copy_from_slice(&body);
         let mut kept = lock(&self.0);
         let len = body.len();
         if let Some(record) = kept.by_number(n) {
@@ -137,6 +139,14 @@ impl Records {
             record.accepted = end.accepted;
             record.problem = end.problem;
         }
+    }
+
+    pub fn count(&self, prefix: &str) -> usize {
+        lock(&self.0)
+            .list
+            .iter()
+            .filter(|r| r.path.starts_with(prefix))
+            .count()
     }
 
     /// Those whose path begins so; all for an empty prefix.
@@ -185,6 +195,10 @@ impl Messages {
             };
             kept.1 -= oldest.text.len();
         }
+    }
+
+    pub fn count(&self) -> usize {
+        lock(&self.0).0.len()
     }
 
     pub fn list(&self) -> Vec<Message> {

@@ -103,7 +103,7 @@ async fn dispatch(
     let mut call = Call::new(&parts);
     let reply = if controls {
         match read(body).await {
-            Ok(body) => control::answer(world, call.with_body(body)),
+            Ok(body) => control::answer(world, call.with_body(body)).await,
             Err(refusal) => refusal,
         }
     } else {
@@ -111,6 +111,7 @@ async fn dispatch(
         let n = world
             .records
             .arrive(arrival(world, provider, &call, connection, tls));
+        world.changed.notify_waiters();
         match read(body).await {
             Ok(body) => {
                 world.records.set_body(n, body.clone());
@@ -197,12 +198,12 @@ async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> R
     for (name, value) in &rule.headers {
         answer.reply = answer.reply.with(name, value);
     }
-    let end = End {
+    let ended = End {
         status: Some(answer.reply.status),
         accepted: answer.accepted,
         problem: answer.problem,
     };
-    world.records.end(n, end);
+    end(world, n, ended);
     answer.reply
 }
 
@@ -210,6 +211,11 @@ fn ordered(canned: &crate::reply::CannedReply) -> Reply {
     canned
         .to_reply()
         .unwrap_or_else(|sentence| Reply::error(500, sentence))
+}
+
+fn end(world: &World, n: u64, end: End) {
+    world.records.end(n, end);
+    world.changed.notify_waiters();
 }
 
 /// Lets the provider judge, and keeps what it accepts, before any answer is on its way.

@@ -4,9 +4,10 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use crate::fault::{Fault, FaultKind, Faults};
 use crate::record::{Messages, Records};
@@ -25,6 +26,8 @@ pub struct World {
     pub rules: Rules,
     pub sink: Sink,
     pub faults: Faults,
+    /// Told whenever a request arrives or ends.
+    pub changed: Notify,
     connections: AtomicU64,
     ids: AtomicU64,
 }
@@ -40,6 +43,7 @@ impl World {
             rules: Rules::default(),
             sink: Sink::default(),
             faults: Faults::default(),
+            changed: Notify::new(),
             connections: AtomicU64::new(0),
             ids: AtomicU64::new(0),
         })
@@ -62,6 +66,21 @@ impl World {
     /// A number that no other message of this stand-in has.
     pub fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Waits until enough has arrived, or no longer than that: so that no test sleeps for luck.
+    pub async fn wait(&self, limit: Duration, enough: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if enough(self) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Whoever waited looks at what there is, in time or not.
+        let _ = tokio::time::timeout(limit, waiting).await;
     }
 
     pub fn open_fault(&self, kind: FaultKind) -> io::Result<Fault> {

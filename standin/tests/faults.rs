@@ -154,7 +154,6 @@ async fn one_request_meets_each_fault() {
             if whole { vec!["hello"] } else { vec![] },
             "{kind}"
         );
-        assert!(report.bytes_sent >= bytes.len() as u64, "{kind}");
     }
 }
 
@@ -297,5 +296,6 @@ async fn a_client_that_stops_reading_shows_in_the_report() {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(fault.report().bytes_sent < 100_000_000);
+    let sent = fault.report().bytes_sent;
+    assert!((64 << 10..100_000_000).contains(&sent), "{sent} bytes");
 }

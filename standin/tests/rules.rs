@@ -233,6 +233,31 @@ async fn control_works_over_http() {
 }
 
 #[tokio::test]
+async fn one_can_wait_for_what_is_still_to_come() {
+    let standin = start().await;
+    let addr = standin.addr();
+    standin.rule(Rule {
+        delay_ms: 100,
+        ..Rule::at("/services/*")
+    });
+    let later = std::thread::spawn(move || post(addr, SLACK, &json!({ "text": "late" })).status);
+    let long = Duration::from_secs(5);
+    assert_eq!(standin.wait_for_requests(1, long).await[0].status, None);
+    let shown =
+        tokio::task::spawn_blocking(move || get(addr, "/_standin/messages?at_least=1")).await;
+    assert_eq!(shown.expect("an answer").json()[0]["text"], "late");
+    assert_eq!(standin.wait_for_messages(1, long).await.len(), 1);
+    assert_eq!(later.join().expect("an answer"), 200);
+    assert!(
+        standin
+            .wait_for_messages(2, Duration::from_millis(10))
+            .await
+            .len()
+            < 2
+    );
+}
+
+#[tokio::test]
 async fn dropping_it_closes_its_ports() {
     let standin = start().await;
     let fault = standin
