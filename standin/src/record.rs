@@ -142,8 +142,11 @@ impl Records {
     }
 
     pub fn count(&self, prefix: &str) -> usize {
-        lock(&self.0)
-            .list
+        let kept = lock(&self.0);
+        if prefix.is_empty() {
+            return kept.list.len();
+        }
+        kept.list
             .iter()
             .filter(|r| r.path.starts_with(prefix))
             .count()

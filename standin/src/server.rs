@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::control;
 use crate::providers::{Answer, Call, Provider};
 use crate::record::{End, Record};
-use crate::reply::Reply;
+use crate::reply::{CannedReply, Reply};
 use crate::rules::Order;
 use crate::world::World;
 
@@ -100,45 +100,79 @@ async fn dispatch(
     }
     let controls = path.starts_with(control::PREFIX);
     let (parts, body) = request.into_parts();
-    let mut call = Call::new(&parts);
+    let call = Call::new(&parts);
     let reply = if controls {
         match read(body).await {
             Ok(body) => control::answer(world, call.with_body(body)).await,
-            Err(refusal) => refusal,
+            Err(unread) => unread.reply(),
         }
     } else {
-        let provider = Provider::of(&call.path);
-        let n = world
-            .records
-            .arrive(arrival(world, provider, &call, connection, tls));
-        world.changed.notify_waiters();
-        match read(body).await {
-            Ok(body) => {
-                world.records.set_body(n, body.clone());
-                call = call.with_body(body);
-                provide(world, provider, call, n).await
-            }
-            Err(refusal) => {
-                let problem = Some("the body is too long or did not arrive".to_owned());
-                world.records.end(
-                    n,
-                    End {
-                        status: Some(refusal.status),
-                        accepted: false,
-                        problem,
-                    },
-                );
-                refusal
-            }
-        }
+        recorded(world, connection, tls, call, body).await
     };
     Ok(reply.into_response())
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Reply> {
+/// A request to a provider: on record from its head on.
+async fn recorded(world: &World, connection: u64, tls: bool, call: Call, body: Incoming) -> Reply {
+    let provider = Provider::of(&call.path);
+    let n = world
+        .records
+        .arrive(arrival(world, provider, &call, connection, tls));
+    world.changed.notify_waiters();
+    match read(body).await {
+        Ok(body) => {
+            world.records.set_body(n, body.clone());
+            provide(world, provider, call.with_body(body), n).await
+        }
+        Err(unread) => {
+            let reply = unread.reply();
+            // Nobody reads the answer to a body that broke off.
+            let status = matches!(unread, Unread::TooLong).then_some(reply.status);
+            let problem = Some(unread.sentence().to_owned());
+            end(
+                world,
+                n,
+                End {
+                    status,
+                    accepted: false,
+                    problem,
+                },
+            );
+            reply
+        }
+    }
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy)]
+enum Unread {
+    TooLong,
+    BrokenOff,
+}
+
+impl Unread {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::TooLong => "the body is too long",
+            Self::BrokenOff => "the body broke off",
+        }
+    }
+
+    fn reply(self) -> Reply {
+        let status = if matches!(self, Self::TooLong) {
+            413
+        } else {
+            400
+        };
+        Reply::error(status, self.sentence())
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Unread> {
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(Reply::error(413, error)),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
+        Err(_) => Err(Unread::BrokenOff),
     }
 }
 
@@ -207,7 +241,7 @@ async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> R
     answer.reply
 }
 
-fn ordered(canned: &crate::reply::CannedReply) -> Reply {
+fn ordered(canned: &CannedReply) -> Reply {
     canned
         .to_reply()
         .unwrap_or_else(|sentence| Reply::error(500, sentence))
@@ -224,7 +258,8 @@ fn take(world: &World, provider: Provider, call: &Call, n: u64) -> Answer {
     if let Some(message) = answer.message.take() {
         world.messages.accept(message);
     }
-    world.records.end(
+    end(
+        world,
         n,
         End {
             status: None,

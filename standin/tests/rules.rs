@@ -233,6 +233,24 @@ async fn control_works_over_http() {
 }
 
 #[tokio::test]
+async fn a_request_that_broke_off_stays_on_record_without_a_status() {
+    let standin = start().await;
+    let mut wire = Wire::open(standin.addr());
+    wire.write(b"POST /hook/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
+    drop(wire);
+    standin.wait_for_requests(1, Duration::from_secs(5)).await;
+    let long = json!({ "text": "x".repeat(32 << 20) });
+    let reply = post(standin.addr(), "/services/T0/B0/x", &long);
+    assert_eq!(reply.status, 413);
+    let told: Vec<_> = standin
+        .requests()
+        .into_iter()
+        .map(|r| (r.status, r.accepted))
+        .collect();
+    assert_eq!(told, [(None, false), (Some(413), false)]);
+}
+
+#[tokio::test]
 async fn one_can_wait_for_what_is_still_to_come() {
     let standin = start().await;
     let addr = standin.addr();
