@@ -345,7 +345,11 @@ class RealServer:
             return False
 
     def _install(self, wheel: Path) -> None:
-        """Install the wheel as a user does, and look whether it is there: pip's exit status does not show."""
+        """Install the wheel as a user does, and look whether it is there: pip's exit status does not show.
+
+        The server makes its virtual environment by itself, at its start, with the Python that it embeds.
+        """
+        eventually((self.plugin_dir / ".venv" / "bin" / "activate").exists, "the virtual environment", timeout=60)
         self._command("install", "package", str(wheel.resolve()), "--host", self.url, timeout=300)
         if not list((self.plugin_dir / ".venv").glob("lib/python*/site-packages/influxdb3_notifier")):
             log = (self._home / "server.log").read_text(errors="replace")

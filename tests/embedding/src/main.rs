@@ -41,14 +41,21 @@ impl Local {
 
 fn log(args: &Bound<'_, PyTuple>) -> PyResult<()> {
     let line = PyDict::new(args.py());
-    let texts = args.iter().map(|arg| Ok(arg.str()?.to_string())).collect::<PyResult<Vec<_>>>()?;
+    let texts = args
+        .iter()
+        .map(|arg| Ok(arg.str()?.to_string()))
+        .collect::<PyResult<Vec<_>>>()?;
     line.set_item("log", texts.join(" "))?;
     print(&line)
 }
 
 /// One line of JSON, whole, also when several threads print.
 fn print(value: &Bound<'_, PyDict>) -> PyResult<()> {
-    let line: String = value.py().import("json")?.call_method1("dumps", (value,))?.extract()?;
+    let line: String = value
+        .py()
+        .import("json")?
+        .call_method1("dumps", (value,))?
+        .extract()?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()?;
@@ -70,12 +77,20 @@ fn call(plugin: &Path, request: &str) -> PyResult<()> {
     Python::attach(|py| {
         let json = py.import("json")?;
         let request = json.call_method1("loads", (request,))?;
-        let body = json.call_method1("dumps", (request.get_item("body")?,))?.call_method0("encode")?;
+        let body = json
+            .call_method1("dumps", (request.get_item("body")?,))?
+            .call_method0("encode")?;
         let globals = PyDict::new(py);
         py.run(&source, Some(&globals), None)?;
         let function = py.eval(c"process_request", Some(&globals), None)?;
         let empty = PyDict::new(py);
-        let arguments = (Bound::new(py, Local)?, &empty, &empty, body, request.get_item("args")?);
+        let arguments = (
+            Bound::new(py, Local)?,
+            &empty,
+            &empty,
+            body,
+            request.get_item("args")?,
+        );
         let returned = function.call1(arguments)?;
         let answer = PyDict::new(py);
         answer.set_item("answer", returned.get_item(0)?)?;

@@ -39,7 +39,11 @@ impl Server {
             }
         });
         let requests = process.stdin.take();
-        Self { process, requests, lines }
+        Self {
+            process,
+            requests,
+            lines,
+        }
     }
 
     fn send(&mut self, args: Value, body: Value) {
@@ -52,7 +56,10 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).expect("the line that is waited for comes");
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .expect("the line that is waited for comes");
             if wanted(&line) {
                 return line;
             }
@@ -109,12 +116,22 @@ async fn calls_that_come_together_are_all_delivered_and_answered() {
 #[tokio::test]
 async fn log_lines_of_background_work_come_after_the_call_has_returned() {
     let standin = Standin::start().await.unwrap();
-    standin.rule(Rule { delay_ms: 300, ..Rule::at("/hook/*") });
+    standin.rule(Rule {
+        delay_ms: 300,
+        ..Rule::at("/hook/*")
+    });
     let mut server = Server::start();
-    server.send(json!({ "response_timeout": "0s" }), notification(&standin, "late"));
+    server.send(
+        json!({ "response_timeout": "0s" }),
+        notification(&standin, "late"),
+    );
     let line = server.answer();
     assert_eq!(line["answer"]["results"]["http"], "pending", "{line}");
-    server.next(|line| line["log"].as_str().is_some_and(|text| text.contains("delivered")));
+    server.next(|line| {
+        line["log"]
+            .as_str()
+            .is_some_and(|text| text.contains("delivered"))
+    });
     let (status, _) = server.exit();
     assert!(status.success(), "{status}");
 }
@@ -122,10 +139,16 @@ async fn log_lines_of_background_work_come_after_the_call_has_returned() {
 #[tokio::test]
 async fn the_process_ends_cleanly_and_at_once_with_work_in_flight() {
     let standin = Standin::start().await.unwrap();
-    standin.rule(Rule { hang: true, ..Rule::at("/hook/*") });
+    standin.rule(Rule {
+        hang: true,
+        ..Rule::at("/hook/*")
+    });
     let mut server = Server::start();
     for n in 0..100 {
-        server.send(json!({ "response_timeout": "0s" }), notification(&standin, &n.to_string()));
+        server.send(
+            json!({ "response_timeout": "0s" }),
+            notification(&standin, &n.to_string()),
+        );
     }
     for _ in 0..100 {
         server.answer();
