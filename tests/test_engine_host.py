@@ -103,6 +103,13 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def elapsed(call: Callable[[], object]) -> float:
+    """Seconds that ``call`` takes."""
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
 # How a plugin is loaded
 
 
@@ -412,13 +419,16 @@ def test_the_cache_is_of_one_trigger_unless_global_and_forgets_when_the_time_is_
     assert host.send("b").json() == [None, 2, None, 1, False]
 
 
-def test_collected_writes_hold_the_answer_back_until_the_flush(host: Host) -> None:
-    host.plugin("influxdb3_local.write(LineBuilder('m').int64_field('n', 1)); return {}")
-    host.send()
-    started = time.monotonic()
-    host.send()  # the flush has just been: a whole interval to wait
-    assert 0.2 < time.monotonic() - started < 0.6
-    assert host.engine.database.lines == [("notifications", "m n=1i")] * 2
+def test_collected_writes_hold_the_answer_back_until_the_flush(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.engine.database, "until_flush", lambda: 0.4)
+    host.plugin("if request_body: influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nreturn {}")
+    held_back, free = (elapsed(lambda: host.send(body=body)) for body in (b"x", b""))
+    assert held_back >= 0.4 > free
+    assert host.engine.database.lines == [("notifications", "m n=1i")]
+
+
+def test_the_flush_comes_within_its_interval(host: Host) -> None:
+    assert 0 < host.engine.database.until_flush() <= host.engine.database.flush_interval
 
 
 def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: Host) -> None:
@@ -437,22 +447,21 @@ def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: 
     assert host.engine.database.lines == []
 
 
-def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host) -> None:
+def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.engine.database, "until_flush", lambda: 0.4)
     host.plugin(
         """
-        import time
         line = LineBuilder("m").int64_field("n", 1)
-        influxdb3_local.write_sync(line, False)
-        started = time.monotonic()
-        influxdb3_local.write_sync(line, no_sync=True)
-        between = time.monotonic()
-        influxdb3_local.write_sync_to_db("d", line, False)
-        return [between - started, time.monotonic() - between]
+        if request_body:
+            influxdb3_local.write_sync(line, False)
+        else:
+            influxdb3_local.write_sync(line, no_sync=True)
+            influxdb3_local.write_sync_to_db("d", line, True)
+        return {}
         """
     )
-    brief, long = json.loads(host.send().text)
-    assert brief < 0.1
-    assert 0.2 < long < 0.5
+    waiting, not_waiting = (elapsed(lambda: host.send(body=body)) for body in (b"x", b""))
+    assert waiting >= 0.4 > not_waiting
     assert [database for database, _ in host.engine.database.lines] == ["notifications", "notifications", "d"]
 
 
@@ -486,8 +495,8 @@ def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger(ho
         queued.append(pool.submit(host.send, "slow"))
         eventually(lambda: host.engine._engine_lock.locked())
         other = pool.submit(host.send, "other")
-        time.sleep(0.05)
-        assert not other.done()
+        with pytest.raises(TimeoutError):
+            other.result(0.1)
         host.gate.set()
         assert other.result(10).status == 200
         assert {reply.result(10).status for reply in queued} == {200}
@@ -523,8 +532,8 @@ def test_disabling_a_synchronous_trigger_waits_for_its_call(host: Host) -> None:
         reply = pool.submit(host.send)
         assert host.entered.acquire(timeout=5)
         disabled = pool.submit(host.engine.disable, "t")
-        time.sleep(0.05)
-        assert not disabled.done()
+        with pytest.raises(TimeoutError):
+            disabled.result(0.1)
         host.gate.set()
         assert reply.result(5).status == 200
         disabled.result(5)
