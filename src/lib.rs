@@ -1,1 +1,15 @@
+//! influxdb3-notifier delivers notifications from inside InfluxDB 3.
+//!
+//! Each layer uses the layers below it, never above, never sideways:
+//!
+//! - `python` is the only code that knows pyo3: it copies what a call brings, releases the interpreter, hands over log lines.
+//! - [`notifier`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
+//! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
+//! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
+//! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
+//!   [`observe`] turns what happens into log lines and metrics.
+//! - [`model`] is the vocabulary of all of them.
 
+pub mod channels;
+pub mod model;
+pub mod transport;

@@ -1,0 +1,317 @@
+//! Discord's webhooks <https://docs.discord.com/developers/resources/webhook#execute-webhook>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use url::Url;
+
+use super::headers::HostHeader;
+use super::webhook::Webhook;
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter, verdict,
+};
+use crate::model::notification::Notification;
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, Reason, Scope, Verdict};
+use crate::model::text::{Limits, Unit, split};
+use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "discord",
+    parameters: &[
+        Parameter {
+            name: "discord_webhook_url",
+            required: true,
+            secret: true,
+            environment: None,
+            example: "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
+            description: "The webhook's URL.",
+        },
+        Parameter {
+            name: "discord_headers",
+            required: false,
+            secret: true,
+            environment: None,
+            example: "eyJYLVRlYW0iOiAib3BzIn0=",
+            description: "Headers to send besides: base64 of a JSON object of strings.",
+        },
+    ],
+    // Code points, by Discord's staff (discord-api-docs, issue 1315).
+    limits: Some(LIMITS),
+    repeat: Repeat::ShowsTwice,
+    parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
+};
+
+const LIMITS: Limits = Limits {
+    text: 2_000,
+    unit: Unit::CodePoints,
+};
+
+/// The form that Discord asks for; Cloudflare, before it, blocks others at times (docs: reference, user agent).
+const DISCORD_USER_AGENT: &str = concat!(
+    "DiscordBot (https://docs.influxdata.com/influxdb3/core/plugins/, ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
+
+/// The version whose `retry_after` is in seconds (from 8 on) and whose errors name the field.
+const API_VERSION: u32 = 10;
+
+#[derive(Debug)]
+struct Discord {
+    webhook: Webhook,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_mentions: Option<NoMentions>,
+}
+
+/// `{"parse":[]}`: nobody is mentioned.
+#[derive(Serialize)]
+struct NoMentions {
+    parse: [&'static str; 0],
+}
+
+impl Discord {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let mut webhook = Webhook::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
+        if webhook.destination.host.as_deref().is_some_and(is_discord) {
+            with_version(&mut webhook.url);
+            // A limit that says `global` holds for this host's address.
+            webhook.destination.account = Some("discord".to_owned());
+        }
+        with_wait(&mut webhook.url);
+        Ok(Self { webhook })
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let error = ErrorBody::read(reply);
+        let detail = error.detail(reply, &self.webhook);
+        let mut judgement = match (error.code.and_then(meaning), reply.status) {
+            (_, 200..=299) => delivered(reply).into(),
+            (_, 429) => self.rate_limited(&error, reply, detail),
+            (Some(Meaning::Permanent(reason)), 400..=599) => {
+                Verdict::Reject(Failure::new(reason).with_detail(detail)).into()
+            }
+            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
+                failure: Failure::new(reason).with_detail(detail),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            _ => verdict::by_status(reply, detail),
+        };
+        if judgement.gate.is_none() {
+            judgement.gate = if error.condemns(reply.status) {
+                Some(Gate::Refuse {
+                    wait: verdict::REFUSAL,
+                })
+            } else {
+                bucket_empty(reply)
+            };
+        }
+        judgement
+    }
+
+    fn rate_limited(&self, error: &ErrorBody, reply: &HttpReply, detail: Option<Detail>) -> Judgement {
+        let scope = if error.global && self.webhook.destination.account.is_some() {
+            Scope::Account
+        } else {
+            Scope::Destination
+        };
+        let after = error
+            .retry_after
+            .and_then(verdict::seconds)
+            .or_else(|| verdict::reply_retry_after(reply));
+        let failure = Failure::new(Reason::RateLimited).with_detail(detail);
+        verdict::paused(failure, after, scope)
+    }
+}
+
+impl Channel for Discord {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+        let text = notification
+            .as_text()
+            .ok_or(Failure::new(Reason::InvalidText))?;
+        let split = split(&text, LIMITS);
+        let bodies = split.parts.iter().map(|content| {
+            super::json_body(&Payload {
+                content,
+                allowed_mentions: (!cx.allow_mentions).then_some(NoMentions { parse: [] }),
+            })
+        });
+        Ok(Composition {
+            messages: bodies.map(|body| self.webhook.post(body)).collect(),
+            segments: None,
+            warnings: super::missing_warning(split.missing),
+        })
+    }
+
+    fn judge(&self, reply: &Reply) -> Judgement {
+        let Reply::Http(reply) = reply;
+        self.judge_http(reply)
+    }
+}
+
+fn is_discord(host: &str) -> bool {
+    ["discord.com", "discordapp.com"].iter().any(|domain| {
+        host.strip_suffix(domain)
+            .is_some_and(|head| head.is_empty() || head.ends_with('.'))
+    })
+}
+
+/// `/api/webhooks/…` and `/api/v6/webhooks/…` as `/api/v10/webhooks/…`: the URL that people copy has no version, which
+/// means version 6, whose waits are in milliseconds (docs: reference, API versioning).
+fn with_version(url: &mut Url) {
+    let Some(rest) = url.path().strip_prefix("/api/") else {
+        return;
+    };
+    let (first, tail) = rest.split_once('/').unwrap_or((rest, ""));
+    let version = first.strip_prefix('v').and_then(|digits| digits.parse::<u32>().ok());
+    let path = match version {
+        Some(version) if version >= API_VERSION => return,
+        Some(_) => format!("/api/v{API_VERSION}/{tail}"),
+        None if first == "webhooks" => format!("/api/v{API_VERSION}/{rest}"),
+        None => return,
+    };
+    url.set_path(&path);
+}
+
+/// Without `wait` a message that was not saved reports no error. The rest of the query (`thread_id`) stays.
+fn with_wait(url: &mut Url) {
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != "wait")
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(others)
+        .append_pair("wait", "true");
+}
+
+fn delivered(reply: &HttpReply) -> Verdict {
+    let id = reply
+        .json()
+        .and_then(|json| json.get("id")?.as_str().map(str::to_owned));
+    verdict::delivered(id)
+}
+
+/// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
+fn bucket_empty(reply: &HttpReply) -> Option<Gate> {
+    if reply.header("x-ratelimit-remaining")?.trim() != "0" {
+        return None;
+    }
+    let wait: f64 = reply.header("x-ratelimit-reset-after")?.trim().parse().ok()?;
+    Some(Gate::Pause {
+        wait: Some(verdict::seconds(wait)?.min(LONGEST_RESET)),
+        scope: Scope::Destination,
+    })
+}
+
+/// Nobody's bucket takes longer; a hostile header must not close a destination for years.
+const LONGEST_RESET: Duration = Duration::from_secs(3600);
+
+/// Discord's `{code, message, errors, retry_after, global}`.
+#[derive(Default)]
+struct ErrorBody {
+    code: Option<u64>,
+    message: Option<String>,
+    /// The first field that the form's errors name, and what is wrong with it.
+    field: Option<String>,
+    retry_after: Option<f64>,
+    global: bool,
+}
+
+impl ErrorBody {
+    fn read(reply: &HttpReply) -> Self {
+        if reply.status < 400 {
+            return Self::default();
+        }
+        let Some(json) = reply.json() else {
+            return Self::default();
+        };
+        Self {
+            code: json.get("code").and_then(Value::as_u64),
+            message: json.get("message").and_then(Value::as_str).map(str::to_owned),
+            field: json.get("errors").and_then(|errors| first_error(errors, "", 0)),
+            retry_after: json.get("retry_after").and_then(Value::as_f64),
+            global: json.get("global") == Some(&Value::Bool(true)),
+        }
+    }
+
+    fn detail(&self, reply: &HttpReply, webhook: &Webhook) -> Option<Detail> {
+        let Some(message) = &self.message else {
+            return verdict::words("Discord", &reply.text(), &webhook.redactor);
+        };
+        let provider = match self.code {
+            Some(code) if code > 0 => format!("Discord {code}"),
+            _ => "Discord".to_owned(),
+        };
+        let text = match &self.field {
+            Some(field) => format!("{message} ({field})"),
+            None => message.clone(),
+        };
+        verdict::words(&provider, &text, &webhook.redactor)
+    }
+
+    /// Whether the webhook itself is done for, so that using it again would only count against this host's address
+    /// (docs: rate limits, invalid requests). The refusal of one message condemns nothing.
+    fn condemns(&self, status: u16) -> bool {
+        match (status, self.code) {
+            (401 | 403 | 404, None | Some(0)) => true,
+            (401 | 403 | 404, Some(code)) => {
+                matches!(code, 10003 | 10015 | 50001 | 50013 | 50027)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// `content: Must be 2000 or fewer in length.` out of `{"content":{"_errors":[{"message":…}]}}`.
+fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
+    if let Some(list) = errors.get("_errors").and_then(Value::as_array) {
+        let message = list.first()?.get("message")?.as_str()?;
+        return Some(format!("{path}: {message}"));
+    }
+    if depth > 8 {
+        return None;
+    }
+    errors.as_object()?.iter().find_map(|(key, inner)| {
+        let path = match path {
+            "" => key.clone(),
+            path => format!("{path}.{key}"),
+        };
+        first_error(inner, &path, depth + 1)
+    })
+}
+
+enum Meaning {
+    Permanent(Reason),
+    Transient(Reason),
+}
+
+/// Discord's error codes, whatever the status, which is documented for few (docs: opcodes and status codes).
+fn meaning(code: u64) -> Option<Meaning> {
+    use Meaning::{Permanent, Transient};
+    Some(match code {
+        10003 | 10015 => Permanent(Reason::UnknownDestination),
+        50027 => Permanent(Reason::Unauthorized),
+        50001 | 50013 | 160005 | 200000 | 240000 | 40333 => Permanent(Reason::Forbidden),
+        50006 | 50035 | 50109 | 220001 => Permanent(Reason::Rejected),
+        20016 | 20028 | 20029 => Transient(Reason::RateLimited),
+        40004 | 130000 => Transient(Reason::ServerError),
+        _ => return None,
+    })
+}

@@ -1,0 +1,232 @@
+//! Reading a sender's configuration by the channel's table of parameters.
+
+use std::borrow::Cow;
+
+use url::Url;
+
+use super::Parameter;
+use crate::model::json::{Json, Path};
+use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::secret::{Redactor, Secret};
+use crate::model::text::{nearest, printable, truncate};
+
+/// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
+#[derive(Debug)]
+pub struct ConfigError {
+    pub path: Path,
+    pub what: String,
+}
+
+impl ConfigError {
+    pub fn new(path: Path, what: impl Into<String>) -> Self {
+        Self {
+            path,
+            what: what.into(),
+        }
+    }
+
+    pub fn failure(&self) -> Failure {
+        Failure::new(Reason::InvalidConfig)
+            .with_detail(Detail::new(&self.what, &Redactor::default()))
+    }
+}
+
+/// One sender's configuration on its way to a channel.
+pub struct Fields<'a> {
+    sender: &'static str,
+    parameters: &'static [Parameter],
+    members: &'a [(String, Json)],
+    path: Path,
+    warnings: &'a mut Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// Warns of every field that `parameters` does not know.
+    pub fn new(
+        sender: &'static str,
+        parameters: &'static [Parameter],
+        members: &'a [(String, Json)],
+        path: Path,
+        warnings: &'a mut Vec<String>,
+    ) -> Self {
+        let mut fields = Self {
+            sender,
+            parameters,
+            members,
+            path,
+            warnings,
+        };
+        for (name, _) in members {
+            if !parameters.iter().any(|parameter| parameter.name == name) {
+                fields.warn_unknown(name);
+            }
+        }
+        fields
+    }
+
+    /// The sender's name: the same file may serve several.
+    pub fn sender(&self) -> &'static str {
+        self.sender
+    }
+
+    /// A field that must be there.
+    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, ConfigError> {
+        self.optional(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A field that may be absent, `null` or blank.
+    pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, ConfigError> {
+        debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
+        let value = self.members.iter().find(|(key, _)| key == name);
+        match value.map(|(_, value)| value) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Json::String(text)) => Ok(Some(Cow::Borrowed(text))),
+            Some(other) => Err(self.error(
+                name,
+                format!("{name} must be a string, found {}", other.kind()),
+            )),
+        }
+    }
+
+    /// A field that the environment may stand in for.
+    pub fn or_environment(
+        &self,
+        name: &str,
+        environment: Option<&Secret>,
+    ) -> Result<Secret, ConfigError> {
+        match (self.optional(name)?, environment) {
+            (Some(value), _) => Ok(Secret::new(value.trim())),
+            (None, Some(secret)) => Ok(secret.clone()),
+            (None, None) => Err(self.missing(name)),
+        }
+    }
+
+    /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
+    pub fn url(&self, name: &str) -> Result<Url, ConfigError> {
+        parse_url(&self.required(name)?)
+            .map_err(|what| self.error(name, format!("{name} {what}")))
+    }
+
+    pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.path.key(name), what)
+    }
+
+    /// A warning of the answer that names the field.
+    pub fn warn(&mut self, name: &str, what: &str) {
+        self.warnings
+            .push(format!("{}: {what}", self.path.key(name)));
+    }
+
+    fn missing(&self, name: &str) -> ConfigError {
+        let parameter = self.parameter(name);
+        let example = parameter.map_or("", |parameter| parameter.example);
+        let environment = match parameter.and_then(|parameter| parameter.environment) {
+            Some(variable) => {
+                format!(", and the server's environment variable {variable} is not set either")
+            }
+            None => String::new(),
+        };
+        let found = self.members.iter().map(|(key, _)| key.as_str());
+        let meant = found
+            .filter(|key| !self.parameters.iter().any(|known| known.name == *key))
+            .find(|key| nearest(key, [name]).is_some());
+        let meant = meant.map_or(String::new(), |key| {
+            format!("; is `{}` meant to be it?", truncate(&printable(key), 64))
+        });
+        self.error(
+            name,
+            format!("{name} is required{environment}: for example {example}{meant}"),
+        )
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
+
+    fn warn_unknown(&mut self, name: &str) {
+        let known = self.parameters.iter().map(|parameter| parameter.name);
+        let what = match nearest(name, known.clone()) {
+            Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
+            None => format!(
+                "unknown field, ignored; {} knows {}",
+                self.sender,
+                known.collect::<Vec<_>>().join(", ")
+            ),
+        };
+        self.warn(name, &what);
+    }
+}
+
+/// URLs beyond this are refused: no provider has such.
+const MAX_URL_BYTES: usize = 8 * 1024;
+
+/// The URL without its fragment, or what is wrong with it (to be read after the field's name).
+pub fn parse_url(text: &str) -> Result<Url, String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!(
+            "is longer than 8 KiB: found {} bytes",
+            text.len()
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("holds a control character; remove it (a line break, perhaps?)".to_owned());
+    }
+    let text = text.trim();
+    let scheme_end = text.find("://").unwrap_or(0);
+    let scheme = text.get(..scheme_end).unwrap_or_default().to_ascii_lowercase();
+    match scheme.as_str() {
+        "http" | "https" => {}
+        "" => return Err("has no scheme; it must begin with https:// or http://".to_owned()),
+        _ => return Err("has a scheme other than http and https".to_owned()),
+    }
+    // `https:///path` would take the path's first part for a host.
+    let after_scheme = text.get(scheme_end + 3..).unwrap_or_default();
+    if after_scheme.starts_with(['/', '\\', '?', '#']) || after_scheme.is_empty() {
+        return Err("has no host".to_owned());
+    }
+    let mut url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::EmptyHost => "has no host".to_owned(),
+        url::ParseError::InvalidPort => "has a port that is no number up to 65535".to_owned(),
+        _ => "has a host that is not valid".to_owned(),
+    })?;
+    url.set_fragment(None);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_or_refused_with_a_clear_sentence() {
+        for (text, expected) in [
+            ("https://hooks.slack.com/services/T/B/x", Ok("https://hooks.slack.com/services/T/B/x")),
+            ("  http://localhost:8080/a?b=c#frag ", Ok("http://localhost:8080/a?b=c")),
+            ("HTTPS://Bücher.Example/x", Ok("https://xn--bcher-kva.example/x")),
+            ("http://0x7f.1/", Ok("http://127.0.0.1/")),
+            ("hooks.slack.com/services", Err("no scheme")),
+            ("localhost:8080/x", Err("no scheme")),
+            ("file:///etc/passwd", Err("scheme other")),
+            ("ftp://host/x", Err("scheme other")),
+            ("data:text/plain,x", Err("no scheme")),
+            ("https://", Err("no host")),
+            ("https:///path", Err("no host")),
+            ("https://?x", Err("no host")),
+            ("https://host:99999/", Err("port")),
+            ("https://a b/", Err("host that is not valid")),
+            ("https://xn--\u{ff}/", Err("host that is not valid")),
+            ("https://host/\r\nx", Err("control character")),
+        ] {
+            match (parse_url(text), expected) {
+                (Ok(url), Ok(wanted)) => assert_eq!(url.as_str(), wanted, "{text}"),
+                (Err(what), Err(wanted)) => assert!(what.contains(wanted), "{text}: {what}"),
+                (got, wanted) => panic!("{text}: {got:?}, wanted {wanted:?}"),
+            }
+        }
+        let long = format!("https://host/{}", "x".repeat(100_000));
+        assert!(parse_url(&long).unwrap_err().contains("8 KiB"));
+    }
+}

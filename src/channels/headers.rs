@@ -1,0 +1,124 @@
+//! The `*_headers` fields: base64 of a JSON object of strings.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Fields;
+use crate::model::json::{self, Json};
+use crate::model::text::{printable, truncate};
+
+const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
+
+/// Which of the headers that callers may not set this channel lets pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum HostHeader {
+    Allowed,
+    Dropped,
+}
+
+/// The caller's headers. What cannot be used is left out, with a warning: the message goes all the same.
+pub fn read(fields: &mut Fields<'_>, name: &str, host: HostHeader) -> HeaderMap {
+    let encoded = match fields.optional(name) {
+        Ok(Some(encoded)) => encoded,
+        Ok(None) => return HeaderMap::new(),
+        Err(error) => {
+            fields.warn(name, &format!("{}; sent without these headers", error.what));
+            return HeaderMap::new();
+        }
+    };
+    match decode(&encoded) {
+        Ok(members) => collect(fields, name, host, &members),
+        Err(what) => {
+            fields.warn(
+                name,
+                &format!("{what}; sent without these headers. Give base64 of a JSON object of strings"),
+            );
+            HeaderMap::new()
+        }
+    }
+}
+
+/// The members of the JSON object, or what it is instead.
+pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
+    let compact: String = encoded
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
+    let engine = if compact.contains(['-', '_']) {
+        &URL_SAFE
+    } else {
+        &STANDARD
+    };
+    let bytes = engine.decode(compact).map_err(|_| "is not base64")?;
+    let text = String::from_utf8(bytes).map_err(|_| "is base64, but not of UTF-8 text")?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match json::parse(text).map(|parsed| parsed.json) {
+        Ok(Json::Object(members)) => Ok(members),
+        Ok(_) => Err("is base64 of JSON that is no object"),
+        Err(_) => Err("is base64, but not of JSON"),
+    }
+}
+
+fn collect(
+    fields: &mut Fields<'_>,
+    field: &str,
+    host: HostHeader,
+    members: &[(String, Json)],
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in members {
+        match header(name, value, host) {
+            // A name given twice in two spellings: the last wins, like a key given twice.
+            Ok((name, value)) => {
+                headers.insert(name, value);
+            }
+            Err(what) => {
+                let name = truncate(&printable(name), 64);
+                fields.warn(field, &format!("header `{name}` {what}; dropped"));
+            }
+        }
+    }
+    headers
+}
+
+fn header(
+    name: &str,
+    value: &Json,
+    host: HostHeader,
+) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| "has a name that is no token")?;
+    if is_framing(name.as_str()) {
+        return Err("belongs to the connection and is never the caller's");
+    }
+    if name == http::header::HOST && host == HostHeader::Dropped {
+        return Err("may be set for the http sender only");
+    }
+    let text = value.as_str().ok_or("has a value that is no string")?;
+    // Beyond ASCII as UTF-8 bytes, as clients commonly send it.
+    let mut value = HeaderValue::from_bytes(text.trim().as_bytes())
+        .map_err(|_| "has a value with a control character, such as CR, LF or NUL")?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Framing and hop-by-hop headers.
+fn is_framing(name: &str) -> bool {
+    matches!(
+        name,
+        "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "upgrade"
+            | "te"
+            | "trailer"
+            | "expect"
+    ) || name.starts_with("proxy-")
+}

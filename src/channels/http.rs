@@ -1,0 +1,106 @@
+//! A webhook of the user's own: JSON in a POST, any 2xx is success.
+
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use super::headers::HostHeader;
+use super::webhook::Webhook;
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter,
+    USER_AGENT, verdict,
+};
+use crate::model::json::Json;
+use crate::model::notification::Notification;
+use crate::model::outcome::{Failure, Gate, Judgement};
+use crate::model::wire::{Destination, Outbound, Repeat, Reply};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "http",
+    parameters: &[
+        Parameter {
+            name: "http_webhook_url",
+            required: true,
+            secret: true,
+            environment: None,
+            example: "https://example.com/hooks/alerts",
+            description: "Where to POST the notification.",
+        },
+        Parameter {
+            name: "http_headers",
+            required: false,
+            secret: true,
+            environment: None,
+            example: "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
+            description: "Headers to send besides: base64 of a JSON object of strings.",
+        },
+    ],
+    limits: None,
+    // A receiver that checks the idempotency key recognises it; we cannot count on that.
+    repeat: Repeat::ShowsTwice,
+    parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+#[derive(Debug)]
+struct Http {
+    webhook: Webhook,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    message: &'a Json,
+}
+
+impl Http {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let webhook = Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        Ok(Self { webhook })
+    }
+}
+
+impl Channel for Http {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+        let body = super::json_body(&Payload {
+            message: &notification.text,
+        });
+        let Outbound::Http(mut request) = self.webhook.post(body);
+        add_key(&mut request.headers, &cx.message_key(0));
+        Ok(Composition {
+            messages: vec![Outbound::Http(request)],
+            segments: None,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn judge(&self, reply: &Reply) -> Judgement {
+        let Reply::Http(reply) = reply;
+        let detail = verdict::words("the receiver", &reply.text(), &self.webhook.redactor);
+        let mut judgement = verdict::by_status(reply, detail);
+        if reply.status == 410 {
+            // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
+            judgement.gate = Some(Gate::Refuse {
+                wait: verdict::REFUSAL,
+            });
+        }
+        judgement
+    }
+}
+
+/// The same on every attempt; a caller's own wins.
+fn add_key(headers: &mut HeaderMap, key: &str) {
+    if let (false, Ok(value)) = (headers.contains_key(IDEMPOTENCY_KEY), HeaderValue::from_str(key)) {
+        headers.insert(IDEMPOTENCY_KEY, value);
+    }
+}

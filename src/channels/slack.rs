@@ -1,0 +1,179 @@
+//! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::headers::HostHeader;
+use super::webhook::Webhook;
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter,
+    USER_AGENT, verdict,
+};
+use crate::model::notification::Notification;
+use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
+use crate::model::text::{Limits, Unit, split};
+use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "slack",
+    parameters: &[
+        Parameter {
+            name: "slack_webhook_url",
+            required: true,
+            secret: true,
+            environment: None,
+            example: "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+            description: "The incoming webhook's URL.",
+        },
+        Parameter {
+            name: "slack_headers",
+            required: false,
+            secret: true,
+            environment: None,
+            example: "eyJYLVRlYW0iOiAib3BzIn0=",
+            description: "Headers to send besides: base64 of a JSON object of strings.",
+        },
+    ],
+    // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
+    limits: Some(LIMITS),
+    repeat: Repeat::ShowsTwice,
+    parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
+};
+
+const LIMITS: Limits = Limits {
+    text: 40_000,
+    unit: Unit::Utf16,
+};
+
+#[derive(Debug)]
+struct Slack {
+    webhook: Webhook,
+    /// At Slack's own hosts only the body `ok` is success; servers that are merely compatible answer otherwise.
+    is_slack: bool,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    text: &'a str,
+}
+
+impl Slack {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let webhook = Webhook::read(fields, USER_AGENT, HostHeader::Dropped)?;
+        let host = webhook.destination.host.as_deref();
+        let is_slack = matches!(host, Some("hooks.slack.com" | "hooks.slack-gov.com"));
+        Ok(Self { webhook, is_slack })
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let text = reply.text();
+        let body = text.trim();
+        let detail = verdict::words("Slack", body, &self.webhook.redactor);
+        let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+        let by_status = verdict::by_status(reply, detail.clone());
+        // "Not now" stands whatever the body says.
+        if by_status.gate.is_some() {
+            return by_status;
+        }
+        if let Some((reason, hint)) = meaning(body) {
+            return match reason {
+                Reason::ServerError => Verdict::Retry {
+                    failure: failure(reason),
+                    after: verdict::reply_retry_after(reply),
+                },
+                reason => Verdict::Reject(match hint {
+                    Some(hint) => failure(reason).with_hint(hint),
+                    None => failure(reason),
+                }),
+            }
+            .into();
+        }
+        let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
+        if delivered && !self.is_success(body, reply.complete) {
+            return Verdict::Reject(failure(Reason::Rejected)).into();
+        }
+        by_status
+    }
+
+    /// Of a 2xx that is none of Slack's words for failure.
+    fn is_success(&self, body: &str, complete: bool) -> bool {
+        if body == "ok" || !complete {
+            return true;
+        }
+        if self.is_slack {
+            return false;
+        }
+        let json: Option<Value> = serde_json::from_str(body).ok();
+        let says_no = |key| json.as_ref().and_then(|json| json.get(key)) == Some(&Value::Bool(false));
+        !says_no("ok") && !says_no("success")
+    }
+}
+
+impl Channel for Slack {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+        let text = notification
+            .as_text()
+            .ok_or(Failure::new(Reason::InvalidText))?;
+        // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
+        let text = if cx.allow_mentions {
+            text
+        } else {
+            escape(&text).into()
+        };
+        let split = split(&text, LIMITS);
+        let bodies = split.parts.iter().map(|text| super::json_body(&Payload { text }));
+        Ok(Composition {
+            messages: bodies.map(|body| self.webhook.post(body)).collect(),
+            segments: None,
+            warnings: super::missing_warning(split.missing),
+        })
+    }
+
+    fn judge(&self, reply: &Reply) -> Judgement {
+        let Reply::Http(reply) = reply;
+        self.judge_http(reply)
+    }
+}
+
+/// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// Slack's words for failure; they count whatever the status (several have none documented).
+fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
+    const NEW_WEBHOOK: &str = "The webhook is gone: make a new one in the Slack app's settings and use its URL.";
+    const UNARCHIVE: &str = "Unarchive the channel in Slack; a new webhook is not needed.";
+    Some(match body {
+        "no_service" | "no_service_id" | "no_active_hooks" | "no_team" | "team_disabled" => {
+            (Reason::UnknownDestination, Some(NEW_WEBHOOK))
+        }
+        "channel_not_found" => (
+            Reason::UnknownDestination,
+            Some("The webhook's channel was deleted: make a new webhook for another channel."),
+        ),
+        "channel_is_archived" => (Reason::Archived, Some(UNARCHIVE)),
+        "invalid_token" => (Reason::Unauthorized, Some(NEW_WEBHOOK)),
+        "action_prohibited" | "posting_to_general_channel_denied" => (
+            Reason::Forbidden,
+            Some("A workspace admin restricts posting to this channel: ask for it, or use another channel."),
+        ),
+        "invalid_payload" | "no_text" | "too_many_attachments" | "user_not_found" => {
+            (Reason::Rejected, None)
+        }
+        "rollup_error" => (Reason::ServerError, None),
+        _ => return None,
+    })
+}

@@ -1,0 +1,115 @@
+//! What a status means where the channel has no rule of its own, and how long to wait.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::secret::Redactor;
+use crate::model::wire::HttpReply;
+
+/// How long a destination that condemned itself (webhook deleted, gone) is left alone.
+pub const REFUSAL: Duration = Duration::from_secs(600);
+
+/// The common table. `detail` are the provider's words.
+pub fn by_status(reply: &HttpReply, detail: Option<Detail>) -> Judgement {
+    let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+    match reply.status {
+        200..=299 => Verdict::Delivered { message: None }.into(),
+        408 | 425 => wait(reply, failure(Reason::TryLater)),
+        429 => wait(reply, failure(Reason::RateLimited)),
+        300..=399 => Verdict::Reject(failure(Reason::Redirected)).into(),
+        401 => Verdict::Reject(failure(Reason::Unauthorized)).into(),
+        403 => Verdict::Reject(failure(Reason::Forbidden)).into(),
+        404 | 410 => Verdict::Reject(failure(Reason::UnknownDestination)).into(),
+        413 => Verdict::Reject(failure(Reason::TooLarge)).into(),
+        400..=499 => Verdict::Reject(failure(Reason::Rejected)).into(),
+        500..=599 => Verdict::Retry {
+            failure: failure(Reason::ServerError),
+            after: reply_retry_after(reply),
+        }
+        .into(),
+        _ => Verdict::Retry {
+            failure: failure(Reason::MalformedReply),
+            after: None,
+        }
+        .into(),
+    }
+}
+
+/// Not now: the message is tried again, and nothing else leaves for this destination before.
+fn wait(reply: &HttpReply, failure: Failure) -> Judgement {
+    paused(failure, reply_retry_after(reply), Scope::Destination)
+}
+
+/// A retry that closes the gate.
+pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Judgement {
+    Judgement {
+        verdict: Verdict::Retry { failure, after },
+        gate: Some(Gate::Pause { wait: after, scope }),
+    }
+}
+
+pub fn delivered(message: Option<String>) -> Verdict {
+    Verdict::Delivered {
+        message: message.map(MessageRef),
+    }
+}
+
+/// `Slack: no_service`: who said it, and what.
+pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
+    let detail = Detail::new(text, redactor)?;
+    Detail::new(&format!("{provider}: {}", detail.as_str()), redactor)
+}
+
+/// The reply's `Retry-After`; of several the longest.
+pub fn reply_retry_after(reply: &HttpReply) -> Option<Duration> {
+    reply
+        .headers
+        .get_all(RETRY_AFTER)
+        .iter()
+        .filter_map(|value| retry_after(value.to_str().ok()?, reply.received))
+        .max()
+}
+
+/// Seconds (whole or decimal) or an HTTP date; in the past: now. Negative, empty or garbage: `None`.
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return seconds(value.parse().ok()?);
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// A wait of so many seconds, if it can be one.
+pub fn seconds(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_every_form() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+        for (value, wait) in [
+            ("1", Some(1_000)),
+            ("0", Some(0)),
+            ("0.5", Some(500)),
+            (" 2 ", Some(2_000)),
+            ("999999999", Some(999_999_999_000)),
+            ("Wed, 21 Oct 2015 07:28:05 GMT", Some(5_000)),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            (".", None),
+            ("1e3", None),
+            ("99999999999999999999999999", None),
+        ] {
+            assert_eq!(retry_after(value, now), wait.map(Duration::from_millis), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the channels behind one secret URL share: Slack, Discord, plain HTTP.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::headers::{self, HostHeader};
+use super::{ConfigError, Fields};
+use crate::model::secret::{Redactor, digest, fingerprint, secrets_of_url};
+use crate::model::wire::{Destination, HttpRequest, Outbound};
+
+/// A webhook: where to send, with which headers.
+pub struct Webhook {
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub redactor: Redactor,
+    pub destination: Destination,
+}
+
+impl Webhook {
+    /// Reads `{sender}_webhook_url` and `{sender}_headers`.
+    pub fn read(
+        fields: &mut Fields<'_>,
+        user_agent: &'static str,
+        host: HostHeader,
+    ) -> Result<Self, ConfigError> {
+        let sender = fields.sender();
+        let given = fields.url(&format!("{sender}_webhook_url"))?;
+        let callers = headers::read(fields, &format!("{sender}_headers"), host);
+        let (url, basic) = without_userinfo(&given);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(user_agent));
+        headers.extend(basic.map(|value| (AUTHORIZATION, value)));
+        // Last, so that each of the caller's replaces ours.
+        for (name, value) in &callers {
+            headers.insert(name.clone(), value.clone());
+        }
+        let secrets = secrets_of_url(&given).into_iter();
+        let redactor = Redactor::new(secrets.chain(secrets_of_headers(&headers)));
+        let destination = Destination {
+            label: label(sender, &url, &given),
+            key: digest(&format!("{sender} {url}")),
+            host: url.host_str().map(normal_host),
+            account: None,
+        };
+        Ok(Self {
+            url,
+            headers,
+            redactor,
+            destination,
+        })
+    }
+
+    pub fn post(&self, body: impl Into<Bytes>) -> Outbound {
+        Outbound::Http(HttpRequest {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body: body.into(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.destination.label)
+    }
+}
+
+/// `slack hooks.slack.com#9c41`: the port where it is not the scheme's own.
+fn label(sender: &str, url: &Url, given: &Url) -> String {
+    let host = url.host_str().unwrap_or("-");
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    format!("{sender} {host}{port}#{}", fingerprint(given.as_str()))
+}
+
+/// Lower case and punycode already by the URL's parser; without the root's dot.
+pub fn normal_host(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// The URL without user and password, and what they make of an `Authorization` header.
+fn without_userinfo(given: &Url) -> (Url, Option<HeaderValue>) {
+    let mut url = given.clone();
+    if given.username().is_empty() && given.password().is_none() {
+        return (url, None);
+    }
+    let decode = |part: &str| percent_decode_str(part).collect::<Vec<u8>>();
+    let mut pair = decode(given.username());
+    pair.push(b':');
+    pair.extend(decode(given.password().unwrap_or_default()));
+    // Only a URL without a host refuses this.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    (url, basic_auth(&pair))
+}
+
+/// `Authorization: Basic …` for `user:password`.
+pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
+fn secrets_of_headers(headers: &HeaderMap) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for (name, value) in headers {
+        if [CONTENT_TYPE, ACCEPT, USER_AGENT].contains(name) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        if let Some((scheme, credential)) = value.split_once(' ') {
+            secrets.push(credential.trim().to_owned());
+            let pair = BASE64_STANDARD.decode(credential.trim());
+            if let (true, Ok(pair)) = (scheme.eq_ignore_ascii_case("basic"), pair) {
+                let pair = String::from_utf8_lossy(&pair).into_owned();
+                secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+                secrets.push(pair);
+            }
+        }
+        secrets.push(value);
+    }
+    secrets
+}

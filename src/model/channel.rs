@@ -1,0 +1,67 @@
+//! The joint between channels and delivery: what delivery asks of a channel.
+
+use std::fmt::Debug;
+
+use sha2::{Digest, Sha256};
+
+use super::notification::Notification;
+use super::outcome::{Failure, Judgement};
+use super::wire::{Destination, Outbound, Repeat, Reply};
+
+/// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
+pub trait Channel: Send + Sync + Debug {
+    /// Label, queue key, account key: carries no secret.
+    fn destination(&self) -> &Destination;
+
+    /// What a second sending of one of its messages does.
+    fn repeat(&self) -> Repeat;
+
+    /// All messages of one delivery in sending order. Deterministic: same inputs, same bytes.
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure>;
+
+    /// What a reply means. Total: every status, every body, no panic.
+    fn judge(&self, reply: &Reply) -> Judgement;
+}
+
+/// What a channel is told beside the notification.
+#[derive(Clone, Copy, Debug)]
+pub struct Composing<'a> {
+    /// Whether a text may mention people and groups as the provider's own default allows.
+    pub allow_mentions: bool,
+    /// The caller's idempotency key, or the task's id.
+    pub key: &'a str,
+    /// The delivery's place in the request.
+    pub index: usize,
+}
+
+impl Composing<'_> {
+    /// The idempotency key of one message: the same on every attempt and after a restart; 32 hexadecimal digits.
+    pub fn message_key(&self, part: usize) -> String {
+        let digest = Sha256::new()
+            .chain_update(self.key)
+            .chain_update([0])
+            .chain_update(self.index.to_string())
+            .chain_update([0])
+            .chain_update(part.to_string())
+            .finalize();
+        digest
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// A delivery's messages, and what is to be said of them.
+#[derive(Debug)]
+pub struct Composition {
+    pub messages: Vec<Outbound>,
+    /// How many SMS segments they make, where that is what is paid for.
+    pub segments: Option<u32>,
+    /// Such as how much of a text found no place.
+    pub warnings: Vec<String>,
+}

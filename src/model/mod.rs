@@ -1,0 +1,12 @@
+//! The vocabulary: what every other module speaks of. No I/O, and no use of any other module.
+
+pub mod channel;
+pub mod json;
+pub mod notification;
+pub mod outcome;
+pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod secret;
+pub mod text;
+pub mod wire;

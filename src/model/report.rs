@@ -1,0 +1,43 @@
+//! What became of a request: what the api renders.
+
+use std::time::Duration;
+
+use super::outcome::Outcome;
+
+/// The state of one delivery at one moment.
+#[derive(Clone, Debug)]
+pub struct DeliveryReport {
+    pub index: usize,
+    pub sender: String,
+    pub receiver: Option<String>,
+    /// The destination's label; none where the configuration could not be used.
+    pub destination: Option<String>,
+    pub outcome: Outcome,
+    /// Where in the request the fault is.
+    pub path: Option<String>,
+    pub http_status: Option<u16>,
+    pub attempts: u32,
+    pub parts: usize,
+    pub parts_delivered: usize,
+    pub segments: Option<u32>,
+    pub elapsed: Duration,
+    /// Until the next attempt, where one is waited for.
+    pub next_attempt_in: Option<Duration>,
+    pub preview: Option<Preview>,
+}
+
+/// What would have been sent.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    pub content_type: String,
+    /// The messages' bodies, a line each.
+    pub body: String,
+}
+
+/// What a caller is told of a request that was taken charge of.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub task_id: String,
+    pub deliveries: Vec<DeliveryReport>,
+    pub warnings: Vec<String>,
+}

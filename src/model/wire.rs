@@ -1,0 +1,106 @@
+//! What channels and transport both speak: messages, replies, destinations.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use url::Url;
+
+use super::secret::MASK;
+
+/// One address of a channel, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// For people: `slack hooks.slack.com#9c41`, `sms +1***90`.
+    pub label: String,
+    /// For the queue: the same for all deliveries to this address, whoever asks for them.
+    pub key: String,
+    /// The host that the configuration chose, normalised; none where the operator chooses it (Twilio).
+    pub host: Option<String>,
+    /// For pauses that hold for more than one destination: Discord for this host's address, a Twilio account.
+    pub account: Option<String>,
+}
+
+/// What a second sending of the same message does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The provider recognises it.
+    Harmless,
+    /// People see the message twice; better than not at all.
+    ShowsTwice,
+    /// It must not happen (an SMS costs money, and wakes somebody twice).
+    Never,
+}
+
+/// One message on its way out.
+#[derive(Clone, Debug)]
+pub enum Outbound {
+    Http(HttpRequest),
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Http(HttpReply),
+}
+
+/// A request, complete but for what `sign` adds. Userinfo never stands in `url`.
+#[derive(Clone)]
+pub struct HttpRequest {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Only what is no secret: the path, the query, the headers and the body may all hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}://{}/{MASK} ({} bytes)",
+            self.method,
+            self.url.scheme(),
+            self.url.host_str().unwrap_or("-"),
+            self.body.len()
+        )
+    }
+}
+
+/// The head of a reply and as much of its body as was read.
+#[derive(Clone)]
+pub struct HttpReply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// At most 64 KiB.
+    pub body: Bytes,
+    /// False when the body was lost, late or longer than what is read: then the status alone decides.
+    pub complete: bool,
+    /// The wall clock when the head came: what an HTTP date in `Retry-After` is held against.
+    pub received: SystemTime,
+}
+
+impl HttpReply {
+    /// The body as text; what is no UTF-8 becomes U+FFFD.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The body as JSON, if it is that.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// A header's value, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl fmt::Debug for HttpReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.status, self.body.len())
+    }
+}

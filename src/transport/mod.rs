@@ -1,0 +1,44 @@
+//! Sends messages, without knowing a channel: an [`Outbound`] goes, a [`Reply`] or a [`SendError`] comes.
+
+mod client;
+mod dns;
+mod guard;
+mod tls;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub use self::client::HttpTransport;
+pub use self::dns::{Dns, Lookup, SystemLookup};
+pub use self::guard::{Denied, check_host};
+use crate::model::outcome::Failure;
+use crate::model::policy::ClientKey;
+use crate::model::wire::{Outbound, Reply};
+
+/// What delivery asks of a transport; tests have one of their own.
+pub trait Transport: Send + Sync {
+    /// One attempt. Ends within `timeout`, but for up to a second in which the rest of a reply's body is read.
+    fn send<'a>(
+        &'a self,
+        outbound: &'a Outbound,
+        client: &'a ClientKey,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<Reply, SendError>>;
+}
+
+/// Why no reply came.
+#[derive(Debug)]
+pub struct SendError {
+    pub failure: Failure,
+    pub sent: Sent,
+    /// Whether another try is pointless: a certificate, the address policy.
+    pub permanent: bool,
+}
+
+/// Whether the other side may have seen the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    No,
+    Maybe,
+}
