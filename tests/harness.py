@@ -191,8 +191,10 @@ def _text(pem: bytes | str) -> str:
 
 def standin_program() -> Path:
     """Where Cargo has put the stand-in."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "debug" / "standin"
+    program = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "standin"
+    if not program.exists():
+        raise RuntimeError(f"{program} is not there: make build")
+    return program
 
 
 # Engines
