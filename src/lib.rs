@@ -10,6 +10,14 @@
 //!   [`observe`] turns what happens into log lines and metrics.
 //! - [`model`] is the vocabulary of all of them.
 
+pub mod api;
 pub mod channels;
+pub mod delivery;
 pub mod model;
+pub mod notifier;
+pub mod observe;
+#[cfg(feature = "python")]
+pub mod python;
+pub mod routing;
+pub mod settings;
 pub mod transport;

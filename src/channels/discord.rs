@@ -116,7 +116,12 @@ impl Discord {
         judgement
     }
 
-    fn rate_limited(&self, error: &ErrorBody, reply: &HttpReply, detail: Option<Detail>) -> Judgement {
+    fn rate_limited(
+        &self,
+        error: &ErrorBody,
+        reply: &HttpReply,
+        detail: Option<Detail>,
+    ) -> Judgement {
         let scope = if error.global && self.webhook.destination.account.is_some() {
             Scope::Account
         } else {
@@ -140,7 +145,11 @@ impl Channel for Discord {
         SPEC.repeat
     }
 
-    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
@@ -178,7 +187,9 @@ fn with_version(url: &mut Url) {
         return;
     };
     let (first, tail) = rest.split_once('/').unwrap_or((rest, ""));
-    let version = first.strip_prefix('v').and_then(|digits| digits.parse::<u32>().ok());
+    let version = first
+        .strip_prefix('v')
+        .and_then(|digits| digits.parse::<u32>().ok());
     let path = match version {
         Some(version) if version >= API_VERSION => return,
         Some(_) => format!("/api/v{API_VERSION}/{tail}"),
@@ -213,7 +224,11 @@ fn bucket_empty(reply: &HttpReply) -> Option<Gate> {
     if reply.header("x-ratelimit-remaining")?.trim() != "0" {
         return None;
     }
-    let wait: f64 = reply.header("x-ratelimit-reset-after")?.trim().parse().ok()?;
+    let wait: f64 = reply
+        .header("x-ratelimit-reset-after")?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Gate::Pause {
         wait: Some(verdict::seconds(wait)?.min(LONGEST_RESET)),
         scope: Scope::Destination,
@@ -244,8 +259,13 @@ impl ErrorBody {
         };
         Self {
             code: json.get("code").and_then(Value::as_u64),
-            message: json.get("message").and_then(Value::as_str).map(str::to_owned),
-            field: json.get("errors").and_then(|errors| first_error(errors, "", 0)),
+            message: json
+                .get("message")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            field: json
+                .get("errors")
+                .and_then(|errors| first_error(errors, "", 0)),
             retry_after: json.get("retry_after").and_then(Value::as_f64),
             global: json.get("global") == Some(&Value::Bool(true)),
         }

@@ -104,8 +104,7 @@ impl<'a> Fields<'a> {
 
     /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
     pub fn url(&self, name: &str) -> Result<Url, ConfigError> {
-        parse_url(&self.required(name)?)
-            .map_err(|what| self.error(name, format!("{name} {what}")))
+        parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
     }
 
     pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
@@ -166,17 +165,17 @@ const MAX_URL_BYTES: usize = 8 * 1024;
 /// The URL without its fragment, or what is wrong with it (to be read after the field's name).
 pub fn parse_url(text: &str) -> Result<Url, String> {
     if text.len() > MAX_URL_BYTES {
-        return Err(format!(
-            "is longer than 8 KiB: found {} bytes",
-            text.len()
-        ));
+        return Err(format!("is longer than 8 KiB: found {} bytes", text.len()));
     }
     if text.chars().any(char::is_control) {
         return Err("holds a control character; remove it (a line break, perhaps?)".to_owned());
     }
     let text = text.trim();
     let scheme_end = text.find("://").unwrap_or(0);
-    let scheme = text.get(..scheme_end).unwrap_or_default().to_ascii_lowercase();
+    let scheme = text
+        .get(..scheme_end)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match scheme.as_str() {
         "http" | "https" => {}
         "" => return Err("has no scheme; it must begin with https:// or http://".to_owned()),
@@ -203,9 +202,18 @@ mod tests {
     #[test]
     fn urls_are_taken_or_refused_with_a_clear_sentence() {
         for (text, expected) in [
-            ("https://hooks.slack.com/services/T/B/x", Ok("https://hooks.slack.com/services/T/B/x")),
-            ("  http://localhost:8080/a?b=c#frag ", Ok("http://localhost:8080/a?b=c")),
-            ("HTTPS://Bücher.Example/x", Ok("https://xn--bcher-kva.example/x")),
+            (
+                "https://hooks.slack.com/services/T/B/x",
+                Ok("https://hooks.slack.com/services/T/B/x"),
+            ),
+            (
+                "  http://localhost:8080/a?b=c#frag ",
+                Ok("http://localhost:8080/a?b=c"),
+            ),
+            (
+                "HTTPS://Bücher.Example/x",
+                Ok("https://xn--bcher-kva.example/x"),
+            ),
             ("http://0x7f.1/", Ok("http://127.0.0.1/")),
             ("hooks.slack.com/services", Err("no scheme")),
             ("localhost:8080/x", Err("no scheme")),

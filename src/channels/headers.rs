@@ -37,7 +37,9 @@ pub fn read(fields: &mut Fields<'_>, name: &str, host: HostHeader) -> HeaderMap 
         Err(what) => {
             fields.warn(
                 name,
-                &format!("{what}; sent without these headers. Give base64 of a JSON object of strings"),
+                &format!(
+                    "{what}; sent without these headers. Give base64 of a JSON object of strings"
+                ),
             );
             HeaderMap::new()
         }

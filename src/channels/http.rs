@@ -71,7 +71,11 @@ impl Channel for Http {
         SPEC.repeat
     }
 
-    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
         let body = super::json_body(&Payload {
             message: &notification.text,
         });
@@ -100,7 +104,10 @@ impl Channel for Http {
 
 /// The same on every attempt; a caller's own wins.
 fn add_key(headers: &mut HeaderMap, key: &str) {
-    if let (false, Ok(value)) = (headers.contains_key(IDEMPOTENCY_KEY), HeaderValue::from_str(key)) {
+    if let (false, Ok(value)) = (
+        headers.contains_key(IDEMPOTENCY_KEY),
+        HeaderValue::from_str(key),
+    ) {
         headers.insert(IDEMPOTENCY_KEY, value);
     }
 }

@@ -106,7 +106,8 @@ impl Slack {
             return false;
         }
         let json: Option<Value> = serde_json::from_str(body).ok();
-        let says_no = |key| json.as_ref().and_then(|json| json.get(key)) == Some(&Value::Bool(false));
+        let says_no =
+            |key| json.as_ref().and_then(|json| json.get(key)) == Some(&Value::Bool(false));
         !says_no("ok") && !says_no("success")
     }
 }
@@ -120,7 +121,11 @@ impl Channel for Slack {
         SPEC.repeat
     }
 
-    fn compose(&self, notification: &Notification, cx: &Composing<'_>) -> Result<Composition, Failure> {
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
@@ -131,7 +136,10 @@ impl Channel for Slack {
             escape(&text).into()
         };
         let split = split(&text, LIMITS);
-        let bodies = split.parts.iter().map(|text| super::json_body(&Payload { text }));
+        let bodies = split
+            .parts
+            .iter()
+            .map(|text| super::json_body(&Payload { text }));
         Ok(Composition {
             messages: bodies.map(|body| self.webhook.post(body)).collect(),
             segments: None,
@@ -154,7 +162,8 @@ fn escape(text: &str) -> String {
 
 /// Slack's words for failure; they count whatever the status (several have none documented).
 fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
-    const NEW_WEBHOOK: &str = "The webhook is gone: make a new one in the Slack app's settings and use its URL.";
+    const NEW_WEBHOOK: &str =
+        "The webhook is gone: make a new one in the Slack app's settings and use its URL.";
     const UNARCHIVE: &str = "Unarchive the channel in Slack; a new webhook is not needed.";
     Some(match body {
         "no_service" | "no_service_id" | "no_active_hooks" | "no_team" | "team_disabled" => {
@@ -168,7 +177,9 @@ fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
         "invalid_token" => (Reason::Unauthorized, Some(NEW_WEBHOOK)),
         "action_prohibited" | "posting_to_general_channel_denied" => (
             Reason::Forbidden,
-            Some("A workspace admin restricts posting to this channel: ask for it, or use another channel."),
+            Some(
+                "A workspace admin restricts posting to this channel: ask for it, or use another channel.",
+            ),
         ),
         "invalid_payload" | "no_text" | "too_many_attachments" | "user_not_found" => {
             (Reason::Rejected, None)

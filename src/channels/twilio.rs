@@ -122,17 +122,30 @@ impl Twilio {
         headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
         let pair = format!("{}:{}", sid.expose(), token.expose());
         let authorization = basic_auth(pair.as_bytes());
-        let encoded = authorization.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let encoded = authorization
+            .as_ref()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
 
         let encoded = encoded.as_deref().unwrap_or_default();
-        let secrets = [sid.expose(), token.expose(), account.expose(), from.expose(), to.expose(), encoded];
+        let secrets = [
+            sid.expose(),
+            token.expose(),
+            account.expose(),
+            from.expose(),
+            to.expose(),
+            encoded,
+        ];
         let bare = [&from, &to].map(|number| bare_number(number.expose()).to_owned());
         let redactor = Redactor::new(
             secrets
                 .iter()
                 .map(|secret| (*secret).to_owned())
-                .chain(encoded.split_once(' ').map(|(_, credential)| credential.to_owned()))
+                .chain(
+                    encoded
+                        .split_once(' ')
+                        .map(|(_, credential)| credential.to_owned()),
+                )
                 .chain(bare),
         );
         let sender = fields.sender();
@@ -220,7 +233,11 @@ impl Channel for Twilio {
         REPEAT
     }
 
-    fn compose(&self, notification: &Notification, _: &Composing<'_>) -> Result<Composition, Failure> {
+    fn compose(
+        &self,
+        notification: &Notification,
+        _: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
@@ -252,11 +269,22 @@ fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
         None => sid.clone(),
     };
     // It becomes a part of the URL's path.
-    if account.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if account
+        .expose()
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric())
+    {
         return Ok(account);
     }
-    let field = if given_is_blank(fields) { "twilio_sid" } else { "twilio_account_sid" };
-    Err(fields.error(field, format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits")))
+    let field = if given_is_blank(fields) {
+        "twilio_sid"
+    } else {
+        "twilio_account_sid"
+    };
+    Err(fields.error(
+        field,
+        format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
+    ))
 }
 
 fn given_is_blank(fields: &Fields<'_>) -> bool {
@@ -264,10 +292,7 @@ fn given_is_blank(fields: &Fields<'_>) -> bool {
 }
 
 fn messages_url(operator: &Operator, account: &Secret) -> Url {
-    let mut url = operator
-        .twilio_base_url
-        .clone()
-        .unwrap_or_else(twilio_url);
+    let mut url = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty()
             .extend(["2010-04-01", "Accounts", account.expose(), "Messages.json"]);
@@ -284,7 +309,10 @@ fn twilio_url() -> Url {
 fn number(fields: &mut Fields<'_>, name: &str, kind: Kind) -> Result<Secret, ConfigError> {
     let given = fields.required(name)?;
     if given.chars().any(char::is_control) {
-        return Err(fields.error(name, format!("{name} holds a control character; remove it (a line break, perhaps?)")));
+        return Err(fields.error(
+            name,
+            format!("{name} holds a control character; remove it (a line break, perhaps?)"),
+        ));
     }
     let given = given.trim();
     if given.chars().count() > 64 {
@@ -296,7 +324,8 @@ fn number(fields: &mut Fields<'_>, name: &str, kind: Kind) -> Result<Secret, Con
             "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
         );
     }
-    let prefixed = kind == Kind::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
+    let prefixed =
+        kind == Kind::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
     Ok(Secret::new(if prefixed {
         format!("whatsapp:{given}")
     } else {
@@ -317,13 +346,17 @@ fn is_address(given: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match given.strip_prefix('+') {
         // E.164: a country code does not begin with 0, 15 digits at most.
-        Some(number) => digits(number) && (7..=15).contains(&number.len()) && !number.starts_with('0'),
+        Some(number) => {
+            digits(number) && (7..=15).contains(&number.len()) && !number.starts_with('0')
+        }
         None if digits(given) => (3..=8).contains(&given.len()),
         // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
         None => {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
             (given.starts_with("MG") && given.len() == 34 && given.is_ascii())
-                || (given.len() <= 11 && given.bytes().all(known) && given.bytes().any(|b| b.is_ascii_alphabetic()))
+                || (given.len() <= 11
+                    && given.bytes().all(known)
+                    && given.bytes().any(|b| b.is_ascii_alphabetic()))
         }
     }
 }
@@ -371,7 +404,11 @@ fn segments(text: &str) -> u32 {
         Some(septets) => (septets, 160, 153),
         None => (text.encode_utf16().count(), 70, 67),
     };
-    let count = if length <= alone { 1 } else { length.div_ceil(each) };
+    let count = if length <= alone {
+        1
+    } else {
+        length.div_ceil(each)
+    };
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

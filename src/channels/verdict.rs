@@ -75,7 +75,10 @@ pub fn reply_retry_after(reply: &HttpReply) -> Option<Duration> {
 /// Seconds (whole or decimal) or an HTTP date; in the past: now. Negative, empty or garbage: `None`.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
         return seconds(value.parse().ok()?);
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -109,7 +112,11 @@ mod tests {
             ("1e3", None),
             ("99999999999999999999999999", None),
         ] {
-            assert_eq!(retry_after(value, now), wait.map(Duration::from_millis), "{value:?}");
+            assert_eq!(
+                retry_after(value, now),
+                wait.map(Duration::from_millis),
+                "{value:?}"
+            );
         }
     }
 }

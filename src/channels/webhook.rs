@@ -35,7 +35,10 @@ impl Webhook {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(user_agent));
+        headers.insert(
+            http::header::USER_AGENT,
+            HeaderValue::from_static(user_agent),
+        );
         headers.extend(basic.map(|value| (AUTHORIZATION, value)));
         // Last, so that each of the caller's replaces ours.
         for (name, value) in &callers {
@@ -103,7 +106,8 @@ fn without_userinfo(given: &Url) -> (Url, Option<HeaderValue>) {
 
 /// `Authorization: Basic …` for `user:password`.
 pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -121,7 +125,10 @@ fn secrets_of_headers(headers: &HeaderMap) -> Vec<String> {
             let pair = BASE64_STANDARD.decode(credential.trim());
             if let (true, Ok(pair)) = (scheme.eq_ignore_ascii_case("basic"), pair) {
                 let pair = String::from_utf8_lossy(&pair).into_owned();
-                secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+                secrets.extend(
+                    pair.split_once(':')
+                        .map(|(_, password)| password.to_owned()),
+                );
                 secrets.push(pair);
             }
         }

@@ -314,7 +314,10 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> JsonError {
     let (line, column) = (error.line().max(1), error.column().max(1));
     // The column counts bytes and points at, or just behind, what was not expected.
     let bytes = text.lines().nth(line - 1).unwrap_or_default().as_bytes();
-    let found = bytes.get(column - 1).copied();
+    let found = match error.to_string().starts_with("control character") {
+        true => Some(b'\0'),
+        false => bytes.get(column - 1).copied(),
+    };
     JsonError {
         line,
         column,
@@ -326,13 +329,19 @@ fn describe(found: Option<u8>) -> &'static str {
     match found {
         None => "the end of the line where a value, a comma or a bracket was expected",
         Some(b'\'') => "a single quote; JSON strings stand in double quotes",
-        Some(b'"') => "a double quote where none was expected; is a comma, colon or backslash missing?",
-        Some(b'}' | b']') => "a closing bracket where none was expected; is there a comma before it?",
+        Some(b'"') => {
+            "a double quote where none was expected; is a comma, colon or backslash missing?"
+        }
+        Some(b'}' | b']') => {
+            "a closing bracket where none was expected; is there a comma before it?"
+        }
         Some(b'{' | b'[') => "an opening bracket where none was expected",
         Some(b',') => "a comma where none was expected",
         Some(b':') => "a colon where none was expected",
         Some(b'\\') => "a backslash where none was expected",
-        Some(b'0'..=b'9' | b'.' | b'+' | b'-') => "a number that is not written as JSON writes numbers",
+        Some(b'0'..=b'9' | b'.' | b'+' | b'-') => {
+            "a number that is not written as JSON writes numbers"
+        }
         Some(byte) if byte.is_ascii_alphabetic() => {
             "a word that JSON does not know; strings stand in double quotes, NaN and Infinity do not exist"
         }
@@ -374,11 +383,15 @@ mod tests {
             ("[-1e999]", 1, 2, "beyond the range"),
             ("{\"a\":1} x", 1, 9, "a word"),
             ("[01]", 1, 3, "a number"),
-            ("\"a\nb\"", 1, 3, "the end of the line"),
+            ("\"a\nb\"", 1, 2, "a control character"),
         ] {
             let error = error(text);
             assert!(error.what.contains(what), "{text:?}: {error:?}");
-            assert_eq!((error.line, error.column), (line, column), "{text:?}: {error:?}");
+            assert_eq!(
+                (error.line, error.column),
+                (line, column),
+                "{text:?}: {error:?}"
+            );
         }
     }
 
@@ -395,10 +408,16 @@ mod tests {
     fn equal_meanings_have_one_canonical_form() {
         let canonical = |text: &str| {
             let mut bytes = Vec::new();
-            parse(text).unwrap().json.canonical(&mut |part| bytes.extend_from_slice(part));
+            parse(text)
+                .unwrap()
+                .json
+                .canonical(&mut |part| bytes.extend_from_slice(part));
             bytes
         };
-        assert_eq!(canonical(r#"{"a":1,"b":["x"]}"#), canonical(r#" {"b" : ["x"], "a": 1}"#));
+        assert_eq!(
+            canonical(r#"{"a":1,"b":["x"]}"#),
+            canonical(r#" {"b" : ["x"], "a": 1}"#)
+        );
         assert_ne!(canonical(r#"{"a":"1"}"#), canonical(r#"{"a":1}"#));
         assert_ne!(canonical(r#"["ab","c"]"#), canonical(r#"["a","bc"]"#));
     }

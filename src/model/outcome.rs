@@ -42,6 +42,8 @@ reasons! {
         "Give notification_text as a string that is not blank.";
     UnknownSender "unknown_sender" "There is no sender of this name."
         "Use one of: slack, discord, http, sms, whatsapp.";
+    UnknownReceiver "unknown_receiver" "There is no receiver of this name."
+        "Use a receiver that the configuration file names.";
     AddressDenied "address_denied" "The operator's policy or the address guard does not allow this address."
         "Ask who runs the trigger: allowed_hosts and private_addresses decide; link-local and metadata addresses are always denied.";
     // On the way.

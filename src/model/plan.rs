@@ -11,8 +11,6 @@ use super::policy::ClientKey;
 #[derive(Debug, Default)]
 pub struct Plan {
     pub deliveries: Vec<Delivery>,
-    /// Where not even a delivery could be made: an entry of `results` that is no outcome.
-    pub senders: Vec<String>,
 }
 
 /// One notification to one destination.

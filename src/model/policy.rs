@@ -37,7 +37,7 @@ impl AddressPolicy {
 }
 
 /// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     pub http: Option<Secret>,
     pub https: Option<Secret>,
@@ -48,23 +48,7 @@ impl ProxySettings {
     pub fn is_set(&self) -> bool {
         self.http.is_some() || self.https.is_some()
     }
-
-    fn parts(&self) -> (Option<&str>, Option<&str>, &str) {
-        (
-            self.http.as_ref().map(Secret::expose),
-            self.https.as_ref().map(Secret::expose),
-            &self.no_proxy,
-        )
-    }
 }
-
-impl PartialEq for ProxySettings {
-    fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for ProxySettings {}
 
 /// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one
 /// policy opened is ever used under another.

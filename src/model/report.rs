@@ -40,4 +40,8 @@ pub struct Report {
     pub task_id: String,
     pub deliveries: Vec<DeliveryReport>,
     pub warnings: Vec<String>,
+    /// An earlier request under the same idempotency key: this is its state now.
+    pub replayed: bool,
+    /// The task of an identical request in flight that this one joined.
+    pub joined: Option<String>,
 }

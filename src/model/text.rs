@@ -49,12 +49,11 @@ pub fn split(text: &str, limits: Limits) -> Split {
             missing: 0,
         };
     }
-    // A prefix is as long as the number of parts makes it: "(9/9) " takes 6 characters, "(10/10) " takes 8.
-    for (most, prefix) in [(MAX_PARTS - 1, 6), (MAX_PARTS, 8)] {
-        let room = limits.text.saturating_sub(prefix);
+    // A prefix is as long as the number of parts makes it.
+    for most in [MAX_PARTS - 1, MAX_PARTS] {
         // Line ends and spaces are kept to only where that needs no part more than there are.
         for prefer_spaces in [true, false] {
-            let (pieces, rest) = pieces(text, room, limits.unit, most, prefer_spaces);
+            let (pieces, rest) = pieces(text, limits, most, prefer_spaces);
             if rest.is_empty() {
                 return Split {
                     parts: number(pieces),
@@ -73,12 +72,12 @@ fn fits(text: &str, limits: Limits) -> bool {
 
 /// Ten parts of which the last says how many characters found no place.
 fn with_missing(text: &str, limits: Limits) -> Split {
-    let room = limits.text.saturating_sub(8);
-    let (mut pieces, rest) = pieces(text, room, limits.unit, MAX_PARTS, false);
+    let room = room(limits, MAX_PARTS - 1, MAX_PARTS);
+    let (mut pieces, rest) = pieces(text, limits, MAX_PARTS, false);
     let beyond = rest.chars().count();
     let last = pieces.pop().unwrap_or_default();
     // The note takes its place from the last part; its length hardly varies, so the longest is allowed for.
-    let note_room = Unit::CodePoints.of(&missing_note(text.chars().count()));
+    let note_room = missing_note(text.chars().count()).chars().count();
     let bytes_a_character = if limits.unit == Unit::Bytes { 3 } else { 1 };
     let kept = take(
         last,
@@ -106,17 +105,20 @@ fn number(pieces: Vec<&str>) -> Vec<String> {
         .collect()
 }
 
-/// At most `most` pieces of at most `room` units, and what is left.
-fn pieces(
-    mut text: &str,
-    room: usize,
-    unit: Unit,
-    most: usize,
-    prefer_spaces: bool,
-) -> (Vec<&str>, &str) {
+/// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
+fn room(limits: Limits, index: usize, total: usize) -> usize {
+    let digits = |number: usize| if number < 10 { 1 } else { 2 };
+    limits
+        .text
+        .saturating_sub(4 + digits(index + 1) + digits(total))
+}
+
+/// At most `most` pieces that leave room for their prefixes, and what is left.
+fn pieces(mut text: &str, limits: Limits, most: usize, prefer_spaces: bool) -> (Vec<&str>, &str) {
     let mut pieces = Vec::new();
     while !text.is_empty() && pieces.len() < most {
-        let piece = take(text, room, unit, prefer_spaces);
+        let room = room(limits, pieces.len(), most);
+        let piece = take(text, room, limits.unit, prefer_spaces);
         if piece.is_empty() {
             break;
         }
@@ -253,14 +255,20 @@ mod tests {
         for unit in [Unit::CodePoints, Unit::Utf16, Unit::Bytes] {
             for (length, parts) in [(19, 1), (20, 1), (21, 2)] {
                 let text = "x".repeat(length);
-                assert_eq!(split(&text, limits(20, unit)).parts.len(), parts, "{unit:?} {length}");
+                assert_eq!(
+                    split(&text, limits(20, unit)).parts.len(),
+                    parts,
+                    "{unit:?} {length}"
+                );
             }
         }
     }
 
     #[test]
     fn units_count_as_the_providers_do() {
-        for (text, code_points, utf16, bytes) in [("é", 1, 1, 2), ("😀", 1, 2, 4), (FAMILY, 7, 11, 25)] {
+        for (text, code_points, utf16, bytes) in
+            [("é", 1, 1, 2), ("😀", 1, 2, 4), (FAMILY, 7, 11, 25)]
+        {
             assert_eq!(Unit::CodePoints.of(text), code_points);
             assert_eq!(Unit::Utf16.of(text), utf16);
             assert_eq!(Unit::Bytes.of(text), bytes);
@@ -269,8 +277,11 @@ mod tests {
 
     #[test]
     fn parts_end_at_a_line_end_else_at_a_space() {
-        let split = split("one two\nthree four five", limits(20, Unit::Utf16));
-        assert_eq!(split.parts, ["(1/2) one two\n", "(2/2) three four five"].map(str::to_owned));
+        let split = split("one two\nthree four 56", limits(20, Unit::Utf16));
+        assert_eq!(
+            split.parts,
+            ["(1/2) one two\n", "(2/2) three four 56"].map(str::to_owned)
+        );
     }
 
     #[test]
@@ -293,7 +304,9 @@ mod tests {
         for unit in [Unit::CodePoints, Unit::Utf16, Unit::Bytes] {
             let split = split(&families, limits(60, unit));
             for part in &split.parts {
-                let piece = part.split_once(") ").map_or(part.as_str(), |(_, rest)| rest);
+                let piece = part
+                    .split_once(") ")
+                    .map_or(part.as_str(), |(_, rest)| rest);
                 assert_eq!(piece.replace(FAMILY, ""), "", "{unit:?}");
             }
         }

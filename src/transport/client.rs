@@ -16,6 +16,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Body, Client, NoProxy, Proxy, Request, Response};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout, timeout_at};
+use url::{Host, Url};
 
 use super::dns::{Dns, DnsError};
 use super::guard::{self, Denied};
@@ -78,7 +79,10 @@ impl HttpTransport {
             sent: Sent::No,
             permanent: true,
         };
-        let config = self.tls.clone().ok_or_else(|| unusable("TLS could not be set up"))?;
+        let config = self
+            .tls
+            .clone()
+            .ok_or_else(|| unusable("TLS could not be set up"))?;
         let resolver = Resolver {
             dns: Arc::clone(&self.dns),
             private: key.private_addresses,
@@ -100,7 +104,24 @@ impl HttpTransport {
                 unusable("the environment's HTTP_PROXY or HTTPS_PROXY is no usable URL")
             })?);
         }
-        builder.build().map_err(|_| unusable("the HTTP client could not be set up"))
+        builder
+            .build()
+            .map_err(|_| unusable("the HTTP client could not be set up"))
+    }
+
+    /// Behind a proxy the name is resolved where we cannot see it: where private addresses are denied it must resolve
+    /// here too, to public addresses only.
+    async fn check_before_proxy(&self, url: &Url, key: &ClientKey) -> Result<(), Box<SendError>> {
+        let deny = key.private_addresses == PrivateAddresses::Deny;
+        let (true, true, Some(Host::Domain(name))) = (deny, key.proxy.is_set(), url.host()) else {
+            return Ok(());
+        };
+        let addresses = self.dns.resolve(name, key.connect_timeout).await;
+        let addresses = addresses.map_err(|error| Box::new(unresolved(error)))?;
+        for address in addresses.iter() {
+            guard::check(*address, key.private_addresses).map_err(|rule| Box::new(denied(rule)))?;
+        }
+        Ok(())
     }
 
     async fn attempt(
@@ -112,6 +133,9 @@ impl HttpTransport {
         let Outbound::Http(message) = outbound;
         guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
         let deadline = Instant::now() + time;
+        self.check_before_proxy(&message.url, key)
+            .await
+            .map_err(|error| *error)?;
         let client = self.client(key)?;
         let asked_for = Arc::new(AtomicBool::new(false));
         let request = request(message, Arc::clone(&asked_for));
@@ -234,7 +258,10 @@ impl Resolve for Resolver {
 fn proxies(settings: &ProxySettings) -> Vec<reqwest::Result<Proxy>> {
     let exempt = || NoProxy::from_string(&settings.no_proxy);
     let http = settings.http.as_ref().map(|url| Proxy::http(url.expose()));
-    let https = settings.https.as_ref().map(|url| Proxy::https(url.expose()));
+    let https = settings
+        .https
+        .as_ref()
+        .map(|url| Proxy::https(url.expose()));
     [http, https]
         .into_iter()
         .flatten()
@@ -251,19 +278,29 @@ fn denied(denied: Denied) -> SendError {
     }
 }
 
+fn unresolved(error: DnsError) -> SendError {
+    SendError {
+        failure: Failure::new(Reason::Dns).with_detail(Some(Detail::from(error.sentence()))),
+        sent: Sent::No,
+        permanent: false,
+    }
+}
+
 /// What a library's error means. Its own text is never shown: it may hold the URL.
 fn classify(error: &reqwest::Error, sent: Sent) -> SendError {
     if let Some(rule) = cause::<Denied>(error) {
         return denied(*rule);
     }
+    if let Some(dns) = cause::<DnsError>(error) {
+        return unresolved(*dns);
+    }
     let sent = if error.is_connect() { Sent::No } else { sent };
-    let (reason, detail, permanent) = if let Some(dns) = cause::<DnsError>(error) {
-        (Reason::Dns, Some(dns.sentence()), false)
-    } else if let Some(tls) = cause::<rustls::Error>(error) {
+    let (reason, detail, permanent) = if let Some(tls) = cause::<rustls::Error>(error) {
         (Reason::Tls, Some(tls::sentence(tls)), true)
     } else if io_causes(error).any(is_out_of_descriptors) {
         (Reason::OutOfDescriptors, None, false)
-    } else if error.is_timeout() || io_causes(error).any(|io| io.kind() == io::ErrorKind::TimedOut) {
+    } else if error.is_timeout() || io_causes(error).any(|io| io.kind() == io::ErrorKind::TimedOut)
+    {
         (Reason::Timeout, None, false)
     } else if error.is_connect() {
         (Reason::Connect, connect_sentence(error), false)
@@ -281,7 +318,9 @@ fn classify(error: &reqwest::Error, sent: Sent) -> SendError {
 
 fn connect_sentence(error: &reqwest::Error) -> Option<&'static str> {
     io_causes(error).find_map(|io| match io.kind() {
-        io::ErrorKind::ConnectionRefused => Some("the connection was refused: nothing listens there"),
+        io::ErrorKind::ConnectionRefused => {
+            Some("the connection was refused: nothing listens there")
+        }
         io::ErrorKind::ConnectionReset => Some("the connection was reset while it was made"),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Some("there is no way to the host from this server")
@@ -297,7 +336,9 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 }
 
 /// All errors behind an error; an `io::Error` shows what it wraps only on asking.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn StdError + 'static) = *error;
         let wrapped = error

@@ -57,8 +57,12 @@ pub enum DnsError {
 impl DnsError {
     pub const fn sentence(self) -> &'static str {
         match self {
-            DnsError::NoAddress => "the host's name could not be resolved: it does not exist or has no address",
-            DnsError::Timeout => "the host's name could not be resolved in time: the name server did not answer",
+            DnsError::NoAddress => {
+                "the host's name could not be resolved: it does not exist or has no address"
+            }
+            DnsError::Timeout => {
+                "the host's name could not be resolved in time: the name server did not answer"
+            }
         }
     }
 }
@@ -154,7 +158,11 @@ impl Dns {
                 Ok(addresses) if !addresses.is_empty() => Ok(addresses.into()),
                 _ => Err(DnsError::NoAddress),
             };
-            let keep = if answer.is_ok() { KEEP_ANSWER } else { KEEP_FAILURE };
+            let keep = if answer.is_ok() {
+                KEEP_ANSWER
+            } else {
+                KEEP_FAILURE
+            };
             *expires.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + keep);
             let _ = sender.send(Some(answer));
         });

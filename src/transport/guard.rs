@@ -195,18 +195,59 @@ mod tests {
     #[test]
     fn row_25_private_addresses_are_denied_when_the_operator_says_so_and_only_then() {
         for host in [
-            "127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "10.0.0.1", "172.16.0.1",
-            "172.31.255.255", "192.168.1.1", "100.64.0.1", "0.0.0.0", "0", "255.255.255.255", "224.0.0.1",
-            "198.18.0.1", "240.0.0.1", "[::]", "[::1]", "[fc00::1]", "[fd12::1]", "[ff02::1]", "[fec0::1]",
-            "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[64:ff9b::10.0.0.1]", "[64:ff9b:1::1]",
-            "[2002:a00:1::]", "[2001:0:a00:1::]",
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "017700000001",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "198.18.0.1",
+            "240.0.0.1",
+            "[::]",
+            "[::1]",
+            "[fc00::1]",
+            "[fd12::1]",
+            "[ff02::1]",
+            "[fec0::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:10.0.0.1]",
+            "[::10.0.0.1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::1]",
+            "[2002:a00:1::]",
+            "[2001:0:a00:1::]",
         ] {
             let url = format!("http://{host}/");
-            assert!(matches!(verdict(&url, PrivateAddresses::Deny), Err(Denied::Private(_))), "{host}");
+            assert!(
+                matches!(
+                    verdict(&url, PrivateAddresses::Deny),
+                    Err(Denied::Private(_))
+                ),
+                "{host}"
+            );
             assert_eq!(verdict(&url, PrivateAddresses::Allow), Ok(()), "{host}");
         }
-        for host in ["93.184.216.34", "172.32.0.1", "100.128.0.1", "[2606:2800:220:1::1]", "hooks.slack.com", "localhost.example"] {
-            assert_eq!(verdict(&format!("http://{host}/"), PrivateAddresses::Deny), Ok(()), "{host}");
+        for host in [
+            "93.184.216.34",
+            "172.32.0.1",
+            "100.128.0.1",
+            "[2606:2800:220:1::1]",
+            "hooks.slack.com",
+            "localhost.example",
+        ] {
+            assert_eq!(
+                verdict(&format!("http://{host}/"), PrivateAddresses::Deny),
+                Ok(()),
+                "{host}"
+            );
         }
     }
 }

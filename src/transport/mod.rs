@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::client::HttpTransport;
-pub use self::dns::{Dns, Lookup, SystemLookup};
+pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check_host};
 use crate::model::outcome::Failure;
 use crate::model::policy::ClientKey;

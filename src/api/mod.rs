@@ -1,0 +1,6 @@
+//! The contract with callers: bytes to a request, a report to JSON.
+
+mod encoding;
+pub mod request;
+pub mod response;
+pub mod view;

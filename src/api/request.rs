@@ -1,0 +1,347 @@
+//! A body's bytes to a request; every error with the place where it is.
+
+use std::collections::BTreeMap;
+
+use super::encoding;
+use crate::model::json::{self, Json, Path};
+use crate::model::notification::Notification;
+use crate::model::text::{nearest, printable, truncate};
+
+/// Bodies beyond this are refused.
+pub const MAX_BODY_BYTES: usize = 1_048_576;
+
+/// What a caller asks for.
+#[derive(Debug)]
+pub struct Request {
+    pub notification: Notification,
+    /// Each sender with its configuration, in the order of the request.
+    pub senders: Vec<(String, Json)>,
+    /// Names of receivers, in order, each once.
+    pub receivers: Vec<String>,
+    pub dry_run: bool,
+    pub idempotency_key: Option<String>,
+    pub warnings: Vec<String>,
+    /// The whole body, for telling identical requests.
+    pub body: Json,
+}
+
+/// Why no request could be read. Nothing was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RequestError {
+    pub code: &'static str,
+    pub message: String,
+    pub path: Option<String>,
+    pub hint: String,
+}
+
+/// Sentences that users of the Python plugin know.
+const NO_BODY: &str = "No request body provided.";
+const INVALID_JSON: &str = "Invalid JSON in request body.";
+const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
+
+/// Documented fields that this version leaves out, with what they hold.
+const LATER: &[(&str, Holds)] = &[
+    ("title", Holds::Text),
+    ("level", Holds::Text),
+    ("status", Holds::Text),
+    ("fields", Holds::Object),
+    ("link", Holds::Text),
+    ("timestamp", Holds::Text),
+    ("template", Holds::Text),
+    ("data", Holds::Object),
+];
+
+const KNOWN: &[&str] = &[
+    "notification_text",
+    "senders_config",
+    "dedup_key",
+    "receivers",
+    "idempotency_key",
+    "dry_run",
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Holds {
+    Text,
+    Object,
+}
+
+/// Reads a body and the headers that belong to it (names in lower case).
+pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request, RequestError> {
+    if bytes.is_empty() {
+        return Err(error(
+            "no_body",
+            NO_BODY,
+            "POST a JSON object with notification_text and senders_config.",
+        ));
+    }
+    if bytes.len() > MAX_BODY_BYTES {
+        return Err(error(
+            "too_large",
+            &format!(
+                "The request body has {} bytes; at most {MAX_BODY_BYTES} are taken.",
+                bytes.len()
+            ),
+            "Shorten notification_text, or send it in several requests.",
+        ));
+    }
+    let mut warnings = Vec::new();
+    let body = parse(bytes, &mut warnings)?;
+    let Json::Object(members) = &body else {
+        return Err(error(
+            "invalid_json",
+            &format!(
+                "{INVALID_JSON} It must be an object, found {}.",
+                body.kind()
+            ),
+            "POST a JSON object with notification_text and senders_config.",
+        ));
+    };
+    warn_unknown(members, &mut warnings);
+    let mut reader = Reader {
+        body: &body,
+        warnings,
+    };
+    let text = reader.notification_text()?;
+    let receivers = reader.receivers()?;
+    let senders = reader.senders(receivers.is_empty())?;
+    let dry_run = reader.dry_run()?;
+    let idempotency_key = reader.idempotency_key(headers)?;
+    let dedup_key = reader.dedup_key();
+    reader.warn_later();
+    let warnings = reader.warnings;
+    Ok(Request {
+        notification: Notification { text, dedup_key },
+        senders,
+        receivers,
+        dry_run,
+        idempotency_key,
+        warnings,
+        body,
+    })
+}
+
+fn parse(bytes: &[u8], warnings: &mut Vec<String>) -> Result<Json, RequestError> {
+    let decoded = encoding::decode(bytes).map_err(|no_text| {
+        error(
+            "invalid_encoding",
+            &format!(
+                "{INVALID_JSON} It is no {}: the byte at offset {} cannot stand there.",
+                no_text.encoding, no_text.offset
+            ),
+            "Send the body as UTF-8.",
+        )
+    })?;
+    if decoded.replaced_surrogates {
+        warnings.push("the body holds lone surrogates; each became U+FFFD".to_owned());
+    }
+    let parsed = json::parse(&decoded.text).map_err(|problem| {
+        error(
+            "invalid_json",
+            &format!(
+                "{INVALID_JSON} At line {}, column {}: {}.",
+                problem.line, problem.column, problem.what
+            ),
+            "Check the body with a JSON linter; a shell needs quotes around it.",
+        )
+    })?;
+    for path in parsed.duplicates {
+        warnings.push(format!(
+            "{path}: the key stands twice; the last value counts"
+        ));
+    }
+    Ok(parsed.json)
+}
+
+struct Reader<'a> {
+    body: &'a Json,
+    warnings: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn notification_text(&self) -> Result<Json, RequestError> {
+        let text = self.body.get("notification_text");
+        text.cloned()
+            .ok_or_else(|| missing("notification_text", self.body))
+    }
+
+    fn senders(&self, required: bool) -> Result<Vec<(String, Json)>, RequestError> {
+        match self.body.get("senders_config") {
+            None | Some(Json::Null) if required => Err(missing("senders_config", self.body)),
+            None | Some(Json::Null) => Ok(Vec::new()),
+            Some(Json::Object(senders)) => Ok(senders.clone()),
+            Some(other) => Err(wrong_type("senders_config", "an object of senders", other)),
+        }
+    }
+
+    fn receivers(&self) -> Result<Vec<String>, RequestError> {
+        let Some(value) = self.present("receivers") else {
+            return Ok(Vec::new());
+        };
+        let Json::Array(items) = value else {
+            return Err(wrong_type("receivers", "a list of names", value));
+        };
+        let mut names = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = Path::root().key("receivers").index(index);
+            let name = item.as_str().filter(|name| !name.trim().is_empty());
+            let name = name.ok_or_else(|| wrong_type(path.as_str(), "a name", item))?;
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn dry_run(&self) -> Result<bool, RequestError> {
+        match self.present("dry_run") {
+            None => Ok(false),
+            Some(Json::Bool(dry_run)) => Ok(*dry_run),
+            // Rather no message than one that was meant as a test.
+            Some(other) => Err(wrong_type("dry_run", "true or false", other)),
+        }
+    }
+
+    fn idempotency_key(
+        &self,
+        headers: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, RequestError> {
+        let header = headers.get("idempotency-key").map(|value| value.trim());
+        let header = header.filter(|value| !value.is_empty());
+        let field = match self.present("idempotency_key") {
+            None => None,
+            Some(Json::String(key)) => Some(key.as_str()),
+            Some(other) => return Err(wrong_type("idempotency_key", "a string", other)),
+        };
+        if let (Some(header), Some(field)) = (header, field)
+            && header != field
+        {
+            return Err(RequestError {
+                path: Some("idempotency_key".to_owned()),
+                ..error(
+                    "idempotency_conflict",
+                    "The header Idempotency-Key and the field idempotency_key differ.",
+                    "Give the key in one place.",
+                )
+            });
+        }
+        let key = header.or(field).map(str::to_owned);
+        match key {
+            Some(key) if key.len() > MAX_KEY_BYTES => Err(RequestError {
+                path: Some("idempotency_key".to_owned()),
+                ..error(
+                    "invalid_field",
+                    &format!("The idempotency key is longer than {MAX_KEY_BYTES} bytes."),
+                    "Use a UUID.",
+                )
+            }),
+            key => Ok(key),
+        }
+    }
+
+    fn dedup_key(&mut self) -> Option<String> {
+        match self.present("dedup_key")? {
+            Json::String(key) => Some(key.clone()),
+            other => {
+                self.warn_type("dedup_key", "a string", other);
+                None
+            }
+        }
+    }
+
+    /// Fields of a wrong type are left out; so are, in this version, those of the right one.
+    fn warn_later(&mut self) {
+        for (name, holds) in LATER {
+            let Some(value) = self.present(name) else {
+                continue;
+            };
+            let (expected, fits) = match holds {
+                Holds::Text => ("a string", matches!(value, Json::String(_))),
+                Holds::Object => ("an object", matches!(value, Json::Object(_))),
+            };
+            if fits {
+                self.warnings
+                    .push(format!("{name}: not available in this version, left out"));
+            } else {
+                self.warn_type(name, expected, value);
+            }
+        }
+    }
+
+    fn warn_type(&mut self, name: &str, expected: &str, found: &Json) {
+        let found = found.kind();
+        self.warnings.push(format!(
+            "{name}: must be {expected}, found {found}; left out"
+        ));
+    }
+
+    /// A member that is neither `null` nor `""`.
+    fn present(&self, name: &str) -> Option<&'a Json> {
+        self.body.get(name).filter(|value| !value.is_absent())
+    }
+}
+
+const MAX_KEY_BYTES: usize = 1024;
+
+fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) {
+    let known = || {
+        KNOWN
+            .iter()
+            .copied()
+            .chain(LATER.iter().map(|(name, _)| *name))
+    };
+    for (name, _) in members {
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let meant = nearest(name, known());
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        let shown = truncate(&printable(name), 64);
+        warnings.push(format!("{shown}: unknown field, ignored{meant}"));
+    }
+}
+
+fn missing(field: &str, body: &Json) -> RequestError {
+    let names = body
+        .as_object()
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, _)| name.as_str());
+    let meant = names
+        .filter(|name| !KNOWN.contains(name))
+        .find(|name| nearest(name, [field]).is_some());
+    let hint = match meant {
+        Some(name) => format!(
+            "{field} is missing; is `{}` meant to be it?",
+            truncate(&printable(name), 64)
+        ),
+        None => format!("Add {field}."),
+    };
+    RequestError {
+        path: Some(field.to_owned()),
+        ..error("missing_field", MISSING_FIELDS, &hint)
+    }
+}
+
+fn wrong_type(path: &str, expected: &str, found: &Json) -> RequestError {
+    RequestError {
+        path: Some(path.to_owned()),
+        ..error(
+            "invalid_field",
+            &format!(
+                "The field {path} must be {expected}, found {}.",
+                found.kind()
+            ),
+            &format!("Give {path} as {expected}."),
+        )
+    }
+}
+
+fn error(code: &'static str, message: &str, hint: &str) -> RequestError {
+    RequestError {
+        code,
+        message: message.to_owned(),
+        path: None,
+        hint: hint.to_owned(),
+    }
+}

@@ -1,0 +1,342 @@
+//! What the caller reads: always a JSON object, always with `results`.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::model::outcome::{Outcome, Reason};
+use crate::model::report::{DeliveryReport, Report};
+
+/// The answer to a request that was taken charge of.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    pub status: Status,
+    message: &'static str,
+    task_id: String,
+    results: Results,
+    deliveries: Vec<Entry>,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<String>,
+}
+
+/// The answer to what could not be taken.
+#[derive(Debug, Serialize)]
+pub struct ErrorAnswer {
+    pub status: Status,
+    pub message: String,
+    pub task_id: Option<String>,
+    pub results: Results,
+    pub deliveries: [(); 0],
+    pub warnings: Vec<String>,
+    pub error: ErrorDetail,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ErrorDetail {
+    pub code: &'static str,
+    pub path: Option<String>,
+    pub hint: String,
+}
+
+/// All deliveries in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Success,
+    Pending,
+    Partial,
+    Failed,
+}
+
+/// One entry of `results`: a sender's, or a receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SenderResult {
+    // From the best to the worst: the worst of several stands.
+    DryRun,
+    Delivered,
+    Suppressed,
+    Pending,
+    Ambiguous,
+    Failed,
+    Invalid,
+}
+
+/// Senders and their results in the order of the request.
+#[derive(Debug, Default)]
+pub struct Results(Vec<(String, SenderResult)>);
+
+/// One entry of `deliveries`.
+#[derive(Debug, Serialize)]
+struct Entry {
+    index: usize,
+    sender: String,
+    receiver: Option<String>,
+    destination: Option<String>,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    detail: Option<String>,
+    hint: Option<&'static str>,
+    http_status: Option<u16>,
+    attempts: u32,
+    parts: usize,
+    parts_delivered: usize,
+    elapsed_ms: u64,
+    message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_in_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<PreviewEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PreviewEntry {
+    content_type: String,
+    body: String,
+}
+
+impl Answer {
+    pub fn new(report: Report) -> Self {
+        let status = Status::of(&report.deliveries);
+        let results = Results::of(&report.deliveries);
+        Self {
+            status,
+            message: "Request processed",
+            task_id: report.task_id,
+            results,
+            deliveries: report.deliveries.into_iter().map(Entry::new).collect(),
+            warnings: report.warnings,
+            replayed: report.replayed.then_some(true),
+            joined: report.joined,
+        }
+    }
+}
+
+impl Status {
+    /// Looks at every delivery: a sender of whose destinations one was reached has not failed.
+    pub fn of(deliveries: &[DeliveryReport]) -> Self {
+        let is = |wanted: fn(&Outcome) -> bool| {
+            deliveries.iter().any(|delivery| wanted(&delivery.outcome))
+        };
+        let failed = is(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let ambiguous = is(|outcome| matches!(outcome, Outcome::Ambiguous(_)));
+        let pending = is(|outcome| matches!(outcome, Outcome::Pending(_)));
+        let done = is(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Delivered { .. } | Outcome::Suppressed { .. } | Outcome::DryRun
+            )
+        });
+        match (failed || ambiguous, pending) {
+            (false, false) => Status::Success,
+            (false, true) => Status::Pending,
+            (true, false) if !ambiguous && !done => Status::Failed,
+            (true, _) => Status::Partial,
+        }
+    }
+}
+
+impl Results {
+    pub fn of(deliveries: &[DeliveryReport]) -> Self {
+        let mut results: Vec<(String, SenderResult)> = Vec::new();
+        for delivery in deliveries {
+            let name = delivery.receiver.as_ref().unwrap_or(&delivery.sender);
+            let result = SenderResult::of(&delivery.outcome);
+            match results.iter_mut().find(|(known, _)| known == name) {
+                Some((_, worst)) => *worst = result.max(*worst),
+                None => results.push((name.clone(), result)),
+            }
+        }
+        Self(results)
+    }
+}
+
+impl SenderResult {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::DryRun => SenderResult::DryRun,
+            Outcome::Delivered { .. } => SenderResult::Delivered,
+            Outcome::Suppressed { .. } => SenderResult::Suppressed,
+            Outcome::Pending(_) => SenderResult::Pending,
+            Outcome::Ambiguous(_) => SenderResult::Ambiguous,
+            Outcome::Failed(failure) => match failure.reason {
+                Reason::UnknownSender | Reason::UnknownReceiver => SenderResult::Invalid,
+                _ => SenderResult::Failed,
+            },
+        }
+    }
+}
+
+impl Serialize for SenderResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            SenderResult::Delivered => serializer.serialize_bool(true),
+            SenderResult::Failed => serializer.serialize_bool(false),
+            SenderResult::Pending => serializer.serialize_str("pending"),
+            SenderResult::Ambiguous => serializer.serialize_str("ambiguous"),
+            SenderResult::Suppressed => serializer.serialize_str("suppressed"),
+            SenderResult::DryRun => serializer.serialize_str("dry_run"),
+            SenderResult::Invalid => serializer.serialize_str("Invalid sender"),
+        }
+    }
+}
+
+impl Serialize for Results {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, result) in &self.0 {
+            map.serialize_entry(name, result)?;
+        }
+        map.end()
+    }
+}
+
+impl Entry {
+    fn new(report: DeliveryReport) -> Self {
+        let milliseconds =
+            |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let failure = report.outcome.failure();
+        let mut entry = Self {
+            index: report.index,
+            outcome: report.outcome.code(),
+            reason: failure.map(|failure| failure.reason.code()),
+            detail: failure.map(|failure| match &failure.detail {
+                Some(detail) => detail.as_str().to_owned(),
+                None => failure.reason.sentence().to_owned(),
+            }),
+            hint: failure.map(|failure| failure.hint()),
+            sender: report.sender,
+            receiver: report.receiver,
+            destination: report.destination,
+            http_status: report.http_status,
+            attempts: report.attempts,
+            parts: report.parts,
+            parts_delivered: report.parts_delivered,
+            elapsed_ms: milliseconds(report.elapsed),
+            message_id: None,
+            path: report.path,
+            segments: report.segments,
+            next_attempt_in_ms: report.next_attempt_in.map(milliseconds),
+            preview: report.preview.map(|preview| PreviewEntry {
+                content_type: preview.content_type,
+                body: preview.body,
+            }),
+            rule: None,
+        };
+        match report.outcome {
+            Outcome::Delivered { message } => entry.message_id = message.map(|message| message.0),
+            Outcome::Suppressed { rule } => entry.rule = Some(rule),
+            _ => {}
+        }
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::outcome::Failure;
+
+    fn delivery(sender: &str, outcome: Outcome) -> DeliveryReport {
+        DeliveryReport {
+            index: 0,
+            sender: sender.to_owned(),
+            receiver: None,
+            destination: None,
+            outcome,
+            path: None,
+            http_status: None,
+            attempts: 0,
+            parts: 0,
+            parts_delivered: 0,
+            segments: None,
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+            preview: None,
+        }
+    }
+
+    fn outcome(word: char) -> Outcome {
+        let failed = |reason| Failure::new(reason);
+        match word {
+            'd' => Outcome::Delivered { message: None },
+            'f' => Outcome::Failed(failed(Reason::Timeout)),
+            'i' => Outcome::Failed(failed(Reason::UnknownSender)),
+            'p' => Outcome::Pending(None),
+            'a' => Outcome::Ambiguous(failed(Reason::LostReply)),
+            's' => Outcome::Suppressed {
+                rule: "r".to_owned(),
+            },
+            _ => Outcome::DryRun,
+        }
+    }
+
+    #[test]
+    fn the_status_of_every_combination() {
+        for (outcomes, status) in [
+            ("", Status::Success),
+            ("d", Status::Success),
+            ("dd", Status::Success),
+            ("ds", Status::Success),
+            ("y", Status::Success),
+            ("dy", Status::Success),
+            ("s", Status::Success),
+            ("p", Status::Pending),
+            ("dp", Status::Pending),
+            ("sp", Status::Pending),
+            ("f", Status::Failed),
+            ("ff", Status::Failed),
+            ("i", Status::Failed),
+            ("fi", Status::Failed),
+            ("df", Status::Partial),
+            ("di", Status::Partial),
+            ("pf", Status::Partial),
+            ("sf", Status::Partial),
+            ("yf", Status::Partial),
+            ("a", Status::Partial),
+            ("af", Status::Partial),
+            ("ad", Status::Partial),
+            ("ap", Status::Partial),
+            ("dfp", Status::Partial),
+        ] {
+            let deliveries: Vec<_> = outcomes
+                .chars()
+                .map(|word| delivery("x", outcome(word)))
+                .collect();
+            assert_eq!(Status::of(&deliveries), status, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_configurations_of_one_sender_the_worst_stands() {
+        for (outcomes, result) in [
+            ("d", "true"),
+            ("df", "false"),
+            ("fa", "false"),
+            ("ap", "\"ambiguous\""),
+            ("ps", "\"pending\""),
+            ("sd", "\"suppressed\""),
+            ("dy", "true"),
+            ("y", "\"dry_run\""),
+            ("i", "\"Invalid sender\""),
+        ] {
+            for order in [outcomes.to_owned(), outcomes.chars().rev().collect()] {
+                let deliveries: Vec<_> = order
+                    .chars()
+                    .map(|word| delivery("x", outcome(word)))
+                    .collect();
+                let json = serde_json::to_string(&Results::of(&deliveries)).unwrap();
+                assert_eq!(json, format!("{{\"x\":{result}}}"), "{order}");
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! How much of everything there may be at once in this process.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// Accepted text and composed bodies.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Calls that wait for their answer; each holds a thread of the engine.
+pub const MAX_WAITING_CALLS: usize = 64;
+
+/// Counts of the process. Each request is held against its own settings' figures.
+#[derive(Default)]
+pub struct Bounds {
+    in_flight: AtomicUsize,
+    bytes: AtomicUsize,
+    waiting_calls: AtomicUsize,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    in_use: usize,
+    /// First come, first served; each with its own limit.
+    waiting: VecDeque<(usize, oneshot::Sender<Slot>)>,
+}
+
+/// There is no room: nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    InFlight,
+    Bytes,
+}
+
+impl Bounds {
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Room for deliveries of these sizes, one place each, or for none of them.
+    pub fn reserve(
+        self: &Arc<Self>,
+        sizes: &[usize],
+        max_in_flight: usize,
+    ) -> Result<Vec<Place>, Full> {
+        let total: usize = sizes.iter().sum();
+        add_within(&self.in_flight, sizes.len(), max_in_flight).map_err(|()| Full::InFlight)?;
+        if add_within(&self.bytes, total, MAX_BYTES).is_err() {
+            self.in_flight.fetch_sub(sizes.len(), Ordering::Relaxed);
+            return Err(Full::Bytes);
+        }
+        let place = |bytes: &usize| Place {
+            bounds: Arc::clone(self),
+            bytes: *bytes,
+        };
+        Ok(sizes.iter().map(place).collect())
+    }
+
+    /// A place among the calls that wait; none is left: answer at once.
+    pub fn waiting_call(self: &Arc<Self>) -> Option<WaitingCall> {
+        add_within(&self.waiting_calls, 1, MAX_WAITING_CALLS).ok()?;
+        Some(WaitingCall(Arc::clone(self)))
+    }
+
+    /// Waits until fewer than `limit` connections are in use.
+    pub async fn connection(self: &Arc<Self>, limit: usize) -> Slot {
+        let waiting = {
+            let mut connections = self.lock();
+            if connections.in_use < limit && connections.waiting.is_empty() {
+                connections.in_use += 1;
+                return Slot(Some(Arc::clone(self)));
+            }
+            let (sender, receiver) = oneshot::channel();
+            connections.waiting.push_back((limit, sender));
+            receiver
+        };
+        // The sender is kept until it is used.
+        waiting.await.unwrap_or(Slot(None))
+    }
+
+    /// Passes free places on, in order.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            let sender = {
+                let mut connections = self.lock();
+                match connections.waiting.front() {
+                    Some((limit, _)) if connections.in_use < *limit => {}
+                    _ => return,
+                }
+                connections.in_use += 1;
+                connections.waiting.pop_front()
+            };
+            let Some((_, sender)) = sender else { return };
+            if let Err(slot) = sender.send(Slot(Some(Arc::clone(self)))) {
+                // Who waited is gone; its place is given back here, not by a drop that would come back to this loop.
+                slot.forget();
+                self.lock().in_use -= 1;
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Connections> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds if the sum stays within the limit.
+fn add_within(count: &AtomicUsize, more: usize, limit: usize) -> Result<(), ()> {
+    let add = |now: usize| now.checked_add(more).filter(|sum| *sum <= limit);
+    count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+        .map(drop)
+        .map_err(drop)
+}
+
+/// One delivery's place among those in flight.
+pub struct Place {
+    bounds: Arc<Bounds>,
+    bytes: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.bounds.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.bounds.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A call that waits for its answer.
+pub struct WaitingCall(Arc<Bounds>);
+
+impl Drop for WaitingCall {
+    fn drop(&mut self) {
+        self.0.waiting_calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that may be used.
+pub struct Slot(Option<Arc<Bounds>>);
+
+impl Slot {
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(bounds) = self.0.take() {
+            bounds.lock().in_use -= 1;
+            bounds.admit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_gets_room_for_all_its_deliveries_or_for_none() {
+        let bounds = Arc::new(Bounds::default());
+        let first = bounds.reserve(&[10; 6], 10).unwrap();
+        assert_eq!(bounds.reserve(&[10; 5], 10).err(), Some(Full::InFlight));
+        assert_eq!(bounds.reserve(&[MAX_BYTES], 10).err(), Some(Full::Bytes));
+        assert_eq!(bounds.in_flight(), 6);
+        drop(first);
+        assert_eq!(bounds.in_flight(), 0);
+        assert!(bounds.reserve(&[MAX_BYTES], 10).is_ok());
+    }
+
+    #[tokio::test]
+    async fn connections_are_given_in_order_and_come_back() {
+        let bounds = Arc::new(Bounds::default());
+        let first = bounds.connection(1).await;
+        let gone = tokio::spawn({
+            let bounds = Arc::clone(&bounds);
+            async move { drop(bounds.connection(1).await) }
+        });
+        tokio::task::yield_now().await;
+        gone.abort();
+        let second = tokio::spawn({
+            let bounds = Arc::clone(&bounds);
+            async move { bounds.connection(1).await }
+        });
+        tokio::task::yield_now().await;
+        drop(first);
+        let second = second.await.unwrap();
+        assert_eq!(bounds.lock().in_use, 1);
+        drop(second);
+        assert_eq!(bounds.lock().in_use, 0);
+    }
+}

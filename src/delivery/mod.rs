@@ -1,0 +1,295 @@
+//! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
+
+mod bounds;
+mod pacing;
+mod queue;
+mod retry;
+mod task;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use self::bounds::{Bounds, Place};
+pub use self::bounds::{Full, WaitingCall};
+pub use self::pacing::{Pacing, Wait};
+use self::queue::Queues;
+use self::retry::Run;
+pub use self::task::Task;
+use crate::channels;
+use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::plan::{Delivery, DeliveryPolicy, Plan, Sending, Work};
+use crate::model::report::{DeliveryReport, Preview};
+use crate::model::wire::Outbound;
+use crate::observe::{Event, Gauges, LogLevel, Metrics, RecentErrors, TaskLog};
+use crate::transport::Transport;
+
+/// What all deliveries of the process share.
+pub struct Engine {
+    transport: Arc<dyn Transport>,
+    metrics: Arc<Metrics>,
+    errors: Arc<RecentErrors>,
+    bounds: Arc<Bounds>,
+    queues: Queues,
+    /// Deliveries whose call has been answered.
+    pending: AtomicUsize,
+}
+
+/// Takes plans and runs them on the runtime that it is called on.
+#[derive(Clone)]
+pub struct Dispatcher {
+    engine: Arc<Engine>,
+}
+
+/// A request on its way in.
+pub struct Acceptance {
+    pub task_id: String,
+    pub plan: Plan,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+}
+
+impl Dispatcher {
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        metrics: Arc<Metrics>,
+        errors: Arc<RecentErrors>,
+    ) -> Self {
+        Self {
+            engine: Arc::new(Engine {
+                transport,
+                metrics,
+                errors,
+                bounds: Arc::default(),
+                queues: Queues::default(),
+                pending: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Takes charge of a plan, or of nothing of it. Must be called on a runtime.
+    pub fn accept(&self, acceptance: Acceptance) -> Result<Arc<Task>, Full> {
+        let Acceptance {
+            task_id,
+            plan,
+            policy,
+            log,
+            warnings,
+        } = acceptance;
+        let sizes: Vec<usize> = plan.deliveries.iter().filter_map(Delivery::size).collect();
+        let places = self.engine.bounds.reserve(&sizes, policy.max_in_flight)?;
+        log.log(&Event::Accepted {
+            deliveries: plan.deliveries.len(),
+        });
+        for warning in &warnings {
+            log.log(&Event::Warning(warning));
+        }
+        let reports = plan
+            .deliveries
+            .iter()
+            .enumerate()
+            .map(|(index, delivery)| delivery.report(index));
+        let task = Task::new(task_id, log, warnings, reports.collect());
+        self.start(&task, plan, &policy, places);
+        Ok(task)
+    }
+
+    fn start(
+        &self,
+        task: &Arc<Task>,
+        plan: Plan,
+        policy: &Arc<DeliveryPolicy>,
+        places: Vec<Place>,
+    ) {
+        let mut places = places.into_iter();
+        for (index, delivery) in plan.deliveries.into_iter().enumerate() {
+            match delivery.work {
+                Work::Preview(_) => {}
+                Work::Reject { failure, path } => {
+                    let path = path.as_deref();
+                    let sender = delivery.sender.as_str();
+                    let outcome = Outcome::Failed(failure.clone());
+                    let line = task.log.log(&Event::NotTried {
+                        sender,
+                        failure: &failure,
+                        path,
+                    });
+                    self.engine.errors.push(line);
+                    // The name is the caller's: only ours become labels.
+                    let known = channels::find(sender).map_or("unknown", |spec| spec.key);
+                    self.engine.metrics.ended(known, &outcome, Duration::ZERO);
+                }
+                Work::Send(sending) => {
+                    let queue = self.engine.queues.get(sending.channel.destination());
+                    let ticket = queue.ticket();
+                    let turn = sending
+                        .dedup_key
+                        .as_ref()
+                        .map(|key| queue.line_up(key, ticket));
+                    let run = Run {
+                        engine: Arc::clone(&self.engine),
+                        task: Arc::clone(task),
+                        index,
+                        sender: delivery.sender,
+                        sending,
+                        policy: Arc::clone(policy),
+                        queue,
+                        ticket,
+                        turn,
+                    };
+                    tokio::spawn(to_the_end(run, places.next()));
+                }
+            }
+        }
+    }
+
+    /// A place among the calls that wait; `None`: answer at once with what is known.
+    pub fn waiting_call(&self) -> Option<WaitingCall> {
+        self.engine.bounds.waiting_call()
+    }
+
+    /// The call was answered; from now on what goes on is pending.
+    pub fn answered(&self, task: &Arc<Task>) {
+        let open = task
+            .reports()
+            .iter()
+            .filter(|report| matches!(report.outcome, Outcome::Pending(_)))
+            .count();
+        if open == 0 {
+            return;
+        }
+        let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
+        engine.pending.fetch_add(open, Ordering::Relaxed);
+        tokio::spawn(async move {
+            task.ended().await;
+            engine.pending.fetch_sub(open, Ordering::Relaxed);
+            task.log.close();
+        });
+    }
+
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            in_flight: self.engine.bounds.in_flight(),
+            pending: self.engine.pending.load(Ordering::Relaxed),
+            paused_destinations: self.engine.queues.paused(),
+        }
+    }
+}
+
+/// Runs a delivery and says how it ended. A panic ends that delivery alone.
+async fn to_the_end(mut run: Run, place: Option<Place>) {
+    let outcome = AssertUnwindSafe(run.deliver()).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Failure::new(Reason::Internal)));
+    let Run {
+        engine,
+        task,
+        index,
+        sender,
+        sending,
+        queue,
+        turn,
+        ..
+    } = run;
+    drop(turn);
+    let destination = sending.channel.destination();
+    engine.queues.release(destination, queue);
+    drop(place);
+    engine
+        .metrics
+        .ended(&sender, &outcome, task.accepted.elapsed());
+    let current = task.report(index);
+    if let Some(report) = current {
+        let line = task.log.log(&Event::Ended {
+            destination: &destination.label,
+            outcome: &outcome,
+            http_status: report.http_status,
+            attempts: report.attempts,
+            elapsed: task.accepted.elapsed(),
+        });
+        if line.level == LogLevel::Error {
+            engine.errors.push(line);
+        }
+    }
+    // Last: who waits for the end finds the log line there.
+    task.end(index, outcome);
+}
+
+impl Delivery {
+    /// The bytes of a delivery that is to be sent.
+    fn size(&self) -> Option<usize> {
+        match &self.work {
+            Work::Send(sending) => Some(
+                sending
+                    .composition
+                    .messages
+                    .iter()
+                    .map(size_of_message)
+                    .sum(),
+            ),
+            Work::Preview(_) | Work::Reject { .. } => None,
+        }
+    }
+
+    /// How a delivery stands when it is accepted.
+    fn report(&self, index: usize) -> DeliveryReport {
+        let (outcome, sending, path) = match &self.work {
+            Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
+            Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
+            Work::Reject { failure, path } => {
+                (Outcome::Failed(failure.clone()), None, path.clone())
+            }
+        };
+        let composition = sending.map(|sending| &sending.composition);
+        DeliveryReport {
+            index,
+            sender: self.sender.clone(),
+            receiver: self.receiver.clone(),
+            destination: sending.map(|sending| sending.channel.destination().label.clone()),
+            preview: match &self.work {
+                Work::Preview(sending) => Some(preview(sending)),
+                _ => None,
+            },
+            outcome,
+            path,
+            http_status: None,
+            attempts: 0,
+            parts: composition.map_or(0, |composition| composition.messages.len()),
+            parts_delivered: 0,
+            segments: composition.and_then(|composition| composition.segments),
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+        }
+    }
+}
+
+fn size_of_message(message: &Outbound) -> usize {
+    let Outbound::Http(request) = message;
+    request.body.len()
+}
+
+/// What would have been sent: no URL, no headers.
+fn preview(sending: &Sending) -> Preview {
+    let requests = sending
+        .composition
+        .messages
+        .iter()
+        .map(|Outbound::Http(request)| request);
+    let content_type = requests.clone().next().and_then(|request| {
+        request
+            .headers
+            .get(http::header::CONTENT_TYPE)?
+            .to_str()
+            .ok()
+    });
+    let bodies: Vec<_> = requests
+        .map(|request| String::from_utf8_lossy(&request.body))
+        .collect();
+    Preview {
+        content_type: content_type.unwrap_or_default().to_owned(),
+        body: bodies.join("\n"),
+    }
+}

@@ -1,0 +1,111 @@
+//! Where log lines wait until somebody may hand them to the engine.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Event;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Info,
+    Warn,
+    Error,
+}
+
+/// A line for the engine's logger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub level: LogLevel,
+    pub text: String,
+}
+
+/// Takes lines after the call has returned. Never blocks: deliveries log from the runtime's workers.
+pub trait LateLog: Send + Sync {
+    fn push(&self, line: LogLine);
+}
+
+/// The lines of one request: collected while its call is under way, then passed on as they come.
+pub struct TaskLog {
+    task_id: Option<String>,
+    lines: Mutex<Lines>,
+}
+
+enum Lines {
+    Collected(Vec<LogLine>),
+    Late(Arc<dyn LateLog>),
+    /// The last delivery has ended: nothing will come any more.
+    Closed,
+}
+
+/// The engine keeps 10,000 rows for all its plugins: more from one call would only push out one another.
+const MAX_COLLECTED: usize = 10_000;
+
+impl TaskLog {
+    pub fn new(task_id: Option<String>) -> Self {
+        Self {
+            task_id,
+            lines: Mutex::new(Lines::Collected(Vec::new())),
+        }
+    }
+
+    /// Writes an event; gives back the line.
+    pub fn log(&self, event: &Event<'_>) -> LogLine {
+        let line = event.line(self.task_id.as_deref());
+        match &mut *self.lock() {
+            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line.clone()),
+            Lines::Collected(_) | Lines::Closed => {}
+            Lines::Late(late) => late.push(line.clone()),
+        }
+        line
+    }
+
+    /// The lines so far; those to come go to `late`.
+    pub fn hand_over(&self, late: Arc<dyn LateLog>) -> Vec<LogLine> {
+        match std::mem::replace(&mut *self.lock(), Lines::Late(late)) {
+            Lines::Collected(lines) => lines,
+            Lines::Late(_) | Lines::Closed => Vec::new(),
+        }
+    }
+
+    /// The lines so far, where none will come later.
+    pub fn take(&self) -> Vec<LogLine> {
+        match std::mem::replace(&mut *self.lock(), Lines::Closed) {
+            Lines::Collected(lines) => lines,
+            Lines::Late(_) | Lines::Closed => Vec::new(),
+        }
+    }
+
+    /// Lets go of the engine's logger once nothing will be logged any more.
+    pub fn close(&self) {
+        let mut lines = self.lock();
+        if matches!(*lines, Lines::Late(_)) {
+            *lines = Lines::Closed;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last deliveries that failed, for the status view.
+#[derive(Default)]
+pub struct RecentErrors {
+    lines: Mutex<VecDeque<String>>,
+}
+
+const MAX_ERRORS: usize = 20;
+
+impl RecentErrors {
+    pub fn push(&self, line: LogLine) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.truncate(MAX_ERRORS - 1);
+        lines.push_front(line.text);
+    }
+
+    /// The latest first.
+    pub fn all(&self) -> Vec<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,221 @@
+//! Counters of the process, as Prometheus text (exposition format 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::outcome::Outcome;
+
+/// Upper bounds of the duration histogram, in seconds.
+const BUCKETS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0,
+];
+
+/// What the notifier counts for as long as its process lives.
+#[derive(Default)]
+pub struct Metrics {
+    counted: Mutex<Counted>,
+    pub joined: AtomicU64,
+    pub dropped_log_lines: AtomicU64,
+}
+
+#[derive(Default)]
+struct Counted {
+    /// By sender, outcome, reason.
+    deliveries: BTreeMap<(String, &'static str, &'static str), u64>,
+    attempts: BTreeMap<String, u64>,
+    durations: BTreeMap<String, Histogram>,
+}
+
+#[derive(Clone, Default)]
+struct Histogram {
+    /// How many took at most as long as the bucket of the same place.
+    buckets: [u64; BUCKETS.len()],
+    sum: f64,
+    count: u64,
+}
+
+/// What is at this moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Deliveries that have not ended.
+    pub in_flight: usize,
+    /// Of these, those whose call has been answered.
+    pub pending: usize,
+    pub paused_destinations: usize,
+}
+
+impl Metrics {
+    pub fn ended(&self, sender: &str, outcome: &Outcome, elapsed: Duration) {
+        let reason = outcome
+            .failure()
+            .map_or("", |failure| failure.reason.code());
+        let mut counted = self.lock();
+        let key = (sender.to_owned(), outcome.code(), reason);
+        *counted.deliveries.entry(key).or_default() += 1;
+        if matches!(outcome, Outcome::Delivered { .. }) {
+            let histogram = counted.durations.entry(sender.to_owned()).or_default();
+            histogram.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    pub fn attempt(&self, sender: &str) {
+        let mut counted = self.lock();
+        match counted.attempts.get_mut(sender) {
+            Some(count) => *count += 1,
+            None => {
+                counted.attempts.insert(sender.to_owned(), 1);
+            }
+        }
+    }
+
+    /// All of it, in the text format.
+    pub fn render(&self, gauges: Gauges) -> String {
+        let mut text = String::new();
+        let counted = self.lock();
+        family(
+            &mut text,
+            "notifier_deliveries_total",
+            "counter",
+            "Deliveries that have ended.",
+        );
+        for ((sender, outcome, reason), count) in &counted.deliveries {
+            let labels = [
+                ("sender", sender.as_str()),
+                ("outcome", outcome),
+                ("reason", reason),
+            ];
+            sample(
+                &mut text,
+                "notifier_deliveries_total",
+                &labels,
+                *count as f64,
+            );
+        }
+        family(
+            &mut text,
+            "notifier_attempts_total",
+            "counter",
+            "Messages sent, tries that failed included.",
+        );
+        for (sender, count) in &counted.attempts {
+            sample(
+                &mut text,
+                "notifier_attempts_total",
+                &[("sender", sender)],
+                *count as f64,
+            );
+        }
+        family(
+            &mut text,
+            "notifier_delivery_duration_seconds",
+            "histogram",
+            "From acceptance to delivery.",
+        );
+        for (sender, histogram) in &counted.durations {
+            histogram.render(&mut text, sender);
+        }
+        drop(counted);
+        let joined = self.joined.load(Ordering::Relaxed);
+        single(
+            &mut text,
+            "notifier_joined_total",
+            "counter",
+            "Requests that joined an identical one in flight.",
+            joined as f64,
+        );
+        let dropped = self.dropped_log_lines.load(Ordering::Relaxed);
+        single(
+            &mut text,
+            "notifier_log_lines_dropped_total",
+            "counter",
+            "Log lines that found no place in the queue to the engine.",
+            dropped as f64,
+        );
+        single(
+            &mut text,
+            "notifier_in_flight",
+            "gauge",
+            "Deliveries that have not ended.",
+            gauges.in_flight as f64,
+        );
+        single(
+            &mut text,
+            "notifier_pending",
+            "gauge",
+            "Deliveries that go on after their call was answered.",
+            gauges.pending as f64,
+        );
+        single(
+            &mut text,
+            "notifier_paused_destinations",
+            "gauge",
+            "Destinations that are paused or refuse.",
+            gauges.paused_destinations as f64,
+        );
+        text
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Histogram {
+    fn observe(&mut self, seconds: f64) {
+        for (bound, count) in BUCKETS.iter().zip(&mut self.buckets) {
+            if seconds <= *bound {
+                *count += 1;
+            }
+        }
+        self.sum += seconds;
+        self.count += 1;
+    }
+
+    fn render(&self, text: &mut String, sender: &str) {
+        const NAME: &str = "notifier_delivery_duration_seconds";
+        let bucket = format!("{NAME}_bucket");
+        for (bound, count) in BUCKETS.iter().zip(self.buckets) {
+            let le = bound.to_string();
+            sample(
+                text,
+                &bucket,
+                &[("sender", sender), ("le", &le)],
+                count as f64,
+            );
+        }
+        let count = self.count as f64;
+        sample(text, &bucket, &[("sender", sender), ("le", "+Inf")], count);
+        sample(
+            text,
+            &format!("{NAME}_sum"),
+            &[("sender", sender)],
+            self.sum,
+        );
+        sample(text, &format!("{NAME}_count"), &[("sender", sender)], count);
+    }
+}
+
+fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn single(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
+    family(text, name, kind, help);
+    sample(text, name, &[], value);
+}
+
+/// Label values are codes and senders' names, none of which needs escaping.
+fn sample(text: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
+    text.push_str(name);
+    if !labels.is_empty() {
+        let pairs: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        let _ = write!(text, "{{{}}}", pairs.join(","));
+    }
+    let _ = writeln!(text, " {value}");
+}

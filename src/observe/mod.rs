@@ -1,0 +1,151 @@
+//! What happens, as one stream of events that feeds log lines and metrics.
+
+mod log;
+mod metrics;
+
+use std::time::Duration;
+
+pub use self::log::{LateLog, LogLevel, LogLine, RecentErrors, TaskLog};
+pub use self::metrics::{Gauges, Metrics};
+use crate::model::outcome::{Failure, Outcome};
+use crate::model::text::{ascii, printable};
+
+/// One thing that happened to a request or to one of its deliveries.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Accepted {
+        deliveries: usize,
+    },
+    /// A delivery will be tried again.
+    Retry {
+        destination: &'a str,
+        failure: &'a Failure,
+        attempt: u32,
+        wait: Duration,
+    },
+    /// A delivery came to its end.
+    Ended {
+        destination: &'a str,
+        outcome: &'a Outcome,
+        http_status: Option<u16>,
+        attempts: u32,
+        elapsed: Duration,
+    },
+    /// A delivery could not even be tried.
+    NotTried {
+        sender: &'a str,
+        failure: &'a Failure,
+        path: Option<&'a str>,
+    },
+    /// A warning of the answer.
+    Warning(&'a str),
+    /// A request that could not be taken, and why.
+    Refused {
+        status: u16,
+        message: &'a str,
+        hint: &'a str,
+    },
+}
+
+impl Event<'_> {
+    /// The event as a line of the engine's log: ASCII, on one line, without a secret.
+    pub fn line(&self, task_id: Option<&str>) -> LogLine {
+        let (level, text) = self.level_and_text();
+        let text = ascii(&printable(&text));
+        LogLine {
+            level,
+            text: format!("notifier [{}] {text}", task_id.unwrap_or("-")),
+        }
+    }
+
+    fn level_and_text(&self) -> (LogLevel, String) {
+        match self {
+            Event::Accepted { deliveries: 1 } => {
+                (LogLevel::Info, "accepted: 1 delivery".to_owned())
+            }
+            Event::Accepted { deliveries } => {
+                (LogLevel::Info, format!("accepted: {deliveries} deliveries"))
+            }
+            Event::Retry {
+                destination,
+                failure,
+                attempt,
+                wait,
+            } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: attempt {attempt} failed, {failure}; next attempt in {}",
+                    milliseconds(*wait)
+                ),
+            ),
+            Event::Ended {
+                destination,
+                outcome,
+                http_status,
+                attempts,
+                elapsed,
+            } => ended(destination, outcome, *http_status, *attempts, *elapsed),
+            Event::NotTried {
+                sender,
+                failure,
+                path,
+            } => {
+                let place = path.map_or(String::new(), |path| format!(" ({path})"));
+                let text = format!("{sender}: failed, {failure}{place}. {}", failure.hint());
+                (LogLevel::Error, text)
+            }
+            Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
+            Event::Refused {
+                status,
+                message,
+                hint,
+            } => (
+                LogLevel::Error,
+                format!("answered {status}: {message} {hint}"),
+            ),
+        }
+    }
+}
+
+/// Who is told how a delivery ended, and how loudly.
+fn ended(
+    destination: &str,
+    outcome: &Outcome,
+    http_status: Option<u16>,
+    attempts: u32,
+    elapsed: Duration,
+) -> (LogLevel, String) {
+    let elapsed = milliseconds(elapsed);
+    let status = http_status.map_or(String::new(), |status| format!("HTTP {status}, "));
+    match outcome {
+        Outcome::Delivered { .. } => (
+            LogLevel::Info,
+            format!("{destination}: delivered in {elapsed} ({status}attempt {attempts})"),
+        ),
+        Outcome::Failed(failure) => (
+            LogLevel::Error,
+            format!(
+                "{destination}: failed after {elapsed} ({status}attempts {attempts}), {failure}. {}",
+                failure.hint()
+            ),
+        ),
+        Outcome::Ambiguous(failure) => (
+            LogLevel::Error,
+            format!(
+                "{destination}: ambiguous after {elapsed} ({status}attempts {attempts}), {failure}. {}",
+                failure.hint()
+            ),
+        ),
+        Outcome::Suppressed { rule } => (
+            LogLevel::Info,
+            format!("{destination}: suppressed by {rule}"),
+        ),
+        Outcome::Pending(_) | Outcome::DryRun => {
+            (LogLevel::Info, format!("{destination}: {}", outcome.code()))
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

@@ -1,0 +1,19 @@
+//! The extension module `influxdb3_notifier._native`: the only code that knows pyo3.
+
+mod engine;
+mod entry;
+mod log;
+
+use pyo3::prelude::*;
+
+/// What `notifier_plugin.py` and the command line call.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    entry::say_where_it_panicked();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add(
+        "PLUGIN_APIS",
+        pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
+    )?;
+    module.add_function(wrap_pyfunction!(entry::process_request, module)?)
+}

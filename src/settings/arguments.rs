@@ -1,0 +1,541 @@
+//! The trigger's arguments: one table, from which parsing, errors and documentation come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+use url::{Host, Url};
+
+use crate::channels::parse_url;
+use crate::model::plan::Rate;
+use crate::model::policy::PrivateAddresses;
+use crate::model::text::{nearest, printable, truncate};
+
+/// An argument of the trigger. All arrive as strings.
+#[derive(Debug)]
+pub struct Argument {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As one would write it; empty: there is none.
+    pub default: &'static str,
+    pub example: &'static str,
+    pub stage: Stage,
+    pub description: &'static str,
+}
+
+/// What an argument's value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// With the least and the longest, as one would write them.
+    Duration(&'static str, &'static str),
+    /// With the least and the most.
+    Count(u32, u32),
+    Boolean,
+    OneOf(&'static [&'static str]),
+    /// `5/s`, `60/min`.
+    Rate,
+    /// Names separated by spaces or commas.
+    List,
+    Url,
+    Text,
+}
+
+/// Whether this version knows what to do with an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Available,
+    /// Left out, with a warning.
+    Later,
+    /// Refused: what an operator asks for here must not fail to happen silently.
+    LaterAndRefused,
+}
+
+use Kind::{Boolean, Count, List, OneOf, Text};
+use Stage::{Available, Later, LaterAndRefused};
+
+macro_rules! arguments {
+    ($($name:literal $kind:expr, $default:literal, $example:literal, $stage:expr, $description:literal;)*) => {
+        &[$(Argument {
+            name: $name, kind: $kind, default: $default, example: $example, stage: $stage,
+            description: $description,
+        }),*]
+    };
+}
+
+/// Every argument that is documented.
+pub const ARGUMENTS: &[Argument] = arguments! {
+    "config_file_path" Text, "", "notifier.toml", Later, "TOML file with receivers, routes, templates and silences.";
+    "response_timeout" Kind::Duration("0s", "4500ms"), "2s", "2s", Available, "How long a call waits for its deliveries before it answers; 0s answers at once.";
+    "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", Available, "How long a delivery is tried, from its acceptance.";
+    "max_attempts" Count(1, 100), "10", "10", Available, "How often a message is tried; an answer 429 is not counted.";
+    "initial_backoff" Kind::Duration("10ms", "1h"), "1s", "1s", Available, "How long is waited after the first failed attempt; doubled each time.";
+    "max_backoff" Kind::Duration("10ms", "1h"), "60s", "60s", Available, "The longest wait between two attempts.";
+    "connect_timeout" Kind::Duration("1ms", "5min"), "5s", "5s", Available, "How long making a connection may take.";
+    "attempt_timeout" Kind::Duration("1ms", "5min"), "15s", "15s", Available, "How long one attempt may take.";
+    "failure_status" OneOf(&["200", "502"]), "200", "502", Available, "The HTTP status of the answer when nothing was delivered.";
+    "default_receivers" List, "", "oncall", Later, "Receivers of a request that names no destination and that no route matches.";
+    "request_destinations" OneOf(&["allow", "ignore", "deny"]), "allow", "ignore", LaterAndRefused, "Whether requests may bring destinations of their own.";
+    "allowed_hosts" List, "", "hooks.slack.com *.example.com", Available, "Hosts that requests may send to; *.suffix stands for all hosts below it.";
+    "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", Available, "Whether requests may send to private addresses.";
+    "rate_limit" Kind::Rate, "", "60/min", Available, "How many messages may leave for one destination in a time.";
+    "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Later, "How long an identical request is not sent again after it was delivered.";
+    "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Later, "How long an unchanged notification with the same dedup_key is not repeated.";
+    "max_per_batch" Count(1, 100_000), "", "20", Later, "How many notifications of one batch go to a receiver; the rest goes as one digest.";
+    "max_per_minute" Count(1, 100_000), "", "30", Later, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
+    "text_column" Text, "message", "message", Later, "The column that holds the text.";
+    "level_column" Text, "", "level", Later, "The column that holds the level.";
+    "title_column" Text, "", "title", Later, "The column that holds the title.";
+    "status_column" Text, "", "status", Later, "The column that holds firing or resolved.";
+    "dedup_key_column" Text, "", "alert_id", Later, "The column that holds the dedup key.";
+    "link_column" Text, "", "link", Later, "The column that holds the link.";
+    "receivers_column" Text, "", "receivers", Later, "The column that names the receivers.";
+    "template" Text, "", "short", Later, "The template that makes the text.";
+    "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "lookup", Later, "What to do when Twilio may or may not have taken a message.";
+    "outbox" Text, "", "notifier-outbox.db", LaterAndRefused, "Where accepted notifications are kept until they are delivered.";
+    "history_table" Text, "", "notifications", Later, "The table that gets one row a delivery.";
+    "max_in_flight" Count(1, 1_000_000), "10000", "10000", Available, "Deliveries in flight in this process; over it the answer is 503.";
+    "max_connections" Count(1, 65_535), "", "256", Available, "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
+    "twilio_base_url" Kind::Url, "", "https://api.twilio.com", Available, "Where Twilio's API is.";
+    "allow_mentions" Boolean, "true", "false", Available, "Whether texts may mention people and groups.";
+    "dry_run" Boolean, "false", "true", Available, "Compose everything and send nothing.";
+};
+
+fn find(name: &str) -> Option<&'static Argument> {
+    ARGUMENTS.iter().find(|argument| argument.name == name)
+}
+
+/// An argument that cannot be used. Answered with 503: nothing is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ArgumentError {
+    pub name: &'static str,
+    pub code: &'static str,
+    pub what: String,
+    pub hint: String,
+}
+
+impl ArgumentError {
+    fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Self {
+        let found = truncate(&printable(value), 64);
+        Self {
+            name: argument.name,
+            code: "invalid_argument",
+            what: format!(
+                "The trigger argument {} must be {expected}, found '{found}'.",
+                argument.name
+            ),
+            hint: format!(
+                "Give for example {}={}, and create the trigger anew.",
+                argument.name, argument.example
+            ),
+        }
+    }
+}
+
+/// The arguments of one trigger on their way into settings.
+pub struct Arguments<'a> {
+    given: &'a BTreeMap<String, String>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Looks through all that is given: what is unknown or not available is warned of or refused.
+    pub fn new(given: &'a BTreeMap<String, String>) -> Result<Self, ArgumentError> {
+        let mut warnings = Vec::new();
+        for (name, value) in given {
+            let shown = truncate(&printable(name), 64);
+            let Some(argument) = find(name) else {
+                let meant = nearest(name, ARGUMENTS.iter().map(|argument| argument.name));
+                let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+                warnings.push(format!("trigger argument {shown}: unknown, ignored{meant}"));
+                continue;
+            };
+            if value.trim().is_empty() {
+                continue;
+            }
+            refuse_userinfo(argument, value)?;
+            match argument.stage {
+                Available => {}
+                Later => warnings.push(format!(
+                    "trigger argument {shown}: not available in this version, ignored"
+                )),
+                LaterAndRefused => {
+                    return Err(ArgumentError {
+                        name: argument.name,
+                        code: "not_available",
+                        what: format!(
+                            "The trigger argument {} is not available in this version.",
+                            argument.name
+                        ),
+                        hint: "Nothing was sent, since it would not have been sent as asked: create the trigger \
+                               without this argument."
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(Self { given, warnings })
+    }
+
+    pub fn warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    pub fn duration(&mut self, name: &'static str) -> Result<Duration, ArgumentError> {
+        let (argument, value) = self.value(name);
+        let Kind::Duration(least, most) = argument.kind else {
+            return Ok(Duration::ZERO);
+        };
+        let bounds = parse_duration(least).zip(parse_duration(most));
+        parse_duration(value)
+            .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
+            .ok_or_else(|| {
+                let expected = format!("a duration from {least} to {most} (us ms s min m h d w)");
+                ArgumentError::unparsable(argument, value, &expected)
+            })
+    }
+
+    pub fn count(&mut self, name: &'static str) -> Result<u32, ArgumentError> {
+        let (argument, value) = self.value(name);
+        let Count(least, most) = argument.kind else {
+            return Ok(0);
+        };
+        value
+            .parse()
+            .ok()
+            .filter(|count| (least..=most).contains(count))
+            .ok_or_else(|| {
+                let expected = format!("a whole number from {least} to {most}");
+                ArgumentError::unparsable(argument, value, &expected)
+            })
+    }
+
+    pub fn size(&mut self, name: &'static str) -> Result<usize, ArgumentError> {
+        self.count(name).map(|count| count as usize)
+    }
+
+    pub fn boolean(&mut self, name: &'static str) -> Result<bool, ArgumentError> {
+        let (argument, value) = self.value(name);
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "t" | "1" | "yes" | "on" => Ok(true),
+            "false" | "f" | "0" | "no" | "off" => Ok(false),
+            _ => Err(ArgumentError::unparsable(argument, value, "true or false")),
+        }
+    }
+
+    pub fn rate(&mut self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
+        let (argument, value) = self.value(name);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        parse_rate(value).map(Some).ok_or_else(|| {
+            ArgumentError::unparsable(argument, value, "messages per time, such as 5/s or 60/min")
+        })
+    }
+
+    pub fn url(&mut self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
+        let (argument, value) = self.value(name);
+        if value.is_empty() {
+            return Ok(None);
+        }
+        parse_url(value).map(Some).map_err(|what| ArgumentError {
+            name: argument.name,
+            code: "invalid_argument",
+            what: format!("The trigger argument {} {what}.", argument.name),
+            hint: format!(
+                "Give for example {}={}, and create the trigger anew.",
+                argument.name, argument.example
+            ),
+        })
+    }
+
+    pub fn failure_status(&mut self) -> Result<u16, ArgumentError> {
+        Ok(if self.one_of("failure_status")? == "502" {
+            502
+        } else {
+            200
+        })
+    }
+
+    pub fn private_addresses(&mut self) -> Result<PrivateAddresses, ArgumentError> {
+        Ok(match self.one_of("private_addresses")? {
+            "deny" => PrivateAddresses::Deny,
+            _ => PrivateAddresses::Allow,
+        })
+    }
+
+    /// Normalised as the hosts of URLs are, so that both can be compared.
+    pub fn allowed_hosts(&mut self) -> Result<Vec<String>, ArgumentError> {
+        let (argument, value) = self.value("allowed_hosts");
+        let hosts = list(value).map(|host| {
+            normal_pattern(host).ok_or_else(|| {
+                ArgumentError::unparsable(
+                    argument,
+                    host,
+                    "hosts, or *. and a suffix, separated by spaces",
+                )
+            })
+        });
+        hosts.collect()
+    }
+
+    pub fn max_connections(&mut self) -> Result<usize, ArgumentError> {
+        let (_, value) = self.value("max_connections");
+        match value {
+            "" => Ok(default_max_connections()),
+            _ => self.size("max_connections"),
+        }
+    }
+
+    fn one_of(&mut self, name: &'static str) -> Result<&'static str, ArgumentError> {
+        let (argument, value) = self.value(name);
+        let OneOf(words) = argument.kind else {
+            return Ok("");
+        };
+        let lower = value.to_ascii_lowercase();
+        let found = words.iter().find(|word| **word == lower);
+        found.copied().ok_or_else(|| {
+            let expected = format!("one of {}", words.join(", "));
+            ArgumentError::unparsable(argument, value, &expected)
+        })
+    }
+
+    /// The argument and its value, or its default: a blank value is not given.
+    fn value(&self, name: &'static str) -> (&'static Argument, &'a str) {
+        static UNKNOWN: Argument = Argument {
+            name: "",
+            kind: Text,
+            default: "",
+            example: "",
+            stage: Available,
+            description: "",
+        };
+        let argument = find(name).unwrap_or(&UNKNOWN);
+        debug_assert_eq!(argument.name, name, "not in the table");
+        let given = self.given.get(name).map(|value| value.trim());
+        let value = given.filter(|value| !value.is_empty());
+        (argument, value.unwrap_or(argument.default))
+    }
+}
+
+/// Arguments can be read by SQL by whoever may query the server: a password has no place there.
+fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), ArgumentError> {
+    for word in list(value) {
+        let Ok(url) = Url::parse(word) else { continue };
+        if url.has_authority() && (!url.username().is_empty() || url.password().is_some()) {
+            return Err(ArgumentError {
+                name: argument.name,
+                code: "secret_in_argument",
+                what: format!(
+                    "The trigger argument {} holds a user name or password in its URL.",
+                    argument.name
+                ),
+                hint: "Arguments can be read by SQL (system.processing_engine_trigger_arguments): put the URL into \
+                       the configuration file as { env = \"NAME\" }."
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn list(value: &str) -> impl Iterator<Item = &str> {
+    value
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+}
+
+/// `2s`, `1.5h`, `1h 30m`; a day has 24 hours, a week seven days. Never negative.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let span: Span = text.trim().to_ascii_lowercase().parse().ok()?;
+    let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(exact).ok()
+}
+
+fn parse_rate(text: &str) -> Option<Rate> {
+    let (messages, per) = text.split_once('/')?;
+    let messages = messages
+        .trim()
+        .parse()
+        .ok()
+        .filter(|messages| *messages > 0)?;
+    let per = per.trim();
+    // `5/s` is five in one second, `5/10s` five in ten.
+    let per = match per.starts_with(|c: char| c.is_ascii_digit()) {
+        true => parse_duration(per)?,
+        false => parse_duration(&format!("1{per}"))?,
+    };
+    (!per.is_zero()).then_some(Rate { messages, per })
+}
+
+/// `Hooks.Slack.com.` as `hooks.slack.com`; `*.Example.com` as `*.example.com`.
+fn normal_pattern(host: &str) -> Option<String> {
+    let (prefix, name) = match host.strip_prefix("*.") {
+        Some(suffix) => ("*.", suffix),
+        None => ("", host),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let host = Host::parse(name).ok()?;
+    Some(format!("{prefix}{host}"))
+}
+
+/// An eighth of the files that this process may open, between 64 and 1,024: the database needs the rest.
+fn default_max_connections() -> usize {
+    let soft = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
+    usize::try_from(soft / 8)
+        .unwrap_or(usize::MAX)
+        .clamp(64, 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn durations_are_read_in_every_unit() {
+        for (text, milliseconds) in [
+            ("500us", Some(0)),
+            ("2s", Some(2_000)),
+            ("0s", Some(0)),
+            ("4.5s", Some(4_500)),
+            ("250ms", Some(250)),
+            ("5min", Some(300_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("1h 30m", Some(5_400_000)),
+            ("2d", Some(172_800_000)),
+            ("1w", Some(604_800_000)),
+            ("2S", Some(2_000)),
+            ("2", None),
+            ("-2s", None),
+            ("soon", None),
+            ("2 parsecs", None),
+            ("1y", None),
+            ("99999999999999999999s", None),
+        ] {
+            let parsed = parse_duration(text).map(|duration| duration.as_millis());
+            assert_eq!(parsed, milliseconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_default_and_example_of_the_table_can_be_parsed() {
+        for argument in ARGUMENTS {
+            assert!(!argument.example.is_empty(), "{}", argument.name);
+            assert!(argument.description.ends_with('.'), "{}", argument.name);
+            for value in [argument.default, argument.example] {
+                let given = given(&[(argument.name, value)]);
+                if value.is_empty() || argument.stage != Available {
+                    continue;
+                }
+                let mut arguments = Arguments::new(&given).unwrap();
+                let name = argument.name;
+                let parsed = match argument.kind {
+                    Kind::Duration(..) => arguments.duration(name).map(drop),
+                    Count(..) => arguments.count(name).map(drop),
+                    Boolean => arguments.boolean(name).map(drop),
+                    OneOf(_) => arguments.one_of(name).map(drop),
+                    Kind::Rate => arguments.rate(name).map(drop),
+                    Kind::Url => arguments.url(name).map(drop),
+                    List => arguments.allowed_hosts().map(drop),
+                    Text => Ok(()),
+                };
+                assert_eq!(parsed, Ok(()), "{name}={value}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_is_named_with_what_it_got_and_an_example() {
+        for (name, value) in [
+            ("response_timeout", "5s"),
+            ("response_timeout", "soon"),
+            ("delivery_timeout", "8d"),
+            ("max_attempts", "0"),
+            ("max_attempts", "1.5"),
+            ("failure_status", "404"),
+            ("dry_run", "perhaps"),
+            ("rate_limit", "5"),
+            ("rate_limit", "0/s"),
+            ("private_addresses", "no"),
+            ("allowed_hosts", "a^b"),
+            ("twilio_base_url", "ftp://x"),
+        ] {
+            let error = super::super::resolve(&given(&[(name, value)]), &Default::default(), 1)
+                .unwrap_err();
+            assert_eq!(error.name, name);
+            assert!(error.what.contains(name), "{error:?}");
+            assert!(error.hint.contains(&format!("{name}=")), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_read_leniently() {
+        let arguments = given(&[
+            ("response_timeout", " 1s "),
+            ("dry_run", "YES"),
+            ("allow_mentions", ""),
+            ("rate_limit", "60/min"),
+            (
+                "allowed_hosts",
+                "Hooks.Slack.com., *.Example.ORG bücher.example",
+            ),
+        ]);
+        let settings = super::super::resolve(&arguments, &Default::default(), 1).unwrap();
+        assert_eq!(settings.response_timeout, Duration::from_secs(1));
+        assert!(settings.dry_run && settings.allow_mentions);
+        assert_eq!(
+            settings.policy.rate_limit.unwrap().interval(),
+            Duration::from_secs(1)
+        );
+        assert_eq!(
+            settings.addresses.allowed_hosts,
+            ["hooks.slack.com", "*.example.org", "xn--bcher-kva.example"]
+        );
+    }
+
+    #[test]
+    fn unknown_names_are_warned_of_and_later_ones_warned_of_or_refused() {
+        let arguments = given(&[
+            ("respons_timeout", "1s"),
+            ("zzz", "1"),
+            ("history_table", "h"),
+        ]);
+        let settings = super::super::resolve(&arguments, &Default::default(), 1).unwrap();
+        assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+        assert!(
+            settings
+                .warnings
+                .iter()
+                .any(|warning| warning.ends_with("did you mean response_timeout?"))
+        );
+        assert!(
+            settings
+                .warnings
+                .iter()
+                .any(|warning| warning.contains("not available in this version"))
+        );
+        for name in ["outbox", "request_destinations"] {
+            let error = Arguments::new(&given(&[(name, "x")])).err().unwrap();
+            assert_eq!((error.name, error.code), (name, "not_available"));
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_argument_is_refused_without_being_quoted() {
+        for (name, value) in [
+            ("twilio_base_url", "https://user:s3cret@host/"),
+            ("outbox", "nats://a:4222 nats://tok3n@host:4222"),
+        ] {
+            let error = Arguments::new(&given(&[(name, value)])).err().unwrap();
+            assert_eq!(error.code, "secret_in_argument");
+            assert!(!format!("{error:?}").contains("3"), "{error:?}");
+        }
+    }
+}
