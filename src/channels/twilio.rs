@@ -196,13 +196,16 @@ impl Twilio {
                 after: verdict::reply_retry_after(reply),
             }
             .into(),
-            // "Retrying may send the message again" (docs: error 20500); the same for what is no reply of Twilio's.
-            (500.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
-            (400..=499, Some(21611 | 21730)) => Verdict::Retry {
+            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
                 failure: failure(Reason::TryLater),
                 after: verdict::reply_retry_after(reply),
             }
             .into(),
+            // "Retrying may send the message again" (docs: error 20500).
+            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
+            // No reply of Twilio's.
+            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
             (400..=499, Some(code)) => match meaning(code) {
                 Some(reason) => Verdict::Reject(failure(reason)).into(),
                 None => verdict::by_status(reply, detail),
