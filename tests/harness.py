@@ -266,6 +266,11 @@ class RealServer:
             raise
 
     @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._server.pid
+
+    @property
     def url(self) -> str:
         """The server's address."""
         return f"http://127.0.0.1:{self._port}"

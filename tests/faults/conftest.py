@@ -1,0 +1,17 @@
+"""Fixtures of the fault tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Triggers
+from tests.faults.scene import Scene
+from tests.harness import Standin
+
+
+@pytest.fixture
+def scene(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str]) -> Iterator[Scene]:
+    """Sends to what is hostile and looks whether it holds; no panic may have happened by the test's end."""
+    yield Scene(triggers, standin)
+    printed = capfd.readouterr()
+    assert "internal error at" not in printed.err
