@@ -1,7 +1,8 @@
 """Run an engine host: ``python -m tests.engine_host --plugin-dir DIR [--trigger-arguments k=v,…]``.
 
 Prints one line of JSON with the address, then serves until its standard input closes or it is interrupted.
-``GET /_host/logs`` returns the log rows.
+``GET /_host/logs`` returns the log rows; ``POST /_host/triggers`` and ``DELETE /_host/triggers/NAME`` make and delete
+further triggers.
 """
 
 import argparse

@@ -149,6 +149,11 @@ class EngineHost:
         run_asynchronous: bool = True,
     ) -> None:
         """Create and enable a trigger. Of the plugin file only the existence is checked."""
+        self._run(self._enable(self._new_trigger(name, path, spec, arguments, run_asynchronous)))
+
+    def _new_trigger(
+        self, name: str, path: str, spec: str, arguments: dict[str, str] | None, run_asynchronous: bool
+    ) -> Trigger:
         plugin = self.plugin_dir / path
         if not plugin.is_file():
             raise FileNotFoundError(f"error reading file {path}: no such file in the plugin directory")
@@ -156,7 +161,7 @@ class EngineHost:
         if name in self._triggers:
             raise ValueError(f"trigger {name} already exists")
         self._triggers[name] = trigger
-        self._run(self._enable(trigger))
+        return trigger
 
     def delete_trigger(self, name: str) -> None:
         """Disable and forget a trigger, its cache too."""
@@ -184,6 +189,8 @@ class EngineHost:
         self._engine_lock = asyncio.Lock()
         app = web.Application(client_max_size=0)
         app.router.add_get("/_host/logs", self._serve_logs)
+        app.router.add_post("/_host/triggers", self._serve_create)
+        app.router.add_delete("/_host/triggers/{name}", self._serve_delete)
         app.router.add_route("*", ROUTE_PREFIX + "{route:.*}", self._serve_request)
         app.on_response_prepare.append(_drop_default_content_type)
         # The handler inflates by itself: the plugin must see the header fields as they came.
@@ -216,6 +223,17 @@ class EngineHost:
 
     async def _serve_logs(self, request: web.Request) -> web.Response:
         return web.json_response(self.logs(request.query.get("trigger")))
+
+    async def _serve_create(self, request: web.Request) -> web.Response:
+        """``{"name", "path", "spec", "arguments", "run_asynchronous"}``, as :meth:`create_trigger` takes them."""
+        await self._enable(self._new_trigger(**await request.json()))
+        return web.json_response({})
+
+    async def _serve_delete(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        await self._disable(self._triggers.pop(name))
+        self._caches.drop(name)
+        return web.json_response({})
 
     async def _serve_request(self, http: web.Request) -> web.StreamResponse:
         if http.method not in ("GET", "POST"):

@@ -1,0 +1,126 @@
+"""An engine host in a process of its own: with another environment, with few descriptors, to be forked or killed."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from tests import harness
+
+
+class ProcessEngine:
+    """A :class:`tests.harness.Engine` that runs as ``python -m tests.engine_host``.
+
+    :param directory: an empty one, for the plugin file and what the process prints to standard error.
+    :param environment: variables beside this process's own.
+    :param descriptors: limit of open files, soft and hard.
+    """
+
+    def __init__(
+        self, directory: Path, *, environment: Mapping[str, str] | None = None, descriptors: int | None = None
+    ) -> None:
+        self.plugin_dir = directory / "plugins"
+        self.plugin_dir.mkdir()
+        shutil.copy(harness.PLUGIN, self.plugin_dir)
+        self._errors = directory / "stderr"
+
+        def limit() -> None:
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.engine_host",
+                    "--plugin-dir",
+                    str(self.plugin_dir),
+                    "--until-stdin-closes",
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=harness.ROOT,
+                env={**os.environ, **(environment or {})},
+                preexec_fn=limit,
+            )
+        self._url: str = harness.until_json_line(self.process)["url"]
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """The base address."""
+        return self._url
+
+    def errors(self) -> str:
+        """What the process has printed to standard error."""
+        return self._errors.read_text(errors="replace")
+
+    def create_trigger(
+        self,
+        name: str,
+        *,
+        path: str = "notifier_plugin.py",
+        spec: str = "request:notify",
+        arguments: dict[str, str] | None = None,
+        run_asynchronous: bool = True,
+    ) -> None:
+        """Create and enable a trigger."""
+        self._control(
+            "POST",
+            "triggers",
+            {"name": name, "path": path, "spec": spec, "arguments": arguments, "run_asynchronous": run_asynchronous},
+        )
+
+    def delete_trigger(self, name: str) -> None:
+        """Disable and delete a trigger, if the process is still there."""
+        if self.process.poll() is None:
+            self._control("DELETE", f"triggers/{quote(name)}")
+
+    def disable(self, name: str) -> None:
+        """Not needed here."""
+        raise NotImplementedError
+
+    def enable(self, name: str) -> None:
+        """Not needed here."""
+        raise NotImplementedError
+
+    def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
+        """Rows of the log, oldest first."""
+        return list(self._control("GET", "logs" if trigger is None else f"logs?trigger={quote(trigger)}"))
+
+    def stop(self) -> None:
+        """End the process, and see that it ends."""
+        if self.process.poll() is None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _control(self, method: str, what: str, body: object = None) -> Any:
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = harness.http_request(method, f"{self._url}/_host/{what}", body=content)
+        assert answer.status == 200, answer.text
+        return answer.json

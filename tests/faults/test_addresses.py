@@ -1,0 +1,89 @@
+"""Addresses that are denied, as the caller sees it. The rest of these rows needs another resolver: ``tests/rust``."""
+
+import pytest
+
+from tests.faults.scene import MARK, Scene, best_of_three
+
+METADATA = [
+    "169.254.169.254",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "[::ffff:169.254.169.254]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:a9fe:a9fe::1]",
+    "[2001:0:1:1:0:0:5601:5601]",
+    "[fd00:ec2::254]",
+    "metadata.google.internal",
+]
+PRIVATE = [
+    "127.0.0.1",
+    "2130706433",
+    "0x7f.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "[fd12::1]",
+    "0.0.0.0",
+    "255.255.255.255",
+    "224.0.0.1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+]
+
+
+@best_of_three
+def test_row_24_metadata_and_link_local_addresses_are_denied_always(scene: Scene) -> None:
+    hostile = [{"http_webhook_url": f"http://{host}/latest/{MARK}"} for host in METADATA]
+    held = scene.holds({"http": hostile}, private_addresses="allow")
+    for host, entry in zip(METADATA, held.entries, strict=True):
+        assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), host
+        assert "always denied" in entry["detail"], host
+        assert entry["elapsed_ms"] < 100, "before a connection"
+
+
+@best_of_three
+def test_row_25_private_addresses_are_denied_when_the_operator_says_so(scene: Scene) -> None:
+    """Without ``holds``: where private addresses are denied no destination on loopback works."""
+    trigger = scene.triggers.create({"private_addresses": "deny", "response_timeout": "1s"})
+    hostile = [{"http_webhook_url": f"http://{host}:{scene.standin.port}/hook/{MARK}"} for host in PRIVATE]
+    answer = trigger.notify({"notification_text": "x", "senders_config": {"http": hostile}})
+    assert answer.json["results"] == {"http": False}
+    for host, entry in zip(PRIVATE, answer.json["deliveries"], strict=True):
+        assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), f"{host}: {entry}"
+        assert "private_addresses" in entry["hint"]
+    assert scene.standin.requests() == []
+    scene.shows_no_secret(trigger, answer)
+
+
+def test_row_27b_a_connection_that_one_policy_opened_is_not_used_under_another(scene: Scene) -> None:
+    body = {
+        "notification_text": "x",
+        "senders_config": {"http": {"http_webhook_url": f"{scene.standin.url}/hook/pool"}},
+    }
+    allowed = scene.triggers.create({"private_addresses": "allow"})
+    denied = scene.triggers.create({"private_addresses": "deny"})
+    for _ in range(2):
+        assert allowed.notify(body).json["results"] == {"http": True}
+    assert len({request["connection"] for request in scene.standin.requests("/hook/pool")}) == 1, "it was kept"
+    answer = denied.notify(body)
+    assert answer.json["deliveries"][0]["reason"] == "address_denied"
+    assert len(scene.standin.requests("/hook/pool")) == 2
+
+
+@best_of_three
+def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
+    near = [
+        "hooks.slack.com.evil.example",
+        "xhooks.slack.com",
+        "evil.example",
+        "example.com",
+        "127.0.0.2",
+        "hooks.slack.com@evil.example",
+    ]
+    hostile = [{"http_webhook_url": f"http://{host}/{MARK}"} for host in near]
+    held = scene.holds({"http": hostile}, allowed_hosts="127.0.0.1 hooks.slack.com *.example.com")
+    for host, entry in zip(near, held.entries, strict=True):
+        assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
+        assert "allowed_hosts" in entry["detail"]

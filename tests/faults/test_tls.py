@@ -1,0 +1,97 @@
+"""Certificates that are wrong in one way each, at an engine whose SSL_CERT_FILE trusts the test's own authority."""
+
+import datetime
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.conftest import Triggers
+from tests.faults.process import ProcessEngine
+from tests.faults.scene import Scene, best_of_three
+from tests.harness import Standin
+
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """The authority that the engine trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trusting(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessEngine]:
+    """An engine with the authority in its SSL_CERT_FILE."""
+    directory: Path = tmp_path_factory.mktemp("trusting")
+    (directory / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    with ProcessEngine(directory, environment={"SSL_CERT_FILE": str(directory / "ca.pem")}) as engine:
+        yield engine
+    assert "internal error at" not in engine.errors()
+
+
+@pytest.fixture
+def tls_scene(trusting: ProcessEngine, standin: Standin) -> Iterator[Scene]:
+    """A scene on that engine."""
+    with ExitStack() as stack:
+        yield Scene(Triggers(trusting, stack), standin)
+
+
+def served(standin: Standin, leaf: trustme.LeafCert) -> str:
+    """The address of the stand-in behind that certificate."""
+    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+    return str(standin.tls(chain, leaf.private_key_pem.bytes())["url"]) + "/"
+
+
+@best_of_three
+def test_row_04_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: trustme.CA) -> None:
+    url = served(tls_scene.standin, authority.issue_cert("localhost"))
+    held = tls_scene.holds({"http": {"http_webhook_url": f"{url}hook/trusted"}})
+    assert held.entry["outcome"] == "delivered"
+    assert [request["tls"] for request in tls_scene.standin.requests("/hook/trusted")] == [True]
+
+
+@pytest.mark.parametrize("sender", ["http", "slack", "sms"])
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("expired", "has expired"),
+        ("not yet valid", "not valid yet"),
+        ("wrong name", "is for another name"),
+        ("unknown issuer", "an issuer that is not trusted here"),
+        ("plain HTTP", "does not speak TLS on this port"),
+    ],
+)
+@best_of_three
+def test_row_04_a_bad_certificate_is_refused_at_once_and_named(
+    tls_scene: Scene, authority: trustme.CA, sender: str, fault: str, sentence: str
+) -> None:
+    standin = tls_scene.standin
+    port = None
+    match fault:
+        case "expired":
+            url = served(
+                standin, authority.issue_cert("localhost", not_before=LONG_AGO, not_after=LONG_AGO.replace(2021))
+            )
+        case "not yet valid":
+            far = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
+            url = served(
+                standin, authority.issue_cert("localhost", not_before=far, not_after=far + datetime.timedelta(days=30))
+            )
+        case "wrong name":
+            url = served(standin, authority.issue_cert("other.example"))
+        case "unknown issuer":
+            url = served(standin, trustme.CA().issue_cert("localhost"))
+        case _:
+            opened = standin.fault("plain_text")
+            url, port = opened["url"].replace("http://127.0.0.1", "https://localhost"), opened["port"]
+    # A TLS handshake in a debug build on a busy machine takes its time.
+    held = tls_scene.holds_at(sender, url, connect_timeout="1s", attempt_timeout="1s")
+    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "tls", 1)
+    assert sentence in held.entry["detail"]
+    assert "SSL_CERT_FILE" in held.entry["hint"]
+    assert not [request for request in standin.requests() if request["tls"]], "nothing was sent"
+    if port is not None:
+        assert standin.fault_report(port)["connections"] == 1, "no fallback to plain"
