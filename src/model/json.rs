@@ -311,17 +311,29 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> JsonError {
                 .to_owned(),
         };
     }
-    let (line, column) = (error.line().max(1), error.column().max(1));
-    // The column counts bytes and points at, or just behind, what was not expected.
-    let bytes = text.lines().nth(line - 1).unwrap_or_default().as_bytes();
-    let found = match error.to_string().starts_with("control character") {
-        true => Some(b'\0'),
-        false => bytes.get(column - 1).copied(),
+    let line = error.line().max(1);
+    let text_of_line = text.split('\n').nth(line - 1).unwrap_or_default();
+    let message = error.to_string();
+    // The column counts bytes and points at, or just behind, what was not expected; before a control character.
+    let is_control = message.starts_with("control character");
+    let byte = error.column().max(1) - usize::from(!is_control);
+    let mut before = text_of_line.as_bytes().get(..byte).unwrap_or_default();
+    let is_escape = ["invalid escape", "invalid unicode", "unexpected end of hex"]
+        .iter()
+        .any(|start| message.starts_with(start));
+    let what = if is_control {
+        describe(Some(b'\0'))
+    } else if is_escape {
+        let backslash = before.iter().rposition(|byte| *byte == b'\\');
+        before = before.get(..backslash.unwrap_or(byte)).unwrap_or_default();
+        "an escape that JSON does not know; a backslash itself is written \\\\"
+    } else {
+        describe(text_of_line.as_bytes().get(byte).copied())
     };
     JsonError {
         line,
-        column,
-        what: format!("found {}", describe(found)),
+        column: String::from_utf8_lossy(before).chars().count() + 1,
+        what: format!("found {what}"),
     }
 }
 
@@ -383,7 +395,11 @@ mod tests {
             ("[-1e999]", 1, 2, "beyond the range"),
             ("{\"a\":1} x", 1, 9, "a word"),
             ("[01]", 1, 3, "a number"),
-            ("\"a\nb\"", 1, 2, "a control character"),
+            ("\"a\nb\"", 1, 3, "a control character"),
+            ("{\"ä😀\": NaN}", 1, 8, "a word"),
+            (r#"["\x41"]"#, 1, 3, "an escape"),
+            (r#"["\u12"]"#, 1, 3, "an escape"),
+            (r#"["a\u12x4"]"#, 1, 4, "an escape"),
         ] {
             let error = error(text);
             assert!(error.what.contains(what), "{text:?}: {error:?}");

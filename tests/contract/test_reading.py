@@ -1,0 +1,279 @@
+"""What a body may be: encodings, JSON, sizes, the two required fields."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import Triggers
+from tests.contract.row import Encoded, Row, Sized, arrives, body_bytes, refused, run
+from tests.contract.wire import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
+from tests.harness import Standin
+
+SURROGATES = "the body holds lone surrogates; each became U+FFFD"
+NO_JSON = "Invalid JSON in request body."
+MISSING = "Missing required fields: 'senders_config' or 'notification_text'."
+NUMBER_BEYOND = "a number beyond the range of a double"
+WORD = "a word that JSON does not know; strings stand in double quotes, NaN and Infinity do not exist"
+END = "the end of the body in the middle of a value; is something missing?"
+CLOSING = "a closing bracket where none was expected; is there a comma before it?"
+ESCAPE = "an escape that JSON does not know; a backslash itself is written \\\\"
+NUMBER = "a number that is not written as JSON writes numbers"
+
+
+def say(text: object, **senders: object) -> dict[str, Any]:
+    """A request; to Slack where no sender is given."""
+    return {"notification_text": text, "senders_config": senders or {"slack": SLACK}}
+
+
+def written(text: str, sender: str = "slack") -> str:
+    """A request whose ``notification_text`` is written as given, in JSON."""
+    configuration = {"slack": SLACK, "http": HTTP, "discord": DISCORD}[sender]
+    return f'{{"notification_text": {text}, "senders_config": {{"{sender}": {json.dumps(configuration)}}}}}'
+
+
+ENCODINGS = [
+    arrives("plain UTF-8", written('"Grüße 😀"'), to_slack("Grüße 😀")),
+    arrives("UTF-8 with a mark", Encoded(written('"Grüße 😀"'), "utf-8", b"\xef\xbb\xbf"), to_slack("Grüße 😀")),
+    *(
+        arrives(f"{name} {kind}", Encoded(written('"Grüße 😀"'), codec, mark), to_slack("Grüße 😀"))
+        for name, codec, with_mark in [
+            ("UTF-16 little endian", "utf-16-le", b"\xff\xfe"),
+            ("UTF-16 big endian", "utf-16-be", b"\xfe\xff"),
+            ("UTF-32 little endian", "utf-32-le", b"\xff\xfe\0\0"),
+            ("UTF-32 big endian", "utf-32-be", b"\0\0\xfe\xff"),
+        ]
+        for kind, mark in [("with a mark", with_mark), ("without a mark", b"")]
+    ),
+    arrives("escapes", written(r'"Gr\u00fc\u00dfe \ud83d\ude00 \/ \t"'), to_slack("Grüße 😀 / \\t")),
+    arrives("a NUL in a string", written(r'"a\u0000b"'), to_slack(r"a\u0000b")),
+    arrives("white space around", "\r\n\t " + written('"hi"') + "\n\n", to_slack("hi")),
+    *(
+        arrives(f"a lone surrogate {name}", body, to_slack("a\ufffdb"), warnings=[SURROGATES])
+        for name, body in [
+            ("escaped, high", written(r'"a\ud800b"')),
+            ("escaped, low", written(r'"a\uDFFFb"')),
+            ("in UTF-8", Encoded(written('"a\ud800b"'), "utf-8")),
+            ("in UTF-16", Encoded(written('"a\udc00b"'), "utf-16-le")),
+            ("in UTF-32", Encoded(written('"a\ud800b"'), "utf-32-be")),
+        ]
+    ),
+    arrives("an escaped backslash before ud800", written(r'"\\ud800"'), to_slack(r"\\ud800")),
+    arrives(
+        "two lone surrogates in the wrong order",
+        written(r'"\udc00\ud800"'),
+        to_slack("\ufffd\ufffd"),
+        warnings=[SURROGATES],
+    ),
+    refused(
+        "Latin-1",
+        Encoded(written('"Grüße"'), "latin-1"),
+        "invalid_encoding",
+        f"{NO_JSON} It is no UTF-8: the byte at offset 25 cannot stand there.",
+    ),
+    refused(
+        "half a UTF-16 character",
+        b"\xff\xfe" + '{"a": 1'.encode("utf-16-le") + b"}",
+        "invalid_encoding",
+        f"{NO_JSON} It is no UTF-16: the byte at offset 14 cannot stand there.",
+    ),
+    refused(
+        "UTF-32 beyond Unicode",
+        b"\xff\xfe\0\0" + "{".encode("utf-32-le") + b"\xff\xff\xff\xff",
+        "invalid_encoding",
+        f"{NO_JSON} It is no UTF-32: the byte at offset 4 cannot stand there.",
+    ),
+    refused(
+        "bytes that are no text",
+        bytes(range(0x80, 0x90)),
+        "invalid_encoding",
+        f"{NO_JSON} It is no UTF-8: the byte at offset 0 cannot stand there.",
+    ),
+]
+
+BROKEN = [
+    ("blank", " \n ", 2, 2, END),
+    ("an open object", '{"notification_text": "hi"', 1, 27, END),
+    ("an open string", '{"notification_text": "hi', 1, 26, END),
+    ("only a bracket", "{", 1, 2, END),
+    ("single quotes", "{'notification_text': 'hi'}", 1, 2, "a single quote; JSON strings stand in double quotes"),
+    ("a comma too many", '{\n "a": 1,\n}', 3, 1, CLOSING),
+    ("a comma too many in a list", "[1,]", 1, 4, CLOSING),
+    (
+        "a missing comma",
+        '{"a": 1 "b": 2}',
+        1,
+        9,
+        "a double quote where none was expected; is a comma, colon or backslash missing?",
+    ),
+    ("two commas", '{"a": 1,, "b": 2}', 1, 9, "a comma where none was expected"),
+    ("a key without quotes", "{a: 1}", 1, 2, WORD),
+    ("NaN", '{"notification_text": NaN}', 1, 23, WORD),
+    ("Infinity", '{"notification_text": Infinity}', 1, 23, WORD),
+    ("minus Infinity", '{"notification_text": -Infinity}', 1, 24, WORD),
+    ("1e999", '{"notification_text": 1e999}', 1, 23, NUMBER_BEYOND),
+    ("minus 1e999", '{"notification_text": [0, -1e999]}', 1, 27, NUMBER_BEYOND),
+    ("1e999 in a place that nobody reads", '{"x": {"y": 1e999}}', 1, 13, NUMBER_BEYOND),
+    ("a leading zero", '{"a": 01}', 1, 8, NUMBER),
+    ("a plus sign", '{"a": +1}', 1, 7, NUMBER),
+    ("hexadecimal", '{"a": 0x1}', 1, 8, WORD),
+    ("True", '{"a": True}', 1, 7, WORD),
+    ("a comment", "{} // x", 1, 4, "a character that JSON does not expect here"),
+    ("two objects", "{}{}", 1, 3, "an opening bracket where none was expected"),
+    ("text after the end", '{"a": 1} x', 1, 10, WORD),
+    (
+        "a line break in a string",
+        '{"a": "b\nc"}',
+        1,
+        9,
+        "a control character; inside a string a line break is written \\n",
+    ),
+    ("an escape that is none", r'{"a": "\x41"}', 1, 8, ESCAPE),
+    ("half an escape", r'{"a": "\u12"}', 1, 8, ESCAPE),
+    ("a column counts characters, not bytes", '{"ä😀": True}', 1, 8, WORD),
+    ("HTML", "<!DOCTYPE html>", 1, 1, "a character that JSON does not expect here"),
+    ("a form", "notification_text=hi", 1, 2, WORD),
+    ("100,000 brackets", "[" * 100_000, 1, 100_001, END),
+]
+
+MALFORMED = [
+    refused(name, body, "invalid_json", f"{NO_JSON} At line {line}, column {column}: found {what}.")
+    for name, body, line, column, what in BROKEN
+] + [
+    refused(f"{kind} instead of an object", body, "invalid_json", f"{NO_JSON} It must be an object, found {kind}.")
+    for kind, body in [
+        ("null", "null"),
+        ("a boolean", "true"),
+        ("a number", "5"),
+        ("a string", '"hi"'),
+        ("an array", "[{}]"),
+    ]
+]
+
+
+def nested(depth: int) -> str:
+    """A request of which ``notification_text`` reaches this depth; it stands at depth 1 itself."""
+    return written("[" * (depth - 1) + "]" * (depth - 1), "http")
+
+
+DUPLICATE = "the key stands twice; the last value counts"
+
+STRUCTURE = [
+    arrives("64 levels", nested(64), to_http(b'{"message":' + b"[" * 63 + b"]" * 63 + b"}")),
+    refused(
+        "65 levels",
+        nested(65),
+        "invalid_json",
+        f"{NO_JSON} At line 1, column 86: found objects and arrays nested more than 64 deep.",
+    ),
+    refused(
+        "100,000 levels",
+        "[" * 100_000 + "]" * 100_000,
+        "invalid_json",
+        f"{NO_JSON} At line 1, column 65: found objects and arrays nested more than 64 deep.",
+    ),
+    arrives(
+        "a text given twice",
+        written('"first", "notification_text": "last"'),
+        to_slack("last"),
+        warnings=[f"notification_text: {DUPLICATE}"],
+    ),
+    arrives(
+        "a field given twice, once with an escape in its name",
+        '{"notification_text": "hi", "senders_config": {"slack": {"slack\\u005fwebhook_url": "none", '
+        + json.dumps(SLACK)[1:]
+        + "}}",
+        to_slack("hi"),
+        warnings=[f"senders_config.slack.slack_webhook_url: {DUPLICATE}"],
+    ),
+    arrives(
+        "a sender given twice",
+        '{"notification_text": "hi", "senders_config": {"slack": {}, "slack": ' + json.dumps(SLACK) + "}}",
+        to_slack("hi"),
+        warnings=[f"senders_config.slack: {DUPLICATE}"],
+    ),
+]
+
+NO_BODY = "No request body provided."
+REQUIRED = [
+    refused("no body", b"", "no_body", NO_BODY),
+    refused("an empty object", {}, "missing_field", MISSING, "notification_text"),
+    refused("no text", {"senders_config": {"slack": SLACK}}, "missing_field", MISSING, "notification_text"),
+    refused("no senders", {"notification_text": "hi"}, "missing_field", MISSING, "senders_config"),
+    refused(
+        "senders null",
+        {"notification_text": "hi", "senders_config": None},
+        "missing_field",
+        MISSING,
+        "senders_config",
+    ),
+    *(
+        refused(
+            f"senders as {found}",
+            {"notification_text": "hi", "senders_config": value},
+            "invalid_field",
+            f"The field senders_config must be an object of senders, found {found}.",
+            "senders_config",
+        )
+        for value, found in [
+            ("slack", "a string"),
+            (["slack"], "an array"),
+            (5, "a number"),
+            (True, "a boolean"),
+        ]
+    ),
+    Row(
+        "no sender in senders_config",
+        {"notification_text": "hi", "senders_config": {}},
+        warnings=["senders_config names no sender: nothing was sent"],
+    ),
+]
+
+SENT_NUMBERS = ["0", "-0", "1.50", "1e2", "1E+2", "12345678901234567890123", "0.1000000000000000055511151231257827"]
+
+TEXTS = [
+    *(arrives(f"the number {number} as it is written", written(number), to_slack(number)) for number in SENT_NUMBERS),
+    arrives("a boolean as text", written("true"), to_slack("true")),
+    arrives("a number to Discord", written("1.50", "discord"), to_discord("1.50")),
+    *(
+        arrives(f"{name} to http unchanged", written(text, "http"), to_http(f'{{"message":{sent}}}'.encode()))
+        for name, text, sent in [
+            ("null", "null", "null"),
+            ("a boolean", "false", "false"),
+            ("a number", "1.50", "1.50"),
+            ("a number beyond 64 bits", "12345678901234567890123", "12345678901234567890123"),
+            ("an empty string", '""', '""'),
+            ("a blank string", '"  "', '"  "'),
+            ("an array", '[1, "a", null]', '[1,"a",null]'),
+            ("an object in its order", '{"z": 1.0, "a": {"b": [ ]}}', '{"z":1.0,"a":{"b":[]}}'),
+            ("text beyond ASCII", r'"Gr\u00fc\u00dfe"', '"Grüße"'),
+            ("quotes, backslashes and line ends", r'"\"\\\n\r\u0001\u007f"', '"\\"\\\\\\n\\r\\u0001\x7f"'),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ENCODINGS + MALFORMED + STRUCTURE + REQUIRED + TEXTS, ids=str)
+def test_a_body_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
+    run(row, triggers, standin)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(1_048_575, True), (1_048_576, True), (1_048_577, False)])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_body_has_at_most_1048576_bytes_as_received(
+    size: int, taken: bool, encoding: str, triggers: Triggers, standin: Standin
+) -> None:
+    if encoding == "utf-16-le":
+        size = size // 2 + size % 2
+    trigger = triggers.create()
+    text = body_bytes(Sized(say("", http=HTTP), size), f"127.0.0.1:{standin.port}").decode()
+    answer = trigger.notify(text.encode(encoding))
+    if taken:
+        assert answer.json["results"] == {"http": True}
+        assert json.loads(standin.requests()[0]["body"]) == {"message": json.loads(text)["notification_text"]}
+    else:
+        size = len(text.encode(encoding))
+        message = f"The request body has {size} bytes; at most 1048576 are taken."
+        assert (answer.status, answer.json["error"]["code"]) == (400, "too_large")
+        assert answer.json["message"] == message
+        assert standin.requests() == []
