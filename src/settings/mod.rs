@@ -49,12 +49,14 @@ impl Environment {
                 .ok()
                 .filter(|value| !value.trim().is_empty())
         };
+        // Without the line break that a file or a shell has left at its end, as in a request.
+        let secret = |name: &str| text(name).map(|value| Secret::new(value.trim()));
         // The lower-case names are the older ones, and win as in curl.
         let either = |name: &str| text(&name.to_lowercase()).or_else(|| text(name));
         let all = || either("ALL_PROXY");
         Self {
-            twilio_sid: text("TWILIO_SID").map(Secret::new),
-            twilio_token: text("TWILIO_TOKEN").map(Secret::new),
+            twilio_sid: secret("TWILIO_SID"),
+            twilio_token: secret("TWILIO_TOKEN"),
             twilio_edge: text("TWILIO_EDGE"),
             twilio_region: text("TWILIO_REGION"),
             proxy: ProxySettings {
@@ -176,4 +178,35 @@ fn resolve(
         warnings: arguments.warnings(),
         id,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twilios_address_follows_edge_and_region_and_the_argument_wins() {
+        let set = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+        for (edge, region, argument, expected) in [
+            ("", "", "", None),
+            ("dublin", "", "", Some("https://api.dublin.us1.twilio.com/")),
+            ("dublin", "ie1", "", Some("https://api.dublin.ie1.twilio.com/")),
+            ("", "ie1", "", Some("https://api.ie1.twilio.com/")),
+            (" dublin ", "ie1\n", "", Some("https://api.dublin.ie1.twilio.com/")),
+            // What is no label of a host name is as if it were not there.
+            ("evil.example/", "", "", None),
+            ("evil.example#", "ie1", "", Some("https://api.ie1.twilio.com/")),
+            ("dublin", "ie1", "http://localhost:1", Some("http://localhost:1/")),
+        ] {
+            let environment = Environment {
+                twilio_edge: set(edge),
+                twilio_region: set(region),
+                ..Environment::default()
+            };
+            let given = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
+            let settings = resolve(&given.into_iter().collect(), &environment, 1).unwrap();
+            let url = settings.operator.twilio_base_url.as_ref().map(Url::as_str);
+            assert_eq!(url, expected, "{edge:?} {region:?} {argument:?}");
+        }
+    }
 }
