@@ -42,8 +42,11 @@ pub struct ChannelSpec {
     /// How long one message's text may be.
     pub limits: Option<Limits>,
     pub repeat: Repeat,
-    pub parse: fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>,
+    pub parse: Parse,
 }
+
+/// Reads a sender's configuration.
+pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>;
 
 /// A field of a sender's configuration. All are strings.
 #[derive(Clone, Copy, Debug)]
