@@ -92,7 +92,7 @@ impl Discord {
         let error = ErrorBody::read(reply);
         let detail = error.detail(reply, &self.webhook);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply).into(),
+            (_, 200..=299) => delivered(reply, &self.webhook).into(),
             (_, 429) => self.rate_limited(&error, reply, detail),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
                 Verdict::Reject(Failure::new(reason).with_detail(detail)).into()
@@ -212,11 +212,10 @@ fn with_wait(url: &mut Url) {
         .append_pair("wait", "true");
 }
 
-fn delivered(reply: &HttpReply) -> Verdict {
-    let id = reply
-        .json()
-        .and_then(|json| json.get("id")?.as_str().map(str::to_owned));
-    verdict::delivered(id)
+fn delivered(reply: &HttpReply, webhook: &Webhook) -> Verdict {
+    let json = reply.json();
+    let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
+    verdict::delivered(id, &webhook.redactor)
 }
 
 /// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.

@@ -252,9 +252,29 @@ impl Channel for Twilio {
         })
     }
 
+    /// Who may see a dry run may not know the numbers by it: a receiver's are the operator's.
+    fn preview(&self, body: &[u8]) -> String {
+        let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
+            "Body" => (name, value.into_owned()),
+            _ => (name, masked_address(&value)),
+        });
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(masked)
+            .finish()
+    }
+
     fn judge(&self, reply: &Reply) -> Judgement {
         let Reply::Http(reply) = reply;
         self.judge_http(reply)
+    }
+}
+
+/// `whatsapp:+15005550006` as `whatsapp:+1***06`.
+fn masked_address(address: &str) -> String {
+    let masked = mask_number(address);
+    match address.rsplit_once(':') {
+        Some((prefix @ ("whatsapp" | "messenger" | "rcs"), _)) => format!("{prefix}:{masked}"),
+        _ => masked,
     }
 }
 
@@ -379,7 +399,7 @@ fn taken(json: &Value, redactor: &Redactor) -> Verdict {
             Failure::new(reason).with_detail(verdict::words(&provider, words, redactor)),
         );
     }
-    verdict::delivered(text("sid").map(str::to_owned))
+    verdict::delivered(text("sid"), redactor)
 }
 
 /// Codes that refine the reason (docs: error and warning dictionary).
@@ -402,17 +422,32 @@ fn meaning(code: u64) -> Option<Reason> {
 /// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
 /// (docs: glossary, SMS character limit).
 fn segments(text: &str) -> u32 {
-    let septets: Option<usize> = text.chars().map(gsm7_septets).sum();
-    let (length, alone, each) = match septets {
-        Some(septets) => (septets, 160, 153),
-        None => (text.encode_utf16().count(), 70, 67),
-    };
-    let count = if length <= alone {
-        1
-    } else {
-        length.div_ceil(each)
-    };
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let septets: Option<Vec<usize>> = text.chars().map(gsm7_septets).collect();
+    match septets {
+        Some(widths) => packed(&widths, 160, 153),
+        None => packed(
+            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
+            70,
+            67,
+        ),
+    }
+}
+
+/// How many segments characters of these widths fill; none stands in two.
+fn packed(widths: &[usize], alone: usize, each: usize) -> u32 {
+    if widths.iter().sum::<usize>() <= alone {
+        return 1;
+    }
+    let mut count = 1;
+    let mut used = 0;
+    for width in widths {
+        if used + width > each {
+            count += 1;
+            used = 0;
+        }
+        used += width;
+    }
+    count
 }
 
 /// The septets of a character in GSM 03.38, if it is in there; those of the extension table take two.
@@ -423,5 +458,36 @@ fn gsm7_septets(character: char) -> Option<usize> {
         Some(1)
     } else {
         EXTENSION.contains(character).then_some(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_follow_the_alphabet_and_no_character_stands_in_two() {
+        for (character, count, expected) in [
+            ("a", 1, 1),
+            ("a", 160, 1),
+            ("a", 161, 2),
+            ("a", 306, 2),
+            ("a", 307, 3),
+            ("€", 80, 1),
+            ("€", 81, 2),
+            // 76 of two septets in each 153.
+            ("€", 153, 3),
+            ("ł", 70, 1),
+            ("ł", 71, 2),
+            ("ł", 134, 2),
+            ("ł", 135, 3),
+            ("😀", 35, 1),
+            ("😀", 36, 2),
+            // 33 of two units in each 67.
+            ("😀", 67, 3),
+        ] {
+            let text = character.repeat(count);
+            assert_eq!(segments(&text), expected, "{count} times {character}");
+        }
     }
 }

@@ -50,11 +50,23 @@ pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Judgem
     }
 }
 
-pub fn delivered(message: Option<String>) -> Verdict {
+/// `message` is the provider's name for it. Providers' names are short words: anything else is no name, but may be an
+/// echo of what was sent.
+pub fn delivered(message: Option<&str>, redactor: &Redactor) -> Verdict {
+    let is_name = |name: &&str| {
+        (1..=MAX_NAME_BYTES).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic())
+            && redactor.redact(name) == **name
+    };
     Verdict::Delivered {
-        message: message.map(MessageRef),
+        message: message
+            .filter(is_name)
+            .map(|name| MessageRef(name.to_owned())),
     }
 }
+
+/// Twilio's have 34, Discord's 20.
+const MAX_NAME_BYTES: usize = 128;
 
 /// `Slack: no_service`: who said it, and what.
 pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
@@ -93,6 +105,26 @@ pub fn seconds(seconds: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_messages_name_is_a_short_word_that_holds_no_secret() {
+        let redactor = Redactor::new(["s3cr3t-token"]);
+        let long = "x".repeat(129);
+        for (given, kept) in [
+            ("SM0123", true),
+            ("1234567890123456789", true),
+            ("", false),
+            ("two words", false),
+            ("line\nbreak", false),
+            ("m\u{fc}ll", false),
+            ("id-s3cr3t-token", false),
+            (long.as_str(), false),
+        ] {
+            let message = kept.then(|| MessageRef(given.to_owned()));
+            let expected = Verdict::Delivered { message };
+            assert_eq!(delivered(Some(given), &redactor), expected, "{given:?}");
+        }
+    }
 
     #[test]
     fn retry_after_is_read_in_every_form() {

@@ -286,7 +286,7 @@ fn preview(sending: &Sending) -> Preview {
             .ok()
     });
     let bodies: Vec<_> = requests
-        .map(|request| String::from_utf8_lossy(&request.body))
+        .map(|request| sending.channel.preview(&request.body))
         .collect();
     Preview {
         content_type: content_type.unwrap_or_default().to_owned(),

@@ -23,6 +23,11 @@ pub trait Channel: Send + Sync + Debug {
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure>;
 
+    /// What a dry run shows of a message's body: as it is, but for what is secret in it.
+    fn preview(&self, body: &[u8]) -> String {
+        String::from_utf8_lossy(body).into_owned()
+    }
+
     /// What a reply means. Total: every status, every body, no panic.
     fn judge(&self, reply: &Reply) -> Judgement;
 }

@@ -190,13 +190,33 @@ mod tests {
         for (edge, region, argument, expected) in [
             ("", "", "", None),
             ("dublin", "", "", Some("https://api.dublin.us1.twilio.com/")),
-            ("dublin", "ie1", "", Some("https://api.dublin.ie1.twilio.com/")),
+            (
+                "dublin",
+                "ie1",
+                "",
+                Some("https://api.dublin.ie1.twilio.com/"),
+            ),
             ("", "ie1", "", Some("https://api.ie1.twilio.com/")),
-            (" dublin ", "ie1\n", "", Some("https://api.dublin.ie1.twilio.com/")),
+            (
+                " dublin ",
+                "ie1\n",
+                "",
+                Some("https://api.dublin.ie1.twilio.com/"),
+            ),
             // What is no label of a host name is as if it were not there.
             ("evil.example/", "", "", None),
-            ("evil.example#", "ie1", "", Some("https://api.ie1.twilio.com/")),
-            ("dublin", "ie1", "http://localhost:1", Some("http://localhost:1/")),
+            (
+                "evil.example#",
+                "ie1",
+                "",
+                Some("https://api.ie1.twilio.com/"),
+            ),
+            (
+                "dublin",
+                "ie1",
+                "http://localhost:1",
+                Some("http://localhost:1/"),
+            ),
         ] {
             let environment = Environment {
                 twilio_edge: set(edge),
