@@ -155,20 +155,28 @@ class Row:
 
 def arrives(name: str, body: object, *sent: Sent, **members: Any) -> Row:
     """A row whose senders all deliver, each one message."""
-    results = {message.sender: True for message in sent}
-    entries = [delivered(message.sender) for message in sent]
-    return Row(name, body, **({"results": results, "deliveries": entries, "sent": sent} | members))
+    usual: dict[str, Any] = {
+        "results": {message.sender: True for message in sent},
+        "deliveries": [delivered(message.sender) for message in sent],
+        "sent": sent,
+    }
+    return Row(name, body, **(usual | members))
 
 
 def fails(name: str, body: object, *entries: Entry, **members: Any) -> Row:
-    """A row of which nothing can be sent."""
-    results = {entry.sender: "Invalid sender" if entry.reason == "unknown_sender" else False for entry in entries}
-    return Row(name, body, **({"results": results, "status": "failed", "deliveries": entries} | members))
+    """A row of which nothing is delivered."""
+    usual: dict[str, Any] = {
+        "results": {entry.sender: "Invalid sender" if entry.reason == "unknown_sender" else False for entry in entries},
+        "status": "failed",
+        "deliveries": entries,
+    }
+    return Row(name, body, **(usual | members))
 
 
 def refused(name: str, body: object, code: str, message: str, path: str | None = None, **members: Any) -> Row:
     """A row that is not taken at all."""
-    return Row(name, body, **({"status": "failed", "http": 400, "refusal": Refusal(code, message, path)} | members))
+    usual: dict[str, Any] = {"status": "failed", "http": 400, "refusal": Refusal(code, message, path)}
+    return Row(name, body, **(usual | members))
 
 
 # The check
@@ -279,7 +287,4 @@ def assert_log(trigger: Trigger, task: str, head: list[tuple[str, str]], ends: l
 def in_ascii(text: str) -> str:
     """What a log line shows of a text; the same blanks stand for all that is no number of milliseconds."""
     spaced = " ".join(MILLISECONDS.sub("N ms", text).split())
-    return "".join(
-        c if c.isascii() else "..." if c == "…" else f"\\u{{{ord(c):x}}}" for c in spaced
-    )
-
+    return "".join(c if c.isascii() else "..." if c == "…" else f"\\u{{{ord(c):x}}}" for c in spaced)

@@ -1,5 +1,6 @@
 """What is answered beyond one sender: optional fields, receivers, dry runs, statuses, repeated attempts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ JSON = "application/json"
 FORM = b"To=%2B15558675310&From=%2B15017122661&Body=hi"
 
 
-def hi(senders: dict[str, Any] | None = None, **fields: object) -> dict[str, Any]:
+def hi(senders: Mapping[str, Any] | None = None, /, **fields: Any) -> dict[str, Any]:
     """A request with further fields; to Slack where no sender is given."""
     return {"notification_text": "hi", "senders_config": {"slack": SLACK} if senders is None else senders, **fields}
 
@@ -73,9 +74,7 @@ OPTIONAL = [
         to_slack("hi"),
         warnings=["notification_txt: unknown field, ignored; did you mean notification_text?"],
     ),
-    arrives(
-        "an unknown field without one", hi(zzz=[1]), to_slack("hi"), warnings=["zzz: unknown field, ignored"]
-    ),
+    arrives("an unknown field without one", hi(zzz=[1]), to_slack("hi"), warnings=["zzz: unknown field, ignored"]),
     arrives(
         "a name of a field with control characters and beyond ASCII",
         hi(**{"ü\x1b[31m\nx" + "y" * 100: 1}),
@@ -153,7 +152,13 @@ DRY = dict.fromkeys(EVERY_ONE, "dry_run")
 DRY_RUNS = [
     Row("a dry run of the request", hi(EVERY_ONE, dry_run=True), DRY, deliveries=PREVIEWS),
     Row("a dry run of the trigger", hi(EVERY_ONE), DRY, deliveries=PREVIEWS, args={"dry_run": "Yes"}),
-    Row("a request does not undo the trigger's", hi(EVERY_ONE, dry_run=False), DRY, deliveries=PREVIEWS, args={"dry_run": "1"}),
+    Row(
+        "a request does not undo the trigger's",
+        hi(EVERY_ONE, dry_run=False),
+        DRY,
+        deliveries=PREVIEWS,
+        args={"dry_run": "1"},
+    ),
     arrives("no dry run", hi(dry_run=False), to_slack("hi"), args={"dry_run": "off"}),
     Row(
         "a dry run with a sender that cannot be used",
@@ -192,17 +197,22 @@ DRY_RUNS = [
 ]
 
 
+CLOSED_PATH = "/api/webhooks/123456789012345678/closed"
+CLOSED = {"discord_webhook_url": f"http://standin.test{CLOSED_PATH}"}
+"""Of its own: a webhook that is gone is left alone for ten minutes."""
+
+
 def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail: str | None, **members: Any) -> Row:
     """A provider's refusal."""
     configuration, path = {
         "slack": (SLACK, "/services/*"),
-        "discord": (DISCORD, "/api/*"),
+        "discord": (CLOSED, "/api/*"),
         "http": (HTTP, "/hook/*"),
         "sms": (TWILIO, "/2010-04-01/*"),
     }[sender]
     sent = {
         "slack": to_slack("hi"),
-        "discord": to_discord("hi"),
+        "discord": to_discord("hi", CLOSED_PATH),
         "http": to_http("hi"),
         "sms": to_twilio(FORM),
     }[sender]
@@ -214,8 +224,20 @@ def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail:
 
 
 REFUSALS = [
-    answered("Slack says no_service", "slack", {"status": 404, "body": "no_service"}, "unknown_destination", "Slack: no_service"),
-    answered("Slack archived", "slack", {"status": 410, "body": "channel_is_archived"}, "archived", "Slack: channel_is_archived"),
+    answered(
+        "Slack says no_service",
+        "slack",
+        {"status": 404, "body": "no_service"},
+        "unknown_destination",
+        "Slack: no_service",
+    ),
+    answered(
+        "Slack archived",
+        "slack",
+        {"status": 410, "body": "channel_is_archived"},
+        "archived",
+        "Slack: channel_is_archived",
+    ),
     answered(
         "Discord's webhook is gone",
         "discord",
@@ -223,7 +245,13 @@ REFUSALS = [
         "unknown_destination",
         "Discord 10015: Unknown Webhook",
     ),
-    answered("http says 400 without words", "http", {"status": 400, "body": ""}, "rejected", "The provider refused the message."),
+    answered(
+        "http says 400 without words",
+        "http",
+        {"status": 400, "body": ""},
+        "rejected",
+        "The provider refused the message.",
+    ),
     answered(
         "http says it in several lines",
         "http",
@@ -297,9 +325,7 @@ FAILURE_STATUS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "row", OPTIONAL + RECEIVERS + DRY_RUNS + REFUSALS + FAILURE_STATUS, ids=str
-)
+@pytest.mark.parametrize("row", OPTIONAL + RECEIVERS + DRY_RUNS + REFUSALS + FAILURE_STATUS, ids=str)
 def test_a_request_is_answered_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 

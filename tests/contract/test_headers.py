@@ -95,6 +95,14 @@ TOKEN = "has a name that is no token"
 FRAMING = "belongs to the connection and is never the caller's"
 NO_STRING = "has a value that is no string"
 
+ODD_VALUES: list[tuple[str, object]] = [
+    ("a number", 5),
+    ("true", True),
+    ("null", None),
+    ("an array", ["a"]),
+    ("an object", {}),
+]
+
 DROPPED = [
     *(
         dropped(name, "X-Bad", value, CONTROL)
@@ -106,10 +114,7 @@ DROPPED = [
             ("DEL in a value", "a\x7fb"),
         ]
     ),
-    *(
-        dropped(f"a value that is {kind}", "X-Bad", value, NO_STRING)
-        for kind, value in [("a number", 5), ("true", True), ("null", None), ("an array", ["a"]), ("an object", {})]
-    ),
+    *(dropped(f"a value that is {kind}", "X-Bad", value, NO_STRING) for kind, value in ODD_VALUES),
     *(
         dropped(name, header, "x", TOKEN)
         for name, header in [

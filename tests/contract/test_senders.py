@@ -74,20 +74,24 @@ EVERY_ONE = [
 TWO = {"slack": [SLACK, {"slack_webhook_url": "http://standin.test/services/T1/B1/other"}]}
 NOT_AN_OBJECT = "must be an object or a list of objects, found "
 
+ODD_VALUES: list[tuple[object, str]] = [
+    (None, "null"),
+    ("http://standin.test/services/T0/B0/x", "a string"),
+    ("", "a string"),
+    (5, "a number"),
+    (True, "a boolean"),
+    ([], "an empty list or a list of lists"),
+]
+
 VALUES = [
     *(
         fails(f"a sender that is {found}", hi(slack=value), invalid("slack", NOT_AN_OBJECT + found))
-        for value, found in [
-            (None, "null"),
-            ("http://standin.test/services/T0/B0/x", "a string"),
-            ("", "a string"),
-            (5, "a number"),
-            (True, "a boolean"),
-            ([], "an empty list or a list of lists"),
-        ]
+        for value, found in ODD_VALUES
     ),
     fails(
-        "a list of lists", hi(slack=[[SLACK]]), invalid("slack", NOT_AN_OBJECT + "an empty list or a list of lists", "[0]")
+        "a list of lists",
+        hi(slack=[[SLACK]]),
+        invalid("slack", NOT_AN_OBJECT + "an empty list or a list of lists", "[0]"),
     ),
     Row(
         "a list of two",
@@ -212,7 +216,8 @@ FIELDS = [
         hi(slack={"slack_webhok_url": SLACK["slack_webhook_url"]}),
         invalid(
             "slack",
-            f"slack_webhook_url is required: for example {EXAMPLES['slack_webhook_url']}; is `slack_webhok_url` meant to be it?",
+            f"slack_webhook_url is required: for example {EXAMPLES['slack_webhook_url']}; "
+            "is `slack_webhok_url` meant to be it?",
             ".slack_webhook_url",
         ),
         warnings=["senders_config.slack.slack_webhok_url: unknown field, ignored; did you mean slack_webhook_url?"],
@@ -287,14 +292,26 @@ ADDRESSES = [
             ("a query stays", "http://standin.test/hook/x?a=b&c=%20d&a", to_http("hi", "/hook/x", "a=b&c=%20d&a")),
             ("a path beyond ASCII", "http://standin.test/hook/ü x", to_http("hi", "/hook/%C3%BC%20x")),
             ("dots in the path", "http://standin.test/a/../hook/./x", to_http("hi", "/hook/x")),
-            ("userinfo", "http://me:pass@standin.test/hook/x", to_http("hi", "/hook/x", authorization=basic("me:pass"))),
+            (
+                "userinfo",
+                "http://me:pass@standin.test/hook/x",
+                to_http("hi", "/hook/x", authorization=basic("me:pass")),
+            ),
             (
                 "userinfo that is percent-encoded",
                 "http://m%40e:p%3A%C3%BC%2F@standin.test/hook/x",
                 to_http("hi", "/hook/x", authorization=basic("m@e:p:ü/")),
             ),
-            ("a user without a password", "http://me@standin.test/hook/x", to_http("hi", "/hook/x", authorization=basic("me:"))),
-            ("a password without a user", "http://:pw@standin.test/hook/x", to_http("hi", "/hook/x", authorization=basic(":pw"))),
+            (
+                "a user without a password",
+                "http://me@standin.test/hook/x",
+                to_http("hi", "/hook/x", authorization=basic("me:")),
+            ),
+            (
+                "a password without a user",
+                "http://:pw@standin.test/hook/x",
+                to_http("hi", "/hook/x", authorization=basic(":pw")),
+            ),
             ("empty userinfo", "http://@standin.test/hook/x", to_http("hi", "/hook/x")),
         ]
     ),
@@ -330,13 +347,13 @@ ADDRESSES = [
     fails(
         "a host that is not allowed",
         hi(http=HTTP),
-        not_tried(
-            "http", "address_denied", "the host is not one of allowed_hosts", "senders_config.http"
-        ),
+        not_tried("http", "address_denied", "the host is not one of allowed_hosts", "senders_config.http"),
         args={"allowed_hosts": "hooks.slack.com *.example.com"},
     ),
     arrives("a host that is allowed", hi(http=HTTP), to_http("hi"), args={"allowed_hosts": "localhost, 127.0.0.1"}),
-    arrives("Twilio is no matter of allowed hosts", hi(sms=TWILIO), to_twilio(FORM), args={"allowed_hosts": "a.example"}),
+    arrives(
+        "Twilio is no matter of allowed hosts", hi(sms=TWILIO), to_twilio(FORM), args={"allowed_hosts": "a.example"}
+    ),
 ]
 
 TEXTS = [

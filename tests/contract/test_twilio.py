@@ -22,7 +22,7 @@ ODD = (
 )
 
 
-def hi(sender: str = "sms", **fields: object) -> dict[str, Any]:
+def hi(sender: str = "sms", **fields: Any) -> dict[str, Any]:
     """A request with these fields instead of the usual ones."""
     configuration = {name: value for name, value in (TWILIO | fields).items() if value is not ...}
     return {"notification_text": "hi", "senders_config": {sender: configuration}}
@@ -69,7 +69,9 @@ NUMBERS = [
     judged("a short code to send from", "sms", {FROM: "12345"}, form(sender="12345")),
     judged("a short code to send to", "sms", {TO: "894546"}, form("894546")),
     judged("an alphanumeric sender", "sms", {FROM: "InfluxData"}, form(sender="InfluxData")),
-    judged("an alphanumeric sender that is too long", "sms", {FROM: "InfluxDataInc"}, form(sender="InfluxDataInc"), FROM),
+    judged(
+        "an alphanumeric sender that is too long", "sms", {FROM: "InfluxDataInc"}, form(sender="InfluxDataInc"), FROM
+    ),
     judged("a messaging service", "sms", {FROM: MG}, form(sender=MG, member="MessagingServiceSid")),
     judged("a messenger address", "sms", {TO: "messenger:123"}, form("messenger%3A123")),
     judged("an RCS address", "sms", {TO: "rcs:+15558675310"}, form("rcs%3A%2B15558675310")),
@@ -114,6 +116,28 @@ NUMBERS = [
 ]
 
 ALPHANUMERIC = "must be letters and digits only, such as AC and 32 hexadecimal digits"
+UNUSABLE: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "an API key without an account",
+        {"twilio_sid": KEY},
+        "twilio_account_sid",
+        "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
+    ),
+    (
+        "an API key with a blank account",
+        {"twilio_sid": KEY, "twilio_account_sid": " "},
+        "twilio_account_sid",
+        "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
+    ),
+    ("a slash in a SID", {"twilio_sid": "AC/../x"}, "twilio_sid", f"twilio_sid {ALPHANUMERIC}"),
+    (
+        "a slash in an account's SID",
+        {"twilio_sid": KEY, "twilio_account_sid": "AC1/.."},
+        "twilio_account_sid",
+        f"twilio_account_sid {ALPHANUMERIC}",
+    ),
+    ("a SID that is a number", {"twilio_sid": 5}, "twilio_sid", "twilio_sid must be a string, found a number"),
+]
 ACCOUNTS = [
     arrives(
         "an API key",
@@ -127,35 +151,16 @@ ACCOUNTS = [
         to_twilio(form(), path=path(OTHER)),
         rule={"path": "/2010-04-01/*", "reply": {"status": 201, "body": '{"sid": "SM1", "status": "queued"}'}},
     ),
-    arrives("blanks around credentials", hi(twilio_sid=f" {ACCOUNT}\n", twilio_token="\ttwilio-secret "), to_twilio(form())),
+    arrives(
+        "blanks around credentials", hi(twilio_sid=f" {ACCOUNT}\n", twilio_token="\ttwilio-secret "), to_twilio(form())
+    ),
     *(
         fails(
             name,
-            hi(**fields),
+            hi("sms", **fields),
             not_tried("sms", "invalid_config", detail, f"senders_config.sms.{field}"),
         )
-        for name, fields, field, detail in [
-            (
-                "an API key without an account",
-                {"twilio_sid": KEY},
-                "twilio_account_sid",
-                "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
-            ),
-            (
-                "an API key with a blank account",
-                {"twilio_sid": KEY, "twilio_account_sid": " "},
-                "twilio_account_sid",
-                "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
-            ),
-            ("a slash in a SID", {"twilio_sid": "AC/../x"}, "twilio_sid", f"twilio_sid {ALPHANUMERIC}"),
-            (
-                "a slash in an account's SID",
-                {"twilio_sid": KEY, "twilio_account_sid": "AC1/.."},
-                "twilio_account_sid",
-                f"twilio_account_sid {ALPHANUMERIC}",
-            ),
-            ("a SID that is a number", {"twilio_sid": 5}, "twilio_sid", "twilio_sid must be a string, found a number"),
-        ]
+        for name, fields, field, detail in UNUSABLE
     ),
 ]
 
@@ -176,13 +181,23 @@ NO_SID = "twilio_sid is required, and the server's environment variable TWILIO_S
 NO_SID += "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 ENVIRONMENT = [
-    ({"TWILIO_SID": OTHER, "TWILIO_TOKEN": "env-secret"}, {"twilio_sid": ..., "twilio_token": ...}, OTHER, "env-secret"),
+    (
+        {"TWILIO_SID": OTHER, "TWILIO_TOKEN": "env-secret"},
+        {"twilio_sid": ..., "twilio_token": ...},
+        OTHER,
+        "env-secret",
+    ),
     ({"TWILIO_SID": OTHER}, {"twilio_sid": ...}, OTHER, "twilio-secret"),
     ({"TWILIO_SID": OTHER}, {"twilio_sid": None}, OTHER, "twilio-secret"),
     ({"TWILIO_SID": OTHER}, {"twilio_sid": " "}, OTHER, "twilio-secret"),
     ({"TWILIO_TOKEN": "env-secret"}, {"twilio_token": ""}, ACCOUNT, "env-secret"),
     ({"TWILIO_SID": OTHER, "TWILIO_TOKEN": "env-secret"}, {}, ACCOUNT, "twilio-secret"),
-    ({"TWILIO_SID": f" {OTHER} \n", "TWILIO_TOKEN": "env-secret\n"}, {"twilio_sid": ..., "twilio_token": ...}, OTHER, "env-secret"),
+    (
+        {"TWILIO_SID": f" {OTHER} \n", "TWILIO_TOKEN": "env-secret\n"},
+        {"twilio_sid": ..., "twilio_token": ...},
+        OTHER,
+        "env-secret",
+    ),
 ]
 
 
