@@ -104,6 +104,85 @@ fn find(name: &str) -> Option<&'static Argument> {
     ARGUMENTS.iter().find(|argument| argument.name == name)
 }
 
+impl Argument {
+    /// Whether a value can be parsed: also of an argument that nobody asks for yet.
+    fn check(&'static self, value: &str) -> Result<(), ArgumentError> {
+        match self.kind {
+            Kind::Duration(..) => self.duration(value).map(drop),
+            Count(..) => self.count(value).map(drop),
+            Boolean => self.boolean(value).map(drop),
+            OneOf(_) => self.one_of(value).map(drop),
+            Kind::Rate => self.rate(value).map(drop),
+            Kind::Url => self.url(value).map(drop),
+            List | Text => Ok(()),
+        }
+    }
+
+    fn duration(&'static self, value: &str) -> Result<Duration, ArgumentError> {
+        let Kind::Duration(least, most) = self.kind else {
+            return Ok(Duration::ZERO);
+        };
+        let bounds = parse_duration(least).zip(parse_duration(most));
+        parse_duration(value)
+            .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
+            .ok_or_else(|| {
+                let expected = format!("a duration from {least} to {most} (us ms s min m h d w)");
+                ArgumentError::unparsable(self, value, &expected)
+            })
+    }
+
+    fn count(&'static self, value: &str) -> Result<u32, ArgumentError> {
+        let Count(least, most) = self.kind else {
+            return Ok(0);
+        };
+        value
+            .parse()
+            .ok()
+            .filter(|count| (least..=most).contains(count))
+            .ok_or_else(|| {
+                let expected = format!("a whole number from {least} to {most}");
+                ArgumentError::unparsable(self, value, &expected)
+            })
+    }
+
+    fn boolean(&'static self, value: &str) -> Result<bool, ArgumentError> {
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "t" | "1" | "yes" | "on" => Ok(true),
+            "false" | "f" | "0" | "no" | "off" => Ok(false),
+            _ => Err(ArgumentError::unparsable(self, value, "true or false")),
+        }
+    }
+
+    fn one_of(&'static self, value: &str) -> Result<&'static str, ArgumentError> {
+        let OneOf(words) = self.kind else {
+            return Ok("");
+        };
+        let lower = value.to_ascii_lowercase();
+        let found = words.iter().find(|word| **word == lower);
+        found.copied().ok_or_else(|| {
+            let expected = format!("one of {}", words.join(", "));
+            ArgumentError::unparsable(self, value, &expected)
+        })
+    }
+
+    fn rate(&'static self, value: &str) -> Result<Rate, ArgumentError> {
+        let expected = "messages per time, such as 5/s or 60/min";
+        parse_rate(value).ok_or_else(|| ArgumentError::unparsable(self, value, expected))
+    }
+
+    fn url(&'static self, value: &str) -> Result<Url, ArgumentError> {
+        parse_url(value).map_err(|what| ArgumentError {
+            name: self.name,
+            code: "invalid_argument",
+            what: format!("The trigger argument {} {what}.", self.name),
+            hint: format!(
+                "Give for example {}={}, and create the trigger anew.",
+                self.name, self.example
+            ),
+        })
+    }
+}
+
 /// An argument that cannot be used. Answered with 503: nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ArgumentError {
@@ -153,8 +232,11 @@ impl<'a> Arguments<'a> {
                 continue;
             }
             refuse_userinfo(argument, value)?;
+            argument.check(value.trim())?;
             match argument.stage {
                 Available => {}
+                // What is so without it asks for nothing.
+                _ if value.trim().eq_ignore_ascii_case(argument.default) => {}
                 Later => warnings.push(format!(
                     "trigger argument {shown}: not available in this version, ignored"
                 )),
@@ -182,31 +264,12 @@ impl<'a> Arguments<'a> {
 
     pub fn duration(&mut self, name: &'static str) -> Result<Duration, ArgumentError> {
         let (argument, value) = self.value(name);
-        let Kind::Duration(least, most) = argument.kind else {
-            return Ok(Duration::ZERO);
-        };
-        let bounds = parse_duration(least).zip(parse_duration(most));
-        parse_duration(value)
-            .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
-            .ok_or_else(|| {
-                let expected = format!("a duration from {least} to {most} (us ms s min m h d w)");
-                ArgumentError::unparsable(argument, value, &expected)
-            })
+        argument.duration(value)
     }
 
     pub fn count(&mut self, name: &'static str) -> Result<u32, ArgumentError> {
         let (argument, value) = self.value(name);
-        let Count(least, most) = argument.kind else {
-            return Ok(0);
-        };
-        value
-            .parse()
-            .ok()
-            .filter(|count| (least..=most).contains(count))
-            .ok_or_else(|| {
-                let expected = format!("a whole number from {least} to {most}");
-                ArgumentError::unparsable(argument, value, &expected)
-            })
+        argument.count(value)
     }
 
     pub fn size(&mut self, name: &'static str) -> Result<usize, ArgumentError> {
@@ -215,37 +278,19 @@ impl<'a> Arguments<'a> {
 
     pub fn boolean(&mut self, name: &'static str) -> Result<bool, ArgumentError> {
         let (argument, value) = self.value(name);
-        match value.to_ascii_lowercase().as_str() {
-            "true" | "t" | "1" | "yes" | "on" => Ok(true),
-            "false" | "f" | "0" | "no" | "off" => Ok(false),
-            _ => Err(ArgumentError::unparsable(argument, value, "true or false")),
-        }
+        argument.boolean(value)
     }
 
     pub fn rate(&mut self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
         let (argument, value) = self.value(name);
-        if value.is_empty() {
-            return Ok(None);
-        }
-        parse_rate(value).map(Some).ok_or_else(|| {
-            ArgumentError::unparsable(argument, value, "messages per time, such as 5/s or 60/min")
-        })
+        (!value.is_empty())
+            .then(|| argument.rate(value))
+            .transpose()
     }
 
     pub fn url(&mut self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
         let (argument, value) = self.value(name);
-        if value.is_empty() {
-            return Ok(None);
-        }
-        parse_url(value).map(Some).map_err(|what| ArgumentError {
-            name: argument.name,
-            code: "invalid_argument",
-            what: format!("The trigger argument {} {what}.", argument.name),
-            hint: format!(
-                "Give for example {}={}, and create the trigger anew.",
-                argument.name, argument.example
-            ),
-        })
+        (!value.is_empty()).then(|| argument.url(value)).transpose()
     }
 
     pub fn failure_status(&mut self) -> Result<u16, ArgumentError> {
@@ -288,15 +333,7 @@ impl<'a> Arguments<'a> {
 
     fn one_of(&mut self, name: &'static str) -> Result<&'static str, ArgumentError> {
         let (argument, value) = self.value(name);
-        let OneOf(words) = argument.kind else {
-            return Ok("");
-        };
-        let lower = value.to_ascii_lowercase();
-        let found = words.iter().find(|word| **word == lower);
-        found.copied().ok_or_else(|| {
-            let expected = format!("one of {}", words.join(", "));
-            ArgumentError::unparsable(argument, value, &expected)
-        })
+        argument.one_of(value)
     }
 
     /// The argument and its value, or its default: a blank value is not given.
@@ -521,10 +558,13 @@ mod tests {
                 .iter()
                 .any(|warning| warning.contains("not available in this version"))
         );
-        for name in ["outbox", "request_destinations"] {
-            let error = Arguments::new(&given(&[(name, "x")])).err().unwrap();
+        for (name, value) in [("outbox", "x"), ("request_destinations", "deny")] {
+            let error = Arguments::new(&given(&[(name, value)])).err().unwrap();
             assert_eq!((error.name, error.code), (name, "not_available"));
         }
+        let as_it_is_anyway = given(&[("request_destinations", "Allow"), ("dedup_window", "0s")]);
+        let arguments = Arguments::new(&as_it_is_anyway).unwrap();
+        assert_eq!(arguments.warnings(), [] as [&str; 0]);
     }
 
     #[test]
