@@ -130,12 +130,16 @@ impl Channel for Slack {
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
-        let text = if cx.allow_mentions {
-            text
+        // It is escaped part by part, so that no cut falls inside an entity.
+        let unit = if cx.allow_mentions {
+            LIMITS.unit
         } else {
-            escape(&text).into()
+            Unit::Utf16Escaped
         };
-        let split = split(&text, LIMITS);
+        let mut split = split(&text, Limits { unit, ..LIMITS });
+        if !cx.allow_mentions {
+            split.parts.iter_mut().for_each(|part| *part = escape(part));
+        }
         let bodies = split
             .parts
             .iter()

@@ -7,6 +7,8 @@ use unicode_segmentation::UnicodeSegmentation;
 pub enum Unit {
     CodePoints,
     Utf16,
+    /// UTF-16 code units once `&`, `<` and `>` are written as entities.
+    Utf16Escaped,
     Bytes,
 }
 
@@ -15,8 +17,17 @@ impl Unit {
         match self {
             Unit::CodePoints => text.chars().count(),
             Unit::Utf16 => text.encode_utf16().count(),
+            Unit::Utf16Escaped => text.chars().map(escaped_length).sum(),
             Unit::Bytes => text.len(),
         }
+    }
+}
+
+fn escaped_length(character: char) -> usize {
+    match character {
+        '&' => "&amp;".len(),
+        '<' | '>' => "&lt;".len(),
+        other => other.len_utf16(),
     }
 }
 
@@ -66,8 +77,9 @@ pub fn split(text: &str, limits: Limits) -> Split {
 }
 
 fn fits(text: &str, limits: Limits) -> bool {
-    // No unit counts more than bytes do.
-    text.len() <= limits.text || limits.unit.of(text) <= limits.text
+    // No unit counts more than bytes do, but for entities.
+    let bytes_suffice = limits.unit != Unit::Utf16Escaped && text.len() <= limits.text;
+    bytes_suffice || limits.unit.of(text) <= limits.text
 }
 
 /// Ten parts of which the last says how many characters found no place.
