@@ -1,0 +1,415 @@
+//! The documentation's tables are the code's tables: `UPDATE_DOCS=1 cargo test --no-default-features --test docs` writes them
+//! anew between `<!-- table: NAME -->` and `<!-- end of table -->`; without the variable a difference is a failure.
+
+// All of this file is a test, also what stands outside its `#[test]` functions.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use influxdb3_notifier::channels::{CHANNELS, ChannelSpec, Parameter};
+use influxdb3_notifier::model::outcome::Reason;
+use influxdb3_notifier::model::text::Unit;
+use influxdb3_notifier::model::wire::Repeat;
+use influxdb3_notifier::settings::arguments::{ARGUMENTS, Argument, Kind, Stage};
+
+const BEGIN: &str = "<!-- table: ";
+const END: &str = "<!-- end of table -->";
+
+/// The tables that one of the files has; each must be somewhere.
+const TABLES: &[&str] = &[
+    "arguments",
+    "arguments with bounds",
+    "later arguments",
+    "senders",
+    "limits",
+    "reasons",
+    "parameters of slack",
+    "parameters of discord",
+    "parameters of http",
+    "parameters of sms",
+    "parameters of whatsapp",
+];
+
+#[test]
+fn every_table_in_the_documentation_is_the_codes() {
+    let mut found = BTreeSet::new();
+    for path in documents() {
+        let text = read(&path);
+        let current = with_current_tables(&path, &text, &mut found);
+        if current == text {
+            continue;
+        }
+        assert!(
+            std::env::var_os("UPDATE_DOCS").is_some(),
+            "{} differs from the code. It should have:\n{}\nWrite it by: UPDATE_DOCS=1 cargo test --no-default-features --test docs",
+            path.display(),
+            first_difference(&text, &current),
+        );
+        fs::write(&path, current).unwrap();
+    }
+    let missing: Vec<_> = TABLES
+        .iter()
+        .filter(|name| !found.contains(**name))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "tables that no document has: {missing:?}"
+    );
+}
+
+#[test]
+fn every_channel_has_a_table_and_a_section() {
+    let sections = headings(&read(&root().join("docs/channels.md")), "## ");
+    for spec in CHANNELS {
+        let table = format!("parameters of {}", spec.key);
+        assert!(
+            TABLES.contains(&table.as_str()),
+            "TABLES of this test lacks `{table}`"
+        );
+        assert!(
+            sections.contains(&spec.key.to_owned()),
+            "docs/channels.md has no section `## {}`",
+            spec.key
+        );
+    }
+}
+
+#[test]
+fn every_reason_has_a_section_and_every_section_a_reason() {
+    let text = read(&root().join("docs/reasons.md"));
+    let sections: Vec<(String, String)> = sections(&text, "### ");
+    for reason in Reason::ALL {
+        let code = reason.code();
+        let found = sections.iter().find(|(heading, _)| heading == code);
+        let Some((_, section)) = found else {
+            panic!(
+                "docs/reasons.md has no section `### {code}` for Reason::{reason:?}. Add:\n\n### {code}\n\n{}\n",
+                quote(*reason)
+            );
+        };
+        assert!(
+            section.contains(&quote(*reason)),
+            "docs/reasons.md, `### {code}`: sentence and hint are\n\n{}",
+            quote(*reason)
+        );
+        let own_words = section.replace(&quote(*reason), "").trim().len();
+        assert!(
+            own_words > 80,
+            "docs/reasons.md, `### {code}`: say when it happens and what to do"
+        );
+    }
+    for (heading, _) in &sections {
+        assert!(
+            Reason::ALL.iter().any(|reason| reason.code() == heading),
+            "docs/reasons.md has a section `### {heading}`, which is no reason"
+        );
+    }
+}
+
+/// A reason's sentence and hint, as its section quotes them.
+fn quote(reason: Reason) -> String {
+    format!("> {}\n> Hint: {}", reason.sentence(), reason.hint())
+}
+
+// The tables
+
+fn table(name: &str) -> Option<String> {
+    Some(match name {
+        "arguments" => arguments(),
+        "arguments with bounds" => arguments_with_bounds(),
+        "later arguments" => later_arguments(),
+        "senders" => senders(),
+        "limits" => limits(),
+        "reasons" => reasons(),
+        _ => {
+            let sender = name.strip_prefix("parameters of ")?;
+            let spec = CHANNELS.iter().find(|spec| spec.key == sender)?;
+            parameters(spec)
+        }
+    })
+}
+
+fn available() -> impl Iterator<Item = &'static Argument> {
+    ARGUMENTS
+        .iter()
+        .filter(|argument| argument.stage == Stage::Available)
+}
+
+fn arguments() -> String {
+    let mut text = head(&["Parameter", "Type", "Default", "Description"]);
+    for argument in available() {
+        let kind = match argument.kind {
+            Kind::Duration(..) => "duration",
+            Kind::Count(..) => "integer",
+            Kind::Boolean => "boolean",
+            Kind::Rate => "rate",
+            Kind::List => "list",
+            Kind::Url => "URL",
+            Kind::OneOf(_) | Kind::Text => "string",
+        };
+        let default = or_none(argument.default);
+        row(
+            &mut text,
+            &[&code(argument.name), kind, &default, argument.description],
+        );
+    }
+    text
+}
+
+fn arguments_with_bounds() -> String {
+    let mut text = head(&["Argument", "Default", "Bounds", "Example", "Description"]);
+    for argument in available() {
+        let bounds = match argument.kind {
+            Kind::Duration(least, most) => format!("{least} to {most}"),
+            Kind::Count(least, most) => format!("{least} to {most}"),
+            Kind::OneOf(words) => words
+                .iter()
+                .map(|word| code(word))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Kind::Boolean => "`true`, `false`".to_owned(),
+            Kind::Rate => "messages per time".to_owned(),
+            Kind::List => "separated by spaces".to_owned(),
+            Kind::Url => "`http` or `https`".to_owned(),
+            Kind::Text => String::new(),
+        };
+        let default = or_none(argument.default);
+        let example = code(argument.example);
+        row(
+            &mut text,
+            &[
+                &code(argument.name),
+                &default,
+                &bounds,
+                &example,
+                argument.description,
+            ],
+        );
+    }
+    text
+}
+
+fn later_arguments() -> String {
+    let names = |stage| {
+        let of_stage = ARGUMENTS.iter().filter(|argument| argument.stage == stage);
+        of_stage
+            .map(|argument| code(argument.name))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut text = String::new();
+    for (stage, what) in [
+        (Stage::Later, "Left out, with a warning"),
+        (
+            Stage::LaterAndRefused,
+            "Refused with 503, since nothing would be sent as asked",
+        ),
+    ] {
+        let names = names(stage);
+        if !names.is_empty() {
+            let _ = writeln!(text, "- {what}: {names}.");
+        }
+    }
+    if text.is_empty() {
+        text.push_str("None.\n");
+    }
+    text
+}
+
+fn senders() -> String {
+    let mut text = head(&["Sender", "Parameter", "Type", "Default", "Description"]);
+    let mut last: Option<&ChannelSpec> = None;
+    for spec in CHANNELS {
+        // Those that share a table stand together.
+        if last.is_some_and(|last| std::ptr::eq(last.parameters, spec.parameters)) {
+            continue;
+        }
+        last = Some(spec);
+        let names: Vec<_> = CHANNELS
+            .iter()
+            .filter(|other| std::ptr::eq(other.parameters, spec.parameters))
+            .map(|other| code(other.key))
+            .collect();
+        for parameter in spec.parameters {
+            let default = default_of(parameter);
+            row(
+                &mut text,
+                &[
+                    &names.join(", "),
+                    &code(parameter.name),
+                    "string",
+                    &default,
+                    parameter.description,
+                ],
+            );
+        }
+    }
+    text
+}
+
+fn parameters(spec: &ChannelSpec) -> String {
+    let mut text = head(&["Parameter", "Default", "Secret", "Example", "Description"]);
+    for parameter in spec.parameters {
+        let secret = if parameter.secret { "yes" } else { "no" };
+        let default = default_of(parameter);
+        let example = code(parameter.example);
+        row(
+            &mut text,
+            &[
+                &code(parameter.name),
+                &default,
+                secret,
+                &example,
+                parameter.description,
+            ],
+        );
+    }
+    text
+}
+
+fn limits() -> String {
+    let mut text = head(&["Sender", "Longest text of one message", "A second sending"]);
+    for spec in CHANNELS {
+        let limit = match spec.limits {
+            Some(limits) => format!("{} {}", limits.text, unit(limits.unit)),
+            None => "none".to_owned(),
+        };
+        let repeat = match spec.repeat {
+            Repeat::Harmless => "is recognised by the provider",
+            Repeat::ShowsTwice => "shows the message twice",
+            Repeat::Never => "never happens by guess",
+        };
+        row(&mut text, &[&code(spec.key), &limit, repeat]);
+    }
+    text
+}
+
+const fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::CodePoints => "code points",
+        Unit::Utf16 | Unit::Utf16Escaped => "UTF-16 code units",
+        Unit::Bytes => "bytes",
+    }
+}
+
+fn reasons() -> String {
+    let mut text = head(&["Reason", "What happened"]);
+    for reason in Reason::ALL {
+        let link = format!("[`{0}`](#{0})", reason.code());
+        row(&mut text, &[&link, reason.sentence()]);
+    }
+    text
+}
+
+fn default_of(parameter: &Parameter) -> String {
+    let variable = parameter
+        .environment
+        .map_or(String::new(), |name| format!(" (or {} is set)", code(name)));
+    if parameter.required {
+        format!("required{variable}")
+    } else {
+        format!("none{variable}")
+    }
+}
+
+fn or_none(value: &str) -> String {
+    if value.is_empty() {
+        "none".to_owned()
+    } else {
+        code(value)
+    }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn head(columns: &[&str]) -> String {
+    let rule: Vec<_> = columns.iter().map(|_| "---").collect();
+    format!("| {} |\n| {} |\n", columns.join(" | "), rule.join(" | "))
+}
+
+fn row(text: &mut String, cells: &[&str]) {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+// The files
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents = vec![root().join("README.md")];
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            documents.push(path);
+        }
+    }
+    documents.sort();
+    documents
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn with_current_tables(path: &Path, text: &str, found: &mut BTreeSet<String>) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let place = || path.display().to_string();
+        let (name, after) = after.split_once(" -->\n").unwrap();
+        let (_, after) = after
+            .split_once(END)
+            .unwrap_or_else(|| panic!("{}: `{name}` has no end", place()));
+        let table =
+            table(name).unwrap_or_else(|| panic!("{}: there is no table `{name}`", place()));
+        let _ = write!(result, "{before}{BEGIN}{name} -->\n{table}{END}");
+        found.insert(name.to_owned());
+        rest = after;
+    }
+    result.push_str(rest);
+    result
+}
+
+fn first_difference(old: &str, new: &str) -> String {
+    let old: BTreeSet<_> = old.lines().collect();
+    let lines = new.lines().filter(|line| !old.contains(line));
+    let lines: Vec<_> = lines.take(10).collect();
+    if lines.is_empty() {
+        "(fewer lines, or another order)".to_owned()
+    } else {
+        lines.join("\n")
+    }
+}
+
+fn headings(text: &str, level: &str) -> Vec<String> {
+    sections(text, level)
+        .into_iter()
+        .map(|(heading, _)| heading)
+        .collect()
+}
+
+/// The headings of this level, without backticks, each with what stands under it.
+fn sections(text: &str, level: &str) -> Vec<(String, String)> {
+    let mut sections: Vec<(String, String)> = Vec::new();
+    let mut within = false;
+    for line in text.lines() {
+        let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
+        if let Some(heading) = line.strip_prefix(level) {
+            sections.push((heading.trim().replace('`', ""), String::new()));
+            within = true;
+        } else if hashes > 0 && hashes < level.trim().len() {
+            within = false;
+        } else if within && let Some((_, section)) = sections.last_mut() {
+            let _ = writeln!(section, "{line}");
+        }
+    }
+    sections
+}
