@@ -161,7 +161,7 @@ impl Channel for Discord {
             })
         });
         Ok(Composition {
-            messages: bodies.map(|body| self.webhook.post(body)).collect(),
+            messages: bodies.map(|body| self.webhook.post(body, &[])).collect(),
             segments: None,
             warnings: super::missing_warning(split.missing),
         })
@@ -215,7 +215,7 @@ fn with_wait(url: &mut Url) {
 fn delivered(reply: &HttpReply, webhook: &Webhook) -> Verdict {
     let json = reply.json();
     let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
-    verdict::delivered(id, &webhook.redactor)
+    verdict::delivered(id, webhook.redactor())
 }
 
 /// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
@@ -272,7 +272,7 @@ impl ErrorBody {
 
     fn detail(&self, reply: &HttpReply, webhook: &Webhook) -> Option<Detail> {
         let Some(message) = &self.message else {
-            return verdict::words("Discord", &reply.text(), &webhook.redactor);
+            return verdict::words("Discord", &reply.text(), webhook.redactor());
         };
         let provider = match self.code {
             Some(code) if code > 0 => format!("Discord {code}"),
@@ -282,7 +282,7 @@ impl ErrorBody {
             Some(field) => format!("{message} ({field})"),
             None => message.clone(),
         };
-        verdict::words(&provider, &text, &webhook.redactor)
+        verdict::words(&provider, &text, webhook.redactor())
     }
 
     /// Whether the webhook itself is done for, so that using it again would only count against this host's address

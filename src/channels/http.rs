@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 
 use super::headers::HostHeader;
@@ -15,7 +15,7 @@ use super::{
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Gate, Judgement};
-use crate::model::wire::{Destination, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
@@ -79,10 +79,11 @@ impl Channel for Http {
         let body = super::json_body(&Payload {
             message: &notification.text,
         });
-        let Outbound::Http(mut request) = self.webhook.post(body);
-        add_key(&mut request.headers, &cx.message_key(0));
+        // The same on every attempt; a caller's own wins.
+        let key = HeaderValue::from_str(&cx.message_key(0)).ok();
+        let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
         Ok(Composition {
-            messages: vec![Outbound::Http(request)],
+            messages: vec![self.webhook.post(body, &own)],
             segments: None,
             warnings: Vec::new(),
         })
@@ -90,7 +91,7 @@ impl Channel for Http {
 
     fn judge(&self, reply: &Reply) -> Judgement {
         let Reply::Http(reply) = reply;
-        let detail = verdict::words("the receiver", &reply.text(), &self.webhook.redactor);
+        let detail = verdict::words("the receiver", &reply.text(), self.webhook.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
@@ -99,15 +100,5 @@ impl Channel for Http {
             });
         }
         judgement
-    }
-}
-
-/// The same on every attempt; a caller's own wins.
-fn add_key(headers: &mut HeaderMap, key: &str) {
-    if let (false, Ok(value)) = (
-        headers.contains_key(IDEMPOTENCY_KEY),
-        HeaderValue::from_str(key),
-    ) {
-        headers.insert(IDEMPOTENCY_KEY, value);
     }
 }

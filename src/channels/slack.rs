@@ -70,7 +70,7 @@ impl Slack {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let detail = verdict::words("Slack", body, &self.webhook.redactor);
+        let detail = verdict::words("Slack", body, self.webhook.redactor());
         let failure = |reason| Failure::new(reason).with_detail(detail.clone());
         let by_status = verdict::by_status(reply, detail.clone());
         // "Not now" stands whatever the body says.
@@ -145,7 +145,7 @@ impl Channel for Slack {
             .iter()
             .map(|text| super::json_body(&Payload { text }));
         Ok(Composition {
-            messages: bodies.map(|body| self.webhook.post(body)).collect(),
+            messages: bodies.map(|body| self.webhook.post(body, &[])).collect(),
             segments: None,
             warnings: super::missing_warning(split.missing),
         })

@@ -1,10 +1,12 @@
 //! What the channels behind one secret URL share: Slack, Discord, plain HTTP.
 
+use std::sync::OnceLock;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -13,12 +15,17 @@ use super::{ConfigError, Fields};
 use crate::model::secret::{Redactor, digest, fingerprint, secrets_of_url};
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 
-/// A webhook: where to send, with which headers.
+/// A webhook: where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
 pub struct Webhook {
     pub url: Url,
-    pub headers: HeaderMap,
-    pub redactor: Redactor,
     pub destination: Destination,
+    user_agent: &'static str,
+    /// The caller's, and `Authorization` where the URL has user and password.
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    /// The URL as it was given, where it had user and password.
+    given: Option<Box<Url>>,
+    /// Made when there is a reply to look at.
+    redactor: OnceLock<Redactor>,
 }
 
 impl Webhook {
@@ -32,20 +39,10 @@ impl Webhook {
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);
         let (url, basic) = without_userinfo(&given);
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(
-            http::header::USER_AGENT,
-            HeaderValue::from_static(user_agent),
-        );
-        headers.extend(basic.map(|value| (AUTHORIZATION, value)));
-        // Last, so that each of the caller's replaces ours.
-        for (name, value) in &callers {
-            headers.insert(name.clone(), value.clone());
-        }
-        let secrets = secrets_of_url(&given).into_iter();
-        let redactor = Redactor::new(secrets.chain(secrets_of_headers(&headers)));
+        let basic = basic.map(|value| (AUTHORIZATION, value));
+        let callers = callers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
         let destination = Destination {
             label: label(sender, &url, &given),
             key: digest(&format!("{sender} {url}")),
@@ -53,19 +50,42 @@ impl Webhook {
             account: None,
         };
         Ok(Self {
+            user_agent,
+            // The caller's last, so that each replaces ours of its name.
+            headers: basic.into_iter().chain(callers).collect(),
+            given: (url != given).then(|| Box::new(given)),
             url,
-            headers,
-            redactor,
             destination,
+            redactor: OnceLock::new(),
         })
     }
 
-    pub fn post(&self, body: impl Into<Bytes>) -> Outbound {
+    /// A POST of this body; `own` are the headers of this message alone, where the caller has set no such header.
+    pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
+        let mut headers = HeaderMap::with_capacity(3 + own.len() + self.headers.len());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(self.user_agent));
+        for (name, value) in own.iter().chain(&self.headers) {
+            headers.insert(name.clone(), value.clone());
+        }
         Outbound::Http(HttpRequest {
             method: Method::POST,
             url: self.url.clone(),
-            headers: self.headers.clone(),
+            headers,
             body: body.into(),
+        })
+    }
+
+    /// Takes this destination's secrets out of what a receiver answers.
+    pub fn redactor(&self) -> &Redactor {
+        self.redactor.get_or_init(|| {
+            let given = self.given.as_deref().into_iter().chain([&self.url]);
+            Redactor::new(
+                given
+                    .flat_map(secrets_of_url)
+                    .chain(secrets_of_headers(&self.headers)),
+            )
         })
     }
 }
@@ -113,7 +133,7 @@ pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
 }
 
 /// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
-fn secrets_of_headers(headers: &HeaderMap) -> Vec<String> {
+fn secrets_of_headers(headers: &[(HeaderName, HeaderValue)]) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, value) in headers {
         if [CONTENT_TYPE, ACCEPT, USER_AGENT].contains(name) {

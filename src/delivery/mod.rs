@@ -130,7 +130,7 @@ impl Dispatcher {
                         .dedup_key
                         .as_ref()
                         .map(|key| queue.line_up(key, ticket));
-                    let run = Run {
+                    let run = Box::new(Run {
                         engine: Arc::clone(&self.engine),
                         task: Arc::clone(task),
                         index,
@@ -140,7 +140,7 @@ impl Dispatcher {
                         queue,
                         ticket,
                         turn,
-                    };
+                    });
                     tokio::spawn(to_the_end(run, places.next()));
                 }
             }
@@ -180,8 +180,9 @@ impl Dispatcher {
     }
 }
 
-/// Runs a delivery and says how it ended. A panic ends that delivery alone.
-async fn to_the_end(mut run: Run, place: Option<Place>) {
+/// Runs a delivery and says how it ended. A panic ends that delivery alone. Boxed, because a future keeps what it is given
+/// twice, and ten thousand may be in flight.
+async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
     let outcome = AssertUnwindSafe(run.deliver()).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Failure::new(Reason::Internal)));
     let Run {
@@ -193,7 +194,7 @@ async fn to_the_end(mut run: Run, place: Option<Place>) {
         queue,
         turn,
         ..
-    } = run;
+    } = *run;
     drop(turn);
     let destination = sending.channel.destination();
     engine.queues.release(destination, queue);

@@ -326,6 +326,10 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.queue.state);
         state.waiting.remove(&self.ticket);
+        if state.waiting.is_empty() {
+            // An empty tree keeps a node, and there may be ten thousand queues.
+            state.waiting = BTreeMap::new();
+        }
         state.call_first();
     }
 }

@@ -41,7 +41,7 @@ impl Run {
         let deadline = self.deadline().await;
         let messages = std::mem::take(&mut self.sending.composition.messages);
         let mut reference = None;
-        for (part, message) in messages.into_iter().enumerate() {
+        for (part, message) in messages.iter().enumerate() {
             match self.send(message, deadline).await {
                 Ok(message) => reference = reference.or(message),
                 Err(Ending::Failed(failure)) => return Outcome::Failed(failure),
@@ -73,13 +73,14 @@ impl Run {
     /// Tries one message until it is delivered, refused, or out of time.
     async fn send(
         &self,
-        message: Outbound,
+        message: &Outbound,
         deadline: Instant,
     ) -> Result<Option<MessageRef>, Ending> {
         let mut tries = Tries::new(&self.policy);
         loop {
-            let permit = self.enter(deadline, tries.last.as_ref()).await?;
-            let judgement = self.attempt(&message, deadline).await;
+            // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
+            let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await?;
+            let judgement = self.attempt(message, deadline).await;
             let wait = tries.wait(&judgement);
             self.apply_gate(&permit, &judgement, wait);
             drop(permit);
