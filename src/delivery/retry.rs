@@ -1,5 +1,6 @@
 //! The one retry loop.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::model::outcome::{
     Failure, Gate, Judgement, MessageRef, Outcome, Reason, Scope, Verdict,
 };
 use crate::model::plan::{DeliveryPolicy, Sending};
+use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
 use crate::transport::{SendError, Sent};
@@ -143,7 +145,7 @@ impl Run {
         });
         let time = self.policy.attempt_timeout.min(left);
         let transport = &self.engine.transport;
-        match transport.send(message, &self.policy.client, time).await {
+        match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
                 let Reply::Http(http) = &reply;
                 let status = http.status;
@@ -152,6 +154,18 @@ impl Run {
                 self.sending.channel.judge(&reply)
             }
             Err(error) => without_reply(error, self.sending.channel.repeat()).into(),
+        }
+    }
+
+    /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown
+    /// whether the message was taken.
+    fn client(&self) -> Cow<'_, ClientKey> {
+        match self.sending.channel.repeat() {
+            Repeat::Never => Cow::Owned(ClientKey {
+                reuse: false,
+                ..self.policy.client.clone()
+            }),
+            Repeat::Harmless | Repeat::ShowsTwice => Cow::Borrowed(&self.policy.client),
         }
     }
 
