@@ -1,7 +1,5 @@
 """Addresses that are denied, as the caller sees it. The rest of these rows needs another resolver: ``tests/rust``."""
 
-import pytest
-
 from tests.faults.scene import MARK, Scene, best_of_three
 
 METADATA = [
@@ -25,7 +23,7 @@ PRIVATE = [
     "192.168.1.1",
     "100.64.0.1",
     "[fd12::1]",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104
     "255.255.255.255",
     "224.0.0.1",
     "[::1]",
