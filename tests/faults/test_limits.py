@@ -73,7 +73,7 @@ def test_row_18_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -
     limited = {"status": 429, "headers": [["Retry-After", "1"]]}
     scene.standin.rule(path, reply=limited)
     storm = [{"http_webhook_url": scene.standin.url + path}] * 1000
-    arguments = {"delivery_timeout": "4s", "max_attempts": "10", "attempt_timeout": "1s"}
+    arguments = {"delivery_timeout": "3500ms", "max_attempts": "10", "attempt_timeout": "1s"}
     held = scene.holds({"http": storm}, **arguments)
     assert {entry["outcome"] for entry in held.entries} == {"pending"}, "none fails for the storm's sake"
     assert held.answer.elapsed < 2.1
@@ -86,7 +86,7 @@ def test_row_18_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -
     burst = [at for at in arrivals if at < arrivals[0] + 0.9]
     assert len(burst) <= 8, "the permits of a destination"
     later = arrivals[len(burst) :]
-    assert len(later) <= 4
+    assert len(later) <= 3
     assert all(b - a > 0.95 for a, b in pairwise(later)), later
 
 
