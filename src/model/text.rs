@@ -350,7 +350,7 @@ mod tests {
         fn splitting_loses_nothing_and_keeps_the_limit(
             text in "(\\PC|[ \n]|👨\u{200d}👩\u{200d}👧|e\u{301}|🇩🇪){0,400}",
             limit in 48_usize..200,
-            unit in prop_oneof![Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Bytes)],
+            unit in prop_oneof![Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes)],
         ) {
             let split = split(&text, limits(limit, unit));
             for part in &split.parts {

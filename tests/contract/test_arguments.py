@@ -1,4 +1,4 @@
-"""Trigger arguments: what each takes, what the answer says of one that cannot be used, how the command line splits them."""
+"""Trigger arguments: what each takes, what is said of one that cannot be used, how the command line splits them."""
 
 import pytest
 

@@ -64,7 +64,7 @@ def text_of(channel: Channel, cluster: str, length: int) -> str:
 def received(request: dict[str, Any]) -> str:
     """The text of a message that arrived."""
     if request["provider"] == "twilio":
-        return parse_qs(request["body"], strict_parsing=True)["Body"][0]
+        return str(parse_qs(request["body"], strict_parsing=True)["Body"][0])
     body = json.loads(request["body"])
     assert len(body) == 1
     return str(next(iter(body.values())))
