@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP_DONE := $(VENV)/.setup-done
 WHEEL_INSTALLED := $(VENV)/.wheel-installed
-WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find src python -type f -not -name '*.pyc' 2>/dev/null)
+WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml notifier_plugin.py $(shell find src python -type f -not -name '*.pyc' 2>/dev/null)
 
 # The tools of the environment, whatever is active in the caller's shell.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX

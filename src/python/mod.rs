@@ -15,5 +15,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "PLUGIN_APIS",
         pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
     )?;
+    module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)
+}
+
+/// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.
+#[pyfunction]
+const fn plugin_source() -> &'static str {
+    include_str!("../../notifier_plugin.py")
 }
