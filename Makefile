@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python demo wheel lint
+.PHONY: help setup build standin test test-rust test-python soak demo wheel lint
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ test-rust: $(SETUP_DONE) ## run the Rust tests and the documentation's examples 
 
 test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 runs them on a real server
 	$(BIN)/python -m tests.run_all python
+
+soak: build ## run the long tests: ten minutes of mixed traffic with faults; SOAK_SECONDS=60 for less
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q tests/faults/test_traffic.py
 
 demo: build ## notify every channel and show what happened; INFLUXDB3=/path/to/influxdb3 does it on a real server
 	$(BIN)/python -m tests.demo

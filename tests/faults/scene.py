@@ -222,3 +222,12 @@ def open_descriptors(pid: int) -> int:
         return len(list(listed.iterdir()))
     shown = subprocess.run(["lsof", "-n", "-P", "-p", str(pid)], check=True, capture_output=True, text=True)
     return len(shown.stdout.splitlines()) - 1
+
+
+def notifier_threads(pid: int) -> int:
+    """Threads of ours in a process; where their names cannot be had, all threads."""
+    tasks = Path(f"/proc/{pid}/task")
+    if tasks.is_dir():
+        return sum(name.read_text().startswith("notifier") for name in tasks.glob("*/comm"))
+    shown = subprocess.run(["ps", "-M", "-p", str(pid)], check=True, capture_output=True, text=True)
+    return len(shown.stdout.splitlines()) - 1
