@@ -1,0 +1,99 @@
+"""docs/configuration.md: its table, which the code writes, against the docstring of notifier_plugin.py and triggers."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Notify
+from tests.harness import PLUGIN
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass
+class Argument:
+    """A row of the table."""
+
+    name: str
+    default: str
+    bounds: str
+    example: str
+
+
+def documented() -> list[Argument]:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| `([^|]*)` \| [^|]* \|$", DOCUMENT, re.MULTILINE)
+    return [Argument(name, default.strip("`"), bounds, example) for name, default, bounds, example in rows]
+
+
+def later() -> set[str]:
+    """The names that are known and not available."""
+    _, _, text = DOCUMENT.partition("<!-- table: later arguments -->")
+    return set(re.findall(r"`(\w+)`", text.partition("<!-- end of table -->")[0]))
+
+
+def docstring() -> dict[str, dict[str, Any]]:
+    """The entries that Explorer shows, by name."""
+    entries = json.loads(PLUGIN.read_text(encoding="utf-8").split('"""', 2)[1])["http_args_config"]
+    return {entry["name"]: entry for entry in entries}
+
+
+def size(text: str) -> float | None:
+    """A number, or a duration in seconds; None for what is neither."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)?", text)
+    return float(found[1]) * UNITS.get(found[2], 1) if found else None
+
+
+def sizes(text: str) -> set[float]:
+    found = (size(word.strip(".,;:")) for word in text.split())
+    return {number for number in found if number is not None}
+
+
+def test_the_table_is_read() -> None:
+    assert len(documented()) > 10
+    assert not {argument.name for argument in documented()} & later()
+
+
+def test_the_docstring_names_no_argument_that_is_not_documented() -> None:
+    names = {argument.name for argument in documented()}
+    assert set(docstring()) <= names | later()
+    assert names <= set(docstring())
+
+
+@pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
+def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argument) -> None:
+    description = docstring()[argument.name]["description"]
+    before, separator, default = description.rpartition("Default: ")
+    assert separator, "says a default"
+    assert sizes(argument.bounds) <= sizes(before)
+    if argument.default != "none":
+        given = default.replace(",", " ").split()[0].rstrip(".")
+        assert (size(given) or given) == (size(argument.default) or argument.default)
+    for word in re.findall(r"`(\w+)`", argument.bounds):
+        assert word in description or word in ("true", "false", "http", "https")
+
+
+@pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
+def test_examples_of_the_table_and_of_the_docstring_are_taken(argument: Argument, notify: Notify) -> None:
+    for example in (argument.example, docstring()[argument.name]["example"]):
+        answer = notify(b"", query={"view": "status"}, method="GET", args={argument.name: example}).json
+        assert (answer["status"], answer["warnings"]) == ("ok", []), example
+
+
+@pytest.mark.parametrize("name", sorted(later()))
+def test_an_argument_that_is_not_available_is_left_out_or_refused_as_documented(name: str, notify: Notify) -> None:
+    _, _, text = DOCUMENT.partition("<!-- table: later arguments -->")
+    (line,) = [line for line in text.splitlines() if f"`{name}`" in line]
+    # A value that is not the default: that asks for nothing.
+    asked = {"on_ambiguous": "resend", "max_per_batch": "20"}.get(name) or docstring().get(name, {}).get("example", "x")
+    answer = notify({"notification_text": "x", "senders_config": {}}, args={name: asked})
+    if line.startswith("- Refused"):
+        assert (answer.status, answer.json["error"]["path"]) == (503, name)
+    else:
+        assert answer.status == 200
+        assert [warning for warning in answer.json["warnings"] if name in warning and "not available" in warning]
