@@ -74,7 +74,8 @@ impl Event<'_> {
             } => (
                 LogLevel::Warn,
                 format!(
-                    "{destination}: attempt {attempt} failed, {failure}; next attempt in {}",
+                    "{destination}: attempt {attempt} failed, {}; next attempt in {}",
+                    unended(failure),
                     milliseconds(*wait)
                 ),
             ),
@@ -91,7 +92,11 @@ impl Event<'_> {
                 path,
             } => {
                 let place = path.map_or(String::new(), |path| format!(" ({path})"));
-                let text = format!("{sender}: failed, {failure}{place}. {}", failure.hint());
+                let text = format!(
+                    "{sender}: failed, {}{place}. {}",
+                    unended(failure),
+                    failure.hint()
+                );
                 (LogLevel::Error, text)
             }
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
@@ -125,14 +130,16 @@ fn ended(
         Outcome::Failed(failure) => (
             LogLevel::Error,
             format!(
-                "{destination}: failed after {elapsed} ({status}attempts {attempts}), {failure}. {}",
+                "{destination}: failed after {elapsed} ({status}attempts {attempts}), {}. {}",
+                unended(failure),
                 failure.hint()
             ),
         ),
         Outcome::Ambiguous(failure) => (
             LogLevel::Error,
             format!(
-                "{destination}: ambiguous after {elapsed} ({status}attempts {attempts}), {failure}. {}",
+                "{destination}: ambiguous after {elapsed} ({status}attempts {attempts}), {}. {}",
+                unended(failure),
                 failure.hint()
             ),
         ),
@@ -146,6 +153,56 @@ fn ended(
     }
 }
 
+/// A failure without the full stop of its sentence: the line goes on.
+fn unended(failure: &Failure) -> String {
+    let text = failure.to_string();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
+}
+
 fn milliseconds(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::Reason;
+
+    #[test]
+    fn a_line_that_tells_of_a_failure_has_one_full_stop_at_a_time() {
+        // Without a provider's words the reason's sentence stands there, which ends with one.
+        let failure = Failure::new(Reason::Redirected);
+        let outcomes = [
+            Outcome::Failed(failure.clone()),
+            Outcome::Ambiguous(failure.clone()),
+        ];
+        let destination = "http example.com#1234";
+        let mut events: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| Event::Ended {
+                destination,
+                outcome,
+                http_status: Some(301),
+                attempts: 1,
+                elapsed: Duration::from_millis(5),
+            })
+            .collect();
+        events.push(Event::NotTried {
+            sender: "http",
+            failure: &failure,
+            path: None,
+        });
+        events.push(Event::Retry {
+            destination,
+            failure: &failure,
+            attempt: 1,
+            wait: Duration::from_secs(1),
+        });
+        for event in &events {
+            let text = event.line(None).text;
+            let sentence = failure.reason.sentence().trim_end_matches('.');
+            assert!(text.contains(sentence), "{text}");
+            assert!(!text.contains("..") && !text.contains(".;"), "{text}");
+        }
+    }
 }
