@@ -266,7 +266,7 @@ def end_of(entry: dict[str, Any]) -> list[tuple[str, str]]:
         return [("INFO", f"{entry['destination']}: delivered in N ms ({status}attempt {entry['attempts']})")]
     if entry["outcome"] != "failed":
         return []
-    why = f"{entry['reason']}: {entry['detail']}"
+    why = f"{entry['reason']}: {entry['detail']}".removesuffix(".")
     if entry["attempts"]:
         ended = f"failed after N ms ({status}attempts {entry['attempts']}), {why}. {entry['hint']}"
         return [("ERROR", f"{entry['destination']}: {ended}")]
