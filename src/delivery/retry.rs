@@ -82,7 +82,7 @@ impl Run {
         loop {
             // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
             let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await?;
-            let judgement = self.attempt(message, deadline).await;
+            let judgement = self.attempt(message, deadline, tries.last.as_ref()).await;
             let wait = tries.wait(&judgement);
             self.apply_gate(&permit, &judgement, wait);
             drop(permit);
@@ -131,7 +131,12 @@ impl Run {
         })
     }
 
-    async fn attempt(&self, message: &Outbound, deadline: Instant) -> Judgement {
+    async fn attempt(
+        &self,
+        message: &Outbound,
+        deadline: Instant,
+        last: Option<&Failure>,
+    ) -> Judgement {
         let _connection = self
             .engine
             .bounds
@@ -139,22 +144,41 @@ impl Run {
             .await;
         let left = deadline.saturating_duration_since(Instant::now());
         self.engine.metrics.attempt(&self.sender);
-        self.task.update(self.index, |report| {
-            report.attempts += 1;
-            report.http_status = None;
-        });
+        self.task.update(self.index, |report| report.attempts += 1);
         let time = self.policy.attempt_timeout.min(left);
         let transport = &self.engine.transport;
         match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
                 let Reply::Http(http) = &reply;
-                let status = http.status;
-                self.task
-                    .update(self.index, |report| report.http_status = Some(status));
+                self.answered(Some(http.status));
                 self.sending.channel.judge(&reply)
             }
-            Err(error) => without_reply(error, self.sending.channel.repeat()).into(),
+            Err(error) => {
+                let cut_short = time < self.policy.attempt_timeout;
+                let verdict = without_reply(error, self.sending.channel.repeat());
+                match (verdict, last) {
+                    // The delivery's end cut it short: what was known of the destination before says more.
+                    (Verdict::Retry { failure, .. }, Some(last))
+                        if cut_short && failure.reason == Reason::Timeout =>
+                    {
+                        Verdict::Retry {
+                            failure: last.clone(),
+                            after: None,
+                        }
+                        .into()
+                    }
+                    (verdict, _) => {
+                        self.answered(None);
+                        verdict.into()
+                    }
+                }
+            }
         }
+    }
+
+    fn answered(&self, status: Option<u16>) {
+        self.task
+            .update(self.index, |report| report.http_status = status);
     }
 
     /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown

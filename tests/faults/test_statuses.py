@@ -45,7 +45,7 @@ def test_row_12_every_status_on_the_wire_means_what_the_table_says(scene: Scene,
     held = scene.holds(
         {sender: hostile},
         max_attempts="2",
-        delivery_timeout="1s",
+        delivery_timeout="3s",
         response_timeout="4s",
         attempt_timeout="1s",
         connect_timeout="1s",
