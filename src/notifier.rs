@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -12,7 +13,8 @@ use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
-use crate::delivery::{Acceptance, Dispatcher, Full, Pacing, Task};
+use crate::delivery::{Acceptance, Admission, Dispatcher, Full, Pacing, Task};
+use crate::model::plan::Identity;
 use crate::model::report::Report;
 use crate::observe::{Event, Metrics, RecentErrors, TaskLog};
 use crate::routing;
@@ -115,13 +117,13 @@ impl Notifier {
             Err(error) => return refused(400, None, error),
         };
         match self.accept(request, &settings) {
-            Ok(task) => self.answer(task, &settings),
+            Ok(answering) => self.answer(answering, &settings),
             Err(response) => *response,
         }
     }
 
-    /// Plans a request and takes charge of all of it, or of nothing.
-    fn accept(&self, request: Request, settings: &Settings) -> Result<Arc<Task>, Box<Response>> {
+    /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
+    fn accept(&self, request: Request, settings: &Settings) -> Result<Answering, Box<Response>> {
         let task_id = uuid::Uuid::new_v4().to_string();
         let mut warnings = settings.warnings.clone();
         warnings.extend_from_slice(&request.warnings);
@@ -130,26 +132,45 @@ impl Notifier {
         let size = plan.deliveries.len();
         let acceptance = Acceptance {
             log: TaskLog::new(Some(task_id.clone())),
-            task_id,
+            task_id: task_id.clone(),
+            identity: Identity {
+                scope: Arc::clone(&settings.scope),
+                key: request.idempotency_key,
+                fingerprint: request.fingerprint,
+            },
             plan,
             policy: Arc::clone(&settings.policy),
             warnings,
         };
         let _runtime = self.runtime.enter();
-        self.dispatcher
-            .accept(acceptance)
-            .map_err(|full| Box::new(no_room(full, size, settings)))
+        let admission = self.dispatcher.accept(acceptance);
+        match admission.map_err(|full| Box::new(no_room(full, size, settings)))? {
+            Admission::New(task) => Ok(Answering::new(task)),
+            Admission::Replayed(task) => Ok(Answering::replayed(task)),
+            Admission::Joined(task) => {
+                self.metrics.joined.fetch_add(1, Ordering::Relaxed);
+                Ok(Answering::joined(task, task_id))
+            }
+            Admission::Conflict => Err(Box::new(refused(400, None, key_conflict()))),
+        }
     }
 
     /// Waits by the answer rule and says how everything stands.
-    fn answer(&self, task: Arc<Task>, settings: &Settings) -> Response {
+    fn answer(&self, answering: Answering, settings: &Settings) -> Response {
+        let Answering {
+            task,
+            task_id,
+            replayed,
+            joined,
+            log,
+        } = answering;
         self.wait(&task, settings);
         let answer = Answer::new(Report {
-            task_id: task.id.clone(),
+            task_id,
             deliveries: task.reports(),
             warnings: task.warnings.clone(),
-            replayed: false,
-            joined: None,
+            replayed,
+            joined,
         });
         Response {
             status: match answer.status {
@@ -158,7 +179,10 @@ impl Notifier {
             },
             retry_after: None,
             body: Body::Answer(Box::new(answer)),
-            log: CallLog::Task(task),
+            log: match log {
+                Some(log) => CallLog::Closed(log),
+                None => CallLog::Task(task),
+            },
         }
     }
 
@@ -166,7 +190,9 @@ impl Notifier {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
         };
-        let pace = self.pacing.begin(settings.id, settings.response_timeout);
+        let pace = self
+            .pacing
+            .begin(&settings.scope, settings.response_timeout);
         if !pace.time.is_zero() {
             let deadline = Instant::now() + pace.time;
             self.runtime.block_on(task.settled(deadline));
@@ -245,6 +271,47 @@ impl Notifier {
     }
 }
 
+/// Whose state a call is answered with.
+struct Answering {
+    task: Arc<Task>,
+    task_id: String,
+    replayed: bool,
+    joined: Option<String>,
+    /// The call's own lines where they are not the task's: those go where its own call has sent them.
+    log: Option<TaskLog>,
+}
+
+impl Answering {
+    fn new(task: Arc<Task>) -> Self {
+        Self {
+            task_id: task.id.clone(),
+            task,
+            replayed: false,
+            joined: None,
+            log: None,
+        }
+    }
+
+    fn replayed(task: Arc<Task>) -> Self {
+        Self {
+            replayed: true,
+            log: Some(TaskLog::new(None)),
+            ..Self::new(task)
+        }
+    }
+
+    fn joined(task: Arc<Task>, task_id: String) -> Self {
+        let log = TaskLog::new(Some(task_id.clone()));
+        log.log(&Event::Joined { task: &task.id });
+        Self {
+            joined: Some(task.id.clone()),
+            task_id,
+            log: Some(log),
+            ..Self::new(task)
+        }
+    }
+}
+
 /// An answer to what was not taken, with its log line.
 pub fn refused(status: u16, retry_after: Option<Duration>, error: RequestError) -> Response {
     let log = TaskLog::new(None);
@@ -279,6 +346,17 @@ fn error_detail(error: RequestError) -> ErrorDetail {
         code: error.code,
         path: error.path,
         hint: error.hint,
+    }
+}
+
+fn key_conflict() -> RequestError {
+    RequestError {
+        code: "idempotency_conflict",
+        message: "The idempotency key belongs to a request with another body: nothing was sent."
+            .to_owned(),
+        path: Some("idempotency_key".to_owned()),
+        hint: "Give each notification a key of its own; repeat a request with the very same body."
+            .to_owned(),
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields};
-use crate::model::channel::Composing;
+use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
@@ -108,7 +110,7 @@ impl Planner<'_> {
             key: self.key,
             index: self.deliveries.len(),
         };
-        let composition = match channel.compose(&self.request.notification, &cx) {
+        let composition = match compose(channel.as_ref(), &self.request.notification, &cx) {
             Ok(composition) => composition,
             Err(failure) => {
                 let failure = explain_text(failure, &self.request.notification);
@@ -159,6 +161,16 @@ impl Planner<'_> {
             },
         });
     }
+}
+
+/// A panic is this delivery's failure, and leaves the others alone.
+fn compose(
+    channel: &dyn Channel,
+    notification: &Notification,
+    cx: &Composing<'_>,
+) -> Result<Composition, Failure> {
+    let composed = catch_unwind(AssertUnwindSafe(|| channel.compose(notification, cx)));
+    composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 
 fn misconfigured(error: &ConfigError) -> Work {

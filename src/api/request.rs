@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::encoding;
 use crate::model::json::{self, Json, Path};
 use crate::model::notification::Notification;
+use crate::model::plan::Fingerprint;
 use crate::model::text::{nearest, printable, truncate};
 
 /// Bodies beyond this are refused.
@@ -20,9 +23,9 @@ pub struct Request {
     pub receivers: Vec<String>,
     pub dry_run: bool,
     pub idempotency_key: Option<String>,
+    /// The same for all bodies that mean the same, wherever the key stands and in whatever order the members do.
+    pub fingerprint: Fingerprint,
     pub warnings: Vec<String>,
-    /// The whole body, for telling identical requests.
-    pub body: Json,
 }
 
 /// Why no request could be read. Nothing was sent.
@@ -110,14 +113,15 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
     let dedup_key = reader.dedup_key();
     reader.warn_later();
     let warnings = reader.warnings;
+    let fingerprint = fingerprint(members);
     Ok(Request {
         notification: Notification { text, dedup_key },
         senders,
         receivers,
         dry_run,
         idempotency_key,
+        fingerprint,
         warnings,
-        body,
     })
 }
 
@@ -151,6 +155,13 @@ fn parse(bytes: &[u8], warnings: &mut Vec<String>) -> Result<Json, RequestError>
         ));
     }
     Ok(parsed.json)
+}
+
+fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
+    let mut hash = Sha256::new();
+    let said = members.iter().filter(|(name, _)| name != "idempotency_key");
+    json::canonical_object(said, &mut |part| hash.update(part));
+    hash.finalize().into()
 }
 
 struct Reader<'a> {

@@ -1,10 +1,14 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 
 mod bounds;
+mod idempotency;
+mod lookup;
 mod pacing;
 mod queue;
 mod retry;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,13 +19,16 @@ use futures_util::FutureExt;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, WaitingCall};
+pub use self::idempotency::Admission;
+use self::idempotency::{Accept, Idempotency};
+use self::lookup::Claims;
 pub use self::pacing::{Pacing, Wait};
 use self::queue::Queues;
 use self::retry::Run;
 pub use self::task::Task;
 use crate::channels;
 use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::plan::{Delivery, DeliveryPolicy, Plan, Sending, Work};
+use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
 use crate::model::report::{DeliveryReport, Preview};
 use crate::model::wire::Outbound;
 use crate::observe::{Event, Gauges, LogLevel, Metrics, RecentErrors, TaskLog};
@@ -33,7 +40,9 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     errors: Arc<RecentErrors>,
     bounds: Arc<Bounds>,
+    idempotency: Idempotency,
     queues: Queues,
+    claims: Claims,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
 }
@@ -44,9 +53,13 @@ pub struct Dispatcher {
     engine: Arc<Engine>,
 }
 
+/// The rule that stands in answers and log lines.
+const DEDUP_WINDOW: &str = "dedup_window";
+
 /// A request on its way in.
 pub struct Acceptance {
     pub task_id: String,
+    pub identity: Identity,
     pub plan: Plan,
     pub policy: Arc<DeliveryPolicy>,
     pub log: TaskLog,
@@ -65,21 +78,35 @@ impl Dispatcher {
                 metrics,
                 errors,
                 bounds: Arc::default(),
+                idempotency: Idempotency::default(),
                 queues: Queues::default(),
+                claims: Claims::default(),
                 pending: AtomicUsize::new(0),
             }),
         }
     }
 
-    /// Takes charge of a plan, or of nothing of it. Must be called on a runtime.
-    pub fn accept(&self, acceptance: Acceptance) -> Result<Arc<Task>, Full> {
+    /// Takes charge of a plan, or of nothing of it, unless the request is known already. Must be called on a runtime.
+    pub fn accept(&self, acceptance: Acceptance) -> Result<Admission, Full> {
+        let identity = acceptance.identity.clone();
+        let window = acceptance.policy.dedup_window;
+        let take = |accept| self.take(acceptance, accept);
+        self.engine.idempotency.admit(identity, window, take)
+    }
+
+    fn take(&self, acceptance: Acceptance, accept: Accept) -> Result<Arc<Task>, Full> {
         let Acceptance {
             task_id,
             plan,
             policy,
             log,
             warnings,
+            ..
         } = acceptance;
+        let plan = match accept {
+            Accept::Send => plan,
+            Accept::Suppress => plan.suppressed(DEDUP_WINDOW),
+        };
         let sizes: Vec<usize> = plan.deliveries.iter().filter_map(Delivery::size).collect();
         let places = self.engine.bounds.reserve(&sizes, policy.max_in_flight)?;
         log.log(&Event::Accepted {
@@ -109,6 +136,12 @@ impl Dispatcher {
         for (index, delivery) in plan.deliveries.into_iter().enumerate() {
             match delivery.work {
                 Work::Preview(_) => {}
+                Work::Suppress { sending, rule } => {
+                    let outcome = Outcome::Suppressed {
+                        rule: rule.to_owned(),
+                    };
+                    self.ended_at_once(task, &delivery.sender, &sending, &outcome);
+                }
                 Work::Reject { failure, path } => {
                     let path = path.as_deref();
                     let sender = delivery.sender.as_str();
@@ -145,6 +178,17 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    fn ended_at_once(&self, task: &Task, sender: &str, sending: &Sending, outcome: &Outcome) {
+        task.log.log(&Event::Ended {
+            destination: &sending.channel.destination().label,
+            outcome,
+            http_status: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+        });
+        self.engine.metrics.ended(sender, outcome, Duration::ZERO);
     }
 
     /// A place among the calls that wait; `None`: answer at once with what is known.
@@ -202,21 +246,27 @@ async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
     engine
         .metrics
         .ended(&sender, &outcome, task.accepted.elapsed());
-    let current = task.report(index);
-    if let Some(report) = current {
-        let line = task.log.log(&Event::Ended {
-            destination: &destination.label,
-            outcome: &outcome,
-            http_status: report.http_status,
-            attempts: report.attempts,
-            elapsed: task.accepted.elapsed(),
-        });
-        if line.level == LogLevel::Error {
-            engine.errors.push(line);
-        }
-    }
+    // Whatever becomes of the line, the delivery ends.
+    let say = || say_end(&engine, &task, index, &destination.label, &outcome);
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(say));
     // Last: who waits for the end finds the log line there.
     task.end(index, outcome);
+}
+
+fn say_end(engine: &Engine, task: &Task, index: usize, destination: &str, outcome: &Outcome) {
+    let Some(report) = task.report(index) else {
+        return;
+    };
+    let line = task.log.log(&Event::Ended {
+        destination,
+        outcome,
+        http_status: report.http_status,
+        attempts: report.attempts,
+        elapsed: task.accepted.elapsed(),
+    });
+    if line.level == LogLevel::Error {
+        engine.errors.push(line);
+    }
 }
 
 impl Delivery {
@@ -231,7 +281,7 @@ impl Delivery {
                     .map(size_of_message)
                     .sum(),
             ),
-            Work::Preview(_) | Work::Reject { .. } => None,
+            Work::Preview(_) | Work::Suppress { .. } | Work::Reject { .. } => None,
         }
     }
 
@@ -240,6 +290,10 @@ impl Delivery {
         let (outcome, sending, path) = match &self.work {
             Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
             Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
+            Work::Suppress { sending, rule } => {
+                let rule = (*rule).to_owned();
+                (Outcome::Suppressed { rule }, Some(sending), None)
+            }
             Work::Reject { failure, path } => {
                 (Outcome::Failed(failure.clone()), None, path.clone())
             }

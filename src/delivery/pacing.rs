@@ -4,7 +4,7 @@
 //! more than their callers wait, and the callers would send everything again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ const MAX_PERIODS: usize = 256;
 /// The busy periods, by the trigger's settings.
 #[derive(Default)]
 pub struct Pacing {
-    periods: Mutex<HashMap<u64, Period>>,
+    periods: Mutex<HashMap<Arc<str>, Period>>,
 }
 
 #[derive(Default)]
@@ -33,13 +33,13 @@ struct Period {
 
 impl Pacing {
     /// A call begins to wait. It may wait for [`Wait::time`].
-    pub fn begin(&self, key: u64, response_timeout: Duration) -> Wait<'_> {
+    pub fn begin(&self, scope: &Arc<str>, response_timeout: Duration) -> Wait<'_> {
         let now = Instant::now();
         let mut periods = self.lock();
         if periods.len() >= MAX_PERIODS {
             periods.retain(|_, period| period.is_current(now));
         }
-        let period = periods.entry(key).or_default();
+        let period = periods.entry(Arc::clone(scope)).or_default();
         if !period.is_current(now) {
             *period = Period::default();
         }
@@ -53,13 +53,13 @@ impl Pacing {
         };
         Wait {
             pacing: self,
-            key,
+            scope: Arc::clone(scope),
             begun: now,
             time,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Period>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Period>> {
         self.periods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +73,7 @@ impl Period {
 /// A call that waits.
 pub struct Wait<'a> {
     pacing: &'a Pacing,
-    key: u64,
+    scope: Arc<str>,
     begun: Instant,
     pub time: Duration,
 }
@@ -81,7 +81,7 @@ pub struct Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        if let Some(period) = self.pacing.lock().get_mut(&self.key) {
+        if let Some(period) = self.pacing.lock().get_mut(&self.scope) {
             period.under_way -= 1;
             period.waited += now - self.begun;
             period.last_end = Some(now);
@@ -95,12 +95,16 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(2);
 
+    fn trigger(name: &str) -> Arc<str> {
+        name.into()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn row_51_calls_behind_one_another_share_one_response_timeout() {
         let pacing = Pacing::default();
         let started = Instant::now();
         for _ in 0..60 {
-            let wait = pacing.begin(1, TIMEOUT);
+            let wait = pacing.begin(&trigger("1"), TIMEOUT);
             tokio::time::advance(wait.time).await;
             drop(wait);
             tokio::time::advance(Duration::from_millis(1)).await;
@@ -115,22 +119,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_that_overlap_or_come_later_have_the_whole_time() {
         let pacing = Pacing::default();
-        let first = pacing.begin(1, TIMEOUT);
+        let first = pacing.begin(&trigger("1"), TIMEOUT);
         tokio::time::advance(Duration::from_secs(1)).await;
-        let second = pacing.begin(1, TIMEOUT);
+        let second = pacing.begin(&trigger("1"), TIMEOUT);
         assert_eq!(second.time, TIMEOUT);
         drop((first, second));
         assert_eq!(
-            pacing.begin(1, TIMEOUT).time,
+            pacing.begin(&trigger("1"), TIMEOUT).time,
             TIMEOUT,
             "still the asynchronous trigger"
         );
         tokio::time::advance(Duration::from_secs(1)).await;
-        let quick = pacing.begin(1, TIMEOUT);
+        let quick = pacing.begin(&trigger("1"), TIMEOUT);
         tokio::time::advance(Duration::from_millis(500)).await;
         drop(quick);
-        assert_eq!(pacing.begin(1, TIMEOUT).time, Duration::from_millis(1500));
-        assert_eq!(pacing.begin(2, TIMEOUT).time, TIMEOUT, "another trigger");
-        assert_eq!(pacing.begin(3, Duration::ZERO).time, Duration::ZERO);
+        assert_eq!(
+            pacing.begin(&trigger("1"), TIMEOUT).time,
+            Duration::from_millis(1500)
+        );
+        assert_eq!(
+            pacing.begin(&trigger("2"), TIMEOUT).time,
+            TIMEOUT,
+            "another trigger"
+        );
+        assert_eq!(
+            pacing.begin(&trigger("3"), Duration::ZERO).time,
+            Duration::ZERO
+        );
     }
 }

@@ -2,17 +2,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
 use super::{Engine, Task};
+use crate::model::channel::Unanswered;
 use crate::model::outcome::{
     Failure, Gate, Judgement, MessageRef, Outcome, Reason, Scope, Verdict,
 };
-use crate::model::plan::{DeliveryPolicy, Sending};
+use crate::model::plan::{DeliveryPolicy, OnAmbiguous, Sending};
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
@@ -81,24 +82,31 @@ impl Run {
         let mut tries = Tries::new(&self.policy);
         loop {
             // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
-            let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await?;
+            let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await;
+            let permit = permit.map_err(|failure| tries.end(failure))?;
+            let at = SystemTime::now();
             let judgement = self.attempt(message, deadline, tries.last.as_ref()).await;
             let wait = tries.wait(&judgement);
             self.apply_gate(&permit, &judgement, wait);
             drop(permit);
-            let (failure, counted) = match judgement.verdict {
-                Verdict::Delivered { message } => return Ok(message),
-                Verdict::Reject(failure) => return Err(Ending::Failed(failure)),
-                Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
-                Verdict::Retry { failure, .. } => {
-                    let counted = failure.reason != Reason::RateLimited;
-                    (failure, counted)
+            let verdict = match judgement.verdict {
+                Verdict::Ambiguous(failure) => {
+                    let sent = Unanswered { message, at };
+                    let settled = Box::pin(self.settle(&sent, &failure, deadline)).await;
+                    settled.unwrap_or_else(|| tries.not_found(failure, &self.policy))
                 }
+                verdict => verdict,
             };
-            tries.made += u32::from(counted);
+            let failure = match verdict {
+                Verdict::Delivered { message } => return Ok(message),
+                Verdict::Reject(failure) => return Err(tries.end(failure)),
+                Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
+                Verdict::Retry { failure, .. } => failure,
+            };
+            tries.made += u32::from(failure.reason != Reason::RateLimited);
             let due = Instant::now() + wait;
             if tries.made >= self.policy.max_attempts || due >= deadline {
-                return Err(Ending::Failed(failure));
+                return Err(tries.end(failure));
             }
             self.say_retry(&failure, &mut tries, wait);
             self.task.pending(self.index, failure);
@@ -108,7 +116,7 @@ impl Run {
     }
 
     /// The queue's permission for one attempt.
-    async fn enter(&self, deadline: Instant, last: Option<&Failure>) -> Result<Permit, Ending> {
+    async fn enter(&self, deadline: Instant, last: Option<&Failure>) -> Result<Permit, Failure> {
         let entry = Entry {
             ticket: self.ticket,
             deadline,
@@ -121,13 +129,11 @@ impl Run {
         };
         let admitted = self.queue.enter(entry, waiting).await;
         self.task.active(self.index);
-        admitted.map_err(|why| {
-            Ending::Failed(match why {
-                NotAdmitted::Refused => Failure::new(Reason::DestinationDisabled),
-                NotAdmitted::OutOfTime => last
-                    .cloned()
-                    .unwrap_or_else(|| Failure::new(Reason::RateLimited)),
-            })
+        admitted.map_err(|why| match why {
+            NotAdmitted::Refused => Failure::new(Reason::DestinationDisabled),
+            NotAdmitted::OutOfTime => last
+                .cloned()
+                .unwrap_or_else(|| Failure::new(Reason::RateLimited)),
         })
     }
 
@@ -137,17 +143,26 @@ impl Run {
         deadline: Instant,
         last: Option<&Failure>,
     ) -> Judgement {
-        let _connection = self
-            .engine
-            .bounds
-            .connection(self.policy.max_connections)
-            .await;
+        let limit = self.policy.max_connections;
+        let connection = timeout_at(deadline, self.engine.bounds.connection(limit)).await;
+        let Ok(_connection) = connection else {
+            let failure = last.cloned().unwrap_or_else(no_connection);
+            return Verdict::Retry {
+                failure,
+                after: None,
+            }
+            .into();
+        };
         let left = deadline.saturating_duration_since(Instant::now());
+        let time = self.policy.attempt_timeout.min(left);
         self.engine.metrics.attempt(&self.sender);
         self.task.update(self.index, |report| report.attempts += 1);
-        let time = self.policy.attempt_timeout.min(left);
+        let under_way = self.must_not_repeat().then(|| {
+            let twin = self.twin(message);
+            self.engine.claims.attempt(twin)
+        });
         let transport = &self.engine.transport;
-        match transport.send(message, &self.client(), time).await {
+        let judgement = match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
                 let Reply::Http(http) = &reply;
                 self.answered(Some(http.status));
@@ -155,41 +170,52 @@ impl Run {
             }
             Err(error) => {
                 let cut_short = time < self.policy.attempt_timeout;
-                let verdict = without_reply(error, self.sending.channel.repeat());
-                match (verdict, last) {
-                    // The delivery's end cut it short: what was known of the destination before says more.
-                    (Verdict::Retry { failure, .. }, Some(last))
-                        if cut_short && failure.reason == Reason::Timeout =>
-                    {
-                        Verdict::Retry {
-                            failure: last.clone(),
-                            after: None,
-                        }
-                        .into()
-                    }
-                    (verdict, _) => {
-                        self.answered(None);
-                        verdict.into()
-                    }
+                self.unanswered(error, last.filter(|_| cut_short)).into()
+            }
+        };
+        if let Some(under_way) = under_way {
+            under_way.ended(&judgement.verdict);
+        }
+        judgement
+    }
+
+    /// What it means that no reply came. `last` is the failure before, where the delivery's end cut the attempt short.
+    fn unanswered(&self, error: SendError, last: Option<&Failure>) -> Verdict {
+        let verdict = without_reply(error, self.sending.channel.repeat());
+        match (verdict, last) {
+            // What was known of the destination before says more.
+            (Verdict::Retry { failure, .. }, Some(last)) if failure.reason == Reason::Timeout => {
+                Verdict::Retry {
+                    failure: last.clone(),
+                    after: None,
                 }
+            }
+            (verdict, _) => {
+                self.answered(None);
+                verdict
             }
         }
     }
 
-    fn answered(&self, status: Option<u16>) {
+    /// The last attempt's status.
+    pub fn answered(&self, status: Option<u16>) {
         self.task
             .update(self.index, |report| report.http_status = status);
+    }
+
+    fn must_not_repeat(&self) -> bool {
+        self.sending.channel.repeat() == Repeat::Never
     }
 
     /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown
     /// whether the message was taken.
     fn client(&self) -> Cow<'_, ClientKey> {
-        match self.sending.channel.repeat() {
-            Repeat::Never => Cow::Owned(ClientKey {
+        match self.must_not_repeat() {
+            true => Cow::Owned(ClientKey {
                 reuse: false,
                 ..self.policy.client.clone()
             }),
-            Repeat::Harmless | Repeat::ShowsTwice => Cow::Borrowed(&self.policy.client),
+            false => Cow::Borrowed(&self.policy.client),
         }
     }
 
@@ -235,6 +261,8 @@ struct Tries {
     /// Those that count: a 429 does not.
     made: u32,
     last: Option<Failure>,
+    /// An earlier attempt may have been taken after all.
+    lost: Option<Failure>,
     backoff: ExponentialBackoff,
     longest: Duration,
 }
@@ -250,8 +278,29 @@ impl Tries {
         Self {
             made: 0,
             last: None,
+            lost: None,
             backoff,
             longest: policy.max_backoff,
+        }
+    }
+
+    /// The provider does not know of a message that it may have taken.
+    fn not_found(&mut self, failure: Failure, policy: &DeliveryPolicy) -> Verdict {
+        if policy.on_ambiguous != OnAmbiguous::Resend {
+            return Verdict::Ambiguous(failure);
+        }
+        self.lost = Some(failure.clone());
+        Verdict::Retry {
+            failure,
+            after: Some(Duration::ZERO),
+        }
+    }
+
+    /// How it ends when there is no further try.
+    fn end(&self, failure: Failure) -> Ending {
+        match &self.lost {
+            Some(lost) => Ending::Ambiguous(lost.clone()),
+            None => Ending::Failed(failure),
         }
     }
 
@@ -288,6 +337,11 @@ fn without_reply(error: SendError, repeat: Repeat) -> Verdict {
             after: None,
         },
     }
+}
+
+fn no_connection() -> Failure {
+    let detail = "no connection was free in time: max_connections were in use";
+    Failure::new(Reason::Timeout).with_detail(Some(detail.into()))
 }
 
 /// A lost reply, with what became of it for a detail.

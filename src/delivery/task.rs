@@ -21,6 +21,7 @@ pub struct Task {
 
 struct State {
     entries: Vec<Entry>,
+    ended_at: Option<Instant>,
     /// Entries that have not ended.
     unfinished: usize,
     /// Of these, entries of which it is not known that they only wait.
@@ -37,8 +38,8 @@ struct Entry {
 enum Progress {
     /// An attempt is under way, or may begin at any moment.
     Active,
-    /// Nothing will happen before this.
-    Waiting(Instant),
+    /// No attempt will begin before this; `None`: nothing that an answer should wait for.
+    Waiting(Option<Instant>),
     Ended,
 }
 
@@ -64,13 +65,15 @@ impl Task {
             .iter()
             .filter(|entry| entry.progress != Progress::Ended)
             .count();
+        let now = Instant::now();
         Arc::new(Self {
             id,
-            accepted: Instant::now(),
+            accepted: now,
             log,
             warnings,
             state: Mutex::new(State {
                 entries,
+                ended_at: (unfinished == 0).then_some(now),
                 unfinished,
                 active: unfinished,
             }),
@@ -108,6 +111,32 @@ impl Task {
         self.lock().unfinished == 0
     }
 
+    /// When the last delivery ended; `None` while one is in flight.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.lock().ended_at
+    }
+
+    /// Whether a delivery has come to its destination.
+    pub fn has_delivered(&self) -> bool {
+        let delivered = |entry: &Entry| matches!(entry.report.outcome, Outcome::Delivered { .. });
+        self.lock().entries.iter().any(delivered)
+    }
+
+    /// Whether all that was asked for has failed.
+    pub fn has_failed(&self) -> bool {
+        let failed = |entry: &Entry| matches!(entry.report.outcome, Outcome::Failed(_));
+        let state = self.lock();
+        !state.entries.is_empty() && state.entries.iter().all(failed)
+    }
+
+    /// Bytes that keeping it costs, roughly.
+    pub fn size(&self) -> usize {
+        let state = self.lock();
+        let entries = state.entries.iter().map(|entry| entry.report.size());
+        let warnings = self.warnings.iter().map(String::len);
+        size_of::<Self>() + self.id.len() + entries.chain(warnings).sum::<usize>()
+    }
+
     /// Every delivery as it stands.
     pub fn reports(&self) -> Vec<DeliveryReport> {
         let now = Instant::now();
@@ -117,7 +146,7 @@ impl Task {
             if entry.progress != Progress::Ended {
                 report.elapsed = now - self.accepted;
             }
-            if let Progress::Waiting(due) = entry.progress {
+            if let Progress::Waiting(Some(due)) = entry.progress {
                 report.next_attempt_in = Some(due.saturating_duration_since(now));
             }
             report
@@ -129,7 +158,7 @@ impl Task {
         let state = self.lock();
         let due_later = |entry: &Entry| match entry.progress {
             Progress::Active => false,
-            Progress::Waiting(due) => due >= deadline,
+            Progress::Waiting(due) => due.is_none_or(|due| due >= deadline),
             Progress::Ended => true,
         };
         state.unfinished == 0 || (state.active == 0 && state.entries.iter().all(due_later))
@@ -140,9 +169,14 @@ impl Task {
         self.progress(index, Progress::Active);
     }
 
-    /// Nothing will happen before `due`.
+    /// No attempt will begin before `due`.
     pub fn waiting(&self, index: usize, due: Instant) {
-        self.progress(index, Progress::Waiting(due));
+        self.progress(index, Progress::Waiting(Some(due)));
+    }
+
+    /// It is being found out what became of the last attempt: no answer waits for that.
+    pub fn asking(&self, index: usize) {
+        self.progress(index, Progress::Waiting(None));
     }
 
     /// Writes what is newly known of a delivery.
@@ -194,6 +228,9 @@ impl Task {
         }
         if progress == Progress::Ended {
             state.unfinished -= 1;
+            if state.unfinished == 0 {
+                state.ended_at = Some(Instant::now());
+            }
         }
         // Whoever waits for an answer looks only when there may be one.
         if state.active == 0 {

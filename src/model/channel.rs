@@ -1,11 +1,12 @@
 //! The joint between channels and delivery: what delivery asks of a channel.
 
 use std::fmt::Debug;
+use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
-use super::outcome::{Failure, Judgement};
+use super::outcome::{Failure, Judgement, MessageRef, Verdict};
 use super::wire::{Destination, Outbound, Repeat, Reply};
 
 /// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
@@ -30,6 +31,31 @@ pub trait Channel: Send + Sync + Debug {
 
     /// What a reply means. Total: every status, every body, no panic.
     fn judge(&self, reply: &Reply) -> Judgement;
+
+    /// A question to the provider, for a message of which nobody knows whether it was taken. `None`: it cannot be asked.
+    fn lookup(&self, _sent: &Unanswered<'_>) -> Option<Outbound> {
+        None
+    }
+
+    /// The messages in the answer to [`Channel::lookup`] that may be the one.
+    fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
+        Vec::new()
+    }
+}
+
+/// A message that left, and whose reply was lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Unanswered<'a> {
+    pub message: &'a Outbound,
+    /// The wall clock when its attempt began.
+    pub at: SystemTime,
+}
+
+/// A message that the provider has, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub message: MessageRef,
+    pub verdict: Verdict,
 }
 
 /// What a channel is told beside the notification.

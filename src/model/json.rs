@@ -81,18 +81,24 @@ impl Json {
                 items.iter().for_each(|item| item.canonical(sink));
                 sink(b"]");
             }
-            Json::Object(members) => {
-                let mut sorted: Vec<_> = members.iter().collect();
-                sorted.sort_by(|a, b| a.0.cmp(&b.0));
-                sink(b"{");
-                for (key, value) in sorted {
-                    canonical_text(b':', key, sink);
-                    value.canonical(sink);
-                }
-                sink(b"}");
-            }
+            Json::Object(members) => canonical_object(members, sink),
         }
     }
+}
+
+/// [`Json::canonical`] of an object with these members.
+pub fn canonical_object<'a>(
+    members: impl IntoIterator<Item = &'a (String, Json)>,
+    sink: &mut impl FnMut(&[u8]),
+) {
+    let mut sorted: Vec<_> = members.into_iter().collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sink(b"{");
+    for (key, value) in sorted {
+        canonical_text(b':', key, sink);
+        value.canonical(sink);
+    }
+    sink(b"}");
 }
 
 /// The length first, so that no text can pass for a structure.

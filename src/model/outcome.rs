@@ -194,7 +194,7 @@ impl fmt::Display for Failure {
 }
 
 /// The provider's name for a message that it took.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageRef(pub String);
 
 /// What a reply means for the message.

@@ -13,6 +13,35 @@ pub struct Plan {
     pub deliveries: Vec<Delivery>,
 }
 
+impl Plan {
+    /// What would have been sent is not; `rule` says why.
+    pub fn suppressed(self, rule: &'static str) -> Self {
+        let deliveries = self.deliveries.into_iter().map(|delivery| Delivery {
+            work: match delivery.work {
+                Work::Send(sending) => Work::Suppress { sending, rule },
+                other => other,
+            },
+            ..delivery
+        });
+        Self {
+            deliveries: deliveries.collect(),
+        }
+    }
+}
+
+/// By what a request is known when it comes again.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Stands for the settings that it came under.
+    pub scope: Arc<str>,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+    pub fingerprint: Fingerprint,
+}
+
+/// SHA-256 of a request's meaning.
+pub type Fingerprint = [u8; 32];
+
 /// One notification to one destination.
 #[derive(Debug)]
 pub struct Delivery {
@@ -28,6 +57,11 @@ pub enum Work {
     Send(Sending),
     /// Composed, and then left: a dry run.
     Preview(Sending),
+    /// Composed, and then left: a rule forbids it.
+    Suppress {
+        sending: Sending,
+        rule: &'static str,
+    },
     /// It cannot even be tried.
     Reject {
         failure: Failure,
@@ -60,7 +94,22 @@ pub struct DeliveryPolicy {
     pub max_connections: usize,
     /// For each destination.
     pub rate_limit: Option<Rate>,
+    /// How long an identical request is not sent again once it was delivered.
+    pub dedup_window: Duration,
+    pub on_ambiguous: OnAmbiguous,
     pub client: ClientKey,
+}
+
+/// What to do when a message that must not be repeated may have been taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Look for it at the provider, then say what was found.
+    #[default]
+    Lookup,
+    /// Say at once that it is not known.
+    Report,
+    /// Look for it, and send it again where it is not found.
+    Resend,
 }
 
 /// So many messages in a time.

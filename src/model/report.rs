@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outcome::Outcome;
+use super::outcome::{Detail, Outcome};
 
 /// The state of one delivery at one moment.
 #[derive(Clone, Debug)]
@@ -24,6 +24,19 @@ pub struct DeliveryReport {
     /// Until the next attempt, where one is waited for.
     pub next_attempt_in: Option<Duration>,
     pub preview: Option<Preview>,
+}
+
+impl DeliveryReport {
+    /// Bytes that keeping it costs, roughly: with the longest words that a failure may bring.
+    pub fn size(&self) -> usize {
+        let preview = self
+            .preview
+            .as_ref()
+            .map_or(0, |preview| preview.body.len());
+        let texts = [&self.receiver, &self.destination, &self.path];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        size_of::<Self>() + self.sender.len() + texts + preview + Detail::MAX_CHARACTERS
+    }
 }
 
 /// What would have been sent.

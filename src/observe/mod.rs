@@ -23,6 +23,12 @@ pub enum Event<'a> {
         attempt: u32,
         wait: Duration,
     },
+    /// It is not known whether a message was taken; the provider will be asked.
+    LookUp {
+        destination: &'a str,
+        failure: &'a Failure,
+        wait: Duration,
+    },
     /// A delivery came to its end.
     Ended {
         destination: &'a str,
@@ -36,6 +42,10 @@ pub enum Event<'a> {
         sender: &'a str,
         failure: &'a Failure,
         path: Option<&'a str>,
+    },
+    /// An identical request is in flight: its end is this one's.
+    Joined {
+        task: &'a str,
     },
     /// A warning of the answer.
     Warning(&'a str),
@@ -79,6 +89,18 @@ impl Event<'_> {
                     milliseconds(*wait)
                 ),
             ),
+            Event::LookUp {
+                destination,
+                failure,
+                wait,
+            } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: {}; the provider will be asked in {}",
+                    unended(failure),
+                    milliseconds(*wait)
+                ),
+            ),
             Event::Ended {
                 destination,
                 outcome,
@@ -99,6 +121,10 @@ impl Event<'_> {
                 );
                 (LogLevel::Error, text)
             }
+            Event::Joined { task } => (
+                LogLevel::Info,
+                format!("joined {task}: an identical request is in flight"),
+            ),
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
             Event::Refused {
                 status,

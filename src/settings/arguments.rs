@@ -7,7 +7,7 @@ use jiff::{Span, SpanRelativeTo};
 use url::{Host, Url};
 
 use crate::channels::parse_url;
-use crate::model::plan::Rate;
+use crate::model::plan::{OnAmbiguous, Rate};
 use crate::model::policy::PrivateAddresses;
 use crate::model::text::{nearest, printable, truncate};
 
@@ -78,7 +78,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "allowed_hosts" List, "", "hooks.slack.com *.example.com", Available, "Hosts that requests may send to; *.suffix stands for all hosts below it.";
     "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", Available, "Whether requests may send to private addresses.";
     "rate_limit" Kind::Rate, "", "60/min", Available, "How many messages may leave for one destination in a time.";
-    "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Later, "How long an identical request is not sent again after it was delivered.";
+    "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Available, "How long an identical request is not sent again after it was delivered; 0s is off.";
     "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Later, "How long an unchanged notification with the same dedup_key is not repeated.";
     "max_per_batch" Count(1, 100_000), "", "20", Later, "How many notifications of one batch go to a receiver; the rest goes as one digest.";
     "max_per_minute" Count(1, 100_000), "", "30", Later, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
@@ -90,7 +90,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "link_column" Text, "", "link", Later, "The column that holds the link.";
     "receivers_column" Text, "", "receivers", Later, "The column that names the receivers.";
     "template" Text, "", "short", Later, "The template that makes the text.";
-    "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "lookup", Later, "What to do when Twilio may or may not have taken a message.";
+    "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "report", Available, "What to do when Twilio may or may not have taken a message: look for it there, report at once, or look and send again.";
     "outbox" Text, "", "notifier-outbox.db", LaterAndRefused, "Where accepted notifications are kept until they are delivered.";
     "history_table" Text, "", "notifications", Later, "The table that gets one row a delivery.";
     "max_in_flight" Count(1, 1_000_000), "10000", "10000", Available, "Deliveries in flight in this process; over it the answer is 503.";
@@ -308,6 +308,14 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    pub fn on_ambiguous(&mut self) -> Result<OnAmbiguous, ArgumentError> {
+        Ok(match self.one_of("on_ambiguous")? {
+            "report" => OnAmbiguous::Report,
+            "resend" => OnAmbiguous::Resend,
+            _ => OnAmbiguous::Lookup,
+        })
+    }
+
     /// Normalised as the hosts of URLs are, so that both can be compared.
     pub fn allowed_hosts(&mut self) -> Result<Vec<String>, ArgumentError> {
         let (argument, value) = self.value("allowed_hosts");
@@ -504,8 +512,8 @@ mod tests {
             ("allowed_hosts", "a^b"),
             ("twilio_base_url", "ftp://x"),
         ] {
-            let error = super::super::resolve(&given(&[(name, value)]), &Default::default(), 1)
-                .unwrap_err();
+            let error =
+                super::super::resolve(&given(&[(name, value)]), &Default::default()).unwrap_err();
             assert_eq!(error.name, name);
             assert!(error.what.contains(name), "{error:?}");
             assert!(error.hint.contains(&format!("{name}=")), "{error:?}");
@@ -524,7 +532,7 @@ mod tests {
                 "Hooks.Slack.com., *.Example.ORG bücher.example",
             ),
         ]);
-        let settings = super::super::resolve(&arguments, &Default::default(), 1).unwrap();
+        let settings = super::super::resolve(&arguments, &Default::default()).unwrap();
         assert_eq!(settings.response_timeout, Duration::from_secs(1));
         assert!(settings.dry_run && settings.allow_mentions);
         assert_eq!(
@@ -544,7 +552,7 @@ mod tests {
             ("zzz", "1"),
             ("history_table", "h"),
         ]);
-        let settings = super::super::resolve(&arguments, &Default::default(), 1).unwrap();
+        let settings = super::super::resolve(&arguments, &Default::default()).unwrap();
         assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
         assert!(
             settings
@@ -562,7 +570,10 @@ mod tests {
             let error = Arguments::new(&given(&[(name, value)])).err().unwrap();
             assert_eq!((error.name, error.code), (name, "not_available"));
         }
-        let as_it_is_anyway = given(&[("request_destinations", "Allow"), ("dedup_window", "0s")]);
+        let as_it_is_anyway = given(&[
+            ("request_destinations", "Allow"),
+            ("text_column", "message"),
+        ]);
         let arguments = Arguments::new(&as_it_is_anyway).unwrap();
         assert_eq!(arguments.warnings(), [] as [&str; 0]);
     }

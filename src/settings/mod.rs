@@ -12,7 +12,7 @@ use self::arguments::{ArgumentError, Arguments};
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::{AddressPolicy, ClientKey, ProxySettings};
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, digest};
 
 /// What one trigger is set to.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Settings {
     pub operator: Operator,
     pub policy: Arc<DeliveryPolicy>,
     pub warnings: Vec<String>,
-    /// Tells settings apart; of this process only.
-    pub id: u64,
+    /// Stands for these arguments, also after a restart.
+    pub scope: Arc<str>,
 }
 
 /// The variables of the environment that settings depend on. Read with the interpreter held, since Python's own writes
@@ -92,13 +92,7 @@ impl Environment {
 #[derive(Default)]
 pub struct SettingsCache {
     /// The most recently used last.
-    entries: Mutex<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    entries: Vec<(Key, Arc<Settings>)>,
-    last_id: u64,
+    entries: Mutex<Vec<(Key, Arc<Settings>)>>,
 }
 
 type Key = (BTreeMap<String, String>, Environment);
@@ -112,24 +106,22 @@ impl SettingsCache {
         arguments: &BTreeMap<String, String>,
         environment: &Environment,
     ) -> Result<Arc<Settings>, ArgumentError> {
-        let mut cache = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = cache
-            .entries
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = entries
             .iter()
             .rposition(|((known, env), _)| known == arguments && env == environment);
         if let Some(place) = known {
-            let entry = cache.entries.remove(place);
+            let entry = entries.remove(place);
             let settings = Arc::clone(&entry.1);
-            cache.entries.push(entry);
+            entries.push(entry);
             return Ok(settings);
         }
-        let settings = Arc::new(resolve(arguments, environment, cache.last_id + 1)?);
-        cache.last_id += 1;
-        if cache.entries.len() >= MAX_ENTRIES {
-            cache.entries.remove(0);
+        let settings = Arc::new(resolve(arguments, environment)?);
+        if entries.len() >= MAX_ENTRIES {
+            entries.remove(0);
         }
         let key = (arguments.clone(), environment.clone());
-        cache.entries.push((key, Arc::clone(&settings)));
+        entries.push((key, Arc::clone(&settings)));
         Ok(settings)
     }
 }
@@ -137,7 +129,6 @@ impl SettingsCache {
 fn resolve(
     given: &BTreeMap<String, String>,
     environment: &Environment,
-    id: u64,
 ) -> Result<Settings, ArgumentError> {
     let mut arguments = Arguments::new(given)?;
     let addresses = AddressPolicy {
@@ -153,6 +144,8 @@ fn resolve(
         max_in_flight: arguments.size("max_in_flight")?,
         max_connections: arguments.max_connections()?,
         rate_limit: arguments.rate("rate_limit")?,
+        dedup_window: arguments.duration("dedup_window")?,
+        on_ambiguous: arguments.on_ambiguous()?,
         client: ClientKey {
             private_addresses: addresses.private_addresses,
             reuse: true,
@@ -176,8 +169,15 @@ fn resolve(
         operator,
         policy: Arc::new(policy),
         warnings: arguments.warnings(),
-        id,
+        scope: scope(given),
     })
+}
+
+/// The same for the same arguments. Their lengths stand before them, so that no two sets look alike.
+fn scope(given: &BTreeMap<String, String>) -> Arc<str> {
+    let parts = given.iter().flat_map(|(name, value)| [name, value]);
+    let text: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
+    digest(&text).into()
 }
 
 #[cfg(test)]
@@ -224,7 +224,7 @@ mod tests {
                 ..Environment::default()
             };
             let given = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
-            let settings = resolve(&given.into_iter().collect(), &environment, 1).unwrap();
+            let settings = resolve(&given.into_iter().collect(), &environment).unwrap();
             let url = settings.operator.twilio_base_url.as_ref().map(Url::as_str);
             assert_eq!(url, expected, "{edge:?} {region:?} {argument:?}");
         }

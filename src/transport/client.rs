@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
+use http::Method;
 use http_body::{Frame, SizeHint};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Body, Client, NoProxy, Proxy, Request, Response};
@@ -169,6 +170,9 @@ impl Transport for HttpTransport {
 fn request(message: &HttpRequest, asked_for: Arc<AtomicBool>) -> Request {
     let mut request = Request::new(message.method.clone(), message.url.clone());
     *request.headers_mut() = message.headers.clone();
+    if message.method == Method::GET {
+        return request;
+    }
     *request.body_mut() = Some(Body::wrap(WatchedBody {
         bytes: Some(message.body.clone()),
         asked_for,

@@ -85,10 +85,11 @@ def test_row_44_a_logger_that_raises_fails_neither_the_answer_nor_the_next_call(
         answer: Any = influxdb3_notifier.process_request(1, _Hostile(error), {}, {}, body, {})
         assert answer[0]["results"] == {"http": True}
     # A line of later: the thread that writes it must live on.
-    body = json.dumps(_to(standin.fault("silent")["url"])).encode()
+    silent = standin.fault("silent")["url"]
     arguments = {**FAST, "response_timeout": "0s", "max_attempts": "1"}
     late = _Recorder()
     for local in (_Hostile(error), late):
+        body = json.dumps(_to(silent + type(local).__name__)).encode()
         influxdb3_notifier.process_request(1, local, {}, {}, body, arguments)
     eventually(lambda: any("failed" in line for line in late.lines), "the end is logged")
 

@@ -1,5 +1,8 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+mod lookup;
+mod segments;
+
 use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -7,10 +10,12 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+use self::segments::segments;
 use super::webhook::basic_auth;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter, verdict,
 };
+use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{Redactor, Secret, digest, mask_number};
@@ -267,6 +272,15 @@ impl Channel for Twilio {
         let Reply::Http(reply) = reply;
         self.judge_http(reply)
     }
+
+    fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
+        Some(self.question())
+    }
+
+    fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
+        let Reply::Http(reply) = reply;
+        self.matches(sent, reply)
+    }
 }
 
 /// `whatsapp:+15005550006` as `whatsapp:+1***06`.
@@ -417,77 +431,4 @@ fn meaning(code: u64) -> Option<Reason> {
         63016 => Reason::OutsideWindow,
         _ => return None,
     })
-}
-
-/// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
-/// (docs: glossary, SMS character limit).
-fn segments(text: &str) -> u32 {
-    let septets: Option<Vec<usize>> = text.chars().map(gsm7_septets).collect();
-    match septets {
-        Some(widths) => packed(&widths, 160, 153),
-        None => packed(
-            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
-            70,
-            67,
-        ),
-    }
-}
-
-/// How many segments characters of these widths fill; none stands in two.
-fn packed(widths: &[usize], alone: usize, each: usize) -> u32 {
-    if widths.iter().sum::<usize>() <= alone {
-        return 1;
-    }
-    let mut count = 1;
-    let mut used = 0;
-    for width in widths {
-        if used + width > each {
-            count += 1;
-            used = 0;
-        }
-        used += width;
-    }
-    count
-}
-
-/// The septets of a character in GSM 03.38, if it is in there; those of the extension table take two.
-fn gsm7_septets(character: char) -> Option<usize> {
-    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-    const EXTENSION: &str = "\u{c}^{}\\[~]|€";
-    if BASIC.contains(character) {
-        Some(1)
-    } else {
-        EXTENSION.contains(character).then_some(2)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_follow_the_alphabet_and_no_character_stands_in_two() {
-        for (character, count, expected) in [
-            ("a", 1, 1),
-            ("a", 160, 1),
-            ("a", 161, 2),
-            ("a", 306, 2),
-            ("a", 307, 3),
-            ("€", 80, 1),
-            ("€", 81, 2),
-            // 76 of two septets in each 153.
-            ("€", 153, 3),
-            ("ł", 70, 1),
-            ("ł", 71, 2),
-            ("ł", 134, 2),
-            ("ł", 135, 3),
-            ("😀", 35, 1),
-            ("😀", 36, 2),
-            // 33 of two units in each 67.
-            ("😀", 67, 3),
-        ] {
-            let text = character.repeat(count);
-            assert_eq!(segments(&text), expected, "{count} times {character}");
-        }
-    }
 }

@@ -1,0 +1,135 @@
+//! Whether Twilio has a message whose reply was lost: the account's messages to that number
+//! <https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources>.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use jiff::fmt::rfc2822::DateTimeParser;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::{Twilio, taken};
+use crate::model::channel::{Found, Unanswered};
+use crate::model::outcome::MessageRef;
+use crate::model::wire::{HttpReply, HttpRequest, Outbound};
+
+/// The newest come first, and a reply is read to 64 KiB.
+const PAGE_SIZE: &str = "50";
+/// How far Twilio's clock may be behind ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// What Twilio puts before the texts of accounts that pay nothing yet.
+const TRIAL_PREFIX: &str = "Sent from your Twilio trial account - ";
+
+impl Twilio {
+    /// The newest messages to this number, and from the sender's where that is a number: a messaging service picks its own.
+    ///
+    /// Not asked by date: `DateSent` leaves out what is still queued.
+    pub fn question(&self) -> Outbound {
+        let mut url = self.url.clone();
+        let from = self.from.expose();
+        url.query_pairs_mut()
+            .append_pair("To", self.to.expose())
+            .extend_pairs((!from.starts_with("MG")).then_some(("From", from)))
+            .append_pair("PageSize", PAGE_SIZE);
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        Outbound::Http(HttpRequest {
+            method: Method::GET,
+            url,
+            headers,
+            body: Vec::new().into(),
+        })
+    }
+
+    /// Messages with the same text that were made no earlier than the attempt.
+    pub fn matches(&self, sent: &Unanswered<'_>, reply: &HttpReply) -> Vec<Found> {
+        if reply.status != 200 {
+            return Vec::new();
+        }
+        let Outbound::Http(request) = sent.message;
+        let body = form_urlencoded::parse(&request.body).find(|(name, _)| name == "Body");
+        let Some((_, body)) = body else {
+            return Vec::new();
+        };
+        let earliest = sent.at.checked_sub(CLOCK_SKEW).unwrap_or(sent.at);
+        let messages = messages(&reply.body).into_iter();
+        messages
+            .filter(|message| is_same(message, &body) && is_outbound(message))
+            .filter(|message| created(message).is_some_and(|created| created >= earliest))
+            .filter_map(|message| {
+                Some(Found {
+                    message: MessageRef(message.get("sid")?.as_str()?.to_owned()),
+                    verdict: taken(&message, &self.redactor),
+                })
+            })
+            .collect()
+    }
+}
+
+fn is_same(message: &Value, body: &str) -> bool {
+    let theirs = message.get("body").and_then(Value::as_str);
+    theirs.is_some_and(|theirs| {
+        let theirs = theirs.strip_prefix(TRIAL_PREFIX).unwrap_or(theirs);
+        theirs.trim() == body.trim()
+    })
+}
+
+/// The list holds what the number has sent us as well.
+fn is_outbound(message: &Value) -> bool {
+    let direction = message.get("direction").and_then(Value::as_str);
+    direction.is_none_or(|direction| direction.starts_with("outbound"))
+}
+
+/// `Mon, 16 Aug 2010 03:45:01 +0000`, in whole seconds.
+fn created(message: &Value) -> Option<SystemTime> {
+    let date = message.get("date_created")?.as_str()?;
+    let created = DateTimeParser::new().parse_timestamp(date).ok()?;
+    let seconds = u64::try_from(created.as_second()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// The elements of `messages`, as far as the text goes: a long list is cut where reading stops.
+fn messages(json: &[u8]) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    // An error ends the list; what came before it is there.
+    let _ = reader.deserialize_map(Page(&mut found));
+    found
+}
+
+struct Page<'a>(&'a mut Vec<Value>);
+
+impl<'de> Visitor<'de> for Page<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a page of messages")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "messages" => map.next_value_seed(&mut self)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(message) = list.next_element()? {
+            self.0.push(message);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> serde::de::DeserializeSeed<'de> for &mut Page<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(Page(self.0))
+    }
+}

@@ -1,0 +1,74 @@
+//! What an SMS costs.
+
+/// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
+/// (docs: glossary, SMS character limit).
+pub fn segments(text: &str) -> u32 {
+    let septets: Option<Vec<usize>> = text.chars().map(gsm7_septets).collect();
+    match septets {
+        Some(widths) => packed(&widths, 160, 153),
+        None => packed(
+            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
+            70,
+            67,
+        ),
+    }
+}
+
+/// How many segments characters of these widths fill; none stands in two.
+fn packed(widths: &[usize], alone: usize, each: usize) -> u32 {
+    if widths.iter().sum::<usize>() <= alone {
+        return 1;
+    }
+    let mut count = 1;
+    let mut used = 0;
+    for width in widths {
+        if used + width > each {
+            count += 1;
+            used = 0;
+        }
+        used += width;
+    }
+    count
+}
+
+/// The septets of a character in GSM 03.38, if it is in there; those of the extension table take two.
+fn gsm7_septets(character: char) -> Option<usize> {
+    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+    const EXTENSION: &str = "\u{c}^{}\\[~]|€";
+    if BASIC.contains(character) {
+        Some(1)
+    } else {
+        EXTENSION.contains(character).then_some(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_follow_the_alphabet_and_no_character_stands_in_two() {
+        for (character, count, expected) in [
+            ("a", 1, 1),
+            ("a", 160, 1),
+            ("a", 161, 2),
+            ("a", 306, 2),
+            ("a", 307, 3),
+            ("€", 80, 1),
+            ("€", 81, 2),
+            // 76 of two septets in each 153.
+            ("€", 153, 3),
+            ("ł", 70, 1),
+            ("ł", 71, 2),
+            ("ł", 134, 2),
+            ("ł", 135, 3),
+            ("😀", 35, 1),
+            ("😀", 36, 2),
+            // 33 of two units in each 67.
+            ("😀", 67, 3),
+        ] {
+            let text = character.repeat(count);
+            assert_eq!(segments(&text), expected, "{count} times {character}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Requests that come again: under the same key, or alike while the first is in flight or was delivered a short while ago.
+
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hashlink::LinkedHashMap;
+use tokio::time::Instant;
+
+use super::Task;
+use crate::model::plan::{Fingerprint, Identity};
+
+/// How many requests of each kind are remembered.
+const MAX_REQUESTS: usize = 10_000;
+/// Memory for their answers, for each kind.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// How long a key is remembered after its request has ended.
+const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+
+/// The requests of this process that may come again.
+#[derive(Default)]
+pub struct Idempotency {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    by_key: Remembered<(Arc<str>, String)>,
+    by_body: Remembered<(Arc<str>, Fingerprint)>,
+}
+
+/// What became of a request at the door.
+pub enum Admission {
+    New(Arc<Task>),
+    /// The key's first request, as it stands now.
+    Replayed(Arc<Task>),
+    /// An identical request in flight.
+    Joined(Arc<Task>),
+    /// The key belongs to a request with another body.
+    Conflict,
+}
+
+/// How a request is to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    Send,
+    /// An identical one was delivered within the dedup window.
+    Suppress,
+}
+
+impl Idempotency {
+    /// Lets `accept` take a request that is not known. One at a time: of several alike that come at once, one is taken.
+    pub fn admit<E>(
+        &self,
+        identity: Identity,
+        window: Duration,
+        accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
+    ) -> Result<Admission, E> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Identity {
+            scope,
+            key,
+            fingerprint,
+        } = identity;
+        if let Some(key) = key {
+            return state
+                .by_key
+                .admit_key((scope, key), fingerprint, || accept(Accept::Send));
+        }
+        state
+            .by_body
+            .admit_body((scope, fingerprint), window, accept)
+    }
+}
+
+/// Tasks in the order in which they were taken, the oldest first.
+struct Remembered<K> {
+    entries: LinkedHashMap<K, Entry>,
+    bytes: usize,
+    /// How many there may be before those that have run out are looked for.
+    sweep_at: usize,
+}
+
+struct Entry {
+    task: Arc<Task>,
+    fingerprint: Fingerprint,
+    bytes: usize,
+    /// How long it counts after its end.
+    keep: Duration,
+}
+
+impl<K> Default for Remembered<K> {
+    fn default() -> Self {
+        Self {
+            entries: LinkedHashMap::new(),
+            bytes: 0,
+            sweep_at: 0,
+        }
+    }
+}
+
+impl Remembered<(Arc<str>, String)> {
+    fn admit_key<E>(
+        &mut self,
+        key: (Arc<str>, String),
+        fingerprint: Fingerprint,
+        accept: impl FnOnce() -> Result<Arc<Task>, E>,
+    ) -> Result<Admission, E> {
+        // A request of which nothing was delivered is forgotten, so that trying again really tries.
+        let known = self.entries.get(&key).filter(|entry| entry.counts());
+        if let Some(entry) = known.filter(|entry| !entry.task.has_failed()) {
+            return Ok(if entry.fingerprint == fingerprint {
+                Admission::Replayed(Arc::clone(&entry.task))
+            } else {
+                Admission::Conflict
+            });
+        }
+        let task = accept()?;
+        self.insert(key, fingerprint, &task, KEEP_KEY);
+        Ok(Admission::New(task))
+    }
+}
+
+impl Remembered<(Arc<str>, Fingerprint)> {
+    fn admit_body<E>(
+        &mut self,
+        key: (Arc<str>, Fingerprint),
+        window: Duration,
+        accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
+    ) -> Result<Admission, E> {
+        let known = self.entries.get(&key).filter(|entry| entry.counts());
+        match known {
+            Some(entry) if !entry.task.has_ended() => {
+                Ok(Admission::Joined(Arc::clone(&entry.task)))
+            }
+            Some(entry) if entry.task.has_delivered() => {
+                accept(Accept::Suppress).map(Admission::New)
+            }
+            _ => {
+                let task = accept(Accept::Send)?;
+                if !task.has_ended() || !window.is_zero() {
+                    let fingerprint = key.1;
+                    self.insert(key, fingerprint, &task, window);
+                }
+                Ok(Admission::New(task))
+            }
+        }
+    }
+}
+
+impl<K: Eq + Hash> Remembered<K> {
+    fn insert(&mut self, key: K, fingerprint: Fingerprint, task: &Arc<Task>, keep: Duration) {
+        let entry = Entry {
+            task: Arc::clone(task),
+            fingerprint,
+            bytes: task.size(),
+            keep,
+        };
+        self.bytes += entry.bytes;
+        if let Some(before) = self.entries.insert(key, entry) {
+            self.bytes -= before.bytes;
+        }
+        if self.entries.len() > self.sweep_at {
+            self.sweep();
+        }
+        while self.entries.len() > MAX_REQUESTS
+            || (self.bytes > MAX_BYTES && self.entries.len() > 1)
+        {
+            match self.entries.pop_front() {
+                Some((_, oldest)) => self.bytes -= oldest.bytes,
+                None => break,
+            }
+        }
+    }
+
+    /// Forgets what has run out. Done whenever their number has doubled, so that it costs each request the same.
+    fn sweep(&mut self) {
+        self.entries.retain(|_, entry| entry.counts());
+        self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
+        self.sweep_at = (2 * self.entries.len()).max(64);
+    }
+}
+
+impl Entry {
+    /// In flight, or ended no longer ago than it is to be kept.
+    fn counts(&self) -> bool {
+        let ended = self.task.ended_at();
+        ended.is_none_or(|ended| Instant::now() < ended + self.keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::{Failure, Outcome, Reason};
+    use crate::model::report::DeliveryReport;
+    use crate::observe::TaskLog;
+
+    const DELIVERED: Outcome = Outcome::Delivered { message: None };
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure::new(Reason::Timeout))
+    }
+
+    /// A task with one delivery in flight.
+    fn task(id: &str) -> Arc<Task> {
+        let report = DeliveryReport {
+            index: 0,
+            sender: "http".to_owned(),
+            receiver: None,
+            destination: None,
+            outcome: Outcome::Pending(None),
+            path: None,
+            http_status: None,
+            attempts: 0,
+            parts: 1,
+            parts_delivered: 0,
+            segments: None,
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+            preview: None,
+        };
+        Task::new(id.to_owned(), TaskLog::new(None), Vec::new(), vec![report])
+    }
+
+    fn identity(scope: &str, key: Option<&str>, body: u8) -> Identity {
+        Identity {
+            scope: scope.into(),
+            key: key.map(str::to_owned),
+            fingerprint: [body; 32],
+        }
+    }
+
+    /// What came of a request, as a word and the id of the task that answers it.
+    fn ask(door: &Idempotency, identity: Identity, window: Duration, id: &str) -> String {
+        let mut suppressed = "";
+        let admission = door.admit(identity, window, |accept| {
+            if accept == Accept::Suppress {
+                suppressed = "suppressed ";
+            }
+            Ok::<_, ()>(task(id))
+        });
+        match admission.unwrap() {
+            Admission::New(task) => format!("{suppressed}{}", task.id),
+            Admission::Replayed(task) => format!("replayed {}", task.id),
+            Admission::Joined(task) => format!("joined {}", task.id),
+            Admission::Conflict => "conflict".to_owned(),
+        }
+    }
+
+    /// Takes a request; gives back its task.
+    fn first(door: &Idempotency, identity: Identity, window: Duration) -> Arc<Task> {
+        let admission = door.admit(identity, window, |_| Ok::<_, ()>(task("first")));
+        let Ok(Admission::New(task)) = admission else {
+            panic!("not taken");
+        };
+        task
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_replays_its_first_request_for_24_hours_after_its_end() {
+        let door = Idempotency::default();
+        let key = |body| identity("s", Some("k"), body);
+        let task = first(&door, key(1), Duration::ZERO);
+        tokio::time::advance(25 * HOUR).await;
+        assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
+        assert_eq!(ask(&door, key(2), Duration::ZERO, "b"), "conflict");
+        let elsewhere = identity("other settings", Some("k"), 2);
+        assert_eq!(ask(&door, elsewhere, Duration::ZERO, "b"), "b");
+        task.end(0, DELIVERED);
+        tokio::time::advance(23 * HOUR).await;
+        assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
+        tokio::time::advance(2 * HOUR).await;
+        assert_eq!(ask(&door, key(2), Duration::ZERO, "b"), "b");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_of_which_everything_failed_is_forgotten() {
+        let door = Idempotency::default();
+        let key = || identity("s", Some("k"), 1);
+        first(&door, key(), Duration::ZERO).end(0, failed());
+        assert_eq!(ask(&door, key(), Duration::ZERO, "b"), "b");
+        assert_eq!(ask(&door, key(), Duration::ZERO, "c"), "replayed b");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_identical_request_joins_the_one_in_flight_unless_it_has_a_key() {
+        let door = Idempotency::default();
+        let same = || identity("s", None, 1);
+        let task = first(&door, same(), Duration::ZERO);
+        assert_eq!(ask(&door, same(), Duration::ZERO, "b"), "joined first");
+        let keyed = identity("s", Some("k"), 1);
+        assert_eq!(ask(&door, keyed, Duration::ZERO, "b"), "b");
+        assert_eq!(ask(&door, identity("s", None, 2), Duration::ZERO, "b"), "b");
+        assert_eq!(ask(&door, identity("t", None, 1), Duration::ZERO, "b"), "b");
+        task.end(0, DELIVERED);
+        assert_eq!(ask(&door, same(), Duration::ZERO, "c"), "c");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn within_the_dedup_window_what_was_delivered_is_suppressed_and_what_failed_is_not() {
+        let door = Idempotency::default();
+        let same = || identity("s", None, 1);
+        let task = first(&door, same(), HOUR);
+        tokio::time::advance(2 * HOUR).await;
+        assert_eq!(ask(&door, same(), HOUR, "b"), "joined first");
+        task.end(0, DELIVERED);
+        tokio::time::advance(HOUR / 2).await;
+        assert_eq!(ask(&door, same(), HOUR, "b"), "suppressed b");
+        tokio::time::advance(HOUR).await;
+        let task = first(&door, same(), HOUR);
+        task.end(0, failed());
+        assert_eq!(ask(&door, same(), HOUR, "c"), "c");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_keys_are_forgotten_first() {
+        let door = Idempotency::default();
+        let key = |n: usize| identity("s", Some(&n.to_string()), 1);
+        for n in 0..=MAX_REQUESTS {
+            first(&door, key(n), Duration::ZERO).end(0, DELIVERED);
+        }
+        assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
+        assert_eq!(ask(&door, key(0), Duration::ZERO, "b"), "b");
+        let state = door.state.lock().unwrap();
+        assert!(state.by_key.bytes <= MAX_BYTES);
+        let bytes: usize = state.by_key.entries.values().map(|e| e.bytes).sum();
+        assert_eq!(state.by_key.bytes, bytes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_have_ended_are_not_kept() {
+        let door = Idempotency::default();
+        for body in 0..=255 {
+            first(&door, identity("s", None, body), Duration::ZERO).end(0, DELIVERED);
+        }
+        assert!(door.state.lock().unwrap().by_body.entries.len() <= 64 + 1);
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_not_remembered() {
+        let door = Idempotency::default();
+        let key = || identity("s", Some("k"), 1);
+        assert!(door.admit(key(), HOUR, |_| Err(())).is_err());
+        assert_eq!(ask(&door, key(), Duration::ZERO, "b"), "b");
+    }
+}

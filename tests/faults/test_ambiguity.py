@@ -1,0 +1,134 @@
+"""SMS and WhatsApp whose reply is lost: one POST, then the provider is asked."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.faults.scene import MARK, NUMBER, TWILIO, Held, Scene, best_of_three
+from tests.harness import Standin, eventually
+
+LOSSES: list[dict[str, Any]] = [
+    {"hang": True},
+    {"reply": {"status": 500}},
+    {"reply": {"status": 502}},
+    {"reply": {"status": 504, "body": "<html>gateway</html>"}},
+]
+SHORT = {"delivery_timeout": "1300ms", "response_timeout": "2s", "attempt_timeout": "150ms"}
+"""The look-up that would come 5 s after the attempt is made a second before the delivery's end."""
+
+
+def messages_path(configuration: dict[str, str]) -> str:
+    """Where an account's messages are posted and listed."""
+    return f"/2010-04-01/Accounts/{configuration['twilio_sid']}/Messages.json"
+
+
+def methods(standin: Standin, path: str) -> list[str]:
+    """What was asked at a path, in order."""
+    return [request["method"] for request in standin.requests(path)]
+
+
+def wait_for_ends(held: Held, sender: str) -> list[str]:
+    """How the two messages of a sender ended: the one that was lost and the one that works."""
+
+    def ends() -> list[str]:
+        told = [text for _, text in held.lines() if f" {sender} +1***10: " in text]
+        return [text for text in told if "delivered in" in text or "ambiguous after" in text]
+
+    return list(eventually(lambda: ends() if len(ends()) == 2 else [], "both ended"))
+
+
+@pytest.mark.parametrize("sender", TWILIO)
+@pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
+@pytest.mark.parametrize("taken", [True, False])
+@best_of_three
+def test_row_21_a_message_whose_reply_was_lost_is_looked_up(
+    scene: Scene, sender: str, loss: dict[str, Any], taken: bool
+) -> None:
+    configuration = scene.good(sender)
+    path = messages_path(configuration)
+    scene.standin.rule(path, method="POST", take=taken, **loss)
+    # The answer does not wait for the look-up.
+    pending = scene.holds({sender: configuration}, **SHORT)
+    assert (pending.entry["outcome"], pending.entry["reason"]) == ("pending", "lost_reply")
+    assert pending.answer.elapsed < 1.0
+    ends = wait_for_ends(pending, sender)
+    assert sum("ambiguous after" in line for line in ends) == (0 if taken else 1), ends
+    assert methods(scene.standin, path) == ["POST", "GET"]
+    asked = parse_qs(scene.standin.requests(path)[1]["query"])
+    prefix = "whatsapp:" if sender == "whatsapp" else ""
+    assert asked == {"To": [prefix + NUMBER], "From": [prefix + "+15017122661"], "PageSize": ["50"]}
+    warned = [text for level, text in pending.lines() if level == "WARN"]
+    assert any("the provider will be asked" in text for text in warned), warned
+    scene.shows_no_secret(pending.trigger, pending.answer)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@best_of_three
+def test_row_21_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, taken: bool) -> None:
+    configuration = scene.good("sms")
+    scene.standin.rule(messages_path(configuration), method="POST", take=taken, reply={"status": 500})
+    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
+    body = {
+        "notification_text": "hi",
+        "senders_config": {"sms": configuration},
+        "idempotency_key": configuration["twilio_sid"],
+    }
+    assert trigger.notify(body).json["results"] == {"sms": "pending"}
+    trigger.wait_for_log("delivered in" if taken else "ambiguous after")
+    answer = trigger.notify(body).json
+    assert (answer["replayed"], answer["results"]) == (True, {"sms": True if taken else "ambiguous"})
+    entry = answer["deliveries"][0]
+    assert (entry["message_id"] is not None) == taken
+    assert entry["attempts"] == 1
+    assert methods(scene.standin, messages_path(configuration)) == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("sender", TWILIO)
+@pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
+@best_of_three
+def test_row_21_with_report_the_answer_says_so_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
+    configuration = scene.good(sender)
+    scene.standin.rule(messages_path(configuration), method="POST", take=True, **loss)
+    held = scene.holds({sender: configuration}, on_ambiguous="report")
+    assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "lost_reply")
+    assert held.answer.json["results"][sender] == "ambiguous"
+    assert methods(scene.standin, messages_path(configuration)) == ["POST"]
+    assert any(level == "ERROR" and "ambiguous" in text for level, text in held.lines())
+
+
+@best_of_three
+def test_row_21_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> None:
+    configuration = scene.good("sms")
+    path = messages_path(configuration)
+    scene.standin.rule(path, method="POST", reply={"status": 500}, times=1)
+    held = scene.holds({"sms": configuration}, **SHORT, on_ambiguous="resend")
+    assert all("delivered in" in line for line in wait_for_ends(held, "sms"))
+    assert methods(scene.standin, path) == ["POST", "GET", "POST"]
+
+
+@pytest.mark.parametrize("listed", [{"status": 500}, {"status": 401}, {"status": 200, "body": f"no list {MARK}"}])
+@best_of_three
+def test_row_21_a_look_up_that_fails_is_no_failure_of_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
+    configuration = scene.good("sms")
+    path = messages_path(configuration)
+    scene.standin.rule(path, method="POST", take=True, reply={"status": 500})
+    scene.standin.rule(path, method="GET", reply=listed)
+    held = scene.holds({"sms": configuration}, **SHORT)
+    line = held.trigger.wait_for_log("ambiguous after")
+    assert "lost_reply" in line
+    scene.shows_no_secret(held.trigger, held.answer)
+
+
+@best_of_three
+def test_row_21_the_newest_of_a_long_list_are_found(scene: Scene) -> None:
+    """A list of long messages is longer than what is read of a reply."""
+    configuration = scene.good("sms")
+    path = messages_path(configuration)
+    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
+    before = {"notification_text": "\u4e2d" * 1500, "senders_config": {"sms": [configuration] * 20}}
+    assert trigger.notify(before).json["results"] == {"sms": True}
+    scene.standin.rule(path, method="POST", take=True, reply={"status": 500})
+    answer = trigger.notify({"notification_text": "hi", "senders_config": {"sms": configuration}})
+    assert answer.json["results"] == {"sms": "pending"}
+    trigger.wait_for_log(f"[{answer.json['task_id']}] sms +1***10: delivered in")
