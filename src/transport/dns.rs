@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn row_2_forty_names_that_time_out_delay_a_working_one_by_less_than_100_ms() {
+    async fn row_02_forty_names_that_time_out_delay_a_working_one_by_less_than_100_ms() {
         let (dns, _) = dns();
         let names: Vec<String> = (0..40).map(|n| format!("dead{n}")).collect();
         let dead = join_all(names.iter().map(|name| dns.resolve(name, LOOKUP_TIMEOUT)));

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
@@ -188,6 +188,42 @@ def test_row_49_two_triggers_with_other_arguments_do_not_mix(standin: Standin, t
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(ask, range(200)))
+
+
+@pytest.fixture
+def jumping_clock(tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a process whose wall clock jumps by hours all the time."""
+    if sys.platform != "linux":
+        pytest.skip("clocks can be preloaded on Linux only")
+    library = tmp_path / "clock.so"
+    source = ROOT / "tests" / "faults" / "clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def test_row_50_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
+    standin: Standin, process: Callable[..., ProcessEngine], jumping_clock: Mapping[str, str]
+) -> None:
+    engine = process(environment=jumping_clock)
+    with ExitStack() as stack:
+        arguments = {"initial_backoff": "50ms", "max_backoff": "50ms", "response_timeout": "4s", "rate_limit": "100/s"}
+        triggers = Triggers(engine, stack)
+        trigger = triggers.create(arguments)
+        limited = {"status": 429, "headers": [["retry-after", "0.2"]]}
+        for n in range(10):
+            standin.rule(f"/hook/{n}", reply={"status": 503}, times=3)
+            standin.rule(f"/hook/limited/{n}", reply=limited, times=2)
+        urls = [f"{standin.url}/hook/{n}" for n in range(10)] + [f"{standin.url}/hook/limited/{n}" for n in range(10)]
+        answer = trigger.notify(_to(*urls))
+        assert {entry["outcome"] for entry in answer.json["deliveries"]} == {"delivered"}, answer.text
+        attempts = [entry["attempts"] for entry in answer.json["deliveries"]]
+        assert attempts == [4] * 10 + [3] * 10
+        assert all(120 <= entry["elapsed_ms"] < 3000 for entry in answer.json["deliveries"])
+        standin.rule("/hook/hang", hang=True)
+        pending = triggers.create({"response_timeout": "1s"}).notify(_to(f"{standin.url}/hook/hang"))
+        assert pending.json["results"] == {"http": "pending"}
+        assert 0.95 < pending.elapsed < 1.5
+    assert engine.errors() == ""
 
 
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
