@@ -5,6 +5,8 @@ mod fields;
 mod headers;
 mod http;
 mod slack;
+#[cfg(test)]
+mod tests;
 mod twilio;
 mod verdict;
 mod webhook;
