@@ -1,0 +1,109 @@
+"""How much of everything there may be at once, and what is said beyond it."""
+
+import ctypes
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import influxdb3_notifier
+from tests.conftest import Trigger, Triggers
+from tests.faults.scene import TooLateError, best_of_three
+from tests.harness import Answer, Standin, eventually
+
+WAITING_CALLS = 64
+BYTES = 64 * 1024 * 1024
+
+
+def webhooks(text: str, *urls: str) -> dict[str, object]:
+    """A request to these addresses."""
+    return {"notification_text": text, "senders_config": {"http": [{"http_webhook_url": url} for url in urls]}}
+
+
+def metric(trigger: Trigger, name: str) -> float:
+    """The value of a metric without labels."""
+    text = trigger.notify(b"", query={"view": "metrics"}, method="GET").text
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
+
+
+def until_idle(trigger: Trigger) -> None:
+    """Wait until every delivery of the process has ended."""
+    eventually(lambda: metric(trigger, "notifier_in_flight") == 0, "nothing is in flight", timeout=30)
+
+
+@best_of_three
+def test_more_calls_than_may_wait_are_answered_at_once_with_what_is_known(triggers: Triggers, standin: Standin) -> None:
+    standin.rule("/hook/wait", hang=True)
+    trigger = triggers.create({"response_timeout": "2s", "delivery_timeout": "3s", "max_attempts": "1"})
+    url = f"{standin.url}/hook/wait"
+
+    def ask(n: int) -> Answer:
+        return trigger.notify(webhooks(str(n), url))
+
+    with ThreadPoolExecutor(WAITING_CALLS + 16) as pool:
+        answers = list(pool.map(ask, range(WAITING_CALLS + 16)))
+    assert all(answer.json["results"] == {"http": "pending"} for answer in answers)
+    waited = [answer for answer in answers if answer.elapsed > 1.9]
+    assert len(waited) == WAITING_CALLS
+    soon = [answer.elapsed for answer in answers if answer.elapsed <= 1.9]
+    if max(soon) > 1.0:
+        raise TooLateError(f"{max(soon):.3f} s")
+    until_idle(trigger)
+
+
+def test_more_bytes_than_may_be_in_flight_are_503_and_nothing_is_sent(triggers: Triggers, standin: Standin) -> None:
+    trigger = triggers.create({"response_timeout": "0s", "max_attempts": "1"})
+    url = standin.fault("silent")["url"]
+    text = "x" * 1_000_000
+    taken = BYTES // len(text)
+    for n in range(taken):
+        assert trigger.notify(webhooks(f"{n:02}" + text[20:], url)).status == 200
+    refused = trigger.notify(webhooks("one more" + text, url))
+    assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
+    assert "too many bytes" in refused.json["message"]
+    assert (refused.json["results"], refused.header("retry-after")) == ({}, "2")
+    small = trigger.notify(webhooks("small", f"{standin.url}/hook/small"))
+    assert small.status == 200, "what finds room is taken"
+    standin.clear()
+    until_idle(trigger)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def _write(self, line: str) -> None:
+        self.lines.append(line)
+
+    info = warn = error = _write
+
+
+def test_log_lines_that_find_no_place_are_dropped_and_counted_and_hold_up_no_delivery(
+    triggers: Triggers, standin: Standin
+) -> None:
+    """Twelve thousand deliveries wait behind a rate limit, and end while another thread holds the interpreter."""
+    view = triggers.create()
+    before = metric(view, "notifier_log_lines_dropped_total")
+    standin.rule("/hook/limited", reply={"status": 429, "headers": [["retry-after", "3"]]})
+    arguments = {"response_timeout": "0s", "delivery_timeout": "3s", "max_in_flight": "20000"}
+    log = _Log()
+    url = f"{standin.url}/hook/limited"
+
+    def send(text: str, count: int) -> None:
+        body = json.dumps(webhooks(text, *[url] * count)).encode()
+        answer: Any = influxdb3_notifier.process_request(1, log, {}, {}, body, arguments)
+        assert answer[0]["results"] == {"http": "pending"}
+
+    send("first", 1)
+    standin.wait_for("/hook/limited")
+    for n in range(12):
+        send(f"{n}", 1000)
+    ctypes.PyDLL(None).usleep(4_000_000)
+    assert metric(view, "notifier_in_flight") == 0, "all have ended meanwhile"
+
+    def ends() -> int:
+        return sum(": failed after" in line for line in log.lines)
+
+    dropped = metric(view, "notifier_log_lines_dropped_total") - before
+    assert 0 < dropped < 2_200, "ten thousand have found a place"
+    eventually(lambda: ends() + dropped >= 12_001, "every line is written, or counted as dropped", timeout=20)
