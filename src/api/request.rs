@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::encoding;
 use crate::model::json::{self, Json, Path};
-use crate::model::notification::Notification;
+use crate::model::notification::{Level, Notification, Status};
 use crate::model::plan::Fingerprint;
 use crate::model::text::{nearest, printable, truncate};
 
@@ -43,20 +45,17 @@ const INVALID_JSON: &str = "Invalid JSON in request body.";
 const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
 /// Documented fields that this version leaves out, with what they hold.
-const LATER: &[(&str, Holds)] = &[
-    ("title", Holds::Text),
-    ("level", Holds::Text),
-    ("status", Holds::Text),
-    ("fields", Holds::Object),
-    ("link", Holds::Text),
-    ("timestamp", Holds::Text),
-    ("template", Holds::Text),
-    ("data", Holds::Object),
-];
+const LATER: &[(&str, Holds)] = &[("template", Holds::Text), ("data", Holds::Object)];
 
 const KNOWN: &[&str] = &[
     "notification_text",
     "senders_config",
+    "title",
+    "level",
+    "status",
+    "fields",
+    "link",
+    "timestamp",
     "dedup_key",
     "receivers",
     "idempotency_key",
@@ -110,12 +109,12 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
     let senders = reader.senders(receivers.is_empty())?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
-    let dedup_key = reader.dedup_key();
+    let notification = reader.notification(text);
     reader.warn_later();
     let warnings = reader.warnings;
     let fingerprint = fingerprint(members);
     Ok(Request {
-        notification: Notification { text, dedup_key },
+        notification,
         senders,
         receivers,
         dry_run,
@@ -250,14 +249,90 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn dedup_key(&mut self) -> Option<String> {
-        match self.present("dedup_key")? {
-            Json::String(key) => Some(key.clone()),
+    /// The text with all that is optional; what cannot be used is left out, with a warning.
+    fn notification(&mut self, text: Json) -> Notification {
+        Notification {
+            text,
+            title: self.text("title").map(str::to_owned),
+            level: self.word("level", &Level::ALL.map(Level::word), Level::parse),
+            status: self.word("status", &Status::ALL.map(Status::word), Status::parse),
+            fields: self.fields(),
+            link: self.link(),
+            timestamp: self.timestamp(),
+            dedup_key: self.text("dedup_key").map(str::to_owned),
+        }
+    }
+
+    fn text(&mut self, name: &str) -> Option<&'a str> {
+        match self.present(name)? {
+            Json::String(text) => Some(text),
             other => {
-                self.warn_type("dedup_key", "a string", other);
+                self.warn_type(name, "a string", other);
                 None
             }
         }
+    }
+
+    fn word<T>(
+        &mut self,
+        name: &str,
+        known: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let word = parse(text);
+        if word.is_none() {
+            self.warn_value(name, &format!("one of {}", known.join(", ")), text);
+        }
+        word
+    }
+
+    fn fields(&mut self) -> Vec<(String, Json)> {
+        let Some(value) = self.present("fields") else {
+            return Vec::new();
+        };
+        let Json::Object(members) = value else {
+            self.warn_type("fields", "an object", value);
+            return Vec::new();
+        };
+        let mut fields = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            match value {
+                Json::Null => {}
+                Json::String(_) | Json::Number(_) | Json::Bool(_) => {
+                    fields.push((name.clone(), value.clone()));
+                }
+                other => {
+                    let path = Path::root().key("fields").key(name);
+                    self.warn_type(path.as_str(), "a string, a number or a boolean", other);
+                }
+            }
+        }
+        fields
+    }
+
+    fn link(&mut self) -> Option<String> {
+        let text = self.text("link")?;
+        let url = Url::parse(text.trim()).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| url.as_str().len() <= MAX_LINK_BYTES);
+        if url.is_none() {
+            // Not quoted: it may be a webhook's, by mistake.
+            self.warnings.push(format!(
+                "link: must be an http or https URL of at most {MAX_LINK_BYTES} bytes; left out"
+            ));
+        }
+        url.map(String::from)
+    }
+
+    fn timestamp(&mut self) -> Option<Timestamp> {
+        let text = self.text("timestamp")?;
+        let timestamp = text.trim().parse().ok();
+        if timestamp.is_none() {
+            let expected = "a time of RFC 3339, such as 2026-01-31T12:00:00Z";
+            self.warn_value("timestamp", expected, text);
+        }
+        timestamp
     }
 
     /// Fields of a wrong type are left out; so are, in this version, those of the right one.
@@ -279,6 +354,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn warn_value(&mut self, name: &str, expected: &str, found: &str) {
+        let found = truncate(&printable(found), 64);
+        self.warnings.push(format!(
+            "{name}: must be {expected}, found '{found}'; left out"
+        ));
+    }
+
     fn warn_type(&mut self, name: &str, expected: &str, found: &Json) {
         let found = found.kind();
         self.warnings.push(format!(
@@ -293,6 +375,8 @@ impl<'a> Reader<'a> {
 }
 
 const MAX_KEY_BYTES: usize = 1024;
+/// No channel takes longer ones.
+const MAX_LINK_BYTES: usize = 2000;
 
 fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) {
     let known = || {

@@ -181,10 +181,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
         &mut warnings,
     );
     let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
-    let notification = Notification {
-        text: Json::String("hi".to_owned()),
-        dedup_key: None,
-    };
+    let notification = Notification::plain(Json::String("hi".to_owned()));
     let cx = Composing {
         allow_mentions: true,
         key: "k",

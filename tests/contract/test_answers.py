@@ -19,6 +19,9 @@ def hi(senders: Mapping[str, Any] | None = None, /, **fields: Any) -> dict[str, 
     return {"notification_text": "hi", "senders_config": {"slack": SLACK} if senders is None else senders, **fields}
 
 
+NO_LINK = "link: must be an http or https URL of at most 2000 bytes; left out"
+
+
 def left_out(name: str, expected: str, found: str) -> str:
     return f"{name}: must be {expected}, found {found}; left out"
 
@@ -43,6 +46,34 @@ OPTIONAL = [
             ("data", "an object", [], "an array"),
         ]
     ),
+    *(
+        arrives(f"{name} that is no {what}", hi(**{name: value}), to_slack("hi"), warnings=[warning])
+        for name, what, value, warning in [
+            (
+                "level",
+                "level",
+                "loud",
+                "level: must be one of ok, info, warning, error, critical, found 'loud'; left out",
+            ),
+            ("status", "status", "over", "status: must be one of firing, resolved, found 'over'; left out"),
+            ("link", "URL", "wiki/page", NO_LINK),
+            ("link", "URL of the web", "file:///etc/passwd", NO_LINK),
+            ("link", "short URL", "https://example.com/" + "x" * 2000, NO_LINK),
+            (
+                "timestamp",
+                "time",
+                "yesterday",
+                "timestamp: must be a time of RFC 3339, such as 2026-01-31T12:00:00Z, found 'yesterday'; left out",
+            ),
+            (
+                "fields",
+                "scalar",
+                {"host": ["a", "b"]},
+                "fields.host: must be a string, a number or a boolean, found an array; left out",
+            ),
+        ]
+    ),
+    arrives("a field that is null", hi(fields={"host": None}), to_slack("hi")),
     *(
         arrives(f"{name} that is absent by {word}", hi(**{name: value}), to_slack("hi"))
         for name in ["title", "level", "fields", "link", "dedup_key", "receivers", "idempotency_key", "dry_run", "data"]
