@@ -23,6 +23,7 @@ use super::guard::{self, Denied};
 use super::{SendError, Sent, Transport, tls};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
+use crate::model::secret::Redactor;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 
 /// How much of a reply's body is read.
@@ -272,7 +273,7 @@ fn proxies(settings: &ProxySettings) -> Vec<reqwest::Result<Proxy>> {
 fn denied(denied: Denied) -> SendError {
     SendError {
         failure: Failure::new(Reason::AddressDenied)
-            .with_detail(Some(Detail::from(denied.sentence()))),
+            .with_detail(Detail::new(&denied.to_string(), &Redactor::default())),
         sent: Sent::No,
         permanent: true,
     }
