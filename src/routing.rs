@@ -9,6 +9,7 @@ use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{Delivery, Plan, Sending, Work};
+use crate::model::policy::PrivateAddresses;
 use crate::settings::Settings;
 
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
@@ -95,6 +96,7 @@ impl Planner<'_> {
             Ok(channel) => channel,
             Err(error) => return misconfigured(&error),
         };
+        // None where the operator chose it: a policy for requests does not judge that.
         let host = channel.destination().host.as_deref();
         if host.is_some_and(|host| !self.settings.addresses.allows_host(host)) {
             let detail = Detail::from("the host is not one of allowed_hosts");
@@ -103,6 +105,10 @@ impl Planner<'_> {
                 path: Some(path.to_string()),
             };
         }
+        let private_addresses = match host {
+            Some(_) => self.settings.addresses.private_addresses,
+            None => PrivateAddresses::Allow,
+        };
         let cx = Composing {
             allow_mentions: self.settings.allow_mentions,
             key: self.key,
@@ -124,6 +130,7 @@ impl Planner<'_> {
         let sending = Sending {
             channel,
             composition,
+            private_addresses,
             dedup_key: self.request.notification.dedup_key.clone(),
         };
         if self.request.dry_run || self.settings.dry_run {

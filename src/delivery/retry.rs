@@ -1,6 +1,5 @@
 //! The one retry loop.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,13 +158,12 @@ impl Run {
 
     /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown
     /// whether the message was taken.
-    fn client(&self) -> Cow<'_, ClientKey> {
-        match self.sending.channel.repeat() {
-            Repeat::Never => Cow::Owned(ClientKey {
-                reuse: false,
-                ..self.policy.client.clone()
-            }),
-            Repeat::Harmless | Repeat::ShowsTwice => Cow::Borrowed(&self.policy.client),
+    fn client(&self) -> ClientKey {
+        ClientKey {
+            private_addresses: self.sending.private_addresses,
+            reuse: self.sending.channel.repeat() != Repeat::Never,
+            connect_timeout: self.policy.connect_timeout,
+            proxy: Arc::clone(&self.policy.proxy),
         }
     }
 

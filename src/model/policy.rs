@@ -1,5 +1,6 @@
 //! What decides over which client, and so over which connections, a message travels.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::Secret;
@@ -59,7 +60,7 @@ pub struct ClientKey {
     /// that died unnoticed would leave it unknown whether the message was taken.
     pub reuse: bool,
     pub connect_timeout: Duration,
-    pub proxy: ProxySettings,
+    pub proxy: Arc<ProxySettings>,
 }
 
 #[cfg(test)]

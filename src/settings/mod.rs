@@ -11,7 +11,7 @@ use url::Url;
 use self::arguments::{ArgumentError, Arguments};
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
-use crate::model::policy::{AddressPolicy, ClientKey, ProxySettings};
+use crate::model::policy::{AddressPolicy, ProxySettings};
 use crate::model::secret::Secret;
 
 /// What one trigger is set to.
@@ -153,12 +153,8 @@ fn resolve(
         max_in_flight: arguments.size("max_in_flight")?,
         max_connections: arguments.max_connections()?,
         rate_limit: arguments.rate("rate_limit")?,
-        client: ClientKey {
-            private_addresses: addresses.private_addresses,
-            reuse: true,
-            connect_timeout: arguments.duration("connect_timeout")?,
-            proxy: environment.proxy.clone(),
-        },
+        connect_timeout: arguments.duration("connect_timeout")?,
+        proxy: Arc::new(environment.proxy.clone()),
     };
     let operator = Operator {
         twilio_base_url: arguments

@@ -167,7 +167,24 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
 /// Where an IPv4 address may stand below 64:ff9b:1::/48: after a prefix of 48, 56, 64 or 96 bits, around the ninth byte
 /// (RFC 6052, section 2.2).
 fn locally_translated(address: Ipv6Addr) -> Vec<Ipv4Addr> {
-    let [_, _, _, _, _, _, b6, b7, _, b9, b10, b11, b12, b13, b14, b15] = address.octets();
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        b6,
+        b7,
+        _,
+        b9,
+        b10,
+        b11,
+        b12,
+        b13,
+        b14,
+        b15,
+    ] = address.octets();
     vec![
         Ipv4Addr::new(b6, b7, b9, b10),
         Ipv4Addr::new(b7, b9, b10, b11),

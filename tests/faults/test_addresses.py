@@ -1,4 +1,6 @@
-"""Addresses that are denied, as the caller sees it. The rest of these rows needs another resolver: ``tests/rust``."""
+"""Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport's code."""
+
+import pytest
 
 from tests.faults.scene import MARK, Scene, best_of_three
 
@@ -50,6 +52,8 @@ def test_row_25_private_addresses_are_denied_when_the_operator_says_so(scene: Sc
     assert answer.json["results"] == {"http": False}
     for host, entry in zip(PRIVATE, answer.json["deliveries"], strict=True):
         assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), f"{host}: {entry}"
+        assert entry["detail"].startswith("the host is at ")
+        assert entry["detail"].endswith("which private_addresses=deny forbids")
         assert "private_addresses" in entry["hint"]
     assert scene.standin.requests() == []
     scene.shows_no_secret(trigger, answer)
@@ -85,3 +89,25 @@ def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
     for host, entry in zip(near, held.entries, strict=True):
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
         assert "allowed_hosts" in entry["detail"]
+
+
+@pytest.mark.parametrize("argument", ["private_addresses=deny", "allowed_hosts=hooks.slack.com"])
+def test_what_judges_requests_does_not_judge_twilio_whose_address_the_operator_has_set(
+    scene: Scene, argument: str
+) -> None:
+    name, _, value = argument.partition("=")
+    trigger = scene.triggers.create({name: value, "twilio_base_url": scene.standin.url})
+    senders = {sender: scene.good(sender) for sender in ("http", "sms", "whatsapp")}
+    answer = trigger.notify({"notification_text": "x", "senders_config": senders})
+    assert answer.json["results"] == {"http": False, "sms": True, "whatsapp": True}, answer.text
+    assert answer.json["deliveries"][0]["reason"] == "address_denied"
+    assert len(scene.standin.requests("/2010-04-01")) == 2
+    assert scene.standin.requests("/hook") == []
+
+
+def test_row_24_what_is_denied_always_is_denied_to_twilios_address_too(scene: Scene) -> None:
+    trigger = scene.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
+    answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": scene.good("sms")}})
+    (entry,) = answer.json["deliveries"]
+    assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied")
+    assert entry["detail"] == "the host is a cloud metadata service, which is always denied"
