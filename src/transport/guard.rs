@@ -48,17 +48,25 @@ pub fn check_host(url: &Url, private: PrivateAddresses) -> Result<(), Denied> {
     }
 }
 
-/// Checks one address, and every IPv4 address that is written inside an IPv6 one.
+/// Checks one address, and every IPv4 address that is written inside an IPv6 one. What is always denied comes first, so
+/// that a denial names the strongest rule.
 pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
-    match address {
-        IpAddr::V4(address) => check_v4(address, private),
-        IpAddr::V6(address) => {
-            for inner in embedded(address) {
-                check_v4(inner, private)?;
-            }
-            check_v6(address, private)
-        }
+    let inner = match address {
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(address) => embedded(address),
+    };
+    let addresses = || inner.iter().copied().map(IpAddr::V4).chain([address]);
+    addresses().try_for_each(|address| match address {
+        IpAddr::V4(address) => check_always_v4(address),
+        IpAddr::V6(address) => check_always_v6(address),
+    })?;
+    if private == PrivateAddresses::Allow {
+        return Ok(());
     }
+    addresses().try_for_each(|address| match address {
+        IpAddr::V4(address) => check_private_v4(address),
+        IpAddr::V6(address) => check_private_v6(address, !inner.is_empty()),
+    })
 }
 
 /// Names under which clouds serve metadata to any process of the machine. Behind a proxy the name may be all there is.
@@ -77,25 +85,31 @@ fn is_metadata_name(name: &str) -> bool {
     .any(|metadata| name.eq_ignore_ascii_case(metadata))
 }
 
-fn check_v4(address: Ipv4Addr, private: PrivateAddresses) -> Result<(), Denied> {
-    let octets = address.octets();
-    match octets {
+fn check_always_v4(address: Ipv4Addr) -> Result<(), Denied> {
+    match address.octets() {
         // AWS, Google, Azure and most others; containers and pods of AWS.
-        [169, 254, 169, 254] | [169, 254, 170, 2] | [169, 254, 170, 23] => {
-            return Err(Denied::Metadata);
-        }
+        [169, 254, 169, 254] | [169, 254, 170, 2] | [169, 254, 170, 23] => Err(Denied::Metadata),
         // Alibaba Cloud; Azure's platform address; Oracle's classic.
-        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => {
-            return Err(Denied::Metadata);
-        }
-        [169, 254, ..] => return Err(Denied::LinkLocal),
-        _ => {}
+        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => Err(Denied::Metadata),
+        [169, 254, ..] => Err(Denied::LinkLocal),
+        _ => Ok(()),
     }
-    if private == PrivateAddresses::Allow {
-        return Ok(());
+}
+
+fn check_always_v6(address: Ipv6Addr) -> Result<(), Denied> {
+    match address.segments() {
+        // AWS serves metadata, credentials of pods and more in fd00:ec2::/32; Google; Oracle.
+        [0xfd00, 0xec2, ..]
+        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+        | [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Err(Denied::Metadata),
+        [0xfe80..=0xfebf, ..] => Err(Denied::LinkLocal),
+        _ => Ok(()),
     }
-    // IANA's registry of special purpose addresses (RFC 6890).
-    let kind = match octets {
+}
+
+/// IANA's registry of special purpose addresses (RFC 6890).
+fn check_private_v4(address: Ipv4Addr) -> Result<(), Denied> {
+    let kind = match address.octets() {
         [0, ..] => "an address of this network (0.0.0.0/8)",
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => "a private address (RFC 1918)",
         [100, 64..=127, ..] => "a carrier's shared address (100.64.0.0/10)",
@@ -112,21 +126,9 @@ fn check_v4(address: Ipv4Addr, private: PrivateAddresses) -> Result<(), Denied> 
     Err(Denied::Private(kind))
 }
 
-fn check_v6(address: Ipv6Addr, private: PrivateAddresses) -> Result<(), Denied> {
-    let segments = address.segments();
-    match segments {
-        // AWS serves metadata, credentials of pods and more in fd00:ec2::/32; Google; Oracle.
-        [0xfd00, 0xec2, ..]
-        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
-        | [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => return Err(Denied::Metadata),
-        [0xfe80..=0xfebf, ..] => return Err(Denied::LinkLocal),
-        _ => {}
-    }
-    if private == PrivateAddresses::Allow {
-        return Ok(());
-    }
-    // IANA's registry of special purpose addresses; beyond 2000::/3 nothing is global but the forms of IPv4 addresses.
-    let kind = match segments {
+/// The same registry; beyond 2000::/3 nothing is global but the forms of IPv4 addresses.
+fn check_private_v6(address: Ipv6Addr, has_embedded: bool) -> Result<(), Denied> {
+    let kind = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "the unspecified address",
         [0, 0, 0, 0, 0, 0, 0, 1] => "a loopback address",
         [0xfc00..=0xfdff, ..] => "a unique local address (fc00::/7)",
@@ -137,7 +139,7 @@ fn check_v6(address: Ipv6Addr, private: PrivateAddresses) -> Result<(), Denied> 
         [0x2001, 2, 0, ..] => "an address for benchmarks (2001:2::/48)",
         [0x2001, 0x10..=0x2f, ..] => "an identifier, which is no address (ORCHID)",
         [0x2000..=0x3fff, ..] => return Ok(()),
-        _ if !embedded(address).is_empty() => return Ok(()),
+        _ if has_embedded => return Ok(()),
         _ => "a reserved address (outside of 2000::/3)",
     };
     Err(Denied::Private(kind))
