@@ -37,18 +37,12 @@ impl AddressPolicy {
     }
 }
 
-/// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin).
+/// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin), as they are written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     pub http: Option<Secret>,
     pub https: Option<Secret>,
     pub no_proxy: String,
-}
-
-impl ProxySettings {
-    pub fn is_set(&self) -> bool {
-        self.http.is_some() || self.https.is_some()
-    }
 }
 
 /// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one

@@ -44,9 +44,10 @@ pub struct Environment {
 
 impl Environment {
     pub fn read() -> Self {
+        // What is no UTF-8 is no usable value either, but must not count as absent: a proxy is never gone around.
         let text = |name: &str| {
-            std::env::var(name)
-                .ok()
+            std::env::var_os(name)
+                .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.trim().is_empty())
         };
         // Without the line break that a file or a shell has left at its end, as in a request.

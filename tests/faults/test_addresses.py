@@ -1,4 +1,4 @@
-"""Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport's code."""
+"""Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport."""
 
 import pytest
 
