@@ -125,8 +125,7 @@ impl Detail {
         }
         let cut = end < text.len();
         let head = text.get(..end).unwrap_or_default();
-        // Twice: a control character inside a secret must not hide it.
-        let clean = redactor.redact(&printable(&redactor.redact(head)));
+        let clean = printable(&redactor.redact(head));
         let clean = clean.trim();
         if clean.is_empty() {
             return None;

@@ -210,7 +210,7 @@ pub fn printable(text: &str) -> String {
 
 /// Controls, and the formatting characters that hide or reorder text: zero-width ones, bidirectional overrides, tags,
 /// private use.
-fn is_invisible(character: char) -> bool {
+pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
