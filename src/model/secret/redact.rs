@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
 use super::{MASK, Secret};
@@ -22,7 +23,7 @@ pub struct Redactor {
 
 /// Shorter strings are left alone: they occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
-/// Shorter pieces of base64, or of a secret at the end of a text, may stand there by chance.
+/// Shorter pieces of base64, and shorter beginnings of a secret, may stand there by chance.
 const SHORTEST_PIECE: usize = 8;
 /// Escapes within escapes that are seen through.
 const MAX_ROUNDS: usize = 3;
@@ -100,25 +101,21 @@ struct Plain {
 }
 
 impl Plain {
-    /// Where in the original the needle stands, and a piece of it that is cut off by the text's end.
-    fn find(&self, needle: &str) -> Vec<Range<usize>> {
-        let mut places: Vec<(usize, usize)> = self
-            .text
-            .match_indices(needle)
-            .map(|(at, _)| (at, at + needle.len()))
-            .collect();
-        let longest = (SHORTEST_PIECE..needle.len()).rev();
-        let cut_off = longest
-            .filter_map(|length| needle.get(..length))
-            .find(|piece| self.text.ends_with(piece));
-        if let Some(piece) = cut_off {
-            places.push((self.text.len() - piece.len(), self.text.len()));
-        }
-        let origin = |(start, end): (usize, usize)| {
-            let (first, last) = (self.origins.get(start)?, self.origins.get(end - 1)?);
+    /// Where in the original the needle stands, or the beginning of it: who quotes long things cuts them off.
+    fn find(&self, needle: &str) -> impl Iterator<Item = Range<usize>> {
+        let end = (SHORTEST_PIECE..needle.len()).find(|at| needle.is_char_boundary(*at));
+        let head = needle.get(..end.unwrap_or(needle.len()));
+        let heads = head.map(|head| self.text.match_indices(head));
+        heads.into_iter().flatten().filter_map(|(start, _)| {
+            let rest = self.text.as_bytes().get(start..)?.iter();
+            let length = rest
+                .zip(needle.as_bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            let first = self.origins.get(start)?;
+            let last = self.origins.get(start + length - 1)?;
             Some(first.start..last.end)
-        };
-        places.into_iter().filter_map(origin).collect()
+        })
     }
 }
 
@@ -292,25 +289,33 @@ fn in_base64(secret: &str) -> Vec<String> {
 /// What in a URL is secret: all but scheme, host and port. Plain words of a path (`services`, `api`) are not.
 pub fn secrets_of_url(url: &Url) -> Vec<Cow<'_, str>> {
     let after_host = url.as_str().get(url[..Position::BeforePath].len()..);
-    let userinfo = [Some(url.username()), url.password()];
     let wholes = [
         Some(url.as_str()),
         after_host,
         Some(url.path()),
         url.query(),
     ];
-    let wholes = wholes
-        .into_iter()
-        .chain(userinfo)
-        .flatten()
-        .map(Cow::Borrowed);
-    let segments = url.path_segments().into_iter().flatten().map(Cow::Borrowed);
+    let wholes = wholes.into_iter().flatten().map(Cow::Borrowed);
+    let segments = url.path_segments().into_iter().flatten();
+    let userinfo = [Some(url.username()), url.password()];
+    let escaped = segments
+        .filter(|part| !is_plain_word(part))
+        .chain(userinfo.into_iter().flatten());
+    // As it stands there, and as it is meant: who gets it decodes it first.
+    let escaped = escaped.flat_map(|part| match decoded(part) {
+        meant if meant == part => [Cow::Borrowed(part), Cow::Borrowed("")],
+        meant => [Cow::Borrowed(part), meant],
+    });
     let values = url.query_pairs().map(|(_, value)| value);
-    let parts = segments.chain(values).filter(|part| !is_plain_word(part));
     wholes
-        .chain(parts)
+        .chain(escaped)
+        .chain(values.filter(|value| !is_plain_word(value)))
         .filter(|secret| !matches!(secret.as_ref(), "" | "/"))
         .collect()
+}
+
+fn decoded(part: &str) -> Cow<'_, str> {
+    percent_decode_str(part).decode_utf8_lossy()
 }
 
 fn is_plain_word(part: &str) -> bool {
@@ -401,14 +406,12 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_the_end_of_the_text_cuts_off_is_taken_out() {
+    fn a_secret_that_is_cut_off_is_taken_out() {
         let redactor = Redactor::new(["/services/T012345/B012345/s3cret"]);
         for (echo, clean) in [
             ("none at /services/T012345/B0", "none at ***"),
-            (
-                "/services/T012345/B0 is none",
-                "/services/T012345/B0 is none",
-            ),
+            ("/services/T012345/B0... is none", "***... is none"),
+            ("a é/services/T01234é", "a é***é"),
             ("I serve /servic", "I serve /servic"),
             ("I serve /service", "I serve ***"),
         ] {
