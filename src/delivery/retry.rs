@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
@@ -40,9 +41,9 @@ impl Run {
     /// Sends all messages in order. A retry goes on at the message that failed.
     pub async fn deliver(&mut self) -> Outcome {
         let deadline = self.deadline().await;
-        let messages = std::mem::take(&mut self.sending.composition.messages);
+        let mut messages = std::mem::take(&mut self.sending.composition.messages);
         let mut reference = None;
-        for (part, message) in messages.iter().enumerate() {
+        for (part, message) in messages.iter_mut().enumerate() {
             match self.send(message, deadline).await {
                 Ok(message) => reference = reference.or(message),
                 Err(Ending::Failed(failure)) => return Outcome::Failed(failure),
@@ -74,7 +75,7 @@ impl Run {
     /// Tries one message until it is delivered, refused, or out of time.
     async fn send(
         &self,
-        message: &Outbound,
+        message: &mut Outbound,
         deadline: Instant,
     ) -> Result<Option<MessageRef>, Ending> {
         let mut tries = Tries::new(&self.policy);
@@ -130,7 +131,7 @@ impl Run {
         })
     }
 
-    async fn attempt(&self, message: &Outbound, deadline: Instant) -> Judgement {
+    async fn attempt(&self, message: &mut Outbound, deadline: Instant) -> Judgement {
         let _connection = self
             .engine
             .bounds
@@ -143,6 +144,7 @@ impl Run {
             report.http_status = None;
         });
         let time = self.policy.attempt_timeout.min(left);
+        self.sending.channel.sign(message, Timestamp::now());
         let transport = &self.engine.transport;
         match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
