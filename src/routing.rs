@@ -3,7 +3,7 @@
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
 use crate::api::request::Request;
-use crate::channels::{self, ChannelSpec, ConfigError, Fields};
+use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::model::channel::Composing;
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
@@ -87,6 +87,7 @@ impl Planner<'_> {
         };
         let mut fields = Fields::new(
             spec.key,
+            Origin::Request,
             spec.parameters,
             members,
             path.clone(),

@@ -341,7 +341,7 @@ mod tests {
         let percent = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
         let lower = percent.replace("%2F", "%2f").replace("%2B", "%2b");
         let json = serde_json::to_string(SECRET).unwrap();
-        let json = json[1..json.len() - 1].to_owned();
+        let json = json.trim_matches('"').to_owned();
         let ascii: String = SECRET
             .chars()
             .map(|c| format!("\\u{:04x}", u32::from(c)))
@@ -382,7 +382,8 @@ mod tests {
                 BASE64_STANDARD_NO_PAD.encode(&text),
                 BASE64_URL_SAFE_NO_PAD.encode(&text),
             ] {
-                let wrapped = format!("{}\n{}", &encoded[..9], &encoded[9..]);
+                let (first, second) = encoded.split_at(9);
+                let wrapped = format!("{first}\n{second}");
                 let clean = redactor.redact(&wrapped);
                 // Around it stand at most the groups in which it begins and ends, and what is not its own.
                 let (head, tail) = clean.split_once(MASK).expect(&clean);
