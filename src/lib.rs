@@ -8,6 +8,7 @@
 //! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
 //!   [`observe`] turns what happens into log lines and metrics.
+//! - [`panics`] keeps a panic from whoever called, and what it says from whoever reads.
 //! - [`model`] is the vocabulary of all of them.
 
 pub mod api;
@@ -16,6 +17,7 @@ pub mod delivery;
 pub mod model;
 pub mod notifier;
 pub mod observe;
+pub mod panics;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod routing;

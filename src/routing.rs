@@ -5,12 +5,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::api::request::Request;
-use crate::channels::{self, ChannelSpec, ConfigError, Fields};
+use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{Delivery, Plan, Sending, Work};
+use crate::model::policy::PrivateAddresses;
 use crate::settings::Settings;
 
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
@@ -88,6 +89,7 @@ impl Planner<'_> {
         };
         let mut fields = Fields::new(
             spec.key,
+            Origin::Request,
             spec.parameters,
             members,
             path.clone(),
@@ -97,6 +99,7 @@ impl Planner<'_> {
             Ok(channel) => channel,
             Err(error) => return misconfigured(&error),
         };
+        // None where the operator chose it: a policy for requests does not judge that.
         let host = channel.destination().host.as_deref();
         if host.is_some_and(|host| !self.settings.addresses.allows_host(host)) {
             let detail = Detail::from("the host is not one of allowed_hosts");
@@ -105,6 +108,10 @@ impl Planner<'_> {
                 path: Some(path.to_string()),
             };
         }
+        let private_addresses = match host {
+            Some(_) => self.settings.addresses.private_addresses,
+            None => PrivateAddresses::Allow,
+        };
         let cx = Composing {
             allow_mentions: self.settings.allow_mentions,
             key: self.key,
@@ -126,6 +133,7 @@ impl Planner<'_> {
         let sending = Sending {
             channel,
             composition,
+            private_addresses,
             dedup_key: self.request.notification.dedup_key.clone(),
         };
         if self.request.dry_run || self.settings.dry_run {

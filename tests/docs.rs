@@ -233,7 +233,7 @@ fn senders() -> String {
             .filter(|other| std::ptr::eq(other.parameters, spec.parameters))
             .map(|other| code(other.key))
             .collect();
-        for parameter in spec.parameters {
+        for parameter in of_requests(spec) {
             let default = default_of(parameter);
             row(
                 &mut text,
@@ -250,9 +250,16 @@ fn senders() -> String {
     text
 }
 
+/// What a request may set.
+fn of_requests(spec: &ChannelSpec) -> impl Iterator<Item = &'static Parameter> {
+    spec.parameters
+        .iter()
+        .filter(|parameter| !parameter.operator_only)
+}
+
 fn parameters(spec: &ChannelSpec) -> String {
     let mut text = head(&["Parameter", "Default", "Secret", "Example", "Description"]);
-    for parameter in spec.parameters {
+    for parameter in of_requests(spec) {
         let secret = if parameter.secret { "yes" } else { "no" };
         let default = default_of(parameter);
         let example = code(parameter.example);

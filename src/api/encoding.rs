@@ -1,10 +1,17 @@
 //! A body's bytes as text, in every encoding that Python's `json.loads(bytes)` takes.
 
 /// Text that serde_json can read, and whether lone surrogates in it became U+FFFD.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Decoded {
     pub text: String,
     pub replaced_surrogates: bool,
+}
+
+impl std::fmt::Debug for Decoded {
+    /// A request's text holds secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes of text", self.text.len())
+    }
 }
 
 /// Why a body is no text: the offset of the first bad byte.

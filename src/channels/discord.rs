@@ -24,6 +24,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "discord_webhook_url",
             required: true,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
             description: "The webhook's URL.",
@@ -32,6 +33,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "discord_headers",
             required: false,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "eyJYLVRlYW0iOiAib3BzIn0=",
             description: "Headers to send besides: base64 of a JSON object of strings.",
@@ -90,15 +92,15 @@ impl Discord {
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let error = ErrorBody::read(reply);
-        let detail = error.detail(reply, &self.webhook);
+        let detail = || error.detail(reply, &self.webhook);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
             (_, 200..=299) => delivered(reply, &self.webhook).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail),
+            (_, 429) => self.rate_limited(&error, reply, detail()),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
-                Verdict::Reject(Failure::new(reason).with_detail(detail)).into()
+                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
             }
             (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
-                failure: Failure::new(reason).with_detail(detail),
+                failure: Failure::new(reason).with_detail(detail()),
                 after: verdict::reply_retry_after(reply),
             }
             .into(),

@@ -31,9 +31,18 @@ impl ConfigError {
     }
 }
 
+/// Who wrote a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Request,
+    /// Who runs the trigger, and may set every field.
+    Operator,
+}
+
 /// One sender's configuration on its way to a channel.
 pub struct Fields<'a> {
     sender: &'static str,
+    origin: Origin,
     parameters: &'static [Parameter],
     members: &'a [(String, Json)],
     path: Path,
@@ -41,9 +50,10 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Warns of every field that `parameters` does not know.
+    /// Warns of every field that `parameters` does not know, or that its origin may not set.
     pub fn new(
         sender: &'static str,
+        origin: Origin,
         parameters: &'static [Parameter],
         members: &'a [(String, Json)],
         path: Path,
@@ -51,17 +61,37 @@ impl<'a> Fields<'a> {
     ) -> Self {
         let mut fields = Self {
             sender,
+            origin,
             parameters,
             members,
             path,
             warnings,
         };
         for (name, _) in members {
-            if !parameters.iter().any(|parameter| parameter.name == name) {
+            if fields.is_operators(name) {
+                fields.warn(name, "only the configuration file may set it; ignored");
+            } else if !fields.known().any(|known| known == name) {
                 fields.warn_unknown(name);
             }
         }
         fields
+    }
+
+    /// The fields that this origin may set.
+    fn known(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        let origin = self.origin;
+        let parameters = self.parameters.iter();
+        let known = parameters.filter(move |parameter| may_set(origin, parameter));
+        known.map(|parameter| parameter.name)
+    }
+
+    /// Whether it names, with the sender's name before it or without, what this origin may not set.
+    fn is_operators(&self, name: &str) -> bool {
+        let bare = name.strip_prefix(self.sender);
+        let bare = bare.and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
+        self.parameters
+            .iter()
+            .any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
     }
 
     /// The sender's name: the same file may serve several.
@@ -76,9 +106,7 @@ impl<'a> Fields<'a> {
 
     /// A field that may be absent, `null` or blank.
     pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, ConfigError> {
-        debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
-        let value = self.members.iter().find(|(key, _)| key == name);
-        match value.map(|(_, value)| value) {
+        match self.member(name) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Json::String(text)) => Ok(Some(Cow::Borrowed(text))),
@@ -87,6 +115,27 @@ impl<'a> Fields<'a> {
                 format!("{name} must be a string, found {}", other.kind()),
             )),
         }
+    }
+
+    /// A field that may be absent, one string, or a list of them; each with its place.
+    pub fn several(&self, name: &str) -> Result<Vec<(Path, &'a str)>, ConfigError> {
+        let path = self.path.key(name);
+        let places = match self.member(name) {
+            None | Some(Json::Null) => Vec::new(),
+            Some(Json::Array(items)) => {
+                let items = items.iter().enumerate();
+                items.map(|(n, item)| (path.index(n), item)).collect()
+            }
+            Some(one) => vec![(path, one)],
+        };
+        let strings = places.into_iter().map(|(path, value)| match value {
+            Json::String(text) => Ok((path, text.as_str())),
+            other => {
+                let what = format!("{name} must be a string, found {}", other.kind());
+                Err(ConfigError::new(path, what))
+            }
+        });
+        strings.collect()
     }
 
     /// A field that the environment may stand in for.
@@ -128,7 +177,7 @@ impl<'a> Fields<'a> {
         };
         let found = self.members.iter().map(|(key, _)| key.as_str());
         let meant = found
-            .filter(|key| !self.parameters.iter().any(|known| known.name == *key))
+            .filter(|key| !self.known().any(|known| known == *key))
             .find(|key| nearest(key, [name]).is_some());
         let meant = meant.map_or(String::new(), |key| {
             format!("; is `{}` meant to be it?", truncate(&printable(key), 64))
@@ -139,6 +188,15 @@ impl<'a> Fields<'a> {
         )
     }
 
+    /// What stands under a name, where its origin may set it.
+    fn member(&self, name: &str) -> Option<&'a Json> {
+        let parameter = self.parameter(name);
+        debug_assert!(parameter.is_some(), "{name} is not in the table");
+        parameter.filter(|parameter| may_set(self.origin, parameter))?;
+        let member = self.members.iter().find(|(key, _)| key == name);
+        member.map(|(_, value)| value)
+    }
+
     fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters
             .iter()
@@ -146,7 +204,7 @@ impl<'a> Fields<'a> {
     }
 
     fn warn_unknown(&mut self, name: &str) {
-        let known = self.parameters.iter().map(|parameter| parameter.name);
+        let known = self.known();
         let what = match nearest(name, known.clone()) {
             Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
             None => format!(
@@ -157,6 +215,10 @@ impl<'a> Fields<'a> {
         };
         self.warn(name, &what);
     }
+}
+
+fn may_set(origin: Origin, parameter: &Parameter) -> bool {
+    !parameter.operator_only || origin == Origin::Operator
 }
 
 /// URLs beyond this are refused: no provider has such.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::HeaderName;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::headers::HostHeader;
+use super::signing::{self, Signer};
 use super::webhook::Webhook;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter,
@@ -15,7 +17,7 @@ use super::{
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Gate, Judgement};
-use crate::model::wire::{Destination, Repeat, Reply};
+use crate::model::wire::{Destination, Outbound, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
@@ -24,6 +26,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "http_webhook_url",
             required: true,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "https://example.com/hooks/alerts",
             description: "Where to POST the notification.",
@@ -32,9 +35,19 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "http_headers",
             required: false,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
             description: "Headers to send besides: base64 of a JSON object of strings.",
+        },
+        Parameter {
+            name: "signing_secret",
+            required: false,
+            secret: true,
+            operator_only: true,
+            environment: None,
+            example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            description: "Signs each message by Standard Webhooks; several keys while they change.",
         },
     ],
     limits: None,
@@ -48,6 +61,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 #[derive(Debug)]
 struct Http {
     webhook: Webhook,
+    signer: Option<Signer>,
 }
 
 #[derive(Serialize)]
@@ -57,8 +71,22 @@ struct Payload<'a> {
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let webhook = Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?;
-        Ok(Self { webhook })
+        Ok(Self {
+            webhook: Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?,
+            signer: Self::signer(fields)?,
+        })
+    }
+
+    fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
+        const NAME: &str = "signing_secret";
+        let secrets = fields.several(NAME)?.into_iter();
+        let keys: Vec<_> = secrets
+            .map(|(path, secret)| {
+                signing::key(secret)
+                    .map_err(|what| ConfigError::new(path, format!("{NAME} {what}")))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((!keys.is_empty()).then(|| Signer::new(keys)))
     }
 }
 
@@ -89,9 +117,17 @@ impl Channel for Http {
         })
     }
 
+    fn sign(&self, out: &mut Outbound, now: Timestamp) {
+        let Outbound::Http(request) = out;
+        let id = request.headers.get(IDEMPOTENCY_KEY).cloned();
+        if let (Some(signer), Some(id)) = (&self.signer, id) {
+            signer.sign(request, &id, now);
+        }
+    }
+
     fn judge(&self, reply: &Reply) -> Judgement {
         let Reply::Http(reply) = reply;
-        let detail = verdict::words("the receiver", &reply.text(), self.webhook.redactor());
+        let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).

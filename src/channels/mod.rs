@@ -4,6 +4,7 @@ mod discord;
 mod fields;
 mod headers;
 mod http;
+mod signing;
 mod slack;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use self::fields::{ConfigError, Fields, parse_url};
+pub use self::fields::{ConfigError, Fields, Origin, parse_url};
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;
@@ -50,12 +51,14 @@ pub struct ChannelSpec {
 /// Reads a sender's configuration.
 pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>;
 
-/// A field of a sender's configuration. All are strings.
+/// A field of a sender's configuration. All are strings; some of the operator's may be several.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     pub name: &'static str,
     pub required: bool,
     pub secret: bool,
+    /// Whether only the operator may set it: what a request says there is left out, with a warning.
+    pub operator_only: bool,
     /// Where the value comes from when the request has none.
     pub environment: Option<&'static str>,
     pub example: &'static str,

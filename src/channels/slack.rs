@@ -23,6 +23,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "slack_webhook_url",
             required: true,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
             description: "The incoming webhook's URL.",
@@ -31,6 +32,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             name: "slack_headers",
             required: false,
             secret: true,
+            operator_only: false,
             environment: None,
             example: "eyJYLVRlYW0iOiAib3BzIn0=",
             description: "Headers to send besides: base64 of a JSON object of strings.",
@@ -70,9 +72,9 @@ impl Slack {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let detail = verdict::words("Slack", body, self.webhook.redactor());
-        let failure = |reason| Failure::new(reason).with_detail(detail.clone());
-        let by_status = verdict::by_status(reply, detail.clone());
+        let detail = || verdict::words("Slack", body, self.webhook.redactor());
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        let by_status = verdict::by_status(reply, detail);
         // "Not now" stands whatever the body says.
         if by_status.gate.is_some() {
             return by_status;

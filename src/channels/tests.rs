@@ -18,6 +18,7 @@ fn channel(spec: &ChannelSpec) -> Arc<dyn Channel> {
     let mut warnings = Vec::new();
     let mut fields = Fields::new(
         spec.key,
+        Origin::Request,
         spec.parameters,
         &members,
         Path::root(),

@@ -11,9 +11,12 @@ use crate::model::wire::HttpReply;
 /// How long a destination that condemned itself (webhook deleted, gone) is left alone.
 pub const REFUSAL: Duration = Duration::from_secs(600);
 
-/// The common table. `detail` are the provider's words.
-pub fn by_status(reply: &HttpReply, detail: Option<Detail>) -> Judgement {
-    let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+/// The proxy's answer, not the destination's.
+const PROXY_WANTS_CREDENTIALS: &str = "A proxy asks for a user name and password: give them in HTTP_PROXY, as http://user:password@host:port, and restart the server.";
+
+/// The common table. `detail` are the provider's words, asked for only where something failed.
+pub fn by_status(reply: &HttpReply, detail: impl Fn() -> Option<Detail>) -> Judgement {
+    let failure = |reason| Failure::new(reason).with_detail(detail());
     match reply.status {
         200..=299 => Verdict::Delivered { message: None }.into(),
         408 | 425 => wait(reply, failure(Reason::TryLater)),
@@ -22,6 +25,7 @@ pub fn by_status(reply: &HttpReply, detail: Option<Detail>) -> Judgement {
         401 => Verdict::Reject(failure(Reason::Unauthorized)).into(),
         403 => Verdict::Reject(failure(Reason::Forbidden)).into(),
         404 | 410 => Verdict::Reject(failure(Reason::UnknownDestination)).into(),
+        407 => Verdict::Reject(failure(Reason::Rejected).with_hint(PROXY_WANTS_CREDENTIALS)).into(),
         413 => Verdict::Reject(failure(Reason::TooLarge)).into(),
         400..=499 => Verdict::Reject(failure(Reason::Rejected)).into(),
         500..=599 => Verdict::Retry {
@@ -56,7 +60,7 @@ pub fn delivered(message: Option<&str>, redactor: &Redactor) -> Verdict {
     let is_name = |name: &&str| {
         (1..=MAX_NAME_BYTES).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_graphic())
-            && redactor.redact(name) == **name
+            && !redactor.finds(name)
     };
     Verdict::Delivered {
         message: message

@@ -1,5 +1,6 @@
 //! What the channels behind one secret URL share: Slack, Discord, plain HTTP.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -80,11 +81,11 @@ impl Webhook {
     /// Takes this destination's secrets out of what a receiver answers.
     pub fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
-            let given = self.given.as_deref().into_iter().chain([&self.url]);
+            let urls = self.given.as_deref().into_iter().chain([&self.url]);
+            let headers = self.headers.iter().map(|(name, value)| (name, value));
             Redactor::new(
-                given
-                    .flat_map(secrets_of_url)
-                    .chain(secrets_of_headers(&self.headers)),
+                urls.flat_map(secrets_of_url)
+                    .chain(secrets_of_headers(headers)),
             )
         })
     }
@@ -133,26 +134,29 @@ pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
 }
 
 /// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
-fn secrets_of_headers(headers: &[(HeaderName, HeaderValue)]) -> Vec<String> {
+pub fn secrets_of_headers<'a>(
+    headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Vec<Cow<'a, str>> {
     let mut secrets = Vec::new();
     for (name, value) in headers {
         if [CONTENT_TYPE, ACCEPT, USER_AGENT].contains(name) {
             continue;
         }
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let value = String::from_utf8_lossy(value.as_bytes());
         if let Some((scheme, credential)) = value.split_once(' ') {
-            secrets.push(credential.trim().to_owned());
-            let pair = BASE64_STANDARD.decode(credential.trim());
+            let credential = credential.trim();
+            secrets.push(credential.to_owned().into());
+            let pair = BASE64_STANDARD.decode(credential);
             if let (true, Ok(pair)) = (scheme.eq_ignore_ascii_case("basic"), pair) {
                 let pair = String::from_utf8_lossy(&pair).into_owned();
-                secrets.extend(
-                    pair.split_once(':')
-                        .map(|(_, password)| password.to_owned()),
-                );
-                secrets.push(pair);
+                let parts = pair.split_once(':');
+                let parts = parts.map(|(user, password)| [user, password].map(str::to_owned));
+                secrets.extend(parts.into_iter().flatten().map(Cow::Owned));
+                secrets.push(pair.into());
             }
         }
         secrets.push(value);
     }
+    secrets.retain(|secret| !secret.is_empty());
     secrets
 }

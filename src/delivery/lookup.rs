@@ -84,7 +84,7 @@ impl Run {
             let limit = self.policy.max_connections;
             let _connection = self.engine.bounds.connection(limit).await;
             let transport = &self.engine.transport;
-            transport.send(question, &self.policy.client, time).await
+            transport.send(question, &self.client(), time).await
         });
         let reply = answer.await.ok()?.ok()?;
         let found = self.sending.channel.find(sent, &reply);

@@ -1,10 +1,10 @@
 //! The one retry loop.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
@@ -42,9 +42,9 @@ impl Run {
     /// Sends all messages in order. A retry goes on at the message that failed.
     pub async fn deliver(&mut self) -> Outcome {
         let deadline = self.deadline().await;
-        let messages = std::mem::take(&mut self.sending.composition.messages);
+        let mut messages = std::mem::take(&mut self.sending.composition.messages);
         let mut reference = None;
-        for (part, message) in messages.iter().enumerate() {
+        for (part, message) in messages.iter_mut().enumerate() {
             match self.send(message, deadline).await {
                 Ok(message) => reference = reference.or(message),
                 Err(Ending::Failed(failure)) => return Outcome::Failed(failure),
@@ -76,7 +76,7 @@ impl Run {
     /// Tries one message until it is delivered, refused, or out of time.
     async fn send(
         &self,
-        message: &Outbound,
+        message: &mut Outbound,
         deadline: Instant,
     ) -> Result<Option<MessageRef>, Ending> {
         let mut tries = Tries::new(&self.policy);
@@ -139,7 +139,7 @@ impl Run {
 
     async fn attempt(
         &self,
-        message: &Outbound,
+        message: &mut Outbound,
         deadline: Instant,
         last: Option<&Failure>,
     ) -> Judgement {
@@ -157,6 +157,7 @@ impl Run {
         let time = self.policy.attempt_timeout.min(left);
         self.engine.metrics.attempt(&self.sender);
         self.task.update(self.index, |report| report.attempts += 1);
+        self.sending.channel.sign(message, Timestamp::now());
         let under_way = self.must_not_repeat().then(|| {
             let twin = self.twin(message);
             self.engine.claims.attempt(twin)
@@ -209,13 +210,12 @@ impl Run {
 
     /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown
     /// whether the message was taken.
-    fn client(&self) -> Cow<'_, ClientKey> {
-        match self.must_not_repeat() {
-            true => Cow::Owned(ClientKey {
-                reuse: false,
-                ..self.policy.client.clone()
-            }),
-            false => Cow::Borrowed(&self.policy.client),
+    pub fn client(&self) -> ClientKey {
+        ClientKey {
+            private_addresses: self.sending.private_addresses,
+            reuse: !self.must_not_repeat(),
+            connect_timeout: self.policy.connect_timeout,
+            proxy: Arc::clone(&self.policy.proxy),
         }
     }
 

@@ -11,13 +11,13 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::channels::{Fields, Operator};
+use crate::channels::{Fields, Operator, Origin};
 use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
 use crate::model::plan::OnAmbiguous;
-use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
+use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
 use crate::transport::{SendError, Sent};
@@ -155,12 +155,8 @@ fn policy() -> DeliveryPolicy {
         rate_limit: None,
         dedup_window: Duration::ZERO,
         on_ambiguous: OnAmbiguous::Lookup,
-        client: ClientKey {
-            private_addresses: PrivateAddresses::Allow,
-            reuse: true,
-            connect_timeout: Duration::from_secs(5),
-            proxy: ProxySettings::default(),
-        },
+        connect_timeout: Duration::from_secs(5),
+        proxy: Arc::default(),
     }
 }
 
@@ -175,6 +171,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     let mut warnings = Vec::new();
     let mut fields = Fields::new(
         spec.key,
+        Origin::Request,
         spec.parameters,
         members.as_object().unwrap(),
         Path::root(),
@@ -194,6 +191,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
         work: Work::Send(Sending {
             channel,
             composition,
+            private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
         }),
     }

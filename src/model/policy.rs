@@ -1,5 +1,6 @@
 //! What decides over which client, and so over which connections, a message travels.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::Secret;
@@ -36,18 +37,12 @@ impl AddressPolicy {
     }
 }
 
-/// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin).
+/// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin), as they are written there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     pub http: Option<Secret>,
     pub https: Option<Secret>,
     pub no_proxy: String,
-}
-
-impl ProxySettings {
-    pub fn is_set(&self) -> bool {
-        self.http.is_some() || self.https.is_some()
-    }
 }
 
 /// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one
@@ -59,7 +54,7 @@ pub struct ClientKey {
     /// that died unnoticed would leave it unknown whether the message was taken.
     pub reuse: bool,
     pub connect_timeout: Duration,
-    pub proxy: ProxySettings,
+    pub proxy: Arc<ProxySettings>,
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Secrets, and how they are kept out of what others wrote.
 
-use std::fmt;
-use std::sync::Arc;
+mod redact;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::fmt;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use url::Url;
+
+pub use self::redact::{Redactor, secrets_of_url};
 
 /// What stands where a secret was.
 pub const MASK: &str = "***";
@@ -71,80 +72,6 @@ pub fn mask_number(number: &str) -> String {
     }
 }
 
-/// The secrets of one destination, to be taken out of texts that come from outside (a provider may echo what it was sent).
-#[derive(Clone, Debug, Default)]
-pub struct Redactor {
-    /// Longest first, so that a part never spoils the whole.
-    needles: Arc<[Secret]>,
-}
-
-/// Shorter strings are left alone: they occur in ordinary words.
-const SHORTEST_NEEDLE: usize = 4;
-
-impl Redactor {
-    pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
-        let mut needles: Vec<String> = Vec::new();
-        for secret in secrets {
-            let secret = secret.as_ref();
-            needles.push(secret.to_owned());
-            needles.push(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string());
-            needles.push(percent_decode_str(secret).decode_utf8_lossy().into_owned());
-            // As it stands inside a JSON string.
-            needles.push(
-                secret
-                    .replace('\\', "\\\\")
-                    .replace('"', "\\\"")
-                    .replace('/', "\\/"),
-            );
-        }
-        needles.retain(|needle| needle.len() >= SHORTEST_NEEDLE);
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
-        Self {
-            needles: needles.into_iter().map(Secret::new).collect(),
-        }
-    }
-
-    /// `text` with every secret replaced by [`MASK`].
-    pub fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for needle in self.needles.iter() {
-            if text.contains(needle.expose()) {
-                text = text.replace(needle.expose(), MASK);
-            }
-        }
-        text
-    }
-}
-
-/// What in a URL is secret: all but scheme, host and port. Plain words of a path (`services`, `api`) are not.
-pub fn secrets_of_url(url: &Url) -> Vec<String> {
-    let mut secrets = vec![url.as_str().to_owned()];
-    let path_and_query = match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    };
-    if path_and_query.len() > 1 {
-        secrets.push(path_and_query);
-    }
-    if url.path().len() > 1 {
-        secrets.push(url.path().to_owned());
-    }
-    secrets.extend(url.query().map(str::to_owned));
-    let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
-    let values = url.query_pairs().map(|(_, value)| value.into_owned());
-    secrets.extend(segments.chain(values).filter(|part| !is_plain_word(part)));
-    secrets.extend(url.password().map(str::to_owned));
-    if !url.username().is_empty() {
-        secrets.push(url.username().to_owned());
-    }
-    secrets
-}
-
-fn is_plain_word(part: &str) -> bool {
-    part.len() < 12 && part.bytes().all(|byte| byte.is_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +79,6 @@ mod tests {
     #[test]
     fn debug_never_shows_the_value() {
         assert_eq!(format!("{:?}", Secret::new("xoxb-1")), MASK);
-        assert!(!format!("{:?}", Redactor::new(["hunter2"])).contains("hunter2"));
     }
 
     #[test]
@@ -165,28 +91,5 @@ mod tests {
         ] {
             assert_eq!(mask_number(number), masked, "{number}");
         }
-    }
-
-    #[test]
-    fn every_spelling_of_a_secret_is_taken_out() {
-        let redactor = Redactor::new(["T0/B0/s3cr+t"]);
-        for echo in [
-            "no such hook T0/B0/s3cr+t here",
-            "no such hook T0%2FB0%2Fs3cr%2Bt here",
-            r"no such hook T0\/B0\/s3cr+t here",
-        ] {
-            assert_eq!(redactor.redact(echo), "no such hook *** here", "{echo}");
-        }
-    }
-
-    #[test]
-    fn a_url_gives_up_its_path_and_query_but_not_its_words() {
-        let url = Url::parse("https://u5er:pa55word@hooks.example/services/T012345/x?key=abcd1234")
-            .unwrap();
-        let redactor = Redactor::new(secrets_of_url(&url));
-        assert_eq!(
-            redactor.redact("services T012345 abcd1234 pa55word u5er"),
-            "services *** *** *** ***"
-        );
     }
 }

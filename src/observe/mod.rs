@@ -8,7 +8,7 @@ use std::time::Duration;
 pub use self::log::{LateLog, LogLevel, LogLine, RecentErrors, TaskLog};
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::text::{ascii, printable};
+use crate::model::text::{ascii, printable, truncate};
 
 /// One thing that happened to a request or to one of its deliveries.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Event<'_> {
     /// The event as a line of the engine's log: ASCII, on one line, without a secret.
     pub fn line(&self, task_id: Option<&str>) -> LogLine {
         let (level, text) = self.level_and_text();
-        let text = ascii(&printable(&text));
+        let text = ascii(&truncate(&printable(&text), MAX_CHARACTERS));
         LogLine {
             level,
             text: format!("notifier [{}] {text}", task_id.unwrap_or("-")),
@@ -137,6 +137,9 @@ impl Event<'_> {
         }
     }
 }
+
+/// Longer lines hold what a caller made long: the name of a sender, for one.
+const MAX_CHARACTERS: usize = 2_000;
 
 /// Who is told how a delivery ended, and how loudly.
 fn ended(

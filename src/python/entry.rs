@@ -1,8 +1,6 @@
 //! What Python calls. Nothing here lets a panic or an exception through.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
@@ -13,6 +11,7 @@ use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
 use crate::notifier::{self, Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
+use crate::panics::guarded;
 use crate::settings::Environment;
 
 /// The notifier of this process. A forked child has none: its threads stayed behind.
@@ -244,28 +243,4 @@ fn internal_error(place: &str) -> Response {
         hint: "Please report it, with this line.".to_owned(),
     };
     notifier::refused(500, None, error)
-}
-
-thread_local! {
-    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Runs `f`; of a panic only the place is known, since its message may hold anything.
-fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
-        let place = PANICKED_AT.with_borrow_mut(Option::take);
-        place.unwrap_or_else(|| "an unknown place".to_owned())
-    })
-}
-
-/// The panic hook of this library's own copy of the standard library: it notes the place, and prints nothing else.
-pub fn say_where_it_panicked() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info
-            .location()
-            .map(|place| format!("{}:{}", place.file(), place.line()));
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        eprintln!("influxdb3-notifier: internal error at {place}");
-        PANICKED_AT.with_borrow_mut(|last| *last = Some(place));
-    }));
 }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 /// What `notifier_plugin.py` and the command line call.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    entry::say_where_it_panicked();
+    crate::panics::say_where_it_panicked();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add(
         "PLUGIN_APIS",

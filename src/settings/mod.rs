@@ -11,7 +11,7 @@ use url::Url;
 use self::arguments::{ArgumentError, Arguments};
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
-use crate::model::policy::{AddressPolicy, ClientKey, ProxySettings};
+use crate::model::policy::{AddressPolicy, ProxySettings};
 use crate::model::secret::{Secret, digest};
 
 /// What one trigger is set to.
@@ -44,9 +44,10 @@ pub struct Environment {
 
 impl Environment {
     pub fn read() -> Self {
+        // What is no UTF-8 is no usable value either, but must not count as absent: a proxy is never gone around.
         let text = |name: &str| {
-            std::env::var(name)
-                .ok()
+            std::env::var_os(name)
+                .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.trim().is_empty())
         };
         // Without the line break that a file or a shell has left at its end, as in a request.
@@ -146,12 +147,8 @@ fn resolve(
         rate_limit: arguments.rate("rate_limit")?,
         dedup_window: arguments.duration("dedup_window")?,
         on_ambiguous: arguments.on_ambiguous()?,
-        client: ClientKey {
-            private_addresses: addresses.private_addresses,
-            reuse: true,
-            connect_timeout: arguments.duration("connect_timeout")?,
-            proxy: environment.proxy.clone(),
-        },
+        connect_timeout: arguments.duration("connect_timeout")?,
+        proxy: Arc::new(environment.proxy.clone()),
     };
     let operator = Operator {
         twilio_base_url: arguments

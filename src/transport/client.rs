@@ -1,7 +1,7 @@
 //! HTTP clients, and one attempt with one of them.
 
-use std::error::Error as StdError;
-use std::io;
+#[cfg(test)]
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,16 +14,17 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use http_body::{Frame, SizeHint};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Body, Client, NoProxy, Proxy, Request, Response};
+use reqwest::{Body, Client, Proxy, Request, Response};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
-use super::dns::{Dns, DnsError};
-use super::guard::{self, Denied};
-use super::{SendError, Sent, Transport, tls};
-use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
+use super::dns::Dns;
+use super::failure::{bad_proxy, classify, denied, of_proxy, too_late, unresolved, unusable};
+use super::route::{BadProxy, Route};
+use super::{SendError, Sent, Transport, guard, tls};
+use crate::model::policy::{ClientKey, PrivateAddresses};
+use crate::model::secret::Secret;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 
 /// How much of a reply's body is read.
@@ -41,8 +42,14 @@ pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
     /// The most recently used last.
-    clients: Mutex<Vec<(ClientKey, Client)>>,
+    clients: Mutex<Vec<Kept>>,
+    #[cfg(test)]
+    pub(super) detour: Detour,
 }
+
+/// Where a test's connections go instead: it is told each address that the guard has let through.
+#[cfg(test)]
+pub(super) type Detour = Option<Arc<dyn Fn(IpAddr) -> IpAddr + Send + Sync>>;
 
 impl HttpTransport {
     pub fn new(dns: Dns) -> Self {
@@ -50,77 +57,100 @@ impl HttpTransport {
             tls: tls::client_config().ok(),
             dns: Arc::new(dns),
             clients: Mutex::default(),
+            #[cfg(test)]
+            detour: None,
         }
     }
 
-    /// The client for a key, from the cache where there is one.
-    fn client(&self, key: &ClientKey) -> Result<Client, SendError> {
+    /// The client for a key and a route, from the cache where there is one.
+    fn client(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = clients.iter().rposition(|(known, _)| known == key) {
+        let known = clients.iter().rposition(|kept| kept.is_for(key, route));
+        if let Some(place) = known {
             // Nearly always the last already.
             if place + 1 < clients.len() {
-                let entry = clients.remove(place);
-                clients.push(entry);
+                let kept = clients.remove(place);
+                clients.push(kept);
             }
-            if let Some((_, client)) = clients.last() {
-                return Ok(client.clone());
+            if let Some(kept) = clients.last() {
+                return Ok(kept.client.clone());
             }
         }
-        let client = self.build(key)?;
+        let client = self.build(key, route)?;
         if clients.len() >= MAX_CLIENTS {
             clients.remove(0);
         }
-        clients.push((key.clone(), client.clone()));
+        clients.push(Kept {
+            key: key.clone(),
+            route: route.clone(),
+            client: client.clone(),
+        });
         Ok(client)
     }
 
-    fn build(&self, key: &ClientKey) -> Result<Client, SendError> {
-        let unusable = |what| SendError {
-            failure: Failure::new(Reason::Internal).with_detail(Some(Detail::from(what))),
-            sent: Sent::No,
-            permanent: true,
-        };
+    fn build(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
         let config = self
             .tls
             .clone()
             .ok_or_else(|| unusable("TLS could not be set up"))?;
-        let resolver = Resolver {
-            dns: Arc::clone(&self.dns),
-            private: key.private_addresses,
-            // Before the connector's own time is up, so that it is known what took it.
-            timeout: key.connect_timeout.mul_f64(0.9),
-        };
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .tls_backend_preconfigured(config)
-            .dns_resolver(Arc::new(resolver))
+            .dns_resolver(Arc::new(self.resolver(key, route)))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // The environment is not read here; this must stand before a proxy of ours.
             .no_proxy()
             .connect_timeout(key.connect_timeout)
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(if key.reuse { usize::MAX } else { 0 });
-        for proxy in proxies(&key.proxy) {
-            builder = builder.proxy(proxy.map_err(|_| {
-                unusable("the environment's HTTP_PROXY or HTTPS_PROXY is no usable URL")
-            })?);
-        }
+        let builder = match route {
+            Route::Direct => builder,
+            Route::Proxy(url) => {
+                let proxy = Proxy::all(url.expose()).map_err(|_| bad_proxy(BadProxy::NoUrl))?;
+                builder.proxy(proxy)
+            }
+        };
         builder
             .build()
             .map_err(|_| unusable("the HTTP client could not be set up"))
     }
 
+    pub(super) fn resolver(&self, key: &ClientKey, route: &Route) -> Resolver {
+        Resolver {
+            dns: Arc::clone(&self.dns),
+            private: match route {
+                Route::Direct => key.private_addresses,
+                // Only the proxy's own name is resolved here, and that is the operator's.
+                Route::Proxy(_) => PrivateAddresses::Allow,
+            },
+            // Before the connector's own time is up, so that it is known what took it.
+            timeout: key.connect_timeout.mul_f64(0.9),
+            #[cfg(test)]
+            detour: self.detour.clone(),
+        }
+    }
+
     /// Behind a proxy the name is resolved where we cannot see it: where private addresses are denied it must resolve
-    /// here too, to public addresses only.
-    async fn check_before_proxy(&self, url: &Url, key: &ClientKey) -> Result<(), Box<SendError>> {
+    /// here too, to public addresses only. The proxy's address is the operator's, and checked as such.
+    async fn check_before_proxy(
+        &self,
+        url: &Url,
+        proxy: &Secret,
+        key: &ClientKey,
+        time: Duration,
+    ) -> Result<(), SendError> {
+        let proxy = Url::parse(proxy.expose()).map_err(|_| bad_proxy(BadProxy::NoUrl))?;
+        guard::check_host(&proxy, PrivateAddresses::Allow)
+            .map_err(|rule| of_proxy(denied(rule)))?;
         let deny = key.private_addresses == PrivateAddresses::Deny;
-        let (true, true, Some(Host::Domain(name))) = (deny, key.proxy.is_set(), url.host()) else {
+        let (true, Some(Host::Domain(name))) = (deny, url.host()) else {
             return Ok(());
         };
-        let addresses = self.dns.resolve(name, key.connect_timeout).await;
-        let addresses = addresses.map_err(|error| Box::new(unresolved(error)))?;
+        let wait = key.connect_timeout.min(time);
+        let addresses = self.dns.resolve(name, wait).await.map_err(unresolved)?;
         for address in addresses.iter() {
-            guard::check(*address, key.private_addresses).map_err(|rule| Box::new(denied(rule)))?;
+            guard::check(*address, key.private_addresses).map_err(denied)?;
         }
         Ok(())
     }
@@ -132,12 +162,14 @@ impl HttpTransport {
         time: Duration,
     ) -> Result<Reply, SendError> {
         let Outbound::Http(message) = outbound;
-        guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
         let deadline = Instant::now() + time;
-        self.check_before_proxy(&message.url, key)
-            .await
-            .map_err(|error| *error)?;
-        let client = self.client(key)?;
+        guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
+        let route = Route::of(&message.url, &key.proxy).map_err(bad_proxy)?;
+        if let Route::Proxy(proxy) = &route {
+            // In a box of its own: hardly anybody has a proxy, and ten thousand attempts may wait at once.
+            Box::pin(self.check_before_proxy(&message.url, proxy, key, time)).await?;
+        }
+        let client = self.client(key, &route)?;
         let asked_for = Arc::new(AtomicBool::new(false));
         let request = request(message, Arc::clone(&asked_for));
         let sent = || match asked_for.load(Ordering::Acquire) {
@@ -145,14 +177,23 @@ impl HttpTransport {
             false => Sent::No,
         };
         match timeout_at(deadline, client.execute(request)).await {
-            Ok(Ok(response)) => Ok(Reply::Http(read(response).await)),
-            Ok(Err(error)) => Err(classify(&error, sent())),
-            Err(_) => Err(SendError {
-                failure: Failure::new(Reason::Timeout),
-                sent: sent(),
-                permanent: false,
-            }),
+            Ok(Ok(response)) => Ok(Reply::Http(read(response, &route).await)),
+            Ok(Err(error)) => Err(classify(&error, sent(), &route)),
+            Err(_) => Err(too_late(sent())),
         }
+    }
+}
+
+/// A client and what it is for.
+struct Kept {
+    key: ClientKey,
+    route: Route,
+    client: Client,
+}
+
+impl Kept {
+    fn is_for(&self, key: &ClientKey, route: &Route) -> bool {
+        self.key == *key && self.route == *route
     }
 }
 
@@ -181,7 +222,7 @@ fn request(message: &HttpRequest, asked_for: Arc<AtomicBool>) -> Request {
 }
 
 /// The head and as much of the body as is wanted. What is left drops the connection.
-async fn read(mut response: Response) -> HttpReply {
+async fn read(mut response: Response, route: &Route) -> HttpReply {
     let received = SystemTime::now();
     let mut body = BytesMut::new();
     let whole = async {
@@ -198,10 +239,20 @@ async fn read(mut response: Response) -> HttpReply {
     HttpReply {
         status: response.status().as_u16(),
         headers: std::mem::take(response.headers_mut()),
-        body: body.freeze(),
+        body: without_credentials(body.freeze(), route),
         complete,
         received,
     }
+}
+
+/// A proxy that answers in its own name may quote what it was asked, and no channel knows its credentials.
+fn without_credentials(body: Bytes, route: &Route) -> Bytes {
+    let Some(redactor) = route.redactor() else {
+        return body;
+    };
+    let text = String::from_utf8_lossy(&body);
+    let clean = redactor.redact(&text);
+    if clean == text { body } else { clean.into() }
 }
 
 /// A body that tells whether it was ever asked for: before that nothing of the message can have left.
@@ -232,15 +283,19 @@ impl http_body::Body for WatchedBody {
 }
 
 /// The resolver of one client: it gives out only addresses that the client's policy allows.
-struct Resolver {
+pub(super) struct Resolver {
     dns: Arc<Dns>,
     private: PrivateAddresses,
     timeout: Duration,
+    #[cfg(test)]
+    detour: Detour,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (dns, private, timeout) = (Arc::clone(&self.dns), self.private, self.timeout);
+        #[cfg(test)]
+        let detour = self.detour.clone();
         Box::pin(async move {
             let addresses = dns.resolve(name.as_str(), timeout).await?;
             let mut allowed = Vec::with_capacity(addresses.len());
@@ -251,112 +306,16 @@ impl Resolve for Resolver {
                     Err(denied) => refused = Some(denied),
                 }
             }
+            #[cfg(test)]
+            if let Some(detour) = detour {
+                allowed
+                    .iter_mut()
+                    .for_each(|address| address.set_ip(detour(address.ip())));
+            }
             match refused {
                 Some(denied) if allowed.is_empty() => Err(denied.into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
     }
-}
-
-fn proxies(settings: &ProxySettings) -> Vec<reqwest::Result<Proxy>> {
-    let exempt = || NoProxy::from_string(&settings.no_proxy);
-    let http = settings.http.as_ref().map(|url| Proxy::http(url.expose()));
-    let https = settings
-        .https
-        .as_ref()
-        .map(|url| Proxy::https(url.expose()));
-    [http, https]
-        .into_iter()
-        .flatten()
-        .map(|proxy| proxy.map(|proxy| proxy.no_proxy(exempt())))
-        .collect()
-}
-
-fn denied(denied: Denied) -> SendError {
-    SendError {
-        failure: Failure::new(Reason::AddressDenied)
-            .with_detail(Some(Detail::from(denied.sentence()))),
-        sent: Sent::No,
-        permanent: true,
-    }
-}
-
-fn unresolved(error: DnsError) -> SendError {
-    SendError {
-        failure: Failure::new(Reason::Dns).with_detail(Some(Detail::from(error.sentence()))),
-        sent: Sent::No,
-        permanent: false,
-    }
-}
-
-/// What a library's error means. Its own text is never shown: it may hold the URL.
-fn classify(error: &reqwest::Error, sent: Sent) -> SendError {
-    if let Some(rule) = cause::<Denied>(error) {
-        return denied(*rule);
-    }
-    if let Some(dns) = cause::<DnsError>(error) {
-        return unresolved(*dns);
-    }
-    let sent = if error.is_connect() { Sent::No } else { sent };
-    let (reason, detail, permanent) = if let Some(tls) = cause::<rustls::Error>(error) {
-        (Reason::Tls, Some(tls::sentence(tls)), true)
-    } else if io_causes(error).any(is_out_of_descriptors) {
-        (Reason::OutOfDescriptors, None, false)
-    } else if error.is_timeout() || io_causes(error).any(|io| io.kind() == io::ErrorKind::TimedOut)
-    {
-        (Reason::Timeout, None, false)
-    } else if error.is_connect() {
-        (Reason::Connect, connect_sentence(error), false)
-    } else if cause::<hyper::Error>(error).is_some_and(|hyper| hyper.is_parse()) {
-        (Reason::MalformedReply, None, false)
-    } else {
-        (Reason::ConnectionLost, None, false)
-    };
-    SendError {
-        failure: Failure::new(reason).with_detail(detail.map(Detail::from)),
-        sent,
-        permanent,
-    }
-}
-
-fn connect_sentence(error: &reqwest::Error) -> Option<&'static str> {
-    io_causes(error).find_map(|io| match io.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            Some("the connection was refused: nothing listens there")
-        }
-        io::ErrorKind::ConnectionReset => Some("the connection was reset while it was made"),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Some("there is no way to the host from this server")
-        }
-        io::ErrorKind::UnexpectedEof => Some("the connection was closed while it was made"),
-        _ => None,
-    })
-}
-
-/// `EMFILE` and `ENFILE`, which have no `ErrorKind`.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(24 | 23))
-}
-
-/// All errors behind an error; an `io::Error` shows what it wraps only on asking.
-fn chain<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let error: &'a (dyn StdError + 'static) = *error;
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .map(|inner| inner as &(dyn StdError + 'static));
-        wrapped.or_else(|| error.source())
-    })
-}
-
-fn cause<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
-    chain(error).find_map(|cause| cause.downcast_ref())
-}
-
-fn io_causes(error: &reqwest::Error) -> impl Iterator<Item = &io::Error> {
-    chain(error).filter_map(|cause| cause.downcast_ref())
 }

@@ -14,22 +14,25 @@ use crate::model::policy::PrivateAddresses;
 pub enum Denied {
     LinkLocal,
     Metadata,
+    /// By `private_addresses=deny`; with the kind of address.
     Private(&'static str),
 }
 
-impl Denied {
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Denied::LinkLocal => "a link-local address, which is always denied",
-            Denied::Metadata => "a cloud metadata service, which is always denied",
-            Denied::Private(kind) => kind,
-        }
-    }
-}
-
 impl std::fmt::Display for Denied {
+    /// The sentence that users read: what the address is, and which rule forbids it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.sentence())
+        match self {
+            Denied::LinkLocal => {
+                f.write_str("the host is at a link-local address, which is always denied")
+            }
+            Denied::Metadata => {
+                f.write_str("the host is a cloud metadata service, which is always denied")
+            }
+            Denied::Private(kind) => write!(
+                f,
+                "the host is at {kind}, which private_addresses=deny forbids"
+            ),
+        }
     }
 }
 
@@ -45,20 +48,28 @@ pub fn check_host(url: &Url, private: PrivateAddresses) -> Result<(), Denied> {
     }
 }
 
-/// Checks one address, and every IPv4 address that is written inside an IPv6 one.
+/// Checks one address, and every IPv4 address that is written inside an IPv6 one. What is always denied comes first, so
+/// that a denial names the strongest rule.
 pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
-    match address {
-        IpAddr::V4(address) => check_v4(address, private),
-        IpAddr::V6(address) => {
-            for inner in embedded(address) {
-                check_v4(inner, private)?;
-            }
-            check_v6(address, private)
-        }
+    let inner = match address {
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(address) => embedded(address),
+    };
+    let addresses = || inner.iter().copied().map(IpAddr::V4).chain([address]);
+    addresses().try_for_each(|address| match address {
+        IpAddr::V4(address) => check_always_v4(address),
+        IpAddr::V6(address) => check_always_v6(address),
+    })?;
+    if private == PrivateAddresses::Allow {
+        return Ok(());
     }
+    addresses().try_for_each(|address| match address {
+        IpAddr::V4(address) => check_private_v4(address),
+        IpAddr::V6(address) => check_private_v6(address, !inner.is_empty()),
+    })
 }
 
-/// Names under which clouds serve metadata to any process of the machine.
+/// Names under which clouds serve metadata to any process of the machine. Behind a proxy the name may be all there is.
 fn is_metadata_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     [
@@ -67,34 +78,45 @@ fn is_metadata_name(name: &str) -> bool {
         "metadata.goog",
         "instance-data",
         "instance-data.ec2.internal",
+        "metadata.tencentyun.com",
+        "api.metadata.cloud.ibm.com",
     ]
     .iter()
     .any(|metadata| name.eq_ignore_ascii_case(metadata))
 }
 
-fn check_v4(address: Ipv4Addr, private: PrivateAddresses) -> Result<(), Denied> {
-    let octets = address.octets();
-    match octets {
-        // AWS, Google, Azure and most others.
-        [169, 254, 169, 254] | [169, 254, 170, 2] => return Err(Denied::Metadata),
+fn check_always_v4(address: Ipv4Addr) -> Result<(), Denied> {
+    match address.octets() {
+        // AWS, Google, Azure and most others; containers and pods of AWS.
+        [169, 254, 169, 254] | [169, 254, 170, 2] | [169, 254, 170, 23] => Err(Denied::Metadata),
         // Alibaba Cloud; Azure's platform address; Oracle's classic.
-        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => {
-            return Err(Denied::Metadata);
-        }
-        [169, 254, ..] => return Err(Denied::LinkLocal),
-        _ => {}
+        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => Err(Denied::Metadata),
+        [169, 254, ..] => Err(Denied::LinkLocal),
+        _ => Ok(()),
     }
-    if private == PrivateAddresses::Allow {
-        return Ok(());
+}
+
+fn check_always_v6(address: Ipv6Addr) -> Result<(), Denied> {
+    match address.segments() {
+        // AWS serves metadata, credentials of pods and more in fd00:ec2::/32; Google; Oracle.
+        [0xfd00, 0xec2, ..]
+        | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+        | [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => Err(Denied::Metadata),
+        [0xfe80..=0xfebf, ..] => Err(Denied::LinkLocal),
+        _ => Ok(()),
     }
-    // The registry of special purpose addresses (RFC 6890 and its successors).
-    let kind = match octets {
+}
+
+/// IANA's registry of special purpose addresses (RFC 6890).
+fn check_private_v4(address: Ipv4Addr) -> Result<(), Denied> {
+    let kind = match address.octets() {
         [0, ..] => "an address of this network (0.0.0.0/8)",
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => "a private address (RFC 1918)",
         [100, 64..=127, ..] => "a carrier's shared address (100.64.0.0/10)",
         [127, ..] => "a loopback address",
         [192, 0, 0, _] => "an address for protocol assignments (192.0.0.0/24)",
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "an address for documentation",
+        [192, 88, 99, _] => "a relay's address (192.88.99.0/24)",
         [198, 18..=19, ..] => "an address for benchmarks (198.18.0.0/15)",
         [224..=239, ..] => "a multicast address",
         [255, 255, 255, 255] => "the broadcast address",
@@ -104,33 +126,26 @@ fn check_v4(address: Ipv4Addr, private: PrivateAddresses) -> Result<(), Denied> 
     Err(Denied::Private(kind))
 }
 
-fn check_v6(address: Ipv6Addr, private: PrivateAddresses) -> Result<(), Denied> {
-    let segments = address.segments();
-    match segments {
-        // fd00:ec2::254 (AWS), fd20:ce::254 (Google).
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => {
-            return Err(Denied::Metadata);
-        }
-        [0xfe80..=0xfebf, ..] => return Err(Denied::LinkLocal),
-        _ => {}
-    }
-    if private == PrivateAddresses::Allow {
-        return Ok(());
-    }
-    let kind = match segments {
+/// The same registry; beyond 2000::/3 nothing is global but the forms of IPv4 addresses.
+fn check_private_v6(address: Ipv6Addr, has_embedded: bool) -> Result<(), Denied> {
+    let kind = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "the unspecified address",
         [0, 0, 0, 0, 0, 0, 0, 1] => "a loopback address",
         [0xfc00..=0xfdff, ..] => "a unique local address (fc00::/7)",
         [0xfec0..=0xfeff, ..] => "a site-local address (fec0::/10)",
         [0xff00..=0xffff, ..] => "a multicast address",
         [0x64, 0xff9b, 1, ..] => "an address for local translation (64:ff9b:1::/48)",
-        [0x2001, 0xdb8, ..] => "an address for documentation",
-        _ => return Ok(()),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => "an address for documentation",
+        [0x2001, 2, 0, ..] => "an address for benchmarks (2001:2::/48)",
+        [0x2001, 0x10..=0x2f, ..] => "an identifier, which is no address (ORCHID)",
+        [0x2000..=0x3fff, ..] => return Ok(()),
+        _ if has_embedded => return Ok(()),
+        _ => "a reserved address (outside of 2000::/3)",
     };
     Err(Denied::Private(kind))
 }
 
-/// The IPv4 addresses that an IPv6 address leads to: mapped, compatible, translated, 6to4, Teredo.
+/// The IPv4 addresses that an IPv6 address leads to: mapped, compatible, translated, 6to4, Teredo, ISATAP.
 fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let from = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -142,11 +157,42 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => vec![from(high, low)],
         // The translated form of RFC 2765.
         [0, 0, 0, 0, 0xffff, 0, high, low] => vec![from(high, low)],
-        [0x64, 0xff9b, 0 | 1, _, _, _, high, low] => vec![from(high, low)],
+        [0x64, 0xff9b, 0, _, _, _, high, low] => vec![from(high, low)],
+        [0x64, 0xff9b, 1, ..] => locally_translated(address),
         [0x2002, high, low, ..] => vec![from(high, low)],
         [0x2001, 0, high, low, _, _, x, y] => vec![from(high, low), from(!x, !y)],
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => vec![from(high, low)],
         _ => Vec::new(),
     }
+}
+
+/// Where an IPv4 address may stand below 64:ff9b:1::/48: after a prefix of 48, 56, 64 or 96 bits, around the ninth byte
+/// (RFC 6052, section 2.2).
+fn locally_translated(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        b6,
+        b7,
+        _,
+        b9,
+        b10,
+        b11,
+        b12,
+        b13,
+        b14,
+        b15,
+    ] = address.octets();
+    vec![
+        Ipv4Addr::new(b6, b7, b9, b10),
+        Ipv4Addr::new(b7, b9, b10, b11),
+        Ipv4Addr::new(b9, b10, b11, b12),
+        Ipv4Addr::new(b12, b13, b14, b15),
+    ]
 }
 
 #[cfg(test)]
@@ -174,8 +220,15 @@ mod tests {
             "[2002:a9fe:a9fe::1]",
             "[2001:0:a9fe:a9fe::]",
             "[2001:0:1:1:0:0:5601:5601]",
+            "[2001:db8::5efe:a9fe:a9fe]",
+            "[64:ff9b:1::169.254.169.254]",
+            "[64:ff9b:1:a9fe:a9:fe00::]",
+            "[64:ff9b:1:a9:fe:a9fe::]",
+            "[64:ff9b:1:0:a9:fea9:fe00:0]",
             "[fd00:ec2::254]",
+            "[fd00:ec2::23]",
             "[fd20:ce::254]",
+            "[fd00:c1::a9fe:a9fe]",
             "[fe80::1]",
             "169.254.1.1",
             "100.100.100.200",
@@ -224,6 +277,15 @@ mod tests {
             "[64:ff9b:1::1]",
             "[2002:a00:1::]",
             "[2001:0:a00:1::]",
+            "[2001:0:1:1:0:0:f5ff:fffe]",
+            "[2001:db8:1::5efe:10.0.0.1]",
+            "192.88.99.1",
+            "[100::1]",
+            "[2001:2::1]",
+            "[2001:20::1]",
+            "[3fff::1]",
+            "[5f00::1]",
+            "[4000::1]",
         ] {
             let url = format!("http://{host}/");
             assert!(
@@ -240,6 +302,9 @@ mod tests {
             "172.32.0.1",
             "100.128.0.1",
             "[2606:2800:220:1::1]",
+            "[::ffff:93.184.216.34]",
+            "[64:ff9b::93.184.216.34]",
+            "[2002:5db8:d822::1]",
             "hooks.slack.com",
             "localhost.example",
         ] {

@@ -2,7 +2,11 @@
 
 mod client;
 mod dns;
+mod failure;
 mod guard;
+mod route;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::time::Duration;

@@ -1,4 +1,8 @@
-"""Addresses that are denied, as the caller sees it. The rest of these rows needs another resolver: ``tests/rust``."""
+"""Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport."""
+
+import base64
+
+import pytest
 
 from tests.faults.scene import MARK, Scene, best_of_three
 
@@ -50,6 +54,8 @@ def test_row_25_private_addresses_are_denied_when_the_operator_says_so(scene: Sc
     assert answer.json["results"] == {"http": False}
     for host, entry in zip(PRIVATE, answer.json["deliveries"], strict=True):
         assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), f"{host}: {entry}"
+        assert entry["detail"].startswith("the host is at ")
+        assert entry["detail"].endswith("which private_addresses=deny forbids")
         assert "private_addresses" in entry["hint"]
     assert scene.standin.requests() == []
     scene.shows_no_secret(trigger, answer)
@@ -70,6 +76,52 @@ def test_row_27b_a_connection_that_one_policy_opened_is_not_used_under_another(s
     assert len(scene.standin.requests("/hook/pool")) == 2
 
 
+NO_URL = {
+    "file:///etc/passwd": "has a scheme other than http and https",
+    "ftp://files.example/x": "has a scheme other than http and https",
+    "javascript://alert/x": "has a scheme other than http and https",
+    "data:text/plain,x": "has no scheme",
+    "hooks.example/x": "has no scheme",
+    "//hooks.example/x": "has no scheme",
+    "http://": "has no host",
+    "http:///etc/passwd": "has no host",
+    "https://\\evil.example": "has no host",
+    "http://hooks.example:99999/": "has a port that is no number up to 65535",
+    "http://hooks.example/\r\nX-Evil: 1": "holds a control character",
+    "http://hooks.example/\0": "holds a control character",
+    "http://a b.example/": "has a host that is not valid",
+    "http://xn--a.example/": "has a host that is not valid",
+    "http://a\u202eb.example/": "has a host that is not valid",
+    "http://[fe80::1%25eth0]/": "has a host that is not valid",
+    "http://[::1/": "has a host that is not valid",
+    "http://0x1ffffffff/": "has a host that is not valid",
+    "http://hooks.example/" + "x" * 100_000: f"is longer than 8 KiB: found {100_021 + len(MARK) + 1} bytes",
+}
+
+
+@best_of_three
+def test_row_28_what_is_no_url_is_that_senders_failure_with_a_clear_sentence(scene: Scene) -> None:
+    held = scene.holds({"http": [{"http_webhook_url": f"{url}#{MARK}"} for url in NO_URL]})
+    for n, (url, sentence) in enumerate(NO_URL.items()):
+        entry = held.entries[n]
+        assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "invalid_config", 0), (
+            f"{url[:50]!r}"
+        )
+        assert entry["path"] == f"senders_config.http[{n}].http_webhook_url"
+        assert entry["detail"].startswith(f"http_webhook_url {sentence}"), f"{url[:50]!r}: {entry['detail']}"
+
+
+@best_of_three
+def test_row_28_user_and_password_of_a_url_become_basic_auth(scene: Scene) -> None:
+    url = scene.standin.url.replace("://", f"://us%20er:{MARK}%3A%2F@")
+    held = scene.holds({"http": {"http_webhook_url": f"{url}/hook/userinfo"}})
+    assert held.entry["outcome"] == "delivered"
+    (arrived,) = scene.standin.requests("/hook/userinfo")
+    sent = {name.lower(): value for name, value in arrived["headers"]}
+    assert sent["authorization"] == "Basic " + base64.b64encode(f"us er:{MARK}:/".encode()).decode()
+    assert "@" not in sent["host"]
+
+
 @best_of_three
 def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
     near = [
@@ -77,11 +129,62 @@ def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
         "xhooks.slack.com",
         "evil.example",
         "example.com",
+        "example.com.",
+        "xexample.com",
         "127.0.0.2",
         "hooks.slack.com@evil.example",
+        "evil.example#hooks.slack.com",
+        "evil.example?.example.com",
+        "[::ffff:7f00:1]",
     ]
     hostile = [{"http_webhook_url": f"http://{host}/{MARK}"} for host in near]
     held = scene.holds({"http": hostile}, allowed_hosts="127.0.0.1 hooks.slack.com *.example.com")
     for host, entry in zip(near, held.entries, strict=True):
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
-        assert "allowed_hosts" in entry["detail"]
+        assert entry["detail"] == "the host is not one of allowed_hosts"
+
+
+def test_row_30_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:
+    """As a dry run, which is judged all the same: the hosts are not ours to send to."""
+    same = [
+        "hooks.slack.com",
+        "HOOKS.Slack.com",
+        "hooks.slack.com.",
+        "hooks.slack.com:8443",
+        "ｈooks.slack.com",
+        "a.example.com",
+        "a.b.EXAMPLE.com.",
+        "bücher.example",
+        "xn--bcher-kva.example",
+        "127.1",
+        "2130706433",
+    ]
+    trigger = scene.triggers.create(
+        {"allowed_hosts": "Hooks.slack.com. *.Example.com Bücher.example 0x7f000001", "dry_run": "true"}
+    )
+    senders = {"http": [{"http_webhook_url": f"https://{host}/x"} for host in same]}
+    answer = trigger.notify({"notification_text": "x", "senders_config": senders})
+    outcomes = [entry["outcome"] for entry in answer.json["deliveries"]]
+    assert dict(zip(same, outcomes, strict=True)) == dict.fromkeys(same, "dry_run")
+
+
+@pytest.mark.parametrize("argument", ["private_addresses=deny", "allowed_hosts=hooks.slack.com"])
+def test_what_judges_requests_does_not_judge_twilio_whose_address_the_operator_has_set(
+    scene: Scene, argument: str
+) -> None:
+    name, _, value = argument.partition("=")
+    trigger = scene.triggers.create({name: value, "twilio_base_url": scene.standin.url})
+    senders = {sender: scene.good(sender) for sender in ("http", "sms", "whatsapp")}
+    answer = trigger.notify({"notification_text": "x", "senders_config": senders})
+    assert answer.json["results"] == {"http": False, "sms": True, "whatsapp": True}, answer.text
+    assert answer.json["deliveries"][0]["reason"] == "address_denied"
+    assert len(scene.standin.requests("/2010-04-01")) == 2
+    assert scene.standin.requests("/hook") == []
+
+
+def test_row_24_what_is_denied_always_is_denied_to_twilios_address_too(scene: Scene) -> None:
+    trigger = scene.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
+    answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": scene.good("sms")}})
+    (entry,) = answer.json["deliveries"]
+    assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied")
+    assert entry["detail"] == "the host is a cloud metadata service, which is always denied"

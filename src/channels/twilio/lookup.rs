@@ -61,7 +61,7 @@ impl Twilio {
             .filter_map(|message| {
                 Some(Found {
                     message: MessageRef(message.get("sid")?.as_str()?.to_owned()),
-                    verdict: taken(&message, &self.redactor),
+                    verdict: taken(&message, self.redactor()),
                 })
             })
             .collect()

@@ -3,7 +3,7 @@
 mod lookup;
 mod segments;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::segments::segments;
-use super::webhook::basic_auth;
+use super::webhook::{basic_auth, secrets_of_headers};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter, verdict,
 };
@@ -55,6 +55,7 @@ const PARAMETERS: &[Parameter] = &[
         name: "twilio_sid",
         required: true,
         secret: true,
+        operator_only: false,
         environment: Some(SID_VARIABLE),
         example: "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         description: "The account's SID (AC…), or an API key's (SK…).",
@@ -63,6 +64,7 @@ const PARAMETERS: &[Parameter] = &[
         name: "twilio_token",
         required: true,
         secret: true,
+        operator_only: false,
         environment: Some(TOKEN_VARIABLE),
         example: "your_auth_token",
         description: "The account's auth token, or the API key's secret.",
@@ -71,6 +73,7 @@ const PARAMETERS: &[Parameter] = &[
         name: "twilio_from_number",
         required: true,
         secret: true,
+        operator_only: false,
         environment: None,
         example: "+15005550001",
         description: "The number or sender to send from; one that begins with MG is a messaging service.",
@@ -79,6 +82,7 @@ const PARAMETERS: &[Parameter] = &[
         name: "twilio_to_number",
         required: true,
         secret: true,
+        operator_only: false,
         environment: None,
         example: "+15005550006",
         description: "The number to send to, in E.164 form.",
@@ -87,6 +91,7 @@ const PARAMETERS: &[Parameter] = &[
         name: "twilio_account_sid",
         required: false,
         secret: true,
+        operator_only: false,
         environment: None,
         example: "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         description: "The account's SID where twilio_sid is an API key's (SK…).",
@@ -99,15 +104,16 @@ enum Kind {
     WhatsApp,
 }
 
-#[derive(Debug)]
 struct Twilio {
     /// `…/2010-04-01/Accounts/{AC…}/Messages.json`
     url: Url,
     headers: HeaderMap,
+    account: Secret,
     from: Secret,
     to: Secret,
-    redactor: Redactor,
     destination: Destination,
+    /// Made when there is a reply to look at.
+    redactor: OnceLock<Redactor>,
 }
 
 impl Twilio {
@@ -126,46 +132,21 @@ impl Twilio {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
         let pair = format!("{}:{}", sid.expose(), token.expose());
-        let authorization = basic_auth(pair.as_bytes());
-        let encoded = authorization
-            .as_ref()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
-
-        let encoded = encoded.as_deref().unwrap_or_default();
-        let secrets = [
-            sid.expose(),
-            token.expose(),
-            account.expose(),
-            from.expose(),
-            to.expose(),
-            encoded,
-        ];
-        let bare = [&from, &to].map(|number| bare_number(number.expose()).to_owned());
-        let redactor = Redactor::new(
-            secrets
-                .iter()
-                .map(|secret| (*secret).to_owned())
-                .chain(
-                    encoded
-                        .split_once(' ')
-                        .map(|(_, credential)| credential.to_owned()),
-                )
-                .chain(bare),
-        );
+        headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
         Ok(Self {
             url: messages_url(operator, &account),
             headers,
-            redactor,
             destination: Destination {
                 label: format!("{sender} {}", mask_number(to.expose())),
                 key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
                 host: None,
                 account: Some(digest(&format!("twilio {}", account.expose()))),
             },
+            account,
             from,
             to,
+            redactor: OnceLock::new(),
         })
     }
 
@@ -190,10 +171,10 @@ impl Twilio {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let json = reply.json().unwrap_or(Value::Null);
         let code = json.get("code").and_then(Value::as_u64);
-        let detail = self.detail(reply, &json, code);
-        let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+        let detail = || self.detail(reply, &json, code);
+        let failure = |reason| Failure::new(reason).with_detail(detail());
         match (reply.status, code) {
-            (200..=299, _) => taken(&json, &self.redactor).into(),
+            (200..=299, _) => taken(&json, self.redactor()).into(),
             // Never processed, both of them (docs: errors 20429, 20503).
             (429, _) => verdict::by_status(reply, detail),
             (503, Some(20503)) => Verdict::Retry {
@@ -221,14 +202,29 @@ impl Twilio {
 
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
         let message = json.get("message").and_then(Value::as_str);
+        let words = |provider, text| verdict::words(provider, text, self.redactor());
         match (code, message) {
-            (Some(code), Some(message)) => {
-                verdict::words(&format!("Twilio {code}"), message, &self.redactor)
-            }
-            (Some(code), None) => verdict::words("Twilio", &code.to_string(), &self.redactor),
-            (None, Some(message)) => verdict::words("Twilio", message, &self.redactor),
-            (None, None) => verdict::words("Twilio", &reply.text(), &self.redactor),
+            (Some(code), Some(message)) => words(&format!("Twilio {code}"), message),
+            (Some(code), None) => words("Twilio", &code.to_string()),
+            (None, Some(message)) => words("Twilio", message),
+            (None, None) => words("Twilio", &reply.text()),
         }
+    }
+
+    /// Takes the account, its credentials and the numbers out of what Twilio answers.
+    fn redactor(&self) -> &Redactor {
+        self.redactor.get_or_init(|| {
+            let own = [&self.account, &self.from, &self.to].map(|secret| secret.expose().into());
+            let bare = [&self.from, &self.to].map(|number| bare_number(number.expose()).into());
+            let credentials = secrets_of_headers(&self.headers);
+            Redactor::new(own.into_iter().chain(bare).chain(credentials))
+        })
+    }
+}
+
+impl std::fmt::Debug for Twilio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.destination.label)
     }
 }
 

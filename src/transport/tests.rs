@@ -1,0 +1,465 @@
+//! The address guard at its seam: made-up names by an injected resolver, the real client, sockets on loopback alone. Where
+//! the guard lets a public address through, the connection makes a detour to loopback.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method};
+use reqwest::dns::Resolve;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
+
+use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
+use crate::model::outcome::Reason;
+use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
+use crate::model::secret::Secret;
+use crate::model::wire::{HttpRequest, Outbound, Reply};
+use PrivateAddresses::{Allow, Deny};
+
+const PUBLIC: &str = "93.184.216.34";
+const ALSO_PUBLIC: &str = "2606:2800:220:1::1";
+
+/// What each look-up of a name answers, one after another; the last stays. Notes which names were asked for.
+#[derive(Clone, Default)]
+struct Names {
+    answers: Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Lookup for Names {
+    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        self.asked.lock().unwrap().push(host.clone());
+        let mut answers = self.answers.lock().unwrap();
+        let answer = match answers.get_mut(&host) {
+            Some(answers) if answers.len() > 1 => Ok(answers.remove(0)),
+            Some(answers) => Ok(answers[0].clone()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+struct World {
+    transport: HttpTransport,
+    names: Names,
+    /// The addresses that the guard has given to the connector.
+    let_through: Arc<Mutex<Vec<String>>>,
+    proxy: ProxySettings,
+}
+
+impl World {
+    /// With names and the addresses of each, one list a look-up.
+    fn new(names: &[(&str, &[&[&str]])]) -> Self {
+        let known = Names::default();
+        for (name, answers) in names {
+            let answers = answers
+                .iter()
+                .map(|answer| answer.iter().map(|ip| ip.parse().unwrap()).collect());
+            let mut all = known.answers.lock().unwrap();
+            all.insert((*name).to_owned(), answers.collect());
+        }
+        let let_through = Arc::new(Mutex::new(Vec::new()));
+        let mut transport = HttpTransport::new(Dns::new(known.clone()));
+        let noted = Arc::clone(&let_through);
+        transport.detour = Some(Arc::new(move |address| {
+            noted.lock().unwrap().push(address.to_string());
+            Ipv4Addr::LOCALHOST.into()
+        }));
+        Self {
+            transport,
+            names: known,
+            let_through,
+            proxy: ProxySettings::default(),
+        }
+    }
+
+    fn key(&self, private_addresses: PrivateAddresses) -> ClientKey {
+        ClientKey {
+            private_addresses,
+            reuse: true,
+            connect_timeout: Duration::from_secs(2),
+            proxy: Arc::new(self.proxy.clone()),
+        }
+    }
+
+    /// The reply's status, or the reason with the sentence that the user reads.
+    async fn send(&self, url: &str, private: PrivateAddresses) -> Result<u16, (Reason, String)> {
+        let outbound = Outbound::Http(HttpRequest {
+            method: Method::POST,
+            url: Url::parse(url).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{}"),
+        });
+        let key = self.key(private);
+        let sent = self
+            .transport
+            .send(&outbound, &key, Duration::from_secs(5))
+            .await;
+        match sent {
+            Ok(Reply::Http(reply)) => Ok(reply.status),
+            Err(SendError { failure, sent, .. }) => {
+                assert_eq!(sent, Sent::No, "{failure}");
+                let detail = failure.detail.as_ref();
+                let said = detail.map_or(failure.reason.sentence(), |detail| detail.as_str());
+                Err((failure.reason, said.to_owned()))
+            }
+        }
+    }
+
+    fn let_through(&self) -> Vec<String> {
+        std::mem::take(&mut self.let_through.lock().unwrap())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.names.asked.lock().unwrap())
+    }
+}
+
+/// A server on loopback that answers every request with `status` and notes its head.
+struct Server {
+    port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+    connections: Arc<Mutex<usize>>,
+}
+
+impl Server {
+    async fn start(status: &'static str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let server = Self {
+            port: listener.local_addr().unwrap().port(),
+            heads: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (heads, connections) = (Arc::clone(&server.heads), Arc::clone(&server.connections));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                *connections.lock().unwrap() += 1;
+                tokio::spawn(serve(stream, status, Arc::clone(&heads)));
+            }
+        });
+        server
+    }
+
+    fn heads(&self) -> Vec<String> {
+        std::mem::take(&mut self.heads.lock().unwrap())
+    }
+
+    fn connections(&self) -> usize {
+        *self.connections.lock().unwrap()
+    }
+}
+
+async fn serve(mut stream: TcpStream, status: &str, heads: Arc<Mutex<Vec<String>>>) {
+    let mut read = Vec::new();
+    while let Ok(1..) = stream.read_buf(&mut read).await {
+        let text = String::from_utf8_lossy(&read).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        // A CONNECT has no body, all others have `{}`.
+        if head.contains("content-length") && body.len() < 2 {
+            continue;
+        }
+        heads.lock().unwrap().push(head.to_owned());
+        read.clear();
+        let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        if stream.write_all(reply.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn refused(detail: &str) -> Result<u16, (Reason, String)> {
+    Err((Reason::AddressDenied, detail.to_owned()))
+}
+
+const METADATA: &str = "the host is a cloud metadata service, which is always denied";
+const LINK_LOCAL: &str = "the host is at a link-local address, which is always denied";
+const LOOPBACK: &str = "the host is at a loopback address, which private_addresses=deny forbids";
+const RFC_1918: &str =
+    "the host is at a private address (RFC 1918), which private_addresses=deny forbids";
+
+#[tokio::test]
+async fn row_24_a_name_that_leads_to_a_metadata_service_is_denied_under_every_policy() {
+    for (address, sentence) in [
+        ("169.254.169.254", METADATA),
+        ("fd00:ec2::254", METADATA),
+        ("::ffff:169.254.169.254", METADATA),
+        ("64:ff9b::a9fe:a9fe", METADATA),
+        ("2002:a9fe:a9fe::1", METADATA),
+        ("2001:0:1:1:0:0:5601:5601", METADATA),
+        ("169.254.0.1", LINK_LOCAL),
+        ("fe80::1", LINK_LOCAL),
+    ] {
+        let world = World::new(&[("innocent.example", &[&[address]])]);
+        for private in [Allow, Deny] {
+            let got = world.send("http://innocent.example/latest", private).await;
+            assert_eq!(got, refused(sentence), "{address}");
+        }
+        assert_eq!(world.let_through(), [""; 0], "{address}");
+    }
+}
+
+#[tokio::test]
+async fn row_25_a_name_that_leads_to_a_private_address_is_denied_when_the_operator_says_so() {
+    let server = Server::start("200 OK").await;
+    for (address, sentence) in [
+        ("127.0.0.1", LOOPBACK),
+        ("::1", LOOPBACK),
+        ("::ffff:127.0.0.1", LOOPBACK),
+        ("10.0.0.1", RFC_1918),
+        ("64:ff9b::10.0.0.1", RFC_1918),
+    ] {
+        let world = World::new(&[("internal.example", &[&[address]])]);
+        let url = format!("http://internal.example:{}/", server.port);
+        assert_eq!(world.send(&url, Deny).await, refused(sentence), "{address}");
+        assert_eq!((server.connections(), server.heads().len()), (0, 0));
+        assert_eq!(world.let_through(), [""; 0]);
+    }
+    let world = World::new(&[("internal.example", &[&["127.0.0.1"]])]);
+    let url = format!("http://internal.example:{}/", server.port);
+    assert_eq!(world.send(&url, Allow).await, Ok(200));
+}
+
+#[tokio::test]
+async fn row_26_of_a_name_with_mixed_addresses_only_the_allowed_are_tried() {
+    let server = Server::start("200 OK").await;
+    let mixed: &[&str] = &[
+        "10.0.0.1",
+        PUBLIC,
+        "127.0.0.1",
+        "169.254.169.254",
+        "fd00::1",
+    ];
+    for (private, tried) in [
+        (Deny, vec![PUBLIC]),
+        (Allow, vec!["10.0.0.1", PUBLIC, "127.0.0.1", "fd00::1"]),
+    ] {
+        let world = World::new(&[("mixed.example", &[mixed])]);
+        let url = format!("http://mixed.example:{}/hook", server.port);
+        assert_eq!(world.send(&url, private).await, Ok(200), "{private:?}");
+        assert_eq!(world.let_through(), tried, "{private:?}");
+        let [head] = &server.heads()[..] else {
+            panic!("not one request")
+        };
+        assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
+        assert!(head.contains("host: mixed.example"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn row_27_the_answer_that_was_checked_is_the_one_connected_to() {
+    let server = Server::start("200 OK").await;
+    let world = World::new(&[("rebound.example", &[&[PUBLIC], &["127.0.0.1"]])]);
+    let url = format!("http://rebound.example:{}/", server.port);
+    for _ in 0..3 {
+        assert_eq!(world.send(&url, Deny).await, Ok(200));
+    }
+    assert_eq!(world.let_through(), [PUBLIC], "no second answer was used");
+    assert_eq!(world.asked(), ["rebound.example"], "nor asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_27_a_later_answer_is_judged_anew() {
+    let world = World::new(&[("rebound.example", &[&[PUBLIC], &["127.0.0.1"]])]);
+    let resolver = world
+        .transport
+        .resolver(&world.key(Deny), &super::route::Route::Direct);
+    let name = || "rebound.example".parse().unwrap();
+    assert!(resolver.resolve(name()).await.is_ok());
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(resolver.resolve(name()).await.is_ok(), "pinned until then");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let denied = resolver.resolve(name()).await.err().unwrap();
+    assert_eq!(denied.to_string(), LOOPBACK);
+    assert_eq!(world.let_through(), [PUBLIC, PUBLIC]);
+}
+
+#[tokio::test]
+async fn row_27b_a_connection_that_one_policy_opened_is_not_used_under_another() {
+    let server = Server::start("200 OK").await;
+    let world = World::new(&[("internal.example", &[&["10.0.0.1"]])]);
+    let url = format!("http://internal.example:{}/", server.port);
+    for _ in 0..2 {
+        assert_eq!(world.send(&url, Allow).await, Ok(200));
+    }
+    assert_eq!(server.connections(), 1, "it was kept");
+    assert_eq!(world.send(&url, Deny).await, refused(RFC_1918));
+    assert_eq!((server.connections(), server.heads().len()), (1, 2));
+}
+
+/// A world whose `HTTP_PROXY` is a server on loopback, under a name that resolves to a private address.
+async fn behind_a_proxy(names: &[(&str, &[&[&str]])]) -> (World, Server) {
+    let proxy = Server::start("200 OK").await;
+    let mut names = names.to_vec();
+    names.push(("proxy.internal", &[&["10.9.9.9"]]));
+    let mut world = World::new(&names);
+    let url = format!("http://u5er:pa55@proxy.internal:{}", proxy.port);
+    world.proxy.http = Some(Secret::new(url));
+    (world, proxy)
+}
+
+#[tokio::test]
+async fn row_29_behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_asked() {
+    let (world, proxy) = behind_a_proxy(&[]).await;
+    for (url, sentence) in [
+        ("http://169.254.169.254/latest", METADATA),
+        ("http://0xa9fea9fe/latest", METADATA),
+        ("http://[::ffff:169.254.169.254]/latest", METADATA),
+        ("http://metadata.google.internal/latest", METADATA),
+        ("http://METADATA.google.internal./latest", METADATA),
+        ("http://[fe80::1]/", LINK_LOCAL),
+    ] {
+        for private in [Allow, Deny] {
+            assert_eq!(world.send(url, private).await, refused(sentence), "{url}");
+        }
+    }
+    let got = world.send("http://127.0.0.1/", Deny).await;
+    assert_eq!(got, refused(LOOPBACK));
+    assert_eq!((proxy.connections(), world.asked().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn row_29_behind_a_proxy_names_are_the_proxys_unless_private_addresses_are_denied() {
+    let (world, proxy) = behind_a_proxy(&[
+        ("public.example", &[&[PUBLIC, ALSO_PUBLIC]]),
+        ("mixed.example", &[&[PUBLIC, "10.0.0.1"]]),
+        ("loop.example", &[&["127.0.0.1"]]),
+    ])
+    .await;
+    let nowhere = (
+        Reason::Dns,
+        "the host's name could not be resolved: it does not exist or has no address".to_owned(),
+    );
+    for (host, private, expected, asked) in [
+        ("mixed.example", Allow, Ok(200), vec!["proxy.internal"]),
+        ("unknown.example", Allow, Ok(200), vec![]),
+        ("public.example", Deny, Ok(200), vec!["public.example"]),
+        (
+            "mixed.example",
+            Deny,
+            refused(RFC_1918),
+            vec!["mixed.example"],
+        ),
+        (
+            "loop.example",
+            Deny,
+            refused(LOOPBACK),
+            vec!["loop.example"],
+        ),
+        (
+            "unknown.example",
+            Deny,
+            Err(nowhere),
+            vec!["unknown.example"],
+        ),
+    ] {
+        let got = world.send(&format!("http://{host}/hook"), private).await;
+        assert_eq!(got, expected, "{host} {private:?}");
+        assert_eq!(world.asked(), asked, "{host} {private:?}");
+        let heads = proxy.heads();
+        assert_eq!(heads.len(), usize::from(expected.is_ok()), "{host}");
+        if let Some(head) = heads.first() {
+            let line = format!("POST http://{host}/hook HTTP/1.1");
+            assert!(head.starts_with(&line), "{head}");
+            // u5er:pa55
+            assert!(
+                head.contains("proxy-authorization: Basic dTVlcjpwYTU1"),
+                "{head}"
+            );
+        }
+    }
+    assert!(
+        world
+            .let_through()
+            .iter()
+            .all(|address| address == "10.9.9.9"),
+        "only the proxy, which may be at a private address: its operator named it"
+    );
+}
+
+#[tokio::test]
+async fn row_29_a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule() {
+    let (mut world, proxy) = behind_a_proxy(&[
+        ("mixed.example", &[&["10.0.0.1", PUBLIC]]),
+        ("loop.example", &[&["127.0.0.1"]]),
+    ])
+    .await;
+    world.proxy.no_proxy = "mixed.example, loop.example, 127.0.0.0/8, proxy.internal".to_owned();
+    let server = Server::start("200 OK").await;
+    let url = |host: &str| format!("http://{host}:{}/", server.port);
+    // Behind the proxy one private address would deny the name; straight, the others are used.
+    assert_eq!(world.send(&url("mixed.example"), Deny).await, Ok(200));
+    assert_eq!(world.let_through(), [PUBLIC]);
+    for host in ["loop.example", "127.0.0.1"] {
+        assert_eq!(world.send(&url(host), Allow).await, Ok(200), "{host}");
+        assert_eq!(
+            world.send(&url(host), Deny).await,
+            refused(LOOPBACK),
+            "{host}"
+        );
+    }
+    // That it is the proxy's name opens no door to it as a destination.
+    let got = world.send(&url("proxy.internal"), Deny).await;
+    assert_eq!(got, refused(RFC_1918));
+    assert_eq!((server.heads().len(), proxy.connections()), (3, 0));
+}
+
+#[tokio::test]
+async fn row_29_what_is_wrong_with_the_proxy_is_said_of_the_proxy() {
+    let refusing = Server::start("407 Proxy Authentication Required").await;
+    let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = gone.local_addr().unwrap().port();
+    drop(gone);
+    let at = |sentence: &str| format!("the proxy that the environment names: {sentence}");
+    for (proxy, reason, sentence) in [
+        (
+            format!("http://127.0.0.1:{port}"),
+            Reason::Connect,
+            at("the connection was refused: nothing listens there"),
+        ),
+        (
+            "http://nowhere.example:1".to_owned(),
+            Reason::Dns,
+            at("the host's name could not be resolved: it does not exist or has no address"),
+        ),
+        (
+            "http://169.254.169.254:80".to_owned(),
+            Reason::AddressDenied,
+            at(METADATA),
+        ),
+        (
+            "http://linklocal.example:80".to_owned(),
+            Reason::AddressDenied,
+            at(LINK_LOCAL),
+        ),
+        (
+            "socks5://127.0.0.1:1080".to_owned(),
+            Reason::Proxy,
+            "the environment names a SOCKS proxy, which is not supported; only http and https proxies are".to_owned(),
+        ),
+        (
+            format!("http://127.0.0.1:{}", refusing.port),
+            Reason::Proxy,
+            "the proxy made no connection to the host".to_owned(),
+        ),
+    ] {
+        let mut world = World::new(&[("linklocal.example", &[&["169.254.1.1"]])]);
+        world.proxy.https = Some(Secret::new(proxy.clone()));
+        let got = world.send("https://public.example/", Allow).await;
+        assert_eq!(got, Err((reason, sentence)), "{proxy}");
+    }
+    let [head] = &refusing.heads()[..] else {
+        panic!("not one request")
+    };
+    assert!(
+        head.starts_with("CONNECT public.example:443 HTTP/1.1"),
+        "{head}"
+    );
+}

@@ -1,0 +1,154 @@
+"""Proxies of the environment, as the caller sees them. What needs another resolver is tested beside the transport."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.conftest import Triggers
+from tests.faults.process import ProcessEngine
+from tests.faults.proxy import TunnelProxy
+from tests.faults.scene import FAST, MARK, Scene
+from tests.harness import Standin
+
+CREDENTIALS = f"proxy-user:{MARK}"
+BASIC = "Basic " + base64.b64encode(CREDENTIALS.encode()).decode()
+
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+SLOWER = {"connect_timeout": "1s", "attempt_timeout": "1s"}
+"""A TLS handshake in a debug build on a busy machine takes its time."""
+
+Behind = Callable[..., Scene]
+
+
+@pytest.fixture
+def behind(tmp_path: Path, standin: Standin) -> Iterator[Behind]:
+    """``behind(HTTP_PROXY=…)``: a scene on an engine whose environment has these variables, and no other proxy."""
+    with ExitStack() as stack:
+
+        def behind(**environment: str) -> Scene:
+            # The lower-case names win.
+            clean = {name: "" for variable in VARIABLES for name in (variable, variable.lower())}
+            engine = stack.enter_context(ProcessEngine(tmp_path, environment=clean | environment))
+            return Scene(Triggers(engine, stack), standin)
+
+        yield behind
+
+
+def header(request: Mapping[str, Any], name: str) -> str | None:
+    """The value of a header of a request at the stand-in."""
+    return next((value for known, value in request["headers"] if known.lower() == name), None)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_row_29_http_goes_by_the_proxy_with_its_credentials_and_what_no_proxy_names_does_not(
+    behind: Behind, standin: Standin, variable: str
+) -> None:
+    """The stand-in takes the part of the proxy."""
+    proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
+    scene = behind(**{variable: proxy, "NO_PROXY": "127.0.0.1"})
+    held = scene.holds({"http": {"http_webhook_url": f"http://elsewhere.invalid/hook/by-proxy-{MARK}"}})
+    assert held.entry["outcome"] == "delivered"
+    (by_proxy,) = standin.requests("/hook/by-proxy")
+    assert header(by_proxy, "host") == "elsewhere.invalid"
+    assert header(by_proxy, "proxy-authorization") == BASIC
+    others = [request for request in standin.requests() if request != by_proxy]
+    assert len(others) > 5
+    assert all(header(request, "proxy-authorization") is None for request in others)
+
+
+def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
+    behind: Behind, standin: Standin, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("elsewhere.invalid")
+    chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+    port = standin.tls(chain, leaf.private_key_pem.bytes())["port"]
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    with TunnelProxy(port) as proxy:
+        scene = behind(
+            HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=str(tmp_path / "ca.pem")
+        )
+        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/tunnel-{MARK}"}}, **SLOWER)
+        assert held.entry["outcome"] == "delivered", held.entry
+        (head,) = proxy.heads
+    assert head.startswith("CONNECT elsewhere.invalid:443 HTTP/1.1\r\n")
+    assert f"proxy-authorization: {BASIC}".lower() in head.lower()
+    assert "tunnel" not in head
+    (arrived,) = standin.requests("/hook/tunnel")
+    assert arrived["tls"] is True
+    assert header(arrived, "proxy-authorization") is None
+
+
+REFUSED: list[tuple[str, str, str, str]] = [
+    ("http://169.254.169.254/latest", "allow", "address_denied", "a cloud metadata service, which is always denied"),
+    ("http://2852039166/latest", "allow", "address_denied", "a cloud metadata service, which is always denied"),
+    ("http://metadata.google.internal/", "allow", "address_denied", "a cloud metadata service, which is always denied"),
+    ("http://10.1.2.3/", "deny", "address_denied", "which private_addresses=deny forbids"),
+    ("http://localhost/", "deny", "address_denied", "a loopback address, which private_addresses=deny forbids"),
+]
+
+
+def test_row_29_what_the_policy_denies_is_refused_before_the_proxy_is_asked(behind: Behind, standin: Standin) -> None:
+    scene = behind(HTTP_PROXY=standin.url)
+    for policy in ("allow", "deny"):
+        rows = [row for row in REFUSED if row[1] == policy]
+        trigger = scene.triggers.create({**FAST, "private_addresses": policy})
+        senders = {"http": [{"http_webhook_url": url + MARK} for url, *_ in rows]}
+        answer = trigger.notify({"notification_text": "x", "senders_config": senders})
+        for (url, _, reason, sentence), entry in zip(rows, answer.json["deliveries"], strict=True):
+            assert (entry["outcome"], entry["reason"]) == ("failed", reason), f"{url}: {entry}"
+            assert sentence in entry["detail"], f"{url}: {entry}"
+        scene.shows_no_secret(trigger, answer)
+    assert standin.requests() == []
+
+
+UNUSABLE = [
+    (f"socks5://{CREDENTIALS}@127.0.0.1:1080", "proxy", "names a SOCKS proxy, which is not supported"),
+    (f"ftp://{CREDENTIALS}@127.0.0.1:1", "proxy", "is no URL such as http://proxy.example:3128"),
+    (
+        f"http://{CREDENTIALS}@127.0.0.1:9",
+        "connect",
+        "the proxy that the environment names: the connection was refused",
+    ),
+    (f"http://{CREDENTIALS}@169.254.169.254", "address_denied", "the proxy that the environment names: the host is a"),
+]
+
+
+@pytest.mark.parametrize(("proxy", "reason", "sentence"), UNUSABLE)
+def test_row_29_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
+    behind: Behind, standin: Standin, proxy: str, reason: str, sentence: str
+) -> None:
+    scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
+    url = standin.url.replace("127.0.0.1", "localhost")
+    held = scene.holds({"http": {"http_webhook_url": f"{url}/hook/around-{MARK}"}})
+    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", reason), held.entry
+    assert sentence in held.entry["detail"]
+    assert held.entry["hint"]
+    assert standin.requests("/hook/around") == []
+
+
+def test_row_29_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_shows_none(
+    behind: Behind, standin: Standin
+) -> None:
+    proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
+    page = f"<h1>407</h1> you sent Proxy-Authorization: {BASIC}, which is {CREDENTIALS}"
+    standin.rule("/hook/407*", reply={"status": 407, "body": page})
+    scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
+    held = scene.holds({"http": {"http_webhook_url": "http://elsewhere.invalid/hook/407"}})
+    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "rejected")
+    assert "HTTP_PROXY" in held.entry["hint"]
+    assert BASIC.split()[1] not in held.answer.text
+
+
+def test_row_29_a_proxy_that_makes_no_tunnel_is_said_to(behind: Behind) -> None:
+    with TunnelProxy(0, status="407 Proxy Authentication Required") as tunnel:
+        scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{tunnel.port}")
+        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
+    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "proxy")
+    assert held.entry["detail"] == "the proxy made no connection to the host"
