@@ -1,9 +1,9 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -16,10 +16,10 @@ use crate::channels::CHANNELS;
 use crate::delivery::{Acceptance, Admission, Dispatcher, Full, Pacing, Task};
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, Metrics, RecentErrors, TaskLog};
-use crate::routing;
+use crate::observe::{Event, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
-use crate::settings::{Environment, Settings, SettingsCache};
+use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 
 /// The plugin files that this library works with.
@@ -37,6 +37,8 @@ pub struct Notifier {
     pacing: Pacing,
     metrics: Arc<Metrics>,
     errors: Arc<RecentErrors>,
+    /// Lines of no request, until one takes them to the engine's log: views write none.
+    news: Mutex<Vec<LogLine>>,
 }
 
 /// What the engine passes to `process_request`, copied.
@@ -44,6 +46,8 @@ pub struct Notifier {
 pub struct Call {
     pub arguments: BTreeMap<String, String>,
     pub environment: Environment,
+    /// Variables that the configuration file names.
+    pub named: Named,
     pub query: BTreeMap<String, String>,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -62,11 +66,17 @@ impl std::fmt::Debug for Call {
     }
 }
 
+/// The configuration file names variables of the environment, and the call did not bring them all.
+#[derive(Debug)]
+pub struct NeedsVariables(pub BTreeSet<String>);
+
 /// What the caller reads.
 pub struct Response {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub body: Body,
+    /// Lines of no request that the engine's log should have.
+    pub news: Vec<LogLine>,
     /// Lines for the engine's log, and where those of later come from.
     pub log: CallLog,
 }
@@ -108,6 +118,7 @@ impl Notifier {
             pacing: Pacing::default(),
             metrics,
             errors,
+            news: Mutex::default(),
         })
     }
 
@@ -115,21 +126,74 @@ impl Notifier {
         &self.metrics
     }
 
-    /// Answers one call. Blocks for no longer than its settings' `response_timeout`; the interpreter must not be held.
-    pub fn process_request(&self, call: &Call) -> Response {
-        if let Some(view) = call.query.get("view") {
-            return self.view(view, call);
-        }
-        let settings = match self.settings.resolve(&call.arguments, &call.environment) {
-            Ok(settings) => settings,
-            Err(error) => return refused(503, None, argument_error(&error)),
+    /// The variables of the environment that the configuration file of these arguments named when it was last read.
+    pub fn variables(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        environment: &Environment,
+    ) -> Vec<String> {
+        self.settings.names(arguments, environment)
+    }
+
+    /// Answers one call, unless it needs variables that it did not bring. Blocks for no longer than its settings'
+    /// `response_timeout`; the interpreter must not be held.
+    pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
+        let resolution = self
+            .settings
+            .resolve(&call.arguments, &call.environment, &call.named);
+        let (settings, news) = match resolution {
+            Resolution::Settled { settings, news } => (settings, news),
+            Resolution::Ask(names) => return Err(NeedsVariables(names)),
         };
+        if let Some(view) = call.query.get("view") {
+            self.note(news);
+            return Ok(self.view(view, call, settings));
+        }
+        self.note(news);
+        let mut response = match settings {
+            Ok(settings) => self.request(call, &settings),
+            Err(error) => refused(503, None, argument_error(&error)),
+        };
+        response.news = std::mem::take(&mut *self.lock_news());
+        Ok(response)
+    }
+
+    /// Notes a change of the configuration file for the log.
+    fn note(&self, news: Option<News>) {
+        let Some(news) = news else { return };
+        let line = match &news {
+            News::TakenUp { receivers, routes } => Event::ConfigTakenUp {
+                receivers: *receivers,
+                routes: *routes,
+            }
+            .line(None),
+            News::Broken(error) => {
+                let line = Event::ConfigBroken {
+                    message: &error.what,
+                    hint: &error.hint,
+                }
+                .line(None);
+                self.errors.push(line.clone());
+                line
+            }
+        };
+        let mut lines = self.lock_news();
+        if lines.len() < MAX_WARNINGS {
+            lines.push(line);
+        }
+    }
+
+    fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(&self, call: &Call, settings: &Settings) -> Response {
         let request = match request::read(&call.body, &call.headers) {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
-        match self.accept(request, &settings) {
-            Ok(answering) => self.answer(answering, &settings),
+        match self.accept(request, settings) {
+            Ok(answering) => self.answer(answering, settings),
             Err(response) => *response,
         }
     }
@@ -139,7 +203,8 @@ impl Notifier {
         let task_id = uuid::Uuid::new_v4().to_string();
         let mut warnings = settings.warnings.clone();
         warnings.extend_from_slice(&request.warnings);
-        let plan = routing::plan(&request, settings, &task_id, &mut warnings);
+        let plan = routing::plan(&request, settings, &task_id, &mut warnings)
+            .map_err(|refusal| Box::new(no_plan(refusal, &request)))?;
         bound_warnings(&mut warnings);
         let size = plan.deliveries.len();
         let acceptance = Acceptance {
@@ -191,6 +256,7 @@ impl Notifier {
             },
             retry_after: None,
             body: Body::Answer(Box::new(answer)),
+            news: Vec::new(),
             log: match log {
                 Some(log) => CallLog::Closed(log),
                 None => CallLog::Task(task),
@@ -217,7 +283,12 @@ impl Notifier {
         self.dispatcher.answered(task);
     }
 
-    fn view(&self, view: &str, call: &Call) -> Response {
+    fn view(
+        &self,
+        view: &str,
+        call: &Call,
+        settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+    ) -> Response {
         let error = |code, message: &str, hint: &str| {
             let error = RequestError {
                 code,
@@ -236,7 +307,7 @@ impl Notifier {
             );
         }
         let body = match view {
-            "status" => Body::Status(Box::new(self.status_view(call))),
+            "status" => Body::Status(Box::new(self.status_view(&settings))),
             "metrics" => Body::Metrics(self.metrics.render(self.dispatcher.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
@@ -251,18 +322,26 @@ impl Notifier {
             status: 200,
             retry_after: None,
             body,
+            news: Vec::new(),
             log: CallLog::Closed(TaskLog::new(None)),
         }
     }
 
-    fn status_view(&self, call: &Call) -> StatusView {
-        let settings = self.settings.resolve(&call.arguments, &call.environment);
-        let (error, warnings) = match settings {
-            Ok(settings) => (None, settings.warnings.clone()),
+    fn status_view(&self, settings: &Result<Arc<Settings>, Arc<ArgumentError>>) -> StatusView {
+        let (error, receivers, warnings) = match settings {
+            Ok(settings) => {
+                let receivers = settings.config.receivers.iter();
+                let names = receivers.map(|receiver| receiver.name.clone()).collect();
+                (None, names, settings.warnings.clone())
+            }
             Err(error) => {
                 let message = error.what.clone();
-                let detail = error_detail(argument_error(&error));
-                (Some(view::ViewError { message, detail }), Vec::new())
+                let detail = error_detail(argument_error(error));
+                (
+                    Some(view::ViewError { message, detail }),
+                    Vec::new(),
+                    Vec::new(),
+                )
             }
         };
         let gauges = self.dispatcher.gauges();
@@ -272,7 +351,7 @@ impl Notifier {
             version: env!("CARGO_PKG_VERSION"),
             plugin_api: PLUGIN_APIS,
             channels: CHANNELS.iter().map(|spec| spec.key).collect(),
-            receivers: Vec::new(),
+            receivers,
             in_flight: gauges.in_flight,
             pending: gauges.pending,
             paused: gauges.paused_destinations,
@@ -344,6 +423,7 @@ pub fn refused(status: u16, retry_after: Option<Duration>, error: RequestError) 
             warnings: Vec::new(),
             error: error_detail(error),
         })),
+        news: Vec::new(),
         log: CallLog::Closed(log),
     }
 }
@@ -358,6 +438,23 @@ fn error_detail(error: RequestError) -> ErrorDetail {
         code: error.code,
         path: error.path,
         hint: error.hint,
+    }
+}
+
+fn no_plan(refusal: Refusal, request: &Request) -> Response {
+    match refusal {
+        Refusal::NoDestination => refused(400, None, request::no_destination(request)),
+        Refusal::DestinationsDenied => refused(
+            403,
+            None,
+            RequestError {
+                code: "destinations_denied",
+                message: "This trigger takes no destinations from requests: nothing was sent.".to_owned(),
+                path: Some("senders_config".to_owned()),
+                hint: "Leave out senders_config and name receivers; who runs the trigger set request_destinations=deny."
+                    .to_owned(),
+            },
+        ),
     }
 }
 

@@ -146,7 +146,7 @@ fn arguments() -> String {
             Kind::Count(..) => "integer",
             Kind::Boolean => "boolean",
             Kind::Rate => "rate",
-            Kind::List => "list",
+            Kind::List | Kind::Hosts => "list",
             Kind::Url => "URL",
             Kind::OneOf(_) | Kind::Text => "string",
         };
@@ -172,7 +172,7 @@ fn arguments_with_bounds() -> String {
                 .join(", "),
             Kind::Boolean => "`true`, `false`".to_owned(),
             Kind::Rate => "messages per time".to_owned(),
-            Kind::List => "separated by spaces".to_owned(),
+            Kind::List | Kind::Hosts => "separated by spaces".to_owned(),
             Kind::Url => "`http` or `https`".to_owned(),
             Kind::Text => String::new(),
         };

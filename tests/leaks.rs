@@ -22,7 +22,7 @@ use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::notifier::{Body, Call, Notifier, Response};
 use influxdb3_notifier::panics;
 use influxdb3_notifier::routing;
-use influxdb3_notifier::settings::{Environment, SettingsCache};
+use influxdb3_notifier::settings::{Environment, Named, Resolution, SettingsCache};
 use influxdb3_notifier::transport::{SendError, Transport};
 
 /// Every place where a secret may stand, each with one of its own.
@@ -157,6 +157,7 @@ fn call(body: String) -> Call {
             ("unknown".to_owned(), secret("argument")),
         ]),
         environment: environment(),
+        named: Named::new(),
         query: pair("q", secret("callers-query")),
         headers: pair("authorization", format!("Bearer {}", secret("caller"))),
         body: body.into_bytes(),
@@ -169,7 +170,8 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
     debug_shows_none(&call);
     debug_shows_none(&call.environment);
     let settings = SettingsCache::default()
-        .resolve(&call.arguments, &call.environment)
+        .resolve(&call.arguments, &call.environment, &call.named)
+        .settings()
         .unwrap();
     debug_shows_none(&settings);
     debug_shows_none(&ClientKey {
@@ -177,12 +179,13 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         reuse: true,
         connect_timeout: Duration::from_secs(1),
         proxy: Arc::new(call.environment.proxy.clone()),
+        tls: None,
     });
     let request = request::read(&call.body, &call.headers).unwrap();
     debug_shows_none(&request);
     debug_shows_none(&Json::String(secret("path")));
     let mut warnings = Vec::new();
-    let plan = routing::plan(&request, &settings, "task", &mut warnings);
+    let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
     debug_shows_none(&warnings);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
@@ -271,9 +274,14 @@ fn row_33_no_error_quotes_what_it_is_about() {
         ("twilio_base_url", format!("ftp://host/{}", s("argument"))),
     ] {
         let arguments = BTreeMap::from([(name.to_owned(), value)]);
-        let error = SettingsCache::default()
-            .resolve(&arguments, &environment())
-            .unwrap_err();
+        let error = SettingsCache::default().resolve(&arguments, &environment(), &Named::new());
+        let Resolution::Settled {
+            settings: Err(error),
+            ..
+        } = error
+        else {
+            panic!("taken: {arguments:?}")
+        };
         debug_shows_none(&error);
     }
 }
@@ -336,7 +344,7 @@ fn panics_in_a_delivery_and_in_a_call() {
     let notifier = Notifier::with_transport(|| Arc::new(Panics)).unwrap();
     for _ in 0..2 {
         let response = notifier.process_request(&call(body()));
-        let answer = answer_of(&response);
+        let answer = answer_of(&response.unwrap());
         shows_none("the answer", &answer);
         assert_eq!(
             answer.matches("\"reason\":\"internal\"").count(),
@@ -350,6 +358,6 @@ fn panics_in_a_delivery_and_in_a_call() {
             query,
             ..Call::default()
         };
-        shows_none(view, &answer_of(&notifier.process_request(&call)));
+        shows_none(view, &answer_of(&notifier.process_request(&call).unwrap()));
     }
 }

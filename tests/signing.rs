@@ -49,7 +49,7 @@ fn http(
         &mut warnings,
     );
     let channel = (spec.parse)(&mut fields, &Operator::default());
-    (channel, warnings)
+    (channel, warnings.iter().map(ToString::to_string).collect())
 }
 
 fn compose(channel: &dyn Channel, text: &str) -> Outbound {
@@ -58,6 +58,7 @@ fn compose(channel: &dyn Channel, text: &str) -> Outbound {
         allow_mentions: true,
         key: "task",
         index: 0,
+        rendered: &[],
     };
     let composition = channel.compose(&notification, &cx).unwrap();
     composition.messages.into_iter().next().unwrap()
@@ -252,11 +253,13 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            own: Default::default(),
         }),
     };
     let arguments = [("max_attempts".to_owned(), "3".to_owned())].into();
     let settings = SettingsCache::default()
-        .resolve(&arguments, &Default::default())
+        .resolve(&arguments, &Default::default(), &Default::default())
+        .settings()
         .unwrap();
     let transport = Refusing::default();
     let attempts = Arc::clone(&transport.0);

@@ -19,14 +19,20 @@ pub const MAX_BODY_BYTES: usize = 1_048_576;
 #[derive(Debug)]
 pub struct Request {
     pub notification: Notification,
-    /// Each sender with its configuration, in the order of the request.
-    pub senders: Vec<(String, Json)>,
+    /// Each sender with its configuration, in the order of the request; `None` where there is no `senders_config`.
+    pub senders: Option<Vec<(String, Json)>>,
     /// Names of receivers, in order, each once.
     pub receivers: Vec<String>,
     pub dry_run: bool,
+    /// The template that makes the text, by name.
+    pub template: Option<String>,
+    /// For templates.
+    pub data: Option<Json>,
     pub idempotency_key: Option<String>,
     /// The same for all bodies that mean the same, wherever the key stands and in whatever order the members do.
     pub fingerprint: Fingerprint,
+    /// Members that are not documented: one of them may be meant to be another.
+    pub unknown: Vec<String>,
     pub warnings: Vec<String>,
 }
 
@@ -44,9 +50,6 @@ const NO_BODY: &str = "No request body provided.";
 const INVALID_JSON: &str = "Invalid JSON in request body.";
 const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
-/// Documented fields that this version leaves out, with what they hold.
-const LATER: &[(&str, Holds)] = &[("template", Holds::Text), ("data", Holds::Object)];
-
 const KNOWN: &[&str] = &[
     "notification_text",
     "senders_config",
@@ -58,15 +61,11 @@ const KNOWN: &[&str] = &[
     "timestamp",
     "dedup_key",
     "receivers",
+    "template",
+    "data",
     "idempotency_key",
     "dry_run",
 ];
-
-#[derive(Clone, Copy, PartialEq)]
-enum Holds {
-    Text,
-    Object,
-}
 
 /// Reads a body and the headers that belong to it (names in lower case).
 pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request, RequestError> {
@@ -99,27 +98,33 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
             "POST a JSON object with notification_text and senders_config.",
         ));
     };
-    warn_unknown(members, &mut warnings);
     let mut reader = Reader {
         body: &body,
+        unknown: warn_unknown(members, &mut warnings),
         warnings,
     };
     let text = reader.notification_text()?;
     let receivers = reader.receivers()?;
-    let senders = reader.senders(receivers.is_empty())?;
+    let senders = reader.senders()?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
     let notification = reader.notification(text);
-    reader.warn_later();
-    let warnings = reader.warnings;
+    let template = reader.text("template").map(str::to_owned);
+    let data = reader.data();
+    let Reader {
+        warnings, unknown, ..
+    } = reader;
     let fingerprint = fingerprint(members);
     Ok(Request {
         notification,
         senders,
         receivers,
         dry_run,
+        template,
+        data,
         idempotency_key,
         fingerprint,
+        unknown,
         warnings,
     })
 }
@@ -165,6 +170,7 @@ fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
 
 struct Reader<'a> {
     body: &'a Json,
+    unknown: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -172,14 +178,13 @@ impl<'a> Reader<'a> {
     fn notification_text(&self) -> Result<Json, RequestError> {
         let text = self.body.get("notification_text");
         text.cloned()
-            .ok_or_else(|| missing("notification_text", self.body))
+            .ok_or_else(|| missing("notification_text", &self.unknown))
     }
 
-    fn senders(&self, required: bool) -> Result<Vec<(String, Json)>, RequestError> {
+    fn senders(&self) -> Result<Option<Vec<(String, Json)>>, RequestError> {
         match self.body.get("senders_config") {
-            None | Some(Json::Null) if required => Err(missing("senders_config", self.body)),
-            None | Some(Json::Null) => Ok(Vec::new()),
-            Some(Json::Object(senders)) => Ok(senders.clone()),
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Object(senders)) => Ok(Some(senders.clone())),
             Some(other) => Err(wrong_type("senders_config", "an object of senders", other)),
         }
     }
@@ -335,21 +340,12 @@ impl<'a> Reader<'a> {
         timestamp
     }
 
-    /// Fields of a wrong type are left out; so are, in this version, those of the right one.
-    fn warn_later(&mut self) {
-        for (name, holds) in LATER {
-            let Some(value) = self.present(name) else {
-                continue;
-            };
-            let (expected, fits) = match holds {
-                Holds::Text => ("a string", matches!(value, Json::String(_))),
-                Holds::Object => ("an object", matches!(value, Json::Object(_))),
-            };
-            if fits {
-                self.warnings
-                    .push(format!("{name}: not available in this version, left out"));
-            } else {
-                self.warn_type(name, expected, value);
+    fn data(&mut self) -> Option<Json> {
+        match self.present("data")? {
+            data @ Json::Object(_) => Some(data.clone()),
+            other => {
+                self.warn_type("data", "an object", other);
+                None
             }
         }
     }
@@ -378,38 +374,38 @@ const MAX_KEY_BYTES: usize = 1024;
 /// No channel takes longer ones.
 const MAX_LINK_BYTES: usize = 2000;
 
-fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) {
-    let known = || {
-        KNOWN
-            .iter()
-            .copied()
-            .chain(LATER.iter().map(|(name, _)| *name))
-    };
+/// Gives back the names.
+fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) -> Vec<String> {
+    let mut unknown = Vec::new();
     for (name, _) in members {
-        if known().any(|known| known == name) {
+        if KNOWN.contains(&name.as_str()) {
             continue;
         }
-        let meant = nearest(name, known());
+        let meant = nearest(name, KNOWN.iter().copied());
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
         let shown = truncate(&printable(name), 64);
         warnings.push(format!("{shown}: unknown field, ignored{meant}"));
+        unknown.push(name.clone());
     }
+    unknown
 }
 
-fn missing(field: &str, body: &Json) -> RequestError {
-    let names = body
-        .as_object()
-        .unwrap_or_default()
-        .iter()
-        .map(|(name, _)| name.as_str());
-    let meant = names
-        .filter(|name| !KNOWN.contains(name))
-        .find(|name| nearest(name, [field]).is_some());
+/// The request names no destination, where nothing else gives one.
+pub fn no_destination(request: &Request) -> RequestError {
+    missing("senders_config", &request.unknown)
+}
+
+fn missing(field: &str, unknown: &[String]) -> RequestError {
+    let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
     let hint = match meant {
         Some(name) => format!(
             "{field} is missing; is `{}` meant to be it?",
             truncate(&printable(name), 64)
         ),
+        None if field == "senders_config" => {
+            "Add senders_config, or receivers where the trigger has a configuration file."
+                .to_owned()
+        }
         None => format!("Add {field}."),
     };
     RequestError {

@@ -54,6 +54,7 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SenderResult {
     // From the best to the worst: the worst of several stands.
+    Ignored,
     DryRun,
     Delivered,
     Suppressed,
@@ -120,7 +121,8 @@ impl Answer {
 }
 
 impl Status {
-    /// Looks at every delivery: a sender of whose destinations one was reached has not failed.
+    /// Looks at every delivery but those ignored: a sender of whose destinations one was reached has not failed. Where
+    /// all are ignored nothing was said to anybody.
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let is = |wanted: fn(&Outcome) -> bool| {
             deliveries.iter().any(|delivery| wanted(&delivery.outcome))
@@ -134,6 +136,9 @@ impl Status {
                 Outcome::Delivered { .. } | Outcome::Suppressed { .. } | Outcome::DryRun
             )
         });
+        if !deliveries.is_empty() && !(failed || ambiguous || pending || done) {
+            return Status::Failed;
+        }
         match (failed || ambiguous, pending) {
             (false, false) => Status::Success,
             (false, true) => Status::Pending,
@@ -162,6 +167,7 @@ impl SenderResult {
     fn of(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::DryRun => SenderResult::DryRun,
+            Outcome::Ignored => SenderResult::Ignored,
             Outcome::Delivered { .. } => SenderResult::Delivered,
             Outcome::Suppressed { .. } => SenderResult::Suppressed,
             Outcome::Pending(_) => SenderResult::Pending,
@@ -183,6 +189,7 @@ impl Serialize for SenderResult {
             SenderResult::Ambiguous => serializer.serialize_str("ambiguous"),
             SenderResult::Suppressed => serializer.serialize_str("suppressed"),
             SenderResult::DryRun => serializer.serialize_str("dry_run"),
+            SenderResult::Ignored => serializer.serialize_str("ignored"),
             SenderResult::Invalid => serializer.serialize_str("Invalid sender"),
         }
     }
@@ -273,6 +280,7 @@ mod tests {
             'i' => Outcome::Failed(failed(Reason::UnknownSender)),
             'p' => Outcome::Pending(None),
             'a' => Outcome::Ambiguous(failed(Reason::LostReply)),
+            'g' => Outcome::Ignored,
             's' => Outcome::Suppressed {
                 rule: "r".to_owned(),
             },
@@ -307,6 +315,12 @@ mod tests {
             ("ad", Status::Partial),
             ("ap", Status::Partial),
             ("dfp", Status::Partial),
+            ("g", Status::Failed),
+            ("gg", Status::Failed),
+            ("gd", Status::Success),
+            ("gp", Status::Pending),
+            ("gf", Status::Failed),
+            ("gdf", Status::Partial),
         ] {
             let deliveries: Vec<_> = outcomes
                 .chars()
@@ -328,6 +342,7 @@ mod tests {
             ("dy", "true"),
             ("y", "\"dry_run\""),
             ("i", "\"Invalid sender\""),
+            ("g", "\"ignored\""),
         ] {
             for order in [outcomes.to_owned(), outcomes.chars().rev().collect()] {
                 let deliveries: Vec<_> = order

@@ -10,7 +10,8 @@ use url::Url;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
+    verdict,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, Reason, Scope, Verdict};
@@ -20,24 +21,20 @@ use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
     parameters: &[
-        Parameter {
-            name: "discord_webhook_url",
-            required: true,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
-            description: "The webhook's URL.",
-        },
-        Parameter {
-            name: "discord_headers",
-            required: false,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "eyJYLVRlYW0iOiAib3BzIn0=",
-            description: "Headers to send besides: base64 of a JSON object of strings.",
-        },
+        Parameter::new(
+            "discord_webhook_url",
+            "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
+            "The webhook's URL.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "discord_headers",
+            "eyJYLVRlYW0iOiAib3BzIn0=",
+            "Headers to send besides: base64 of a JSON object of strings.",
+        )
+        .of(Kind::Headers)
+        .secret(),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
     limits: Some(LIMITS),

@@ -1,10 +1,11 @@
 //! Reading a sender's configuration by the channel's table of parameters.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use url::Url;
 
-use super::Parameter;
+use super::{Parameter, headers};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -46,7 +47,20 @@ pub struct Fields<'a> {
     parameters: &'static [Parameter],
     members: &'a [(String, Json)],
     path: Path,
-    warnings: &'a mut Vec<String>,
+    warnings: &'a mut Vec<Warning>,
+}
+
+/// What is wrong with a configuration and can be done without.
+#[derive(Debug)]
+pub struct Warning {
+    pub path: Path,
+    pub what: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.what)
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -57,7 +71,7 @@ impl<'a> Fields<'a> {
         parameters: &'static [Parameter],
         members: &'a [(String, Json)],
         path: Path,
-        warnings: &'a mut Vec<String>,
+        warnings: &'a mut Vec<Warning>,
     ) -> Self {
         let mut fields = Self {
             sender,
@@ -138,6 +152,45 @@ impl<'a> Fields<'a> {
         strings.collect()
     }
 
+    /// A boolean that may be absent.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        match self.member(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(self.wrong_type(name, "true or false", other)),
+        }
+    }
+
+    /// A table of strings that may be absent.
+    pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, ConfigError> {
+        let members = match self.member(name) {
+            None | Some(Json::Null) => return Ok(None),
+            Some(Json::Object(members)) => members,
+            Some(other) => return Err(self.wrong_type(name, "a table of strings", other)),
+        };
+        let strings = members.iter().map(|(key, value)| match value {
+            Json::String(text) => Ok((key.clone(), text.clone())),
+            other => Err(self.wrong_type(name, "a table of strings", other)),
+        });
+        strings.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
+    pub fn headers(&self, name: &str) -> Option<Result<Cow<'a, [(String, Json)]>, String>> {
+        match self.member(name)? {
+            Json::Object(members) if self.origin == Origin::Operator => {
+                Some(Ok(Cow::Borrowed(members)))
+            }
+            _ => match self.optional(name) {
+                Ok(encoded) => encoded.map(|encoded| match headers::decode(&encoded) {
+                    Ok(members) => Ok(Cow::Owned(members)),
+                    Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
+                }),
+                Err(error) => Some(Err(format!("{}; sent without these headers", error.what))),
+            },
+        }
+    }
+
     /// A field that the environment may stand in for.
     pub fn or_environment(
         &self,
@@ -156,14 +209,23 @@ impl<'a> Fields<'a> {
         parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
     }
 
+    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> ConfigError {
+        self.error(
+            name,
+            format!("{name} must be {expected}, found {}", found.kind()),
+        )
+    }
+
     pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
         ConfigError::new(self.path.key(name), what)
     }
 
     /// A warning of the answer that names the field.
     pub fn warn(&mut self, name: &str, what: &str) {
-        self.warnings
-            .push(format!("{}: {what}", self.path.key(name)));
+        self.warnings.push(Warning {
+            path: self.path.key(name),
+            what: what.to_owned(),
+        });
     }
 
     fn missing(&self, name: &str) -> ConfigError {

@@ -24,23 +24,11 @@ pub enum HostHeader {
 
 /// The caller's headers. What cannot be used is left out, with a warning: the message goes all the same.
 pub fn read(fields: &mut Fields<'_>, name: &str, host: HostHeader) -> HeaderMap {
-    let encoded = match fields.optional(name) {
-        Ok(Some(encoded)) => encoded,
-        Ok(None) => return HeaderMap::new(),
-        Err(error) => {
-            fields.warn(name, &format!("{}; sent without these headers", error.what));
-            return HeaderMap::new();
-        }
-    };
-    match decode(&encoded) {
-        Ok(members) => collect(fields, name, host, &members),
-        Err(what) => {
-            fields.warn(
-                name,
-                &format!(
-                    "{what}; sent without these headers. Give base64 of a JSON object of strings"
-                ),
-            );
+    match fields.headers(name) {
+        None => HeaderMap::new(),
+        Some(Ok(members)) => collect(fields, name, host, &members),
+        Some(Err(what)) => {
+            fields.warn(name, &what);
             HeaderMap::new()
         }
     }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::HeaderName;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::headers::HostHeader;
 use super::signing::{self, Signer};
-use super::webhook::Webhook;
+use super::webhook::{Webhook, basic_auth};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
     USER_AGENT, verdict,
 };
 use crate::model::json::Json;
@@ -22,33 +22,72 @@ use crate::model::wire::{Destination, Outbound, Repeat, Reply};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
     parameters: &[
-        Parameter {
-            name: "http_webhook_url",
-            required: true,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "https://example.com/hooks/alerts",
-            description: "Where to POST the notification.",
-        },
-        Parameter {
-            name: "http_headers",
-            required: false,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
-            description: "Headers to send besides: base64 of a JSON object of strings.",
-        },
-        Parameter {
-            name: "signing_secret",
-            required: false,
-            secret: true,
-            operator_only: true,
-            environment: None,
-            example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            description: "Signs each message by Standard Webhooks; several keys while they change.",
-        },
+        Parameter::new(
+            "http_webhook_url",
+            "https://example.com/hooks/alerts",
+            "Where to POST the notification.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "http_headers",
+            "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
+            "Headers to send besides: base64 of a JSON object of strings.",
+        )
+        .of(Kind::Headers)
+        .secret(),
+        Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
+        Parameter::new(
+            "body_template",
+            r#"{"alert": {{ notification.text | tojson }}}"#,
+            "A template for the body, in place of the usual JSON.",
+        )
+        .of(Kind::Template)
+        .operator_only(),
+        Parameter::new(
+            "content_type",
+            "text/plain; charset=utf-8",
+            "The body's type; application/json if absent.",
+        )
+        .operator_only(),
+        Parameter::new(
+            "basic_auth",
+            r#"{ username = "notifier", password = { env = "HOOK_PASSWORD" } }"#,
+            "User name and password.",
+        )
+        .of(Kind::Table)
+        .secret()
+        .operator_only(),
+        Parameter::new(
+            "bearer_token",
+            "eyJhbGciOiJIUzI1NiJ9",
+            "A token for the Authorization header.",
+        )
+        .secret()
+        .operator_only(),
+        Parameter::new(
+            "ca_file",
+            "ca.pem",
+            "Certificates of authorities to trust besides the system's, in PEM.",
+        )
+        .of(Kind::AuthorityFile)
+        .operator_only(),
+        Parameter::new(
+            "client_certificate",
+            "client.pem",
+            "A certificate and its key to show to the server, in one PEM file.",
+        )
+        .of(Kind::CertificateFile)
+        .secret()
+        .operator_only(),
+        Parameter::new(
+            "signing_secret",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "Signs each message by Standard Webhooks; several keys while they change.",
+        )
+        .of(Kind::Texts)
+        .secret()
+        .operator_only(),
     ],
     limits: None,
     // A receiver that checks the idempotency key recognises it; we cannot count on that.
@@ -71,8 +110,19 @@ struct Payload<'a> {
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let mut webhook = Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        webhook.method = method(fields)?;
+        if let Some(content_type) = fields.optional("content_type")? {
+            webhook.default_header(
+                CONTENT_TYPE,
+                header_value(fields, "content_type", &content_type)?,
+            );
+        }
+        if let Some(authorization) = authorization(fields)? {
+            webhook.default_header(AUTHORIZATION, authorization);
+        }
         Ok(Self {
-            webhook: Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?,
+            webhook,
             signer: Self::signer(fields)?,
         })
     }
@@ -90,6 +140,65 @@ impl Http {
     }
 }
 
+fn method(fields: &Fields<'_>) -> Result<Method, ConfigError> {
+    let given = fields.optional("method")?;
+    match given
+        .as_deref()
+        .map(|word| word.trim().to_ascii_uppercase())
+        .as_deref()
+    {
+        None | Some("POST") => Ok(Method::POST),
+        Some("PUT") => Ok(Method::PUT),
+        Some("PATCH") => Ok(Method::PATCH),
+        Some(_) => Err(fields.error("method", "method must be POST, PUT or PATCH")),
+    }
+}
+
+/// `bearer_token` or `basic_auth` as a header.
+fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, ConfigError> {
+    let bearer = fields.optional("bearer_token")?;
+    let basic = fields.table("basic_auth")?;
+    match (bearer, basic) {
+        (Some(_), Some(_)) => Err(fields.error(
+            "basic_auth",
+            "give basic_auth or bearer_token: there is one Authorization header",
+        )),
+        (Some(token), None) => {
+            let mut value =
+                header_value(fields, "bearer_token", &format!("Bearer {}", token.trim()))?;
+            value.set_sensitive(true);
+            Ok(Some(value))
+        }
+        (None, Some(members)) => {
+            let get = |name| {
+                members
+                    .iter()
+                    .find(|(key, _)| key == name)
+                    .map(|(_, text)| text)
+            };
+            let known = members
+                .iter()
+                .all(|(key, _)| matches!(key.as_str(), "username" | "password"));
+            match (get("username"), get("password"), known) {
+                (Some(username), Some(password), true) => {
+                    Ok(basic_auth(format!("{username}:{password}").as_bytes()))
+                }
+                _ => Err(fields.error("basic_auth", "basic_auth must be { username, password }")),
+            }
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderValue, ConfigError> {
+    HeaderValue::from_str(text.trim()).map_err(|_| {
+        fields.error(
+            name,
+            format!("{name} holds a character that no header may have"),
+        )
+    })
+}
+
 impl Channel for Http {
     fn destination(&self) -> &Destination {
         &self.webhook.destination
@@ -104,9 +213,12 @@ impl Channel for Http {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let body = super::json_body(&Payload {
-            message: &notification.text,
-        });
+        let body = match cx.rendered("body_template") {
+            Some(body) => body.as_bytes().to_vec(),
+            None => super::json_body(&Payload {
+                message: &notification.text,
+            }),
+        };
         // The same on every attempt; a caller's own wins.
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();

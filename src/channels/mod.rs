@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use self::fields::{ConfigError, Fields, Origin, parse_url};
+pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;
@@ -51,18 +51,81 @@ pub struct ChannelSpec {
 /// Reads a sender's configuration.
 pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>;
 
-/// A field of a sender's configuration. All are strings; some of the operator's may be several.
+/// A field of a sender's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     pub name: &'static str,
+    pub kind: Kind,
     pub required: bool,
     pub secret: bool,
     /// Whether only the operator may set it: what a request says there is left out, with a warning.
     pub operator_only: bool,
-    /// Where the value comes from when the request has none.
+    /// Where the value comes from when the configuration has none.
     pub environment: Option<&'static str>,
     pub example: &'static str,
     pub description: &'static str,
+}
+
+/// What a field holds. In a request all are strings; the others are the file's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// One string, or a list of them.
+    Texts,
+    Boolean,
+    /// A table of strings; in a request base64 of a JSON object of strings.
+    Headers,
+    /// A table of strings.
+    Table,
+    /// A template for the whole of it.
+    Template,
+    /// A table of templates.
+    Templates,
+    /// The path of certificates of authorities, in PEM.
+    AuthorityFile,
+    /// The path of a certificate and its key, in PEM.
+    CertificateFile,
+}
+
+impl Parameter {
+    /// A string that may be absent.
+    pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::Text,
+            required: false,
+            secret: false,
+            operator_only: false,
+            environment: None,
+            example,
+            description,
+        }
+    }
+
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    pub const fn operator_only(mut self) -> Self {
+        self.operator_only = true;
+        self
+    }
+
+    pub const fn or_environment(mut self, variable: &'static str) -> Self {
+        self.environment = Some(variable);
+        self
+    }
+
+    pub const fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
 }
 
 /// What the operator settles for every sender: trigger arguments and the server's environment.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
     USER_AGENT, verdict,
 };
 use crate::model::notification::Notification;
@@ -19,24 +19,20 @@ use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
     parameters: &[
-        Parameter {
-            name: "slack_webhook_url",
-            required: true,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
-            description: "The incoming webhook's URL.",
-        },
-        Parameter {
-            name: "slack_headers",
-            required: false,
-            secret: true,
-            operator_only: false,
-            environment: None,
-            example: "eyJYLVRlYW0iOiAib3BzIn0=",
-            description: "Headers to send besides: base64 of a JSON object of strings.",
-        },
+        Parameter::new(
+            "slack_webhook_url",
+            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+            "The incoming webhook's URL.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "slack_headers",
+            "eyJYLVRlYW0iOiAib3BzIn0=",
+            "Headers to send besides: base64 of a JSON object of strings.",
+        )
+        .of(Kind::Headers)
+        .secret(),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
     limits: Some(LIMITS),

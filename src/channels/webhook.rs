@@ -19,6 +19,7 @@ use crate::model::wire::{Destination, HttpRequest, Outbound};
 /// A webhook: where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
 pub struct Webhook {
     pub url: Url,
+    pub method: Method,
     pub destination: Destination,
     user_agent: &'static str,
     /// The caller's, and `Authorization` where the URL has user and password.
@@ -56,12 +57,19 @@ impl Webhook {
             headers: basic.into_iter().chain(callers).collect(),
             given: (url != given).then(|| Box::new(given)),
             url,
+            method: Method::POST,
             destination,
             redactor: OnceLock::new(),
         })
     }
 
-    /// A POST of this body; `own` are the headers of this message alone, where the caller has set no such header.
+    /// A header of every message, unless the configuration's own headers have one of its name.
+    pub fn default_header(&mut self, name: HeaderName, value: HeaderValue) {
+        let headers = std::mem::take(&mut self.headers).into_vec();
+        self.headers = std::iter::once((name, value)).chain(headers).collect();
+    }
+
+    /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
     pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
         let mut headers = HeaderMap::with_capacity(3 + own.len() + self.headers.len());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -71,7 +79,7 @@ impl Webhook {
             headers.insert(name.clone(), value.clone());
         }
         Outbound::Http(HttpRequest {
-            method: Method::POST,
+            method: self.method.clone(),
             url: self.url.clone(),
             headers,
             body: body.into(),

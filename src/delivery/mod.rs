@@ -135,11 +135,9 @@ impl Dispatcher {
         let mut places = places.into_iter();
         for (index, delivery) in plan.deliveries.into_iter().enumerate() {
             match delivery.work {
-                Work::Preview(_) => {}
+                Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
-                    let outcome = Outcome::Suppressed {
-                        rule: rule.to_owned(),
-                    };
+                    let outcome = Outcome::Suppressed { rule };
                     self.ended_at_once(task, &delivery.sender, &sending, &outcome);
                 }
                 Work::Reject { failure, path } => {
@@ -281,7 +279,7 @@ impl Delivery {
                     .map(size_of_message)
                     .sum(),
             ),
-            Work::Preview(_) | Work::Suppress { .. } | Work::Reject { .. } => None,
+            Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
         }
     }
 
@@ -291,9 +289,10 @@ impl Delivery {
             Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
             Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
             Work::Suppress { sending, rule } => {
-                let rule = (*rule).to_owned();
+                let rule = rule.clone();
                 (Outcome::Suppressed { rule }, Some(sending), None)
             }
+            Work::Ignore => (Outcome::Ignored, None, None),
             Work::Reject { failure, path } => {
                 (Outcome::Failed(failure.clone()), None, path.clone())
             }

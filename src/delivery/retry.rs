@@ -120,7 +120,7 @@ impl Run {
         let entry = Entry {
             ticket: self.ticket,
             deadline,
-            rate: self.policy.rate_limit,
+            rate: self.sending.own.rate_limit.or(self.policy.rate_limit),
             patience: self.policy.delivery_timeout,
         };
         let waiting = |due| match due {
@@ -215,7 +215,14 @@ impl Run {
             private_addresses: self.sending.private_addresses,
             reuse: !self.must_not_repeat(),
             connect_timeout: self.policy.connect_timeout,
-            proxy: Arc::clone(&self.policy.proxy),
+            proxy: Arc::clone(
+                self.sending
+                    .own
+                    .proxy
+                    .as_ref()
+                    .unwrap_or(&self.policy.proxy),
+            ),
+            tls: self.sending.own.tls.clone(),
         }
     }
 

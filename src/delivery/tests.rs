@@ -16,7 +16,7 @@ use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
-use crate::model::plan::OnAmbiguous;
+use crate::model::plan::{OnAmbiguous, OwnPolicy};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
@@ -183,6 +183,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
         allow_mentions: true,
         key: "k",
         index: 0,
+        rendered: &[],
     };
     let composition = channel.compose(&notification, &cx).unwrap();
     Delivery {
@@ -193,6 +194,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            own: OwnPolicy::default(),
         }),
     }
 }

@@ -71,9 +71,17 @@ pub struct Composing<'a> {
     pub key: &'a str,
     /// The delivery's place in the request.
     pub index: usize,
+    /// What the templates of its parameters made, by the parameter's name.
+    pub rendered: &'a [(&'static str, String)],
 }
 
 impl Composing<'_> {
+    /// What the template of a parameter made; `None` where it has none, or none that worked.
+    pub fn rendered(&self, parameter: &str) -> Option<&str> {
+        let found = self.rendered.iter().find(|(name, _)| *name == parameter);
+        found.map(|(_, text)| text.as_str())
+    }
+
     /// The idempotency key of one message: the same on every attempt and after a restart; 32 hexadecimal digits.
     pub fn message_key(&self, part: usize) -> String {
         let digest = Sha256::new()

@@ -252,12 +252,18 @@ pub enum Scope {
 /// The end of a delivery, or how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Delivered { message: Option<MessageRef> },
+    Delivered {
+        message: Option<MessageRef>,
+    },
     Failed(Failure),
     Pending(Option<Failure>),
     Ambiguous(Failure),
-    Suppressed { rule: String },
+    Suppressed {
+        rule: String,
+    },
     DryRun,
+    /// The operator lets requests bring no destinations.
+    Ignored,
 }
 
 impl Outcome {
@@ -269,6 +275,7 @@ impl Outcome {
             Outcome::Ambiguous(_) => "ambiguous",
             Outcome::Suppressed { .. } => "suppressed",
             Outcome::DryRun => "dry_run",
+            Outcome::Ignored => "ignored",
         }
     }
 

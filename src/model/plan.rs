@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::channel::{Channel, Composition};
 use super::outcome::Failure;
-use super::policy::{PrivateAddresses, ProxySettings};
+use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 
 /// All deliveries of one request, in the order of the answer.
 #[derive(Debug, Default)]
@@ -15,10 +15,13 @@ pub struct Plan {
 
 impl Plan {
     /// What would have been sent is not; `rule` says why.
-    pub fn suppressed(self, rule: &'static str) -> Self {
+    pub fn suppressed(self, rule: &str) -> Self {
         let deliveries = self.deliveries.into_iter().map(|delivery| Delivery {
             work: match delivery.work {
-                Work::Send(sending) => Work::Suppress { sending, rule },
+                Work::Send(sending) => Work::Suppress {
+                    sending,
+                    rule: rule.to_owned(),
+                },
                 other => other,
             },
             ..delivery
@@ -60,8 +63,10 @@ pub enum Work {
     /// Composed, and then left: a rule forbids it.
     Suppress {
         sending: Sending,
-        rule: &'static str,
+        rule: String,
     },
+    /// Not used: the operator lets requests bring no destinations.
+    Ignore,
     /// It cannot even be tried.
     Reject {
         failure: Failure,
@@ -78,6 +83,15 @@ pub struct Sending {
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
+    pub own: OwnPolicy,
+}
+
+/// What a receiver of the file has for itself, in place of the trigger's.
+#[derive(Clone, Debug, Default)]
+pub struct OwnPolicy {
+    pub rate_limit: Option<Rate>,
+    pub proxy: Option<Arc<ProxySettings>>,
+    pub tls: Option<Arc<TlsFiles>>,
 }
 
 /// The rules of one trigger for how deliveries are run.

@@ -45,6 +45,15 @@ pub struct ProxySettings {
     pub no_proxy: String,
 }
 
+/// Certificates beside the system's, for one receiver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Of authorities to trust besides, in PEM.
+    pub authorities: Option<Vec<u8>>,
+    /// A certificate and its key to show to the server, in PEM.
+    pub identity: Option<Secret>,
+}
+
 /// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one
 /// policy opened is ever used under another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +64,7 @@ pub struct ClientKey {
     pub reuse: bool,
     pub connect_timeout: Duration,
     pub proxy: Arc<ProxySettings>,
+    pub tls: Option<Arc<TlsFiles>>,
 }
 
 #[cfg(test)]

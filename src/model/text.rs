@@ -239,7 +239,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let folded = word.to_ascii_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, candidate), candidate))
+        .map(|candidate| {
+            let likeness = strsim::jaro_winkler(&folded, &candidate.to_ascii_lowercase());
+            (likeness, candidate)
+        })
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)

@@ -47,6 +47,16 @@ pub enum Event<'a> {
     Joined {
         task: &'a str,
     },
+    /// A changed configuration file is in use now.
+    ConfigTakenUp {
+        receivers: usize,
+        routes: usize,
+    },
+    /// A changed configuration file cannot be used.
+    ConfigBroken {
+        message: &'a str,
+        hint: &'a str,
+    },
     /// A warning of the answer.
     Warning(&'a str),
     /// A request that could not be taken, and why.
@@ -125,6 +135,16 @@ impl Event<'_> {
                 LogLevel::Info,
                 format!("joined {task}: an identical request is in flight"),
             ),
+            Event::ConfigTakenUp { receivers, routes } => (
+                LogLevel::Info,
+                format!(
+                    "the configuration file was taken up: {receivers} receivers, {routes} routes"
+                ),
+            ),
+            Event::ConfigBroken { message, hint } => (
+                LogLevel::Error,
+                format!("{message} What was read before stays in use. {hint}"),
+            ),
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
             Event::Refused {
                 status,
@@ -176,7 +196,7 @@ fn ended(
             LogLevel::Info,
             format!("{destination}: suppressed by {rule}"),
         ),
-        Outcome::Pending(_) | Outcome::DryRun => {
+        Outcome::Pending(_) | Outcome::DryRun | Outcome::Ignored => {
             (LogLevel::Info, format!("{destination}: {}", outcome.code()))
         }
     }

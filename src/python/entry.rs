@@ -10,9 +10,9 @@ use pythonize::pythonize;
 use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
-use crate::notifier::{self, Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
+use crate::notifier::{self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response};
 use crate::panics::guarded;
-use crate::settings::Environment;
+use crate::settings::{Environment, Named};
 
 /// The notifier of this process. A forked child has none: its threads stayed behind.
 struct Process {
@@ -47,6 +47,7 @@ pub fn process_request<'py>(
         )
     });
     let response = answer.unwrap_or_else(|place| internal_error(&place));
+    engine::write(influxdb3_local, &response.news);
     hand_over(py, influxdb3_local, &response.log);
     to_python(py, &response)
 }
@@ -67,9 +68,10 @@ fn answer(
         Ok(body) => body,
         Err(error) => return notifier::refused(400, None, error),
     };
-    let call = Call {
+    let mut call = Call {
         arguments: strings(args),
         environment: Environment::read(),
+        named: Named::new(),
         query: strings(query_parameters),
         headers: lower_case(strings(request_headers)),
         body,
@@ -80,9 +82,19 @@ fn answer(
     if process.id != std::process::id() {
         return forked();
     }
-    // A panic must come out here, not behind the interpreter's lock.
-    let response = py.detach(|| guarded(|| process.notifier.process_request(&call)));
-    response.unwrap_or_else(|place| internal_error(&place))
+    let notifier = &process.notifier;
+    let mut names = notifier.variables(&call.arguments, &call.environment);
+    // A file that was changed may name others: twice is enough, and a third change in that time is no reason to go on.
+    for _ in 0..3 {
+        call.named = Environment::named(&names);
+        // A panic must come out here, not behind the interpreter's lock.
+        match py.detach(|| guarded(|| notifier.process_request(&call))) {
+            Ok(Ok(response)) => return response,
+            Ok(Err(NeedsVariables(more))) => names.extend(more),
+            Err(place) => return internal_error(&place),
+        }
+    }
+    config_changes()
 }
 
 fn process() -> Option<&'static Process> {
@@ -224,6 +236,14 @@ fn forked() -> Response {
         "forked",
         "This process was forked from one that already notifies: nothing was sent.",
         "Send from the parent process, or load the package only after the fork.".to_owned(),
+    )
+}
+
+fn config_changes() -> Response {
+    unusable(
+        "config_file",
+        "The configuration file changes while it is read: nothing was sent.",
+        "Try again.".to_owned(),
     )
 }
 

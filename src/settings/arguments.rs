@@ -9,6 +9,7 @@ use url::{Host, Url};
 use crate::channels::parse_url;
 use crate::model::plan::{OnAmbiguous, Rate};
 use crate::model::policy::PrivateAddresses;
+use crate::model::secret::Secret;
 use crate::model::text::{nearest, printable, truncate};
 
 /// An argument of the trigger. All arrive as strings.
@@ -36,6 +37,8 @@ pub enum Kind {
     Rate,
     /// Names separated by spaces or commas.
     List,
+    /// Hosts, and suffixes of hosts, separated in the same way.
+    Hosts,
     Url,
     Text,
 }
@@ -64,7 +67,7 @@ macro_rules! arguments {
 
 /// Every argument that is documented.
 pub const ARGUMENTS: &[Argument] = arguments! {
-    "config_file_path" Text, "", "notifier.toml", Later, "TOML file with receivers, routes, templates and silences.";
+    "config_file_path" Text, "", "notifier.toml", Available, "TOML file with receivers, routes, templates and silences.";
     "response_timeout" Kind::Duration("0s", "4500ms"), "2s", "2s", Available, "How long a call waits for its deliveries before it answers; 0s answers at once.";
     "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", Available, "How long a delivery is tried, from its acceptance.";
     "max_attempts" Count(1, 100), "10", "10", Available, "How often a message is tried; an answer 429 is not counted.";
@@ -73,9 +76,9 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "connect_timeout" Kind::Duration("1ms", "5min"), "5s", "5s", Available, "How long making a connection may take.";
     "attempt_timeout" Kind::Duration("1ms", "5min"), "15s", "15s", Available, "How long one attempt may take.";
     "failure_status" OneOf(&["200", "502"]), "200", "502", Available, "The HTTP status of the answer when nothing was delivered.";
-    "default_receivers" List, "", "oncall", Later, "Receivers of a request that names no destination and that no route matches.";
-    "request_destinations" OneOf(&["allow", "ignore", "deny"]), "allow", "ignore", LaterAndRefused, "Whether requests may bring destinations of their own.";
-    "allowed_hosts" List, "", "hooks.slack.com *.example.com", Available, "Hosts that requests may send to; *.suffix stands for all hosts below it.";
+    "default_receivers" List, "", "oncall", Available, "Receivers of a request that names no destination and that no route matches.";
+    "request_destinations" OneOf(&["allow", "ignore", "deny"]), "allow", "ignore", Available, "Whether requests may bring destinations of their own.";
+    "allowed_hosts" Kind::Hosts, "", "hooks.slack.com *.example.com", Available, "Hosts that requests may send to; *.suffix stands for all hosts below it.";
     "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", Available, "Whether requests may send to private addresses.";
     "rate_limit" Kind::Rate, "", "60/min", Available, "How many messages may leave for one destination in a time.";
     "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Available, "How long an identical request is not sent again after it was delivered; 0s is off.";
@@ -100,13 +103,14 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "dry_run" Boolean, "false", "true", Available, "Compose everything and send nothing.";
 };
 
-fn find(name: &str) -> Option<&'static Argument> {
+/// The argument of that name.
+pub fn find(name: &str) -> Option<&'static Argument> {
     ARGUMENTS.iter().find(|argument| argument.name == name)
 }
 
 impl Argument {
-    /// Whether a value can be parsed: also of an argument that nobody asks for yet.
-    fn check(&'static self, value: &str) -> Result<(), ArgumentError> {
+    /// What a value must be, where it is something else: also of an argument that nobody asks for yet.
+    pub fn expects(&self, value: &str) -> Result<(), String> {
         match self.kind {
             Kind::Duration(..) => self.duration(value).map(drop),
             Count(..) => self.count(value).map(drop),
@@ -114,72 +118,64 @@ impl Argument {
             OneOf(_) => self.one_of(value).map(drop),
             Kind::Rate => self.rate(value).map(drop),
             Kind::Url => self.url(value).map(drop),
+            Kind::Hosts => self.hosts(value).map(drop),
             List | Text => Ok(()),
         }
     }
 
-    fn duration(&'static self, value: &str) -> Result<Duration, ArgumentError> {
+    fn duration(&self, value: &str) -> Result<Duration, String> {
         let Kind::Duration(least, most) = self.kind else {
             return Ok(Duration::ZERO);
         };
         let bounds = parse_duration(least).zip(parse_duration(most));
         parse_duration(value)
             .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
-            .ok_or_else(|| {
-                let expected = format!("a duration from {least} to {most} (us ms s min m h d w)");
-                ArgumentError::unparsable(self, value, &expected)
-            })
+            .ok_or_else(|| format!("a duration from {least} to {most} (us ms s min m h d w)"))
     }
 
-    fn count(&'static self, value: &str) -> Result<u32, ArgumentError> {
+    fn count(&self, value: &str) -> Result<u32, String> {
         let Count(least, most) = self.kind else {
             return Ok(0);
         };
-        value
-            .parse()
-            .ok()
+        let count = value.parse().ok();
+        count
             .filter(|count| (least..=most).contains(count))
-            .ok_or_else(|| {
-                let expected = format!("a whole number from {least} to {most}");
-                ArgumentError::unparsable(self, value, &expected)
-            })
+            .ok_or_else(|| format!("a whole number from {least} to {most}"))
     }
 
-    fn boolean(&'static self, value: &str) -> Result<bool, ArgumentError> {
+    fn boolean(&self, value: &str) -> Result<bool, String> {
         match value.to_ascii_lowercase().as_str() {
             "true" | "t" | "1" | "yes" | "on" => Ok(true),
             "false" | "f" | "0" | "no" | "off" => Ok(false),
-            _ => Err(ArgumentError::unparsable(self, value, "true or false")),
+            _ => Err("true or false".to_owned()),
         }
     }
 
-    fn one_of(&'static self, value: &str) -> Result<&'static str, ArgumentError> {
+    fn one_of(&self, value: &str) -> Result<&'static str, String> {
         let OneOf(words) = self.kind else {
             return Ok("");
         };
         let lower = value.to_ascii_lowercase();
         let found = words.iter().find(|word| **word == lower);
-        found.copied().ok_or_else(|| {
-            let expected = format!("one of {}", words.join(", "));
-            ArgumentError::unparsable(self, value, &expected)
-        })
+        found
+            .copied()
+            .ok_or_else(|| format!("one of {}", words.join(", ")))
     }
 
-    fn rate(&'static self, value: &str) -> Result<Rate, ArgumentError> {
-        let expected = "messages per time, such as 5/s or 60/min";
-        parse_rate(value).ok_or_else(|| ArgumentError::unparsable(self, value, expected))
+    fn rate(&self, value: &str) -> Result<Rate, String> {
+        parse_rate(value).ok_or_else(|| "messages per time, such as 5/s or 60/min".to_owned())
     }
 
-    fn url(&'static self, value: &str) -> Result<Url, ArgumentError> {
-        parse_url(value).map_err(|what| ArgumentError {
-            name: self.name,
-            code: "invalid_argument",
-            what: format!("The trigger argument {} {what}.", self.name),
-            hint: format!(
-                "Give for example {}={}, and create the trigger anew.",
-                self.name, self.example
-            ),
-        })
+    fn url(&self, value: &str) -> Result<Url, String> {
+        parse_url(value).map_err(|what| format!("a URL such as {}: it {what}", self.example))
+    }
+
+    /// Normalised as the hosts of URLs are, so that both can be compared.
+    fn hosts(&self, value: &str) -> Result<Vec<String>, String> {
+        let hosts = list(value).map(normal_pattern);
+        hosts
+            .collect::<Option<_>>()
+            .ok_or_else(|| "hosts, or *. and a suffix, separated by spaces".to_owned())
     }
 }
 
@@ -193,6 +189,31 @@ pub struct ArgumentError {
 }
 
 impl ArgumentError {
+    pub fn unknown_receiver<'a>(
+        name: &'static str,
+        receiver: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let meant = nearest(receiver, known.map(String::as_str));
+        let shown = truncate(&printable(receiver), 64);
+        Self {
+            name,
+            code: "invalid_argument",
+            what: format!(
+                "The trigger argument {name} names '{shown}', which is no receiver of the configuration file."
+            ),
+            hint: match meant {
+                Some(meant) => format!(
+                    "Did you mean {meant}? Create the trigger anew, or add the receiver to the file."
+                ),
+                None => {
+                    "Add it to the file that config_file_path names, or create the trigger anew."
+                        .to_owned()
+                }
+            },
+        }
+    }
+
     fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Self {
         let found = truncate(&printable(value), 64);
         Self {
@@ -210,15 +231,31 @@ impl ArgumentError {
     }
 }
 
+/// Whether requests may bring destinations of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestDestinations {
+    #[default]
+    Allow,
+    /// They are not used.
+    Ignore,
+    /// Such a request is refused.
+    Deny,
+}
+
 /// The arguments of one trigger on their way into settings.
 pub struct Arguments<'a> {
     given: &'a BTreeMap<String, String>,
+    /// The configuration file's, which win; checked already.
+    file: &'a BTreeMap<String, Secret>,
     warnings: Vec<String>,
 }
 
 impl<'a> Arguments<'a> {
     /// Looks through all that is given: what is unknown or not available is warned of or refused.
-    pub fn new(given: &'a BTreeMap<String, String>) -> Result<Self, ArgumentError> {
+    pub fn new(
+        given: &'a BTreeMap<String, String>,
+        file: &'a BTreeMap<String, Secret>,
+    ) -> Result<Self, ArgumentError> {
         let mut warnings = Vec::new();
         for (name, value) in given {
             let shown = truncate(&printable(name), 64);
@@ -232,7 +269,9 @@ impl<'a> Arguments<'a> {
                 continue;
             }
             refuse_userinfo(argument, value)?;
-            argument.check(value.trim())?;
+            let value = value.trim();
+            let expected = argument.expects(value);
+            expected.map_err(|expected| ArgumentError::unparsable(argument, value, &expected))?;
             match argument.stage {
                 Available => {}
                 // What is so without it asks for nothing.
@@ -255,60 +294,89 @@ impl<'a> Arguments<'a> {
                 }
             }
         }
-        Ok(Self { given, warnings })
+        for (name, value) in file {
+            let given = given.get(name).map(|given| given.trim());
+            if given.is_some_and(|given| !given.is_empty() && given != value.expose().trim()) {
+                warnings.push(format!(
+                    "trigger argument {name}: the configuration file says something else, which counts"
+                ));
+            }
+        }
+        Ok(Self {
+            given,
+            file,
+            warnings,
+        })
     }
 
     pub fn warnings(self) -> Vec<String> {
         self.warnings
     }
 
-    pub fn duration(&mut self, name: &'static str) -> Result<Duration, ArgumentError> {
-        let (argument, value) = self.value(name);
-        argument.duration(value)
+    pub fn duration(&self, name: &'static str) -> Result<Duration, ArgumentError> {
+        self.parsed(name, Argument::duration)
     }
 
-    pub fn count(&mut self, name: &'static str) -> Result<u32, ArgumentError> {
-        let (argument, value) = self.value(name);
-        argument.count(value)
+    pub fn count(&self, name: &'static str) -> Result<u32, ArgumentError> {
+        self.parsed(name, Argument::count)
     }
 
-    pub fn size(&mut self, name: &'static str) -> Result<usize, ArgumentError> {
+    pub fn size(&self, name: &'static str) -> Result<usize, ArgumentError> {
         self.count(name).map(|count| count as usize)
     }
 
-    pub fn boolean(&mut self, name: &'static str) -> Result<bool, ArgumentError> {
-        let (argument, value) = self.value(name);
-        argument.boolean(value)
+    pub fn boolean(&self, name: &'static str) -> Result<bool, ArgumentError> {
+        self.parsed(name, Argument::boolean)
     }
 
-    pub fn rate(&mut self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
-        let (argument, value) = self.value(name);
-        (!value.is_empty())
-            .then(|| argument.rate(value))
+    pub fn rate(&self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
+        self.given(name)
+            .then(|| self.parsed(name, Argument::rate))
             .transpose()
     }
 
-    pub fn url(&mut self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
-        let (argument, value) = self.value(name);
-        (!value.is_empty()).then(|| argument.url(value)).transpose()
+    pub fn url(&self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
+        self.given(name)
+            .then(|| self.parsed(name, Argument::url))
+            .transpose()
     }
 
-    pub fn failure_status(&mut self) -> Result<u16, ArgumentError> {
-        Ok(if self.one_of("failure_status")? == "502" {
-            502
-        } else {
-            200
+    pub fn hosts(&self, name: &'static str) -> Result<Vec<String>, ArgumentError> {
+        self.parsed(name, Argument::hosts)
+    }
+
+    /// Names separated by spaces or commas.
+    pub fn names(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        list(self.value(name).1)
+    }
+
+    pub fn text(&self, name: &'static str) -> Option<&str> {
+        Some(self.value(name).1).filter(|value| !value.is_empty())
+    }
+
+    pub fn failure_status(&self) -> Result<u16, ArgumentError> {
+        Ok(match self.one_of("failure_status")? {
+            "502" => 502,
+            _ => 200,
         })
     }
 
-    pub fn private_addresses(&mut self) -> Result<PrivateAddresses, ArgumentError> {
+    pub fn private_addresses(&self) -> Result<PrivateAddresses, ArgumentError> {
         Ok(match self.one_of("private_addresses")? {
             "deny" => PrivateAddresses::Deny,
             _ => PrivateAddresses::Allow,
         })
     }
 
-    pub fn on_ambiguous(&mut self) -> Result<OnAmbiguous, ArgumentError> {
+    pub fn request_destinations(&self) -> Result<RequestDestinations, ArgumentError> {
+        Ok(match self.one_of("request_destinations")? {
+            "ignore" => RequestDestinations::Ignore,
+            "deny" => RequestDestinations::Deny,
+            _ => RequestDestinations::Allow,
+        })
+    }
+
+    pub fn on_ambiguous(&self) -> Result<OnAmbiguous, ArgumentError> {
         Ok(match self.one_of("on_ambiguous")? {
             "report" => OnAmbiguous::Report,
             "resend" => OnAmbiguous::Resend,
@@ -316,36 +384,33 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// Normalised as the hosts of URLs are, so that both can be compared.
-    pub fn allowed_hosts(&mut self) -> Result<Vec<String>, ArgumentError> {
-        let (argument, value) = self.value("allowed_hosts");
-        let hosts = list(value).map(|host| {
-            normal_pattern(host).ok_or_else(|| {
-                ArgumentError::unparsable(
-                    argument,
-                    host,
-                    "hosts, or *. and a suffix, separated by spaces",
-                )
-            })
-        });
-        hosts.collect()
-    }
-
-    pub fn max_connections(&mut self) -> Result<usize, ArgumentError> {
-        let (_, value) = self.value("max_connections");
-        match value {
-            "" => Ok(default_max_connections()),
-            _ => self.size("max_connections"),
+    pub fn max_connections(&self) -> Result<usize, ArgumentError> {
+        match self.given("max_connections") {
+            true => self.size("max_connections"),
+            false => Ok(default_max_connections()),
         }
     }
 
-    fn one_of(&mut self, name: &'static str) -> Result<&'static str, ArgumentError> {
+    fn one_of(&self, name: &'static str) -> Result<&'static str, ArgumentError> {
+        self.parsed(name, Argument::one_of)
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&Argument, &str) -> Result<T, String>,
+    ) -> Result<T, ArgumentError> {
         let (argument, value) = self.value(name);
-        argument.one_of(value)
+        parse(argument, value)
+            .map_err(|expected| ArgumentError::unparsable(argument, value, &expected))
+    }
+
+    fn given(&self, name: &'static str) -> bool {
+        !self.value(name).1.is_empty()
     }
 
     /// The argument and its value, or its default: a blank value is not given.
-    fn value(&self, name: &'static str) -> (&'static Argument, &'a str) {
+    fn value(&self, name: &'static str) -> (&'static Argument, &str) {
         static UNKNOWN: Argument = Argument {
             name: "",
             kind: Text,
@@ -356,8 +421,9 @@ impl<'a> Arguments<'a> {
         };
         let argument = find(name).unwrap_or(&UNKNOWN);
         debug_assert_eq!(argument.name, name, "not in the table");
-        let given = self.given.get(name).map(|value| value.trim());
-        let value = given.filter(|value| !value.is_empty());
+        let file = self.file.get(name).map(Secret::expose);
+        let given = file.or_else(|| self.given.get(name).map(String::as_str));
+        let value = given.map(str::trim).filter(|value| !value.is_empty());
         (argument, value.unwrap_or(argument.default))
     }
 }
@@ -396,7 +462,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from(exact).ok()
 }
 
-fn parse_rate(text: &str) -> Option<Rate> {
+/// `5/s`, `60/min`, `5/10s`.
+pub fn parse_rate(text: &str) -> Option<Rate> {
     let (messages, per) = text.split_once('/')?;
     let messages = messages
         .trim()
@@ -434,6 +501,12 @@ fn default_max_connections() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn resolve(given: &BTreeMap<String, String>) -> Result<super::super::Settings, ArgumentError> {
+        super::super::resolve(given, &Default::default(), Default::default())
+    }
+
+    static NONE: BTreeMap<String, Secret> = BTreeMap::new();
 
     fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let owned = pairs
@@ -479,7 +552,7 @@ mod tests {
                 if value.is_empty() || argument.stage != Available {
                     continue;
                 }
-                let mut arguments = Arguments::new(&given).unwrap();
+                let arguments = Arguments::new(&given, &NONE).unwrap();
                 let name = argument.name;
                 let parsed = match argument.kind {
                     Kind::Duration(..) => arguments.duration(name).map(drop),
@@ -488,7 +561,8 @@ mod tests {
                     OneOf(_) => arguments.one_of(name).map(drop),
                     Kind::Rate => arguments.rate(name).map(drop),
                     Kind::Url => arguments.url(name).map(drop),
-                    List => arguments.allowed_hosts().map(drop),
+                    Kind::Hosts => arguments.hosts(name).map(drop),
+                    List => Ok(()),
                     Text => Ok(()),
                 };
                 assert_eq!(parsed, Ok(()), "{name}={value}");
@@ -512,8 +586,7 @@ mod tests {
             ("allowed_hosts", "a^b"),
             ("twilio_base_url", "ftp://x"),
         ] {
-            let error =
-                super::super::resolve(&given(&[(name, value)]), &Default::default()).unwrap_err();
+            let error = resolve(&given(&[(name, value)])).unwrap_err();
             assert_eq!(error.name, name);
             assert!(error.what.contains(name), "{error:?}");
             assert!(error.hint.contains(&format!("{name}=")), "{error:?}");
@@ -532,7 +605,7 @@ mod tests {
                 "Hooks.Slack.com., *.Example.ORG bücher.example",
             ),
         ]);
-        let settings = super::super::resolve(&arguments, &Default::default()).unwrap();
+        let settings = resolve(&arguments).unwrap();
         assert_eq!(settings.response_timeout, Duration::from_secs(1));
         assert!(settings.dry_run && settings.allow_mentions);
         assert_eq!(
@@ -552,7 +625,7 @@ mod tests {
             ("zzz", "1"),
             ("history_table", "h"),
         ]);
-        let settings = super::super::resolve(&arguments, &Default::default()).unwrap();
+        let settings = resolve(&arguments).unwrap();
         assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
         assert!(
             settings
@@ -566,15 +639,14 @@ mod tests {
                 .iter()
                 .any(|warning| warning.contains("not available in this version"))
         );
-        for (name, value) in [("outbox", "x"), ("request_destinations", "deny")] {
-            let error = Arguments::new(&given(&[(name, value)])).err().unwrap();
+        for (name, value) in [("outbox", "x")] {
+            let error = Arguments::new(&given(&[(name, value)]), &NONE)
+                .err()
+                .unwrap();
             assert_eq!((error.name, error.code), (name, "not_available"));
         }
-        let as_it_is_anyway = given(&[
-            ("request_destinations", "Allow"),
-            ("text_column", "message"),
-        ]);
-        let arguments = Arguments::new(&as_it_is_anyway).unwrap();
+        let as_it_is_anyway = given(&[("max_per_batch", ""), ("text_column", "message")]);
+        let arguments = Arguments::new(&as_it_is_anyway, &NONE).unwrap();
         assert_eq!(arguments.warnings(), [] as [&str; 0]);
     }
 
@@ -584,7 +656,9 @@ mod tests {
             ("twilio_base_url", "https://user:s3cret@host/"),
             ("outbox", "nats://a:4222 nats://tok3n@host:4222"),
         ] {
-            let error = Arguments::new(&given(&[(name, value)])).err().unwrap();
+            let error = Arguments::new(&given(&[(name, value)]), &NONE)
+                .err()
+                .unwrap();
             assert_eq!(error.code, "secret_in_argument");
             assert!(!format!("{error:?}").contains("3"), "{error:?}");
         }

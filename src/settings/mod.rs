@@ -1,18 +1,26 @@
-//! Settings: a trigger's arguments and the environment, resolved once and kept until one of them changes.
+//! Settings: a trigger's arguments, its configuration file and the environment, resolved once and kept until one of them
+//! changes.
 
 pub mod arguments;
+mod cache;
+mod environment;
+pub mod file;
+mod matcher;
+mod silence;
+mod template;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
-use self::arguments::{ArgumentError, Arguments};
+use self::arguments::{ArgumentError, Arguments, RequestDestinations};
+pub use self::cache::{News, Resolution, SettingsCache};
+pub use self::environment::{Environment, Named};
+use self::file::Config;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
-use crate::model::policy::{AddressPolicy, ProxySettings};
-use crate::model::secret::{Secret, digest};
+use crate::model::policy::AddressPolicy;
+use crate::model::secret::digest;
 
 /// What one trigger is set to.
 #[derive(Debug)]
@@ -24,117 +32,28 @@ pub struct Settings {
     pub allow_mentions: bool,
     /// Judges the destinations that a request brings.
     pub addresses: AddressPolicy,
+    pub request_destinations: RequestDestinations,
+    /// Receivers of a request that names nobody and that no route matches, by their places in the file.
+    pub default_receivers: Vec<usize>,
     pub operator: Operator,
     pub policy: Arc<DeliveryPolicy>,
+    /// The configuration file's; empty where there is none.
+    pub config: Config,
     pub warnings: Vec<String>,
-    /// Stands for these arguments, also after a restart.
+    /// Stands for these arguments and this file, also after a restart.
     pub scope: Arc<str>,
 }
 
-/// The variables of the environment that settings depend on. Read with the interpreter held, since Python's own writes
-/// to the environment hold it too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment {
-    pub twilio_sid: Option<Secret>,
-    pub twilio_token: Option<Secret>,
-    pub twilio_edge: Option<String>,
-    pub twilio_region: Option<String>,
-    pub proxy: ProxySettings,
-}
-
-impl Environment {
-    pub fn read() -> Self {
-        // What is no UTF-8 is no usable value either, but must not count as absent: a proxy is never gone around.
-        let text = |name: &str| {
-            std::env::var_os(name)
-                .map(|value| value.to_string_lossy().into_owned())
-                .filter(|value| !value.trim().is_empty())
-        };
-        // Without the line break that a file or a shell has left at its end, as in a request.
-        let secret = |name: &str| text(name).map(|value| Secret::new(value.trim()));
-        // The lower-case names are the older ones, and win as in curl.
-        let either = |name: &str| text(&name.to_lowercase()).or_else(|| text(name));
-        let all = || either("ALL_PROXY");
-        Self {
-            twilio_sid: secret("TWILIO_SID"),
-            twilio_token: secret("TWILIO_TOKEN"),
-            twilio_edge: text("TWILIO_EDGE"),
-            twilio_region: text("TWILIO_REGION"),
-            proxy: ProxySettings {
-                http: either("HTTP_PROXY").or_else(all).map(Secret::new),
-                https: either("HTTPS_PROXY").or_else(all).map(Secret::new),
-                no_proxy: either("NO_PROXY").unwrap_or_default(),
-            },
-        }
-    }
-
-    /// Twilio's API at the edge and region that are set: `api.{edge}.{region}.twilio.com`
-    /// (docs: global infrastructure, using the REST API with edge locations).
-    fn twilio_url(&self) -> Option<Url> {
-        let label = |name: &Option<String>| {
-            let name = name.as_deref()?.trim();
-            let valid = name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            valid.then(|| name.to_owned())
-        };
-        let host = match (label(&self.twilio_edge), label(&self.twilio_region)) {
-            (None, None) => return None,
-            (Some(edge), region) => {
-                format!("{edge}.{}", region.as_deref().unwrap_or("us1"))
-            }
-            (None, Some(region)) => region,
-        };
-        Url::parse(&format!("https://api.{host}.twilio.com/")).ok()
-    }
-}
-
-/// The settings of the last triggers that called.
-#[derive(Default)]
-pub struct SettingsCache {
-    /// The most recently used last.
-    entries: Mutex<Vec<(Key, Arc<Settings>)>>,
-}
-
-type Key = (BTreeMap<String, String>, Environment);
-
-/// More triggers than anybody has for one plugin.
-const MAX_ENTRIES: usize = 64;
-
-impl SettingsCache {
-    pub fn resolve(
-        &self,
-        arguments: &BTreeMap<String, String>,
-        environment: &Environment,
-    ) -> Result<Arc<Settings>, ArgumentError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = entries
-            .iter()
-            .rposition(|((known, env), _)| known == arguments && env == environment);
-        if let Some(place) = known {
-            let entry = entries.remove(place);
-            let settings = Arc::clone(&entry.1);
-            entries.push(entry);
-            return Ok(settings);
-        }
-        let settings = Arc::new(resolve(arguments, environment)?);
-        if entries.len() >= MAX_ENTRIES {
-            entries.remove(0);
-        }
-        let key = (arguments.clone(), environment.clone());
-        entries.push((key, Arc::clone(&settings)));
-        Ok(settings)
-    }
-}
-
+/// Makes settings of a trigger's arguments and what its file says.
 fn resolve(
     given: &BTreeMap<String, String>,
     environment: &Environment,
+    config: Config,
 ) -> Result<Settings, ArgumentError> {
-    let mut arguments = Arguments::new(given)?;
+    let arguments = Arguments::new(given, &config.arguments)?;
     let addresses = AddressPolicy {
         private_addresses: arguments.private_addresses()?,
-        allowed_hosts: arguments.allowed_hosts()?,
+        allowed_hosts: arguments.hosts("allowed_hosts")?,
     };
     let policy = DeliveryPolicy {
         delivery_timeout: arguments.duration("delivery_timeout")?,
@@ -150,35 +69,62 @@ fn resolve(
         connect_timeout: arguments.duration("connect_timeout")?,
         proxy: Arc::new(environment.proxy.clone()),
     };
-    let operator = Operator {
-        twilio_base_url: arguments
-            .url("twilio_base_url")?
-            .or_else(|| environment.twilio_url()),
-        twilio_sid: environment.twilio_sid.clone(),
-        twilio_token: environment.twilio_token.clone(),
-    };
     Ok(Settings {
         response_timeout: arguments.duration("response_timeout")?,
         failure_status: arguments.failure_status()?,
         dry_run: arguments.boolean("dry_run")?,
         allow_mentions: arguments.boolean("allow_mentions")?,
         addresses,
-        operator,
+        request_destinations: arguments.request_destinations()?,
+        default_receivers: default_receivers(&arguments, &config)?,
+        operator: operator(&arguments, environment)?,
         policy: Arc::new(policy),
         warnings: arguments.warnings(),
-        scope: scope(given),
+        scope: scope(given, &config),
+        config,
     })
 }
 
-/// The same for the same arguments. Their lengths stand before them, so that no two sets look alike.
-fn scope(given: &BTreeMap<String, String>) -> Arc<str> {
+fn operator(
+    arguments: &Arguments<'_>,
+    environment: &Environment,
+) -> Result<Operator, ArgumentError> {
+    let url = arguments.url("twilio_base_url")?;
+    Ok(Operator {
+        twilio_base_url: url.or_else(|| environment.twilio_url()),
+        twilio_sid: environment.twilio_sid.clone(),
+        twilio_token: environment.twilio_token.clone(),
+    })
+}
+
+/// The file's own, or those that the argument names.
+fn default_receivers(
+    arguments: &Arguments<'_>,
+    config: &Config,
+) -> Result<Vec<usize>, ArgumentError> {
+    const NAME: &str = "default_receivers";
+    if let Some(places) = &config.default_receivers {
+        return Ok(places.clone());
+    }
+    let places = arguments.names(NAME).map(|name| {
+        let place = config.by_name.get(name).copied();
+        place.ok_or_else(|| ArgumentError::unknown_receiver(NAME, name, config.by_name.keys()))
+    });
+    places.collect()
+}
+
+/// The same for the same arguments and file. Their lengths stand before them, so that no two sets look alike.
+fn scope(given: &BTreeMap<String, String>, config: &Config) -> Arc<str> {
     let parts = given.iter().flat_map(|(name, value)| [name, value]);
+    let parts = parts.chain([&config.digest]);
     let text: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
     digest(&text).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     #[test]
@@ -221,7 +167,12 @@ mod tests {
                 ..Environment::default()
             };
             let given = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
-            let settings = resolve(&given.into_iter().collect(), &environment).unwrap();
+            let settings = resolve(
+                &given.into_iter().collect(),
+                &environment,
+                Config::default(),
+            )
+            .unwrap();
             let url = settings.operator.twilio_base_url.as_ref().map(Url::as_str);
             assert_eq!(url, expected, "{edge:?} {region:?} {argument:?}");
         }

@@ -54,7 +54,7 @@ pub(super) type Detour = Option<Arc<dyn Fn(IpAddr) -> IpAddr + Send + Sync>>;
 impl HttpTransport {
     pub fn new(dns: Dns) -> Self {
         Self {
-            tls: tls::client_config().ok(),
+            tls: tls::client_config(None).ok(),
             dns: Arc::new(dns),
             clients: Mutex::default(),
             #[cfg(test)]
@@ -89,10 +89,7 @@ impl HttpTransport {
     }
 
     fn build(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
-        let config = self
-            .tls
-            .clone()
-            .ok_or_else(|| unusable("TLS could not be set up"))?;
+        let config = self.tls_config(key)?;
         let builder = Client::builder()
             .tls_backend_preconfigured(config)
             .dns_resolver(Arc::new(self.resolver(key, route)))
@@ -114,6 +111,15 @@ impl HttpTransport {
         builder
             .build()
             .map_err(|_| unusable("the HTTP client could not be set up"))
+    }
+
+    /// One configuration serves all who bring no certificates of their own, and so do the roots that it reads.
+    fn tls_config(&self, key: &ClientKey) -> Result<ClientConfig, SendError> {
+        let config = match &key.tls {
+            Some(files) => tls::client_config(Some(files)).ok(),
+            None => self.tls.clone(),
+        };
+        config.ok_or_else(|| unusable("TLS could not be set up"))
     }
 
     pub(super) fn resolver(&self, key: &ClientKey, route: &Route) -> Resolver {

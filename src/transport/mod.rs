@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 pub use self::client::HttpTransport;
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check_host};
+pub use self::tls::{Unusable, client_config};
 use crate::model::outcome::Failure;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply};

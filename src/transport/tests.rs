@@ -85,6 +85,7 @@ impl World {
             reuse: true,
             connect_timeout: Duration::from_secs(2),
             proxy: Arc::new(self.proxy.clone()),
+            tls: None,
         }
     }
 

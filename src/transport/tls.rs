@@ -5,24 +5,72 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// The configuration of every client. Reading the certificates is left until the first handshake.
-pub fn client_config() -> Result<ClientConfig, Error> {
+use crate::model::policy::TlsFiles;
+
+/// The configuration of clients, with a receiver's own certificates or without. Reading the system's is left until the
+/// first handshake.
+pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, Unusable> {
+    let unusable = |_| Unusable("TLS could not be set up");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier {
         provider: Arc::clone(&provider),
+        authorities: authorities(files)?,
         inner: OnceLock::new(),
     });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(verifier);
+    match files.and_then(|files| files.identity.as_ref()) {
+        None => Ok(builder.with_no_client_auth()),
+        Some(pem) => {
+            let (chain, key) = identity(pem.expose().as_bytes())?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|_| Unusable("the certificate and the key do not belong together"))
+        }
+    }
+}
+
+/// Why certificates cannot be used; to be read after the file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unusable(pub &'static str);
+
+type Certificates = Vec<CertificateDer<'static>>;
+
+fn authorities(files: Option<&TlsFiles>) -> Result<Certificates, Unusable> {
+    let Some(pem) = files.and_then(|files| files.authorities.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let certificates = certificates(pem)?;
+    let (_, ignored) = RootCertStore::empty().add_parsable_certificates(certificates.clone());
+    match ignored {
+        0 => Ok(certificates),
+        _ => Err(Unusable("it holds a certificate that cannot be read")),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Certificates, Unusable> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(Unusable(
+            "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)",
+        )),
+    }
+}
+
+fn identity(pem: &[u8]) -> Result<(Certificates, PrivateKeyDer<'static>), Unusable> {
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| Unusable("it holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"))?;
+    Ok((certificates(pem)?, key))
 }
 
 /// rustls' own verifier over roots that are read when they are first needed: plain HTTP needs none, and a database's
@@ -30,27 +78,30 @@ pub fn client_config() -> Result<ClientConfig, Error> {
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
+    /// Trusted besides.
+    authorities: Certificates,
     inner: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
 }
 
 impl Verifier {
     fn inner(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
         let built = self.inner.get_or_init(|| {
-            WebPkiServerVerifier::builder_with_provider(roots(), Arc::clone(&self.provider))
+            WebPkiServerVerifier::builder_with_provider(self.roots(), Arc::clone(&self.provider))
                 .build()
                 .map_err(|error| Error::General(error.to_string()))
         });
         built.as_ref().map_err(Clone::clone)
     }
-}
 
-/// The system's store (`SSL_CERT_FILE` and `SSL_CERT_DIR` count) and Mozilla's roots: an empty or unreadable system
-/// store, as in slim containers, must not stop an alert.
-fn roots() -> Arc<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Arc::new(roots)
+    /// The system's store (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), Mozilla's roots, and those of our own: an empty or
+    /// unreadable system store, as in slim containers, must not stop an alert.
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(self.authorities.iter().cloned());
+        Arc::new(roots)
+    }
 }
 
 impl ServerCertVerifier for Verifier {

@@ -28,10 +28,10 @@ impl Twilio {
     /// Not asked by date: `DateSent` leaves out what is still queued.
     pub fn question(&self) -> Outbound {
         let mut url = self.url.clone();
-        let from = self.from.expose();
+        let from = self.from.fields().find(|(name, _)| *name == "From");
         url.query_pairs_mut()
             .append_pair("To", self.to.expose())
-            .extend_pairs((!from.starts_with("MG")).then_some(("From", from)))
+            .extend_pairs(from)
             .append_pair("PageSize", PAGE_SIZE);
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_TYPE);

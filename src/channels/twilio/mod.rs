@@ -3,6 +3,7 @@
 mod lookup;
 mod segments;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -13,7 +14,8 @@ use url::Url;
 use self::segments::segments;
 use super::webhook::{basic_auth, secrets_of_headers};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Operator, Parameter, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
+    verdict,
 };
 use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
@@ -27,7 +29,7 @@ pub const SMS: ChannelSpec = ChannelSpec {
     parameters: PARAMETERS,
     limits: Some(LIMITS),
     repeat: REPEAT,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Kind::Sms)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
 };
 
 pub const WHATSAPP: ChannelSpec = ChannelSpec {
@@ -35,7 +37,7 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
     parameters: PARAMETERS,
     limits: Some(LIMITS),
     repeat: REPEAT,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Kind::WhatsApp)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
 };
 
 /// Each has a price, and wakes somebody: never twice by guess.
@@ -51,55 +53,73 @@ pub const SID_VARIABLE: &str = "TWILIO_SID";
 pub const TOKEN_VARIABLE: &str = "TWILIO_TOKEN";
 
 const PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "twilio_sid",
-        required: true,
-        secret: true,
-        operator_only: false,
-        environment: Some(SID_VARIABLE),
-        example: "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        description: "The account's SID (AC…), or an API key's (SK…).",
-    },
-    Parameter {
-        name: "twilio_token",
-        required: true,
-        secret: true,
-        operator_only: false,
-        environment: Some(TOKEN_VARIABLE),
-        example: "your_auth_token",
-        description: "The account's auth token, or the API key's secret.",
-    },
-    Parameter {
-        name: "twilio_from_number",
-        required: true,
-        secret: true,
-        operator_only: false,
-        environment: None,
-        example: "+15005550001",
-        description: "The number or sender to send from; one that begins with MG is a messaging service.",
-    },
-    Parameter {
-        name: "twilio_to_number",
-        required: true,
-        secret: true,
-        operator_only: false,
-        environment: None,
-        example: "+15005550006",
-        description: "The number to send to, in E.164 form.",
-    },
-    Parameter {
-        name: "twilio_account_sid",
-        required: false,
-        secret: true,
-        operator_only: false,
-        environment: None,
-        example: "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        description: "The account's SID where twilio_sid is an API key's (SK…).",
-    },
+    Parameter::new(
+        "twilio_sid",
+        "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "The account's SID (AC…), or an API key's (SK…).",
+    )
+    .required()
+    .secret()
+    .or_environment(SID_VARIABLE),
+    Parameter::new(
+        "twilio_token",
+        "your_auth_token",
+        "The account's auth token, or the API key's secret.",
+    )
+    .required()
+    .secret()
+    .or_environment(TOKEN_VARIABLE),
+    Parameter::new(
+        "twilio_from_number",
+        "+15005550001",
+        "The number or sender to send from; one that begins with MG is a messaging service.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_to_number",
+        "+15005550006",
+        "The number to send to, in E.164 form.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_account_sid",
+        "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "The account's SID where twilio_sid is an API key's (SK…).",
+    )
+    .secret(),
+    Parameter::new(
+        "messaging_service_sid",
+        "MGxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "The messaging service that picks the sender; twilio_from_number may then be absent.",
+    )
+    .secret()
+    .operator_only(),
+    Parameter::new(
+        "smart_encoding",
+        "true",
+        "Lets Twilio replace look-alikes, so that a text needs fewer segments.",
+    )
+    .of(Kind::Boolean)
+    .operator_only(),
+    Parameter::new(
+        "content_sid",
+        "HXxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
+    )
+    .operator_only(),
+    Parameter::new(
+        "content_variables",
+        r#"{ 1 = "{{ notification.text }}" }"#,
+        "The content template's variables; templates themselves.",
+    )
+    .of(Kind::Templates)
+    .operator_only(),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Service {
     Sms,
     WhatsApp,
 }
@@ -109,20 +129,66 @@ struct Twilio {
     url: Url,
     headers: HeaderMap,
     account: Secret,
-    from: Secret,
+    from: Sender,
     to: Secret,
+    /// Twilio may change the text, so that it cannot be found again by it.
+    smart_encoding: bool,
+    /// Sent in place of a text.
+    content_sid: Option<String>,
     destination: Destination,
     /// Made when there is a reply to look at.
     redactor: OnceLock<Redactor>,
 }
 
+/// Who a message comes from: a number, a service that picks one, or a number of the service's.
+struct Sender {
+    number: Option<Secret>,
+    service: Option<Secret>,
+}
+
+impl Sender {
+    fn read(fields: &mut Fields<'_>, service: Service) -> Result<Self, ConfigError> {
+        let given = fields.optional("messaging_service_sid")?;
+        let given = given.map(|sid| Secret::new(sid.trim()));
+        if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
+            return Ok(Self {
+                number: None,
+                service: given,
+            });
+        }
+        let from = number(fields, "twilio_from_number", service)?;
+        // A service's SID may stand in the number's place.
+        Ok(match given {
+            None if from.expose().starts_with("MG") => Self {
+                number: None,
+                service: Some(from),
+            },
+            service => Self {
+                number: Some(from),
+                service,
+            },
+        })
+    }
+
+    /// As fields of Twilio's form.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        let number = self.number.iter().map(|number| ("From", number.expose()));
+        let service = self.service.iter();
+        number.chain(service.map(|service| ("MessagingServiceSid", service.expose())))
+    }
+}
+
 impl Twilio {
-    fn new(fields: &mut Fields<'_>, operator: &Operator, kind: Kind) -> Result<Self, ConfigError> {
+    fn new(
+        fields: &mut Fields<'_>,
+        operator: &Operator,
+        service: Service,
+    ) -> Result<Self, ConfigError> {
         let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
         let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;
-        let from = number(fields, "twilio_from_number", kind)?;
-        let to = number(fields, "twilio_to_number", kind)?;
+        let from = Sender::read(fields, service)?;
+        let to = number(fields, "twilio_to_number", service)?;
 
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -134,7 +200,10 @@ impl Twilio {
         let pair = format!("{}:{}", sid.expose(), token.expose());
         headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
+        let content_sid = fields.optional("content_sid")?;
         Ok(Self {
+            smart_encoding: fields.flag("smart_encoding")?.unwrap_or(false),
+            content_sid: content_sid.map(|sid| sid.trim().to_owned()),
             url: messages_url(operator, &account),
             headers,
             destination: Destination {
@@ -150,15 +219,13 @@ impl Twilio {
         })
     }
 
-    fn form(&self, body: &str) -> Outbound {
-        let from = match self.from.expose() {
-            service if service.starts_with("MG") => "MessagingServiceSid",
-            _ => "From",
-        };
+    /// A message that says this, by the names of Twilio's form.
+    fn form<'a>(&self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("To", self.to.expose())
-            .append_pair(from, self.from.expose())
-            .append_pair("Body", body)
+            .extend_pairs(self.from.fields())
+            .extend_pairs(says)
+            .extend_pairs(self.smart_encoding.then_some(("SmartEncoded", "true")))
             .finish();
         Outbound::Http(HttpRequest {
             method: Method::POST,
@@ -214,10 +281,12 @@ impl Twilio {
     /// Takes the account, its credentials and the numbers out of what Twilio answers.
     fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
-            let own = [&self.account, &self.from, &self.to].map(|secret| secret.expose().into());
-            let bare = [&self.from, &self.to].map(|number| bare_number(number.expose()).into());
+            let senders = self.from.fields().map(|(_, sender)| sender);
+            let addresses = senders.chain([self.to.expose()]);
+            let bare = addresses.clone().map(bare_number);
+            let own = addresses.chain(bare).chain([self.account.expose()]);
             let credentials = secrets_of_headers(&self.headers);
-            Redactor::new(own.into_iter().chain(bare).chain(credentials))
+            Redactor::new(own.map(Cow::Borrowed).chain(credentials))
         })
     }
 }
@@ -240,15 +309,29 @@ impl Channel for Twilio {
     fn compose(
         &self,
         notification: &Notification,
-        _: &Composing<'_>,
+        cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
+        if let Some(content_sid) = &self.content_sid {
+            let variables = cx.rendered("content_variables");
+            let variables = variables.map(|json| ("ContentVariables", json));
+            let says = [("ContentSid", content_sid.as_str())].into_iter();
+            return Ok(Composition {
+                messages: vec![self.form(says.chain(variables))],
+                segments: None,
+                warnings: Vec::new(),
+            });
+        }
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
         let split = split(&text, LIMITS);
         Ok(Composition {
             segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
-            messages: split.parts.iter().map(|part| self.form(part)).collect(),
+            messages: split
+                .parts
+                .iter()
+                .map(|part| self.form([("Body", part.as_str())]))
+                .collect(),
             warnings: super::missing_warning(split.missing),
         })
     }
@@ -256,8 +339,8 @@ impl Channel for Twilio {
     /// Who may see a dry run may not know the numbers by it: a receiver's are the operator's.
     fn preview(&self, body: &[u8]) -> String {
         let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
-            "Body" => (name, value.into_owned()),
-            _ => (name, masked_address(&value)),
+            "To" | "From" | "MessagingServiceSid" => (name, masked_address(&value)),
+            _ => (name, value.into_owned()),
         });
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs(masked)
@@ -270,7 +353,9 @@ impl Channel for Twilio {
     }
 
     fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
-        Some(self.question())
+        // By its text it is found, if that is what Twilio keeps.
+        let has_text = self.content_sid.is_none() && !self.smart_encoding;
+        has_text.then(|| self.question())
     }
 
     fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
@@ -339,7 +424,7 @@ fn twilio_url() -> Url {
 }
 
 /// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-fn number(fields: &mut Fields<'_>, name: &str, kind: Kind) -> Result<Secret, ConfigError> {
+fn number(fields: &mut Fields<'_>, name: &str, service: Service) -> Result<Secret, ConfigError> {
     let given = fields.required(name)?;
     if given.chars().any(char::is_control) {
         return Err(fields.error(
@@ -358,7 +443,7 @@ fn number(fields: &mut Fields<'_>, name: &str, kind: Kind) -> Result<Secret, Con
         );
     }
     let prefixed =
-        kind == Kind::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
+        service == Service::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
     Ok(Secret::new(if prefixed {
         format!("whatsapp:{given}")
     } else {

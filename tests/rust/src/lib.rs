@@ -58,7 +58,7 @@ impl World {
             body: request.to_string().into_bytes(),
             ..Call::default()
         });
-        match response.body {
+        match response.unwrap().body {
             Body::Answer(answer) => serde_json::to_value(answer).unwrap(),
             Body::Error(error) => panic!("{}", serde_json::to_value(error).unwrap()),
             _ => panic!("a view"),

@@ -1,0 +1,64 @@
+//! What is wrong with the file: all of it, each with its place.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Line and column count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// One thing to mend. Quotes no value: it may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(flatten)]
+    pub place: Place,
+    /// The keys that lead there, such as `receivers.oncall.slack.webhook_url`; empty for the file as a whole.
+    pub path: String,
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    /// `line 3, column 9: receivers.oncall.slack: …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        write!(f, "line {line}, column {column}: ")?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// All that was found, in the order of the file.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+impl Report {
+    pub fn error(&mut self, place: Place, path: &str, what: &str) {
+        self.errors.push(problem(place, path, what));
+    }
+
+    pub fn warning(&mut self, place: Place, path: &str, what: &str) {
+        self.warnings.push(problem(place, path, what));
+    }
+
+    pub fn sort(&mut self) {
+        self.errors.sort_by_key(|problem| problem.place);
+        self.warnings.sort_by_key(|problem| problem.place);
+    }
+}
+
+fn problem(place: Place, path: &str, what: &str) -> Problem {
+    Problem {
+        place,
+        path: path.to_owned(),
+        what: what.to_owned(),
+    }
+}

@@ -1,0 +1,272 @@
+//! What goes by matchers: `[[routes]]` and `[[silences]]`.
+
+use std::collections::HashMap;
+
+use regex::Regex;
+
+use super::Loader;
+use super::tree::{Member, Node, Value};
+use crate::model::json::Path;
+use crate::model::notification::{Level, Status};
+use crate::model::text::nearest;
+use crate::settings::matcher::{Matcher, Pattern};
+use crate::settings::silence::{Silence, Window};
+
+/// Who gets a notification that names nobody.
+#[derive(Debug)]
+pub struct Route {
+    pub matcher: Matcher,
+    /// Places of the file's receivers.
+    pub receivers: Vec<usize>,
+    /// Whether the routes after it are asked as well.
+    pub goes_on: bool,
+}
+
+impl Loader<'_> {
+    pub fn routes(&mut self, node: &Node, receivers: &HashMap<String, usize>) -> Vec<Route> {
+        let each = self.tables(node, "routes").into_iter();
+        each.map(|(node, path)| self.route(node, &path, receivers))
+            .collect()
+    }
+
+    fn route(&mut self, node: &Node, path: &Path, receivers: &HashMap<String, usize>) -> Route {
+        let mut route = Route {
+            matcher: Matcher::default(),
+            receivers: Vec::new(),
+            goes_on: false,
+        };
+        let Some(table) = self.table(node, path.as_str()) else {
+            return route;
+        };
+        self.known_keys(table, path, &["match", "receivers", "continue"]);
+        for member in table.iter() {
+            let path = path.key(&member.key);
+            match (member.key.as_str(), &member.node.value) {
+                ("match", _) => route.matcher = self.matcher(&member.node, &path),
+                ("receivers", _) => {
+                    route.receivers = self.receiver_names(&member.node, &path, receivers)
+                }
+                ("continue", Value::Boolean(value)) => route.goes_on = *value,
+                ("continue", _) => {
+                    self.mismatch(&member.node, &path, "true or false");
+                }
+                _ => {}
+            }
+        }
+        if route.receivers.is_empty()
+            && table
+                .get("receivers")
+                .is_none_or(|names| names.one_or_several().is_empty())
+        {
+            let what = "names no receiver; give receivers = [\"NAME\"]";
+            self.report.error(node.place, path.as_str(), what);
+        }
+        route
+    }
+
+    /// Names of the file's receivers as their places.
+    pub fn receiver_names(
+        &mut self,
+        node: &Node,
+        path: &Path,
+        receivers: &HashMap<String, usize>,
+    ) -> Vec<usize> {
+        let mut places = Vec::new();
+        for node in node.one_or_several() {
+            let Some(name) = node.as_str() else {
+                self.mismatch(node, path, "a list of receivers' names");
+                continue;
+            };
+            match receivers.get(name) {
+                Some(place) if !places.contains(place) => places.push(*place),
+                Some(_) => {}
+                None => {
+                    let meant = nearest(name, receivers.keys().map(String::as_str));
+                    let what = match meant {
+                        Some(meant) => format!("there is no such receiver; did you mean {meant}?"),
+                        None => "there is no such receiver".to_owned(),
+                    };
+                    self.report.error(node.place, path.as_str(), &what);
+                }
+            }
+        }
+        places
+    }
+
+    pub fn matcher(&mut self, node: &Node, path: &Path) -> Matcher {
+        let Some(table) = self.table(node, path.as_str()) else {
+            return Matcher::default();
+        };
+        self.known_keys(table, path, &["level", "status", "fields"]);
+        let mut matcher = Matcher::default();
+        for member in table.iter() {
+            let path = path.key(&member.key);
+            match member.key.as_str() {
+                "level" => {
+                    let known = Level::ALL.map(Level::word);
+                    let word = |text: &str| Level::parse(text).map(Level::word);
+                    matcher.level = Some(self.patterns(member, &path, Some((&known, &word))));
+                }
+                "status" => {
+                    let known = Status::ALL.map(Status::word);
+                    let word = |text: &str| Status::parse(text).map(Status::word);
+                    matcher.status = Some(self.patterns(member, &path, Some((&known, &word))));
+                }
+                "fields" => {
+                    let Some(table) = self.table(&member.node, path.as_str()) else {
+                        continue;
+                    };
+                    for member in table.iter() {
+                        let patterns = self.patterns(member, &path.key(&member.key), None);
+                        matcher.fields.push((member.key.clone(), patterns));
+                    }
+                }
+                _ => {}
+            }
+        }
+        matcher
+    }
+
+    /// A string: equal; a list: one of; `~…`: a regular expression. `words` are all that the value can be.
+    fn patterns(&mut self, member: &Member, path: &Path, words: Words<'_>) -> Vec<Pattern> {
+        let mut patterns = Vec::new();
+        for node in member.node.one_or_several() {
+            let Some(text) = node.scalar() else {
+                self.mismatch(node, path, "a string, or a list of strings");
+                continue;
+            };
+            match (text.strip_prefix('~'), words) {
+                (Some(expression), _) => match self.regex(expression) {
+                    Some(regex) => patterns.push(Pattern::Regex(regex)),
+                    None => {
+                        let what = "the regular expression after ~ cannot be read, or is too large";
+                        self.report.error(node.place, path.as_str(), what);
+                    }
+                },
+                (None, Some((known, word))) => match word(&text) {
+                    Some(word) => patterns.push(Pattern::Equal(word.to_owned())),
+                    None => {
+                        let what = format!("must be one of {}", known.join(", "));
+                        self.report.error(node.place, path.as_str(), &what);
+                    }
+                },
+                (None, None) => patterns.push(Pattern::Equal(text)),
+            }
+        }
+        patterns
+    }
+
+    /// Equal ones are made once: there may be ten thousand routes.
+    fn regex(&mut self, expression: &str) -> Option<Regex> {
+        if let Some(known) = self.regexes.get(expression) {
+            return known.clone();
+        }
+        let made = regex::RegexBuilder::new(expression)
+            .size_limit(MAX_REGEX_BYTES)
+            .build()
+            .ok();
+        self.regexes.insert(expression.to_owned(), made.clone());
+        made
+    }
+
+    pub fn silences(&mut self, node: &Node) -> Vec<Silence> {
+        let each = self.tables(node, "silences").into_iter();
+        each.filter_map(|(node, path)| self.silence(node, &path))
+            .collect()
+    }
+
+    fn silence(&mut self, node: &Node, path: &Path) -> Option<Silence> {
+        let (table, place) = (self.table(node, path.as_str())?, node.place);
+        self.known_keys(
+            table,
+            path,
+            &["name", "match", "from", "until", "weekly", "time_zone"],
+        );
+        let errors = self.report.errors.len();
+        let mut silence = Silence::default();
+        for member in table.iter() {
+            let (node, path) = (&member.node, path.key(&member.key));
+            match member.key.as_str() {
+                "name" => silence.name = self.text(node, &path, "a name").unwrap_or_default(),
+                "match" => silence.matcher = self.matcher(node, &path),
+                "from" => silence.from = self.time(node, &path),
+                "until" => silence.until = self.time(node, &path),
+                "time_zone" => {
+                    let name = self.text(node, &path, "a time zone such as Europe/Berlin");
+                    silence.zone = name.and_then(|name| self.zone(node, &path, &name));
+                }
+                "weekly" => silence.weekly = self.weekly(node, &path),
+                _ => {}
+            }
+        }
+        if silence.name.trim().is_empty() {
+            self.report.error(
+                place,
+                path.as_str(),
+                "a silence needs a name: it stands in the answer and in the log",
+            );
+        }
+        if !silence.weekly.is_empty() && silence.zone.is_none() && table.get("time_zone").is_none()
+        {
+            let what = "weekly windows need a time_zone, such as \"Europe/Berlin\" or \"UTC\"";
+            self.report.error(place, path.as_str(), what);
+        }
+        (self.report.errors.len() == errors).then_some(silence)
+    }
+
+    fn time(&mut self, node: &Node, path: &Path) -> Option<jiff::Timestamp> {
+        let time = node.scalar().and_then(|text| text.trim().parse().ok());
+        if time.is_none() {
+            self.mismatch(
+                node,
+                path,
+                "a time of RFC 3339 with its zone, such as 2026-01-31T12:00:00Z",
+            );
+        }
+        time
+    }
+
+    fn zone(&mut self, node: &Node, path: &Path, name: &str) -> Option<jiff::tz::TimeZone> {
+        let zone = jiff::tz::TimeZone::get(name.trim()).ok();
+        if zone.is_none() {
+            let known: Vec<String> = jiff::tz::db()
+                .available()
+                .map(|name| name.to_string())
+                .collect();
+            let what = match nearest(name, known.iter().map(String::as_str)) {
+                Some(meant) => format!("there is no such time zone; did you mean {meant}?"),
+                None => "there is no such time zone; give one such as Europe/Berlin".to_owned(),
+            };
+            self.report.error(node.place, path.as_str(), &what);
+        }
+        zone
+    }
+
+    fn weekly(&mut self, node: &Node, path: &Path) -> Vec<Window> {
+        let mut windows = Vec::new();
+        for node in node.one_or_several() {
+            let window = node.as_str().and_then(Window::parse);
+            if window.is_none() {
+                self.mismatch(
+                    node,
+                    path,
+                    "windows such as \"Sat 00:00-24:00\" or \"Mon-Fri 22:00-06:00\"",
+                );
+            }
+            windows.extend(window);
+        }
+        windows
+    }
+
+    fn text(&mut self, node: &Node, path: &Path, expected: &str) -> Option<String> {
+        match node.as_str() {
+            Some(text) => Some(text.to_owned()),
+            None => self.wrong_type(node, path, expected),
+        }
+    }
+}
+
+/// The words that a value can be, and how one of them is read.
+type Words<'a> = Option<(&'a [&'static str], &'a dyn Fn(&str) -> Option<&'static str>)>;
+
+const MAX_REGEX_BYTES: usize = 1024 * 1024;

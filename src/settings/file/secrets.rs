@@ -1,0 +1,164 @@
+//! Where secrets come from: `{ env = "NAME" }` and `{ file = "PATH" }`, only here and never in a request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::tree::{Node, Table, Value};
+use crate::model::secret::Secret;
+
+/// A secret file is at most so long.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// What the file may look at, and what it has looked at.
+pub struct Sources<'a> {
+    /// What paths are relative to: the file's own directory.
+    directory: &'a Path,
+    /// The variables that it names, as they were when the interpreter was held; `None` where one is not set.
+    environment: &'a BTreeMap<String, Option<Secret>>,
+    /// Whether secrets are looked up; without, the file is checked as if they were in order.
+    look_up: bool,
+    /// Files that were read, or would have been.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// A value that may be a secret's.
+pub enum Text {
+    Known(String),
+    /// Not looked up.
+    Unknown,
+}
+
+/// Where a secret is.
+enum Form<'a> {
+    Variable(&'a str),
+    File(&'a str),
+}
+
+impl<'a> Sources<'a> {
+    pub const fn new(
+        directory: &'a Path,
+        environment: &'a BTreeMap<String, Option<Secret>>,
+        look_up: bool,
+    ) -> Self {
+        Self {
+            directory,
+            environment,
+            look_up,
+            files: BTreeSet::new(),
+        }
+    }
+
+    /// A string, or what the secret form stands for; `None` where the node is neither.
+    pub fn text(&mut self, node: &Node) -> Option<Result<Text, String>> {
+        if let Value::String(text) = &node.value {
+            return Some(Ok(Text::Known(text.clone())));
+        }
+        let secret = match form(node.as_table()?)? {
+            Form::Variable(name) => self.variable(name),
+            Form::File(path) => self.file(path),
+        };
+        Some(secret)
+    }
+
+    fn variable(&self, name: &str) -> Result<Text, String> {
+        if !self.look_up {
+            return Ok(Text::Unknown);
+        }
+        let value = self.environment.get(name).and_then(Option::as_ref);
+        let value = value.map(|value| value.expose().trim().to_owned());
+        match value.filter(|value| !value.is_empty()) {
+            Some(value) => Ok(Text::Known(value)),
+            None => Err(format!(
+                "the environment variable {name} is not set where the server runs"
+            )),
+        }
+    }
+
+    fn file(&mut self, path: &str) -> Result<Text, String> {
+        let bytes = self.read(path)?;
+        let Some(bytes) = bytes else {
+            return Ok(Text::Unknown);
+        };
+        let mut text =
+            String::from_utf8(bytes).map_err(|_| format!("the file {path} is no UTF-8"))?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        match text.is_empty() {
+            true => Err(format!("the file {path} is empty")),
+            false => Ok(Text::Known(text)),
+        }
+    }
+
+    /// A file's bytes; `None` where it is not looked at.
+    pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let place = self.directory.join(path);
+        self.files.insert(place.clone());
+        if !self.look_up {
+            return Ok(None);
+        }
+        let file = fs::File::open(&place)
+            .map_err(|error| format!("the file {path} {}", reason(&error)))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| format!("the file {path} {}", reason(&error)))?;
+        match bytes.len() as u64 > MAX_FILE_BYTES {
+            true => Err(format!(
+                "the file {path} is longer than {MAX_FILE_BYTES} bytes"
+            )),
+            false => Ok(Some(bytes)),
+        }
+    }
+}
+
+/// Why a file cannot be read, in our own words.
+pub fn reason(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "is not there",
+        std::io::ErrorKind::PermissionDenied => "may not be read by the server",
+        std::io::ErrorKind::IsADirectory => "is a directory",
+        _ => "cannot be read",
+    }
+}
+
+/// A table with the one key `env` or `file`, and a string.
+fn form(table: &Table) -> Option<Form<'_>> {
+    let mut members = table.iter();
+    let (member, None) = (members.next()?, members.next()) else {
+        return None;
+    };
+    match (member.key.as_str(), member.node.as_str()?) {
+        ("env", name) => Some(Form::Variable(name)),
+        ("file", path) => Some(Form::File(path)),
+        _ => None,
+    }
+}
+
+/// The environment's variables that a file names.
+pub fn variables(table: &Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for member in table.iter() {
+        collect(&member.node, &mut names);
+    }
+    names
+}
+
+fn collect(node: &Node, names: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Table(table) => match form(table) {
+            Some(Form::Variable(name)) => {
+                names.insert(name.to_owned());
+            }
+            Some(Form::File(_)) => {}
+            None => names.extend(variables(table)),
+        },
+        Value::Array(nodes) => nodes.iter().for_each(|node| collect(node, names)),
+        _ => {}
+    }
+}

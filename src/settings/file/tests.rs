@@ -1,0 +1,513 @@
+use std::fs;
+
+use super::*;
+use crate::model::json::Json;
+use crate::model::notification::{Level, Notification};
+
+const GOOD: &str = r#"
+[settings]
+response_timeout = "1s"
+max_attempts = 5
+dry_run = false
+failure_status = 502
+allowed_hosts = ["hooks.slack.com", "*.example.com"]
+default_receivers = ["ops"]
+
+[receivers.oncall]
+slack = { webhook_url = { env = "SLACK_URL" } }
+sms = [
+    { from_number = "+15005550001", to_number = "+15005550006", sid = "AC1", token = { file = "token" } },
+    { twilio_from_number = "+15005550001", twilio_to_number = "+15005550009", twilio_sid = "AC1", twilio_token = "t" },
+]
+
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+headers = { X-Team = "ops", X-Token = { env = "OPS_TOKEN" } }
+method = "put"
+body_template = "{{ notification.text }}"
+content_type = "text/plain"
+bearer_token = { env = "OPS_TOKEN" }
+signing_secret = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+rate_limit = "5/s"
+allow_mentions = false
+template = "short"
+proxy = "http://proxy.example:3128"
+
+[receivers.discord-ops]
+discord = { webhook_url = "https://discord.com/api/webhooks/1/x" }
+
+[[routes]]
+match = { level = ["error", "crit"], fields = { host = "~^db" } }
+receivers = ["oncall"]
+continue = true
+
+[[routes]]
+match = { status = "resolved" }
+receivers = "ops"
+
+[templates.short]
+text = "{{ notification.text | upper }}"
+
+[[silences]]
+name = "weekend"
+match = { level = ["info"] }
+weekly = ["Sat 00:00-24:00", "Sun 00:00-24:00"]
+time_zone = "Europe/Berlin"
+"#;
+
+/// A directory with the file `token`, and the two variables.
+fn world() -> (tempfile::TempDir, BTreeMap<String, Option<Secret>>) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("token"), "tw1lio\n").unwrap();
+    let variables = [
+        ("SLACK_URL", "https://hooks.slack.com/services/T/B/x"),
+        ("OPS_TOKEN", "0ps"),
+    ];
+    let named = variables.map(|(name, value)| (name.to_owned(), Some(Secret::new(value))));
+    (directory, named.into())
+}
+
+fn read(text: &str) -> Loaded {
+    let (directory, named) = world();
+    load(text, directory.path(), &named, Operator::default(), true)
+}
+
+#[test]
+fn a_file_is_read_with_everything_that_it_may_hold() {
+    let loaded = read(GOOD);
+    let config = loaded
+        .config
+        .unwrap_or_else(|report| panic!("{:?}", report.errors));
+    assert_eq!(loaded.warnings.warnings, []);
+    let names: Vec<_> = config
+        .receivers
+        .iter()
+        .map(|receiver| receiver.name.as_str())
+        .collect();
+    assert_eq!(names, ["oncall", "ops", "discord-ops"]);
+    let senders = |place: usize| {
+        let destinations = config.receivers[place].destinations.iter();
+        destinations
+            .map(|destination| destination.sender)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(senders(0), ["slack", "sms", "sms"]);
+    let ops = &config.receivers[1].destinations[0];
+    assert_eq!(ops.allow_mentions, Some(false));
+    assert_eq!(ops.template.as_deref(), Some("short"));
+    assert!(ops.own.rate_limit.is_some() && ops.own.proxy.is_some());
+    assert_eq!(config.default_receivers, Some(vec![1]));
+    let argument = |name: &str| config.arguments[name].expose().to_owned();
+    assert_eq!(argument("max_attempts"), "5");
+    assert_eq!(argument("failure_status"), "502");
+    assert_eq!(argument("allowed_hosts"), "hooks.slack.com *.example.com");
+    let mut notification = Notification::plain(Json::String("x".to_owned()));
+    notification.level = Some(Level::Critical);
+    notification.fields = vec![("host".to_owned(), Json::String("db1".to_owned()))];
+    assert!(config.routes[0].matcher.matches(&notification) && config.routes[0].goes_on);
+    assert!(!config.routes[1].matcher.matches(&notification));
+    assert_eq!(config.silences.len(), 1);
+    assert!(loaded.files.iter().any(|path| path.ends_with("token")));
+    let expected = ["OPS_TOKEN", "SLACK_URL"].map(str::to_owned);
+    assert!(variables(GOOD).iter().eq(&expected));
+}
+
+/// A part of a file, and what must be said of it: line, column, path, words.
+const BAD: &[(&str, usize, usize, &str, &str)] = &[
+    (
+        "[recievers.a]",
+        1,
+        2,
+        "recievers",
+        "did you mean receivers?",
+    ),
+    (
+        "[settings]\nmax_atempts = 3",
+        2,
+        1,
+        "settings.max_atempts",
+        "did you mean max_attempts?",
+    ),
+    (
+        "[settings]\nconfig_file_path = \"x\"",
+        2,
+        1,
+        "settings.config_file_path",
+        "no such setting",
+    ),
+    (
+        "[settings]\nmax_attempts = 0",
+        2,
+        16,
+        "settings.max_attempts",
+        "must be a whole number from 1 to 100",
+    ),
+    (
+        "[settings]\nresponse_timeout = 2",
+        2,
+        20,
+        "settings.response_timeout",
+        "must be a duration from 0s",
+    ),
+    (
+        "[settings]\nallowed_hosts = [\"a^b\"]",
+        2,
+        17,
+        "settings.allowed_hosts",
+        "must be hosts",
+    ),
+    (
+        "[settings]\ndry_run = { a = 1 }",
+        2,
+        11,
+        "settings.dry_run",
+        "must be a string, a number",
+    ),
+    (
+        "[settings]\ndefault_receivers = [\"nobody\"]",
+        2,
+        22,
+        "settings.default_receivers",
+        "no such receiver",
+    ),
+    (
+        "[receivers.slack]\nhttp = { webhook_url = \"https://a.example\" }",
+        1,
+        12,
+        "receivers.slack",
+        "is a sender's name",
+    ),
+    ("[receivers.a]", 1, 12, "receivers.a", "it has no channel"),
+    (
+        "receivers = 5",
+        1,
+        13,
+        "receivers",
+        "must be a table, found a number",
+    ),
+    (
+        "[receivers.a]\nslak = {}",
+        2,
+        1,
+        "receivers.a.slak",
+        "did you mean slack?",
+    ),
+    (
+        "[receivers.a]\nslack = \"https://\"",
+        2,
+        9,
+        "receivers.a.slack",
+        "must be a table",
+    ),
+    (
+        "[receivers.a]\nslack = {}",
+        2,
+        9,
+        "receivers.a.slack.slack_webhook_url",
+        "slack_webhook_url is required",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_ur = \"x\", webhook_url = \"https://a.example\" }",
+        2,
+        11,
+        "receivers.a.slack.webhook_ur",
+        "did you mean webhook_url?",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_url = \"ftp://a.example\" }",
+        2,
+        25,
+        "receivers.a.slack.slack_webhook_url",
+        "has a scheme other than",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_url = 5 }",
+        2,
+        25,
+        "receivers.a.slack.webhook_url",
+        "must be a string, { env",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_url = { env = \"NOT_SET\" } }",
+        2,
+        25,
+        "receivers.a.slack.webhook_url",
+        "the environment variable NOT_SET is not set",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_url = { file = \"none\" } }",
+        2,
+        25,
+        "receivers.a.slack.webhook_url",
+        "the file none is not there",
+    ),
+    (
+        "[receivers.a]\nslack = { webhook_url = \"https://a.example\", slack_webhook_url = \"https://b.example\" }",
+        2,
+        46,
+        "receivers.a.slack.slack_webhook_url",
+        "stands twice",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", method = \"GET\" }",
+        2,
+        54,
+        "receivers.a.http.method",
+        "must be POST, PUT or PATCH",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", rate_limit = \"5\" }",
+        2,
+        58,
+        "receivers.a.http.rate_limit",
+        "messages per time",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", signing_secret = \"whsec_x\" }",
+        2,
+        62,
+        "receivers.a.http.signing_secret",
+        "must be base64 after whsec_",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", template = \"none\" }",
+        2,
+        56,
+        "receivers.a.http.template",
+        "no such template",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", ca_file = \"token\" }",
+        2,
+        55,
+        "receivers.a.http",
+        "it holds no certificate in PEM",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", body_template = \"{{ x | nope }}\" }",
+        2,
+        61,
+        "receivers.a.http.body_template",
+        "no such filter",
+    ),
+    (
+        "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", basic_auth = { username = \"a\" } }",
+        2,
+        58,
+        "receivers.a.http.basic_auth",
+        "{ username, password }",
+    ),
+    (
+        "[receivers.a]\nsms = { sid = \"AC1\", token = \"t\", to_number = \"+15005550006\" }",
+        2,
+        7,
+        "receivers.a.sms.twilio_from_number",
+        "is required",
+    ),
+    (
+        "[[routes]]\nreceivers = [\"onkall\"]\n[receivers.oncall]\nslack = { webhook_url = \"https://a.example\" }",
+        2,
+        14,
+        "routes[0].receivers",
+        "did you mean oncall?",
+    ),
+    (
+        "[[routes]]\nmatch = { levl = \"error\" }",
+        2,
+        11,
+        "routes[0].match.levl",
+        "did you mean level?",
+    ),
+    (
+        "[[routes]]\nmatch = { level = \"loud\" }",
+        2,
+        19,
+        "routes[0].match.level",
+        "must be one of ok, info",
+    ),
+    (
+        "[[routes]]\nmatch = { fields = { host = \"~(\" } }",
+        2,
+        29,
+        "routes[0].match.fields.host",
+        "regular expression",
+    ),
+    (
+        "[[routes]]\ncontinue = \"yes\"",
+        2,
+        12,
+        "routes[0].continue",
+        "must be true or false",
+    ),
+    (
+        "[[routes]]\nmatch = { level = \"error\" }",
+        1,
+        1,
+        "routes[0]",
+        "names no receiver",
+    ),
+    (
+        "[routes]\nreceivers = []",
+        1,
+        1,
+        "routes",
+        "must be written [[routes]]",
+    ),
+    (
+        "[templates.a]\ntext = \"{{\"",
+        2,
+        8,
+        "templates.a.text",
+        "the syntax is wrong",
+    ),
+    ("[templates.a]", 1, 12, "templates.a", "it has no text"),
+    (
+        "[[silences]]\nweekly = [\"Sat 00:00-24:00\"]\nname = \"a\"",
+        1,
+        1,
+        "silences[0]",
+        "need a time_zone",
+    ),
+    (
+        "[[silences]]\nname = \"a\"\ntime_zone = \"Europe/Berlim\"",
+        3,
+        13,
+        "silences[0].time_zone",
+        "did you mean Europe/Berlin?",
+    ),
+    (
+        "[[silences]]\nname = \"a\"\nweekly = \"Sat 25:00-26:00\"\ntime_zone = \"UTC\"",
+        3,
+        10,
+        "silences[0].weekly",
+        "must be windows such as",
+    ),
+    (
+        "[[silences]]\nfrom = \"yesterday\"\nname = \"a\"",
+        2,
+        8,
+        "silences[0].from",
+        "a time of RFC 3339",
+    ),
+    (
+        "[[silences]]\nmatch = {}",
+        1,
+        1,
+        "silences[0]",
+        "needs a name",
+    ),
+    ("a = 1\na = 2", 2, 1, "", "this key stands twice"),
+    (
+        "[receivers.a]\nslack = { webhook_url = \"x",
+        2,
+        27,
+        "",
+        "string is not closed",
+    ),
+    ("[receivers.a", 1, 13, "", "the file ends here"),
+    ("key", 1, 4, "", "has no value"),
+    ("a = s3cret", 1, 5, "", "strings stand in double quotes"),
+];
+
+#[test]
+fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
+    let mut wrong = Vec::new();
+    for (text, line, column, path, words) in BAD {
+        let errors = read(text).config.err().unwrap_or_default().errors;
+        let found = errors.iter().any(|problem| {
+            (problem.place.line, problem.place.column) == (*line, *column)
+                && problem.path == *path
+                && problem.what.contains(words)
+        });
+        let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert!(!shown.concat().contains("s3cret"), "{shown:?}");
+        if !found {
+            wrong.push(format!(
+                "{text}\nexpected line {line}, column {column}: {path}: {words}\nfound {shown:#?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn all_problems_are_found_at_once_in_the_order_of_the_file() {
+    let text = "[settings]\nmax_attempts = 0\nnope = 1\n[receivers.a]\nslack = {}\n[[routes]]\nreceivers = [\"b\"]";
+    let report = read(text).config.map(drop).unwrap_err();
+    let lines: Vec<_> = report
+        .errors
+        .iter()
+        .map(|problem| problem.place.line)
+        .collect();
+    assert_eq!(lines, [2, 3, 5, 7]);
+}
+
+#[test]
+fn without_looking_up_secrets_count_as_being_in_order() {
+    let (directory, _) = world();
+    let text = GOOD
+        .replace("SLACK_URL", "NOT_SET")
+        .replace("\"token\"", "\"not-there\"");
+    let loaded = load(
+        &text,
+        directory.path(),
+        &BTreeMap::new(),
+        Operator::default(),
+        false,
+    );
+    assert!(loaded.config.is_ok());
+    let loaded = load(
+        &text,
+        directory.path(),
+        &BTreeMap::new(),
+        Operator::default(),
+        true,
+    );
+    assert_eq!(loaded.config.map(drop).unwrap_err().errors.len(), 4);
+}
+
+#[test]
+fn a_secret_file_loses_one_line_break_and_has_a_limit() {
+    let (directory, named) = world();
+    let path = directory.path().join("secret");
+    let url = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let file = "[receivers.a]\nslack = { webhook_url = { file = \"secret\" } }";
+        let loaded = load(file, directory.path(), &named, Operator::default(), true);
+        loaded.config.map(|config| config.receivers.len())
+    };
+    assert_eq!(url("https://a.example/x\n").ok(), Some(1));
+    assert_eq!(url("https://a.example/x\r\n").ok(), Some(1));
+    let report = url("https://a.example/x\n\n").unwrap_err();
+    assert!(
+        report.errors[0].what.contains("control character"),
+        "{report:?}"
+    );
+    for (text, words) in [("", "is empty"), ("\n", "is empty")] {
+        assert!(url(text).unwrap_err().errors[0].what.contains(words));
+    }
+    let report = url(&"x".repeat(64 * 1024 + 1)).unwrap_err();
+    assert!(report.errors[0].what.contains("longer than 65536 bytes"));
+}
+
+#[test]
+fn ten_thousand_receivers_and_routes_are_read() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for n in 0..10_000 {
+        let _ = writeln!(
+            text,
+            "[receivers.r{n}]\nslack = {{ webhook_url = \"https://hooks.example/{n}\" }}"
+        );
+        let _ = writeln!(
+            text,
+            "[[routes]]\nmatch = {{ fields = {{ host = \"~^db{}$\" }} }}\nreceivers = [\"r{n}\"]",
+            n % 100
+        );
+    }
+    let config = read(&text).config.unwrap();
+    assert_eq!(
+        (config.receivers.len(), config.routes.len()),
+        (10_000, 10_000)
+    );
+}
