@@ -7,7 +7,7 @@
         {
             "name": "config_file_path",
             "example": "notifier.toml",
-            "description": "TOML file with settings, receivers, routes, templates and silences. A relative path starts at PLUGIN_DIR, else INFLUXDB3_PLUGIN_DIR, else the directory that holds the virtual environment.",
+            "description": "TOML file with settings, receivers, routes, templates and silences. A relative path starts at PLUGIN_DIR, else INFLUXDB3_PLUGIN_DIR, else the directory that holds the virtual environment. Default: none.",
             "required": false
         },
         {
@@ -61,7 +61,7 @@
         {
             "name": "default_receivers",
             "example": "oncall backup",
-            "description": "Receivers of the TOML file, separated by spaces, used when a request names no destination and no route matches.",
+            "description": "Receivers of the TOML file, separated by spaces, used when a request names no destination and no route matches. Default: none.",
             "required": false
         },
         {

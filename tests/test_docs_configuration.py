@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Notify
-from tests.harness import PLUGIN
+from tests.harness import PLUGIN, Engine
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -79,9 +79,18 @@ def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argum
 
 
 @pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
-def test_examples_of_the_table_and_of_the_docstring_are_taken(argument: Argument, notify: Notify) -> None:
+def test_examples_of_the_table_and_of_the_docstring_are_taken(
+    argument: Argument, notify: Notify, engine: Engine
+) -> None:
+    # The file that the examples name, with the receivers that they name.
+    (engine.plugin_dir / "notifier.toml").write_text(
+        "".join(f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup"))
+    )
     for example in (argument.example, docstring()[argument.name]["example"]):
-        answer = notify(b"", query={"view": "status"}, method="GET", args={argument.name: example}).json
+        arguments = {argument.name: example}
+        if argument.name == "default_receivers":
+            arguments["config_file_path"] = "notifier.toml"
+        answer = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
         assert (answer["status"], answer["warnings"]) == ("ok", []), example
 
 

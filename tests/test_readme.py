@@ -288,26 +288,14 @@ def test_the_headers_example_makes_base64_of_json() -> None:
 
 def documented_fields() -> list[str]:
     _, _, parameters = README.partition("### Request body parameters")
-    table = parameters.partition("These names")[0]
+    table = parameters.partition("The parameters of each sender")[0]
     return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-
-
-def later_fields() -> list[str]:
-    (sentence,) = re.findall(r"^These names are reserved.*?: (`.*`)\.", README, re.MULTILINE)
-    return re.findall(r"`(\w+)`", sentence)
 
 
 def test_the_fields_of_the_table_are_known_and_available(notify: Any) -> None:
     assert documented_fields()
     body: dict[str, object] = dict.fromkeys(documented_fields(), "x")
-    body |= {"senders_config": {}, "dry_run": True, "fields": {"host": "db1"}}
+    body |= {"senders_config": {}, "dry_run": True, "receivers": ["x"]}
+    body |= {"fields": {"host": "db1"}, "data": {}}
     warnings = notify(body).json["warnings"]
     assert not [warning for warning in warnings if "unknown field" in warning or "version" in warning]
-
-
-def test_the_fields_that_are_not_available_are_said_to_be_so(notify: Any) -> None:
-    objects = {"fields", "data"}
-    body: dict[str, object] = {name: {} if name in objects else "x" for name in later_fields()}
-    answer = notify(body | {"notification_text": "x", "senders_config": {}}).json
-    left_out = [warning.partition(":")[0] for warning in answer["warnings"] if "not available" in warning]
-    assert left_out == later_fields()

@@ -215,14 +215,15 @@ impl ArgumentError {
     }
 
     fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Self {
-        let found = truncate(&printable(value), 64);
+        let found = match argument.kind {
+            // It may hold what nobody should read.
+            Kind::Url => String::new(),
+            _ => format!(", found '{}'", truncate(&printable(value), 64)),
+        };
         Self {
             name: argument.name,
             code: "invalid_argument",
-            what: format!(
-                "The trigger argument {} must be {expected}, found '{found}'.",
-                argument.name
-            ),
+            what: format!("The trigger argument {} must be {expected}{found}.", argument.name),
             hint: format!(
                 "Give for example {}={}, and create the trigger anew.",
                 argument.name, argument.example
