@@ -29,7 +29,8 @@ def dependencies(path: str, *tables: str) -> set[str]:
 
 
 def members() -> list[str]:
-    return [f"{member}/Cargo.toml" for member in toml("Cargo.toml")["workspace"]["members"]]
+    """The other crates: those of the workspace, and the fuzz targets, which are not."""
+    return [f"{member}/Cargo.toml" for member in [*toml("Cargo.toml")["workspace"]["members"], "fuzz"]]
 
 
 def test_every_crate_in_the_wheel_has_a_row_and_every_row_a_crate() -> None:
