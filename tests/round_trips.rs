@@ -89,7 +89,7 @@ fn text_of(sender: &str, request: &HttpRequest) -> String {
     };
     let json: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(json.as_object().unwrap().len(), 1);
-    json[member].as_str().unwrap().to_owned()
+    json.get(member).unwrap().as_str().unwrap().to_owned()
 }
 
 /// Everything that may be in a text: all of Unicode, controls, what JSON and forms escape, clusters of several code points.
