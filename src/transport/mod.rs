@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 pub use self::client::HttpTransport;
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
-pub use self::guard::{Denied, check_host};
+pub use self::guard::{Denied, check as check_address, check_host};
 use crate::model::outcome::Failure;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply};
