@@ -12,7 +12,21 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python soak demo wheel lint
+.PHONY: help setup build standin test test-rust test-python soak fuzz demo wheel lint deny
+
+# Tools that are written in Rust, at known versions, in a place of their own.
+TOOLS := target/tools
+CARGO_DENY := $(TOOLS)/.cargo-deny-0.20.2
+CARGO_FUZZ := $(TOOLS)/.cargo-fuzz-0.13.2
+TOOL := PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo
+
+$(TOOLS)/.cargo-deny-%:
+	cargo install --quiet --locked --root $(TOOLS) cargo-deny --version $*
+	@touch $@
+
+$(TOOLS)/.cargo-fuzz-%:
+	cargo install --quiet --locked --root $(TOOLS) cargo-fuzz --version $*
+	@touch $@
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +63,23 @@ test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 r
 soak: build ## run the long tests: ten minutes of mixed traffic with faults; SOAK_SECONDS=60 for less
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q tests/faults/test_traffic.py
 
+FUZZ_SECONDS ?= 30
+FUZZ := $(TOOL) fuzz run --fuzz-dir fuzz --target-dir target/fuzz --sanitizer none
+
+fuzz: $(CARGO_FUZZ) ## feed what reads foreign bytes with made-up ones, 30 s each; FUZZ_SECONDS=600 for more; needs a C++ compiler
+	@mkdir -p target/fuzz/artifacts
+	@for target in $$(ls fuzz/seeds); do \
+		mkdir -p target/fuzz/corpus/$$target; \
+		echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
+		$(FUZZ) $$target target/fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-artifact_prefix=target/fuzz/artifacts/$$target- >target/fuzz/$$target.log 2>&1 || { \
+			tail -n 40 target/fuzz/$$target.log; \
+			echo "fuzz: $$target has found something, or was not built: target/fuzz/$$target.log. Mend it, and keep the file" \
+				"target/fuzz/artifacts/$$target-… in fuzz/seeds/$$target: make test tries it from then on"; \
+			exit 1; }; \
+		grep -o '^Done [0-9]* runs' target/fuzz/$$target.log; \
+	done
+
 demo: build ## notify every channel and show what happened; INFLUXDB3=/path/to/influxdb3 does it on a real server
 	$(BIN)/python -m tests.demo
 
@@ -64,5 +95,15 @@ lint: build ## check formatting, lints, types and stubs, Rust and Python
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/stubtest --mypy-config-file pyproject.toml influxdb3_notifier
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
-		else echo "cargo-deny: not run: it is not installed (cargo install cargo-deny)"; fi
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@cargo metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 >/dev/null || \
+		{ echo "fuzz/Cargo.lock is not up to date: cargo update --manifest-path fuzz/Cargo.toml --workspace"; exit 1; }
+	@$(MAKE) --no-print-directory deny
+
+# What needs the network is said when it is not run: the tool itself, and the database of advisories.
+deny:
+	@if $(MAKE) -s --no-print-directory $(CARGO_DENY); then \
+		$(TOOL) deny --locked --workspace check bans licenses sources && \
+		if $(TOOL) deny fetch db >/dev/null 2>&1; then $(TOOL) deny --locked --workspace check advisories; \
+			else echo "cargo-deny: advisories not checked: their database cannot be reached"; fi; \
+	else echo "cargo-deny: not run: it cannot be installed"; fi

@@ -29,11 +29,20 @@ def dependencies(path: str, *tables: str) -> set[str]:
 
 
 def members() -> list[str]:
-    return [f"{member}/Cargo.toml" for member in toml("Cargo.toml")["workspace"]["members"]]
+    """The other crates: those of the workspace, and the fuzz targets, which are not."""
+    return [f"{member}/Cargo.toml" for member in [*toml("Cargo.toml")["workspace"]["members"], "fuzz"]]
 
 
 def test_every_crate_in_the_wheel_has_a_row_and_every_row_a_crate() -> None:
     assert section("In the wheel") == dependencies("Cargo.toml", "dependencies")
+
+
+def test_every_crate_in_the_wheel_has_its_size() -> None:
+    _, _, rest = DOCUMENT.partition("\n## In the wheel\n")
+    table = re.findall(r"^\| `[\w-]+` \|.*\|$", rest.partition("\n## ")[0], re.MULTILINE)
+    assert len(table) == len(section("In the wheel"))
+    for row in table:
+        assert re.fullmatch(r"\| `[\w-]+` \| .+ \| \d+ \| \d+ \| .+ \|", row), row
 
 
 def test_every_crate_of_tests_and_stand_ins_has_a_row_and_every_row_a_crate() -> None:

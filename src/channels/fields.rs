@@ -286,6 +286,9 @@ fn may_set(origin: Origin, parameter: &Parameter) -> bool {
 /// URLs beyond this are refused: no provider has such.
 const MAX_URL_BYTES: usize = 8 * 1024;
 
+/// Longer names cannot be resolved (RFC 1035, section 2.3.4); with the root's dot.
+const MAX_HOST_BYTES: usize = 254;
+
 /// The URL without its fragment, or what is wrong with it (to be read after the field's name).
 pub fn parse_url(text: &str) -> Result<Url, String> {
     if text.len() > MAX_URL_BYTES {
@@ -315,6 +318,14 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
         url::ParseError::InvalidPort => "has a port that is no number up to 65535".to_owned(),
         _ => "has a host that is not valid".to_owned(),
     })?;
+    if url
+        .host_str()
+        .is_some_and(|host| host.len() > MAX_HOST_BYTES)
+    {
+        return Err(format!(
+            "has a host longer than {MAX_HOST_BYTES} characters"
+        ));
+    }
     url.set_fragment(None);
     Ok(url)
 }
@@ -358,6 +369,8 @@ mod tests {
                 (got, wanted) => panic!("{text}: {got:?}, wanted {wanted:?}"),
             }
         }
+        let long = format!("https://{}.example/", "x".repeat(250));
+        assert!(parse_url(&long).unwrap_err().contains("host longer than"));
         let long = format!("https://host/{}", "x".repeat(100_000));
         assert!(parse_url(&long).unwrap_err().contains("8 KiB"));
     }

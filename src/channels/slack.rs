@@ -1,5 +1,6 @@
 //! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -68,9 +69,9 @@ impl Slack {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let detail = || verdict::words("Slack", body, self.webhook.redactor());
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        let by_status = verdict::by_status(reply, detail);
+        let words = LazyCell::new(|| verdict::words("Slack", body, self.webhook.redactor()));
+        let failure = |reason| Failure::new(reason).with_detail(words.clone());
+        let by_status = verdict::by_status(reply, || words.clone());
         // "Not now" stands whatever the body says.
         if by_status.gate.is_some() {
             return by_status;

@@ -75,7 +75,9 @@ const MAX_NAME_BYTES: usize = 128;
 /// `Slack: no_service`: who said it, and what.
 pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
     let detail = Detail::new(text, redactor)?;
-    Detail::new(&format!("{provider}: {}", detail.as_str()), redactor)
+    // The provider's name is ours, and the rest is clean.
+    let words = format!("{provider}: {}", detail.as_str());
+    Detail::new(&words, &Redactor::default())
 }
 
 /// The reply's `Retry-After`; of several the longest.

@@ -352,7 +352,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn splitting_loses_nothing_and_keeps_the_limit(
+        fn splitting_loses_nothing_keeps_the_limit_and_breaks_no_cluster(
             text in "(\\PC|[ \n]|👨\u{200d}👩\u{200d}👧|e\u{301}|🇩🇪){0,400}",
             limit in 48_usize..200,
             unit in prop_oneof![Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes)],
@@ -362,7 +362,14 @@ mod tests {
                 prop_assert!(unit.of(part) <= limit, "{part:?}");
             }
             if split.parts.len() > 1 && split.missing == 0 {
-                prop_assert_eq!(without_prefixes(&split.parts), text);
+                prop_assert_eq!(&without_prefixes(&split.parts), &text);
+                // No cluster of these is longer than a part.
+                let boundaries: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).collect();
+                let mut at = 0;
+                for part in &split.parts {
+                    prop_assert!(boundaries.contains(&at), "{text:?} is cut at {at}");
+                    at += without_prefixes(std::slice::from_ref(part)).len();
+                }
             }
         }
     }

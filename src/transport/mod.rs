@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 pub use self::client::HttpTransport;
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
-pub use self::guard::{Denied, check_host};
+pub use self::guard::{Denied, check as check_address, check_host};
 pub use self::tls::{Unusable, client_config};
 use crate::model::outcome::Failure;
 use crate::model::policy::ClientKey;

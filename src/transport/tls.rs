@@ -8,7 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::model::policy::TlsFiles;
@@ -80,29 +81,62 @@ struct Verifier {
     provider: Arc<CryptoProvider>,
     /// Trusted besides.
     authorities: Certificates,
-    inner: OnceLock<Result<Arc<WebPkiServerVerifier>, Error>>,
+    inner: OnceLock<Result<Trust, Error>>,
+}
+
+/// Who is trusted, and whether this host's own store has a say in it.
+#[derive(Debug)]
+struct Trust {
+    verifier: Arc<WebPkiServerVerifier>,
+    has_system_roots: bool,
 }
 
 impl Verifier {
-    fn inner(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
+    fn trust(&self) -> Result<&Trust, Error> {
         let built = self.inner.get_or_init(|| {
-            WebPkiServerVerifier::builder_with_provider(self.roots(), Arc::clone(&self.provider))
+            // `SSL_CERT_FILE` and `SSL_CERT_DIR` count; what cannot be read is left out.
+            let system = rustls_native_certs::load_native_certs().certs;
+            let (mut roots, of_system) = roots(system);
+            roots.add_parsable_certificates(self.authorities.iter().cloned());
+            let provider = Arc::clone(&self.provider);
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
-                .map_err(|error| Error::General(error.to_string()))
+                .map_err(|error| Error::General(error.to_string()))?;
+            Ok(Trust {
+                verifier,
+                has_system_roots: of_system > 0,
+            })
         });
         built.as_ref().map_err(Clone::clone)
     }
 
-    /// The system's store (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), Mozilla's roots, and those of our own: an empty or
-    /// unreadable system store, as in slim containers, must not stop an alert.
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots.add_parsable_certificates(self.authorities.iter().cloned());
-        Arc::new(roots)
+    fn inner(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
+        self.trust().map(|trust| &trust.verifier)
     }
 }
+
+/// Mozilla's roots and the system's, and how many are the system's: an empty or unreadable system store, as in slim
+/// containers, must not stop an alert, nor an old one that lacks a new authority.
+fn roots(system: Vec<CertificateDer<'static>>) -> (RootCertStore, usize) {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    let (of_system, _) = roots.add_parsable_certificates(system);
+    (roots, of_system)
+}
+
+/// The issuer is unknown, which may well be since this host's own store could not be read.
+#[derive(Debug)]
+struct NoSystemRoots;
+
+const NO_SYSTEM_ROOTS: &str = "the server's certificate is signed by an issuer that is not trusted here; this host's own store of certificates is empty or cannot be read (does SSL_CERT_FILE lead to a readable file?)";
+
+impl std::fmt::Display for NoSystemRoots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(NO_SYSTEM_ROOTS)
+    }
+}
+
+impl std::error::Error for NoSystemRoots {}
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
@@ -113,8 +147,19 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.inner()?
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let trust = self.trust()?;
+        let verifier = &trust.verifier;
+        let verified =
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer)
+                if !trust.has_system_roots =>
+            {
+                let why = OtherError(Arc::new(NoSystemRoots));
+                Error::InvalidCertificate(CertificateError::Other(why))
+            }
+            error => error,
+        })
     }
 
     fn verify_tls12_signature(
@@ -158,6 +203,7 @@ pub fn sentence(error: &Error) -> &'static str {
             CertificateError::UnknownIssuer => {
                 "the server's certificate is signed by an issuer that is not trusted here, or by itself"
             }
+            CertificateError::Other(why) if why.0.is::<NoSystemRoots>() => NO_SYSTEM_ROOTS,
             CertificateError::Revoked => "the server's certificate is revoked",
             _ => "the server's certificate is not valid",
         },
@@ -167,5 +213,22 @@ pub fn sentence(error: &Error) -> &'static str {
         Error::AlertReceived(_) => "the server refused the TLS handshake",
         Error::PeerIncompatible(_) => "the server speaks no TLS version or cipher that is safe",
         _ => "the TLS handshake failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_roots_and_the_systems_are_trusted_together() {
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        assert!(bundled.len() > 100);
+        let system: Vec<_> = bundled.iter().take(3).cloned().collect();
+        let garbage = CertificateDer::from_slice(b"no certificate").into_owned();
+        for (system, count) in [(system, 3), (Vec::new(), 0), (vec![garbage], 0)] {
+            let (roots, of_system) = roots(system);
+            assert_eq!((roots.len(), of_system), (bundled.len() + count, count));
+        }
     }
 }

@@ -95,3 +95,24 @@ def test_row_04_a_bad_certificate_is_refused_at_once_and_named(
     assert not [request for request in standin.requests() if request["tls"]], "nothing was sent"
     if port is not None:
         assert standin.fault_report(port)["connections"] == 1, "no fallback to plain"
+
+
+@pytest.mark.parametrize("store", ["missing", "empty", "garbage"])
+@best_of_three
+def test_row_04_a_store_that_cannot_be_read_is_named_and_stops_nothing_else(
+    standin: Standin, tmp_path_factory: pytest.TempPathFactory, store: str
+) -> None:
+    """What it would have trusted is refused with the reason; plain HTTP needs no certificates."""
+    directory: Path = tmp_path_factory.mktemp(store)
+    path = directory / "ca.pem"
+    if store != "missing":
+        path.write_text("" if store == "empty" else "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+    (directory / "certs").mkdir()
+    environment = {"SSL_CERT_FILE": str(path), "SSL_CERT_DIR": str(directory / "certs")}
+    with ProcessEngine(directory, environment=environment) as engine, ExitStack() as stack:
+        scene = Scene(Triggers(engine, stack), standin)
+        url = served(standin, trustme.CA().issue_cert("localhost"))
+        held = scene.holds_at("http", url, connect_timeout="1s", attempt_timeout="1s")
+    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "tls", 1)
+    assert "this host's own store of certificates is empty or cannot be read" in held.entry["detail"]
+    assert "SSL_CERT_FILE" in held.entry["detail"]

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
@@ -17,13 +15,13 @@ use crate::model::text::is_invisible;
 #[derive(Debug, Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
-    /// The secrets as [`plain`] makes them, and their traces in base64; made when a text is to be shown.
+    /// The secrets as they are looked for; made when a text is to be shown.
     needles: OnceLock<Vec<Secret>>,
 }
 
 /// Shorter strings are left alone: they occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
-/// Shorter pieces of base64, and shorter beginnings of a secret, may stand there by chance.
+/// Shorter beginnings of a secret, and shorter runs of letters that could be base64, may stand there by chance.
 const SHORTEST_PIECE: usize = 8;
 /// Escapes within escapes that are seen through.
 const MAX_ROUNDS: usize = 3;
@@ -65,16 +63,23 @@ impl Redactor {
     }
 }
 
+/// The secrets in plain form, as they are and as they are meant.
 fn needles(secrets: &[Secret]) -> Vec<Secret> {
-    let mut needles: Vec<String> = Vec::new();
+    let mut needles: Vec<String> = Vec::with_capacity(secrets.len());
     for secret in secrets.iter().map(Secret::expose) {
-        let spelled = spellings(secret);
-        needles.extend(spelled.into_iter().map(|plain| plain.text));
-        needles.extend(in_base64(secret));
+        if has_escapes(secret.chars()) {
+            let spelled = unescapings(placed(secret));
+            needles.extend(spelled.iter().map(|placed| plain(placed).text));
+        } else {
+            needles.push(secret.chars().filter(|c| !is_passed_over(*c)).collect());
+        }
+        if !secret.is_ascii() {
+            // As it stands in what base64 was resolved to: a character a byte.
+            let bytes = secret.bytes().map(char::from);
+            needles.push(bytes.filter(|c| !is_passed_over(*c)).collect());
+        }
     }
     needles.retain(|needle| needle.len() >= SHORTEST_NEEDLE);
-    needles.sort_unstable();
-    needles.dedup();
     needles.into_iter().map(Secret::new).collect()
 }
 
@@ -122,42 +127,63 @@ impl Plain {
 /// A character, and the bytes of the original that it stands for.
 type Placed = (char, Range<usize>);
 
-/// The text as it is, with its escapes resolved, with escapes in these resolved; each in plain form, none twice.
+fn placed(text: &str) -> Vec<Placed> {
+    let characters = text.char_indices();
+    characters
+        .map(|(at, character)| (character, at..at + character.len_utf8()))
+        .collect()
+}
+
+/// Every way to read a text, in plain form.
 fn spellings(text: &str) -> Vec<Plain> {
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    let mut placed: Vec<Placed> = text
-        .char_indices()
-        .zip(ends)
-        .map(|((at, character), end)| (character, at..end))
-        .collect();
-    let mut all = vec![plain(&placed)];
-    for _ in 0..MAX_ROUNDS {
-        if !placed.iter().any(|(c, _)| matches!(c, '%' | '\\' | '&')) {
-            break;
-        }
-        let resolved = unescaped(&placed);
-        if resolved.len() == placed.len() {
-            break;
-        }
-        placed = resolved;
-        all.push(plain(&placed));
+    let readings = unescapings(placed(text));
+    let mut all: Vec<Plain> = readings.iter().map(|placed| plain(placed)).collect();
+    if let Some(meant) = readings.last() {
+        all.extend(out_of_base64(meant));
     }
     all
 }
 
-/// Without white space, which wraps long lines; `+`, which is a space in forms and the head of a telephone number; and
-/// characters that nobody sees.
+/// The text as it is, with its escapes resolved, with escapes in these resolved, and so on.
+fn unescapings(placed: Vec<Placed>) -> Vec<Vec<Placed>> {
+    let mut all = vec![placed];
+    for _ in 0..MAX_ROUNDS {
+        let Some(last) = all
+            .last()
+            .filter(|last| has_escapes(last.iter().map(|(c, _)| *c)))
+        else {
+            break;
+        };
+        let resolved = unescaped(last);
+        if resolved.len() == last.len() {
+            break;
+        }
+        all.push(resolved);
+    }
+    all
+}
+
+fn has_escapes(mut characters: impl Iterator<Item = char>) -> bool {
+    characters.any(|character| matches!(character, '%' | '\\' | '&'))
+}
+
+/// Without what is passed over.
 fn plain(placed: &[Placed]) -> Plain {
     let mut text = String::with_capacity(placed.len());
     let mut origins = Vec::with_capacity(placed.len());
     for (character, origin) in placed {
-        if character.is_whitespace() || *character == '+' || is_invisible(*character) {
-            continue;
+        if !is_passed_over(*character) {
+            text.push(*character);
+            origins.resize(text.len(), origin.clone());
         }
-        text.push(*character);
-        origins.resize(text.len(), origin.clone());
     }
     Plain { text, origins }
+}
+
+/// White space, which wraps long lines; `+`, which is a space in forms and the head of a telephone number; and characters
+/// that nobody sees.
+fn is_passed_over(character: char) -> bool {
+    character.is_whitespace() || character == '+' || is_invisible(character)
 }
 
 /// One layer of escapes resolved: `%2F`; `\/`, `\n`, `\u002f`, `\x2f`; `&amp;`, `&#47;`, `&#x2f;`.
@@ -217,7 +243,8 @@ fn backslash(tail: &[Placed]) -> Option<(String, usize)> {
             let character = char::from_u32(number(digits, 2, 16)?)?;
             return Some((character.to_string(), 4));
         }
-        'n' | 'r' | 't' | 'b' | 'f' => ' ',
+        'n' | 'r' => '\n',
+        't' | 'b' | 'f' => ' ',
         other => *other,
     };
     Some((character.to_string(), 2))
@@ -269,21 +296,68 @@ fn number(placed: &[Placed], length: usize, radix: u32) -> Option<u32> {
     digits.iter().try_fold(0, digit)
 }
 
-/// What is sure to stand in the base64 of a text that holds the secret: one piece for each place in a group of three bytes
-/// where it may begin, in both alphabets.
-fn in_base64(secret: &str) -> Vec<String> {
-    let mut pieces = Vec::new();
-    for before in ["", "?", "??"] {
-        let text = format!("{before}{secret}");
-        // The characters that other bytes have a part in are left out.
-        let (first, end) = ((before.len() * 8).div_ceil(6), text.len() * 8 / 6);
-        for engine in [&BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE_NO_PAD] {
-            let encoded = engine.encode(&text);
-            pieces.extend(encoded.get(first..end).map(|piece| piece.replace('+', "")));
-        }
+/// What the base64 in a text stands for, in both alphabets: a character a byte, once for each place in a group of four at which
+/// it may begin.
+fn out_of_base64(placed: &[Placed]) -> Vec<Plain> {
+    // Long ones are broken into lines.
+    let unbroken = placed
+        .iter()
+        .filter(|(c, _)| !matches!(c, '\r' | '\n') && !is_invisible(*c));
+    let digits: Vec<Digit<'_>> = unbroken
+        .map(|(character, origin)| (base64_digit(*character), origin))
+        .collect();
+    let runs = digits.split(|(digit, _)| digit.is_none());
+    let runs: Vec<&[Digit<'_>]> = runs.filter(|run| may_be_base64(run)).collect();
+    if runs.is_empty() {
+        return Vec::new();
     }
-    pieces.retain(|piece| piece.len() >= SHORTEST_PIECE);
-    pieces
+    (0..4)
+        .map(|from| {
+            let runs = runs.iter().filter_map(|run| run.get(from..));
+            plain(&runs.flat_map(bytes_of_base64).collect::<Vec<_>>())
+        })
+        .collect()
+}
+
+/// A digit of base64, or none, and where it stands.
+type Digit<'a> = (Option<u32>, &'a Range<usize>);
+
+/// Long enough, and no mere word, which has small letters only after its first.
+fn may_be_base64(run: &[Digit<'_>]) -> bool {
+    let is_small = |digit: &Digit<'_>| matches!(digit.0, Some(26..=51));
+    run.len() >= SHORTEST_PIECE && !run.iter().skip(1).all(is_small)
+}
+
+fn bytes_of_base64(digits: &[Digit<'_>]) -> Vec<Placed> {
+    let mut bytes = Vec::with_capacity(digits.len());
+    for (place, pair) in digits.windows(2).enumerate() {
+        let [(Some(first), from), (Some(second), to)] = pair else {
+            continue;
+        };
+        // Four digits are three bytes: each pair but the last in a group completes one.
+        let held = first << 6 | second;
+        let byte = match place % 4 {
+            0 => held >> 4,
+            1 => held >> 2,
+            2 => held,
+            _ => continue,
+        };
+        let byte = char::from(u8::try_from(byte & 0xff).unwrap_or_default());
+        bytes.push((byte, from.start..to.end));
+    }
+    bytes
+}
+
+/// In the standard alphabet or in that for URLs.
+fn base64_digit(character: char) -> Option<u32> {
+    Some(match character {
+        'A'..='Z' => u32::from(character) - u32::from('A'),
+        'a'..='z' => u32::from(character) - u32::from('a') + 26,
+        '0'..='9' => u32::from(character) - u32::from('0') + 52,
+        '+' | '-' => 62,
+        '/' | '_' => 63,
+        _ => return None,
+    })
 }
 
 /// What in a URL is secret: all but scheme, host and port. Plain words of a path (`services`, `api`) are not.
@@ -324,6 +398,8 @@ fn is_plain_word(part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     use super::*;

@@ -1,0 +1,184 @@
+//! What goes into a channel comes out of its payload: texts, headers, addresses, whatever they hold.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::{
+    BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD,
+};
+use http::HeaderMap;
+use influxdb3_notifier::channels::{
+    CHANNELS, Channel, ChannelSpec, Composing, Composition, Fields, Operator, Origin, find,
+};
+use influxdb3_notifier::model::json::{Json, Path};
+use influxdb3_notifier::model::notification::Notification;
+use influxdb3_notifier::model::wire::{HttpRequest, Outbound};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn configured(spec: &'static ChannelSpec, members: &[(&str, &str)]) -> Arc<dyn Channel> {
+    let members: Vec<(String, Json)> = members
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Json::String((*value).to_owned())))
+        .collect();
+    let mut warnings = Vec::new();
+    let mut fields = Fields::new(
+        spec.key,
+        Origin::Request,
+        spec.parameters,
+        &members,
+        Path::root().key(spec.key),
+        &mut warnings,
+    );
+    let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    channel
+}
+
+fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
+    let url = format!("{}_webhook_url", spec.key);
+    match spec.key {
+        "sms" | "whatsapp" => configured(
+            spec,
+            &[
+                ("twilio_sid", "AC0123456789abcdef"),
+                ("twilio_token", "t0ken"),
+                ("twilio_from_number", "+15017122661"),
+                ("twilio_to_number", "+15558675310"),
+            ],
+        ),
+        _ => configured(spec, &[(&url, "https://hooks.example/x")]),
+    }
+}
+
+fn compose(channel: &dyn Channel, text: &str) -> Composition {
+    let notification = Notification::plain(Json::String(text.to_owned()));
+    let cx = Composing {
+        allow_mentions: true,
+        key: "task",
+        index: 0,
+        rendered: &[],
+    };
+    channel.compose(&notification, &cx).unwrap()
+}
+
+fn requests(composition: &Composition) -> impl Iterator<Item = &HttpRequest> {
+    composition
+        .messages
+        .iter()
+        .map(|Outbound::Http(request)| request)
+}
+
+/// The text in a payload, as the provider reads it.
+fn text_of(sender: &str, request: &HttpRequest) -> String {
+    let member = match sender {
+        "slack" => "text",
+        "discord" => "content",
+        "http" => "message",
+        _ => {
+            let mut form = url::form_urlencoded::parse(&request.body);
+            let (_, text) = form.find(|(name, _)| name == "Body").unwrap();
+            return text.into_owned();
+        }
+    };
+    let json: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(json.as_object().unwrap().len(), 1);
+    json.get(member).unwrap().as_str().unwrap().to_owned()
+}
+
+/// Everything that may be in a text: all of Unicode, controls, what JSON and forms escape, clusters of several code points.
+fn any_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        8 => any::<char>().prop_map(String::from),
+        4 => "[ -~]{1,20}",
+        1 => Just("👨\u{200d}👩\u{200d}👧\u{200d}👦".to_owned()),
+        1 => Just("🇩🇪🇫🇷".to_owned()),
+        1 => Just("e\u{301}\u{323}".to_owned()),
+        1 => Just("\r\n".to_owned()),
+        1 => Just("&<>\"\\%+=\u{0}\u{7f}".to_owned()),
+    ];
+    let length = prop_oneof![3 => 1_usize..60, 1 => 300_usize..1_500];
+    length
+        .prop_flat_map(move |length| vec(piece.clone(), length))
+        .prop_map(|pieces| pieces.concat())
+        .prop_filter("blank texts are refused", |text| !text.trim().is_empty())
+}
+
+/// A header's value: visible characters, none at its ends that are cut off.
+fn header_value() -> impl Strategy<Value = String> {
+    "[!-~]([ -~ä€😀]{0,40}[!-~])?"
+}
+
+proptest! {
+    #[test]
+    fn every_text_comes_out_of_every_channels_payload(text in any_text()) {
+        for spec in CHANNELS {
+            let composition = compose(&*channel(spec), &text);
+            let total = composition.messages.len();
+            let mut whole = String::new();
+            for (n, request) in requests(&composition).enumerate() {
+                let part = text_of(spec.key, request);
+                if let Some(limits) = spec.limits {
+                    prop_assert!(limits.unit.of(&part) <= limits.text);
+                }
+                let prefix = if total > 1 { format!("({}/{total}) ", n + 1) } else { String::new() };
+                whole.push_str(part.strip_prefix(&prefix).unwrap());
+            }
+            let missing = composition.warnings.len();
+            prop_assert!(missing == 0 || total == 10, "{}", spec.key);
+            if missing == 0 {
+                prop_assert_eq!(&whole, &text, "{}", spec.key);
+            }
+        }
+    }
+
+    #[test]
+    fn every_header_that_can_stand_on_the_wire_arrives(
+        given in btree_map("x-[a-z0-9!#$%&'*+.^_`|~-]{1,20}", header_value(), 0..10),
+        alphabet in 0..4_usize,
+        at in 0..1_000_usize,
+    ) {
+        let json = serde_json::to_string(&given).unwrap();
+        let engine = [&BASE64_STANDARD, &BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE, &BASE64_URL_SAFE_NO_PAD][alphabet];
+        let mut encoded = engine.encode(json);
+        encoded.insert_str(at % encoded.len(), " \r\n\t");
+        let members = [("http_webhook_url", "https://hooks.example/x"), ("http_headers", encoded.as_str())];
+        let composition = compose(&*configured(find("http").unwrap(), &members), "x");
+        let sent: &HeaderMap = &requests(&composition).next().unwrap().headers;
+        for (name, value) in &given {
+            let values: Vec<_> = sent.get_all(name.as_str()).iter().collect();
+            prop_assert_eq!(values.len(), 1, "{}", name);
+            prop_assert_eq!(values[0].as_bytes(), value.as_bytes(), "{}", name);
+        }
+        // And ours: content-type, accept, user-agent, idempotency-key.
+        prop_assert_eq!(sent.len(), given.len() + 4);
+    }
+
+    #[test]
+    fn every_address_is_sent_to_as_it_was_written(
+        user in "\\PC{0,10}",
+        password in "\\PC{0,10}",
+        segments in vec("\\PC{1,10}", 1..5),
+        query in "\\PC{1,20}",
+    ) {
+        let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        // The only segments that have a meaning of their own.
+        prop_assume!(!segments.iter().any(|segment| segment == "." || segment == ".."));
+        let path: String = segments.iter().map(|segment| format!("/{}", escape(segment))).collect();
+        let url = format!("https://{}:{}@hooks.example{path}?q={}", escape(&user), escape(&password), escape(&query));
+        let spec = find("http").unwrap();
+        let composition = compose(&*configured(spec, &[("http_webhook_url", &url)]), "x");
+        let request = requests(&composition).next().unwrap();
+        prop_assert_eq!(request.url.path(), path);
+        prop_assert_eq!(request.url.query_pairs().next().unwrap().1, query);
+        prop_assert!(request.url.username().is_empty() && request.url.password().is_none());
+        let expected = (!user.is_empty() || !password.is_empty())
+            .then(|| format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))));
+        let sent = request.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        prop_assert_eq!(sent, expected);
+    }
+}
