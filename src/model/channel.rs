@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
 use super::outcome::{Failure, Judgement};
+use super::text::hex;
 use super::wire::{Destination, Outbound, Repeat, Reply};
 
 /// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
@@ -53,11 +54,7 @@ impl Composing<'_> {
             .chain_update([0])
             .chain_update(part.to_string())
             .finalize();
-        digest
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(digest.iter().take(16))
     }
 }
 

@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::text::hex;
+
 /// What stands where a secret was.
 pub const MASK: &str = "***";
 
@@ -44,9 +46,7 @@ impl fmt::Debug for Secret {
 
 /// 32 hexadecimal digits that stand for a value, the same after a restart, and say nothing of it.
 pub fn digest(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    let head = digest.iter().take(16);
-    head.map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(value.as_bytes()).iter().take(16))
 }
 
 /// The first four digits of [`digest`]: enough to tell destinations apart in logs.
@@ -153,6 +153,12 @@ mod tests {
     fn debug_never_shows_the_value() {
         assert_eq!(format!("{:?}", Secret::new("xoxb-1")), MASK);
         assert!(!format!("{:?}", Redactor::new(["hunter2"])).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_digest_is_the_first_half_of_sha_256() {
+        assert_eq!(digest("abc"), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(fingerprint("abc"), "ba78");
     }
 
     #[test]

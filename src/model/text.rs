@@ -31,6 +31,13 @@ fn escaped_length(character: char) -> usize {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
+    bytes.into_iter().flat_map(digits).collect()
+}
+
 /// How long a text may be, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
