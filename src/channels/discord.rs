@@ -90,15 +90,15 @@ impl Discord {
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let error = ErrorBody::read(reply);
-        let detail = error.detail(reply, &self.webhook);
+        let detail = || error.detail(reply, &self.webhook);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
             (_, 200..=299) => delivered(reply, &self.webhook).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail),
+            (_, 429) => self.rate_limited(&error, reply, detail()),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
-                Verdict::Reject(Failure::new(reason).with_detail(detail)).into()
+                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
             }
             (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
-                failure: Failure::new(reason).with_detail(detail),
+                failure: Failure::new(reason).with_detail(detail()),
                 after: verdict::reply_retry_after(reply),
             }
             .into(),

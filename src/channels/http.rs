@@ -91,7 +91,7 @@ impl Channel for Http {
 
     fn judge(&self, reply: &Reply) -> Judgement {
         let Reply::Http(reply) = reply;
-        let detail = verdict::words("the receiver", &reply.text(), self.webhook.redactor());
+        let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).

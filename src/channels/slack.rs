@@ -70,9 +70,9 @@ impl Slack {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let detail = verdict::words("Slack", body, self.webhook.redactor());
-        let failure = |reason| Failure::new(reason).with_detail(detail.clone());
-        let by_status = verdict::by_status(reply, detail.clone());
+        let detail = || verdict::words("Slack", body, self.webhook.redactor());
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        let by_status = verdict::by_status(reply, detail);
         // "Not now" stands whatever the body says.
         if by_status.gate.is_some() {
             return by_status;

@@ -185,8 +185,8 @@ impl Twilio {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let json = reply.json().unwrap_or(Value::Null);
         let code = json.get("code").and_then(Value::as_u64);
-        let detail = self.detail(reply, &json, code);
-        let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+        let detail = || self.detail(reply, &json, code);
+        let failure = |reason| Failure::new(reason).with_detail(detail());
         match (reply.status, code) {
             (200..=299, _) => taken(&json, &self.redactor).into(),
             // Never processed, both of them (docs: errors 20429, 20503).

@@ -11,9 +11,9 @@ use crate::model::wire::HttpReply;
 /// How long a destination that condemned itself (webhook deleted, gone) is left alone.
 pub const REFUSAL: Duration = Duration::from_secs(600);
 
-/// The common table. `detail` are the provider's words.
-pub fn by_status(reply: &HttpReply, detail: Option<Detail>) -> Judgement {
-    let failure = |reason| Failure::new(reason).with_detail(detail.clone());
+/// The common table. `detail` gives the provider's words, and is asked only where something failed.
+pub fn by_status(reply: &HttpReply, detail: impl FnOnce() -> Option<Detail>) -> Judgement {
+    let failure = |reason| Failure::new(reason).with_detail(detail());
     match reply.status {
         200..=299 => Verdict::Delivered { message: None }.into(),
         408 | 425 => wait(reply, failure(Reason::TryLater)),
