@@ -169,7 +169,7 @@ impl Notifier {
         let pace = self.pacing.begin(settings.id, settings.response_timeout);
         if !pace.time.is_zero() {
             let deadline = Instant::now() + pace.time;
-            self.runtime.block_on(task.settled(deadline));
+            task.wait_settled(deadline);
         }
     }
 
