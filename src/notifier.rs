@@ -103,6 +103,7 @@ impl Notifier {
 
     /// Answers one call. Blocks for no longer than its settings' `response_timeout`; the interpreter must not be held.
     pub fn process_request(&self, call: &Call) -> Response {
+        let begun = Instant::now();
         if let Some(view) = call.query.get("view") {
             return self.view(view, call);
         }
@@ -115,7 +116,7 @@ impl Notifier {
             Err(error) => return refused(400, None, error),
         };
         match self.accept(request, &settings) {
-            Ok(task) => self.answer(task, &settings),
+            Ok(task) => self.answer(task, begun, &settings),
             Err(response) => *response,
         }
     }
@@ -142,8 +143,8 @@ impl Notifier {
     }
 
     /// Waits by the answer rule and says how everything stands.
-    fn answer(&self, task: Arc<Task>, settings: &Settings) -> Response {
-        self.wait(&task, settings);
+    fn answer(&self, task: Arc<Task>, begun: Instant, settings: &Settings) -> Response {
+        self.wait(&task, begun, settings);
         let answer = Answer::new(Report {
             task_id: task.id.clone(),
             deliveries: task.reports(),
@@ -162,14 +163,14 @@ impl Notifier {
         }
     }
 
-    fn wait(&self, task: &Task, settings: &Settings) {
+    /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
+    fn wait(&self, task: &Task, begun: Instant, settings: &Settings) {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
         };
         let pace = self.pacing.begin(settings.id, settings.response_timeout);
         if !pace.time.is_zero() {
-            let deadline = Instant::now() + pace.time;
-            task.wait_settled(deadline);
+            task.wait_settled(begun + pace.time);
         }
     }
 
