@@ -94,6 +94,8 @@ class Worker:
 def _read(answer: Any) -> dict[str, Any]:
     """How many messages an answer calls delivered, and when each was; None where it was not, or nobody says."""
     body = answer[0] if isinstance(answer, tuple) else answer
+    if isinstance(body, str):
+        body = json.loads(body)
     delivered = [entry["outcome"] == "delivered" for entry in body["deliveries"]]
     times = [
         int(entry["elapsed_ms"] * 1e6) if good and entry["elapsed_ms"] is not None else None

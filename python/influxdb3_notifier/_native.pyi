@@ -20,7 +20,7 @@ def process_request(
     request_headers: object,
     request_body: object,
     args: object,
-) -> tuple[object, int] | tuple[object, int, dict[str, str]]:
+) -> tuple[str, int, dict[str, str]]:
     """Answer one call of a ``request:`` trigger.
 
     :param plugin_api: the calling file's ``PLUGIN_API``; one that the wheel does not take is answered 503.
@@ -29,5 +29,5 @@ def process_request(
     :param request_headers: mapping of str to str with names in lower case, or None.
     :param request_body: bytes, already inflated, or None.
     :param args: the trigger arguments, mapping of str to str, or None when there are none.
-    :returns: (body, status) or (body, status, headers), as the engine reads a plugin's return value.
+    :returns: (body, status, headers), as the engine reads a plugin's return value; the body is text, mostly JSON.
     """

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
-use pythonize::pythonize;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use serde::Serialize;
 
 use super::engine;
 use super::log::LogThread;
@@ -26,7 +27,7 @@ static PROCESS: OnceLock<Option<Process>> = OnceLock::new();
 
 /// Answers a request of the engine. Never raises.
 ///
-/// Gives `(body, status)` or `(body, status, headers)`; the body is a dict, or a str for `?view=metrics`.
+/// Gives `(body, status, headers)`; the body is a str, which the engine passes on as it is.
 #[pyfunction]
 pub fn process_request<'py>(
     py: Python<'py>,
@@ -47,9 +48,9 @@ pub fn process_request<'py>(
             args,
         )
     });
-    let response = answer.unwrap_or_else(|place| internal_error(&place));
-    hand_over(py, influxdb3_local, &response.log);
-    to_python(py, &response)
+    let answer = answer.unwrap_or_else(|place| Rendered::new(internal_error(&place)));
+    hand_over(py, influxdb3_local, &answer.log);
+    answer.into_python(py)
 }
 
 fn answer(
@@ -59,14 +60,14 @@ fn answer(
     request_headers: &Bound<'_, PyAny>,
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
-) -> Response {
+) -> Rendered {
     let plugin_api: Option<i64> = plugin_api.extract().ok();
     if !plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
-        return wheel_incompatible();
+        return Rendered::new(wheel_incompatible());
     }
     let body = match bytes(request_body) {
         Ok(body) => body,
-        Err(error) => return notifier::refused(400, None, error),
+        Err(error) => return Rendered::new(notifier::refused(400, None, error)),
     };
     let call = Call {
         arguments: strings(args),
@@ -76,14 +77,15 @@ fn answer(
         body,
     };
     let Some(process) = process() else {
-        return cannot_start();
+        return Rendered::new(cannot_start());
     };
     if process.id != std::process::id() {
-        return forked();
+        return Rendered::new(forked());
     }
     // A panic must come out here, not behind the interpreter's lock.
-    let response = py.detach(|| guarded(|| process.notifier.process_request(&call)));
-    response.unwrap_or_else(|place| internal_error(&place))
+    let answer = || guarded(|| Rendered::new(process.notifier.process_request(&call)));
+    py.detach(answer)
+        .unwrap_or_else(|place| Rendered::new(internal_error(&place)))
 }
 
 fn process() -> Option<&'static Process> {
@@ -118,25 +120,46 @@ fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallLog) 
     }
 }
 
-fn to_python<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyTuple>> {
-    let body = match &response.body {
-        Body::Answer(answer) => pythonize(py, answer)?,
-        Body::Error(error) => pythonize(py, error)?,
-        Body::Status(view) => pythonize(py, view)?,
-        Body::Metrics(text) => PyString::new(py, text).into_any(),
-    };
-    let headers = PyDict::new(py);
-    if matches!(response.body, Body::Metrics(_)) {
+/// A response as text: others may use the interpreter while it is written, and the engine need not read a dict again.
+struct Rendered {
+    status: u16,
+    body: String,
+    content_type: &'static str,
+    retry_after: Option<Duration>,
+    log: CallLog,
+}
+
+impl Rendered {
+    fn new(response: Response) -> Self {
+        let (body, content_type) = match response.body {
+            Body::Answer(answer) => (json(&answer), "application/json"),
+            Body::Error(error) => (json(&error), "application/json"),
+            Body::Status(view) => (json(&view), "application/json"),
+            Body::Metrics(text) => (text, "text/plain; version=0.0.4; charset=utf-8"),
+        };
+        Self {
+            status: response.status,
+            body,
+            content_type,
+            retry_after: response.retry_after,
+            log: response.log,
+        }
+    }
+
+    fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        let headers = PyDict::new(py);
         // Another spelling of the name would make a second header.
-        headers.set_item("Content-Type", "text/plain; version=0.0.4; charset=utf-8")?;
+        headers.set_item("Content-Type", self.content_type)?;
+        if let Some(wait) = self.retry_after {
+            headers.set_item("Retry-After", wait.as_secs().to_string())?;
+        }
+        (self.body, self.status, headers).into_pyobject(py)
     }
-    if let Some(wait) = response.retry_after {
-        headers.set_item("Retry-After", wait.as_secs().to_string())?;
-    }
-    match headers.is_empty() {
-        true => (body, response.status).into_pyobject(py),
-        false => (body, response.status, headers).into_pyobject(py),
-    }
+}
+
+/// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
+fn json(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).unwrap_or_else(|_| r#"{"results":{}}"#.to_owned())
 }
 
 /// The body as bytes, whatever the engine or a test passes.

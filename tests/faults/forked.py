@@ -6,7 +6,6 @@ Prints a line of JSON for each answer: ``who``, ``status``, ``body``.
 import json
 import os
 import sys
-from typing import Any
 
 import influxdb3_notifier
 
@@ -26,10 +25,8 @@ class Local:
 def notify(who: str, url: str, arguments: dict[str, str]) -> None:
     """Send one notification and print the answer."""
     body = {"notification_text": who, "senders_config": {"http": {"http_webhook_url": url}}}
-    answer: tuple[Any, ...] = influxdb3_notifier.process_request(
-        1, Local(), {}, {}, json.dumps(body).encode(), arguments
-    )
-    print(json.dumps({"who": who, "status": answer[1], "body": answer[0]}), flush=True)
+    answer = influxdb3_notifier.process_request(1, Local(), {}, {}, json.dumps(body).encode(), arguments)
+    print(json.dumps({"who": who, "status": answer[1], "body": json.loads(answer[0])}), flush=True)
 
 
 def main(url: str, silent: str) -> None:

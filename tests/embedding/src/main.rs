@@ -93,7 +93,8 @@ fn call(plugin: &Path, request: &str) -> PyResult<()> {
         );
         let returned = function.call1(arguments)?;
         let answer = PyDict::new(py);
-        answer.set_item("answer", returned.get_item(0)?)?;
+        let body = json.call_method1("loads", (returned.get_item(0)?,))?;
+        answer.set_item("answer", body)?;
         answer.set_item("status", returned.get_item(1)?)?;
         print(&answer)
     })
