@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.checks import check_answers, check_arrivals, check_same_bytes
 from bench.messages import Notification
@@ -14,6 +15,7 @@ from tests.harness import Standin
 DESCRIPTORS = 20_000
 """What 10,000 connections and the rest need; more are not asked for, since the notifier's bounds follow the limit."""
 
+T = TypeVar("T")
 Series = dict[str, dict[int, list[float]]]
 
 
@@ -70,7 +72,7 @@ class Run:
         """The sink's base address."""
         return self.standin.url
 
-    def order(self, *contenders: str) -> list[str]:
+    def order(self, *contenders: T) -> list[T]:
         """The contenders, each round beginning with another: none has always the same neighbour."""
         turn = self.round % len(contenders)
         return [*contenders[turn:], *contenders[:turn]]
@@ -81,6 +83,16 @@ class Run:
         calls = contender.send(notification, times)
         check_answers(what, contender.name, notification.count, [call.delivered for call in calls])
         self.check_sink(what, contender.name, notification, times)
+        return calls
+
+    def alternate(
+        self, what: str, contenders: Sequence[Contender], notification: Notification, turns: int, times: int = 1
+    ) -> dict[str, list[Call]]:
+        """Have contenders send in turns, so that what disturbs the machine for a while disturbs all of them."""
+        calls: dict[str, list[Call]] = {contender.name: [] for contender in contenders}
+        for _ in range(turns):
+            for contender in self.order(*contenders):
+                calls[contender.name] += self.send(what, contender, notification, times)
         return calls
 
     def check_sink(self, what: str, contender: str, notification: Notification, times: int) -> None:

@@ -17,14 +17,14 @@ def fan_out(run: Run) -> None:
     for count in run.effort.destinations:
         cold, warm = run.rows[f"P1 {count} cold"], run.rows[f"P1 {count} warm"]
         notification = webhooks(run.sink, LATENCY_MS, count)
-        for name in run.order(OURS, LIMIT):
-            with Contender(name) as contender:
-                first = run.send(cold.id, contender, notification)
-                calls = run.send(warm.id, contender, notification, run.effort.warm_calls)
-            cold.add(name, first[0].wall_ns / 1e6)
-            warm.add(name, median(call.wall_ns for call in calls) / 1e6)
+        with Contender(OURS) as ours, Contender(LIMIT) as limit:
+            for contender in run.order(ours, limit):
+                cold.add(contender.name, run.send(cold.id, contender, notification)[0].wall_ns / 1e6)
+            calls = run.alternate(warm.id, (ours, limit), notification, run.effort.warm_calls)
+        for name, taken in calls.items():
+            warm.add(name, median(call.wall_ns for call in taken) / 1e6)
             if count == CPU_AT:
-                run.rows["P5"].add(name, median(call.cpu_ns for call in calls) / count / 1e3)
+                run.rows["P5"].add(name, median(call.cpu_ns for call in taken) / count / 1e3)
         for name in run.order(HTTPX, APPRISE) if count <= run.effort.peers_up_to else []:
             with Contender(name) as contender:
                 # What they import at the first call is not counted; they keep no connections.
@@ -39,8 +39,9 @@ def channels(run: Run) -> None:
     """The documentation's example: three different channels. (apprise has no Twilio or Slack at another address.)"""
     row = run.rows["P1 channels"]
     notification = three_channels(run.sink, LATENCY_MS)
-    for name in run.order(OURS, LIMIT, HTTPX):
-        with Contender(name) as contender:
-            run.send(row.id, contender, notification)
-            calls = run.send(row.id, contender, notification, run.effort.warm_calls)
-        row.add(name, median(call.wall_ns for call in calls) / 1e6)
+    with Contender(OURS) as ours, Contender(LIMIT) as limit, Contender(HTTPX) as peer:
+        contenders = (ours, limit, peer)
+        run.alternate(row.id, contenders, notification, 1)
+        calls = run.alternate(row.id, contenders, notification, run.effort.warm_calls)
+    for name, taken in calls.items():
+        row.add(name, median(call.wall_ns for call in taken) / 1e6)

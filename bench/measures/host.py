@@ -64,7 +64,7 @@ def _load(run: Run, caller: Contender, url: str, name: str, callers: int) -> flo
         "headers": {"content-type": "application/json"},
         "body": json.dumps(notification.request),
     }
-    job = {"do": "load", "request": message, "callers": callers, "expect": '"slack": true'}
+    job = {"do": "load", "request": message, "callers": callers, "expect": '"slack":true'}
     caller.ask(job | {"count": 2 * callers})
     run.standin.clear()
     count = run.effort.load_requests if name in (OURS, NOOP) else SLOW_REQUESTS

@@ -7,6 +7,8 @@ from bench.processes import Contender
 from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
+BLOCKS = 10
+"""Ours and the limit take turns so often in a round."""
 SLOW_CALLS = 60
 """Calls of peers that take milliseconds each."""
 
@@ -15,15 +17,19 @@ def single(run: Run) -> None:
     """The median of many calls, connections kept."""
     row = run.rows["P2"]
     notification = slack(run.sink, 0)
-    for name in run.order(OURS, LIMIT, HTTPX, APPRISE):
-        times = run.effort.single_calls if name in (OURS, LIMIT) else SLOW_CALLS
+    with Contender(OURS) as ours, Contender(LIMIT) as limit:
+        run.alternate(row.id, (ours, limit), notification, 1, times=20)
+        calls = run.alternate(row.id, (ours, limit), notification, BLOCKS, times=run.effort.single_calls // BLOCKS)
+    for name, taken in calls.items():
+        row.add(name, median(call.wall_ns for call in taken) / 1e3)
+    for name in run.order(HTTPX, APPRISE):
         with Contender(name) as contender:
-            run.send(row.id, contender, notification, 10)
-            calls = run.send(row.id, contender, notification, times)
-        row.add(name, median(call.wall_ns for call in calls) / 1e3)
+            run.send(row.id, contender, notification, 5)
+            slow = run.send(row.id, contender, notification, SLOW_CALLS)
+        row.add(name, median(call.wall_ns for call in slow) / 1e3)
     with Contender(NOOP) as contender:
-        calls = contender.send(notification, run.effort.single_calls)
-    row.add(NOOP, median(call.wall_ns for call in calls) / 1e3)
+        nothing = contender.send(notification, run.effort.single_calls)
+    row.add(NOOP, median(call.wall_ns for call in nothing) / 1e3)
 
 
 def execute(run: Run) -> None:
