@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import report
+from bench import pictures, report
 from bench.checks import RefusedError
 from bench.measures import core, crowd, fan_out, growth, host, single, size
+from bench.measures.timeline import TimeLine, time_lines
 from bench.processes import ROOT, program
 from bench.run import Run, effort, raise_descriptor_limit
 from tests.harness import Standin
@@ -41,9 +42,12 @@ def main() -> int:
     started = time.monotonic()
     descriptors_before, _ = raise_descriptor_limit()
     standin = Standin(program("standin"))
+    lines: dict[str, TimeLine] = {}
     try:
         run = Run(effort(), standin)
         measure(run, [step for name, steps in MEASURES.items() if name in only for step in steps])
+        if only == set(MEASURES):
+            lines = time_lines(run)
     except RefusedError as refusal:
         report.say(f"refused: {refusal}")
         return 1
@@ -58,6 +62,8 @@ def main() -> int:
         core.record(run)
     if only == set(MEASURES):
         report.write_results(ROOT / "bench" / "results.json", report.results(run, found))
+        for path in pictures.draw(run, lines, ROOT / "docs"):
+            report.say(f"drawn: {path.relative_to(ROOT)}")
     if run.rows["P11"].is_met() is False:
         report.say("P11 has grown by more than 5 %: make it smaller, or record what it costs now with BENCH_RECORD=1")
         return 1

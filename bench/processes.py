@@ -96,11 +96,19 @@ class Contender(Program):
         worker = [sys.executable, "-m", "bench.worker"]
         super().__init__([str(program("limit"))] if is_native else [*worker, str(PLUGIN_FILES[name])])
 
-    def send(self, notification: Notification, times: int = 1, timeout_ms: int | None = None) -> list[Call]:
-        """Send a notification, so often, one after another. ``timeout_ms`` is the limit's: ours has its own."""
-        job: dict[str, Any] = {"do": "send", "times": times}
+    def send(self, notification: Notification, times: int = 1) -> list[Call]:
+        """Send a notification, so often, one after another."""
+        return self._send(notification, times, {}, {})
+
+    def send_in_vain(self, notification: Notification, timeout_ms: int) -> Call:
+        """Send what nobody answers; the limit gives up after the timeout, the others by rules of their own."""
+        return self._send(notification, 1, {"timeout_ms": timeout_ms}, {"read": False})[0]
+
+    def _send(
+        self, notification: Notification, times: int, limits: dict[str, Any], workers: dict[str, Any]
+    ) -> list[Call]:
         if self.name == LIMIT:
-            job |= {"requests": notification.wire, "timeout_ms": timeout_ms}
+            job = {"requests": notification.wire, **limits}
         else:
-            job |= {"request": notification.request, "arguments": notification.arguments}
-        return [Call(**call) for call in self.ask(job)]
+            job = {"request": notification.request, "arguments": notification.arguments, **workers}
+        return [Call(**call) for call in self.ask({"do": "send", "times": times, **job})]

@@ -30,7 +30,6 @@ class Effort:
     warm_calls: int
     single_calls: int
     load_requests: int
-    silent: int
     slow_ms: int
 
 
@@ -41,7 +40,6 @@ FULL = Effort(
     warm_calls=7,
     single_calls=2000,
     load_requests=3000,
-    silent=10_000,
     slow_ms=10_000,
 )
 QUICK = Effort(
@@ -51,7 +49,6 @@ QUICK = Effort(
     warm_calls=3,
     single_calls=500,
     load_requests=500,
-    silent=10_000,
     slow_ms=3_000,
 )
 
