@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP_DONE := $(VENV)/.setup-done
 WHEEL_INSTALLED := $(VENV)/.wheel-installed
+BENCH_VENV := bench/.venv
+BENCH_BIN := $(BENCH_VENV)/bin
+BENCH_SETUP_DONE := $(BENCH_VENV)/.setup-done
+BENCH_WHEEL_INSTALLED := $(BENCH_VENV)/.wheel-installed
 WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml notifier_plugin.py $(shell find src python -type f -not -name '*.pyc' 2>/dev/null)
 
 # The tools of the environment, whatever is active in the caller's shell.
@@ -12,7 +16,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python soak fuzz demo wheel lint deny
+.PHONY: help setup build standin test test-rust test-python soak fuzz demo wheel bench bench-programs lint deny
 
 # Tools that are written in Rust, at known versions, in a place of their own.
 TOOLS := target/tools
@@ -86,6 +90,26 @@ demo: build ## notify every channel and show what happened; INFLUXDB3=/path/to/i
 wheel: $(SETUP_DONE) ## build the release wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --locked --out dist
+
+bench: $(BENCH_WHEEL_INSTALLED) bench-programs ## measure beside the peers: table, bench/results.json, pictures; BENCH_QUICK=1 for a look, ROUNDS=5 for more
+	$(BENCH_BIN)/python -m bench
+
+# An environment of its own: the release wheel, the peers, and what draws.
+$(BENCH_SETUP_DONE): bench/requirements.txt $(SETUP_DONE)
+	$(PYTHON) -m venv --clear $(BENCH_VENV)
+	$(BENCH_BIN)/python -m pip install --quiet --require-hashes -r bench/requirements.txt
+	@touch $@
+
+$(BENCH_WHEEL_INSTALLED): $(BENCH_SETUP_DONE) $(WHEEL_SOURCES)
+	rm -rf target/bench/wheels
+	$(BIN)/maturin build --release --locked --compatibility linux --out target/bench/wheels
+	$(BENCH_BIN)/python -m pip install --quiet --no-index --no-deps --force-reinstall target/bench/wheels/*.whl
+	@touch $@
+
+# One by one: built together, each would get the features that the others ask for.
+bench-programs:
+	cargo build --release --locked --package standin
+	cargo build --release --locked --package bench
 
 lint: build ## check formatting, lints, types and stubs, Rust and Python
 	cargo fmt --all --check

@@ -160,6 +160,16 @@
 
 PLUGIN_API = 1
 WHEEL_VERSION = "0.1.0"
+MISSING = (
+    "wheel_missing",
+    "The Python package influxdb3-notifier is not installed.",
+    "(it reports success even when pip fails)",
+)
+UNFIT = (
+    "wheel_incompatible",
+    "The installed Python package influxdb3-notifier does not fit notifier_plugin.py.",
+    "and restart the server after an upgrade",
+)
 
 
 def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):
@@ -167,26 +177,21 @@ def process_request(influxdb3_local, query_parameters, request_headers, request_
     # The engine executes this file at every call: the wheel is imported here, once in a server's life.
     try:
         from influxdb3_notifier import process_request as deliver
-    except ModuleNotFoundError as error:
-        missing = error.name == "influxdb3_notifier"
-        return _wheel_unfit(influxdb3_local, "wheel_missing" if missing else "wheel_incompatible", error)
     except BaseException as error:  # a Rust panic while the wheel loads is no Exception
-        return _wheel_unfit(influxdb3_local, "wheel_incompatible", error)
+        return _wheel_unfit(influxdb3_local, error)
     return deliver(PLUGIN_API, influxdb3_local, query_parameters, request_headers, request_body, args)
 
 
-def _wheel_unfit(influxdb3_local, code, error):
+def _wheel_unfit(influxdb3_local, error):
     """Say which wheel is needed and how it is installed, in the log and as a 503; nothing was sent."""
-    command = f"influxdb3 install package 'influxdb3-notifier=={WHEEL_VERSION}'"
-    if code == "wheel_missing":
-        message = "The Python package influxdb3-notifier is not installed."
-        hint = f"Run: {command} (it reports success even when pip fails)"
+    # In few words, since it is compiled at every call too.
+    if isinstance(error, ModuleNotFoundError) and error.name == "influxdb3_notifier":
+        code, message, then = MISSING
     else:
-        message = "The installed Python package influxdb3-notifier does not fit notifier_plugin.py."
-        hint = f"Run: {command} and restart the server after an upgrade"
+        code, message, then = UNFIT
+    hint = f"Run: influxdb3 install package 'influxdb3-notifier=={WHEEL_VERSION}' {then}"
     cause = ascii(f"{type(error).__name__}: {error}")[1:-1]
     influxdb3_local.error(f"notifier [-] {code}: {message} {hint}. Cause: {cause}")
-    body = {"status": "failed", "message": message, "task_id": None}
-    body |= {"results": {}, "deliveries": [], "warnings": []}
-    body |= {"error": {"code": code, "path": None, "hint": hint}}
+    body = {"status": "failed", "message": message, "task_id": None, "results": {}, "deliveries": [], "warnings": []}
+    body["error"] = {"code": code, "path": None, "hint": hint}
     return body, 503

@@ -138,6 +138,7 @@ impl Notifier {
     /// Answers one call, unless it needs variables that it did not bring. Blocks for no longer than its settings'
     /// `response_timeout`; the interpreter must not be held.
     pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
+        let begun = Instant::now();
         let resolution = self
             .settings
             .resolve(&call.arguments, &call.environment, &call.named);
@@ -151,7 +152,7 @@ impl Notifier {
         }
         self.note(news);
         let mut response = match settings {
-            Ok(settings) => self.request(call, &settings),
+            Ok(settings) => self.request(call, begun, &settings),
             Err(error) => refused(503, None, argument_error(&error)),
         };
         response.news = std::mem::take(&mut *self.lock_news());
@@ -187,13 +188,13 @@ impl Notifier {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn request(&self, call: &Call, settings: &Settings) -> Response {
+    fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
         let request = match request::read(&call.body, &call.headers) {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
         match self.accept(request, settings) {
-            Ok(answering) => self.answer(answering, settings),
+            Ok(answering) => self.answer(answering, begun, settings),
             Err(response) => *response,
         }
     }
@@ -233,7 +234,7 @@ impl Notifier {
     }
 
     /// Waits by the answer rule and says how everything stands.
-    fn answer(&self, answering: Answering, settings: &Settings) -> Response {
+    fn answer(&self, answering: Answering, begun: Instant, settings: &Settings) -> Response {
         let Answering {
             task,
             task_id,
@@ -241,7 +242,7 @@ impl Notifier {
             joined,
             log,
         } = answering;
-        self.wait(&task, settings);
+        self.wait(&task, begun, settings);
         let answer = Answer::new(Report {
             task_id,
             deliveries: task.reports(),
@@ -264,7 +265,8 @@ impl Notifier {
         }
     }
 
-    fn wait(&self, task: &Task, settings: &Settings) {
+    /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
+    fn wait(&self, task: &Task, begun: Instant, settings: &Settings) {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
         };
@@ -272,8 +274,7 @@ impl Notifier {
             .pacing
             .begin(&settings.scope, settings.response_timeout);
         if !pace.time.is_zero() {
-            let deadline = Instant::now() + pace.time;
-            self.runtime.block_on(task.settled(deadline));
+            task.wait_settled(begun + pace.time);
         }
     }
 

@@ -149,6 +149,10 @@ class Standin:
         """Forget what arrived, drop all rules, close all faults."""
         self._control("DELETE", "all")
 
+    def sink(self) -> dict[str, Any]:
+        """What arrived below ``/sink/`` since all was forgotten: ``requests``, ``body_bytes``, ``by_kind``."""
+        return dict(self._control("GET", "sink"))
+
     def rule(self, path: str, **order: object) -> None:
         """Order something for a path: ``times``, ``delay_ms``, ``reply``, ``hang``, ``take``, ``rate_limit`` …"""
         self._control("POST", "rules", {"path": path, **order})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CARGO = ["--locked", "--no-default-features", "--workspace", "--exclude", "embedding"]
+CARGO = ["--locked", "--no-default-features", "--workspace", "--exclude", "embedding", "--exclude", "bench"]
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|ignored)\b")
 # The lines on which nextest, cargo test and pytest sum up.
 SUMMARY = re.compile(r"Summary \[|^test result:|^=* ?\d+ (?:passed|failed|skipped|error).* in [\d.:]+")

@@ -45,18 +45,24 @@ def test_every_crate_in_the_wheel_has_its_size() -> None:
         assert re.fullmatch(r"\| `[\w-]+` \| .+ \| \d+ \| \d+ \| .+ \|", row), row
 
 
-def test_every_crate_of_tests_and_stand_ins_has_a_row_and_every_row_a_crate() -> None:
+def test_every_crate_of_tests_stand_ins_and_benchmark_has_a_row_and_every_row_a_crate() -> None:
     needed = dependencies("Cargo.toml", "dev-dependencies", "build-dependencies")
     for member in members():
         needed |= dependencies(member, "dependencies", "dev-dependencies", "build-dependencies")
     own = {toml(path)["package"]["name"] for path in ["Cargo.toml", *members()]}
-    assert section("In tests, demo and stand-ins") == needed - own - section("In the wheel")
+    assert section("In tests, demo, stand-ins and benchmark") == needed - own - section("In the wheel")
 
 
-def test_every_python_package_has_a_row_and_every_row_a_package() -> None:
-    text = (ROOT / "requirements-dev.in").read_text(encoding="utf-8")
-    needed = set(re.findall(r"^([\w-]+)", text, re.MULTILINE))
-    assert section("Python packages for building and testing") == needed
+@pytest.mark.parametrize(
+    ("requirements", "name"),
+    [
+        ("requirements-dev.in", "Python packages for building and testing"),
+        ("bench/requirements.in", "Python packages for the benchmark"),
+    ],
+)
+def test_every_python_package_has_a_row_and_every_row_a_package(requirements: str, name: str) -> None:
+    text = (ROOT / requirements).read_text(encoding="utf-8")
+    assert section(name) == set(re.findall(r"^([\w-]+)", text, re.MULTILINE))
 
 
 # Licences

@@ -120,6 +120,13 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// How many deliveries it tells of.
+    pub const fn size(&self) -> usize {
+        self.deliveries.len()
+    }
+}
+
 impl Status {
     /// Looks at every delivery but those ignored: a sender of whose destinations one was reached has not failed. Where
     /// all are ignored nothing was said to anybody.

@@ -1,9 +1,9 @@
 //! One accepted request: how far each of its deliveries is, and when its call may be answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
@@ -16,6 +16,9 @@ pub struct Task {
     pub log: TaskLog,
     pub warnings: Vec<String>,
     state: Mutex<State>,
+    /// For the call, which waits on a thread of the engine's.
+    settled: Condvar,
+    /// For whoever waits on the runtime.
     changed: Notify,
 }
 
@@ -26,6 +29,17 @@ struct State {
     unfinished: usize,
     /// Of these, entries of which it is not known that they only wait.
     active: usize,
+}
+
+impl State {
+    fn is_settled(&self, deadline: Instant) -> bool {
+        let due_later = |entry: &Entry| match entry.progress {
+            Progress::Active => false,
+            Progress::Waiting(due) => due.is_none_or(|due| due >= deadline),
+            Progress::Ended => true,
+        };
+        self.unfinished == 0 || (self.active == 0 && self.entries.iter().all(due_later))
+    }
 }
 
 /// One delivery.
@@ -77,20 +91,23 @@ impl Task {
                 unfinished,
                 active: unfinished,
             }),
+            settled: Condvar::new(),
             changed: Notify::new(),
         })
     }
 
-    /// Waits for the moment to answer: everything has ended, `deadline`, or nothing will happen before `deadline`.
-    pub async fn settled(&self, deadline: Instant) {
+    /// Blocks until the moment to answer: everything has ended, `deadline`, or nothing will happen before `deadline`.
+    ///
+    /// Not on the runtime: its timer would wake a worker and share its lock, each time.
+    pub fn wait_settled(&self, deadline: Instant) {
+        let mut state = self.lock();
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            // Before the look, so that no change between look and wait is missed.
-            changed.as_mut().enable();
-            if self.is_settled(deadline) || timeout_at(deadline, changed).await.is_err() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.is_settled(deadline) {
                 return;
             }
+            let waited = self.settled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -154,16 +171,6 @@ impl Task {
         current.collect()
     }
 
-    fn is_settled(&self, deadline: Instant) -> bool {
-        let state = self.lock();
-        let due_later = |entry: &Entry| match entry.progress {
-            Progress::Active => false,
-            Progress::Waiting(due) => due.is_none_or(|due| due >= deadline),
-            Progress::Ended => true,
-        };
-        state.unfinished == 0 || (state.active == 0 && state.entries.iter().all(due_later))
-    }
-
     /// An attempt is under way, or may be at any moment.
     pub fn active(&self, index: usize) {
         self.progress(index, Progress::Active);
@@ -210,8 +217,8 @@ impl Task {
     }
 
     fn progress(&self, index: usize, progress: Progress) {
-        let mut state = self.lock();
-        let state = &mut *state;
+        let mut guard = self.lock();
+        let state = &mut *guard;
         let Some(entry) = state.entries.get_mut(index) else {
             return;
         };
@@ -234,6 +241,8 @@ impl Task {
         }
         // Whoever waits for an answer looks only when there may be one.
         if state.active == 0 {
+            drop(guard);
+            self.settled.notify_all();
             self.changed.notify_waiters();
         }
     }

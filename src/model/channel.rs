@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
 use super::outcome::{Failure, Judgement, MessageRef, Verdict};
+use super::text::hex;
 use super::wire::{Destination, Outbound, Repeat, Reply};
 
 /// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
@@ -91,11 +92,7 @@ impl Composing<'_> {
             .chain_update([0])
             .chain_update(part.to_string())
             .finalize();
-        digest
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(digest.iter().take(16))
     }
 }
 

@@ -207,7 +207,7 @@ pub fn parse(text: &str) -> Result<Parsed, JsonError> {
         text,
         duplicates: Vec::new(),
     };
-    let json = reader.value(raw, 0, &Path::root())?;
+    let json = reader.value(raw, 0, &Place::Root)?;
     Ok(Parsed {
         json,
         duplicates: reader.duplicates,
@@ -219,12 +219,34 @@ struct Reader<'a> {
     duplicates: Vec<Path>,
 }
 
+/// Where the reader is. A path is made of it only where there is something to say.
+enum Place<'a> {
+    Root,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> Path {
+        match self {
+            Place::Root => Path::root(),
+            Place::Key(parent, key) => parent.path().key(key),
+            Place::Index(parent, index) => parent.path().index(*index),
+        }
+    }
+}
+
 impl<'a> Reader<'a> {
-    fn value(&mut self, raw: &'a RawValue, depth: usize, path: &Path) -> Result<Json, JsonError> {
+    fn value(
+        &mut self,
+        raw: &'a RawValue,
+        depth: usize,
+        place: &Place<'_>,
+    ) -> Result<Json, JsonError> {
         let text = raw.get();
         match text.as_bytes().first() {
-            Some(b'{') => self.object(text, depth, path),
-            Some(b'[') => self.array(text, depth, path),
+            Some(b'{') => self.object(text, depth, place),
+            Some(b'[') => self.array(text, depth, place),
             Some(b'"') => serde_json::from_str(text)
                 .map(Json::String)
                 .map_err(|_| self.error(text, "a string with an escape that means nothing")),
@@ -238,7 +260,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, text: &'a str, depth: usize, path: &Path) -> Result<Json, JsonError> {
+    fn object(
+        &mut self,
+        text: &'a str,
+        depth: usize,
+        place: &Place<'_>,
+    ) -> Result<Json, JsonError> {
         self.check_depth(text, depth)?;
         let members = serde_json::Deserializer::from_str(text)
             .deserialize_map(Members)
@@ -246,12 +273,12 @@ impl<'a> Reader<'a> {
         let mut places: HashMap<String, usize> = HashMap::with_capacity(members.len());
         let mut object: Vec<(String, Json)> = Vec::with_capacity(members.len());
         for (key, raw) in members {
-            let here = path.key(&key);
+            let here = Place::Key(place, &key);
             let value = self.value(raw, depth + 1, &here)?;
             match places.get(&key).and_then(|place| object.get_mut(*place)) {
                 Some(member) => {
                     member.1 = value;
-                    self.duplicates.push(here);
+                    self.duplicates.push(here.path());
                 }
                 None => {
                     places.insert(key.clone(), object.len());
@@ -262,14 +289,14 @@ impl<'a> Reader<'a> {
         Ok(Json::Object(object))
     }
 
-    fn array(&mut self, text: &'a str, depth: usize, path: &Path) -> Result<Json, JsonError> {
+    fn array(&mut self, text: &'a str, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
         self.check_depth(text, depth)?;
         let items: Vec<&RawValue> =
             serde_json::from_str(text).map_err(|_| self.error(text, "an array that is broken"))?;
         items
             .into_iter()
             .enumerate()
-            .map(|(index, raw)| self.value(raw, depth + 1, &path.index(index)))
+            .map(|(index, raw)| self.value(raw, depth + 1, &Place::Index(place, index)))
             .collect::<Result<_, _>>()
             .map(Json::Array)
     }

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::redact::{Redactor, secrets_of_url};
 
+use super::text::hex;
+
 /// What stands where a secret was.
 pub const MASK: &str = "***";
 
@@ -45,9 +47,7 @@ impl fmt::Debug for Secret {
 
 /// 32 hexadecimal digits that stand for a value, the same after a restart, and say nothing of it.
 pub fn digest(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    let head = digest.iter().take(16);
-    head.map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(value.as_bytes()).iter().take(16))
 }
 
 /// The first four digits of [`digest`]: enough to tell destinations apart in logs.
@@ -79,6 +79,12 @@ mod tests {
     #[test]
     fn debug_never_shows_the_value() {
         assert_eq!(format!("{:?}", Secret::new("xoxb-1")), MASK);
+    }
+
+    #[test]
+    fn a_digest_is_the_first_half_of_sha_256() {
+        assert_eq!(digest("abc"), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(fingerprint("abc"), "ba78");
     }
 
     #[test]

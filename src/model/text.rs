@@ -31,6 +31,13 @@ fn escaped_length(character: char) -> usize {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
+    bytes.into_iter().flat_map(digits).collect()
+}
+
 /// How long a text may be, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -195,6 +202,10 @@ pub fn truncate(text: &str, characters: usize) -> String {
 /// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
 /// of white space folded into one space.
 pub fn printable(text: &str) -> String {
+    // Nearly all is plain already.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.contains("  ") {
+        return text.to_owned();
+    }
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_whitespace() {
@@ -265,6 +276,19 @@ mod tests {
             .iter()
             .map(|part| part.split_once(") ").map_or("", |(_, rest)| rest))
             .collect()
+    }
+
+    #[test]
+    fn printable_text_is_one_line_without_anything_invisible() {
+        for (text, clean) in [
+            ("plain text, as it is.", "plain text, as it is."),
+            ("two  spaces", "two spaces"),
+            ("a\nb\tc\u{7f}d\u{1b}[0m", "a b cd[0m"),
+            ("h\u{f6}st\u{200b}-7", "h\u{f6}st-7"),
+            ("", ""),
+        ] {
+            assert_eq!(printable(text), clean, "{text:?}");
+        }
     }
 
     #[test]

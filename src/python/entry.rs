@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pythonize::pythonize;
+use serde::Serialize;
 
 use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
 use crate::notifier::{self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response};
+use crate::observe::LogLine;
 use crate::panics::guarded;
 use crate::settings::{Environment, Named};
 
@@ -25,7 +28,7 @@ static PROCESS: OnceLock<Option<Process>> = OnceLock::new();
 
 /// Answers a request of the engine. Never raises.
 ///
-/// Gives `(body, status)` or `(body, status, headers)`; the body is a dict, or a str for `?view=metrics`.
+/// Gives `(body, status)` or `(body, status, headers)`; the body is a dict, or a str that the engine passes on as it is.
 #[pyfunction]
 pub fn process_request<'py>(
     py: Python<'py>,
@@ -46,10 +49,10 @@ pub fn process_request<'py>(
             args,
         )
     });
-    let response = answer.unwrap_or_else(|place| internal_error(&place));
-    engine::write(influxdb3_local, &response.news);
-    hand_over(py, influxdb3_local, &response.log);
-    to_python(py, &response)
+    let answer = answer.unwrap_or_else(|place| Rendered::new(internal_error(&place)));
+    engine::write(influxdb3_local, &answer.news);
+    hand_over(py, influxdb3_local, &answer.log);
+    answer.into_python(py)
 }
 
 fn answer(
@@ -59,14 +62,14 @@ fn answer(
     request_headers: &Bound<'_, PyAny>,
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
-) -> Response {
+) -> Rendered {
     let plugin_api: Option<i64> = plugin_api.extract().ok();
     if !plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
-        return wheel_incompatible();
+        return Rendered::new(wheel_incompatible());
     }
     let body = match bytes(request_body) {
         Ok(body) => body,
-        Err(error) => return notifier::refused(400, None, error),
+        Err(error) => return Rendered::new(notifier::refused(400, None, error)),
     };
     let mut call = Call {
         arguments: strings(args),
@@ -77,10 +80,10 @@ fn answer(
         body,
     };
     let Some(process) = process() else {
-        return cannot_start();
+        return Rendered::new(cannot_start());
     };
     if process.id != std::process::id() {
-        return forked();
+        return Rendered::new(forked());
     }
     let notifier = &process.notifier;
     let mut names = notifier.variables(&call.arguments, &call.environment);
@@ -88,13 +91,13 @@ fn answer(
     for _ in 0..3 {
         call.named = Environment::named(&names);
         // A panic must come out here, not behind the interpreter's lock.
-        match py.detach(|| guarded(|| notifier.process_request(&call))) {
-            Ok(Ok(response)) => return response,
+        match py.detach(|| guarded(|| notifier.process_request(&call).map(Rendered::new))) {
+            Ok(Ok(answer)) => return answer,
             Ok(Err(NeedsVariables(more))) => names.extend(more),
-            Err(place) => return internal_error(&place),
+            Err(place) => return Rendered::new(internal_error(&place)),
         }
     }
-    config_changes()
+    Rendered::new(config_changes())
 }
 
 fn process() -> Option<&'static Process> {
@@ -129,25 +132,72 @@ fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallLog) 
     }
 }
 
-fn to_python<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyTuple>> {
-    let body = match &response.body {
-        Body::Answer(answer) => pythonize(py, answer)?,
-        Body::Error(error) => pythonize(py, error)?,
-        Body::Status(view) => pythonize(py, view)?,
-        Body::Metrics(text) => PyString::new(py, text).into_any(),
-    };
-    let headers = PyDict::new(py);
-    if matches!(response.body, Body::Metrics(_)) {
-        // Another spelling of the name would make a second header.
-        headers.set_item("Content-Type", "text/plain; version=0.0.4; charset=utf-8")?;
+/// A response on its way to Python.
+struct Rendered {
+    status: u16,
+    body: RenderedBody,
+    retry_after: Option<Duration>,
+    news: Vec<LogLine>,
+    log: CallLog,
+}
+
+enum RenderedBody {
+    /// Becomes a dict.
+    Value(Body),
+    /// With its content type. The engine passes it on as it is.
+    Text(String, &'static str),
+}
+
+/// Answers of more deliveries are written as text, while others use the interpreter: a dict of ten thousand would hold it
+/// for a tenth of a second.
+const MAX_DELIVERIES_OF_A_DICT: usize = 100;
+
+impl Rendered {
+    fn new(response: Response) -> Self {
+        let body = match response.body {
+            Body::Metrics(text) => {
+                RenderedBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
+            }
+            Body::Answer(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
+                RenderedBody::Text(json(&answer), "application/json")
+            }
+            body => RenderedBody::Value(body),
+        };
+        Self {
+            status: response.status,
+            body,
+            retry_after: response.retry_after,
+            news: response.news,
+            log: response.log,
+        }
     }
-    if let Some(wait) = response.retry_after {
-        headers.set_item("Retry-After", wait.as_secs().to_string())?;
+
+    fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        let headers = PyDict::new(py);
+        let body = match self.body {
+            RenderedBody::Text(text, content_type) => {
+                // Another spelling of the name would make a second header.
+                headers.set_item("Content-Type", content_type)?;
+                PyString::new(py, &text).into_any()
+            }
+            RenderedBody::Value(Body::Answer(answer)) => pythonize(py, &answer)?,
+            RenderedBody::Value(Body::Error(error)) => pythonize(py, &error)?,
+            RenderedBody::Value(Body::Status(view)) => pythonize(py, &view)?,
+            RenderedBody::Value(Body::Metrics(text)) => PyString::new(py, &text).into_any(),
+        };
+        if let Some(wait) = self.retry_after {
+            headers.set_item("Retry-After", wait.as_secs().to_string())?;
+        }
+        match headers.is_empty() {
+            true => (body, self.status).into_pyobject(py),
+            false => (body, self.status, headers).into_pyobject(py),
+        }
     }
-    match headers.is_empty() {
-        true => (body, response.status).into_pyobject(py),
-        false => (body, response.status, headers).into_pyobject(py),
-    }
+}
+
+/// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
+fn json(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).unwrap_or_else(|_| r#"{"results":{}}"#.to_owned())
 }
 
 /// The body as bytes, whatever the engine or a test passes.

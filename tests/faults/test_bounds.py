@@ -92,7 +92,9 @@ def test_log_lines_that_find_no_place_are_dropped_and_counted_and_hold_up_no_del
     def send(text: str, count: int) -> None:
         body = json.dumps(webhooks(text, *[url] * count)).encode()
         answer: Any = influxdb3_notifier.process_request(1, log, {}, {}, body, arguments)
-        assert answer[0]["results"] == {"http": "pending"}
+        # Long answers come as text.
+        said = json.loads(answer[0]) if isinstance(answer[0], str) else answer[0]
+        assert said["results"] == {"http": "pending"}
 
     send("first", 1)
     standin.wait_for("/hook/limited")

@@ -1,0 +1,83 @@
+"""Runs the benchmark: ``python -m bench``, as ``make bench`` does once everything is built.
+
+``BENCH_QUICK=1`` is a look of a minute or so, ``ROUNDS=5`` takes more rounds, ``BENCH_ONLY=P2,P5`` only these rows,
+``BENCH_RECORD=1`` writes P11's figure down. Ends with status 1 when something may not be reported or P11 has grown.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from bench import pictures, report
+from bench.checks import RefusedError
+from bench.measures import core, crowd, fan_out, growth, host, single, size
+from bench.measures.timeline import TimeLine, time_lines
+from bench.processes import ROOT, program
+from bench.run import Run, effort, raise_descriptor_limit
+from tests.harness import Standin
+
+MEASURES: dict[str, list[Callable[[Run], None]]] = {
+    "P1": [fan_out.fan_out, fan_out.channels],
+    "P2": [single.single, single.execute],
+    "P3": [host.throughput],
+    "P6": [size.start, size.first_memory],
+    "P7": [crowd.silent],
+    "P8": [crowd.beside_a_slow_one],
+    "P9": [crowd.beside_python],
+    "P10": [growth.growth],
+    "P11": [core.instructions],
+    "P13": [size.wheel],
+    "core": [core.steps],
+}
+"""By the first row that each fills: P4 comes with P3, P5 with P1."""
+
+
+def main() -> int:
+    """Measure, print, write, draw."""
+    only = {name for name in os.environ.get("BENCH_ONLY", "").split(",") if name} or set(MEASURES)
+    if unknown := only - set(MEASURES):
+        report.say(f"BENCH_ONLY: there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+        return 2
+    started = time.monotonic()
+    descriptors_before, _ = raise_descriptor_limit()
+    standin = Standin(program("standin"))
+    lines: dict[str, TimeLine] = {}
+    try:
+        run = Run(effort(), standin)
+        measure(run, [step for name, steps in MEASURES.items() if name in only for step in steps])
+        if only == set(MEASURES):
+            lines = time_lines(run)
+    except RefusedError as refusal:
+        report.say(f"refused: {refusal}")
+        return 1
+    finally:
+        standin.stop()
+    found = report.conditions(run, descriptors_before, time.monotonic() - started)
+    rows = [row for row in run.rows.values() if row.samples or row.not_run]
+    print(report.table(rows))
+    print()
+    print(report.footnotes(run, found))
+    if os.environ.get("BENCH_RECORD"):
+        core.record(run)
+    if only == set(MEASURES):
+        report.write_results(ROOT / "bench" / "results.json", report.results(run, found))
+        for path in pictures.draw(run, lines, ROOT / "docs"):
+            report.say(f"drawn: {path.relative_to(ROOT)}")
+    if run.rows["P11"].is_met() is False:
+        report.say("P11 has grown by more than 5 %: make it smaller, or record what it costs now with BENCH_RECORD=1")
+        return 1
+    return 0
+
+
+def measure(run: Run, steps: list[Callable[[Run], None]]) -> None:
+    """Every step once a round, so that what disturbs the machine for a while disturbs all alike."""
+    for number in range(run.effort.rounds):
+        run.round = number
+        for step in steps:
+            report.say(f"round {run.round + 1} of {run.effort.rounds}: {step.__module__}.{step.__name__}")
+            step(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""P7, P8, P9: silent and slow destinations, and what is left for others."""
+
+import time
+
+from bench import memory
+from bench.checks import check_answers, check_arrivals
+from bench.messages import Notification, webhooks
+from bench.processes import Contender
+from bench.rows import HTTPX, LIMIT, NOOP, OURS
+from bench.run import Run, descriptors, max_connections
+
+MIB = 1024 * 1024
+FAST, FAST_MS = 9, 100
+RESPONSE_TIMEOUT_MS = 2000
+"""The notifier's default."""
+LIMIT_WAITS_MS = 8000
+"""How long the bare client waits for what never comes: long enough to open all its connections."""
+ARRIVAL_SECONDS = 5
+SILENT, SILENT_MS = 10_000, 3_600_000
+COUNTED_CALLS = 5
+HTTPX_TIMEOUT_MS, HTTPX_TRIES = 5000, 3
+
+
+def silent(run: Run) -> None:
+    """A call to 10,000 destinations of which none ever answers.
+
+    Memory is what is there while they are pending, and the most that was seen on the way. The limit has no call that
+    returns with its requests under way: its figure is the most that was seen.
+    """
+    rows = [run.rows[name] for name in ("P7 memory", "P7 peak", "P7 time")]
+    if not memory.AVAILABLE:
+        for row in rows:
+            row.not_run = "this system has no /proc"
+        return
+    notification = webhooks(run.sink, SILENT_MS, SILENT)
+    for name in run.order(OURS, LIMIT):
+        if name == LIMIT and descriptors() < 2 * SILENT:
+            rows[0].note = f"the limit would open {SILENT} connections, and ulimit -n is {descriptors()}"
+            continue
+        with Contender(name) as contender:
+            run.send(rows[0].id, contender, webhooks(run.sink, 0, 1))
+            run.standin.clear()
+            before = memory.resident(contender.pid)
+            with memory.peak_resident(contender.pid) as peak:
+                call = contender.send_in_vain(notification, LIMIT_WAITS_MS)
+            opened = min(notification.count, max_connections()) if name == OURS else notification.count
+            arrived = _arrived(run, opened)
+            after = memory.resident(contender.pid) if name == OURS else peak.bytes
+        check_arrivals(rows[0].id, name, opened, arrived)
+        rule_ms = RESPONSE_TIMEOUT_MS if name == OURS else LIMIT_WAITS_MS
+        figures = ((after - before) / MIB, (peak.bytes - before) / MIB, call.wall_ns / 1e6 - rule_ms)
+        for row, figure in zip(rows, figures, strict=True):
+            row.add(name, figure)
+
+
+def _arrived(run: Run, expected: int) -> int:
+    """How many requests the sink has seen, once it has had the time to see what is expected."""
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while (arrived := int(run.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return arrived
+
+
+def beside_a_slow_one(run: Run) -> None:
+    """When the last of nine fast destinations is delivered, with a slow one named first and without it."""
+    row, ratio = run.rows["P8"], run.rows["P8 ratio"]
+    fast = webhooks(run.sink, FAST_MS, FAST)
+    slow = webhooks(run.sink, run.effort.slow_ms, 1)
+    both = Notification({"http": slow.senders["http"] + fast.senders["http"]}, slow.wire + fast.wire)
+    for name in run.order(OURS, LIMIT, HTTPX):
+        with Contender(name) as contender:
+            run.send(row.id, contender, webhooks(run.sink, 0, FAST))
+            alone = run.send(row.id, contender, fast)[0]
+            run.standin.clear()
+            beside = contender.send(both)[0]
+        # httpx gives up after 5 s, and the Python plugin tries again.
+        tries = HTTPX_TRIES if name == HTTPX and run.effort.slow_ms > HTTPX_TIMEOUT_MS else 1
+        check_arrivals(row.id, name, FAST + tries, run.standin.sink()["requests"])
+        figures = [_last(row.id, name, call.delivered_ns[-FAST:]) for call in (beside, alone)]
+        row.add(name, figures[0])
+        ratio.add(name, figures[0] / figures[1])
+
+
+def _last(what: str, name: str, delivered_ns: list[int | None]) -> float:
+    """When the last of the fast ones was delivered, in milliseconds."""
+    delivered = [end for end in delivered_ns if end is not None]
+    check_answers(what, name, FAST, [len(delivered)])
+    return max(delivered) / 1e6
+
+
+def beside_python(run: Run) -> None:
+    """How far a Python thread gets with its own work, in our process and in one beside the limit."""
+    row = run.rows["P9"]
+    notification = webhooks(run.sink, FAST_MS, 1000)
+    for name in run.order(OURS, LIMIT):
+        with Contender(name) as contender, Contender(NOOP) as bystander:
+            run.send(row.id, contender, notification)
+            counting = contender if name == OURS else bystander
+            counting.ask({"do": "count"})
+            run.send(row.id, contender, notification, COUNTED_CALLS)
+            row.add(name, counting.ask({"do": "counted"}) / 1e6)

@@ -1,0 +1,40 @@
+"""P2: one Slack notification, from the call of ``process_request`` to its return."""
+
+from statistics import median
+
+from bench.messages import slack
+from bench.processes import Contender
+from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
+from bench.run import Run
+
+BLOCKS = 10
+"""Ours and the limit take turns so often in a round."""
+SLOW_CALLS = 60
+"""Calls of peers that take milliseconds each."""
+
+
+def single(run: Run) -> None:
+    """The median of many calls, connections kept."""
+    row = run.rows["P2"]
+    notification = slack(run.sink, 0)
+    with Contender(OURS) as ours, Contender(LIMIT) as limit:
+        run.alternate(row.id, (ours, limit), notification, 1, times=20)
+        calls = run.alternate(row.id, (ours, limit), notification, BLOCKS, times=run.effort.single_calls // BLOCKS)
+    for name, taken in calls.items():
+        row.add(name, median(call.wall_ns for call in taken) / 1e3)
+    for name in run.order(HTTPX, APPRISE):
+        with Contender(name) as contender:
+            run.send(row.id, contender, notification, 5)
+            slow = run.send(row.id, contender, notification, SLOW_CALLS)
+        row.add(name, median(call.wall_ns for call in slow) / 1e3)
+    with Contender(NOOP) as contender:
+        nothing = contender.send(notification, run.effort.single_calls)
+    row.add(NOOP, median(call.wall_ns for call in nothing) / 1e3)
+
+
+def execute(run: Run) -> None:
+    """What the engine pays for each plugin's file before it calls the function."""
+    for name in run.order(OURS, HTTPX, APPRISE, NOOP):
+        with Contender(name) as contender:
+            taken = contender.ask({"do": "execute", "times": 200})
+        run.rows["P2 execute"].add(name, median(taken) / 1e3)

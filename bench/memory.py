@@ -1,0 +1,52 @@
+"""What a process has in memory, as Linux tells; elsewhere nothing is known."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+AVAILABLE = Path("/proc/self/smaps_rollup").exists()
+SAMPLE_INTERVAL = 0.02
+"""Seconds between two looks at a process."""
+
+
+def private_dirty(pid: int | str) -> int:
+    """Bytes of private memory that were written to."""
+    return _kilobytes(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") * 1024
+
+
+def resident(pid: int | str) -> int:
+    """Bytes of resident memory."""
+    return _kilobytes(f"/proc/{pid}/status", "VmRSS:") * 1024
+
+
+def _kilobytes(path: str, name: str) -> int:
+    for line in Path(path).read_text(encoding="ascii").splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    return 0
+
+
+class Peak:
+    """The most that was seen."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+@contextmanager
+def peak_resident(pid: int) -> Iterator[Peak]:
+    """Looks at a process again and again until the block ends."""
+    peak, ended = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(SAMPLE_INTERVAL):
+            peak.bytes = max(peak.bytes, resident(pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()

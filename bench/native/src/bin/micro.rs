@@ -1,0 +1,205 @@
+//! The core's steps without Python, network and other threads.
+//!
+//! `micro time STEP` prints how many nanoseconds the step takes, the median of several batches. `micro count STEP TIMES`
+//! only runs it so often, for a profiler to count instructions.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use influxdb3_notifier::api::request::{self, Request};
+use influxdb3_notifier::model::channel::Composing;
+use influxdb3_notifier::model::plan::{Plan, Sending, Work};
+use influxdb3_notifier::model::policy::PrivateAddresses;
+use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
+use influxdb3_notifier::notifier::{Body, Call, CallLog, Notifier};
+use influxdb3_notifier::routing;
+use influxdb3_notifier::settings::{Environment, Settings, SettingsCache};
+use influxdb3_notifier::transport::check_host;
+
+/// The multi-channel example of the README.
+const THREE_CHANNELS: &str = r#"{
+    "notification_text": "Performance warning: memory usage above threshold",
+    "senders_config": {
+        "slack": {"slack_webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"},
+        "discord": {"discord_webhook_url": "https://discord.com/api/webhooks/123456789012345678/XXXXXXXX"},
+        "whatsapp": {"twilio_sid": "AC00000000000000000000000000000000", "twilio_token": "00000000000000000000000000000000",
+                     "twilio_from_number": "+14155238886", "twilio_to_number": "+15558675310"}
+    }
+}"#;
+const SLACK: &str = r#"{
+    "notification_text": "x",
+    "senders_config": {
+        "slack": {"slack_webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
+    }
+}"#;
+const TASK_ID: &str = "7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10";
+const COMPOSING: Composing<'_> = Composing {
+    allow_mentions: true,
+    key: TASK_ID,
+    index: 0,
+    rendered: &[],
+};
+
+/// Runs the step so often and says how long that took.
+type Step = Box<dyn FnMut(usize) -> Duration>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["time", name] => step(name).map(|step| println!("{}", time(step))),
+        ["count", name, times] => step(name).zip(times.parse().ok()).map(|(mut step, times)| {
+            step(times);
+        }),
+        _ => None,
+    };
+    if done.is_none() {
+        eprintln!(
+            "usage: micro time STEP | micro count STEP TIMES\nsteps: plan, answer, cut, guard"
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn step(name: &str) -> Option<Step> {
+    match name {
+        "plan" => plan(),
+        "answer" => answer(),
+        "cut" => cut(),
+        "guard" => guard(),
+        _ => None,
+    }
+}
+
+/// Parse, route, compose.
+fn plan() -> Option<Step> {
+    let planner = Planner::new()?;
+    Some(repeated(move || {
+        black_box(planner.plan(black_box(THREE_CHANNELS)));
+    }))
+}
+
+/// All that a call does but sending: read, plan, take charge, answer as JSON, with the log lines. `dry_run` sends nothing,
+/// and shows each message besides.
+fn answer() -> Option<Step> {
+    let notifier = Notifier::new().ok()?;
+    let call = Call {
+        arguments: BTreeMap::from([("dry_run".to_owned(), "true".to_owned())]),
+        body: THREE_CHANNELS.as_bytes().to_vec(),
+        ..Call::default()
+    };
+    Some(repeated(move || {
+        let Ok(response) = notifier.process_request(black_box(&call)) else {
+            return;
+        };
+        if let Body::Answer(answer) = &response.body {
+            black_box(serde_json::to_string(answer).ok());
+        }
+        if let CallLog::Task(task) = &response.log {
+            black_box(task.log.take());
+        }
+    }))
+}
+
+/// A text of 1,000,000 characters, cut for Discord.
+fn cut() -> Option<Step> {
+    let line = "The CPU of h\u{f6}st-7 is at 97 % for the fifth minute \u{1f6a8} and its queue grows; whoever is on call finds \
+        the runbook behind the link on the dashboard. ";
+    let text: String = line.chars().cycle().take(1_000_000).collect();
+    let body = format!(
+        r#"{{"notification_text": "{text}", "senders_config": {{"discord": {{
+            "discord_webhook_url": "https://discord.com/api/webhooks/123456789012345678/XXXXXXXX"}}}}}}"#
+    );
+    let (request, plan) = Planner::new()?.plan(&body)?;
+    let discord = sendings(plan).next()?.channel;
+    Some(repeated(move || {
+        black_box(
+            discord
+                .compose(black_box(&request.notification), &COMPOSING)
+                .ok(),
+        );
+    }))
+}
+
+/// What the address guard and the redaction of the reply add to one delivered notification: the host is checked, the
+/// destination's secrets are gathered and taken out of the reply. A request's destinations are its own, so this begins
+/// anew each time; making them is not measured.
+fn guard() -> Option<Step> {
+    let planner = Planner::new()?;
+    let reply = Reply::Http(HttpReply {
+        status: 200,
+        headers: http::HeaderMap::default(),
+        body: "ok".into(),
+        complete: true,
+        received: SystemTime::now(),
+    });
+    Some(Box::new(move |times| {
+        let plans = (0..times).filter_map(|_| planner.plan(SLACK));
+        let fresh: Vec<Sending> = plans.flat_map(|(_, plan)| sendings(plan)).collect();
+        let started = Instant::now();
+        for sending in &fresh {
+            for Outbound::Http(message) in &sending.composition.messages {
+                black_box(check_host(&message.url, PrivateAddresses::Allow).is_ok());
+            }
+            black_box(sending.channel.judge(black_box(&reply)));
+        }
+        started.elapsed()
+    }))
+}
+
+struct Planner {
+    settings: Arc<Settings>,
+}
+
+impl Planner {
+    fn new() -> Option<Self> {
+        let cache = SettingsCache::default();
+        let defaults = cache.resolve(&BTreeMap::new(), &Environment::default(), &BTreeMap::new());
+        Some(Self {
+            settings: defaults.settings()?,
+        })
+    }
+
+    fn plan(&self, body: &str) -> Option<(Request, Plan)> {
+        let request = request::read(body.as_bytes(), &BTreeMap::new()).ok()?;
+        let mut warnings = Vec::new();
+        let plan = routing::plan(&request, &self.settings, TASK_ID, &mut warnings).ok()?;
+        Some((request, plan))
+    }
+}
+
+fn sendings(plan: Plan) -> impl Iterator<Item = Sending> {
+    plan.deliveries
+        .into_iter()
+        .filter_map(|delivery| match delivery.work {
+            Work::Send(sending) => Some(sending),
+            Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
+        })
+}
+
+fn repeated(mut work: impl FnMut() + 'static) -> Step {
+    Box::new(move |times| {
+        let started = Instant::now();
+        (0..times).for_each(|_| work());
+        started.elapsed()
+    })
+}
+
+/// Batches long enough for the clock, and so many that one which was disturbed does not show.
+const BATCH: Duration = Duration::from_millis(20);
+const BATCHES: usize = 15;
+
+/// Nanoseconds for one run of the step.
+fn time(mut step: Step) -> u128 {
+    let mut times = 1;
+    while step(times) < BATCH {
+        times *= 2;
+    }
+    let mut batches: Vec<Duration> = (0..BATCHES).map(|_| step(times)).collect();
+    batches.sort();
+    batches[BATCHES / 2].as_nanos() / times as u128
+}

@@ -1,0 +1,100 @@
+"""The pictures of docs/performance.md, drawn from one run."""
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib as mpl
+
+from bench.measures.timeline import ATTEMPTS, TimeLine
+from bench.rows import APPRISE, FAN_OUT, HTTPX, LIMIT, OURS
+from bench.run import Run
+
+mpl.use("svg")
+# The same figures make the same file.
+mpl.rcParams.update({"svg.hashsalt": "influxdb3-notifier", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
+
+import matplotlib.pyplot as plt  # noqa: E402 - after the choice of what draws
+
+CHANNELS = list(ATTEMPTS)
+COLOURS = {OURS: "#1b6ca8", LIMIT: "#2a9d5c", HTTPX: "#c0392b", APPRISE: "#8e6bbf"}
+NAMES = {
+    OURS: "influxdb3-notifier",
+    LIMIT: "bare reqwest client",
+    HTTPX: "Python plugin (httpx, twilio)",
+    APPRISE: "apprise",
+}
+CALLER_WAITS = 5
+"""Seconds after which official callers give up and send again."""
+
+
+def draw(run: Run, lines: dict[str, TimeLine], directory: Path) -> list[Path]:
+    """Draw everything into ``directory``."""
+    return [
+        _save(_fan_out(run), directory / "fan-out.svg"),
+        _save(_growth(run), directory / "growth.svg"),
+        _save(_time_lines(lines), directory / "time-line.svg"),
+    ]
+
+
+def _save(figure: Any, path: Path) -> Path:
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+    return path
+
+
+def _fan_out(run: Run) -> Any:
+    """P1: wall time against destinations, every peer."""
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for name, colour in COLOURS.items():
+        points = [(count, run.rows[f"P1 {count} warm"].samples.get(name)) for count in FAN_OUT]
+        known = [(count, median(figures) / 1000) for count, figures in points if figures]
+        style = {"linestyle": "--"} if name == LIMIT else {}
+        axes.plot(*zip(*known, strict=True), marker="o", color=colour, label=NAMES[name], **style)
+    axes.set(xscale="log", yscale="log", xlabel="destinations of 100 ms each", ylabel="seconds until all are delivered")
+    axes.set_xticks(list(FAN_OUT), [f"{count:,}" for count in FAN_OUT])
+    axes.legend()
+    return figure
+
+
+def _growth(run: Run) -> Any:
+    """P10: CPU time against size, ours and the limit."""
+    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    for axes, what, label in zip(panels, ("destinations", "body"), ("destinations", "bytes of text"), strict=True):
+        for name, points in run.series[what].items():
+            sizes = sorted(points)
+            style = {"linestyle": "--"} if name == LIMIT else {}
+            figures = [median(points[size]) * 1000 for size in sizes]
+            exponent = median(run.rows[f"P10 {what}"].samples[name])
+            text = f"{NAMES[name]} (exponent {exponent:.2f})"
+            axes.plot(sizes, figures, marker="o", color=COLOURS[name], label=text, **style)
+        axes.set(xscale="log", yscale="log", xlabel=label, ylabel="milliseconds of CPU time a call")
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _time_lines(lines: dict[str, TimeLine]) -> Any:
+    """One request to four channels, as the providers saw it."""
+    figure, panels = plt.subplots(len(lines), 1, figsize=(8, 5), sharex=True)
+    for axes, (name, line) in zip(panels, lines.items(), strict=True):
+        for attempt in line.attempts:
+            row = CHANNELS.index(attempt.channel)
+            colour = "#2a9d5c" if attempt.accepted else "#c0392b"
+            axes.barh(row, attempt.end - attempt.begin, left=attempt.begin, color=colour, height=0.6)
+        axes.axvline(line.answered, color="black", linewidth=1.2)
+        axes.annotate(
+            "answered",
+            (line.answered, -0.75),
+            ha="left",
+            va="center",
+            fontsize=8,
+            xytext=(4, 0),
+            textcoords="offset points",
+            annotation_clip=False,
+        )
+        axes.axvline(CALLER_WAITS, color="grey", linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(CHANNELS)), CHANNELS)
+        axes.invert_yaxis()
+        axes.set_title(NAMES[name], loc="left", fontsize=10)
+    panels[-1].set_xlabel("seconds; green: taken, red: refused (503), dotted: official callers give up")
+    return figure

@@ -1,0 +1,123 @@
+"""A Python process that runs one plugin as the engine does: ``python -m bench.worker PLUGIN_FILE``.
+
+Reads one job a line on standard input, answers with one line on standard output.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Local:
+    """The part of ``influxdb3_local`` that a notifier uses. Keeps the lines of one call."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, *args: object) -> None:
+        """Keep a line."""
+        self.lines.append(" ".join(map(str, args)))
+
+    warn = error = info
+
+
+class Counter:
+    """A thread that counts, as any other plugin's thread would want to get on with its work."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._running = True
+        self._started = time.perf_counter()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while self._running:
+            self._count += 1
+
+    def stop(self) -> float:
+        """Counts a second."""
+        elapsed = time.perf_counter() - self._started
+        count = self._count
+        self._running = False
+        self._thread.join()
+        return count / elapsed
+
+
+class Worker:
+    """The plugin, executed once, and what is done with it."""
+
+    def __init__(self, plugin: Path) -> None:
+        self._source = plugin.read_text(encoding="utf-8")
+        self._function = self._execute()
+        self._counter: Counter | None = None
+
+    def _execute(self) -> Any:
+        scope: dict[str, Any] = {}
+        exec(compile(self._source, "<string>", "exec"), scope)  # noqa: S102 - as the engine does
+        return scope["process_request"]
+
+    def send(
+        self, request: dict[str, Any], arguments: dict[str, str], times: int, read: bool = True
+    ) -> list[dict[str, Any]]:
+        """Call the plugin so often. Times in nanoseconds; CPU time is that of all threads.
+
+        :param read: whether the answer is looked at, which takes memory of its own.
+        """
+        body = json.dumps(request, ensure_ascii=False).encode()
+        calls = []
+        for _ in range(times):
+            local = Local()
+            cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+            answer = self._function(local, {}, {}, body, arguments or None)
+            wall_ns, cpu_ns = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
+            found = _read(answer) if read else {"delivered": 0, "delivered_ns": []}
+            calls.append({"wall_ns": wall_ns, "cpu_ns": cpu_ns} | found)
+        return calls
+
+    def execute(self, times: int) -> list[int]:
+        """Nanoseconds for compiling and executing the plugin's file, as the engine does at each call."""
+        taken = []
+        for _ in range(times):
+            started = time.perf_counter_ns()
+            self._execute()
+            taken.append(time.perf_counter_ns() - started)
+        return taken
+
+    def count(self) -> None:
+        """Start counting."""
+        self._counter = Counter()
+
+    def counted(self) -> float:
+        """Stop counting; counts a second."""
+        assert self._counter is not None
+        return self._counter.stop()
+
+
+def _read(answer: Any) -> dict[str, Any]:
+    """How many messages an answer calls delivered, and when each was; None where it was not, or nobody says."""
+    body = answer[0] if isinstance(answer, tuple) else answer
+    if isinstance(body, str):
+        body = json.loads(body)
+    delivered = [entry["outcome"] == "delivered" for entry in body["deliveries"]]
+    times = [
+        int(entry["elapsed_ms"] * 1e6) if good and entry["elapsed_ms"] is not None else None
+        for good, entry in zip(delivered, body["deliveries"], strict=True)
+    ]
+    return {"delivered": sum(delivered), "delivered_ns": times}
+
+
+def main() -> None:
+    """Do jobs until standard input ends."""
+    worker = Worker(Path(sys.argv[1]))
+    for line in sys.stdin:
+        job = json.loads(line)
+        result = getattr(worker, job.pop("do"))(**job)
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
