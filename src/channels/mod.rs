@@ -1,9 +1,11 @@
 //! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
 
+mod compact;
 mod discord;
 mod fields;
 mod headers;
 mod http;
+mod rich;
 mod slack;
 #[cfg(test)]
 mod tests;

@@ -209,6 +209,9 @@ fn slacks_words_count_whatever_the_status_and_not_now_stands_whatever_the_word()
         ("no_text", Reason::Rejected),
         ("too_many_attachments", Reason::Rejected),
         ("user_not_found", Reason::Rejected),
+        ("invalid_blocks", Reason::Rejected),
+        ("invalid_attachments", Reason::Rejected),
+        ("msg_blocks_too_long", Reason::Rejected),
     ];
     for (word, reason) in permanent {
         for status in [200, 400, 403, 404, 410, 500, 503] {
