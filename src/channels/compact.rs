@@ -31,7 +31,8 @@ const NAME: Limits = units(40);
 const VALUE: Limits = units(120);
 /// Of all fields together, with names and commas.
 const FIELDS: usize = 400;
-const LINK: usize = 500;
+/// What title, fields and time leave of an SMS, with some for the text.
+const LINK: usize = 800;
 const MARK_OF_CUTS: &str = "...";
 
 const fn units(text: usize) -> Limits {

@@ -138,10 +138,12 @@ fn is_embeddable(link: &str) -> bool {
     let Ok(url) = Url::parse(link) else {
         return false;
     };
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        !label.is_empty() && label.bytes().all(known)
+    };
     let has_domain = match url.host() {
-        Some(Host::Domain(name)) => name.rsplit_once('.').is_some_and(|(name, top)| {
-            !name.is_empty() && top.len() >= 2 && top.starts_with(|c: char| c.is_ascii_alphabetic())
-        }),
+        Some(Host::Domain(name)) => name.contains('.') && name.split('.').all(is_label),
         Some(Host::Ipv4(_)) => true,
         Some(Host::Ipv6(_)) | None => false,
     };
@@ -229,6 +231,7 @@ mod tests {
             ("http://grafana:3000/", false),
             ("http://localhost/", false),
             ("http://grafana./", false),
+            ("http://*a*.example.com/", false),
             ("http://[::1]:3000/", false),
             ("http://user:password@grafana.example.com/", false),
         ] {
