@@ -202,26 +202,28 @@ impl Cuts {
 
     /// For the answer.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.title {
-            warnings.push("title is too long for one message and was cut".to_owned());
-        }
-        if self.fields_cut > 0 {
-            warnings.push(format!(
-                "fields: {} of {} are too long for one message and were cut",
-                self.fields_cut, self.fields
-            ));
-        }
-        if self.fields_left_out > 0 {
-            warnings.push(format!(
-                "fields: the last {} of {} found no place in one message and are missing",
-                self.fields_left_out, self.fields
-            ));
-        }
-        if self.link {
-            warnings.push("link is too long for one message and was left out".to_owned());
-        }
-        warnings
+        let (cut, left_out, all) = (self.fields_cut, self.fields_left_out, self.fields);
+        let told = [
+            (
+                self.title,
+                "title: too long for one message; cut".to_owned(),
+            ),
+            (
+                cut > 0,
+                format!("fields: too long for one message; {cut} of {all} cut"),
+            ),
+            (
+                left_out > 0,
+                format!("fields: too many for one message; the last {left_out} of {all} left out"),
+            ),
+            (
+                self.link,
+                "link: too long for one message; left out".to_owned(),
+            ),
+        ];
+        told.into_iter()
+            .filter_map(|(is_so, words)| is_so.then_some(words))
+            .collect()
     }
 }
 
