@@ -177,7 +177,7 @@ fn context(notification: &Notification, cuts: &Cuts) -> Block {
         let utc = rich::time_in_utc(time);
         match rich::unix_seconds(time) {
             // In the reader's own time zone.
-            Some(seconds) => format!("<!date^{seconds}^{{date_short_pretty}} {{time}}|{utc}>"),
+            Some(seconds) => format!("<!date^{seconds}^{{date_short_pretty}} at {{time}}|{utc}>"),
             None => utc,
         }
     });
