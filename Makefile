@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python soak demo wheel lint
+.PHONY: help setup build standin test test-rust test-python soak demo pictures wheel lint
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ soak: build ## run the long tests: ten minutes of mixed traffic with faults; SOA
 
 demo: build ## notify every channel and show what happened; INFLUXDB3=/path/to/influxdb3 does it on a real server
 	$(BIN)/python -m tests.demo
+
+pictures: build ## draw the pictures of docs/channels.md anew; needs Chromium and two fonts, and says which
+	$(BIN)/python -m docs.pictures
 
 wheel: $(SETUP_DONE) ## build the release wheel into dist/
 	rm -rf dist

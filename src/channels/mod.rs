@@ -18,6 +18,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub use self::fields::{ConfigError, Fields, parse_url};
+pub use self::rich::Look;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;
