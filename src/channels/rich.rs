@@ -84,15 +84,6 @@ pub fn unix_seconds(time: Timestamp) -> Option<i64> {
     Some(time.as_second()).filter(|seconds| *seconds >= 0)
 }
 
-/// The host that a link leads to, where it is plain enough to stand in a text.
-pub fn link_host(link: &str) -> Option<&str> {
-    let (_, rest) = link.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
-    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
-}
-
 /// A notification in its rich form: one message that shows all of it, and plain ones for what its text has beyond that.
 pub struct Rich<P> {
     pub payload: P,

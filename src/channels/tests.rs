@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::json::{Json, Path};
+use crate::model::notification::Notification;
 use crate::model::outcome::{Gate, Judgement, Reason, Verdict};
-use crate::model::wire::{HttpReply, Reply};
+use crate::model::wire::{HttpReply, Outbound, Reply};
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &ChannelSpec) -> Arc<dyn Channel> {
@@ -116,6 +117,35 @@ fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
         Verdict::Retry { failure, .. } => ("retry", Some(failure.reason)),
         Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
         Verdict::Reject(failure) => ("reject", Some(failure.reason)),
+    }
+}
+
+#[test]
+fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
+    let plain = Notification::plain(Json::String("text".to_owned()));
+    let rich = Notification {
+        title: Some("title".to_owned()),
+        ..plain.clone()
+    };
+    let bytes = |channel: &dyn Channel, notification| {
+        let cx = Composing {
+            allow_mentions: true,
+            key: "key",
+            index: 0,
+        };
+        let composition = channel.compose(notification, &cx).unwrap();
+        let bodies = composition.messages.into_iter().map(|message| {
+            let Outbound::Http(request) = message;
+            String::from_utf8(request.body.to_vec()).unwrap()
+        });
+        bodies.collect::<Vec<_>>()
+    };
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        let drawn = bytes(channel.as_ref(), &rich);
+        assert_eq!(drawn, bytes(channel.as_ref(), &rich), "{}", spec.key);
+        assert!(drawn.concat().contains("title"), "{}", spec.key);
+        assert!(!bytes(channel.as_ref(), &plain).concat().contains("title"));
     }
 }
 

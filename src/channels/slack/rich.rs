@@ -92,8 +92,11 @@ impl Text {
     }
 
     fn units(&self) -> usize {
-        let (Text::PlainText { text, .. } | Text::Mrkdwn { text, .. }) = self;
-        UNIT.of(text)
+        match self {
+            Text::PlainText { text, .. } => UNIT.of(text),
+            // Escaped already, where it has to be.
+            Text::Mrkdwn { text, .. } => Unit::Utf16.of(text),
+        }
     }
 }
 
@@ -122,9 +125,8 @@ pub fn compose(
         text: as_allowed(parts.next().unwrap_or_default(), cx),
         verbatim: !cx.allow_mentions,
     };
-    let link = notification.link.as_deref().map(link);
-    let link = cuts.link(link, |link| Unit::Utf16.of(link) <= SECTION);
-    let link = link.map(Text::ours);
+    let link = notification.link.as_deref().map(link).map(Text::ours);
+    let link = cuts.link(link, |link| link.units() <= SECTION);
 
     let taken = [Some(&heading), Some(&text_block), link.as_ref()];
     let taken: usize = taken.into_iter().flatten().map(Text::units).sum();
@@ -164,10 +166,19 @@ pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
 fn link(link: &str) -> String {
     // A bar would end the address.
     let url = escape(&link.replace('|', "%7C"));
-    match rich::link_host(link) {
+    match link_host(link) {
         Some(host) => format!("<{url}|Open {host}>"),
         None => format!("<{url}|Open link>"),
     }
+}
+
+/// The host that a link leads to, where it is plain enough to stand in a text.
+fn link_host(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.
