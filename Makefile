@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python soak fuzz demo wheel bench bench-programs lint deny
+.PHONY: help setup build standin test test-rust test-python soak fuzz demo pictures wheel bench bench-programs lint deny
 
 # Tools that are written in Rust, at known versions, in a place of their own.
 TOOLS := target/tools
@@ -86,6 +86,9 @@ fuzz: $(CARGO_FUZZ) ## feed what reads foreign bytes with made-up ones, 30 s eac
 
 demo: build ## notify every channel and show what happened; INFLUXDB3=/path/to/influxdb3 does it on a real server
 	$(BIN)/python -m tests.demo
+
+pictures: build ## draw the pictures of docs/channels.md anew; needs Chromium and two fonts, and says which
+	$(BIN)/python -m docs.pictures
 
 wheel: $(SETUP_DONE) ## build the release wheel into dist/
 	rm -rf dist

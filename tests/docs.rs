@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use influxdb3_notifier::channels::{CHANNELS, ChannelSpec, Parameter};
+use influxdb3_notifier::channels::{CHANNELS, ChannelSpec, Look, Parameter};
+use influxdb3_notifier::model::json::Json;
+use influxdb3_notifier::model::notification::{Level, Notification, Status};
 use influxdb3_notifier::model::outcome::Reason;
 use influxdb3_notifier::model::text::Unit;
 use influxdb3_notifier::model::wire::Repeat;
@@ -25,6 +27,7 @@ const TABLES: &[&str] = &[
     "later arguments",
     "senders",
     "limits",
+    "looks",
     "reasons",
     "parameters of slack",
     "parameters of discord",
@@ -123,6 +126,7 @@ fn table(name: &str) -> Option<String> {
         "later arguments" => later_arguments(),
         "senders" => senders(),
         "limits" => limits(),
+        "looks" => looks(),
         "reasons" => reasons(),
         _ => {
             let sender = name.strip_prefix("parameters of ")?;
@@ -290,6 +294,41 @@ fn limits() -> String {
             Repeat::Never => "never happens by guess",
         };
         row(&mut text, &[&code(spec.key), &limit, repeat]);
+    }
+    text
+}
+
+fn looks() -> String {
+    let mut text = head(&[
+        "`level`, `status`",
+        "In chats",
+        "In text messages",
+        "Colour",
+    ]);
+    let notification = |level, status| Notification {
+        level,
+        status,
+        ..Notification::plain(Json::Null)
+    };
+    let levels = Level::ALL.map(|level| (code(level.word()), notification(Some(level), None)));
+    let resolved = notification(None, Some(Status::Resolved));
+    let resolved = (format!("any, {}", code("resolved")), resolved);
+    for (name, notification) in levels.into_iter().rev().chain([resolved]) {
+        let look = Look::of(&notification);
+        let name = match notification.level {
+            Some(Level::Info) => format!("{name}, or no level"),
+            _ => name,
+        };
+        let colour = format!("#{:06X}", look.colour);
+        row(
+            &mut text,
+            &[
+                &name,
+                look.emoji,
+                &code(&look.word.to_ascii_uppercase()),
+                &code(&colour),
+            ],
+        );
     }
     text
 }

@@ -44,8 +44,13 @@ def test_an_example_is_delivered_without_a_warning(example: str, notify: Notify,
     assert len(standin.messages()) == len(answer["deliveries"])
 
 
-def test_every_channel_has_an_example() -> None:
-    assert [sender for sender in SENDERS if len(examples(section(sender))) != 1] == []
+def test_every_channel_has_a_plain_and_a_rich_example() -> None:
+    for sender in SENDERS:
+        requests = [json.loads(example) for example in examples(section(sender))]
+        assert [("title" in request, list(request["senders_config"])) for request in requests] == [
+            (False, [sender]),
+            (True, [sender]),
+        ]
 
 
 # Errors

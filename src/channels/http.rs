@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::headers::HostHeader;
 use super::signing::{self, Signer};
@@ -15,7 +15,7 @@ use super::{
     USER_AGENT, verdict,
 };
 use crate::model::json::Json;
-use crate::model::notification::Notification;
+use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Gate, Judgement};
 use crate::model::wire::{Destination, Outbound, Repeat, Reply};
 
@@ -106,6 +106,45 @@ struct Http {
 #[derive(Serialize)]
 struct Payload<'a> {
     message: &'a Json,
+    #[serde(flatten)]
+    rich: Option<Members<'a>>,
+}
+
+/// What else the notification has, under the names and in the order of the request.
+#[derive(Serialize)]
+struct Members<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "object")]
+    fields: &'a [(String, Json)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedup_key: Option<&'a str>,
+}
+
+impl<'a> Members<'a> {
+    fn of(notification: &'a Notification) -> Self {
+        Self {
+            title: notification.title.as_deref(),
+            level: notification.level.map(Level::word),
+            status: notification.status.map(Status::word),
+            fields: &notification.fields,
+            link: notification.link.as_deref(),
+            timestamp: notification.timestamp.map(|time| time.to_string()),
+            dedup_key: notification.dedup_key.as_deref(),
+        }
+    }
+}
+
+fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
 impl Http {
@@ -217,6 +256,7 @@ impl Channel for Http {
             Some(body) => body.as_bytes().to_vec(),
             None => super::json_body(&Payload {
                 message: &notification.text,
+                rich: notification.is_rich().then(|| Members::of(notification)),
             }),
         };
         // The same on every attempt; a caller's own wins.

@@ -1,9 +1,11 @@
 //! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
 
+mod compact;
 mod discord;
 mod fields;
 mod headers;
 mod http;
+mod rich;
 mod signing;
 mod slack;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use url::Url;
 
 pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
+pub use self::rich::Look;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;

@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::json::{Json, Path};
+use crate::model::notification::Notification;
 use crate::model::outcome::{Gate, Judgement, Reason, Verdict};
-use crate::model::wire::{HttpReply, Reply};
+use crate::model::wire::{HttpReply, Outbound, Reply};
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &ChannelSpec) -> Arc<dyn Channel> {
@@ -121,6 +122,36 @@ fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
 }
 
 #[test]
+fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
+    let plain = Notification::plain(Json::String("text".to_owned()));
+    let rich = Notification {
+        title: Some("title".to_owned()),
+        ..plain.clone()
+    };
+    let bytes = |channel: &dyn Channel, notification| {
+        let cx = Composing {
+            allow_mentions: true,
+            key: "key",
+            index: 0,
+            rendered: &[],
+        };
+        let composition = channel.compose(notification, &cx).unwrap();
+        let bodies = composition.messages.into_iter().map(|message| {
+            let Outbound::Http(request) = message;
+            String::from_utf8(request.body.to_vec()).unwrap()
+        });
+        bodies.collect::<Vec<_>>()
+    };
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        let drawn = bytes(channel.as_ref(), &rich);
+        assert_eq!(drawn, bytes(channel.as_ref(), &rich), "{}", spec.key);
+        assert!(drawn.concat().contains("title"), "{}", spec.key);
+        assert!(!bytes(channel.as_ref(), &plain).concat().contains("title"));
+    }
+}
+
+#[test]
 fn row_12_judge_is_total_over_every_status_and_hostile_bodies() {
     let bodies = meaningless();
     let every_status = || (100..=599).chain([0, 99, 600, 999, u16::MAX]);
@@ -210,6 +241,9 @@ fn slacks_words_count_whatever_the_status_and_not_now_stands_whatever_the_word()
         ("no_text", Reason::Rejected),
         ("too_many_attachments", Reason::Rejected),
         ("user_not_found", Reason::Rejected),
+        ("invalid_blocks", Reason::Rejected),
+        ("invalid_attachments", Reason::Rejected),
+        ("msg_blocks_too_long", Reason::Rejected),
     ];
     for (word, reason) in permanent {
         for status in [200, 400, 403, 404, 410, 500, 503] {

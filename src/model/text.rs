@@ -1,5 +1,7 @@
 //! Lengths as providers count them; splitting that loses nothing; text that is safe to show.
 
+use std::borrow::Cow;
+
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
@@ -61,7 +63,15 @@ pub struct Split {
 /// The parts without their prefix are the text, unless more than [`MAX_PARTS`] would be needed: then the last ends by
 /// saying how much is missing. A grapheme cluster is never broken, unless it alone is longer than the limit.
 pub fn split(text: &str, limits: Limits) -> Split {
-    if fits(text, limits) {
+    split_after(text, limits.text, limits)
+}
+
+/// [`split`], where the first part has a limit of its own, since it shares its message with other things.
+///
+/// A limit of less than 48 units may leave no room for a part beside its prefix.
+pub fn split_after(text: &str, first: usize, limits: Limits) -> Split {
+    let sizes = Sizes { first, limits };
+    if fits(text, sizes.of_part(0)) {
         return Split {
             parts: vec![text.to_owned()],
             missing: 0,
@@ -71,7 +81,7 @@ pub fn split(text: &str, limits: Limits) -> Split {
     for most in [MAX_PARTS - 1, MAX_PARTS] {
         // Line ends and spaces are kept to only where that needs no part more than there are.
         for prefer_spaces in [true, false] {
-            let (pieces, rest) = pieces(text, limits, most, prefer_spaces);
+            let (pieces, rest) = pieces(text, sizes, most, prefer_spaces);
             if rest.is_empty() {
                 return Split {
                     parts: number(pieces),
@@ -80,7 +90,35 @@ pub fn split(text: &str, limits: Limits) -> Split {
             }
         }
     }
-    with_missing(text, limits)
+    with_missing(text, sizes)
+}
+
+/// How long the parts of one text may be.
+#[derive(Clone, Copy)]
+struct Sizes {
+    first: usize,
+    limits: Limits,
+}
+
+impl Sizes {
+    fn of_part(self, index: usize) -> Limits {
+        let text = if index == 0 {
+            self.first
+        } else {
+            self.limits.text
+        };
+        Limits {
+            text,
+            ..self.limits
+        }
+    }
+
+    /// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
+    fn room(self, index: usize, total: usize) -> usize {
+        let digits = |number: usize| if number < 10 { 1 } else { 2 };
+        let prefix = 4 + digits(index + 1) + digits(total);
+        self.of_part(index).text.saturating_sub(prefix)
+    }
 }
 
 fn fits(text: &str, limits: Limits) -> bool {
@@ -90,18 +128,19 @@ fn fits(text: &str, limits: Limits) -> bool {
 }
 
 /// Ten parts of which the last says how many characters found no place.
-fn with_missing(text: &str, limits: Limits) -> Split {
-    let room = room(limits, MAX_PARTS - 1, MAX_PARTS);
-    let (mut pieces, rest) = pieces(text, limits, MAX_PARTS, false);
+fn with_missing(text: &str, sizes: Sizes) -> Split {
+    let unit = sizes.limits.unit;
+    let room = sizes.room(MAX_PARTS - 1, MAX_PARTS);
+    let (mut pieces, rest) = pieces(text, sizes, MAX_PARTS, false);
     let beyond = rest.chars().count();
     let last = pieces.pop().unwrap_or_default();
     // The note takes its place from the last part; its length hardly varies, so the longest is allowed for.
     let note_room = missing_note(text.chars().count()).chars().count();
-    let bytes_a_character = if limits.unit == Unit::Bytes { 3 } else { 1 };
+    let bytes_a_character = if unit == Unit::Bytes { 3 } else { 1 };
     let kept = take(
         last,
         room.saturating_sub(note_room + 2 * (bytes_a_character - 1)),
-        limits.unit,
+        unit,
         false,
     );
     let missing = beyond + last.get(kept.len()..).unwrap_or_default().chars().count();
@@ -124,20 +163,12 @@ fn number(pieces: Vec<&str>) -> Vec<String> {
         .collect()
 }
 
-/// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
-fn room(limits: Limits, index: usize, total: usize) -> usize {
-    let digits = |number: usize| if number < 10 { 1 } else { 2 };
-    limits
-        .text
-        .saturating_sub(4 + digits(index + 1) + digits(total))
-}
-
 /// At most `most` pieces that leave room for their prefixes, and what is left.
-fn pieces(mut text: &str, limits: Limits, most: usize, prefer_spaces: bool) -> (Vec<&str>, &str) {
+fn pieces(mut text: &str, sizes: Sizes, most: usize, prefer_spaces: bool) -> (Vec<&str>, &str) {
     let mut pieces = Vec::new();
     while !text.is_empty() && pieces.len() < most {
-        let room = room(limits, pieces.len(), most);
-        let piece = take(text, room, limits.unit, prefer_spaces);
+        let room = sizes.room(pieces.len(), most);
+        let piece = take(text, room, sizes.limits.unit, prefer_spaces);
         if piece.is_empty() {
             break;
         }
@@ -191,12 +222,49 @@ fn within_cluster(cluster: &str, room: usize, unit: Unit) -> usize {
 
 /// Shortens to at most `characters` code points, with `…` at the end where something was cut.
 pub fn truncate(text: &str, characters: usize) -> String {
-    if text.chars().count() <= characters {
-        return text.to_owned();
+    let limits = Limits {
+        text: characters,
+        unit: Unit::CodePoints,
+    };
+    cut(text, limits, "…").into_owned()
+}
+
+/// Shortens to the limit, with `ending` counted in it where something was cut. No grapheme cluster is broken, unless it
+/// alone is longer than the limit.
+pub fn cut<'a>(text: &'a str, limits: Limits, ending: &str) -> Cow<'a, str> {
+    if fits(text, limits) {
+        return Cow::Borrowed(text);
     }
-    let mut short: String = text.chars().take(characters.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    let room = limits.text.saturating_sub(limits.unit.of(ending));
+    let kept = take(text, room, limits.unit, false);
+    Cow::Owned(format!("{}{ending}", kept.trim_end()))
+}
+
+/// One line, without control characters: line ends and runs of white space become one space.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
+    if text.chars().all(is_plain) && !text.contains("  ") {
+        return Cow::Borrowed(text);
+    }
+    let words = text.split(is_blank_or_control);
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    Cow::Owned(words.join(" "))
+}
+
+/// Without outer white space and without control characters other than line ends and tabs.
+pub fn without_controls(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let is_kept = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
+    if text.chars().all(is_kept) {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().filter(|c| is_kept(*c)).collect();
+    Cow::Owned(kept.trim().to_owned())
+}
+
+fn is_blank_or_control(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
 }
 
 /// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
@@ -357,6 +425,57 @@ mod tests {
     }
 
     #[test]
+    fn a_first_part_with_a_limit_of_its_own_leaves_the_rest_to_the_others() {
+        let text = "x".repeat(100);
+        for (first, lengths) in [
+            (100, vec![100]),
+            (99, vec![99, 13]),
+            (60, vec![60, 52]),
+            (48, vec![48, 64]),
+        ] {
+            let split = split_after(&text, first, limits(70, Unit::Utf16));
+            let found: Vec<_> = split.parts.iter().map(String::len).collect();
+            assert_eq!(found, lengths, "{first}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_ends_with_its_mark_and_keeps_the_limit() {
+        for (text, limit, unit, ending, cut_to) in [
+            ("abcdef", 6, Unit::Utf16, "…", "abcdef"),
+            ("abcdefg", 6, Unit::Utf16, "…", "abcde…"),
+            ("abcdefg", 6, Unit::Bytes, "…", "abc…"),
+            ("abcdefg", 6, Unit::CodePoints, "...", "abc..."),
+            ("abc    efg", 6, Unit::CodePoints, "…", "abc…"),
+            ("&&&", 11, Unit::Utf16Escaped, "…", "&&…"),
+            ("a😀😀", 4, Unit::Utf16, "…", "a😀…"),
+            (
+                "a👨\u{200d}👩\u{200d}👧\u{200d}👦",
+                7,
+                Unit::Utf16,
+                "…",
+                "a…",
+            ),
+        ] {
+            assert_eq!(cut(text, limits(limit, unit), ending), cut_to, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_line_end_and_a_text_no_control() {
+        for (text, line, kept) in [
+            ("db1", "db1", "db1"),
+            (" a\r\n\tb\u{2028}c  d\0 ", "a b c d", "a\n\tb\u{2028}c  d"),
+            ("\u{1b}[31mred", "[31mred", "[31mred"),
+            (" \n ", "", ""),
+            (FAMILY, FAMILY, FAMILY),
+        ] {
+            assert_eq!(one_line(text), line, "{text:?}");
+            assert_eq!(without_controls(text), kept, "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_suggestion_is_the_nearest_name_or_none() {
         let names = ["slack", "discord", "http", "sms", "whatsapp"];
         for (word, suggestion) in [
@@ -378,13 +497,17 @@ mod tests {
         #[test]
         fn splitting_loses_nothing_keeps_the_limit_and_breaks_no_cluster(
             text in "(\\PC|[ \n]|👨\u{200d}👩\u{200d}👧|e\u{301}|🇩🇪){0,400}",
+            first in 48_usize..200,
             limit in 48_usize..200,
             unit in prop_oneof![Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes)],
         ) {
-            let split = split(&text, limits(limit, unit));
-            for part in &split.parts {
+            let split = split_after(&text, first, limits(limit, unit));
+            for (index, part) in split.parts.iter().enumerate() {
+                let limit = if index == 0 { first } else { limit };
                 prop_assert!(unit.of(part) <= limit, "{part:?}");
             }
+            let short = cut(&text, limits(limit, unit), "…");
+            prop_assert!(unit.of(&short) <= limit, "{short:?}");
             if split.parts.len() > 1 && split.missing == 0 {
                 prop_assert_eq!(&without_prefixes(&split.parts), &text);
                 // No cluster of these is longer than a part.

@@ -177,6 +177,8 @@ pub struct Message {
     pub destination: String,
     /// What a reader would see; of structured messages the texts in order, one a line.
     pub text: String,
+    /// Whom it notifies beside those who read along, as the provider writes mentions.
+    pub mentions: Vec<String>,
     /// The id that the sender learns, where the provider gives one.
     pub id: Option<String>,
     /// The message as the provider itself would show it (Twilio), or the accepted body.

@@ -86,6 +86,44 @@ async fn slack_judges_payloads() {
             400,
             "invalid_blocks",
         ),
+        (
+            json!({ "text": "t", "attachments": [{ "color": 1, "blocks": [section("s")] }] }),
+            400,
+            "invalid_attachments",
+        ),
+        // Those of the message and of its attachments together.
+        (
+            json!({ "blocks": vec![section("s"); 26], "attachments": [{ "blocks": vec![section("s"); 25] }] }),
+            400,
+            "invalid_blocks",
+        ),
+        (blocks(json!(vec![section(&x(2600)); 5])), 200, "ok"),
+        (
+            json!({ "blocks": vec![section(&x(2600)); 4], "attachments": [{ "blocks": [section(&x(2601))] }] }),
+            400,
+            "msg_blocks_too_long",
+        ),
+        (
+            blocks(
+                json!([{ "type": "header", "text": { "type": "plain_text", "text": "h", "emoji": false } }]),
+            ),
+            200,
+            "ok",
+        ),
+        (
+            blocks(
+                json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "s", "emoji": false } }]),
+            ),
+            400,
+            "invalid_blocks",
+        ),
+        (
+            blocks(
+                json!([{ "type": "section", "text": { "type": "mrkdwn", "text": "s", "verbatim": "yes" } }]),
+            ),
+            400,
+            "invalid_blocks",
+        ),
     ] {
         let reply = post(standin.addr(), SLACK, &payload);
         assert_eq!(
@@ -147,6 +185,35 @@ async fn slack_cuts_long_text_in_silence_but_the_record_tells() {
                 .is_some_and(|problem| problem.contains("was cut"))
     );
     assert_eq!(standin.messages()[0].text.len(), 40_000);
+}
+
+#[tokio::test]
+async fn slack_tells_whom_a_message_calls() {
+    let standin = start().await;
+    let call = "<!channel> <@U1> <!subteam^S1> <#C1> <https://example.org|@U2> &lt;!here&gt; @here";
+    let called = json!(["<!channel>", "<@U1>", "<!subteam^S1>"]);
+    let plain = |text| json!({ "type": "plain_text", "text": text });
+    for (payload, mentions) in [
+        (json!({ "text": call }), called.clone()),
+        (json!({ "blocks": [section(call)] }), called.clone()),
+        (
+            json!({ "text": call, "attachments": [{ "text": "a" }] }),
+            called.clone(),
+        ),
+        (
+            json!({ "text": "t", "attachments": [{ "blocks": [section(call)] }] }),
+            called,
+        ),
+        // Beside blocks a text is for notifications; plain text is no markup.
+        (
+            json!({ "text": call, "blocks": [section("s"), header(call), { "type": "section", "fields": [plain(call)] }] }),
+            json!([]),
+        ),
+    ] {
+        assert_eq!(post(standin.addr(), SLACK, &payload).status, 200);
+        let message = standin.messages().pop().expect("a message");
+        assert_eq!(json!(message.mentions), mentions, "{payload}");
+    }
 }
 
 // Discord
@@ -255,6 +322,38 @@ async fn discord_judges_forms() {
             "/errors/embeds/0/fields/0/value/_errors",
         ),
         (
+            embed(
+                json!({ "title": "t", "url": "https://grafana.example.org/d", "timestamp": "2026-01-31T12:00:00Z" }),
+            ),
+            200,
+            0,
+            "",
+        ),
+        (
+            embed(json!({ "title": "t", "url": "http://10.0.0.1:3000/" })),
+            200,
+            0,
+            "",
+        ),
+        (
+            embed(json!({ "title": "t", "url": "http://grafana:3000/" })),
+            400,
+            50035,
+            "/errors/embeds/0/url/_errors",
+        ),
+        (
+            embed(json!({ "title": "t", "url": "grafana.example.org" })),
+            400,
+            50035,
+            "/errors/embeds/0/url/_errors",
+        ),
+        (
+            embed(json!({ "title": "t", "timestamp": "yesterday" })),
+            400,
+            50035,
+            "/errors/embeds/0/timestamp/_errors",
+        ),
+        (
             json!({ "embeds": vec![json!({ "title": "t" }); 11] }),
             400,
             50035,
@@ -282,6 +381,35 @@ async fn discord_judges_forms() {
         assert_eq!(reply.header("x-ratelimit-limit"), "5");
     }
     assert_eq!(standin.messages()[0].text, "hello");
+}
+
+#[tokio::test]
+async fn discord_tells_whom_a_message_calls() {
+    let standin = start().await;
+    let call = "@everyone @here <@1> <@!2> <@&3> <#4>";
+    for (payload, mentions) in [
+        (json!({ "content": call }), json!(["<@1>", "<@!2>"])),
+        (
+            json!({ "content": call, "allowed_mentions": { "parse": [] } }),
+            json!([]),
+        ),
+        (
+            json!({ "content": call, "allowed_mentions": { "parse": ["everyone"], "roles": ["3"] } }),
+            json!(["<@&3>", "@everyone", "@here"]),
+        ),
+        (json!({ "embeds": [{ "description": call }] }), json!([])),
+    ] {
+        let target = "/api/v10/webhooks/1/token?wait=true";
+        let reply = discord(&standin, target, &payload.to_string());
+        assert_eq!(reply.status, 200, "{payload}");
+        let message = standin.messages().pop().expect("a message");
+        assert_eq!(json!(message.mentions), mentions, "{payload}");
+        let everyone = mentions
+            .as_array()
+            .expect("a list")
+            .contains(&json!("@everyone"));
+        assert_eq!(reply.json()["mention_everyone"], everyone);
+    }
 }
 
 #[tokio::test]

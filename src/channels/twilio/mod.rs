@@ -1,6 +1,7 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
 mod lookup;
+mod rich;
 mod segments;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::segments::segments;
+use super::rich::Cuts;
 use super::webhook::{basic_auth, secrets_of_headers};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
@@ -235,6 +237,11 @@ impl Twilio {
         })
     }
 
+    /// `sms` may send to a WhatsApp address as well.
+    fn is_whatsapp(&self) -> bool {
+        self.to.expose().starts_with("whatsapp:")
+    }
+
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let json = reply.json().unwrap_or(Value::Null);
         let code = json.get("code").and_then(Value::as_u64);
@@ -324,7 +331,13 @@ impl Channel for Twilio {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
-        let split = split(&text, LIMITS);
+        let (split, cuts) = if notification.is_rich() {
+            rich::compose(notification, &text, self.is_whatsapp())
+        } else {
+            (split(&text, LIMITS), Cuts::default())
+        };
+        let mut warnings = cuts.warnings();
+        warnings.extend(super::missing_warning(split.missing));
         Ok(Composition {
             segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
             messages: split
@@ -332,7 +345,7 @@ impl Channel for Twilio {
                 .iter()
                 .map(|part| self.form([("Body", part.as_str())]))
                 .collect(),
-            warnings: super::missing_warning(split.missing),
+            warnings,
         })
     }
 

@@ -330,6 +330,7 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
             provider: "twilio",
             destination: to,
             text: body,
+            mentions: Vec::new(),
             id: Some(sid),
             detail,
         },

@@ -41,6 +41,7 @@ pub fn answer(call: &Call) -> Answer {
         provider: "webhook",
         destination: call.path.clone(),
         text,
+        mentions: Vec::new(),
         id: None,
         detail,
     };

@@ -49,9 +49,16 @@ impl World {
         self.standin.addr().port()
     }
 
-    /// The answer, as the caller reads it.
+    /// The answer to a text for these senders, as the caller reads it.
     pub fn notify(&self, senders: Value, arguments: &[(&str, &str)]) -> Value {
-        let request = json!({"notification_text": "hi", "senders_config": senders});
+        self.send(
+            &json!({"notification_text": "hi", "senders_config": senders}),
+            arguments,
+        )
+    }
+
+    /// The answer to any request.
+    pub fn send(&self, request: &Value, arguments: &[(&str, &str)]) -> Value {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let response = self.notifier.process_request(&Call {
             arguments: arguments.iter().map(owned).collect::<BTreeMap<_, _>>(),

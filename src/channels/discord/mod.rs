@@ -1,5 +1,7 @@
 //! Discord's webhooks <https://docs.discord.com/developers/resources/webhook#execute-webhook>.
 
+mod rich;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,15 +154,21 @@ impl Channel for Discord {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
+        let allow_mentions = cx.allow_mentions && !notification.is_rich();
+        let plain = |content: String| {
+            let payload = Payload {
+                content: &content,
+                allowed_mentions: (!allow_mentions).then_some(NoMentions { parse: [] }),
+            };
+            self.webhook.post(super::json_body(&payload), &[])
+        };
+        if notification.is_rich() {
+            let rich = rich::compose(notification, &text, LIMITS);
+            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+        }
         let split = split(&text, LIMITS);
-        let bodies = split.parts.iter().map(|content| {
-            super::json_body(&Payload {
-                content,
-                allowed_mentions: (!cx.allow_mentions).then_some(NoMentions { parse: [] }),
-            })
-        });
         Ok(Composition {
-            messages: bodies.map(|body| self.webhook.post(body, &[])).collect(),
+            messages: split.parts.into_iter().map(plain).collect(),
             segments: None,
             warnings: super::missing_warning(split.missing),
         })

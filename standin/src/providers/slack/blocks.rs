@@ -1,194 +1,35 @@
-//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`.
-//!
-//! Answers are single words in plain text [Slack docs: incoming webhooks; Slack changelog 2016-05-17]. Lengths are counted in
-//! UTF-16 code units, because Slack says only "characters".
+//! The blocks of a message and of its attachments: their limits, their texts, whom they call.
 
-use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::{Answer, Call, retry_after, units};
-use crate::record::Message;
-use crate::reply::Reply;
+use super::{Refusal, refuse};
+use crate::providers::units;
 
-/// Longer text is cut without a word [Slack docs: chat.postMessage].
-const MAX_TEXT: usize = 40_000;
-/// [bolt-js issue 2509]
+/// In each message [Slack docs: blocks]; those of attachments are counted as well, which no text says or denies.
 const MAX_BLOCKS: usize = 50;
-/// All blocks together beyond this gave `msg_blocks_too_long`, undocumented [bolt-js issue 2509]: noted, not refused.
-const BLOCKS_TOO_LONG: usize = 13_000;
 /// `too_many_attachments` beyond this [Slack docs: incoming webhooks].
 const MAX_ATTACHMENTS: usize = 100;
 
-/// A beginning of the URL's last part that makes the webhook answer so.
-const DEAD_SECRETS: [(&str, u16, &str); 3] = [
-    ("revoked", 403, "invalid_token"),
-    ("archived", 410, "channel_is_archived"),
-    ("gone", 404, "no_service"),
-];
-
-pub fn answer(call: &Call) -> Answer {
-    match judge(call) {
-        Ok((message, problem)) => {
-            Answer::accepted(Reply::text(200, "ok"), message).with_problem(problem)
-        }
-        Err(refusal) => Answer::refused(Reply::text(refusal.status, refusal.word), refusal.problem),
-    }
-}
-
-/// 429 with whole seconds [Slack docs: rate limits]; the body's word is unverified.
-pub fn too_many(call: &Call) -> Reply {
-    Reply::text(429, "rate_limited").with("retry-after", retry_after(call))
-}
-
-struct Refusal {
-    status: u16,
-    word: &'static str,
-    problem: String,
-}
-
-fn refuse(status: u16, word: &'static str, problem: impl Into<String>) -> Refusal {
-    Refusal {
-        status,
-        word,
-        problem: problem.into(),
-    }
-}
-
-fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
-    check_address(call)?;
-    if !call.is_json() {
-        return Err(refuse(
-            400,
-            "invalid_payload",
-            format!("content type {:?}", call.media_type()),
-        ));
-    }
-    let body = call
-        .json()
-        .map_err(|e| refuse(400, "invalid_payload", format!("not JSON: {e}")))?;
-    let Value::Object(payload) = &body else {
-        return Err(refuse(400, "invalid_payload", "not an object"));
-    };
-    let text = match payload.get("text") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(text)) => text,
-        Some(_) => return Err(refuse(400, "invalid_payload", "text is not a string")),
-    };
-    let blocks = check_all_blocks(payload)?;
-    let attachments = payload
-        .get("attachments")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    if text.trim().is_empty() && blocks.count == 0 && attachments == 0 {
-        return Err(refuse(
-            400,
-            "no_text",
-            "neither text nor blocks nor attachments",
-        ));
-    }
-    let mut problem = None;
-    if blocks.length > BLOCKS_TOO_LONG {
-        problem = Some(format!(
-            "blocks of {} characters: Slack may answer msg_blocks_too_long",
-            blocks.length
-        ));
-    }
-    let mut shown = text.to_owned();
-    if units(text) > MAX_TEXT {
-        problem = Some(format!(
-            "text of {} characters was cut to {MAX_TEXT}",
-            units(text)
-        ));
-        shown = cut(text, MAX_TEXT);
-    }
-    if shown.is_empty() {
-        shown = blocks.texts.join("\n");
-    }
-    let message = Message {
-        provider: "slack",
-        destination: call.path.clone(),
-        text: shown,
-        id: None,
-        detail: body,
-    };
-    Ok((message, problem))
-}
-
-fn check_address(call: &Call) -> Result<(), Refusal> {
-    let segments: Vec<&str> = call
-        .path
-        .trim_start_matches("/services/")
-        .split('/')
-        .collect();
-    let [team, webhook, secret] = segments[..] else {
-        return Err(refuse(
-            404,
-            "no_service",
-            "the path is not /services/T…/B…/…",
-        ));
-    };
-    if !team.starts_with('T') {
-        return Err(refuse(
-            404,
-            "no_team",
-            "the first part does not begin with T",
-        ));
-    }
-    if !webhook.starts_with('B') || secret.is_empty() {
-        return Err(refuse(
-            404,
-            "no_service",
-            "the second part does not begin with B, or there is no secret",
-        ));
-    }
-    if call.method != Method::POST {
-        // What Slack answers here is unverified.
-        return Err(refuse(
-            405,
-            "method_not_allowed",
-            format!("method {}", call.method),
-        ));
-    }
-    match DEAD_SECRETS
-        .iter()
-        .find(|(beginning, ..)| secret.starts_with(beginning))
-    {
-        Some((beginning, status, word)) => Err(refuse(
-            *status,
-            word,
-            format!("a secret that begins with {beginning}"),
-        )),
-        None => Ok(()),
-    }
-}
-
-fn cut(text: &str, max: usize) -> String {
-    let mut used = 0;
-    let fits = |c: &char| {
-        used += c.len_utf16();
-        used <= max
-    };
-    text.chars().take_while(fits).collect()
-}
-
 /// What was found while the blocks were checked.
 #[derive(Default)]
-struct Blocks {
-    count: usize,
-    length: usize,
-    texts: Vec<String>,
+pub struct Blocks {
+    pub count: usize,
+    pub length: usize,
+    pub texts: Vec<String>,
+    pub mentions: Vec<String>,
 }
 
 /// The blocks of the message and of its attachments.
-fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal> {
+pub fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal> {
     let mut found = Blocks::default();
     // A webhook answers this word to any block that breaks a rule [sourcegraph issue 49979; bugsink issue 317].
     let invalid = |problem| refuse(400, "invalid_blocks", problem);
     found
         .check_list(payload.get("blocks"), "blocks")
         .map_err(invalid)?;
+    let empty = Vec::new();
     let attachments = match payload.get("attachments") {
-        None | Some(Value::Null) => return Ok(found),
+        None | Some(Value::Null) => &empty,
         Some(Value::Array(attachments)) => attachments,
         Some(_) => return Err(refuse(400, "invalid_payload", "attachments is not a list")),
     };
@@ -213,14 +54,33 @@ fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal> {
                 &format!("attachments[{i}].blocks"),
             )
             .map_err(invalid)?;
-        found.texts.extend(
-            attachment
-                .get("text")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-        );
+        let color = attachment.get("color").filter(|color| !color.is_null());
+        if color.is_some_and(|color| !color.is_string()) {
+            let problem = format!("attachments[{i}].color is not a string");
+            return Err(refuse(400, "invalid_attachments", problem));
+        }
+        if let Some(text) = attachment.get("text").and_then(Value::as_str) {
+            found.texts.push(text.to_owned());
+            found.mentions.extend(mentions(text));
+        }
+    }
+    if found.count > MAX_BLOCKS {
+        return Err(invalid(format!("{} blocks in all", found.count)));
     }
     Ok(found)
+}
+
+/// Whom a text that is read as mrkdwn calls: `<!channel>`, `<!here>`, `<!subteam^…>`, `<@U…>` [Slack docs: formatting].
+pub fn mentions(text: &str) -> Vec<String> {
+    const CALLS: [&str; 5] = ["!channel", "!here", "!everyone", "!subteam^", "@"];
+    let inner = text
+        .split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>'));
+    inner
+        .filter(|(inner, _)| CALLS.iter().any(|call| inner.starts_with(call)))
+        .map(|(inner, _)| format!("<{inner}>"))
+        .collect()
 }
 
 impl Blocks {
@@ -330,10 +190,34 @@ impl Blocks {
                 "{place}: text of {length} characters, 1 to {max} are allowed"
             ));
         }
+        check_members(object, given, place)?;
+        if given == "mrkdwn" {
+            self.mentions.extend(mentions(text));
+        }
         self.length += length;
         self.texts.push(text.to_owned());
         Ok(())
     }
+}
+
+/// A text object has no member that its type does not know: "invalid additional property: emoji" [slack-go issue 1414].
+fn check_members(object: &Value, kind: &str, place: &str) -> Result<(), String> {
+    let own = if kind == "mrkdwn" {
+        "verbatim"
+    } else {
+        "emoji"
+    };
+    let members = object.as_object().into_iter().flatten();
+    for (name, value) in members {
+        match name.as_str() {
+            "type" | "text" => {}
+            name if name == own && value.is_boolean() => {}
+            name => {
+                return Err(format!("{place}: {kind} with the member {name:?}: {value}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_elements<'a>(block: &'a Value, max: usize, place: &str) -> Result<&'a Vec<Value>, String> {

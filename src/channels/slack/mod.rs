@@ -1,5 +1,7 @@
 //! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
 
+mod rich;
+
 use std::cell::LazyCell;
 use std::sync::Arc;
 
@@ -135,16 +137,18 @@ impl Channel for Slack {
         } else {
             Unit::Utf16Escaped
         };
-        let mut split = split(&text, Limits { unit, ..LIMITS });
-        if !cx.allow_mentions {
-            split.parts.iter_mut().for_each(|part| *part = escape(part));
+        let limits = Limits { unit, ..LIMITS };
+        let plain = |text: String| {
+            let text = &rich::as_allowed(text, cx);
+            self.webhook.post(super::json_body(&Payload { text }), &[])
+        };
+        if notification.is_rich() {
+            let rich = rich::compose(notification, &text, cx, limits);
+            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
         }
-        let bodies = split
-            .parts
-            .iter()
-            .map(|text| super::json_body(&Payload { text }));
+        let split = split(&text, limits);
         Ok(Composition {
-            messages: bodies.map(|body| self.webhook.post(body, &[])).collect(),
+            messages: split.parts.into_iter().map(plain).collect(),
             segments: None,
             warnings: super::missing_warning(split.missing),
         })
@@ -184,9 +188,13 @@ fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
                 "A workspace admin restricts posting to this channel: ask for it, or use another channel.",
             ),
         ),
-        "invalid_payload" | "no_text" | "too_many_attachments" | "user_not_found" => {
-            (Reason::Rejected, None)
-        }
+        "invalid_payload"
+        | "no_text"
+        | "too_many_attachments"
+        | "user_not_found"
+        | "invalid_blocks"
+        | "invalid_attachments"
+        | "msg_blocks_too_long" => (Reason::Rejected, None),
         "rollup_error" => (Reason::ServerError, None),
         _ => return None,
     })

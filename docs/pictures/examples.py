@@ -1,0 +1,53 @@
+"""The rich examples of docs/channels.md, and what each channel would send of them."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests import harness
+from tests.engine_host import EngineHost
+
+DOCS = Path(__file__).resolve().parent.parent
+IMAGES = DOCS / "images"
+DRAWN = IMAGES / "drawn.json"
+DRAWN_SENDERS = ("slack", "discord", "sms", "whatsapp")
+"""Those that have a picture: what an http webhook's receiver makes of it is its own."""
+
+
+def section(sender: str) -> str:
+    """The channel's section of docs/channels.md."""
+    document = (DOCS / "channels.md").read_text(encoding="utf-8")
+    return document.partition(f"\n## {sender}\n")[2].partition("\n## ")[0]
+
+
+def rich_example(sender: str) -> dict[str, Any]:
+    """The request of the channel's section that has a title."""
+    requests = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", section(sender), re.DOTALL)]
+    [rich] = [request for request in requests if "title" in request]
+    assert isinstance(rich, dict)
+    return rich
+
+
+def payloads(senders: tuple[str, ...]) -> dict[str, str]:
+    """By channel, the body of the one message that its rich example becomes: a dry run's preview."""
+    with tempfile.TemporaryDirectory() as plugin_dir:
+        shutil.copy(harness.PLUGIN, plugin_dir)
+        with EngineHost(Path(plugin_dir)) as engine:
+            engine.create_trigger("notify", arguments={"dry_run": "true"})
+            return {sender: _preview(engine, sender) for sender in senders}
+
+
+def _preview(engine: EngineHost, sender: str) -> str:
+    answer = harness.post(engine, rich_example(sender)).json
+    [delivery] = answer["deliveries"]
+    assert (answer["warnings"], delivery["parts"]) == ([], 1), answer
+    return str(delivery["preview"]["body"])
+
+
+def digest(payload: str) -> str:
+    """What :data:`DRAWN` keeps of a payload."""
+    return hashlib.sha256(payload.encode()).hexdigest()

@@ -1,0 +1,231 @@
+//! What the channels' rich forms share: how a notification looks, its parts as text, and what of them found no place.
+
+use std::borrow::Cow;
+use std::iter;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::channel::Composition;
+use crate::model::json::Json;
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::text::{Limits, cut, one_line, without_controls};
+use crate::model::wire::Outbound;
+
+/// What tells at a glance how bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub emoji: &'static str,
+    /// `Critical`; `Resolved` of what is over.
+    pub word: &'static str,
+    /// `0xRRGGBB`
+    pub colour: u32,
+}
+
+impl Look {
+    /// What is resolved looks so, whatever its level.
+    pub const fn of(notification: &Notification) -> Self {
+        match notification.status {
+            Some(Status::Resolved) => Self::new("✅", "Resolved", 0x2E_B6_7D),
+            _ => Self::of_level(notification),
+        }
+    }
+
+    /// No level is drawn as `info`.
+    pub const fn of_level(notification: &Notification) -> Self {
+        match notification.level {
+            Some(Level::Ok) => Self::new("🟢", "OK", 0x2E_B6_7D),
+            None | Some(Level::Info) => Self::new("🔵", "Info", 0x36_8B_D6),
+            Some(Level::Warning) => Self::new("🟡", "Warning", 0xEC_B2_2E),
+            Some(Level::Error) => Self::new("🟠", "Error", 0xE8_73_1F),
+            Some(Level::Critical) => Self::new("🔴", "Critical", 0xD7_26_3D),
+        }
+    }
+
+    const fn new(emoji: &'static str, word: &'static str, colour: u32) -> Self {
+        Self {
+            emoji,
+            word,
+            colour,
+        }
+    }
+}
+
+/// The title in one line, if there is one.
+pub fn title(notification: &Notification) -> Option<Cow<'_, str>> {
+    let title = one_line(notification.title.as_deref()?);
+    (!title.is_empty()).then_some(title)
+}
+
+/// `🔴 CPU of db1 above 95 %`; without a title the level stands in its place.
+pub fn heading(notification: &Notification) -> String {
+    let look = Look::of(notification);
+    let title = title(notification);
+    format!("{} {}", look.emoji, title.as_deref().unwrap_or(look.word))
+}
+
+/// `firing since 2026-11-25 02:41 UTC`, as far as it is known; `time` is the moment as this channel writes it.
+pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
+    match (notification.status, time) {
+        (Some(Status::Firing), Some(time)) => Some(format!("firing since {time}")),
+        (Some(Status::Resolved), Some(time)) => Some(format!("resolved {time}")),
+        (Some(status), None) => Some(status.word().to_owned()),
+        (None, time) => time.map(str::to_owned),
+    }
+}
+
+/// For readers of whom it is not known where they are.
+pub fn time_in_utc(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Seconds since 1970, for providers that show the moment in the reader's own time zone. None before: they know no such.
+pub fn unix_seconds(time: Timestamp) -> Option<i64> {
+    Some(time.as_second()).filter(|seconds| *seconds >= 0)
+}
+
+/// A notification in its rich form: one message that shows all of it, and plain ones for what its text has beyond that.
+pub struct Rich<P> {
+    pub payload: P,
+    /// Further parts of the text.
+    pub more: Vec<String>,
+    /// Code points of the text that found no place in any part.
+    pub missing: usize,
+    pub cuts: Cuts,
+}
+
+impl<P: Serialize> Rich<P> {
+    /// `post` sends a body, `plain` a part of the text.
+    pub fn composition(
+        self,
+        post: impl FnOnce(Vec<u8>) -> Outbound,
+        plain: impl FnMut(String) -> Outbound,
+    ) -> Composition {
+        let first = post(super::json_body(&self.payload));
+        let mut warnings = self.cuts.warnings();
+        warnings.extend(super::missing_warning(self.missing));
+        Composition {
+            messages: iter::once(first)
+                .chain(self.more.into_iter().map(plain))
+                .collect(),
+            segments: None,
+            warnings,
+        }
+    }
+}
+
+/// A field as a channel draws it.
+pub struct Drawn<T> {
+    pub field: T,
+    /// What it takes of the room, in the channel's unit.
+    pub length: usize,
+    /// Whether its name or its value had to be cut.
+    pub is_cut: bool,
+}
+
+/// What of a notification found no place.
+#[derive(Debug, Default)]
+pub struct Cuts {
+    title: bool,
+    fields: usize,
+    fields_cut: usize,
+    fields_left_out: usize,
+    link: bool,
+}
+
+impl Cuts {
+    /// The title, or what holds it, within its limit.
+    pub fn title(&mut self, title: &str, limits: Limits, ending: &str) -> String {
+        shorten(title, limits, ending, &mut self.title)
+    }
+
+    /// The link, if it fits.
+    pub fn link<T>(&mut self, link: Option<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
+        let given = link.is_some();
+        let link = link.filter(fits);
+        self.link = given && link.is_none();
+        link
+    }
+
+    /// The first fields, at most `most` and as many as there is `room` for. Names are single lines, and nothing is blank.
+    pub fn fields<T>(
+        &mut self,
+        notification: &Notification,
+        most: usize,
+        mut room: usize,
+        draw: impl Fn(&str, &str) -> Drawn<T>,
+    ) -> Vec<T> {
+        self.fields = notification.fields.len();
+        let mut fields = Vec::with_capacity(self.fields.min(most));
+        for (name, value) in notification.fields.iter().take(most) {
+            let value = match value {
+                Json::String(text) => without_controls(text),
+                Json::Bool(true) => Cow::Borrowed("true"),
+                Json::Bool(false) => Cow::Borrowed("false"),
+                Json::Number(text) => Cow::Borrowed(text.as_str()),
+                _ => Cow::Borrowed(""),
+            };
+            let drawn = draw(or_dash(&one_line(name)), or_dash(&value));
+            if drawn.length > room {
+                break;
+            }
+            room -= drawn.length;
+            self.fields_cut += usize::from(drawn.is_cut);
+            fields.push(drawn.field);
+        }
+        self.fields_left_out = self.fields - fields.len();
+        fields
+    }
+
+    /// For the message itself: `and 3 more fields`. What was cut short ends with a mark of its own.
+    pub fn note(&self) -> Option<String> {
+        let fields = match self.fields_left_out {
+            0 => None,
+            1 => Some("and 1 more field".to_owned()),
+            more => Some(format!("and {more} more fields")),
+        };
+        let link = self.link.then(|| "link too long".to_owned());
+        match (fields, link) {
+            (Some(fields), Some(link)) => Some(format!("{fields}, {link}")),
+            (fields, link) => fields.or(link),
+        }
+    }
+
+    /// For the answer.
+    pub fn warnings(&self) -> Vec<String> {
+        let (cut, left_out, all) = (self.fields_cut, self.fields_left_out, self.fields);
+        let told = [
+            (
+                self.title,
+                "title: too long for one message; cut".to_owned(),
+            ),
+            (
+                cut > 0,
+                format!("fields: too long for one message; {cut} of {all} cut"),
+            ),
+            (
+                left_out > 0,
+                format!("fields: too many for one message; the last {left_out} of {all} left out"),
+            ),
+            (
+                self.link,
+                "link: too long for one message; left out".to_owned(),
+            ),
+        ];
+        told.into_iter()
+            .filter_map(|(is_so, words)| is_so.then_some(words))
+            .collect()
+    }
+}
+
+/// [`cut`], noting whether it was needed.
+pub fn shorten(text: &str, limits: Limits, ending: &str, is_cut: &mut bool) -> String {
+    let short = cut(text, limits, ending);
+    *is_cut |= matches!(short, Cow::Owned(_));
+    short.into_owned()
+}
+
+/// Providers refuse what is blank.
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}

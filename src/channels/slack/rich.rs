@@ -1,0 +1,241 @@
+//! Slack's rich form: blocks, and one attachment for the colour bar beside time and fields
+//! <https://docs.slack.dev/reference/block-kit/blocks>.
+//!
+//! Heading, text and link are blocks of the message itself: what stands in an attachment may be hidden behind "Show more".
+//! Values go as `plain_text` objects, which know no markup. `mrkdwn` is for the text, which has always been that, and for
+//! words of ours.
+
+use serde::Serialize;
+
+use super::escape;
+use crate::channels::compact::compact;
+use crate::channels::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::model::channel::Composing;
+use crate::model::notification::Notification;
+use crate::model::text::{Limits, Unit, cut, split_after};
+
+/// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
+/// Slack makes of them, so we count the more.
+const HEADER: Limits = units(150);
+const SECTION: usize = 3_000;
+const FIELD: usize = 2_000;
+const FIELDS_OF_A_SECTION: usize = 10;
+/// Of a message; we count those of the attachment as well.
+const BLOCKS: usize = 50;
+/// Heading, text, link, context.
+const OTHER_BLOCKS: usize = 4;
+/// Over about 13,000 in all blocks Slack answers `msg_blocks_too_long`, which is documented nowhere (bolt-js, issue 2509).
+const ALL_BLOCKS: usize = 12_500;
+/// So that a long name leaves its value some room.
+const NAME: Limits = units(200);
+/// Of the text in what notifications show; all of that together stays below the 4,000 that Slack recommends.
+const PREVIEW: usize = 2_000;
+/// The context's words of ours, for which nobody has to count.
+const CONTEXT: usize = 300;
+
+const UNIT: Unit = Unit::Utf16Escaped;
+
+const fn units(text: usize) -> Limits {
+    Limits { text, unit: UNIT }
+}
+
+#[derive(Serialize)]
+pub struct Payload {
+    /// Shown in notifications, read by screen readers, and all that servers show which know no blocks.
+    text: String,
+    blocks: Vec<Block>,
+    attachments: [Attachment; 1],
+}
+
+#[derive(Serialize)]
+struct Attachment {
+    color: String,
+    blocks: Vec<Block>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Header {
+        text: Text,
+    },
+    Section {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<Text>,
+        #[serde(skip_serializing_if = "<[Text]>::is_empty")]
+        fields: Vec<Text>,
+    },
+    Context {
+        elements: [Text; 1],
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Text {
+    /// Without `emoji`, `:smile:` stays what it is.
+    PlainText { text: String, emoji: bool },
+    /// `verbatim`: no names are made mentions of, and no addresses links.
+    Mrkdwn { text: String, verbatim: bool },
+}
+
+impl Text {
+    fn plain(text: String) -> Self {
+        Text::PlainText { text, emoji: false }
+    }
+
+    fn ours(text: String) -> Self {
+        Text::Mrkdwn {
+            text,
+            verbatim: true,
+        }
+    }
+
+    fn units(&self) -> usize {
+        match self {
+            Text::PlainText { text, .. } => UNIT.of(text),
+            // Escaped already, where it has to be.
+            Text::Mrkdwn { text, .. } => Unit::Utf16.of(text),
+        }
+    }
+}
+
+impl Block {
+    fn section(text: Text) -> Self {
+        Block::Section {
+            text: Some(text),
+            fields: Vec::new(),
+        }
+    }
+}
+
+/// `text` is the notification's, `limits` those of a message that has only a text.
+pub fn compose(
+    notification: &Notification,
+    text: &str,
+    cx: &Composing<'_>,
+    limits: Limits,
+) -> Rich<Payload> {
+    let mut cuts = Cuts::default();
+    let heading = cuts.title(&rich::heading(notification), HEADER, "…");
+    let heading = Text::plain(heading);
+    let split = split_after(text, SECTION, limits);
+    let mut parts = split.parts.into_iter();
+    let text_block = Text::Mrkdwn {
+        text: as_allowed(parts.next().unwrap_or_default(), cx),
+        verbatim: !cx.allow_mentions,
+    };
+    let link = notification.link.as_deref().map(link).map(Text::ours);
+    let link = cuts.link(link, |link| link.units() <= SECTION);
+
+    let taken = [Some(&heading), Some(&text_block), link.as_ref()];
+    let taken: usize = taken.into_iter().flatten().map(Text::units).sum();
+    let most = (BLOCKS - OTHER_BLOCKS) * FIELDS_OF_A_SECTION;
+    let room = ALL_BLOCKS.saturating_sub(taken + CONTEXT);
+    let fields = cuts.fields(notification, most, room, draw);
+
+    let blocks = [Block::Header { text: heading }, Block::section(text_block)];
+    let attachment = Attachment {
+        color: format!("#{:06X}", Look::of(notification).colour),
+        blocks: std::iter::once(context(notification, &cuts))
+            .chain(sections(fields))
+            .collect(),
+    };
+    Rich {
+        payload: Payload {
+            text: preview(notification, text, cx),
+            blocks: blocks.into_iter().chain(link.map(Block::section)).collect(),
+            attachments: [attachment],
+        },
+        more: parts.collect(),
+        missing: split.missing,
+        cuts,
+    }
+}
+
+/// The caller's text: mrkdwn with mentions, unless the operator forbids them.
+pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
+    if cx.allow_mentions {
+        text
+    } else {
+        escape(&text)
+    }
+}
+
+/// Not a button: those ask the app for an answer.
+fn link(link: &str) -> String {
+    // A bar would end the address.
+    let url = escape(&link.replace('|', "%7C"));
+    match link_host(link) {
+        Some(host) => format!("<{url}|Open {host}>"),
+        None => format!("<{url}|Open link>"),
+    }
+}
+
+/// The host that a link leads to, where it is plain enough to stand in a text.
+fn link_host(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
+}
+
+/// How bad, whether it goes on, since when, and what is missing. All of it words of ours.
+fn context(notification: &Notification, cuts: &Cuts) -> Block {
+    let level = format!("*{}*", Look::of_level(notification).word);
+    let time = notification.timestamp.map(|time| {
+        let utc = rich::time_in_utc(time);
+        match rich::unix_seconds(time) {
+            // In the reader's own time zone.
+            Some(seconds) => format!("<!date^{seconds}^{{date_short_pretty}} at {{time}}|{utc}>"),
+            None => utc,
+        }
+    });
+    let phase = rich::phase(notification, time.as_deref());
+    let parts: Vec<_> = [Some(level), phase, cuts.note()]
+        .into_iter()
+        .flatten()
+        .collect();
+    Block::Context {
+        elements: [Text::ours(parts.join(" · "))],
+    }
+}
+
+fn draw(name: &str, value: &str) -> Drawn<Text> {
+    let mut is_cut = false;
+    let name = rich::shorten(name, NAME, "…", &mut is_cut);
+    let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
+    let value = rich::shorten(value, room, "…", &mut is_cut);
+    let field = Text::plain(format!("{name}: {value}"));
+    Drawn {
+        length: field.units(),
+        field,
+        is_cut,
+    }
+}
+
+/// Two columns, in as many sections as that takes.
+fn sections(fields: Vec<Text>) -> impl Iterator<Item = Block> {
+    let mut fields = fields.into_iter().peekable();
+    std::iter::from_fn(move || {
+        fields.peek()?;
+        Some(Block::Section {
+            text: None,
+            fields: fields.by_ref().take(FIELDS_OF_A_SECTION).collect(),
+        })
+    })
+}
+
+fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> String {
+    let look = Look::of(notification);
+    // The blocks say what is missing; here nobody looks for everything.
+    let lines = compact(
+        notification,
+        &format!("{} {}", look.emoji, look.word),
+        &mut Cuts::default(),
+    );
+    let text = cut(text, units(PREVIEW), "…").into_owned();
+    let text = as_allowed(text, cx);
+    format!("{}{text}{}", escape(&lines.head), escape(&lines.tail()))
+}

@@ -1,0 +1,346 @@
+//! The form of a message: its limits, its texts, whom it calls.
+
+use serde_json::{Map, Value, json};
+
+use super::{Refusal, version};
+use crate::providers::Call;
+
+const MAX_CONTENT: usize = 2000;
+const MAX_EMBEDS: usize = 10;
+const MAX_EMBED_TOTAL: usize = 6000;
+
+/// The form's errors, as `embeds.0.title` with a code and a sentence, and what is let pass.
+#[derive(Default)]
+pub struct Form {
+    pub errors: Vec<(String, &'static str, String)>,
+    pub notes: Vec<String>,
+}
+
+impl Form {
+    pub fn add(&mut self, place: &str, code: &'static str, sentence: &str) {
+        self.errors
+            .push((place.to_owned(), code, sentence.to_owned()));
+    }
+
+    /// Nested with codes; up to v7 flat, embeds by index alone [seen: `{"embeds": ["0"]}`].
+    pub fn refusal(&self, call: &Call) -> Refusal {
+        let body = if version(&call.path) < 8 {
+            self.flat()
+        } else {
+            self.nested()
+        };
+        let told: Vec<String> = self
+            .errors
+            .iter()
+            .map(|(place, _, sentence)| format!("{place}: {sentence}"))
+            .collect();
+        Refusal {
+            status: 400,
+            body,
+            problem: told.join("; "),
+        }
+    }
+
+    fn nested(&self) -> Value {
+        let mut errors = json!({});
+        for (place, code, sentence) in &self.errors {
+            let node = place
+                .split('.')
+                .fold(&mut errors, |node, step| &mut node[step]);
+            let error = json!({ "code": code, "message": sentence });
+            match node.get_mut("_errors").and_then(Value::as_array_mut) {
+                Some(list) => list.push(error),
+                None => node["_errors"] = json!([error]),
+            }
+        }
+        json!({ "message": "Invalid Form Body", "code": 50035, "errors": errors })
+    }
+
+    fn flat(&self) -> Value {
+        let mut body: Map<String, Value> = Map::new();
+        for (place, _, sentence) in &self.errors {
+            let (field, told) = match place.split_once('.') {
+                Some((field, rest)) => (field, rest.split('.').next().unwrap_or_default()),
+                None => (place.as_str(), sentence.as_str()),
+            };
+            let list = body.entry(field).or_insert_with(|| json!([]));
+            if let Some(list) = list
+                .as_array_mut()
+                .filter(|list| !list.contains(&json!(told)))
+            {
+                list.push(json!(told));
+            }
+        }
+        Value::Object(body)
+    }
+
+    /// Checks all fields; gives the trimmed content.
+    pub fn check(&mut self, payload: &Map<String, Value>) -> String {
+        let text = self
+            .text(payload.get("content"), "content", MAX_CONTENT)
+            .unwrap_or_default();
+        if let Some(name) = self.text(payload.get("username"), "username", 80) {
+            self.required(&name, "username");
+            let lower = name.to_lowercase();
+            // Refused as a webhook's name; whether as an override too is unverified.
+            if lower.contains("discord") || lower.contains("clyde") {
+                self.notes.push(format!("username {name:?} may be refused"));
+            }
+        }
+        self.text(payload.get("thread_name"), "thread_name", 100);
+        self.mentions(payload.get("allowed_mentions"));
+        match payload.get("embeds") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(embeds)) => self.embeds(embeds),
+            Some(_) => self.add(
+                "embeds",
+                "LIST_TYPE_CONVERT",
+                "Only iterables may be used in a ListType",
+            ),
+        }
+        text
+    }
+
+    /// An optional text of at most `max` code points, trimmed.
+    fn text(&mut self, value: Option<&Value>, place: &str, max: usize) -> Option<String> {
+        let text = match value {
+            None | Some(Value::Null) => return None,
+            Some(Value::String(text)) => text.trim(),
+            Some(Value::Number(number)) => return Some(number.to_string()),
+            Some(_) => {
+                self.add(
+                    place,
+                    "STRING_TYPE_CONVERT",
+                    "Could not interpret as string.",
+                );
+                return None;
+            }
+        };
+        if text.chars().count() > max {
+            self.add(
+                place,
+                "BASE_TYPE_MAX_LENGTH",
+                &format!("Must be {max} or fewer in length."),
+            );
+        }
+        Some(text.to_owned())
+    }
+
+    fn required(&mut self, text: &str, place: &str) {
+        if text.is_empty() {
+            self.add(place, "BASE_TYPE_REQUIRED", "This field is required");
+        }
+    }
+
+    /// An embed's address, of at most 2048 characters.
+    fn address(&mut self, value: Option<&Value>, place: &str) {
+        let Some(url) = self.text(value, place, 2048) else {
+            return;
+        };
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        if !matches!(scheme, "http" | "https") {
+            let sentence = format!(
+                "Scheme \"{scheme}\" is not supported. Scheme must be one of ('http', 'https')."
+            );
+            self.add(place, "URL_TYPE_INVALID_SCHEME", &sentence);
+        } else if !is_well_formed(&url) {
+            self.add(place, "URL_TYPE_INVALID_URL", "Not a well formed URL.");
+        }
+    }
+
+    /// `parse` and a list of the same sort exclude each other [Discord docs: message].
+    fn mentions(&mut self, value: Option<&Value>) {
+        let Some(mentions) = value.filter(|value| !value.is_null()) else {
+            return;
+        };
+        let parse = mentions
+            .get("parse")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        for (i, sort) in parse.iter().enumerate() {
+            if !matches!(sort.as_str(), Some("roles" | "users" | "everyone")) {
+                let place = format!("allowed_mentions.parse.{i}");
+                self.add(
+                    &place,
+                    "BASE_TYPE_CHOICES",
+                    "Value must be one of ('everyone', 'users', 'roles').",
+                );
+            }
+        }
+        for sort in ["users", "roles"] {
+            let listed = mentions
+                .get(sort)
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty());
+            if listed && parse.contains(&json!(sort)) {
+                let sentence =
+                    format!("parse:[\"{sort}\"] and {sort}: [ids...] are mutually exclusive.");
+                self.add(
+                    "allowed_mentions",
+                    "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE",
+                    &sentence,
+                );
+            }
+        }
+    }
+
+    fn embeds(&mut self, embeds: &[Value]) {
+        if embeds.len() > MAX_EMBEDS {
+            self.add(
+                "embeds",
+                "BASE_TYPE_MAX_LENGTH",
+                &format!("Must be {MAX_EMBEDS} or fewer in length."),
+            );
+        }
+        let total: usize = embeds
+            .iter()
+            .enumerate()
+            .map(|(i, embed)| self.embed(embed, &format!("embeds.{i}")))
+            .sum();
+        if total > MAX_EMBED_TOTAL {
+            let sentence = format!("Embed size exceeds maximum size of {MAX_EMBED_TOTAL}");
+            self.add("embeds", "MAX_EMBED_SIZE_EXCEEDED", &sentence);
+        }
+        let mut urls: Vec<&str> = embeds
+            .iter()
+            .filter_map(|embed| embed.get("url")?.as_str())
+            .collect();
+        urls.sort_unstable();
+        if urls.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.notes
+                .push("two embeds with one url show once".to_owned());
+        }
+    }
+
+    /// One embed [Discord docs: message, embed limits]; gives its share of the total.
+    fn embed(&mut self, embed: &Value, place: &str) -> usize {
+        let mut length = 0;
+        for (pointer, max) in [
+            ("title", 256),
+            ("description", 4096),
+            ("footer/text", 2048),
+            ("author/name", 256),
+        ] {
+            let place = format!("{place}.{}", pointer.replace('/', "."));
+            let text = self.text(embed.pointer(&format!("/{pointer}")), &place, max);
+            length += text.map_or(0, |text| text.chars().count());
+        }
+        self.address(embed.get("url"), &format!("{place}.url"));
+        let time = embed.get("timestamp").filter(|time| !time.is_null());
+        let is_time = |time: &Value| {
+            let text = time.as_str().unwrap_or_default();
+            text.parse::<jiff::Timestamp>()
+                .is_ok_and(|time| time.as_second() >= 0)
+        };
+        if time.is_some_and(|time| !is_time(time)) {
+            let sentence = format!("Could not parse {}. Should be ISO8601.", json!(time));
+            let place = format!("{place}.timestamp");
+            self.add(&place, "DATE_TIME_TYPE_PARSE", &sentence);
+        }
+        if embed
+            .get("color")
+            .is_some_and(|color| !color.is_null() && color.as_u64().is_none_or(|c| c > 0xff_ffff))
+        {
+            let sentence = "int value should be less than or equal to 16777215.";
+            self.add(&format!("{place}.color"), "NUMBER_TYPE_MAX", sentence);
+        }
+        let fields = embed
+            .get("fields")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
+        if fields.len() > 25 {
+            self.add(
+                &format!("{place}.fields"),
+                "BASE_TYPE_MAX_LENGTH",
+                "Must be 25 or fewer in length.",
+            );
+        }
+        for (i, field) in fields.iter().enumerate() {
+            for (name, max) in [("name", 256), ("value", 1024)] {
+                let place = format!("{place}.fields.{i}.{name}");
+                let text = self.text(field.get(name), &place, max).unwrap_or_default();
+                self.required(&text, &place);
+                length += text.chars().count();
+            }
+        }
+        length
+    }
+}
+
+/// The texts of the embeds in reading order.
+pub fn embed_texts(payload: &Map<String, Value>) -> Vec<String> {
+    let embeds = payload
+        .get("embeds")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let mut texts = Vec::new();
+    for embed in embeds {
+        texts.extend(
+            ["/author/name", "/title", "/description"]
+                .iter()
+                .filter_map(|at| text(embed.pointer(at))),
+        );
+        for field in embed
+            .get("fields")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice)
+        {
+            texts.extend(
+                [text(field.get("name")), text(field.get("value"))]
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        texts.extend(text(embed.pointer("/footer/text")));
+    }
+    texts
+}
+
+/// Whom a content calls, as far as that is allowed; without a word about it, a webhook may call users. Embeds call nobody
+/// [Discord docs: message].
+pub fn mentions(content: &str, allowed: Option<&Value>) -> Vec<String> {
+    let default = json!({ "parse": ["users"] });
+    let allowed = allowed.filter(|value| !value.is_null()).unwrap_or(&default);
+    let lists = |list: &str, item: &str| {
+        let list = allowed.get(list).and_then(Value::as_array);
+        list.is_some_and(|list| list.contains(&json!(item)))
+    };
+    let ids = content.split("<@").skip(1);
+    let ids = ids.filter_map(|rest| Some(rest.split_once('>')?.0));
+    let called = ids.filter_map(|id| {
+        let (sort, number) = match id.strip_prefix('&') {
+            Some(role) => ("roles", role),
+            None => ("users", id.trim_start_matches('!')),
+        };
+        let is_id = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        (is_id && (lists("parse", sort) || lists(sort, number))).then(|| format!("<@{id}>"))
+    });
+    let mut mentions: Vec<String> = called.collect();
+    for word in ["@everyone", "@here"] {
+        if lists("parse", "everyone") && content.contains(word) {
+            mentions.push(word.to_owned());
+        }
+    }
+    mentions
+}
+
+/// Whether Discord takes an embed's address for one: `http` or `https`, and a host with a top-level domain or of digits
+/// [grafana issue 65270; gitea issue 11124].
+fn is_well_formed(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let host = rest
+        .and_then(|rest| rest.split(['/', '?', '#', ':']).next())
+        .unwrap_or_default();
+    let labels: Vec<&str> = host.split('.').collect();
+    let is_label = |label: &&str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    labels.len() > 1 && labels.iter().all(is_label)
+}

@@ -1,0 +1,173 @@
+//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`.
+//!
+//! Answers are single words in plain text [Slack docs: incoming webhooks; Slack changelog 2016-05-17]. Lengths are counted in
+//! UTF-16 code units, because Slack says only "characters".
+
+mod blocks;
+
+use hyper::Method;
+use serde_json::Value;
+
+use self::blocks::{check_all_blocks, mentions};
+use super::{Answer, Call, retry_after, units};
+use crate::record::Message;
+use crate::reply::Reply;
+
+/// Longer text is cut without a word [Slack docs: chat.postMessage].
+const MAX_TEXT: usize = 40_000;
+/// All blocks together beyond this gave `msg_blocks_too_long`, undocumented [bolt-js issue 2509].
+const BLOCKS_TOO_LONG: usize = 13_000;
+
+/// A beginning of the URL's last part that makes the webhook answer so.
+const DEAD_SECRETS: [(&str, u16, &str); 3] = [
+    ("revoked", 403, "invalid_token"),
+    ("archived", 410, "channel_is_archived"),
+    ("gone", 404, "no_service"),
+];
+
+pub fn answer(call: &Call) -> Answer {
+    match judge(call) {
+        Ok((message, problem)) => {
+            Answer::accepted(Reply::text(200, "ok"), message).with_problem(problem)
+        }
+        Err(refusal) => Answer::refused(Reply::text(refusal.status, refusal.word), refusal.problem),
+    }
+}
+
+/// 429 with whole seconds [Slack docs: rate limits]; the body's word is unverified.
+pub fn too_many(call: &Call) -> Reply {
+    Reply::text(429, "rate_limited").with("retry-after", retry_after(call))
+}
+
+struct Refusal {
+    status: u16,
+    word: &'static str,
+    problem: String,
+}
+
+fn refuse(status: u16, word: &'static str, problem: impl Into<String>) -> Refusal {
+    Refusal {
+        status,
+        word,
+        problem: problem.into(),
+    }
+}
+
+fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
+    check_address(call)?;
+    if !call.is_json() {
+        return Err(refuse(
+            400,
+            "invalid_payload",
+            format!("content type {:?}", call.media_type()),
+        ));
+    }
+    let body = call
+        .json()
+        .map_err(|e| refuse(400, "invalid_payload", format!("not JSON: {e}")))?;
+    let Value::Object(payload) = &body else {
+        return Err(refuse(400, "invalid_payload", "not an object"));
+    };
+    let text = match payload.get("text") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(refuse(400, "invalid_payload", "text is not a string")),
+    };
+    let mut blocks = check_all_blocks(payload)?;
+    let attachments = payload
+        .get("attachments")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    if text.trim().is_empty() && blocks.count == 0 && attachments == 0 {
+        return Err(refuse(
+            400,
+            "no_text",
+            "neither text nor blocks nor attachments",
+        ));
+    }
+    if blocks.length > BLOCKS_TOO_LONG {
+        let problem = format!("blocks of {} characters", blocks.length);
+        return Err(refuse(400, "msg_blocks_too_long", problem));
+    }
+    let mut problem = None;
+    let mut shown = text.to_owned();
+    if units(text) > MAX_TEXT {
+        problem = Some(format!(
+            "text of {} characters was cut to {MAX_TEXT}",
+            units(text)
+        ));
+        shown = cut(text, MAX_TEXT);
+    }
+    // Beside blocks the text is for notifications, and mentions nobody by itself.
+    if blocks.count > 0 {
+        shown = blocks.texts.join("\n");
+    } else {
+        blocks.mentions.extend(mentions(&shown));
+    }
+    let message = Message {
+        provider: "slack",
+        destination: call.path.clone(),
+        text: shown,
+        mentions: blocks.mentions,
+        id: None,
+        detail: body,
+    };
+    Ok((message, problem))
+}
+
+fn check_address(call: &Call) -> Result<(), Refusal> {
+    let segments: Vec<&str> = call
+        .path
+        .trim_start_matches("/services/")
+        .split('/')
+        .collect();
+    let [team, webhook, secret] = segments[..] else {
+        return Err(refuse(
+            404,
+            "no_service",
+            "the path is not /services/T…/B…/…",
+        ));
+    };
+    if !team.starts_with('T') {
+        return Err(refuse(
+            404,
+            "no_team",
+            "the first part does not begin with T",
+        ));
+    }
+    if !webhook.starts_with('B') || secret.is_empty() {
+        return Err(refuse(
+            404,
+            "no_service",
+            "the second part does not begin with B, or there is no secret",
+        ));
+    }
+    if call.method != Method::POST {
+        // What Slack answers here is unverified.
+        return Err(refuse(
+            405,
+            "method_not_allowed",
+            format!("method {}", call.method),
+        ));
+    }
+    match DEAD_SECRETS
+        .iter()
+        .find(|(beginning, ..)| secret.starts_with(beginning))
+    {
+        Some((beginning, status, word)) => Err(refuse(
+            *status,
+            word,
+            format!("a secret that begins with {beginning}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn cut(text: &str, max: usize) -> String {
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += c.len_utf16();
+        used <= max
+    };
+    text.chars().take_while(fits).collect()
+}

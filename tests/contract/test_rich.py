@@ -1,0 +1,239 @@
+"""Rich notifications end to end: what arrives, in how many messages, and whom they call."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.conftest import Trigger, Triggers
+from tests.contract.row import ARGUMENTS, HOST, Row, arrives, body_bytes, delivered, fails, not_tried, run
+from tests.contract.test_length import NUMBER, utf16
+from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
+from tests.harness import Answer, Standin
+
+SENDERS: dict[str, Any] = {"slack": SLACK, "discord": DISCORD, "http": HTTP, "sms": TWILIO, "whatsapp": TWILIO}
+FIRING: dict[str, Any] = {
+    "notification_text": "cpu_usage is 97.3 %",
+    "title": "CPU of db1 above 95 %",
+    "level": "critical",
+    "status": "firing",
+    "fields": {"host": "db1", "limit": 95, "primary": True},
+    "link": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
+    "timestamp": "2026-11-25T02:41:58Z",
+}
+
+
+@pytest.fixture
+def trigger(triggers: Triggers, standin: Standin) -> Trigger:
+    """A trigger that knows where Twilio is."""
+    return create(triggers, standin)
+
+
+def create(triggers: Triggers, standin: Standin, **arguments: str) -> Trigger:
+    address = f"127.0.0.1:{standin.port}"
+    return triggers.create({**{name: value.replace(HOST, address) for name, value in ARGUMENTS.items()}, **arguments})
+
+
+def send(trigger: Trigger, standin: Standin, senders: dict[str, Any] = SENDERS, **request: Any) -> Answer:
+    """Send, and see to it that the providers found nothing wrong."""
+    body = json.dumps({**request, "senders_config": senders}, ensure_ascii=False)
+    answer = trigger.notify(body_bytes(body, f"127.0.0.1:{standin.port}"))
+    for got in standin.requests():
+        assert (got["accepted"], got["problem"]) == (True, None), got
+    return answer
+
+
+def mentions(standin: Standin, provider: str) -> list[str]:
+    return [
+        mention for message in standin.messages() if message["provider"] == provider for mention in message["mentions"]
+    ]
+
+
+FORM = b"To=%2B15558675310&From=%2B15017122661&Body="
+ROWS = [
+    # What makes no rich form leaves today's bytes.
+    arrives(
+        "a time and a key alone",
+        {"notification_text": "hi", "senders_config": SENDERS, "timestamp": "2026-11-25T02:41:58Z", "dedup_key": "k"},
+        to_slack("hi"),
+        to_discord("hi"),
+        to_http("hi"),
+        to_twilio(FORM + b"hi"),
+        to_twilio(FORM.replace(b"=", b"=whatsapp%3A", 2) + b"hi", "whatsapp"),
+    ),
+    arrives(
+        "what is absent or unusable",
+        {
+            "notification_text": "hi",
+            "senders_config": {"slack": SLACK},
+            "title": "",
+            "level": None,
+            "status": "over",
+            "fields": {"host": None},
+        },
+        to_slack("hi"),
+        warnings=["status: must be one of firing, resolved, found 'over'; left out"],
+    ),
+    arrives(
+        "http gets the members as they came",
+        {**FIRING, "notification_text": [1.50, None], "dedup_key": "cpu", "senders_config": {"http": HTTP}},
+        to_http(
+            b'{"message":[1.5,null],"title":"CPU of db1 above 95 %","level":"critical","status":"firing",'
+            b'"fields":{"host":"db1","limit":95,"primary":true},'
+            b'"link":"https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",'
+            b'"timestamp":"2026-11-25T02:41:58Z","dedup_key":"cpu"}'
+        ),
+    ),
+    arrives(
+        "http gets those only that there are",
+        {"notification_text": "hi", "level": "WARN", "senders_config": {"http": HTTP}},
+        to_http(b'{"message":"hi","level":"warning"}'),
+    ),
+    arrives(
+        "a text message is a few lines",
+        {**FIRING, "senders_config": {"sms": TWILIO}},
+        to_twilio(
+            FORM + b"CRITICAL%3A+CPU+of+db1+above+95+%25%0Acpu_usage+is+97.3+%25"
+            b"%0Ahost%3A+db1%2C+limit%3A+95%2C+primary%3A+true"
+            b"%0Afiring+since+2026-11-25+02%3A41+UTC"
+            b"%0Ahttps%3A%2F%2Fgrafana.example.com%2Fd%2Fcpu%3Fvar-host%3Ddb1%26from%3Dnow-1h"
+        ),
+        deliveries=[delivered("sms", segments=2)],
+    ),
+    fails(
+        "a rich form needs a text too",
+        {**FIRING, "notification_text": " ", "senders_config": {"discord": DISCORD}},
+        not_tried("discord", "invalid_text", "notification_text is blank", "notification_text"),
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_of_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
+    run(row, triggers, standin)
+
+
+def test_what_arrives_is_what_a_dry_run_shows_one_message_a_channel(trigger: Trigger, standin: Standin) -> None:
+    shown = send(trigger, standin, **FIRING, dry_run=True).json
+    assert standin.requests() == []
+    answer = send(trigger, standin, **FIRING).json
+    assert answer["results"] == dict.fromkeys(SENDERS, True)
+    assert (shown["warnings"], answer["warnings"]) == ([], [])
+    assert [entry["parts"] for entry in answer["deliveries"]] == [1] * 5
+    previews = [entry["preview"]["body"] for entry in shown["deliveries"]]
+    arrived = {request["body"] for request in standin.requests()}
+    assert arrived >= set(previews[:3])
+    texts = [parse_qs(preview)["Body"][0] for preview in previews[3:]]
+    assert [message["text"] for message in standin.messages() if message["provider"] == "twilio"] == texts
+
+
+# Long texts
+
+# How much of a text the first message holds when nothing but a level stands beside it, and the others.
+FIRST = {"slack": 3_000, "discord": 4_096, "sms": 1_600 - len("INFO: "), "whatsapp": 1_600 - len("INFO: ")}
+
+
+def text_of(request: dict[str, Any]) -> str:
+    """The part of the notification's text that a message has."""
+    if request["provider"] == "twilio":
+        return re.sub(r"^(\(\d+/\d+\) )?INFO: ", r"\1", parse_qs(request["body"])["Body"][0])
+    body = json.loads(request["body"])
+    if "embeds" in body:
+        assert body["allowed_mentions"] == {"parse": []}
+        return str(body["embeds"][0]["description"])
+    if "content" in body:
+        assert body["allowed_mentions"] == {"parse": []}
+        return str(body["content"])
+    return str(body["blocks"][1]["text"]["text"] if "blocks" in body else body["text"])
+
+
+@pytest.mark.parametrize("sender", FIRST)
+def test_a_text_of_more_than_the_rich_message_holds_goes_on_in_plain_ones(
+    sender: str, trigger: Trigger, standin: Standin
+) -> None:
+    for length, parts in [(FIRST[sender], 1), (FIRST[sender] + 1, 2), (FIRST[sender] * 2, None)]:
+        standin.clear()
+        text = "".join(f"{n:05} " for n in range(length))[: length - 1] + "."
+        answer = send(trigger, standin, {sender: SENDERS[sender]}, notification_text=text, level="info").json
+        assert answer["results"] == {sender: True}
+        assert answer["warnings"] == []
+        requests = standin.requests()
+        assert parts in (None, len(requests))
+        assert answer["deliveries"][0]["parts"] == len(requests)
+        got = [text_of(request) for request in requests]
+        if len(got) > 1:
+            numbers = [NUMBER.match(part) for part in got]
+            assert [number and number.groups() for number in numbers] == [
+                (str(n + 1), str(len(got))) for n in range(len(got))
+            ]
+        assert "".join(NUMBER.sub("", part, count=1) for part in got) == text
+        # Only the first is rich.
+        assert [any(word in request["body"] for word in ("blocks", "embeds", "INFO")) for request in requests] == [
+            True,
+            *[False] * (len(requests) - 1),
+        ]
+
+
+def test_a_text_beyond_ten_messages_says_how_much_is_missing(trigger: Trigger, standin: Standin) -> None:
+    text = "x" * 30_000
+    answer = send(trigger, standin, {"sms": TWILIO}, notification_text=text, title="t", link="https://a.example/").json
+    assert answer["deliveries"][0]["parts"] == 10
+    [warning] = answer["warnings"]
+    found = re.fullmatch(
+        r"senders_config\.sms: notification_text is too long .* last (\d+) characters are missing", warning
+    )
+    assert found
+    bodies = [message["text"] for message in standin.messages()]
+    assert all(utf16(body) <= 1_600 for body in bodies)
+    assert bodies[0].startswith("(1/10) INFO: t\nxxx")
+    assert bodies[0].endswith("x\nhttps://a.example/")
+    assert bodies[-1].endswith(f"… {found[1]} characters missing")
+    assert sum(body.count("x") for body in bodies) + int(found[1]) == 30_000 + "https://a.example/".count("x")
+
+
+# Mentions
+
+CALLS = "<!channel> <@U1> <@1> @everyone @here"
+
+
+def test_the_text_may_call_people_at_slack_and_never_at_discord(trigger: Trigger, standin: Standin) -> None:
+    answer = send(trigger, standin, notification_text=CALLS, level="critical").json
+    assert answer["results"] == dict.fromkeys(SENDERS, True)
+    assert mentions(standin, "slack") == ["<!channel>", "<@U1>", "<@1>"]
+    assert mentions(standin, "discord") == []
+
+
+def test_where_the_operator_forbids_it_the_text_calls_nobody(triggers: Triggers, standin: Standin) -> None:
+    trigger = create(triggers, standin, allow_mentions="false")
+    send(trigger, standin, notification_text=CALLS, level="critical")
+    assert len(standin.messages()) == 5
+    assert mentions(standin, "slack") == mentions(standin, "discord") == []
+    [slack] = [json.loads(request["body"]) for request in standin.requests("/services/")]
+    text = slack["blocks"][1]["text"]
+    # Not even names without markup are looked for.
+    assert (text["text"][:17], text["verbatim"]) == ("&lt;!channel&gt; ", True)
+
+
+# The link
+
+LINKS = [
+    ("https://grafana.example.com/d/1", "url"),
+    ("http://10.0.0.1:3000/d/1", "url"),
+    ("http://grafana:3000/d/1", "field"),
+    ("http://localhost:3000/", "field"),
+    ("http://[::1]:3000/", "field"),
+]
+
+
+@pytest.mark.parametrize(("link", "place"), LINKS)
+def test_a_link_that_discord_would_refuse_the_message_for_goes_as_a_field(
+    link: str, place: str, trigger: Trigger, standin: Standin
+) -> None:
+    answer = send(trigger, standin, {"discord": DISCORD}, notification_text="hi", link=link).json
+    assert answer["results"] == {"discord": True}
+    [request] = standin.requests()
+    embed = json.loads(request["body"])["embeds"][0]
+    in_field = [{"name": "Link", "value": f"<{link}>", "inline": False}]
+    assert (embed.get("url"), embed.get("fields")) == ((link, None) if place == "url" else (None, in_field))
