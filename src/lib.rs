@@ -7,7 +7,7 @@
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
 //! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
-//!   [`observe`] turns what happens into log lines and metrics.
+//!   [`outbox`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
 //! - [`panics`] keeps a panic from whoever called, and what it says from whoever reads.
 //! - [`model`] is the vocabulary of all of them.
 
@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod model;
 pub mod notifier;
 pub mod observe;
+pub mod outbox;
 pub mod panics;
 #[cfg(feature = "python")]
 pub mod python;

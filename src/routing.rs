@@ -5,18 +5,22 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::model::channel::{Channel, Composing, Composition};
-use crate::model::json::{Json, Path};
+use crate::model::json::{self, Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{Delivery, OwnPolicy, Plan, Sending, Work};
+use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Resume, Sending, Work};
 use crate::model::policy::PrivateAddresses;
+use crate::model::report::DeliveryReport;
+use crate::model::secret::Secret;
 use crate::model::text::nearest;
+use crate::outbox::{DeliveryId, KeptRequest, KeptWork, Target as KeptTarget};
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
@@ -57,6 +61,7 @@ pub fn plan(
         warnings,
         texts: HashMap::new(),
         deliveries: Vec::new(),
+        first: 0,
     };
     for (sender, configuration) in senders {
         match mode {
@@ -79,6 +84,45 @@ pub fn plan(
     planner.say_nobody();
     let deliveries = planner.deliveries;
     Ok(silenced(Plan { deliveries }, request, settings, warnings))
+}
+
+/// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
+/// places. What cannot be made again is rejected; nothing is left out.
+pub fn plan_again(
+    kept: &KeptRequest,
+    request: &Request,
+    settings: &Settings,
+    warnings: &mut Vec<String>,
+) -> Vec<(usize, Delivery)> {
+    let mut planner = Planner {
+        request,
+        settings,
+        key: kept.identity.key.as_deref().unwrap_or(&kept.task),
+        warnings,
+        texts: HashMap::new(),
+        deliveries: Vec::new(),
+        first: 0,
+    };
+    let open = kept.deliveries.iter().enumerate();
+    let open =
+        open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));
+    let again = open.map(|(index, delivery, work)| {
+        planner.first = index;
+        planner.deliveries.clear();
+        let id = DeliveryId {
+            task: kept.task.clone(),
+            index,
+        };
+        let report = &delivery.report;
+        let work = planner.again(&id, report, work);
+        let delivery = Delivery {
+            sender: report.sender.clone(),
+            receiver: report.receiver.clone(),
+            work,
+        };
+        (index, delivery)
+    });
+    again.collect()
 }
 
 /// Whom the file's rules choose for a notification that names nobody: routes, else the default receivers. Each once.
@@ -130,6 +174,8 @@ struct Planner<'a> {
     /// What templates made of the notification, by their names; `None` of one that failed.
     texts: HashMap<String, Option<Arc<Notification>>>,
     deliveries: Vec<Delivery>,
+    /// The place of the first of them in the request.
+    first: usize,
 }
 
 /// One destination, whoever chose it.
@@ -140,6 +186,7 @@ struct Target<'a> {
     allow_mentions: bool,
     template: Option<&'a str>,
     rendered: &'a [Rendered],
+    configured_in: Option<ConfiguredIn>,
     /// For warnings.
     path: Path,
 }
@@ -228,6 +275,7 @@ impl<'a> Planner<'a> {
             allow_mentions: self.settings.allow_mentions,
             template: None,
             rendered: &[],
+            configured_in: self.keeps().then(|| own_configuration(configuration)),
             path,
         })
     }
@@ -261,6 +309,7 @@ impl<'a> Planner<'a> {
         index: usize,
     ) -> Target<'a> {
         let path = Path::root().key("receivers").key(&receiver.name);
+        let name = || receiver.name.clone();
         let several = receiver.destinations.len() > 1;
         Target {
             channel: Arc::clone(&destination.channel),
@@ -271,8 +320,110 @@ impl<'a> Planner<'a> {
                 .unwrap_or(self.settings.allow_mentions),
             template: destination.template.as_deref(),
             rendered: &destination.rendered,
+            configured_in: self.keeps().then(|| ConfiguredIn::Receiver {
+                name: name(),
+                index,
+            }),
             path: if several { path.index(index) } else { path },
         }
+    }
+
+    /// What is to be done for a delivery that was made before.
+    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &KeptWork) -> Work {
+        let reject = |failure: Failure| Work::Reject {
+            failure,
+            path: None,
+        };
+        if kept.attempting.is_none() && kept.deadline <= SystemTime::now() {
+            return reject(Failure::new(Reason::Expired));
+        }
+        let target = match &kept.target {
+            KeptTarget::Receiver { name, index } => {
+                self.receiver_again(name, *index, &report.sender)
+            }
+            KeptTarget::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(failure) => return reject(*failure),
+        };
+        let path = target.path.clone();
+        match self.work(target) {
+            Work::Send(mut sending) => {
+                let same = sending.composition.hash() == kept.composition;
+                if !same && report.parts_delivered > 0 {
+                    self.warnings.push(format!(
+                        "{path}: composed anew after a restart it is another message: all of it is sent, though \
+                         {} of {} parts had arrived",
+                        report.parts_delivered, report.parts
+                    ));
+                }
+                sending.resume = Resume {
+                    parts_done: if same { report.parts_delivered } else { 0 },
+                    attempting: kept.attempting,
+                    deadline: Some(kept.deadline),
+                };
+                Work::Send(sending)
+            }
+            Work::Preview(_) => reject(
+                Failure::new(Reason::InvalidConfig)
+                    .with_detail(Some("dry_run is on: nothing is sent".into()))
+                    .with_hint("Turn dry_run off, then run `influxdb3-notifier outbox retry`."),
+            ),
+            other => other,
+        }
+    }
+
+    fn receiver_again(
+        &self,
+        name: &str,
+        index: usize,
+        sender: &str,
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let place = self.settings.config.by_name.get(name);
+        let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
+        let gone = || {
+            let detail = "since the notification was accepted this receiver, or its destination, has left the configuration file";
+            let failure = Failure::new(Reason::UnknownReceiver).with_detail(Some(detail.into()));
+            let hint = "Put it back into the file, then run `influxdb3-notifier outbox retry`.";
+            Box::new(failure.with_hint(hint))
+        };
+        let receiver = receiver.ok_or_else(gone)?;
+        let destination = receiver.destinations.get(index);
+        let destination = destination.filter(|destination| destination.sender == sender);
+        Ok(self.file_target(receiver, destination.ok_or_else(gone)?, index))
+    }
+
+    fn sealed_again(
+        &mut self,
+        id: &DeliveryId,
+        sender: &str,
+        sealed: &[u8],
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let seal = self
+            .settings
+            .outbox
+            .as_ref()
+            .and_then(|outbox| outbox.seal.as_ref());
+        let opened = seal.and_then(|seal| seal.open(id, sealed));
+        let configuration = opened.and_then(|opened| json::parse(opened.expose()).ok());
+        let sealed = || Box::new(Failure::new(Reason::Sealed));
+        let configuration = configuration.ok_or_else(sealed)?.json;
+        let spec =
+            channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
+        let path = Path::root().key("senders_config").key(sender);
+        match self.target(spec, &configuration, path) {
+            Ok(target) => Ok(target),
+            Err(work) => match *work {
+                Work::Reject { failure, .. } => Err(Box::new(failure)),
+                _ => Err(Box::new(Failure::new(Reason::Internal))),
+            },
+        }
+    }
+
+    /// Whether deliveries are kept in an outbox.
+    const fn keeps(&self) -> bool {
+        self.settings.outbox.is_some()
     }
 
     /// Composes what a destination gets.
@@ -282,7 +433,7 @@ impl<'a> Planner<'a> {
         let cx = Composing {
             allow_mentions: target.allow_mentions,
             key: self.key,
-            index: self.deliveries.len(),
+            index: self.first + self.deliveries.len(),
             rendered: &rendered,
         };
         let composition = match compose(target.channel.as_ref(), &notification, &cx) {
@@ -304,6 +455,8 @@ impl<'a> Planner<'a> {
             private_addresses: target.private_addresses,
             dedup_key: self.request.notification.dedup_key.clone(),
             own: target.own,
+            configured_in: target.configured_in,
+            resume: Resume::default(),
         };
         if self.request.dry_run || self.settings.dry_run {
             Work::Preview(sending)
@@ -426,6 +579,12 @@ impl<'a> Planner<'a> {
             );
         }
     }
+}
+
+fn own_configuration(configuration: &Json) -> ConfiguredIn {
+    ConfiguredIn::Request(Secret::new(
+        serde_json::to_string(configuration).unwrap_or_default(),
+    ))
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.

@@ -205,17 +205,9 @@ fn later_arguments() -> String {
             .join(", ")
     };
     let mut text = String::new();
-    for (stage, what) in [
-        (Stage::Later, "Left out, with a warning"),
-        (
-            Stage::LaterAndRefused,
-            "Refused with 503, since nothing would be sent as asked",
-        ),
-    ] {
-        let names = names(stage);
-        if !names.is_empty() {
-            let _ = writeln!(text, "- {what}: {names}.");
-        }
+    let names = names(Stage::Later);
+    if !names.is_empty() {
+        let _ = writeln!(text, "- Left out, with a warning: {names}.");
     }
     if text.is_empty() {
         text.push_str("None.\n");

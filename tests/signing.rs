@@ -254,6 +254,8 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
             own: Default::default(),
+            configured_in: None,
+            resume: Default::default(),
         }),
     };
     let arguments = [("max_attempts".to_owned(), "3".to_owned())].into();
@@ -277,8 +279,9 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         policy: Arc::clone(&settings.policy),
         log: TaskLog::new(None),
         warnings: Vec::new(),
+        keeping: None,
     });
-    let Ok(Admission::New(task)) = admission else {
+    let Ok(Admission::New(task)) = admission.await else {
         panic!("not taken");
     };
     task.ended().await;

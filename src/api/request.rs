@@ -34,7 +34,20 @@ pub struct Request {
     /// Members that are not documented: one of them may be meant to be another.
     pub unknown: Vec<String>,
     pub warnings: Vec<String>,
+    members: Vec<(String, Json)>,
 }
+
+impl Request {
+    /// The request as JSON, without whom it goes to: what may be kept as it is.
+    pub fn without_destinations(&self) -> String {
+        let kept = |(name, _): &&(String, Json)| !DESTINATIONS.contains(&name.as_str());
+        let members = self.members.iter().filter(kept).cloned().collect();
+        serde_json::to_string(&Json::Object(members)).unwrap_or_default()
+    }
+}
+
+/// Members that say where to, and by what key.
+const DESTINATIONS: &[&str] = &["senders_config", "receivers", "idempotency_key"];
 
 /// Why no request could be read. Nothing was sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,6 +128,10 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
         warnings, unknown, ..
     } = reader;
     let fingerprint = fingerprint(members);
+    let Json::Object(members) = body else {
+        // Looked at above.
+        return Err(missing("notification_text", &unknown));
+    };
     Ok(Request {
         notification,
         senders,
@@ -126,6 +143,7 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
         fingerprint,
         unknown,
         warnings,
+        members,
     })
 }
 

@@ -78,7 +78,7 @@ struct Entry {
     outcome: &'static str,
     reason: Option<&'static str>,
     detail: Option<String>,
-    hint: Option<&'static str>,
+    hint: Option<String>,
     http_status: Option<u16>,
     attempts: u32,
     parts: usize,
@@ -143,7 +143,8 @@ impl Status {
                 Outcome::Delivered { .. } | Outcome::Suppressed { .. } | Outcome::DryRun
             )
         });
-        if !deliveries.is_empty() && !(failed || ambiguous || pending || done) {
+        let said = failed || ambiguous || pending || done;
+        if !said && !deliveries.is_empty() {
             return Status::Failed;
         }
         match (failed || ambiguous, pending) {
@@ -225,7 +226,7 @@ impl Entry {
                 Some(detail) => detail.as_str().to_owned(),
                 None => failure.reason.sentence().to_owned(),
             }),
-            hint: failure.map(|failure| failure.hint()),
+            hint: failure.map(|failure| failure.hint().to_owned()),
             sender: report.sender,
             receiver: report.receiver,
             destination: report.destination,

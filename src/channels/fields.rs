@@ -63,6 +63,9 @@ impl fmt::Display for Warning {
     }
 }
 
+/// Of an object, in their order.
+type Members<'a> = Cow<'a, [(String, Json)]>;
+
 impl<'a> Fields<'a> {
     /// Warns of every field that `parameters` does not know, or that its origin may not set.
     pub fn new(
@@ -176,7 +179,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
-    pub fn headers(&self, name: &str) -> Option<Result<Cow<'a, [(String, Json)]>, String>> {
+    pub fn headers(&self, name: &str) -> Option<Result<Members<'a>, String>> {
         match self.member(name)? {
             Json::Object(members) if self.origin == Origin::Operator => {
                 Some(Ok(Cow::Borrowed(members)))

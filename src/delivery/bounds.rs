@@ -58,6 +58,25 @@ impl Bounds {
         Ok(sizes.iter().map(place).collect())
     }
 
+    /// Room for deliveries that were accepted once, whatever else there is.
+    pub fn reserve_accepted(self: &Arc<Self>, sizes: &[usize]) -> Vec<Place> {
+        let place = |bytes: &usize| {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            self.bytes.fetch_add(*bytes, Ordering::Relaxed);
+            Place {
+                bounds: Arc::clone(self),
+                bytes: *bytes,
+            }
+        };
+        sizes.iter().map(place).collect()
+    }
+
+    /// Whether at least half of all room is free.
+    pub fn has_much_room(&self, max_in_flight: usize) -> bool {
+        self.in_flight() < max_in_flight.div_ceil(2)
+            && self.bytes.load(Ordering::Relaxed) < MAX_BYTES / 2
+    }
+
     /// A place among the calls that wait; none is left: answer at once.
     pub fn waiting_call(self: &Arc<Self>) -> Option<WaitingCall> {
         add_within(&self.waiting_calls, 1, MAX_WAITING_CALLS).ok()?;

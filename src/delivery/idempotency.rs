@@ -73,6 +73,36 @@ impl Idempotency {
     }
 }
 
+impl Idempotency {
+    /// What was taken is not taken after all.
+    pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let scope = Arc::clone(&identity.scope);
+        match &identity.key {
+            Some(key) => state.by_key.forget(&(scope, key.clone()), task),
+            None => state.by_body.forget(&(scope, identity.fingerprint), task),
+        }
+    }
+
+    /// A request that another process took: from now on it is known here too.
+    pub fn remember(&self, identity: Identity, window: Duration, task: &Arc<Task>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Identity {
+            scope,
+            key,
+            fingerprint,
+        } = identity;
+        match key {
+            Some(key) => state
+                .by_key
+                .insert((scope, key), fingerprint, task, KEEP_KEY),
+            None => state
+                .by_body
+                .insert((scope, fingerprint), fingerprint, task, window),
+        }
+    }
+}
+
 /// Tasks in the order in which they were taken, the oldest first.
 struct Remembered<K> {
     entries: LinkedHashMap<K, Entry>,
@@ -170,6 +200,15 @@ impl<K: Eq + Hash> Remembered<K> {
                 Some((_, oldest)) => self.bytes -= oldest.bytes,
                 None => break,
             }
+        }
+    }
+
+    fn forget(&mut self, key: &K, task: &Arc<Task>) {
+        let same = |entry: &Entry| Arc::ptr_eq(&entry.task, task);
+        if self.entries.get(key).is_some_and(same)
+            && let Some(entry) = self.entries.remove(key)
+        {
+            self.bytes -= entry.bytes;
         }
     }
 

@@ -87,7 +87,10 @@ impl Run {
             transport.send(question, &self.client(), time).await
         });
         let reply = answer.await.ok()?.ok()?;
-        let found = self.sending.channel.find(sent, &reply);
+        let mut found = self.sending.channel.find(sent, &reply);
+        if let Some(kept) = &self.kept {
+            found = kept.free(found).await;
+        }
         let twin = self.twin(sent.message);
         self.engine.claims.first_free(twin, found)
     }

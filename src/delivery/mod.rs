@@ -2,6 +2,7 @@
 
 mod bounds;
 mod idempotency;
+mod kept;
 mod lookup;
 mod pacing;
 mod queue;
@@ -13,14 +14,17 @@ mod tests;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, WaitingCall};
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
+use self::kept::Kept;
+pub use self::kept::{Keeping, NotKept, config_of};
 use self::lookup::Claims;
 pub use self::pacing::{Pacing, Wait};
 use self::queue::Queues;
@@ -32,6 +36,7 @@ use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work
 use crate::model::report::{DeliveryReport, Preview};
 use crate::model::wire::Outbound;
 use crate::observe::{Event, Gauges, LogLevel, Metrics, RecentErrors, TaskLog};
+use crate::outbox::{Accepted, Outbox};
 use crate::transport::Transport;
 
 /// What all deliveries of the process share.
@@ -64,6 +69,39 @@ pub struct Acceptance {
     pub policy: Arc<DeliveryPolicy>,
     pub log: TaskLog,
     pub warnings: Vec<String>,
+    /// None: what is in flight ends with the process.
+    pub keeping: Option<Keeping>,
+}
+
+/// A request that an outbox has handed to this process, with the deliveries that are to be done.
+pub struct TakenOver {
+    pub task_id: String,
+    pub identity: Identity,
+    pub accepted: SystemTime,
+    /// All of them, as they stand.
+    pub reports: Vec<DeliveryReport>,
+    /// By their places in the request.
+    pub deliveries: Vec<(usize, Delivery)>,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+    pub outbox: Arc<dyn Outbox>,
+}
+
+/// Why a request was not accepted. Nothing of it was sent.
+#[derive(Debug)]
+pub enum NotAccepted {
+    Full(Full),
+    NotKept(NotKept),
+}
+
+/// A request that has its places, and of which nothing was sent yet.
+struct Ready {
+    task: Arc<Task>,
+    deliveries: Vec<(usize, Delivery)>,
+    policy: Arc<DeliveryPolicy>,
+    places: Vec<Place>,
+    outbox: Option<Arc<dyn Outbox>>,
 }
 
 impl Dispatcher {
@@ -86,15 +124,123 @@ impl Dispatcher {
         }
     }
 
-    /// Takes charge of a plan, or of nothing of it, unless the request is known already. Must be called on a runtime.
-    pub fn accept(&self, acceptance: Acceptance) -> Result<Admission, Full> {
+    /// Takes charge of a plan, or of nothing of it, unless the request is known already.
+    pub async fn accept(&self, mut acceptance: Acceptance) -> Result<Admission, NotAccepted> {
         let identity = acceptance.identity.clone();
         let window = acceptance.policy.dedup_window;
-        let take = |accept| self.take(acceptance, accept);
-        self.engine.idempotency.admit(identity, window, take)
+        let keeping = acceptance.keeping.take();
+        let mut ready = None;
+        let take = |accept| {
+            let prepared = self.prepare(acceptance, accept)?;
+            let task = Arc::clone(&prepared.task);
+            ready = Some(prepared);
+            Ok(task)
+        };
+        let admission = self
+            .engine
+            .idempotency
+            .admit(identity.clone(), window, take)
+            .map_err(NotAccepted::Full)?;
+        let (Admission::New(_), Some(ready)) = (&admission, ready) else {
+            return Ok(admission);
+        };
+        let sends = |(_, delivery): &(usize, Delivery)| matches!(delivery.work, Work::Send(_));
+        match keeping.filter(|_| ready.deliveries.iter().any(sends)) {
+            Some(keeping) => self.keep_and_start(ready, &keeping, identity).await,
+            None => {
+                self.start(ready);
+                Ok(admission)
+            }
+        }
     }
 
-    fn take(&self, acceptance: Acceptance, accept: Accept) -> Result<Arc<Task>, Full> {
+    /// Nothing leaves before it is kept.
+    async fn keep_and_start(
+        &self,
+        mut ready: Ready,
+        keeping: &Keeping,
+        identity: Identity,
+    ) -> Result<Admission, NotAccepted> {
+        let task = Arc::clone(&ready.task);
+        let kept = keeping.keep(&task, identity.clone(), &ready.deliveries, &ready.policy);
+        let known = match kept.await {
+            Ok(Accepted::New) => {
+                ready.outbox = Some(Arc::clone(&keeping.outbox));
+                self.start(ready);
+                return Ok(Admission::New(task));
+            }
+            Ok(Accepted::Known(known)) => Ok(Some(known)),
+            Ok(Accepted::Conflict) => Ok(None),
+            Err(not_kept) => Err(not_kept),
+        };
+        self.engine.idempotency.forget(&identity, &task);
+        match known {
+            Ok(Some(known)) => {
+                task.adopt(known.reports.clone());
+                let first = Task::elsewhere(known.task, known.warnings, known.reports);
+                Ok(Admission::Replayed(first))
+            }
+            // Whoever joined it in this instant is told that it was not sent.
+            Ok(None) => {
+                ready.refuse(Reason::InvalidConfig);
+                Ok(Admission::Conflict)
+            }
+            Err(not_kept) => {
+                ready.refuse(Reason::Outbox);
+                Err(NotAccepted::NotKept(not_kept))
+            }
+        }
+    }
+
+    /// Goes on with a request that was accepted once.
+    pub fn take_over(&self, taken: TakenOver) -> Arc<Task> {
+        let TakenOver {
+            task_id,
+            identity,
+            accepted,
+            mut reports,
+            deliveries,
+            policy,
+            log,
+            warnings,
+            outbox,
+        } = taken;
+        log.log(&Event::TakenOver {
+            deliveries: deliveries.len(),
+        });
+        for (index, delivery) in &deliveries {
+            if let Some(report) = reports.get_mut(*index) {
+                let before = report.clone();
+                *report = delivery.report(*index);
+                report.attempts = before.attempts;
+                report.parts_delivered = delivery.parts_done();
+                // Its end is still to be said.
+                report.outcome = Outcome::Pending(before.outcome.failure().cloned());
+            }
+        }
+        let age = accepted.elapsed().unwrap_or_default();
+        let now = Instant::now();
+        let accepted = now.checked_sub(age).unwrap_or(now);
+        let task = Task::accepted_at(accepted, task_id, log, warnings, reports);
+        let window = policy.dedup_window;
+        self.engine.idempotency.remember(identity, window, &task);
+        let sizes: Vec<usize> = sizes(&deliveries);
+        self.start(Ready {
+            task: Arc::clone(&task),
+            places: self.engine.bounds.reserve_accepted(&sizes),
+            deliveries,
+            policy,
+            outbox: Some(outbox),
+        });
+        task
+    }
+
+    /// Whether there is so much room that deliveries of former processes are welcome too.
+    pub fn has_much_room(&self, max_in_flight: usize) -> bool {
+        self.engine.bounds.has_much_room(max_in_flight)
+    }
+
+    fn prepare(&self, acceptance: Acceptance, accept: Accept) -> Result<Ready, Full> {
         let Acceptance {
             task_id,
             plan,
@@ -107,38 +253,47 @@ impl Dispatcher {
             Accept::Send => plan,
             Accept::Suppress => plan.suppressed(DEDUP_WINDOW),
         };
-        let sizes: Vec<usize> = plan.deliveries.iter().filter_map(Delivery::size).collect();
+        let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
+        let sizes = sizes(&deliveries);
         let places = self.engine.bounds.reserve(&sizes, policy.max_in_flight)?;
         log.log(&Event::Accepted {
-            deliveries: plan.deliveries.len(),
+            deliveries: deliveries.len(),
         });
         for warning in &warnings {
             log.log(&Event::Warning(warning));
         }
-        let reports = plan
-            .deliveries
+        let reports = deliveries
             .iter()
-            .enumerate()
-            .map(|(index, delivery)| delivery.report(index));
+            .map(|(index, delivery)| delivery.report(*index));
         let task = Task::new(task_id, log, warnings, reports.collect());
-        self.start(&task, plan, &policy, places);
-        Ok(task)
+        Ok(Ready {
+            task,
+            deliveries,
+            policy,
+            places,
+            outbox: None,
+        })
     }
 
-    fn start(
-        &self,
-        task: &Arc<Task>,
-        plan: Plan,
-        policy: &Arc<DeliveryPolicy>,
-        places: Vec<Place>,
-    ) {
+    /// Must be called on a runtime.
+    fn start(&self, ready: Ready) {
+        let Ready {
+            task,
+            deliveries,
+            policy,
+            places,
+            outbox,
+        } = ready;
         let mut places = places.into_iter();
-        for (index, delivery) in plan.deliveries.into_iter().enumerate() {
+        for (index, delivery) in deliveries {
+            let kept = outbox
+                .as_ref()
+                .map(|outbox| Kept::new(outbox, &task, index));
             match delivery.work {
                 Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
                     let outcome = Outcome::Suppressed { rule };
-                    self.ended_at_once(task, &delivery.sender, &sending, &outcome);
+                    self.ended_at_once(&task, &delivery.sender, &sending, &outcome);
                 }
                 Work::Reject { failure, path } => {
                     let path = path.as_deref();
@@ -153,6 +308,10 @@ impl Dispatcher {
                     // The name is the caller's: only ours become labels.
                     let known = channels::find(sender).map_or("unknown", |spec| spec.key);
                     self.engine.metrics.ended(known, &outcome, Duration::ZERO);
+                    task.end(index, outcome);
+                    if let Some((kept, report)) = kept.zip(task.report(index)) {
+                        tokio::spawn(async move { kept.end(&report).await });
+                    }
                 }
                 Work::Send(sending) => {
                     let queue = self.engine.queues.get(sending.channel.destination());
@@ -163,14 +322,15 @@ impl Dispatcher {
                         .map(|key| queue.line_up(key, ticket));
                     let run = Box::new(Run {
                         engine: Arc::clone(&self.engine),
-                        task: Arc::clone(task),
+                        task: Arc::clone(&task),
                         index,
                         sender: delivery.sender,
                         sending,
-                        policy: Arc::clone(policy),
+                        policy: Arc::clone(&policy),
                         queue,
                         ticket,
                         turn,
+                        kept,
                     });
                     tokio::spawn(to_the_end(run, places.next()));
                 }
@@ -218,6 +378,7 @@ impl Dispatcher {
             in_flight: self.engine.bounds.in_flight(),
             pending: self.engine.pending.load(Ordering::Relaxed),
             paused_destinations: self.engine.queues.paused(),
+            outbox_depth: 0,
         }
     }
 }
@@ -226,7 +387,7 @@ impl Dispatcher {
 /// twice, and ten thousand may be in flight.
 async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
     let outcome = AssertUnwindSafe(run.deliver()).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Failure::new(Reason::Internal)));
+    let outcome = outcome.unwrap_or_else(|_| Some(Outcome::Failed(Failure::new(Reason::Internal))));
     let Run {
         engine,
         task,
@@ -235,20 +396,57 @@ async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         sending,
         queue,
         turn,
+        kept,
         ..
     } = *run;
     drop(turn);
     let destination = sending.channel.destination();
     engine.queues.release(destination, queue);
-    drop(place);
+    let Some(outcome) = outcome else {
+        task.log.log(&Event::HandedOn {
+            destination: &destination.label,
+        });
+        task.leave(index);
+        return;
+    };
     engine
         .metrics
         .ended(&sender, &outcome, task.accepted.elapsed());
     // Whatever becomes of the line, the delivery ends.
     let say = || say_end(&engine, &task, index, &destination.label, &outcome);
     let _ = std::panic::catch_unwind(AssertUnwindSafe(say));
-    // Last: who waits for the end finds the log line there.
+    // Who waits for the end finds the log line there.
     task.end(index, outcome);
+    // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
+    if let Some((kept, report)) = kept.zip(task.report(index))
+        && let Err(error) = kept.end(&report).await
+    {
+        let what = format!("its end was not noted: {error} {}", error.hint());
+        let line = task.log.log(&Event::NotKept {
+            destination: &destination.label,
+            what: &what,
+        });
+        engine.errors.push(line);
+    }
+    drop(place);
+}
+
+impl Ready {
+    /// Nothing of it is sent after all.
+    fn refuse(self, reason: Reason) {
+        for (index, delivery) in &self.deliveries {
+            if let Work::Send(_) = delivery.work {
+                self.task.end(*index, Outcome::Failed(Failure::new(reason)));
+            }
+        }
+    }
+}
+
+fn sizes(deliveries: &[(usize, Delivery)]) -> Vec<usize> {
+    deliveries
+        .iter()
+        .filter_map(|(_, delivery)| delivery.size())
+        .collect()
 }
 
 fn say_end(engine: &Engine, task: &Task, index: usize, destination: &str, outcome: &Outcome) {
@@ -268,6 +466,14 @@ fn say_end(engine: &Engine, task: &Task, index: usize, destination: &str, outcom
 }
 
 impl Delivery {
+    /// Messages that an earlier process has delivered.
+    const fn parts_done(&self) -> usize {
+        match &self.work {
+            Work::Send(sending) => sending.resume.parts_done,
+            _ => 0,
+        }
+    }
+
     /// The bytes of a delivery that is to be sent.
     fn size(&self) -> Option<usize> {
         match &self.work {

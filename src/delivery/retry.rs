@@ -7,17 +7,23 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::kept::Kept;
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
 use super::{Engine, Task};
 use crate::model::channel::Unanswered;
 use crate::model::outcome::{
-    Failure, Gate, Judgement, MessageRef, Outcome, Reason, Scope, Verdict,
+    Detail, Failure, Gate, Judgement, MessageRef, Outcome, Reason, Scope, Verdict,
 };
 use crate::model::plan::{DeliveryPolicy, OnAmbiguous, Sending};
 use crate::model::policy::ClientKey;
+use crate::model::secret::Redactor;
 use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
+use crate::outbox::Ownership;
 use crate::transport::{SendError, Sent};
+
+/// How long there is to look for what another process may have sent.
+const LOOK_FOR: Duration = Duration::from_secs(60);
 
 /// One delivery on its way.
 pub struct Run {
@@ -30,40 +36,71 @@ pub struct Run {
     pub queue: Arc<DestinationQueue>,
     pub ticket: u64,
     pub turn: Option<Turn>,
+    /// Where an outbox keeps it.
+    pub kept: Option<Kept>,
 }
 
 /// What ends a message other than its delivery.
 enum Ending {
     Failed(Failure),
     Ambiguous(Failure),
+    HandedOn,
 }
 
+/// Another process has taken the delivery over, or an operator has dropped it.
+struct HandedOn;
+
 impl Run {
-    /// Sends all messages in order. A retry goes on at the message that failed.
-    pub async fn deliver(&mut self) -> Outcome {
+    /// Sends all messages in order. A retry goes on at the message that failed, and another process's work where that
+    /// ended. `None`: it is not this process's any more.
+    pub async fn deliver(&mut self) -> Option<Outcome> {
         let deadline = self.deadline().await;
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
+        let parts = messages.len();
+        let mut unanswered = self.sending.resume.attempting;
         let mut reference = None;
-        for (part, message) in messages.iter_mut().enumerate() {
-            match self.send(message, deadline).await {
+        let done = self.sending.resume.parts_done;
+        for (part, message) in messages.iter_mut().enumerate().skip(done) {
+            match self.send(message, deadline, unanswered.take()).await {
                 Ok(message) => reference = reference.or(message),
-                Err(Ending::Failed(failure)) => return Outcome::Failed(failure),
-                Err(Ending::Ambiguous(failure)) => return Outcome::Ambiguous(failure),
+                Err(Ending::Failed(failure)) => return Some(Outcome::Failed(failure)),
+                Err(Ending::Ambiguous(failure)) => return Some(Outcome::Ambiguous(failure)),
+                Err(Ending::HandedOn) => return None,
             }
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
+            // The last one's is said with the end.
+            if part + 1 < parts
+                && let Some(kept) = &self.kept
+            {
+                kept.parts_done(part + 1).await;
+            }
         }
-        Outcome::Delivered { message: reference }
+        Some(Outcome::Delivered { message: reference })
     }
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
     /// must follow even the `firing` that took all the time there was.
     async fn deadline(&mut self) -> Instant {
-        let deadline = self.task.accepted + self.policy.delivery_timeout;
+        let deadline = match self.sending.resume.deadline {
+            Some(deadline) => self.kept_deadline(deadline),
+            None => self.task.accepted + self.policy.delivery_timeout,
+        };
         if let Some(turn) = &mut self.turn {
             turn.wait().await;
         }
         deadline.max(Instant::now() + self.one_attempt_late(deadline))
+    }
+
+    /// What another process may have sent is looked for, however late it is.
+    fn kept_deadline(&self, deadline: SystemTime) -> Instant {
+        let now = Instant::now();
+        let left = deadline.duration_since(SystemTime::now());
+        let deadline = now + left.unwrap_or_default();
+        match self.sending.resume.attempting {
+            Some(_) => deadline.max(now + LOOK_FOR),
+            None => deadline,
+        }
     }
 
     fn one_attempt_late(&self, deadline: Instant) -> Duration {
@@ -73,23 +110,23 @@ impl Run {
         }
     }
 
-    /// Tries one message until it is delivered, refused, or out of time.
+    /// Tries one message until it is delivered, refused, or out of time. It begins with the question what became of it
+    /// where another process has begun an attempt then, and said no more.
     async fn send(
         &self,
         message: &mut Outbound,
         deadline: Instant,
+        mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
         let mut tries = Tries::new(&self.policy);
         loop {
-            // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
-            let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await;
-            let permit = permit.map_err(|failure| tries.end(failure))?;
-            let at = SystemTime::now();
-            let judgement = self.attempt(message, deadline, tries.last.as_ref()).await;
-            let wait = tries.wait(&judgement);
-            self.apply_gate(&permit, &judgement, wait);
-            drop(permit);
-            let verdict = match judgement.verdict {
+            let begun = unanswered.take();
+            let at = begun.unwrap_or_else(SystemTime::now);
+            let (verdict, wait) = match begun {
+                Some(_) => (Verdict::Ambiguous(interrupted()), Duration::ZERO),
+                None => self.try_once(message, deadline, &mut tries, at).await?,
+            };
+            let verdict = match verdict {
                 Verdict::Ambiguous(failure) => {
                     let sent = Unanswered { message, at };
                     let settled = Box::pin(self.settle(&sent, &failure, deadline)).await;
@@ -103,7 +140,9 @@ impl Run {
                 Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
                 Verdict::Retry { failure, .. } => failure,
             };
-            tries.made += u32::from(failure.reason != Reason::RateLimited);
+            // Neither is an attempt that says something of the destination.
+            let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
+            tries.made += u32::from(counts);
             let due = Instant::now() + wait;
             if tries.made >= self.policy.max_attempts || due >= deadline {
                 return Err(tries.end(failure));
@@ -113,6 +152,24 @@ impl Run {
             self.task.waiting(self.index, due);
             sleep_until(due).await;
         }
+    }
+
+    /// One attempt, and how long to wait before another.
+    async fn try_once(
+        &self,
+        message: &mut Outbound,
+        deadline: Instant,
+        tries: &mut Tries,
+        at: SystemTime,
+    ) -> Result<(Verdict, Duration), Ending> {
+        // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
+        let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await;
+        let permit = permit.map_err(|failure| tries.end(failure))?;
+        let attempt = self.attempt(message, deadline, tries, at).await;
+        let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
+        let wait = tries.wait(&judgement);
+        self.apply_gate(&permit, &judgement, wait);
+        Ok((judgement.verdict, wait))
     }
 
     /// The queue's permission for one attempt.
@@ -141,18 +198,20 @@ impl Run {
         &self,
         message: &mut Outbound,
         deadline: Instant,
-        last: Option<&Failure>,
-    ) -> Judgement {
+        tries: &Tries,
+        at: SystemTime,
+    ) -> Result<Judgement, HandedOn> {
+        let last = tries.last.as_ref();
         let limit = self.policy.max_connections;
         let connection = timeout_at(deadline, self.engine.bounds.connection(limit)).await;
         let Ok(_connection) = connection else {
-            let failure = last.cloned().unwrap_or_else(no_connection);
-            return Verdict::Retry {
-                failure,
-                after: None,
-            }
-            .into();
+            return Ok(retry(last.cloned().unwrap_or_else(no_connection)));
         };
+        if let Some(kept) = &self.kept
+            && let Some(failure) = self.permitted(kept, tries, at).await?
+        {
+            return Ok(retry(failure));
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
         self.engine.metrics.attempt(&self.sender);
@@ -176,8 +235,36 @@ impl Run {
         };
         if let Some(under_way) = under_way {
             under_way.ended(&judgement.verdict);
+            if let Some(kept) = &self.kept {
+                kept.attempted(&judgement.verdict);
+            }
         }
-        judgement
+        Ok(judgement)
+    }
+
+    /// Asks the outbox for an attempt. Gives back why it cannot be made now: what must not be repeated is not sent where it
+    /// cannot be noted; all else is sent rather than not.
+    async fn permitted(
+        &self,
+        kept: &Kept,
+        tries: &Tries,
+        at: SystemTime,
+    ) -> Result<Option<Failure>, HandedOn> {
+        let ownership = match self.must_not_repeat() {
+            true => kept.attempting(at).await,
+            // Taken a moment ago.
+            false if tries.last.is_none() => return Ok(None),
+            false => kept.owns().await,
+        };
+        match ownership {
+            Ok(Ownership::Mine | Ownership::Gone) => Ok(None),
+            Ok(Ownership::Lost) => Err(HandedOn),
+            Err(_) if !self.must_not_repeat() => Ok(None),
+            Err(error) => {
+                let detail = Detail::new(&error.to_string(), &Redactor::default());
+                Ok(Some(Failure::new(Reason::Outbox).with_detail(detail)))
+            }
+        }
     }
 
     /// What it means that no reply came. `last` is the failure before, where the delivery's end cut the attempt short.
@@ -344,6 +431,17 @@ fn without_reply(error: SendError, repeat: Repeat) -> Verdict {
             after: None,
         },
     }
+}
+
+fn retry(failure: Failure) -> Judgement {
+    let after = None;
+    Verdict::Retry { failure, after }.into()
+}
+
+/// The process that sent it said no more.
+fn interrupted() -> Failure {
+    let detail = "the process that was sending it ended before the reply came";
+    Failure::new(Reason::LostReply).with_detail(Some(detail.into()))
 }
 
 fn no_connection() -> Failure {

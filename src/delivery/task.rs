@@ -65,6 +65,24 @@ impl Task {
         warnings: Vec<String>,
         reports: Vec<DeliveryReport>,
     ) -> Arc<Self> {
+        Self::accepted_at(Instant::now(), id, log, warnings, reports)
+    }
+
+    /// A request that another process has taken charge of, or had: here nothing will happen to it.
+    pub fn elsewhere(id: String, warnings: Vec<String>, reports: Vec<DeliveryReport>) -> Arc<Self> {
+        let task = Self::new(id, TaskLog::new(None), warnings, reports);
+        task.freeze();
+        task
+    }
+
+    /// A request that was accepted then, maybe by another process.
+    pub fn accepted_at(
+        accepted: Instant,
+        id: String,
+        log: TaskLog,
+        warnings: Vec<String>,
+        reports: Vec<DeliveryReport>,
+    ) -> Arc<Self> {
         let entries: Vec<Entry> = reports
             .into_iter()
             .map(|report| Entry {
@@ -82,7 +100,7 @@ impl Task {
         let now = Instant::now();
         Arc::new(Self {
             id,
-            accepted: now,
+            accepted,
             log,
             warnings,
             state: Mutex::new(State {
@@ -184,6 +202,28 @@ impl Task {
     /// It is being found out what became of the last attempt: no answer waits for that.
     pub fn asking(&self, index: usize) {
         self.progress(index, Progress::Waiting(None));
+    }
+
+    /// Another process delivers it, or has: who waits for it here waits no more.
+    pub fn adopt(&self, reports: Vec<DeliveryReport>) {
+        for report in reports {
+            let index = report.index;
+            self.update(index, |current| *current = report);
+        }
+        self.freeze();
+    }
+
+    /// Whatever has not ended is another's.
+    fn freeze(&self) {
+        let count = self.lock().entries.len();
+        for index in 0..count {
+            self.progress(index, Progress::Ended);
+        }
+    }
+
+    /// A delivery that this process has nothing to do with any more: it stays as it stands.
+    pub fn leave(&self, index: usize) {
+        self.progress(index, Progress::Ended);
     }
 
     /// Writes what is newly known of a delivery.

@@ -16,7 +16,7 @@ use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
-use crate::model::plan::{OnAmbiguous, OwnPolicy};
+use crate::model::plan::{OnAmbiguous, OwnPolicy, Resume};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
@@ -195,6 +195,8 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
             own: OwnPolicy::default(),
+            configured_in: None,
+            resume: Resume::default(),
         }),
     }
 }
@@ -217,7 +219,7 @@ impl World {
         }
     }
 
-    fn accept(&self, deliveries: Vec<Delivery>, policy: DeliveryPolicy) -> Arc<Task> {
+    async fn accept(&self, deliveries: Vec<Delivery>, policy: DeliveryPolicy) -> Arc<Task> {
         let number = fastrand::u64(..).to_string();
         let acceptance = Acceptance {
             identity: Identity {
@@ -230,8 +232,9 @@ impl World {
             plan: Plan { deliveries },
             policy: Arc::new(policy),
             warnings: Vec::new(),
+            keeping: None,
         };
-        match self.dispatcher.accept(acceptance) {
+        match self.dispatcher.accept(acceptance).await {
             Ok(Admission::New(task)) => task,
             _ => panic!("not accepted"),
         }
@@ -239,7 +242,7 @@ impl World {
 
     /// Sends one SMS to its end.
     async fn sms(&self, policy: DeliveryPolicy) -> DeliveryReport {
-        let task = self.accept(vec![delivery("sms", SMS)], policy);
+        let task = self.accept(vec![delivery("sms", SMS)], policy).await;
         task.ended().await;
         task.report(0).unwrap()
     }
@@ -382,7 +385,7 @@ async fn no_message_at_the_provider_is_counted_for_two_deliveries() {
         listed(&["SM1"]),
     ]);
     let both = vec![delivery("sms", SMS), delivery("sms", SMS)];
-    let task = world.accept(both, policy());
+    let task = world.accept(both, policy()).await;
     task.ended().await;
     let mut outcomes: Vec<_> = task
         .reports()
@@ -412,7 +415,9 @@ async fn a_message_that_may_be_anothers_is_not_claimed_before_the_others_reply()
         listed(&["SM1"]),
         listed(&["SM1"]),
     ]);
-    let task = world.accept(vec![delivery("sms", SMS), delivery("sms", SMS)], policy());
+    let task = world
+        .accept(vec![delivery("sms", SMS), delivery("sms", SMS)], policy())
+        .await;
     task.ended().await;
     let outcomes: Vec<_> = task
         .reports()
@@ -425,7 +430,7 @@ async fn a_message_that_may_be_anothers_is_not_claimed_before_the_others_reply()
 #[tokio::test(start_paused = true)]
 async fn an_answer_does_not_wait_for_a_look_up() {
     let world = World::new([LOST, listed(&["SM1"])]);
-    let task = world.accept(vec![delivery("sms", SMS)], policy());
+    let task = world.accept(vec![delivery("sms", SMS)], policy()).await;
     while task.report(0).unwrap().outcome.failure().is_none() {
         tokio::task::yield_now().await;
     }
@@ -446,7 +451,7 @@ async fn an_attempt_that_the_deliverys_end_cuts_short_says_what_was_known_before
         delivery_timeout: Duration::from_secs(5),
         ..policy()
     };
-    let task = world.accept(vec![delivery("http", HTTP)], short);
+    let task = world.accept(vec![delivery("http", HTTP)], short).await;
     task.ended().await;
     let report = task.report(0).unwrap();
     assert_eq!(reason(&report), ("failed", Some("server_error")));
@@ -466,8 +471,8 @@ async fn who_gets_no_connection_in_time_says_so() {
         delivery_timeout: Duration::from_secs(10),
         ..one.clone()
     };
-    let first = world.accept(vec![delivery("http", HTTP)], one);
-    let second = world.accept(vec![delivery("http", OTHER)], short);
+    let first = world.accept(vec![delivery("http", HTTP)], one).await;
+    let second = world.accept(vec![delivery("http", OTHER)], short).await;
     second.ended().await;
     let report = second.report(0).unwrap();
     assert_eq!(
@@ -486,12 +491,12 @@ async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
     let past = dated(&[("retry-after", "Thu, 01 Jan 1970 00:00:10 GMT")]);
     let future = dated(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]);
     let world = World::new([past.clone(), past, ok()]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy());
+    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
     assert!(world.start.elapsed() < Duration::from_secs(1));
     let world = World::new([future]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy());
+    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(
         reason(&task.report(0).unwrap()),
@@ -506,10 +511,12 @@ async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
 #[tokio::test(start_paused = true)]
 async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
     let world = World::new([Panics, ok(), ok()]);
-    let task = world.accept(
-        vec![delivery("http", HTTP), delivery("http", OTHER)],
-        policy(),
-    );
+    let task = world
+        .accept(
+            vec![delivery("http", HTTP), delivery("http", OTHER)],
+            policy(),
+        )
+        .await;
     task.ended().await;
     let outcomes: Vec<_> = task.reports().iter().map(|report| reason(report)).collect();
     assert!(
@@ -517,7 +524,7 @@ async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
         "{outcomes:?}"
     );
     assert!(outcomes.contains(&("delivered", None)), "{outcomes:?}");
-    let next = world.accept(vec![delivery("http", HTTP)], policy());
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
@@ -530,13 +537,13 @@ async fn row_44_a_panic_in_judge_ends_that_delivery_alone() {
     if let Work::Send(sending) = &mut broken.work {
         sending.channel = Arc::new(JudgePanics(Arc::clone(&sending.channel)));
     }
-    let task = world.accept(vec![broken], policy());
+    let task = world.accept(vec![broken], policy()).await;
     task.ended().await;
     assert_eq!(
         reason(&task.report(0).unwrap()),
         ("failed", Some("internal"))
     );
-    let next = world.accept(vec![delivery("http", HTTP)], policy());
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
 }
@@ -577,11 +584,11 @@ impl LateLog for LogPanics {
 #[tokio::test(start_paused = true)]
 async fn row_44_a_panic_in_the_log_ends_no_delivery() {
     let world = World::new([After(Duration::from_secs(1), Box::new(ok())), ok()]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy());
+    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
     task.log.hand_over(Arc::new(LogPanics));
     task.ended().await;
     assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
-    let next = world.accept(vec![delivery("http", HTTP)], policy());
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
 }

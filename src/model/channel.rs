@@ -105,3 +105,15 @@ pub struct Composition {
     /// Such as how much of a text found no place.
     pub warnings: Vec<String>,
 }
+
+impl Composition {
+    /// SHA-256 of the messages' bodies: the same as long as the same parts say the same.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for Outbound::Http(request) in &self.messages {
+            hash.update(request.body.len().to_le_bytes());
+            hash.update(&request.body);
+        }
+        hash.finalize().into()
+    }
+}

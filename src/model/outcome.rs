@@ -1,5 +1,6 @@
 //! What can become of a message and of a delivery, and the words for it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,6 +25,11 @@ macro_rules! reasons {
             /// What happened, as an English sentence.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Reason::$variant => $sentence),* }
+            }
+
+            /// The reason that a code stands for.
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.code() == code)
             }
 
             /// What the reader can do about it.
@@ -104,6 +110,14 @@ reasons! {
     // What became of it here.
     DestinationDisabled "destination_disabled" "The destination refused for good a short while ago, so nothing was sent now."
         "Mend what the earlier failure named; the destination is tried again after 10 minutes.";
+    Expired "expired" "Its time ran out while no process was there to deliver it."
+        "Send it all the same with `influxdb3-notifier outbox retry`, or drop it.";
+    Sealed "sealed" "Its destination was sealed with another outbox_key, or the key is missing now."
+        "Give the outbox_key under which it was accepted, then run `influxdb3-notifier outbox retry`.";
+    Outbox "outbox" "The outbox could not be written, so this was not sent."
+        "Look at the outbox's disk; the log says more.";
+    Dropped "dropped" "An operator has dropped it from the outbox."
+        "Nothing to do.";
     Internal "internal" "An error of the notifier's own."
         "Please report it, with the log line of the same time.";
 }
@@ -156,7 +170,7 @@ pub struct Failure {
     pub reason: Reason,
     pub detail: Option<Detail>,
     /// Where the reason's own hint is not the best one.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Cow<'static, str>>,
 }
 
 impl Failure {
@@ -173,13 +187,13 @@ impl Failure {
         self
     }
 
-    pub fn with_hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
-    pub fn hint(&self) -> &'static str {
-        self.hint.unwrap_or(self.reason.hint())
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.reason.hint())
     }
 }
 

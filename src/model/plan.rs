@@ -1,11 +1,12 @@
 //! What routing makes and delivery runs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, Composition};
 use super::outcome::Failure;
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
+use super::secret::Secret;
 
 /// All deliveries of one request, in the order of the answer.
 #[derive(Debug, Default)]
@@ -84,6 +85,29 @@ pub struct Sending {
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
     pub own: OwnPolicy,
+    /// What finds the destination again after a restart; none where nothing is kept.
+    pub configured_in: Option<ConfiguredIn>,
+    pub resume: Resume,
+}
+
+/// Where a destination is configured.
+#[derive(Clone, Debug)]
+pub enum ConfiguredIn {
+    /// A receiver of the file, and the destination's place in it.
+    Receiver { name: String, index: usize },
+    /// The request itself: the sender's configuration as JSON.
+    Request(Secret),
+}
+
+/// What an earlier process has done of a delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// Messages that have come to the destination.
+    pub parts_done: usize,
+    /// When the process began an attempt of the next one that must not be repeated, and said no more.
+    pub attempting: Option<SystemTime>,
+    /// In place of acceptance and `delivery_timeout`.
+    pub deadline: Option<SystemTime>,
 }
 
 /// What a receiver of the file has for itself, in place of the trigger's.

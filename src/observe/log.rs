@@ -88,6 +88,42 @@ impl TaskLog {
     }
 }
 
+/// The way of lines of no call of this process: those of deliveries that were taken over. They wait until a call comes.
+#[derive(Default)]
+pub struct LogPort {
+    state: Mutex<Port>,
+}
+
+#[derive(Default)]
+struct Port {
+    late: Option<Arc<dyn LateLog>>,
+    waiting: VecDeque<LogLine>,
+}
+
+impl LogPort {
+    /// From now on lines go to this one; those that wait are given back.
+    pub fn connect(&self, late: Arc<dyn LateLog>) -> Vec<LogLine> {
+        let mut port = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        port.late = Some(late);
+        port.waiting.drain(..).collect()
+    }
+}
+
+impl LateLog for LogPort {
+    fn push(&self, line: LogLine) {
+        let mut port = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &port.late {
+            Some(late) => late.push(line),
+            None => {
+                if port.waiting.len() >= MAX_COLLECTED {
+                    port.waiting.pop_front();
+                }
+                port.waiting.push_back(line);
+            }
+        }
+    }
+}
+
 /// The last deliveries that failed, for the status view.
 #[derive(Default)]
 pub struct RecentErrors {

@@ -45,6 +45,8 @@ pub struct Gauges {
     /// Of these, those whose call has been answered.
     pub pending: usize,
     pub paused_destinations: usize,
+    /// Deliveries in the outboxes that have not ended, other processes' too.
+    pub outbox_depth: usize,
 }
 
 impl Metrics {
@@ -154,6 +156,13 @@ impl Metrics {
             "gauge",
             "Destinations that are paused or refuse.",
             gauges.paused_destinations as f64,
+        );
+        single(
+            &mut text,
+            "notifier_outbox_depth",
+            "gauge",
+            "Deliveries in the outbox that have not ended.",
+            gauges.outbox_depth as f64,
         );
         text
     }

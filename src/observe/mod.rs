@@ -5,7 +5,7 @@ mod metrics;
 
 use std::time::Duration;
 
-pub use self::log::{LateLog, LogLevel, LogLine, RecentErrors, TaskLog};
+pub use self::log::{LateLog, LogLevel, LogLine, LogPort, RecentErrors, TaskLog};
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::text::{ascii, printable, truncate};
@@ -46,6 +46,19 @@ pub enum Event<'a> {
     /// An identical request is in flight: its end is this one's.
     Joined {
         task: &'a str,
+    },
+    /// Deliveries of a process that has ended, or that an operator has put back, go on here.
+    TakenOver {
+        deliveries: usize,
+    },
+    /// Another process has taken a delivery over, or an operator has dropped it.
+    HandedOn {
+        destination: &'a str,
+    },
+    /// What was to be kept of a delivery could not be.
+    NotKept {
+        destination: &'a str,
+        what: &'a str,
     },
     /// A changed configuration file is in use now.
     ConfigTakenUp {
@@ -135,6 +148,23 @@ impl Event<'_> {
                 LogLevel::Info,
                 format!("joined {task}: an identical request is in flight"),
             ),
+            Event::TakenOver { deliveries: 1 } => (
+                LogLevel::Warn,
+                "taken over from the outbox: 1 delivery".to_owned(),
+            ),
+            Event::TakenOver { deliveries } => (
+                LogLevel::Warn,
+                format!("taken over from the outbox: {deliveries} deliveries"),
+            ),
+            Event::HandedOn { destination } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: left to the process that has taken it over, or dropped by an operator"
+                ),
+            ),
+            Event::NotKept { destination, what } => {
+                (LogLevel::Error, format!("{destination}: {what}"))
+            }
             Event::ConfigTakenUp { receivers, routes } => (
                 LogLevel::Info,
                 format!(

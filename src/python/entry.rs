@@ -1,7 +1,7 @@
 //! What Python calls. Nothing here lets a panic or an exception through.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
 use crate::notifier::{self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response};
-use crate::observe::LogLine;
+use crate::observe::{LogLine, LogPort};
 use crate::panics::guarded;
 use crate::settings::{Environment, Named};
 
@@ -51,6 +51,7 @@ pub fn process_request<'py>(
     });
     let answer = answer.unwrap_or_else(|place| Rendered::new(internal_error(&place)));
     engine::write(influxdb3_local, &answer.news);
+    connect(influxdb3_local, answer.port.as_deref());
     hand_over(py, influxdb3_local, &answer.log);
     answer.into_python(py)
 }
@@ -100,10 +101,18 @@ fn answer(
     Rendered::new(config_changes())
 }
 
+/// Lines of deliveries that a former process has left go where this call's go.
+fn connect(influxdb3_local: &Bound<'_, PyAny>, port: Option<&LogPort>) {
+    if let Some((port, process)) = port.zip(process()) {
+        let late = process.log.late(influxdb3_local.clone().unbind());
+        engine::write(influxdb3_local, &port.connect(late));
+    }
+}
+
 fn process() -> Option<&'static Process> {
     let start = || {
         let notifier = Notifier::new().ok()?;
-        let log = LogThread::start(std::sync::Arc::clone(notifier.metrics())).ok()?;
+        let log = LogThread::start(Arc::clone(notifier.metrics())).ok()?;
         Some(Process {
             id: std::process::id(),
             notifier,
@@ -139,6 +148,7 @@ struct Rendered {
     retry_after: Option<Duration>,
     news: Vec<LogLine>,
     log: CallLog,
+    port: Option<Arc<LogPort>>,
 }
 
 enum RenderedBody {
@@ -169,6 +179,7 @@ impl Rendered {
             retry_after: response.retry_after,
             news: response.news,
             log: response.log,
+            port: response.port,
         }
     }
 

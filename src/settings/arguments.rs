@@ -49,12 +49,10 @@ pub enum Stage {
     Available,
     /// Left out, with a warning.
     Later,
-    /// Refused: what an operator asks for here must not fail to happen silently.
-    LaterAndRefused,
 }
 
 use Kind::{Boolean, Count, List, OneOf, Text};
-use Stage::{Available, Later, LaterAndRefused};
+use Stage::{Available, Later};
 
 macro_rules! arguments {
     ($($name:literal $kind:expr, $default:literal, $example:literal, $stage:expr, $description:literal;)*) => {
@@ -94,7 +92,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "receivers_column" Text, "", "receivers", Later, "The column that names the receivers.";
     "template" Text, "", "short", Later, "The template that makes the text.";
     "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "report", Available, "What to do when Twilio may or may not have taken a message: look for it there, report at once, or look and send again.";
-    "outbox" Text, "", "notifier-outbox.db", LaterAndRefused, "Where accepted notifications are kept until they are delivered.";
+    "outbox" Text, "", "notifier-outbox.db", Available, "Where accepted notifications are kept until they are delivered.";
     "history_table" Text, "", "notifications", Later, "The table that gets one row a delivery.";
     "max_in_flight" Count(1, 1_000_000), "10000", "10000", Available, "Deliveries in flight in this process; over it the answer is 503.";
     "max_connections" Count(1, 65_535), "", "256", Available, "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
@@ -283,19 +281,6 @@ impl<'a> Arguments<'a> {
                 Later => warnings.push(format!(
                     "trigger argument {shown}: not available in this version, ignored"
                 )),
-                LaterAndRefused => {
-                    return Err(ArgumentError {
-                        name: argument.name,
-                        code: "not_available",
-                        what: format!(
-                            "The trigger argument {} is not available in this version.",
-                            argument.name
-                        ),
-                        hint: "Nothing was sent, since it would not have been sent as asked: create the trigger \
-                               without this argument."
-                            .to_owned(),
-                    });
-                }
             }
         }
         for (name, value) in file {
@@ -409,6 +394,14 @@ impl<'a> Arguments<'a> {
             .map_err(|expected| ArgumentError::unparsable(argument, value, &expected))
     }
 
+    /// Whether somebody has set it, here or in the file.
+    pub fn is_set(&self, name: &str) -> bool {
+        let set = |value: &str| !value.trim().is_empty();
+        let given = self.given.get(name).is_some_and(|value| set(value));
+        given || self.file.get(name).is_some_and(|value| set(value.expose()))
+    }
+
+    /// Whether it has a value, its default among them.
     fn given(&self, name: &'static str) -> bool {
         !self.value(name).1.is_empty()
     }
@@ -649,12 +642,6 @@ mod tests {
                 .iter()
                 .any(|warning| warning.contains("not available in this version"))
         );
-        for (name, value) in [("outbox", "x")] {
-            let error = Arguments::new(&given(&[(name, value)]), &NONE)
-                .err()
-                .unwrap();
-            assert_eq!((error.name, error.code), (name, "not_available"));
-        }
         let as_it_is_anyway = given(&[("max_per_batch", ""), ("text_column", "message")]);
         let arguments = Arguments::new(&as_it_is_anyway, &NONE).unwrap();
         assert_eq!(arguments.warnings(), [] as [&str; 0]);

@@ -265,15 +265,13 @@ fn file_operator(
 }
 
 fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, ArgumentError> {
-    let path = Path::new(given);
-    if path.is_absolute() {
-        return Ok(path.to_owned());
-    }
-    let directory = environment.plugin_dir.as_ref();
-    directory.map(|directory| directory.join(path)).ok_or_else(|| ArgumentError {
+    environment.absolute(given).ok_or_else(|| ArgumentError {
         name: "config_file_path",
         code: "config_file",
-        what: format!("The configuration file {} is named by a relative path, and it is not known to what.", shown(given)),
+        what: format!(
+            "The configuration file {} is named by a relative path, and it is not known to what.",
+            shown(given)
+        ),
         hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
     })
 }

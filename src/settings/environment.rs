@@ -1,7 +1,7 @@
 //! The server's environment, as far as it matters here.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -58,6 +58,15 @@ impl Environment {
             .into_iter()
             .map(|name| (name.clone(), value(name)))
             .collect()
+    }
+
+    /// A path that an argument names; `None` where it is relative, and it is not known to what.
+    pub fn absolute(&self, given: &str) -> Option<PathBuf> {
+        let path = Path::new(given);
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        Some(self.plugin_dir.as_ref()?.join(path))
     }
 
     /// Twilio's API at the edge and region that are set: `api.{edge}.{region}.twilio.com`

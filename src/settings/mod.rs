@@ -6,6 +6,7 @@ mod cache;
 mod environment;
 pub mod file;
 mod matcher;
+mod outbox;
 mod silence;
 mod template;
 
@@ -17,6 +18,7 @@ use self::arguments::{ArgumentError, Arguments, RequestDestinations};
 pub use self::cache::{News, Resolution, SettingsCache};
 pub use self::environment::{Environment, Named};
 use self::file::Config;
+pub use self::outbox::OutboxSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::AddressPolicy;
@@ -37,12 +39,17 @@ pub struct Settings {
     pub default_receivers: Vec<usize>,
     pub operator: Operator,
     pub policy: Arc<DeliveryPolicy>,
+    /// None: what is in flight ends with the process.
+    pub outbox: Option<OutboxSettings>,
     /// The configuration file's; empty where there is none.
     pub config: Config,
     pub warnings: Vec<String>,
     /// Stands for these arguments and this file, also after a restart.
     pub scope: Arc<str>,
 }
+
+/// `delivery_timeout` where it is not given, and what is pending outlives the process.
+const KEPT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Makes settings of a trigger's arguments and what its file says.
 fn resolve(
@@ -55,8 +62,12 @@ fn resolve(
         private_addresses: arguments.private_addresses()?,
         allowed_hosts: arguments.hosts("allowed_hosts")?,
     };
+    let outbox = OutboxSettings::new(&arguments, environment, &config)?;
     let policy = DeliveryPolicy {
-        delivery_timeout: arguments.duration("delivery_timeout")?,
+        delivery_timeout: match outbox {
+            Some(_) if !arguments.is_set("delivery_timeout") => KEPT_DELIVERY_TIMEOUT,
+            _ => arguments.duration("delivery_timeout")?,
+        },
         max_attempts: arguments.count("max_attempts")?,
         initial_backoff: arguments.duration("initial_backoff")?,
         max_backoff: arguments.duration("max_backoff")?,
@@ -79,6 +90,7 @@ fn resolve(
         default_receivers: default_receivers(&arguments, &config)?,
         operator: operator(&arguments, environment)?,
         policy: Arc::new(policy),
+        outbox,
         warnings: arguments.warnings(),
         scope: scope(given, &config),
         config,

@@ -12,6 +12,7 @@ mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -27,6 +28,7 @@ use crate::channels::{self, Operator};
 use crate::model::json::Path;
 use crate::model::secret::{Secret, digest};
 use crate::model::text::nearest;
+use crate::outbox::{MIN_KEY_BYTES, Seal};
 
 /// Files beyond this are refused.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -43,6 +45,8 @@ pub struct Config {
     pub default_receivers: Option<Vec<usize>>,
     pub templates: Templates,
     pub silences: Vec<Silence>,
+    /// Seals the destinations that requests bring, where they are kept.
+    pub outbox_key: Option<Arc<Seal>>,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -114,6 +118,7 @@ struct Loader<'a> {
 }
 
 const DEFAULT_RECEIVERS: &str = "default_receivers";
+const OUTBOX_KEY: &str = "outbox_key";
 
 /// The file's tables.
 const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
@@ -160,10 +165,15 @@ impl Loader<'_> {
         };
         for member in table.iter() {
             let path = Path::root().key("settings").key(&member.key);
+            if member.key == OUTBOX_KEY {
+                config.outbox_key = self.outbox_key(&member.node, &path);
+                continue;
+            }
             let Some(argument) =
                 arguments::find(&member.key).filter(|argument| argument.name != "config_file_path")
             else {
                 let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
+                let known = known.chain([OUTBOX_KEY]);
                 let what = match nearest(
                     &member.key,
                     known.filter(|name| *name != "config_file_path"),
@@ -187,6 +197,32 @@ impl Loader<'_> {
             config
                 .arguments
                 .insert(argument.name.to_owned(), Secret::new(value));
+        }
+    }
+
+    fn outbox_key(&mut self, node: &Node, path: &Path) -> Option<Arc<Seal>> {
+        // A key in the file itself would lie where its copies do.
+        let text = match &node.value {
+            Value::Table(_) => self.sources.text(node),
+            _ => None,
+        };
+        match text {
+            Some(Ok(secrets::Text::Known(text))) => {
+                let seal = Seal::new(&Secret::new(text));
+                if seal.is_none() {
+                    let what = format!(
+                        "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
+                    );
+                    self.report.error(node.place, path.as_str(), &what);
+                }
+                seal.map(Arc::new)
+            }
+            Some(Ok(secrets::Text::Unknown)) => None,
+            Some(Err(what)) => {
+                self.report.error(node.place, path.as_str(), &what);
+                None
+            }
+            None => self.wrong_type(node, path, "{ env = \"NAME\" } or { file = \"PATH\" }"),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
+mod outboxes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,14 +11,18 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use self::outboxes::{OpenOutbox, Outboxes, TakeOver};
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
-use crate::delivery::{Acceptance, Admission, Dispatcher, Full, Pacing, Task};
+use crate::delivery::{
+    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task,
+};
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::observe::{Event, Gauges, LogLine, LogPort, Metrics, RecentErrors, TaskLog};
+use crate::outbox::OutboxError;
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
@@ -33,7 +39,8 @@ const MAX_WARNINGS: usize = 100;
 pub struct Notifier {
     runtime: Runtime,
     dispatcher: Dispatcher,
-    settings: SettingsCache,
+    settings: Arc<SettingsCache>,
+    outboxes: Outboxes,
     pacing: Pacing,
     metrics: Arc<Metrics>,
     errors: Arc<RecentErrors>,
@@ -79,6 +86,8 @@ pub struct Response {
     pub news: Vec<LogLine>,
     /// Lines for the engine's log, and where those of later come from.
     pub log: CallLog,
+    /// Where lines of deliveries come from that a former process has left.
+    pub port: Option<Arc<LogPort>>,
 }
 
 pub enum Body {
@@ -114,7 +123,8 @@ impl Notifier {
         Ok(Self {
             dispatcher: Dispatcher::new(transport(), Arc::clone(&metrics), Arc::clone(&errors)),
             runtime,
-            settings: SettingsCache::default(),
+            settings: Arc::default(),
+            outboxes: Outboxes::default(),
             pacing: Pacing::default(),
             metrics,
             errors,
@@ -193,14 +203,46 @@ impl Notifier {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
-        match self.accept(request, settings) {
+        let open = match self.outbox(call, settings) {
+            Ok(open) => open,
+            Err(error) => return refused(503, None, outbox_error(&error)),
+        };
+        let mut response = match self.accept(request, call, settings, open.as_deref()) {
             Ok(answering) => self.answer(answering, begun, settings),
             Err(response) => *response,
-        }
+        };
+        response.port = open.map(|open| Arc::clone(&open.port));
+        response
+    }
+
+    /// The trigger's outbox, where it has one.
+    fn outbox(
+        &self,
+        call: &Call,
+        settings: &Settings,
+    ) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
+        let Some(outbox) = &settings.outbox else {
+            return Ok(None);
+        };
+        let take_over = || TakeOver {
+            settings: Arc::clone(&self.settings),
+            dispatcher: self.dispatcher.clone(),
+        };
+        let runtime = self.runtime.handle();
+        let open = self.outboxes.get(&outbox.path, take_over, runtime)?;
+        let called = open.called(&call.arguments, &call.environment, &call.named, take_over);
+        self.runtime.block_on(called);
+        Ok(Some(open))
     }
 
     /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
-    fn accept(&self, request: Request, settings: &Settings) -> Result<Answering, Box<Response>> {
+    fn accept(
+        &self,
+        request: Request,
+        call: &Call,
+        settings: &Settings,
+        open: Option<&OpenOutbox>,
+    ) -> Result<Answering, Box<Response>> {
         let task_id = uuid::Uuid::new_v4().to_string();
         let mut warnings = settings.warnings.clone();
         warnings.extend_from_slice(&request.warnings);
@@ -208,6 +250,10 @@ impl Notifier {
             .map_err(|refusal| Box::new(no_plan(refusal, &request)))?;
         bound_warnings(&mut warnings);
         let size = plan.deliveries.len();
+        let kept = match open {
+            Some(_) => request.without_destinations(),
+            None => String::new(),
+        };
         let acceptance = Acceptance {
             log: TaskLog::new(Some(task_id.clone())),
             task_id: task_id.clone(),
@@ -219,10 +265,22 @@ impl Notifier {
             plan,
             policy: Arc::clone(&settings.policy),
             warnings,
+            keeping: open.map(|open| Keeping {
+                outbox: Arc::clone(&open.outbox),
+                seal: settings
+                    .outbox
+                    .as_ref()
+                    .and_then(|outbox| outbox.seal.clone()),
+                arguments: call.arguments.clone(),
+                said: kept,
+            }),
         };
-        let _runtime = self.runtime.enter();
-        let admission = self.dispatcher.accept(acceptance);
-        match admission.map_err(|full| Box::new(no_room(full, size, settings)))? {
+        let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
+        let not_accepted = |why| match why {
+            NotAccepted::Full(full) => no_room(full, size, settings),
+            NotAccepted::NotKept(why) => not_kept(&why),
+        };
+        match admission.map_err(|why| Box::new(not_accepted(why)))? {
             Admission::New(task) => Ok(Answering::new(task)),
             Admission::Replayed(task) => Ok(Answering::replayed(task)),
             Admission::Joined(task) => {
@@ -258,6 +316,7 @@ impl Notifier {
             retry_after: None,
             body: Body::Answer(Box::new(answer)),
             news: Vec::new(),
+            port: None,
             log: match log {
                 Some(log) => CallLog::Closed(log),
                 None => CallLog::Task(task),
@@ -309,7 +368,7 @@ impl Notifier {
         }
         let body = match view {
             "status" => Body::Status(Box::new(self.status_view(&settings))),
-            "metrics" => Body::Metrics(self.metrics.render(self.dispatcher.gauges())),
+            "metrics" => Body::Metrics(self.metrics.render(self.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
                 return error(
@@ -325,6 +384,14 @@ impl Notifier {
             body,
             news: Vec::new(),
             log: CallLog::Closed(TaskLog::new(None)),
+            port: None,
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        Gauges {
+            outbox_depth: self.runtime.block_on(self.outboxes.depth()),
+            ..self.dispatcher.gauges()
         }
     }
 
@@ -345,7 +412,7 @@ impl Notifier {
                 )
             }
         };
-        let gauges = self.dispatcher.gauges();
+        let gauges = self.gauges();
         StatusView {
             status: if error.is_none() { "ok" } else { "unusable" },
             results: Results::default(),
@@ -426,6 +493,7 @@ pub fn refused(status: u16, retry_after: Option<Duration>, error: RequestError) 
         })),
         news: Vec::new(),
         log: CallLog::Closed(log),
+        port: None,
     }
 }
 
@@ -476,6 +544,31 @@ fn argument_error(error: &ArgumentError) -> RequestError {
         message: error.what.clone(),
         path: Some(error.name.to_owned()),
         hint: error.hint.clone(),
+    }
+}
+
+fn not_kept(why: &NotKept) -> Response {
+    let error = match why {
+        NotKept::Outbox(error) => outbox_error(error),
+        NotKept::NoKey => RequestError {
+            code: "outbox_key_missing",
+            message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
+                .to_owned(),
+            path: Some("senders_config".to_owned()),
+            hint: "Set outbox_key = { env = \"NAME\" } in the configuration file's [settings], or name receivers of that \
+                   file in place of senders_config."
+                .to_owned(),
+        },
+    };
+    refused(503, None, error)
+}
+
+fn outbox_error(error: &OutboxError) -> RequestError {
+    RequestError {
+        code: "outbox",
+        message: format!("{error} Nothing was sent."),
+        path: Some("outbox".to_owned()),
+        hint: error.hint().to_owned(),
     }
 }
 

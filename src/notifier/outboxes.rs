@@ -1,0 +1,221 @@
+//! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::api::request;
+use crate::delivery::{Dispatcher, TakenOver, config_of};
+use crate::model::outcome::{Failure, Reason};
+use crate::model::plan::{Delivery, Work};
+use crate::observe::{Event, LateLog, LogPort, TaskLog};
+use crate::outbox::sqlite::SqliteOutbox;
+use crate::outbox::{KeptRequest, Outbox, OutboxError, RENEW_EVERY};
+use crate::routing;
+use crate::settings::{Environment, Named, Settings, SettingsCache};
+
+/// Requests that are taken over at a time.
+const CLAIM: usize = 64;
+/// How long a call waits for what a former process has left.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// How long a view waits for a count.
+const COUNT_WITHIN: Duration = Duration::from_millis(300);
+
+/// By the paths of their files.
+#[derive(Default)]
+pub struct Outboxes {
+    open: Mutex<HashMap<PathBuf, Arc<OpenOutbox>>>,
+}
+
+/// An outbox in use.
+pub struct OpenOutbox {
+    pub outbox: Arc<dyn Outbox>,
+    /// Where lines of deliveries go that no call of this process has accepted.
+    pub port: Arc<LogPort>,
+    /// What is needed to make settings again, by configuration file: as the last call brought it.
+    sources: Mutex<HashMap<String, Source>>,
+}
+
+/// What the last call under one configuration file brought.
+#[derive(Clone)]
+struct Source {
+    arguments: BTreeMap<String, String>,
+    environment: Environment,
+    named: Named,
+}
+
+/// What it takes to go on with a request.
+pub struct TakeOver {
+    pub settings: Arc<SettingsCache>,
+    pub dispatcher: Dispatcher,
+}
+
+impl Outboxes {
+    /// Opens the file at the first time; from then on what former processes leave in it is taken over now and again, for
+    /// as long as this process lives.
+    pub fn get(
+        &self,
+        path: &Path,
+        take_over: impl FnOnce() -> TakeOver,
+        runtime: &Handle,
+    ) -> Result<Arc<OpenOutbox>, OutboxError> {
+        let mut open = lock(&self.open);
+        if let Some(known) = open.get(path) {
+            return Ok(Arc::clone(known));
+        }
+        let outbox = Arc::new(OpenOutbox {
+            outbox: Arc::new(SqliteOutbox::open(path)?),
+            port: Arc::default(),
+            sources: Mutex::default(),
+        });
+        open.insert(path.to_owned(), Arc::clone(&outbox));
+        runtime.spawn(watch(Arc::downgrade(&outbox), take_over()));
+        Ok(outbox)
+    }
+
+    /// Deliveries in all of them that have not ended.
+    pub async fn depth(&self) -> usize {
+        let open: Vec<_> = lock(&self.open).values().cloned().collect();
+        let mut depth = 0;
+        for open in open {
+            let count = timeout(COUNT_WITHIN, open.outbox.depth()).await;
+            depth += count.ok().and_then(Result::ok).unwrap_or(0);
+        }
+        depth
+    }
+}
+
+/// Looks for what belongs to nobody.
+async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(outbox) = outbox.upgrade() else {
+            return;
+        };
+        let sources: Vec<_> = lock(&outbox.sources).values().cloned().collect();
+        for source in sources {
+            outbox.take_over(&source, &take_over).await;
+        }
+    }
+}
+
+impl OpenOutbox {
+    /// Notes what a call brought. At the first call under a configuration file takes over what was left under it, so that
+    /// what was accepted before goes before.
+    pub async fn called(
+        self: &Arc<Self>,
+        arguments: &BTreeMap<String, String>,
+        environment: &Environment,
+        named: &Named,
+        take_over: impl FnOnce() -> TakeOver,
+    ) {
+        let source = Source {
+            arguments: arguments.clone(),
+            environment: environment.clone(),
+            named: named.clone(),
+        };
+        let config = config_of(arguments);
+        let known = lock(&self.sources).insert(config, source.clone());
+        if known.is_none() {
+            let (outbox, take_over) = (Arc::clone(self), take_over());
+            // A task of its own: what is claimed is gone on with, however long the call waits for that.
+            let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });
+            let _ = timeout(TAKE_OVER_WITHIN, taking).await;
+        }
+    }
+
+    /// Goes on with requests that belong to nobody, as long as there is room for them.
+    async fn take_over(&self, source: &Source, take_over: &TakeOver) {
+        let TakeOver {
+            settings: cache,
+            dispatcher,
+        } = take_over;
+        let resolve = |arguments: &BTreeMap<String, String>| {
+            let resolution = cache.resolve(arguments, &source.environment, &source.named);
+            resolution.settings()
+        };
+        // Without settings there is nothing to go on with: what is there waits.
+        let Some(settings) = resolve(&source.arguments) else {
+            return;
+        };
+        let config = config_of(&source.arguments);
+        while dispatcher.has_much_room(settings.policy.max_in_flight) {
+            let Ok(claimed) = self.outbox.claim(&config, CLAIM).await else {
+                return;
+            };
+            let count = claimed.len();
+            for kept in claimed {
+                // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
+                let settings = resolve(&kept.arguments).unwrap_or_else(|| Arc::clone(&settings));
+                self.go_on(kept, &settings, dispatcher);
+            }
+            if count < CLAIM {
+                return;
+            }
+        }
+    }
+
+    fn go_on(&self, kept: KeptRequest, settings: &Settings, dispatcher: &Dispatcher) {
+        let mut warnings = Vec::new();
+        let planned = catch_unwind(AssertUnwindSafe(|| plan(&kept, settings, &mut warnings)));
+        // What was claimed comes to an end, whatever is wrong with it.
+        let deliveries = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
+        let log = TaskLog::new(Some(kept.task.clone()));
+        let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
+        log.hand_over(port);
+        for warning in &warnings {
+            log.log(&Event::Warning(warning));
+        }
+        let reports = kept.deliveries.into_iter();
+        let task = dispatcher.take_over(TakenOver {
+            task_id: kept.task,
+            identity: kept.identity,
+            accepted: kept.accepted,
+            reports: reports.map(|delivery| delivery.report).collect(),
+            deliveries,
+            policy: Arc::clone(&settings.policy),
+            log,
+            warnings: kept.warnings,
+            outbox: Arc::clone(&self.outbox),
+        });
+        dispatcher.answered(&task);
+    }
+}
+
+fn plan(
+    kept: &KeptRequest,
+    settings: &Settings,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<(usize, Delivery)>> {
+    // It was read once.
+    let request = request::read(kept.said.as_bytes(), &BTreeMap::new()).ok()?;
+    Some(routing::plan_again(kept, &request, settings, warnings))
+}
+
+/// The deliveries of a request that cannot be made again.
+fn impossible(kept: &KeptRequest) -> Vec<(usize, Delivery)> {
+    let open = kept.deliveries.iter().enumerate();
+    let open = open.filter(|(_, delivery)| delivery.work.is_some());
+    open.map(|(index, delivery)| {
+        let work = Work::Reject {
+            failure: Failure::new(Reason::Internal),
+            path: None,
+        };
+        let delivery = Delivery {
+            sender: delivery.report.sender.clone(),
+            receiver: delivery.report.receiver.clone(),
+            work,
+        };
+        (index, delivery)
+    })
+    .collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

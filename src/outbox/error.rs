@@ -1,0 +1,88 @@
+//! Why an outbox cannot be used, in words of our own.
+
+use std::fmt;
+
+/// Nothing was kept. Says what was found, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxError {
+    /// Where the outbox is.
+    pub place: String,
+    pub trouble: Trouble,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    NotThere,
+    MayNotBeOpened,
+    ReadOnly,
+    NoOutbox,
+    Damaged,
+    Newer,
+    Full,
+    Busy,
+    TooSlow,
+    Broken,
+    Stopped,
+}
+
+impl OutboxError {
+    pub fn new(place: impl Into<String>, trouble: Trouble) -> Self {
+        Self {
+            place: place.into(),
+            trouble,
+        }
+    }
+
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self.trouble {
+            Trouble::NotThere => {
+                "Make the directory, and let the server's user write there; or give another outbox."
+            }
+            Trouble::MayNotBeOpened => {
+                "Let the server's user read and write the file and its directory."
+            }
+            Trouble::ReadOnly => {
+                "Let the server's user write the file and its directory, and mount the file system for writing."
+            }
+            Trouble::NoOutbox => "Give another path: the file there belongs to something else.",
+            Trouble::Damaged => {
+                "Move the file and those with -wal and -shm after its name to a safe place: a new one is made. What it \
+                 held may be read with sqlite3's .recover."
+            }
+            Trouble::Newer => {
+                "Install the version of influxdb3-notifier that made it, or a newer one."
+            }
+            Trouble::Full => "Make room on its file system.",
+            Trouble::Busy => {
+                "Look for a program that keeps the file open for writing, such as sqlite3 or a backup."
+            }
+            Trouble::TooSlow => {
+                "Put the file on a disk of this machine that is less busy, and try again."
+            }
+            Trouble::Broken => "Look at the disk and at the system's log.",
+            Trouble::Stopped => "Restart the server, and report the log line before this.",
+        }
+    }
+}
+
+impl fmt::Display for OutboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.trouble {
+            Trouble::NotThere => "cannot be made: its directory is not there",
+            Trouble::MayNotBeOpened => "may not be opened",
+            Trouble::ReadOnly => "cannot be written",
+            Trouble::NoOutbox => "is no outbox",
+            Trouble::Damaged => "is damaged",
+            Trouble::Newer => "was made by a newer version",
+            Trouble::Full => "finds no more room on its disk",
+            Trouble::Busy => "is locked by another program",
+            Trouble::TooSlow => "did not take the notification in time",
+            Trouble::Broken => "cannot be read or written",
+            Trouble::Stopped => "has stopped in this process",
+        };
+        write!(f, "The outbox {} {what}.", self.place)
+    }
+}
+
+impl std::error::Error for OutboxError {}

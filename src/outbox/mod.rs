@@ -1,0 +1,160 @@
+//! Keeps accepted requests until their deliveries have ended, over the end of the process.
+
+mod error;
+mod record;
+mod seal;
+pub mod sqlite;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+
+pub use self::error::{OutboxError, Trouble};
+pub use self::seal::{MIN_KEY_BYTES, Seal};
+use crate::model::outcome::MessageRef;
+use crate::model::plan::Identity;
+use crate::model::report::DeliveryReport;
+
+/// How long a request belongs to a process that says nothing.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a process says that it lives.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// What comes back once it is kept, or cannot be.
+pub type Reply<T> = BoxFuture<'static, Result<T, OutboxError>>;
+
+/// A place where requests outlive their process. Shared by processes: a request belongs to the one that took it, until its
+/// [`LEASE`] has run out.
+///
+/// What is asked of it is done in the order of asking, and is durable once its reply is there.
+pub trait Outbox: Send + Sync {
+    /// Where it is, for people.
+    fn place(&self) -> String;
+
+    /// Takes a request, all of it or nothing, unless its idempotency key is known. A reply that nobody waits for any more
+    /// counts as a refusal: then nothing of the request stays.
+    fn accept(&self, request: NewRequest) -> Reply<Accepted>;
+
+    /// Takes over at most `limit` requests that belong to nobody, the oldest first: those whose process has ended, and those
+    /// that an operator has put back. Only such as were taken under this configuration file.
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>>;
+
+    /// Whether the delivery is still this process's to attempt.
+    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership>;
+
+    /// The same, and notes that an attempt begins which must not be repeated.
+    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership>;
+
+    /// The attempt has ended, and it is known that nothing was taken.
+    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()>;
+
+    /// So many parts have come to their destination.
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()>;
+
+    /// The delivery has ended as the report says.
+    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()>;
+
+    /// Which of these messages at a provider belong to other deliveries.
+    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>>;
+
+    /// Deliveries that have not ended, whoever owns them.
+    fn depth(&self) -> Reply<usize>;
+}
+
+/// A delivery's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeliveryId {
+    pub task: String,
+    /// Its place in the request.
+    pub index: usize,
+}
+
+/// A request to be kept before anything of it is sent.
+#[derive(Clone, Debug)]
+pub struct NewRequest {
+    pub task: String,
+    pub identity: Identity,
+    /// The trigger's: what settings are made of again.
+    pub arguments: BTreeMap<String, String>,
+    /// The trigger's `config_file_path`; empty: it has none.
+    pub config: String,
+    /// The request's JSON, without its destinations.
+    pub said: String,
+    pub warnings: Vec<String>,
+    pub accepted: SystemTime,
+    /// All of them, in the order of the answer.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    pub report: DeliveryReport,
+    /// `None`: it has ended already.
+    pub work: Option<KeptWork>,
+}
+
+/// What it takes to go on with a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptWork {
+    pub target: Target,
+    /// When the last try must have ended.
+    pub deadline: SystemTime,
+    /// Of the messages' bodies: parts that are done count only while it is the same.
+    pub composition: CompositionHash,
+    /// An attempt began then which must not be repeated, and it is not known how it ended.
+    pub attempting: Option<SystemTime>,
+}
+
+/// SHA-256.
+pub type CompositionHash = [u8; 32];
+
+/// Where a delivery goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A receiver of the configuration file, and the place of the destination in it.
+    Receiver { name: String, index: usize },
+    /// The request's own configuration of the sender, sealed.
+    Sealed(Vec<u8>),
+}
+
+/// What became of a request that was to be kept.
+#[derive(Debug)]
+pub enum Accepted {
+    New,
+    /// The key's first request, as it stands.
+    Known(KnownRequest),
+    /// The key belongs to a request with another body.
+    Conflict,
+}
+
+/// A request that is there already.
+#[derive(Clone, Debug)]
+pub struct KnownRequest {
+    pub task: String,
+    pub warnings: Vec<String>,
+    pub reports: Vec<DeliveryReport>,
+}
+
+/// A request that was taken over.
+#[derive(Clone, Debug)]
+pub struct KeptRequest {
+    pub task: String,
+    pub identity: Identity,
+    pub arguments: BTreeMap<String, String>,
+    pub said: String,
+    pub warnings: Vec<String>,
+    pub accepted: SystemTime,
+    /// All of them; those with work are the new owner's.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// Whose a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    Mine,
+    /// Another process has taken it over, or an operator has dropped it.
+    Lost,
+    /// It is not there: somebody has put another file in the place of this one. What is in flight goes on without it.
+    Gone,
+}

@@ -1,0 +1,193 @@
+//! The file: how it is opened, what stands in it, and what can be wrong with it.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::model::text::printable;
+use crate::outbox::{OutboxError, Trouble};
+
+/// What tells our files from others: `INFN`.
+const APPLICATION: i32 = 0x494e_464e;
+/// Of the tables below. A file with a higher one was made by a newer version.
+const SCHEMA_VERSION: i32 = 1;
+/// How long another program may keep the file locked.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// `state`: `waiting` for an owner, `claimed` by the request's owner; then `ended`, `dead` (not delivered), `dropped` by an
+/// operator. Times are milliseconds since 1970.
+const SCHEMA: &str = "
+CREATE TABLE requests (
+  id INTEGER PRIMARY KEY,
+  task TEXT NOT NULL UNIQUE,
+  scope TEXT NOT NULL,
+  key TEXT,
+  fingerprint BLOB NOT NULL,
+  config TEXT NOT NULL,
+  arguments TEXT NOT NULL,
+  said TEXT NOT NULL,
+  warnings TEXT NOT NULL,
+  accepted INTEGER NOT NULL,
+  owner TEXT,
+  lease INTEGER NOT NULL,
+  ended INTEGER
+) STRICT;
+CREATE UNIQUE INDEX requests_by_key ON requests (scope, key) WHERE key IS NOT NULL;
+CREATE INDEX requests_open ON requests (lease) WHERE ended IS NULL;
+CREATE INDEX requests_ended ON requests (ended) WHERE ended IS NOT NULL;
+
+CREATE TABLE deliveries (
+  request INTEGER NOT NULL REFERENCES requests (id) ON DELETE CASCADE,
+  place INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'claimed', 'ended', 'dead', 'dropped')),
+  receiver TEXT,
+  destination INTEGER,
+  sealed BLOB,
+  deadline INTEGER,
+  timeout INTEGER,
+  composition BLOB,
+  attempting INTEGER,
+  message TEXT,
+  report TEXT NOT NULL,
+  PRIMARY KEY (request, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_open ON deliveries (state) WHERE state IN ('waiting', 'claimed');
+CREATE INDEX deliveries_dead ON deliveries (state) WHERE state IN ('dead', 'dropped');
+CREATE INDEX deliveries_by_message ON deliveries (message) WHERE message IS NOT NULL;
+";
+
+/// An open file.
+pub struct Database {
+    pub connection: Connection,
+    path: PathBuf,
+    /// Which file it was that was opened.
+    inode: Option<(u64, u64)>,
+}
+
+impl Database {
+    /// Opens the file, or makes it where it is not there.
+    pub fn open(path: &Path) -> Result<Self, OutboxError> {
+        create(path).map_err(|error| OutboxError::new(shown(path), of_io(&error)))?;
+        Self::open_existing(path)
+    }
+
+    /// Opens a file that is there.
+    pub fn open_existing(path: &Path) -> Result<Self, OutboxError> {
+        let failed = |trouble| OutboxError::new(shown(path), trouble);
+        if !path.exists() {
+            return Err(failed(Trouble::NotThere));
+        }
+        let inode = inode(path);
+        let connection = connect(path).map_err(|error| failed(of_sqlite(&error)))?;
+        if connection.is_readonly("main").unwrap_or(true) {
+            return Err(failed(Trouble::ReadOnly));
+        }
+        let mut database = Self {
+            connection,
+            path: path.to_owned(),
+            inode,
+        };
+        match database.prepare() {
+            Ok(None) => Ok(database),
+            Ok(Some(trouble)) => Err(failed(trouble)),
+            Err(error) => Err(failed(of_sqlite(&error))),
+        }
+    }
+
+    /// Makes the tables in an empty file; says what keeps another from being used.
+    fn prepare(&mut self) -> rusqlite::Result<Option<Trouble>> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let number =
+            |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let (application, version) = (number("application_id")?, number("user_version")?);
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application == 0 && version == 0 && tables == 0 {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
+            return Ok(None);
+        }
+        if application != APPLICATION {
+            return Ok(Some(Trouble::NoOutbox));
+        }
+        Ok((version > SCHEMA_VERSION).then_some(Trouble::Newer))
+    }
+
+    /// Whether the path still leads to this file.
+    pub fn is_in_place(&self) -> bool {
+        inode(&self.path) == self.inode
+    }
+
+    pub fn error(&self, error: &rusqlite::Error) -> OutboxError {
+        OutboxError::new(shown(&self.path), of_sqlite(error))
+    }
+}
+
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// For nobody else's eyes: it holds what was notified.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // A commit is on the disk before it is said to be.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn of_io(error: &io::Error) -> Trouble {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Trouble::NotThere,
+        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
+        io::ErrorKind::IsADirectory => Trouble::NoOutbox,
+        _ => Trouble::MayNotBeOpened,
+    }
+}
+
+fn of_sqlite(error: &rusqlite::Error) -> Trouble {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Trouble::MayNotBeOpened,
+        Some(ErrorCode::NotADatabase) => Trouble::NoOutbox,
+        Some(ErrorCode::DatabaseCorrupt) => Trouble::Damaged,
+        Some(ErrorCode::DiskFull) => Trouble::Full,
+        Some(ErrorCode::ReadOnly) => Trouble::ReadOnly,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Busy,
+        Some(ErrorCode::SystemIoFailure) => Trouble::Broken,
+        // A table or a column that is not there, a value that is none of ours.
+        _ => Trouble::Damaged,
+    }
+}
+
+#[cfg(unix)]
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|_| (0, 0))
+}

@@ -1,0 +1,92 @@
+//! The outbox in one SQLite file, shared by the processes of a machine.
+
+mod file;
+pub mod operator;
+mod rows;
+mod writer;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use self::rows::Owner;
+use self::writer::Writer;
+use super::{Accepted, DeliveryId, KeptRequest, NewRequest, Outbox, OutboxError, Ownership, Reply};
+use crate::model::outcome::MessageRef;
+use crate::model::report::DeliveryReport;
+
+/// This process's use of one file.
+pub struct SqliteOutbox {
+    owner: Owner,
+    writer: Writer,
+}
+
+impl SqliteOutbox {
+    /// Opens the file, or makes it where it is not there.
+    pub fn open(path: &Path) -> Result<Self, OutboxError> {
+        let owner = uuid::Uuid::new_v4().to_string();
+        Ok(Self {
+            writer: Writer::start(path, owner.clone())?,
+            owner,
+        })
+    }
+}
+
+impl Outbox for SqliteOutbox {
+    fn place(&self) -> String {
+        self.writer.place().to_owned()
+    }
+
+    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+        let owner = self.owner.clone();
+        let task = request.task.clone();
+        self.writer.ask_or_undo(
+            move |db| rows::accept(db, &owner, &request),
+            move |db| rows::forget(db, &task),
+        )
+    }
+
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
+        let (owner, config) = (self.owner.clone(), config.to_owned());
+        self.writer
+            .ask(move |db| rows::claim(db, &owner, &config, limit))
+    }
+
+    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+        let (owner, delivery) = (self.owner.clone(), delivery.clone());
+        self.writer.ask(move |db| rows::owns(db, &owner, &delivery))
+    }
+
+    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+        let (owner, delivery) = (self.owner.clone(), delivery.clone());
+        self.writer
+            .ask(move |db| rows::attempting(db, &owner, &delivery, Some(at)))
+    }
+
+    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
+        let (owner, delivery) = (self.owner.clone(), delivery.clone());
+        self.writer
+            .ask(move |db| rows::attempting(db, &owner, &delivery, None).map(drop))
+    }
+
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+        let (owner, delivery) = (self.owner.clone(), delivery.clone());
+        self.writer
+            .ask(move |db| rows::parts_done(db, &owner, &delivery, parts))
+    }
+
+    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()> {
+        let (owner, delivery, report) = (self.owner.clone(), delivery.clone(), report.clone());
+        self.writer
+            .ask(move |db| rows::end(db, &owner, &delivery, &report))
+    }
+
+    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+        let delivery = delivery.clone();
+        self.writer
+            .ask(move |db| rows::taken(db, &delivery, &messages))
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        self.writer.ask(rows::depth)
+    }
+}
