@@ -9,6 +9,10 @@ use crate::model::text::is_invisible;
 const SHORTEST_PIECE: usize = 8;
 /// Escapes within escapes that are seen through.
 const MAX_ROUNDS: usize = 3;
+/// Readings of one text; only one that is made to has more.
+const MAX_READINGS: usize = 24;
+/// `%2F`; `\/`, `\n`, `\u002f`, `\x2f`; `&amp;`, `&#47;`, `&#x2f;`.
+const ESCAPE_SIGNS: [char; 3] = ['%', '\\', '&'];
 
 /// A text without what may stand between the characters of a secret, and where in the original each byte comes from.
 pub struct Plain {
@@ -49,15 +53,22 @@ fn placed(text: &str) -> Vec<Placed> {
 pub fn all(text: &str) -> Vec<Plain> {
     let readings = unescapings(placed(text));
     let mut all: Vec<Plain> = readings.iter().map(|placed| plain(placed)).collect();
-    if let Some(meant) = readings.last() {
-        all.extend(out_of_base64(meant));
-    }
+    // Base64 needs no escapes of its own: it stands in the text as it is, or as all of it is meant.
+    let ends = [
+        readings.first(),
+        readings.last().filter(|_| readings.len() > 1),
+    ];
+    all.extend(
+        ends.into_iter()
+            .flatten()
+            .flat_map(|placed| out_of_base64(placed)),
+    );
     all
 }
 
 /// A secret in plain form, as it is and as it is meant.
 pub fn needles(secret: &str) -> Vec<String> {
-    let mut needles: Vec<String> = if has_escapes(secret.chars()) {
+    let mut needles: Vec<String> = if has_escapes(secret) {
         let readings = unescapings(placed(secret));
         readings.iter().map(|placed| plain(placed).text).collect()
     } else {
@@ -71,27 +82,34 @@ pub fn needles(secret: &str) -> Vec<String> {
     needles
 }
 
-/// The text as it is, with its escapes resolved, with escapes in these resolved, and so on.
+/// The text as it is, with the escapes of each kind resolved, with those in the result resolved, and so on; none twice. Kinds are
+/// kept apart, since what is an escape of one kind may be meant as it stands in another.
 fn unescapings(placed: Vec<Placed>) -> Vec<Vec<Placed>> {
     let mut all = vec![placed];
+    let mut done = 0;
     for _ in 0..MAX_ROUNDS {
-        let Some(last) = all
-            .last()
-            .filter(|last| has_escapes(last.iter().map(|(c, _)| *c)))
-        else {
-            break;
-        };
-        let resolved = unescaped(last);
-        if resolved.len() == last.len() {
-            break;
+        let mut more: Vec<Vec<Placed>> = Vec::new();
+        for text in all.iter().skip(done) {
+            for sign in ESCAPE_SIGNS {
+                if !text.iter().any(|(character, _)| *character == sign) {
+                    continue;
+                }
+                let resolved = unescaped(text, sign);
+                let is_new = !all.contains(&resolved) && !more.contains(&resolved);
+                if is_new && resolved.len() < text.len() {
+                    more.push(resolved);
+                }
+            }
         }
-        all.push(resolved);
+        done = all.len();
+        all.append(&mut more);
+        all.truncate(MAX_READINGS);
     }
     all
 }
 
-fn has_escapes(mut characters: impl Iterator<Item = char>) -> bool {
-    characters.any(|character| matches!(character, '%' | '\\' | '&'))
+fn has_escapes(text: &str) -> bool {
+    text.contains(ESCAPE_SIGNS)
 }
 
 /// Without what is passed over.
@@ -113,15 +131,15 @@ fn is_passed_over(character: char) -> bool {
     character.is_whitespace() || character == '+' || is_invisible(character)
 }
 
-/// One layer of escapes resolved: `%2F`; `\/`, `\n`, `\u002f`, `\x2f`; `&amp;`, `&#47;`, `&#x2f;`.
-fn unescaped(placed: &[Placed]) -> Vec<Placed> {
+/// One layer of the escapes that begin with `sign` resolved.
+fn unescaped(placed: &[Placed], sign: char) -> Vec<Placed> {
     let mut result = Vec::with_capacity(placed.len());
     let mut rest = placed;
     while let Some(((character, _), tail)) = rest.split_first() {
         let escape = match character {
-            '%' => percent(rest),
-            '\\' => backslash(tail),
-            '&' => entity(tail),
+            '%' if sign == '%' => percent(rest),
+            '\\' if sign == '\\' => backslash(tail),
+            '&' if sign == '&' => entity(tail),
             _ => None,
         };
         match escape {
