@@ -27,6 +27,18 @@ def test_headers_of_the_connection_and_with_line_breaks_are_dropped(notify: Noti
     assert not set(sent) & {"x-lines", "x-smuggled", "proxy-authorization", "transfer-encoding", "upgrade", "te"}
 
 
+def test_more_headers_than_servers_take_are_left_out_and_the_message_goes(notify: Notify, standin: Standin) -> None:
+    many = {f"x-{n}": "" for n in range(40_000)}
+    configuration = {"http_webhook_url": f"{standin.url}/hook/many", "http_headers": harness.encode_headers(many)}
+    other = {"slack_webhook_url": f"{standin.url}/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
+    answer = notify({"notification_text": "x", "senders_config": {"http": configuration, "slack": other}}).json
+    assert answer["results"] == {"http": True, "slack": True}
+    (warning,) = answer["warnings"]
+    assert "holds 40000 headers; those after the first 64 are dropped" in warning
+    (arrived,) = standin.requests("/hook/many")
+    assert sum(name.startswith("x-") for name, _ in arrived["headers"]) == 64
+
+
 HOSTILE = {
     "a terminal's escapes": "a\x1b[31mred\x1b]0;title\x07b\x9b2J",
     "line breaks": "a\r\nnotifier [-] http: delivered\nb\u2028c\u2029d\x85e\x0bf",

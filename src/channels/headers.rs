@@ -55,6 +55,9 @@ pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
     }
 }
 
+/// Many servers take 100 in all, ours and those of proxies among them.
+const MAX_HEADERS: usize = 64;
+
 fn collect(
     fields: &mut Fields<'_>,
     field: &str,
@@ -62,7 +65,13 @@ fn collect(
     members: &[(String, Json)],
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in members {
+    if members.len() > MAX_HEADERS {
+        let count = members.len();
+        let what =
+            format!("holds {count} headers; those after the first {MAX_HEADERS} are dropped");
+        fields.warn(field, &what);
+    }
+    for (name, value) in members.iter().take(MAX_HEADERS) {
         match header(name, value, host) {
             // A name given twice in two spellings: the last wins, like a key given twice.
             Ok((name, value)) => {

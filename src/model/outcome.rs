@@ -129,7 +129,7 @@ pub struct Detail(String);
 impl Detail {
     pub const MAX_CHARACTERS: usize = 300;
     /// How much of a text is looked at; providers' errors are shorter, and a bound keeps hostile ones cheap.
-    const READ_BYTES: usize = 16 * 1024;
+    const READ_BYTES: usize = 4 * 1024;
 
     /// `None` where nothing printable is left.
     pub fn new(text: &str, redactor: &Redactor) -> Option<Self> {

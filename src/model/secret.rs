@@ -1,6 +1,7 @@
 //! Secrets, and how they are kept out of what others wrote.
 
 mod redact;
+mod spelling;
 
 use std::fmt;
 

@@ -49,10 +49,7 @@ fn before_sending(reason: Reason, detail: impl Display, permanent: bool) -> Send
 
 /// The same failure, said of the proxy: its address and its name are not the destination's.
 pub fn of_proxy(mut error: SendError) -> SendError {
-    let what = match &error.failure.detail {
-        Some(detail) => detail.as_str(),
-        None => error.failure.reason.sentence(),
-    };
+    let what = error.failure.detail.as_ref().map_or("", Detail::as_str);
     let said = format!("the proxy that the environment names: {what}");
     error.failure.detail = Detail::new(&said, &Redactor::default());
     error
@@ -60,20 +57,30 @@ pub fn of_proxy(mut error: SendError) -> SendError {
 
 /// What the client's error means.
 pub fn classify(error: &reqwest::Error, sent: Sent, route: &Route) -> SendError {
-    if *route == Route::Direct {
-        return meaning(error, sent);
+    let meant = meaning(error, sent);
+    match route {
+        Route::Proxy(_) if error.is_connect() => behind_a_proxy(meant),
+        _ => meant,
     }
-    let mut meant = meaning(error, sent);
-    let known = meant.failure.detail.is_some() || meant.failure.reason != Reason::Connect;
-    match error.is_connect() {
-        false => meant,
-        true if known => of_proxy(meant),
+}
+
+/// No connection, and a proxy between: what is known of its own part is said of it.
+fn behind_a_proxy(mut meant: SendError) -> SendError {
+    match (meant.failure.reason, &meant.failure.detail) {
+        (Reason::AddressDenied | Reason::Dns, _) | (Reason::Connect, Some(_)) => of_proxy(meant),
         // It was reached, and what it answered was no connection.
-        true => {
-            meant.failure = Failure::new(Reason::Proxy)
-                .with_detail(Some("the proxy made no connection to the host".into()));
+        (Reason::Connect, None) => {
+            let detail = Detail::from("the proxy made no connection to the host");
+            meant.failure = Failure::new(Reason::Proxy).with_detail(Some(detail));
             meant
         }
+        (Reason::Timeout, _) => {
+            let detail = Detail::from("no connection was made through the proxy in time");
+            meant.failure.detail = Some(detail);
+            meant
+        }
+        // A certificate, for one, is the destination's.
+        _ => meant,
     }
 }
 

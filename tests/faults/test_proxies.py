@@ -62,18 +62,22 @@ def test_row_29_http_goes_by_the_proxy_with_its_credentials_and_what_no_proxy_na
     assert all(header(request, "proxy-authorization") is None for request in others)
 
 
-def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
-    behind: Behind, standin: Standin, tmp_path: Path
-) -> None:
+def tunnelled(standin: Standin, tmp_path: Path, name: str) -> tuple[int, str]:
+    """The port of the stand-in behind a certificate for this name, and its authority's file."""
     authority = trustme.CA()
-    leaf = authority.issue_cert("elsewhere.invalid")
+    leaf = authority.issue_cert(name)
     chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
     port = standin.tls(chain, leaf.private_key_pem.bytes())["port"]
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    return port, str(tmp_path / "ca.pem")
+
+
+def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
+    behind: Behind, standin: Standin, tmp_path: Path
+) -> None:
+    port, trusted = tunnelled(standin, tmp_path, "elsewhere.invalid")
     with TunnelProxy(port) as proxy:
-        scene = behind(
-            HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=str(tmp_path / "ca.pem")
-        )
+        scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
         held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/tunnel-{MARK}"}}, **SLOWER)
         assert held.entry["outcome"] == "delivered", held.entry
         (head,) = proxy.heads
@@ -83,6 +87,16 @@ def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
     (arrived,) = standin.requests("/hook/tunnel")
     assert arrived["tls"] is True
     assert header(arrived, "proxy-authorization") is None
+
+
+def test_row_29_the_certificate_behind_a_tunnel_is_the_destinations(
+    behind: Behind, standin: Standin, tmp_path: Path
+) -> None:
+    port, trusted = tunnelled(standin, tmp_path, "other.invalid")
+    with TunnelProxy(port) as proxy:
+        scene = behind(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
+        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/{MARK}"}}, **SLOWER)
+    assert (held.entry["reason"], held.entry["detail"]) == ("tls", "the server's certificate is for another name")
 
 
 REFUSED: list[tuple[str, str, str, str]] = [
@@ -144,6 +158,13 @@ def test_row_29_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_sho
     assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "rejected")
     assert "HTTP_PROXY" in held.entry["hint"]
     assert BASIC.split()[1] not in held.answer.text
+
+
+def test_row_29_a_proxy_that_does_not_answer_is_said_to(behind: Behind, standin: Standin) -> None:
+    scene = behind(HTTPS_PROXY=standin.fault("silent")["url"])
+    held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
+    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "timeout")
+    assert held.entry["detail"] == "no connection was made through the proxy in time"
 
 
 def test_row_29_a_proxy_that_makes_no_tunnel_is_said_to(behind: Behind) -> None:
