@@ -1,7 +1,8 @@
 """
 {
     "plugin_type": [
-        "http"
+        "http",
+        "scheduled"
     ],
     "http_args_config": [
         {
@@ -154,6 +155,20 @@
             "description": "Say what would be sent, and send nothing. Default: false.",
             "required": false
         }
+    ],
+    "scheduled_args_config": [
+        {
+            "name": "config_file_path",
+            "example": "notifier.toml",
+            "description": "TOML file of the request trigger. Default: none.",
+            "required": false
+        },
+        {
+            "name": "outbox",
+            "example": "notifier.db",
+            "description": "Outbox of the request trigger, where the TOML file does not name it: what a stopped server has left there is delivered. Default: none.",
+            "required": false
+        }
     ]
 }
 """
@@ -180,6 +195,16 @@ def process_request(influxdb3_local, query_parameters, request_headers, request_
     except BaseException as error:  # a Rust panic while the wheel loads is no Exception
         return _wheel_unfit(influxdb3_local, error)
     return deliver(PLUGIN_API, influxdb3_local, query_parameters, request_headers, request_body, args)
+
+
+def process_scheduled_call(influxdb3_local, call_time, args=None):
+    """Deliver what a server that has stopped left in the outbox; says what it finds in the log."""
+    try:
+        from influxdb3_notifier import process_scheduled_call as look_after
+    except BaseException as error:
+        _wheel_unfit(influxdb3_local, error)
+        return
+    look_after(PLUGIN_API, influxdb3_local, call_time, args)
 
 
 def _wheel_unfit(influxdb3_local, error):

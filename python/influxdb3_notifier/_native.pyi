@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["PLUGIN_APIS", "__version__", "plugin_source", "process_request"]
+__all__ = ["PLUGIN_APIS", "__version__", "plugin_source", "process_request", "process_scheduled_call"]
 
 __version__: Final[str]
 """The version of the wheel, as in its metadata."""
@@ -30,4 +30,13 @@ def process_request(
     :param request_body: bytes, already inflated, or None.
     :param args: the trigger arguments, mapping of str to str, or None when there are none.
     :returns: (body, status) or (body, status, headers), as the engine reads a plugin's return value.
+    """
+
+def process_scheduled_call(plugin_api: int, influxdb3_local: object, call_time: object, args: object) -> None:
+    """Go on with what former processes have left in the outbox; waits for no delivery.
+
+    :param plugin_api: the calling file's ``PLUGIN_API``; one that the wheel does not take is logged.
+    :param influxdb3_local: the engine's object; its log methods are kept until the next call.
+    :param call_time: when the engine called, a naive local datetime; not used.
+    :param args: the trigger arguments, mapping of str to str, or None when there are none.
     """

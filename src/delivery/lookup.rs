@@ -32,7 +32,8 @@ impl Run {
         failure: &Failure,
         deadline: Instant,
     ) -> Option<Verdict> {
-        let ended = Instant::now();
+        let now = Instant::now();
+        let ended = self.ended(sent, now);
         let unknown = || Some(Verdict::Ambiguous(failure.clone()));
         if self.policy.on_ambiguous == OnAmbiguous::Report {
             return unknown();
@@ -43,10 +44,14 @@ impl Run {
         let last = deadline
             .checked_sub(LAST_MOMENT)
             .map_or(ended, |last| last.max(ended));
-        for (number, after) in AFTER.iter().enumerate() {
-            let due = (ended + *after).min(last);
-            if number == 0 {
-                self.say_look_up(failure, due - ended);
+        let mut asked = None;
+        for after in AFTER {
+            let due = (ended + after).min(last).max(now);
+            if asked == Some(due) {
+                continue;
+            }
+            if asked.replace(due).is_none() {
+                self.say_look_up(failure, due.saturating_duration_since(now));
             }
             sleep_until(due).await;
             if let Some(found) = self.ask(&question, sent, deadline).await {
@@ -59,6 +64,17 @@ impl Run {
             }
         }
         None
+    }
+
+    /// When the attempt ended: now, or long ago where another process made it.
+    fn ended(&self, sent: &Unanswered<'_>, now: Instant) -> Instant {
+        // The wall clock is asked only where there is no other: it may jump.
+        if self.sending.resume.attempting != Some(sent.at) {
+            return now;
+        }
+        let age = sent.at.elapsed().unwrap_or_default();
+        let since = age.saturating_sub(self.policy.attempt_timeout);
+        now.checked_sub(since).unwrap_or(now)
     }
 
     fn say_look_up(&self, failure: &Failure, wait: Duration) {

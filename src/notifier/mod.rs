@@ -90,6 +90,12 @@ pub struct Response {
     pub port: Option<Arc<LogPort>>,
 }
 
+/// What a scheduled call leaves.
+pub struct Scheduled {
+    pub lines: Vec<LogLine>,
+    pub port: Option<Arc<LogPort>>,
+}
+
 pub enum Body {
     Answer(Box<Answer>),
     Error(Box<ErrorAnswer>),
@@ -149,13 +155,7 @@ impl Notifier {
     /// `response_timeout`; the interpreter must not be held.
     pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
         let begun = Instant::now();
-        let resolution = self
-            .settings
-            .resolve(&call.arguments, &call.environment, &call.named);
-        let (settings, news) = match resolution {
-            Resolution::Settled { settings, news } => (settings, news),
-            Resolution::Ask(names) => return Err(NeedsVariables(names)),
-        };
+        let (settings, news) = self.settings(call)?;
         if let Some(view) = call.query.get("view") {
             self.note(news);
             return Ok(self.view(view, call, settings));
@@ -167,6 +167,45 @@ impl Notifier {
         };
         response.news = std::mem::take(&mut *self.lock_news());
         Ok(response)
+    }
+
+    /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
+    pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
+        let (settings, news) = self.settings(call)?;
+        self.note(news);
+        let log = TaskLog::new(None);
+        let refuse = |error: &RequestError| {
+            log.log(&Event::NothingDone {
+                message: &error.message,
+                hint: &error.hint,
+            });
+        };
+        let mut port = None;
+        match &settings {
+            Err(error) => refuse(&argument_error(error)),
+            Ok(settings) => match self.outbox(call, settings, true) {
+                Err(error) => refuse(&outbox_error(&error)),
+                Ok(None) => refuse(&no_outbox()),
+                Ok(Some(open)) => port = Some(Arc::clone(&open.port)),
+            },
+        }
+        let mut lines = std::mem::take(&mut *self.lock_news());
+        lines.extend(log.take());
+        Ok(Scheduled { lines, port })
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn settings(
+        &self,
+        call: &Call,
+    ) -> Result<(Result<Arc<Settings>, Arc<ArgumentError>>, Option<News>), NeedsVariables> {
+        let resolution = self
+            .settings
+            .resolve(&call.arguments, &call.environment, &call.named);
+        match resolution {
+            Resolution::Settled { settings, news } => Ok((settings, news)),
+            Resolution::Ask(names) => Err(NeedsVariables(names)),
+        }
     }
 
     /// Notes a change of the configuration file for the log.
@@ -203,7 +242,7 @@ impl Notifier {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
-        let open = match self.outbox(call, settings) {
+        let open = match self.outbox(call, settings, false) {
             Ok(open) => open,
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
@@ -220,6 +259,7 @@ impl Notifier {
         &self,
         call: &Call,
         settings: &Settings,
+        scheduled: bool,
     ) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
@@ -230,7 +270,13 @@ impl Notifier {
         };
         let runtime = self.runtime.handle();
         let open = self.outboxes.get(&outbox.path, take_over, runtime)?;
-        let called = open.called(&call.arguments, &call.environment, &call.named, take_over);
+        let called = open.called(
+            scheduled,
+            &call.arguments,
+            &call.environment,
+            &call.named,
+            take_over,
+        );
         self.runtime.block_on(called);
         Ok(Some(open))
     }
@@ -561,6 +607,15 @@ fn not_kept(why: &NotKept) -> Response {
         },
     };
     refused(503, None, error)
+}
+
+fn no_outbox() -> RequestError {
+    RequestError {
+        code: "no_outbox",
+        message: "This scheduled trigger has no outbox to look after.".to_owned(),
+        path: Some("outbox".to_owned()),
+        hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned(),
+    }
 }
 
 fn outbox_error(error: &OutboxError) -> RequestError {

@@ -105,10 +105,11 @@ async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
 }
 
 impl OpenOutbox {
-    /// Notes what a call brought. At the first call under a configuration file takes over what was left under it, so that
-    /// what was accepted before goes before.
+    /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
+    /// what was left under it, so that what was accepted before goes before.
     pub async fn called(
         self: &Arc<Self>,
+        scheduled: bool,
         arguments: &BTreeMap<String, String>,
         environment: &Environment,
         named: &Named,
@@ -121,7 +122,7 @@ impl OpenOutbox {
         };
         let config = config_of(arguments);
         let known = lock(&self.sources).insert(config, source.clone());
-        if known.is_none() {
+        if known.is_none() || scheduled {
             let (outbox, take_over) = (Arc::clone(self), take_over());
             // A task of its own: what is claimed is gone on with, however long the call waits for that.
             let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });

@@ -72,6 +72,11 @@ pub enum Event<'a> {
     },
     /// A warning of the answer.
     Warning(&'a str),
+    /// A scheduled call could do nothing, and why.
+    NothingDone {
+        message: &'a str,
+        hint: &'a str,
+    },
     /// A request that could not be taken, and why.
     Refused {
         status: u16,
@@ -176,6 +181,7 @@ impl Event<'_> {
                 format!("{message} What was read before stays in use. {hint}"),
             ),
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
+            Event::NothingDone { message, hint } => (LogLevel::Error, format!("{message} {hint}")),
             Event::Refused {
                 status,
                 message,

@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
-use crate::notifier::{self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response};
+use crate::notifier::{
+    self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response, Scheduled,
+};
 use crate::observe::{LogLine, LogPort};
 use crate::panics::guarded;
 use crate::settings::{Environment, Named};
@@ -56,6 +58,74 @@ pub fn process_request<'py>(
     answer.into_python(py)
 }
 
+/// Goes on with what former processes have left in the outbox. Never raises; what is to be said is in the log.
+#[pyfunction]
+pub fn process_scheduled_call(
+    py: Python<'_>,
+    plugin_api: &Bound<'_, PyAny>,
+    influxdb3_local: &Bound<'_, PyAny>,
+    call_time: &Bound<'_, PyAny>,
+    args: &Bound<'_, PyAny>,
+) {
+    // Nothing depends on when it was to be.
+    let _ = call_time;
+    let done = guarded(|| {
+        let process = ready(plugin_api)?;
+        let call = Call {
+            arguments: strings(args),
+            environment: Environment::read(),
+            ..Call::default()
+        };
+        with_variables(py, process, call, |call| {
+            process.notifier.process_scheduled_call(call)
+        })
+    });
+    let done = done.unwrap_or_else(|place| Err(Box::new(internal_error(&place))));
+    match done {
+        Ok(Scheduled { lines, port }) => {
+            engine::write(influxdb3_local, &lines);
+            connect(influxdb3_local, port.as_deref());
+        }
+        Err(response) => hand_over(py, influxdb3_local, &response.log),
+    }
+}
+
+/// The process's notifier, unless the call cannot have it.
+fn ready(plugin_api: &Bound<'_, PyAny>) -> Result<&'static Process, Box<Response>> {
+    let plugin_api: Option<i64> = plugin_api.extract().ok();
+    if !plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
+        return Err(Box::new(wheel_incompatible()));
+    }
+    let process = process().ok_or_else(|| Box::new(cannot_start()))?;
+    if process.id != std::process::id() {
+        return Err(Box::new(forked()));
+    }
+    Ok(process)
+}
+
+/// Does something without the interpreter, with the variables that it turns out to need.
+fn with_variables<T: Send>(
+    py: Python<'_>,
+    process: &Process,
+    mut call: Call,
+    work: impl Fn(&Call) -> Result<T, NeedsVariables> + Sync,
+) -> Result<T, Box<Response>> {
+    let mut names = process
+        .notifier
+        .variables(&call.arguments, &call.environment);
+    // A file that was changed may name others: twice is enough, and a third change in that time is no reason to go on.
+    for _ in 0..3 {
+        call.named = Environment::named(&names);
+        // A panic must come out here, not behind the interpreter's lock.
+        match py.detach(|| guarded(|| work(&call))) {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(NeedsVariables(more))) => names.extend(more),
+            Err(place) => return Err(Box::new(internal_error(&place))),
+        }
+    }
+    Err(Box::new(config_changes()))
+}
+
 fn answer(
     py: Python<'_>,
     plugin_api: &Bound<'_, PyAny>,
@@ -64,15 +134,15 @@ fn answer(
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) -> Rendered {
-    let plugin_api: Option<i64> = plugin_api.extract().ok();
-    if !plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
-        return Rendered::new(wheel_incompatible());
-    }
+    let process = match ready(plugin_api) {
+        Ok(process) => process,
+        Err(response) => return Rendered::new(*response),
+    };
     let body = match bytes(request_body) {
         Ok(body) => body,
         Err(error) => return Rendered::new(notifier::refused(400, None, error)),
     };
-    let mut call = Call {
+    let call = Call {
         arguments: strings(args),
         environment: Environment::read(),
         named: Named::new(),
@@ -80,25 +150,10 @@ fn answer(
         headers: lower_case(strings(request_headers)),
         body,
     };
-    let Some(process) = process() else {
-        return Rendered::new(cannot_start());
-    };
-    if process.id != std::process::id() {
-        return Rendered::new(forked());
-    }
-    let notifier = &process.notifier;
-    let mut names = notifier.variables(&call.arguments, &call.environment);
-    // A file that was changed may name others: twice is enough, and a third change in that time is no reason to go on.
-    for _ in 0..3 {
-        call.named = Environment::named(&names);
-        // A panic must come out here, not behind the interpreter's lock.
-        match py.detach(|| guarded(|| notifier.process_request(&call).map(Rendered::new))) {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(NeedsVariables(more))) => names.extend(more),
-            Err(place) => return Rendered::new(internal_error(&place)),
-        }
-    }
-    Rendered::new(config_changes())
+    let rendered = with_variables(py, process, call, |call| {
+        process.notifier.process_request(call).map(Rendered::new)
+    });
+    rendered.unwrap_or_else(|response| Rendered::new(*response))
 }
 
 /// Lines of deliveries that a former process has left go where this call's go.

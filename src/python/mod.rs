@@ -16,7 +16,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
     )?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
-    module.add_function(wrap_pyfunction!(entry::process_request, module)?)
+    module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)
 }
 
 /// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.

@@ -1,5 +1,6 @@
 """An engine host in a process of its own: with another environment, with few descriptors, to be forked or killed."""
 
+import ctypes
 import json
 import os
 import resource
@@ -14,25 +15,42 @@ from urllib.parse import quote
 from tests import harness
 
 
+def drop_capabilities() -> None:
+    """Take from this process and its children what lets the superuser pass over file modes (prctl(2), capabilities(7))."""
+    pr_capbset_drop, cap_dac_override, cap_dac_read_search = 24, 1, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (cap_dac_override, cap_dac_read_search):
+        if libc.prctl(pr_capbset_drop, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
 class ProcessEngine:
     """A :class:`tests.harness.Engine` that runs as ``python -m tests.engine_host``.
 
-    :param directory: an empty one, for the plugin file and what the process prints to standard error.
+    :param directory: for the plugin file and what the process prints to standard error; another process may have had it.
     :param environment: variables beside this process's own.
     :param descriptors: limit of open files, soft and hard.
+    :param privileged: False: file modes hold also where the tests are run by the superuser.
     """
 
     def __init__(
-        self, directory: Path, *, environment: Mapping[str, str] | None = None, descriptors: int | None = None
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
+        privileged: bool = True,
     ) -> None:
         self.plugin_dir = directory / "plugins"
-        self.plugin_dir.mkdir()
+        self.plugin_dir.mkdir(exist_ok=True)
         shutil.copy(harness.PLUGIN, self.plugin_dir)
         self._errors = directory / "stderr"
 
         def limit() -> None:
             if descriptors is not None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+            if not privileged and os.geteuid() == 0:
+                drop_capabilities()
 
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -112,6 +130,11 @@ class ProcessEngine:
                 self.process.kill()
                 self.process.wait()
                 raise
+
+    def kill(self) -> None:
+        """End the process at once, by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
 
     def __enter__(self) -> Self:
         return self

@@ -81,43 +81,15 @@ impl Database {
             return Err(failed(Trouble::NotThere));
         }
         let inode = inode(path);
-        let connection = connect(path).map_err(|error| failed(of_sqlite(&error)))?;
-        if connection.is_readonly("main").unwrap_or(true) {
-            return Err(failed(Trouble::ReadOnly));
-        }
-        let mut database = Self {
-            connection,
-            path: path.to_owned(),
-            inode,
-        };
-        match database.prepare() {
-            Ok(None) => Ok(database),
-            Ok(Some(trouble)) => Err(failed(trouble)),
+        match connect(path) {
+            Ok(Ok(connection)) => Ok(Self {
+                connection,
+                path: path.to_owned(),
+                inode,
+            }),
+            Ok(Err(trouble)) => Err(failed(trouble)),
             Err(error) => Err(failed(of_sqlite(&error))),
         }
-    }
-
-    /// Makes the tables in an empty file; says what keeps another from being used.
-    fn prepare(&mut self) -> rusqlite::Result<Option<Trouble>> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let number =
-            |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-        let (application, version) = (number("application_id")?, number("user_version")?);
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if application == 0 && version == 0 && tables == 0 {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            transaction.commit()?;
-            return Ok(None);
-        }
-        if application != APPLICATION {
-            return Ok(Some(Trouble::NoOutbox));
-        }
-        Ok((version > SCHEMA_VERSION).then_some(Trouble::Newer))
     }
 
     /// Whether the path still leads to this file.
@@ -143,17 +115,45 @@ fn create(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    if connection.is_readonly("main")? {
+        return Ok(Err(Trouble::ReadOnly));
+    }
+    // Before anything is changed.
+    if let Some(trouble) = make_tables(&mut connection)? {
+        return Ok(Err(trouble));
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A commit is on the disk before it is said to be.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    Ok(Ok(connection))
+}
+
+/// Makes the tables in an empty file; says what keeps another from being used.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let number =
+        |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == 0 && version == 0 && tables == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+        return Ok(None);
+    }
+    if application != APPLICATION {
+        return Ok(Some(Trouble::NoOutbox));
+    }
+    Ok((version > SCHEMA_VERSION).then_some(Trouble::Newer))
 }
 
 fn of_io(error: &io::Error) -> Trouble {
