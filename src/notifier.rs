@@ -13,10 +13,10 @@ use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
-use crate::delivery::{Acceptance, Admission, Dispatcher, Full, Pacing, Task};
+use crate::delivery::{Acceptance, Admission, Dispatcher, Full, MAX_BYTES, Pacing, Task};
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::observe::{Event, KEPT, LogLine, Metrics, RecentErrors, TaskLog};
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
@@ -142,15 +142,18 @@ impl Notifier {
         let resolution = self
             .settings
             .resolve(&call.arguments, &call.environment, &call.named);
-        let (settings, news) = match resolution {
-            Resolution::Settled { settings, news } => (settings, news),
+        let (settings, news, broken) = match resolution {
+            Resolution::Settled {
+                settings,
+                news,
+                broken,
+            } => (settings, news, broken),
             Resolution::Ask(names) => return Err(NeedsVariables(names)),
         };
-        if let Some(view) = call.query.get("view") {
-            self.note(news);
-            return Ok(self.view(view, call, settings));
-        }
         self.note(news);
+        if let Some(view) = call.query.get("view") {
+            return Ok(self.view(view, call, &settings, broken.as_deref()));
+        }
         let mut response = match settings {
             Ok(settings) => self.request(call, begun, &settings),
             Err(error) => refused(503, None, argument_error(&error)),
@@ -288,7 +291,8 @@ impl Notifier {
         &self,
         view: &str,
         call: &Call,
-        settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
     ) -> Response {
         let error = |code, message: &str, hint: &str| {
             let error = RequestError {
@@ -308,7 +312,7 @@ impl Notifier {
             );
         }
         let body = match view {
-            "status" => Body::Status(Box::new(self.status_view(&settings))),
+            "status" => Body::Status(Box::new(self.status_view(settings, broken))),
             "metrics" => Body::Metrics(self.metrics.render(self.dispatcher.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
@@ -328,8 +332,12 @@ impl Notifier {
         }
     }
 
-    fn status_view(&self, settings: &Result<Arc<Settings>, Arc<ArgumentError>>) -> StatusView {
-        let (error, receivers, warnings) = match settings {
+    fn status_view(
+        &self,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
+    ) -> StatusView {
+        let (error, receivers, mut warnings) = match settings {
             Ok(settings) => {
                 let receivers = settings.config.receivers.iter();
                 let names = receivers.map(|receiver| receiver.name.clone()).collect();
@@ -345,6 +353,7 @@ impl Notifier {
                 )
             }
         };
+        warnings.extend(broken.map(|error| format!("{} {KEPT}", error.what)));
         let gauges = self.dispatcher.gauges();
         StatusView {
             status: if error.is_none() { "ok" } else { "unusable" },
@@ -445,6 +454,19 @@ fn error_detail(error: RequestError) -> ErrorDetail {
 fn no_plan(refusal: Refusal, request: &Request) -> Response {
     match refusal {
         Refusal::NoDestination => refused(400, None, request::no_destination(request)),
+        Refusal::TooLarge => refused(
+            400,
+            None,
+            RequestError {
+                code: "too_large",
+                message: format!(
+                    "The messages of this request have more than {} MiB together: nothing was sent.",
+                    MAX_BYTES / (1024 * 1024)
+                ),
+                path: Some("notification_text".to_owned()),
+                hint: "Shorten notification_text, or send it to fewer destinations.".to_owned(),
+            },
+        ),
         Refusal::DestinationsDenied => refused(
             403,
             None,

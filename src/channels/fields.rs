@@ -50,6 +50,9 @@ pub struct Fields<'a> {
     warnings: &'a mut Vec<Warning>,
 }
 
+/// Names and values.
+pub type Members<'a> = Cow<'a, [(String, Json)]>;
+
 /// What is wrong with a configuration and can be done without.
 #[derive(Debug)]
 pub struct Warning {
@@ -176,7 +179,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
-    pub fn headers(&self, name: &str) -> Option<Result<Cow<'a, [(String, Json)]>, String>> {
+    pub fn headers(&self, name: &str) -> Option<Result<Members<'a>, String>> {
         match self.member(name)? {
             Json::Object(members) if self.origin == Origin::Operator => {
                 Some(Ok(Cow::Borrowed(members)))

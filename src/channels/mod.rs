@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 use url::Url;
 
+pub(crate) use self::discord::escape as escape_discord;
 pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
 pub use self::rich::Look;
+pub(crate) use self::slack::escape as escape_slack;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;

@@ -141,10 +141,9 @@ impl Event<'_> {
                     "the configuration file was taken up: {receivers} receivers, {routes} routes"
                 ),
             ),
-            Event::ConfigBroken { message, hint } => (
-                LogLevel::Error,
-                format!("{message} What was read before stays in use. {hint}"),
-            ),
+            Event::ConfigBroken { message, hint } => {
+                (LogLevel::Error, format!("{message} {KEPT} {hint}"))
+            }
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
             Event::Refused {
                 status,
@@ -157,6 +156,9 @@ impl Event<'_> {
         }
     }
 }
+
+/// What becomes of a configuration file that cannot be used any more.
+pub const KEPT: &str = "What was read before stays in use.";
 
 /// Longer lines hold what a caller made long: the name of a sender, for one.
 const MAX_CHARACTERS: usize = 2_000;

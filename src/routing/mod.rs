@@ -2,14 +2,19 @@
 //!
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
-use std::collections::HashMap;
+mod rules;
+mod texts;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use self::rules::{Reached, Why, reach, silence};
+use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
+use crate::delivery::MAX_BYTES;
 use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
@@ -20,6 +25,7 @@ use crate::model::text::nearest;
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
+use crate::settings::template::Template;
 
 /// Why a request has no plan. Nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +34,8 @@ pub enum Refusal {
     NoDestination,
     /// It brings destinations, and the operator denies that.
     DestinationsDenied,
-}
-
-/// Why a receiver is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// By the route at this place.
-    Route(usize),
-    Default,
+    /// Its messages together are longer than what may be held at once.
+    TooLarge,
 }
 
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
@@ -43,6 +43,17 @@ pub fn plan(
     request: &Request,
     settings: &Settings,
     task_id: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Plan, Refusal> {
+    plan_at(request, settings, task_id, Timestamp::now(), warnings)
+}
+
+/// Makes the plan that a request would have at another time: silences and templates look at the clock.
+pub fn plan_at(
+    request: &Request,
+    settings: &Settings,
+    task_id: &str,
+    now: Timestamp,
     warnings: &mut Vec<String>,
 ) -> Result<Plan, Refusal> {
     let senders = request.senders.as_deref().unwrap_or_default();
@@ -54,54 +65,40 @@ pub fn plan(
         request,
         settings,
         key: request.idempotency_key.as_deref().unwrap_or(task_id),
+        texts: Texts::new(request, &settings.config, now, warnings),
         warnings,
-        texts: HashMap::new(),
         deliveries: Vec::new(),
+        bytes: 0,
     };
     for (sender, configuration) in senders {
         match mode {
             RequestDestinations::Ignore => planner.ignore(sender, configuration),
-            _ => planner.sender(sender, configuration),
+            _ => planner.sender(sender, configuration)?,
         }
     }
-    planner.named_receivers();
-    let names_senders = !senders.is_empty() && mode != RequestDestinations::Ignore;
-    let mut reached = Vec::new();
-    if !names_senders && request.receivers.is_empty() {
-        reached = reach(settings, &request.notification);
-        if reached.is_empty() && request.senders.is_none() {
-            return Err(Refusal::NoDestination);
-        }
+    planner.named_receivers()?;
+    let reached = match names_nobody(request, settings) {
+        true => reach(settings, &request.notification),
+        false => Vec::new(),
+    };
+    if planner.deliveries.is_empty() && reached.is_empty() && request.senders.is_none() {
+        return Err(Refusal::NoDestination);
     }
-    for (place, _) in &reached {
-        planner.receiver_at(*place);
+    for reached in &reached {
+        planner.receiver_at(reached.receiver)?;
     }
     planner.say_nobody();
-    let deliveries = planner.deliveries;
-    Ok(silenced(Plan { deliveries }, request, settings, warnings))
+    let plan = Plan {
+        deliveries: planner.deliveries,
+    };
+    Ok(silenced(plan, request, settings, now, warnings))
 }
 
-/// Whom the file's rules choose for a notification that names nobody: routes, else the default receivers. Each once.
-pub fn reach(settings: &Settings, notification: &Notification) -> Vec<(usize, Why)> {
-    let mut reached: Vec<(usize, Why)> = Vec::new();
-    for (place, route) in settings.config.routes.iter().enumerate() {
-        if !route.matcher.matches(notification) {
-            continue;
-        }
-        for receiver in &route.receivers {
-            if !reached.iter().any(|(known, _)| known == receiver) {
-                reached.push((*receiver, Why::Route(place)));
-            }
-        }
-        if !route.goes_on {
-            break;
-        }
-    }
-    if reached.is_empty() {
-        let default = settings.default_receivers.iter();
-        reached.extend(default.map(|receiver| (*receiver, Why::Default)));
-    }
-    reached
+/// Whether routes and default receivers are asked: a request that names somebody is for them alone.
+pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
+    let senders = request.senders.as_deref().unwrap_or_default();
+    let counts = settings.request_destinations != RequestDestinations::Ignore;
+    request.receivers.is_empty() && (senders.is_empty() || !counts)
 }
 
 /// A silence holds for every delivery, whoever named it.
@@ -109,11 +106,10 @@ fn silenced(
     plan: Plan,
     request: &Request,
     settings: &Settings,
+    now: Timestamp,
     warnings: &mut Vec<String>,
 ) -> Plan {
-    let now = Timestamp::now();
-    let mut silences = settings.config.silences.iter();
-    let Some(silence) = silences.find(|silence| silence.holds(&request.notification, now)) else {
+    let Some(silence) = silence(settings, &request.notification, now) else {
         return plan;
     };
     if request.dry_run || settings.dry_run {
@@ -126,10 +122,11 @@ struct Planner<'a> {
     request: &'a Request,
     settings: &'a Settings,
     key: &'a str,
+    texts: Texts<'a>,
     warnings: &'a mut Vec<String>,
-    /// What templates made of the notification, by their names; `None` of one that failed.
-    texts: HashMap<String, Option<Arc<Notification>>>,
     deliveries: Vec<Delivery>,
+    /// Of all messages.
+    bytes: usize,
 }
 
 /// One destination, whoever chose it.
@@ -138,7 +135,7 @@ struct Target<'a> {
     private_addresses: PrivateAddresses,
     own: OwnPolicy,
     allow_mentions: bool,
-    template: Option<&'a str>,
+    template: Option<&'a Template>,
     rendered: &'a [Rendered],
     /// For warnings.
     path: Path,
@@ -146,17 +143,17 @@ struct Target<'a> {
 
 impl<'a> Planner<'a> {
     /// One delivery for each configuration of a sender.
-    fn sender(&mut self, sender: &str, configuration: &Json) {
+    fn sender(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let path = Path::root().key("senders_config").key(sender);
         let Some(spec) = channels::find(sender) else {
             self.unknown_sender(sender, &path);
-            return;
+            return Ok(());
         };
         match configuration {
             Json::Array(items) if !items.is_empty() => {
-                for (index, item) in items.iter().enumerate() {
-                    self.configuration(spec, item, path.index(index));
-                }
+                let mut items = items.iter().enumerate();
+                items
+                    .try_for_each(|(index, item)| self.configuration(spec, item, path.index(index)))
             }
             item => self.configuration(spec, item, path),
         }
@@ -173,12 +170,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn configuration(&mut self, spec: &'static ChannelSpec, configuration: &Json, path: Path) {
+    fn configuration(
+        &mut self,
+        spec: &'static ChannelSpec,
+        configuration: &Json,
+        path: Path,
+    ) -> Result<(), Refusal> {
         let work = match self.target(spec, configuration, path) {
-            Ok(target) => self.work(target),
+            Ok(target) => self.work(target)?,
             Err(work) => *work,
         };
         self.push(spec.key, None, work);
+        Ok(())
     }
 
     /// A destination that the request brings.
@@ -232,25 +235,27 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn named_receivers(&mut self) {
+    fn named_receivers(&mut self) -> Result<(), Refusal> {
         for name in &self.request.receivers {
             match self.settings.config.by_name.get(name) {
-                Some(place) => self.receiver_at(*place),
+                Some(place) => self.receiver_at(*place)?,
                 None => self.unknown_receiver(name),
             }
         }
+        Ok(())
     }
 
-    fn receiver_at(&mut self, place: usize) {
+    fn receiver_at(&mut self, place: usize) -> Result<(), Refusal> {
         // Places are the file's own.
         let Some(receiver) = self.settings.config.receivers.get(place) else {
-            return;
+            return Ok(());
         };
         for (index, destination) in receiver.destinations.iter().enumerate() {
             let target = self.file_target(receiver, destination, index);
-            let work = self.work(target);
+            let work = self.work(target)?;
             self.push(destination.sender, Some(&receiver.name), work);
         }
+        Ok(())
     }
 
     /// A destination that the operator chose: no policy for requests judges it.
@@ -269,32 +274,39 @@ impl<'a> Planner<'a> {
             allow_mentions: destination
                 .allow_mentions
                 .unwrap_or(self.settings.allow_mentions),
-            template: destination.template.as_deref(),
+            template: destination.template.as_ref(),
             rendered: &destination.rendered,
             path: if several { path.index(index) } else { path },
         }
     }
 
     /// Composes what a destination gets.
-    fn work(&mut self, target: Target<'a>) -> Work {
-        let notification = self.notification(target.template);
-        let rendered = self.rendered(&target, &notification);
+    fn work(&mut self, target: Target<'a>) -> Result<Work, Refusal> {
+        let variant = self.texts.variant(target.template, self.warnings);
+        let path = &target.path;
+        let rendered = self
+            .texts
+            .parameters(target.rendered, &variant, path, self.warnings);
+        let notification = &variant.notification;
         let cx = Composing {
             allow_mentions: target.allow_mentions,
             key: self.key,
             index: self.deliveries.len(),
             rendered: &rendered,
         };
-        let composition = match compose(target.channel.as_ref(), &notification, &cx) {
+        let composition = match compose(target.channel.as_ref(), notification, &cx) {
             Ok(composition) => composition,
             Err(failure) => {
-                let failure = explain_text(failure, &notification);
-                return Work::Reject {
-                    failure,
+                return Ok(Work::Reject {
+                    failure: explain_text(failure, notification),
                     path: Some("notification_text".to_owned()),
-                };
+                });
             }
         };
+        self.bytes += composition.size();
+        if self.bytes > MAX_BYTES {
+            return Err(Refusal::TooLarge);
+        }
         for warning in &composition.warnings {
             self.warnings.push(format!("{}: {warning}", target.path));
         }
@@ -305,84 +317,10 @@ impl<'a> Planner<'a> {
             dedup_key: self.request.notification.dedup_key.clone(),
             own: target.own,
         };
-        if self.request.dry_run || self.settings.dry_run {
-            Work::Preview(sending)
-        } else {
-            Work::Send(sending)
-        }
-    }
-
-    /// The notification with the text that a template makes: the request's, or else the receiver's own. One that fails
-    /// fails nothing: the text goes as it is.
-    fn notification(&mut self, template: Option<&str>) -> Arc<Notification> {
-        let request = self.request;
-        let given = || Arc::new(request.notification.clone());
-        let Some(name) = request.template.as_deref().or(template) else {
-            return given();
-        };
-        if let Some(known) = self.texts.get(name) {
-            return known.clone().unwrap_or_else(given);
-        }
-        let made = self.render(name).map(|text| {
-            Arc::new(Notification {
-                text: Json::String(text),
-                ..request.notification.clone()
-            })
-        });
-        self.texts.insert(name.to_owned(), made.clone());
-        made.unwrap_or_else(given)
-    }
-
-    fn render(&mut self, name: &str) -> Option<String> {
-        let templates = &self.settings.config.templates;
-        let notification = &self.request.notification;
-        let what = match templates.render(name, notification, self.request.data.as_ref()) {
-            Ok(text) if !text.trim().is_empty() => return Some(text),
-            Ok(_) => "it makes a blank text".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let name = Path::root().key(name);
-        self.warnings
-            .push(format!("template {name}: {what}; the text goes as it is"));
-        None
-    }
-
-    /// What the templates of a destination's parameters make; one that fails is as if it were not there.
-    fn rendered(
-        &mut self,
-        target: &Target<'_>,
-        notification: &Notification,
-    ) -> Vec<(&'static str, String)> {
-        let templates = &self.settings.config.templates;
-        let data = self.request.data.as_ref();
-        let mut made = Vec::new();
-        for parameter in target.rendered {
-            let (name, text) = match parameter {
-                Rendered::One(name, template) => {
-                    (*name, templates.render(template, notification, data))
-                }
-                Rendered::Table(name, members) => {
-                    let each = members.iter().map(|(key, template)| {
-                        let text = templates.render(template, notification, data)?;
-                        Ok((key.as_str(), text))
-                    });
-                    let object: Result<serde_json::Map<_, _>, _> = each
-                        .map(|member| member.map(|(key, text)| (key.to_owned(), text.into())))
-                        .collect();
-                    (
-                        *name,
-                        object.map(|object| serde_json::Value::Object(object).to_string()),
-                    )
-                }
-            };
-            match text {
-                Ok(text) => made.push((name, text)),
-                Err(error) => self
-                    .warnings
-                    .push(format!("{}: {name}: {error}; sent without it", target.path)),
-            }
-        }
-        made
+        Ok(match self.request.dry_run || self.settings.dry_run {
+            true => Work::Preview(sending),
+            false => Work::Send(sending),
+        })
     }
 
     fn unknown_sender(&mut self, sender: &str, path: &Path) {
