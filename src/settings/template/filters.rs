@@ -31,7 +31,7 @@ macro_rules! helpers {
 pub const FILTERS: &[Helper] = helpers! {
     "duration": "{{ 3900 | duration }}" => "1 h 5 min", "A number of seconds for people. Of another unit: `duration(\"ms\")`; there are ns, us, ms, s, min, h, d.";
     "age": "{{ notification.timestamp | age | duration }}" => "5 min 12 s", "The seconds since a time.";
-    "time": "{{ notification.timestamp | time(\"%d.%m. %H:%M\", \"Europe/Berlin\") }}" => "25.11. 03:41", "A time in a format ([strftime](https://docs.rs/jiff/latest/jiff/fmt/strtime/index.html)'s) and a time zone; without them as `2026-11-25 02:41 UTC`. Takes RFC 3339, or a number since 1970 in seconds, milliseconds, microseconds or nanoseconds, as its size tells.";
+    "time": "{{ notification.timestamp | time(\"%d.%m. %H:%M\", \"Europe/Berlin\") }}" => "25.11. 03:41", "A time in a format ([strftime](https://docs.rs/jiff/latest/jiff/fmt/strtime/index.html)'s) and a time zone, also as `format=` and `zone=`; without them as `2026-11-25 02:41 UTC`. Takes RFC 3339, or a number since 1970 in seconds, milliseconds, microseconds or nanoseconds, as its size tells.";
     "number": "{{ 1234567.891 | number(2) }}" => "1,234,567.89", "With so many decimals, and thousands apart; other marks by `number(2, thousands=\".\", decimal=\",\")`.";
     "si": "{{ 12345678 | si }}" => "12.3 M", "Large numbers in short, by thousands: k, M, G, T, P.";
     "bytes": "{{ 1610612736 | bytes }}" => "1.5 GiB", "A number of bytes for people.";
@@ -59,8 +59,8 @@ pub const FILTERS: &[Helper] = helpers! {
     "string": "{{ 97.30 | string | length }}" => "4", "The text of a value.";
     "int": "{{ \"97\" | int + 1 }}" => "98", "A whole number of a text or a number.";
     "float": "{{ \"97.5\" | float * 2 }}" => "195.0", "A number of a text.";
-    "bool": "{{ \"\" | bool }}" => "false", "Whether a value is neither empty, zero nor absent.";
-    "round": "{{ 97.25 | round(1) }}" => "97.3", "To so many decimals.";
+    "bool": "{{ \"\" | bool }}" => "False", "Whether a value is neither empty, zero nor absent.";
+    "round": "{{ 97.26 | round(1) }}" => "97.3", "To so many decimals.";
     "abs": "{{ -5 | abs }}" => "5", "Without the sign.";
     "length": "{{ data.hosts | length }}" => "2", "How many members or characters; also `count`.";
     "count": "{{ data.hosts | count }}" => "2", "`length`.";
@@ -97,8 +97,21 @@ pub const FUNCTIONS: &[Helper] = helpers! {
     "range": "{% for n in range(3) %}{{ n }}{% endfor %}" => "012", "Numbers from 0, or from the first argument, to below the last.";
     "dict": "{{ dict(a=1).a }}" => "1", "An object.";
     "namespace": "{% set all = namespace(n=0) %}{% for n in [1, 2] %}{% set all.n = all.n + n %}{% endfor %}{{ all.n }}" => "3", "An object whose members a loop can set.";
-    "debug": "{{ debug() | length > 0 }}" => "true", "All that there is.";
+    "debug": "{{ debug() | length > 0 }}" => "True", "All that there is.";
 };
+
+/// The request that the examples are made of, at [`SAMPLE_TIME`].
+pub const SAMPLE: &str = r#"{
+  "notification_text": "Above 95 % for 5 minutes",
+  "title": "CPU of db1 at 97 %",
+  "level": "critical",
+  "status": "firing",
+  "fields": {"host": "db1", "cpu": 97.3, "limit": 95},
+  "link": "https://grafana.example.com/d/cpu?var-host=db1",
+  "timestamp": "2026-11-25T02:41:00Z",
+  "data": {"hosts": ["db1", "db2"], "disks": [{"path": "/", "used": 40}, {"path": "/var", "used": 93}]}
+}"#;
+pub const SAMPLE_TIME: &str = "2026-11-25T02:46:12Z";
 
 /// Before what our own filters say of a value, so that it is known as ours.
 pub const OWN_WORDS: &str = "notifier: ";
@@ -214,7 +227,15 @@ fn age(state: &State<'_, '_>, value: &Value) -> Result<f64, Error> {
 /// Longer formats are nobody's.
 const MAX_FORMAT_BYTES: usize = 200;
 
-fn time(value: &Value, format: Option<&str>, zone: Option<&str>) -> Result<String, Error> {
+fn time(
+    value: &Value,
+    format: Option<&str>,
+    zone: Option<&str>,
+    named: Kwargs,
+) -> Result<String, Error> {
+    let format = format.or(named.get("format")?);
+    let zone = zone.or(named.get("zone")?);
+    named.assert_all_used()?;
     let zone = match zone {
         None => TimeZone::UTC,
         Some(name) => TimeZone::get(name)

@@ -15,7 +15,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::check::Finding;
-pub use self::filters::{FILTERS, FUNCTIONS, Helper};
+pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 use super::deep;
 use super::file::problem::Place;
 use super::file::written::Written;

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::api::request;
 
 const SOURCE_PLACE: Place = Place { line: 1, column: 1 };
 
@@ -284,4 +287,82 @@ fn equal_templates_are_kept_once() {
     assert_eq!(a.id(), c.id());
     assert_ne!(a.id(), b.id());
     assert_eq!(format!("{templates:?}"), "2 templates");
+}
+
+#[test]
+fn every_example_of_a_filter_and_a_function_makes_what_it_says() {
+    let request = request::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
+    assert_eq!(request.warnings, [] as [&str; 0]);
+    let now = SAMPLE_TIME.parse().unwrap();
+    let seen = Seen::new(&request.notification, request.data.as_ref(), now);
+    for helper in FILTERS.iter().chain(FUNCTIONS) {
+        assert!(helper.example.contains(helper.name), "{helper:?}");
+        assert!(helper.description.ends_with('.'), "{helper:?}");
+        let (templates, template, findings) = template(helper.example);
+        assert_eq!(findings, [], "{helper:?}");
+        let made = Renderer::new(&templates).render(&template.unwrap(), &seen);
+        assert_eq!(made.as_deref(), Ok(helper.result), "{}", helper.example);
+    }
+}
+
+#[test]
+fn filters_of_alerts_at_their_edges() {
+    for (source, expected) in [
+        ("{{ 0 | duration }}", "0 s"),
+        ("{{ 0.0000005 | duration }}", "0.5 µs"),
+        ("{{ 0.25 | duration }}", "250 ms"),
+        ("{{ 0.99996 | duration }}", "1 s"),
+        ("{{ 3.25 | duration }}", "3.2 s"),
+        ("{{ 59.96 | duration }}", "1 min"),
+        ("{{ 60 | duration }}", "1 min"),
+        ("{{ 3599.6 | duration }}", "1 h"),
+        ("{{ 86400 | duration }}", "1 d"),
+        ("{{ 86399 | duration }}", "23 h 59 min"),
+        ("{{ 90061 | duration }}", "1 d 1 h"),
+        ("{{ 86460 | duration }}", "1 d"),
+        ("{{ -90 | duration }}", "-1 min 30 s"),
+        ("{{ 1500000000 | duration('ns') }}", "1.5 s"),
+        ("{{ '42' | duration }}", "42 s"),
+        ("{{ 1764038460 | time }}", "2025-11-25 02:41 UTC"),
+        ("{{ 1764038460000000000 | time }}", "2025-11-25 02:41 UTC"),
+        (
+            "{{ 1764038460000 | time('%H:%M %Z', 'Asia/Kolkata') }}",
+            "08:11 IST",
+        ),
+        (
+            "{{ '2026-07-01T12:00:00+02:00' | time(zone='Europe/Berlin') }}",
+            "2026-07-01 12:00 CEST",
+        ),
+        ("{{ -1 | time }}", "1969-12-31 23:59 UTC"),
+        ("{{ 999 | number }}", "999"),
+        ("{{ -1000 | number }}", "-1,000"),
+        (
+            "{{ 170141183460469231731687303715884105727 | number }}",
+            "170,141,183,460,469,231,731,687,303,715,884,105,727",
+        ),
+        ("{{ 1234.5 | number }}", "1,234.5"),
+        (
+            "{{ '1234.5' | number(2, thousands='.', decimal=',') }}",
+            "1.234,50",
+        ),
+        ("{{ 0.5 | number(0) }}", "0"),
+        ("{{ 1.5 | number(decimal=',') }}", "1,5"),
+        ("{{ 999 | si }}", "999"),
+        ("{{ 999.96 | si }}", "1 k"),
+        ("{{ 1000000000000000000000 | si }}", "1000000 P"),
+        ("{{ 1023 | bytes }}", "1023 B"),
+        ("{{ -2048 | bytes }}", "-2 KiB"),
+        ("{{ 1 | percent }}", "100 %"),
+        (
+            "{{ 'abc' | truncate(3) }}|{{ 'abcd' | truncate(3) }}|{{ 'abcd' | truncate(0) }}",
+            "abc|ab…|…",
+        ),
+        ("{{ '👩‍👩‍👧👩‍👩‍👧' | truncate(6, end='') }}", "👩‍👩‍👧"),
+        (
+            "{{ {'a': [1, 1.5, none, true, 'é\"']} | tojson }}",
+            r#"{"a":[1,1.5,null,true,"é\""]}"#,
+        ),
+    ] {
+        assert_eq!(render(source).as_deref(), Ok(expected), "{source}");
+    }
 }
