@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{Parameter, headers};
+use super::{OPTIONS, Parameter, headers};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -106,9 +106,8 @@ impl<'a> Fields<'a> {
     fn is_operators(&self, name: &str) -> bool {
         let bare = name.strip_prefix(self.sender);
         let bare = bare.and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
-        self.parameters
-            .iter()
-            .any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
+        let mut parameters = self.parameters.iter().chain(OPTIONS);
+        parameters.any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
     }
 
     /// The sender's name: the same file may serve several.

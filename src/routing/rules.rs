@@ -46,7 +46,8 @@ pub fn reach(settings: &Settings, notification: &Notification) -> Vec<Reached> {
     }
     if reached.is_empty() {
         let default = settings.default_receivers.iter();
-        reached.extend(default.map(|receiver| Reached {
+        let new = default.filter(|receiver| is_new(**receiver));
+        reached.extend(new.map(|receiver| Reached {
             receiver: *receiver,
             why: Why::Default,
         }));

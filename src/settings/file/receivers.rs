@@ -45,9 +45,6 @@ pub enum Rendered {
     Table(&'static str, Vec<(String, Template)>),
 }
 
-/// What every channel takes in the file.
-const OPTIONS: &[&str] = &["template", "rate_limit", "allow_mentions", "proxy"];
-
 impl Loader<'_> {
     pub fn receivers(&mut self, node: &Node) -> Vec<Receiver> {
         let Some(table) = self.table(node, "receivers") else {
@@ -123,7 +120,8 @@ impl Loader<'_> {
             .parameters
             .iter()
             .map(|parameter| short(spec, parameter.name));
-        let known: Vec<&str> = short.chain(OPTIONS.iter().copied()).collect();
+        let options = channels::OPTIONS.iter().map(|option| option.name);
+        let known: Vec<&str> = short.chain(options).collect();
         let long = spec.parameters.iter().map(|parameter| parameter.name);
         let what = match nearest(&member.key, known.iter().copied().chain(long)) {
             Some(meant) => format!("unknown field; did you mean {meant}?"),
@@ -418,7 +416,7 @@ struct Options {
 }
 
 fn is_option(key: &str) -> bool {
-    OPTIONS.contains(&key)
+    channels::OPTIONS.iter().any(|option| option.name == key)
 }
 
 /// The parameter that a key means, with the sender's name before it or without.
