@@ -138,7 +138,9 @@ impl Event<'_> {
             Event::ConfigTakenUp { receivers, routes } => (
                 LogLevel::Info,
                 format!(
-                    "the configuration file was taken up: {receivers} receivers, {routes} routes"
+                    "the configuration file was taken up: {}, {}",
+                    counted(*receivers, "receiver"),
+                    counted(*routes, "route")
                 ),
             ),
             Event::ConfigBroken { message, hint } => {
@@ -202,6 +204,12 @@ fn ended(
             (LogLevel::Info, format!("{destination}: {}", outcome.code()))
         }
     }
+}
+
+/// `1 route`, `2 routes`.
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// A failure without the full stop of its sentence: the line goes on.

@@ -305,6 +305,7 @@ fn unusable(given: &str, report: &Report) -> ArgumentError {
         .first()
         .map(ToString::to_string)
         .unwrap_or_default();
+    let stop = if first.ends_with(['.', '?']) { "" } else { "." };
     let more = match report.errors.len().saturating_sub(1) {
         0 => String::new(),
         1 => " There is 1 more error.".to_owned(),
@@ -314,7 +315,7 @@ fn unusable(given: &str, report: &Report) -> ArgumentError {
     ArgumentError {
         name: "config_file_path",
         code: "config_file",
-        what: format!("The configuration file {name} cannot be used: {first}.{more}"),
+        what: format!("The configuration file {name} cannot be used: {first}{stop}{more}"),
         hint: format!("Mend it; `influxdb3-notifier check {name}` shows everything."),
     }
 }
