@@ -13,6 +13,8 @@ use crate::model::text::{nearest, printable, truncate};
 use crate::settings::file::{Config, Rendered};
 use crate::settings::template::{Renderer, Seen, Template, TemplateError};
 
+const BLANK: &str = "it makes a blank text";
+
 pub struct Texts<'a> {
     request: &'a Request,
     config: &'a Config,
@@ -106,7 +108,7 @@ impl<'a> Texts<'a> {
     fn text(&mut self, template: &Template) -> Result<String, String> {
         let given = self.given.clone();
         match self.render(template, &given) {
-            Ok(text) if text.trim().is_empty() => Err("it makes a blank text".to_owned()),
+            Ok(text) if text.trim().is_empty() => Err(BLANK.to_owned()),
             Ok(text) => Ok(text),
             Err(error) => Err(error.to_string()),
         }
@@ -134,10 +136,15 @@ impl<'a> Texts<'a> {
                 Rendered::One(name, template) => (*name, self.parameter(template, of)),
                 Rendered::Table(name, members) => (*name, self.object(members, of)),
             };
-            match text {
-                Ok(text) => made.push((name, text)),
-                Err(error) => warnings.push(format!("{path}: {name}: {error}; sent without it")),
-            }
+            let what = match text {
+                Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
+                Ok(text) => {
+                    made.push((name, text));
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            warnings.push(format!("{path}: {name}: {what}; sent without it"));
         }
         made
     }

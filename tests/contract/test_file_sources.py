@@ -1,4 +1,4 @@
-"""Where the file is, where its secrets come from, what becomes of both when they change, and what the views show of them.
+"""Where the file is, where its secrets come from, what comes of it when they change, and what the views show.
 
 On an engine host of this process: the tests set the environment that the server has.
 """
