@@ -182,7 +182,12 @@ impl Argument {
     }
 
     fn url(&self, value: &str) -> Result<Url, String> {
-        parse_url(value).map_err(|what| format!("a URL such as {}: it {what}", self.example))
+        let url = parse_url(value)
+            .map_err(|what| format!("a URL such as {}: it {what}", self.example))?;
+        match url.username().is_empty() && url.password().is_none() {
+            true => Ok(url),
+            false => Err("a URL without user name and password".to_owned()),
+        }
     }
 
     /// Normalised as the hosts of URLs are, so that both can be compared.

@@ -214,6 +214,13 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
     ),
     ("  \n", 1, 1, "", "the file is empty"),
     (
+        "[settings]\ntwilio_base_url = \"https://user:s3cret@twilio.example\"",
+        2,
+        19,
+        "settings.twilio_base_url",
+        "must be a URL without user name and password",
+    ),
+    (
         "[settings]\noutbox = \"x\"",
         2,
         1,

@@ -1,12 +1,21 @@
 //! A string as it stands in the file: where each of its characters is.
 
+use std::fmt;
+
 use super::problem::Place;
 
 /// A string's token, with its quotes and escapes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Written {
     place: Place,
     token: Box<str>,
+}
+
+impl fmt::Debug for Written {
+    /// The string may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.place, f)
+    }
 }
 
 impl Written {
