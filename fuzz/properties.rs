@@ -96,17 +96,16 @@ pub fn request(data: &[u8]) {
 
 /// A configuration file is taken, or every problem has a place within it and words that can be shown.
 pub fn config_file(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    let variables = file::variables(&text);
+    let variables = file::variables(data);
     let named = variables
         .into_iter()
         .map(|name| (name, Some(Secret::new("v4lue"))));
     let named: BTreeMap<_, _> = named.collect();
-    let lines = text.lines().count() + 1;
+    let lines = String::from_utf8_lossy(data).lines().count() + 1;
     for look_up in [false, true] {
         // A directory that is not there: no file of this machine is read.
         let directory = std::path::Path::new("/nonexistent");
-        let loaded = file::load(&text, directory, &named, Operator::default(), look_up);
+        let loaded = file::load(data, directory, &named, Operator::default(), look_up);
         let problems = match loaded.config {
             Ok(_) => loaded.warnings.warnings,
             Err(report) => {

@@ -59,17 +59,17 @@ class Triggers:
     _numbers = itertools.count(1)
 
     def __init__(self, engine: Engine, stack: ExitStack) -> None:
-        self._engine = engine
+        self.engine = engine
         self._stack = stack
 
     def create(self, arguments: Mapping[str, str] | None = None, *, run_asynchronous: bool = True) -> "Trigger":
         """A new trigger on a path of its own."""
         name = f"t{next(self._numbers)}"
-        self._engine.create_trigger(
+        self.engine.create_trigger(
             name, spec=f"request:{name}", arguments=dict(arguments or {}), run_asynchronous=run_asynchronous
         )
-        self._stack.callback(self._engine.delete_trigger, name)
-        return Trigger(self._engine, name)
+        self._stack.callback(self.engine.delete_trigger, name)
+        return Trigger(self.engine, name)
 
 
 class Trigger:

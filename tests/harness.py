@@ -165,9 +165,13 @@ class Standin:
         """What the fault on ``port`` has seen."""
         return dict(self._control("GET", f"faults/{port}"))
 
-    def tls(self, certificate: bytes | str, key: bytes | str) -> dict[str, Any]:
-        """Open the same providers behind TLS with this chain and key (PEM); returns ``port`` and ``url``."""
-        return dict(self._control("POST", "tls", {"cert_pem": _text(certificate), "key_pem": _text(key)}))
+    def tls(self, certificate: bytes | str, key: bytes | str, client_ca: bytes | str = "") -> dict[str, Any]:
+        """Open the same providers behind TLS with this chain and key (PEM); returns ``port`` and ``url``.
+
+        :param client_ca: who connects must show a certificate of this authority's.
+        """
+        pem = {"cert_pem": _text(certificate), "key_pem": _text(key), "client_ca_pem": _text(client_ca)}
+        return dict(self._control("POST", "tls", pem))
 
     def stop(self) -> None:
         """End the process."""

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use influxdb3_notifier::api::request;
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::plan::Work;
-use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
+use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses, ProxySettings, TlsFiles};
 use influxdb3_notifier::model::secret::Secret;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::notifier::{Body, Call, Notifier, Response};
@@ -46,6 +46,15 @@ const PLACES: &[&str] = &[
     "argument",
     "caller",
     "callers-query",
+    "file-url",
+    "file-variable",
+    "file-header",
+    "file-password",
+    "file-token",
+    "file-proxy",
+    "file-key",
+    "file-template",
+    "file-certificate",
 ];
 
 fn secret(place: &str) -> String {
@@ -222,6 +231,100 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         }
     }
     assert_eq!(channels, 5, "those that can be sent");
+}
+
+/// A file with a secret in every place, and those of the environment that it names.
+fn file() -> (String, Named) {
+    let encode = |place| secret(place).replace('+', "%2B").replace('/', "%2F");
+    let key = BASE64_STANDARD.encode(secret("file-key").repeat(2));
+    let text = format!(
+        r#"
+[receivers.a.http]
+webhook_url = "https://hooks.example/{url}"
+headers = {{ X-Key = "{header}" }}
+basic_auth = {{ username = "me", password = "{password}" }}
+proxy = "http://me:{proxy}@proxy.example"
+signing_secret = "whsec_{key}"
+body_template = "{{{{ notification.text }}}} {template}"
+[receivers.b.http]
+webhook_url = {{ env = "HOOK" }}
+bearer_token = "{token}"
+[receivers.c.sms]
+sid = "{sid}"
+token = "{token}"
+from_number = "{from}"
+to_number = "{to}"
+[templates.t]
+text = "{template}"
+[[routes]]
+receivers = ["a", "b", "c"]
+"#,
+        url = encode("file-url"),
+        header = secret("file-header"),
+        password = secret("file-password"),
+        proxy = encode("file-proxy"),
+        template = secret("file-template"),
+        token = secret("file-token"),
+        sid = secret("sid"),
+        from = secret("from"),
+        to = secret("to"),
+    );
+    let hook = format!("https://hooks.example/{}", encode("file-variable"));
+    (
+        text,
+        Named::from([("HOOK".to_owned(), Some(Secret::new(hook)))]),
+    )
+}
+
+#[test]
+fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
+    let (text, named) = file();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notifier.toml");
+    std::fs::write(&path, &text).unwrap();
+    let arguments = BTreeMap::from([(
+        "config_file_path".to_owned(),
+        path.to_str().unwrap().to_owned(),
+    )]);
+    let resolution = SettingsCache::default().resolve(&arguments, &environment(), &named);
+    let Resolution::Settled { settings, .. } = resolution else {
+        panic!("it asks for variables")
+    };
+    let settings = settings.unwrap();
+    debug_shows_none(&settings);
+    debug_shows_none(&settings.config);
+    let body = br#"{"notification_text": "x", "template": "none"}"#;
+    let request = request::read(body, &BTreeMap::new()).unwrap();
+    let mut warnings = Vec::new();
+    let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
+    debug_shows_none(&plan);
+    debug_shows_none(&warnings);
+    assert_eq!(plan.deliveries.len(), 3);
+    for delivery in &plan.deliveries {
+        let Work::Send(sending) = &delivery.work else {
+            panic!("{delivery:?}")
+        };
+        debug_shows_none(&sending.own);
+        debug_shows_none(&sending.channel);
+    }
+    debug_shows_none(&TlsFiles {
+        authorities: Some(b"public".to_vec()),
+        identity: Some(Secret::new(secret("file-certificate"))),
+    });
+    // A file with something wrong in every place.
+    let broken = text
+        .replace("https://", "ftp://")
+        .replace("whsec_", "whsec_$");
+    std::fs::write(
+        &path,
+        broken.replace("[templates.t]", "[templates.t]\nnope = 1"),
+    )
+    .unwrap();
+    let resolution = SettingsCache::default().resolve(&arguments, &environment(), &named);
+    let Resolution::Settled { settings, .. } = resolution else {
+        panic!("it asks for variables")
+    };
+    debug_shows_none(&settings.unwrap_err());
 }
 
 /// The secrets of these places, as a receiver might quote them.

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.caller_double import TIMEOUT, CallerDouble, Report
 from tests.conftest import Trigger, Triggers
+from tests.contract.row import write_config
 from tests.faults.scene import TooLateError, best_of_three
 from tests.harness import Standin, eventually
 
@@ -180,6 +182,48 @@ def test_a_path_that_nobody_answers_is_tried_three_times(triggers: Triggers) -> 
     double.url += "/nobody"
     report = double.alert("hi", {})
     assert (report.posts, len(report.failures)) == (3, 3)
+
+
+# Secrets that callers never see
+
+SERVER_SIDE = """
+[settings]
+request_destinations = "ignore"
+default_receivers = ["log"]
+
+[receivers.oncall.slack]
+webhook_url = {{ file = "{directory}/hook" }}
+
+[receivers.log.http]
+webhook_url = "{url}/hook/log"
+
+[[routes]]
+match = {{ level = ["error", "critical"] }}
+receivers = ["oncall"]
+"""
+TEXTS = [
+    # As the official plugins' own templates begin.
+    ("[CRITICAL] Threshold Alert on table cpu: usage of host db1 is 97.3", "oncall"),
+    ("[INFO] Field state of host db1 changed", "log"),
+    ("Deadman Alert: no data from host db1", "log"),
+]
+
+
+@pytest.mark.parametrize("tries", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize(("text", "receiver"), TEXTS)
+def test_a_callers_request_lands_at_a_receiver_whose_secret_it_never_saw(
+    text: str, receiver: str, tries: int, triggers: Triggers, standin: Standin, tmp_path: Path
+) -> None:
+    (tmp_path / "hook").write_text(f"{standin.url}/services/T0/B0/servers-secret\n")
+    file = write_config(tmp_path, SERVER_SIDE.format(directory=tmp_path, url=standin.url))
+    trigger = triggers.create({"config_file_path": str(file)})
+    # The callers demand a configuration of at least one sender, and send what they were given.
+    report = caller(trigger, tries).alert(text, {"slack": {"slack_webhook_url": "configured on the server"}})
+    assert (report.posts, report.failures) == (1, [])
+    assert report.results == {"slack": "ignored", receiver: True}
+    [message] = standin.messages()
+    assert message["text"] == text
+    assert message["provider"] == ("slack" if receiver == "oncall" else "webhook")
 
 
 # Callers side by side

@@ -143,8 +143,7 @@ impl Status {
                 Outcome::Delivered { .. } | Outcome::Suppressed { .. } | Outcome::DryRun
             )
         });
-        let said = failed || ambiguous || pending || done;
-        if !said && !deliveries.is_empty() {
+        if !(deliveries.is_empty() || failed || ambiguous || pending || done) {
             return Status::Failed;
         }
         match (failed || ambiguous, pending) {

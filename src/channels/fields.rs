@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{Parameter, headers};
+use super::{OPTIONS, Parameter, headers};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -50,6 +50,9 @@ pub struct Fields<'a> {
     warnings: &'a mut Vec<Warning>,
 }
 
+/// Names and values.
+pub type Members<'a> = Cow<'a, [(String, Json)]>;
+
 /// What is wrong with a configuration and can be done without.
 #[derive(Debug)]
 pub struct Warning {
@@ -62,9 +65,6 @@ impl fmt::Display for Warning {
         write!(f, "{}: {}", self.path, self.what)
     }
 }
-
-/// Of an object, in their order.
-type Members<'a> = Cow<'a, [(String, Json)]>;
 
 impl<'a> Fields<'a> {
     /// Warns of every field that `parameters` does not know, or that its origin may not set.
@@ -106,9 +106,8 @@ impl<'a> Fields<'a> {
     fn is_operators(&self, name: &str) -> bool {
         let bare = name.strip_prefix(self.sender);
         let bare = bare.and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
-        self.parameters
-            .iter()
-            .any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
+        let mut parameters = self.parameters.iter().chain(OPTIONS);
+        parameters.any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
     }
 
     /// The sender's name: the same file may serve several.

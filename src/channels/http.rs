@@ -17,6 +17,7 @@ use super::{
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Gate, Judgement};
+use crate::model::secret::Secret;
 use crate::model::wire::{Destination, Outbound, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -160,10 +161,10 @@ impl Http {
         if let Some(authorization) = authorization(fields)? {
             webhook.default_header(AUTHORIZATION, authorization);
         }
-        Ok(Self {
-            webhook,
-            signer: Self::signer(fields)?,
-        })
+        let signer = Self::signer(fields)?;
+        let keys = fields.several("signing_secret")?.into_iter();
+        webhook.hide(keys.map(|(_, key)| Secret::new(key.trim())));
+        Ok(Self { webhook, signer })
     }
 
     fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {

@@ -18,8 +18,10 @@ use std::sync::Arc;
 
 use url::Url;
 
+pub(crate) use self::discord::escape as escape_discord;
 pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
 pub use self::rich::Look;
+pub(crate) use self::slack::escape as escape_slack;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::secret::Secret;
@@ -68,6 +70,36 @@ pub struct Parameter {
     pub example: &'static str,
     pub description: &'static str,
 }
+
+/// What every channel takes besides its parameters, in the configuration file alone. Read where the file is, not by channels.
+pub const OPTIONS: &[Parameter] = &[
+    Parameter::new(
+        "template",
+        "short",
+        "The template of `[templates]` that makes the text; the request's wins.",
+    )
+    .operator_only(),
+    Parameter::new(
+        "rate_limit",
+        "1/s",
+        "Messages in a time to this destination, in place of the setting.",
+    )
+    .operator_only(),
+    Parameter::new(
+        "allow_mentions",
+        "false",
+        "Whether texts may mention people and groups here, in place of the setting.",
+    )
+    .of(Kind::Boolean)
+    .operator_only(),
+    Parameter::new(
+        "proxy",
+        "http://proxy.example:3128",
+        "The HTTP proxy of this destination, in place of the environment's; a password may stand in it.",
+    )
+    .secret()
+    .operator_only(),
+];
 
 /// What a field holds. In a request all are strings; the others are the file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::headers::{self, HostHeader};
 use super::{ConfigError, Fields};
-use crate::model::secret::{Redactor, digest, fingerprint, secrets_of_url};
+use crate::model::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 
 /// A webhook: where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
@@ -26,6 +26,8 @@ pub struct Webhook {
     headers: Box<[(HeaderName, HeaderValue)]>,
     /// The URL as it was given, where it had user and password.
     given: Option<Box<Url>>,
+    /// What no reply may show besides.
+    hidden: Box<[Secret]>,
     /// Made when there is a reply to look at.
     redactor: OnceLock<Redactor>,
 }
@@ -59,6 +61,7 @@ impl Webhook {
             url,
             method: Method::POST,
             destination,
+            hidden: Box::default(),
             redactor: OnceLock::new(),
         })
     }
@@ -91,11 +94,18 @@ impl Webhook {
         self.redactor.get_or_init(|| {
             let urls = self.given.as_deref().into_iter().chain([&self.url]);
             let headers = self.headers.iter().map(|(name, value)| (name, value));
+            let hidden = self.hidden.iter().map(|secret| secret.expose().into());
             Redactor::new(
                 urls.flat_map(secrets_of_url)
-                    .chain(secrets_of_headers(headers)),
+                    .chain(secrets_of_headers(headers))
+                    .chain(hidden),
             )
         })
+    }
+
+    /// Takes these out of what a receiver answers as well: secrets that are in no message.
+    pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
+        self.hidden = secrets.into_iter().collect();
     }
 }
 

@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
-pub use self::bounds::{Full, WaitingCall};
+pub use self::bounds::{Full, MAX_BYTES, WaitingCall};
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
 use self::kept::Kept;
@@ -477,14 +477,7 @@ impl Delivery {
     /// The bytes of a delivery that is to be sent.
     fn size(&self) -> Option<usize> {
         match &self.work {
-            Work::Send(sending) => Some(
-                sending
-                    .composition
-                    .messages
-                    .iter()
-                    .map(size_of_message)
-                    .sum(),
-            ),
+            Work::Send(sending) => Some(sending.composition.size()),
             Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
         }
     }
@@ -524,11 +517,6 @@ impl Delivery {
             next_attempt_in: None,
         }
     }
-}
-
-fn size_of_message(message: &Outbound) -> usize {
-    let Outbound::Http(request) = message;
-    request.body.len()
 }
 
 /// What would have been sent: no URL, no headers.

@@ -1,6 +1,7 @@
 //! The joint between channels and delivery: what delivery asks of a channel.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -73,14 +74,14 @@ pub struct Composing<'a> {
     /// The delivery's place in the request.
     pub index: usize,
     /// What the templates of its parameters made, by the parameter's name.
-    pub rendered: &'a [(&'static str, String)],
+    pub rendered: &'a [(&'static str, Arc<str>)],
 }
 
 impl Composing<'_> {
     /// What the template of a parameter made; `None` where it has none, or none that worked.
     pub fn rendered(&self, parameter: &str) -> Option<&str> {
         let found = self.rendered.iter().find(|(name, _)| *name == parameter);
-        found.map(|(_, text)| text.as_str())
+        found.map(|(_, text)| text.as_ref())
     }
 
     /// The idempotency key of one message: the same on every attempt and after a restart; 32 hexadecimal digits.
@@ -115,5 +116,10 @@ impl Composition {
             hash.update(&request.body);
         }
         hash.finalize().into()
+    }
+
+    /// Bytes of all its messages.
+    pub fn size(&self) -> usize {
+        self.messages.iter().map(Outbound::size).sum()
     }
 }

@@ -40,6 +40,15 @@ pub enum Outbound {
     Http(HttpRequest),
 }
 
+impl Outbound {
+    /// Bytes of what it says.
+    pub fn size(&self) -> usize {
+        match self {
+            Outbound::Http(request) => request.body.len(),
+        }
+    }
+}
+
 /// What came back.
 #[derive(Clone, Debug)]
 pub enum Reply {

@@ -17,11 +17,11 @@ use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
 use crate::delivery::{
-    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task,
+    Acceptance, Admission, Dispatcher, Full, Keeping, MAX_BYTES, NotAccepted, NotKept, Pacing, Task,
 };
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, Gauges, LogLine, LogPort, Metrics, RecentErrors, TaskLog};
+use crate::observe::{Event, Gauges, KEPT, LogLine, LogPort, Metrics, RecentErrors, TaskLog};
 use crate::outbox::OutboxError;
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
@@ -90,6 +90,13 @@ pub struct Response {
     pub port: Option<Arc<LogPort>>,
 }
 
+/// Settings or why there are none, a change of the file, and why its last state is not used.
+type Resolved = (
+    Result<Arc<Settings>, Arc<ArgumentError>>,
+    Option<News>,
+    Option<Arc<ArgumentError>>,
+);
+
 /// What a scheduled call leaves.
 pub struct Scheduled {
     pub lines: Vec<LogLine>,
@@ -155,12 +162,11 @@ impl Notifier {
     /// `response_timeout`; the interpreter must not be held.
     pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
         let begun = Instant::now();
-        let (settings, news) = self.settings(call)?;
-        if let Some(view) = call.query.get("view") {
-            self.note(news);
-            return Ok(self.view(view, call, settings));
-        }
+        let (settings, news, broken) = self.settings(call)?;
         self.note(news);
+        if let Some(view) = call.query.get("view") {
+            return Ok(self.view(view, call, &settings, broken.as_deref()));
+        }
         let mut response = match settings {
             Ok(settings) => self.request(call, begun, &settings),
             Err(error) => refused(503, None, argument_error(&error)),
@@ -171,7 +177,7 @@ impl Notifier {
 
     /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
-        let (settings, news) = self.settings(call)?;
+        let (settings, news, _) = self.settings(call)?;
         self.note(news);
         let log = TaskLog::new(None);
         let refuse = |error: &RequestError| {
@@ -194,16 +200,16 @@ impl Notifier {
         Ok(Scheduled { lines, port })
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at once")]
-    fn settings(
-        &self,
-        call: &Call,
-    ) -> Result<(Result<Arc<Settings>, Arc<ArgumentError>>, Option<News>), NeedsVariables> {
+    fn settings(&self, call: &Call) -> Result<Resolved, NeedsVariables> {
         let resolution = self
             .settings
             .resolve(&call.arguments, &call.environment, &call.named);
         match resolution {
-            Resolution::Settled { settings, news } => Ok((settings, news)),
+            Resolution::Settled {
+                settings,
+                news,
+                broken,
+            } => Ok((settings, news, broken)),
             Resolution::Ask(names) => Err(NeedsVariables(names)),
         }
     }
@@ -393,7 +399,8 @@ impl Notifier {
         &self,
         view: &str,
         call: &Call,
-        settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
     ) -> Response {
         let error = |code, message: &str, hint: &str| {
             let error = RequestError {
@@ -413,7 +420,7 @@ impl Notifier {
             );
         }
         let body = match view {
-            "status" => Body::Status(Box::new(self.status_view(&settings))),
+            "status" => Body::Status(Box::new(self.status_view(settings, broken))),
             "metrics" => Body::Metrics(self.metrics.render(self.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
@@ -441,8 +448,12 @@ impl Notifier {
         }
     }
 
-    fn status_view(&self, settings: &Result<Arc<Settings>, Arc<ArgumentError>>) -> StatusView {
-        let (error, receivers, warnings) = match settings {
+    fn status_view(
+        &self,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
+    ) -> StatusView {
+        let (error, receivers, mut warnings) = match settings {
             Ok(settings) => {
                 let receivers = settings.config.receivers.iter();
                 let names = receivers.map(|receiver| receiver.name.clone()).collect();
@@ -458,6 +469,7 @@ impl Notifier {
                 )
             }
         };
+        warnings.extend(broken.map(|error| format!("{} {KEPT}", error.what)));
         let gauges = self.gauges();
         StatusView {
             status: if error.is_none() { "ok" } else { "unusable" },
@@ -559,6 +571,19 @@ fn error_detail(error: RequestError) -> ErrorDetail {
 fn no_plan(refusal: Refusal, request: &Request) -> Response {
     match refusal {
         Refusal::NoDestination => refused(400, None, request::no_destination(request)),
+        Refusal::TooLarge => refused(
+            400,
+            None,
+            RequestError {
+                code: "too_large",
+                message: format!(
+                    "The messages of this request have more than {} MiB together: nothing was sent.",
+                    MAX_BYTES / (1024 * 1024)
+                ),
+                path: Some("notification_text".to_owned()),
+                hint: "Shorten notification_text, or send it to fewer destinations.".to_owned(),
+            },
+        ),
         Refusal::DestinationsDenied => refused(
             403,
             None,

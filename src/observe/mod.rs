@@ -173,13 +173,14 @@ impl Event<'_> {
             Event::ConfigTakenUp { receivers, routes } => (
                 LogLevel::Info,
                 format!(
-                    "the configuration file was taken up: {receivers} receivers, {routes} routes"
+                    "the configuration file was taken up: {}, {}",
+                    counted(*receivers, "receiver"),
+                    counted(*routes, "route")
                 ),
             ),
-            Event::ConfigBroken { message, hint } => (
-                LogLevel::Error,
-                format!("{message} What was read before stays in use. {hint}"),
-            ),
+            Event::ConfigBroken { message, hint } => {
+                (LogLevel::Error, format!("{message} {KEPT} {hint}"))
+            }
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
             Event::NothingDone { message, hint } => (LogLevel::Error, format!("{message} {hint}")),
             Event::Refused {
@@ -193,6 +194,9 @@ impl Event<'_> {
         }
     }
 }
+
+/// What becomes of a configuration file that cannot be used any more.
+pub const KEPT: &str = "What was read before stays in use.";
 
 /// Longer lines hold what a caller made long: the name of a sender, for one.
 const MAX_CHARACTERS: usize = 2_000;
@@ -236,6 +240,12 @@ fn ended(
             (LogLevel::Info, format!("{destination}: {}", outcome.code()))
         }
     }
+}
+
+/// `1 route`, `2 routes`.
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// A failure without the full stop of its sentence: the line goes on.

@@ -121,6 +121,21 @@ impl Argument {
         }
     }
 
+    /// Whether two values mean the same.
+    fn is_same(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (one.trim(), other.trim());
+        match self.kind {
+            Kind::Duration(..) => parse_duration(one) == parse_duration(other),
+            Kind::Rate => parse_rate(one) == parse_rate(other),
+            Boolean => self.boolean(one) == self.boolean(other),
+            Kind::Hosts => self.hosts(one) == self.hosts(other),
+            Kind::Url => self.url(one) == self.url(other),
+            List => list(one).eq(list(other)),
+            OneOf(_) => one.eq_ignore_ascii_case(other),
+            Count(..) | Text => one == other,
+        }
+    }
+
     fn duration(&self, value: &str) -> Result<Duration, String> {
         let Kind::Duration(least, most) = self.kind else {
             return Ok(Duration::ZERO);
@@ -165,7 +180,12 @@ impl Argument {
     }
 
     fn url(&self, value: &str) -> Result<Url, String> {
-        parse_url(value).map_err(|what| format!("a URL such as {}: it {what}", self.example))
+        let url = parse_url(value)
+            .map_err(|what| format!("a URL such as {}: it {what}", self.example))?;
+        match url.username().is_empty() && url.password().is_none() {
+            true => Ok(url),
+            false => Err("a URL without user name and password".to_owned()),
+        }
     }
 
     /// Normalised as the hosts of URLs are, so that both can be compared.
@@ -285,7 +305,12 @@ impl<'a> Arguments<'a> {
         }
         for (name, value) in file {
             let given = given.get(name).map(|given| given.trim());
-            if given.is_some_and(|given| !given.is_empty() && given != value.expose().trim()) {
+            let given = given.filter(|given| !given.is_empty());
+            let differs = |argument: &Argument, given| !argument.is_same(given, value.expose());
+            let differs = find(name)
+                .zip(given)
+                .map(|(argument, given)| differs(argument, given));
+            if differs == Some(true) {
                 warnings.push(format!(
                     "trigger argument {name}: the configuration file says something else, which counts"
                 ));

@@ -1,17 +1,16 @@
 //! The settings of the last triggers that called, and what they were made of: a file that changes is taken up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
 use super::file::problem::Report;
 use super::file::{self, secrets};
-use super::{Config, Settings, operator, resolve};
+use super::stamp::{Stamp, stamp};
+use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
 
 /// More triggers than anybody has for one plugin.
@@ -25,7 +24,7 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct SettingsCache {
     /// The most recently used last.
-    entries: Mutex<Vec<(Key, Arc<Mutex<Entry>>)>>,
+    entries: Mutex<Vec<(Key, Arc<Slot>)>>,
 }
 
 type Key = (BTreeMap<String, String>, Environment);
@@ -36,6 +35,8 @@ pub enum Resolution {
         settings: Result<Arc<Settings>, Arc<ArgumentError>>,
         /// What an operator should read in the log, once.
         news: Option<News>,
+        /// Why the file as it is now cannot be used, where an earlier state of it is.
+        broken: Option<Arc<ArgumentError>>,
     },
     /// The file names variables whose values were not given: come again with these.
     Ask(BTreeSet<String>),
@@ -63,15 +64,15 @@ pub enum News {
 }
 
 impl SettingsCache {
-    /// The variables that the file of these arguments named when it was last read.
+    /// The variables that the file of these arguments named when it was last read. Waits for no file: the interpreter may
+    /// be held.
     pub fn names(
         &self,
         arguments: &BTreeMap<String, String>,
         environment: &Environment,
     ) -> Vec<String> {
-        let entry = self.entry(arguments, environment);
-        let entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
-        entry.named.keys().cloned().collect()
+        let slot = self.slot(arguments, environment);
+        lock(&slot.names).clone()
     }
 
     /// The settings of these arguments. Reads files where they are new or have changed; the interpreter must not be held.
@@ -81,17 +82,15 @@ impl SettingsCache {
         environment: &Environment,
         named: &Named,
     ) -> Resolution {
-        let entry = self.entry(arguments, environment);
-        let mut entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
-        entry.resolve(arguments, environment, named)
+        let slot = self.slot(arguments, environment);
+        let mut entry = lock(&slot.entry);
+        let resolution = entry.resolve(arguments, environment, named);
+        *lock(&slot.names) = entry.named.keys().cloned().collect();
+        resolution
     }
 
-    fn entry(
-        &self,
-        arguments: &BTreeMap<String, String>,
-        environment: &Environment,
-    ) -> Arc<Mutex<Entry>> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, arguments: &BTreeMap<String, String>, environment: &Environment) -> Arc<Slot> {
+        let mut entries = lock(&self.entries);
         let known = entries
             .iter()
             .rposition(|((known, env), _)| known == arguments && env == environment);
@@ -105,16 +104,29 @@ impl SettingsCache {
                 (key, Arc::default())
             }
         };
-        let settings = Arc::clone(&entry.1);
+        let slot = Arc::clone(&entry.1);
         entries.push(entry);
-        settings
+        slot
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One trigger's place in the cache.
+#[derive(Default)]
+struct Slot {
+    /// The variables that its file names. Held for a moment only, unlike the entry.
+    names: Mutex<Vec<String>>,
+    entry: Mutex<Entry>,
 }
 
 /// One trigger's settings, and what they were made of.
 #[derive(Default)]
 struct Entry {
     current: Option<Result<Arc<Settings>, Arc<ArgumentError>>>,
+    broken: Option<Arc<ArgumentError>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
     stamps: Vec<(PathBuf, Stamp)>,
@@ -136,12 +148,12 @@ impl Entry {
             let settled = self
                 .current
                 .get_or_insert_with(|| make().map(Arc::new).map_err(Arc::new));
-            return settled_as(settled.clone(), None);
+            return settled_as(settled.clone(), None, None);
         };
         if let Some(current) = self.current.clone()
             && !self.must_read(named)
         {
-            return settled_as(current, None);
+            return settled_as(current, None, self.broken.clone());
         }
         self.read(path, arguments, environment, named)
     }
@@ -166,7 +178,9 @@ impl Entry {
             Some((seen, since)) if *seen == stamps => *since,
             _ => now,
         };
-        let rested = now - since >= REST || stamps.iter().flatten().all(Written::has_rested);
+        // One that is gone may be about to come back: some editors write so.
+        let has_rested = |stamp: &Stamp| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
+        let rested = now - since >= REST || stamps.iter().all(has_rested);
         self.change = Some((stamps, since));
         rested
     }
@@ -184,9 +198,11 @@ impl Entry {
         };
         // Before the text: what changes while it is read is a change.
         let before = stamp(&path);
-        let text = read_text(&path);
-        let variables = text.as_deref().map(file::variables).unwrap_or_default();
+        let bytes = read_bytes(&path);
+        let variables = bytes.as_deref().map(file::variables).unwrap_or_default();
         if !variables.iter().all(|name| named.contains_key(name)) {
+            // It is looked at again when they have come.
+            self.looked = None;
             return Resolution::Ask(variables);
         }
         self.named = named
@@ -197,39 +213,30 @@ impl Entry {
         self.stamps = vec![(path.clone(), before)];
         self.looked = Some(Instant::now());
         self.change = None;
-        let text = match text {
-            Ok(text) => text,
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
             Err(what) => return self.settle(Err(cannot_read(given, what))),
         };
-        let operator = match file_operator(arguments, environment) {
-            Ok(operator) => operator,
-            Err(error) => return self.settle(Err(error)),
+        let made = from_file(&bytes, &path, arguments, environment, &self.named, true);
+        self.stamps.extend(made.files);
+        let settings = match made.settings {
+            Ok(mut settings) => {
+                let warnings = made.warnings.warnings.iter();
+                let name = shown(given);
+                let warnings = warnings.map(|warning| format!("{name}: {warning}"));
+                settings.warnings.extend(warnings);
+                Ok(settings)
+            }
+            Err(Unusable::Arguments(error)) => Err(error),
+            Err(Unusable::File(report)) => Err(unusable(given, &report)),
         };
-        let directory = path.parent().unwrap_or(Path::new(""));
-        let loaded = file::load(&text, directory, &self.named, operator, true);
-        let files = loaded
-            .files
-            .into_iter()
-            .map(|path| (path.clone(), stamp(&path)));
-        self.stamps.extend(files);
-        let settings = match loaded.config {
-            Ok(config) => resolve(arguments, environment, config),
-            Err(report) => Err(unusable(given, &report)),
-        };
-        let settings = settings.map(|mut settings| {
-            let warnings = loaded.warnings.warnings.iter();
-            let name = shown(given);
-            settings
-                .warnings
-                .extend(warnings.map(|warning| format!("{name}: {warning}")));
-            settings
-        });
         self.settle(settings)
     }
 
     /// A broken edit keeps what was good.
     fn settle(&mut self, settings: Result<Settings, ArgumentError>) -> Resolution {
         let before = self.current.take();
+        self.broken = None;
         let (current, news) = match (before, settings) {
             (None, Ok(settings)) => (Ok(Arc::new(settings)), None),
             (Some(_), Ok(settings)) => {
@@ -239,29 +246,28 @@ impl Entry {
                 };
                 (Ok(Arc::new(settings)), Some(news))
             }
-            (Some(Ok(good)), Err(error)) => (Ok(good), Some(News::Broken(Arc::new(error)))),
+            (Some(Ok(good)), Err(error)) => {
+                let error = Arc::new(error);
+                self.broken = Some(Arc::clone(&error));
+                (Ok(good), Some(News::Broken(error)))
+            }
             (_, Err(error)) => (Err(Arc::new(error)), None),
         };
         self.current = Some(current.clone());
-        settled_as(current, news)
+        settled_as(current, news, self.broken.clone())
     }
 }
 
 const fn settled_as(
     settings: Result<Arc<Settings>, Arc<ArgumentError>>,
     news: Option<News>,
+    broken: Option<Arc<ArgumentError>>,
 ) -> Resolution {
-    Resolution::Settled { settings, news }
-}
-
-/// What the channels of the file are told: Twilio's address may be the file's own setting, and is read before.
-fn file_operator(
-    arguments: &BTreeMap<String, String>,
-    environment: &Environment,
-) -> Result<crate::channels::Operator, ArgumentError> {
-    let none = BTreeMap::new();
-    let arguments = super::Arguments::new(arguments, &none)?;
-    operator(&arguments, environment)
+    Resolution::Settled {
+        settings,
+        news,
+        broken,
+    }
 }
 
 fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, ArgumentError> {
@@ -276,19 +282,9 @@ fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, ArgumentE
     })
 }
 
-fn read_text(path: &Path) -> Result<String, &'static str> {
-    let open = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?
-            .take(file::MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = open().map_err(|error| secrets::reason(&error))?;
-    if bytes.len() as u64 > file::MAX_FILE_BYTES {
-        return Err("is longer than 64 MiB");
-    }
-    String::from_utf8(bytes).map_err(|_| "is no UTF-8")
+/// The bytes of a configuration file. The error follows the file's name.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, &'static str> {
+    secrets::read_at_most(path, file::MAX_FILE_BYTES)?.ok_or("is longer than 64 MiB")
 }
 
 fn cannot_read(given: &str, what: &str) -> ArgumentError {
@@ -307,6 +303,7 @@ fn unusable(given: &str, report: &Report) -> ArgumentError {
         .first()
         .map(ToString::to_string)
         .unwrap_or_default();
+    let stop = if first.ends_with(['.', '?']) { "" } else { "." };
     let more = match report.errors.len().saturating_sub(1) {
         0 => String::new(),
         1 => " There is 1 more error.".to_owned(),
@@ -316,7 +313,7 @@ fn unusable(given: &str, report: &Report) -> ArgumentError {
     ArgumentError {
         name: "config_file_path",
         code: "config_file",
-        what: format!("The configuration file {name} cannot be used: {first}.{more}"),
+        what: format!("The configuration file {name} cannot be used: {first}{stop}{more}"),
         hint: format!("Mend it; `influxdb3-notifier check {name}` shows everything."),
     }
 }
@@ -325,38 +322,195 @@ fn shown(path: &str) -> String {
     truncate(&printable(path), 256)
 }
 
-/// What tells one state of a file from another; `None`: it is not there.
-type Stamp = Option<Written>;
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::SystemTime;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Written {
-    at: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
+    use super::*;
+    use crate::model::secret::Secret;
 
-impl Written {
-    fn has_rested(&self) -> bool {
-        let age = self.at.and_then(|at| at.elapsed().ok());
-        age.is_some_and(|age| age >= REST)
+    const ONE: &str = "[receivers.one]\nslack.webhook_url = \"https://one.example\"\n";
+    const TWO: &str = "[receivers.two]\nslack.webhook_url = { env = \"TWO\" }\n";
+    const BROKEN: &str = "[receivers.two]\nslack.webhook_url = 5\n";
+
+    /// A trigger and its file, which can be written as if it had been so for a while.
+    struct World {
+        directory: tempfile::TempDir,
+        arguments: BTreeMap<String, String>,
+        environment: Environment,
+        variables: Named,
+        cache: SettingsCache,
     }
-}
 
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Written {
-        at: metadata.modified().ok(),
-        bytes: metadata.len(),
-        inode: inode(&metadata),
-    })
-}
+    impl World {
+        fn new(text: &str) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let world = Self {
+                arguments: BTreeMap::from([(
+                    "config_file_path".to_owned(),
+                    "notifier.toml".to_owned(),
+                )]),
+                environment: Environment {
+                    plugin_dir: Some(directory.path().to_owned()),
+                    ..Environment::default()
+                },
+                variables: Named::new(),
+                cache: SettingsCache::default(),
+                directory,
+            };
+            world.write("notifier.toml", text);
+            world
+        }
 
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
+        fn write(&self, name: &str, text: &str) {
+            let path = self.directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            let before = SystemTime::now() - 2 * REST;
+            File::options()
+                .append(true)
+                .open(path)
+                .unwrap()
+                .set_modified(before)
+                .unwrap();
+        }
 
-#[cfg(not(unix))]
-const fn inode(_: &Metadata) -> u64 {
-    0
+        fn set(&mut self, name: &str, value: &str) {
+            self.variables
+                .insert(name.to_owned(), Some(Secret::new(value)));
+        }
+
+        /// What a call comes to: as the entry does it, with the variables that are asked for.
+        fn call(&self) -> (Result<Vec<String>, String>, Option<News>, bool) {
+            // Nobody has looked just now.
+            let slot = self.cache.slot(&self.arguments, &self.environment);
+            lock(&slot.entry).looked = None;
+            drop(slot);
+            let mut names = self.cache.names(&self.arguments, &self.environment);
+            for _ in 0..3 {
+                let value = |name: &String| self.variables.get(name).cloned().flatten();
+                let named = names.iter().map(|name| (name.clone(), value(name)));
+                let named = named.collect();
+                match self
+                    .cache
+                    .resolve(&self.arguments, &self.environment, &named)
+                {
+                    Resolution::Ask(more) => names.extend(more),
+                    Resolution::Settled {
+                        settings,
+                        news,
+                        broken,
+                    } => {
+                        let receivers = settings.map(|settings| {
+                            let receivers = settings.config.receivers.iter();
+                            receivers.map(|receiver| receiver.name.clone()).collect()
+                        });
+                        let receivers = receivers.map_err(|error| error.what.clone());
+                        return (receivers, news, broken.is_some());
+                    }
+                }
+            }
+            panic!("it asks again and again");
+        }
+
+        #[track_caller]
+        fn has(&self, receiver: &str, taken_up: bool, broken: bool) {
+            let (receivers, news, is_broken) = self.call();
+            assert_eq!(receivers, Ok(vec![receiver.to_owned()]));
+            let is_taken_up = matches!(news, Some(News::TakenUp { .. }));
+            assert_eq!((is_taken_up, is_broken), (taken_up, broken), "{news:?}");
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_up_also_where_it_names_new_variables() {
+        let mut world = World::new(ONE);
+        world.has("one", false, false);
+        world.has("one", false, false);
+        world.set("TWO", "https://two.example");
+        world.write("notifier.toml", TWO);
+        world.has("two", true, false);
+        world.has("two", false, false);
+        // A variable that changes needs no change of the file.
+        world.set("TWO", "https://another.example");
+        world.has("two", true, false);
+        world.write("notifier.toml", ONE);
+        world.has("one", true, false);
+    }
+
+    #[test]
+    fn what_was_good_stays_until_something_good_comes_and_the_reason_is_told_once() {
+        let mut world = World::new(ONE);
+        world.has("one", false, false);
+        for text in [BROKEN, TWO, "\u{feff}[receivers", "", " \n"] {
+            world.write("notifier.toml", text);
+            let (receivers, news, broken) = world.call();
+            assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
+            let Some(News::Broken(error)) = news else {
+                panic!("{text}: {news:?}")
+            };
+            assert!(
+                error.what.contains("notifier.toml cannot be used: line "),
+                "{error:?}"
+            );
+            world.has("one", false, true);
+        }
+        world.write("notifier.toml", TWO);
+        world.set("TWO", "https://two.example");
+        world.has("two", true, false);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_waited_for() {
+        let world = World::new(ONE);
+        world.has("one", false, false);
+        let path = world.directory.path().join("notifier.toml");
+        fs::remove_file(&path).unwrap();
+        world.has("one", false, false);
+        let slot = world.cache.slot(&world.arguments, &world.environment);
+        let change = lock(&slot.entry).change.take();
+        let (stamps, since) = change.unwrap();
+        lock(&slot.entry).change = Some((stamps, since.checked_sub(REST).unwrap()));
+        world.has("one", false, true);
+        world.write("notifier.toml", ONE);
+        world.has("one", true, false);
+    }
+
+    #[test]
+    fn an_edit_that_has_not_rested_is_not_looked_at() {
+        let world = World::new(ONE);
+        world.has("one", false, false);
+        fs::write(world.directory.path().join("notifier.toml"), BROKEN).unwrap();
+        world.has("one", false, false);
+    }
+
+    #[test]
+    fn a_secret_file_is_taken_up_when_it_changes_and_when_it_comes() {
+        let world = World::new("[receivers.one]\nslack.webhook_url = { file = \"secret\" }\n");
+        let (receivers, ..) = world.call();
+        assert!(
+            receivers
+                .unwrap_err()
+                .contains("the file secret is not there")
+        );
+        world.write("secret", "https://one.example\n");
+        world.has("one", true, false);
+        world.write("secret", "https://another.example\n");
+        world.has("one", true, false);
+        world.write("secret", "no address\n");
+        world.has("one", false, true);
+        world.write("secret", "https://one.example\n");
+        world.has("one", true, false);
+    }
+
+    #[test]
+    fn the_names_are_there_while_the_file_is_read() {
+        let mut world = World::new(TWO);
+        world.set("TWO", "https://two.example");
+        world.has("two", false, false);
+        let slot = world.cache.slot(&world.arguments, &world.environment);
+        let _reading = lock(&slot.entry);
+        let names = world.cache.names(&world.arguments, &world.environment);
+        assert_eq!(names, ["TWO"]);
+    }
 }

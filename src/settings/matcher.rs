@@ -22,16 +22,53 @@ pub enum Pattern {
     Regex(Regex),
 }
 
+/// What matchers look at in a notification, looked up once for all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    level: Option<&'static str>,
+    status: Option<&'static str>,
+    fields: &'a [(String, Json)],
+}
+
+impl<'a> Subject<'a> {
+    pub fn of(notification: &'a Notification) -> Self {
+        Self {
+            level: notification.level_for_rules().map(Level::word),
+            status: notification.status.map(Status::word),
+            fields: &notification.fields,
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&'a str> {
+        let field = self.fields.iter().find(|(known, _)| known == name);
+        field.and_then(|(_, value)| text(value))
+    }
+}
+
+/// What a matcher names and a notification does not have so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit<'a> {
+    Level,
+    Status,
+    Field(&'a str),
+}
+
 impl Matcher {
-    pub fn matches(&self, notification: &Notification) -> bool {
-        let level = notification.level_for_rules().map(Level::word);
-        let status = notification.status.map(Status::word);
-        fits(self.level.as_deref(), level)
-            && fits(self.status.as_deref(), status)
-            && self.fields.iter().all(|(name, patterns)| {
-                let field = notification.fields.iter().find(|(known, _)| known == name);
-                fits(Some(patterns), field.and_then(|(_, value)| text(value)))
-            })
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        self.misfit(subject).is_none()
+    }
+
+    /// The first that does not fit.
+    pub fn misfit(&self, subject: &Subject<'_>) -> Option<Misfit<'_>> {
+        if !fits(self.level.as_deref(), subject.level) {
+            return Some(Misfit::Level);
+        }
+        if !fits(self.status.as_deref(), subject.status) {
+            return Some(Misfit::Status);
+        }
+        let mut fields = self.fields.iter();
+        let misfit = fields.find(|(name, patterns)| !fits(Some(patterns), subject.field(name)));
+        misfit.map(|(name, _)| Misfit::Field(name))
     }
 }
 
@@ -52,11 +89,15 @@ fn text(value: &Json) -> Option<&str> {
     }
 }
 
+/// A regular expression is found in no longer value.
+pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
+
 impl Pattern {
     fn fits(&self, value: &str) -> bool {
         match self {
             Pattern::Equal(text) => text == value,
-            Pattern::Regex(regex) => regex.is_match(value),
+            // All expressions of a file over a text of any length would take seconds.
+            Pattern::Regex(regex) => value.len() <= MAX_SEARCHED_BYTES && regex.is_match(value),
         }
     }
 }
@@ -113,13 +154,17 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(matcher.matches(&notification), expected, "{matcher:?}");
+            let subject = Subject::of(&notification);
+            assert_eq!(matcher.matches(&subject), expected, "{matcher:?}");
         }
         notification.status = None;
         let firing = Matcher {
             status: Some(equal(&["firing"])),
             ..Matcher::default()
         };
-        assert!(!firing.matches(&notification));
+        assert_eq!(
+            firing.misfit(&Subject::of(&notification)),
+            Some(Misfit::Status)
+        );
     }
 }

@@ -3,21 +3,26 @@
 
 pub mod arguments;
 mod cache;
+mod deep;
 mod environment;
 pub mod file;
-mod matcher;
+pub mod matcher;
 mod outbox;
-mod silence;
-mod template;
+pub mod silence;
+mod stamp;
+pub mod template;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::arguments::{ArgumentError, Arguments, RequestDestinations};
-pub use self::cache::{News, Resolution, SettingsCache};
+pub use self::cache::{News, Resolution, SettingsCache, read_bytes};
 pub use self::environment::{Environment, Named};
 use self::file::Config;
+use self::file::problem::Report;
+use self::file::secrets::Files;
 pub use self::outbox::OutboxSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
@@ -50,6 +55,62 @@ pub struct Settings {
 
 /// `delivery_timeout` where it is not given, and what is pending outlives the process.
 const KEPT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// What a configuration file's bytes, arguments and the environment come to.
+pub struct FromFile {
+    pub settings: Result<Settings, Unusable>,
+    /// Warnings of a file that can be used.
+    pub warnings: Report,
+    /// Whose change is a change of the file.
+    pub files: Files,
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum Unusable {
+    File(Report),
+    Arguments(ArgumentError),
+}
+
+/// Reads a configuration file's bytes. With `look_up` its secrets are looked up; paths in it begin where it stands.
+pub fn from_file(
+    bytes: &[u8],
+    path: &Path,
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+    named: &Named,
+    look_up: bool,
+) -> FromFile {
+    let operator = match file_operator(arguments, environment) {
+        Ok(operator) => operator,
+        Err(error) => {
+            return FromFile {
+                settings: Err(Unusable::Arguments(error)),
+                warnings: Report::default(),
+                files: Files::new(),
+            };
+        }
+    };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let loaded = file::load(bytes, directory, named, operator, look_up);
+    let settings = loaded.config.map_err(Unusable::File);
+    FromFile {
+        settings: settings.and_then(|config| {
+            resolve(arguments, environment, config).map_err(Unusable::Arguments)
+        }),
+        warnings: loaded.warnings,
+        files: loaded.files,
+    }
+}
+
+/// What the channels of the file are told: Twilio's address may be the file's own setting, and is read before.
+fn file_operator(
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Result<Operator, ArgumentError> {
+    let none = BTreeMap::new();
+    operator(&Arguments::new(arguments, &none)?, environment)
+}
 
 /// Makes settings of a trigger's arguments and what its file says.
 fn resolve(

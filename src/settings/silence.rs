@@ -4,8 +4,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::matcher::Matcher;
-use crate::model::notification::Notification;
+use super::matcher::{Matcher, Subject};
 
 /// A rule by which matching notifications are suppressed, always or at times.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +31,15 @@ pub struct Window {
 }
 
 impl Silence {
-    pub fn holds(&self, notification: &Notification, now: Timestamp) -> bool {
+    pub fn holds(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
+        self.is_on(now) && self.matcher.matches(subject)
+    }
+
+    /// Whether it is its time, whoever it is for.
+    pub fn is_on(&self, now: Timestamp) -> bool {
         let begun = self.from.is_none_or(|from| now >= from);
         let over = self.until.is_some_and(|until| now >= until);
-        begun && !over && self.in_window(now) && self.matcher.matches(notification)
+        begun && !over && self.in_window(now)
     }
 
     fn in_window(&self, now: Timestamp) -> bool {
@@ -122,6 +126,7 @@ fn minutes(text: &str) -> Option<u16> {
 mod tests {
     use super::*;
     use crate::model::json::Json;
+    use crate::model::notification::Notification;
 
     fn holds(windows: &[&str], zone: &str, now: &str) -> bool {
         let silence = Silence {
@@ -133,7 +138,7 @@ mod tests {
             ..Silence::default()
         };
         let notification = Notification::plain(Json::String("x".to_owned()));
-        silence.holds(&notification, now.parse().unwrap())
+        silence.holds(&Subject::of(&notification), now.parse().unwrap())
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
             ("2026-01-02T00:00:00Z", false),
         ] {
             assert_eq!(
-                silence.holds(&notification, now.parse().unwrap()),
+                silence.holds(&Subject::of(&notification), now.parse().unwrap()),
                 expected,
                 "{now}"
             );

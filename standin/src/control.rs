@@ -23,6 +23,8 @@ const DEFAULT_WAIT_MS: u64 = 5_000;
 struct TlsRequest {
     cert_pem: String,
     key_pem: String,
+    /// Who comes must show a certificate of this authority's; empty: nobody is asked for one.
+    client_ca_pem: String,
     /// The handshake never ends.
     stall: bool,
 }
@@ -152,7 +154,8 @@ fn open_tls(world: &Arc<World>, call: &Call) -> Result<Reply, Reply> {
     let port = if request.stall {
         world.open_fault(FaultKind::Stall).map(|fault| fault.port())
     } else {
-        tls::open(world, &request.cert_pem, &request.key_pem).map(|addr| addr.port())
+        let clients = Some(request.client_ca_pem.as_str()).filter(|pem| !pem.is_empty());
+        tls::open(world, &request.cert_pem, &request.key_pem, clients).map(|addr| addr.port())
     };
     let port = port.map_err(bad)?;
     Ok(Reply::json(

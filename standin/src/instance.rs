@@ -141,7 +141,7 @@ impl Standin {
 
     /// The same providers behind TLS with that chain and key (PEM): the address of the new listener.
     pub async fn tls(&self, cert_pem: &str, key_pem: &str) -> io::Result<SocketAddr> {
-        tls::open(&self.world, cert_pem, key_pem)
+        tls::open(&self.world, cert_pem, key_pem, None)
     }
 
     /// Forgets records, messages, rules and sink counts; faults stay.

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -17,9 +18,15 @@ use crate::world::World;
 /// A client that stops in the middle of its hello is not waited for longer.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Starts a listener with that chain and key (PEM); gives its address. It lives as long as the stand-in.
-pub fn open(world: &Arc<World>, cert_pem: &str, key_pem: &str) -> io::Result<SocketAddr> {
-    let acceptor = TlsAcceptor::from(Arc::new(config(cert_pem, key_pem)?));
+/// Starts a listener with that chain and key (PEM); gives its address. It lives as long as the stand-in. With `client_ca_pem`
+/// only those are let in who show a certificate of that authority's.
+pub fn open(
+    world: &Arc<World>,
+    cert_pem: &str,
+    key_pem: &str,
+    client_ca_pem: Option<&str>,
+) -> io::Result<SocketAddr> {
+    let acceptor = TlsAcceptor::from(Arc::new(config(cert_pem, key_pem, client_ca_pem)?));
     let listener = server::listen(SocketAddr::new(world.ip, 0))?;
     let addr = listener.local_addr()?;
     let _guard = world.runtime.enter();
@@ -30,25 +37,41 @@ pub fn open(world: &Arc<World>, cert_pem: &str, key_pem: &str) -> io::Result<Soc
     Ok(addr)
 }
 
-fn config(cert_pem: &str, key_pem: &str) -> io::Result<ServerConfig> {
-    let invalid = |what: &str, e: &dyn std::fmt::Display| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {e}"))
-    };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(cert_pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|e| invalid("cert_pem", &e))?;
+fn config(cert_pem: &str, key_pem: &str, client_ca_pem: Option<&str>) -> io::Result<ServerConfig> {
+    let chain = certificates("cert_pem", cert_pem)?;
     let key =
         PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| invalid("key_pem", &e))?;
     // Named, so that it works beside another provider in the same test process.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|e| invalid("TLS versions", &e))?
-        .with_no_client_auth()
+        .map_err(|e| invalid("TLS versions", &e))?;
+    let builder = match client_ca_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(certificates("client_ca_pem", pem)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|e| invalid("client_ca_pem", &e))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|e| invalid("certificate and key", &e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn certificates(name: &str, pem: &str) -> io::Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+    let certificates = certificates.collect::<Result<_, _>>();
+    certificates.map_err(|e| invalid(name, &e))
+}
+
+fn invalid(what: &str, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {error}"))
 }
 
 async fn run(world: Arc<World>, listener: TcpListener, acceptor: TlsAcceptor) {

@@ -67,6 +67,18 @@ async fn providers_answer_over_tls() {
 }
 
 #[tokio::test]
+async fn who_shows_no_certificate_is_not_let_in_where_one_is_asked_for() {
+    let standin = Standin::start().await.expect("starts");
+    let (cert, key, config) = certificate("localhost");
+    let (authority, _, _) = certificate("a client");
+    let opened = json!({ "cert_pem": cert, "key_pem": key, "client_ca_pem": authority });
+    let opened = post(standin.addr(), "/_standin/tls", &opened).json();
+    let reply = ask(opened["port"].as_u64().expect("a port"), config);
+    assert!(reply.is_err() || reply.is_ok_and(|reply| reply.is_empty()));
+    assert!(standin.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_name_is_the_clients_to_refuse() {
     let standin = Standin::start().await.expect("starts");
     let (cert, key, config) = certificate("other.example");

@@ -3,10 +3,13 @@
 Addresses are written ``http://standin.test/…`` everywhere: the stand-in's address takes that place when the row runs.
 """
 
+import itertools
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import Trigger, Triggers
@@ -86,6 +89,8 @@ class Entry:
     segments: int | None = None
     preview: tuple[str, str] | None = None
     """Content type and body."""
+    rule: str | None = None
+    """What suppressed it."""
 
 
 DESTINATIONS = {
@@ -108,6 +113,17 @@ def not_tried(sender: str, reason: str, detail: str | None, path: str | None, **
     """A delivery that failed before anything was sent."""
     entry = Entry(sender, "failed", reason, detail, path, attempts=0, parts=0, parts_delivered=0)
     return replace(entry, **members)
+
+
+def suppressed(sender: str, rule: str, **members: Any) -> Entry:
+    """A delivery that a rule keeps back."""
+    segments = 1 if sender in TWILIO else None
+    return replace(Entry(sender, "suppressed", attempts=0, parts_delivered=0, segments=segments, rule=rule), **members)
+
+
+def ignored(sender: str) -> Entry:
+    """What a request brings where the operator lets it bring nothing."""
+    return Entry(sender, "ignored", attempts=0, parts=0, parts_delivered=0)
 
 
 def previewed(sender: str, content_type: str, body: str, **members: Any) -> Entry:
@@ -144,6 +160,8 @@ class Row:
     refusal: Refusal | None = None
     args: Mapping[str, str] | None = None
     """Trigger arguments besides :data:`ARGUMENTS`; an empty mapping: none at all."""
+    config: str | None = None
+    """What stands in the file that ``config_file_path`` names."""
     headers: Headers = ()
     query: Mapping[str, str] = field(default_factory=dict)
     rule: Mapping[str, Any] | None = None
@@ -159,6 +177,17 @@ def arrives(name: str, body: object, *sent: Sent, **members: Any) -> Row:
         "results": {message.sender: True for message in sent},
         "deliveries": [delivered(message.sender) for message in sent],
         "sent": sent,
+    }
+    return Row(name, body, **(usual | members))
+
+
+def reaches(name: str, body: object, config: str, *reached: tuple[str, Sent], **members: Any) -> Row:
+    """A row of which each receiver's destinations get one message, in this order."""
+    usual: dict[str, Any] = {
+        "config": config,
+        "results": {receiver: True for receiver, _ in reached},
+        "deliveries": [delivered(message.sender, receiver=receiver) for receiver, message in reached],
+        "sent": [message for _, message in reached],
     }
     return Row(name, body, **(usual | members))
 
@@ -188,6 +217,9 @@ def run(row: Row, triggers: Triggers, standin: Standin) -> None:
     if row.rule:
         standin.rule(**row.rule)
     arguments = dict(ARGUMENTS) if row.args is None else {**ARGUMENTS, **row.args} if row.args else {}
+    if row.config is not None:
+        file = write_config(triggers.engine.plugin_dir, row.config.replace(HOST, address))
+        arguments["config_file_path"] = str(file)
     trigger = triggers.create({name: value.replace(HOST, address) for name, value in arguments.items()})
     answer = trigger.notify(body_bytes(row.body, address), headers=row.headers, query=row.query)
     assert answer.status == row.http, answer.text
@@ -202,6 +234,23 @@ def run(row: Row, triggers: Triggers, standin: Standin) -> None:
         ends = [line for entry in answer.json["deliveries"] for line in end_of(entry)]
         assert_log(trigger, answer.json["task_id"], head, ends)
     assert_arrived(standin, row.sent)
+
+
+_files = itertools.count(1)
+
+
+def write_config(directory: Path, text: str) -> Path:
+    """A configuration file of its own, as if it had been there for a while."""
+    file = directory / f"config-{next(_files)}.toml"
+    file.write_text(text, encoding="utf-8")
+    return settled(file)
+
+
+def settled(file: Path) -> Path:
+    """The file, as if nobody had written to it just now: an edit that has not rested for a second is not taken up."""
+    long_ago = file.stat().st_mtime - 10
+    os.utime(file, (long_ago, long_ago))
+    return file
 
 
 def check_refusal(refusal: Refusal, answer: Answer) -> None:
@@ -237,14 +286,15 @@ def check_entry(entry: dict[str, Any], expected: Entry) -> None:
     optional = members[len(ENTRY_MEMBERS) :]
     assert optional == [name for name in OPTIONAL_ENTRY_MEMBERS if name in optional]
     compared = ("sender", "outcome", "reason", "path", "http_status", "attempts", "parts", "parts_delivered")
-    for name in (*compared, "receiver", "segments"):
+    for name in (*compared, "receiver", "segments", "rule"):
         assert entry.get(name) == getattr(expected, name), (name, entry)
     if expected.detail is not None:
         assert entry["detail"] == expected.detail
     assert isinstance(entry["elapsed_ms"], int)
     failed = expected.outcome == "failed"
     assert (entry["reason"] is None, entry["detail"] is None, entry["hint"] is None) == (not failed,) * 3
-    if expected.outcome == "failed" and expected.attempts == 0 and expected.destination is None:
+    untried = expected.outcome in ("failed", "ignored") and expected.attempts == 0
+    if untried and expected.destination is None:
         assert entry["destination"] is None
     else:
         assert re.fullmatch(expected.destination or DESTINATIONS[expected.sender], entry["destination"])
@@ -264,6 +314,8 @@ def end_of(entry: dict[str, Any]) -> list[tuple[str, str]]:
     status = f"HTTP {entry['http_status']}, " if entry["http_status"] else ""
     if entry["outcome"] == "delivered":
         return [("INFO", f"{entry['destination']}: delivered in N ms ({status}attempt {entry['attempts']})")]
+    if entry["outcome"] == "suppressed":
+        return [("INFO", f"{entry['destination']}: suppressed by {entry['rule']}")]
     if entry["outcome"] != "failed":
         return []
     why = f"{entry['reason']}: {entry['detail']}".removesuffix(".")

@@ -50,6 +50,7 @@ class Sent:
     headers: Mapping[str, str] = field(default_factory=dict)
     """By name in lower case, as regular expressions: in place of those of every message, or besides."""
     query: str = ""
+    method: str = "POST"
 
 
 def to_slack(body: bytes | str, path: str = SLACK_PATH, **headers: str) -> Sent:
@@ -85,7 +86,7 @@ def assert_arrived(standin: Standin, sent: Sequence[Sent]) -> None:
     expected = sorted(sent, key=lambda message: (message.path, message.body))
     got = sorted(standin.requests(), key=lambda request: (request["path"], base64.b64decode(request["body_base64"])))
     assert [(r["method"], r["path"], r["query"], base64.b64decode(r["body_base64"])) for r in got] == [
-        ("POST", message.path, message.query, message.body) for message in expected
+        (message.method, message.path, message.query, message.body) for message in expected
     ]
     for request, message in zip(got, expected, strict=True):
         assert_headers(request["headers"], message, f"127.0.0.1:{standin.port}")

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
+pub use self::rich::escape;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{

@@ -166,7 +166,7 @@ fn draw(name: &str, value: &str) -> Drawn<Field> {
 
 /// `text` with a backslash before every character that Markdown would take for its own where it stands
 /// (support article "Markdown text 101"). A cut may leave one before the `…`, where it does not show either.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
     let mut place = Place::LineStart;
     for (at, character) in text.char_indices() {

@@ -161,7 +161,7 @@ impl Channel for Slack {
 }
 
 /// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

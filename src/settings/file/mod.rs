@@ -9,9 +9,10 @@ pub mod secrets;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -19,11 +20,13 @@ use regex::Regex;
 use self::problem::{Place, Report};
 pub use self::receivers::{FileDestination, Receiver, Rendered};
 pub use self::rules::Route;
-use self::secrets::Sources;
+use self::secrets::{Files, Sources};
 use self::tree::{Node, Table, Value};
-use super::arguments::{self, Argument};
+use self::written::Written;
+use super::arguments::{self, Argument, Stage};
+use super::deep;
 use super::silence::Silence;
-use super::template::Templates;
+use super::template::{Template, Templates};
 use crate::channels::{self, Operator};
 use crate::model::json::Path;
 use crate::model::secret::{Secret, digest};
@@ -44,11 +47,31 @@ pub struct Config {
     /// None: the file does not say.
     pub default_receivers: Option<Vec<usize>>,
     pub templates: Templates,
+    /// Those of `[templates]`, in the order of the file.
+    pub named_templates: Vec<(String, Template)>,
     pub silences: Vec<Silence>,
     /// Seals the destinations that requests bring, where they are kept.
     pub outbox_key: Option<Arc<Seal>>,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
+}
+
+impl Config {
+    /// A template of `[templates]`.
+    pub fn template(&self, name: &str) -> Option<&Template> {
+        let mut named = self.named_templates.iter();
+        named
+            .find(|(known, _)| known == name)
+            .map(|(_, template)| template)
+    }
+
+    /// The name in `[templates]` of what a template says.
+    pub fn name_of(&self, template: &Template) -> Option<&str> {
+        let mut named = self.named_templates.iter();
+        named
+            .find(|(_, known)| known.id() == template.id())
+            .map(|(name, _)| name.as_str())
+    }
 }
 
 /// A file that was read: what it says, or why it cannot be used.
@@ -57,63 +80,63 @@ pub struct Loaded {
     /// Warnings of a file that can be used.
     pub warnings: Report,
     /// Whose change is a change of the file.
-    pub files: BTreeSet<PathBuf>,
+    pub files: Files,
 }
 
-/// Reads the names of the environment's variables that a text refers to.
-pub fn variables(text: &str) -> BTreeSet<String> {
-    let table = tree::parse(text, &mut Report::default());
-    table
-        .map(|table| secrets::variables(&table))
-        .unwrap_or_default()
+/// Reads the names of the environment's variables that a file's bytes refer to.
+pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
+    let read = || {
+        let mut report = Report::default();
+        let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
+        Some(secrets::variables(&table))
+    };
+    deep::once(read).ok().flatten().unwrap_or_default()
 }
 
-/// Reads a file's text. With `look_up` secrets are looked up, and their absence is an error.
+/// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
 pub fn load(
-    text: &str,
+    bytes: &[u8],
     directory: &FilePath,
     environment: &BTreeMap<String, Option<Secret>>,
     operator: Operator,
     look_up: bool,
 ) -> Loaded {
-    let mut loader = Loader {
-        report: Report::default(),
-        sources: Sources::new(directory, environment, look_up),
-        operator,
-        templates: Templates::default(),
-        named_templates: Vec::new(),
-        regexes: HashMap::new(),
-    };
-    let table = tree::parse(text, &mut loader.report);
-    let mut config = table.map(|table| loader.config(&table)).unwrap_or_default();
-    config.digest = digest(text);
-    config.templates = loader.templates;
-    let files = loader.sources.files;
-    let mut report = loader.report;
-    report.sort();
-    if report.errors.is_empty() {
-        Loaded {
-            config: Ok(config),
-            warnings: report,
-            files,
+    let load = || {
+        let mut report = Report::default();
+        match tree::decode(bytes, &mut report) {
+            Some(text) => Loader::new(text, directory, environment, operator, look_up).load(),
+            None => Loaded::unusable(report),
         }
-    } else {
-        Loaded {
+    };
+    deep::once(load).unwrap_or_else(|deep::NotDone| {
+        let mut report = Report::default();
+        report.error(
+            Place::default(),
+            "",
+            "it cannot be read on this machine now",
+        );
+        Loaded::unusable(report)
+    })
+}
+
+impl Loaded {
+    fn unusable(report: Report) -> Self {
+        Self {
             config: Err(report),
             warnings: Report::default(),
-            files,
+            files: Files::default(),
         }
     }
 }
 
 /// Goes through a file, and notes all that is wrong.
 struct Loader<'a> {
+    text: &'a str,
     report: Report,
     sources: Sources<'a>,
     operator: Operator,
     templates: Templates,
-    /// Templates that receivers name, and where: they may stand further down.
-    named_templates: Vec<(String, Place, String)>,
+    named_templates: Vec<(String, Template)>,
     regexes: HashMap<String, Option<Regex>>,
 }
 
@@ -123,13 +146,66 @@ const OUTBOX_KEY: &str = "outbox_key";
 /// The file's tables.
 const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
 
+impl<'a> Loader<'a> {
+    fn new(
+        text: &'a str,
+        directory: &'a FilePath,
+        environment: &'a BTreeMap<String, Option<Secret>>,
+        mut operator: Operator,
+        look_up: bool,
+    ) -> Self {
+        if !look_up {
+            // What would come from the environment counts as being there too.
+            let given = || Some(Secret::new("AC"));
+            operator.twilio_sid = operator.twilio_sid.or_else(given);
+            operator.twilio_token = operator.twilio_token.or_else(given);
+        }
+        Self {
+            text,
+            report: Report::default(),
+            sources: Sources::new(directory, environment, look_up),
+            operator,
+            templates: Templates::default(),
+            named_templates: Vec::new(),
+            regexes: HashMap::new(),
+        }
+    }
+
+    fn load(mut self) -> Loaded {
+        if self.text.trim().is_empty() {
+            // A disk that is full leaves such files behind.
+            let start = Place { line: 1, column: 1 };
+            self.report.error(start, "", "the file is empty");
+        }
+        let table = tree::parse(self.text, &mut self.report);
+        let mut config = table.map(|table| self.config(&table)).unwrap_or_default();
+        config.digest = digest(self.text);
+        config.templates = self.templates;
+        config.named_templates = self.named_templates;
+        let (files, mut report) = (self.sources.files, self.report);
+        report.sort();
+        let (config, warnings) = match report.errors.is_empty() {
+            true => (Ok(config), report),
+            false => (Err(report), Report::default()),
+        };
+        Loaded {
+            config,
+            warnings,
+            files,
+        }
+    }
+}
+
 impl Loader<'_> {
     fn config(&mut self, table: &Table) -> Config {
         self.known_keys(table, &Path::root(), SECTIONS);
         let mut config = Config::default();
-        // First: where Twilio is may be set here.
+        // First: where Twilio is may be set here, and what the receivers name must be known.
         if let Some(node) = table.get("settings") {
             self.settings(node, &mut config);
+        }
+        if let Some(node) = table.get("templates") {
+            self.templates(node);
         }
         if let Some(node) = table.get("receivers") {
             config.receivers = self.receivers(node);
@@ -141,9 +217,6 @@ impl Loader<'_> {
         if let Some(node) = table.get("routes") {
             config.routes = self.routes(node, &config.by_name);
         }
-        if let Some(node) = table.get("templates") {
-            self.templates(node);
-        }
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
         }
@@ -152,9 +225,16 @@ impl Loader<'_> {
             .and_then(|settings| settings.as_table()?.get(DEFAULT_RECEIVERS))
         {
             let path = Path::root().key("settings").key(DEFAULT_RECEIVERS);
-            config.default_receivers = Some(self.receiver_names(node, &path, &config.by_name));
+            let places = self.receiver_names(node, &path, &config.by_name);
+            let names = places
+                .iter()
+                .filter_map(|place| config.receivers.get(*place));
+            let names: Vec<_> = names.map(|receiver| receiver.name.as_str()).collect();
+            config
+                .arguments
+                .insert(DEFAULT_RECEIVERS.to_owned(), Secret::new(names.join(" ")));
+            config.default_receivers = Some(places);
         }
-        self.check_template_names();
         config
     }
 
@@ -191,6 +271,16 @@ impl Loader<'_> {
             let Some(value) = self.setting(argument, &member.node, &path) else {
                 continue;
             };
+            let as_it_is_anyway = value.trim().eq_ignore_ascii_case(argument.default);
+            match argument.stage {
+                Stage::Available => {}
+                _ if as_it_is_anyway => continue,
+                Stage::Later => {
+                    let what = "not available in this version, ignored";
+                    self.report.warning(member.place, path.as_str(), what);
+                    continue;
+                }
+            }
             if argument.name == "twilio_base_url" {
                 self.operator.twilio_base_url = channels::parse_url(&value).ok();
             }
@@ -270,14 +360,10 @@ impl Loader<'_> {
             };
             self.known_keys(template, &path, &["text"]);
             match template.get("text") {
-                Some(Node {
-                    value: Value::String(source),
-                    place,
-                }) => {
-                    self.add_template(&member.key, source, *place, path.key("text").as_str());
-                }
-                Some(other) => {
-                    self.mismatch(other, &path.key("text"), "a template, as a string");
+                Some(text) => {
+                    let taken = self.template(text, path.key("text").as_str());
+                    let named = taken.map(|taken| (member.key.clone(), taken));
+                    self.named_templates.extend(named);
                 }
                 None => self.report.error(
                     member.place,
@@ -288,20 +374,24 @@ impl Loader<'_> {
         }
     }
 
-    /// Takes a template. Its own line and column stand in what is said, the file's before it.
-    fn add_template(&mut self, name: &str, source: &str, place: Place, path: &str) {
-        if let Err(error) = self.templates.add(name, source) {
-            self.report.error(place, path, &error.to_string());
-        }
-    }
-
-    fn check_template_names(&mut self) {
-        for (name, place, path) in std::mem::take(&mut self.named_templates) {
-            if !self.templates.contains(&name) {
-                self.report
-                    .error(place, &path, "there is no such template in [templates]");
+    /// Takes a template. What there is to say of it has its place in the file.
+    fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
+        let Some(source) = node.as_str() else {
+            let what = format!("must be a template, as a string, found {}", node.kind());
+            self.report.error(node.place, path, &what);
+            return None;
+        };
+        let token = self.text.get(node.span.clone()).unwrap_or_default();
+        let written = Written::new(node.place, token);
+        let (template, findings) = self.templates.add(source, written.clone());
+        for finding in findings {
+            let place = written.place_of(finding.offset);
+            match finding.is_error {
+                true => self.report.error(place, path, &finding.what),
+                false => self.report.warning(place, path, &finding.what),
             }
         }
+        template
     }
 
     fn known_keys(&mut self, table: &Table, path: &Path, known: &[&str]) {

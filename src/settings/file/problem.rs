@@ -33,20 +33,23 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that was found, in the order of the file.
+/// All that was found, in the order of the file; of each kind so many at most.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
 
+/// Who has more to mend begins with these: what is no TOML has a problem on every line.
+const MAX_PROBLEMS: usize = 1_000;
+
 impl Report {
     pub fn error(&mut self, place: Place, path: &str, what: &str) {
-        self.errors.push(problem(place, path, what));
+        push(&mut self.errors, place, path, what);
     }
 
     pub fn warning(&mut self, place: Place, path: &str, what: &str) {
-        self.warnings.push(problem(place, path, what));
+        push(&mut self.warnings, place, path, what);
     }
 
     pub fn sort(&mut self) {
@@ -55,10 +58,12 @@ impl Report {
     }
 }
 
-fn problem(place: Place, path: &str, what: &str) -> Problem {
-    Problem {
-        place,
-        path: path.to_owned(),
-        what: what.to_owned(),
+fn push(problems: &mut Vec<Problem>, place: Place, path: &str, what: &str) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(Problem {
+            place,
+            path: path.to_owned(),
+            what: what.to_owned(),
+        });
     }
 }

@@ -14,6 +14,7 @@ use crate::model::policy::{ProxySettings, TlsFiles};
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
 use crate::settings::arguments;
+use crate::settings::template::Template;
 use crate::transport;
 
 /// A named set of destinations.
@@ -30,22 +31,19 @@ pub struct FileDestination {
     pub channel: Arc<dyn Channel>,
     pub own: OwnPolicy,
     pub allow_mentions: Option<bool>,
-    /// The template of its texts, by name.
-    pub template: Option<String>,
-    /// Parameters that are templates, with the template's name; several for a table of them.
+    /// The template of its texts.
+    pub template: Option<Template>,
+    /// Parameters that are templates.
     pub rendered: Vec<Rendered>,
 }
 
 /// A parameter that is made anew for each notification.
 #[derive(Debug)]
 pub enum Rendered {
-    One(&'static str, String),
+    One(&'static str, Template),
     /// A JSON object of what these templates make.
-    Table(&'static str, Vec<(String, String)>),
+    Table(&'static str, Vec<(String, Template)>),
 }
-
-/// What every channel takes in the file.
-const OPTIONS: &[&str] = &["template", "rate_limit", "allow_mentions", "proxy"];
 
 impl Loader<'_> {
     pub fn receivers(&mut self, node: &Node) -> Vec<Receiver> {
@@ -86,6 +84,10 @@ impl Loader<'_> {
             };
             let path = path.key(spec.key);
             match &channel.node.value {
+                Value::Array(nodes) if nodes.is_empty() => {
+                    let what = "the list is empty: nobody would be told";
+                    self.report.error(channel.node.place, path.as_str(), what);
+                }
                 Value::Array(nodes) => {
                     for (index, node) in nodes.iter().enumerate() {
                         destinations.extend(self.destination(spec, node, path.index(index)));
@@ -118,7 +120,8 @@ impl Loader<'_> {
             .parameters
             .iter()
             .map(|parameter| short(spec, parameter.name));
-        let known: Vec<&str> = short.chain(OPTIONS.iter().copied()).collect();
+        let options = channels::OPTIONS.iter().map(|option| option.name);
+        let known: Vec<&str> = short.chain(options).collect();
         let long = spec.parameters.iter().map(|parameter| parameter.name);
         let what = match nearest(&member.key, known.iter().copied().chain(long)) {
             Some(meant) => format!("unknown field; did you mean {meant}?"),
@@ -196,14 +199,15 @@ impl Loader<'_> {
             }
             Kind::Headers | Kind::Table => self.string_table(parameter, &member.node, &path),
             Kind::Template => {
-                let name = self.own_template(&member.node, &path);
+                let template = self.template(&member.node, path.as_str());
                 read.rendered
-                    .extend(name.map(|name| Rendered::One(parameter.name, name)));
+                    .extend(template.map(|template| Rendered::One(parameter.name, template)));
                 return;
             }
             Kind::Templates => {
-                let names = self.own_templates(&member.node, &path);
-                read.rendered.push(Rendered::Table(parameter.name, names));
+                let templates = self.own_templates(&member.node, &path);
+                read.rendered
+                    .push(Rendered::Table(parameter.name, templates));
                 return;
             }
             Kind::AuthorityFile | Kind::CertificateFile => {
@@ -257,23 +261,14 @@ impl Loader<'_> {
         members.collect::<Option<Vec<_>>>().map(Json::Object)
     }
 
-    fn own_template(&mut self, node: &Node, path: &Path) -> Option<String> {
-        let Some(source) = node.as_str() else {
-            self.mismatch(node, path, "a template, as a string");
-            return None;
-        };
-        self.add_template(path.as_str(), source, node.place, path.as_str());
-        Some(path.as_str().to_owned())
-    }
-
-    fn own_templates(&mut self, node: &Node, path: &Path) -> Vec<(String, String)> {
+    fn own_templates(&mut self, node: &Node, path: &Path) -> Vec<(String, Template)> {
         let Value::Table(table) = &node.value else {
             self.mismatch(node, path, "a table of templates");
             return Vec::new();
         };
         let each = table.iter().filter_map(|member| {
-            let name = self.own_template(&member.node, &path.key(&member.key))?;
-            Some((member.key.clone(), name))
+            let template = self.template(&member.node, path.key(&member.key).as_str())?;
+            Some((member.key.clone(), template))
         });
         each.collect()
     }
@@ -330,9 +325,7 @@ impl Loader<'_> {
             let node = &member.node;
             match (member.key.as_str(), &node.value) {
                 ("template", Value::String(name)) => {
-                    self.named_templates
-                        .push((name.clone(), node.place, path.to_string()));
-                    options.template = Some(name.clone());
+                    options.template = self.named_template(name, node, &path)
                 }
                 ("allow_mentions", Value::Boolean(value)) => options.allow_mentions = Some(*value),
                 ("rate_limit", Value::String(text)) => match arguments::parse_rate(text) {
@@ -355,6 +348,22 @@ impl Loader<'_> {
             }
         }
         options
+    }
+
+    fn named_template(&mut self, name: &str, node: &Node, path: &Path) -> Option<Template> {
+        let mut named = self.named_templates.iter();
+        if let Some((_, template)) = named.find(|(known, _)| known == name) {
+            return Some(template.clone());
+        }
+        let known = self.named_templates.iter().map(|(name, _)| name.as_str());
+        let what = match nearest(name, known) {
+            Some(meant) => {
+                format!("there is no such template in [templates]; did you mean {meant}?")
+            }
+            None => "there is no such template in [templates]".to_owned(),
+        };
+        self.report.error(node.place, path.as_str(), &what);
+        None
     }
 
     fn proxy(&mut self, node: &Node, path: &Path) -> Option<Arc<ProxySettings>> {
@@ -403,11 +412,11 @@ impl Loader<'_> {
 struct Options {
     own: OwnPolicy,
     allow_mentions: Option<bool>,
-    template: Option<String>,
+    template: Option<Template>,
 }
 
 fn is_option(key: &str) -> bool {
-    OPTIONS.contains(&key)
+    channels::OPTIONS.iter().any(|option| option.name == key)
 }
 
 /// The parameter that a key means, with the sender's name before it or without.

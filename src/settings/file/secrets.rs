@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{Node, Table, Value};
 use crate::model::secret::Secret;
+use crate::settings::stamp::{Stamp, stamp};
 
 /// A secret file is at most so long.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -20,8 +21,11 @@ pub struct Sources<'a> {
     /// Whether secrets are looked up; without, the file is checked as if they were in order.
     look_up: bool,
     /// Files that were read, or would have been.
-    pub files: BTreeSet<PathBuf>,
+    pub files: Files,
 }
+
+/// Files, and how they were just before they were read.
+pub type Files = BTreeMap<PathBuf, Stamp>;
 
 /// A value that may be a secret's.
 pub enum Text {
@@ -46,7 +50,7 @@ impl<'a> Sources<'a> {
             directory,
             environment,
             look_up,
-            files: BTreeSet::new(),
+            files: Files::new(),
         }
     }
 
@@ -98,31 +102,46 @@ impl<'a> Sources<'a> {
     /// A file's bytes; `None` where it is not looked at.
     pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let place = self.directory.join(path);
-        self.files.insert(place.clone());
+        let before = stamp(&place);
+        self.files.entry(place.clone()).or_insert(before);
         if !self.look_up {
             return Ok(None);
         }
-        let file = fs::File::open(&place)
-            .map_err(|error| format!("the file {path} {}", reason(&error)))?;
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| format!("the file {path} {}", reason(&error)))?;
-        match bytes.len() as u64 > MAX_FILE_BYTES {
-            true => Err(format!(
+        let bytes = read_at_most(&place, MAX_FILE_BYTES);
+        let bytes = bytes.map_err(|what| format!("the file {path} {what}"))?;
+        match bytes {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(format!(
                 "the file {path} is longer than {MAX_FILE_BYTES} bytes"
             )),
-            false => Ok(Some(bytes)),
         }
     }
 }
 
+/// A file's bytes; `None` of one that is longer. The error follows the file's name.
+pub fn read_at_most(path: &Path, bytes: u64) -> Result<Option<Vec<u8>>, &'static str> {
+    let file = fs::metadata(path).map_err(|error| reason(&error))?;
+    // A pipe would be waited for.
+    if !file.is_file() {
+        return Err(if file.is_dir() {
+            "is a directory"
+        } else {
+            "is no file"
+        });
+    }
+    let mut read = Vec::new();
+    let file = fs::File::open(path).map_err(|error| reason(&error))?;
+    file.take(bytes.saturating_add(1))
+        .read_to_end(&mut read)
+        .map_err(|error| reason(&error))?;
+    Ok((read.len() as u64 <= bytes).then_some(read))
+}
+
 /// Why a file cannot be read, in our own words.
-pub fn reason(error: &std::io::Error) -> &'static str {
+fn reason(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::NotFound => "is not there",
-        std::io::ErrorKind::PermissionDenied => "may not be read by the server",
-        std::io::ErrorKind::IsADirectory => "is a directory",
+        std::io::ErrorKind::PermissionDenied => "may not be read by this process",
         _ => "cannot be read",
     }
 }

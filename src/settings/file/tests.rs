@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification};
+use crate::settings::matcher::Subject;
 
 const GOOD: &str = r#"
 [settings]
@@ -69,7 +70,13 @@ fn world() -> (tempfile::TempDir, BTreeMap<String, Option<Secret>>) {
 
 fn read(text: &str) -> Loaded {
     let (directory, named) = world();
-    load(text, directory.path(), &named, Operator::default(), true)
+    load(
+        text.as_bytes(),
+        directory.path(),
+        &named,
+        Operator::default(),
+        true,
+    )
 }
 
 #[test]
@@ -94,7 +101,11 @@ fn a_file_is_read_with_everything_that_it_may_hold() {
     assert_eq!(senders(0), ["slack", "sms", "sms"]);
     let ops = &config.receivers[1].destinations[0];
     assert_eq!(ops.allow_mentions, Some(false));
-    assert_eq!(ops.template.as_deref(), Some("short"));
+    assert_eq!(
+        ops.template.as_ref().map(Template::id),
+        config.template("short").map(Template::id)
+    );
+    assert!(ops.template.is_some());
     assert!(ops.own.rate_limit.is_some() && ops.own.proxy.is_some());
     assert_eq!(config.default_receivers, Some(vec![1]));
     let argument = |name: &str| config.arguments[name].expose().to_owned();
@@ -104,12 +115,21 @@ fn a_file_is_read_with_everything_that_it_may_hold() {
     let mut notification = Notification::plain(Json::String("x".to_owned()));
     notification.level = Some(Level::Critical);
     notification.fields = vec![("host".to_owned(), Json::String("db1".to_owned()))];
-    assert!(config.routes[0].matcher.matches(&notification) && config.routes[0].goes_on);
-    assert!(!config.routes[1].matcher.matches(&notification));
+    assert!(
+        config.routes[0]
+            .matcher
+            .matches(&Subject::of(&notification))
+            && config.routes[0].goes_on
+    );
+    assert!(
+        !config.routes[1]
+            .matcher
+            .matches(&Subject::of(&notification))
+    );
     assert_eq!(config.silences.len(), 1);
-    assert!(loaded.files.iter().any(|path| path.ends_with("token")));
+    assert!(loaded.files.keys().any(|path| path.ends_with("token")));
     let expected = ["OPS_TOKEN", "SLACK_URL"].map(str::to_owned);
-    assert!(variables(GOOD).iter().eq(&expected));
+    assert!(variables(GOOD.as_bytes()).iter().eq(&expected));
 }
 
 /// A part of a file, and what must be said of it: line, column, path, words.
@@ -184,6 +204,28 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         13,
         "receivers",
         "must be a table, found a number",
+    ),
+    (
+        "[receivers.a]\nslack = []",
+        2,
+        9,
+        "receivers.a.slack",
+        "the list is empty",
+    ),
+    ("  \n", 1, 1, "", "the file is empty"),
+    (
+        "[settings]\ntwilio_base_url = \"https://user:s3cret@twilio.example\"",
+        2,
+        19,
+        "settings.twilio_base_url",
+        "must be a URL without user name and password",
+    ),
+    (
+        "[settings]\noutbox = \"x\"",
+        2,
+        1,
+        "settings.outbox",
+        "not available in this version",
     ),
     (
         "[receivers.a]\nslak = {}",
@@ -286,9 +328,9 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
         "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", body_template = \"{{ x | nope }}\" }",
         2,
-        61,
+        69,
         "receivers.a.http.body_template",
-        "no such filter",
+        "there is no filter nope",
     ),
     (
         "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", basic_auth = { username = \"a\" } }",
@@ -356,9 +398,9 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
         "[templates.a]\ntext = \"{{\"",
         2,
-        8,
+        9,
         "templates.a.text",
-        "the syntax is wrong",
+        "this is not closed",
     ),
     ("[templates.a]", 1, 12, "templates.a", "it has no text"),
     (
@@ -431,6 +473,40 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
 }
 
 #[test]
+fn what_is_no_utf_8_has_its_place() {
+    let (directory, named) = world();
+    for (bytes, line, column, what) in [
+        (&b"a = 1\nb = \"\xc3\xa9\xff\""[..], 2, 7, "no UTF-8"),
+        (b"\xff\xfe[\0a\0]\0", 1, 1, "UTF-16"),
+    ] {
+        let loaded = load(bytes, directory.path(), &named, Operator::default(), true);
+        let report = loaded.config.map(drop).unwrap_err();
+        let place = report.errors[0].place;
+        assert_eq!((place.line, place.column), (line, column));
+        assert!(report.errors[0].what.contains(what), "{report:?}");
+    }
+    let marked = "\u{feff}[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n";
+    assert!(read(marked).config.is_ok());
+}
+
+#[test]
+fn settings_of_a_later_version_are_warned_of() {
+    let loaded = read("[settings]\nhistory_table = \"x\"\ntext_column = \"message\"\n");
+    let config = loaded.config.unwrap();
+    assert!(config.arguments.is_empty());
+    let warnings: Vec<_> = loaded
+        .warnings
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        warnings,
+        ["line 2, column 1: settings.history_table: not available in this version, ignored"]
+    );
+}
+
+#[test]
 fn all_problems_are_found_at_once_in_the_order_of_the_file() {
     let text = "[settings]\nmax_attempts = 0\nnope = 1\n[receivers.a]\nslack = {}\n[[routes]]\nreceivers = [\"b\"]";
     let report = read(text).config.map(drop).unwrap_err();
@@ -449,7 +525,7 @@ fn without_looking_up_secrets_count_as_being_in_order() {
         .replace("SLACK_URL", "NOT_SET")
         .replace("\"token\"", "\"not-there\"");
     let loaded = load(
-        &text,
+        text.as_bytes(),
         directory.path(),
         &BTreeMap::new(),
         Operator::default(),
@@ -457,7 +533,7 @@ fn without_looking_up_secrets_count_as_being_in_order() {
     );
     assert!(loaded.config.is_ok());
     let loaded = load(
-        &text,
+        text.as_bytes(),
         directory.path(),
         &BTreeMap::new(),
         Operator::default(),
@@ -473,6 +549,7 @@ fn a_secret_file_loses_one_line_break_and_has_a_limit() {
     let url = |text: &str| {
         fs::write(&path, text).unwrap();
         let file = "[receivers.a]\nslack = { webhook_url = { file = \"secret\" } }";
+        let file = file.as_bytes();
         let loaded = load(file, directory.path(), &named, Operator::default(), true);
         loaded.config.map(|config| config.receivers.len())
     };

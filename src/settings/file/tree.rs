@@ -1,5 +1,6 @@
 //! TOML as a tree of our own: every key and value knows its place, and no word of a library reaches a user.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -9,13 +10,13 @@ use super::problem::{Place, Report};
 use crate::model::text::{printable, truncate};
 
 /// A value and where it stands.
-#[derive(Clone)]
 pub struct Node {
     pub value: Value,
     pub place: Place,
+    /// Its bytes in the text.
+    pub span: Range<usize>,
 }
 
-#[derive(Clone)]
 pub enum Value {
     String(String),
     Integer(i64),
@@ -29,10 +30,9 @@ pub enum Value {
 }
 
 /// Members in the order of the file.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Table(Vec<Member>);
 
-#[derive(Clone)]
 pub struct Member {
     pub key: String,
     /// Of the key.
@@ -101,6 +101,24 @@ impl Table {
     }
 }
 
+/// A file's bytes as text, without a mark of their order.
+pub fn decode<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let good = String::from_utf8_lossy(good);
+            let what = match bytes {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; save the file as UTF-8",
+                _ => "this is no UTF-8; save the file as UTF-8",
+            };
+            report.error(Lines::new(&good).place(good.len()), "", what);
+            return None;
+        }
+    };
+    Some(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// Reads a text; what is no TOML is reported, all of it.
 pub fn parse(text: &str, report: &mut Report) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -134,29 +152,37 @@ impl Reader<'_> {
         let span = value.span();
         let place = self.lines.place(span.start);
         let value = match value.into_inner() {
-            DeValue::String(text) => Value::String(text.into_owned()),
-            DeValue::Integer(number) => self.integer(&number, span),
-            DeValue::Float(_) => Value::Float(self.written(span)),
+            DeValue::String(text) => Value::String(self.string(text.into_owned(), &span)),
+            DeValue::Integer(number) => self.integer(&number, &span),
+            DeValue::Float(_) => Value::Float(self.written(&span).to_owned()),
             DeValue::Boolean(value) => Value::Boolean(value),
-            DeValue::Datetime(_) => Value::Datetime(self.written(span)),
+            DeValue::Datetime(_) => Value::Datetime(self.written(&span).to_owned()),
             DeValue::Array(nodes) => {
                 Value::Array(nodes.into_iter().map(|node| self.node(node)).collect())
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { value, place }
+        Node { value, place, span }
     }
 
-    /// One that no integer holds is taken as it is written.
-    fn integer(&self, number: &toml::de::DeInteger<'_>, span: Range<usize>) -> Value {
-        match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Value::Integer(number),
-            Err(_) => Value::Float(self.written(span)),
+    /// A line break of the file is one character, whoever has written it.
+    fn string(&self, text: String, span: &Range<usize>) -> String {
+        match self.written(span).contains("\r\n") {
+            true => text.replace("\r\n", "\n"),
+            false => text,
         }
     }
 
-    fn written(&self, span: Range<usize>) -> String {
-        self.text.get(span).unwrap_or_default().to_owned()
+    /// One that no integer holds is taken as it is written.
+    fn integer(&self, number: &toml::de::DeInteger<'_>, span: &Range<usize>) -> Value {
+        match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Float(self.written(span).to_owned()),
+        }
+    }
+
+    fn written(&self, span: &Range<usize>) -> &str {
+        self.text.get(span.clone()).unwrap_or_default()
     }
 }
 
@@ -164,6 +190,8 @@ impl Reader<'_> {
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The place that was asked for last, and its byte: a long line is not counted from its beginning each time.
+    last: Cell<(usize, Place)>,
 }
 
 impl<'a> Lines<'a> {
@@ -174,22 +202,26 @@ impl<'a> Lines<'a> {
             starts: std::iter::once(0)
                 .chain(breaks.map(|(at, _)| at + 1))
                 .collect(),
+            last: Cell::default(),
         }
     }
 
     /// Lines and columns count from 1, columns in characters.
     fn place(&self, at: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= at);
-        let start = self
-            .starts
-            .get(line.saturating_sub(1))
-            .copied()
-            .unwrap_or(0);
-        let before = self.text.get(start..at).unwrap_or_default();
-        Place {
+        let start = self.starts.get(line.saturating_sub(1)).copied();
+        let (known, place) = self.last.get();
+        let (from, column) = match place.line == line && known <= at {
+            true => (known, place.column),
+            false => (start.unwrap_or(0), 1),
+        };
+        let before = self.text.get(from..at).unwrap_or_default();
+        let place = Place {
             line,
-            column: before.chars().count() + 1,
-        }
+            column: column + before.chars().count(),
+        };
+        self.last.set((at, place));
+        place
     }
 }
 

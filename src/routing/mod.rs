@@ -2,28 +2,33 @@
 //!
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
-use std::collections::HashMap;
+mod again;
+mod rules;
+mod texts;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+pub use self::again::plan_again;
+pub use self::rules::{Reached, Why, reach, silence};
+use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
+use crate::delivery::MAX_BYTES;
 use crate::model::channel::{Channel, Composing, Composition};
-use crate::model::json::{self, Json, Path};
+use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Resume, Sending, Work};
 use crate::model::policy::PrivateAddresses;
-use crate::model::report::DeliveryReport;
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
-use crate::outbox::{DeliveryId, KeptRequest, KeptWork, Target as KeptTarget};
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
+use crate::settings::template::Template;
 
 /// Why a request has no plan. Nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +37,8 @@ pub enum Refusal {
     NoDestination,
     /// It brings destinations, and the operator denies that.
     DestinationsDenied,
-}
-
-/// Why a receiver is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// By the route at this place.
-    Route(usize),
-    Default,
+    /// Its messages together are longer than what may be held at once.
+    TooLarge,
 }
 
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
@@ -47,6 +46,17 @@ pub fn plan(
     request: &Request,
     settings: &Settings,
     task_id: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Plan, Refusal> {
+    plan_at(request, settings, task_id, Timestamp::now(), warnings)
+}
+
+/// Makes the plan that a request would have at another time: silences and templates look at the clock.
+pub fn plan_at(
+    request: &Request,
+    settings: &Settings,
+    task_id: &str,
+    now: Timestamp,
     warnings: &mut Vec<String>,
 ) -> Result<Plan, Refusal> {
     let senders = request.senders.as_deref().unwrap_or_default();
@@ -58,94 +68,41 @@ pub fn plan(
         request,
         settings,
         key: request.idempotency_key.as_deref().unwrap_or(task_id),
+        texts: Texts::new(request, &settings.config, now, warnings),
         warnings,
-        texts: HashMap::new(),
         deliveries: Vec::new(),
         first: 0,
+        bytes: 0,
     };
     for (sender, configuration) in senders {
         match mode {
             RequestDestinations::Ignore => planner.ignore(sender, configuration),
-            _ => planner.sender(sender, configuration),
+            _ => planner.sender(sender, configuration)?,
         }
     }
-    planner.named_receivers();
-    let names_senders = !senders.is_empty() && mode != RequestDestinations::Ignore;
-    let mut reached = Vec::new();
-    if !names_senders && request.receivers.is_empty() {
-        reached = reach(settings, &request.notification);
-        if reached.is_empty() && request.senders.is_none() {
-            return Err(Refusal::NoDestination);
-        }
+    planner.named_receivers()?;
+    let reached = match names_nobody(request, settings) {
+        true => reach(settings, &request.notification),
+        false => Vec::new(),
+    };
+    if planner.deliveries.is_empty() && reached.is_empty() && request.senders.is_none() {
+        return Err(Refusal::NoDestination);
     }
-    for (place, _) in &reached {
-        planner.receiver_at(*place);
+    for reached in &reached {
+        planner.receiver_at(reached.receiver)?;
     }
     planner.say_nobody();
-    let deliveries = planner.deliveries;
-    Ok(silenced(Plan { deliveries }, request, settings, warnings))
-}
-
-/// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
-/// places. What cannot be made again is rejected; nothing is left out.
-pub fn plan_again(
-    kept: &KeptRequest,
-    request: &Request,
-    settings: &Settings,
-    warnings: &mut Vec<String>,
-) -> Vec<(usize, Delivery)> {
-    let mut planner = Planner {
-        request,
-        settings,
-        key: kept.identity.key.as_deref().unwrap_or(&kept.task),
-        warnings,
-        texts: HashMap::new(),
-        deliveries: Vec::new(),
-        first: 0,
+    let plan = Plan {
+        deliveries: planner.deliveries,
     };
-    let open = kept.deliveries.iter().enumerate();
-    let open =
-        open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));
-    let again = open.map(|(index, delivery, work)| {
-        planner.first = index;
-        planner.deliveries.clear();
-        let id = DeliveryId {
-            task: kept.task.clone(),
-            index,
-        };
-        let report = &delivery.report;
-        let work = planner.again(&id, report, work);
-        let delivery = Delivery {
-            sender: report.sender.clone(),
-            receiver: report.receiver.clone(),
-            work,
-        };
-        (index, delivery)
-    });
-    again.collect()
+    Ok(silenced(plan, request, settings, now, warnings))
 }
 
-/// Whom the file's rules choose for a notification that names nobody: routes, else the default receivers. Each once.
-pub fn reach(settings: &Settings, notification: &Notification) -> Vec<(usize, Why)> {
-    let mut reached: Vec<(usize, Why)> = Vec::new();
-    for (place, route) in settings.config.routes.iter().enumerate() {
-        if !route.matcher.matches(notification) {
-            continue;
-        }
-        for receiver in &route.receivers {
-            if !reached.iter().any(|(known, _)| known == receiver) {
-                reached.push((*receiver, Why::Route(place)));
-            }
-        }
-        if !route.goes_on {
-            break;
-        }
-    }
-    if reached.is_empty() {
-        let default = settings.default_receivers.iter();
-        reached.extend(default.map(|receiver| (*receiver, Why::Default)));
-    }
-    reached
+/// Whether routes and default receivers are asked: a request that names somebody is for them alone.
+pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
+    let senders = request.senders.as_deref().unwrap_or_default();
+    let counts = settings.request_destinations != RequestDestinations::Ignore;
+    request.receivers.is_empty() && (senders.is_empty() || !counts)
 }
 
 /// A silence holds for every delivery, whoever named it.
@@ -153,11 +110,10 @@ fn silenced(
     plan: Plan,
     request: &Request,
     settings: &Settings,
+    now: Timestamp,
     warnings: &mut Vec<String>,
 ) -> Plan {
-    let now = Timestamp::now();
-    let mut silences = settings.config.silences.iter();
-    let Some(silence) = silences.find(|silence| silence.holds(&request.notification, now)) else {
+    let Some(silence) = silence(settings, &request.notification, now) else {
         return plan;
     };
     if request.dry_run || settings.dry_run {
@@ -170,12 +126,13 @@ struct Planner<'a> {
     request: &'a Request,
     settings: &'a Settings,
     key: &'a str,
+    texts: Texts<'a>,
     warnings: &'a mut Vec<String>,
-    /// What templates made of the notification, by their names; `None` of one that failed.
-    texts: HashMap<String, Option<Arc<Notification>>>,
     deliveries: Vec<Delivery>,
     /// The place of the first of them in the request.
     first: usize,
+    /// Of all messages.
+    bytes: usize,
 }
 
 /// One destination, whoever chose it.
@@ -184,7 +141,7 @@ struct Target<'a> {
     private_addresses: PrivateAddresses,
     own: OwnPolicy,
     allow_mentions: bool,
-    template: Option<&'a str>,
+    template: Option<&'a Template>,
     rendered: &'a [Rendered],
     configured_in: Option<ConfiguredIn>,
     /// For warnings.
@@ -193,17 +150,17 @@ struct Target<'a> {
 
 impl<'a> Planner<'a> {
     /// One delivery for each configuration of a sender.
-    fn sender(&mut self, sender: &str, configuration: &Json) {
+    fn sender(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let path = Path::root().key("senders_config").key(sender);
         let Some(spec) = channels::find(sender) else {
             self.unknown_sender(sender, &path);
-            return;
+            return Ok(());
         };
         match configuration {
             Json::Array(items) if !items.is_empty() => {
-                for (index, item) in items.iter().enumerate() {
-                    self.configuration(spec, item, path.index(index));
-                }
+                let mut items = items.iter().enumerate();
+                items
+                    .try_for_each(|(index, item)| self.configuration(spec, item, path.index(index)))
             }
             item => self.configuration(spec, item, path),
         }
@@ -220,12 +177,18 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn configuration(&mut self, spec: &'static ChannelSpec, configuration: &Json, path: Path) {
+    fn configuration(
+        &mut self,
+        spec: &'static ChannelSpec,
+        configuration: &Json,
+        path: Path,
+    ) -> Result<(), Refusal> {
         let work = match self.target(spec, configuration, path) {
-            Ok(target) => self.work(target),
+            Ok(target) => self.work(target)?,
             Err(work) => *work,
         };
         self.push(spec.key, None, work);
+        Ok(())
     }
 
     /// A destination that the request brings.
@@ -280,25 +243,27 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn named_receivers(&mut self) {
+    fn named_receivers(&mut self) -> Result<(), Refusal> {
         for name in &self.request.receivers {
             match self.settings.config.by_name.get(name) {
-                Some(place) => self.receiver_at(*place),
+                Some(place) => self.receiver_at(*place)?,
                 None => self.unknown_receiver(name),
             }
         }
+        Ok(())
     }
 
-    fn receiver_at(&mut self, place: usize) {
+    fn receiver_at(&mut self, place: usize) -> Result<(), Refusal> {
         // Places are the file's own.
         let Some(receiver) = self.settings.config.receivers.get(place) else {
-            return;
+            return Ok(());
         };
         for (index, destination) in receiver.destinations.iter().enumerate() {
             let target = self.file_target(receiver, destination, index);
-            let work = self.work(target);
+            let work = self.work(target)?;
             self.push(destination.sender, Some(&receiver.name), work);
         }
+        Ok(())
     }
 
     /// A destination that the operator chose: no policy for requests judges it.
@@ -318,7 +283,7 @@ impl<'a> Planner<'a> {
             allow_mentions: destination
                 .allow_mentions
                 .unwrap_or(self.settings.allow_mentions),
-            template: destination.template.as_deref(),
+            template: destination.template.as_ref(),
             rendered: &destination.rendered,
             configured_in: self.keeps().then(|| ConfiguredIn::Receiver {
                 name: name(),
@@ -328,124 +293,38 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What is to be done for a delivery that was made before.
-    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &KeptWork) -> Work {
-        let reject = |failure: Failure| Work::Reject {
-            failure,
-            path: None,
-        };
-        if kept.attempting.is_none() && kept.deadline <= SystemTime::now() {
-            return reject(Failure::new(Reason::Expired));
-        }
-        let target = match &kept.target {
-            KeptTarget::Receiver { name, index } => {
-                self.receiver_again(name, *index, &report.sender)
-            }
-            KeptTarget::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
-        };
-        let target = match target {
-            Ok(target) => target,
-            Err(failure) => return reject(*failure),
-        };
-        let path = target.path.clone();
-        match self.work(target) {
-            Work::Send(mut sending) => {
-                let same = sending.composition.hash() == kept.composition;
-                if !same && report.parts_delivered > 0 {
-                    self.warnings.push(format!(
-                        "{path}: composed anew after a restart it is another message: all of it is sent, though \
-                         {} of {} parts had arrived",
-                        report.parts_delivered, report.parts
-                    ));
-                }
-                sending.resume = Resume {
-                    parts_done: if same { report.parts_delivered } else { 0 },
-                    attempting: kept.attempting,
-                    deadline: Some(kept.deadline),
-                };
-                Work::Send(sending)
-            }
-            Work::Preview(_) => reject(
-                Failure::new(Reason::InvalidConfig)
-                    .with_detail(Some("dry_run is on: nothing is sent".into()))
-                    .with_hint("Turn dry_run off, then run `influxdb3-notifier outbox retry`."),
-            ),
-            other => other,
-        }
-    }
-
-    fn receiver_again(
-        &self,
-        name: &str,
-        index: usize,
-        sender: &str,
-    ) -> Result<Target<'a>, Box<Failure>> {
-        let place = self.settings.config.by_name.get(name);
-        let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
-        let gone = || {
-            let detail = "since the notification was accepted this receiver, or its destination, has left the configuration file";
-            let failure = Failure::new(Reason::UnknownReceiver).with_detail(Some(detail.into()));
-            let hint = "Put it back into the file, then run `influxdb3-notifier outbox retry`.";
-            Box::new(failure.with_hint(hint))
-        };
-        let receiver = receiver.ok_or_else(gone)?;
-        let destination = receiver.destinations.get(index);
-        let destination = destination.filter(|destination| destination.sender == sender);
-        Ok(self.file_target(receiver, destination.ok_or_else(gone)?, index))
-    }
-
-    fn sealed_again(
-        &mut self,
-        id: &DeliveryId,
-        sender: &str,
-        sealed: &[u8],
-    ) -> Result<Target<'a>, Box<Failure>> {
-        let seal = self
-            .settings
-            .outbox
-            .as_ref()
-            .and_then(|outbox| outbox.seal.as_ref());
-        let opened = seal.and_then(|seal| seal.open(id, sealed));
-        let configuration = opened.and_then(|opened| json::parse(opened.expose()).ok());
-        let sealed = || Box::new(Failure::new(Reason::Sealed));
-        let configuration = configuration.ok_or_else(sealed)?.json;
-        let spec =
-            channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
-        let path = Path::root().key("senders_config").key(sender);
-        match self.target(spec, &configuration, path) {
-            Ok(target) => Ok(target),
-            Err(work) => match *work {
-                Work::Reject { failure, .. } => Err(Box::new(failure)),
-                _ => Err(Box::new(Failure::new(Reason::Internal))),
-            },
-        }
-    }
-
     /// Whether deliveries are kept in an outbox.
     const fn keeps(&self) -> bool {
         self.settings.outbox.is_some()
     }
 
     /// Composes what a destination gets.
-    fn work(&mut self, target: Target<'a>) -> Work {
-        let notification = self.notification(target.template);
-        let rendered = self.rendered(&target, &notification);
+    fn work(&mut self, target: Target<'a>) -> Result<Work, Refusal> {
+        let variant = self.texts.variant(target.template, self.warnings);
+        let path = &target.path;
+        let rendered = self
+            .texts
+            .parameters(target.rendered, &variant, path, self.warnings);
+        let notification = &variant.notification;
         let cx = Composing {
             allow_mentions: target.allow_mentions,
             key: self.key,
             index: self.first + self.deliveries.len(),
             rendered: &rendered,
         };
-        let composition = match compose(target.channel.as_ref(), &notification, &cx) {
+        let composition = match compose(target.channel.as_ref(), notification, &cx) {
             Ok(composition) => composition,
             Err(failure) => {
-                let failure = explain_text(failure, &notification);
-                return Work::Reject {
-                    failure,
+                return Ok(Work::Reject {
+                    failure: explain_text(failure, notification),
                     path: Some("notification_text".to_owned()),
-                };
+                });
             }
         };
+        self.bytes += composition.size();
+        if self.bytes > MAX_BYTES {
+            return Err(Refusal::TooLarge);
+        }
         for warning in &composition.warnings {
             self.warnings.push(format!("{}: {warning}", target.path));
         }
@@ -458,84 +337,10 @@ impl<'a> Planner<'a> {
             configured_in: target.configured_in,
             resume: Resume::default(),
         };
-        if self.request.dry_run || self.settings.dry_run {
-            Work::Preview(sending)
-        } else {
-            Work::Send(sending)
-        }
-    }
-
-    /// The notification with the text that a template makes: the request's, or else the receiver's own. One that fails
-    /// fails nothing: the text goes as it is.
-    fn notification(&mut self, template: Option<&str>) -> Arc<Notification> {
-        let request = self.request;
-        let given = || Arc::new(request.notification.clone());
-        let Some(name) = request.template.as_deref().or(template) else {
-            return given();
-        };
-        if let Some(known) = self.texts.get(name) {
-            return known.clone().unwrap_or_else(given);
-        }
-        let made = self.render(name).map(|text| {
-            Arc::new(Notification {
-                text: Json::String(text),
-                ..request.notification.clone()
-            })
-        });
-        self.texts.insert(name.to_owned(), made.clone());
-        made.unwrap_or_else(given)
-    }
-
-    fn render(&mut self, name: &str) -> Option<String> {
-        let templates = &self.settings.config.templates;
-        let notification = &self.request.notification;
-        let what = match templates.render(name, notification, self.request.data.as_ref()) {
-            Ok(text) if !text.trim().is_empty() => return Some(text),
-            Ok(_) => "it makes a blank text".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let name = Path::root().key(name);
-        self.warnings
-            .push(format!("template {name}: {what}; the text goes as it is"));
-        None
-    }
-
-    /// What the templates of a destination's parameters make; one that fails is as if it were not there.
-    fn rendered(
-        &mut self,
-        target: &Target<'_>,
-        notification: &Notification,
-    ) -> Vec<(&'static str, String)> {
-        let templates = &self.settings.config.templates;
-        let data = self.request.data.as_ref();
-        let mut made = Vec::new();
-        for parameter in target.rendered {
-            let (name, text) = match parameter {
-                Rendered::One(name, template) => {
-                    (*name, templates.render(template, notification, data))
-                }
-                Rendered::Table(name, members) => {
-                    let each = members.iter().map(|(key, template)| {
-                        let text = templates.render(template, notification, data)?;
-                        Ok((key.as_str(), text))
-                    });
-                    let object: Result<serde_json::Map<_, _>, _> = each
-                        .map(|member| member.map(|(key, text)| (key.to_owned(), text.into())))
-                        .collect();
-                    (
-                        *name,
-                        object.map(|object| serde_json::Value::Object(object).to_string()),
-                    )
-                }
-            };
-            match text {
-                Ok(text) => made.push((name, text)),
-                Err(error) => self
-                    .warnings
-                    .push(format!("{}: {name}: {error}; sent without it", target.path)),
-            }
-        }
-        made
+        Ok(match self.request.dry_run || self.settings.dry_run {
+            true => Work::Preview(sending),
+            false => Work::Send(sending),
+        })
     }
 
     fn unknown_sender(&mut self, sender: &str, path: &Path) {

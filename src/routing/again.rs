@@ -1,0 +1,153 @@
+//! Deliveries of a process that has ended, made again from what the outbox has kept.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::texts::Texts;
+use super::{Planner, Target};
+use crate::api::request::Request;
+use crate::channels;
+use crate::model::json::{self, Path};
+use crate::model::outcome::{Failure, Reason};
+use crate::model::plan::{Delivery, Resume, Work};
+use crate::model::report::DeliveryReport;
+use crate::outbox::{self, DeliveryId, KeptRequest, KeptWork};
+use crate::settings::Settings;
+
+/// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
+/// places. What cannot be made again is rejected; nothing is left out.
+pub fn plan_again(
+    kept: &KeptRequest,
+    request: &Request,
+    settings: &Settings,
+    warnings: &mut Vec<String>,
+) -> Vec<(usize, Delivery)> {
+    let now = Timestamp::now();
+    let mut planner = Planner {
+        request,
+        settings,
+        key: kept.identity.key.as_deref().unwrap_or(&kept.task),
+        texts: Texts::new(request, &settings.config, now, warnings),
+        warnings,
+        deliveries: Vec::new(),
+        first: 0,
+        bytes: 0,
+    };
+    let open = kept.deliveries.iter().enumerate();
+    let open =
+        open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));
+    let again = open.map(|(index, delivery, work)| {
+        planner.first = index;
+        planner.bytes = 0;
+        let id = DeliveryId {
+            task: kept.task.clone(),
+            index,
+        };
+        let report = &delivery.report;
+        let work = planner.again(&id, report, work);
+        let delivery = Delivery {
+            sender: report.sender.clone(),
+            receiver: report.receiver.clone(),
+            work,
+        };
+        (index, delivery)
+    });
+    again.collect()
+}
+
+impl<'a> Planner<'a> {
+    /// What is to be done for a delivery that was made before.
+    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &KeptWork) -> Work {
+        let reject = |failure: Failure| Work::Reject {
+            failure,
+            path: None,
+        };
+        if kept.attempting.is_none() && kept.deadline <= SystemTime::now() {
+            return reject(Failure::new(Reason::Expired));
+        }
+        let target = match &kept.target {
+            outbox::Target::Receiver { name, index } => {
+                self.receiver_again(name, *index, &report.sender)
+            }
+            outbox::Target::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(failure) => return reject(*failure),
+        };
+        let path = target.path.clone();
+        let work = self.work(target);
+        match work.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
+            Work::Send(mut sending) => {
+                let same = sending.composition.hash() == kept.composition;
+                if !same && report.parts_delivered > 0 {
+                    self.warnings.push(format!(
+                        "{path}: composed anew after a restart it is another message: all of it is sent, though \
+                         {} of {} parts had arrived",
+                        report.parts_delivered, report.parts
+                    ));
+                }
+                sending.resume = Resume {
+                    parts_done: if same { report.parts_delivered } else { 0 },
+                    attempting: kept.attempting,
+                    deadline: Some(kept.deadline),
+                };
+                Work::Send(sending)
+            }
+            Work::Preview(_) => reject(
+                Failure::new(Reason::InvalidConfig)
+                    .with_detail(Some("dry_run is on: nothing is sent".into()))
+                    .with_hint("Turn dry_run off, then run `influxdb3-notifier outbox retry`."),
+            ),
+            other => other,
+        }
+    }
+
+    fn receiver_again(
+        &self,
+        name: &str,
+        index: usize,
+        sender: &str,
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let place = self.settings.config.by_name.get(name);
+        let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
+        let gone = || {
+            let detail = "since the notification was accepted this receiver, or its destination, has left the configuration file";
+            let failure = Failure::new(Reason::UnknownReceiver).with_detail(Some(detail.into()));
+            let hint = "Put it back into the file, then run `influxdb3-notifier outbox retry`.";
+            Box::new(failure.with_hint(hint))
+        };
+        let receiver = receiver.ok_or_else(gone)?;
+        let destination = receiver.destinations.get(index);
+        let destination = destination.filter(|destination| destination.sender == sender);
+        Ok(self.file_target(receiver, destination.ok_or_else(gone)?, index))
+    }
+
+    fn sealed_again(
+        &mut self,
+        id: &DeliveryId,
+        sender: &str,
+        sealed: &[u8],
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let seal = self
+            .settings
+            .outbox
+            .as_ref()
+            .and_then(|outbox| outbox.seal.as_ref());
+        let opened = seal.and_then(|seal| seal.open(id, sealed));
+        let configuration = opened.and_then(|opened| json::parse(opened.expose()).ok());
+        let sealed = || Box::new(Failure::new(Reason::Sealed));
+        let configuration = configuration.ok_or_else(sealed)?.json;
+        let spec =
+            channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
+        let path = Path::root().key("senders_config").key(sender);
+        match self.target(spec, &configuration, path) {
+            Ok(target) => Ok(target),
+            Err(work) => match *work {
+                Work::Reject { failure, .. } => Err(Box::new(failure)),
+                _ => Err(Box::new(Failure::new(Reason::Internal))),
+            },
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What templates make of a request: each template once, however many destinations have it.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::api::request::Request;
+use crate::model::json::Json;
+use crate::model::notification::Notification;
+use crate::model::text::{nearest, printable, truncate};
+use crate::settings::file::{Config, Rendered};
+use crate::settings::template::{Renderer, Seen, Template, TemplateError};
+
+const BLANK: &str = "it makes a blank text";
+
+pub struct Texts<'a> {
+    request: &'a Request,
+    config: &'a Config,
+    /// The template that the request names, if there is such a one.
+    named: Option<Template>,
+    now: Timestamp,
+    renderer: Renderer<'a>,
+    given: Variant,
+    /// What text templates made, by their ids; `None` of one that failed.
+    variants: HashMap<Arc<str>, Option<Variant>>,
+    /// What templates of parameters made, of which variant.
+    parameters: HashMap<Parameter, Result<Arc<str>, TemplateError>>,
+}
+
+/// The ids of a parameter's template and of the variant that it looks at.
+type Parameter = (Arc<str>, Option<Arc<str>>);
+
+/// The notification with the text that a template made, or as it came.
+#[derive(Clone)]
+pub struct Variant {
+    pub notification: Arc<Notification>,
+    /// The template's.
+    id: Option<Arc<str>>,
+    /// Made when a template looks at it.
+    seen: OnceCell<Seen>,
+}
+
+impl Variant {
+    fn new(notification: Notification, id: Option<Arc<str>>) -> Self {
+        Self {
+            notification: Arc::new(notification),
+            id,
+            seen: OnceCell::new(),
+        }
+    }
+}
+
+impl<'a> Texts<'a> {
+    pub fn new(
+        request: &'a Request,
+        config: &'a Config,
+        now: Timestamp,
+        warnings: &mut Vec<String>,
+    ) -> Self {
+        let named = request.template.as_deref();
+        let found = named.and_then(|name| config.template(name));
+        if let (Some(name), None) = (named, found) {
+            warnings.push(unknown(name, config));
+        }
+        Self {
+            request,
+            config,
+            named: found.cloned(),
+            now,
+            renderer: Renderer::new(&config.templates),
+            given: Variant::new(request.notification.clone(), None),
+            variants: HashMap::new(),
+            parameters: HashMap::new(),
+        }
+    }
+
+    /// The notification with the text that a template makes: the request's, or else the destination's own. One that fails
+    /// fails nothing: the text goes as it is.
+    pub fn variant(&mut self, own: Option<&Template>, warnings: &mut Vec<String>) -> Variant {
+        let Some(template) = self.named.clone().or_else(|| own.cloned()) else {
+            return self.given.clone();
+        };
+        let id = template.id();
+        if !self.variants.contains_key(id) {
+            let made = match self.text(&template) {
+                Ok(text) => Some(Variant::new(
+                    Notification {
+                        text: Json::String(text),
+                        ..self.request.notification.clone()
+                    },
+                    Some(Arc::clone(id)),
+                )),
+                Err(what) => {
+                    let name = self.config.name_of(&template);
+                    let name = shown(name.unwrap_or_default());
+                    warnings.push(format!("template {name}: {what}; the text goes as it is"));
+                    None
+                }
+            };
+            self.variants.insert(Arc::clone(id), made);
+        }
+        let made = self.variants.get(id).cloned().flatten();
+        made.unwrap_or_else(|| self.given.clone())
+    }
+
+    fn text(&mut self, template: &Template) -> Result<String, String> {
+        let given = self.given.clone();
+        match self.render(template, &given) {
+            Ok(text) if text.trim().is_empty() => Err(BLANK.to_owned()),
+            Ok(text) => Ok(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn render(&mut self, template: &Template, of: &Variant) -> Result<String, TemplateError> {
+        let data = self.request.data.as_ref();
+        let seen = of
+            .seen
+            .get_or_init(|| Seen::new(&of.notification, data, self.now));
+        self.renderer.render(template, seen)
+    }
+
+    /// What the templates of a destination's parameters make; one that fails is as if it were not there.
+    pub fn parameters(
+        &mut self,
+        rendered: &[Rendered],
+        of: &Variant,
+        path: &dyn std::fmt::Display,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(&'static str, Arc<str>)> {
+        let mut made = Vec::with_capacity(rendered.len());
+        for parameter in rendered {
+            let (name, text) = match parameter {
+                Rendered::One(name, template) => (*name, self.parameter(template, of)),
+                Rendered::Table(name, members) => (*name, self.object(members, of)),
+            };
+            let what = match text {
+                Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
+                Ok(text) => {
+                    made.push((name, text));
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            warnings.push(format!("{path}: {name}: {what}; sent without it"));
+        }
+        made
+    }
+
+    fn parameter(&mut self, template: &Template, of: &Variant) -> Result<Arc<str>, TemplateError> {
+        let key = (Arc::clone(template.id()), of.id.clone());
+        if let Some(known) = self.parameters.get(&key) {
+            return known.clone();
+        }
+        let made = self.render(template, of).map(Arc::from);
+        self.parameters.insert(key, made.clone());
+        made
+    }
+
+    /// A JSON object of what the templates make.
+    fn object(
+        &mut self,
+        members: &[(String, Template)],
+        of: &Variant,
+    ) -> Result<Arc<str>, TemplateError> {
+        let mut object = serde_json::Map::new();
+        for (key, template) in members {
+            let text = self.parameter(template, of)?;
+            object.insert(key.clone(), text.as_ref().into());
+        }
+        Ok(serde_json::Value::Object(object).to_string().into())
+    }
+}
+
+fn unknown(name: &str, config: &Config) -> String {
+    let known = config.named_templates.iter();
+    let meant = nearest(name, known.map(|(name, _)| name.as_str()));
+    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+    format!(
+        "template: the configuration file has no template {}, so the text goes as it is{meant}",
+        shown(name)
+    )
+}
+
+fn shown(name: &str) -> String {
+    truncate(&printable(name), 64)
+}

@@ -1,0 +1,309 @@
+//! Templates: what a notification says, in the operator's words. They reach the notification and the request's data, and
+//! nothing else.
+
+mod check;
+mod filters;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+pub use self::check::Finding;
+pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
+use super::deep;
+use super::file::problem::Place;
+use super::file::written::Written;
+use crate::channels::Look;
+use crate::model::json::Json;
+use crate::model::notification::{Level, Notification, Status};
+
+/// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
+/// The longest text that a request may have can be gone through a few times with it.
+const FUEL: u64 = 200_000;
+/// What all renderings of one request may take together: it is rendered while the caller waits.
+const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
+/// How deep calls of macros and recursive loops may stand in one another.
+const MAX_RECURSION: usize = 100;
+/// How long a template may be.
+pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
+
+/// The templates of one configuration file.
+pub struct Templates {
+    environment: Arc<Environment<'static>>,
+    /// Equal ones are kept once: ten thousand receivers may have the same. By their source; the value is the name there.
+    known: HashMap<Box<str>, Arc<str>>,
+}
+
+impl fmt::Debug for Templates {
+    /// A template's source is the operator's own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} templates", self.known.len())
+    }
+}
+
+/// A template that can be rendered.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// In the environment.
+    name: Arc<str>,
+    /// Where it stands in the file.
+    written: Arc<Written>,
+}
+
+impl Template {
+    /// The same for templates that say the same.
+    pub fn id(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(MAX_RECURSION);
+        environment.set_debug(true);
+        filters::add(&mut environment);
+        Self {
+            environment: Arc::new(environment),
+            known: HashMap::new(),
+        }
+    }
+}
+
+impl Templates {
+    /// Takes a template, and says what there is to say of it: with an error among the findings it is none. Nests as deep as
+    /// the source says.
+    pub fn add(&mut self, source: &str, written: Written) -> (Option<Template>, Vec<Finding>) {
+        if source.len() > MAX_SOURCE_BYTES {
+            let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
+            return (None, vec![Finding::error(0, what)]);
+        }
+        let template = |name: &Arc<str>, written| Template {
+            name: Arc::clone(name),
+            written: Arc::new(written),
+        };
+        if let Some(name) = self.known.get(source) {
+            return (Some(template(name, written)), Vec::new());
+        }
+        let name: Arc<str> = self.known.len().to_string().into();
+        // Nobody else has it while the file is read.
+        let Some(environment) = Arc::get_mut(&mut self.environment) else {
+            return (None, vec![Finding::error(0, "cannot be taken".to_owned())]);
+        };
+        if let Err(error) = environment.add_template_owned(name.to_string(), source.to_owned()) {
+            return (None, vec![check::finding(&error, source)]);
+        }
+        let findings = match environment.get_template(&name) {
+            Ok(compiled) => check::findings(&compiled),
+            Err(error) => vec![check::finding(&error, source)],
+        };
+        if findings.iter().any(|finding| finding.is_error) {
+            environment.remove_template(&name);
+            return (None, findings);
+        }
+        self.known.insert(source.into(), Arc::clone(&name));
+        (Some(template(&name, written)), findings)
+    }
+}
+
+/// Why a template made nothing. Quotes nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// In the configuration file.
+    pub place: Place,
+    pub what: String,
+}
+
+impl fmt::Display for TemplateError {
+    /// `line 31, column 14 of the configuration file: …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        let what = &self.what;
+        write!(
+            f,
+            "line {line}, column {column} of the configuration file: {what}"
+        )
+    }
+}
+
+/// What templates see of one notification. Cheap to clone.
+#[derive(Clone)]
+pub struct Seen(Value);
+
+impl Seen {
+    pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
+        let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
+        let fields = notification.fields.iter();
+        let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
+        let timestamp = notification.timestamp.map(|time| time.to_string());
+        let level = notification.level_for_rules();
+        let look = Look::of(&Notification {
+            level,
+            status: notification.status,
+            ..Notification::plain(Json::Null)
+        });
+        let seen = [
+            ("text", value(&notification.text)),
+            ("title", text(notification.title.as_deref())),
+            ("level", text(level.map(Level::word))),
+            ("status", text(notification.status.map(Status::word))),
+            ("fields", fields),
+            ("link", text(notification.link.as_deref())),
+            ("timestamp", text(timestamp.as_deref())),
+            ("dedup_key", text(notification.dedup_key.as_deref())),
+            ("emoji", Value::from(look.emoji)),
+        ];
+        debug_assert!(
+            seen.iter()
+                .map(|(name, _)| *name)
+                .eq(MEMBERS.iter().map(|member| member.name))
+        );
+        Self(Value::from_pairs([
+            ("notification", Value::from_pairs(seen)),
+            // Never undefined: whether it has a member can be asked always.
+            ("data", value(data.unwrap_or(&Json::Object(Vec::new())))),
+            (filters::NOW, Value::from(now.to_string())),
+        ]))
+    }
+}
+
+/// What `notification` has in a template.
+#[derive(Debug)]
+pub struct Member {
+    pub name: &'static str,
+    pub description: &'static str,
+}
+
+pub const MEMBERS: &[Member] = &[
+    Member {
+        name: "text",
+        description: "`notification_text`, a string or whatever else it is.",
+    },
+    Member {
+        name: "title",
+        description: "The headline.",
+    },
+    Member {
+        name: "level",
+        description: "`ok`, `info`, `warning`, `error` or `critical`; also the one that the text begins with, as in `[ERROR] disk full`.",
+    },
+    Member {
+        name: "status",
+        description: "`firing` or `resolved`.",
+    },
+    Member {
+        name: "fields",
+        description: "Name → string, number or boolean: `notification.fields.host`, `notification.fields[\"db.name\"]`.",
+    },
+    Member {
+        name: "link",
+        description: "The URL.",
+    },
+    Member {
+        name: "timestamp",
+        description: "When it happened, by RFC 3339.",
+    },
+    Member {
+        name: "dedup_key",
+        description: "The key.",
+    },
+    Member {
+        name: "emoji",
+        description: "What tells the level at a glance, never absent: 🔴 🟠 🟡 🔵 🟢, ✅ of what is resolved.",
+    },
+];
+
+/// The names at a template's top.
+pub const TOP: [&str; 2] = ["notification", "data"];
+
+/// Numbers as numbers: what no number of the engine holds is its text.
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Number(text) => match (text.parse::<i128>(), text.parse::<f64>()) {
+            (Ok(number), _) => Value::from(number),
+            (_, Ok(number)) => Value::from(number),
+            _ => Value::from(text.as_str()),
+        },
+        Json::Array(items) => items.iter().map(value).collect(),
+        Json::Object(members) => Value::from_pairs(
+            members
+                .iter()
+                .map(|(name, member)| (name.as_str(), value(member))),
+        ),
+    }
+}
+
+/// Renders the templates of one request, within what one request may take.
+pub struct Renderer<'a> {
+    templates: &'a Templates,
+    fuel: u64,
+}
+
+impl<'a> Renderer<'a> {
+    pub const fn new(templates: &'a Templates) -> Self {
+        Self {
+            templates,
+            fuel: FUEL_OF_A_REQUEST,
+        }
+    }
+
+    /// What the template makes of a notification.
+    pub fn render(&mut self, template: &Template, seen: &Seen) -> Result<String, TemplateError> {
+        let error = |place, what: &str| TemplateError {
+            place,
+            what: what.to_owned(),
+        };
+        let start = template.written.place();
+        if self.fuel == 0 {
+            return Err(error(
+                start,
+                "the templates of this request have taken too long already",
+            ));
+        }
+        let environment = Arc::clone(&self.templates.environment);
+        let (name, seen) = (Arc::clone(&template.name), seen.clone());
+        let rendered = deep::run(move || render(&environment, &name, seen));
+        let rendered = rendered.unwrap_or_else(|deep::NotDone| {
+            Err(Finding::error(
+                0,
+                "it cannot be rendered on this machine now".to_owned(),
+            ))
+        });
+        match rendered {
+            Ok((text, fuel)) => {
+                self.fuel = self.fuel.saturating_sub(fuel);
+                Ok(text)
+            }
+            Err(finding) => {
+                self.fuel = self.fuel.saturating_sub(FUEL);
+                Err(error(
+                    template.written.place_of(finding.offset),
+                    &finding.what,
+                ))
+            }
+        }
+    }
+}
+
+/// The text, and what it took.
+fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(String, u64), Finding> {
+    let template = environment
+        .get_template(name)
+        .map_err(|error| check::finding(&error, ""))?;
+    let rendered = template.render_captured(seen.0);
+    let rendered = rendered.map_err(|error| check::finding(&error, template.source()))?;
+    let fuel = rendered.state().fuel_levels().map_or(0, |(used, _)| used);
+    Ok((rendered.into_output(), fuel))
+}

@@ -1,0 +1,367 @@
+"""What only the configuration file may set for a destination: each on the wire, and none of it from a request."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from standardwebhooks import Webhook
+
+from tests.conftest import Triggers
+from tests.contract.row import HOST, Row, arrives, delivered, reaches, run, write_config
+from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, Sent, to_discord, to_http, to_slack, to_twilio
+from tests.faults.proxy import TunnelProxy
+from tests.harness import Standin, encode_headers
+
+ROOT = Path(__file__).parent.parent.parent
+HI = {"notification_text": "hi", "receivers": ["r"]}
+PATHS = {"slack": "/services/T0/B0/r", "discord": "/api/webhooks/123456789012345678/r", "http": "/hook/r"}
+FORM = b"To=%2B15558675310&From=%2B15017122661"
+ANY_BODY = {"path": "/hook/*", "any_content_type": True}
+
+
+def receiver(sender: str, fields: str, *, before: str = "") -> str:
+    """A file with the receiver ``r``, which has one destination with these fields besides the required ones."""
+    if sender in PATHS:
+        required = f'webhook_url = "http://{HOST}{PATHS[sender]}"\n'
+    else:
+        required = f'sid = "{TWILIO["twilio_sid"]}"\ntoken = "twilio-secret"\nto_number = "+15558675310"\n'
+        required += "" if "messaging_service_sid" in fields else 'from_number = "+15017122661"\n'
+    return f"{before}\n[receivers.r.{sender}]\n{required}{fields}\n"
+
+
+def row(
+    field: str, sender: str, fields: str, sent: Sent, *, body: object = HI, before: str = "", **members: Any
+) -> Row:
+    """A row in which one field shows on the wire."""
+    return reaches(f"{field} of {sender}", body, receiver(sender, fields, before=before), ("r", sent), **members)
+
+
+def http(body: str | bytes = "hi", **headers: str) -> Sent:
+    return to_http(body, PATHS["http"], **headers)
+
+
+def basic(pair: str) -> str:
+    return re.escape("Basic " + base64.b64encode(pair.encode()).decode())
+
+
+SHORT = '[templates.short]\ntext = "{{ notification.text | upper }}!"\n'
+CONTENT = [delivered("whatsapp", receiver="r", segments=None)]
+TO_WHATSAPP = b"To=whatsapp%3A%2B15558675310&From=whatsapp%3A%2B15017122661"
+
+ROWS = [
+    row("method", "http", 'method = "PUT"', replace(http(), method="PUT")),
+    row("method", "http", 'method = " patch "', replace(http(), method="PATCH")),
+    row(
+        "body_template",
+        "http",
+        "body_template = '{\"alert\": {{ notification.text | tojson }}}'",
+        http(b'{"alert": "hi"}'),
+    ),
+    row(
+        "content_type",
+        "http",
+        'content_type = "text/plain; charset=utf-8"\nbody_template = "{{ notification.text }}"',
+        http(b"hi", content_type="text/plain; charset=utf-8"),
+        rule=ANY_BODY,
+    ),
+    row(
+        "content_type",
+        "http",
+        'content_type = "application/vnd.api+json"',
+        http(content_type=r"application/vnd.api\+json"),
+    ),
+    row("headers", "http", 'headers = { X-Team = "ops" }', http(x_team="ops")),
+    row("headers", "http", f'headers = "{encode_headers({"X-Team": "ops"})}"', http(x_team="ops")),
+    row("headers", "slack", 'headers = { X-Team = "ops" }', to_slack("hi", PATHS["slack"], x_team="ops")),
+    row("headers", "discord", 'headers = { X-Team = "ops" }', to_discord("hi", PATHS["discord"], x_team="ops")),
+    row(
+        "basic_auth",
+        "http",
+        'basic_auth = { username = "me", password = "pass word" }',
+        http(authorization=basic("me:pass word")),
+    ),
+    row("bearer_token", "http", 'bearer_token = "a.b-c"', http(authorization="Bearer a.b-c")),
+    row(
+        "headers, which win over bearer_token,",
+        "http",
+        'bearer_token = "a"\nheaders = { Authorization = "Bearer mine" }',
+        http(authorization="Bearer mine"),
+    ),
+    row(
+        "allow_mentions",
+        "slack",
+        "allow_mentions = false",
+        to_slack("&lt;!here&gt;", PATHS["slack"]),
+        body=HI | {"notification_text": "<!here>"},
+    ),
+    row(
+        "allow_mentions",
+        "discord",
+        "allow_mentions = false",
+        to_discord(b'{"content":"@here","allowed_mentions":{"parse":[]}}', PATHS["discord"]),
+        body=HI | {"notification_text": "@here"},
+    ),
+    row(
+        "allow_mentions, which wins over the trigger's,",
+        "slack",
+        "allow_mentions = true",
+        to_slack("<!here>", PATHS["slack"]),
+        body=HI | {"notification_text": "<!here>"},
+        args={"allow_mentions": "false"},
+    ),
+    *(
+        row("template", sender, 'template = "short"', sent, before=SHORT)
+        for sender, sent in [
+            ("slack", to_slack("HI!", PATHS["slack"])),
+            ("discord", to_discord("HI!", PATHS["discord"])),
+            ("http", http("HI!")),
+            ("sms", to_twilio(FORM + b"&Body=HI%21")),
+            ("whatsapp", to_twilio(TO_WHATSAPP + b"&Body=HI%21", "whatsapp")),
+        ]
+    ),
+    row(
+        "template and body_template",
+        "http",
+        'template = "short"\nbody_template = \'{"message": {{ notification.text | tojson }}}\'',
+        http(b'{"message": "HI!"}'),
+        before=SHORT,
+    ),
+    row(
+        "messaging_service_sid",
+        "sms",
+        'messaging_service_sid = "MG0123456789abcdef0123456789abcdef"',
+        to_twilio(b"To=%2B15558675310&MessagingServiceSid=MG0123456789abcdef0123456789abcdef&Body=hi"),
+    ),
+    row(
+        "messaging_service_sid beside a number",
+        "sms",
+        'from_number = "+15017122661"\nmessaging_service_sid = "MG0123456789abcdef0123456789abcdef"',
+        to_twilio(FORM + b"&MessagingServiceSid=MG0123456789abcdef0123456789abcdef&Body=hi"),
+    ),
+    row("smart_encoding", "sms", "smart_encoding = true", to_twilio(FORM + b"&Body=hi&SmartEncoded=true")),
+    row("smart_encoding", "whatsapp", "smart_encoding = false", to_twilio(TO_WHATSAPP + b"&Body=hi", "whatsapp")),
+    row(
+        "content_sid",
+        "whatsapp",
+        'content_sid = "HX0123456789abcdef0123456789abcdef"',
+        to_twilio(TO_WHATSAPP + b"&ContentSid=HX0123456789abcdef0123456789abcdef", "whatsapp"),
+        deliveries=CONTENT,
+    ),
+    row(
+        "content_variables",
+        "whatsapp",
+        'content_sid = "HX0123456789abcdef0123456789abcdef"\n'
+        'content_variables = { 1 = "{{ notification.text | upper }}", 2 = "{{ notification.fields.host }}" }',
+        to_twilio(
+            TO_WHATSAPP + b"&ContentSid=HX0123456789abcdef0123456789abcdef"
+            b"&ContentVariables=%7B%221%22%3A%22HI%22%2C%222%22%3A%22db%5C%221%22%7D",
+            "whatsapp",
+        ),
+        body=HI | {"fields": {"host": 'db"1'}},
+        deliveries=CONTENT,
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_field_of_the_file_is_on_the_wire(row: Row, triggers: Triggers, standin: Standin) -> None:
+    run(row, triggers, standin)
+
+
+# What needs more than a row
+
+
+def send(triggers: Triggers, standin: Standin, config: str, body: object = HI, **arguments: str) -> Any:
+    """Send a request to a trigger of its own with that file."""
+    address = f"127.0.0.1:{standin.port}"
+    file = write_config(triggers.engine.plugin_dir, config.replace(HOST, address))
+    arguments = {"twilio_base_url": standin.url, "config_file_path": str(file), **arguments}
+    return triggers.create(arguments).notify(body).json
+
+
+def headers(request: Mapping[str, Any]) -> dict[str, str]:
+    return {name.lower(): value for name, value in request["headers"]}
+
+
+def test_a_signature_is_taken_by_the_reference_implementation_with_each_of_two_keys(
+    triggers: Triggers, standin: Standin
+) -> None:
+    keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"another key of 24 bytes!").decode()]
+    answer = send(triggers, standin, receiver("http", f"signing_secret = {json.dumps(keys)}"))
+    assert answer["results"] == {"r": True}
+    [request] = standin.requests()
+    for key in keys:
+        assert Webhook(key).verify(request["body"], headers(request)) == {"message": "hi"}
+    assert headers(request)["webhook-id"] == headers(request)["idempotency-key"]
+
+
+def test_a_retry_is_signed_anew_under_the_same_name(triggers: Triggers, standin: Standin) -> None:
+    key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    standin.rule("/hook/*", reply={"status": 503, "body": ""}, times=1)
+    answer = send(triggers, standin, receiver("http", f'signing_secret = "{key}"'), initial_backoff="10ms")
+    assert answer["results"] == {"r": True}
+    requests = standin.requests()
+    assert len(requests) == 2
+    for request in requests:
+        Webhook(key).verify(request["body"], headers(request))
+    assert len({headers(request)["webhook-id"] for request in requests}) == 1
+
+
+@pytest.mark.parametrize("sender", ["slack", "discord", "http"])
+def test_a_receiver_has_a_proxy_of_its_own_with_its_password(sender: str, triggers: Triggers, standin: Standin) -> None:
+    """The stand-in takes the part of the proxy."""
+    proxy = standin.url.replace("http://", "http://me:pass%20word@")
+    config = receiver(sender, f'proxy = "{proxy}"').replace(HOST, "elsewhere.invalid")
+    answer = send(triggers, standin, config)
+    assert answer["results"] == {"r": True}, answer
+    [request] = standin.requests()
+    assert headers(request)["host"] == "elsewhere.invalid"
+    assert headers(request)["proxy-authorization"] == "Basic " + base64.b64encode(b"me:pass word").decode()
+
+
+def test_twilio_goes_by_the_receivers_proxy_too(triggers: Triggers, standin: Standin) -> None:
+    with TunnelProxy(standin.port) as proxy:
+        config = receiver("sms", f'proxy = "http://127.0.0.1:{proxy.port}"')
+        answer = send(triggers, standin, config, twilio_base_url="https://api.invalid", max_attempts="1")
+        # The stand-in speaks no TLS here: that it was asked by the tunnel is enough.
+        assert answer["results"] == {"r": False}
+        assert proxy.heads[0].startswith("CONNECT api.invalid:443 ")
+
+
+def test_a_rate_limit_is_the_destinations_own(triggers: Triggers, standin: Standin) -> None:
+    config = receiver("http", 'rate_limit = "1/h"') + f'[receivers.s.http]\nwebhook_url = "http://{HOST}/hook/s"\n'
+    address = f"127.0.0.1:{standin.port}"
+    file = write_config(triggers.engine.plugin_dir, config.replace(HOST, address))
+    trigger = triggers.create({"config_file_path": str(file), "delivery_timeout": "1s"})
+    both = {"receivers": ["r", "s"]}
+    first = trigger.notify({"notification_text": "1", **both}).json
+    second = trigger.notify({"notification_text": "2", **both}).json
+    assert first["results"] == {"r": True, "s": True}
+    assert second["results"] == {"r": "pending", "s": True}
+    assert "rate_limited" in trigger.wait_for_log("failed after")
+    assert [message["text"] for message in standin.messages()].count("2") == 1
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """An authority that nothing trusts by itself."""
+    return trustme.CA()
+
+
+def pem(directory: Path, name: str, *blobs: trustme.Blob) -> str:
+    (directory / name).write_bytes(b"".join(blob.bytes() for blob in blobs))
+    return name
+
+
+CLIENTS = {
+    "the authority and the client's certificate": (["ca", "client"], True),
+    "the authority alone": (["ca"], False),
+    "the client's certificate alone": (["client"], False),
+    "neither": ([], False),
+}
+
+
+@pytest.mark.parametrize(("files", "delivered"), CLIENTS.values(), ids=CLIENTS)
+def test_a_server_of_another_authority_that_asks_for_a_certificate_is_reached_with_both_files(
+    files: list[str], delivered: bool, authority: trustme.CA, triggers: Triggers, standin: Standin, tmp_path: Path
+) -> None:
+    server = authority.issue_cert("localhost")
+    chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
+    url = standin.tls(chain, server.private_key_pem.bytes(), authority.cert_pem.bytes())["url"]
+    client = authority.issue_cert("notifier@example.com")
+    # Relative paths begin where the file is.
+    directory = triggers.engine.plugin_dir
+    fields = {
+        "ca": f'ca_file = "{pem(directory, "ca.pem", authority.cert_pem)}"\n',
+        "client": f'client_certificate = "{pem(directory, "me.pem", client.private_key_and_cert_chain_pem)}"\n',
+    }
+    config = f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\n' + "".join(fields[name] for name in files)
+    timeouts = {"connect_timeout": "2s", "attempt_timeout": "2s", "max_attempts": "1", "response_timeout": "4s"}
+    answer = send(triggers, standin, config, **timeouts)
+    assert answer["results"] == {"r": delivered}, answer
+    assert len(standin.requests()) == int(delivered)
+    if not delivered:
+        [entry] = answer["deliveries"]
+        assert entry["reason"] in ("tls", "connect", "connection_lost"), entry
+
+
+# Requests may not
+
+WEBHOOKS = {"slack": SLACK, "discord": DISCORD, "http": HTTP}
+
+
+def only_the_file(sender: str, *names: str) -> list[str]:
+    return [f"senders_config.{sender}.{name}: only the configuration file may set it; ignored" for name in names]
+
+
+HTTP_ONLY = {
+    "method": "PUT",
+    "body_template": "x",
+    "content_type": "text/plain",
+    "basic_auth": {"username": "a", "password": "b"},
+    "bearer_token": "x",
+    "ca_file": "/etc/passwd",
+    "client_certificate": "/etc/passwd",
+    "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+TWILIO_ONLY = {
+    "messaging_service_sid": "MG0123456789abcdef0123456789abcdef",
+    "smart_encoding": True,
+    "content_sid": "HX0123456789abcdef0123456789abcdef",
+    "content_variables": {"1": "x"},
+}
+OPTIONS = {"template": "short", "rate_limit": "1/h", "allow_mentions": False, "proxy": "http://127.0.0.1:9"}
+
+REQUESTS = [
+    arrives(
+        "http",
+        {"notification_text": "hi", "senders_config": {"http": HTTP | HTTP_ONLY}},
+        to_http("hi"),
+        warnings=only_the_file("http", *HTTP_ONLY),
+    ),
+    arrives(
+        "http, with its name before them",
+        {
+            "notification_text": "hi",
+            "senders_config": {"http": HTTP | {f"http_{name}": v for name, v in HTTP_ONLY.items()}},
+        },
+        to_http("hi"),
+        warnings=only_the_file("http", *(f"http_{name}" for name in HTTP_ONLY)),
+    ),
+    arrives(
+        "sms",
+        {"notification_text": "hi", "senders_config": {"sms": TWILIO | TWILIO_ONLY}},
+        to_twilio(FORM + b"&Body=hi"),
+        warnings=only_the_file("sms", *TWILIO_ONLY),
+    ),
+    *(
+        arrives(
+            f"options of {sender}",
+            {"notification_text": "<!here>", "senders_config": {sender: configuration | OPTIONS}},
+            {"slack": to_slack, "discord": to_discord, "http": to_http}[sender]("<!here>"),
+            warnings=only_the_file(sender, *OPTIONS),
+        )
+        for sender, configuration in WEBHOOKS.items()
+    ),
+]
+
+
+@pytest.mark.parametrize("row", REQUESTS, ids=str)
+def test_in_a_request_it_is_ignored_with_a_warning(row: Row, triggers: Triggers, standin: Standin) -> None:
+    run(row, triggers, standin)
+
+
+@pytest.mark.parametrize("form", [{"env": "HOME"}, {"file": "/etc/hostname"}])
+def test_the_forms_of_secrets_work_in_the_file_alone(form: object, triggers: Triggers, standin: Standin) -> None:
+    config = receiver("http", 'template = "short"', before=SHORT)
+    body = HI | {"senders_config": {"slack": {"slack_webhook_url": form}}, "data": {"x": form}, "fields": {"y": form}}
+    answer = send(triggers, standin, config, body)
+    assert answer["results"] == {"slack": False, "r": True}
+    assert answer["deliveries"][0]["detail"] == "slack_webhook_url must be a string, found an object"
+    assert [message["text"] for message in standin.messages()] == ["HI!"]

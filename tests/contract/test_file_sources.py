@@ -1,0 +1,222 @@
+"""Where the file is, where its secrets come from, what comes of it when they change, and what the views show.
+
+On an engine host of this process: the tests set the environment that the server has.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Trigger, Triggers
+from tests.contract.row import settled
+from tests.engine_host import EngineHost
+from tests.harness import Standin, eventually
+
+HI = {"notification_text": "hi", "receivers": ["r"]}
+DIRECTORIES = ("PLUGIN_DIR", "INFLUXDB3_PLUGIN_DIR", "VIRTUAL_ENV")
+
+
+@pytest.fixture
+def own(engine_host: EngineHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triggers]:
+    """Triggers in this process, with no plugin directory in the environment."""
+    for name in DIRECTORIES:
+        monkeypatch.delenv(name, raising=False)
+    with ExitStack() as stack:
+        yield Triggers(engine_host, stack)
+
+
+def write(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return settled(file)
+
+
+def to(url: str) -> str:
+    return f"[receivers.r.http]\nwebhook_url = {url}\n"
+
+
+def view(trigger: Trigger) -> dict[str, Any]:
+    return dict(trigger.notify(b"", query={"view": "status"}, method="GET").json)
+
+
+def paths(standin: Standin) -> list[str]:
+    return [request["path"] for request in standin.requests()]
+
+
+# Secrets
+
+
+def test_a_secret_of_the_environment_is_taken_up_when_it_changes(
+    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
+    trigger = own.create({"config_file_path": str(file)})
+    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/one\n")
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/two")
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    monkeypatch.delenv("TEST_HOOK_URL")
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    assert paths(standin) == ["/hook/one", "/hook/two", "/hook/two"]
+    assert "the environment variable TEST_HOOK_URL is not set where the server runs" in trigger.wait_for_log(
+        "stays in use"
+    )
+
+
+def test_a_secret_file_is_taken_up_when_it_changes(own: Triggers, standin: Standin, tmp_path: Path) -> None:
+    secret = write(tmp_path / "hook", f"{standin.url}/hook/one\r\n")
+    trigger = own.create({"config_file_path": str(write(tmp_path / "n.toml", to('{ file = "hook" }')))})
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    write(secret, f"{standin.url}/hook/two\n")
+    eventually(lambda: trigger.notify(HI).json and paths(standin)[-1] == "/hook/two", "the new secret is used")
+    secret.unlink()
+    for _ in range(3):
+        assert trigger.notify(HI).json["results"] == {"r": True}
+    assert set(paths(standin)) == {"/hook/one", "/hook/two"}
+
+
+def test_a_file_that_names_another_variable_after_an_edit_is_taken_up(
+    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_HOOK_ONE", f"{standin.url}/hook/one")
+    monkeypatch.setenv("TEST_HOOK_TWO", f"{standin.url}/hook/two")
+    file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_ONE" }'))
+    trigger = own.create({"config_file_path": str(file)})
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    write(file, to('{ env = "TEST_HOOK_TWO" }') + "# the second\n")
+    eventually(lambda: trigger.notify(HI).json and paths(standin)[-1] == "/hook/two", "the new variable is used")
+
+
+def test_every_value_of_a_destination_may_be_a_secret(
+    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"URL": f"{standin.url}/hook/r", "USER": "me", "PASSWORD": "word", "TEAM": "ops"}.items():
+        monkeypatch.setenv(f"TEST_{name}", value)
+    write(tmp_path / "proxy", standin.url)
+    write(tmp_path / "key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    text = to('{ env = "TEST_URL" }') + (
+        'basic_auth = { username = { env = "TEST_USER" }, password = { env = "TEST_PASSWORD" } }\n'
+        'headers = { X-Team = { env = "TEST_TEAM" } }\nproxy = { file = "proxy" }\n'
+        'signing_secret = ["whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", { file = "key" }]\n'
+    )
+    trigger = own.create({"config_file_path": str(write(tmp_path / "n.toml", text))})
+    assert trigger.notify(HI).json["results"] == {"r": True}
+    [request] = standin.requests()
+    got = {name.lower(): value for name, value in request["headers"]}
+    assert (got["authorization"], got["x-team"]) == ("Basic bWU6d29yZA==", "ops")
+    assert got["webhook-signature"].count("v1,") == 2
+
+
+def test_a_file_whose_secret_is_missing_is_503_until_it_is_there(
+    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_HOOK_URL", raising=False)
+    file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
+    trigger = own.create({"config_file_path": str(file)})
+    answer = trigger.notify(HI)
+    assert (answer.status, answer.json["results"]) == (503, {})
+    assert answer.json["message"] == (
+        f"The configuration file {file} cannot be used: line 2, column 15: receivers.r.http.webhook_url: "
+        "the environment variable TEST_HOOK_URL is not set where the server runs."
+    )
+    assert answer.json["error"] == {
+        "code": "config_file",
+        "path": "config_file_path",
+        "hint": f"Mend it; `influxdb3-notifier check {file}` shows everything.",
+    }
+    got = view(trigger)
+    assert (got["status"], got["receivers"], got["error"]["code"]) == ("unusable", [], "config_file")
+    assert got["error"]["message"] == answer.json["message"]
+    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/r")
+    assert trigger.notify(HI).json["results"] == {"r": True}
+
+
+# Where the file is
+
+PLACES: dict[str, Callable[[Path], dict[str, str]]] = {
+    "PLUGIN_DIR": lambda directory: {
+        "PLUGIN_DIR": str(directory),
+        "INFLUXDB3_PLUGIN_DIR": "/nowhere",
+        "VIRTUAL_ENV": "/no/.venv",
+    },
+    "INFLUXDB3_PLUGIN_DIR": lambda directory: {
+        "PLUGIN_DIR": "",
+        "INFLUXDB3_PLUGIN_DIR": str(directory),
+        "VIRTUAL_ENV": "/no/.venv",
+    },
+    "the parent of VIRTUAL_ENV": lambda directory: {"VIRTUAL_ENV": str(directory / ".venv")},
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("name", ["notifier.toml", "conf.d/notifier.toml", "  notifier.toml "])
+def test_a_relative_path_begins_at_the_plugin_directory(
+    place: Callable[[Path], dict[str, str]],
+    name: str,
+    own: Triggers,
+    standin: Standin,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in place(tmp_path).items():
+        monkeypatch.setenv(variable, value)
+    file = tmp_path / name.strip()
+    file.parent.mkdir(exist_ok=True)
+    # What the file names is relative to the file.
+    write(file, to('{ file = "hook" }'))
+    write(file.parent / "hook", f"{standin.url}/hook/r")
+    assert own.create({"config_file_path": name}).notify(HI).json["results"] == {"r": True}
+
+
+def test_a_relative_path_that_begins_nowhere_is_said_so(own: Triggers) -> None:
+    answer = own.create({"config_file_path": "notifier.toml"}).notify(HI)
+    assert answer.status == 503
+    assert answer.json["message"] == (
+        "The configuration file notifier.toml is named by a relative path, and it is not known to what."
+    )
+    assert "PLUGIN_DIR" in answer.json["error"]["hint"]
+
+
+@pytest.mark.parametrize(("name", "what"), [("none.toml", "is not there"), ("", "is a directory")])
+def test_a_file_that_cannot_be_read_is_503(name: str, what: str, own: Triggers, tmp_path: Path) -> None:
+    path = f"{tmp_path}/{name}"
+    answer = own.create({"config_file_path": path}).notify(HI)
+    assert (answer.status, answer.json["error"]["path"]) == (503, "config_file_path")
+    assert answer.json["message"] == f"The configuration file {path} {what}."
+
+
+# What is shown of it
+
+
+def test_the_status_view_names_the_receivers_and_the_warnings(own: Triggers, tmp_path: Path) -> None:
+    text = "".join(f'[receivers.{name}.slack]\nwebhook_url = "https://a.example/{name}"\n' for name in ("b", "a", "c"))
+    text += '[templates.t]\ntext = "{{ notification.tilte }}"\n'
+    file = write(tmp_path / "n.toml", text)
+    got = view(own.create({"config_file_path": str(file)}))
+    assert (got["status"], got["receivers"]) == ("ok", ["b", "a", "c"])
+    assert got["warnings"] == [
+        f"{file}: line 8, column 12: templates.t.text: there is no notification.tilte, so this is empty; "
+        "did you mean notification.title?"
+    ]
+
+
+# What is remembered of requests
+
+
+def test_a_key_is_known_among_triggers_with_the_same_arguments_and_the_same_text_of_the_file(
+    own: Triggers, standin: Standin, tmp_path: Path
+) -> None:
+    text = to(f'"{standin.url}/hook/r"')
+    file = write(tmp_path / "n.toml", text)
+    arguments = {"config_file_path": str(file)}
+    one, other = own.create(arguments), own.create(arguments)
+    body = HI | {"idempotency_key": "the same"}
+    first = one.notify(body).json
+    again = other.notify(body).json
+    assert (first.get("replayed"), again["replayed"]) == (None, True)
+    assert again["task_id"] == first["task_id"]
+    write(file, text + "# edited\n")
+    eventually(lambda: one.notify(body).json.get("replayed") is None, "the file is taken up")
+    assert len(standin.requests()) == 2

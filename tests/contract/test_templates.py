@@ -1,0 +1,166 @@
+"""Templates end to end: whose template makes the text, what it sees, and what is said when it makes none."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Triggers
+from tests.contract.row import HOST, Row, arrives, reaches, run
+from tests.contract.wire import HTTP, SLACK, to_http, to_slack
+from tests.harness import Standin
+
+FILE = f"""
+[templates.short]
+text = "{{{{ notification.level | upper }}}}: {{{{ notification.text }}}}"
+
+[templates.long]
+text = '''
+{{% if notification.fields %}}
+{{%- for name, value in notification.fields | items %}}{{{{ name }}}}={{{{ value }}}} {{% endfor -%}}
+{{% endif %}}{{{{ data.runbook | default("no runbook") }}}}'''
+
+[templates.blank]
+text = "{{{{ data.nothing }}}} "
+
+[templates.broken]
+text = '''
+first line
+{{{{ notification.text | number }}}}'''
+
+[receivers.ops]
+http = {{ webhook_url = "http://{HOST}/hook/ops", template = "short" }}
+
+[receivers.plain]
+http = {{ webhook_url = "http://{HOST}/hook/plain" }}
+
+[receivers.body.http]
+webhook_url = "http://{HOST}/hook/body"
+body_template = '{{"n": {{{{ data.n | default(0) }}}}, "text": {{{{ notification.text | tojson }}}}}}'
+"""
+BROKEN_BODY = FILE.replace("data.n | default(0)", "data.n | number")
+
+
+def place(text: str, config: str) -> str:
+    """Where the last such text stands, as messages say it."""
+    before = config[: config.rindex(text)]
+    column = len(before) - before.rfind("\n")
+    return f"line {before.count(chr(10)) + 1}, column {column} of the configuration file"
+
+
+def hi(*receivers: str, **members: Any) -> dict[str, Any]:
+    return {"notification_text": "disk full", "receivers": list(receivers), **members}
+
+
+def to(receiver: str, body: str | bytes) -> tuple[str, Any]:
+    return receiver, to_http(body, f"/hook/{receiver}")
+
+
+def rich(message: str, level: str = "error") -> bytes:
+    return f'{{"message":"{message}","level":"{level}"}}'.encode()
+
+
+ROWS = [
+    reaches(
+        "a receiver's own",
+        hi("ops", "plain", level="err"),
+        FILE,
+        to("ops", rich("ERROR: disk full")),
+        to("plain", rich("disk full")),
+    ),
+    reaches(
+        "the request's wins, and is for all",
+        hi("ops", "plain", template="long", data={"runbook": "https://runbooks.example/disk"}),
+        FILE,
+        to("ops", "https://runbooks.example/disk"),
+        to("plain", "https://runbooks.example/disk"),
+    ),
+    reaches("what is not there is empty", hi("ops"), FILE, to("ops", ": disk full")),
+    reaches(
+        "fields in the order of the request",
+        hi("plain", template="long", fields={"z": 1, "a": True, "m": 1.50}),
+        FILE,
+        to("plain", b'{"message":"z=1 a=True m=1.5 no runbook","fields":{"z":1,"a":true,"m":1.5}}'),
+    ),
+    Row(
+        "the request's is for its senders too",
+        {"notification_text": "x", "level": "ok", "template": "short", "senders_config": {"http": HTTP}},
+        {"http": True},
+        deliveries=arrives("", {}, to_http("")).deliveries,
+        sent=[to_http(rich("OK: x", "ok"))],
+        config=FILE,
+    ),
+    reaches(
+        "a text that is none is made by the template",
+        {"notification_text": {"disk": "/"}, "receivers": ["plain"], "template": "short", "level": "info"},
+        FILE.replace("notification.text }}", "notification.text.disk }}", 1),
+        to("plain", rich("INFO: /", "info")),
+    ),
+    reaches(
+        "a body is made of the notification and the data, and the text's template comes before it",
+        hi("body", data={"n": 3}, template="short", level="ok"),
+        FILE,
+        to("body", b'{"n": 3, "text": "OK: disk full"}'),
+    ),
+    reaches(
+        "a blank text",
+        hi("plain", template="blank"),
+        FILE,
+        to("plain", "disk full"),
+        warnings=["template blank: it makes a blank text; the text goes as it is"],
+    ),
+    reaches(
+        "one that fails, for two receivers, is warned of once",
+        hi("ops", "plain", template="broken"),
+        FILE,
+        to("ops", "disk full"),
+        to("plain", "disk full"),
+        warnings=[f"template broken: {place('number', FILE)}: this filter takes a number; the text goes as it is"],
+    ),
+    reaches(
+        "one that there is not",
+        hi("ops", level="info", template="shrot"),
+        FILE,
+        to("ops", rich("INFO: disk full", "info")),
+        warnings=[
+            "template: the configuration file has no template shrot, so the text goes as it is; did you mean short?"
+        ],
+    ),
+    arrives(
+        "one where there is no file",
+        {"notification_text": "hi", "template": "short", "senders_config": {"slack": SLACK}},
+        to_slack("hi"),
+        warnings=["template: the configuration file has no template short, so the text goes as it is"],
+    ),
+    reaches(
+        "the name of a body's template is no name",
+        hi("plain", template="receivers.body.http.body_template"),
+        FILE,
+        to("plain", "disk full"),
+        warnings=[
+            "template: the configuration file has no template receivers.body.http.body_template, "
+            "so the text goes as it is"
+        ],
+    ),
+    reaches(
+        "a body that fails goes as usual",
+        hi("body", data={"n": {"a": 1}}),
+        BROKEN_BODY,
+        to("body", "disk full"),
+        warnings=[
+            f"receivers.body: body_template: {place('number', BROKEN_BODY)}: this filter takes a number; "
+            "sent without it"
+        ],
+    ),
+    reaches(
+        "what a request brings is data and never a template",
+        hi("ops", level="{{ 7 * 7 }}", fields={"a": "{{ 7 * 7 }}"}) | {"notification_text": "{{ 7 * 7 }}"},
+        FILE.replace("[receivers.ops]", "[receivers.ops]  # {{ 7 * 7 }}"),
+        to("ops", b'{"message":": {{ 7 * 7 }}","fields":{"a":"{{ 7 * 7 }}"}}'),
+        warnings=["level: must be one of ok, info, warning, error, critical, found '{{ 7 * 7 }}'; left out"],
+    ),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_of_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
+    run(row, triggers, standin)
