@@ -70,7 +70,7 @@ pub struct Results(Vec<(String, SenderResult)>);
 
 /// One entry of `deliveries`.
 #[derive(Debug, Serialize)]
-struct Entry {
+pub struct Entry {
     index: usize,
     sender: String,
     receiver: Option<String>,
@@ -213,7 +213,7 @@ impl Serialize for Results {
 }
 
 impl Entry {
-    fn new(report: DeliveryReport) -> Self {
+    pub fn new(report: DeliveryReport) -> Self {
         let milliseconds =
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let failure = report.outcome.failure();

@@ -12,6 +12,9 @@ pub struct OutboxError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
+    /// There is no such file.
+    Missing,
+    /// There is no such directory.
     NotThere,
     MayNotBeOpened,
     ReadOnly,
@@ -36,6 +39,7 @@ impl OutboxError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self.trouble {
+            Trouble::Missing => "Give the path that the trigger's outbox leads to.",
             Trouble::NotThere => {
                 "Make the directory, and let the server's user write there; or give another outbox."
             }
@@ -69,6 +73,7 @@ impl OutboxError {
 impl fmt::Display for OutboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.trouble {
+            Trouble::Missing => "is not there",
             Trouble::NotThere => "cannot be made: its directory is not there",
             Trouble::MayNotBeOpened => "may not be opened",
             Trouble::ReadOnly => "cannot be written",

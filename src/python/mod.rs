@@ -3,6 +3,7 @@
 mod engine;
 mod entry;
 mod log;
+mod outbox;
 
 use pyo3::prelude::*;
 
@@ -17,7 +18,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
-    module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)
+    module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
+    module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
+    module.add_class::<outbox::Outbox>()
 }
 
 /// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.

@@ -78,7 +78,7 @@ impl Database {
     pub fn open_existing(path: &Path) -> Result<Self, OutboxError> {
         let failed = |trouble| OutboxError::new(shown(path), trouble);
         if !path.exists() {
-            return Err(failed(Trouble::NotThere));
+            return Err(failed(Trouble::Missing));
         }
         let inode = inode(path);
         match connect(path) {

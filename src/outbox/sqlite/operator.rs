@@ -21,7 +21,8 @@ pub struct Operator {
 pub struct Choice {
     /// A task's id or its beginning, and the place of one delivery.
     pub task: Option<(String, Option<usize>)>,
-    pub state: Option<State>,
+    /// Empty: any.
+    pub states: Vec<State>,
     pub sender: Option<String>,
     pub receiver: Option<String>,
     /// The reason's code.
@@ -56,7 +57,7 @@ pub struct Listed {
 }
 
 /// Counts of a whole file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     pub waiting: u64,
     pub dead: u64,
@@ -93,7 +94,7 @@ const CHOSEN: &str = "
   FROM deliveries JOIN requests ON id = request
   WHERE (:task IS NULL OR substr(task, 1, length(:task)) = :task)
     AND (:place IS NULL OR place = :place)
-    AND (:state IS NULL OR CASE state WHEN 'claimed' THEN 'waiting' ELSE state END = :state)
+    AND (:states = '' OR instr(:states, CASE state WHEN 'claimed' THEN 'waiting' ELSE state END) > 0)
     AND (:sender IS NULL OR report ->> 'sender' = :sender)
     AND (:receiver IS NULL OR deliveries.receiver = :receiver)
     AND (:reason IS NULL OR report ->> 'reason' = :reason)";
@@ -134,6 +135,11 @@ impl Operator {
         self.transaction(|db| drop_chosen(db, choice))
     }
 
+    /// Forgets what nobody will ask for any more, as every process that uses the file does now and again.
+    pub fn tidy(&mut self) -> std::result::Result<(), OutboxError> {
+        self.transaction(rows::purge)
+    }
+
     pub fn stats(&mut self) -> std::result::Result<Stats, OutboxError> {
         self.transaction(stats)
     }
@@ -162,7 +168,7 @@ fn list(db: &Connection, choice: &Choice, limit: usize) -> Result<Vec<Listed>> {
     let (task, place) = choice.task.clone().unzip();
     let rows = select.query_map(
         named_params! {
-            ":task": task, ":place": place.flatten(), ":state": choice.state.map(State::word),
+            ":task": task, ":place": place.flatten(), ":states": words(&choice.states),
             ":sender": choice.sender, ":receiver": choice.receiver, ":reason": choice.reason,
             ":now": rows::now(), ":limit": limit,
         },
@@ -183,6 +189,11 @@ fn list(db: &Connection, choice: &Choice, limit: usize) -> Result<Vec<Listed>> {
     rows.collect()
 }
 
+fn words(states: &[State]) -> String {
+    let words: Vec<_> = states.iter().map(|state| state.word()).collect();
+    words.join(" ")
+}
+
 /// Rows that are meant, and whose state the condition allows.
 fn chosen(
     db: &Connection,
@@ -195,7 +206,7 @@ fn chosen(
     let (task, place) = choice.task.clone().unzip();
     let rows = select.query_map(
         named_params! {
-            ":task": task, ":place": place.flatten(), ":state": choice.state.map(State::word),
+            ":task": task, ":place": place.flatten(), ":states": words(&choice.states),
             ":sender": choice.sender, ":receiver": choice.receiver, ":reason": choice.reason,
         },
         |row| {

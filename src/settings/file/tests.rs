@@ -221,13 +221,6 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "must be a URL without user name and password",
     ),
     (
-        "[settings]\noutbox = \"x\"",
-        2,
-        1,
-        "settings.outbox",
-        "not available in this version",
-    ),
-    (
         "[receivers.a]\nslak = {}",
         2,
         1,

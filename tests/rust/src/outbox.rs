@@ -1,0 +1,509 @@
+//! What every outbox must do. A suite of functions over a [`Place`]; `conformance!` makes tests of them for one kind.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
+use influxdb3_notifier::model::plan::Identity;
+use influxdb3_notifier::model::report::DeliveryReport;
+use influxdb3_notifier::outbox::{
+    Accepted, DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Outbox, Ownership, Target,
+};
+
+/// Where one outbox is, and what a test must be able to do with it.
+pub trait Place {
+    /// As a process of its own would.
+    fn open(&self) -> Arc<dyn Outbox>;
+
+    /// As if every owner had said nothing for longer than its lease.
+    fn lapse(&self);
+
+    /// What the program `outbox-step` opens it by.
+    fn name(&self) -> String;
+
+    /// Where that program is: Cargo tells the tests alone.
+    fn step_program(&self) -> &Path;
+}
+
+/// Makes a test of each function of the suite.
+#[macro_export]
+macro_rules! conformance {
+    ($place:expr) => {
+        $crate::conformance!($place;
+            what_has_ended_is_not_there_any_more,
+            a_request_belongs_to_its_process_until_its_lease_has_run_out,
+            what_was_noted_of_a_delivery_is_there_after_its_process,
+            what_has_ended_of_a_request_is_not_done_again,
+            a_key_is_known_to_every_process,
+            of_two_processes_one_takes_a_key,
+            a_key_of_which_everything_failed_is_forgotten,
+            requests_are_taken_over_in_their_order_and_not_more_than_asked_for,
+            requests_of_another_configuration_file_are_left,
+            what_nobody_waits_for_is_not_taken,
+            a_providers_message_belongs_to_one_delivery,
+            an_owner_may_note_nothing_of_what_is_anothers,
+            a_process_that_is_killed_leaves_what_it_has_noted,
+            a_request_of_many_deliveries_is_kept_whole,
+            many_requests_at_once_are_all_kept,
+        );
+    };
+    ($place:expr; $($test:ident),* $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            $crate::outbox::$test(&$place).await;
+        })*
+    };
+}
+
+pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
+    let outbox = place.open();
+    accept(&*outbox, request("a")).await;
+    assert_eq!(outbox.depth().await.unwrap(), 1);
+    outbox.end(&id("a", 0), &delivered(0, None)).await.unwrap();
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+    place.lapse();
+    assert!(claim(&*place.open()).await.is_empty());
+}
+
+pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    let given = request("a");
+    accept(&*one, given.clone()).await;
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert!(claim(&*other).await.is_empty());
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*other).await).unwrap();
+    assert_same(&taken, &given);
+    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    // It is in hand now.
+    assert!(claim(&*other).await.is_empty());
+    assert!(claim(&*one).await.is_empty());
+}
+
+pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn Place) {
+    let at = time(1_700_000_000_123);
+    for (n, steps) in ["", "p", "a", "an", "ap", "apa"].iter().enumerate() {
+        let (first, task) = (place.open(), format!("t{n}"));
+        let delivery = id(&task, 0);
+        accept(&*first, request(&task)).await;
+        let (mut parts, mut attempting) = (0, None);
+        for step in steps.chars() {
+            match step {
+                'p' => {
+                    parts += 1;
+                    attempting = None;
+                    first.parts_done(&delivery, parts).await.unwrap();
+                }
+                'a' => {
+                    attempting = Some(at);
+                    let owned = first.attempting(&delivery, at).await.unwrap();
+                    assert_eq!(owned, Ownership::Mine);
+                }
+                _ => {
+                    attempting = None;
+                    first.not_taken(&delivery).await.unwrap();
+                }
+            }
+        }
+        place.lapse();
+        let next = place.open();
+        let taken = claim(&*next).await;
+        let taken = taken.iter().find(|taken| taken.task == task).unwrap();
+        let delivery = &taken.deliveries[0];
+        assert_eq!(delivery.report.parts_delivered, parts, "{steps}");
+        assert_eq!(
+            delivery.work.as_ref().unwrap().attempting,
+            attempting,
+            "{steps}"
+        );
+    }
+}
+
+pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
+    let outbox = place.open();
+    let mut given = request("a");
+    given.deliveries = vec![
+        new_delivery(0),
+        ended_at_once(1),
+        new_delivery(2),
+        new_delivery(3),
+    ];
+    accept(&*outbox, given).await;
+    outbox.end(&id("a", 2), &delivered(2, None)).await.unwrap();
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    let open: Vec<bool> = taken
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.work.is_some())
+        .collect();
+    assert_eq!(open, [true, false, false, true]);
+    let outcomes: Vec<_> = taken
+        .deliveries
+        .iter()
+        .map(|d| d.report.outcome.code())
+        .collect();
+    assert_eq!(outcomes, ["pending", "failed", "delivered", "pending"]);
+}
+
+pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, keyed("a", "k", 1)).await;
+    let Accepted::Known(known) = other.accept(keyed("b", "k", 1)).await.unwrap() else {
+        panic!("taken twice");
+    };
+    assert_eq!((known.task.as_str(), known.reports.len()), ("a", 1));
+    assert_eq!(known.reports[0].outcome, Outcome::Pending(None));
+    assert_eq!(known.warnings, ["be warned"]);
+    let conflict = other.accept(keyed("b", "k", 2)).await.unwrap();
+    assert!(matches!(conflict, Accepted::Conflict));
+    // Under other settings it is another key.
+    let mut elsewhere = keyed("c", "k", 2);
+    elsewhere.identity.scope = "elsewhere".into();
+    accept(&*other, elsewhere).await;
+    one.end(&id("a", 0), &delivered(0, Some("m")))
+        .await
+        .unwrap();
+    let Accepted::Known(known) = place.open().accept(keyed("b", "k", 1)).await.unwrap() else {
+        panic!("taken twice");
+    };
+    let name = Some(MessageRef("m".to_owned()));
+    assert_eq!(
+        known.reports[0].outcome,
+        Outcome::Delivered { message: name }
+    );
+}
+
+pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    for n in 0..20 {
+        let key = format!("k{n}");
+        let (a, b) = (
+            keyed(&format!("a{n}"), &key, 1),
+            keyed(&format!("b{n}"), &key, 1),
+        );
+        let (a, b) = futures_util::join!(one.accept(a), other.accept(b));
+        let taken = [a.unwrap(), b.unwrap()].map(|accepted| matches!(accepted, Accepted::New));
+        assert_ne!(taken[0], taken[1]);
+    }
+}
+
+pub async fn a_key_of_which_everything_failed_is_forgotten(place: &dyn Place) {
+    let outbox = place.open();
+    accept(&*outbox, keyed("a", "k", 1)).await;
+    outbox.end(&id("a", 0), &failed(0)).await.unwrap();
+    accept(&*outbox, keyed("b", "k", 2)).await;
+    let again = outbox.accept(keyed("c", "k", 2)).await.unwrap();
+    assert!(matches!(again, Accepted::Known(known) if known.task == "b"));
+}
+
+pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(place: &dyn Place) {
+    let first = place.open();
+    for n in 0..5 {
+        accept(&*first, request(&format!("t{n}"))).await;
+    }
+    place.lapse();
+    let next = place.open();
+    let tasks = |taken: Vec<KeptRequest>| -> Vec<String> {
+        taken.into_iter().map(|request| request.task).collect()
+    };
+    assert_eq!(
+        tasks(next.claim("notifier.toml", 3).await.unwrap()),
+        ["t0", "t1", "t2"]
+    );
+    assert_eq!(
+        tasks(next.claim("notifier.toml", 3).await.unwrap()),
+        ["t3", "t4"]
+    );
+}
+
+pub async fn requests_of_another_configuration_file_are_left(place: &dyn Place) {
+    accept(&*place.open(), request("a")).await;
+    place.lapse();
+    let next = place.open();
+    assert!(next.claim("other.toml", 10).await.unwrap().is_empty());
+    assert!(next.claim("", 10).await.unwrap().is_empty());
+    assert_eq!(claim(&*next).await.len(), 1);
+}
+
+pub async fn what_nobody_waits_for_is_not_taken(place: &dyn Place) {
+    let outbox = place.open();
+    for n in 0..20 {
+        drop(outbox.accept(keyed(&format!("t{n}"), "k", n)));
+    }
+    // Asked for later, so done later: nothing of the others is left by then.
+    accept(&*outbox, keyed("last", "k", 99)).await;
+    assert_eq!(outbox.depth().await.unwrap(), 1);
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_eq!(taken.task, "last");
+}
+
+pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
+    let outbox = place.open();
+    accept(&*outbox, request("a")).await;
+    accept(&*outbox, request("b")).await;
+    // Of one that must not be repeated, and so is looked for.
+    outbox
+        .attempting(&id("a", 0), SystemTime::now())
+        .await
+        .unwrap();
+    outbox
+        .end(&id("a", 0), &delivered(0, Some("SM1")))
+        .await
+        .unwrap();
+    let asked = vec![MessageRef("SM1".to_owned()), MessageRef("SM2".to_owned())];
+    let taken = |delivery| place.open().taken(&delivery, asked.clone());
+    assert_eq!(
+        taken(id("b", 0)).await.unwrap(),
+        [MessageRef("SM1".to_owned())]
+    );
+    assert_eq!(taken(id("a", 0)).await.unwrap(), []);
+}
+
+pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, request("a")).await;
+    place.lapse();
+    claim(&*other).await;
+    let delivery = id("a", 0);
+    assert_eq!(
+        one.attempting(&delivery, SystemTime::now()).await.unwrap(),
+        Ownership::Lost
+    );
+    one.parts_done(&delivery, 2).await.unwrap();
+    one.end(&delivery, &delivered(0, None)).await.unwrap();
+    assert_eq!(other.owns(&delivery).await.unwrap(), Ownership::Mine);
+    assert_eq!(other.depth().await.unwrap(), 1);
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_eq!(taken.deliveries[0].report.parts_delivered, 0);
+    assert_eq!(taken.deliveries[0].work.as_ref().unwrap().attempting, None);
+}
+
+pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {
+    for (step, parts, attempting, open) in [
+        ("opened", 0, false, false),
+        ("accepted", 0, false, true),
+        ("attempting", 0, true, true),
+        ("not-taken", 0, false, true),
+        ("parts-done", 1, false, true),
+        ("attempting-again", 1, true, true),
+        ("ended", 0, false, false),
+    ] {
+        killed_at(place, step);
+        place.lapse();
+        let next = place.open();
+        let taken = claim(&*next).await;
+        assert_eq!(taken.len(), usize::from(open), "{step}");
+        for request in taken {
+            let delivery = &request.deliveries[0];
+            assert_eq!(delivery.report.parts_delivered, parts, "{step}");
+            let work = delivery.work.as_ref().unwrap();
+            assert_eq!(work.attempting.is_some(), attempting, "{step}");
+            next.end(&id(&request.task, 0), &delivered(0, None))
+                .await
+                .unwrap();
+        }
+        assert_eq!(next.depth().await.unwrap(), 0, "{step}");
+    }
+}
+
+pub async fn a_request_of_many_deliveries_is_kept_whole(place: &dyn Place) {
+    let outbox = place.open();
+    let mut given = request("a");
+    given.deliveries = (0..1000).map(new_delivery).collect();
+    accept(&*outbox, given.clone()).await;
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_same(&taken, &given);
+}
+
+pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
+    let outbox = place.open();
+    let asked = (0..500).map(|n| outbox.accept(request(&format!("t{n}"))));
+    for accepted in futures_util::future::join_all(asked).await {
+        assert!(matches!(accepted.unwrap(), Accepted::New));
+    }
+    assert_eq!(outbox.depth().await.unwrap(), 500);
+    let ends = (0..500).map(|n| {
+        let outbox = &outbox;
+        async move {
+            outbox
+                .end(&id(&format!("t{n}"), 0), &delivered(0, None))
+                .await
+        }
+    });
+    for ended in futures_util::future::join_all(ends).await {
+        ended.unwrap();
+    }
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+}
+
+/// The steps of the program `outbox-step`, each after those before it.
+pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
+    let task = format!("killed after {last}");
+    let delivery = id(&task, 0);
+    if last == "opened" {
+        outbox.depth().await.unwrap();
+        return;
+    }
+    accept(outbox, request(&task)).await;
+    for step in [
+        "accepted",
+        "attempting",
+        "not-taken",
+        "parts-done",
+        "attempting-again",
+        "ended",
+    ] {
+        match step {
+            "attempting" | "attempting-again" => {
+                outbox
+                    .attempting(&delivery, SystemTime::now())
+                    .await
+                    .unwrap();
+            }
+            "not-taken" => outbox.not_taken(&delivery).await.unwrap(),
+            "parts-done" => outbox.parts_done(&delivery, 1).await.unwrap(),
+            "ended" => outbox.end(&delivery, &delivered(0, None)).await.unwrap(),
+            _ => {}
+        }
+        if step == last {
+            return;
+        }
+    }
+    panic!("no step {last}");
+}
+
+/// Lets another process go to a step, where it kills itself as `kill -9` does.
+fn killed_at(place: &dyn Place, step: &str) {
+    let status = Command::new(place.step_program())
+        .args([&place.name(), step])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    #[cfg(unix)]
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(9),
+        "{step}"
+    );
+}
+
+async fn accept(outbox: &dyn Outbox, request: NewRequest) {
+    let accepted = outbox.accept(request).await.unwrap();
+    assert!(matches!(accepted, Accepted::New), "{accepted:?}");
+}
+
+async fn claim(outbox: &dyn Outbox) -> Vec<KeptRequest> {
+    outbox.claim("notifier.toml", 1000).await.unwrap()
+}
+
+fn id(task: &str, index: usize) -> DeliveryId {
+    DeliveryId {
+        task: task.to_owned(),
+        index,
+    }
+}
+
+pub fn request(task: &str) -> NewRequest {
+    NewRequest {
+        task: task.to_owned(),
+        identity: Identity {
+            scope: "settings".into(),
+            key: None,
+            fingerprint: [7; 32],
+        },
+        arguments: [("config_file_path".to_owned(), "notifier.toml".to_owned())].into(),
+        config: "notifier.toml".to_owned(),
+        said: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
+        warnings: vec!["be warned".to_owned()],
+        accepted: time(1_764_000_000_000),
+        deliveries: vec![new_delivery(0)],
+    }
+}
+
+pub fn keyed(task: &str, key: &str, body: u8) -> NewRequest {
+    let mut request = request(task);
+    request.identity.key = Some(key.to_owned());
+    request.identity.fingerprint = [body; 32];
+    request
+}
+
+fn new_delivery(index: usize) -> NewDelivery {
+    NewDelivery {
+        report: report(index, Outcome::Pending(None)),
+        work: Some(KeptWork {
+            target: match index % 2 {
+                0 => Target::Receiver {
+                    name: "on call".to_owned(),
+                    index: index + 1,
+                },
+                _ => Target::Sealed(vec![0, 255, u8::try_from(index % 256).unwrap()]),
+            },
+            deadline: time(1_764_000_086_400_000),
+            composition: [u8::try_from(index % 256).unwrap(); 32],
+            attempting: None,
+        }),
+    }
+}
+
+fn ended_at_once(index: usize) -> NewDelivery {
+    NewDelivery {
+        report: failed(index),
+        work: None,
+    }
+}
+
+fn delivered(index: usize, message: Option<&str>) -> DeliveryReport {
+    let message = message.map(|name| MessageRef(name.to_owned()));
+    report(index, Outcome::Delivered { message })
+}
+
+fn failed(index: usize) -> DeliveryReport {
+    report(index, Outcome::Failed(Failure::new(Reason::Timeout)))
+}
+
+fn report(index: usize, outcome: Outcome) -> DeliveryReport {
+    DeliveryReport {
+        index,
+        sender: "http".to_owned(),
+        receiver: Some("on call".to_owned()),
+        destination: Some("http example.com#1234".to_owned()),
+        outcome,
+        path: None,
+        http_status: None,
+        attempts: 1,
+        parts: 3,
+        parts_delivered: 0,
+        segments: None,
+        elapsed: Duration::from_millis(5),
+        next_attempt_in: None,
+        preview: None,
+    }
+}
+
+fn assert_same(taken: &KeptRequest, given: &NewRequest) {
+    assert_eq!(taken.task, given.task);
+    assert_eq!(taken.identity.scope, given.identity.scope);
+    assert_eq!(taken.identity.key, given.identity.key);
+    assert_eq!(taken.identity.fingerprint, given.identity.fingerprint);
+    assert_eq!(taken.arguments, given.arguments);
+    assert_eq!(taken.said, given.said);
+    assert_eq!(taken.warnings, given.warnings);
+    assert_eq!(taken.accepted, given.accepted);
+    assert_eq!(taken.deliveries.len(), given.deliveries.len());
+    for (taken, given) in taken.deliveries.iter().zip(&given.deliveries) {
+        assert_eq!(taken.work, given.work);
+        assert_eq!(format!("{:?}", taken.report), format!("{:?}", given.report));
+    }
+}
+
+fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
+}
