@@ -64,8 +64,9 @@ test-rust: $(SETUP_DONE) ## run the Rust tests and the documentation's examples 
 test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 runs them on a real server
 	$(BIN)/python -m tests.run_all python
 
-soak: build ## run the long tests: ten minutes of mixed traffic with faults; SOAK_SECONDS=60 for less
-	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -q tests/faults/test_traffic.py
+soak: build ## run the long tests: a hundred kills, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 for less
+	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
+		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_traffic.py
 
 FUZZ_SECONDS ?= 30
 FUZZ := $(TOOL) fuzz run --fuzz-dir fuzz --target-dir target/fuzz --sanitizer none
