@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
+use crate::api::response::Answer;
+use crate::delivery::Task;
 use crate::notifier::{self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response};
 use crate::observe::LogLine;
 use crate::panics::guarded;
@@ -71,7 +73,7 @@ fn answer(
         Ok(body) => body,
         Err(error) => return Rendered::new(notifier::refused(400, None, error)),
     };
-    let mut call = Call {
+    let call = Call {
         arguments: strings(args),
         environment: Environment::read(),
         named: Named::new(),
@@ -79,11 +81,16 @@ fn answer(
         headers: lower_case(strings(request_headers)),
         body,
     };
+    respond(py, call, Rendered::new)
+}
+
+/// Answers a call, with what its configuration file wants of the environment. `render` has not the interpreter.
+pub fn respond<T: Send>(py: Python<'_>, mut call: Call, render: fn(Response) -> T) -> T {
     let Some(process) = process() else {
-        return Rendered::new(cannot_start());
+        return render(cannot_start());
     };
     if process.id != std::process::id() {
-        return Rendered::new(forked());
+        return render(forked());
     }
     let notifier = &process.notifier;
     let mut names = notifier.variables(&call.arguments, &call.environment);
@@ -91,13 +98,18 @@ fn answer(
     for _ in 0..3 {
         call.named = Environment::named(&names);
         // A panic must come out here, not behind the interpreter's lock.
-        match py.detach(|| guarded(|| notifier.process_request(&call).map(Rendered::new))) {
+        match py.detach(|| guarded(|| notifier.process_request(&call).map(render))) {
             Ok(Ok(answer)) => return answer,
             Ok(Err(NeedsVariables(more))) => names.extend(more),
-            Err(place) => return Rendered::new(internal_error(&place)),
+            Err(place) => return render(internal_error(&place)),
         }
     }
-    Rendered::new(config_changes())
+    render(config_changes())
+}
+
+/// Waits until all of a task has ended, or so long; gives its state. Without the interpreter.
+pub fn wait_ended(task: &Task, limit: Duration) -> Option<Answer> {
+    process().map(|process| process.notifier.wait_ended(task, limit))
 }
 
 fn process() -> Option<&'static Process> {
