@@ -129,7 +129,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Sends a request as the endpoint would, and waits for the end of every delivery, or so many seconds.
 ///
-/// Gives (status, answer). Log lines go to `log` as they come.
+/// Gives the answer. Log lines go to `log` as they come.
 #[pyfunction]
 pub fn send<'py>(
     py: Python<'py>,
@@ -137,7 +137,7 @@ pub fn send<'py>(
     request: Vec<u8>,
     arguments: BTreeMap<String, String>,
     wait: Option<f64>,
-) -> PyResult<(u16, Bound<'py, PyAny>)> {
+) -> PyResult<Bound<'py, PyAny>> {
     let begun = Instant::now();
     let call = Call {
         arguments,
@@ -150,13 +150,12 @@ pub fn send<'py>(
     let task = match response.log {
         CallLog::Closed(lines) => {
             engine::write(log, &lines.take());
-            let body = match response.body {
+            return Ok(match response.body {
                 Body::Answer(answer) => pythonize(py, &answer)?,
                 Body::Error(error) => pythonize(py, &error)?,
                 Body::Status(view) => pythonize(py, &view)?,
                 Body::Metrics(text) => pythonize(py, &text)?,
-            };
-            return Ok((response.status, body));
+            });
         }
         CallLog::Task(task) => task,
     };
@@ -175,7 +174,7 @@ pub fn send<'py>(
         if task.has_ended() || left.is_some_and(|left| left.is_zero()) {
             let body = answer.map(|answer| pythonize(py, &answer)).transpose()?;
             let none = || py.None().into_bound(py);
-            return Ok((response.status, body.unwrap_or_else(none)));
+            return Ok(body.unwrap_or_else(none));
         }
         py.check_signals()?;
     }
