@@ -51,5 +51,7 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         }
         check
     });
-    checks.collect()
+    let mut checks: Vec<_> = checks.collect();
+    checks.sort_by_key(|check| check.place);
+    checks
 }
