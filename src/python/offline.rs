@@ -146,10 +146,15 @@ pub fn send<'py>(
         ..Call::default()
     };
     let response = entry::respond(py, call, |response| response);
-    engine::write(log, &response.news);
+    let write = |lines: &[LogLine]| {
+        lines
+            .iter()
+            .try_for_each(|line| engine::write_line(log, line))
+    };
+    write(&response.news)?;
     let task = match response.log {
         CallLog::Closed(lines) => {
-            engine::write(log, &lines.take());
+            write(&lines.take())?;
             return Ok(match response.body {
                 Body::Answer(answer) => pythonize(py, &answer)?,
                 Body::Error(error) => pythonize(py, &error)?,
@@ -160,17 +165,14 @@ pub fn send<'py>(
         CallLog::Task(task) => task,
     };
     let lines = Arc::new(Waiting::default());
-    engine::write(
-        log,
-        &task.log.hand_over(Arc::clone(&lines) as Arc<dyn LateLog>),
-    );
+    write(&task.log.hand_over(Arc::clone(&lines) as Arc<dyn LateLog>))?;
     let limit = wait.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     loop {
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
         let next = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
         let answer = py.detach(|| guarded(|| entry::wait_ended(&task, next)));
         let answer = answer.map_err(internal)?;
-        engine::write(log, &lines.take());
+        write(&lines.take())?;
         if task.has_ended() || left.is_some_and(|left| left.is_zero()) {
             let body = answer.map(|answer| pythonize(py, &answer)).transpose()?;
             let none = || py.None().into_bound(py);
