@@ -4,6 +4,7 @@
 //!
 //! - `python` is the only code that knows pyo3: it copies what a call brings, releases the interpreter, hands over log lines.
 //! - [`notifier`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
+//! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
 //! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
@@ -17,6 +18,7 @@ pub mod delivery;
 pub mod model;
 pub mod notifier;
 pub mod observe;
+pub mod offline;
 pub mod outbox;
 pub mod panics;
 #[cfg(feature = "python")]

@@ -1,8 +1,22 @@
 """The extension module: every function is total, what goes wrong is answered as JSON with a status."""
 
-from typing import Final
+from os import PathLike
+from typing import Any, Final
 
-__all__ = ["PLUGIN_APIS", "__version__", "plugin_source", "process_request", "process_scheduled_call"]
+__all__ = [
+    "PLUGIN_APIS",
+    "__version__",
+    "Outbox",
+    "OutboxError",
+    "check",
+    "check_templates",
+    "plugin_source",
+    "process_request",
+    "process_scheduled_call",
+    "render",
+    "routes",
+    "send",
+]
 
 __version__: Final[str]
 """The version of the wheel, as in its metadata."""
@@ -39,4 +53,53 @@ def process_scheduled_call(plugin_api: int, influxdb3_local: object, call_time: 
     :param influxdb3_local: the engine's object; its log methods are kept until the next call.
     :param call_time: when the engine called, a naive local datetime; not used.
     :param args: the trigger arguments, mapping of str to str, or None when there are none.
+    """
+
+# For the command line. Those that send nothing give {"refused": …, "result": …}, of which one is None. ``refused`` has
+# one member: ``unreadable`` (words to follow the file's name), ``unusable`` (the result of a check), ``request``
+# ({"code", "message", "path", "hint"}) or ``time`` (words to follow the option's name).
+
+def check(path: str | PathLike[str], arguments: dict[str, str], resolve: bool) -> dict[str, Any]:
+    """Check a configuration file.
+
+    :param arguments: of the trigger; config_file_path is ``path``.
+    :param resolve: whether secrets are looked up, in this process's environment and in files.
+    :returns: ``errors`` and ``warnings`` ({"line", "column", "path", "what"}), ``receivers`` ({"name", "channels"}),
+        ``default_receivers``, ``routes`` (how many), ``templates``, ``silences``, ``variables``, ``files``.
+    """
+
+def routes(
+    path: str | PathLike[str], request: bytes, arguments: dict[str, str], resolve: bool, at: str | None
+) -> dict[str, Any]:
+    """Say who would get the notification of a request, and why.
+
+    :param at: a time of RFC 3339; None: now.
+    :returns: ``level``, ``receivers``, ``senders``, ``rules_asked``, ``routes``, ``silences``, ``suppressed_by``,
+        ``warnings``.
+    """
+
+def render(
+    path: str | PathLike[str] | None, request: bytes, arguments: dict[str, str], resolve: bool, at: str | None
+) -> dict[str, Any]:
+    """Compose what each channel would be sent.
+
+    :param path: None: without a file; a request that names nobody is then rendered for every channel.
+    :returns: ``deliveries`` ({"sender", "receiver", "destination", "content_type", "messages", "segments", "reason",
+        "detail", "path"}), ``warnings``.
+    """
+
+def check_templates(path: str | PathLike[str], request: bytes | None, at: str | None) -> dict[str, Any]:
+    """Check every template of a configuration file, and render it of a request's notification if there is one.
+
+    :returns: a list of {"path", "line", "column", "errors", "warnings", "text"}.
+    """
+
+def send(log: object, request: bytes, arguments: dict[str, str], wait: float | None) -> dict[str, Any]:
+    """Send a request as the endpoint would, and wait for the end of every delivery.
+
+    :param log: has ``info``, ``warn`` and ``error``, which are called with each log line as it comes.
+    :param arguments: of the trigger, config_file_path among them.
+    :param wait: seconds; None: until everything has ended. What has not ended then is ``pending``, and goes on.
+    :returns: what the endpoint would answer then.
+    :raises KeyboardInterrupt: by a signal while it waits.
     """

@@ -521,23 +521,15 @@ impl Delivery {
 
 /// What would have been sent: no URL, no headers.
 fn preview(sending: &Sending) -> Preview {
-    let requests = sending
-        .composition
-        .messages
+    let messages = &sending.composition.messages;
+    let bodies = messages
         .iter()
-        .map(|Outbound::Http(request)| request);
-    let content_type = requests.clone().next().and_then(|request| {
-        request
-            .headers
-            .get(http::header::CONTENT_TYPE)?
-            .to_str()
-            .ok()
-    });
-    let bodies: Vec<_> = requests
-        .map(|request| sending.channel.preview(&request.body))
-        .collect();
+        .map(|message| sending.channel.preview(message.body()));
     Preview {
-        content_type: content_type.unwrap_or_default().to_owned(),
-        body: bodies.join("\n"),
+        content_type: messages
+            .first()
+            .map_or("", Outbound::content_type)
+            .to_owned(),
+        body: bodies.collect::<Vec<_>>().join("\n"),
     }
 }

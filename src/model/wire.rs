@@ -43,8 +43,25 @@ pub enum Outbound {
 impl Outbound {
     /// Bytes of what it says.
     pub fn size(&self) -> usize {
+        self.body().len()
+    }
+
+    /// What it says, without where it goes.
+    pub fn body(&self) -> &[u8] {
         match self {
-            Outbound::Http(request) => request.body.len(),
+            Outbound::Http(request) => &request.body,
+        }
+    }
+
+    /// Of the body; empty where it has none, or one that is no text.
+    pub fn content_type(&self) -> &str {
+        match self {
+            Outbound::Http(request) => {
+                let value = request.headers.get(http::header::CONTENT_TYPE);
+                value
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default()
+            }
         }
     }
 }

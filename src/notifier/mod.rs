@@ -17,13 +17,13 @@ use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
 use crate::delivery::{
-    Acceptance, Admission, Dispatcher, Full, Keeping, MAX_BYTES, NotAccepted, NotKept, Pacing, Task,
+    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task,
 };
 use crate::model::plan::Identity;
 use crate::model::report::Report;
 use crate::observe::{Event, Gauges, KEPT, LogLine, LogPort, Metrics, RecentErrors, TaskLog};
 use crate::outbox::OutboxError;
-use crate::routing::{self, Refusal};
+use crate::routing;
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
@@ -298,8 +298,10 @@ impl Notifier {
         let task_id = uuid::Uuid::new_v4().to_string();
         let mut warnings = settings.warnings.clone();
         warnings.extend_from_slice(&request.warnings);
-        let plan = routing::plan(&request, settings, &task_id, &mut warnings)
-            .map_err(|refusal| Box::new(no_plan(refusal, &request)))?;
+        let plan =
+            routing::plan(&request, settings, &task_id, &mut warnings).map_err(|refusal| {
+                Box::new(refused(refusal.status(), None, refusal.error(&request)))
+            })?;
         bound_warnings(&mut warnings);
         let size = plan.deliveries.len();
         let kept = match open {
@@ -387,6 +389,21 @@ impl Notifier {
         if !pace.time.is_zero() {
             task.wait_settled(begun + pace.time);
         }
+    }
+
+    /// Waits until every delivery has ended, or so long; gives the state at that moment. For who has nothing else to do: an
+    /// engine's call is answered by [`Self::process_request`].
+    pub fn wait_ended(&self, task: &Task, limit: Duration) -> Answer {
+        let ended = async { tokio::time::timeout(limit, task.ended()).await };
+        // Which of both it was is in the reports.
+        let _ = self.runtime.block_on(ended);
+        Answer::new(Report {
+            task_id: task.id.clone(),
+            deliveries: task.reports(),
+            warnings: task.warnings.clone(),
+            replayed: false,
+            joined: None,
+        })
     }
 
     /// The engine's log has the lines of a call: what comes from now on comes late.
@@ -565,36 +582,6 @@ fn error_detail(error: RequestError) -> ErrorDetail {
         code: error.code,
         path: error.path,
         hint: error.hint,
-    }
-}
-
-fn no_plan(refusal: Refusal, request: &Request) -> Response {
-    match refusal {
-        Refusal::NoDestination => refused(400, None, request::no_destination(request)),
-        Refusal::TooLarge => refused(
-            400,
-            None,
-            RequestError {
-                code: "too_large",
-                message: format!(
-                    "The messages of this request have more than {} MiB together: nothing was sent.",
-                    MAX_BYTES / (1024 * 1024)
-                ),
-                path: Some("notification_text".to_owned()),
-                hint: "Shorten notification_text, or send it to fewer destinations.".to_owned(),
-            },
-        ),
-        Refusal::DestinationsDenied => refused(
-            403,
-            None,
-            RequestError {
-                code: "destinations_denied",
-                message: "This trigger takes no destinations from requests: nothing was sent.".to_owned(),
-                path: Some("senders_config".to_owned()),
-                hint: "Leave out senders_config and name receivers; who runs the trigger set request_destinations=deny."
-                    .to_owned(),
-            },
-        ),
     }
 }
 

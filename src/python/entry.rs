@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::engine;
 use super::log::LogThread;
 use crate::api::request::RequestError;
+use crate::api::response::Answer;
+use crate::delivery::Task;
 use crate::notifier::{
     self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response, Scheduled,
 };
@@ -70,7 +72,8 @@ pub fn process_scheduled_call(
     // Nothing depends on when it was to be.
     let _ = call_time;
     let done = guarded(|| {
-        let process = ready(plugin_api)?;
+        fits(plugin_api)?;
+        let process = here()?;
         let call = Call {
             arguments: strings(args),
             environment: Environment::read(),
@@ -90,12 +93,17 @@ pub fn process_scheduled_call(
     }
 }
 
-/// The process's notifier, unless the call cannot have it.
-fn ready(plugin_api: &Bound<'_, PyAny>) -> Result<&'static Process, Box<Response>> {
+/// Whether this wheel works with the plugin file that calls.
+fn fits(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
     let plugin_api: Option<i64> = plugin_api.extract().ok();
-    if !plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
-        return Err(Box::new(wheel_incompatible()));
+    match plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
+        true => Ok(()),
+        false => Err(Box::new(wheel_incompatible())),
     }
+}
+
+/// The process's notifier, unless the call cannot have it.
+fn here() -> Result<&'static Process, Box<Response>> {
     let process = process().ok_or_else(|| Box::new(cannot_start()))?;
     if process.id != std::process::id() {
         return Err(Box::new(forked()));
@@ -134,10 +142,9 @@ fn answer(
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) -> Rendered {
-    let process = match ready(plugin_api) {
-        Ok(process) => process,
-        Err(response) => return Rendered::new(*response),
-    };
+    if let Err(response) = fits(plugin_api) {
+        return Rendered::new(*response);
+    }
     let body = match bytes(request_body) {
         Ok(body) => body,
         Err(error) => return Rendered::new(notifier::refused(400, None, error)),
@@ -150,10 +157,17 @@ fn answer(
         headers: lower_case(strings(request_headers)),
         body,
     };
-    let rendered = with_variables(py, process, call, |call| {
-        process.notifier.process_request(call).map(Rendered::new)
+    respond(py, call, Rendered::new)
+}
+
+/// Answers a call, with what its configuration file wants of the environment. `render` has not the interpreter.
+pub fn respond<T: Send>(py: Python<'_>, call: Call, render: fn(Response) -> T) -> T {
+    let answer = here().and_then(|process| {
+        with_variables(py, process, call, |call| {
+            process.notifier.process_request(call).map(render)
+        })
     });
-    rendered.unwrap_or_else(|response| Rendered::new(*response))
+    answer.unwrap_or_else(|response| render(*response))
 }
 
 /// Lines of deliveries that a former process has left go where this call's go.
@@ -162,6 +176,11 @@ fn connect(influxdb3_local: &Bound<'_, PyAny>, port: Option<&LogPort>) {
         let late = process.log.late(influxdb3_local.clone().unbind());
         engine::write(influxdb3_local, &port.connect(late));
     }
+}
+
+/// Waits until all of a task has ended, or so long; gives its state. Without the interpreter.
+pub fn wait_ended(task: &Task, limit: Duration) -> Option<Answer> {
+    process().map(|process| process.notifier.wait_ended(task, limit))
 }
 
 fn process() -> Option<&'static Process> {

@@ -3,6 +3,7 @@
 mod engine;
 mod entry;
 mod log;
+mod offline;
 mod outbox;
 
 use pyo3::prelude::*;
@@ -17,6 +18,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
     )?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::check, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::routes, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::render, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::check_templates, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::send, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;

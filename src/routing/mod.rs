@@ -3,6 +3,7 @@
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
 mod again;
+mod refusal;
 mod rules;
 mod texts;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use self::again::plan_again;
+pub use self::refusal::Refusal;
 pub use self::rules::{Reached, Why, reach, silence};
 use self::texts::Texts;
 use crate::api::request::Request;
@@ -29,17 +31,6 @@ use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
 use crate::settings::template::Template;
-
-/// Why a request has no plan. Nothing is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It names no destination, and no route or default receiver applies.
-    NoDestination,
-    /// It brings destinations, and the operator denies that.
-    DestinationsDenied,
-    /// Its messages together are longer than what may be held at once.
-    TooLarge,
-}
 
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
 pub fn plan(

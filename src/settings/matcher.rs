@@ -54,6 +54,11 @@ pub enum Misfit<'a> {
 }
 
 impl Matcher {
+    /// Whether it names nothing.
+    pub const fn is_for_all(&self) -> bool {
+        self.level.is_none() && self.status.is_none() && self.fields.is_empty()
+    }
+
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         self.misfit(subject).is_none()
     }

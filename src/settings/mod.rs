@@ -20,9 +20,9 @@ use std::time::Duration;
 use self::arguments::{ArgumentError, Arguments, RequestDestinations};
 pub use self::cache::{News, Resolution, SettingsCache, read_bytes};
 pub use self::environment::{Environment, Named};
-use self::file::Config;
 use self::file::problem::Report;
 use self::file::secrets::Files;
+use self::file::{Checked, Config};
 pub use self::outbox::OutboxSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
@@ -63,6 +63,27 @@ pub struct FromFile {
     pub warnings: Report,
     /// Whose change is a change of the file.
     pub files: Files,
+    pub templates: Vec<Checked>,
+}
+
+impl FromFile {
+    /// What there is where there is no file.
+    pub fn without(settings: Result<Settings, ArgumentError>) -> Self {
+        Self {
+            settings: settings.map_err(Unusable::Arguments),
+            warnings: Report::default(),
+            files: Files::new(),
+            templates: Vec::new(),
+        }
+    }
+}
+
+/// The settings of arguments alone.
+pub fn without_file(
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Result<Settings, ArgumentError> {
+    resolve(arguments, environment, Config::default())
 }
 
 /// Why there are no settings.
@@ -84,11 +105,7 @@ pub fn from_file(
     let operator = match file_operator(arguments, environment) {
         Ok(operator) => operator,
         Err(error) => {
-            return FromFile {
-                settings: Err(Unusable::Arguments(error)),
-                warnings: Report::default(),
-                files: Files::new(),
-            };
+            return FromFile::without(Err(error));
         }
     };
     let directory = path.parent().unwrap_or(Path::new(""));
@@ -100,6 +117,7 @@ pub fn from_file(
         }),
         warnings: loaded.warnings,
         files: loaded.files,
+        templates: loaded.templates,
     }
 }
 

@@ -4,12 +4,15 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
+use super::file::problem::Place;
 use super::matcher::{Matcher, Subject};
 
 /// A rule by which matching notifications are suppressed, always or at times.
 #[derive(Clone, Debug, Default)]
 pub struct Silence {
     pub name: String,
+    /// In the file.
+    pub place: Place,
     pub matcher: Matcher,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,

@@ -81,6 +81,19 @@ pub struct Loaded {
     pub warnings: Report,
     /// Whose change is a change of the file.
     pub files: Files,
+    /// Every template, also those of parameters, and of a file that cannot be used.
+    pub templates: Vec<Checked>,
+}
+
+/// A template, and what there is to say of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// `templates.short.text`
+    pub path: String,
+    pub place: Place,
+    pub report: Report,
+    /// None where it cannot be used.
+    pub template: Option<Template>,
 }
 
 /// Reads the names of the environment's variables that a file's bytes refer to.
@@ -125,6 +138,7 @@ impl Loaded {
             config: Err(report),
             warnings: Report::default(),
             files: Files::default(),
+            templates: Vec::new(),
         }
     }
 }
@@ -137,6 +151,7 @@ struct Loader<'a> {
     operator: Operator,
     templates: Templates,
     named_templates: Vec<(String, Template)>,
+    checked: Vec<Checked>,
     regexes: HashMap<String, Option<Regex>>,
 }
 
@@ -167,6 +182,7 @@ impl<'a> Loader<'a> {
             operator,
             templates: Templates::default(),
             named_templates: Vec::new(),
+            checked: Vec::new(),
             regexes: HashMap::new(),
         }
     }
@@ -192,6 +208,7 @@ impl<'a> Loader<'a> {
             config,
             warnings,
             files,
+            templates: self.checked,
         }
     }
 }
@@ -384,13 +401,22 @@ impl Loader<'_> {
         let token = self.text.get(node.span.clone()).unwrap_or_default();
         let written = Written::new(node.place, token);
         let (template, findings) = self.templates.add(source, written.clone());
+        let mut report = Report::default();
         for finding in findings {
             let place = written.place_of(finding.offset);
-            match finding.is_error {
-                true => self.report.error(place, path, &finding.what),
-                false => self.report.warning(place, path, &finding.what),
+            for report in [&mut self.report, &mut report] {
+                match finding.is_error {
+                    true => report.error(place, path, &finding.what),
+                    false => report.warning(place, path, &finding.what),
+                }
             }
         }
+        self.checked.push(Checked {
+            path: path.to_owned(),
+            place: node.place,
+            report,
+            template: template.clone(),
+        });
         template
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::Loader;
+use super::problem::Place;
 use super::tree::{Member, Node, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
@@ -15,6 +16,8 @@ use crate::settings::silence::{Silence, Window};
 /// Who gets a notification that names nobody.
 #[derive(Debug)]
 pub struct Route {
+    /// In the file.
+    pub place: Place,
     pub matcher: Matcher,
     /// Places of the file's receivers.
     pub receivers: Vec<usize>,
@@ -25,12 +28,29 @@ pub struct Route {
 impl Loader<'_> {
     pub fn routes(&mut self, node: &Node, receivers: &HashMap<String, usize>) -> Vec<Route> {
         let each = self.tables(node, "routes").into_iter();
-        each.map(|(node, path)| self.route(node, &path, receivers))
-            .collect()
+        let routes: Vec<_> = each
+            .map(|(node, path)| self.route(node, &path, receivers))
+            .collect();
+        let last = routes
+            .iter()
+            .position(|route| route.matcher.is_for_all() && !route.goes_on);
+        let last = last.and_then(|last| Some((routes.get(last)?, last + 1)));
+        if let Some((last, place)) = last
+            && let Some(next) = routes.get(place)
+        {
+            let what = format!(
+                "is never asked: the route in line {} matches everything; give it continue = true, or put it last",
+                last.place.line
+            );
+            let path = Path::root().key("routes").index(place);
+            self.report.warning(next.place, path.as_str(), &what);
+        }
+        routes
     }
 
     fn route(&mut self, node: &Node, path: &Path, receivers: &HashMap<String, usize>) -> Route {
         let mut route = Route {
+            place: node.place,
             matcher: Matcher::default(),
             receivers: Vec::new(),
             goes_on: false,
@@ -183,7 +203,10 @@ impl Loader<'_> {
             &["name", "match", "from", "until", "weekly", "time_zone"],
         );
         let errors = self.report.errors.len();
-        let mut silence = Silence::default();
+        let mut silence = Silence {
+            place,
+            ..Silence::default()
+        };
         for member in table.iter() {
             let (node, path) = (&member.node, path.key(&member.key));
             match member.key.as_str() {

@@ -483,6 +483,28 @@ fn what_is_no_utf_8_has_its_place() {
 }
 
 #[test]
+fn a_route_that_is_never_asked_is_warned_of() {
+    let head = "[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n";
+    let all = "[[routes]]\nreceivers = \"a\"\n";
+    let some = "[[routes]]\nreceivers = \"a\"\nmatch = { level = \"error\" }\n";
+    let warnings = |routes: &[&str]| {
+        let loaded = read(&format!("{head}{}", routes.concat()));
+        assert!(loaded.config.is_ok());
+        let warnings = loaded.warnings.warnings.iter();
+        warnings.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(&[some, all, some]),
+        [
+            "line 8, column 1: routes[2]: is never asked: the route in line 6 matches everything; \
+             give it continue = true, or put it last"
+        ]
+    );
+    let goes_on = format!("{all}continue = true\n");
+    assert!(warnings(&[some, &goes_on, some, all]).is_empty());
+}
+
+#[test]
 fn settings_of_a_later_version_are_warned_of() {
     let loaded = read("[settings]\nhistory_table = \"x\"\ntext_column = \"message\"\n");
     let config = loaded.config.unwrap();

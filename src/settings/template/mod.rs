@@ -152,7 +152,7 @@ impl Seen {
             ..Notification::plain(Json::Null)
         });
         let seen = [
-            ("text", value(&notification.text)),
+            ("text", given(&notification.text)),
             ("title", text(notification.title.as_deref())),
             ("level", text(level.map(Level::word))),
             ("status", text(notification.status.map(Status::word))),
@@ -224,6 +224,14 @@ pub const MEMBERS: &[Member] = &[
 
 /// The names at a template's top.
 pub const TOP: [&str; 2] = ["notification", "data"];
+
+/// What is `null` is not there: it would be written as a word.
+fn given(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::UNDEFINED,
+        json => value(json),
+    }
+}
 
 /// Numbers as numbers: what no number of the engine holds is its text.
 fn value(json: &Json) -> Value {

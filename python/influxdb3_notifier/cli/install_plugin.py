@@ -1,46 +1,51 @@
-"""The command ``influxdb3-notifier``. Nothing in here is imported by the plugin."""
+"""``install-plugin DIR``: write the plugin file that belongs to this package into the server's plugin directory."""
 
 import argparse
 import os
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from influxdb3_notifier._native import __version__, plugin_source
+from influxdb3_notifier.cli import command
+from influxdb3_notifier.cli.command import DONE, FAILED, NO
 
 PLUGIN_FILE = "notifier_plugin.py"
-DONE = 0
-REFUSED = 1
-FAILED = 3
-"""2 is argparse's, for a command line that cannot be read."""
-
-INSTALL_PLUGIN = f"""\
-Writes {PLUGIN_FILE}, which belongs to this package, into the server's plugin directory DIR.
-A file of that name that is the same is left alone; one that differs is kept, unless --force is given.
-The server uses the new file from the next request on.
-
-exit status:
-  {DONE}  the file is there, written now or before
-  {REFUSED}  another file of that name is there; nothing was changed
-  2  the command line cannot be read
-  {FAILED}  DIR is no directory, or cannot be written
-
-examples:
-  influxdb3-notifier install-plugin ~/.plugins
-  influxdb3-notifier install-plugin --force /var/lib/influxdb3/plugins
+DOES = f"""
+Writes {PLUGIN_FILE}, which belongs to this package, into the server's plugin directory DIR. A file of that name
+that is the same is left alone; one that differs is kept, unless --force is given. The server uses the new file
+from the next request on.
+"""
+STATUSES = {
+    DONE: "the file is there, written now or before",
+    NO: "another file of that name is there; nothing was changed",
+    FAILED: "DIR is no directory, or cannot be written",
+}
+EXAMPLES = """
+influxdb3-notifier install-plugin ~/.plugins
+influxdb3-notifier install-plugin --force /var/lib/influxdb3/plugins
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def add(commands: command.Commands) -> None:
+    """Add the command."""
+    parser = command.add(
+        commands,
+        "install-plugin",
+        run,
+        brief="write the plugin file into the server's plugin directory",
+        does=DOES,
+        statuses=STATUSES,
+        examples=EXAMPLES,
+    )
+    parser.add_argument("directory", metavar="DIR", help="the server's --plugin-dir")
+    parser.add_argument("--force", action="store_true", help="overwrite a file that differs")
 
-    :param arguments: without the program's name; None: those of the process.
-    :returns: the exit status.
-    """
-    options = _parser().parse_args(arguments)
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file, and say what was done."""
     directory = Path(options.directory)
     try:
         return install_plugin(directory, force=options.force)
@@ -72,7 +77,7 @@ def install_plugin(directory: Path, *, force: bool = False) -> int:
             "keep a copy and give --force",
             file=sys.stderr,
         )
-        return REFUSED
+        return NO
     _replace(target, source)
     done = "written" if found is None else "overwritten"
     print(f"{target}: {done}, that of influxdb3-notifier {__version__}")
@@ -92,20 +97,3 @@ def _replace(target: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(name).unlink()
         raise
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="influxdb3-notifier", description="Tools of influxdb3-notifier, the notification plugin of InfluxDB 3."
-    )
-    parser.add_argument("--version", action="version", version=f"influxdb3-notifier {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    install = commands.add_parser(
-        "install-plugin",
-        help="write the plugin file into the server's plugin directory",
-        description=INSTALL_PLUGIN,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    install.add_argument("directory", metavar="DIR", help="the server's --plugin-dir")
-    install.add_argument("--force", action="store_true", help="overwrite a file that differs")
-    return parser

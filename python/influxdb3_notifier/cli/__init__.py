@@ -1,0 +1,54 @@
+"""The command ``influxdb3-notifier``. Nothing in here is imported by the plugin.
+
+A command is a module with ``add(commands)``, and a line in ``COMMANDS``.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from influxdb3_notifier._native import __version__
+from influxdb3_notifier.cli import check, install_plugin, render, routes, send, templates
+from influxdb3_notifier.cli.command import FAILED, INTERRUPTED, NO
+from influxdb3_notifier.cli.notification import UnreadableRequestError
+
+COMMANDS = (install_plugin, check, routes, render, send, templates)
+"""In the order of the help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    :param arguments: without the program's name; None: those of the process.
+    :returns: the exit status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal's encoding: an emoji is no reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        options = _parser().parse_args(arguments)
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except UnreadableRequestError:
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Nothing more may be written, not even at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="influxdb3-notifier", description="Tools of influxdb3-notifier, the notification plugin of InfluxDB 3."
+    )
+    parser.add_argument("--version", action="version", version=f"influxdb3-notifier {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add(commands)
+    return parser

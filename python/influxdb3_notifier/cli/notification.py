@@ -1,0 +1,141 @@
+"""A notification on the command line: flags, or the whole request as JSON."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from influxdb3_notifier.cli.command import FAILED
+from influxdb3_notifier.cli.output import complain
+
+TEXTS = {
+    "title": ("TEXT", "a headline"),
+    "level": ("LEVEL", "ok, info, warning, error or critical"),
+    "status": ("STATUS", "firing or resolved"),
+    "link": ("URL", "where to look"),
+    "timestamp": ("TIME", "when it happened, by RFC 3339"),
+    "dedup_key": ("KEY", "notifications with the same key leave one after the other"),
+    "template": ("NAME", "the file's template that makes the text"),
+}
+"""Members of a request that are a string."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    group = parser.add_argument_group("the notification")
+    group.add_argument("--text", metavar="TEXT", help="what to say")
+    for name, (metavar, meaning) in TEXTS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning)
+    group.add_argument(
+        "--field",
+        metavar="NAME=VALUE",
+        type=_field,
+        action="append",
+        help="what else there is to know; may be repeated",
+    )
+    group.add_argument("--data", metavar="JSON", type=_object, help="an object for templates")
+    group.add_argument(
+        "--receiver",
+        metavar="NAME",
+        action="append",
+        help="a receiver of the file, in place of routes; may be repeated",
+    )
+    group.add_argument(
+        "--senders-config",
+        metavar="JSON",
+        type=_object,
+        help="destinations as a request brings them; @FILE reads them, so that no secret is in the command line",
+    )
+    group.add_argument(
+        "--request", metavar="FILE", help="the whole request as the endpoint takes it; - reads it from standard input"
+    )
+
+
+class UnreadableRequestError(Exception):
+    """The request's file cannot be read; the reason was said."""
+
+    status = FAILED
+
+
+def is_given(options: argparse.Namespace) -> bool:
+    """Whether the command line says anything of a notification."""
+    return options.request is not None or bool(_members(options))
+
+
+def request(options: argparse.Namespace, *, text: str | None = None, **more: Any) -> bytes:
+    """The request's body.
+
+    :param text: what is said where the command line gives no text; None: that is an error of the command line.
+    :param more: members besides.
+    :raises UnreadableRequestError: the file of ``--request`` cannot be read.
+    """
+    members = {**_members(options), **more}
+    if options.request is not None:
+        return _merged(options.request, members)
+    if "notification_text" not in members:
+        if text is None:
+            options.parser.error("give --text, or --request")
+        members["notification_text"] = text
+    return json.dumps(members).encode()
+
+
+def _members(options: argparse.Namespace) -> dict[str, Any]:
+    members = {
+        "notification_text": options.text,
+        **{name: getattr(options, name) for name in TEXTS},
+        "fields": dict(options.field) if options.field else None,
+        "data": options.data,
+        "receivers": options.receiver,
+        "senders_config": options.senders_config,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _merged(file: str, members: dict[str, Any]) -> bytes:
+    """The file's request, with these members in place of its own."""
+    try:
+        body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        complain(f"{file}: {error.strerror or error}")
+        raise UnreadableRequestError from None
+    if not members:
+        return body
+    try:
+        whole = json.loads(body)
+    except ValueError:
+        whole = None
+    # What is no object is refused with the endpoint's own words.
+    return json.dumps({**whole, **members}).encode() if isinstance(whole, dict) else body
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        scalar = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, scalar if isinstance(scalar, int | float) else value
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        value = json.loads(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[1:]}: {error.strerror or error}") from None
+    except ValueError as error:
+        # Not the text: it may hold a secret.
+        raise argparse.ArgumentTypeError(f"it is no JSON: {_where(error)}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("it must be a JSON object")
+    return value
+
+
+def _where(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}"
+    return "it is not UTF-8"

@@ -1,0 +1,127 @@
+"""``send [FILE]``: send a notification as the endpoint would."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from influxdb3_notifier import _native
+from influxdb3_notifier.cli import command, notification, output
+from influxdb3_notifier.cli.render import readable
+
+DOES = """
+Sends a notification as the endpoint would, from this machine and in this command's own process, and waits until
+every delivery has ended. The answer goes to standard output, the log lines to standard error. With FILE its
+receivers, routes and settings are used, and its secrets are looked up here.
+"""
+STATUSES = {
+    command.DONE: "everything was delivered, suppressed, or shown by --dry-run",
+    command.NO: "something was not: it failed, is ambiguous, or had not ended when --wait was over",
+    command.FAILED: "nothing was tried: the file cannot be used, or the request cannot be read or names nobody",
+    command.INTERRUPTED: "interrupted; what was under way has ended with the command",
+}
+EXAMPLES = """
+influxdb3-notifier send notifier.toml --text 'a test of the on-call route' --level critical
+influxdb3-notifier send notifier.toml --receiver oncall --text 'only a look' --dry-run
+influxdb3-notifier send --senders-config @senders.json --text 'hello' --wait 30
+influxdb3-notifier send notifier.toml --request alert.json --format json
+"""
+
+
+class Log:
+    """What the engine gives a plugin for its log lines."""
+
+    def info(self, line: str) -> None:
+        """Of what went well."""
+        self._write("INFO", line)
+
+    def warn(self, line: str) -> None:
+        """Of what goes on."""
+        self._write("WARN", line)
+
+    def error(self, line: str) -> None:
+        """Of what failed."""
+        self._write("ERROR", line)
+
+    def _write(self, level: str, line: str) -> None:
+        print(f"{level} {line}", file=sys.stderr, flush=True)
+
+
+def add(commands: command.Commands) -> None:
+    """Add the command."""
+    parser = command.add(
+        commands, "send", run, brief="send a notification", does=DOES, statuses=STATUSES, examples=EXAMPLES
+    )
+    command.add_file(parser, optional=True)
+    notification.add(parser)
+    parser.add_argument(
+        "--idempotency-key", metavar="KEY", help="the key that an http receiver is given; made up if absent"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=_seconds, help="how long to wait for the end; as long as it takes if absent"
+    )
+    command.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send, wait, and print the answer."""
+    more: dict[str, Any] = {}
+    if options.dry_run:
+        more["dry_run"] = True
+    if options.idempotency_key is not None:
+        more["idempotency_key"] = options.idempotency_key
+    body = notification.request(options, **more)
+    arguments = command.trigger_arguments(options, with_file=True)
+    answer = _native.send(Log(), body, arguments, options.wait)
+    if options.format == "json":
+        output.print_json(answer)
+    else:
+        for line in told(answer):
+            print(line)
+    if "error" in answer:
+        return command.FAILED
+    return command.DONE if answer["status"] == "success" else command.NO
+
+
+def told(answer: dict[str, Any]) -> Iterator[str]:
+    """The answer for people."""
+    if "error" in answer:
+        yield f"nothing was sent: {answer['message']} {answer['error']['hint']}"
+        return
+    yield answer["status"]
+    for delivery in answer["deliveries"]:
+        name = delivery["destination"] or delivery["sender"]
+        receiver = f"{delivery['receiver']}: " if delivery["receiver"] else ""
+        yield f"  {receiver}{name}: {outcome(delivery)}"
+        if "preview" in delivery:
+            preview = delivery["preview"]
+            message = readable(preview["body"], preview["content_type"])
+            yield "\n".join(f"    {line}" for line in message.splitlines())
+    for warning in answer["warnings"]:
+        yield f"warning: {warning}"
+
+
+def outcome(delivery: dict[str, Any]) -> str:
+    """``delivered in 84 ms (HTTP 200, attempt 1)``."""
+    words = str(delivery["outcome"])
+    if delivery["outcome"] == "suppressed":
+        return f"suppressed by {delivery['rule']}"
+    if delivery["outcome"] == "delivered":
+        status = f"HTTP {delivery['http_status']}, " if delivery["http_status"] else ""
+        return f"delivered in {delivery['elapsed_ms']} ms ({status}attempt {delivery['attempts']})"
+    if delivery["reason"]:
+        words += f", {delivery['reason']}: {delivery['detail']}"
+        words += "" if words.endswith(".") else "."
+        words += f" {delivery['hint']}"
+    return words
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 7 * 24 * 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 604800")
+    return seconds

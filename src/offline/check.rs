@@ -1,0 +1,120 @@
+//! Whether a configuration file is in order.
+
+use serde::Serialize;
+
+use super::Opened;
+use crate::settings::arguments::ArgumentError;
+use crate::settings::file::problem;
+use crate::settings::file::problem::Report;
+use crate::settings::{FromFile, Settings, Unusable};
+
+/// The whole report.
+#[derive(Debug, Default, Serialize)]
+pub struct Check {
+    /// With one of these the file is not used.
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+    /// What the file has, where it can be used.
+    pub receivers: Vec<Receiver>,
+    pub default_receivers: Vec<String>,
+    pub routes: usize,
+    pub templates: Vec<String>,
+    pub silences: Vec<String>,
+    /// What it needs from outside: variables of the environment, and files.
+    pub variables: Vec<String>,
+    pub files: Vec<String>,
+}
+
+/// Something to mend.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// From 1; none of what stands in an argument.
+    pub line: Option<usize>,
+    /// From 1, in characters.
+    pub column: Option<usize>,
+    /// The keys that lead there, or the argument.
+    pub path: String,
+    pub what: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Receiver {
+    pub name: String,
+    /// The channel of each of its destinations.
+    pub channels: Vec<&'static str>,
+}
+
+impl Check {
+    pub(super) fn of(opened: &Opened, made: &FromFile) -> Self {
+        let mut check = Self {
+            variables: opened.variables.iter().cloned().collect(),
+            files: made
+                .files
+                .keys()
+                .map(|path| path.display().to_string())
+                .collect(),
+            ..Self::default()
+        };
+        check.add(&made.warnings);
+        match &made.settings {
+            Ok(settings) => check.has(settings),
+            Err(Unusable::File(report)) => check.add(report),
+            Err(Unusable::Arguments(error)) => check.errors.push(of_argument(error)),
+        }
+        check
+    }
+
+    fn add(&mut self, report: &Report) {
+        self.errors.extend(report.errors.iter().map(in_file));
+        self.warnings.extend(report.warnings.iter().map(in_file));
+    }
+
+    fn has(&mut self, settings: &Settings) {
+        let config = &settings.config;
+        let name = |place: &usize| {
+            let receiver = config.receivers.get(*place);
+            receiver.map(|receiver| receiver.name.clone())
+        };
+        let receivers = config.receivers.iter().map(|receiver| Receiver {
+            name: receiver.name.clone(),
+            channels: receiver
+                .destinations
+                .iter()
+                .map(|destination| destination.sender)
+                .collect(),
+        });
+        self.receivers = receivers.collect();
+        self.default_receivers = settings.default_receivers.iter().filter_map(name).collect();
+        self.routes = config.routes.len();
+        let templates = config.named_templates.iter();
+        self.templates = templates.map(|(name, _)| name.clone()).collect();
+        let silences = config.silences.iter();
+        self.silences = silences.map(|silence| silence.name.clone()).collect();
+        // Those of the arguments: the file's have been added with their places.
+        self.warnings
+            .extend(settings.warnings.iter().map(|warning| Problem {
+                line: None,
+                column: None,
+                path: String::new(),
+                what: warning.clone(),
+            }));
+    }
+}
+
+fn in_file(problem: &problem::Problem) -> Problem {
+    Problem {
+        line: Some(problem.place.line),
+        column: Some(problem.place.column),
+        path: problem.path.clone(),
+        what: problem.what.clone(),
+    }
+}
+
+fn of_argument(error: &ArgumentError) -> Problem {
+    Problem {
+        line: None,
+        column: None,
+        path: error.name.to_owned(),
+        what: format!("{} {}", error.what, error.hint),
+    }
+}

@@ -1,0 +1,175 @@
+//! What the command line asks of a configuration file: whether it is in order, who would get a notification and why, and what
+//! each channel would be sent. Nothing is sent, and without being told to, no secret is looked up.
+
+mod check;
+mod render;
+mod routes;
+mod templates;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use self::check::{Check, Problem};
+pub use self::render::Rendering;
+pub use self::routes::Routing;
+pub use self::templates::TemplateCheck;
+use crate::api::request::{self, Request, RequestError};
+use crate::settings::{
+    self, Environment, FromFile, Named, Settings, Unusable, file, from_file, read_bytes,
+};
+
+/// What a command was given.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The configuration file; without one there are the arguments alone.
+    pub path: Option<PathBuf>,
+    /// Of the trigger.
+    pub arguments: BTreeMap<String, String>,
+    pub environment: Environment,
+    /// Whether secrets are looked up; without, they count as being in order.
+    pub look_up: bool,
+}
+
+/// Why there is no result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// The file cannot be read. The words follow its name.
+    Unreadable(String),
+    /// The file, or an argument, cannot be used.
+    Unusable(Box<Check>),
+    Request(RequestProblem),
+    /// What should be a time is none.
+    Time(String),
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Serialize)]
+pub struct RequestProblem {
+    pub code: &'static str,
+    pub message: String,
+    pub path: Option<String>,
+    pub hint: String,
+}
+
+impl From<RequestError> for Refused {
+    fn from(error: RequestError) -> Self {
+        Refused::Request(RequestProblem {
+            code: error.code,
+            message: error.message,
+            path: error.path,
+            hint: error.hint,
+        })
+    }
+}
+
+/// A configuration file that was read, or none.
+#[derive(Debug)]
+pub struct Opened {
+    given: Given,
+    bytes: Vec<u8>,
+    /// The variables of the environment that the file names.
+    pub variables: BTreeSet<String>,
+    /// Their values: to be filled in by who may read the environment.
+    pub named: Named,
+}
+
+impl Opened {
+    pub fn open(given: Given) -> Result<Self, Refused> {
+        let bytes = match &given.path {
+            Some(path) => read_bytes(path).map_err(|what| Refused::Unreadable(what.to_owned()))?,
+            None => Vec::new(),
+        };
+        let variables = match given.path {
+            Some(_) => file::variables(&bytes),
+            None => BTreeSet::new(),
+        };
+        Ok(Self {
+            given,
+            bytes,
+            variables,
+            named: Named::new(),
+        })
+    }
+
+    /// All that there is to say of the file.
+    pub fn check(&self) -> Check {
+        let made = self.make();
+        Check::of(self, &made)
+    }
+
+    /// Who would get the notification of a request, and why.
+    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<Routing, Refused> {
+        let settings = self.settings()?;
+        let request = read(request)?;
+        Ok(Routing::of(&settings, &request, now, self.given.look_up))
+    }
+
+    /// What each channel would be sent.
+    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<Rendering, Refused> {
+        let settings = self.settings()?;
+        let has_file = self.given.path.is_some();
+        Rendering::of(&settings, read(request)?, has_file, now, self.given.look_up)
+    }
+
+    /// Every template of the file, and what it makes of a request's notification where there is one.
+    pub fn templates(
+        &self,
+        request: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Vec<TemplateCheck>, Refused> {
+        let request = request.map(read).transpose()?;
+        let made = self.make();
+        if made.templates.is_empty() && made.settings.is_err() {
+            return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
+        }
+        Ok(templates::checks(&made, request.as_ref(), now))
+    }
+
+    fn make(&self) -> FromFile {
+        let Given {
+            path,
+            arguments,
+            environment,
+            look_up,
+        } = &self.given;
+        match path {
+            Some(path) => from_file(
+                &self.bytes,
+                path,
+                arguments,
+                environment,
+                &self.named,
+                *look_up,
+            ),
+            None => FromFile::without(settings::without_file(arguments, environment)),
+        }
+    }
+
+    fn settings(&self) -> Result<Settings, Refused> {
+        let made = self.make();
+        if made.settings.is_err() {
+            return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
+        }
+        made.settings
+            .map_err(|_: Unusable| Refused::Unreadable("cannot be used".to_owned()))
+    }
+}
+
+/// A moment of RFC 3339; now where none is given.
+pub fn moment(text: Option<&str>) -> Result<Timestamp, Refused> {
+    let Some(text) = text else {
+        return Ok(Timestamp::now());
+    };
+    text.trim().parse().map_err(|_| {
+        Refused::Time("must be a time of RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
+    })
+}
+
+/// A request as the endpoint reads it, without headers.
+fn read(bytes: &[u8]) -> Result<Request, Refused> {
+    Ok(request::read(bytes, &BTreeMap::new())?)
+}

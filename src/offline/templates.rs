@@ -1,0 +1,57 @@
+//! Whether the templates of a file are in order, and what they make.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::api::request::Request;
+use crate::settings::FromFile;
+use crate::settings::file::problem::{Place, Problem};
+use crate::settings::template::{Renderer, Seen};
+
+/// One template.
+#[derive(Debug, Serialize)]
+pub struct TemplateCheck {
+    /// `templates.short.text`
+    pub path: String,
+    /// Where its string begins.
+    #[serde(flatten)]
+    pub place: Place,
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+    /// What it makes of the notification; none without one, or where it makes nothing.
+    pub text: Option<String>,
+}
+
+pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec<TemplateCheck> {
+    let mut renderer = made
+        .settings
+        .as_ref()
+        .ok()
+        .map(|settings| Renderer::new(&settings.config.templates));
+    let seen = request.map(|request| Seen::new(&request.notification, request.data.as_ref(), now));
+    let checks = made.templates.iter().map(|checked| {
+        let mut check = TemplateCheck {
+            path: checked.path.clone(),
+            place: checked.place,
+            errors: checked.report.errors.clone(),
+            warnings: checked.report.warnings.clone(),
+            text: None,
+        };
+        if let (Some(renderer), Some(seen), Some(template)) =
+            (&mut renderer, &seen, &checked.template)
+        {
+            match renderer.render(template, seen) {
+                Ok(text) => check.text = Some(text),
+                Err(error) => check.errors.push(Problem {
+                    place: error.place,
+                    path: checked.path.clone(),
+                    what: error.what,
+                }),
+            }
+        }
+        check
+    });
+    let mut checks: Vec<_> = checks.collect();
+    checks.sort_by_key(|check| check.place);
+    checks
+}

@@ -1,0 +1,191 @@
+"""``check``: the whole report, with places that editors understand."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import Done, run
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = """\
+[settings]
+default_receivers = ["ops"]
+[receivers.oncall]
+slack.webhook_url = { env = "CHECK_SLACK_URL" }
+sms = [
+    { from_number = "+15017122661", to_number = "+15558675310", sid = "AC1", token = { file = "token" } },
+    { from_number = "+15017122661", to_number = "+15558675311" },
+]
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+[[routes]]
+match = { level = "critical" }
+receivers = ["oncall"]
+[templates.short]
+text = "{{ notification.text }}"
+[[silences]]
+name = "weekend"
+match = { level = "info" }
+"""
+BAD = """\
+[settings]
+max_attempts = 0
+[receivers.oncall]
+slack.webhook_ulr = "s3cret"
+http = { webhook_url = "ftp://s3cret" }
+[[routes]]
+receivers = ["onkall"]
+[templates.t]
+text = '''
+{{ notification.tilte }}
+{{ 1 | nope }}'''
+"""
+
+
+def check(directory: Path, text: str | bytes, *arguments: object, **environment: str) -> Done:
+    (directory / "n.toml").write_bytes(text.encode() if isinstance(text, str) else text)
+    clean = {"CHECK_SLACK_URL": "", "TWILIO_SID": "", "TWILIO_TOKEN": ""}
+    return run("check", "n.toml", *arguments, cwd=directory, environment=clean | environment)
+
+
+def test_a_file_that_is_in_order_is_summed_up(tmp_path: Path) -> None:
+    done = check(tmp_path, GOOD)
+    assert (done.status, done.err) == (0, "")
+    assert done.lines() == [
+        "n.toml: in order: 2 receivers, 1 route, 1 template, 1 silence",
+        "  oncall: slack, sms, sms",
+        "  ops: http",
+        "  by default: ops",
+        "  secrets not looked up (--resolve does): CHECK_SLACK_URL, token",
+    ]
+
+
+def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
+    done = check(tmp_path, GOOD, "--resolve")
+    assert done.status == 1
+    assert done.lines() == [
+        "n.toml:4:21: error: receivers.oncall.slack.webhook_url: the environment variable CHECK_SLACK_URL is not set "
+        "where the server runs",
+        "n.toml:6:86: error: receivers.oncall.sms[0].token: the file token is not there",
+        "n.toml:7:5: error: receivers.oncall.sms[1].twilio_sid: twilio_sid is required, and the server's environment "
+        "variable TWILIO_SID is not set either: for example ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "n.toml: cannot be used: 3 errors, 0 warnings",
+    ]
+    (tmp_path / "token").write_text("t")
+    variables = {"CHECK_SLACK_URL": "https://a.example/x", "TWILIO_SID": "AC1", "TWILIO_TOKEN": "t"}
+    done = check(tmp_path, GOOD, "--resolve", **variables)
+    assert (done.status, done.lines()[-1]) == (0, "  secrets looked up: CHECK_SLACK_URL, token")
+
+
+def test_everything_that_is_wrong_is_said_in_the_order_of_the_file(tmp_path: Path) -> None:
+    done = check(tmp_path, BAD)
+    assert (done.status, done.err) == (1, "")
+    assert [line.split(": ")[:3] for line in done.lines()[:-1]] == [
+        ["n.toml:2:16", "error", "settings.max_attempts"],
+        ["n.toml:4:7", "error", "receivers.oncall.slack.webhook_ulr"],
+        ["n.toml:5:24", "error", "receivers.oncall.http.http_webhook_url"],
+        ["n.toml:7:14", "error", "routes[0].receivers"],
+        ["n.toml:11:8", "error", "templates.t.text"],
+    ]
+    assert done.lines()[-1] == "n.toml: cannot be used: 5 errors, 0 warnings"
+    assert "did you mean webhook_url?" in done.out
+    assert "did you mean oncall?" in done.out
+    assert "s3cret" not in done.out
+
+
+def test_the_report_is_the_same_for_programs(tmp_path: Path) -> None:
+    good = check(tmp_path, GOOD, "--format", "json")
+    assert good.status == 0
+    assert good.json == {
+        "file": "n.toml",
+        "ok": True,
+        "errors": [],
+        "warnings": [],
+        "receivers": [{"name": "oncall", "channels": ["slack", "sms", "sms"]}, {"name": "ops", "channels": ["http"]}],
+        "default_receivers": ["ops"],
+        "routes": 1,
+        "templates": ["short"],
+        "silences": ["weekend"],
+        "variables": ["CHECK_SLACK_URL"],
+        "files": ["token"],
+    }
+    bad = check(tmp_path, BAD, "--format", "json")
+    assert (bad.status, bad.json["ok"], len(bad.json["errors"])) == (1, False, 5)
+    assert bad.json["errors"][0] == {
+        "line": 2,
+        "column": 16,
+        "path": "settings.max_attempts",
+        "what": "must be a whole number from 1 to 100",
+    }
+
+
+WARNED: list[tuple[str, list[str], str]] = [
+    (
+        GOOD + "[templates.t]\ntext = '{{ notification.tilte }}'\n",
+        [],
+        "n.toml:20:12: warning: templates.t.text: there is no notification.tilte, so this is empty; "
+        "did you mean notification.title?",
+    ),
+    (
+        GOOD,
+        ["--argument", "default_receivers=oncall"],
+        "n.toml: warning: trigger argument default_receivers: the configuration file says something else, which counts",
+    ),
+    (
+        GOOD,
+        ["--argument", "max_atempts=3"],
+        "n.toml: warning: trigger argument max_atempts: unknown, ignored; did you mean max_attempts?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "arguments", "line"), WARNED)
+def test_a_warning_is_no_error(text: str, arguments: list[str], line: str, tmp_path: Path) -> None:
+    done = check(tmp_path, text, *arguments)
+    assert (done.status, done.lines()[0]) == (0, line)
+
+
+def test_an_argument_of_the_trigger_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    done = check(tmp_path, GOOD.replace('default_receivers = ["ops"]', ""), "--argument", "default_receivers=nobody")
+    assert done.status == 1
+    assert done.lines()[0].startswith(
+        "n.toml: error: default_receivers: The trigger argument default_receivers names 'nobody', which is no receiver"
+    )
+
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "none": (lambda file: None, "is not there"),
+    "a directory": (lambda file: file.mkdir(), "is a directory"),
+    "a pipe": (os.mkfifo, "is no file"),
+}
+
+
+@pytest.mark.parametrize(("make", "what"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_cannot_be_read_ends_with_3(make: Any, what: str, tmp_path: Path) -> None:
+    make(tmp_path / "n.toml")
+    done = run("check", "n.toml", cwd=tmp_path)
+    assert (done.status, done.out, done.err) == (3, "", f"n.toml: {what}\n")
+    done = run("check", "--format", "json", "n.toml", cwd=tmp_path)
+    assert (done.status, done.json, done.err) == (3, {"refused": {"unreadable": what}}, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'a = 1\nb = "\xc3\xa9\xff"\n', "n.toml:2:7: error: this is no UTF-8; save the file as UTF-8"),
+        (b"\xff\xfe[\0a\0]\0", "n.toml:1:1: error: this is UTF-16; save the file as UTF-8"),
+        (b"", "n.toml:1:1: error: the file is empty"),
+        (b"[receivers.a\n", "n.toml:1:13: error: this table's name is not closed; ] is missing; the file ends here"),
+    ],
+)
+def test_what_is_no_toml_has_its_place(content: bytes, line: str, tmp_path: Path) -> None:
+    done = check(tmp_path, content)
+    assert (done.status, done.lines()[0]) == (1, line)
+
+
+def test_the_endpoints_hint_names_this_command(tmp_path: Path) -> None:
+    """What the log says to run can be run: the path stands as it is in the argument."""
+    source = (ROOT / "src" / "settings" / "cache.rs").read_text(encoding="utf-8")
+    assert "`influxdb3-notifier check {name}` shows everything." in source

@@ -1,0 +1,120 @@
+"""What holds for every command: help, exit statuses, and what importing costs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from influxdb3_notifier import __version__
+from tests.cli.program import MODULE, Done, run
+
+COMMANDS = [["install-plugin"], ["check"], ["routes"], ["render"], ["send"], ["templates", "check"]]
+STATUSES = {"0", "1", "2", "3", "130"}
+
+
+def commands() -> list[str]:
+    """Those that the help names."""
+    listed = run("--help").out.partition("positional arguments:")[2].partition("options:")[0]
+    return re.findall(r"^    (\S+)", listed, re.MULTILINE)
+
+
+def test_every_command_is_tried_here() -> None:
+    assert commands() == [words[0] for words in COMMANDS]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_examples_of_the_command_and_every_exit_status(words: list[str]) -> None:
+    done = run(*words, "--help", environment={"COLUMNS": "80"})
+    assert (done.status, done.err) == (0, "")
+    statuses, _, examples = done.out.partition("exit status:")[2].partition("examples:")
+    numbers = re.findall(r"^  (\d+)  \w", statuses, re.MULTILINE)
+    assert numbers == sorted(numbers, key=int)
+    assert {"0", "1", "2", "3"} <= set(numbers) <= STATUSES
+    shown = examples.partition("positional arguments:")[0].strip().splitlines()
+    assert len(shown) >= 2
+    assert all(line.strip().startswith(f"influxdb3-notifier {' '.join(words)} ") for line in shown)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_flag_of_an_example_is_one_of_the_command(words: list[str]) -> None:
+    text = run(*words, "--help").out
+    known = set(re.findall(r"^  (?:-h, )?(--[\w-]+)", text.partition("options:")[2], re.MULTILINE))
+    assert set(re.findall(r" (--[\w-]+)", text.partition("examples:")[2].partition("positional")[0])) <= known
+
+
+BAD: list[list[str]] = [
+    [],
+    ["unknown"],
+    ["install-plugin"],
+    ["install-plugin", "a", "b"],
+    ["check"],
+    ["check", "a.toml", "b.toml"],
+    ["check", "--format", "xml", "a.toml"],
+    ["check", "--argument", "no-equals", "a.toml"],
+    ["check", "--argument", "config_file_path=x", "a.toml"],
+    ["routes", "a.toml", "--field", "no-equals"],
+    ["routes", "a.toml", "--data", "[1]"],
+    ["routes", "a.toml", "--data", "{"],
+    ["render", "--senders-config", "@/not/there.json"],
+    ["send"],
+    ["send", "--text", "x", "--wait", "soon"],
+    ["send", "--text", "x", "--wait", "-1"],
+    ["templates"],
+    ["templates", "check"],
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_a_command_line_that_cannot_be_read_ends_with_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("usage: influxdb3-notifier")
+
+
+def test_the_module_is_the_same_program(tmp_path: Path) -> None:
+    assert run("--version", program=MODULE).out == f"influxdb3-notifier {__version__}\n"
+    assert run("install-plugin", tmp_path, program=MODULE).status == 0
+    file = tmp_path / "n.toml"
+    file.write_text('[receivers.a.slack]\nwebhook_url = "https://a.example"\n')
+
+    def both(*arguments: object) -> tuple[Done, Done]:
+        return run(*arguments), run(*arguments, program=MODULE)
+
+    for arguments in (["check", file], ["routes", file, "--receiver", "a"], ["render", file], ["render"]):
+        one, other = both(*arguments)
+        assert one == other
+
+
+def test_importing_the_package_does_not_import_the_command_line() -> None:
+    program = (
+        "import sys, influxdb3_notifier; print([m for m in ('argparse', 'influxdb3_notifier.cli') if m in sys.modules])"
+    )
+    process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout == "[]\n"
+
+
+def test_the_command_line_needs_the_standard_library_alone() -> None:
+    program = (
+        "import sys, influxdb3_notifier.cli as cli\n"
+        "own = {m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names) - {'__main__'}\n"
+        "print(sorted(name for name in own if not name.startswith('_')))"
+    )
+    process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout == "['influxdb3_notifier']\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "n.toml"
+    file.write_text("".join(f'[receivers.a{n}.slack]\nwebhook_url = "https://a.example"\n' for n in range(5000)))
+    shell = f"'{sys.executable}' -m influxdb3_notifier check '{file}' | head -n 1"
+    process = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert "in order: 5000 receivers" in process.stdout
+    assert process.stderr == ""
+
+
+def test_output_fits_any_terminal(tmp_path: Path) -> None:
+    done = run("render", "--level", "critical", "--text", "x", environment={"PYTHONIOENCODING": "ascii"})
+    assert (done.status, done.err) == (0, "")
+    assert "\\U0001f534" in done.out

@@ -1,0 +1,148 @@
+"""``render``: what each channel would send is what it sends."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from influxdb3_notifier import process_request
+from tests.cli.program import run
+from tests.cli.test_send import Lines
+
+CHANNELS = ["slack", "discord", "http", "sms", "whatsapp"]
+FILE = """\
+[receivers.oncall]
+slack = { webhook_url = { env = "RENDER_NOT_SET" }, template = "short" }
+sms = { from_number = "+15017122661", to_number = { file = "phone" }, sid = "AC1", token = { env = "RENDER_NOT_SET" } }
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+body_template = '{"alert": {{ notification.text | tojson }}, "at": {{ now() | time("%H:%M") | tojson }}}'
+[[routes]]
+receivers = ["oncall", "ops"]
+[templates.short]
+text = "{{ notification.text | upper }}"
+[templates.broken]
+text = "{{ notification.text | number }}"
+"""
+FLAGS = [
+    "--text",
+    "disk full",
+    "--title",
+    "Disk of db1",
+    "--level",
+    "error",
+    "--field",
+    "host=db1",
+    "--field",
+    "used=97.3",
+]
+FLAGS += ["--link", "https://grafana.example.com/d/1", "--timestamp", "2026-11-25T02:41:00Z", "--status", "firing"]
+REQUEST = {
+    "notification_text": "disk full",
+    "title": "Disk of db1",
+    "level": "error",
+    "status": "firing",
+    "fields": {"host": "db1", "used": 97.3},
+    "link": "https://grafana.example.com/d/1",
+    "timestamp": "2026-11-25T02:41:00Z",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "n.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_without_a_file_every_channel_is_shown_and_is_what_a_dry_run_shows() -> None:
+    done = run("render", *FLAGS, "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    rendering = done.json
+    assert [each["sender"] for each in rendering["deliveries"]] == CHANNELS
+    assert rendering["warnings"] == []
+    senders = {
+        "slack": {"slack_webhook_url": "https://a.example"},
+        "discord": {"discord_webhook_url": "https://a.example"},
+        "http": {"http_webhook_url": "https://a.example"},
+    }
+    body = json.dumps({**REQUEST, "senders_config": senders, "dry_run": True}).encode()
+    answer: Any = process_request(1, Lines(), None, None, body, None)
+    previews = [entry["preview"] for entry in answer[0]["deliveries"]]
+    for each, preview in zip(rendering["deliveries"], previews, strict=False):
+        assert (each["content_type"], each["messages"]) == (preview["content_type"], [preview["body"]])
+    assert parse_qs(rendering["deliveries"][3]["messages"][0])["Body"][0].startswith("ERROR: Disk of db1\ndisk full")
+    assert rendering["deliveries"][3]["segments"] == 1
+
+
+def test_people_read_json_with_line_breaks_and_forms_as_their_fields() -> None:
+    done = run("render", "--text", "hi & ü", "--channel", "http", "--channel", "sms")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == (
+        'http (application/json)\n{\n  "message": "hi & ü"\n}\n\n'
+        "sms (application/x-www-form-urlencoded, 1 segment)\nTo: +1***06\nFrom: +1***01\nBody: hi & ü\n"
+    )
+
+
+def test_a_long_text_is_shown_message_by_message() -> None:
+    done = run("render", "--text", "x" * 2_000, "--channel", "sms")
+    assert [line for line in done.lines() if line.startswith("message")] == ["message 1 of 2:", "message 2 of 2:"]
+    [delivery] = run("render", "--text", "x" * 2_000, "--channel", "sms", "--format", "json").json["deliveries"]
+    assert (len(delivery["messages"]), delivery["segments"]) == (2, 14)
+
+
+def test_with_a_file_its_receivers_are_shown_and_no_secret_is_needed(file: Path) -> None:
+    done = run("render", file, "--text", "disk full", "--at", "2026-11-25T02:46:00Z", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    deliveries = done.json["deliveries"]
+    assert [(each["receiver"], each["sender"], each["destination"]) for each in deliveries] == [
+        ("oncall", "slack", None),
+        ("oncall", "sms", None),
+        ("ops", "http", None),
+    ]
+    assert [each["messages"][0] for each in deliveries][::2] == [
+        '{"text":"DISK FULL"}',
+        '{"alert": "disk full", "at": "02:46"}',
+    ]
+    done = run("render", file, "--receiver", "ops", "--text", "x", "--resolve")
+    assert (done.status, done.out) == (3, "")
+    assert "the environment variable RENDER_NOT_SET is not set" in done.err
+
+
+def test_where_secrets_are_looked_up_destinations_have_their_labels(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "phone").write_text("+15558675310\n")
+    environment = {"RENDER_NOT_SET": "https://a.example/s3cret"}
+    done = run("render", file, "--resolve", environment=environment)
+    assert done.status == 0
+    assert done.out.startswith("slack a.example#")
+    assert "sms +1***10 for oncall (application/x-www-form-urlencoded, 1 segment)" in done.lines()
+    assert "s3cret" not in done.out
+    assert "8675" not in done.out
+
+
+def test_what_cannot_be_made_is_said(file: Path) -> None:
+    done = run("render", file, "--template", "broken", "--text", "x", "--receiver", "ops")
+    assert done.status == 0
+    assert done.lines()[-1] == (
+        "warning: template broken: line 12, column 32 of the configuration file: this filter takes a number; "
+        "the text goes as it is"
+    )
+    done = run(
+        "render", file, "--request", "-", stdin=b'{"notification_text": null, "receivers": ["oncall", "nobody"]}'
+    )
+    assert done.status == 1
+    assert (
+        "slack for oncall: invalid_text: notification_text must be a string, found null (notification_text)" in done.out
+    )
+    assert "nobody for nobody: unknown_receiver: " in done.out
+
+
+def test_nobody_is_no_success(tmp_path: Path) -> None:
+    (tmp_path / "n.toml").write_text('[receivers.a.slack]\nwebhook_url = "https://a.example"\n')
+    done = run("render", "n.toml", cwd=tmp_path)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("the request: Missing required fields")
+    done = run("render", "--channel", "pager")
+    assert (done.status, done.out) == (1, "nobody\n")

@@ -1,0 +1,224 @@
+"""``routes``: who would get a notification, and why; silences at any time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import Done, run
+
+FILE = """\
+[settings]
+default_receivers = ["ops"]
+[receivers.oncall]
+slack.webhook_url = { env = "ROUTES_SLACK_URL" }
+sms = { sid = "AC1", token = "t", from_number = "+15017122661", to_number = "+15558675310" }
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+[receivers.team.discord]
+webhook_url = "https://discord.com/api/webhooks/1/x"
+
+[[routes]]
+match = { level = ["error", "critical"], fields = { host = "~^db" } }
+receivers = ["oncall"]
+continue = true
+
+[[routes]]
+match = { level = "critical" }
+receivers = ["oncall", "ops"]
+
+[[routes]]
+match = { status = "resolved" }
+receivers = ["team"]
+"""
+NIGHT = """
+[[silences]]
+name = "night"
+match = { level = ["ok", "info", "warning"] }
+weekly = "Mon-Sun 01:30-03:30"
+time_zone = "Europe/Berlin"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "n.toml"
+    path.write_text(FILE)
+    return path
+
+
+def routes(file: Path, *flags: str, **environment: str) -> Any:
+    return run("routes", file, *flags, "--format", "json", environment=environment).json
+
+
+def reached(routing: Any) -> list[tuple[str, str, int | None]]:
+    return [(reached["name"], reached["why"], reached["route"]) for reached in routing["receivers"]]
+
+
+WHO: list[tuple[list[str], list[tuple[str, str, int | None]], list[str]]] = [
+    ([], [("ops", "default", None)], ["level", "level", "status"]),
+    (["--level", "crit"], [("oncall", "route", 2), ("ops", "route", 2)], ["fields.host", "", "-status"]),
+    (
+        ["--level", "critical", "--field", "host=db1"],
+        [("oncall", "route", 1), ("ops", "route", 2)],
+        ["", "", "-status"],
+    ),
+    (["--level", "error", "--field", "host=db1"], [("oncall", "route", 1)], ["", "level", "status"]),
+    (["--text", "[ERROR] x", "--field", "host=db1"], [("oncall", "route", 1)], ["", "level", "status"]),
+    (["--status", "resolved"], [("team", "route", 3)], ["level", "level", ""]),
+    (["--receiver", "team", "--level", "critical"], [("team", "named", None)], ["-fields.host", "-", "-status"]),
+    (["--receiver", "tean"], [("tean", "unknown", None)], ["-level", "-level", "-status"]),
+]
+
+
+@pytest.mark.parametrize(("flags", "who", "said"), WHO, ids=lambda value: " ".join(map(str, value)))
+def test_who_is_reached_and_what_each_route_says(
+    flags: list[str], who: list[tuple[str, str, int | None]], said: list[str], file: Path
+) -> None:
+    routing = routes(file, *flags)
+    assert reached(routing) == who
+    # A minus stands before routes that are not asked.
+    got = [("" if route["asked"] else "-") + (route["misfit"] or "") for route in routing["routes"]]
+    assert got == said
+    assert [route["line"] for route in routing["routes"]] == [11, 16, 20]
+    nobody = all(why == "unknown" for _, why, _ in who)
+    assert run("routes", file, *flags).status == int(nobody)
+
+
+def test_people_read_lines(file: Path) -> None:
+    done = run("routes", file, "--level", "critical", "--field", "host=db1")
+    assert (done.status, done.err) == (0, "")
+    assert done.lines() == [
+        "oncall: by route 1 (line 11) -> slack, sms",
+        "ops: by route 2 (line 16) -> http",
+        "",
+        "level for rules: critical",
+        "route 1 (line 11): matches, and the next are asked too",
+        "route 2 (line 16): matches",
+        "route 3 (line 20): not asked, since one before it matches; status does not match",
+    ]
+
+
+def test_destinations_have_their_labels_where_secrets_are_looked_up(file: Path) -> None:
+    done = run(
+        "routes", file, "--level", "critical", "--resolve", environment={"ROUTES_SLACK_URL": "https://a.example/x"}
+    )
+    assert done.lines()[0].startswith("oncall: by route 2 (line 16) -> slack a.example#")
+    assert done.lines()[0].endswith(", sms +1***10")
+    done = run("routes", file, "--level", "critical", "--resolve", environment={"ROUTES_SLACK_URL": ""})
+    assert (done.status, done.out) == (3, "")
+    assert done.err.startswith(f"{file}:4:21: error: receivers.oncall.slack.webhook_url: the environment variable")
+
+
+# At other times; Berlin's clocks go forward on 29 March 2026 at 2 and back on 25 October at 3.
+NIGHTS = [
+    ("2026-03-28T00:29:00Z", False),
+    ("2026-03-28T00:30:00Z", True),
+    ("2026-03-28T02:29:00Z", True),
+    ("2026-03-28T02:30:00Z", False),
+    ("2026-03-29T00:30:00Z", True),
+    ("2026-03-29T01:29:00Z", True),
+    ("2026-03-29T01:30:00Z", False),
+    ("2026-10-24T23:29:00Z", False),
+    ("2026-10-24T23:30:00Z", True),
+    ("2026-10-25T02:29:00Z", True),
+    ("2026-10-25T02:30:00Z", False),
+    ("2026-07-01T02:00:00+02:00", True),
+    ("2026-07-01T02:00:00+00:00", False),
+]
+
+
+@pytest.mark.parametrize(("at", "holds"), NIGHTS)
+def test_a_silence_at_another_time_goes_by_the_clock_of_its_zone(at: str, holds: bool, file: Path) -> None:
+    file.write_text(FILE + NIGHT)
+    done = run("routes", file, "--level", "info", "--at", at)
+    assert done.status == int(holds)
+    assert ("and nothing is sent: the silence night holds" in done.lines()) == holds
+    # It is not for others.
+    assert run("routes", file, "--level", "error", "--at", at).status == 0
+
+
+def test_a_silence_says_why_it_does_not_hold(file: Path) -> None:
+    file.write_text(FILE + NIGHT)
+    lines = run("routes", file, "--level", "error", "--at", "2026-07-01T12:00:00Z").lines()
+    assert lines[-1] == "silence night (line 24): level does not match, and it is not its time"
+
+
+MODES = [
+    ("ignore", 0, ["slack: ignored, of the request", "ops: by default -> http"]),
+    ("allow", 0, ["slack: used, of the request"]),
+    ("deny", 1, ["nobody: request_destinations=deny, and the request brings senders_config (403)"]),
+]
+
+
+@pytest.mark.parametrize(("mode", "status", "lines"), MODES)
+def test_what_a_request_brings_becomes_what_the_operator_says(
+    mode: str, status: int, lines: list[str], file: Path
+) -> None:
+    body = json.dumps(
+        {"notification_text": "x", "senders_config": {"slack": {"slack_webhook_url": "https://a.example"}}}
+    )
+    done = run("routes", file, "--request", "-", "--argument", f"request_destinations={mode}", stdin=body.encode())
+    assert (done.status, done.lines()[: len(lines) + 1]) == (status, [*lines, ""])
+
+
+def test_nobody_is_nobody(file: Path) -> None:
+    file.write_text(FILE.replace('default_receivers = ["ops"]', ""))
+    done = run("routes", file, "--text", "x")
+    assert (done.status, done.lines()[0]) == (1, "nobody: no route matches, and there is no default receiver")
+
+
+# Requests
+
+
+def test_a_request_is_read_as_the_endpoint_reads_it(file: Path, tmp_path: Path) -> None:
+    request = tmp_path / "alert.json"
+    request.write_bytes('{"notification_text": "[CRITICAL] ü", "extra": 1}'.encode("utf-16"))
+    done = run("routes", file, "--request", request)
+    assert (done.status, done.lines()[0]) == (0, "oncall: by route 2 (line 16) -> slack, sms")
+    assert done.lines()[-1] == "warning: extra: unknown field, ignored"
+    # Flags stand in place of its members.
+    done = run("routes", file, "--request", request, "--level", "ok")
+    assert done.lines()[0] == "ops: by default -> http"
+
+
+BAD_REQUESTS: list[tuple[bytes, int, str]] = [
+    (b"", 3, "the request: No request body provided. POST a JSON object with notification_text and senders_config."),
+    (b"{", 3, "the request: Invalid JSON in request body. At line 1, column 2: "),
+    (b"[]", 3, "the request: Invalid JSON in request body. It must be an object, found an array. "),
+    (b'{"receivers": ["ops"]}', 1, "the request: Missing required fields: 'senders_config' or 'notification_text'. "),
+    (
+        b'{"notification_text": "x", "receivers": "ops"}',
+        3,
+        "the request: The field receivers must be a list of names, ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "message"), BAD_REQUESTS)
+def test_a_request_that_cannot_be_read_is_said_in_the_endpoints_words(
+    body: bytes, status: int, message: str, file: Path
+) -> None:
+    done = run("routes", file, "--request", "-", stdin=body)
+    assert (done.status, done.out) == (status, "")
+    assert done.err.startswith(message)
+    assert run("routes", file, "--request", "-", "--format", "json", stdin=body).json["refused"]["request"]["code"]
+
+
+def test_a_request_file_that_is_not_there_is_named(file: Path) -> None:
+    done = run("routes", file, "--request", "/not/there.json")
+    assert (done.status, done.out, done.err) == (3, "", "/not/there.json: No such file or directory\n")
+
+
+def test_a_time_that_is_none_ends_with_2(file: Path) -> None:
+    done: Done = run("routes", file, "--at", "tomorrow")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "--at must be a time of RFC 3339, such as 2026-01-31T12:00:00Z\n"
+
+
+def test_a_file_that_cannot_be_used_ends_with_3(tmp_path: Path) -> None:
+    (tmp_path / "n.toml").write_text("[recievers]\n")
+    done = run("routes", "n.toml", cwd=tmp_path)
+    assert (done.status, done.out) == (3, "")
+    assert done.err == "n.toml:1:2: error: recievers: unknown key; did you mean receivers?\n"
