@@ -1,13 +1,14 @@
 """The extension module: every function is total, what goes wrong is answered as JSON with a status."""
 
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, Self, final
 
 __all__ = [
     "PLUGIN_APIS",
-    "__version__",
     "Outbox",
     "OutboxError",
+    "__version__",
     "check",
     "check_templates",
     "plugin_source",
@@ -54,6 +55,71 @@ def process_scheduled_call(plugin_api: int, influxdb3_local: object, call_time: 
     :param call_time: when the engine called, a naive local datetime; not used.
     :param args: the trigger arguments, mapping of str to str, or None when there are none.
     """
+
+class OutboxError(Exception):
+    """An outbox cannot be used; ``args`` are what is wrong and what to do."""
+
+@final
+class Outbox:
+    """An outbox's file that is there, for the command line.
+
+    Methods take which deliveries are meant: ``task`` is (a task_id or its beginning, an index or None), ``states`` are
+    some of waiting, dead, ended, dropped, ``reason`` is a code.
+    """
+
+    def __new__(cls, path: str | PathLike[str]) -> Self:
+        """Open the file.
+
+        :raises OutboxError: it is not there, or cannot be used; as from every method.
+        """
+
+    def list(
+        self,
+        limit: int,
+        *,
+        task: tuple[str, int | None] | None = None,
+        states: Sequence[str] | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+        reason: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Deliveries, the oldest first.
+
+        :returns: ``id``, ``state``, ``accepted``, ``deadline``, ``ended`` (milliseconds since 1970), ``owned``,
+            ``sealed``, and ``delivery`` as answers have it.
+        """
+
+    def said(self, task: str) -> str | None:
+        """What a request said, as JSON without its destinations; None: there is no such task."""
+
+    def retry(
+        self,
+        *,
+        task: tuple[str, int | None] | None = None,
+        states: Sequence[str] | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Let dead letters be delivered again; gives back how many."""
+
+    def drop(
+        self,
+        *,
+        task: tuple[str, int | None] | None = None,
+        states: Sequence[str] | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """End deliveries without delivering them; gives back how many."""
+
+    def stats(self) -> dict[str, int | None]:
+        """Counts of the whole file.
+
+        :returns: ``waiting``, ``dead``, ``ended``, ``dropped``, ``requests``, ``bytes``, and ``oldest`` (milliseconds
+            since 1970; None where nothing waits).
+        """
 
 # For the command line. Those that send nothing give {"refused": …, "result": …}, of which one is None. ``refused`` has
 # one member: ``unreadable`` (words to follow the file's name), ``unusable`` (the result of a check), ``request``

@@ -68,19 +68,19 @@ impl Outbox {
     }
 
     /// Deliveries as dicts, the oldest first.
-    #[pyo3(signature = (limit, *, task=None, states=Vec::new(), sender=None, receiver=None, reason=None))]
+    #[pyo3(signature = (limit, *, task=None, states=None, sender=None, receiver=None, reason=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn list<'py>(
         &self,
         py: Python<'py>,
         limit: usize,
         task: Option<(String, Option<usize>)>,
-        states: Vec<String>,
+        states: Option<Vec<String>>,
         sender: Option<String>,
         receiver: Option<String>,
         reason: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let choice = choice(task, &states, sender, receiver, reason);
+        let choice = choice(task, states, sender, receiver, reason);
         let listed = self.with(py, |operator| operator.list(&choice, limit))?;
         let rows: Vec<Row> = listed.into_iter().map(Row::from).collect();
         Ok(pythonize(py, &rows)?)
@@ -92,32 +92,32 @@ impl Outbox {
     }
 
     /// Lets dead letters be delivered again; gives back how many.
-    #[pyo3(signature = (*, task=None, states=Vec::new(), sender=None, receiver=None, reason=None))]
+    #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
     fn retry(
         &self,
         py: Python<'_>,
         task: Option<(String, Option<usize>)>,
-        states: Vec<String>,
+        states: Option<Vec<String>>,
         sender: Option<String>,
         receiver: Option<String>,
         reason: Option<String>,
     ) -> PyResult<usize> {
-        let choice = choice(task, &states, sender, receiver, reason);
+        let choice = choice(task, states, sender, receiver, reason);
         self.with(py, |operator| operator.retry(&choice))
     }
 
     /// Ends deliveries without delivering them; gives back how many.
-    #[pyo3(signature = (*, task=None, states=Vec::new(), sender=None, receiver=None, reason=None))]
+    #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
     fn drop(
         &self,
         py: Python<'_>,
         task: Option<(String, Option<usize>)>,
-        states: Vec<String>,
+        states: Option<Vec<String>>,
         sender: Option<String>,
         receiver: Option<String>,
         reason: Option<String>,
     ) -> PyResult<usize> {
-        let choice = choice(task, &states, sender, receiver, reason);
+        let choice = choice(task, states, sender, receiver, reason);
         self.with(py, |operator| operator.drop(&choice))
     }
 
@@ -144,7 +144,7 @@ impl Outbox {
 
 fn choice(
     task: Option<(String, Option<usize>)>,
-    states: &[String],
+    states: Option<Vec<String>>,
     sender: Option<String>,
     receiver: Option<String>,
     reason: Option<String>,
@@ -152,6 +152,7 @@ fn choice(
     Choice {
         task,
         states: states
+            .unwrap_or_default()
             .iter()
             .filter_map(|state| State::parse(state))
             .collect(),

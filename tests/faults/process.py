@@ -16,7 +16,7 @@ from tests import harness
 
 
 def drop_capabilities() -> None:
-    """Take from this process and its children what lets the superuser pass over file modes (prctl(2), capabilities(7))."""
+    """Take from this process and its children what lets the superuser pass over file modes (capabilities(7))."""
     pr_capbset_drop, cap_dac_override, cap_dac_read_search = 24, 1, 2
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (cap_dac_override, cap_dac_read_search):
@@ -27,7 +27,7 @@ def drop_capabilities() -> None:
 class ProcessEngine:
     """A :class:`tests.harness.Engine` that runs as ``python -m tests.engine_host``.
 
-    :param directory: for the plugin file and what the process prints to standard error; another process may have had it.
+    :param directory: for the plugin file and what the process prints to standard error; another may have had it.
     :param environment: variables beside this process's own.
     :param descriptors: limit of open files, soft and hard.
     :param privileged: False: file modes hold also where the tests are run by the superuser.

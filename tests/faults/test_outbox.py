@@ -71,11 +71,15 @@ class Site:
         (self.directory / "plugins" / "notifier.toml").write_text(text)
 
     def start(
-        self, arguments: Mapping[str, str] | None = None, *, privileged: bool = True, **environment: str
+        self,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        privileged: bool = True,
     ) -> tuple[ProcessEngine, Trigger]:
         """A new process with one trigger."""
         engine = self._stack.enter_context(
-            ProcessEngine(self.directory, environment={"OUTBOX_KEY": KEY, **environment}, privileged=privileged)
+            ProcessEngine(self.directory, environment={"OUTBOX_KEY": KEY, **(environment or {})}, privileged=privileged)
         )
         return engine, Triggers(engine, self._stack).create({**CONFIG, **(arguments or {})})
 
@@ -98,7 +102,7 @@ class Site:
         """Kill the process; start another, which finds that nobody owns what is there."""
         engine.kill()
         self.lapse()
-        _, trigger = self.start(arguments, **environment)
+        _, trigger = self.start(arguments, environment=environment)
         return trigger
 
 
@@ -142,7 +146,9 @@ def test_row_41_killed_after_acceptance_before_an_attempt_has_worked(site: Site)
     engine, trigger = site.start()
     answer = trigger.notify(to("hook", idempotency_key="k1"))
     assert answer.json["results"] == {"hook": "pending"}
-    site.configure(f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{site.standin.url}{HOOK}"\n')
+    site.configure(
+        f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{site.standin.url}{HOOK}"\n'
+    )
     again = site.killed_and_started_again(engine)
     wake(again)
     [request] = site.standin.wait_for(HOOK)
@@ -550,7 +556,7 @@ def test_a_request_with_a_destination_of_its_own_is_refused_without_a_key_to_sea
 def test_a_key_that_cannot_be_used_is_named_with_its_place(site: Site, key: str, what: str) -> None:
     config = site.directory / "plugins" / "notifier.toml"
     config.write_text(config.read_text().replace('{ env = "OUTBOX_KEY" }', key))
-    _, trigger = site.start(SHORT_KEY="short")
+    _, trigger = site.start(environment={"SHORT_KEY": "short"})
     answer = trigger.notify(to("hook"))
     assert answer.status == 503
     assert what in answer.json["message"]
@@ -600,4 +606,3 @@ def test_deliveries_have_a_day_unless_the_trigger_says_otherwise(site: Site) -> 
     _, other = site.start({"delivery_timeout": "2min"})
     other.notify(to("hook"))
     assert site.rows("SELECT timeout FROM deliveries ORDER BY request DESC LIMIT 1") == [(120_000,)]
-

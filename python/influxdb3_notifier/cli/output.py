@@ -19,9 +19,9 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def counted(count: int, what: str) -> str:
-    """``1 route``, ``2 routes``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """``1 route``, ``2 routes``; ``several`` where the plural is another word."""
+    return f"{count} {what if count == 1 else several or what + 's'}"
 
 
 def problem(file: str, kind: str, found: Mapping[str, Any]) -> str:

@@ -1,0 +1,160 @@
+"""``outbox``: looked into and mended while a server works with it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Done, run
+from tests.faults.scene import MARK
+from tests.faults.test_outbox import HOOK, MESSAGES, Site, to, wake
+from tests.harness import Standin, eventually
+
+
+class Desk:
+    """An operator beside a server that works."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.server, self.trigger = site.start({"response_timeout": "2s", "max_attempts": "1"})
+        wake(self.trigger)
+
+    def run(self, verb: str, *arguments: object) -> Done:
+        """``influxdb3-notifier outbox VERB FILE …``."""
+        return run("outbox", verb, self.site.outbox, *arguments)
+
+    def dead(self, text: str, receiver: str = "hook", **more: object) -> str:
+        """Make a dead letter; gives its task."""
+        before = self.site.states().count("dead")
+        task = str(self.trigger.notify(to(receiver, text, **more)).json["task_id"])
+        eventually(lambda: self.site.states().count("dead") > before, "a dead letter")
+        return task
+
+
+@pytest.fixture
+def desk(tmp_path: Path, standin: Standin) -> Iterator[Desk]:
+    """A server with an outbox."""
+    with ExitStack() as stack:
+        yield Desk(Site(tmp_path, standin, stack))
+
+
+def test_dead_letters_are_listed_shown_retried_and_dropped_beside_a_working_server(desk: Desk) -> None:
+    desk.site.standin.rule(HOOK, reply={"status": 404, "body": f"gone, {MARK}"}, times=2)
+    first = desk.dead("the first", title="T", fields={"host": "db1"})
+    second = desk.dead("the second")
+
+    listed = desk.run("list")
+    assert (listed.status, listed.err) == (0, "")
+    assert [line[:38] for line in listed.lines() if "/0" in line] == [f"{first}/0", f"{second}/0"]
+    assert "dead" in listed.out
+    assert "(hook)" in listed.out
+    assert "failed, 1 attempt: unknown_destination: " in listed.out or "failed, 1 attempt: rejected: " in listed.out
+    assert listed.lines()[-1].endswith(": 2 deliveries")
+
+    shown = desk.run("show", first[:8])
+    assert 'notification_text: "the first"' in shown.out
+    assert 'fields: {"host": "db1"}' in shown.out
+    for done in (listed, shown, desk.run("list", "--format", "json"), desk.run("show", first, "--format", "json")):
+        assert MARK not in done.out
+
+    assert desk.run("retry", f"{first}/0").out.endswith(": 1 delivery will be delivered again\n")
+    # The server looks by itself; here it is not waited for.
+    desk.site.lapse()
+    texts = eventually(
+        lambda: [json.loads(r["body"])["message"] for r in desk.site.standin.requests(HOOK) if r["status"] == 200],
+        "it has arrived",
+        timeout=15,
+    )
+    assert texts == ["the first"]
+    assert desk.run("drop", second).out.endswith(": 1 delivery dropped\n")
+    eventually(lambda: desk.run("list").lines() == [f"{desk.site.outbox}: 0 deliveries"], "nothing is left")
+    dropped = desk.run("list", "--state", "dropped", "--format", "json").json["deliveries"]
+    assert [(row["id"], row["delivery"]["reason"]) for row in dropped] == [(f"{second}/0", "dropped")]
+
+
+def test_what_waits_is_listed_with_who_has_it_and_dropped_for_good(desk: Desk) -> None:
+    desk.site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    _, patient = desk.site.start({"initial_backoff": "700ms", "response_timeout": "0s"})
+    task = patient.notify(to("hook", "never")).json["task_id"]
+    eventually(lambda: desk.site.standin.requests(HOOK), "the first attempt")
+    [row] = desk.run("list", "--format", "json").json["deliveries"]
+    assert (row["id"], row["state"], row["owned"], row["sealed"]) == (f"{task}/0", "waiting", True, False)
+    assert "a server has it" in desk.run("list").out
+    assert desk.run("drop", "--state", "waiting").status == 0
+    patient.wait_for_log("dropped by an operator")
+    assert len(desk.site.standin.requests(HOOK)) == 1
+    assert desk.run("stats", "--format", "json").json["dropped"] == 1
+
+
+def test_deliveries_are_chosen_by_sender_receiver_reason_and_state(desk: Desk) -> None:
+    desk.site.standin.rule(HOOK, reply={"status": 404})
+    desk.site.standin.rule(MESSAGES, reply={"status": 401})
+    desk.dead("one")
+    desk.dead("two", "phone")
+    desk.site.standin.clear()
+    desk.trigger.notify(to("hook", "three", idempotency_key="k"))
+    eventually(lambda: desk.site.states() == ["dead", "dead", "ended"], "all have ended")
+    for arguments, count in [
+        ((), 2),
+        (("--state", "all"), 3),
+        (("--state", "ended"), 1),
+        (("--state", "waiting"), 0),
+        (("--sender", "sms"), 1),
+        (("--receiver", "hook"), 1),
+        (("--reason", "unauthorized"), 1),
+        (("--reason", "timeout"), 0),
+        (("--limit", "1"), 1),
+    ]:
+        rows = desk.run("list", "--format", "json", *arguments).json["deliveries"]
+        assert len(rows) == count, arguments
+    assert "there may be more (--limit)" in desk.run("list", "--limit", "1").out
+    counts = desk.run("stats")
+    assert counts.lines()[:5] == ["waiting  0", "dead     2", "ended    1", "dropped  0", "requests 3"]
+    assert desk.run("retry", "--receiver", "nobody").status == 1
+    assert desk.run("drop", "--all", "--format", "json").json["deliveries"] == 2
+
+
+@pytest.mark.parametrize("verb", ["retry", "drop"])
+def test_nothing_is_changed_unless_it_is_said_what(desk: Desk, verb: str) -> None:
+    desk.site.standin.rule(HOOK, reply={"status": 404})
+    desk.dead("one")
+    done = desk.run(verb)
+    assert done.status == 2
+    assert "say which" in done.err
+    wrong = desk.run(verb, "abc/x")
+    assert (wrong.status, "is not TASK or TASK/INDEX" in wrong.err) == (2, True)
+    assert desk.run(verb, "no-such-task").status == 1
+    assert desk.site.states() == ["dead"]
+
+
+def _text(path: Path) -> None:
+    path.write_text("no outbox, but a text " * 100)
+
+
+@pytest.mark.parametrize("verb", ["list", "show", "retry", "drop", "stats"])
+@pytest.mark.parametrize(("make", "what"), [(None, "is not there"), (_text, "is no outbox"), (Path.mkdir, "opened")])
+def test_a_file_that_is_no_outbox_is_named_and_nothing_is_made(tmp_path: Path, verb: str, make, what: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "outbox.db"
+    if make:
+        make(path)
+    more = ["x"] if verb in ("show", "retry", "drop") else []
+    done = run("outbox", verb, path, *more)
+    assert (done.status, done.out) == (3, "")
+    assert what in done.err
+    assert str(path) in done.err
+    as_json = run("outbox", verb, path, *more, "--format", "json")
+    assert as_json.status == 3
+    assert what in as_json.json["error"]["what"]
+    assert make or not path.exists()
+
+
+def test_a_task_is_named_by_its_beginning_where_that_is_one_tasks(desk: Desk) -> None:
+    desk.site.standin.rule(HOOK, reply={"status": 404})
+    desk.dead("one")
+    desk.dead("two")
+    done = desk.run("show", "")
+    assert done.status == 1
+    assert "2 tasks: give more of it" in done.err
+    assert "there is no task zzz" in desk.run("show", "zzz").err
