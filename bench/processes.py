@@ -85,6 +85,8 @@ class Call:
     delivered: int
     delivered_ns: list[int | None]
     """When each message was delivered, in the order of the notification; None where it was not or nobody says."""
+    resident_before: int = 0
+    """Bytes of resident memory before the call, of a worker that sends in vain."""
 
 
 class Contender(Program):

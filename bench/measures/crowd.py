@@ -45,6 +45,7 @@ def silent(run: Run) -> None:
                 call = contender.send_in_vain(notification, LIMIT_WAITS_MS)
             opened = min(notification.count, max_connections()) if name == OURS else notification.count
             arrived = _arrived(run, opened)
+            before = call.resident_before or before
             after = memory.resident(contender.pid) if name == OURS else peak.bytes
         check_arrivals(rows[0].id, name, opened, arrived)
         rule_ms = RESPONSE_TIMEOUT_MS if name == OURS else LIMIT_WAITS_MS
