@@ -88,14 +88,19 @@ impl Redactor {
             let secret = secret.as_ref();
             needles.push(secret.to_owned());
             needles.push(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string());
-            needles.push(percent_decode_str(secret).decode_utf8_lossy().into_owned());
+            // Where it reads otherwise.
+            if secret.contains('%') {
+                needles.push(percent_decode_str(secret).decode_utf8_lossy().into_owned());
+            }
             // As it stands inside a JSON string.
-            needles.push(
-                secret
-                    .replace('\\', "\\\\")
-                    .replace('"', "\\\"")
-                    .replace('/', "\\/"),
-            );
+            if secret.contains(['\\', '"', '/']) {
+                needles.push(
+                    secret
+                        .replace('\\', "\\\\")
+                        .replace('"', "\\\"")
+                        .replace('/', "\\/"),
+                );
+            }
         }
         needles.retain(|needle| needle.len() >= SHORTEST_NEEDLE);
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
