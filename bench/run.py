@@ -31,6 +31,8 @@ class Effort:
     single_calls: int
     load_requests: int
     slow_ms: int
+    is_whole: bool
+    """Whether the results may stand in the repository."""
 
 
 FULL = Effort(
@@ -41,6 +43,7 @@ FULL = Effort(
     single_calls=2000,
     load_requests=3000,
     slow_ms=10_000,
+    is_whole=True,
 )
 QUICK = Effort(
     rounds=1,
@@ -50,6 +53,7 @@ QUICK = Effort(
     single_calls=500,
     load_requests=500,
     slow_ms=3_000,
+    is_whole=False,
 )
 
 
@@ -100,12 +104,12 @@ class Run:
             check_same_bytes(what, contender, notification.body_bytes * times, report["body_bytes"])
 
 
-def raise_descriptor_limit() -> tuple[int, int]:
-    """Raise the soft limit of open files, as far as needed and allowed; returns it as it was and as it is."""
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files, as far as needed and allowed; returns it as it was."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     after = max(before, DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS))
     resource.setrlimit(resource.RLIMIT_NOFILE, (after, hard))
-    return before, after
+    return before
 
 
 def descriptors() -> int:
