@@ -51,13 +51,13 @@ def main() -> int:
         report.say(f"refused: {refusal}")
         return 1
     found = report.conditions(run, descriptors_before, time.monotonic() - started)
-    print(report.table([row for row in run.rows.values() if row.samples or row.not_run]))
-    print()
-    print(report.footnotes(run, found))
+    table = report.table([row for row in run.rows.values() if row.samples or row.not_run])
+    text = f"{table}\n\n{report.footnotes(run, found)}"
+    print(text)
     if os.environ.get("BENCH_RECORD"):
         core.record(run)
     if lines and run.effort.is_whole:
-        publish(run, found, lines)
+        publish(run, found, lines, text)
     return verdict(run)
 
 
@@ -70,12 +70,13 @@ def measure(run: Run, steps: list[Callable[[Run], None]]) -> None:
             step(run)
 
 
-def publish(run: Run, found: dict[str, Any], lines: dict[str, TimeLine]) -> None:
-    """Write the results and draw the pictures; a quick look leaves those of the last whole run."""
+def publish(run: Run, found: dict[str, Any], lines: dict[str, TimeLine], text: str) -> None:
+    """Write the results, the table and the pictures; a quick look leaves those of the last whole run."""
     # Not before there is something to draw: it brings matplotlib.
     from bench import pictures
 
     report.write_results(ROOT / "bench" / "results.json", report.results(run, found))
+    report.insert(ROOT / "docs" / "performance.md", text)
     for path in pictures.draw(run, lines, ROOT / "docs"):
         report.say(f"drawn: {path.relative_to(ROOT)}")
 
