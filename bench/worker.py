@@ -68,17 +68,21 @@ class Worker:
         :param read: whether the answer is looked at, which takes memory of its own.
         """
         body = json.dumps(request, ensure_ascii=False).encode()
-        calls = []
+        # What the job itself takes is there already.
+        resident_before = 0 if read else memory.resident("self")
+        taken, answers = [], []
         for _ in range(times):
             local = Local()
-            # What the job itself takes is there already.
-            resident_before = 0 if read else memory.resident("self")
             cpu, wall = time.process_time_ns(), time.perf_counter_ns()
             answer = self._function(local, {}, {}, body, arguments or None)
-            wall_ns, cpu_ns = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
-            found = _read(answer) if read else {"delivered": 0, "delivered_ns": [], "resident_before": resident_before}
-            calls.append({"wall_ns": wall_ns, "cpu_ns": cpu_ns} | found)
-        return calls
+            taken.append((time.perf_counter_ns() - wall, time.process_time_ns() - cpu))
+            # Looked at afterwards: the limit does nothing between two calls either.
+            answers.append(answer if read else None)
+            del answer
+        return [
+            {"wall_ns": wall_ns, "cpu_ns": cpu_ns, "resident_before": resident_before} | _read(answer)
+            for (wall_ns, cpu_ns), answer in zip(taken, answers, strict=True)
+        ]
 
     def execute(self, times: int) -> list[int]:
         """Nanoseconds for compiling and executing the plugin's file, as the engine does at each call."""
@@ -101,6 +105,8 @@ class Worker:
 
 def _read(answer: Any) -> dict[str, Any]:
     """How many messages an answer calls delivered, and when each was; None where it was not, or nobody says."""
+    if answer is None:
+        return {"delivered": 0, "delivered_ns": []}
     body = answer[0] if isinstance(answer, tuple) else answer
     if isinstance(body, str):
         body = json.loads(body)
