@@ -17,7 +17,7 @@ from bench.messages import Notification, three_channels, webhooks
 from bench.processes import Call
 from bench.rows import LIMIT, NOOP, OURS, RECORDED, Row, all_rows, at_least, within
 from bench.run import QUICK, Run, effort
-from tests.harness import Standin, http_request
+from tests.harness import ROOT, Standin, http_request
 
 
 class FakeContender:
@@ -209,3 +209,19 @@ def essence(record: dict[str, Any]) -> tuple[str, str]:
     """Names of the headers that were set, and the body."""
     names = sorted(name for name, _ in record["headers"] if name not in ("host", "content-length"))
     return json.dumps(names), record["body"]
+
+
+def test_the_page_on_performance_has_the_last_whole_run_and_names_what_it_missed() -> None:
+    results = json.loads((ROOT / "bench" / "results.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    _, _, table = page.partition(report.BEGIN)
+    table, _, _ = table.partition(report.END)
+    assert set(results["rows"]) == set(all_rows())
+    for name, row in results["rows"].items():
+        line = next(line for line in table.splitlines() if f"| {row['what']} " in line)
+        number, *_, met = [cell.strip() for cell in line.strip("|").split("|")]
+        assert (number, met) == (name.split()[0], {True: "yes", False: "NO", None: ""}[row["met"]])
+    _, _, missed = page.partition("## Targets that are missed")
+    missed, _, _ = missed.partition("\n## ")
+    for name, row in results["rows"].items():
+        assert row["met"] is not False or f"**{name.split()[0]}" in missed, name
