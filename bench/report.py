@@ -71,6 +71,7 @@ def conditions(run: Run, descriptors_before: int, seconds: float) -> dict[str, A
         "ulimit -n": descriptors(),
         "ulimit -n as found": descriptors_before,
         "max_connections": max_connections(),
+        "load average": round(os.getloadavg()[2], 1),
         "rounds": run.effort.rounds,
         "seconds": round(seconds),
     }
@@ -81,7 +82,8 @@ def footnotes(run: Run, found: dict[str, Any]) -> str:
     raised = "" if found["ulimit -n"] == found["ulimit -n as found"] else f", raised from {found['ulimit -n as found']}"
     lines = [
         f"Medians of {found['rounds']} rounds (least-most) on {found['processors']} processors, {found['system']}, "
-        f"Python {found['python']}, {found['date']}, {found['seconds']} s.",
+        f"Python {found['python']}, {found['date']}, {found['seconds']} s; load average over the last 15 minutes "
+        f"{found['load average']}, the benchmark's own included.",
         f"P1 and P7: ulimit -n {found['ulimit -n']}{raised}, so max_connections is {found['max_connections']}.",
     ]
     lines += [f"{row.id}: {row.note}." for row in run.rows.values() if row.note]

@@ -41,7 +41,7 @@ FULL = Effort(
     peers_up_to=1000,
     warm_calls=7,
     single_calls=2000,
-    load_requests=3000,
+    load_requests=4000,
     slow_ms=10_000,
     is_whole=True,
 )
