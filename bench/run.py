@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -80,8 +80,14 @@ class Run:
 
     def send(self, what: str, contender: Contender, notification: Notification, times: int = 1) -> list[Call]:
         """Have a contender send a notification so often; refuse if anything of it did not arrive or was no success."""
+        return self.checked(what, contender, notification, times, lambda: contender.send(notification, times))
+
+    def checked(
+        self, what: str, contender: Contender, notification: Notification, times: int, send: Callable[[], list[Call]]
+    ) -> list[Call]:
+        """What was sent, if all of it arrived and was a success."""
         self.standin.clear()
-        calls = contender.send(notification, times)
+        calls = send()
         check_answers(what, contender.name, notification.count, [call.delivered for call in calls])
         self.check_sink(what, contender.name, notification, times)
         return calls

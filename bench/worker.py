@@ -61,16 +61,18 @@ class Worker:
         return scope["process_request"]
 
     def send(
-        self, request: dict[str, Any], arguments: dict[str, str], times: int, read: bool = True
+        self, request: dict[str, Any], arguments: dict[str, str], times: int, read: bool = True, count: bool = False
     ) -> list[dict[str, Any]]:
         """Call the plugin so often. Times in nanoseconds; CPU time is that of all threads.
 
         :param read: whether the answer is looked at, which takes memory of its own.
+        :param count: whether a thread counts during the calls, and only then.
         """
         body = json.dumps(request, ensure_ascii=False).encode()
         # What the job itself takes is there already.
-        resident_before = 0 if read else memory.resident("self")
+        extra: dict[str, float] = {} if read else {"resident_before": memory.resident("self")}
         taken, answers = [], []
+        counter = Counter() if count else None
         for _ in range(times):
             local = Local()
             cpu, wall = time.process_time_ns(), time.perf_counter_ns()
@@ -79,8 +81,10 @@ class Worker:
             # Looked at afterwards: the limit does nothing between two calls either.
             answers.append(answer if read else None)
             del answer
+        if counter:
+            extra["counted"] = counter.stop()
         return [
-            {"wall_ns": wall_ns, "cpu_ns": cpu_ns, "resident_before": resident_before} | _read(answer)
+            {"wall_ns": wall_ns, "cpu_ns": cpu_ns} | extra | _read(answer)
             for (wall_ns, cpu_ns), answer in zip(taken, answers, strict=True)
         ]
 
