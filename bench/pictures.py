@@ -15,6 +15,8 @@ mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "influxdb3-notifier", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
 
 import matplotlib.pyplot as plt  # noqa: E402 - after the choice of what draws
+from matplotlib.patches import Patch  # noqa: E402
+from matplotlib.ticker import FuncFormatter  # noqa: E402
 
 CHANNELS = list(ATTEMPTS)
 COLOURS = {OURS: "#1b6ca8", LIMIT: "#2a9d5c", HTTPX: "#c0392b", APPRISE: "#8e6bbf"}
@@ -24,6 +26,9 @@ NAMES = {
     HTTPX: "Python plugin (httpx, twilio)",
     APPRISE: "apprise",
 }
+PLAIN = FuncFormatter(lambda figure, _: f"{figure:,g}")
+"""0.1 and 1,000 in place of powers of ten."""
+TAKEN, REFUSED = "#2a9d5c", "#c0392b"
 CALLER_WAITS = 5
 """Seconds after which official callers give up and send again."""
 
@@ -53,13 +58,14 @@ def _fan_out(run: Run) -> Any:
         axes.plot(*zip(*known, strict=True), marker="o", color=colour, label=NAMES[name], **style)
     axes.set(xscale="log", yscale="log", xlabel="destinations of 100 ms each", ylabel="seconds until all are delivered")
     axes.set_xticks(list(FAN_OUT), [f"{count:,}" for count in FAN_OUT])
+    axes.yaxis.set_major_formatter(PLAIN)
     axes.legend()
     return figure
 
 
 def _growth(run: Run) -> Any:
     """P10: CPU time against size, ours and the limit."""
-    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8))
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for axes, what, label in zip(panels, ("destinations", "body"), ("destinations", "bytes of text"), strict=True):
         for name, points in run.series[what].items():
             sizes = sorted(points)
@@ -69,6 +75,8 @@ def _growth(run: Run) -> Any:
             text = f"{NAMES[name]} (exponent {exponent:.2f})"
             axes.plot(sizes, figures, marker="o", color=COLOURS[name], label=text, **style)
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="milliseconds of CPU time a call")
+        axes.xaxis.set_major_formatter(PLAIN)
+        axes.yaxis.set_major_formatter(PLAIN)
         axes.legend(fontsize=8)
     return figure
 
@@ -79,22 +87,18 @@ def _time_lines(lines: dict[str, TimeLine]) -> Any:
     for axes, (name, line) in zip(panels, lines.items(), strict=True):
         for attempt in line.attempts:
             row = CHANNELS.index(attempt.channel)
-            colour = "#2a9d5c" if attempt.accepted else "#c0392b"
+            colour = TAKEN if attempt.accepted else REFUSED
             axes.barh(row, attempt.end - attempt.begin, left=attempt.begin, color=colour, height=0.6)
-        axes.axvline(line.answered, color="black", linewidth=1.2)
-        axes.annotate(
-            "answered",
-            (line.answered, -0.75),
-            ha="left",
-            va="center",
-            fontsize=8,
-            xytext=(4, 0),
-            textcoords="offset points",
-            annotation_clip=False,
+        answered = axes.axvline(line.answered, color="black", linewidth=1.2, label="the call is answered")
+        given_up = axes.axvline(
+            CALLER_WAITS, color="grey", linewidth=1, linestyle=":", label="official callers give up"
         )
-        axes.axvline(CALLER_WAITS, color="grey", linewidth=1, linestyle=":")
         axes.set_yticks(range(len(CHANNELS)), CHANNELS)
         axes.invert_yaxis()
         axes.set_title(NAMES[name], loc="left", fontsize=10)
-    panels[-1].set_xlabel("seconds; green: taken, red: refused (503), dotted: official callers give up")
+        axes.set_xlim(left=-0.05)
+    panels[-1].set_xlabel("seconds")
+    bars = [Patch(color=TAKEN, label="attempt, taken"), Patch(color=REFUSED, label="attempt, refused (503)")]
+    figure.legend(handles=[*bars, answered, given_up], loc="lower center", ncols=4, fontsize=8, frameon=False)
+    figure.subplots_adjust(bottom=0.16, hspace=0.3)
     return figure

@@ -85,6 +85,10 @@ class Call:
     delivered: int
     delivered_ns: list[int | None]
     """When each message was delivered, in the order of the notification; None where it was not or nobody says."""
+    resident_before: int = 0
+    """Bytes of resident memory before the call, of a worker that sends in vain."""
+    counted: float = 0
+    """What a thread of the same process counted a second meanwhile, where it was to count."""
 
 
 class Contender(Program):
@@ -99,6 +103,10 @@ class Contender(Program):
     def send(self, notification: Notification, times: int = 1) -> list[Call]:
         """Send a notification, so often, one after another."""
         return self._send(notification, times, {}, {})
+
+    def send_counting(self, notification: Notification, times: int) -> list[Call]:
+        """Send a notification, so often, with a thread that counts in the same process meanwhile."""
+        return self._send(notification, times, {}, {"count": True})
 
     def send_in_vain(self, notification: Notification, timeout_ms: int) -> Call:
         """Send what nobody answers; the limit gives up after the timeout, the others by rules of their own."""

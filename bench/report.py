@@ -15,6 +15,9 @@ from bench.run import Run, descriptors, max_connections
 HEADINGS = ("", "measured", "unit", *CONTENDERS, "compared", "target", "met")
 
 
+BEGIN, END = "<!-- benchmark -->", "<!-- end of benchmark -->"
+
+
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table: median, and least to most where the rounds differ."""
     lines = [HEADINGS, *(cells(row) for row in rows)]
@@ -68,6 +71,7 @@ def conditions(run: Run, descriptors_before: int, seconds: float) -> dict[str, A
         "ulimit -n": descriptors(),
         "ulimit -n as found": descriptors_before,
         "max_connections": max_connections(),
+        "load average": round(os.getloadavg()[2], 1),
         "rounds": run.effort.rounds,
         "seconds": round(seconds),
     }
@@ -78,11 +82,12 @@ def footnotes(run: Run, found: dict[str, Any]) -> str:
     raised = "" if found["ulimit -n"] == found["ulimit -n as found"] else f", raised from {found['ulimit -n as found']}"
     lines = [
         f"Medians of {found['rounds']} rounds (least-most) on {found['processors']} processors, {found['system']}, "
-        f"Python {found['python']}, {found['date']}, {found['seconds']} s.",
+        f"Python {found['python']}, {found['date']}, {found['seconds']} s; load average over the last 15 minutes "
+        f"{found['load average']}, the benchmark's own included.",
         f"P1 and P7: ulimit -n {found['ulimit -n']}{raised}, so max_connections is {found['max_connections']}.",
     ]
-    lines += [f"{row.id}: {row.note}" for row in run.rows.values() if row.note]
-    return "\n".join(lines)
+    lines += [f"{row.id}: {row.note}." for row in run.rows.values() if row.note]
+    return "\n\n".join(lines)
 
 
 def results(run: Run, found: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +118,15 @@ def write_results(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def insert(document: Path, text: str) -> None:
+    """Put the text between the marks in a document, in place of what was there."""
+    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} has no {BEGIN} and {END}")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def say(text: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +31,8 @@ class Effort:
     single_calls: int
     load_requests: int
     slow_ms: int
+    is_whole: bool
+    """Whether the results may stand in the repository."""
 
 
 FULL = Effort(
@@ -39,8 +41,9 @@ FULL = Effort(
     peers_up_to=1000,
     warm_calls=7,
     single_calls=2000,
-    load_requests=3000,
+    load_requests=4000,
     slow_ms=10_000,
+    is_whole=True,
 )
 QUICK = Effort(
     rounds=1,
@@ -50,6 +53,7 @@ QUICK = Effort(
     single_calls=500,
     load_requests=500,
     slow_ms=3_000,
+    is_whole=False,
 )
 
 
@@ -76,8 +80,14 @@ class Run:
 
     def send(self, what: str, contender: Contender, notification: Notification, times: int = 1) -> list[Call]:
         """Have a contender send a notification so often; refuse if anything of it did not arrive or was no success."""
+        return self.checked(what, contender, notification, times, lambda: contender.send(notification, times))
+
+    def checked(
+        self, what: str, contender: Contender, notification: Notification, times: int, send: Callable[[], list[Call]]
+    ) -> list[Call]:
+        """What was sent, if all of it arrived and was a success."""
         self.standin.clear()
-        calls = contender.send(notification, times)
+        calls = send()
         check_answers(what, contender.name, notification.count, [call.delivered for call in calls])
         self.check_sink(what, contender.name, notification, times)
         return calls
@@ -100,12 +110,12 @@ class Run:
             check_same_bytes(what, contender, notification.body_bytes * times, report["body_bytes"])
 
 
-def raise_descriptor_limit() -> tuple[int, int]:
-    """Raise the soft limit of open files, as far as needed and allowed; returns it as it was and as it is."""
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files, as far as needed and allowed; returns it as it was."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     after = max(before, DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS))
     resource.setrlimit(resource.RLIMIT_NOFILE, (after, hard))
-    return before, after
+    return before
 
 
 def descriptors() -> int:
