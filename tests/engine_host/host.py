@@ -128,8 +128,11 @@ class EngineHost:
         self._thread.join()
         self._loop.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
+        # A host that was started meanwhile has set its own.
+        if os.environ.get("VIRTUAL_ENV") != str(self.plugin_dir / ".venv"):
+            return
         if self._virtual_env_before is None:
-            os.environ.pop("VIRTUAL_ENV", None)
+            del os.environ["VIRTUAL_ENV"]
         else:
             os.environ["VIRTUAL_ENV"] = self._virtual_env_before
 
