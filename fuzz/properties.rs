@@ -289,12 +289,7 @@ fn configured(
 
 fn compose(channel: &dyn Channel, text: &str) -> Vec<Outbound> {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "task",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("task");
     channel.compose(&notification, &cx).unwrap().messages
 }
 

@@ -57,12 +57,7 @@ fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
 
 fn compose(channel: &dyn Channel, text: &str) -> Composition {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "task",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("task");
     channel.compose(&notification, &cx).unwrap()
 }
 

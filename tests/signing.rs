@@ -54,12 +54,7 @@ fn http(
 
 fn compose(channel: &dyn Channel, text: &str) -> Outbound {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "task",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("task");
     let composition = channel.compose(&notification, &cx).unwrap();
     composition.messages.into_iter().next().unwrap()
 }

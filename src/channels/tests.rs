@@ -129,12 +129,7 @@ fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
         ..plain.clone()
     };
     let bytes = |channel: &dyn Channel, notification| {
-        let cx = Composing {
-            allow_mentions: true,
-            key: "key",
-            index: 0,
-            rendered: &[],
-        };
+        let cx = Composing::new("key");
         let composition = channel.compose(notification, &cx).unwrap();
         let bodies = composition.messages.into_iter().map(|message| {
             let Outbound::Http(request) = message;

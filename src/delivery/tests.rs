@@ -179,12 +179,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     );
     let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
     let notification = Notification::plain(Json::String("hi".to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "k",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("k");
     let composition = channel.compose(&notification, &cx).unwrap();
     Delivery {
         sender: sender.to_owned(),

@@ -76,7 +76,17 @@ pub struct Composing<'a> {
     pub rendered: &'a [(&'static str, String)],
 }
 
-impl Composing<'_> {
+impl<'a> Composing<'a> {
+    /// The first delivery of a request under this key, with nothing set.
+    pub const fn new(key: &'a str) -> Self {
+        Self {
+            allow_mentions: true,
+            key,
+            index: 0,
+            rendered: &[],
+        }
+    }
+
     /// What the template of a parameter made; `None` where it has none, or none that worked.
     pub fn rendered(&self, parameter: &str) -> Option<&str> {
         let found = self.rendered.iter().find(|(name, _)| *name == parameter);

@@ -36,12 +36,7 @@ const SLACK: &str = r#"{
     }
 }"#;
 const TASK_ID: &str = "7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10";
-const COMPOSING: Composing<'_> = Composing {
-    allow_mentions: true,
-    key: TASK_ID,
-    index: 0,
-    rendered: &[],
-};
+const COMPOSING: Composing<'_> = Composing::new(TASK_ID);
 
 /// Runs the step so often and says how long that took.
 type Step = Box<dyn FnMut(usize) -> Duration>;
