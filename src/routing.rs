@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
-use crate::model::channel::{Channel, Composing, Composition};
+use crate::model::channel::{Channel, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{Delivery, OwnPolicy, Plan, Sending, Work};
+use crate::model::plan::{Delivery, OwnPolicy, Plan, Sending, Source, Work};
 use crate::model::policy::PrivateAddresses;
 use crate::model::text::nearest;
 use crate::settings::Settings;
@@ -279,16 +279,17 @@ impl<'a> Planner<'a> {
     fn work(&mut self, target: Target<'a>) -> Work {
         let notification = self.notification(target.template);
         let rendered = self.rendered(&target, &notification);
-        let cx = Composing {
+        let source = Source {
+            notification,
             allow_mentions: target.allow_mentions,
-            key: self.key,
+            key: self.key.to_owned(),
             index: self.deliveries.len(),
-            rendered: &rendered,
+            rendered,
         };
-        let composition = match compose(target.channel.as_ref(), &notification, &cx) {
+        let composition = match compose(target.channel.as_ref(), &source) {
             Ok(composition) => composition,
             Err(failure) => {
-                let failure = explain_text(failure, &notification);
+                let failure = explain_text(failure, &source.notification);
                 return Work::Reject {
                     failure,
                     path: Some("notification_text".to_owned()),
@@ -298,11 +299,14 @@ impl<'a> Planner<'a> {
         for warning in &composition.warnings {
             self.warnings.push(format!("{}: {warning}", target.path));
         }
+        let dedup_key = self.request.notification.dedup_key.clone();
+        let follows_up = dedup_key.is_some() && target.channel.follows_up();
         let sending = Sending {
             channel: target.channel,
             composition,
             private_addresses: target.private_addresses,
-            dedup_key: self.request.notification.dedup_key.clone(),
+            dedup_key,
+            source: follows_up.then(|| Box::new(source)),
             own: target.own,
         };
         if self.request.dry_run || self.settings.dry_run {
@@ -429,12 +433,8 @@ impl<'a> Planner<'a> {
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.
-fn compose(
-    channel: &dyn Channel,
-    notification: &Notification,
-    cx: &Composing<'_>,
-) -> Result<Composition, Failure> {
-    let composed = catch_unwind(AssertUnwindSafe(|| channel.compose(notification, cx)));
+fn compose(channel: &dyn Channel, source: &Source) -> Result<Composition, Failure> {
+    let composed = catch_unwind(AssertUnwindSafe(|| source.compose(channel, None)));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 

@@ -248,6 +248,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            source: None,
             own: Default::default(),
         }),
     };

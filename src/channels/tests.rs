@@ -118,6 +118,7 @@ fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
         Verdict::Retry { failure, .. } => ("retry", Some(failure.reason)),
         Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
         Verdict::Reject(failure) => ("reject", Some(failure.reason)),
+        Verdict::Stale => ("stale", None),
     }
 }
 

@@ -71,6 +71,15 @@ impl Webhook {
 
     /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
     pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
+        Outbound::Http(self.request(body, own))
+    }
+
+    /// [`Self::post`], before it is one among others.
+    pub fn request(
+        &self,
+        body: impl Into<Bytes>,
+        own: &[(HeaderName, HeaderValue)],
+    ) -> HttpRequest {
         // `Accept: */*` is the transport's default: a fourth header would double the map.
         let mut headers = HeaderMap::with_capacity(2 + own.len() + self.headers.len());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -78,12 +87,12 @@ impl Webhook {
         for (name, value) in own.iter().chain(&self.headers) {
             headers.insert(name.clone(), value.clone());
         }
-        Outbound::Http(HttpRequest {
+        HttpRequest {
             method: self.method.clone(),
             url: self.url.clone(),
             headers,
             body: body.into(),
-        })
+        }
     }
 
     /// Takes this destination's secrets out of what a receiver answers.

@@ -1,6 +1,7 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 
 mod bounds;
+mod earlier;
 mod idempotency;
 mod lookup;
 mod pacing;
@@ -19,6 +20,7 @@ use futures_util::FutureExt;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, WaitingCall};
+use self::earlier::Earlier;
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
 use self::lookup::Claims;
@@ -43,6 +45,7 @@ pub struct Engine {
     idempotency: Idempotency,
     queues: Queues,
     claims: Claims,
+    earlier: Earlier,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
 }
@@ -81,6 +84,7 @@ impl Dispatcher {
                 idempotency: Idempotency::default(),
                 queues: Queues::default(),
                 claims: Claims::default(),
+                earlier: Earlier::default(),
                 pending: AtomicUsize::new(0),
             }),
         }

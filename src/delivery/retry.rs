@@ -36,6 +36,8 @@ pub struct Run {
 enum Ending {
     Failed(Failure),
     Ambiguous(Failure),
+    /// The earlier message is gone.
+    Stale,
 }
 
 impl Run {
@@ -43,17 +45,54 @@ impl Run {
     pub async fn deliver(&mut self) -> Outcome {
         let deadline = self.deadline().await;
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
+        if let Some(mut update) = self.update() {
+            // In a box of its own, as few have one.
+            let update = std::slice::from_mut(&mut update);
+            match Box::pin(self.send_all(update, deadline)).await {
+                Err(Ending::Stale) => self.engine.earlier.forget(&self.sending),
+                ended => return self.outcome(ended, 1),
+            }
+        }
+        let parts = messages.len();
+        let ended = self.send_all(&mut messages, deadline).await;
+        self.outcome(ended, parts)
+    }
+
+    /// The one message that follows up on an earlier one. What would be split never does.
+    fn update(&self) -> Option<Outbound> {
+        let source = self.sending.source.as_ref()?;
+        let earlier = self.engine.earlier.of(&self.sending)?;
+        let composed = source.compose(self.sending.channel.as_ref(), Some(&earlier));
+        let [message] = <[_; 1]>::try_from(composed.ok()?.messages).ok()?;
+        Some(message)
+    }
+
+    async fn send_all(
+        &self,
+        messages: &mut [Outbound],
+        deadline: Instant,
+    ) -> Result<Option<MessageRef>, Ending> {
         let mut reference = None;
         for (part, message) in messages.iter_mut().enumerate() {
-            match self.send(message, deadline).await {
-                Ok(message) => reference = reference.or(message),
-                Err(Ending::Failed(failure)) => return Outcome::Failed(failure),
-                Err(Ending::Ambiguous(failure)) => return Outcome::Ambiguous(failure),
-            }
+            reference = reference.or(self.send(message, deadline).await?);
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
         }
-        Outcome::Delivered { message: reference }
+        Ok(reference)
+    }
+
+    fn outcome(&self, ended: Result<Option<MessageRef>, Ending>, parts: usize) -> Outcome {
+        match ended {
+            Ok(message) => {
+                let earlier = &self.engine.earlier;
+                earlier.delivered(&self.sending, parts, message.as_ref());
+                Outcome::Delivered { message }
+            }
+            Err(Ending::Failed(failure)) => Outcome::Failed(failure),
+            Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
+            // Nothing that could be gone was referred to.
+            Err(Ending::Stale) => Outcome::Failed(Failure::new(Reason::Rejected)),
+        }
     }
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
@@ -101,6 +140,7 @@ impl Run {
                 Verdict::Delivered { message } => return Ok(message),
                 Verdict::Reject(failure) => return Err(tries.end(failure)),
                 Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
+                Verdict::Stale => return Err(Ending::Stale),
                 Verdict::Retry { failure, .. } => failure,
             };
             tries.made += u32::from(failure.reason != Reason::RateLimited);
@@ -241,7 +281,7 @@ impl Run {
         );
         if matches!(
             judgement.verdict,
-            Verdict::Delivered { .. } | Verdict::Reject(_)
+            Verdict::Delivered { .. } | Verdict::Reject(_) | Verdict::Stale
         ) && !limited
         {
             permit.worked();

@@ -1,5 +1,7 @@
 //! Deliveries over a transport that does as it is told, in paused time.
 
+mod follow_up;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +18,7 @@ use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
-use crate::model::plan::{OnAmbiguous, OwnPolicy};
+use crate::model::plan::{OnAmbiguous, OwnPolicy, Source};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
@@ -79,10 +81,10 @@ impl Script {
 
     fn next(&self, outbound: &Outbound) -> Does {
         let Outbound::Http(request) = outbound;
-        let what = if request.method == http::Method::GET {
-            "GET"
-        } else {
-            "POST"
+        let what = match request.method.as_str() {
+            "GET" => "GET",
+            "PATCH" => "PATCH",
+            _ => "POST",
         };
         self.seen.lock().unwrap().push((Instant::now(), what));
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,6 +191,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            source: None,
             own: OwnPolicy::default(),
         }),
     }

@@ -19,6 +19,11 @@ pub trait Channel: Send + Sync + Debug {
     /// What a second sending of one of its messages does.
     fn repeat(&self) -> Repeat;
 
+    /// Whether it makes use of [`Composing::earlier`].
+    fn follows_up(&self) -> bool {
+        false
+    }
+
     /// All messages of one delivery in sending order. Deterministic: same inputs, same bytes.
     fn compose(
         &self,
@@ -74,6 +79,8 @@ pub struct Composing<'a> {
     pub index: usize,
     /// What the templates of its parameters made, by the parameter's name.
     pub rendered: &'a [(&'static str, String)],
+    /// The last message of the same dedup key at this destination, where there is one that can be referred to.
+    pub earlier: Option<&'a MessageRef>,
 }
 
 impl<'a> Composing<'a> {
@@ -84,6 +91,7 @@ impl<'a> Composing<'a> {
             key,
             index: 0,
             rendered: &[],
+            earlier: None,
         }
     }
 

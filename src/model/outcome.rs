@@ -213,6 +213,8 @@ pub enum Verdict {
     Ambiguous(Failure),
     /// Permanent.
     Reject(Failure),
+    /// The earlier message that it refers to is gone: to be composed again without it.
+    Stale,
 }
 
 /// What a reply means for the message and for others on the same way.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channel::{Channel, Composition};
-use super::outcome::Failure;
+use super::channel::{Channel, Composing, Composition};
+use super::notification::Notification;
+use super::outcome::{Failure, MessageRef};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 
 /// All deliveries of one request, in the order of the answer.
@@ -83,7 +84,37 @@ pub struct Sending {
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
+    /// What it was composed of, where it may be composed again when its turn comes.
+    pub source: Option<Box<Source>>,
     pub own: OwnPolicy,
+}
+
+/// What a delivery is composed of.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub notification: Arc<Notification>,
+    pub allow_mentions: bool,
+    pub key: String,
+    pub index: usize,
+    pub rendered: Vec<(&'static str, String)>,
+}
+
+impl Source {
+    /// The messages, where `earlier` is the last one of the same dedup key.
+    pub fn compose(
+        &self,
+        channel: &dyn Channel,
+        earlier: Option<&MessageRef>,
+    ) -> Result<Composition, Failure> {
+        let cx = Composing {
+            allow_mentions: self.allow_mentions,
+            key: &self.key,
+            index: self.index,
+            rendered: &self.rendered,
+            earlier,
+        };
+        channel.compose(&self.notification, &cx)
+    }
 }
 
 /// What a receiver of the file has for itself, in place of the trigger's.

@@ -5,6 +5,7 @@ mod rich;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
@@ -15,10 +16,10 @@ use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
     verdict,
 };
-use crate::model::notification::Notification;
-use crate::model::outcome::{Detail, Failure, Gate, Judgement, Reason, Scope, Verdict};
+use crate::model::notification::{Notification, Status};
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::text::{Limits, Unit, split};
-use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
@@ -89,12 +90,23 @@ impl Discord {
         Ok(Self { webhook })
     }
 
+    /// Where a message is changed (docs: webhook, edit webhook message).
+    fn url_of(&self, MessageRef(id): &MessageRef) -> Option<Url> {
+        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let mut url = self.webhook.url.clone();
+        let mut path = url.path_segments_mut().ok().filter(|_| is_id)?;
+        path.pop_if_empty().extend(["messages", id]);
+        drop(path);
+        Some(url)
+    }
+
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let error = ErrorBody::read(reply);
         let detail = || error.detail(reply, &self.webhook);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
             (_, 200..=299) => delivered(reply, &self.webhook).into(),
             (_, 429) => self.rate_limited(&error, reply, detail()),
+            (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
                 Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
             }
@@ -146,6 +158,10 @@ impl Channel for Discord {
         SPEC.repeat
     }
 
+    fn follows_up(&self) -> bool {
+        true
+    }
+
     fn compose(
         &self,
         notification: &Notification,
@@ -163,8 +179,21 @@ impl Channel for Discord {
             self.webhook.post(super::json_body(&payload), &[])
         };
         if notification.is_rich() {
-            let rich = rich::compose(notification, &text, LIMITS);
-            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            let mut rich = rich::compose(notification, &text, LIMITS);
+            let resolved = notification.status == Some(Status::Resolved);
+            let earlier = cx.earlier.filter(|_| resolved);
+            let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
+                return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            };
+            rich.payload.replaces_text();
+            let edit = |body| {
+                Outbound::Http(HttpRequest {
+                    method: Method::PATCH,
+                    url,
+                    ..self.webhook.request(body, &[])
+                })
+            };
+            return Ok(rich.composition(edit, plain));
         }
         let split = split(&text, LIMITS);
         Ok(Composition {
@@ -326,12 +355,15 @@ fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
 enum Meaning {
     Permanent(Reason),
     Transient(Reason),
+    /// The message that was to be changed is gone.
+    Stale,
 }
 
 /// Discord's error codes, whatever the status, which is documented for few (docs: opcodes and status codes).
 fn meaning(code: u64) -> Option<Meaning> {
-    use Meaning::{Permanent, Transient};
+    use Meaning::{Permanent, Stale, Transient};
     Some(match code {
+        10008 => Stale,
         10003 | 10015 => Permanent(Reason::UnknownDestination),
         50027 => Permanent(Reason::Unauthorized),
         50001 | 50013 | 160005 | 200000 | 240000 | 40333 => Permanent(Reason::Forbidden),
