@@ -68,7 +68,7 @@ pub fn heading(notification: &Notification) -> String {
 pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
     match (notification.status, time) {
         (Some(Status::Firing), Some(time)) => Some(format!("firing since {time}")),
-        (Some(Status::Resolved), Some(time)) => Some(format!("resolved {time}")),
+        (Some(status), Some(time)) => Some(format!("{} {time}", status.word())),
         (Some(status), None) => Some(status.word().to_owned()),
         (None, time) => time.map(str::to_owned),
     }

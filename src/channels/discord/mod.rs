@@ -180,8 +180,8 @@ impl Channel for Discord {
         };
         if notification.is_rich() {
             let mut rich = rich::compose(notification, &text, LIMITS);
-            let resolved = notification.status == Some(Status::Resolved);
-            let earlier = cx.earlier.filter(|_| resolved);
+            let goes_on = matches!(notification.status, None | Some(Status::Firing));
+            let earlier = cx.earlier.filter(|_| !goes_on);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
                 return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
             };

@@ -72,6 +72,20 @@ async fn a_resolved_edits_the_last_message_of_its_key_and_then_the_key_is_over()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_acknowledged_edits_and_the_key_goes_on() {
+    let world = World::new((0..4).map(|_| message("1")));
+    world
+        .follow_ups([
+            follow_up("a", "k", FIRING),
+            follow_up("b", "k", Some(Status::Acknowledged)),
+            follow_up("c", "k", RESOLVED),
+            follow_up("d", "k", Some(Status::Acknowledged)),
+        ])
+        .await;
+    assert_eq!(world.methods(), ["POST", "PATCH", "PATCH", "POST"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_key_and_none_edit_nothing() {
     let world = World::new([message("1"), message("2"), message("3")]);
     let mut without = follow_up("c", "k", RESOLVED);
