@@ -11,8 +11,8 @@ use super::headers::HostHeader;
 use super::signing::{self, Signer};
 use super::webhook::{Webhook, basic_auth};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    USER_AGENT, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, USER_AGENT, verdict,
 };
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
@@ -21,6 +21,7 @@ use crate::model::wire::{Destination, Outbound, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
+    about: "a web server of your own",
     parameters: &[
         Parameter::new(
             "http_webhook_url",
@@ -89,9 +90,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret()
         .operator_only(),
     ],
-    limits: None,
+    length: Length::Any,
     // A receiver that checks the idempotency key recognises it; we cannot count on that.
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
 };
 

@@ -1,6 +1,7 @@
 //! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
 
 mod compact;
+mod describe;
 mod discord;
 mod fields;
 mod headers;
@@ -14,14 +15,16 @@ mod twilio;
 mod verdict;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use url::Url;
 
+pub use self::describe::describe;
 pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
 pub use self::rich::Look;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
+use crate::model::json::{Json, Path};
 use crate::model::secret::Secret;
 use crate::model::text::{Limits, MAX_PARTS};
 use crate::model::wire::Repeat;
@@ -35,6 +38,38 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::WHATSAPP,
 ];
 
+/// A channel as a request configures it: each field is what `value` gives for its parameter. For tests and measurements, to
+/// which the parameters' own examples are at hand.
+pub fn configured(
+    spec: &'static ChannelSpec,
+    value: impl Fn(&Parameter) -> Option<String>,
+) -> Result<Arc<dyn Channel>, ConfigError> {
+    let of_requests = spec.parameters.iter().filter(|one| !one.operator_only);
+    let members: Vec<_> = of_requests
+        .filter_map(|one| Some((one.name.to_owned(), Json::String(value(one)?))))
+        .collect();
+    let (path, mut warnings) = (Path::root(), Vec::new());
+    let (key, parameters) = (spec.key, spec.parameters);
+    let mut fields = Fields::new(
+        key,
+        Origin::Request,
+        parameters,
+        &members,
+        path,
+        &mut warnings,
+    );
+    (spec.parse)(&mut fields, &Operator::default())
+}
+
+/// What to do about a sender that there is not.
+pub fn name_one() -> &'static str {
+    static HINT: LazyLock<String> = LazyLock::new(|| {
+        let names: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();
+        format!("Use one of: {}.", names.join(", "))
+    });
+    &HINT
+}
+
 /// The channel that a sender's name stands for.
 pub fn find(sender: &str) -> Option<&'static ChannelSpec> {
     CHANNELS.iter().copied().find(|spec| spec.key == sender)
@@ -44,11 +79,45 @@ pub fn find(sender: &str) -> Option<&'static ChannelSpec> {
 pub struct ChannelSpec {
     /// The sender's name in `senders_config`.
     pub key: &'static str,
+    /// What is at the other end, as in "sends to …".
+    pub about: &'static str,
     pub parameters: &'static [Parameter],
-    /// How long one message's text may be.
-    pub limits: Option<Limits>,
+    pub length: Length,
     pub repeat: Repeat,
+    pub resolved: Resolved,
     pub parse: Parse,
+}
+
+/// How long the text of one message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Any,
+    /// A longer text goes on in further messages.
+    Split(Limits),
+    /// A longer text is cut short, and the answer says so.
+    Cut(Limits),
+}
+
+impl Length {
+    pub const fn limits(self) -> Option<Limits> {
+        match self {
+            Length::Any => None,
+            Length::Split(limits) | Length::Cut(limits) => Some(limits),
+        }
+    }
+}
+
+/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// A further message says it.
+    Says,
+    /// A further message that hangs together with the earlier one.
+    Threads,
+    /// It takes the earlier message's place.
+    Edits,
+    /// The provider's incident or alert is closed.
+    Closes,
 }
 
 /// Reads a sender's configuration.
@@ -90,6 +159,22 @@ pub enum Kind {
     CertificateFile,
 }
 
+impl Kind {
+    /// As the file has it. In a request all are strings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Texts => "string or list of strings",
+            Kind::Boolean => "boolean",
+            Kind::Headers => "table of strings, or base64 of a JSON object of strings",
+            Kind::Table => "table of strings",
+            Kind::Template => "template",
+            Kind::Templates => "table of templates",
+            Kind::AuthorityFile | Kind::CertificateFile => "path of a PEM file",
+        }
+    }
+}
+
 impl Parameter {
     /// A string that may be absent.
     pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
@@ -103,6 +188,12 @@ impl Parameter {
             example,
             description,
         }
+    }
+
+    /// Where a provider's API is, for tests and proxies.
+    pub const fn base_url(example: &'static str) -> Self {
+        let description = "Where the API is, if it is not at the provider's own address.";
+        Self::new(BASE_URL, example, description).operator_only()
     }
 
     pub const fn required(mut self) -> Self {
@@ -139,6 +230,8 @@ pub struct Operator {
     pub twilio_sid: Option<Secret>,
     pub twilio_token: Option<Secret>,
 }
+
+const BASE_URL: &str = "base_url";
 
 /// Who we say we are.
 pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));

@@ -41,7 +41,7 @@ reasons! {
     InvalidText "invalid_text" "The channel cannot send this notification_text."
         "Give notification_text as a string that is not blank.";
     UnknownSender "unknown_sender" "There is no sender of this name."
-        "Use one of: slack, discord, http, sms, whatsapp.";
+        "Use the name of a channel.";
     UnknownReceiver "unknown_receiver" "There is no receiver of this name."
         "Use a receiver that the configuration file names.";
     AddressDenied "address_denied" "The operator's policy or the address guard does not allow this address."

@@ -13,8 +13,8 @@ use url::Url;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, verdict,
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
@@ -23,6 +23,7 @@ use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, 
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
+    about: "a Discord channel, by a webhook",
     parameters: &[
         Parameter::new(
             "discord_webhook_url",
@@ -40,8 +41,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    USER_AGENT, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, USER_AGENT, verdict,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -21,6 +21,7 @@ use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
+    about: "a Slack channel, by an incoming webhook",
     parameters: &[
         Parameter::new(
             "slack_webhook_url",
@@ -38,8 +39,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 

@@ -14,10 +14,10 @@ use url::Url;
 
 use self::segments::segments;
 use super::rich::Cuts;
-use super::webhook::{basic_auth, secrets_of_headers};
+use super::webhook::{basic_auth, below, secrets_of_headers};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, verdict,
 };
 use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
@@ -28,17 +28,21 @@ use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, 
 
 pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
+    about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: REPEAT,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
 };
 
 pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
+    about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: REPEAT,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
 };
 
@@ -423,12 +427,9 @@ fn given_is_blank(fields: &Fields<'_>) -> bool {
 }
 
 fn messages_url(operator: &Operator, account: &Secret) -> Url {
-    let mut url = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty()
-            .extend(["2010-04-01", "Accounts", account.expose(), "Messages.json"]);
-    }
-    url
+    let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
+    let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
+    below(&base, path)
 }
 
 #[allow(clippy::expect_used)] // A constant.
