@@ -2,13 +2,16 @@
 
 from typing import Final
 
-__all__ = ["PLUGIN_APIS", "__version__", "plugin_source", "process_request"]
+__all__ = ["PLUGIN_APIS", "__version__", "channels", "plugin_source", "process_request"]
 
 __version__: Final[str]
 """The version of the wheel, as in its metadata."""
 
 PLUGIN_APIS: Final[tuple[int, ...]]
 """The values of ``PLUGIN_API`` in ``notifier_plugin.py`` that this wheel takes."""
+
+def channels() -> str:
+    """A JSON list of objects: what is known of every channel, in the registry's order."""
 
 def plugin_source() -> str:
     """The text of the ``notifier_plugin.py`` that belongs to this wheel."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from influxdb3_notifier import channels
 from influxdb3_notifier._native import __version__, plugin_source
 
 PLUGIN_FILE = "notifier_plugin.py"
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     options = _parser().parse_args(arguments)
+    if hasattr(options, "run"):
+        return int(options.run(options))
     directory = Path(options.directory)
     try:
         return install_plugin(directory, force=options.force)
@@ -108,4 +111,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     install.add_argument("directory", metavar="DIR", help="the server's --plugin-dir")
     install.add_argument("--force", action="store_true", help="overwrite a file that differs")
+    channels.add_command(commands)
     return parser
