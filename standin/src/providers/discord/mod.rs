@@ -14,17 +14,24 @@ use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::{Map, Value, json};
 
 use self::form::{Form, embed_texts, mentions};
-use super::{Answer, Call, wait};
+use super::{Answer, Call, Provider, wait};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
+
+pub const PROVIDER: Provider = Provider {
+    name: "discord",
+    paths: &["/api/webhooks/", "/api/v"],
+    answer: answer,
+    too_many,
+};
 
 /// Milliseconds from 1970 to the first second of 2015, where Discord's ids begin [Discord docs: reference].
 const EPOCH_MS: u64 = 1_420_070_400_000;
 /// Five in two seconds is what the headers of a webhook usually tell [api-docs issue 367]; nothing is limited without a rule.
 const USUAL_LIMIT: (u32, f64) = (5, 2.0);
 
-pub fn answer(world: &World, call: &Call) -> Answer {
+fn answer(world: &World, call: &Call) -> Answer {
     let answer = match judge(world, call) {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -38,7 +45,7 @@ pub fn answer(world: &World, call: &Call) -> Answer {
 }
 
 /// 429: `retry_after` as a decimal number, the header the same rounded up [Discord docs: rate limits].
-pub fn too_many(call: &Call) -> Reply {
+fn too_many(call: &Call) -> Reply {
     let seconds = wait(call).as_secs_f64();
     let milliseconds = version(&call.path) < 8;
     let limit = call.pace.as_ref().map(|pace| &pace.limit);
