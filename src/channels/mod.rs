@@ -6,6 +6,8 @@ mod discord;
 mod fields;
 mod headers;
 mod http;
+mod lines;
+mod ntfy;
 mod rich;
 mod signing;
 mod slack;
@@ -36,6 +38,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &ntfy::SPEC,
 ];
 
 /// A channel as a request configures it: each field is what `value` gives for its parameter. For tests and measurements, to

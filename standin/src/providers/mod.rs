@@ -2,6 +2,7 @@
 //! [`Answer`] out. Sources of the facts are named as `[…]` beside them, as in the channel documentation.
 
 pub mod discord;
+pub mod ntfy;
 pub mod slack;
 pub mod twilio;
 pub mod webhook;
@@ -89,10 +90,10 @@ impl Call {
 }
 
 fn without_place(path: &str) -> &str {
-    let below = path
-        .strip_prefix("/at/")
-        .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
-    below.unwrap_or(path)
+    match path.strip_prefix("/at/") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => path,
+    }
 }
 
 /// A field of form-encoded bytes, decoded; the first of that name.
@@ -154,7 +155,7 @@ impl Answer {
 pub struct Provider {
     /// In the records.
     pub name: &'static str,
-    /// Beginnings of its paths.
+    /// Beginnings of its paths; `/` is that path alone.
     pub paths: &'static [&'static str],
     pub answer: fn(&World, &Call) -> Answer,
     /// 429 in the provider's own form.
@@ -166,6 +167,7 @@ const PROVIDERS: &[Provider] = &[
     slack::PROVIDER,
     discord::PROVIDER,
     twilio::PROVIDER,
+    ntfy::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,
@@ -183,7 +185,8 @@ const NOBODY: Provider = Provider {
 
 impl Provider {
     pub fn of(path: &str) -> &'static Self {
-        let has = |provider: &&Self| provider.paths.iter().any(|begin| path.starts_with(begin));
+        let is = |begin: &&str| path == *begin || (*begin != "/" && path.starts_with(*begin));
+        let has = |provider: &&Self| provider.paths.iter().any(|begin| is(&begin));
         PROVIDERS.iter().find(has).unwrap_or(&NOBODY)
     }
 }
