@@ -67,6 +67,7 @@ impl Webhook {
                 key: digest(&format!("{sender} {url}")),
                 host: url.host_str().map(normal_host),
                 account: None,
+                at_once: None,
             },
             given: (url != given).then(|| Box::new(given)),
             url,

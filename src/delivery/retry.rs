@@ -118,7 +118,7 @@ impl Run {
         message: &mut Outbound,
         deadline: Instant,
     ) -> Result<Option<MessageRef>, Ending> {
-        let mut tries = Tries::new(&self.policy);
+        let mut tries = Tries::new(&self.policy, self.sending.channel.least_backoff());
         loop {
             // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
             let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await;
@@ -312,10 +312,11 @@ struct Tries {
     lost: Option<Failure>,
     backoff: ExponentialBackoff,
     longest: Duration,
+    least: Duration,
 }
 
 impl Tries {
-    fn new(policy: &DeliveryPolicy) -> Self {
+    fn new(policy: &DeliveryPolicy, least: Duration) -> Self {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(policy.initial_backoff)
             .with_max_delay(policy.max_backoff)
@@ -328,6 +329,7 @@ impl Tries {
             lost: None,
             backoff,
             longest: policy.max_backoff,
+            least,
         }
     }
 
@@ -368,7 +370,7 @@ impl Tries {
 
     fn own(&mut self) -> Duration {
         let delay = self.backoff.next().unwrap_or(self.longest);
-        delay.mul_f64(0.8 + 0.4 * fastrand::f64())
+        delay.mul_f64(0.8 + 0.4 * fastrand::f64()).max(self.least)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The joint between channels and delivery: what delivery asks of a channel.
 
 use std::fmt::Debug;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -22,6 +22,11 @@ pub trait Channel: Send + Sync + Debug {
     /// Whether it makes use of [`Composing::earlier`].
     fn follows_up(&self) -> bool {
         false
+    }
+
+    /// The least wait before another try, where the provider asks for more than the operator does.
+    fn least_backoff(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// All messages of one delivery in sending order. Deterministic: same inputs, same bytes.

@@ -21,6 +21,8 @@ pub struct Destination {
     pub host: Option<String>,
     /// For pauses that hold for more than one destination: Discord for this host's address, a Twilio account.
     pub account: Option<String>,
+    /// How many attempts may be under way at once, where the provider allows fewer than is usual.
+    pub at_once: Option<usize>,
 }
 
 /// What a second sending of the same message does.

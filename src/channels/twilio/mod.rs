@@ -217,6 +217,7 @@ impl Twilio {
                 key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
                 host: None,
                 account: Some(digest(&format!("twilio {}", account.expose()))),
+                at_once: None,
             },
             account,
             from,
