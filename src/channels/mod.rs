@@ -8,6 +8,7 @@ mod headers;
 mod http;
 mod lines;
 mod ntfy;
+mod pushover;
 mod rich;
 mod signing;
 mod slack;
@@ -27,7 +28,7 @@ pub use self::rich::Look;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
-use crate::model::secret::Secret;
+use crate::model::secret::{MASK, Secret};
 use crate::model::text::{Limits, MAX_PARTS};
 use crate::model::wire::Repeat;
 
@@ -39,6 +40,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::SMS,
     &twilio::WHATSAPP,
     &ntfy::SPEC,
+    &pushover::SPEC,
 ];
 
 /// A channel as a request configures it: each field is what `value` gives for its parameter. For tests and measurements, to
@@ -243,6 +245,15 @@ pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERS
 fn json_body(payload: &impl serde::Serialize) -> Vec<u8> {
     // Only a map with keys that are no strings fails; payloads have none.
     serde_json::to_vec(payload).unwrap_or_default()
+}
+
+/// What a dry run shows of a JSON body: the value of this member, which is a secret, masked.
+fn without_member(body: &[u8], name: &str, value: &str) -> String {
+    let member = |value: &str| {
+        let value = serde_json::Value::from(value);
+        format!("\"{name}\":{value}")
+    };
+    String::from_utf8_lossy(body).replacen(&member(value), &member(MASK), 1)
 }
 
 /// What is said of a text that was longer than ten messages hold.

@@ -274,6 +274,10 @@ impl Channel for Ntfy {
         })
     }
 
+    fn preview(&self, body: &[u8]) -> String {
+        super::without_member(body, "topic", self.topic.expose())
+    }
+
     fn judge(&self, reply: &Reply) -> Judgement {
         let Reply::Http(reply) = reply;
         self.judge_http(reply)

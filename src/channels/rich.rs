@@ -74,6 +74,15 @@ pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> 
     }
 }
 
+/// The host that a link leads to, where it is plain enough to stand in a text.
+pub fn link_host(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
+}
+
 /// For readers of whom it is not known where they are.
 pub fn time_in_utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()

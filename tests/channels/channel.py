@@ -98,6 +98,8 @@ class Channel:
     """What the stand-in must refuse at :attr:`path`: headers, body, and the status that it answers."""
     place: Callable[[int], str] | None = None
     """Where requests of a destination arrive, if not below ``/at/NUMBER``."""
+    patient: bool = False
+    """Whether it waits for seconds before another try, whatever the operator says."""
     where: Sequence[str] = ()
     """Fields that say where the provider is, beside addresses and ``base_url``."""
 

@@ -18,7 +18,7 @@ EVERY = pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS)
 
 FAST = {
     "response_timeout": "4s",
-    "delivery_timeout": "1s",
+    "delivery_timeout": "10s",
     "initial_backoff": "10ms",
     "max_backoff": "20ms",
     "max_attempts": "2",
@@ -219,41 +219,42 @@ def by_status(channel: Channel, status: int) -> tuple[str, str | None]:
     return "failed", named.get(status, "rejected")
 
 
-RETRIED = {"server_error": 2, "try_later": 2, "rate_limited": None}
-"""Attempts by reason, with :data:`FAST`; a 429 is not counted. All others: one."""
+RETRIED = {"server_error": 2, "try_later": 2, "rate_limited": 1}
+"""Attempts by reason, with :data:`FAST`: a 429 asks for more time than there is. All others: one."""
+
+LONG_WAIT = {"Retry-After": "30"}
 
 
-def check_attempts(entry: dict[str, Any]) -> None:
-    """As many as the reason allows: what waits for long is tried once."""
-    expected = RETRIED.get(entry["reason"], 1)
-    assert entry["attempts"] >= 1 if expected is None else entry["attempts"] in (1, expected), entry
-    if expected == 1:
-        assert entry["attempts"] == 1, entry
+def limits(channel: Channel) -> dict[str, str]:
+    """What ends every retry within one answer."""
+    return {**FAST, **({"delivery_timeout": "1s"} if channel.patient else {})}
+
+
+def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
+    """As many as the reason allows."""
+    assert entry["attempts"] == (1 if channel.patient else RETRIED.get(entry["reason"], 1)), entry
 
 
 @EVERY
 def test_row_12_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
-    limited = {status for status in range(200, 600) if by_status(channel, status)[1] == "rate_limited"}
-    # What is not counted goes on until its time is up, which is short; the others have all the time that they need.
-    for statuses, limits in [
-        (set(range(200, 600)) - limited, FAST | {"delivery_timeout": "10s"}),
-        (limited, FAST | {"delivery_timeout": "1s"}),
-    ]:
-        numbers = {status: next(NUMBERS) for status in statuses}
-        for status, number in numbers.items():
-            standin.rule(channel.place_of(number), reply={"status": status})
-        sent = sender.send([(channel, channel.at(standin, number)) for number in numbers.values()], limits)
-        for status, entry in zip(numbers, sent.entries, strict=True):
-            assert (entry["outcome"], entry["reason"]) == by_status(channel, status), f"{status}: {entry}"
-            assert entry["http_status"] == status
-            check_attempts(entry)
-            assert (entry["hint"] is None) == (entry["outcome"] == "delivered")
+    numbers = {status: next(NUMBERS) for status in range(200, 600)}
+    for status, number in numbers.items():
+        expected = by_status(channel, status)
+        headers = list(LONG_WAIT.items()) if expected[1] == "rate_limited" else []
+        standin.rule(channel.place_of(number), reply={"status": status, "headers": headers})
+    sent = sender.send([(channel, channel.at(standin, number)) for number in numbers.values()], limits(channel))
+    for status, entry in zip(numbers, sent.entries, strict=True):
+        assert (entry["outcome"], entry["reason"]) == by_status(channel, status), f"{status}: {entry}"
+        assert entry["http_status"] == status
+        check_attempts(channel, entry)
+        assert (entry["hint"] is None) == (entry["outcome"] == "delivered")
 
 
 def answer(standin: Standin, channel: Channel, number: int, reply: Reply, **rule: Any) -> None:
     """Order a reply for a destination."""
     body = {"body": reply.body} if isinstance(reply.body, str) else {"json": reply.body}
-    ordered = {"status": reply.status, "headers": list(reply.headers.items()), **body}
+    headers = {**(LONG_WAIT if reply.reason == "rate_limited" else {}), **reply.headers}
+    ordered = {"status": reply.status, "headers": list(headers.items()), **body}
     standin.rule(channel.place_of(number) + "*", reply=ordered, **rule)
 
 
@@ -265,17 +266,17 @@ def test_the_providers_words_mean_what_the_channels_file_says(
     for reply, number in zip(channel.replies, numbers, strict=True):
         answer(standin, channel, number, reply)
     destinations = [(channel, channel.at(standin, number)) for number in numbers]
-    sent = sender.send(destinations, FAST)
+    sent = sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, sent.entries, strict=True):
         assert (entry["outcome"], entry["reason"]) == (reply.outcome, reply.reason), (reply, entry)
         assert entry["http_status"] == reply.status
         assert (reply.detail or "") in (entry["detail"] or ""), (reply, entry)
         assert reply.hint in (entry["hint"] or ""), (reply, entry)
-        check_attempts(entry)
+        check_attempts(channel, entry)
     hints = [(entry["reason"], entry["hint"]) for entry in sent.entries if entry["outcome"] == "failed"]
     assert all(hint for _, hint in hints)
     # Who condemned itself is left alone.
-    again = sender.send(destinations, FAST)
+    again = sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, again.entries, strict=True):
         assert (entry["reason"] == "destination_disabled") == reply.condemns, (reply, entry)
 
@@ -285,18 +286,17 @@ def test_what_passes_by_itself_is_retried_until_it_is_delivered(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
-    never = channel.spec["second_sending"] == "never happens by guess"
-    busy = Reply(429 if channel.statuses.get(429, ("", "rate_limited"))[1] == "rate_limited" else 503)
-    if never and busy.status == 503:
-        pytest.fail("nothing that this channel's provider answers is retried")
-    answer(standin, channel, number, Reply(busy.status, headers={"Retry-After": "0.05"}), times=2)
+    limited = by_status(channel, 429)[1] == "rate_limited"
+    busy = Reply(429 if limited else 503, headers={"Retry-After": "0.05"})
+    failures = 1 if channel.patient else 2
+    answer(standin, channel, number, busy, times=failures)
     limits = {**FAST, "delivery_timeout": "30s", "max_attempts": "10"}
     sent = sender.send([(channel, channel.at(standin, number))], limits)
     if sent.entry["outcome"] == "pending":
         sent.trigger.wait_for_log(": delivered in", timeout=30)
     else:
-        assert (sent.entry["outcome"], sent.entry["attempts"]) == ("delivered", 3), sent.entry
-    assert len(standin.requests(channel.place_of(number))) == 3
+        assert (sent.entry["outcome"], sent.entry["attempts"]) == ("delivered", failures + 1), sent.entry
+    assert len(standin.requests(channel.place_of(number))) == failures + 1
 
 
 # What the stand-in is
@@ -384,7 +384,7 @@ def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, s
                 standin.rule(f"/at/{number}/*", reply={"status": status, "json": {**body, "ok": False, "code": 20404}})
                 destinations.append((channel, configuration))
                 secrets.append(str(value))
-    sent = sender.send(destinations, FAST)
+    sent = sender.send(destinations, limits(channel))
     shown = [sent.answer.text, *(text for _, text in sent.trigger.log_lines())]
     shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
     assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.taken.status}

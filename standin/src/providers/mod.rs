@@ -3,6 +3,7 @@
 
 pub mod discord;
 pub mod ntfy;
+pub mod pushover;
 pub mod slack;
 pub mod twilio;
 pub mod webhook;
@@ -168,6 +169,7 @@ const PROVIDERS: &[Provider] = &[
     discord::PROVIDER,
     twilio::PROVIDER,
     ntfy::PROVIDER,
+    pushover::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,
