@@ -12,6 +12,7 @@ mod pushover;
 mod rich;
 mod signing;
 mod slack;
+mod telegram;
 #[cfg(test)]
 mod tests;
 mod twilio;
@@ -39,6 +40,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &telegram::SPEC,
     &ntfy::SPEC,
     &pushover::SPEC,
 ];
@@ -248,12 +250,9 @@ fn json_body(payload: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// What a dry run shows of a JSON body: the value of this member, which is a secret, masked.
-fn without_member(body: &[u8], name: &str, value: &str) -> String {
-    let member = |value: &str| {
-        let value = serde_json::Value::from(value);
-        format!("\"{name}\":{value}")
-    };
-    String::from_utf8_lossy(body).replacen(&member(value), &member(MASK), 1)
+fn without_member(body: &[u8], name: &str, value: &serde_json::Value) -> String {
+    let member = |value: &serde_json::Value| format!("\"{name}\":{value}");
+    String::from_utf8_lossy(body).replacen(&member(value), &member(&MASK.into()), 1)
 }
 
 /// What is said of a text that was longer than ten messages hold.

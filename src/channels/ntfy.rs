@@ -275,7 +275,7 @@ impl Channel for Ntfy {
     }
 
     fn preview(&self, body: &[u8]) -> String {
-        super::without_member(body, "topic", self.topic.expose())
+        super::without_member(body, "topic", &self.topic.expose().into())
     }
 
     fn judge(&self, reply: &Reply) -> Judgement {

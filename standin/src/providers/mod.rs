@@ -5,6 +5,7 @@ pub mod discord;
 pub mod ntfy;
 pub mod pushover;
 pub mod slack;
+pub mod telegram;
 pub mod twilio;
 pub mod webhook;
 
@@ -170,6 +171,7 @@ const PROVIDERS: &[Provider] = &[
     twilio::PROVIDER,
     ntfy::PROVIDER,
     pushover::PROVIDER,
+    telegram::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,
