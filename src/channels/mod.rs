@@ -4,6 +4,7 @@ mod compact;
 mod describe;
 mod discord;
 mod fields;
+mod google_chat;
 mod headers;
 mod http;
 mod lines;
@@ -42,6 +43,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::WHATSAPP,
     &telegram::SPEC,
     &ntfy::SPEC,
+    &google_chat::SPEC,
     &pushover::SPEC,
 ];
 

@@ -2,6 +2,7 @@
 //! [`Answer`] out. Sources of the facts are named as `[…]` beside them, as in the channel documentation.
 
 pub mod discord;
+pub mod google_chat;
 pub mod ntfy;
 pub mod pushover;
 pub mod slack;
@@ -172,6 +173,7 @@ const PROVIDERS: &[Provider] = &[
     ntfy::PROVIDER,
     pushover::PROVIDER,
     telegram::PROVIDER,
+    google_chat::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,
