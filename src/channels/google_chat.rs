@@ -186,7 +186,7 @@ impl GoogleChat {
         let card = Card {
             header: Header {
                 title,
-                subtitle: subtitle(notification, &cuts),
+                subtitle: rich::summary(notification, &cuts),
             },
             sections: match widgets.is_empty() {
                 true => Vec::new(),
@@ -267,18 +267,6 @@ fn thread(notification: &Notification) -> Option<Thread> {
     Some(Thread {
         thread_key: digest(key),
     })
-}
-
-/// `Critical · firing since 2026-11-25 02:41 UTC`; all of it words of ours.
-fn subtitle(notification: &Notification, cuts: &Cuts) -> String {
-    let time = notification.timestamp.map(rich::time_in_utc);
-    let level = Some(Look::of_level(notification).word.to_owned());
-    let parts = [
-        level,
-        rich::phase(notification, time.as_deref()),
-        cuts.note(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 fn field(name: &str, value: &str) -> Drawn<Widget> {

@@ -13,6 +13,7 @@ mod pushover;
 mod rich;
 mod signing;
 mod slack;
+mod teams;
 mod telegram;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::SMS,
     &twilio::WHATSAPP,
     &telegram::SPEC,
+    &teams::SPEC,
     &ntfy::SPEC,
     &google_chat::SPEC,
     &pushover::SPEC,

@@ -83,6 +83,17 @@ pub fn link_host(link: &str) -> Option<&str> {
     (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
+/// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`: how bad, since when, what is missing. All of it words of
+/// ours, and never more than [`SUMMARY`] bytes.
+pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
+    let time = notification.timestamp.map(time_in_utc);
+    let level = Some(Look::of_level(notification).word.to_owned());
+    let parts = [level, phase(notification, time.as_deref()), cuts.note()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+pub const SUMMARY: usize = 150;
+
 /// For readers of whom it is not known where they are.
 pub fn time_in_utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()

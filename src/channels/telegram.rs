@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Drawn, Look, Rich};
+use super::rich::{self, Cuts, Drawn, Rich};
 use super::webhook::{Webhook, below};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -176,7 +176,7 @@ impl Telegram {
         for field in fields {
             tail = tail.and(field).then("\n");
         }
-        tail = tail.then(&last_line(notification, &cuts));
+        tail = tail.then(&rich::summary(notification, &cuts));
         if let Some(link) = link {
             tail = tail.then("\n").and(link);
         }
@@ -338,18 +338,6 @@ fn field(name: &str, value: &str) -> Drawn<Html> {
         field,
         is_cut,
     }
-}
-
-/// `Critical · firing since 2026-11-25 02:41 UTC`; for a reader of whom it is not known where he is.
-fn last_line(notification: &Notification, cuts: &Cuts) -> String {
-    let time = notification.timestamp.map(rich::time_in_utc);
-    let level = Some(Look::of_level(notification).word.to_owned());
-    let parts = [
-        level,
-        rich::phase(notification, time.as_deref()),
-        cuts.note(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// `text` in which Telegram finds nobody and nothing to tap: behind an `@`, `#` or `/` that begins a word stands a word

@@ -6,6 +6,7 @@ pub mod google_chat;
 pub mod ntfy;
 pub mod pushover;
 pub mod slack;
+pub mod teams;
 pub mod telegram;
 pub mod twilio;
 pub mod webhook;
@@ -174,6 +175,7 @@ const PROVIDERS: &[Provider] = &[
     pushover::PROVIDER,
     telegram::PROVIDER,
     google_chat::PROVIDER,
+    teams::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,
