@@ -290,9 +290,13 @@ impl<'a> Planner<'a> {
             Ok(composition) => composition,
             Err(failure) => {
                 let failure = explain_text(failure, &source.notification);
+                let path = match failure.reason {
+                    Reason::MissingDedupKey => "dedup_key",
+                    _ => "notification_text",
+                };
                 return Work::Reject {
                     failure,
-                    path: Some("notification_text".to_owned()),
+                    path: Some(path.to_owned()),
                 };
             }
         };

@@ -7,8 +7,10 @@ mod fields;
 mod google_chat;
 mod headers;
 mod http;
+mod incident;
 mod lines;
 mod ntfy;
+mod opsgenie;
 mod pushover;
 mod rich;
 mod signing;
@@ -32,7 +34,7 @@ pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::secret::{MASK, Secret};
-use crate::model::text::{Limits, MAX_PARTS};
+use crate::model::text::{self, Limits, MAX_PARTS};
 use crate::model::wire::Repeat;
 
 /// Every channel, by its sender's name.
@@ -44,6 +46,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::WHATSAPP,
     &telegram::SPEC,
     &teams::SPEC,
+    &opsgenie::SPEC,
     &ntfy::SPEC,
     &google_chat::SPEC,
     &pushover::SPEC,
@@ -257,6 +260,18 @@ fn json_body(payload: &impl serde::Serialize) -> Vec<u8> {
 fn without_member(body: &[u8], name: &str, value: &serde_json::Value) -> String {
     let member = |value: &serde_json::Value| format!("\"{name}\":{value}");
     String::from_utf8_lossy(body).replacen(&member(value), &member(&MASK.into()), 1)
+}
+
+/// The text within its limit, and how many characters of it are missing: then it ends by saying so.
+fn ending(text: &str, limits: Limits) -> (String, usize) {
+    let (kept, missing) = text::with_ending(text, limits);
+    (kept.into_owned(), missing)
+}
+
+/// What is said of a text of which that is missing.
+fn cut_warning(missing: usize) -> Option<String> {
+    let what = "notification_text is too long for this channel: the last";
+    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
 }
 
 /// What is said of a text that was longer than ten messages hold.

@@ -40,6 +40,8 @@ reasons! {
         "Correct the field that `path` names.";
     InvalidText "invalid_text" "The channel cannot send this notification_text."
         "Give notification_text as a string that is not blank.";
+    MissingDedupKey "missing_dedup_key" "This channel acknowledges and closes only what has a dedup_key."
+        "Give the dedup_key that the notification had which began it.";
     UnknownSender "unknown_sender" "There is no sender of this name."
         "Use the name of a channel.";
     UnknownReceiver "unknown_receiver" "There is no receiver of this name."

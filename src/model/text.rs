@@ -166,6 +166,24 @@ fn with_missing(text: &str, sizes: Sizes) -> Split {
     Split { parts, missing }
 }
 
+/// The text within its limit, which ends by saying how many code points are missing, where any are.
+pub fn with_ending(text: &str, limits: Limits) -> (Cow<'_, str>, usize) {
+    if fits(text, limits) {
+        return (Cow::Borrowed(text), 0);
+    }
+    // Its length hardly varies with what is missing, so the longest is allowed for.
+    let all = text.chars().count();
+    let room = limits
+        .text
+        .saturating_sub(limits.unit.of(&missing_note(all)));
+    let kept = take(text, room, limits.unit, false);
+    let missing = all - kept.chars().count();
+    (
+        Cow::Owned(format!("{kept}{}", missing_note(missing))),
+        missing,
+    )
+}
+
 fn missing_note(characters: usize) -> String {
     format!("… {characters} characters missing")
 }

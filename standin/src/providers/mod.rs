@@ -4,6 +4,7 @@
 pub mod discord;
 pub mod google_chat;
 pub mod ntfy;
+pub mod opsgenie;
 pub mod pushover;
 pub mod slack;
 pub mod teams;
@@ -176,6 +177,7 @@ const PROVIDERS: &[Provider] = &[
     telegram::PROVIDER,
     google_chat::PROVIDER,
     teams::PROVIDER,
+    opsgenie::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,

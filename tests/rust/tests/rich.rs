@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use influxdb3_notifier::channels::CHANNELS;
 use proptest::collection::vec;
@@ -258,6 +259,8 @@ fn rich_requests() -> impl Strategy<Value = Value> {
     )
 }
 
+static CASES: AtomicUsize = AtomicUsize::new(0);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -274,7 +277,10 @@ proptest! {
             let path = directory.path().join("config.toml");
             fs::write(&path, &file).unwrap();
             let receivers: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("[receivers.")?.strip_suffix(']')).collect();
-            let request = with(&request, &json!({"senders_config": senders, "receivers": receivers}));
+            // Of its own, so that nothing follows up on what the stand-in has forgotten.
+            let dedup_key = CASES.fetch_add(1, Ordering::Relaxed).to_string();
+            let members = json!({"senders_config": senders, "receivers": receivers, "dedup_key": dedup_key});
+            let request = with(&request, &members);
             let arguments = [
                 ("twilio_base_url", url.as_str()), ("allow_mentions", "false"), ("response_timeout", "4s"),
                 ("config_file_path", path.to_str().unwrap()),
