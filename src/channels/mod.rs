@@ -11,6 +11,7 @@ mod incident;
 mod lines;
 mod ntfy;
 mod opsgenie;
+mod pagerduty;
 mod pushover;
 mod rich;
 mod signing;
@@ -46,6 +47,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &twilio::WHATSAPP,
     &telegram::SPEC,
     &teams::SPEC,
+    &pagerduty::SPEC,
     &opsgenie::SPEC,
     &ntfy::SPEC,
     &google_chat::SPEC,

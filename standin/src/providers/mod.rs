@@ -5,6 +5,7 @@ pub mod discord;
 pub mod google_chat;
 pub mod ntfy;
 pub mod opsgenie;
+pub mod pagerduty;
 pub mod pushover;
 pub mod slack;
 pub mod teams;
@@ -177,6 +178,7 @@ const PROVIDERS: &[Provider] = &[
     telegram::PROVIDER,
     google_chat::PROVIDER,
     teams::PROVIDER,
+    pagerduty::PROVIDER,
     opsgenie::PROVIDER,
     webhook::PROVIDER,
     webhook::STATUS,
