@@ -1,5 +1,6 @@
 //! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
 
+mod alertmanager;
 mod compact;
 mod describe;
 mod discord;
@@ -45,6 +46,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &alertmanager::SPEC,
     &telegram::SPEC,
     &teams::SPEC,
     &pagerduty::SPEC,

@@ -1,6 +1,7 @@
 //! The providers, told apart by path. Each is pure but for the numbers and messages of the [`World`]: a call in, an
 //! [`Answer`] out. Sources of the facts are named as `[…]` beside them, as in the channel documentation.
 
+pub mod alertmanager;
 pub mod discord;
 pub mod google_chat;
 pub mod ntfy;
@@ -170,6 +171,7 @@ pub struct Provider {
 
 /// The first whose path it is answers.
 const PROVIDERS: &[Provider] = &[
+    alertmanager::PROVIDER,
     slack::PROVIDER,
     discord::PROVIDER,
     twilio::PROVIDER,
