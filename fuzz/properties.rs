@@ -81,7 +81,12 @@ pub fn request(data: &[u8]) {
             Work::Ignore => panic!("nothing is ignored"),
             Work::Send(sending) | Work::Preview(sending) | Work::Suppress { sending, .. } => {
                 is_fit_to_show(&sending.channel.destination().label, 400);
-                for Outbound::Http(message) in &sending.composition.messages {
+                for message in sending
+                    .composition
+                    .messages
+                    .iter()
+                    .filter_map(Outbound::http)
+                {
                     are_sound(&message.headers);
                     assert!(message.url.username().is_empty() && message.url.password().is_none());
                 }
@@ -193,7 +198,10 @@ pub fn headers(data: &[u8]) {
         is_fit_to_show(warning, 400);
     }
     // No headers are bad enough to stop the message.
-    for Outbound::Http(message) in compose(&*channel.unwrap(), "x") {
+    for message in compose(&*channel.unwrap(), "x")
+        .iter()
+        .filter_map(Outbound::http)
+    {
         are_sound(&message.headers);
         let hosts = message.headers.get_all(http::header::HOST).iter().count();
         assert!(hosts <= usize::from(spec.key == "http"));

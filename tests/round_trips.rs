@@ -51,10 +51,7 @@ fn compose(channel: &dyn Channel, text: &str) -> Composition {
 }
 
 fn requests(composition: &Composition) -> impl Iterator<Item = &HttpRequest> {
-    composition
-        .messages
-        .iter()
-        .map(|Outbound::Http(request)| request)
+    composition.messages.iter().filter_map(Outbound::http)
 }
 
 /// Every string in a payload, as the provider reads it.
@@ -118,7 +115,7 @@ proptest! {
                     prop_assert!(!composition.warnings.is_empty(), "{}: {rest:?}", spec.key);
                     break;
                 };
-                rest = &rest[length..];
+                rest = rest.get(length..).unwrap();
             }
             let is_cut = !composition.warnings.is_empty();
             prop_assert!(!is_cut || total == 10 || matches!(spec.length, Length::Cut(_)), "{}", spec.key);

@@ -143,7 +143,7 @@ impl Status {
                 Outcome::Delivered { .. } | Outcome::Suppressed { .. } | Outcome::DryRun
             )
         });
-        if !deliveries.is_empty() && !(failed || ambiguous || pending || done) {
+        if !(deliveries.is_empty() || failed || ambiguous || pending || done) {
             return Status::Failed;
         }
         match (failed || ambiguous, pending) {

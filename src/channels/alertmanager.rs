@@ -21,7 +21,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::text::{Limits, Unit, one_line};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "alertmanager",
@@ -201,25 +201,6 @@ impl Alertmanager {
             warnings: cuts.warnings(),
         })
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let text = reply.text();
-        let json = reply.json();
-        let detail = || {
-            let said = match &json {
-                Some(Value::String(words)) => Some(words.as_str()),
-                Some(json) => json.get("message").and_then(Value::as_str),
-                None => None,
-            };
-            verdict::said("Alertmanager", None, said, reply, self.webhook.redactor())
-        };
-        if (200..=299).contains(&reply.status) && text.trim_start().starts_with('<') {
-            // It answers with nothing; this is somebody's web page.
-            let failure = Failure::new(Reason::Rejected).with_detail(detail());
-            return Verdict::Reject(failure.with_hint(ADDRESS)).into();
-        }
-        verdict::with_hints(verdict::by_status(reply, detail), hint)
-    }
 }
 
 impl Alert {
@@ -333,7 +314,9 @@ impl Channel for Alertmanager {
     }
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {
-        let Outbound::Http(request) = out;
+        let Outbound::Http(request) = out else {
+            return;
+        };
         let alerts = serde_json::from_slice::<Vec<Map<String, Value>>>(&request.body);
         if let Ok(mut alerts) = alerts {
             alerts.iter_mut().for_each(|alert| set_times(alert, now));
@@ -341,9 +324,23 @@ impl Channel for Alertmanager {
         }
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let text = reply.text();
+        let json = reply.json();
+        let detail = || {
+            let said = match &json {
+                Some(Value::String(words)) => Some(words.as_str()),
+                Some(json) => json.get("message").and_then(Value::as_str),
+                None => None,
+            };
+            verdict::said("Alertmanager", None, said, reply, self.webhook.redactor())
+        };
+        if (200..=299).contains(&reply.status) && text.trim_start().starts_with('<') {
+            // It answers with nothing; this is somebody's web page.
+            let failure = Failure::new(Reason::Rejected).with_detail(detail());
+            return Verdict::Reject(failure.with_hint(ADDRESS)).into();
+        }
+        verdict::with_hints(verdict::by_status(reply, detail), hint)
     }
 }
 

@@ -176,7 +176,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
-    pub fn headers(&self, name: &str) -> Option<Result<Cow<'a, [(String, Json)]>, String>> {
+    pub fn headers(&self, name: &str) -> Option<Result<Members<'a>, String>> {
         match self.member(name)? {
             Json::Object(members) if self.origin == Origin::Operator => {
                 Some(Ok(Cow::Borrowed(members)))
@@ -330,6 +330,9 @@ impl<'a> Fields<'a> {
         self.warn(name, &what);
     }
 }
+
+/// Of an object.
+type Members<'a> = Cow<'a, [(String, Json)]>;
 
 fn may_set(origin: Origin, parameter: &Parameter) -> bool {
     !parameter.operator_only || origin == Origin::Operator

@@ -20,7 +20,7 @@ use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
 use crate::model::text::{Limits, Unit, split, split_after};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "google_chat",
@@ -214,32 +214,6 @@ impl GoogleChat {
         let plain = |part: String| self.plain(&part, notification);
         rich.composition(|body| self.post(body, notification), plain)
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let error = json.get("error");
-        let detail = || {
-            let said = error.and_then(|error| error.get("message")?.as_str());
-            verdict::said("Google Chat", None, said, reply, self.webhook.redactor())
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 => {
-                // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
-                let name = json.get("name").and_then(Value::as_str);
-                if name.is_none() && reply.complete {
-                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
-                }
-                let id = name.and_then(|name| name.rsplit('/').next());
-                verdict::delivered(id, self.webhook.redactor()).into()
-            }
-            429 => {
-                let after = verdict::reply_retry_after(reply);
-                verdict::paused(failure(Reason::RateLimited), after, Scope::Account)
-            }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
-        }
-    }
 }
 
 const NOT_GOOGLE: &str =
@@ -353,8 +327,29 @@ impl Channel for GoogleChat {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let error = json.get("error");
+        let detail = || {
+            let said = error.and_then(|error| error.get("message")?.as_str());
+            verdict::said("Google Chat", None, said, reply, self.webhook.redactor())
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
+                let name = json.get("name").and_then(Value::as_str);
+                if name.is_none() && reply.complete {
+                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
+                }
+                let id = name.and_then(|name| name.rsplit('/').next());
+                verdict::delivered(id, self.webhook.redactor()).into()
+            }
+            429 => {
+                let after = verdict::reply_retry_after(reply);
+                verdict::paused(failure(Reason::RateLimited), after, Scope::Account)
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
     }
 }

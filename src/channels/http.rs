@@ -17,7 +17,7 @@ use super::{
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Gate, Judgement};
-use crate::model::wire::{Destination, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
@@ -272,15 +272,16 @@ impl Channel for Http {
     }
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {
-        let Outbound::Http(request) = out;
+        let Outbound::Http(request) = out else {
+            return;
+        };
         let id = request.headers.get(IDEMPOTENCY_KEY).cloned();
         if let (Some(signer), Some(id)) = (&self.signer, id) {
             signer.sign(request, &id, now);
         }
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {

@@ -18,7 +18,7 @@ use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::secret::{Secret, digest};
 use crate::model::text::{Limits, Unit, split, split_after};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "ntfy",
@@ -170,32 +170,6 @@ impl Ntfy {
             |part| self.plain(&part),
         )
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let code = json.get("code").and_then(Value::as_u64);
-        let detail = || {
-            let said = json.get("error").and_then(Value::as_str);
-            verdict::said("ntfy", code, said, reply, self.webhook.redactor())
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 => {
-                let id = json.get("id").and_then(Value::as_str);
-                if id.is_none() && reply.complete {
-                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
-                }
-                verdict::delivered(id, self.webhook.redactor()).into()
-            }
-            // The day's messages (server: errors.go).
-            429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),
-            429 => {
-                let after = verdict::reply_retry_after(reply).unwrap_or(NEXT_REQUEST);
-                verdict::paused(failure(Reason::RateLimited), Some(after), Scope::Account)
-            }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
-        }
-    }
 }
 
 const NOT_NTFY: &str = "ntfy_url must lead to an ntfy server: what answered is none.";
@@ -278,8 +252,29 @@ impl Channel for Ntfy {
         super::without_member(body, "topic", &self.topic.expose().into())
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || {
+            let said = json.get("error").and_then(Value::as_str);
+            verdict::said("ntfy", code, said, reply, self.webhook.redactor())
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                let id = json.get("id").and_then(Value::as_str);
+                if id.is_none() && reply.complete {
+                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
+                }
+                verdict::delivered(id, self.webhook.redactor()).into()
+            }
+            // The day's messages (server: errors.go).
+            429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),
+            429 => {
+                let after = verdict::reply_retry_after(reply).unwrap_or(NEXT_REQUEST);
+                verdict::paused(failure(Reason::RateLimited), Some(after), Scope::Account)
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
 use crate::model::text::{Limits, Unit, one_line};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
@@ -154,36 +154,6 @@ impl Opsgenie {
             warnings: super::cut_warning(missing).into_iter().collect(),
         }
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let detail = || {
-            verdict::said(
-                "Opsgenie",
-                None,
-                sentence(&json).as_deref(),
-                reply,
-                self.webhook.redactor(),
-            )
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 => {
-                let id = json.get("requestId").and_then(Value::as_str);
-                if id.is_none() && reply.complete {
-                    return Verdict::Reject(failure(Reason::Rejected)).into();
-                }
-                verdict::delivered(id, self.webhook.redactor()).into()
-            }
-            429 => {
-                let period = reply.header("x-ratelimit-period-in-sec");
-                let period = period.and_then(|text| verdict::retry_after(text, reply.received));
-                let after = verdict::reply_retry_after(reply).or(period);
-                verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
-            }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
-        }
-    }
 }
 
 /// `{"message": "…", "errors": {"message": "…"}}`
@@ -269,8 +239,33 @@ impl Channel for Opsgenie {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let detail = || {
+            verdict::said(
+                "Opsgenie",
+                None,
+                sentence(&json).as_deref(),
+                reply,
+                self.webhook.redactor(),
+            )
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                let id = json.get("requestId").and_then(Value::as_str);
+                if id.is_none() && reply.complete {
+                    return Verdict::Reject(failure(Reason::Rejected)).into();
+                }
+                verdict::delivered(id, self.webhook.redactor()).into()
+            }
+            429 => {
+                let period = reply.header("x-ratelimit-period-in-sec");
+                let period = period.and_then(|text| verdict::retry_after(text, reply.received));
+                let after = verdict::reply_retry_after(reply).or(period);
+                verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
 use crate::model::text::{Limits, Unit, one_line};
-use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pagerduty",
@@ -168,48 +168,6 @@ impl PagerDuty {
         warnings.extend(super::cut_warning(missing));
         self.composition(&event, warnings)
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let errors = json.get("errors").and_then(Value::as_array);
-        let errors: Vec<_> = errors
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let message = json.get("message").and_then(Value::as_str);
-        let detail = || {
-            let all: Vec<_> = message.into_iter().chain(errors.iter().copied()).collect();
-            let said = message.map(|_| all.join("; "));
-            verdict::said(
-                "PagerDuty",
-                None,
-                said.as_deref(),
-                reply,
-                self.webhook.redactor(),
-            )
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
-                let key = json.get("dedup_key").and_then(Value::as_str);
-                verdict::delivered(key, self.webhook.redactor()).into()
-            }
-            200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
-            400 if errors.iter().any(|error| is_about_the_key(error)) => {
-                Verdict::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
-            }
-            429 => {
-                let after = verdict::reply_retry_after(reply).unwrap_or(LIMITED);
-                verdict::paused(
-                    failure(Reason::RateLimited),
-                    Some(after),
-                    Scope::Destination,
-                )
-            }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
-        }
-    }
 }
 
 fn is_about_the_key(error: &str) -> bool {
@@ -294,8 +252,45 @@ impl Channel for PagerDuty {
         super::without_member(body, "routing_key", &self.routing_key.expose().into())
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let errors = json.get("errors").and_then(Value::as_array);
+        let errors: Vec<_> = errors
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let message = json.get("message").and_then(Value::as_str);
+        let detail = || {
+            let all: Vec<_> = message.into_iter().chain(errors.iter().copied()).collect();
+            let said = message.map(|_| all.join("; "));
+            verdict::said(
+                "PagerDuty",
+                None,
+                said.as_deref(),
+                reply,
+                self.webhook.redactor(),
+            )
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
+                let key = json.get("dedup_key").and_then(Value::as_str);
+                verdict::delivered(key, self.webhook.redactor()).into()
+            }
+            200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
+            400 if errors.iter().any(|error| is_about_the_key(error)) => {
+                Verdict::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
+            }
+            429 => {
+                let after = verdict::reply_retry_after(reply).unwrap_or(LIMITED);
+                verdict::paused(
+                    failure(Reason::RateLimited),
+                    Some(after),
+                    Scope::Destination,
+                )
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
     }
 }

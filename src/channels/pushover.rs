@@ -18,7 +18,7 @@ use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{MASK, Secret, digest};
 use crate::model::text::{Limits, Unit, split, split_after};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pushover",
@@ -163,39 +163,6 @@ impl Pushover {
             warnings,
         }
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let detail = || {
-            let errors = json.get("errors").and_then(Value::as_array);
-            let errors = errors.map(|errors| {
-                let errors = errors.iter().filter_map(Value::as_str);
-                errors.collect::<Vec<_>>().join("; ")
-            });
-            let errors = errors.as_deref().filter(|errors| !errors.is_empty());
-            verdict::said("Pushover", None, errors, reply, self.webhook.redactor())
-        };
-        let reject = |reason, hint: Option<_>| {
-            let mut failure = Failure::new(reason).with_detail(detail());
-            failure.hint = hint;
-            Verdict::Reject(failure).into()
-        };
-        let is_invalid = |name| json.get(name).and_then(Value::as_str) == Some("invalid");
-        match reply.status {
-            200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
-                let request = json.get("request").and_then(Value::as_str);
-                verdict::delivered(request, self.webhook.redactor()).into()
-            }
-            200..=299 if reply.complete => reject(Reason::Rejected, None),
-            400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
-            400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
-            // The month's messages (section on limitations). No 4xx heals by repeating, and many block this address.
-            429 => reject(Reason::QuotaExhausted, None),
-            408 | 425 => reject(Reason::Rejected, None),
-            404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
-            _ => verdict::by_status(reply, detail),
-        }
-    }
 }
 
 const TOKEN_HINT: &str = "Give pushover_token as the application's page at pushover.net shows it.";
@@ -262,8 +229,36 @@ impl Channel for Pushover {
             .finish()
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let detail = || {
+            let errors = json.get("errors").and_then(Value::as_array);
+            let errors = errors.map(|errors| {
+                let errors = errors.iter().filter_map(Value::as_str);
+                errors.collect::<Vec<_>>().join("; ")
+            });
+            let errors = errors.as_deref().filter(|errors| !errors.is_empty());
+            verdict::said("Pushover", None, errors, reply, self.webhook.redactor())
+        };
+        let reject = |reason, hint: Option<_>| {
+            let mut failure = Failure::new(reason).with_detail(detail());
+            failure.hint = hint;
+            Verdict::Reject(failure).into()
+        };
+        let is_invalid = |name| json.get(name).and_then(Value::as_str) == Some("invalid");
+        match reply.status {
+            200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
+                let request = json.get("request").and_then(Value::as_str);
+                verdict::delivered(request, self.webhook.redactor()).into()
+            }
+            200..=299 if reply.complete => reject(Reason::Rejected, None),
+            400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
+            400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
+            // The month's messages (section on limitations). No 4xx heals by repeating, and many block this address.
+            429 => reject(Reason::QuotaExhausted, None),
+            408 | 425 => reject(Reason::Rejected, None),
+            404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
+            _ => verdict::by_status(reply, detail),
+        }
     }
 }

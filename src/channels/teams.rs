@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::text::{Limits, Unit, split, split_after};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "teams",
@@ -236,30 +236,6 @@ impl Teams {
         };
         rich.composition(|body| self.webhook.post(body, &[]), |part| self.plain(part))
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let error = |name| {
-            json.get("error")
-                .and_then(|error| error.get(name)?.as_str())
-        };
-        let detail = || {
-            verdict::said(
-                "Teams",
-                None,
-                error("message"),
-                reply,
-                self.webhook.redactor(),
-            )
-        };
-        let code = error("code").unwrap_or_default();
-        // "Could not execute workflow … with state 'Disabled'."
-        if (400..=499).contains(&reply.status) && code.contains("NotEnabled") {
-            let failure = Failure::new(Reason::UnknownDestination).with_detail(detail());
-            return Verdict::Reject(failure.with_hint(SWITCHED_OFF)).into();
-        }
-        verdict::with_hints(verdict::by_status(reply, detail), hint)
-    }
 }
 
 const SWITCHED_OFF: &str =
@@ -339,8 +315,27 @@ impl Channel for Teams {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let error = |name| {
+            json.get("error")
+                .and_then(|error| error.get(name)?.as_str())
+        };
+        let detail = || {
+            verdict::said(
+                "Teams",
+                None,
+                error("message"),
+                reply,
+                self.webhook.redactor(),
+            )
+        };
+        let code = error("code").unwrap_or_default();
+        // "Could not execute workflow … with state 'Disabled'."
+        if (400..=499).contains(&reply.status) && code.contains("NotEnabled") {
+            let failure = Failure::new(Reason::UnknownDestination).with_detail(detail());
+            return Verdict::Reject(failure.with_hint(SWITCHED_OFF)).into();
+        }
+        verdict::with_hints(verdict::by_status(reply, detail), hint)
     }
 }

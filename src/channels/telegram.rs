@@ -19,7 +19,7 @@ use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
 use crate::model::text::{Limits, Unit, split, split_after};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "telegram",
@@ -203,53 +203,6 @@ impl Telegram {
             |part| self.plain(&part),
         )
     }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let description = json.get("description").and_then(Value::as_str);
-        let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-        let redactor = self.webhook.redactor();
-        let detail = || verdict::said("Telegram", None, description, reply, redactor);
-        let reject = |reason, hint| {
-            let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
-            Verdict::Reject(failure).into()
-        };
-        let says = |words| description.is_some_and(|text| text.to_lowercase().contains(words));
-        match reply.status {
-            200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
-                let id = json
-                    .get("result")
-                    .and_then(|result| result.get("message_id"));
-                let id = id.and_then(Value::as_i64).map(|id| id.to_string());
-                verdict::delivered(id.as_deref(), redactor).into()
-            }
-            200..=299 if reply.complete => {
-                Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
-            }
-            429 => {
-                let wait = parameter("retry_after").and_then(Value::as_f64);
-                let after = wait.and_then(verdict::seconds);
-                let after = after.or_else(|| verdict::reply_retry_after(reply));
-                let failure = Failure::new(Reason::RateLimited).with_detail(detail());
-                verdict::paused(failure, after, Scope::Destination)
-            }
-            400 => match parameter("migrate_to_chat_id").and_then(Value::as_i64) {
-                Some(id) => {
-                    let said = format!("the group became a supergroup, whose id is {id}");
-                    let detail: Option<Detail> = verdict::words("Telegram", &said, redactor);
-                    let failure = Failure::new(Reason::UnknownDestination).with_detail(detail);
-                    Verdict::Reject(failure.with_hint(MIGRATED)).into()
-                }
-                None if says("chat not found") => reject(Reason::UnknownDestination, NO_CHAT),
-                None if says("thread not found") => reject(Reason::UnknownDestination, NO_THREAD),
-                None if says("too long") => reject(Reason::TooLarge, Reason::TooLarge.hint()),
-                None => verdict::by_status(reply, detail),
-            },
-            401 | 404 => reject(Reason::Unauthorized, TOKEN_HINT),
-            403 => reject(Reason::Forbidden, SHUT_OUT),
-            _ => verdict::by_status(reply, detail),
-        }
-    }
 }
 
 const MIGRATED: &str = "Give the id that `detail` names as telegram_chat_id.";
@@ -403,9 +356,51 @@ impl Channel for Telegram {
         super::without_member(body, "chat_id", &chat)
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let description = json.get("description").and_then(Value::as_str);
+        let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
+        let redactor = self.webhook.redactor();
+        let detail = || verdict::said("Telegram", None, description, reply, redactor);
+        let reject = |reason, hint| {
+            let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
+            Verdict::Reject(failure).into()
+        };
+        let says = |words| description.is_some_and(|text| text.to_lowercase().contains(words));
+        match reply.status {
+            200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
+                let id = json
+                    .get("result")
+                    .and_then(|result| result.get("message_id"));
+                let id = id.and_then(Value::as_i64).map(|id| id.to_string());
+                verdict::delivered(id.as_deref(), redactor).into()
+            }
+            200..=299 if reply.complete => {
+                Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
+            }
+            429 => {
+                let wait = parameter("retry_after").and_then(Value::as_f64);
+                let after = wait.and_then(verdict::seconds);
+                let after = after.or_else(|| verdict::reply_retry_after(reply));
+                let failure = Failure::new(Reason::RateLimited).with_detail(detail());
+                verdict::paused(failure, after, Scope::Destination)
+            }
+            400 => match parameter("migrate_to_chat_id").and_then(Value::as_i64) {
+                Some(id) => {
+                    let said = format!("the group became a supergroup, whose id is {id}");
+                    let detail: Option<Detail> = verdict::words("Telegram", &said, redactor);
+                    let failure = Failure::new(Reason::UnknownDestination).with_detail(detail);
+                    Verdict::Reject(failure.with_hint(MIGRATED)).into()
+                }
+                None if says("chat not found") => reject(Reason::UnknownDestination, NO_CHAT),
+                None if says("thread not found") => reject(Reason::UnknownDestination, NO_THREAD),
+                None if says("too long") => reject(Reason::TooLarge, Reason::TooLarge.hint()),
+                None => verdict::by_status(reply, detail),
+            },
+            401 | 404 => reject(Reason::Unauthorized, TOKEN_HINT),
+            403 => reject(Reason::Forbidden, SHUT_OUT),
+            _ => verdict::by_status(reply, detail),
+        }
     }
 }
 

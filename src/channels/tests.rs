@@ -120,7 +120,13 @@ fn composed(channel: &dyn Channel, notification: &Notification) -> Vec<Outbound>
 
 fn bodies(channel: &dyn Channel, notification: &Notification) -> Vec<String> {
     let messages = composed(channel, notification).into_iter();
-    let bodies = messages.map(|Outbound::Http(request)| {
+    let bodies = messages.map(|message| {
+        let request = match message {
+            Outbound::Http(request) => request,
+            Outbound::Mail(mail) => {
+                return format!("{} {} {:?}", mail.subject, mail.text, mail.html);
+            }
+        };
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         format!("{} {} {body}", request.method, request.url)
     });
@@ -232,7 +238,7 @@ fn check_verdict(spec: &ChannelSpec, status: u16, judgement: &Judgement) {
         }
     }
     // "Not now" closes the gate; a destination is refused only after it condemned itself.
-    let not_now = verdict == "retry" && status < 500 && status >= 400;
+    let not_now = verdict == "retry" && (400..500).contains(&status);
     match judgement.gate {
         Some(Gate::Pause { .. }) => {}
         Some(Gate::Refuse { .. }) => assert!(matches!(status, 401 | 403 | 404 | 410), "{place}"),
@@ -245,7 +251,9 @@ fn a_body_that_was_lost_leaves_the_status_to_decide() {
     for spec in CHANNELS {
         let channel = channel(spec);
         for status in 200..=599 {
-            let Reply::Http(mut lost) = reply(status, &[], b"");
+            let Reply::Http(mut lost) = reply(status, &[], b"") else {
+                unreachable!()
+            };
             lost.complete = false;
             let judgement = channel.judge(&Reply::Http(lost));
             check_verdict(spec, status, &judgement);

@@ -280,7 +280,7 @@ impl Delivery {
                     .composition
                     .messages
                     .iter()
-                    .map(size_of_message)
+                    .map(Outbound::size)
                     .sum(),
             ),
             Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
@@ -324,30 +324,35 @@ impl Delivery {
     }
 }
 
-fn size_of_message(message: &Outbound) -> usize {
-    let Outbound::Http(request) = message;
-    request.body.len()
-}
-
 /// What would have been sent: no URL, no headers.
 fn preview(sending: &Sending) -> Preview {
-    let requests = sending
-        .composition
-        .messages
+    let messages = &sending.composition.messages;
+    let bodies: Vec<_> = messages
         .iter()
-        .map(|Outbound::Http(request)| request);
-    let content_type = requests.clone().next().and_then(|request| {
-        request
-            .headers
-            .get(http::header::CONTENT_TYPE)?
-            .to_str()
-            .ok()
-    });
-    let bodies: Vec<_> = requests
-        .map(|request| sending.channel.preview(&request.body))
+        .map(|message| match message {
+            Outbound::Http(request) => sending.channel.preview(&request.body),
+            Outbound::Mail(mail) => {
+                let html = mail.html.iter().flat_map(|html| ["\n\n", html]);
+                let parts = ["Subject: ", &mail.subject, "\n\n", &mail.text].into_iter();
+                parts.chain(html).collect()
+            }
+        })
         .collect();
     Preview {
-        content_type: content_type.unwrap_or_default().to_owned(),
+        content_type: messages.first().map_or("", content_type).to_owned(),
         body: bodies.join("\n"),
+    }
+}
+
+fn content_type(message: &Outbound) -> &str {
+    match message {
+        Outbound::Http(request) => {
+            let value = request.headers.get(http::header::CONTENT_TYPE);
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        }
+        Outbound::Mail(mail) if mail.html.is_some() => "multipart/alternative",
+        Outbound::Mail(_) => "text/plain; charset=utf-8",
     }
 }

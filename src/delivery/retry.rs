@@ -205,8 +205,10 @@ impl Run {
         let transport = &self.engine.transport;
         let judgement = match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
-                let Reply::Http(http) = &reply;
-                self.answered(Some(http.status));
+                self.answered(match &reply {
+                    Reply::Http(reply) => Some(reply.status),
+                    Reply::Smtp(_) => None,
+                });
                 self.sending.channel.judge(&reply)
             }
             Err(error) => {

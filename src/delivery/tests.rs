@@ -80,7 +80,7 @@ impl Script {
     }
 
     fn next(&self, outbound: &Outbound) -> Does {
-        let Outbound::Http(request) = outbound;
+        let request = outbound.http().unwrap();
         let what = match request.method.as_str() {
             "GET" => "GET",
             "PATCH" => "PATCH",

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
-use super::outcome::{Failure, Judgement, MessageRef, Verdict};
+use super::outcome::{Failure, Judgement, MessageRef, Reason, Verdict};
 use super::text::hex;
-use super::wire::{Destination, Outbound, Repeat, Reply};
+use super::wire::{Destination, HttpReply, Outbound, Repeat, Reply, SmtpReply};
 
 /// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
 pub trait Channel: Send + Sync + Debug {
@@ -45,7 +45,22 @@ pub trait Channel: Send + Sync + Debug {
     }
 
     /// What a reply means. Total: every status, every body, no panic.
-    fn judge(&self, reply: &Reply) -> Judgement;
+    fn judge(&self, reply: &Reply) -> Judgement {
+        match reply {
+            Reply::Http(reply) => self.judge_http(reply),
+            Reply::Smtp(reply) => self.judge_smtp(reply),
+        }
+    }
+
+    /// [`Channel::judge`] of channels that send by HTTP.
+    fn judge_http(&self, _reply: &HttpReply) -> Judgement {
+        unexpected()
+    }
+
+    /// [`Channel::judge`] of channels that send by SMTP.
+    fn judge_smtp(&self, _reply: &SmtpReply) -> Judgement {
+        unexpected()
+    }
 
     /// A question to the provider, for a message of which nobody knows whether it was taken. `None`: it cannot be asked.
     fn lookup(&self, _sent: &Unanswered<'_>) -> Option<Outbound> {
@@ -56,6 +71,11 @@ pub trait Channel: Send + Sync + Debug {
     fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
         Vec::new()
     }
+}
+
+/// A reply in another protocol than that of the message.
+fn unexpected() -> Judgement {
+    Verdict::Reject(Failure::new(Reason::Internal)).into()
 }
 
 /// A message that left, and whose reply was lost.

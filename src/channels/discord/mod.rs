@@ -19,7 +19,7 @@ use super::{
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::text::{Limits, Unit, split};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
@@ -102,35 +102,6 @@ impl Discord {
         Some(url)
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let error = ErrorBody::read(reply);
-        let detail = || error.detail(reply, &self.webhook);
-        let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply, &self.webhook).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail()),
-            (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
-            (Some(Meaning::Permanent(reason)), 400..=599) => {
-                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
-            }
-            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
-                failure: Failure::new(reason).with_detail(detail()),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            _ => verdict::by_status(reply, detail),
-        };
-        if judgement.gate.is_none() {
-            judgement.gate = if error.condemns(reply.status) {
-                Some(Gate::Refuse {
-                    wait: verdict::REFUSAL,
-                })
-            } else {
-                bucket_empty(reply)
-            };
-        }
-        judgement
-    }
-
     fn rate_limited(
         &self,
         error: &ErrorBody,
@@ -205,9 +176,33 @@ impl Channel for Discord {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let error = ErrorBody::read(reply);
+        let detail = || error.detail(reply, &self.webhook);
+        let mut judgement = match (error.code.and_then(meaning), reply.status) {
+            (_, 200..=299) => delivered(reply, &self.webhook).into(),
+            (_, 429) => self.rate_limited(&error, reply, detail()),
+            (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
+            (Some(Meaning::Permanent(reason)), 400..=599) => {
+                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
+            }
+            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
+                failure: Failure::new(reason).with_detail(detail()),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            _ => verdict::by_status(reply, detail),
+        };
+        if judgement.gate.is_none() {
+            judgement.gate = if error.condemns(reply.status) {
+                Some(Gate::Refuse {
+                    wait: verdict::REFUSAL,
+                })
+            } else {
+                bucket_empty(reply)
+            };
+        }
+        judgement
     }
 }
 

@@ -247,38 +247,6 @@ impl Twilio {
         self.to.expose().starts_with("whatsapp:")
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let code = json.get("code").and_then(Value::as_u64);
-        let detail = || self.detail(reply, &json, code);
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match (reply.status, code) {
-            (200..=299, _) => taken(&json, self.redactor()).into(),
-            // Never processed, both of them (docs: errors 20429, 20503).
-            (429, _) => verdict::by_status(reply, detail),
-            (503, Some(20503)) => Verdict::Retry {
-                failure: failure(Reason::ServerError),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
-            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
-                failure: failure(Reason::TryLater),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            // "Retrying may send the message again" (docs: error 20500).
-            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
-            // No reply of Twilio's.
-            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
-            (400..=499, Some(code)) => match meaning(code) {
-                Some(reason) => Verdict::Reject(failure(reason)).into(),
-                None => verdict::by_status(reply, detail),
-            },
-            _ => verdict::by_status(reply, detail),
-        }
-    }
-
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
         let message = json.get("message").and_then(Value::as_str);
         let words = |provider, text| verdict::words(provider, text, self.redactor());
@@ -365,9 +333,36 @@ impl Channel for Twilio {
             .finish()
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || self.detail(reply, &json, code);
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match (reply.status, code) {
+            (200..=299, _) => taken(&json, self.redactor()).into(),
+            // Never processed, both of them (docs: errors 20429, 20503).
+            (429, _) => verdict::by_status(reply, detail),
+            (503, Some(20503)) => Verdict::Retry {
+                failure: failure(Reason::ServerError),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
+                failure: failure(Reason::TryLater),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // "Retrying may send the message again" (docs: error 20500).
+            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
+            // No reply of Twilio's.
+            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
+            (400..=499, Some(code)) => match meaning(code) {
+                Some(reason) => Verdict::Reject(failure(reason)).into(),
+                None => verdict::by_status(reply, detail),
+            },
+            _ => verdict::by_status(reply, detail),
+        }
     }
 
     fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
@@ -377,8 +372,10 @@ impl Channel for Twilio {
     }
 
     fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
-        let Reply::Http(reply) = reply;
-        self.matches(sent, reply)
+        match reply {
+            Reply::Http(reply) => self.matches(sent, reply),
+            Reply::Smtp(_) => Vec::new(),
+        }
     }
 }
 

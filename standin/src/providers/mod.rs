@@ -200,7 +200,7 @@ const NOBODY: Provider = Provider {
 impl Provider {
     pub fn of(path: &str) -> &'static Self {
         let is = |begin: &&str| path == *begin || (*begin != "/" && path.starts_with(*begin));
-        let has = |provider: &&Self| provider.paths.iter().any(|begin| is(&begin));
+        let has = |provider: &&Self| provider.paths.iter().any(&is);
         PROVIDERS.iter().find(has).unwrap_or(&NOBODY)
     }
 }

@@ -18,7 +18,7 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "twilio",
     paths: &["/2010-04-01/Accounts/"],
-    answer: answer,
+    answer,
     too_many,
 };
 

@@ -22,7 +22,7 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "discord",
     paths: &["/api/webhooks/", "/api/v"],
-    answer: answer,
+    answer,
     too_many,
 };
 
