@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python soak fuzz demo pictures wheel bench bench-programs lint deny
+.PHONY: help setup build standin test test-rust test-python test-servers soak fuzz demo pictures wheel bench bench-programs lint deny
 
 # Tools that are written in Rust, at known versions, in a place of their own.
 TOOLS := target/tools
@@ -33,7 +33,7 @@ $(TOOLS)/.cargo-fuzz-%:
 	@touch $@
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(SETUP_DONE) ## make .venv and install the tools, at the versions and hashes of requirements-dev.txt
 
@@ -63,6 +63,9 @@ test-rust: $(SETUP_DONE) ## run the Rust tests and the documentation's examples 
 
 test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 runs them on a real server
 	$(BIN)/python -m tests.run_all python
+
+test-servers: build ## run the tests against real servers (Alertmanager, Postfix) as far as they are installed; says what it did not run
+	TEST_SERVERS=1 $(BIN)/python -m pytest -q -rs tests/servers
 
 soak: build ## run the long tests: a hundred kills, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 for less
 	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} SOAK_SECONDS=$${SOAK_SECONDS:-600} \

@@ -39,12 +39,7 @@ fn print_row(name: &str, plain: Duration, rich: Duration) {
 }
 
 fn median(channels: &[&Arc<dyn Channel>], notification: &Notification) -> Duration {
-    let cx = Composing {
-        allow_mentions: true,
-        key: "7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10");
     let mut rounds: Vec<_> = (0..ROUNDS)
         .map(|_| {
             let started = Instant::now();

@@ -1,6 +1,7 @@
 """Fixtures: one stand-in and one engine for the whole run, a fresh trigger for each test."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -11,6 +12,9 @@ import pytest
 from tests import harness
 from tests.engine_host import EngineHost
 from tests.harness import Answer, Engine, Headers, Standin
+
+collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
+"""Real servers are not on every machine: ``make test-servers``."""
 
 
 def pytest_report_header() -> str:

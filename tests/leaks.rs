@@ -207,7 +207,12 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         channels += 1;
         debug_shows_none(&sending.channel);
         debug_shows_none(sending.channel.destination());
-        for Outbound::Http(message) in &sending.composition.messages {
+        for message in sending
+            .composition
+            .messages
+            .iter()
+            .filter_map(Outbound::http)
+        {
             debug_shows_none(message);
             debug_shows_none(&message.headers);
         }
@@ -399,7 +404,7 @@ impl Transport for Panics {
         _: &'a ClientKey,
         _: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
-        let Outbound::Http(message) = outbound;
+        let message = outbound.http().unwrap();
         panic!("{} {:?} {}", message.url, message.body, echo(PLACES));
     }
 }

@@ -54,18 +54,13 @@ fn http(
 
 fn compose(channel: &dyn Channel, text: &str) -> Outbound {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "task",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("task");
     let composition = channel.compose(&notification, &cx).unwrap();
     composition.messages.into_iter().next().unwrap()
 }
 
 fn header(out: &Outbound, name: &str) -> Option<String> {
-    let Outbound::Http(request) = out;
+    let request = out.http()?;
     Some(request.headers.get(name)?.to_str().unwrap().to_owned())
 }
 
@@ -93,7 +88,7 @@ fn signatures_are_those_of_the_reference_implementation() {
         for seconds in [7, vector["timestamp"].as_i64().unwrap()] {
             channel.sign(&mut out, Timestamp::from_second(seconds).unwrap());
         }
-        let Outbound::Http(request) = &out;
+        let request = out.http().unwrap();
         assert_eq!(request.body, text("body"), "{}", text("name"));
         for name in ["webhook-id", "webhook-signature"] {
             assert_eq!(
@@ -200,7 +195,9 @@ impl Channel for Counting {
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {
         self.0.sign(out, now);
-        let Outbound::Http(request) = out;
+        let Outbound::Http(request) = out else {
+            panic!()
+        };
         let count = self.1.fetch_add(1, Ordering::Relaxed);
         request.headers.insert("x-signed", HeaderValue::from(count));
     }
@@ -221,7 +218,7 @@ impl Transport for Refusing {
         _: &'a ClientKey,
         _: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
-        let Outbound::Http(request) = outbound;
+        let request = outbound.http().unwrap();
         self.0.lock().unwrap().push(request.headers.clone());
         Box::pin(async {
             Err(SendError {
@@ -253,6 +250,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            source: None,
             own: Default::default(),
             configured_in: None,
             resume: Default::default(),

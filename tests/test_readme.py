@@ -290,7 +290,7 @@ def test_the_headers_example_makes_base64_of_json() -> None:
 
 def documented_fields() -> list[str]:
     _, _, parameters = README.partition("### Request body parameters")
-    table = parameters.partition("The parameters of each sender")[0]
+    table = parameters.partition("The parameters of the official plugin's senders")[0]
     return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "Outbox",
     "OutboxError",
     "__version__",
+    "channels",
     "check",
     "check_templates",
     "plugin_source",
@@ -24,6 +25,9 @@ __version__: Final[str]
 
 PLUGIN_APIS: Final[tuple[int, ...]]
 """The values of ``PLUGIN_API`` in ``notifier_plugin.py`` that this wheel takes."""
+
+def channels() -> str:
+    """A JSON list of objects: what is known of every channel, in the registry's order."""
 
 def plugin_source() -> str:
     """The text of the ``notifier_plugin.py`` that belongs to this wheel."""

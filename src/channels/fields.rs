@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{OPTIONS, Parameter, headers};
+use super::{BASE_URL, OPTIONS, Parameter, headers};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -209,6 +209,58 @@ impl<'a> Fields<'a> {
     /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
     pub fn url(&self, name: &str) -> Result<Url, ConfigError> {
         parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
+    }
+
+    /// A field that must be there, in the form that its provider gives it: `form` is what it must be.
+    pub fn formed(
+        &self,
+        name: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, ConfigError> {
+        let text = self.required(name)?;
+        self.check_form(name, &text, form, fits)
+    }
+
+    /// The same of a field that may be absent.
+    pub fn formed_or_none(
+        &self,
+        name: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, ConfigError> {
+        let text = self.optional(name)?;
+        text.map(|text| self.check_form(name, &text, form, fits))
+            .transpose()
+    }
+
+    fn check_form(
+        &self,
+        name: &str,
+        text: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, ConfigError> {
+        let text = text.trim();
+        if fits(text) {
+            return Ok(text.to_owned());
+        }
+        let example = self
+            .parameter(name)
+            .map_or("", |parameter| parameter.example);
+        Err(self.error(name, format!("{name} must be {form}, such as {example}")))
+    }
+
+    /// Where a provider's API is: what the operator says, or the provider's own address.
+    pub fn base_url(&self, own: &str) -> Result<Url, ConfigError> {
+        let given = self.optional(BASE_URL)?;
+        let url = parse_url(given.as_deref().unwrap_or(own))
+            .map_err(|what| self.error(BASE_URL, format!("{BASE_URL} {what}")))?;
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(url);
+        }
+        let what = format!("{BASE_URL} must not hold a user name or a password");
+        Err(self.error(BASE_URL, what))
     }
 
     fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> ConfigError {

@@ -11,17 +11,18 @@ use super::headers::HostHeader;
 use super::signing::{self, Signer};
 use super::webhook::{Webhook, basic_auth};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    USER_AGENT, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, USER_AGENT, verdict,
 };
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Gate, Judgement};
 use crate::model::secret::Secret;
-use crate::model::wire::{Destination, Outbound, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
+    about: "a web server of your own",
     parameters: &[
         Parameter::new(
             "http_webhook_url",
@@ -90,9 +91,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret()
         .operator_only(),
     ],
-    limits: None,
+    length: Length::Any,
     // A receiver that checks the idempotency key recognises it; we cannot count on that.
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
 };
 
@@ -271,15 +273,16 @@ impl Channel for Http {
     }
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {
-        let Outbound::Http(request) = out;
+        let Outbound::Http(request) = out else {
+            return;
+        };
         let id = request.headers.get(IDEMPOTENCY_KEY).cloned();
         if let (Some(signer), Some(id)) = (&self.signer, id) {
             signer.sign(request, &id, now);
         }
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {

@@ -1,31 +1,44 @@
 //! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
 
+mod alertmanager;
 mod compact;
+mod describe;
 mod discord;
 mod fields;
+mod google_chat;
 mod headers;
 mod http;
+mod incident;
+mod lines;
+mod ntfy;
+mod opsgenie;
+mod pagerduty;
+mod pushover;
 mod rich;
 mod signing;
 mod slack;
+mod teams;
+mod telegram;
 #[cfg(test)]
 mod tests;
 mod twilio;
 mod verdict;
 mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use url::Url;
 
+pub use self::describe::describe;
 pub(crate) use self::discord::escape as escape_discord;
 pub use self::fields::{ConfigError, Fields, Origin, Warning, parse_url};
 pub use self::rich::Look;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::verdict::retry_after;
 pub use crate::model::channel::{Channel, Composing, Composition};
-use crate::model::secret::Secret;
-use crate::model::text::{Limits, MAX_PARTS};
+use crate::model::json::{Json, Path};
+use crate::model::secret::{MASK, Secret};
+use crate::model::text::{self, Limits, MAX_PARTS};
 use crate::model::wire::Repeat;
 
 /// Every channel, by its sender's name.
@@ -35,7 +48,47 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &alertmanager::SPEC,
+    &telegram::SPEC,
+    &teams::SPEC,
+    &pagerduty::SPEC,
+    &opsgenie::SPEC,
+    &ntfy::SPEC,
+    &google_chat::SPEC,
+    &pushover::SPEC,
 ];
+
+/// A channel as a request configures it: each field is what `value` gives for its parameter. For tests and measurements, to
+/// which the parameters' own examples are at hand.
+pub fn configured(
+    spec: &'static ChannelSpec,
+    value: impl Fn(&Parameter) -> Option<String>,
+) -> Result<Arc<dyn Channel>, ConfigError> {
+    let of_requests = spec.parameters.iter().filter(|one| !one.operator_only);
+    let members: Vec<_> = of_requests
+        .filter_map(|one| Some((one.name.to_owned(), Json::String(value(one)?))))
+        .collect();
+    let (path, mut warnings) = (Path::root(), Vec::new());
+    let (key, parameters) = (spec.key, spec.parameters);
+    let mut fields = Fields::new(
+        key,
+        Origin::Request,
+        parameters,
+        &members,
+        path,
+        &mut warnings,
+    );
+    (spec.parse)(&mut fields, &Operator::default())
+}
+
+/// What to do about a sender that there is not.
+pub fn name_one() -> &'static str {
+    static HINT: LazyLock<String> = LazyLock::new(|| {
+        let names: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();
+        format!("Use one of: {}.", names.join(", "))
+    });
+    &HINT
+}
 
 /// The channel that a sender's name stands for.
 pub fn find(sender: &str) -> Option<&'static ChannelSpec> {
@@ -46,11 +99,45 @@ pub fn find(sender: &str) -> Option<&'static ChannelSpec> {
 pub struct ChannelSpec {
     /// The sender's name in `senders_config`.
     pub key: &'static str,
+    /// What is at the other end, as in "sends to …".
+    pub about: &'static str,
     pub parameters: &'static [Parameter],
-    /// How long one message's text may be.
-    pub limits: Option<Limits>,
+    pub length: Length,
     pub repeat: Repeat,
+    pub resolved: Resolved,
     pub parse: Parse,
+}
+
+/// How long the text of one message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Any,
+    /// A longer text goes on in further messages.
+    Split(Limits),
+    /// A longer text is cut short, and the answer says so.
+    Cut(Limits),
+}
+
+impl Length {
+    pub const fn limits(self) -> Option<Limits> {
+        match self {
+            Length::Any => None,
+            Length::Split(limits) | Length::Cut(limits) => Some(limits),
+        }
+    }
+}
+
+/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// A further message says it.
+    Says,
+    /// A further message that hangs together with the earlier one.
+    Threads,
+    /// It takes the earlier message's place.
+    Edits,
+    /// The provider's incident or alert is closed.
+    Closes,
 }
 
 /// Reads a sender's configuration.
@@ -122,6 +209,22 @@ pub enum Kind {
     CertificateFile,
 }
 
+impl Kind {
+    /// As the file has it. In a request all are strings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Texts => "string or list of strings",
+            Kind::Boolean => "boolean",
+            Kind::Headers => "table of strings, or base64 of a JSON object of strings",
+            Kind::Table => "table of strings",
+            Kind::Template => "template",
+            Kind::Templates => "table of templates",
+            Kind::AuthorityFile | Kind::CertificateFile => "path of a PEM file",
+        }
+    }
+}
+
 impl Parameter {
     /// A string that may be absent.
     pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
@@ -135,6 +238,12 @@ impl Parameter {
             example,
             description,
         }
+    }
+
+    /// Where a provider's API is, for tests and proxies.
+    pub const fn base_url(example: &'static str) -> Self {
+        let description = "Where the API is, if it is not at the provider's own address.";
+        Self::new(BASE_URL, example, description).operator_only()
     }
 
     pub const fn required(mut self) -> Self {
@@ -172,6 +281,8 @@ pub struct Operator {
     pub twilio_token: Option<Secret>,
 }
 
+const BASE_URL: &str = "base_url";
+
 /// Who we say we are.
 pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));
 
@@ -179,6 +290,24 @@ pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERS
 fn json_body(payload: &impl serde::Serialize) -> Vec<u8> {
     // Only a map with keys that are no strings fails; payloads have none.
     serde_json::to_vec(payload).unwrap_or_default()
+}
+
+/// What a dry run shows of a JSON body: the value of this member, which is a secret, masked.
+fn without_member(body: &[u8], name: &str, value: &serde_json::Value) -> String {
+    let member = |value: &serde_json::Value| format!("\"{name}\":{value}");
+    String::from_utf8_lossy(body).replacen(&member(value), &member(&MASK.into()), 1)
+}
+
+/// The text within its limit, and how many characters of it are missing: then it ends by saying so.
+fn ending(text: &str, limits: Limits) -> (String, usize) {
+    let (kept, missing) = text::with_ending(text, limits);
+    (kept.into_owned(), missing)
+}
+
+/// What is said of a text of which that is missing.
+fn cut_warning(missing: usize) -> Option<String> {
+    let what = "notification_text is too long for this channel: the last";
+    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
 }
 
 /// What is said of a text that was longer than ten messages hold.

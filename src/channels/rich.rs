@@ -68,11 +68,31 @@ pub fn heading(notification: &Notification) -> String {
 pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
     match (notification.status, time) {
         (Some(Status::Firing), Some(time)) => Some(format!("firing since {time}")),
-        (Some(Status::Resolved), Some(time)) => Some(format!("resolved {time}")),
+        (Some(status), Some(time)) => Some(format!("{} {time}", status.word())),
         (Some(status), None) => Some(status.word().to_owned()),
         (None, time) => time.map(str::to_owned),
     }
 }
+
+/// The host that a link leads to, where it is plain enough to stand in a text.
+pub fn link_host(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
+}
+
+/// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`: how bad, since when, what is missing. All of it words of
+/// ours, and never more than [`SUMMARY`] bytes.
+pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
+    let time = notification.timestamp.map(time_in_utc);
+    let level = Some(Look::of_level(notification).word.to_owned());
+    let parts = [level, phase(notification, time.as_deref()), cuts.note()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+pub const SUMMARY: usize = 150;
 
 /// For readers of whom it is not known where they are.
 pub fn time_in_utc(time: Timestamp) -> String {

@@ -41,6 +41,19 @@ pub fn by_status(reply: &HttpReply, detail: impl Fn() -> Option<Detail>) -> Judg
     }
 }
 
+/// The same, with a channel's own advice where it has one for the reason.
+pub fn with_hints(
+    mut judgement: Judgement,
+    hint: impl Fn(Reason) -> Option<&'static str>,
+) -> Judgement {
+    if let Verdict::Retry { failure, .. } | Verdict::Reject(failure) = &mut judgement.verdict
+        && failure.hint.is_none()
+    {
+        failure.hint = hint(failure.reason).map(Into::into);
+    }
+    judgement
+}
+
 /// Not now: the message is tried again, and nothing else leaves for this destination before.
 fn wait(reply: &HttpReply, failure: Failure) -> Judgement {
     paused(failure, reply_retry_after(reply), Scope::Destination)
@@ -78,6 +91,23 @@ pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> 
     // The provider's name is ours, and the rest is clean.
     let words = format!("{provider}: {}", detail.as_str());
     Detail::new(&words, &Redactor::default())
+}
+
+/// A provider's code and sentence, as far as it has said them; else the whole body.
+pub fn said(
+    provider: &str,
+    code: Option<u64>,
+    sentence: Option<&str>,
+    reply: &HttpReply,
+    redactor: &Redactor,
+) -> Option<Detail> {
+    let Some(sentence) = sentence else {
+        return words(provider, &reply.text(), redactor);
+    };
+    match code {
+        Some(code) => words(&format!("{provider} {code}"), sentence, redactor),
+        None => words(provider, sentence, redactor),
+    }
 }
 
 /// The reply's `Retry-After`; of several the longest.

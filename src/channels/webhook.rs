@@ -26,8 +26,8 @@ pub struct Webhook {
     headers: Box<[(HeaderName, HeaderValue)]>,
     /// The URL as it was given, where it had user and password.
     given: Option<Box<Url>>,
-    /// What no reply may show besides.
-    hidden: Box<[Secret]>,
+    /// Further ones, such as a token that stands within the path.
+    secrets: Box<[Secret]>,
     /// Made when there is a reply to look at.
     redactor: OnceLock<Redactor>,
 }
@@ -42,28 +42,50 @@ impl Webhook {
         let sender = fields.sender();
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);
-        let (url, basic) = without_userinfo(&given);
-        let basic = basic.map(|value| (AUTHORIZATION, value));
+        let webhook = Self::new(sender, given, user_agent);
         let callers = callers
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()));
-        let destination = Destination {
-            label: label(sender, &url, &given),
-            key: digest(&format!("{sender} {url}")),
-            host: url.host_str().map(normal_host),
-            account: None,
-        };
         Ok(Self {
-            user_agent,
             // The caller's last, so that each replaces ours of its name.
-            headers: basic.into_iter().chain(callers).collect(),
+            headers: webhook.headers.into_iter().chain(callers).collect(),
+            ..webhook
+        })
+    }
+
+    /// What is behind this URL.
+    pub fn new(sender: &str, given: Url, user_agent: &'static str) -> Self {
+        let (url, basic) = without_userinfo(&given);
+        Self {
+            user_agent,
+            headers: basic
+                .map(|value| (AUTHORIZATION, value))
+                .into_iter()
+                .collect(),
+            destination: Destination {
+                label: label(sender, &url, given.as_str()),
+                key: digest(&format!("{sender} {url}")),
+                host: url.host_str().map(normal_host),
+                account: None,
+                at_once: None,
+            },
             given: (url != given).then(|| Box::new(given)),
             url,
             method: Method::POST,
-            destination,
-            hidden: Box::default(),
+            secrets: Box::default(),
             redactor: OnceLock::new(),
-        })
+        }
+    }
+
+    /// One of several destinations behind this URL, told apart by `secrets`, which are taken out of replies as well.
+    pub fn of(mut self, sender: &str, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.secrets = secrets.into_iter().collect();
+        let apart = self.secrets.iter().map(Secret::expose);
+        let apart = std::iter::once(self.url.as_str()).chain(apart);
+        let address = apart.collect::<Vec<_>>().join(" ");
+        self.destination.label = label(sender, &self.url, &address);
+        self.destination.key = digest(&format!("{sender} {address}"));
+        self
     }
 
     /// A header of every message, unless the configuration's own headers have one of its name.
@@ -74,6 +96,15 @@ impl Webhook {
 
     /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
     pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
+        Outbound::Http(self.request(body, own))
+    }
+
+    /// [`Self::post`], before it is one among others.
+    pub fn request(
+        &self,
+        body: impl Into<Bytes>,
+        own: &[(HeaderName, HeaderValue)],
+    ) -> HttpRequest {
         // `Accept: */*` is the transport's default: a fourth header would double the map.
         let mut headers = HeaderMap::with_capacity(2 + own.len() + self.headers.len());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -81,12 +112,12 @@ impl Webhook {
         for (name, value) in own.iter().chain(&self.headers) {
             headers.insert(name.clone(), value.clone());
         }
-        Outbound::Http(HttpRequest {
+        HttpRequest {
             method: self.method.clone(),
             url: self.url.clone(),
             headers,
             body: body.into(),
-        })
+        }
     }
 
     /// Takes this destination's secrets out of what a receiver answers.
@@ -94,18 +125,19 @@ impl Webhook {
         self.redactor.get_or_init(|| {
             let urls = self.given.as_deref().into_iter().chain([&self.url]);
             let headers = self.headers.iter().map(|(name, value)| (name, value));
-            let hidden = self.hidden.iter().map(|secret| secret.expose().into());
+            let further = self.secrets.iter().map(|secret| secret.expose().into());
             Redactor::new(
                 urls.flat_map(secrets_of_url)
                     .chain(secrets_of_headers(headers))
-                    .chain(hidden),
+                    .chain(further),
             )
         })
     }
 
     /// Takes these out of what a receiver answers as well: secrets that are in no message.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
-        self.hidden = secrets.into_iter().collect();
+        let known = std::mem::take(&mut self.secrets);
+        self.secrets = known.into_iter().chain(secrets).collect();
     }
 }
 
@@ -116,10 +148,19 @@ impl std::fmt::Debug for Webhook {
 }
 
 /// `slack hooks.slack.com#9c41`: the port where it is not the scheme's own.
-fn label(sender: &str, url: &Url, given: &Url) -> String {
+fn label(sender: &str, url: &Url, address: &str) -> String {
     let host = url.host_str().unwrap_or("-");
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    format!("{sender} {host}{port}#{}", fingerprint(given.as_str()))
+    format!("{sender} {host}{port}#{}", fingerprint(address))
+}
+
+/// An address below a base address, whose own path and query stay.
+pub fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 /// Lower case and punycode already by the URL's parser; without the root's dot.

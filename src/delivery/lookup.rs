@@ -113,10 +113,12 @@ impl Run {
 
     /// The same for messages that a provider's list cannot tell apart.
     pub fn twin(&self, message: &Outbound) -> Twin {
-        let Outbound::Http(request) = message;
         let mut hash = DefaultHasher::new();
         self.sending.channel.destination().key.hash(&mut hash);
-        request.body.hash(&mut hash);
+        match message {
+            Outbound::Http(request) => request.body.hash(&mut hash),
+            Outbound::Mail(mail) => mail.message_id.hash(&mut hash),
+        }
         Twin(hash.finish())
     }
 }

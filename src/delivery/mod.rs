@@ -1,6 +1,7 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 
 mod bounds;
+mod earlier;
 mod idempotency;
 mod kept;
 mod lookup;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, MAX_BYTES, WaitingCall};
+use self::earlier::Earlier;
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
 use self::kept::Kept;
@@ -48,6 +50,7 @@ pub struct Engine {
     idempotency: Idempotency,
     queues: Queues,
     claims: Claims,
+    earlier: Earlier,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
 }
@@ -119,6 +122,7 @@ impl Dispatcher {
                 idempotency: Idempotency::default(),
                 queues: Queues::default(),
                 claims: Claims::default(),
+                earlier: Earlier::default(),
                 pending: AtomicUsize::new(0),
             }),
         }
@@ -524,7 +528,7 @@ fn preview(sending: &Sending) -> Preview {
     let messages = &sending.composition.messages;
     let bodies = messages
         .iter()
-        .map(|message| sending.channel.preview(message.body()));
+        .map(|message| sending.channel.preview(&message.body()));
     Preview {
         content_type: messages
             .first()

@@ -52,6 +52,7 @@ impl Queues {
         });
         let queue = Arc::new(DestinationQueue {
             account,
+            permits: destination.at_once.unwrap_or(PERMITS),
             tickets: AtomicU64::new(0),
             state: Mutex::default(),
         });
@@ -101,6 +102,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The way to one destination.
 pub struct DestinationQueue {
     account: Option<Arc<Account>>,
+    /// Attempts under way at once.
+    permits: usize,
     tickets: AtomicU64,
     state: Mutex<State>,
 }
@@ -233,7 +236,7 @@ impl DestinationQueue {
             });
             return Step::Behind(due.filter(|due| *due > now));
         }
-        if state.in_use >= state.permits() {
+        if state.in_use >= state.permits(self.permits) {
             return Step::Behind(None);
         }
         if let Some((rate, next)) = next {
@@ -275,8 +278,8 @@ impl DestinationQueue {
 }
 
 impl State {
-    fn permits(&self) -> usize {
-        if self.half_open { 1 } else { PERMITS }
+    fn permits(&self, all: usize) -> usize {
+        if self.half_open { 1 } else { all }
     }
 
     fn is_closed(&self, now: Instant) -> bool {
@@ -407,6 +410,7 @@ mod tests {
             key: key.to_owned(),
             host: None,
             account: account.map(str::to_owned),
+            at_once: None,
         }
     }
 
@@ -454,6 +458,19 @@ mod tests {
         }
         let order = lock(&order).clone();
         assert_eq!(order, [8, 9, 10, 11, 12]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_allows_few_at_once_gets_no_more() {
+        let queue = Queues::default().get(&Destination {
+            at_once: Some(2),
+            ..destination("a", None)
+        });
+        let both = futures_util::future::join_all((0..2).map(|_| enter(&queue))).await;
+        let third = tokio::time::timeout(seconds(1), enter(&queue)).await;
+        assert!(third.is_err());
+        drop(both);
+        assert!(enter(&queue).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,8 @@ enum Ending {
     Failed(Failure),
     Ambiguous(Failure),
     HandedOn,
+    /// The earlier message is gone.
+    Stale,
 }
 
 /// Another process has taken the delivery over, or an operator has dropped it.
@@ -56,17 +58,42 @@ impl Run {
     pub async fn deliver(&mut self) -> Option<Outcome> {
         let deadline = self.deadline().await;
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
-        let parts = messages.len();
-        let mut unanswered = self.sending.resume.attempting;
-        let mut reference = None;
-        let done = self.sending.resume.parts_done;
-        for (part, message) in messages.iter_mut().enumerate().skip(done) {
-            match self.send(message, deadline, unanswered.take()).await {
-                Ok(message) => reference = reference.or(message),
-                Err(Ending::Failed(failure)) => return Some(Outcome::Failed(failure)),
-                Err(Ending::Ambiguous(failure)) => return Some(Outcome::Ambiguous(failure)),
-                Err(Ending::HandedOn) => return None,
+        // What another process has begun is gone on with as it is.
+        if self.sending.resume.is_fresh()
+            && let Some(mut update) = self.update()
+        {
+            // In a box of its own, as few have one.
+            let update = std::slice::from_mut(&mut update);
+            match Box::pin(self.send_all(update, deadline)).await {
+                Err(Ending::Stale) => self.engine.earlier.forget(&self.sending),
+                ended => return self.outcome(ended, 1),
             }
+        }
+        let parts = messages.len();
+        let ended = self.send_all(&mut messages, deadline).await;
+        self.outcome(ended, parts)
+    }
+
+    /// The one message that follows up on an earlier one. What would be split never does.
+    fn update(&self) -> Option<Outbound> {
+        let source = self.sending.source.as_ref()?;
+        let earlier = self.engine.earlier.of(&self.sending)?;
+        let composed = source.compose(self.sending.channel.as_ref(), Some(&earlier));
+        let [message] = <[_; 1]>::try_from(composed.ok()?.messages).ok()?;
+        Some(message)
+    }
+
+    async fn send_all(
+        &self,
+        messages: &mut [Outbound],
+        deadline: Instant,
+    ) -> Result<Option<MessageRef>, Ending> {
+        let parts = messages.len();
+        let resume = self.sending.resume;
+        let mut unanswered = resume.attempting;
+        let mut reference = None;
+        for (part, message) in messages.iter_mut().enumerate().skip(resume.parts_done) {
+            reference = reference.or(self.send(message, deadline, unanswered.take()).await?);
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
             // The last one's is said with the end.
@@ -76,7 +103,22 @@ impl Run {
                 kept.parts_done(part + 1).await;
             }
         }
-        Some(Outcome::Delivered { message: reference })
+        Ok(reference)
+    }
+
+    fn outcome(&self, ended: Result<Option<MessageRef>, Ending>, parts: usize) -> Option<Outcome> {
+        Some(match ended {
+            Ok(message) => {
+                let earlier = &self.engine.earlier;
+                earlier.delivered(&self.sending, parts, message.as_ref());
+                Outcome::Delivered { message }
+            }
+            Err(Ending::Failed(failure)) => Outcome::Failed(failure),
+            Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
+            Err(Ending::HandedOn) => return None,
+            // Nothing that could be gone was referred to.
+            Err(Ending::Stale) => Outcome::Failed(Failure::new(Reason::Rejected)),
+        })
     }
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
@@ -118,7 +160,7 @@ impl Run {
         deadline: Instant,
         mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
-        let mut tries = Tries::new(&self.policy);
+        let mut tries = Tries::new(&self.policy, self.sending.channel.least_backoff());
         loop {
             let begun = unanswered.take();
             let at = begun.unwrap_or_else(SystemTime::now);
@@ -138,6 +180,7 @@ impl Run {
                 Verdict::Delivered { message } => return Ok(message),
                 Verdict::Reject(failure) => return Err(tries.end(failure)),
                 Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
+                Verdict::Stale => return Err(Ending::Stale),
                 Verdict::Retry { failure, .. } => failure,
             };
             // Neither is an attempt that says something of the destination.
@@ -224,8 +267,10 @@ impl Run {
         let transport = &self.engine.transport;
         let judgement = match transport.send(message, &self.client(), time).await {
             Ok(reply) => {
-                let Reply::Http(http) = &reply;
-                self.answered(Some(http.status));
+                self.answered(match &reply {
+                    Reply::Http(reply) => Some(reply.status),
+                    Reply::Smtp(_) => None,
+                });
                 self.sending.channel.judge(&reply)
             }
             Err(error) => {
@@ -328,7 +373,7 @@ impl Run {
         );
         if matches!(
             judgement.verdict,
-            Verdict::Delivered { .. } | Verdict::Reject(_)
+            Verdict::Delivered { .. } | Verdict::Reject(_) | Verdict::Stale
         ) && !limited
         {
             permit.worked();
@@ -359,10 +404,11 @@ struct Tries {
     lost: Option<Failure>,
     backoff: ExponentialBackoff,
     longest: Duration,
+    least: Duration,
 }
 
 impl Tries {
-    fn new(policy: &DeliveryPolicy) -> Self {
+    fn new(policy: &DeliveryPolicy, least: Duration) -> Self {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(policy.initial_backoff)
             .with_max_delay(policy.max_backoff)
@@ -375,6 +421,7 @@ impl Tries {
             lost: None,
             backoff,
             longest: policy.max_backoff,
+            least,
         }
     }
 
@@ -415,7 +462,7 @@ impl Tries {
 
     fn own(&mut self) -> Duration {
         let delay = self.backoff.next().unwrap_or(self.longest);
-        delay.mul_f64(0.8 + 0.4 * fastrand::f64())
+        delay.mul_f64(0.8 + 0.4 * fastrand::f64()).max(self.least)
     }
 }
 

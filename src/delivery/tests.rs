@@ -1,5 +1,7 @@
 //! Deliveries over a transport that does as it is told, in paused time.
 
+mod follow_up;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +18,7 @@ use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
-use crate::model::plan::{OnAmbiguous, OwnPolicy, Resume};
+use crate::model::plan::{OnAmbiguous, OwnPolicy, Resume, Source};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
@@ -78,11 +80,11 @@ impl Script {
     }
 
     fn next(&self, outbound: &Outbound) -> Does {
-        let Outbound::Http(request) = outbound;
-        let what = if request.method == http::Method::GET {
-            "GET"
-        } else {
-            "POST"
+        let request = outbound.http().unwrap();
+        let what = match request.method.as_str() {
+            "GET" => "GET",
+            "PATCH" => "PATCH",
+            _ => "POST",
         };
         self.seen.lock().unwrap().push((Instant::now(), what));
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,12 +181,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     );
     let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
     let notification = Notification::plain(Json::String("hi".to_owned()));
-    let cx = Composing {
-        allow_mentions: true,
-        key: "k",
-        index: 0,
-        rendered: &[],
-    };
+    let cx = Composing::new("k");
     let composition = channel.compose(&notification, &cx).unwrap();
     Delivery {
         sender: sender.to_owned(),
@@ -194,6 +191,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             composition,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
+            source: None,
             own: OwnPolicy::default(),
             configured_in: None,
             resume: Resume::default(),

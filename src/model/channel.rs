@@ -2,15 +2,15 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::notification::Notification;
-use super::outcome::{Failure, Judgement, MessageRef, Verdict};
+use super::outcome::{Failure, Judgement, MessageRef, Reason, Verdict};
 use super::text::hex;
-use super::wire::{Destination, Outbound, Repeat, Reply};
+use super::wire::{Destination, HttpReply, Outbound, Repeat, Reply, SmtpReply};
 
 /// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
 pub trait Channel: Send + Sync + Debug {
@@ -19,6 +19,16 @@ pub trait Channel: Send + Sync + Debug {
 
     /// What a second sending of one of its messages does.
     fn repeat(&self) -> Repeat;
+
+    /// Whether it makes use of [`Composing::earlier`].
+    fn follows_up(&self) -> bool {
+        false
+    }
+
+    /// The least wait before another try, where the provider asks for more than the operator does.
+    fn least_backoff(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// All messages of one delivery in sending order. Deterministic: same inputs, same bytes.
     fn compose(
@@ -36,7 +46,22 @@ pub trait Channel: Send + Sync + Debug {
     }
 
     /// What a reply means. Total: every status, every body, no panic.
-    fn judge(&self, reply: &Reply) -> Judgement;
+    fn judge(&self, reply: &Reply) -> Judgement {
+        match reply {
+            Reply::Http(reply) => self.judge_http(reply),
+            Reply::Smtp(reply) => self.judge_smtp(reply),
+        }
+    }
+
+    /// [`Channel::judge`] of channels that send by HTTP.
+    fn judge_http(&self, _reply: &HttpReply) -> Judgement {
+        unexpected()
+    }
+
+    /// [`Channel::judge`] of channels that send by SMTP.
+    fn judge_smtp(&self, _reply: &SmtpReply) -> Judgement {
+        unexpected()
+    }
 
     /// A question to the provider, for a message of which nobody knows whether it was taken. `None`: it cannot be asked.
     fn lookup(&self, _sent: &Unanswered<'_>) -> Option<Outbound> {
@@ -47,6 +72,11 @@ pub trait Channel: Send + Sync + Debug {
     fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
         Vec::new()
     }
+}
+
+/// A reply in another protocol than that of the message.
+fn unexpected() -> Judgement {
+    Verdict::Reject(Failure::new(Reason::Internal)).into()
 }
 
 /// A message that left, and whose reply was lost.
@@ -75,9 +105,22 @@ pub struct Composing<'a> {
     pub index: usize,
     /// What the templates of its parameters made, by the parameter's name.
     pub rendered: &'a [(&'static str, Arc<str>)],
+    /// The last message of the same dedup key at this destination, where there is one that can be referred to.
+    pub earlier: Option<&'a MessageRef>,
 }
 
-impl Composing<'_> {
+impl<'a> Composing<'a> {
+    /// The first delivery of a request under this key, with nothing set.
+    pub const fn new(key: &'a str) -> Self {
+        Self {
+            allow_mentions: true,
+            key,
+            index: 0,
+            rendered: &[],
+            earlier: None,
+        }
+    }
+
     /// What the template of a parameter made; `None` where it has none, or none that worked.
     pub fn rendered(&self, parameter: &str) -> Option<&str> {
         let found = self.rendered.iter().find(|(name, _)| *name == parameter);
@@ -111,9 +154,10 @@ impl Composition {
     /// SHA-256 of the messages' bodies: the same as long as the same parts say the same.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for Outbound::Http(request) in &self.messages {
-            hash.update(request.body.len().to_le_bytes());
-            hash.update(&request.body);
+        for message in &self.messages {
+            let body = message.body();
+            hash.update(body.len().to_le_bytes());
+            hash.update(&body);
         }
         hash.finalize().into()
     }

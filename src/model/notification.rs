@@ -39,6 +39,8 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     Firing,
+    /// Somebody sees to it.
+    Acknowledged,
     Resolved,
 }
 
@@ -126,12 +128,13 @@ impl fmt::Display for Level {
 }
 
 impl Status {
-    pub const ALL: [Status; 2] = [Status::Firing, Status::Resolved];
+    pub const ALL: [Status; 3] = [Status::Firing, Status::Acknowledged, Status::Resolved];
 
     /// In any case.
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_lowercase().as_str() {
             "firing" => Status::Firing,
+            "acknowledged" => Status::Acknowledged,
             "resolved" => Status::Resolved,
             _ => return None,
         })
@@ -140,6 +143,7 @@ impl Status {
     pub const fn word(self) -> &'static str {
         match self {
             Status::Firing => "firing",
+            Status::Acknowledged => "acknowledged",
             Status::Resolved => "resolved",
         }
     }

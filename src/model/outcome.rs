@@ -46,8 +46,10 @@ reasons! {
         "Correct the field that `path` names.";
     InvalidText "invalid_text" "The channel cannot send this notification_text."
         "Give notification_text as a string that is not blank.";
+    MissingDedupKey "missing_dedup_key" "This channel acknowledges and closes only what has a dedup_key."
+        "Give the dedup_key that the notification had which began it.";
     UnknownSender "unknown_sender" "There is no sender of this name."
-        "Use one of: slack, discord, http, sms, whatsapp.";
+        "Use the name of a channel.";
     UnknownReceiver "unknown_receiver" "There is no receiver of this name."
         "Use a receiver that the configuration file names.";
     AddressDenied "address_denied" "The operator's policy or the address guard does not allow this address."
@@ -227,6 +229,8 @@ pub enum Verdict {
     Ambiguous(Failure),
     /// Permanent.
     Reject(Failure),
+    /// The earlier message that it refers to is gone: to be composed again without it.
+    Stale,
 }
 
 /// What a reply means for the message and for others on the same way.

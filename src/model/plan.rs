@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::channel::{Channel, Composition};
-use super::outcome::Failure;
+use super::channel::{Channel, Composing, Composition};
+use super::notification::Notification;
+use super::outcome::{Failure, MessageRef};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 use super::secret::Secret;
 
@@ -84,6 +85,8 @@ pub struct Sending {
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
+    /// What it was composed of, where it may be composed again when its turn comes.
+    pub source: Option<Box<Source>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
     pub configured_in: Option<ConfiguredIn>,
@@ -108,6 +111,41 @@ pub struct Resume {
     pub attempting: Option<SystemTime>,
     /// In place of acceptance and `delivery_timeout`.
     pub deadline: Option<SystemTime>,
+}
+
+impl Resume {
+    /// Whether nothing of it has been done.
+    pub const fn is_fresh(&self) -> bool {
+        self.parts_done == 0 && self.attempting.is_none()
+    }
+}
+
+/// What a delivery is composed of.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub notification: Arc<Notification>,
+    pub allow_mentions: bool,
+    pub key: String,
+    pub index: usize,
+    pub rendered: Vec<(&'static str, Arc<str>)>,
+}
+
+impl Source {
+    /// The messages, where `earlier` is the last one of the same dedup key.
+    pub fn compose(
+        &self,
+        channel: &dyn Channel,
+        earlier: Option<&MessageRef>,
+    ) -> Result<Composition, Failure> {
+        let cx = Composing {
+            allow_mentions: self.allow_mentions,
+            key: &self.key,
+            index: self.index,
+            rendered: &self.rendered,
+            earlier,
+        };
+        channel.compose(&self.notification, &cx)
+    }
 }
 
 /// What a receiver of the file has for itself, in place of the trigger's.

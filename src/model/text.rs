@@ -12,6 +12,8 @@ pub enum Unit {
     /// UTF-16 code units once `&`, `<` and `>` are written as entities.
     Utf16Escaped,
     Bytes,
+    /// Bytes once written inside a JSON string: for providers that measure the whole body. Never less than bytes.
+    JsonBytes,
 }
 
 impl Unit {
@@ -21,7 +23,22 @@ impl Unit {
             Unit::Utf16 => text.encode_utf16().count(),
             Unit::Utf16Escaped => text.chars().map(escaped_length).sum(),
             Unit::Bytes => text.len(),
+            Unit::JsonBytes => text.bytes().map(json_length).sum(),
         }
+    }
+
+    /// Whether no text counts more than it has bytes.
+    const fn is_at_most_bytes(self) -> bool {
+        !matches!(self, Unit::Utf16Escaped | Unit::JsonBytes)
+    }
+}
+
+/// As serde_json writes it.
+const fn json_length(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..=0x1f => "\\u0000".len(),
+        _ => 1,
     }
 }
 
@@ -122,8 +139,7 @@ impl Sizes {
 }
 
 fn fits(text: &str, limits: Limits) -> bool {
-    // No unit counts more than bytes do, but for entities.
-    let bytes_suffice = limits.unit != Unit::Utf16Escaped && text.len() <= limits.text;
+    let bytes_suffice = limits.unit.is_at_most_bytes() && text.len() <= limits.text;
     bytes_suffice || limits.unit.of(text) <= limits.text
 }
 
@@ -136,7 +152,7 @@ fn with_missing(text: &str, sizes: Sizes) -> Split {
     let last = pieces.pop().unwrap_or_default();
     // The note takes its place from the last part; its length hardly varies, so the longest is allowed for.
     let note_room = missing_note(text.chars().count()).chars().count();
-    let bytes_a_character = if unit == Unit::Bytes { 3 } else { 1 };
+    let bytes_a_character = unit.of("…");
     let kept = take(
         last,
         room.saturating_sub(note_room + 2 * (bytes_a_character - 1)),
@@ -148,6 +164,24 @@ fn with_missing(text: &str, sizes: Sizes) -> Split {
     let mut parts = number(pieces.into_iter().chain([ending.as_str()]).collect());
     parts.truncate(MAX_PARTS);
     Split { parts, missing }
+}
+
+/// The text within its limit, which ends by saying how many code points are missing, where any are.
+pub fn with_ending(text: &str, limits: Limits) -> (Cow<'_, str>, usize) {
+    if fits(text, limits) {
+        return (Cow::Borrowed(text), 0);
+    }
+    // Its length hardly varies with what is missing, so the longest is allowed for.
+    let all = text.chars().count();
+    let room = limits
+        .text
+        .saturating_sub(limits.unit.of(&missing_note(all)));
+    let kept = take(text, room, limits.unit, false);
+    let missing = all - kept.chars().count();
+    (
+        Cow::Owned(format!("{kept}{}", missing_note(missing))),
+        missing,
+    )
 }
 
 fn missing_note(characters: usize) -> String {
@@ -385,6 +419,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_in_json_are_those_that_are_written() {
+        let every: String = (0..0x250).filter_map(char::from_u32).collect();
+        for text in [
+            "",
+            "plain",
+            "\"q\" \\ \n\t\r\u{8}\u{c}\0",
+            "é😀",
+            every.as_str(),
+        ] {
+            let written = serde_json::to_string(text).unwrap().len() - 2;
+            assert_eq!(Unit::JsonBytes.of(text), written, "{text:?}");
+        }
+    }
+
+    #[test]
     fn parts_end_at_a_line_end_else_at_a_space() {
         let split = split("one two\nthree four 56", limits(20, Unit::Utf16));
         assert_eq!(
@@ -499,7 +548,9 @@ mod tests {
             text in "(\\PC|[ \n]|👨\u{200d}👩\u{200d}👧|e\u{301}|🇩🇪){0,400}",
             first in 48_usize..200,
             limit in 48_usize..200,
-            unit in prop_oneof![Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes)],
+            unit in prop_oneof![
+                Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes), Just(Unit::JsonBytes)
+            ],
         ) {
             let split = split_after(&text, first, limits(limit, unit));
             for (index, part) in split.parts.iter().enumerate() {

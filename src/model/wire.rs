@@ -6,9 +6,10 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use jiff::Timestamp;
 use url::Url;
 
-use super::secret::MASK;
+use super::secret::{MASK, Secret};
 
 /// One address of a channel, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Destination {
     pub host: Option<String>,
     /// For pauses that hold for more than one destination: Discord for this host's address, a Twilio account.
     pub account: Option<String>,
+    /// How many attempts may be under way at once, where the provider allows fewer than is usual.
+    pub at_once: Option<usize>,
 }
 
 /// What a second sending of the same message does.
@@ -36,20 +39,39 @@ pub enum Repeat {
 
 /// One message on its way out.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // Nearly all are requests.
 pub enum Outbound {
     Http(HttpRequest),
+    Mail(Box<Mail>),
 }
 
 impl Outbound {
+    /// The request, where it is one.
+    pub const fn http(&self) -> Option<&HttpRequest> {
+        match self {
+            Outbound::Http(request) => Some(request),
+            Outbound::Mail(_) => None,
+        }
+    }
+
     /// Bytes of what it says.
     pub fn size(&self) -> usize {
-        self.body().len()
+        match self {
+            Outbound::Http(request) => request.body.len(),
+            Outbound::Mail(mail) => mail.text.len() + mail.html.as_ref().map_or(0, String::len),
+        }
     }
 
     /// What it says, without where it goes.
-    pub fn body(&self) -> &[u8] {
+    pub fn body(&self) -> Cow<'_, [u8]> {
         match self {
-            Outbound::Http(request) => &request.body,
+            Outbound::Http(request) => Cow::Borrowed(&request.body),
+            Outbound::Mail(mail) => {
+                let html = mail.html.iter().flat_map(|html| ["\n\n", html]);
+                let parts = ["Subject: ", &mail.subject, "\n\n", &mail.text].into_iter();
+                let all: String = parts.chain(html).collect();
+                Cow::Owned(all.into_bytes())
+            }
         }
     }
 
@@ -62,6 +84,8 @@ impl Outbound {
                     .and_then(|value| value.to_str().ok())
                     .unwrap_or_default()
             }
+            Outbound::Mail(mail) if mail.html.is_some() => "multipart/alternative",
+            Outbound::Mail(_) => "text/plain; charset=utf-8",
         }
     }
 }
@@ -70,6 +94,7 @@ impl Outbound {
 #[derive(Clone, Debug)]
 pub enum Reply {
     Http(HttpReply),
+    Smtp(SmtpReply),
 }
 
 /// A request, complete but for what `sign` adds. Userinfo never stands in `url`.
@@ -93,6 +118,83 @@ impl fmt::Debug for HttpRequest {
             self.body.len()
         )
     }
+}
+
+/// A mail to one recipient, before it has its form for the wire.
+#[derive(Clone)]
+pub struct Mail {
+    pub server: MailServer,
+    /// `InfluxDB <alerts@example.com>`, or the address alone.
+    pub from: String,
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+    /// Without the angle brackets; the same on every attempt.
+    pub message_id: String,
+    /// What stands at the head of its thread, in the same form.
+    pub thread: Option<String>,
+    /// When the attempt began; set just before it.
+    pub date: Option<Timestamp>,
+}
+
+/// Who takes a mail, and how.
+#[derive(Clone)]
+pub struct MailServer {
+    /// A name in ASCII, or an address.
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub credentials: Option<Credentials>,
+}
+
+/// How the connection is encrypted; in clear nothing is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailTls {
+    /// After a greeting in clear.
+    StartTls,
+    /// From the first byte.
+    Implicit,
+}
+
+#[derive(Clone)]
+pub struct Credentials {
+    pub username: Secret,
+    pub password: Secret,
+}
+
+impl fmt::Debug for Mail {
+    /// Only what is no secret: addresses and texts may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MailServer { host, port, .. } = &self.server;
+        write!(f, "mail by {host}:{port} ({} bytes)", self.text.len())
+    }
+}
+
+/// What a mail server said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpReply {
+    /// To what it was said.
+    pub stage: SmtpStage,
+    /// Three digits.
+    pub code: u16,
+    /// Its lines without the code, joined by spaces.
+    pub text: String,
+}
+
+/// The steps of a mail's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpStage {
+    Greeting,
+    Hello,
+    StartTls,
+    Auth,
+    Sender,
+    Recipient,
+    /// The message was announced.
+    Data,
+    /// The message was sent, to its final dot.
+    Message,
 }
 
 /// The head of a reply and as much of its body as was read.

@@ -119,7 +119,7 @@ impl Rendered {
         self.content_type = first.map(|message| message.content_type().to_owned());
         let bodies = messages
             .iter()
-            .map(|message| sending.channel.preview(message.body()));
+            .map(|message| sending.channel.preview(&message.body()));
         self.messages = bodies.collect();
         self.segments = sending.composition.segments;
     }

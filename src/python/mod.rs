@@ -18,6 +18,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
     )?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
+    module.add_function(wrap_pyfunction!(channels, module)?)?;
     module.add_function(wrap_pyfunction!(offline::check, module)?)?;
     module.add_function(wrap_pyfunction!(offline::routes, module)?)?;
     module.add_function(wrap_pyfunction!(offline::render, module)?)?;
@@ -27,6 +28,14 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
     module.add_class::<outbox::Outbox>()
+}
+
+/// What the registry knows of every channel, as a JSON list, for `influxdb3-notifier channels`.
+#[pyfunction]
+fn channels() -> String {
+    let all = crate::channels::CHANNELS.iter();
+    let all: Vec<_> = all.map(|spec| crate::channels::describe(spec)).collect();
+    serde_json::Value::Array(all).to_string()
 }
 
 /// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.

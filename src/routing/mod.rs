@@ -19,11 +19,11 @@ use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::delivery::MAX_BYTES;
-use crate::model::channel::{Channel, Composing, Composition};
+use crate::model::channel::{Channel, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Resume, Sending, Work};
+use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Resume, Sending, Source, Work};
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
@@ -296,19 +296,24 @@ impl<'a> Planner<'a> {
         let rendered = self
             .texts
             .parameters(target.rendered, &variant, path, self.warnings);
-        let notification = &variant.notification;
-        let cx = Composing {
+        let source = Source {
+            notification: Arc::clone(&variant.notification),
             allow_mentions: target.allow_mentions,
-            key: self.key,
+            key: self.key.to_owned(),
             index: self.first + self.deliveries.len(),
-            rendered: &rendered,
+            rendered,
         };
-        let composition = match compose(target.channel.as_ref(), notification, &cx) {
+        let composition = match compose(target.channel.as_ref(), &source) {
             Ok(composition) => composition,
             Err(failure) => {
+                let failure = explain_text(failure, &source.notification);
+                let path = match failure.reason {
+                    Reason::MissingDedupKey => "dedup_key",
+                    _ => "notification_text",
+                };
                 return Ok(Work::Reject {
-                    failure: explain_text(failure, notification),
-                    path: Some("notification_text".to_owned()),
+                    failure,
+                    path: Some(path.to_owned()),
                 });
             }
         };
@@ -319,11 +324,14 @@ impl<'a> Planner<'a> {
         for warning in &composition.warnings {
             self.warnings.push(format!("{}: {warning}", target.path));
         }
+        let dedup_key = self.request.notification.dedup_key.clone();
+        let follows_up = dedup_key.is_some() && target.channel.follows_up();
         let sending = Sending {
             channel: target.channel,
             composition,
             private_addresses: target.private_addresses,
-            dedup_key: self.request.notification.dedup_key.clone(),
+            dedup_key,
+            source: follows_up.then(|| Box::new(source)),
             own: target.own,
             configured_in: target.configured_in,
             resume: Resume::default(),
@@ -339,6 +347,7 @@ impl<'a> Planner<'a> {
         let meant = nearest(sender, names);
         let detail = meant.map(|meant| format!("There is no such sender; did you mean {meant}?"));
         let failure = Failure::new(Reason::UnknownSender)
+            .with_hint(channels::name_one())
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some(path.to_string());
         self.push(sender, None, Work::Reject { failure, path });
@@ -384,12 +393,8 @@ fn own_configuration(configuration: &Json) -> ConfiguredIn {
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.
-fn compose(
-    channel: &dyn Channel,
-    notification: &Notification,
-    cx: &Composing<'_>,
-) -> Result<Composition, Failure> {
-    let composed = catch_unwind(AssertUnwindSafe(|| channel.compose(notification, cx)));
+fn compose(channel: &dyn Channel, source: &Source) -> Result<Composition, Failure> {
+    let composed = catch_unwind(AssertUnwindSafe(|| source.compose(channel, None)));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 

@@ -167,7 +167,10 @@ impl HttpTransport {
         key: &ClientKey,
         time: Duration,
     ) -> Result<Reply, SendError> {
-        let Outbound::Http(message) = outbound;
+        let message = match outbound {
+            Outbound::Http(message) => message,
+            Outbound::Mail(_) => return Err(unusable("mails cannot be sent")),
+        };
         let deadline = Instant::now() + time;
         guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
         let route = Route::of(&message.url, &key.proxy).map_err(bad_proxy)?;

@@ -104,6 +104,7 @@ impl World {
             .await;
         match sent {
             Ok(Reply::Http(reply)) => Ok(reply.status),
+            Ok(Reply::Smtp(_)) => panic!("no mail was sent"),
             Err(SendError { failure, sent, .. }) => {
                 assert_eq!(sent, Sent::No, "{failure}");
                 let detail = failure.detail.as_ref();

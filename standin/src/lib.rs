@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`instance`] | [`Standin`]: start, ask, stop; what Rust tests use |
 //! | [`server`] | listening, HTTP/1.1, the way of one request |
-//! | [`providers`] | Slack, Discord, Twilio, generic webhook: checks and answers |
+//! | [`providers`] | one file each: checks and answers |
 //! | [`record`] | what arrived, and what the providers accepted |
 //! | [`rules`] | orders for a path: delay, hang, another reply, a rate limit |
 //! | [`fault`] | raw sockets that misbehave, each on its own port |

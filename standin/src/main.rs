@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 const HELP: &str = "\
-Stand-ins for Slack, Discord, Twilio and generic webhooks, for tests, demo and benchmark.
+Stand-ins for the providers of all channels, for tests, demo and benchmark.
 
 Usage: standin [--listen 127.0.0.1:0] [--workers 2] [--until-stdin-closes]
 

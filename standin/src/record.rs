@@ -210,6 +210,13 @@ impl Messages {
         lock(&self.0).0.iter().cloned().collect()
     }
 
+    /// Whether one has this id.
+    pub fn has(&self, provider: &str, id: &str) -> bool {
+        let messages = lock(&self.0);
+        let mut of_provider = messages.0.iter().filter(|m| m.provider == provider);
+        of_provider.any(|m| m.id.as_deref() == Some(id))
+    }
+
     /// Details of those that fit, newest first: Twilio's list of an account's messages.
     pub fn newest(&self, fits: impl Fn(&Message) -> bool) -> Vec<Value> {
         lock(&self.0)

@@ -176,7 +176,7 @@ async fn read(body: Incoming) -> Result<Bytes, Unread> {
     }
 }
 
-fn arrival(world: &World, provider: Provider, call: &Call, connection: u64, tls: bool) -> Record {
+fn arrival(world: &World, provider: &Provider, call: &Call, connection: u64, tls: bool) -> Record {
     let headers = call.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -185,9 +185,9 @@ fn arrival(world: &World, provider: Provider, call: &Call, connection: u64, tls:
     });
     Record {
         n: 0,
-        provider: provider.name(),
+        provider: provider.name,
         method: call.method.to_string(),
-        path: call.path.clone(),
+        path: call.full_path.clone(),
         query: call.query.clone(),
         headers: headers.collect(),
         body: Bytes::new(),
@@ -202,8 +202,8 @@ fn arrival(world: &World, provider: Provider, call: &Call, connection: u64, tls:
 
 /// The provider's answer, or what a rule orders in its place. When the client goes away meanwhile this future is dropped
 /// and the record stays without a status.
-async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> Reply {
-    let Order { rule, pace } = world.rules.order(call.method.as_str(), &call.path);
+async fn provide(world: &World, provider: &Provider, mut call: Call, n: u64) -> Reply {
+    let Order { rule, pace } = world.rules.order(call.method.as_str(), &call.full_path);
     call.any_content_type = rule.any_content_type;
     call.pace = pace;
     let exceeded = call.pace.as_ref().is_some_and(|pace| pace.exceeded);
@@ -215,7 +215,7 @@ async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> R
         return std::future::pending().await;
     }
     let mut answer = match (taken, &rule.reply) {
-        _ if exceeded => Answer::refused(provider.too_many(&call), "over the rate limit"),
+        _ if exceeded => Answer::refused((provider.too_many)(&call), "over the rate limit"),
         (Some(taken), Some(canned)) => Answer {
             reply: ordered(canned),
             ..taken
@@ -225,7 +225,7 @@ async fn provide(world: &World, provider: Provider, mut call: Call, n: u64) -> R
         (None, Some(canned)) => Answer {
             reply: ordered(canned),
             accepted: false,
-            ..provider.answer(world, &call)
+            ..(provider.answer)(world, &call)
         },
         (None, None) => take(world, provider, &call, n),
     };
@@ -253,8 +253,8 @@ fn end(world: &World, n: u64, end: End) {
 }
 
 /// Lets the provider judge, and keeps what it accepts, before any answer is on its way.
-fn take(world: &World, provider: Provider, call: &Call, n: u64) -> Answer {
-    let mut answer = provider.answer(world, call);
+fn take(world: &World, provider: &Provider, call: &Call, n: u64) -> Answer {
+    let mut answer = (provider.answer)(world, call);
     if let Some(message) = answer.message.take() {
         world.messages.accept(message);
     }

@@ -55,7 +55,12 @@ OPTIONAL = [
                 "loud",
                 "level: must be one of ok, info, warning, error, critical, found 'loud'; left out",
             ),
-            ("status", "status", "over", "status: must be one of firing, resolved, found 'over'; left out"),
+            (
+                "status",
+                "status",
+                "over",
+                "status: must be one of firing, acknowledged, resolved, found 'over'; left out",
+            ),
             ("link", "URL", "wiki/page", NO_LINK),
             ("link", "URL of the web", "file:///etc/passwd", NO_LINK),
             ("link", "short URL", "https://example.com/" + "x" * 2000, NO_LINK),

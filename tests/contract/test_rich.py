@@ -74,7 +74,7 @@ ROWS = [
             "fields": {"host": None},
         },
         to_slack("hi"),
-        warnings=["status: must be one of firing, resolved, found 'over'; left out"],
+        warnings=["status: must be one of firing, acknowledged, resolved, found 'over'; left out"],
     ),
     arrives(
         "http gets the members as they came",

@@ -5,6 +5,7 @@ mod rich;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
@@ -13,16 +14,17 @@ pub use self::rich::escape;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, verdict,
 };
-use crate::model::notification::Notification;
-use crate::model::outcome::{Detail, Failure, Gate, Judgement, Reason, Scope, Verdict};
+use crate::model::notification::{Notification, Status};
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::text::{Limits, Unit, split};
-use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
+    about: "a Discord channel, by a webhook",
     parameters: &[
         Parameter::new(
             "discord_webhook_url",
@@ -40,8 +42,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 
@@ -90,32 +93,14 @@ impl Discord {
         Ok(Self { webhook })
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let error = ErrorBody::read(reply);
-        let detail = || error.detail(reply, &self.webhook);
-        let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply, &self.webhook).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail()),
-            (Some(Meaning::Permanent(reason)), 400..=599) => {
-                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
-            }
-            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
-                failure: Failure::new(reason).with_detail(detail()),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            _ => verdict::by_status(reply, detail),
-        };
-        if judgement.gate.is_none() {
-            judgement.gate = if error.condemns(reply.status) {
-                Some(Gate::Refuse {
-                    wait: verdict::REFUSAL,
-                })
-            } else {
-                bucket_empty(reply)
-            };
-        }
-        judgement
+    /// Where a message is changed (docs: webhook, edit webhook message).
+    fn url_of(&self, MessageRef(id): &MessageRef) -> Option<Url> {
+        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let mut url = self.webhook.url.clone();
+        let mut path = url.path_segments_mut().ok().filter(|_| is_id)?;
+        path.pop_if_empty().extend(["messages", id]);
+        drop(path);
+        Some(url)
     }
 
     fn rate_limited(
@@ -147,6 +132,10 @@ impl Channel for Discord {
         SPEC.repeat
     }
 
+    fn follows_up(&self) -> bool {
+        true
+    }
+
     fn compose(
         &self,
         notification: &Notification,
@@ -164,8 +153,21 @@ impl Channel for Discord {
             self.webhook.post(super::json_body(&payload), &[])
         };
         if notification.is_rich() {
-            let rich = rich::compose(notification, &text, LIMITS);
-            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            let mut rich = rich::compose(notification, &text, LIMITS);
+            let goes_on = matches!(notification.status, None | Some(Status::Firing));
+            let earlier = cx.earlier.filter(|_| !goes_on);
+            let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
+                return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            };
+            rich.payload.replaces_text();
+            let edit = |body| {
+                Outbound::Http(HttpRequest {
+                    method: Method::PATCH,
+                    url,
+                    ..self.webhook.request(body, &[])
+                })
+            };
+            return Ok(rich.composition(edit, plain));
         }
         let split = split(&text, LIMITS);
         Ok(Composition {
@@ -175,9 +177,33 @@ impl Channel for Discord {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let error = ErrorBody::read(reply);
+        let detail = || error.detail(reply, &self.webhook);
+        let mut judgement = match (error.code.and_then(meaning), reply.status) {
+            (_, 200..=299) => delivered(reply, &self.webhook).into(),
+            (_, 429) => self.rate_limited(&error, reply, detail()),
+            (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
+            (Some(Meaning::Permanent(reason)), 400..=599) => {
+                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
+            }
+            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
+                failure: Failure::new(reason).with_detail(detail()),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            _ => verdict::by_status(reply, detail),
+        };
+        if judgement.gate.is_none() {
+            judgement.gate = if error.condemns(reply.status) {
+                Some(Gate::Refuse {
+                    wait: verdict::REFUSAL,
+                })
+            } else {
+                bucket_empty(reply)
+            };
+        }
+        judgement
     }
 }
 
@@ -327,12 +353,15 @@ fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
 enum Meaning {
     Permanent(Reason),
     Transient(Reason),
+    /// The message that was to be changed is gone.
+    Stale,
 }
 
 /// Discord's error codes, whatever the status, which is documented for few (docs: opcodes and status codes).
 fn meaning(code: u64) -> Option<Meaning> {
-    use Meaning::{Permanent, Transient};
+    use Meaning::{Permanent, Stale, Transient};
     Some(match code {
+        10008 => Stale,
         10003 | 10015 => Permanent(Reason::UnknownDestination),
         50027 => Permanent(Reason::Unauthorized),
         50001 | 50013 | 160005 | 200000 | 240000 | 40333 => Permanent(Reason::Forbidden),

@@ -33,6 +33,9 @@ const fn code_points(text: usize) -> Limits {
 
 #[derive(Serialize)]
 pub struct Payload<'a> {
+    /// `null` takes the text of an earlier message away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<()>,
     embeds: [Embed<'a>; 1],
     allowed_mentions: NoMentions,
 }
@@ -108,12 +111,20 @@ pub fn compose<'a>(
     };
     Rich {
         payload: Payload {
+            content: None,
             embeds: [embed],
             allowed_mentions: NoMentions { parse: [] },
         },
         more: parts.collect(),
         missing: split.missing,
         cuts,
+    }
+}
+
+impl Payload<'_> {
+    /// The message that it changes may have been a plain text.
+    pub const fn replaces_text(&mut self) {
+        self.content = Some(());
     }
 }
 

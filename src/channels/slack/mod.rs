@@ -11,16 +11,17 @@ use serde_json::Value;
 use super::headers::HostHeader;
 use super::webhook::Webhook;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    USER_AGENT, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, USER_AGENT, verdict,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::text::{Limits, Unit, split};
-use crate::model::wire::{Destination, HttpReply, Repeat, Reply};
+use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
+    about: "a Slack channel, by an incoming webhook",
     parameters: &[
         Parameter::new(
             "slack_webhook_url",
@@ -38,8 +39,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
@@ -66,36 +68,6 @@ impl Slack {
         let host = webhook.destination.host.as_deref();
         let is_slack = matches!(host, Some("hooks.slack.com" | "hooks.slack-gov.com"));
         Ok(Self { webhook, is_slack })
-    }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let text = reply.text();
-        let body = text.trim();
-        let words = LazyCell::new(|| verdict::words("Slack", body, self.webhook.redactor()));
-        let failure = |reason| Failure::new(reason).with_detail(words.clone());
-        let by_status = verdict::by_status(reply, || words.clone());
-        // "Not now" stands whatever the body says.
-        if by_status.gate.is_some() {
-            return by_status;
-        }
-        if let Some((reason, hint)) = meaning(body) {
-            return match reason {
-                Reason::ServerError => Verdict::Retry {
-                    failure: failure(reason),
-                    after: verdict::reply_retry_after(reply),
-                },
-                reason => Verdict::Reject(match hint {
-                    Some(hint) => failure(reason).with_hint(hint),
-                    None => failure(reason),
-                }),
-            }
-            .into();
-        }
-        let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
-        if delivered && !self.is_success(body, reply.complete) {
-            return Verdict::Reject(failure(Reason::Rejected)).into();
-        }
-        by_status
     }
 
     /// Of a 2xx that is none of Slack's words for failure.
@@ -154,9 +126,34 @@ impl Channel for Slack {
         })
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let text = reply.text();
+        let body = text.trim();
+        let words = LazyCell::new(|| verdict::words("Slack", body, self.webhook.redactor()));
+        let failure = |reason| Failure::new(reason).with_detail(words.clone());
+        let by_status = verdict::by_status(reply, || words.clone());
+        // "Not now" stands whatever the body says.
+        if by_status.gate.is_some() {
+            return by_status;
+        }
+        if let Some((reason, hint)) = meaning(body) {
+            return match reason {
+                Reason::ServerError => Verdict::Retry {
+                    failure: failure(reason),
+                    after: verdict::reply_retry_after(reply),
+                },
+                reason => Verdict::Reject(match hint {
+                    Some(hint) => failure(reason).with_hint(hint),
+                    None => failure(reason),
+                }),
+            }
+            .into();
+        }
+        let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
+        if delivered && !self.is_success(body, reply.complete) {
+            return Verdict::Reject(failure(Reason::Rejected)).into();
+        }
+        by_status
     }
 }
 

@@ -166,19 +166,10 @@ pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
 fn link(link: &str) -> String {
     // A bar would end the address.
     let url = escape(&link.replace('|', "%7C"));
-    match link_host(link) {
+    match rich::link_host(link) {
         Some(host) => format!("<{url}|Open {host}>"),
         None => format!("<{url}|Open link>"),
     }
-}
-
-/// The host that a link leads to, where it is plain enough to stand in a text.
-fn link_host(link: &str) -> Option<&str> {
-    let (_, rest) = link.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
-    (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.

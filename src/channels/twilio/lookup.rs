@@ -48,7 +48,9 @@ impl Twilio {
         if reply.status != 200 {
             return Vec::new();
         }
-        let Outbound::Http(request) = sent.message;
+        let Some(request) = sent.message.http() else {
+            return Vec::new();
+        };
         let body = form_urlencoded::parse(&request.body).find(|(name, _)| name == "Body");
         let Some((_, body)) = body else {
             return Vec::new();

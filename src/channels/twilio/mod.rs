@@ -14,10 +14,10 @@ use url::Url;
 
 use self::segments::segments;
 use super::rich::Cuts;
-use super::webhook::{basic_auth, secrets_of_headers};
+use super::webhook::{basic_auth, below, secrets_of_headers};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Operator, Parameter,
-    verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved, verdict,
 };
 use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
@@ -28,17 +28,21 @@ use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, 
 
 pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
+    about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: REPEAT,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
 };
 
 pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
+    about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    limits: Some(LIMITS),
+    length: Length::Split(LIMITS),
     repeat: REPEAT,
+    resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
 };
 
@@ -213,6 +217,7 @@ impl Twilio {
                 key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
                 host: None,
                 account: Some(digest(&format!("twilio {}", account.expose()))),
+                at_once: None,
             },
             account,
             from,
@@ -240,38 +245,6 @@ impl Twilio {
     /// `sms` may send to a WhatsApp address as well.
     fn is_whatsapp(&self) -> bool {
         self.to.expose().starts_with("whatsapp:")
-    }
-
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let code = json.get("code").and_then(Value::as_u64);
-        let detail = || self.detail(reply, &json, code);
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match (reply.status, code) {
-            (200..=299, _) => taken(&json, self.redactor()).into(),
-            // Never processed, both of them (docs: errors 20429, 20503).
-            (429, _) => verdict::by_status(reply, detail),
-            (503, Some(20503)) => Verdict::Retry {
-                failure: failure(Reason::ServerError),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
-            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
-                failure: failure(Reason::TryLater),
-                after: verdict::reply_retry_after(reply),
-            }
-            .into(),
-            // "Retrying may send the message again" (docs: error 20500).
-            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
-            // No reply of Twilio's.
-            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
-            (400..=499, Some(code)) => match meaning(code) {
-                Some(reason) => Verdict::Reject(failure(reason)).into(),
-                None => verdict::by_status(reply, detail),
-            },
-            _ => verdict::by_status(reply, detail),
-        }
     }
 
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
@@ -360,9 +333,36 @@ impl Channel for Twilio {
             .finish()
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        let Reply::Http(reply) = reply;
-        self.judge_http(reply)
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || self.detail(reply, &json, code);
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match (reply.status, code) {
+            (200..=299, _) => taken(&json, self.redactor()).into(),
+            // Never processed, both of them (docs: errors 20429, 20503).
+            (429, _) => verdict::by_status(reply, detail),
+            (503, Some(20503)) => Verdict::Retry {
+                failure: failure(Reason::ServerError),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
+                failure: failure(Reason::TryLater),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // "Retrying may send the message again" (docs: error 20500).
+            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
+            // No reply of Twilio's.
+            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
+            (400..=499, Some(code)) => match meaning(code) {
+                Some(reason) => Verdict::Reject(failure(reason)).into(),
+                None => verdict::by_status(reply, detail),
+            },
+            _ => verdict::by_status(reply, detail),
+        }
     }
 
     fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
@@ -372,8 +372,10 @@ impl Channel for Twilio {
     }
 
     fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
-        let Reply::Http(reply) = reply;
-        self.matches(sent, reply)
+        match reply {
+            Reply::Http(reply) => self.matches(sent, reply),
+            Reply::Smtp(_) => Vec::new(),
+        }
     }
 }
 
@@ -423,12 +425,9 @@ fn given_is_blank(fields: &Fields<'_>) -> bool {
 }
 
 fn messages_url(operator: &Operator, account: &Secret) -> Url {
-    let mut url = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty()
-            .extend(["2010-04-01", "Accounts", account.expose(), "Messages.json"]);
-    }
-    url
+    let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
+    let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
+    below(&base, path)
 }
 
 #[allow(clippy::expect_used)] // A constant.

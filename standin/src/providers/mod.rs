@@ -1,8 +1,16 @@
 //! The providers, told apart by path. Each is pure but for the numbers and messages of the [`World`]: a call in, an
 //! [`Answer`] out. Sources of the facts are named as `[…]` beside them, as in the channel documentation.
 
+pub mod alertmanager;
 pub mod discord;
+pub mod google_chat;
+pub mod ntfy;
+pub mod opsgenie;
+pub mod pagerduty;
+pub mod pushover;
 pub mod slack;
+pub mod teams;
+pub mod telegram;
 pub mod twilio;
 pub mod webhook;
 
@@ -22,7 +30,10 @@ use crate::world::World;
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
+    /// As the provider knows it.
     pub path: String,
+    /// As it was asked for: any path may stand below `/at/{anything}`, so that each test has a place of its own.
+    pub full_path: String,
     pub query: String,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -34,9 +45,11 @@ pub struct Call {
 
 impl Call {
     pub fn new(head: &hyper::http::request::Parts) -> Self {
+        let full_path = head.uri.path().to_owned();
         Self {
             method: head.method.clone(),
-            path: head.uri.path().to_owned(),
+            path: without_place(&full_path).to_owned(),
+            full_path,
             query: head.uri.query().unwrap_or_default().to_owned(),
             headers: head.headers.clone(),
             body: Bytes::new(),
@@ -80,6 +93,13 @@ impl Call {
     /// A parameter of the query, decoded; the first of that name.
     pub fn parameter(&self, name: &str) -> Option<String> {
         form(self.query.as_bytes(), name)
+    }
+}
+
+fn without_place(path: &str) -> &str {
+    match path.strip_prefix("/at/") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => path,
     }
 }
 
@@ -138,69 +158,57 @@ impl Answer {
 }
 
 /// Who answers a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    Slack,
-    Discord,
-    Twilio,
-    Webhook,
-    Status,
-    Redirect,
-    None,
+#[derive(Debug)]
+pub struct Provider {
+    /// In the records.
+    pub name: &'static str,
+    /// Beginnings of its paths; `/` is that path alone.
+    pub paths: &'static [&'static str],
+    pub answer: fn(&World, &Call) -> Answer,
+    /// 429 in the provider's own form.
+    pub too_many: fn(&Call) -> Reply,
 }
 
-/// Beginning of the path, provider, name in the records.
-const PATHS: [(&str, Provider, &str); 8] = [
-    ("/services/", Provider::Slack, "slack"),
-    ("/api/webhooks/", Provider::Discord, "discord"),
-    ("/api/v", Provider::Discord, "discord"),
-    ("/2010-04-01/Accounts/", Provider::Twilio, "twilio"),
-    ("/hook/", Provider::Webhook, "webhook"),
-    ("/status/", Provider::Status, "status"),
-    ("/redirect/", Provider::Redirect, "redirect"),
-    ("", Provider::None, "none"),
+/// The first whose path it is answers.
+const PROVIDERS: &[Provider] = &[
+    alertmanager::PROVIDER,
+    slack::PROVIDER,
+    discord::PROVIDER,
+    twilio::PROVIDER,
+    ntfy::PROVIDER,
+    pushover::PROVIDER,
+    telegram::PROVIDER,
+    google_chat::PROVIDER,
+    teams::PROVIDER,
+    pagerduty::PROVIDER,
+    opsgenie::PROVIDER,
+    webhook::PROVIDER,
+    webhook::STATUS,
+    webhook::REDIRECT,
 ];
 
+const NOBODY: Provider = Provider {
+    name: "none",
+    paths: &[],
+    answer: |_, _| {
+        let sentence = "no provider has this path";
+        Answer::refused(Reply::error(404, sentence), sentence)
+    },
+    too_many,
+};
+
 impl Provider {
-    pub fn of(path: &str) -> Self {
-        PATHS
-            .iter()
-            .find(|(prefix, ..)| path.starts_with(prefix))
-            .map_or(Self::None, |(_, provider, _)| *provider)
+    pub fn of(path: &str) -> &'static Self {
+        let is = |begin: &&str| path == *begin || (*begin != "/" && path.starts_with(*begin));
+        let has = |provider: &&Self| provider.paths.iter().any(&is);
+        PROVIDERS.iter().find(has).unwrap_or(&NOBODY)
     }
+}
 
-    pub fn name(self) -> &'static str {
-        PATHS
-            .iter()
-            .find(|(_, provider, _)| *provider == self)
-            .map_or("none", |(.., name)| name)
-    }
-
-    pub fn answer(self, world: &World, call: &Call) -> Answer {
-        match self {
-            Self::Slack => slack::answer(call),
-            Self::Discord => discord::answer(world, call),
-            Self::Twilio => twilio::answer(world, call),
-            Self::Webhook => webhook::answer(call),
-            Self::Status => webhook::status(call),
-            Self::Redirect => webhook::redirect(call),
-            Self::None => Answer::refused(
-                Reply::error(404, "no provider has this path"),
-                "no provider has this path",
-            ),
-        }
-    }
-
-    /// 429 in the provider's own form.
-    pub fn too_many(self, call: &Call) -> Reply {
-        match self {
-            Self::Slack => slack::too_many(call),
-            Self::Discord => discord::too_many(call),
-            Self::Twilio => twilio::too_many(call),
-            _ => Reply::json(429, &json!({ "error": "too many requests" }))
-                .with("retry-after", retry_after(call)),
-        }
-    }
+/// 429 of nobody's own form.
+fn too_many(call: &Call) -> Reply {
+    Reply::json(429, &json!({ "error": "too many requests" }))
+        .with("retry-after", retry_after(call))
 }
 
 /// Value of `Retry-After`: as the rule says, else the whole seconds until the next request passes.

@@ -10,10 +10,17 @@ use hyper::header::AUTHORIZATION;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, form, retry_after, units};
+use super::{Answer, Call, Provider, form, retry_after, units};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
+
+pub const PROVIDER: Provider = Provider {
+    name: "twilio",
+    paths: &["/2010-04-01/Accounts/"],
+    answer,
+    too_many,
+};
 
 /// [Twilio docs: error 21617]; "characters", so UTF-16 code units.
 const MAX_BODY: usize = 1600;
@@ -217,11 +224,11 @@ fn error(status: u16, code: u32, message: &str) -> Reply {
     }
 }
 
-pub fn too_many(call: &Call) -> Reply {
+fn too_many(call: &Call) -> Reply {
     error(429, 20429, "Too Many Requests").with("retry-after", retry_after(call))
 }
 
-pub fn answer(world: &World, call: &Call) -> Answer {
+fn answer(world: &World, call: &Call) -> Answer {
     let checked = account(call).and_then(|account| authenticated(call, account).map(|()| account));
     let answered = checked.and_then(|account| match call.method {
         Method::POST => send(world, call, account),

@@ -3,12 +3,33 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call};
+use super::{Answer, Call, Provider, too_many};
 use crate::record::Message;
 use crate::reply::Reply;
 
+pub const PROVIDER: Provider = Provider {
+    name: "webhook",
+    paths: &["/hook/", "/hooks/"],
+    answer: |_, call| answer(call),
+    too_many,
+};
+
+pub const STATUS: Provider = Provider {
+    name: "status",
+    paths: &["/status/"],
+    answer: |_, call| status(call),
+    too_many,
+};
+
+pub const REDIRECT: Provider = Provider {
+    name: "redirect",
+    paths: &["/redirect/"],
+    answer: |_, call| redirect(call),
+    too_many,
+};
+
 /// `POST|PUT|PATCH /hook/…`: JSON, unless a rule lets any body pass.
-pub fn answer(call: &Call) -> Answer {
+fn answer(call: &Call) -> Answer {
     if !matches!(call.method, Method::POST | Method::PUT | Method::PATCH) {
         let reply = Reply::error(405, "POST, PUT or PATCH").with("allow", "POST, PUT, PATCH");
         return Answer::refused(reply, format!("method {}", call.method));
@@ -49,7 +70,7 @@ pub fn answer(call: &Call) -> Answer {
 }
 
 /// `/status/{code}/…`: that status from 200 to 599, by any method.
-pub fn status(call: &Call) -> Answer {
+fn status(call: &Call) -> Answer {
     match code(call, "/status/") {
         Some(code) => Answer::plain(Reply::json(code, &json!({ "status": code }))),
         None => Answer::refused(
@@ -60,7 +81,7 @@ pub fn status(call: &Call) -> Answer {
 }
 
 /// `/redirect/{code}?to=URL`: `Location` is the URL as given, so a hostile one can be tried too.
-pub fn redirect(call: &Call) -> Answer {
+fn redirect(call: &Call) -> Answer {
     match (code(call, "/redirect/"), call.parameter("to")) {
         (Some(code), Some(to)) => {
             let reply = Reply::json(code, &json!({ "status": code })).with("location", to);

@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use influxdb3_notifier::channels::CHANNELS;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,6 +27,34 @@ fn senders(url: &str) -> Value {
         "http": {"http_webhook_url": format!("{url}/hook/alerts")},
         "sms": twilio, "whatsapp": twilio,
     })
+}
+
+/// One destination of every channel, as its parameters' examples have it, at this address: in a request, and, where a request
+/// may not say where the provider is, in a configuration file.
+fn everyone(url: &str) -> (Value, String) {
+    let (mut senders, mut file) = (json!({}), String::new());
+    for spec in CHANNELS {
+        let moved = |example: &str| match example.split_once("://") {
+            Some((_, rest)) => format!("{url}{}", rest.find('/').map_or("", |at| &rest[at..])),
+            None => example.to_owned(),
+        };
+        let required = spec.parameters.iter().filter(|one| one.required);
+        let mut fields: Map<String, Value> = required
+            .map(|one| (one.name.to_owned(), json!(moved(one.example))))
+            .collect();
+        if spec.parameters.iter().any(|one| one.name == "base_url") {
+            fields.insert("base_url".to_owned(), json!(url));
+            let fields = fields
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"));
+            let fields = fields.collect::<Vec<_>>().join(", ");
+            let key = spec.key;
+            let _ = writeln!(file, "[receivers.r_{key}]\n{key} = {{ {fields} }}");
+        } else {
+            senders[spec.key] = Value::Object(fields);
+        }
+    }
+    (senders, file)
 }
 
 fn with(request: &Value, members: &Value) -> Value {
@@ -229,6 +259,8 @@ fn rich_requests() -> impl Strategy<Value = Value> {
     )
 }
 
+static CASES: AtomicUsize = AtomicUsize::new(0);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -240,10 +272,23 @@ proptest! {
             let url = format!("http://127.0.0.1:{}", world.port());
             world.standin.clear();
             // The text of Slack may call whom it names: what may not are the others.
-            let request = with(&request, &json!({"senders_config": senders(&url)}));
-            let arguments = [("twilio_base_url", url.as_str()), ("allow_mentions", "false"), ("response_timeout", "4s")];
+            let (senders, file) = everyone(&url);
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("config.toml");
+            fs::write(&path, &file).unwrap();
+            let receivers: Vec<_> = file.lines().filter_map(|line| line.strip_prefix("[receivers.")?.strip_suffix(']')).collect();
+            // Of its own, so that nothing follows up on what the stand-in has forgotten.
+            let dedup_key = CASES.fetch_add(1, Ordering::Relaxed).to_string();
+            let members = json!({"senders_config": senders, "receivers": receivers, "dedup_key": dedup_key});
+            let request = with(&request, &members);
+            let arguments = [
+                ("twilio_base_url", url.as_str()), ("allow_mentions", "false"), ("response_timeout", "4s"),
+                ("config_file_path", path.to_str().unwrap()),
+            ];
             let answer = world.send(&request, &arguments);
-            for delivery in answer["deliveries"].as_array().unwrap() {
+            let deliveries = answer["deliveries"].as_array().unwrap();
+            prop_assert_eq!(deliveries.len(), CHANNELS.len());
+            for delivery in deliveries {
                 prop_assert_eq!(&delivery["outcome"], "delivered", "{}", delivery);
             }
             for record in world.standin.requests() {

@@ -1,4 +1,5 @@
-//! Discord webhook: `POST /api/webhooks/{id}/{token}` (API v6) and `/api/v{N}/webhooks/{id}/{token}`.
+//! Discord webhook: `POST /api/webhooks/{id}/{token}` (API v6) and `/api/v{N}/webhooks/{id}/{token}`; `PATCH` of the same with
+//! `/messages/{id}` changes a message.
 //!
 //! Lengths are code points, counted after outer white space is trimmed [Discord docs: message; Discord staff in api-docs
 //! issue 1315]. Up to v7 waits are milliseconds and form errors are flat; from v8 on waits are decimal seconds and form errors
@@ -13,17 +14,24 @@ use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::{Map, Value, json};
 
 use self::form::{Form, embed_texts, mentions};
-use super::{Answer, Call, wait};
+use super::{Answer, Call, Provider, wait};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
+
+pub const PROVIDER: Provider = Provider {
+    name: "discord",
+    paths: &["/api/webhooks/", "/api/v"],
+    answer,
+    too_many,
+};
 
 /// Milliseconds from 1970 to the first second of 2015, where Discord's ids begin [Discord docs: reference].
 const EPOCH_MS: u64 = 1_420_070_400_000;
 /// Five in two seconds is what the headers of a webhook usually tell [api-docs issue 367]; nothing is limited without a rule.
 const USUAL_LIMIT: (u32, f64) = (5, 2.0);
 
-pub fn answer(world: &World, call: &Call) -> Answer {
+fn answer(world: &World, call: &Call) -> Answer {
     let answer = match judge(world, call) {
         Ok(answer) => answer,
         Err(refusal) => {
@@ -37,7 +45,7 @@ pub fn answer(world: &World, call: &Call) -> Answer {
 }
 
 /// 429: `retry_after` as a decimal number, the header the same rounded up [Discord docs: rate limits].
-pub fn too_many(call: &Call) -> Reply {
+fn too_many(call: &Call) -> Reply {
     let seconds = wait(call).as_secs_f64();
     let milliseconds = version(&call.path) < 8;
     let limit = call.pace.as_ref().map(|pace| &pace.limit);
@@ -114,7 +122,7 @@ fn version(path: &str) -> u32 {
 }
 
 fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
-    check_address(call)?;
+    let edited = check_address(call)?;
     if !call.is_json() {
         let sentence = r#"Expected "Content-Type" header to be one of {'application/json'}."#;
         return Err(refuse(
@@ -150,6 +158,16 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         .get("embeds")
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
+    if let Some(id) = edited
+        && !world.messages.has("discord", id)
+    {
+        return Err(refuse(
+            404,
+            10008,
+            "Unknown Message",
+            "no message of that id",
+        ));
+    }
     if text.is_empty() && embeds == 0 {
         return Err(refuse(
             400,
@@ -159,10 +177,11 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         ));
     }
     let problem = form.notes.pop();
-    Ok(accept(world, call, payload, text).with_problem(problem))
+    Ok(accept(world, call, payload, text, edited).with_problem(problem))
 }
 
-fn check_address(call: &Call) -> Result<(), Refusal> {
+/// The message that is to be changed, where it is no new one.
+fn check_address(call: &Call) -> Result<Option<&str>, Refusal> {
     let version = version(&call.path);
     if !(6..=10).contains(&version) {
         return Err(refuse(
@@ -172,21 +191,31 @@ fn check_address(call: &Call) -> Result<(), Refusal> {
             format!("version {version}"),
         ));
     }
-    let mut segments = call
+    let segments: Vec<&str> = call
         .path
         .trim_start_matches("/api/")
         .split('/')
         .skip_while(|s| *s != "webhooks")
-        .skip(1);
-    let (Some(id), Some(token), None) = (segments.next(), segments.next(), segments.next()) else {
-        return Err(refuse(
-            404,
-            0,
-            "404: Not Found",
-            "the path is not …/webhooks/{id}/{token}",
-        ));
+        .skip(1)
+        .collect();
+    let (id, token, edited) = match segments[..] {
+        [id, token] => (id, token, None),
+        [id, token, "messages", message] => (id, token, Some(message)),
+        _ => {
+            return Err(refuse(
+                404,
+                0,
+                "404: Not Found",
+                "the path is not …/webhooks/{id}/{token}",
+            ));
+        }
     };
-    if call.method != Method::POST {
+    let method = if edited.is_some() {
+        Method::PATCH
+    } else {
+        Method::POST
+    };
+    if call.method != method {
         return Err(refuse(
             405,
             0,
@@ -227,13 +256,20 @@ fn check_address(call: &Call) -> Result<(), Refusal> {
             "a token that begins with badtoken",
         ));
     }
-    Ok(())
+    Ok(edited)
 }
 
-fn accept(world: &World, call: &Call, payload: &Map<String, Value>, text: String) -> Answer {
-    let id =
-        ((unix_ms().saturating_sub(EPOCH_MS) << 22) | (world.next_id() & 0x3f_ffff)).to_string();
-    let webhook = call.path.split('/').rev().nth(1).unwrap_or_default();
+fn accept(
+    world: &World,
+    call: &Call,
+    payload: &Map<String, Value>,
+    text: String,
+    edited: Option<&str>,
+) -> Answer {
+    let new_id = (unix_ms().saturating_sub(EPOCH_MS) << 22) | (world.next_id() & 0x3f_ffff);
+    let id = edited.map_or(new_id.to_string(), str::to_owned);
+    let mut segments = call.path.split('/').skip_while(|s| *s != "webhooks");
+    let webhook = segments.nth(1).unwrap_or_default();
     let mentions = mentions(&text, payload.get("allowed_mentions"));
     let calls_everyone = mentions.iter().any(|mention| !mention.starts_with('<'));
     let thread = call.parameter("thread_id");
@@ -248,9 +284,10 @@ fn accept(world: &World, call: &Call, payload: &Map<String, Value>, text: String
         "timestamp": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string(),
     });
     // Without `wait` nothing comes back [Discord docs: webhook resource].
-    let waits = call
-        .parameter("wait")
-        .is_some_and(|value| matches!(value.as_str(), "true" | "True" | "1"));
+    let waits = edited.is_some()
+        || call
+            .parameter("wait")
+            .is_some_and(|value| matches!(value.as_str(), "true" | "True" | "1"));
     let reply = if waits {
         Reply::json(200, &detail)
     } else {

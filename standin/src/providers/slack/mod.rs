@@ -9,9 +9,16 @@ use hyper::Method;
 use serde_json::Value;
 
 use self::blocks::{check_all_blocks, mentions};
-use super::{Answer, Call, retry_after, units};
+use super::{Answer, Call, Provider, retry_after, units};
 use crate::record::Message;
 use crate::reply::Reply;
+
+pub const PROVIDER: Provider = Provider {
+    name: "slack",
+    paths: &["/services/"],
+    answer: |_, call| answer(call),
+    too_many,
+};
 
 /// Longer text is cut without a word [Slack docs: chat.postMessage].
 const MAX_TEXT: usize = 40_000;
@@ -25,7 +32,7 @@ const DEAD_SECRETS: [(&str, u16, &str); 3] = [
     ("gone", 404, "no_service"),
 ];
 
-pub fn answer(call: &Call) -> Answer {
+fn answer(call: &Call) -> Answer {
     match judge(call) {
         Ok((message, problem)) => {
             Answer::accepted(Reply::text(200, "ok"), message).with_problem(problem)
@@ -35,7 +42,7 @@ pub fn answer(call: &Call) -> Answer {
 }
 
 /// 429 with whole seconds [Slack docs: rate limits]; the body's word is unverified.
-pub fn too_many(call: &Call) -> Reply {
+fn too_many(call: &Call) -> Reply {
     Reply::text(429, "rate_limited").with("retry-after", retry_after(call))
 }
 

@@ -1,0 +1,34 @@
+//! What stands below a text, a line each: fields, level and time. For channels that have a place for the title and know no
+//! layout.
+
+use super::rich::{self, Cuts, Drawn};
+use crate::model::notification::Notification;
+use crate::model::text::{Limits, Unit};
+
+const NAME: usize = 80;
+const VALUE: usize = 300;
+
+/// Two line ends, then the lines; `room` units for all of them.
+pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cuts) -> String {
+    let room = room.saturating_sub(unit.of("\n\n") + rich::SUMMARY);
+    let fields = cuts.fields(notification, usize::MAX, room, |name, value| {
+        draw(name, value, unit)
+    });
+    let lines = fields
+        .into_iter()
+        .chain([rich::summary(notification, cuts)]);
+    format!("\n\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {
+    let mut is_cut = false;
+    let limits = |text| Limits { text, unit };
+    let name = rich::shorten(name, limits(NAME), "…", &mut is_cut);
+    let value = rich::shorten(value, limits(VALUE), "…", &mut is_cut);
+    let field = format!("{name}: {value}");
+    Drawn {
+        length: unit.of(&field) + unit.of("\n"),
+        field,
+        is_cut,
+    }
+}

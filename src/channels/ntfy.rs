@@ -1,0 +1,280 @@
+//! ntfy <https://docs.ntfy.sh/publish/#publish-as-json>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::rich::{self, Cuts, Rich};
+use super::webhook::Webhook;
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved, USER_AGENT, lines, verdict,
+};
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::secret::{Secret, digest};
+use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "ntfy",
+    about: "the subscribers of an ntfy topic",
+    parameters: &[
+        Parameter::new(
+            "ntfy_url",
+            "https://ntfy.sh",
+            "The server's address, without the topic.",
+        )
+        .required(),
+        Parameter::new(
+            "ntfy_topic",
+            "db-alerts",
+            "The topic; who knows it can read it.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "ntfy_token",
+            "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+            "An access token, where the topic is protected.",
+        )
+        .secret(),
+    ],
+    length: Length::Split(LIMITS),
+    repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Edits,
+    parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
+};
+
+/// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
+/// `transformBodyJSON`), which it does when the text is counted as it stands in JSON.
+const LIMITS: Limits = Limits {
+    text: 4_095,
+    unit: Unit::JsonBytes,
+};
+/// Ours: a headline. The server has no limit of its own for it.
+const TITLE: Limits = Limits {
+    text: 250,
+    unit: Unit::JsonBytes,
+};
+/// What fields may take of the message.
+const FIELDS: usize = 2_000;
+/// Ours, so that the whole stays below the server's limit.
+const LINK: usize = 2_000;
+/// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
+const NEXT_REQUEST: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct Ntfy {
+    webhook: Webhook,
+    topic: Secret,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    click: Option<&'a str>,
+    /// The message that this one replaces: from server 2.16 on, and without effect before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_id: Option<&'a str>,
+}
+
+impl Ntfy {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let url = fields.url("ntfy_url")?;
+        let topic = fields.formed("ntfy_topic", TOPIC_FORM, is_topic)?;
+        if url.path().trim_matches('/') == topic {
+            let what =
+                "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
+            return Err(fields.error("ntfy_url", what));
+        }
+        let token = fields.formed_or_none("ntfy_token", TOKEN_FORM, is_token)?;
+        let topic = Secret::new(topic);
+        let secrets = [topic.clone()]
+            .into_iter()
+            .chain(token.as_deref().map(Secret::new));
+        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT).of("ntfy", secrets);
+        // Requests are counted for each visitor, whatever the topic.
+        let visitor = format!(
+            "ntfy {} {}",
+            webhook.url,
+            token.as_deref().unwrap_or_default()
+        );
+        webhook.destination.account = Some(digest(&visitor));
+        if let Some(token) = token {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            if let Ok(mut value) = value {
+                value.set_sensitive(true);
+                webhook.default_header(AUTHORIZATION, value);
+            }
+        }
+        Ok(Self { webhook, topic })
+    }
+
+    fn payload<'a>(&'a self, message: &'a str) -> Payload<'a> {
+        Payload {
+            topic: self.topic.expose(),
+            title: None,
+            message,
+            priority: None,
+            click: None,
+            sequence_id: None,
+        }
+    }
+
+    fn plain(&self, message: &str) -> Outbound {
+        let body = super::json_body(&self.payload(message));
+        self.webhook.post(body, &[])
+    }
+
+    fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
+        let mut cuts = Cuts::default();
+        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            Unit::JsonBytes.of(link) <= LINK
+        });
+        let below = lines::below(notification, FIELDS, LIMITS.unit, &mut cuts);
+        let room = LIMITS.text - LIMITS.unit.of(&below);
+        let split = split_after(text, room, LIMITS);
+        let mut parts = split.parts.into_iter();
+        let message = parts.next().unwrap_or_default() + &below;
+        let follows_up = matches!(
+            notification.status,
+            Some(Status::Acknowledged | Status::Resolved)
+        );
+        let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
+        let rich = Rich {
+            payload: Payload {
+                title: Some(title),
+                priority: priority(notification),
+                click: link,
+                sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
+                ..self.payload(&message)
+            },
+            more: parts.collect(),
+            missing: split.missing,
+            cuts,
+        };
+        rich.composition(
+            |body| self.webhook.post(body, &[]),
+            |part| self.plain(&part),
+        )
+    }
+}
+
+const NOT_NTFY: &str = "ntfy_url must lead to an ntfy server: what answered is none.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::Unauthorized => {
+            "Make a new access token in the ntfy account, and give it as ntfy_token."
+        }
+        Reason::Forbidden => {
+            "The topic is protected: give the ntfy_token of a user who may write to it."
+        }
+        Reason::UnknownDestination => {
+            "ntfy_url must be the server's address, such as https://ntfy.sh."
+        }
+        _ => return None,
+    })
+}
+
+const TOPIC_FORM: &str = "1 to 64 letters, digits, hyphens and underscores";
+
+/// As the server checks it (`topicRegex`); ids of messages are checked the same way (`sequenceIDRegex`).
+fn is_topic(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(is_word)
+}
+
+const TOKEN_FORM: &str = "an access token of letters, digits and underscores";
+
+fn is_token(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(is_word)
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// From 1 to 5; without one it is 3.
+const fn priority(notification: &Notification) -> Option<u8> {
+    match (notification.status, notification.level) {
+        (Some(Status::Resolved), _) => None,
+        (_, Some(Level::Critical)) => Some(5),
+        (_, Some(Level::Error)) => Some(4),
+        _ => None,
+    }
+}
+
+impl Channel for Ntfy {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn follows_up(&self) -> bool {
+        true
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = notification
+            .as_text()
+            .ok_or(Failure::new(Reason::InvalidText))?;
+        if notification.is_rich() {
+            return Ok(self.rich(notification, &text, cx));
+        }
+        let split = split(&text, LIMITS);
+        Ok(Composition {
+            messages: split.parts.iter().map(|part| self.plain(part)).collect(),
+            segments: None,
+            warnings: super::missing_warning(split.missing),
+        })
+    }
+
+    fn preview(&self, body: &[u8]) -> String {
+        super::without_member(body, "topic", &self.topic.expose().into())
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || {
+            let said = json.get("error").and_then(Value::as_str);
+            verdict::said("ntfy", code, said, reply, self.webhook.redactor())
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                let id = json.get("id").and_then(Value::as_str);
+                if id.is_none() && reply.complete {
+                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
+                }
+                verdict::delivered(id, self.webhook.redactor()).into()
+            }
+            // The day's messages (server: errors.go).
+            429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),
+            429 => {
+                let after = verdict::reply_retry_after(reply).unwrap_or(NEXT_REQUEST);
+                verdict::paused(failure(Reason::RateLimited), Some(after), Scope::Account)
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Opsgenie's alerts <https://docs.opsgenie.com/docs/alert-api>.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::incident::{self, Action};
+use super::rich::{self, Cuts, Drawn};
+use super::webhook::{Webhook, below};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved, USER_AGENT, verdict,
+};
+use crate::model::notification::{Level, Notification};
+use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
+use crate::model::secret::Secret;
+use crate::model::text::{Limits, Unit, one_line};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "opsgenie",
+    about: "Opsgenie, as an alert",
+    parameters: &[
+        Parameter::new(
+            "opsgenie_api_key",
+            "eb243592-faa2-4ba2-a551-1afdf565c889",
+            "The key of an API integration.",
+        )
+        .required()
+        .secret(),
+        Parameter::base_url(API),
+    ],
+    length: Length::Cut(DESCRIPTION),
+    // An open alert with the same alias counts up.
+    repeat: Repeat::Harmless,
+    resolved: Resolved::Closes,
+    parse: |fields, operator| Ok(Arc::new(Opsgenie::new(fields, operator)?)),
+};
+
+const API: &str = "https://api.opsgenie.com";
+
+/// "Characters" (section "alert fields"), of which the unit is not said.
+const MESSAGE: Limits = units(130);
+const ALIAS: Limits = units(512);
+const DESCRIPTION: Limits = units(15_000);
+/// Of all names and values together.
+const DETAILS: usize = 8_000;
+const NAME: Limits = units(100);
+const VALUE: Limits = units(1_000);
+/// What stands below the text in the description.
+const LINK: usize = 2_000;
+const SOURCE: &str = "influxdb3-notifier";
+
+const fn units(text: usize) -> Limits {
+    Limits {
+        text,
+        unit: Unit::Utf16,
+    }
+}
+
+#[derive(Debug)]
+struct Opsgenie {
+    /// `…/v2/alerts`
+    webhook: Webhook,
+}
+
+#[derive(Serialize)]
+struct Alert {
+    message: String,
+    alias: String,
+    description: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    details: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<&'static str>,
+    source: &'static str,
+}
+
+/// Of an acknowledgement or a close.
+#[derive(Serialize)]
+struct Note {
+    note: String,
+    source: &'static str,
+}
+
+impl Opsgenie {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let key = fields.formed("opsgenie_api_key", KEY_FORM, is_key)?;
+        let url = below(&fields.base_url(API)?, ["v2", "alerts"]);
+        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT)
+            .of(fields.sender(), [Secret::new(&*key)]);
+        if let Ok(mut value) = HeaderValue::try_from(format!("GenieKey {key}")) {
+            value.set_sensitive(true);
+            webhook.default_header(AUTHORIZATION, value);
+        }
+        Ok(Self { webhook })
+    }
+
+    fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
+        let mut cuts = Cuts::default();
+        let title = rich::title(notification).unwrap_or_else(|| one_line(text));
+        let message = match notification.title {
+            Some(_) => cuts.title(&title, MESSAGE, "…"),
+            // The whole stands in the description.
+            None => rich::shorten(&title, MESSAGE, "…", &mut false),
+        };
+        let details = cuts.fields(notification, usize::MAX, DETAILS, detail);
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            MESSAGE.unit.of(link) <= LINK
+        });
+        let tail = match notification.is_rich() {
+            true => format!("\n\n{}", rich::summary(notification, &cuts)),
+            false => String::new(),
+        };
+        let tail = link.map_or(tail.clone(), |link| format!("{tail}\n{link}"));
+        let room = DESCRIPTION.text - DESCRIPTION.unit.of(&tail);
+        let (text, missing) = super::ending(text, units(room));
+        let alert = Alert {
+            message,
+            alias,
+            description: text + &tail,
+            details: details.into_iter().collect(),
+            priority: priority(notification.level_for_rules()),
+            source: SOURCE,
+        };
+        let mut warnings = cuts.warnings();
+        warnings.extend(super::cut_warning(missing));
+        Composition {
+            messages: vec![self.webhook.post(super::json_body(&alert), &[])],
+            segments: None,
+            warnings,
+        }
+    }
+
+    /// `…/v2/alerts/{alias}/close?identifierType=alias`
+    fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
+        let mut url: Url = below(&self.webhook.url, [alias, verb]);
+        url.query_pairs_mut().append_pair("identifierType", "alias");
+        let (note, missing) = super::ending(text, DESCRIPTION);
+        let note = super::json_body(&Note {
+            note,
+            source: SOURCE,
+        });
+        Composition {
+            messages: vec![Outbound::Http(HttpRequest {
+                url,
+                ..self.webhook.request(note, &[])
+            })],
+            segments: None,
+            warnings: super::cut_warning(missing).into_iter().collect(),
+        }
+    }
+}
+
+/// `{"message": "…", "errors": {"message": "…"}}`
+fn sentence(json: &Value) -> Option<String> {
+    let message = json.get("message")?.as_str()?;
+    let errors = json.get("errors").and_then(Value::as_object);
+    let errors = errors.into_iter().flatten();
+    let errors = errors.filter_map(|(field, what)| Some(format!("{field}: {}", what.as_str()?)));
+    let all: Vec<_> = [message.to_owned()].into_iter().chain(errors).collect();
+    Some(all.join("; "))
+}
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::Unauthorized => {
+            "Give opsgenie_api_key as the API integration shows it, and see that the integration is on; keys of the EU need base_url."
+        }
+        Reason::Forbidden => "Let the API integration create and update alerts.",
+        Reason::UnknownDestination => {
+            "base_url must be the API's address, such as https://api.eu.opsgenie.com."
+        }
+        _ => return None,
+    })
+}
+
+const KEY_FORM: &str = "the key of an API integration, letters, digits and hyphens";
+
+fn is_key(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (16..=64).contains(&text.len()) && text.bytes().all(known)
+}
+
+/// An alias stands in a path as well.
+fn is_alias(text: &str) -> bool {
+    let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
+    ALIAS.unit.of(text) <= ALIAS.text && text.chars().all(known) && !matches!(text, "." | "..")
+}
+
+/// Without one it is `P3`.
+const fn priority(level: Option<Level>) -> Option<&'static str> {
+    match level {
+        Some(Level::Critical) => Some("P1"),
+        Some(Level::Error) => Some("P2"),
+        Some(Level::Warning) => Some("P3"),
+        Some(Level::Info | Level::Ok) => Some("P5"),
+        None => None,
+    }
+}
+
+fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
+    let mut is_cut = false;
+    let name = rich::shorten(name, NAME, "…", &mut is_cut);
+    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    Drawn {
+        length: NAME.unit.of(&name) + NAME.unit.of(&value),
+        field: (name, value.into()),
+        is_cut,
+    }
+}
+
+impl Channel for Opsgenie {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = notification
+            .as_text()
+            .ok_or(Failure::new(Reason::InvalidText))?;
+        let alias = incident::name(notification, cx, is_alias)?;
+        Ok(match Action::of(notification) {
+            Action::Trigger => self.alert(notification, &text, alias),
+            Action::Acknowledge => self.change(&alias, "acknowledge", &text),
+            Action::Resolve => self.change(&alias, "close", &text),
+        })
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let detail = || {
+            verdict::said(
+                "Opsgenie",
+                None,
+                sentence(&json).as_deref(),
+                reply,
+                self.webhook.redactor(),
+            )
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                let id = json.get("requestId").and_then(Value::as_str);
+                if id.is_none() && reply.complete {
+                    return Verdict::Reject(failure(Reason::Rejected)).into();
+                }
+                verdict::delivered(id, self.webhook.redactor()).into()
+            }
+            429 => {
+                let period = reply.header("x-ratelimit-period-in-sec");
+                let period = period.and_then(|text| verdict::retry_after(text, reply.received));
+                let after = verdict::reply_retry_after(reply).or(period);
+                verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
+    }
+}

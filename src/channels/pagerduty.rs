@@ -1,0 +1,296 @@
+//! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::incident::{self, Action};
+use super::rich::{self, Cuts, Drawn};
+use super::webhook::{Webhook, below};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved, USER_AGENT, verdict,
+};
+use crate::model::notification::{Level, Notification};
+use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
+use crate::model::secret::Secret;
+use crate::model::text::{Limits, Unit, one_line};
+use crate::model::wire::{Destination, HttpReply, Repeat};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "pagerduty",
+    about: "PagerDuty, as an incident of a service",
+    parameters: &[
+        Parameter::new(
+            "pagerduty_routing_key",
+            "R0151XYZ0151XYZ0151XYZ0151XYZ015",
+            "The integration key of the service's Events API v2 integration.",
+        )
+        .required()
+        .secret(),
+        Parameter::base_url(API),
+    ],
+    length: Length::Cut(TEXT),
+    // "A trigger with the key of an open alert adds to it"; what is no longer open is neither acknowledged nor closed twice.
+    repeat: Repeat::Harmless,
+    resolved: Resolved::Closes,
+    parse: |fields, operator| Ok(Arc::new(PagerDuty::new(fields, operator)?)),
+};
+
+const API: &str = "https://events.pagerduty.com";
+
+/// "Maximum length 1024", "255" (docs: send an event), of which the unit is not said.
+const SUMMARY: Limits = units(1_024);
+const DEDUP_KEY: Limits = units(255);
+/// An event has at most 512 KB (docs: overview); Alertmanager takes 512,000 bytes for that.
+const TEXT: Limits = Limits {
+    text: 400_000,
+    unit: Unit::JsonBytes,
+};
+/// What fields may take of the event, in bytes of JSON.
+const DETAILS: usize = 60_000;
+const NAME: Limits = Limits {
+    text: 500,
+    unit: Unit::JsonBytes,
+};
+const VALUE: Limits = Limits {
+    text: 10_000,
+    unit: Unit::JsonBytes,
+};
+const LINK: usize = 4_000;
+/// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
+const LIMITED: Duration = Duration::from_secs(30);
+const SOURCE: &str = "InfluxDB 3";
+
+const fn units(text: usize) -> Limits {
+    Limits {
+        text,
+        unit: Unit::Utf16,
+    }
+}
+
+#[derive(Debug)]
+struct PagerDuty {
+    webhook: Webhook,
+    routing_key: Secret,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    routing_key: &'a str,
+    event_action: &'static str,
+    dedup_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Payload>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links: Option<[Link<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct Payload {
+    summary: String,
+    source: &'static str,
+    severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    custom_details: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    href: &'a str,
+    text: String,
+}
+
+impl PagerDuty {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let key = fields.formed("pagerduty_routing_key", KEY_FORM, is_key)?;
+        let routing_key = Secret::new(key);
+        let url = below(&fields.base_url(API)?, ["v2", "enqueue"]);
+        Ok(Self {
+            webhook: Webhook::new(fields.sender(), url, USER_AGENT)
+                .of(fields.sender(), [routing_key.clone()]),
+            routing_key,
+        })
+    }
+
+    fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Composition {
+        Composition {
+            messages: vec![self.webhook.post(super::json_body(event), &[])],
+            segments: None,
+            warnings,
+        }
+    }
+
+    fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Composition {
+        let mut cuts = Cuts::default();
+        let line = one_line(text);
+        let summary = match rich::title(notification) {
+            Some(title) => cuts.title(&title, SUMMARY, "…"),
+            // The whole stands in the details.
+            None => rich::shorten(&line, SUMMARY, "…", &mut false),
+        };
+        let fields = cuts.fields(notification, usize::MAX, DETAILS, detail);
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            TEXT.unit.of(link) <= LINK
+        });
+        let (whole, missing) = super::ending(text, TEXT);
+        let mut custom_details = Map::new();
+        if summary != text {
+            custom_details.insert("notification_text".to_owned(), whole.into());
+        }
+        custom_details.extend(fields);
+        let opens = |link| {
+            rich::link_host(link).map_or("Open link".to_owned(), |host| format!("Open {host}"))
+        };
+        let event = Event {
+            routing_key: self.routing_key.expose(),
+            event_action: "trigger",
+            dedup_key,
+            payload: Some(Payload {
+                summary,
+                source: SOURCE,
+                severity: severity(notification.level_for_rules()),
+                timestamp: notification.timestamp.map(|time| time.to_string()),
+                custom_details,
+            }),
+            links: link.map(|href| {
+                [Link {
+                    href,
+                    text: opens(href),
+                }]
+            }),
+        };
+        let mut warnings = cuts.warnings();
+        warnings.extend(super::cut_warning(missing));
+        self.composition(&event, warnings)
+    }
+}
+
+fn is_about_the_key(error: &str) -> bool {
+    let error = error.to_lowercase().replace('_', " ");
+    error.contains("routing key")
+}
+
+const KEY_HINT: &str = "Give pagerduty_routing_key as the service's Events API v2 integration shows it; keys of the EU need base_url.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Unauthorized | Reason::Forbidden => Some(KEY_HINT),
+        Reason::UnknownDestination => {
+            Some("base_url must be the API's address, such as https://events.eu.pagerduty.com.")
+        }
+        _ => None,
+    }
+}
+
+const KEY_FORM: &str = "32 letters and digits";
+
+fn is_key(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Without a level it is one that somebody should look at.
+const fn severity(level: Option<Level>) -> &'static str {
+    match level {
+        Some(Level::Critical) => "critical",
+        Some(Level::Error) | None => "error",
+        Some(Level::Warning) => "warning",
+        Some(Level::Info | Level::Ok) => "info",
+    }
+}
+
+fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
+    let mut is_cut = false;
+    let name = rich::shorten(name, NAME, "…", &mut is_cut);
+    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    Drawn {
+        length: TEXT.unit.of(&name) + TEXT.unit.of(&value) + r#""":"","#.len(),
+        field: (name, value.into()),
+        is_cut,
+    }
+}
+
+impl Channel for PagerDuty {
+    fn destination(&self) -> &Destination {
+        &self.webhook.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = notification
+            .as_text()
+            .ok_or(Failure::new(Reason::InvalidText))?;
+        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.text;
+        let dedup_key = incident::name(notification, cx, fits)?;
+        let event_action = match Action::of(notification) {
+            Action::Trigger => return Ok(self.trigger(notification, &text, dedup_key)),
+            Action::Acknowledge => "acknowledge",
+            Action::Resolve => "resolve",
+        };
+        let event = Event {
+            routing_key: self.routing_key.expose(),
+            event_action,
+            dedup_key,
+            payload: None,
+            links: None,
+        };
+        Ok(self.composition(&event, Vec::new()))
+    }
+
+    fn preview(&self, body: &[u8]) -> String {
+        super::without_member(body, "routing_key", &self.routing_key.expose().into())
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let errors = json.get("errors").and_then(Value::as_array);
+        let errors: Vec<_> = errors
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let message = json.get("message").and_then(Value::as_str);
+        let detail = || {
+            let all: Vec<_> = message.into_iter().chain(errors.iter().copied()).collect();
+            let said = message.map(|_| all.join("; "));
+            verdict::said(
+                "PagerDuty",
+                None,
+                said.as_deref(),
+                reply,
+                self.webhook.redactor(),
+            )
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
+                let key = json.get("dedup_key").and_then(Value::as_str);
+                verdict::delivered(key, self.webhook.redactor()).into()
+            }
+            200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
+            400 if errors.iter().any(|error| is_about_the_key(error)) => {
+                Verdict::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
+            }
+            429 => {
+                let after = verdict::reply_retry_after(reply).unwrap_or(LIMITED);
+                verdict::paused(
+                    failure(Reason::RateLimited),
+                    Some(after),
+                    Scope::Destination,
+                )
+            }
+            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
+    }
+}

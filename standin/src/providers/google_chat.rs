@@ -1,0 +1,189 @@
+//! Google Chat: `POST /v1/spaces/{space}/messages?key=…&token=…`.
+//!
+//! The forms are those of [Google Chat docs: messages.create, cards]; which error a dead webhook gives is unverified. Spaces that
+//! begin with `gone` are no more, tokens that begin with `bad` are nobody's.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Provider, retry_after};
+use crate::record::Message;
+use crate::reply::Reply;
+use crate::world::World;
+
+pub const PROVIDER: Provider = Provider {
+    name: "google_chat",
+    paths: &["/v1/spaces/"],
+    answer,
+    too_many: |call| {
+        error(429, "RESOURCE_EXHAUSTED", "Quota exceeded").with("retry-after", retry_after(call))
+    },
+};
+
+/// Of the whole message [Google Chat docs: messages.create].
+const MAX_BYTES: usize = 32_000;
+const MAX_WIDGETS: usize = 100;
+const MAX_THREAD_KEY: usize = 4_000;
+
+fn error(code: u16, status: &str, message: &str) -> Reply {
+    Reply::json(
+        code,
+        &json!({ "error": { "code": code, "message": message, "status": status } }),
+    )
+}
+
+fn answer(world: &World, call: &Call) -> Answer {
+    judge(world, call).unwrap_or_else(|(code, status, message)| {
+        Answer::refused(error(code, status, message), message)
+    })
+}
+
+type Refusal = (u16, &'static str, &'static str);
+
+const fn invalid(message: &'static str) -> Refusal {
+    (400, "INVALID_ARGUMENT", message)
+}
+
+fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
+    let rest = call.path.strip_prefix("/v1/spaces/").unwrap_or_default();
+    let space = rest
+        .strip_suffix("/messages")
+        .filter(|_| call.method == Method::POST);
+    let space = space.filter(|space| !space.is_empty() && !space.starts_with("gone"));
+    let space = space.ok_or((404, "NOT_FOUND", "Requested entity was not found."))?;
+    let given = |name| call.parameter(name).filter(|value| !value.is_empty());
+    let (Some(_), Some(token)) = (given("key"), given("token")) else {
+        return Err((
+            403,
+            "PERMISSION_DENIED",
+            "The caller does not have permission",
+        ));
+    };
+    if token.starts_with("bad") {
+        return Err((
+            401,
+            "UNAUTHENTICATED",
+            "Request had invalid authentication credentials.",
+        ));
+    }
+    if call.body.len() > MAX_BYTES {
+        return Err(invalid("Message is too long"));
+    }
+    let body = call.json().ok().filter(|_| call.is_json());
+    let body = body
+        .filter(Value::is_object)
+        .ok_or(invalid("Invalid JSON payload received."))?;
+    let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
+    let mut seen = vec![text.to_owned()];
+    let cards = body.get("cardsV2").and_then(Value::as_array);
+    for card in cards.into_iter().flatten() {
+        check_card(card.get("card").unwrap_or(&Value::Null), &mut seen)?;
+    }
+    seen.retain(|text| !text.trim().is_empty());
+    if seen.is_empty() {
+        return Err(invalid("Message cannot be empty."));
+    }
+    let key = body.pointer("/thread/threadKey").and_then(Value::as_str);
+    let option = given("messageReplyOption");
+    match (key, option.as_deref()) {
+        (Some(key), _) if key.is_empty() || key.len() > MAX_THREAD_KEY => {
+            return Err(invalid("Invalid thread key"));
+        }
+        (None, Some(_)) => return Err(invalid("A reply option needs a thread")),
+        _ => {}
+    }
+    // Without the option the key is ignored.
+    let id = format!("m{}", world.next_id());
+    let thread = key.filter(|_| option.is_some()).unwrap_or(&id);
+    let name = format!("spaces/{space}/messages/{id}.{id}");
+    let reply = json!({ "name": name, "text": text, "thread": { "name": format!("spaces/{space}/threads/{thread}") } });
+    let message = Message {
+        provider: "google_chat",
+        destination: call.full_path.clone(),
+        text: seen.join("\n"),
+        mentions: mentions(text),
+        id: Some(format!("{id}.{id}")),
+        detail: json!({ "thread": thread, "message": body }),
+    };
+    Ok(Answer::accepted(Reply::json(200, &reply), message))
+}
+
+/// The texts of a card, in order.
+fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<(), Refusal> {
+    let title = card.pointer("/header/title").and_then(Value::as_str);
+    seen.push(
+        title
+            .ok_or(invalid("A card's header needs a title"))?
+            .to_owned(),
+    );
+    seen.extend(
+        card.pointer("/header/subtitle")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    );
+    let sections = card.get("sections").and_then(Value::as_array);
+    let widgets: Vec<_> = sections
+        .into_iter()
+        .flatten()
+        .flat_map(|section| {
+            section
+                .get("widgets")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        })
+        .collect();
+    if widgets.len() > MAX_WIDGETS {
+        return Err(invalid("Too many widgets"));
+    }
+    for widget in widgets {
+        let buttons = widget
+            .pointer("/buttonList/buttons")
+            .and_then(Value::as_array);
+        for button in buttons.into_iter().flatten() {
+            let url = button
+                .pointer("/onClick/openLink/url")
+                .and_then(Value::as_str);
+            if !url.is_some_and(|url| url.starts_with("http")) {
+                return Err(invalid("A button needs a link"));
+            }
+        }
+        let text = widget
+            .pointer("/decoratedText/text")
+            .or_else(|| widget.pointer("/textParagraph/text"));
+        if let Some(html) = text.and_then(Value::as_str) {
+            seen.push(plain(html)?);
+        } else if buttons.is_none() {
+            return Err(invalid("Unknown widget"));
+        }
+    }
+    Ok(())
+}
+
+/// The text of a card's HTML [Google Chat docs: format messages].
+fn plain(html: &str) -> Result<String, Refusal> {
+    let mut text = html.to_owned();
+    for tag in ["<b>", "</b>", "<i>", "</i>"] {
+        text = text.replace(tag, "");
+    }
+    text = text.replace("<br>", "\n");
+    if text.contains('<') {
+        return Err(invalid(
+            "a tag that cards do not know, or an unescaped text",
+        ));
+    }
+    Ok(text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&"))
+}
+
+/// `<users/all>`, `<users/123>`: in the text alone.
+fn mentions(text: &str) -> Vec<String> {
+    let begins = text.match_indices("<users/");
+    let found = begins.filter_map(|(at, _)| {
+        let end = text[at..].find('>')?;
+        Some(text[at..=at + end].to_owned())
+    });
+    found.collect()
+}

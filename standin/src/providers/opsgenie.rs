@@ -1,0 +1,143 @@
+//! Opsgenie: `POST /v2/alerts`, and `POST /v2/alerts/{alias}/close` and `/acknowledge` with `identifierType=alias`.
+//!
+//! Limits are those of [Opsgenie docs: alert fields], counted in UTF-16 code units; answers those of [Opsgenie docs: response].
+//! Keys that begin with `bad` are nobody's.
+
+use hyper::Method;
+use hyper::header::AUTHORIZATION;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Call, Provider, units};
+use crate::record::Message;
+use crate::reply::Reply;
+use crate::world::World;
+
+pub const PROVIDER: Provider = Provider {
+    name: "opsgenie",
+    paths: &["/v2/alerts"],
+    answer,
+    too_many: |_| {
+        let message = "You are making too many requests!";
+        Reply::json(
+            429,
+            &json!({ "message": message, "took": 0.001, "requestId": "r" }),
+        )
+        .with("x-ratelimit-state", "THROTTLED")
+        .with("x-ratelimit-period-in-sec", "60")
+    },
+};
+
+/// Fields of an alert, and their longest values.
+const LONGEST: [(&str, usize); 5] = [
+    ("message", 130),
+    ("alias", 512),
+    ("entity", 512),
+    ("description", 15_000),
+    ("source", 100),
+];
+const MAX_DETAILS: usize = 8_000;
+const MAX_TAGS: (usize, usize) = (20, 50);
+
+fn answer(world: &World, call: &Call) -> Answer {
+    let id = format!("43a29c5c-3dbf-4fa4-9c26-{:012}", world.next_id());
+    let refuse = |status, message: &str, errors: Value| {
+        let body = json!({ "message": message, "errors": errors, "took": 0.001, "requestId": id });
+        Answer::refused(Reply::json(status, &body), format!("{message} {errors}"))
+    };
+    let key = call.header(AUTHORIZATION).strip_prefix("GenieKey ");
+    if key.is_none_or(|key| key.is_empty() || key.starts_with("bad")) {
+        return refuse(401, "Could not authenticate", Value::Null);
+    }
+    let body = call
+        .json()
+        .ok()
+        .filter(|_| call.is_json() && call.method == Method::POST);
+    let Some(Value::Object(body)) = body else {
+        return refuse(400, "Request body is not valid JSON", Value::Null);
+    };
+    let checked = match change(call) {
+        Some(_) => check_lengths(&body, &[("note", 25_000), ("source", 100)]),
+        None => check_alert(&body),
+    };
+    if let Err((field, what)) = checked {
+        let message = "Request body is not processable. Please check the errors.";
+        return refuse(422, message, json!({ field: what }));
+    }
+    let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let shown = match change(call) {
+        Some((alias, verb)) => format!("{verb} {alias}: {}", text("note")),
+        // Without a title the message is but its beginning.
+        None if text("description").is_empty() => text("message").to_owned(),
+        None => text("description").to_owned(),
+    };
+    let message = Message {
+        provider: "opsgenie",
+        destination: call.full_path.clone(),
+        text: shown,
+        mentions: Vec::new(),
+        id: Some(id.clone()),
+        detail: body.into(),
+    };
+    let taken = json!({ "result": "Request will be processed", "took": 0.302, "requestId": id });
+    Answer::accepted(Reply::json(202, &taken), message)
+}
+
+/// Alias, as the path has it, and verb.
+fn change(call: &Call) -> Option<(&str, &str)> {
+    let (alias, verb) = call.path.strip_prefix("/v2/alerts/")?.split_once('/')?;
+    let by_alias = call.parameter("identifierType").as_deref() == Some("alias");
+    (by_alias && matches!(verb, "close" | "acknowledge")).then_some((alias, verb))
+}
+
+type Wrong = (&'static str, &'static str);
+
+fn check_lengths(
+    body: &Map<String, Value>,
+    longest: &[(&'static str, usize)],
+) -> Result<(), Wrong> {
+    for (name, longest) in longest {
+        match body.get(*name) {
+            None => {}
+            Some(Value::String(text)) if units(text) <= *longest => {}
+            Some(_) => return Err((*name, "is too long, or no text")),
+        }
+    }
+    Ok(())
+}
+
+fn check_alert(body: &Map<String, Value>) -> Result<(), Wrong> {
+    if body
+        .get("message")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        return Err(("message", "Message can not be empty."));
+    }
+    check_lengths(body, &LONGEST)?;
+    let priority = body.get("priority").map_or(Some("P3"), Value::as_str);
+    if !priority.is_some_and(|priority| matches!(priority, "P1" | "P2" | "P3" | "P4" | "P5")) {
+        return Err(("priority", "should be one of [ P1, P2, P3, P4, P5 ]"));
+    }
+    let details = body
+        .get("details")
+        .map_or(Some(Map::new()), |details| details.as_object().cloned());
+    let sum = details.ok_or(("details", "must be a map"))?;
+    let lengths: Option<Vec<usize>> = sum
+        .iter()
+        .map(|(name, value)| Some(units(name) + units(value.as_str()?)))
+        .collect();
+    if lengths
+        .ok_or(("details", "must be texts"))?
+        .iter()
+        .sum::<usize>()
+        > MAX_DETAILS
+    {
+        return Err(("details", "are too long"));
+    }
+    let tags = body.get("tags").and_then(Value::as_array);
+    let fits = |tag: &Value| tag.as_str().is_some_and(|tag| units(tag) <= MAX_TAGS.1);
+    match tags.is_none_or(|tags| tags.len() <= MAX_TAGS.0 && tags.iter().all(fits)) {
+        true => Ok(()),
+        false => Err(("tags", "are too many or too long")),
+    }
+}

@@ -1,0 +1,124 @@
+//! PagerDuty's Events API v2: `POST /v2/enqueue`.
+//!
+//! Limits and answers are those of [PagerDuty docs: send an event, overview; PagerDuty OpenAPI]. Keys that begin with `bad` are
+//! no service's.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Provider, units};
+use crate::record::Message;
+use crate::reply::Reply;
+use crate::world::World;
+
+pub const PROVIDER: Provider = Provider {
+    name: "pagerduty",
+    paths: &["/v2/enqueue"],
+    answer,
+    too_many: |_| {
+        Reply::json(
+            429,
+            &json!({ "status": "throttle exceeded", "message": "Requests for this service are arriving too quickly. Please retry later." }),
+        )
+    },
+};
+
+/// [Alertmanager: pagerduty]
+const MAX_EVENT: usize = 512_000;
+
+fn answer(world: &World, call: &Call) -> Answer {
+    match judge(world, call) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let body = json!({
+                "status": "invalid event", "message": "Event object is invalid", "errors": [error],
+            });
+            Answer::refused(Reply::json(400, &body), error)
+        }
+    }
+}
+
+fn judge(world: &World, call: &Call) -> Result<Answer, &'static str> {
+    if call.method != Method::POST || !call.is_json() {
+        return Err("JSON by POST");
+    }
+    if call.body.len() > MAX_EVENT {
+        return Err("Event is too large");
+    }
+    let body = call.json().map_err(|_| "no JSON")?;
+    let text = |place: &str| body.pointer(place).and_then(Value::as_str);
+    let key = text("/routing_key").unwrap_or_default();
+    if key.len() != 32 || key.starts_with("bad") || !key.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
+        return Err("Invalid routing key");
+    }
+    let dedup_key = text("/dedup_key");
+    if dedup_key.is_some_and(|key| units(key) > 255) {
+        return Err("'dedup_key' is too long (maximum is 255 characters)");
+    }
+    let action = text("/event_action").unwrap_or_default();
+    match action {
+        "trigger" => check_payload(&body, &text)?,
+        "acknowledge" | "resolve" if dedup_key.is_some() => {}
+        "acknowledge" | "resolve" => return Err("'dedup_key' is missing or blank"),
+        _ => return Err("'event_action' must be one of trigger, acknowledge, resolve"),
+    }
+    let id = dedup_key.map_or_else(|| format!("event{}", world.next_id()), str::to_owned);
+    let summary = text("/payload/summary").unwrap_or(action);
+    let shown = text("/payload/custom_details/notification_text").unwrap_or(summary);
+    let reply = json!({ "status": "success", "message": "Event processed", "dedup_key": id });
+    let message = Message {
+        provider: "pagerduty",
+        destination: call.full_path.clone(),
+        text: shown.to_owned(),
+        mentions: Vec::new(),
+        id: Some(id),
+        detail: body.clone(),
+    };
+    Ok(Answer::accepted(Reply::json(202, &reply), message))
+}
+
+fn check_payload<'a>(
+    body: &Value,
+    text: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<(), &'static str> {
+    let summary = text("/payload/summary").unwrap_or_default();
+    if summary.is_empty() || units(summary) > 1_024 {
+        return Err(
+            "'payload.summary' is missing or blank, or too long (maximum is 1024 characters)",
+        );
+    }
+    if text("/payload/source").is_none_or(str::is_empty) {
+        return Err("'payload.source' is missing or blank");
+    }
+    if !matches!(
+        text("/payload/severity"),
+        Some("critical" | "error" | "warning" | "info")
+    ) {
+        return Err(
+            "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')",
+        );
+    }
+    if let Some(time) = text("/payload/timestamp")
+        && time.parse::<jiff::Timestamp>().is_err()
+    {
+        return Err("'payload.timestamp' is invalid");
+    }
+    if body
+        .pointer("/payload/custom_details")
+        .is_some_and(|details| !details.is_object())
+    {
+        return Err("'payload.custom_details' is no object");
+    }
+    let links = body.get("links").and_then(Value::as_array);
+    for link in links.into_iter().flatten() {
+        if !link
+            .get("href")
+            .and_then(Value::as_str)
+            .is_some_and(|href| href.starts_with("http"))
+        {
+            return Err("'links' have an href that is invalid");
+        }
+    }
+    Ok(())
+}

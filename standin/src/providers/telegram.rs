@@ -1,0 +1,212 @@
+//! Telegram: `POST /bot{token}/sendMessage`.
+//!
+//! Sentences are those of [telegram-bot-api source] and [Telegram docs: sendMessage]. Tokens whose second part begins with `bad`
+//! were revoked; the chat -404 is nobody's, -403 has shut the bot out, -400 has become -100400.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Provider, wait};
+use crate::record::Message;
+use crate::reply::Reply;
+use crate::world::{World, unix_ms};
+
+pub const PROVIDER: Provider = Provider {
+    name: "telegram",
+    paths: &["/bot"],
+    answer,
+    too_many: |call| {
+        let seconds = wait(call).as_secs_f64().ceil() as u64;
+        let description = format!("Too Many Requests: retry after {seconds}");
+        let parameters = json!({ "retry_after": seconds });
+        error(429, &description, Some(parameters)).with("retry-after", seconds.to_string())
+    },
+};
+
+/// Code points, once entities are taken out [tdlib: utf8_length].
+const MAX_TEXT: usize = 4096;
+
+fn error(code: u16, description: &str, parameters: Option<Value>) -> Reply {
+    let mut body = json!({ "ok": false, "error_code": code, "description": description });
+    if let Some(parameters) = parameters {
+        body["parameters"] = parameters;
+    }
+    Reply::json(code, &body)
+}
+
+fn answer(world: &World, call: &Call) -> Answer {
+    judge(world, call).unwrap_or_else(|(code, description, parameters)| {
+        Answer::refused(error(code, &description, parameters), description)
+    })
+}
+
+type Refusal = (u16, String, Option<Value>);
+
+fn refuse(code: u16, description: &str) -> Refusal {
+    (code, description.to_owned(), None)
+}
+
+fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
+    let token = call
+        .path
+        .strip_prefix("/bot")
+        .and_then(|rest| rest.strip_suffix("/sendMessage"));
+    let key = token
+        .and_then(|token| token.split_once(':'))
+        .map(|(_, key)| key);
+    let Some(key) = key.filter(|_| call.method == Method::POST) else {
+        return Err(refuse(404, "Not Found"));
+    };
+    if key.starts_with("bad") {
+        return Err(refuse(401, "Unauthorized"));
+    }
+    let body = call.json().ok().filter(|_| call.is_json());
+    let Some(Value::Object(body)) = body else {
+        return Err(refuse(400, "Bad Request: message text is empty"));
+    };
+    check_chat(body.get("chat_id"))?;
+    if body.get("message_thread_id").is_some_and(|id| !id.is_u64()) {
+        return Err(refuse(400, "Bad Request: message thread not found"));
+    }
+    let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
+    let seen = match body.get("parse_mode").and_then(Value::as_str) {
+        None => Seen {
+            text: text.to_owned(),
+            looked_at: text.to_owned(),
+        },
+        Some("HTML") => parse(text)
+            .map_err(|what| refuse(400, &format!("Bad Request: can't parse entities: {what}")))?,
+        Some(_) => return Err(refuse(400, "Bad Request: unsupported parse_mode")),
+    };
+    let shown = seen.text.trim();
+    if shown.is_empty() {
+        return Err(refuse(400, "Bad Request: message text is empty"));
+    }
+    if shown.chars().count() > MAX_TEXT {
+        return Err(refuse(400, "Bad Request: message is too long"));
+    }
+    check_reply(world, body.get("reply_parameters"))?;
+    let id = world.next_id() + 1;
+    let chat = body.get("chat_id").cloned().unwrap_or_default();
+    let result = json!({
+        "message_id": id, "date": unix_ms() / 1000, "chat": { "id": chat, "type": "supergroup" }, "text": shown,
+        "reply_to": body.get("reply_parameters"),
+    });
+    let message = Message {
+        provider: "telegram",
+        destination: call.full_path.clone(),
+        text: shown.to_owned(),
+        mentions: mentions(&seen.looked_at),
+        id: Some(id.to_string()),
+        detail: result.clone(),
+    };
+    let reply = Reply::json(200, &json!({ "ok": true, "result": result }));
+    Ok(Answer::accepted(reply, message))
+}
+
+fn check_chat(chat: Option<&Value>) -> Result<(), Refusal> {
+    let not_found = || refuse(400, "Bad Request: chat not found");
+    match chat {
+        Some(Value::Number(id)) => match id.as_i64() {
+            Some(-403) => Err(refuse(403, "Forbidden: bot was kicked from the group chat")),
+            Some(-400) => Err((
+                400,
+                "Bad Request: group chat was upgraded to a supergroup chat".to_owned(),
+                Some(json!({ "migrate_to_chat_id": -100_400 })),
+            )),
+            Some(0 | -404) | None => Err(not_found()),
+            Some(_) => Ok(()),
+        },
+        Some(Value::String(name)) if name.starts_with('@') => Ok(()),
+        Some(_) => Err(not_found()),
+        None => Err(refuse(400, "Bad Request: chat_id is empty")),
+    }
+}
+
+fn check_reply(world: &World, reply: Option<&Value>) -> Result<(), Refusal> {
+    let Some(reply) = reply else {
+        return Ok(());
+    };
+    let id = reply.get("message_id").and_then(Value::as_i64);
+    let known = id.is_some_and(|id| world.messages.has("telegram", &id.to_string()));
+    let may_miss = reply.get("allow_sending_without_reply") == Some(&Value::Bool(true));
+    match known || (may_miss && id.is_some()) {
+        true => Ok(()),
+        false => Err(refuse(400, "Bad Request: message to be replied not found")),
+    }
+}
+
+/// What a reader sees, and what of it is searched for mentions: all but code.
+struct Seen {
+    text: String,
+    looked_at: String,
+}
+
+/// The HTML that Telegram knows, as far as tests need it [Telegram docs: HTML style].
+fn parse(html: &str) -> Result<Seen, String> {
+    let (mut text, mut looked_at) = (String::new(), String::new());
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = html;
+    while let Some(character) = rest.chars().next() {
+        let (taken, seen) = match character {
+            '<' => {
+                let end = rest.find('>').ok_or("Unclosed start tag")?;
+                let tag = &rest[1..end];
+                let name = tag
+                    .trim_start_matches('/')
+                    .split(' ')
+                    .next()
+                    .unwrap_or_default();
+                match tag.strip_prefix('/') {
+                    Some(closed) if open.last() == Some(&closed) => drop(open.pop()),
+                    Some(closed) => return Err(format!("Unmatched end tag \"{closed}\"")),
+                    None if matches!(name, "b" | "i" | "u" | "s" | "code" | "pre" | "a") => {
+                        open.push(name)
+                    }
+                    None => return Err(format!("Unsupported start tag \"{name}\"")),
+                }
+                (end + 1, String::new())
+            }
+            '&' => {
+                let known = [
+                    ("&lt;", "<"),
+                    ("&gt;", ">"),
+                    ("&amp;", "&"),
+                    ("&quot;", "\""),
+                ];
+                match known.iter().find(|(name, _)| rest.starts_with(name)) {
+                    Some((name, shown)) => (name.len(), (*shown).to_owned()),
+                    None => (1, "&".to_owned()),
+                }
+            }
+            other => (other.len_utf8(), other.to_string()),
+        };
+        if !open.iter().any(|tag| matches!(*tag, "code" | "pre")) {
+            looked_at.push_str(&seen);
+        }
+        text.push_str(&seen);
+        rest = &rest[taken..];
+    }
+    match open.pop() {
+        Some(tag) => Err(format!(
+            "Can't find end tag corresponding to start tag \"{tag}\""
+        )),
+        None => Ok(Seen { text, looked_at }),
+    }
+}
+
+/// `@name` with at least four characters, wherever it stands but within a word.
+fn mentions(text: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let at = text
+        .match_indices('@')
+        .filter(|(at, _)| !text[..*at].chars().next_back().is_some_and(is_word));
+    let names = at.map(|(at, _)| {
+        let name: String = text[at + 1..]
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        format!("@{name}")
+    });
+    names.filter(|name| name.len() > 4).collect()
+}

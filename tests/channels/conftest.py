@@ -1,0 +1,18 @@
+"""Fixtures of the channels' tests."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.channels.channel import Sender
+from tests.conftest import Triggers
+from tests.contract.conftest import TWILIO_VARIABLES
+from tests.harness import Standin
+
+
+@pytest.fixture
+def sender(triggers: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sender:
+    """Sends to any destination at the stand-in."""
+    for name in TWILIO_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return Sender(triggers, standin, tmp_path)

@@ -1,0 +1,137 @@
+"""Prometheus Alertmanager. ``tests/servers/test_alertmanager.py`` asks a real one the same."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
+
+PATH = "/api/v2/alerts"
+JSON = {"Content-Type": "application/json"}
+CHANNEL = Channel(
+    "alertmanager",
+    destination=lambda base, _: {"alertmanager_url": base},
+    path=PATH,
+    plain=[
+        {
+            "labels": {"alertname": "InfluxDB 3", "notification": ...},
+            "annotations": {"summary": "hi", "description": "hi"},
+            "startsAt": ...,
+            "endsAt": ...,
+        }
+    ],
+    rich=[
+        {
+            "labels": {"alertname": "CPU of db1 above 95 %", "notification": ..., "severity": "critical"},
+            "annotations": {
+                "summary": "CPU of db1 above 95 %",
+                "description": "cpu_usage is 97.3 %",
+                "host": "db1",
+                "limit": "95",
+                "primary": "true",
+            },
+            "startsAt": "2026-11-25T02:41:58Z",
+            "endsAt": ...,
+            "generatorURL": FIRING["link"],
+        }
+    ],
+    headers={"content-type": "application/json"},
+    taken=delivered(200),
+    replies=[
+        delivered(200),
+        delivered(200, "{}"),
+        Reply(200, "<!doctype html>", reason="rejected", hint="alertmanager_url must be the address"),
+        Reply(400, '"start time must be before end time"', reason="rejected", detail="Alertmanager: start time must"),
+        Reply(401, "Unauthorized", reason="unauthorized", hint="https://user:password@host"),
+        Reply(404, "404 page not found", reason="unknown_destination", hint="without /api/v2"),
+        Reply(422, {"code": 602, "message": "labels in body is required"}, reason="rejected", detail="labels in body"),
+        Reply(503, "", reason="server_error"),
+    ],
+    bad=[Bad("alertmanager_url", "alertmanager:9093", "alertmanager_url has no scheme")],
+    refusals=[
+        (JSON, b"{}", 422),
+        (JSON, b"[{}]", 422),
+        (JSON, b'[{"labels":{"a":1}}]', 422),
+        (JSON, b'[{"labels":{"a":"b"},"startsAt":"now"}]', 422),
+        (JSON, b'[{"labels":{"a":"b"},"generatorURL":"x"}]', 422),
+        (JSON, b'[{"labels":{"a b":"c"}}]', 400),
+        (JSON, b'[{"labels":{"a":""}}]', 400),
+        (JSON, b'[{"labels":{"a":"b"},"startsAt":"2026-01-02T00:00:00Z","endsAt":"2026-01-01T00:00:00Z"}]', 400),
+    ],
+)
+
+
+def sent(
+    sender: Sender, standin: Standin, *requests: dict[str, Any], **configuration: Any
+) -> list[list[dict[str, Any]]]:
+    """What arrives of each of the requests."""
+    number = next(NUMBERS)
+    destination = (CHANNEL, {**CHANNEL.at(standin, number), **configuration})
+    for request in requests:
+        entry = sender.send([destination], **request).entry
+        assert entry["outcome"] == "delivered", entry
+    return [json.loads(request["body"]) for request in standin.requests(CHANNEL.place_of(number))]
+
+
+def moment(alert: dict[str, Any], name: str) -> datetime:
+    return datetime.fromisoformat(alert[name])
+
+
+def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(sender: Sender, standin: Standin) -> None:
+    resolved = {**FIRING, "status": "resolved", "level": "ok", "title": "CPU is fine", "timestamp": None}
+    [[firing], over] = sent(sender, standin, FIRING | {"dedup_key": "cpu db1"}, resolved | {"dedup_key": "cpu db1"})
+    assert firing["labels"] == {"alertname": "cpu db1", "severity": "critical"}
+    assert firing["labels"] in [alert["labels"] for alert in over]
+    assert len(over) == 6
+    now = datetime.now(UTC)
+    assert timedelta(hours=23) < moment(firing, "endsAt") - now <= timedelta(hours=24)
+    for alert in over:
+        assert alert["labels"]["alertname"] == "cpu db1"
+        assert now - timedelta(seconds=30) < moment(alert, "endsAt") <= now
+        assert moment(alert, "startsAt") <= moment(alert, "endsAt")
+
+
+def test_labels_hold_nothing_that_changes_and_without_a_key_each_notification_is_an_alert(
+    sender: Sender, standin: Standin
+) -> None:
+    changed = FIRING | {"notification_text": "other", "timestamp": None, "fields": {"host": "db2"}, "title": "other"}
+    [[first], [second]] = sent(sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
+    assert first["labels"] == second["labels"]
+    [[first], [second]] = sent(sender, standin, {}, {})
+    assert first["labels"] != second["labels"]
+    now = datetime.now(UTC)
+    assert moment(first, "startsAt") <= now
+    assert timedelta(minutes=59) < moment(first, "endsAt") - now <= timedelta(hours=1)
+
+
+def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+    result = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **{**FIRING, "status": "resolved"})
+    assert (result.entry["reason"], result.entry["path"]) == ("missing_dedup_key", "dedup_key")
+
+
+def test_a_retry_keeps_the_times_of_the_first_attempt(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    standin.rule(CHANNEL.place_of(number), times=1, reply={"status": 503})
+    limits = {"initial_backoff": "50ms", "response_timeout": "4s"}
+    assert sender.send([(CHANNEL, CHANNEL.at(standin, number))], limits).entry["attempts"] == 2
+    first, second = (request["body"] for request in standin.requests(CHANNEL.place_of(number)))
+    assert first == second
+
+
+def test_the_operator_may_give_further_labels_and_no_others(sender: Sender, standin: Standin, tmp_path: Any) -> None:
+    def trigger(labels: str) -> dict[str, Any]:
+        path = tmp_path / f"{next(NUMBERS)}.toml"
+        url = f"{standin.url}/at/{next(NUMBERS)}"
+        path.write_text(f'[receivers.am]\nalertmanager = {{ url = "{url}", labels = {labels} }}\n', encoding="utf-8")
+        answer = sender.trigger({"config_file_path": str(path)}).notify(
+            {"notification_text": "hi", "receivers": ["am"]}
+        )
+        assert isinstance(answer.json, dict)
+        return answer.json
+
+    assert trigger('{ team = "db" }')["results"] == {"am": True}
+    [message] = standin.messages()
+    assert message["detail"][0]["labels"]["team"] == "db"
+    for labels in ('{ severity = "x" }', '{ "a b" = "x" }'):
+        assert "labels must have names" in json.dumps(trigger(labels))

@@ -1,0 +1,90 @@
+"""Discord's webhooks."""
+
+from tests.channels.channel import Bad, Channel, Reply, delivered
+
+CODES = {
+    10003: ("unknown_destination", True),
+    10015: ("unknown_destination", True),
+    50001: ("forbidden", True),
+    50013: ("forbidden", True),
+    50027: ("unauthorized", True),
+    50006: ("rejected", False),
+    50035: ("rejected", False),
+    50109: ("rejected", False),
+    160005: ("forbidden", False),
+    200000: ("forbidden", False),
+    240000: ("forbidden", False),
+    220001: ("rejected", False),
+    40333: ("forbidden", False),
+    130000: ("server_error", False),
+    40004: ("server_error", False),
+    20016: ("rate_limited", False),
+    20028: ("rate_limited", False),
+    20029: ("rate_limited", False),
+}
+"""They count whatever the status, which is documented for few; some condemn the webhook."""
+
+TAKEN = delivered(200, {"id": "1310000000000000000", "channel_id": "1"})
+
+CHANNEL = Channel(
+    "discord",
+    destination=lambda base, _: {"discord_webhook_url": f"{base}/api/webhooks/1/token"},
+    path="/api/webhooks/1/token",
+    plain=b'{"content":"hi"}',
+    rich={
+        "embeds": [
+            {
+                "title": "🔴 CPU of db1 above 95 %",
+                "description": "cpu_usage is 97.3 %",
+                "url": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
+                "color": 0xD7263D,
+                "fields": [
+                    {"name": "host", "value": "db1", "inline": True},
+                    {"name": "limit", "value": "95", "inline": True},
+                    {"name": "primary", "value": "true", "inline": True},
+                ],
+                "footer": {"text": "Critical · firing"},
+                "timestamp": "2026-11-25T02:41:58Z",
+            }
+        ],
+        "allowed_mentions": {"parse": []},
+    },
+    headers={"content-type": "application/json", "user-agent": r"DiscordBot \(https://\S+, [\d.]+\)"},
+    taken=TAKEN,
+    replies=[
+        TAKEN,
+        delivered(204),
+        *(
+            Reply(
+                status,
+                {"code": code, "message": "words"},
+                reason=reason,
+                detail=f"Discord {code}: words",
+                condemns=condemns and status in (401, 403, 404),
+            )
+            for code, (reason, condemns) in CODES.items()
+            for status in (400, 401, 403, 404, 409, 500)
+        ),
+        *(
+            Reply(status, "", reason=reason, condemns=True)
+            for status, reason in [(401, "unauthorized"), (403, "forbidden")]
+        ),
+        Reply(
+            400,
+            {
+                "code": 50035,
+                "message": "Invalid Form Body",
+                "errors": {"content": {"_errors": [{"message": "Too long."}]}},
+            },
+            reason="rejected",
+            detail="Discord 50035: Invalid Form Body (content: Too long.)",
+        ),
+    ],
+    bad=[Bad("discord_webhook_url", "discord.com/api/webhooks/1/x", "discord_webhook_url has no scheme")],
+    secrets={"discord_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
+    resolved=("POST", "PATCH"),
+    refusals=[
+        ({"Content-Type": "application/json"}, b'{"content":"hi"}', 403),
+        ({"Content-Type": "application/json", "User-Agent": "DiscordBot (x, 1)"}, b"{}", 400),
+    ],
+)

@@ -1,0 +1,462 @@
+"""What every channel must do, over the wire: the registry is gone through, so a new one is tested as well."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.channels.channel import FIRING, NUMBERS, REGISTRY, Channel, Reply, Sender, channels
+from tests.contract.test_length import CLUSTERS, NUMBER, utf16
+from tests.harness import ROOT, Standin, http_request
+from tests.test_leaks import ECHOES
+
+CHANNELS = channels()
+EVERY = pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS)
+
+FAST = {
+    "response_timeout": "4s",
+    "delivery_timeout": "10s",
+    "initial_backoff": "10ms",
+    "max_backoff": "20ms",
+    "max_attempts": "2",
+    "on_ambiguous": "report",
+}
+
+
+# The four that a channel consists of
+
+
+def test_each_channel_has_its_file_its_line_its_tests_and_its_section() -> None:
+    declared = set()
+    for path in (ROOT / "src" / "channels").rglob("*.rs"):
+        declared |= set(re.findall(r'ChannelSpec = ChannelSpec \{\n\s+key: "(\w+)"', path.read_text(encoding="utf-8")))
+    document = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^## (\w+)$", document, re.MULTILINE))
+    assert declared == set(REGISTRY), "a file in src/channels, and a line in its CHANNELS"
+    assert set(CHANNELS) == set(REGISTRY), "a file in tests/channels"
+    assert sections == set(REGISTRY), "a section in docs/channels.md"
+
+
+# What arrives
+
+
+def arrived(standin: Standin, channel: Channel, number: int) -> list[dict[str, Any]]:
+    """The requests of a destination, to which the provider had no objection."""
+    requests = standin.requests(channel.place_of(number))
+    assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
+    return requests
+
+
+def same(body: str, expected: object) -> None:
+    """Bytes to the byte, anything else as JSON, where ``...`` stands for what each notification has of its own."""
+    if isinstance(expected, bytes):
+        assert body.encode() == expected
+    else:
+        assert without_own(json.loads(body), expected) == expected
+
+
+def without_own(got: Any, expected: object) -> Any:
+    """What was got, with ``...`` where that is expected: a key of 32 digits, or a time."""
+    if expected is ...:
+        assert re.fullmatch(r"[0-9a-f]{32}|20\d\d-[\d-]+T[\d:.]+Z", got)
+        return ...
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return {name: without_own(value, expected.get(name)) for name, value in got.items()}
+    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        return [without_own(*pair) for pair in zip(got, expected, strict=True)]
+    return got
+
+
+@EVERY
+@pytest.mark.parametrize("form", ["plain", "rich"])
+def test_what_arrives_is_what_the_channels_file_says(
+    channel: Channel, form: str, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    request = FIRING if form == "rich" else {"notification_text": "hi"}
+    sent = sender.send([(channel, channel.at(standin, number))], **request)
+    assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
+    requests = arrived(standin, channel, number)
+    same(requests[0]["body"], getattr(channel, form))
+    framing = {"host": re.escape(f"127.0.0.1:{standin.port}"), "content-length": r"\d+", "accept": ".+"}
+    expected = {"user-agent": r"influxdb3-notifier/[\d.]+", **framing, **channel.headers}
+    assert sorted(name for name, _ in requests[0]["headers"]) == sorted(expected)
+    for name, value in requests[0]["headers"]:
+        assert re.fullmatch(expected[name], value), (name, value)
+    ids = [message["id"] for message in standin.messages() if message["id"]]
+    assert sent.entry["message_id"] == (ids[0] if ids else None)
+
+
+@EVERY
+def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    shown = sender.send([(channel, channel.at(standin, number))], **FIRING, dry_run=True)
+    assert shown.entry["outcome"] == "dry_run"
+    assert standin.requests(channel.place_of(number)) == []
+    assert "CPU" in shown.entry["preview"]["body"]
+
+
+# How long
+
+
+def in_unit(unit: str, text: str) -> int:
+    """The length as the registry counts it."""
+    match unit:
+        case "code points":
+            return len(text)
+        case "UTF-16 code units":
+            return utf16(text)
+        case "bytes":
+            return len(text.encode())
+        case "bytes of JSON":
+            return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    raise ValueError(unit)
+
+
+def texts(channel: Channel) -> Iterable[tuple[str, int]]:
+    """Texts of whole clusters around the limit, and by how much they are over it."""
+    limit, unit = channel.spec["longest_text"]["length"], channel.spec["longest_text"]["unit"]
+    for cluster in CLUSTERS.values():
+        for over in (-1, 0, 1):
+            # Letters at both ends: outer white space is not everywhere counted.
+            count, rest = divmod(limit + over - 2, in_unit(unit, cluster))
+            yield "b" * (rest + 1) + cluster * count + "e", over
+
+
+@EVERY
+def test_row_35_a_text_at_the_limit_is_one_message_and_of_a_longer_one_nothing_is_lost_in_silence(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    if channel.spec["longest_text"] is None:
+        number = next(NUMBERS)
+        sent = sender.send([(channel, channel.at(standin, number))], notification_text="x" * 200_000)
+        assert (sent.entry["outcome"], sent.entry["parts"], sent.answer.json["warnings"]) == ("delivered", 1, [])
+        return
+    limit, unit = channel.spec["longest_text"]["length"], channel.spec["longest_text"]["unit"]
+    for text, over in texts(channel):
+        standin.clear()
+        number = next(NUMBERS)
+        sent = sender.send([(channel, channel.at(standin, number))], notification_text=text)
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        arrived(standin, channel, number)
+        parts = [message["text"] for message in standin.messages()]
+        assert len(parts) == sent.entry["parts"]
+        if over <= 0:
+            assert parts == [text]
+            assert sent.answer.json["warnings"] == []
+        elif channel.spec["longer_text"] == "split":
+            assert all(in_unit(unit, part) <= limit for part in parts)
+            assert [match and match[0] for match in map(NUMBER.match, parts)] == ["(1/2) ", "(2/2) "]
+            # Some providers show no white space at a message's end.
+            whole = "".join(NUMBER.sub("", part, count=1) for part in parts)
+            assert "".join(whole.split()) == "".join(text.split())
+            assert sent.answer.json["warnings"] == []
+        else:
+            assert len(parts) == 1
+            assert in_unit(unit, parts[0]) <= limit
+            [warning] = sent.answer.json["warnings"]
+            missing = re.search(r"the last (\d+) characters are missing", warning)
+            assert missing
+            kept = parts[0].removesuffix(f"… {missing[1]} characters missing")
+            assert text.startswith(kept)
+            assert len(kept) + int(missing[1]) == len(text)
+
+
+LONG: dict[str, Any] = {
+    "notification_text": "a text",
+    "title": "title " * 200,
+    "fields": {f"sensor {n}": "value " * (1 + n * 10) for n in range(60)},
+    "link": "https://example.com/" + "x" * 6_000,
+}
+
+
+@EVERY
+def test_row_36_what_is_too_long_in_a_rich_notification_is_cut_and_said(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    sent = sender.send([(channel, channel.at(standin, number))], **LONG)
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    arrived(standin, channel, number)
+    if channel.spec["longest_text"]:
+        assert sent.answer.json["warnings"] != []
+
+
+# Markup
+
+HOSTILE = (
+    "@everyone @channel <!channel> <@U1> <users/all> *b* _i_ ~s~ `c` ||x|| <b>h</b> &amp; [a](https://evil.example) "
+    "<at>x</at> # h"
+)
+
+
+@EVERY
+def test_row_34_markup_in_title_fields_and_link_calls_nobody(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    hostile: dict[str, Any] = {
+        "title": HOSTILE,
+        "fields": {HOSTILE: HOSTILE},
+        "link": f"https://evil.example/{HOSTILE}",
+    }
+    sent = sender.send([(channel, channel.at(standin, number))], **hostile, level="critical")
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    arrived(standin, channel, number)
+    assert [message["mentions"] for message in standin.messages()] == [[]]
+
+
+# What the provider answers
+
+
+def by_status(channel: Channel, status: int) -> tuple[str, str | None]:
+    """Outcome and reason of a status with an empty body, as DELIVERY's table and the channel's own have it."""
+    if status in channel.statuses:
+        return channel.statuses[status]
+    named = {401: "unauthorized", 403: "forbidden", 404: "unknown_destination", 410: "unknown_destination"}
+    named |= {408: "try_later", 425: "try_later", 429: "rate_limited", 413: "too_large"}
+    match status // 100:
+        case 2:
+            return "delivered", None
+        case 3:
+            return "failed", "redirected"
+        case 5:
+            never = channel.spec["second_sending"] == "never happens by guess"
+            return ("ambiguous", "lost_reply") if never else ("failed", "server_error")
+    return "failed", named.get(status, "rejected")
+
+
+RETRIED = {"server_error": 2, "try_later": 2, "rate_limited": 1}
+"""Attempts by reason, with :data:`FAST`: a 429 asks for more time than there is. All others: one."""
+
+LONG_WAIT = {"Retry-After": "30"}
+
+
+def limits(channel: Channel) -> dict[str, str]:
+    """What ends every retry within one answer."""
+    return {**FAST, **({"delivery_timeout": "1s"} if channel.patient else {})}
+
+
+def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
+    """As many as the reason allows."""
+    assert entry["attempts"] == (1 if channel.patient else RETRIED.get(entry["reason"], 1)), entry
+
+
+@EVERY
+def test_row_12_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
+    numbers = {status: next(NUMBERS) for status in range(200, 600)}
+    for status, number in numbers.items():
+        expected = by_status(channel, status)
+        headers = list(LONG_WAIT.items()) if expected[1] == "rate_limited" else []
+        standin.rule(channel.place_of(number), reply={"status": status, "headers": headers})
+    sent = sender.send([(channel, channel.at(standin, number)) for number in numbers.values()], limits(channel))
+    for status, entry in zip(numbers, sent.entries, strict=True):
+        assert (entry["outcome"], entry["reason"]) == by_status(channel, status), f"{status}: {entry}"
+        assert entry["http_status"] == status
+        check_attempts(channel, entry)
+        assert (entry["hint"] is None) == (entry["outcome"] == "delivered")
+
+
+def answer(standin: Standin, channel: Channel, number: int, reply: Reply, **rule: Any) -> None:
+    """Order a reply for a destination."""
+    body = {"body": reply.body} if isinstance(reply.body, str) else {"json": reply.body}
+    headers = {**(LONG_WAIT if reply.reason == "rate_limited" else {}), **reply.headers}
+    ordered = {"status": reply.status, "headers": list(headers.items()), **body}
+    standin.rule(channel.place_of(number) + "*", reply=ordered, **rule)
+
+
+@EVERY
+def test_the_providers_words_mean_what_the_channels_file_says(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    numbers = [next(NUMBERS) for _ in channel.replies]
+    for reply, number in zip(channel.replies, numbers, strict=True):
+        answer(standin, channel, number, reply)
+    destinations = [(channel, channel.at(standin, number)) for number in numbers]
+    sent = sender.send(destinations, limits(channel))
+    for reply, entry in zip(channel.replies, sent.entries, strict=True):
+        assert (entry["outcome"], entry["reason"]) == (reply.outcome, reply.reason), (reply, entry)
+        assert entry["http_status"] == reply.status
+        assert (reply.detail or "") in (entry["detail"] or ""), (reply, entry)
+        assert reply.hint in (entry["hint"] or ""), (reply, entry)
+        check_attempts(channel, entry)
+    hints = [(entry["reason"], entry["hint"]) for entry in sent.entries if entry["outcome"] == "failed"]
+    assert all(hint for _, hint in hints)
+    # Who condemned itself is left alone.
+    again = sender.send(destinations, limits(channel))
+    for reply, entry in zip(channel.replies, again.entries, strict=True):
+        assert (entry["reason"] == "destination_disabled") == reply.condemns, (reply, entry)
+
+
+@EVERY
+def test_what_passes_by_itself_is_retried_until_it_is_delivered(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    limited = by_status(channel, 429)[1] == "rate_limited"
+    busy = Reply(429 if limited else 503, headers={"Retry-After": "0.05"})
+    failures = 1 if channel.patient else 2
+    answer(standin, channel, number, busy, times=failures)
+    limits = {**FAST, "delivery_timeout": "30s", "max_attempts": "10"}
+    sent = sender.send([(channel, channel.at(standin, number))], limits)
+    if sent.entry["outcome"] == "pending":
+        sent.trigger.wait_for_log(": delivered in", timeout=30)
+    else:
+        assert (sent.entry["outcome"], sent.entry["attempts"]) == ("delivered", failures + 1), sent.entry
+    assert len(standin.requests(channel.place_of(number))) == failures + 1
+
+
+# What the stand-in is
+
+
+@EVERY
+def test_the_stand_in_refuses_what_the_provider_refuses(channel: Channel, standin: Standin) -> None:
+    place = channel.place or (lambda number: f"/at/{number}{channel.path}")
+    for headers, body, status in channel.refusals:
+        url = standin.url + place(next(NUMBERS))
+        got = http_request("POST", url, body=body, headers=headers)
+        assert got.status == status, (headers, body, got.text)
+
+
+# Bad input
+
+
+@EVERY
+def test_a_required_field_that_is_missing_is_named_with_a_right_one(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    for parameter in channel.of_requests():
+        if not parameter["required"]:
+            continue
+        name = parameter["name"]
+        for absent in (..., None, "", "  "):
+            configuration = {**channel.at(standin, next(NUMBERS)), name: absent}
+            configuration = {
+                key: value for key, value in configuration.items() if value is not ... and key != "base_url"
+            }
+            check_bad(channel, sender, configuration, name, [f"{name} is required", parameter["example"]])
+
+
+@EVERY
+def test_row_31_a_malformed_field_is_named_with_a_right_one(channel: Channel, sender: Sender, standin: Standin) -> None:
+    for bad in channel.bad:
+        configuration = {**channel.at(standin, next(NUMBERS)), bad.field: bad.value}
+        configuration.pop("base_url", None)
+        check_bad(channel, sender, configuration, bad.field, [bad.words])
+    for parameter in channel.of_requests():
+        name = parameter["name"]
+        if parameter["kind"] != "string" or name.endswith(("_token", "_sid", "_password", "_username")):
+            continue
+        for broken in ("\r\n", "\0"):
+            value = parameter["example"]
+            configuration = {
+                **channel.at(standin, next(NUMBERS)),
+                name: value[: len(value) // 2] + broken + value[len(value) // 2 :],
+            }
+            configuration.pop("base_url", None)
+            check_bad(channel, sender, configuration, name, [name])
+    assert standin.requests() == []
+
+
+def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], field: str, words: list[str]) -> None:
+    """Nothing is sent, and the error names the field and quotes nothing."""
+    trigger = sender.trigger({})
+    # A dry run, so that nothing leaves for a provider should it be taken.
+    body = {"notification_text": "hi", "senders_config": {channel.sender: configuration}, "dry_run": True}
+    [entry] = trigger.notify(json.dumps(body).encode()).json["deliveries"]
+    assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "invalid_config", 0), (field, entry)
+    assert entry["path"].partition("[")[0] == f"senders_config.{channel.sender}.{field}"
+    for word in words:
+        assert word in entry["detail"], entry
+    assert len(entry["detail"]) < 300
+
+
+# Secrets
+
+
+@EVERY
+def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
+    if channel.place:
+        # Its requests arrive elsewhere; `tests/test_leaks.py` has it.
+        return
+    names = [one["name"] for one in channel.of_requests() if one["secret"] and one["kind"] != HEADERS]
+    assert set(channel.secrets) == set(names), "a value for each secret parameter"
+    destinations, secrets = [], []
+    for make, name in ((make, name) for name, make in channel.secrets.items()):
+        for status in (400, 404, 500, channel.taken.status):
+            for echo in ECHOES.values():
+                number = next(NUMBERS)
+                value = make(number)
+                configuration = channel.at(standin, number)
+                is_url = str(configuration.get(name, "")).startswith("http")
+                configuration[name] = f"{configuration[name]}/{value}" if is_url else value
+                text = echo(str(value))
+                body = {"message": text, "error": text, "errors": [text], "description": text, "id": text, "name": text}
+                standin.rule(f"/at/{number}/*", reply={"status": status, "json": {**body, "ok": False, "code": 20404}})
+                destinations.append((channel, configuration))
+                secrets.append(str(value))
+    if not destinations:
+        return
+    sent = sender.send(destinations, limits(channel))
+    shown = [sent.answer.text, *(text for _, text in sent.trigger.log_lines())]
+    shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
+    assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.taken.status}
+    for text in shown:
+        for secret in secrets:
+            assert secret not in text
+
+
+HEADERS = "table of strings, or base64 of a JSON object of strings"
+
+
+# One after another
+
+
+@EVERY
+def test_a_resolved_follows_up_on_the_firing_of_its_dedup_key(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    destination = (channel, channel.at(standin, number))
+    sender.send([destination], **FIRING, dedup_key="cpu db1")
+    sent = sender.send([destination], **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    requests = standin.requests(f"/at/{number}/" if not channel.place else channel.place_of(number))
+    assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
+    assert [request["method"] for request in requests] == list(channel.resolved)
+    says = channel.spec["resolved"] != "closes the incident"
+    assert not says or "resolved" in requests[-1]["body"].lower()
+
+
+# All of them
+
+
+def test_one_request_reaches_every_channel(sender: Sender, standin: Standin) -> None:
+    numbers = {name: next(NUMBERS) for name in REGISTRY}
+    destinations = [(CHANNELS[name], CHANNELS[name].at(standin, number)) for name, number in numbers.items()]
+    for request in ({"notification_text": "hi"}, FIRING):
+        sent = sender.send(destinations, **request)
+        assert [(entry["sender"], entry["outcome"]) for entry in sent.entries] == [
+            (name, "delivered") for name in REGISTRY
+        ], sent.answer.text
+        assert sent.answer.json["status"] == "success"
+    for name, number in numbers.items():
+        assert len(arrived(standin, CHANNELS[name], number)) == 2, name
+
+
+def test_no_connection_is_opened_before_a_channels_first_use(sender: Sender, standin: Standin, tmp_path: Path) -> None:
+    destinations = [(channel, channel.at(standin, next(NUMBERS))) for channel in CHANNELS.values()]
+    before = connections(standin)
+    shown = sender.send(destinations, dry_run=True)
+    assert {entry["outcome"] for entry in shown.entries} == {"dry_run"}
+    assert connections(standin) == before + 1, "the one that asks"
+
+
+def connections(standin: Standin) -> int:
+    """How many the stand-in has seen, this one included."""
+    return int(http_request("GET", f"{standin.url}/_standin/health").json["connections"])

@@ -1,0 +1,129 @@
+"""Google Chat's webhooks."""
+
+import json
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin, http_request
+
+PATH = "/v1/spaces/AAAA1234567/messages"
+TAKEN = delivered(200, {"name": "spaces/AAAA1234567/messages/UMxbHmzDlr4.UMxbHmzDlr4", "text": "hi"})
+JSON = {"Content-Type": "application/json"}
+
+
+def error(status: int, name: str, message: str) -> tuple[int, dict[str, object]]:
+    """As Google's interfaces write it."""
+    return status, {"error": {"code": status, "message": message, "status": name}}
+
+
+def widget(name: str, value: str) -> dict[str, object]:
+    """A field."""
+    return {"decoratedText": {"text": f"<b>{name}</b>: {value}", "wrapText": True}}
+
+
+CHANNEL = Channel(
+    "google_chat",
+    destination=lambda base, _: {"google_chat_webhook_url": f"{base}{PATH}?key=k3y&token=t0ken"},
+    path=PATH,
+    plain=b'{"text":"hi"}',
+    rich={
+        "text": "🔴 cpu_usage is 97.3 %",
+        "cardsV2": [
+            {
+                "cardId": "notification",
+                "card": {
+                    "header": {
+                        "title": "🔴 CPU of db1 above 95 %",
+                        "subtitle": "Critical · firing since 2026-11-25 02:41 UTC",
+                    },
+                    "sections": [
+                        {
+                            "widgets": [
+                                widget("host", "db1"),
+                                widget("limit", "95"),
+                                widget("primary", "true"),
+                                {
+                                    "buttonList": {
+                                        "buttons": [
+                                            {
+                                                "text": "Open grafana.example.com",
+                                                "onClick": {"openLink": {"url": FIRING["link"]}},
+                                            }
+                                        ]
+                                    }
+                                },
+                            ]
+                        }
+                    ],
+                },
+            }
+        ],
+    },
+    headers={"content-type": "application/json"},
+    taken=TAKEN,
+    # What does not name the message is not Google Chat.
+    statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
+    replies=[
+        TAKEN,
+        Reply(200, "<html>", reason="rejected", hint="what answered is not Google Chat"),
+        Reply(
+            *error(400, "INVALID_ARGUMENT", "Message cannot be empty."), reason="rejected", detail="Google Chat: Mess"
+        ),
+        Reply(*error(401, "UNAUTHENTICATED", "words"), reason="unauthorized", hint="make a new one"),
+        Reply(*error(403, "PERMISSION_DENIED", "words"), reason="forbidden", hint="make a new one"),
+        Reply(*error(404, "NOT_FOUND", "words"), reason="unknown_destination", hint="make a new one"),
+        Reply(*error(429, "RESOURCE_EXHAUSTED", "Quota exceeded"), reason="rate_limited"),
+        Reply(*error(503, "UNAVAILABLE", "words"), reason="server_error"),
+    ],
+    bad=[
+        Bad(
+            "google_chat_webhook_url",
+            "https://chat.googleapis.com/v1/spaces/AAAA/messages",
+            "must be the whole URL of the webhook, with ?key=…&token=…",
+        ),
+        Bad(
+            "google_chat_webhook_url",
+            "chat.googleapis.com/v1/spaces/A/messages",
+            "google_chat_webhook_url has no scheme",
+        ),
+    ],
+    secrets={"google_chat_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
+    refusals=[(JSON, b'{"text":"hi"}', 403)],
+)
+
+
+def test_the_stand_in_wants_what_google_wants(standin: Standin, sender: Sender) -> None:
+    """Beyond what can be asked without key and token."""
+    card = {"card": {"header": {"title": "t"}, "sections": [{"widgets": [{"decoratedText": {"text": "<x>"}}]}]}}
+    for query, body, status in [
+        ("key=k&token=t", b"{}", 400),
+        ("key=k&token=t", json.dumps({"text": "x" * 32_000}).encode(), 400),
+        ("key=k&token=t", json.dumps({"text": "x", "cardsV2": [card]}).encode(), 400),
+        ("key=k&token=t&messageReplyOption=x", b'{"text":"x"}', 400),
+        ("key=k&token=bad", b'{"text":"x"}', 401),
+        ("key=k&token=t", b'{"text":"x"}', 200),
+    ]:
+        got = http_request("POST", f"{standin.url}{PATH}?{query}", body=body, headers=JSON)
+        assert got.status == status, body[:100]
+
+
+def test_all_that_have_a_dedup_key_stand_in_its_thread(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    destination = (CHANNEL, CHANNEL.at(standin, number))
+    for key in ("cpu", "cpu", "disk"):
+        sender.send([destination], **FIRING, dedup_key=key)
+    sender.send([destination], **FIRING)
+    threads = [message["detail"]["thread"] for message in standin.messages()]
+    assert threads[0] == threads[1]
+    assert len(set(threads)) == 3
+    queries = [request["query"] for request in standin.requests(CHANNEL.place_of(number))]
+    option = "&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
+    assert queries == [f"key=k3y&token=t0ken{option}"] * 3 + ["key=k3y&token=t0ken"]
+
+
+def test_a_text_mentions_whom_it_names_unless_the_operator_forbids_it(sender: Sender, standin: Standin) -> None:
+    for allowed, mentions in (("true", ["<users/all>"]), ("false", [])):
+        for form in ({}, {"title": "t"}):
+            standin.clear()
+            destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+            sender.send([destination], {"allow_mentions": allowed}, notification_text="<users/all> look", **form)
+            assert [message["mentions"] for message in standin.messages()] == [mentions]

@@ -1,0 +1,74 @@
+"""ntfy. Codes are those of its server: errors.go."""
+
+import json
+
+from tests.channels.channel import Bad, Channel, Reply, delivered
+
+TAKEN = delivered(200, {"id": "sPs71M8A2T", "time": 1764038518, "event": "message", "topic": "t", "message": "hi"})
+
+
+def error(status: int, code: int, sentence: str) -> tuple[int, dict[str, object]]:
+    """As the server writes it."""
+    return status, {"code": code, "http": status, "error": sentence, "link": "https://ntfy.sh/docs/publish/"}
+
+
+CHANNEL = Channel(
+    "ntfy",
+    destination=lambda base, number: {"ntfy_url": f"{base}/", "ntfy_topic": "alerts"},
+    path="/",
+    plain=b'{"topic":"alerts","message":"hi"}',
+    rich={
+        "topic": "alerts",
+        "title": "🔴 CPU of db1 above 95 %",
+        "message": "cpu_usage is 97.3 %\n\nhost: db1\nlimit: 95\nprimary: true\n"
+        "Critical · firing since 2026-11-25 02:41 UTC",
+        "priority": 5,
+        "click": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
+    },
+    headers={"content-type": "application/json"},
+    taken=TAKEN,
+    # A server that does not name the message is none of ntfy's.
+    statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
+    replies=[
+        TAKEN,
+        # Whatever answers there is no ntfy server.
+        Reply(200, "<html>It works!</html>", reason="rejected", hint="ntfy_url must lead to an ntfy server"),
+        Reply(200, {"id": 5}, reason="rejected"),
+        Reply(*error(400, 40009, "invalid request: topic invalid"), reason="rejected", detail="ntfy 40009: invalid"),
+        Reply(*error(401, 40101, "unauthorized"), reason="unauthorized", hint="access token"),
+        Reply(*error(403, 40301, "forbidden"), reason="forbidden", hint="ntfy_token"),
+        Reply(*error(404, 40401, "page not found"), reason="unknown_destination", hint="https://ntfy.sh"),
+        Reply(*error(413, 41303, "JSON body too large"), reason="too_large"),
+        Reply(*error(429, 42901, "limit reached: too many requests, please be nice"), reason="rate_limited"),
+        Reply(*error(429, 42908, "limit reached: too many messages"), reason="quota_exhausted", detail="too many"),
+        Reply(*error(500, 50001, "internal server error"), reason="server_error"),
+    ],
+    bad=[
+        Bad(
+            "ntfy_topic",
+            "db alerts",
+            "ntfy_topic must be 1 to 64 letters, digits, hyphens and underscores, such as db-alerts",
+        ),
+        Bad("ntfy_topic", "a/b", "such as db-alerts"),
+        Bad("ntfy_topic", "x" * 65, "such as db-alerts"),
+        Bad("ntfy_topic", 5, "ntfy_topic must be a string, found a number"),
+        Bad("ntfy_url", "ntfy.sh", "ntfy_url has no scheme"),
+        Bad("ntfy_token", "tk_ä", "ntfy_token must be an access token"),
+        Bad("ntfy_token", "user:password", "ntfy_token must be an access token"),
+    ],
+    secrets={
+        "ntfy_topic": lambda number: f"Qz{number:05}s3cr3tM4rk",
+        "ntfy_token": lambda number: f"tk_Qz{number:05}s3cr3tM4rk",
+    },
+    refusals=[
+        ({}, b"hi", 400),
+        ({}, b'{"message": "hi"}', 400),
+        ({}, b'{"topic": "a b", "message": "hi"}', 400),
+        ({}, b'{"topic": "t", "message": "hi", "priority": 6}', 400),
+        ({}, b'{"topic": "t", "message": "hi", "sequence_id": "a.b"}', 400),
+        ({}, json.dumps({"topic": "t", "message": "x" * 4096}).encode(), 400),
+        ({}, json.dumps({"topic": "t", "message": "x", "title": "x" * 8192}).encode(), 413),
+        ({}, b'{"topic": "protected", "message": "hi"}', 403),
+        ({"Authorization": "Bearer tk_bad"}, b'{"topic": "t", "message": "hi"}', 401),
+    ],
+)

@@ -1,0 +1,125 @@
+"""Opsgenie's alerts."""
+
+import json
+
+from tests.channels.channel import FIRING, KEY, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
+
+API_KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"
+TAKEN = delivered(
+    202, {"result": "Request will be processed", "took": 0.302, "requestId": "43a29c5c-3dbf-4fa4-9c26-4f4"}
+)
+HEADERS = {"Content-Type": "application/json", "Authorization": f"GenieKey {API_KEY}"}
+
+
+def error(status: int, words: str, **errors: str) -> tuple[int, dict[str, object]]:
+    """As Opsgenie writes it."""
+    return status, {"message": words, "took": 0.001, "requestId": "r", **({"errors": errors} if errors else {})}
+
+
+CHANNEL = Channel(
+    "opsgenie",
+    destination=lambda base, _: {"opsgenie_api_key": API_KEY, "base_url": base},
+    path="/v2/alerts",
+    plain={"message": "hi", "alias": ..., "description": "hi", "source": "influxdb3-notifier"},
+    rich={
+        "message": "CPU of db1 above 95 %",
+        "alias": ...,
+        "description": "cpu_usage is 97.3 %\n\nCritical · firing since 2026-11-25 02:41 UTC\n" + FIRING["link"],
+        "details": {"host": "db1", "limit": "95", "primary": "true"},
+        "priority": "P1",
+        "source": "influxdb3-notifier",
+    },
+    headers={"content-type": "application/json", "authorization": f"GenieKey {API_KEY}"},
+    taken=TAKEN,
+    # What does not name the request is not Opsgenie.
+    statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
+    replies=[
+        TAKEN,
+        Reply(200, "<html>", reason="rejected"),
+        Reply(*error(401, "Could not authenticate"), reason="unauthorized", hint="the integration is on"),
+        Reply(*error(402, "Plan"), reason="rejected", detail="Opsgenie: Plan"),
+        Reply(*error(403, "You do not have access"), reason="forbidden", hint="API integration"),
+        Reply(*error(404, "No such"), reason="unknown_destination", hint="base_url"),
+        Reply(
+            *error(422, "Request body is not processable.", message="Message can not be empty."),
+            reason="rejected",
+            detail="Opsgenie: Request body is not processable.; message: Message can not be empty.",
+        ),
+        Reply(*error(429, "You are making too many requests!"), reason="rate_limited"),
+        Reply(
+            *error(429, "You are making too many requests!"),
+            reason="rate_limited",
+            headers={"X-RateLimit-Period-In-Sec": "60", "Retry-After": ""},
+        ),
+        Reply(*error(503, "words"), reason="server_error"),
+    ],
+    bad=[
+        Bad("opsgenie_api_key", "GenieKey " + API_KEY, "opsgenie_api_key must be the key of an API integration"),
+        Bad("opsgenie_api_key", "x", f"such as {API_KEY}"),
+    ],
+    secrets={"opsgenie_api_key": lambda number: f"Qz{number:05}-s3cr3t-M4rk-a551"},
+    refusals=[
+        ({**HEADERS, "Authorization": "GenieKey bad"}, b'{"message":"hi"}', 401),
+        ({"Content-Type": "application/json"}, b'{"message":"hi"}', 401),
+        (HEADERS, b"hi", 400),
+        *(
+            (HEADERS, json.dumps(body).encode(), 422)
+            for body in [
+                {},
+                {"message": "x" * 131},
+                {"message": "x", "alias": "x" * 513},
+                {"message": "x", "description": "x" * 15_001},
+                {"message": "x", "priority": "P6"},
+                {"message": "x", "details": {"a": 1}},
+                {"message": "x", "details": {"a": "x" * 8_000}},
+                {"message": "x", "tags": ["x"] * 21},
+            ]
+        ),
+    ],
+)
+
+
+def test_an_alert_is_acknowledged_and_closed_by_its_alias(sender: Sender, standin: Standin) -> None:
+    for key, alias in (("cpu db1", "cpu%20db1"), ("cpu/db1?", None), (".", None), ("x" * 513, None)):
+        standin.clear()
+        number = next(NUMBERS)
+        destination = (CHANNEL, CHANNEL.at(standin, number))
+        for status in ("firing", "acknowledged", "resolved"):
+            sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
+            assert sent.entry["outcome"] == "delivered", sent.answer.text
+        firing, *rest = standin.requests(f"/at/{number}/")
+        got = json.loads(firing["body"])["alias"]
+        assert len(got) <= 512
+        alias = alias or got
+        place = f"/at/{number}/v2/alerts/{alias}"
+        assert [(request["path"], request["query"]) for request in rest] == [
+            (f"{place}/acknowledge", "identifierType=alias"),
+            (f"{place}/close", "identifierType=alias"),
+        ]
+        assert json.loads(rest[1]["body"]) == {"note": "cpu_usage is 97.3 %", "source": "influxdb3-notifier"}
+
+
+def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    for status in ("acknowledged", "resolved"):
+        sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": status})
+        assert (sent.entry["reason"], sent.entry["path"]) == ("missing_dedup_key", "dedup_key")
+    assert standin.requests(f"/at/{number}/") == []
+
+
+def test_a_repeat_of_a_request_has_the_alias_of_the_first(sender: Sender, standin: Standin) -> None:
+    destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+    for arguments in ({}, {"response_timeout": "3s"}):
+        sender.send([destination], arguments, idempotency_key=KEY)
+    aliases = [message["detail"]["alias"] for message in standin.messages()]
+    assert len(aliases) == 2
+    assert len(set(aliases)) == 1
+
+
+def test_levels_become_priorities_also_those_that_the_text_begins_with(sender: Sender, standin: Standin) -> None:
+    destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+    levels = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5", "ok": "P5", "": None}
+    for level in levels:
+        sender.send([destination], notification_text=f"[{level.upper()}] x")
+    assert [message["detail"].get("priority") for message in standin.messages()] == list(levels.values())

@@ -1,0 +1,140 @@
+"""PagerDuty's Events API v2."""
+
+import json
+from typing import Any
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
+
+ROUTING_KEY = "R0151XYZ0151XYZ0151XYZ0151XYZ015"
+TAKEN = delivered(202, {"status": "success", "message": "Event processed", "dedup_key": "samplekeyhere"})
+JSON = {"Content-Type": "application/json"}
+
+
+def invalid(*errors: str) -> dict[str, object]:
+    """As PagerDuty writes it."""
+    return {"status": "invalid event", "message": "Event object is invalid", "errors": list(errors)}
+
+
+def event(**members: object) -> bytes:
+    """An event that is in order, but for these members."""
+    payload: dict[str, Any] = {"summary": "s", "source": "s", "severity": "info"}
+    whole: dict[str, Any] = {"routing_key": ROUTING_KEY, "event_action": "trigger", "payload": payload}
+    for name, value in members.items():
+        (payload if name in ("summary", "source", "severity", "timestamp", "custom_details") else whole)[name] = value
+    return json.dumps(whole).encode()
+
+
+CHANNEL = Channel(
+    "pagerduty",
+    destination=lambda base, _: {"pagerduty_routing_key": ROUTING_KEY, "base_url": base},
+    path="/v2/enqueue",
+    plain={
+        "routing_key": ROUTING_KEY,
+        "event_action": "trigger",
+        "dedup_key": ...,
+        "payload": {"summary": "hi", "source": "InfluxDB 3", "severity": "error"},
+    },
+    rich={
+        "routing_key": ROUTING_KEY,
+        "event_action": "trigger",
+        "dedup_key": ...,
+        "payload": {
+            "summary": "CPU of db1 above 95 %",
+            "source": "InfluxDB 3",
+            "severity": "critical",
+            "timestamp": "2026-11-25T02:41:58Z",
+            "custom_details": {
+                "notification_text": "cpu_usage is 97.3 %",
+                "host": "db1",
+                "limit": "95",
+                "primary": "true",
+            },
+        },
+        "links": [{"href": FIRING["link"], "text": "Open grafana.example.com"}],
+    },
+    headers={"content-type": "application/json"},
+    taken=TAKEN,
+    # Success is in the body as well.
+    statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
+    replies=[
+        TAKEN,
+        Reply(202, {"status": "failed"}, reason="rejected"),
+        Reply(200, "<html>", reason="rejected"),
+        Reply(
+            400, invalid("Invalid routing key"), reason="unauthorized", hint="pagerduty_routing_key", detail="Invalid r"
+        ),
+        Reply(400, invalid("Length of 'routing_key' is incorrect (should be 32 characters)"), reason="unauthorized"),
+        Reply(
+            400,
+            invalid("'payload.severity' is invalid", "and more"),
+            reason="rejected",
+            detail="PagerDuty: Event object is invalid; 'payload.severity' is invalid; and more",
+        ),
+        Reply(404, "", reason="unknown_destination", hint="base_url"),
+        Reply(429, {"status": "throttle exceeded", "message": "later"}, reason="rate_limited", detail="later"),
+        Reply(500, "Internal Server Error", reason="server_error"),
+    ],
+    bad=[
+        Bad("pagerduty_routing_key", ROUTING_KEY[:-1], f"must be 32 letters and digits, such as {ROUTING_KEY}"),
+        Bad("pagerduty_routing_key", ROUTING_KEY[:-1] + "-", "must be 32 letters and digits"),
+    ],
+    secrets={"pagerduty_routing_key": lambda number: f"Qz{number:05}s3cr3tM4rk".ljust(32, "x")},
+    refusals=[
+        (JSON, body, 400)
+        for body in [
+            b"hi",
+            event(routing_key="bad" + ROUTING_KEY[3:]),
+            event(routing_key="x"),
+            event(event_action="open"),
+            event(event_action="resolve"),
+            event(dedup_key="x" * 256),
+            event(summary=""),
+            event(summary="x" * 1025),
+            event(source=""),
+            event(severity="ok"),
+            event(timestamp="yesterday"),
+            event(custom_details="x"),
+            event(links=[{"href": "x"}]),
+            event(client="x" * 512_000),
+        ]
+    ],
+)
+
+
+def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(sender: Sender, standin: Standin) -> None:
+    for key in ("cpu db1", "x" * 256):
+        standin.clear()
+        destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+        for status in ("firing", "acknowledged", "resolved"):
+            sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
+            assert sent.entry["outcome"] == "delivered", sent.answer.text
+        events = [message["detail"] for message in standin.messages()]
+        assert [event["event_action"] for event in events] == ["trigger", "acknowledge", "resolve"]
+        [dedup_key] = {event["dedup_key"] for event in events}
+        assert dedup_key == key or len(dedup_key) == 32
+
+
+def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": "resolved"})
+    assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", "missing_dedup_key")
+    assert (sent.entry["path"], sent.entry["attempts"]) == ("dedup_key", 0)
+    assert standin.requests(f"/at/{number}/") == []
+
+
+def test_a_long_text_is_whole_in_the_details_and_its_beginning_is_the_summary(sender: Sender, standin: Standin) -> None:
+    text = "one\n" + "x" * 2_000
+    sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], notification_text=text)
+    [message] = standin.messages()
+    payload = message["detail"]["payload"]
+    assert payload["summary"] == "one " + "x" * 1_019 + "…"
+    assert payload["custom_details"] == {"notification_text": text}
+
+
+def test_levels_become_severities_also_those_that_the_text_begins_with(sender: Sender, standin: Standin) -> None:
+    destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+    levels = {"critical": "critical", "error": "error", "warning": "warning", "info": "info", "ok": "info", "": "error"}
+    for level in levels:
+        sender.send([destination], notification_text=f"[{level.upper()}] x")
+    assert [message["detail"]["payload"]["severity"] for message in standin.messages()] == list(levels.values())

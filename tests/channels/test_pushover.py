@@ -1,0 +1,124 @@
+"""Pushover. Limits and errors are those of pushover.net/api."""
+
+from urllib.parse import parse_qs, parse_qsl, urlencode
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
+
+TOKEN = "azGDORePK8gMaC0QOYAMyEEuzJnyUi"
+USER = "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"
+TAKEN = delivered(200, {"status": 1, "request": "647d2300-702c-4b38-8b2f-d56326ae460b"})
+
+
+def form(**fields: str) -> bytes:
+    """What arrives."""
+    return urlencode({"token": TOKEN, "user": USER, **fields}).encode()
+
+
+def key(number: int) -> str:
+    """A key that nobody else has."""
+    return f"Qz{number:05}s3cr3tM4rkk3yk3yk3yk3y"[:30].ljust(30, "x")
+
+
+CHANNEL = Channel(
+    "pushover",
+    destination=lambda base, _: {"pushover_token": TOKEN, "pushover_user": USER, "base_url": base},
+    path="/1/messages.json",
+    plain=form(message="hi"),
+    rich=form(
+        title="🔴 CPU of db1 above 95 %",
+        message="cpu_usage is 97.3 %\n\nhost: db1\nlimit: 95\nprimary: true\n"
+        "Critical · firing since 2026-11-25 02:41 UTC",
+        priority="1",
+        timestamp="1795574518",
+        url="https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
+        url_title="Open grafana.example.com",
+    ),
+    headers={"content-type": "application/x-www-form-urlencoded"},
+    taken=TAKEN,
+    patient=True,
+    statuses={
+        # Success is in the body as well, and no 4xx heals by repeating.
+        **dict.fromkeys(range(200, 300), ("failed", "rejected")),
+        408: ("failed", "rejected"),
+        425: ("failed", "rejected"),
+        429: ("failed", "quota_exhausted"),
+    },
+    replies=[
+        TAKEN,
+        Reply(200, {"status": 0, "errors": ["no such thing"]}, reason="rejected", detail="Pushover: no such thing"),
+        Reply(200, "<html>", reason="rejected"),
+        Reply(
+            400,
+            {"token": "invalid", "errors": ["application token is invalid"], "status": 0},
+            reason="unauthorized",
+            detail="application token is invalid",
+            hint="pushover_token",
+        ),
+        Reply(
+            400,
+            {"user": "invalid", "errors": ["user identifier is invalid", "and more"], "status": 0},
+            reason="unknown_destination",
+            detail="user identifier is invalid; and more",
+            hint="pushover_user",
+        ),
+        Reply(
+            400, {"message": "cannot be blank", "errors": ["message cannot be blank"], "status": 0}, reason="rejected"
+        ),
+        Reply(429, {"status": 0, "errors": ["over its monthly limit"]}, reason="quota_exhausted", detail="monthly"),
+        Reply(500, "", reason="server_error"),
+    ],
+    bad=[
+        Bad(
+            "pushover_token", TOKEN[:-1], "pushover_token must be 30 letters and digits, such as azGDORePK8gMaC0QOYAMy"
+        ),
+        Bad("pushover_user", USER + "x", "pushover_user must be 30 letters and digits, such as uQiRzpo4DXghDmr9QzzfQ"),
+        Bad("pushover_user", "someone@example.com", "pushover_user must be 30 letters and digits"),
+    ],
+    secrets={"pushover_token": key, "pushover_user": key},
+    resolved=("POST", "POST", "POST"),
+    refusals=[
+        (headers, body, 400)
+        for headers in [{"Content-Type": "application/x-www-form-urlencoded"}]
+        for body in [
+            b"message=hi",
+            form(),
+            form(message="x" * 1025),
+            form(message="x", title="x" * 251),
+            form(message="x", url="x" * 513),
+            form(message="x", priority="3"),
+            form(message="x", priority="2"),
+            form(message="x", priority="2", retry="29", expire="60"),
+            form(message="x", priority="2", retry="30", expire="10801"),
+            form(message="x").replace(b"token=az", b"token=badz"),
+        ]
+    ],
+)
+
+
+def test_an_emergency_has_a_key_that_ends_it(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    destination = (CHANNEL, CHANNEL.at(standin, number))
+    for status in ("firing", "acknowledged", "resolved"):
+        sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu db1")
+        assert sent.entry["outcome"] == "delivered"
+    firing, *rest = standin.requests(f"/at/{number}/")
+    fields = dict(parse_qsl(firing["body"]))
+    assert (fields["priority"], fields["retry"], fields["expire"]) == ("2", "60", "3600")
+    assert [request["path"].removeprefix(f"/at/{number}/1/") for request in rest] == [
+        "messages.json",
+        f"receipts/cancel_by_tag/{fields['tags']}.json",
+    ] * 2
+    assert [parse_qs(request["body"]).get("priority") for request in rest] == [None] * 4
+    assert rest[1]["body"] == f"token={TOKEN}"
+
+
+def test_no_more_than_two_requests_are_under_way_at_once(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    standin.rule(f"/at/{number}/*", delay_ms=100)
+    users = [{**CHANNEL.at(standin, number), "pushover_user": f"{n:030}"} for n in range(6)]
+    sent = sender.send([(CHANNEL, user) for user in users], {"response_timeout": "4s"})
+    assert {entry["outcome"] for entry in sent.entries} == {"delivered"}
+    arrivals = sorted(request["at_ms"] for request in standin.requests(f"/at/{number}/"))
+    for first, third in zip(arrivals, arrivals[2:], strict=False):
+        assert third - first >= 95

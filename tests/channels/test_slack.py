@@ -1,0 +1,102 @@
+"""Slack's incoming webhooks."""
+
+from tests.channels.channel import Bad, Channel, Reply, delivered
+
+WORDS = {
+    "no_service": ("unknown_destination", "make a new one"),
+    "no_service_id": ("unknown_destination", "make a new one"),
+    "no_active_hooks": ("unknown_destination", "make a new one"),
+    "no_team": ("unknown_destination", "make a new one"),
+    "team_disabled": ("unknown_destination", "make a new one"),
+    "channel_not_found": ("unknown_destination", "another channel"),
+    "channel_is_archived": ("archived", "Unarchive the channel"),
+    "invalid_token": ("unauthorized", "make a new one"),
+    "action_prohibited": ("forbidden", "admin"),
+    "posting_to_general_channel_denied": ("forbidden", "admin"),
+    "invalid_payload": ("rejected", ""),
+    "no_text": ("rejected", ""),
+    "too_many_attachments": ("rejected", ""),
+    "user_not_found": ("rejected", ""),
+    "invalid_blocks": ("rejected", ""),
+    "invalid_attachments": ("rejected", ""),
+    "msg_blocks_too_long": ("rejected", ""),
+}
+"""They count whatever the status: several have none documented."""
+
+CHANNEL = Channel(
+    "slack",
+    destination=lambda base, _: {"slack_webhook_url": f"{base}/services/T0/B0/secret"},
+    path="/services/T0/B0/secret",
+    plain=b'{"text":"hi"}',
+    rich={
+        "text": "🔴 Critical: CPU of db1 above 95 %\n"
+        "cpu_usage is 97.3 %\n"
+        "host: db1, limit: 95, primary: true\n"
+        "firing since 2026-11-25 02:41 UTC\n"
+        "https://grafana.example.com/d/cpu?var-host=db1&amp;from=now-1h",
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": "🔴 CPU of db1 above 95 %", "emoji": False}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": "cpu_usage is 97.3 %", "verbatim": False}},
+            {
+                "type": "section",
+                "text": {
+                    "type": "mrkdwn",
+                    "text": "<https://grafana.example.com/d/cpu?var-host=db1&amp;from=now-1h|Open grafana.example.com>",
+                    "verbatim": True,
+                },
+            },
+        ],
+        "attachments": [
+            {
+                "color": "#D7263D",
+                "blocks": [
+                    {
+                        "type": "context",
+                        "elements": [
+                            {
+                                "type": "mrkdwn",
+                                "text": "*Critical* · firing since "
+                                "<!date^1795574518^{date_short_pretty} at {time}|2026-11-25 02:41 UTC>",
+                                "verbatim": True,
+                            }
+                        ],
+                    },
+                    {
+                        "type": "section",
+                        "fields": [
+                            {"type": "plain_text", "text": "host: db1", "emoji": False},
+                            {"type": "plain_text", "text": "limit: 95", "emoji": False},
+                            {"type": "plain_text", "text": "primary: true", "emoji": False},
+                        ],
+                    },
+                ],
+            }
+        ],
+    },
+    headers={"content-type": "application/json"},
+    taken=delivered(200, "ok"),
+    replies=[
+        delivered(200, " ok\n"),
+        *(
+            Reply(status, word, reason=reason, hint=hint, detail=f"Slack: {word}")
+            for word, (reason, hint) in WORDS.items()
+            for status in (200, 400, 403, 404, 410, 500, 503)
+        ),
+        # "Not now" stands whatever the word.
+        *(Reply(429, word, reason="rate_limited") for word in WORDS),
+        *(Reply(status, "rollup_error", reason="server_error") for status in (200, 400, 500)),
+        # At a host that is not Slack's a 2xx counts unless it says no.
+        delivered(200, ""),
+        delivered(200, "queued"),
+        delivered(200, "<html><body>thanks</body></html>"),
+        delivered(200, {"ok": True}),
+        Reply(200, {"ok": False, "error": "no"}, reason="rejected"),
+        Reply(200, {"success": False}, reason="rejected"),
+    ],
+    bad=[
+        Bad("slack_webhook_url", "hooks.slack.com/services/T/B/x", "slack_webhook_url has no scheme"),
+        Bad("slack_webhook_url", ["x"], "slack_webhook_url must be a string, found an array"),
+    ],
+    secrets={"slack_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
+    refusals=[({}, b'{"text":"hi"}', 400), ({"Content-Type": "application/json"}, b"{}", 400)],
+)

@@ -1,0 +1,121 @@
+"""Telegram's bots. Sentences are those of the Bot API's server."""
+
+import json
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
+
+TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+CHAT = "-1001234567890"
+TAKEN = delivered(200, {"ok": True, "result": {"message_id": 42, "date": 1764038518, "text": "hi"}})
+JSON = {"Content-Type": "application/json"}
+
+
+def error(status: int, description: str, **parameters: object) -> tuple[int, dict[str, object]]:
+    """As the server writes it."""
+    body: dict[str, object] = {"ok": False, "error_code": status, "description": description}
+    return status, {**body, **({"parameters": parameters} if parameters else {})}
+
+
+CHANNEL = Channel(
+    "telegram",
+    destination=lambda base, _: {"telegram_bot_token": TOKEN, "telegram_chat_id": CHAT, "base_url": base},
+    path=f"/bot{TOKEN}/sendMessage",
+    plain=f'{{"chat_id":{CHAT},"text":"hi","link_preview_options":{{"is_disabled":true}}}}'.encode(),
+    rich={
+        "chat_id": -1001234567890,
+        "text": "<b>🔴 CPU of db1 above 95 %</b>\ncpu_usage is 97.3 %\n\n<b>host:</b> <code>db1</code>\n"
+        "<b>limit:</b> <code>95</code>\n<b>primary:</b> <code>true</code>\n"
+        "Critical · firing since 2026-11-25 02:41 UTC\n"
+        '<a href="https://grafana.example.com/d/cpu?var-host=db1&amp;from=now-1h">Open grafana.example.com</a>',
+        "parse_mode": "HTML",
+        "link_preview_options": {"is_disabled": True},
+    },
+    headers={"content-type": "application/json"},
+    taken=TAKEN,
+    # Success is in the body as well; 404 is a path with no bot's token in it.
+    statuses={**dict.fromkeys(range(200, 300), ("failed", "rejected")), 404: ("failed", "unauthorized")},
+    replies=[
+        TAKEN,
+        Reply(200, {"ok": False, "description": "words"}, reason="rejected", detail="Telegram: words"),
+        Reply(200, "<html>", reason="rejected"),
+        Reply(*error(400, "Bad Request: chat not found"), reason="unknown_destination", hint="groups are negative"),
+        Reply(*error(400, "Bad Request: message thread not found"), reason="unknown_destination", hint="thread_id"),
+        Reply(
+            *error(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100400),
+            reason="unknown_destination",
+            detail="whose id is -100400",
+            hint="telegram_chat_id",
+        ),
+        Reply(*error(400, "Bad Request: message is too long"), reason="too_large"),
+        Reply(*error(400, "Bad Request: message text is empty"), reason="rejected", detail="Telegram: Bad Request"),
+        Reply(*error(401, "Unauthorized"), reason="unauthorized", hint="@BotFather"),
+        Reply(*error(404, "Not Found"), reason="unauthorized", hint="@BotFather"),
+        Reply(*error(403, "Forbidden: bot was blocked by the user"), reason="forbidden", hint="unblock it"),
+        Reply(*error(429, "Too Many Requests: retry after 35", retry_after=35), reason="rate_limited"),
+        Reply(*error(500, "Internal Server Error"), reason="server_error"),
+    ],
+    bad=[
+        Bad("telegram_bot_token", "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "such as 110201543:AAHdqTcvCH1vGWJxfSeofSAs0K"),
+        Bad("telegram_bot_token", "bot" + TOKEN, "telegram_bot_token must be digits, a colon"),
+        Bad("telegram_bot_token", TOKEN + "/x", "telegram_bot_token must be digits, a colon"),
+        Bad("telegram_chat_id", "my group", "telegram_chat_id must be a number, or @ and the name of a public channel"),
+        Bad("telegram_chat_id", "0", "such as -1001234567890"),
+        Bad("telegram_chat_id", "@a b", "such as -1001234567890"),
+        Bad("telegram_chat_id", -1001234567890, "telegram_chat_id must be a string, found a number"),
+        Bad("telegram_thread_id", "-1", "telegram_thread_id must be a positive number, such as 42"),
+    ],
+    secrets={
+        "telegram_bot_token": lambda number: f"110201543:Qz{number:05}s3cr3tM4rk{'x' * 18}",
+        "telegram_chat_id": lambda number: f"-1009876{number:06}",
+    },
+    refusals=[
+        (JSON, b'{"text":"hi"}', 400),
+        (JSON, b'{"chat_id":-404,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":-400,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":-403,"text":"hi"}', 403),
+        (JSON, b'{"chat_id":1,"text":" "}', 400),
+        (JSON, json.dumps({"chat_id": 1, "text": "x" * 4097}).encode(), 400),
+        (JSON, b'{"chat_id":1,"text":"<b>a","parse_mode":"HTML"}', 400),
+        (JSON, b'{"chat_id":1,"text":"<x>a</x>","parse_mode":"HTML"}', 400),
+        (JSON, b'{"chat_id":1,"text":"a","reply_parameters":{"message_id":1}}', 400),
+        ({}, b'{"chat_id":1,"text":"a"}', 400),
+    ],
+)
+
+
+def test_a_topic_and_the_name_of_a_channel_are_taken(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    configuration = {**CHANNEL.at(standin, number), "telegram_chat_id": "@alerts", "telegram_thread_id": "7"}
+    sent = sender.send([(CHANNEL, configuration)])
+    assert sent.entry["outcome"] == "delivered"
+    [request] = standin.requests(CHANNEL.place_of(number))
+    body = json.loads(request["body"])
+    assert (body["chat_id"], body["message_thread_id"]) == ("@alerts", 7)
+
+
+def test_what_follows_answers_the_message_before_and_stands_alone_where_that_is_gone(
+    sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    destination = (CHANNEL, CHANNEL.at(standin, number))
+    first = sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
+    second = sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
+    standin.clear()
+    sent = sender.send([destination], **{**FIRING, "status": "resolved"}, dedup_key="cpu")
+    assert sent.entry["outcome"] == "delivered"
+    [request] = standin.requests(CHANNEL.place_of(number))
+    answers = json.loads(request["body"])["reply_parameters"]
+    assert answers == {"message_id": int(second), "allow_sending_without_reply": True}
+    assert first != second
+
+
+def test_a_text_mentions_whom_it_names_unless_the_operator_forbids_it(sender: Sender, standin: Standin) -> None:
+    for allowed, mentions in (("true", ["@admin_of_db"]), ("false", [])):
+        for form in ({}, {"title": "t"}):
+            standin.clear()
+            destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
+            request = {"notification_text": "@admin_of_db, look", **form}
+            sent = sender.send([destination], {"allow_mentions": allowed}, **request)
+            assert sent.entry["outcome"] == "delivered"
+            assert [message["mentions"] for message in standin.messages()] == [mentions]

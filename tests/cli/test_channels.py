@@ -1,0 +1,59 @@
+"""``influxdb3-notifier channels``, as it is installed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from influxdb3_notifier import _native
+from tests.conftest import Notify
+from tests.cli.program import run
+
+KNOWN: list[dict[str, Any]] = json.loads(_native.channels())
+SENDERS = [channel["sender"] for channel in KNOWN]
+
+
+def shown(*arguments: str) -> str:
+    done = run("channels", *arguments)
+    assert (done.status, done.err) == (0, "")
+    return done.out
+
+
+def test_every_channel_is_listed_with_what_it_sends_to() -> None:
+    lines = shown().splitlines()
+    assert [line.split()[0] for line in lines] == SENDERS
+    assert all(line.endswith(channel["about"]) for line, channel in zip(lines, KNOWN, strict=True))
+
+
+@pytest.mark.parametrize("channel", KNOWN, ids=SENDERS)
+def test_a_channel_is_shown_with_all_that_is_known_of_it(channel: dict[str, Any]) -> None:
+    text = shown(channel["sender"])
+    for parameter in channel["parameters"]:
+        assert f"  {parameter['name']} (" in text
+        assert f"example: {parameter['example']}" in text
+    if channel["longest_text"]:
+        assert f"text: up to {channel['longest_text']['length']} " in text
+    assert f"a second sending: {channel['second_sending']}" in text
+    assert channel["resolved"] in text
+    assert json.loads(text.partition("a request:\n")[2]) == channel["example"]
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_programs_read_json() -> None:
+    assert json.loads(shown("--format", "json")) == KNOWN
+    assert json.loads(shown(SENDERS[0], "--format=json")) == KNOWN[0]
+
+
+@pytest.mark.parametrize("channel", KNOWN, ids=SENDERS)
+def test_the_example_is_a_request_that_is_taken(channel: dict[str, Any], notify: Notify) -> None:
+    answer = notify(channel["example"], args={"dry_run": "true"}).json
+    assert (answer["status"], answer["warnings"]) == ("success", []), answer["deliveries"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("slakc", "did you mean slack?"), ("carrier pigeon", "there are slack, discord, ")]
+)
+def test_a_channel_that_there_is_not_is_an_error_that_helps(name: str, words: str) -> None:
+    process = run("channels", name)
+    assert (process.status, process.out) == (1, "")
+    assert process.err.startswith(f"{name}: there is no such channel; {words}")

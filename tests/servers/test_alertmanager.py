@@ -1,0 +1,121 @@
+"""A real Alertmanager, which tells a webhook at the stand-in of what it has."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.channels.channel import FIRING, Sender
+from tests.channels.conftest import sender
+from tests.channels.test_alertmanager import CHANNEL
+from tests.harness import Standin, free_port, http_request
+from tests.servers.conftest import Start, program
+
+__all__ = ["sender"]
+
+HOSTILE = '@everyone <b>h</b> "q" {{ .Labels }} größe 😀 \u0001 %zz'
+
+
+@pytest.fixture
+def alertmanager(start: Start, standin: Standin, tmp_path: Path) -> str:
+    """The address of one that tells the stand-in at once."""
+    command = program("prometheus-alertmanager", "prometheus-alertmanager")
+    port = free_port()
+    (tmp_path / "alertmanager.yml").write_text(
+        f"""
+route:
+  receiver: standin
+  group_by: ["..."]
+  group_wait: 0s
+  group_interval: 1s
+  repeat_interval: 4h
+receivers:
+  - name: standin
+    webhook_configs:
+      - url: {standin.url}/hook/alertmanager
+        send_resolved: true
+""",
+        encoding="utf-8",
+    )
+    url = f"http://127.0.0.1:{port}"
+    options = [f"--config.file={tmp_path}/alertmanager.yml", f"--storage.path={tmp_path}/data"]
+    options += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
+
+    def is_ready() -> bool:
+        try:
+            return http_request("GET", f"{url}/-/ready").status == 200
+        except OSError:
+            return False
+
+    start([command, *options], is_ready)
+    return url
+
+
+def active(url: str) -> list[dict[str, Any]]:
+    """The alerts that it has."""
+    return list(http_request("GET", f"{url}/api/v2/alerts").json)
+
+
+def told(standin: Standin, count: int) -> list[dict[str, Any]]:
+    """What the webhook has heard, as soon as it is so much."""
+    requests = standin.wait_for("/hook/alertmanager", count, timeout=20)
+    return [json.loads(request["body"]) for request in requests]
+
+
+def send(sender: Sender, url: str, **request: Any) -> dict[str, Any]:
+    """Send, and see to it that it was taken."""
+    entry = sender.send([(CHANNEL, {"alertmanager_url": url})], **request).entry
+    assert (entry["outcome"], entry["http_status"]) == ("delivered", 200), entry
+    return entry
+
+
+def test_a_firing_is_told_once_and_its_resolved_ends_it(alertmanager: str, sender: Sender, standin: Standin) -> None:
+    for _ in range(2):
+        send(sender, alertmanager, **FIRING, dedup_key="cpu db1")
+    [alert] = active(alertmanager)
+    assert alert["labels"] == {"alertname": "cpu db1", "severity": "critical"}
+    assert alert["annotations"]["description"] == FIRING["notification_text"]
+    assert alert["generatorURL"] == FIRING["link"]
+    assert [heard["status"] for heard in told(standin, 1)] == ["firing"]
+    send(sender, alertmanager, **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
+    heard = told(standin, 2)
+    # Of the severities that never fired nobody hears.
+    assert [one["status"] for one in heard] == ["firing", "resolved"]
+    assert [alert["labels"]["severity"] for one in heard for alert in one["alerts"]] == ["critical"] * 2
+    assert active(alertmanager) == []
+
+
+def test_plain_texts_are_alerts_of_their_own(alertmanager: str, sender: Sender, standin: Standin) -> None:
+    for text in ("one", "two"):
+        send(sender, alertmanager, notification_text=text)
+    assert sorted(alert["annotations"]["description"] for alert in active(alertmanager)) == ["one", "two"]
+    texts = {alert["annotations"]["description"] for heard in told(standin, 2) for alert in heard["alerts"]}
+    assert texts == {"one", "two"}
+
+
+@pytest.mark.parametrize("timestamp", [None, "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-30T21:00:00Z"])
+def test_whatever_a_notification_holds_is_taken(
+    timestamp: str | None, alertmanager: str, sender: Sender, standin: Standin
+) -> None:
+    hostile = {
+        "notification_text": HOSTILE,
+        "title": HOSTILE,
+        "fields": {HOSTILE: HOSTILE, "": "", "1": True, "summary": "x", "a b": 1, "a-b": 2},
+        "link": f"https://evil.example/{HOSTILE}",
+    }
+    for status, key in (("firing", HOSTILE), ("resolved", HOSTILE), (None, None)):
+        send(sender, alertmanager, **hostile, status=status, dedup_key=key, timestamp=timestamp, level="error")
+
+
+def test_what_it_refuses_is_refused_with_its_words(alertmanager: str, sender: Sender) -> None:
+    for path, reason in (("/x", "unknown_destination"), ("/api/v2", "unknown_destination")):
+        entry = sender.send([(CHANNEL, {"alertmanager_url": alertmanager + path})]).entry
+        assert (entry["outcome"], entry["reason"]) == ("failed", reason), entry
+
+
+@pytest.mark.parametrize(("headers", "body", "status"), CHANNEL.refusals)
+def test_the_stand_in_is_as_strict_as_it(headers: dict[str, str], body: bytes, status: int, alertmanager: str) -> None:
+    got = http_request("POST", f"{alertmanager}/api/v2/alerts", body=body, headers=headers)
+    # It says 400 as well to what its own check of the form finds.
+    assert got.status in (status, 400), got.text
