@@ -253,7 +253,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             source: None,
             own: Default::default(),
             configured_in: None,
-            resume: Default::default(),
+            resume: None,
         }),
     };
     let arguments = [("max_attempts".to_owned(), "3".to_owned())].into();

@@ -83,7 +83,7 @@ impl Keeping {
         let Work::Send(sending) = &delivery.work else {
             return Ok(None);
         };
-        let target = match &sending.configured_in {
+        let target = match sending.configured_in.as_deref() {
             Some(ConfiguredIn::Receiver { name, index }) => Target::Receiver {
                 name: name.clone(),
                 index: *index,
@@ -120,15 +120,15 @@ fn delivery_id(task: &Task, index: usize) -> DeliveryId {
 }
 
 /// One delivery that is kept.
-pub struct Kept {
-    outbox: Arc<dyn Outbox>,
+pub struct Kept<'a> {
+    outbox: &'a dyn Outbox,
     id: DeliveryId,
 }
 
-impl Kept {
-    pub fn new(outbox: &Arc<dyn Outbox>, task: &Task, index: usize) -> Self {
+impl<'a> Kept<'a> {
+    pub fn new(outbox: &'a dyn Outbox, task: &Task, index: usize) -> Self {
         Self {
-            outbox: Arc::clone(outbox),
+            outbox,
             id: delivery_id(task, index),
         }
     }

@@ -69,7 +69,7 @@ impl Run {
     /// When the attempt ended: now, or long ago where another process made it.
     fn ended(&self, sent: &Unanswered<'_>, now: Instant) -> Instant {
         // The wall clock is asked only where there is no other: it may jump.
-        if self.sending.resume.attempting != Some(sent.at) {
+        if self.sending.attempting() != Some(sent.at) {
             return now;
         }
         let age = sent.at.elapsed().unwrap_or_default();
@@ -104,7 +104,7 @@ impl Run {
         });
         let reply = answer.await.ok()?.ok()?;
         let mut found = self.sending.channel.find(sent, &reply);
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = self.kept() {
             found = kept.free(found).await;
         }
         let twin = self.twin(sent.message);

@@ -290,9 +290,7 @@ impl Dispatcher {
         } = ready;
         let mut places = places.into_iter();
         for (index, delivery) in deliveries {
-            let kept = outbox
-                .as_ref()
-                .map(|outbox| Kept::new(outbox, &task, index));
+            let outbox = outbox.clone();
             match delivery.work {
                 Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
@@ -313,8 +311,11 @@ impl Dispatcher {
                     let known = channels::find(sender).map_or("unknown", |spec| spec.key);
                     self.engine.metrics.ended(known, &outcome, Duration::ZERO);
                     task.end(index, outcome);
-                    if let Some((kept, report)) = kept.zip(task.report(index)) {
-                        tokio::spawn(async move { kept.end(&report).await });
+                    if let Some(outbox) = outbox {
+                        let (engine, task) = (Arc::clone(&self.engine), Arc::clone(&task));
+                        tokio::spawn(
+                            async move { note_end(&engine, &*outbox, &task, index).await },
+                        );
                     }
                 }
                 Work::Send(sending) => {
@@ -334,7 +335,7 @@ impl Dispatcher {
                         queue,
                         ticket,
                         turn,
-                        kept,
+                        outbox,
                     });
                     tokio::spawn(to_the_end(run, places.next()));
                 }
@@ -400,7 +401,7 @@ async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         sending,
         queue,
         turn,
-        kept,
+        outbox,
         ..
     } = *run;
     drop(turn);
@@ -422,17 +423,24 @@ async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
     // Who waits for the end finds the log line there.
     task.end(index, outcome);
     // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
-    if let Some((kept, report)) = kept.zip(task.report(index))
-        && let Err(error) = kept.end(&report).await
-    {
-        let what = format!("its end was not noted: {error} {}", error.hint());
+    if let Some(outbox) = outbox {
+        // In a box of its own, as few deliveries are kept.
+        Box::pin(note_end(&engine, &*outbox, &task, index)).await;
+    }
+    drop(place);
+}
+
+async fn note_end(engine: &Engine, outbox: &dyn Outbox, task: &Task, index: usize) {
+    let Some(report) = task.report(index) else {
+        return;
+    };
+    if let Err(error) = Kept::new(outbox, task, index).end(&report).await {
         let line = task.log.log(&Event::NotKept {
-            destination: &destination.label,
-            what: &what,
+            destination: report.destination.as_deref().unwrap_or(&report.sender),
+            what: &format!("its end was not noted: {error} {}", error.hint()),
         });
         engine.errors.push(line);
     }
-    drop(place);
 }
 
 impl Ready {
@@ -471,9 +479,9 @@ fn say_end(engine: &Engine, task: &Task, index: usize, destination: &str, outcom
 
 impl Delivery {
     /// Messages that an earlier process has delivered.
-    const fn parts_done(&self) -> usize {
+    fn parts_done(&self) -> usize {
         match &self.work {
-            Work::Send(sending) => sending.resume.parts_done,
+            Work::Send(sending) => sending.parts_done(),
             _ => 0,
         }
     }

@@ -19,7 +19,7 @@ use crate::model::policy::ClientKey;
 use crate::model::secret::Redactor;
 use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
-use crate::outbox::Ownership;
+use crate::outbox::{Outbox, Ownership};
 use crate::transport::{SendError, Sent};
 
 /// How long there is to look for what another process may have sent.
@@ -36,8 +36,8 @@ pub struct Run {
     pub queue: Arc<DestinationQueue>,
     pub ticket: u64,
     pub turn: Option<Turn>,
-    /// Where an outbox keeps it.
-    pub kept: Option<Kept>,
+    /// Where it is kept.
+    pub outbox: Option<Arc<dyn Outbox>>,
 }
 
 /// What ends a message other than its delivery.
@@ -59,12 +59,11 @@ impl Run {
         let deadline = self.deadline().await;
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
         // What another process has begun is gone on with as it is.
-        if self.sending.resume.is_fresh()
-            && let Some(mut update) = self.update()
+        if self.sending.resume.is_none()
+            && let Some(update) = self.update()
         {
             // In a box of its own, as few have one.
-            let update = std::slice::from_mut(&mut update);
-            match Box::pin(self.send_all(update, deadline)).await {
+            match Box::pin(self.send_one(update, deadline)).await {
                 Err(Ending::Stale) => self.engine.earlier.forget(&self.sending),
                 ended => return self.outcome(ended, 1),
             }
@@ -83,24 +82,32 @@ impl Run {
         Some(message)
     }
 
+    async fn send_one(
+        &self,
+        message: Outbound,
+        deadline: Instant,
+    ) -> Result<Option<MessageRef>, Ending> {
+        self.send_all(&mut [message], deadline).await
+    }
+
     async fn send_all(
         &self,
         messages: &mut [Outbound],
         deadline: Instant,
     ) -> Result<Option<MessageRef>, Ending> {
         let parts = messages.len();
-        let resume = self.sending.resume;
-        let mut unanswered = resume.attempting;
+        let mut unanswered = self.sending.attempting();
+        let done = self.sending.parts_done();
         let mut reference = None;
-        for (part, message) in messages.iter_mut().enumerate().skip(resume.parts_done) {
+        for (part, message) in messages.iter_mut().enumerate().skip(done) {
             reference = reference.or(self.send(message, deadline, unanswered.take()).await?);
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
             // The last one's is said with the end.
             if part + 1 < parts
-                && let Some(kept) = &self.kept
+                && let Some(kept) = self.kept()
             {
-                kept.parts_done(part + 1).await;
+                Box::pin(kept.parts_done(part + 1)).await;
             }
         }
         Ok(reference)
@@ -124,8 +131,8 @@ impl Run {
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
     /// must follow even the `firing` that took all the time there was.
     async fn deadline(&mut self) -> Instant {
-        let deadline = match self.sending.resume.deadline {
-            Some(deadline) => self.kept_deadline(deadline),
+        let deadline = match &self.sending.resume {
+            Some(resume) => self.kept_deadline(resume.deadline),
             None => self.task.accepted + self.policy.delivery_timeout,
         };
         if let Some(turn) = &mut self.turn {
@@ -139,7 +146,7 @@ impl Run {
         let now = Instant::now();
         let left = deadline.duration_since(SystemTime::now());
         let deadline = now + left.unwrap_or_default();
-        match self.sending.resume.attempting {
+        match self.sending.attempting() {
             Some(_) => deadline.max(now + LOOK_FOR),
             None => deadline,
         }
@@ -250,8 +257,8 @@ impl Run {
         let Ok(_connection) = connection else {
             return Ok(retry(last.cloned().unwrap_or_else(no_connection)));
         };
-        if let Some(kept) = &self.kept
-            && let Some(failure) = self.permitted(kept, tries, at).await?
+        if let Some(kept) = self.kept()
+            && let Some(failure) = Box::pin(self.permitted(kept, tries, at)).await?
         {
             return Ok(retry(failure));
         }
@@ -280,18 +287,24 @@ impl Run {
         };
         if let Some(under_way) = under_way {
             under_way.ended(&judgement.verdict);
-            if let Some(kept) = &self.kept {
+            if let Some(kept) = self.kept() {
                 kept.attempted(&judgement.verdict);
             }
         }
         Ok(judgement)
     }
 
+    /// Its side of the outbox, where it is kept.
+    pub fn kept(&self) -> Option<Kept<'_>> {
+        let outbox = self.outbox.as_deref()?;
+        Some(Kept::new(outbox, &self.task, self.index))
+    }
+
     /// Asks the outbox for an attempt. Gives back why it cannot be made now: what must not be repeated is not sent where it
     /// cannot be noted; all else is sent rather than not.
     async fn permitted(
         &self,
-        kept: &Kept,
+        kept: Kept<'_>,
         tries: &Tries,
         at: SystemTime,
     ) -> Result<Option<Failure>, HandedOn> {

@@ -18,7 +18,7 @@ use crate::model::channel::Composing;
 use crate::model::json::{Json, Path, parse};
 use crate::model::notification::Notification;
 use crate::model::outcome::MessageRef;
-use crate::model::plan::{OnAmbiguous, OwnPolicy, Resume, Source};
+use crate::model::plan::{OnAmbiguous, OwnPolicy, Source};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpReply, Reply};
 use crate::observe::{LateLog, LogLine};
@@ -194,7 +194,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             source: None,
             own: OwnPolicy::default(),
             configured_in: None,
-            resume: Resume::default(),
+            resume: None,
         }),
     }
 }

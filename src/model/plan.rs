@@ -89,8 +89,21 @@ pub struct Sending {
     pub source: Option<Box<Source>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
-    pub configured_in: Option<ConfiguredIn>,
-    pub resume: Resume,
+    pub configured_in: Option<Box<ConfiguredIn>>,
+    /// None: nothing of it has been done.
+    pub resume: Option<Box<Resume>>,
+}
+
+impl Sending {
+    /// Messages that an earlier process has delivered.
+    pub fn parts_done(&self) -> usize {
+        self.resume.as_ref().map_or(0, |resume| resume.parts_done)
+    }
+
+    /// When an earlier process began an attempt that must not be repeated, and said no more.
+    pub fn attempting(&self) -> Option<SystemTime> {
+        self.resume.as_ref()?.attempting
+    }
 }
 
 /// Where a destination is configured.
@@ -103,21 +116,14 @@ pub enum ConfiguredIn {
 }
 
 /// What an earlier process has done of a delivery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// Messages that have come to the destination.
     pub parts_done: usize,
     /// When the process began an attempt of the next one that must not be repeated, and said no more.
     pub attempting: Option<SystemTime>,
     /// In place of acceptance and `delivery_timeout`.
-    pub deadline: Option<SystemTime>,
-}
-
-impl Resume {
-    /// Whether nothing of it has been done.
-    pub const fn is_fresh(&self) -> bool {
-        self.parts_done == 0 && self.attempting.is_none()
-    }
+    pub deadline: SystemTime,
 }
 
 /// What a delivery is composed of.

@@ -88,11 +88,11 @@ impl<'a> Planner<'a> {
                         report.parts_delivered, report.parts
                     ));
                 }
-                sending.resume = Resume {
+                sending.resume = Some(Box::new(Resume {
                     parts_done: if same { report.parts_delivered } else { 0 },
                     attempting: kept.attempting,
-                    deadline: Some(kept.deadline),
-                };
+                    deadline: kept.deadline,
+                }));
                 Work::Send(sending)
             }
             Work::Preview(_) => reject(

@@ -23,7 +23,7 @@ use crate::model::channel::{Channel, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Resume, Sending, Source, Work};
+use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Source, Work};
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
@@ -134,7 +134,7 @@ struct Target<'a> {
     allow_mentions: bool,
     template: Option<&'a Template>,
     rendered: &'a [Rendered],
-    configured_in: Option<ConfiguredIn>,
+    configured_in: Option<Box<ConfiguredIn>>,
     /// For warnings.
     path: Path,
 }
@@ -229,7 +229,9 @@ impl<'a> Planner<'a> {
             allow_mentions: self.settings.allow_mentions,
             template: None,
             rendered: &[],
-            configured_in: self.keeps().then(|| own_configuration(configuration)),
+            configured_in: self
+                .keeps()
+                .then(|| Box::new(own_configuration(configuration))),
             path,
         })
     }
@@ -265,7 +267,6 @@ impl<'a> Planner<'a> {
         index: usize,
     ) -> Target<'a> {
         let path = Path::root().key("receivers").key(&receiver.name);
-        let name = || receiver.name.clone();
         let several = receiver.destinations.len() > 1;
         Target {
             channel: Arc::clone(&destination.channel),
@@ -276,9 +277,9 @@ impl<'a> Planner<'a> {
                 .unwrap_or(self.settings.allow_mentions),
             template: destination.template.as_ref(),
             rendered: &destination.rendered,
-            configured_in: self.keeps().then(|| ConfiguredIn::Receiver {
-                name: name(),
-                index,
+            configured_in: self.keeps().then(|| {
+                let name = receiver.name.clone();
+                Box::new(ConfiguredIn::Receiver { name, index })
             }),
             path: if several { path.index(index) } else { path },
         }
@@ -334,7 +335,7 @@ impl<'a> Planner<'a> {
             source: follows_up.then(|| Box::new(source)),
             own: target.own,
             configured_in: target.configured_in,
-            resume: Resume::default(),
+            resume: None,
         };
         Ok(match self.request.dry_run || self.settings.dry_run {
             true => Work::Preview(sending),

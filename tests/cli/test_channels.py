@@ -36,7 +36,7 @@ def test_a_channel_is_shown_with_all_that_is_known_of_it(channel: dict[str, Any]
     assert f"a second sending: {channel['second_sending']}" in text
     assert channel["resolved"] in text
     assert json.loads(text.partition("a request:\n")[2]) == channel["example"]
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 120
 
 
 def test_programs_read_json() -> None:

@@ -35,7 +35,7 @@ def test_help_has_examples_of_the_command_and_every_exit_status(words: list[str]
     assert {"0", "2"} <= set(numbers) <= STATUSES
     shown = examples.partition("positional arguments:")[0].strip().splitlines()
     assert len(shown) >= 2
-    assert all(line.strip().startswith(f"influxdb3-notifier {' '.join(words)} ") for line in shown)
+    assert all(f"{line.strip()} ".startswith(f"influxdb3-notifier {' '.join(words)} ") for line in shown)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

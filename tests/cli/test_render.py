@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from influxdb3_notifier import process_request
+from influxdb3_notifier import _native, process_request
 from tests.cli.program import run
 from tests.cli.test_send import Lines
 
-CHANNELS = ["slack", "discord", "http", "sms", "whatsapp"]
+CHANNELS = [channel["sender"] for channel in json.loads(_native.channels())]
 FILE = """\
 [receivers.oncall]
 slack = { webhook_url = { env = "RENDER_NOT_SET" }, template = "short" }

@@ -59,7 +59,7 @@ def test_the_status_view_shows_the_state(method: str, triggers: Triggers) -> Non
 
 def test_the_status_view_shows_what_is_under_way_and_what_failed(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/*", delay_ms=200)
-    answer = say(triggers, standin, {"http": HTTP, "pager": {}}, response_timeout="0s")
+    answer = say(triggers, standin, {"http": HTTP, "carrier_pigeon": {}}, response_timeout="0s")
     trigger = triggers.create()
     got = look(trigger, "status").json
     assert (got["in_flight"], got["pending"]) == (1, 1)
@@ -86,7 +86,7 @@ def test_the_metrics_count_what_happened(triggers: Triggers, standin: Standin) -
     before = samples(trigger)
     standin.rule("/hook/*", reply={"status": 503, "body": ""}, times=1)
     fast = {"initial_backoff": "10ms", "max_backoff": "10ms"}
-    assert say(triggers, standin, {"slack": [SLACK, SLACK], "http": HTTP, "pager": {}}, **fast).status == 200
+    assert say(triggers, standin, {"slack": [SLACK, SLACK], "http": HTTP, "carrier_pigeon": {}}, **fast).status == 200
     after = samples(trigger)
 
     def more(name: str, **labels: str) -> float:
@@ -98,7 +98,7 @@ def test_the_metrics_count_what_happened(triggers: Triggers, standin: Standin) -
     assert more("notifier_deliveries_total", sender="unknown", outcome="failed", reason="unknown_sender") == 1
     assert sum(v - before.get(k, 0) for k, v in after.items() if k[0] == "notifier_attempts_total") == 4
     assert sum(v - before.get(k, 0) for k, v in after.items() if k[0].endswith("_seconds_count")) >= 3
-    assert not any("pager" in value for _, labels in after for _, value in labels)
+    assert not any("carrier_pigeon" in value for _, labels in after for _, value in labels)
 
 
 def test_the_metrics_answer_also_when_the_settings_are_unusable(triggers: Triggers) -> None:
