@@ -27,7 +27,8 @@ use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::routing;
 use influxdb3_notifier::settings::arguments::ARGUMENTS;
 use influxdb3_notifier::settings::file;
-use influxdb3_notifier::settings::{Environment, Resolution, SettingsCache};
+use influxdb3_notifier::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, Seen};
+use influxdb3_notifier::settings::{Environment, Resolution, SettingsCache, from_file};
 use influxdb3_notifier::transport::check_host;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use unicode_segmentation::UnicodeSegmentation;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("url_guard", url_guard),
     ("redaction", redaction),
     ("config_file", config_file),
+    ("template", template),
 ];
 
 /// A body is read and planned, or refused with words that can be shown; what was read means the same when written again.
@@ -124,6 +126,60 @@ pub fn config_file(data: &[u8]) {
             is_fit_to_show(&problem.to_string(), 2_000);
         }
     }
+}
+
+/// A template is refused with its places and words that can be shown, or makes a text of bounded length, or fails in the same
+/// way; the same one each time.
+pub fn template(data: &[u8]) {
+    let source = String::from_utf8_lossy(data);
+    let file = format!("[templates.t]\ntext = {}\n", toml_string(&source));
+    let lines = file.lines().count();
+    let (none, path) = (BTreeMap::new(), std::path::Path::new("/nonexistent/n.toml"));
+    let made = from_file(
+        file.as_bytes(),
+        path,
+        &none,
+        &Environment::default(),
+        &BTreeMap::new(),
+        true,
+    );
+    let [checked] = &made.templates[..] else {
+        panic!("{} templates", made.templates.len());
+    };
+    let report = &checked.report;
+    for problem in report.errors.iter().chain(&report.warnings) {
+        assert_eq!(problem.place.line, lines, "{problem}");
+        is_fit_to_show(&problem.to_string(), 400);
+    }
+    assert_eq!(report.errors.is_empty(), made.settings.is_ok());
+    let (Ok(settings), Some(template)) = (&made.settings, &checked.template) else {
+        return;
+    };
+    let request = reading::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
+    let now = SAMPLE_TIME.parse().unwrap();
+    let seen = Seen::new(&request.notification, request.data.as_ref(), now);
+    let render = || Renderer::new(&settings.config.templates).render(template, &seen);
+    let rendered = render();
+    match &rendered {
+        // 64 bytes for each unit of what one rendering may take.
+        Ok(text) => assert!(text.len() <= 64 * 200_000),
+        Err(error) => {
+            assert_eq!(error.place.line, lines, "{error}");
+            is_fit_to_show(&error.to_string(), 400);
+        }
+    }
+    // Dictionaries, times and addresses of objects would show here.
+    assert_eq!(render(), rendered);
+}
+
+/// As a basic string, on one line.
+fn toml_string(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 fn environment() -> Environment {

@@ -9,11 +9,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use influxdb3_notifier::channels::{CHANNELS, ChannelSpec, Look, Parameter};
+use influxdb3_notifier::channels::{
+    CHANNELS, ChannelSpec, Kind as FieldKind, Look, OPTIONS, Parameter,
+};
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::notification::{Level, Notification, Status};
 use influxdb3_notifier::model::outcome::Reason;
 use influxdb3_notifier::settings::arguments::{ARGUMENTS, Argument, Kind, Stage};
+use influxdb3_notifier::settings::template;
 
 const BEGIN: &str = "<!-- table: ";
 const END: &str = "<!-- end of table -->";
@@ -27,6 +30,12 @@ const TABLES: &[&str] = &[
     "channels",
     "looks",
     "reasons",
+    "file fields",
+    "file options",
+    "template sample",
+    "template members",
+    "filters",
+    "functions",
 ];
 
 /// Those whose parameters the README shows.
@@ -122,6 +131,12 @@ fn table(name: &str) -> Option<String> {
         "channels" => channels(),
         "looks" => looks(),
         "reasons" => reasons(),
+        "file fields" => file_fields(),
+        "file options" => file_options(),
+        "template sample" => format!("```json\n{}\n```\n", template::SAMPLE),
+        "template members" => template_members(),
+        "filters" => helpers(template::FILTERS),
+        "functions" => helpers(template::FUNCTIONS),
         _ => {
             let sender = name.strip_prefix("parameters of ")?;
             let spec = CHANNELS.iter().find(|spec| spec.key == sender)?;
@@ -211,24 +226,19 @@ fn later_arguments() -> String {
 
 fn senders() -> String {
     let mut text = head(&["Sender", "Parameter", "Type", "Default", "Description"]);
-    let mut last: Option<&ChannelSpec> = None;
-    for spec in CHANNELS.iter().filter(|spec| OFFICIAL.contains(&spec.key)) {
-        // Those that share a table stand together.
-        if last.is_some_and(|last| std::ptr::eq(last.parameters, spec.parameters)) {
-            continue;
-        }
-        last = Some(spec);
-        let names: Vec<_> = CHANNELS
+    let official = by_table(
+        CHANNELS
             .iter()
-            .filter(|other| std::ptr::eq(other.parameters, spec.parameters))
-            .map(|other| code(other.key))
-            .collect();
+            .copied()
+            .filter(|spec| OFFICIAL.contains(&spec.key)),
+    );
+    for (names, spec) in official {
         for parameter in of_requests(spec) {
             let default = default_of(parameter);
             row(
                 &mut text,
                 &[
-                    &names.join(", "),
+                    &names,
                     &code(parameter.name),
                     "string",
                     &default,
@@ -238,6 +248,25 @@ fn senders() -> String {
         }
     }
     text
+}
+
+/// Channels with the names of all that share their parameters.
+fn by_table(
+    specs: impl IntoIterator<Item = &'static ChannelSpec>,
+) -> Vec<(String, &'static ChannelSpec)> {
+    let mut all: Vec<(String, &ChannelSpec)> = Vec::new();
+    for spec in specs {
+        match all
+            .iter_mut()
+            .find(|(_, known)| std::ptr::eq(known.parameters, spec.parameters))
+        {
+            Some((names, _)) => {
+                let _ = write!(names, ", {}", code(spec.key));
+            }
+            None => all.push((code(spec.key), spec)),
+        }
+    }
+    all
 }
 
 /// What a request may set.
@@ -323,6 +352,99 @@ fn looks() -> String {
                 &code(&colour),
             ],
         );
+    }
+    text
+}
+
+/// What only the configuration file may set.
+fn file_fields() -> String {
+    let mut text = head(&[
+        "Sender",
+        "Field",
+        "Value",
+        "Secret",
+        "Example",
+        "Description",
+    ]);
+    for (names, spec) in by_table(CHANNELS.iter().copied()) {
+        let own = spec.parameters.iter();
+        for parameter in own.filter(|parameter| parameter.operator_only) {
+            let [field, value, secret, example] = file_cells(parameter);
+            let cells = [
+                &names,
+                &field,
+                &value,
+                &secret,
+                &example,
+                parameter.description,
+            ];
+            row(&mut text, &cells);
+        }
+    }
+    text
+}
+
+/// What it may set for every channel.
+fn file_options() -> String {
+    let mut text = head(&["Field", "Value", "Secret", "Example", "Description"]);
+    for parameter in OPTIONS {
+        let [field, value, secret, example] = file_cells(parameter);
+        row(
+            &mut text,
+            &[&field, &value, &secret, &example, parameter.description],
+        );
+    }
+    text
+}
+
+fn file_cells(parameter: &Parameter) -> [String; 4] {
+    let value = match parameter.kind {
+        FieldKind::Text => "string",
+        FieldKind::Texts => "string, or a list of them",
+        FieldKind::Boolean => "boolean",
+        FieldKind::Headers | FieldKind::Table => "table of strings",
+        FieldKind::Template => "template",
+        FieldKind::Templates => "table of templates",
+        FieldKind::AuthorityFile | FieldKind::CertificateFile => "path",
+    };
+    let example = match parameter.kind {
+        FieldKind::Table | FieldKind::Templates | FieldKind::Boolean => {
+            parameter.example.to_owned()
+        }
+        // As TOML writes what has quotes in it.
+        _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
+        _ => format!("\"{}\"", parameter.example),
+    };
+    let secret = if parameter.secret { "yes" } else { "no" };
+    [
+        code(parameter.name),
+        value.to_owned(),
+        secret.to_owned(),
+        code(&example),
+    ]
+}
+
+fn template_members() -> String {
+    let mut text = head(&["Name", "What it is"]);
+    for member in template::MEMBERS {
+        let name = code(&format!("notification.{}", member.name));
+        row(&mut text, &[&name, member.description]);
+    }
+    text
+}
+
+fn helpers(helpers: &[template::Helper]) -> String {
+    let mut text = head(&["Name", "What it does", "Example", "Makes"]);
+    for helper in helpers {
+        // A cell has one line.
+        let result = helper.result.replace('\n', "\\n");
+        let cells = [
+            &code(helper.name),
+            helper.description,
+            &code(helper.example),
+            &code(&result),
+        ];
+        row(&mut text, &cells);
     }
     text
 }

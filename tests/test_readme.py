@@ -6,13 +6,13 @@ import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import harness
+from tests.documents import Block, as_curl_would, blocks, shape
 from tests.engine_host import EngineHost
 from tests.harness import Standin
 
@@ -30,32 +30,6 @@ SECTIONS = [
     "## Questions/Comments",
 ]
 """In the order in which the validator wants their first occurrences, be it inside a longer heading."""
-
-
-@dataclass
-class Block:
-    """A fenced block: its language, its text, and the heading that it stands under."""
-
-    language: str
-    text: str
-    heading: str
-
-
-def blocks(text: str) -> list[Block]:
-    found = []
-    heading = ""
-    lines = iter(text.splitlines())
-    for line in lines:
-        if line.startswith("#"):
-            heading = line
-        elif fence := re.match(r"( *)```(\w*)$", line):
-            inner = []
-            for inside in lines:
-                if inside.strip() == "```":
-                    break
-                inner.append(inside.removeprefix(fence[1]))
-            found.append(Block(fence[2], "\n".join(inner), heading))
-    return found
 
 
 def section(name: str) -> str:
@@ -215,35 +189,6 @@ def run(example: str, engine: EngineHost, standin: Standin) -> Any:
         )
         return json.loads(process.stdout)
     return as_curl_would(shlex.split(command.replace("\\\n", " ")))
-
-
-def as_curl_would(words: list[str]) -> Any:
-    """The request of a curl command that has -X, -H, -d and a URL."""
-    method, body, headers, url = "GET", b"", [], ""
-    rest = iter(words[1:])
-    for word in rest:
-        if word == "-X":
-            method = next(rest)
-        elif word == "-H":
-            name, _, value = next(rest).partition(": ")
-            headers.append((name, value))
-        elif word == "-d":
-            body = next(rest).encode()
-        else:
-            url = word
-    return harness.http_request(method, url, body=body, headers=headers).json
-
-
-VOLATILE = {"task_id", "destination", "elapsed_ms", "message_id"}
-
-
-def shape(value: Any, name: str = "") -> Any:
-    """An answer with what differs from run to run replaced by its type."""
-    if isinstance(value, dict):
-        return {key: shape(inner, key) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [shape(inner) for inner in value]
-    return type(value).__name__ if name in VOLATILE else value
 
 
 def expected_output_after(block: Block) -> Any:

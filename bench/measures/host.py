@@ -1,7 +1,8 @@
 """P3 and P4: requests a second through the engine host, over a plugin that returns at once and the Python plugin.
 
 The engine executes a plugin's file at every call, so the plugin that returns at once is our file without the wheel:
-what a file of this size costs the engine stands on both sides (P2 has it apart). One of ten lines is measured besides.
+what a file of this size costs the engine stands on both sides (P2 has it apart). A file of ten lines is measured
+besides.
 """
 
 import json

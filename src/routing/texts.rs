@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -38,8 +39,8 @@ pub struct Variant {
     pub notification: Arc<Notification>,
     /// The template's.
     id: Option<Arc<str>>,
-    /// Made when a template looks at it.
-    seen: OnceCell<Seen>,
+    /// Made when a template looks at it, once for all who have this variant.
+    seen: Rc<OnceCell<Seen>>,
 }
 
 impl Variant {
@@ -47,7 +48,7 @@ impl Variant {
         Self {
             notification: Arc::new(notification),
             id,
-            seen: OnceCell::new(),
+            seen: Rc::default(),
         }
     }
 }

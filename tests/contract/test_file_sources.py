@@ -20,10 +20,17 @@ DIRECTORIES = ("PLUGIN_DIR", "INFLUXDB3_PLUGIN_DIR", "VIRTUAL_ENV")
 
 
 @pytest.fixture
-def own(engine_host: EngineHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triggers]:
-    """Triggers in this process, with no plugin directory in the environment."""
-    for name in DIRECTORIES:
-        monkeypatch.delenv(name, raising=False)
+def variables(engine_host: EngineHost) -> Iterator[pytest.MonkeyPatch]:
+    """The environment, with no plugin directory in it: undone before the host ends, which sets one itself."""
+    with pytest.MonkeyPatch.context() as variables:
+        for name in DIRECTORIES:
+            variables.delenv(name, raising=False)
+        yield variables
+
+
+@pytest.fixture
+def own(engine_host: EngineHost, variables: pytest.MonkeyPatch) -> Iterator[Triggers]:
+    """Triggers in this process."""
     with ExitStack() as stack:
         yield Triggers(engine_host, stack)
 
@@ -49,15 +56,15 @@ def paths(standin: Standin) -> list[str]:
 
 
 def test_a_secret_of_the_environment_is_taken_up_when_it_changes(
-    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
     trigger = own.create({"config_file_path": str(file)})
-    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/one\n")
+    variables.setenv("TEST_HOOK_URL", f"{standin.url}/hook/one\n")
     assert trigger.notify(HI).json["results"] == {"r": True}
-    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/two")
+    variables.setenv("TEST_HOOK_URL", f"{standin.url}/hook/two")
     assert trigger.notify(HI).json["results"] == {"r": True}
-    monkeypatch.delenv("TEST_HOOK_URL")
+    variables.delenv("TEST_HOOK_URL")
     assert trigger.notify(HI).json["results"] == {"r": True}
     assert paths(standin) == ["/hook/one", "/hook/two", "/hook/two"]
     assert "the environment variable TEST_HOOK_URL is not set where the server runs" in trigger.wait_for_log(
@@ -78,10 +85,10 @@ def test_a_secret_file_is_taken_up_when_it_changes(own: Triggers, standin: Stand
 
 
 def test_a_file_that_names_another_variable_after_an_edit_is_taken_up(
-    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TEST_HOOK_ONE", f"{standin.url}/hook/one")
-    monkeypatch.setenv("TEST_HOOK_TWO", f"{standin.url}/hook/two")
+    variables.setenv("TEST_HOOK_ONE", f"{standin.url}/hook/one")
+    variables.setenv("TEST_HOOK_TWO", f"{standin.url}/hook/two")
     file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_ONE" }'))
     trigger = own.create({"config_file_path": str(file)})
     assert trigger.notify(HI).json["results"] == {"r": True}
@@ -90,10 +97,10 @@ def test_a_file_that_names_another_variable_after_an_edit_is_taken_up(
 
 
 def test_every_value_of_a_destination_may_be_a_secret(
-    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"URL": f"{standin.url}/hook/r", "USER": "me", "PASSWORD": "word", "TEAM": "ops"}.items():
-        monkeypatch.setenv(f"TEST_{name}", value)
+        variables.setenv(f"TEST_{name}", value)
     write(tmp_path / "proxy", standin.url)
     write(tmp_path / "key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
     text = to('{ env = "TEST_URL" }') + (
@@ -110,9 +117,9 @@ def test_every_value_of_a_destination_may_be_a_secret(
 
 
 def test_a_file_whose_secret_is_missing_is_503_until_it_is_there(
-    own: Triggers, standin: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("TEST_HOOK_URL", raising=False)
+    variables.delenv("TEST_HOOK_URL", raising=False)
     file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
     trigger = own.create({"config_file_path": str(file)})
     answer = trigger.notify(HI)
@@ -129,7 +136,7 @@ def test_a_file_whose_secret_is_missing_is_503_until_it_is_there(
     got = view(trigger)
     assert (got["status"], got["receivers"], got["error"]["code"]) == ("unusable", [], "config_file")
     assert got["error"]["message"] == answer.json["message"]
-    monkeypatch.setenv("TEST_HOOK_URL", f"{standin.url}/hook/r")
+    variables.setenv("TEST_HOOK_URL", f"{standin.url}/hook/r")
     assert trigger.notify(HI).json["results"] == {"r": True}
 
 
@@ -158,10 +165,10 @@ def test_a_relative_path_begins_at_the_plugin_directory(
     own: Triggers,
     standin: Standin,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    variables: pytest.MonkeyPatch,
 ) -> None:
     for variable, value in place(tmp_path).items():
-        monkeypatch.setenv(variable, value)
+        variables.setenv(variable, value)
     file = tmp_path / name.strip()
     file.parent.mkdir(exist_ok=True)
     # What the file names is relative to the file.

@@ -90,7 +90,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_row_of_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_a_silence_keeps_back_what_it_says_and_says_so(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 

@@ -162,5 +162,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_row_of_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_a_template_makes_the_text_or_the_plain_one_goes_with_a_warning(
+    row: Row, triggers: Triggers, standin: Standin
+) -> None:
     run(row, triggers, standin)

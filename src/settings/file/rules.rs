@@ -229,6 +229,16 @@ impl Loader<'_> {
                 "a silence needs a name: it stands in the answer and in the log",
             );
         }
+        if let (Some(from), Some(until)) = (silence.from, silence.until)
+            && until <= from
+        {
+            let what = "ends before it begins: until must be later than from";
+            self.report.error(place, path.as_str(), what);
+        }
+        if table.get("weekly").is_none() && table.get("time_zone").is_some() {
+            let what = "time_zone is for weekly windows, and there are none";
+            self.report.warning(place, path.as_str(), what);
+        }
         if !silence.weekly.is_empty() && silence.zone.is_none() && table.get("time_zone").is_none()
         {
             let what = "weekly windows need a time_zone, such as \"Europe/Berlin\" or \"UTC\"";

@@ -425,6 +425,13 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "a time of RFC 3339",
     ),
     (
+        "[[silences]]\nname = \"a\"\nfrom = 2026-01-02T00:00:00Z\nuntil = 2026-01-01T00:00:00Z",
+        1,
+        1,
+        "silences[0]",
+        "ends before it begins",
+    ),
+    (
         "[[silences]]\nmatch = {}",
         1,
         1,

@@ -57,6 +57,28 @@ pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
     findings
 }
 
+/// Instructions of a template that any thread's stack is deep enough for.
+const MAX_SHALLOW: u32 = 300;
+/// Of a loop (`compiler::instructions` of the library).
+const RECURSIVE: u8 = 2;
+
+/// Whether what it nests is bounded by its own length, which is small. Only what repeats itself nests deeper: macros,
+/// recursive loops, and objects that keep what a loop puts into them.
+pub fn is_shallow(template: &Template<'_, '_>) -> bool {
+    let instructions = &get_compiled_template(template).instructions;
+    let nests = |instruction: &Instruction<'_>| match instruction {
+        Instruction::PushLoop(flags) => flags & RECURSIVE != 0,
+        Instruction::CallFunction(name, _) => matches!(*name, "namespace" | "loop" | "caller"),
+        Instruction::BuildMacro(..)
+        | Instruction::SetAttr(_)
+        | Instruction::FastRecurse
+        | Instruction::CallObject(_) => true,
+        _ => false,
+    };
+    let mut all = (0..).map_while(|at| instructions.get(at));
+    instructions.get(MAX_SHALLOW).is_none() && !all.any(nests)
+}
+
 /// What a template names itself: variables, macros.
 fn own_names<'s>(instructions: &Instructions<'s>) -> BTreeSet<&'s str> {
     let all = (0..).map_while(|at| instructions.get(at));

@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -37,8 +38,11 @@ pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
 pub struct Templates {
     environment: Arc<Environment<'static>>,
     /// Equal ones are kept once: ten thousand receivers may have the same. By their source; the value is the name there.
-    known: HashMap<Box<str>, Arc<str>>,
+    known: HashMap<Box<str>, Known>,
 }
+
+/// A template's name in the environment, and whether it is shallow.
+type Known = (Arc<str>, bool);
 
 impl fmt::Debug for Templates {
     /// A template's source is the operator's own.
@@ -54,6 +58,8 @@ pub struct Template {
     name: Arc<str>,
     /// Where it stands in the file.
     written: Arc<Written>,
+    /// Whether it needs no stack of its own.
+    shallow: bool,
 }
 
 impl Template {
@@ -87,12 +93,13 @@ impl Templates {
             let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
             return (None, vec![Finding::error(0, what)]);
         }
-        let template = |name: &Arc<str>, written| Template {
+        let template = |(name, shallow): &Known, written| Template {
             name: Arc::clone(name),
             written: Arc::new(written),
+            shallow: *shallow,
         };
-        if let Some(name) = self.known.get(source) {
-            return (Some(template(name, written)), Vec::new());
+        if let Some(known) = self.known.get(source) {
+            return (Some(template(known, written)), Vec::new());
         }
         let name: Arc<str> = self.known.len().to_string().into();
         // Nobody else has it while the file is read.
@@ -102,16 +109,18 @@ impl Templates {
         if let Err(error) = environment.add_template_owned(name.to_string(), source.to_owned()) {
             return (None, vec![check::finding(&error, source)]);
         }
-        let findings = match environment.get_template(&name) {
-            Ok(compiled) => check::findings(&compiled),
-            Err(error) => vec![check::finding(&error, source)],
+        let (findings, shallow) = match environment.get_template(&name) {
+            Ok(compiled) => (check::findings(&compiled), check::is_shallow(&compiled)),
+            Err(error) => (vec![check::finding(&error, source)], false),
         };
         if findings.iter().any(|finding| finding.is_error) {
             environment.remove_template(&name);
             return (None, findings);
         }
-        self.known.insert(source.into(), Arc::clone(&name));
-        (Some(template(&name, written)), findings)
+        let known = (name, shallow);
+        let taken = template(&known, written);
+        self.known.insert(source.into(), known);
+        (Some(taken), findings)
     }
 }
 
@@ -280,15 +289,7 @@ impl<'a> Renderer<'a> {
                 "the templates of this request have taken too long already",
             ));
         }
-        let environment = Arc::clone(&self.templates.environment);
-        let (name, seen) = (Arc::clone(&template.name), seen.clone());
-        let rendered = deep::run(move || render(&environment, &name, seen));
-        let rendered = rendered.unwrap_or_else(|deep::NotDone| {
-            Err(Finding::error(
-                0,
-                "it cannot be rendered on this machine now".to_owned(),
-            ))
-        });
+        let rendered = self.on_a_stack(template, seen);
         match rendered {
             Ok((text, fuel)) => {
                 self.fuel = self.fuel.saturating_sub(fuel);
@@ -302,6 +303,23 @@ impl<'a> Renderer<'a> {
                 ))
             }
         }
+    }
+}
+
+impl Renderer<'_> {
+    /// To hand over to a thread takes longer than most templates do.
+    fn on_a_stack(&self, template: &Template, seen: &Seen) -> Result<(String, u64), Finding> {
+        let environment = Arc::clone(&self.templates.environment);
+        let (name, seen) = (Arc::clone(&template.name), seen.clone());
+        let work = move || render(&environment, &name, seen);
+        let rendered = match template.shallow {
+            true => catch_unwind(AssertUnwindSafe(work)).ok(),
+            false => deep::run(work).ok(),
+        };
+        rendered.unwrap_or_else(|| {
+            let what = "it cannot be rendered on this machine now".to_owned();
+            Err(Finding::error(0, what))
+        })
     }
 }
 

@@ -241,6 +241,42 @@ fn what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else() {
 }
 
 #[test]
+fn what_goes_without_a_stack_of_its_own_fits_on_a_small_one() {
+    let shallow = [
+        "{{ notification.level | upper }}: {{ notification.text }}".to_owned(),
+        "{% for name, value in notification.fields | items %}{{ name }}{% endfor %}".to_owned(),
+        "{% set a = 0 %}{% for i in range(3) %}{% set a = a + i %}{% endfor %}{{ loop }}"
+            .to_owned(),
+        format!(
+            "{{% set a=[] %}}{}{{{{ a | tojson }}}}",
+            "{% set a=[[a]] %}".repeat(70)
+        ),
+        format!("{{{{ [1]{} | tojson }}}}", " | batch(1)".repeat(140)),
+        format!("{{{{ [1]{} | list }}}}", " | map('string')".repeat(95)),
+        format!("{{{{ [1]{} | list }}}}", " | chain([1])".repeat(70)),
+    ];
+    let deep = [
+        "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+        "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+        "{% set s = namespace(x=1) %}",
+        "{% set s = dict(x=1) %}{% set s.x = 2 %}",
+    ];
+    for source in deep {
+        assert!(!template(source).1.unwrap().shallow, "{source}");
+    }
+    assert!(!template(&"{{ 1 }}".repeat(301)).1.unwrap().shallow);
+    for source in shallow {
+        let (templates, template, findings) = template(&source);
+        let template = template.unwrap_or_else(|| panic!("{findings:?}"));
+        assert!(template.shallow, "{source}");
+        let seen = Seen::new(&notification(), None, Timestamp::UNIX_EPOCH);
+        let small = std::thread::Builder::new().stack_size(1024 * 1024);
+        let render = move || Renderer::new(&templates).render(&template, &seen);
+        small.spawn(render).unwrap().join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn the_templates_of_one_request_may_take_so_much_together() {
     let mut templates = Templates::default();
     let looped = |n: usize| {

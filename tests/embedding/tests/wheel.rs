@@ -157,3 +157,36 @@ async fn the_process_ends_cleanly_and_at_once_with_work_in_flight() {
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+/// The engine's threads have stacks of 2 MiB: what nests deeper than they hold would end the database.
+#[tokio::test]
+async fn a_template_that_nests_deep_ends_no_thread_of_the_engine() {
+    let standin = Standin::start().await.unwrap();
+    let mut server = Server::start();
+    let templates = [
+        format!("{{{{ {}1 }}}}", "not ".repeat(15_000)),
+        format!("{{% set a = [] %}}{}{{{{ a | tojson }}}}", "{% set a = [[a]] %}".repeat(70)),
+        format!("{{% set a = [] %}}{}{{{{ a | tojson }}}}", "{% set a = [[[[a]]]] %}".repeat(2_500)),
+        "{% set s = namespace(x=[]) %}{% for i in range(9999) %}{% set s.x = [s.x] %}{% endfor %}{{ s.x | string }}"
+            .to_owned(),
+        "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}".to_owned(),
+    ];
+    for (n, template) in templates.iter().enumerate() {
+        let file = std::env::temp_dir().join(format!("embedding-{}-{n}.toml", std::process::id()));
+        let text = format!(
+            "[templates.t]\ntext = '''{template}'''\n[receivers.r.http]\nwebhook_url = \"{}/hook/{n}\"\ntemplate = \"t\"\n",
+            standin.url()
+        );
+        std::fs::write(&file, text).unwrap();
+        server.send(
+            json!({ "config_file_path": file.to_str().unwrap() }),
+            json!({ "notification_text": "hello", "receivers": ["r"] }),
+        );
+        let line = server.answer();
+        std::fs::remove_file(&file).unwrap();
+        let answered = line["answer"]["results"]["r"] == true || line["status"] == 503;
+        assert!(answered, "{line}");
+    }
+    let (status, _) = server.exit();
+    assert!(status.success(), "{status}");
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +17,8 @@ use influxdb3_notifier::model::policy::PrivateAddresses;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::notifier::{Body, Call, CallLog, Notifier};
 use influxdb3_notifier::routing;
-use influxdb3_notifier::settings::{Environment, Settings, SettingsCache};
+use influxdb3_notifier::settings::template::{Renderer, Seen};
+use influxdb3_notifier::settings::{Environment, Settings, SettingsCache, from_file};
 use influxdb3_notifier::transport::check_host;
 
 /// The multi-channel example of the README.
@@ -66,6 +68,9 @@ fn step(name: &str) -> Option<Step> {
         "answer" => answer(),
         "cut" => cut(),
         "guard" => guard(),
+        "load" => load(),
+        "route" => route(),
+        "template" => template(),
         _ => None,
     }
 }
@@ -150,6 +155,108 @@ fn guard() -> Option<Step> {
         }
         started.elapsed()
     }))
+}
+
+/// A configuration file with ten thousand receivers and ten thousand routes, from its bytes to what it says.
+fn load() -> Option<Step> {
+    let text = scaled_file(10_000);
+    let (arguments, environment) = (BTreeMap::new(), Environment::default());
+    let path = Path::new("/nonexistent/notifier.toml");
+    let load = move || {
+        from_file(
+            text.as_bytes(),
+            path,
+            &arguments,
+            &environment,
+            &BTreeMap::new(),
+            true,
+        )
+    };
+    // One that cannot be used would be fast.
+    load().settings.ok()?;
+    Some(repeated(move || {
+        black_box(load());
+    }))
+}
+
+/// Whom a thousand routes choose, of which the last matches.
+fn route() -> Option<Step> {
+    let settings = settings_of(&scaled_file(1_000))?;
+    let request = request::read(ALERT.as_bytes(), &BTreeMap::new()).ok()?;
+    let reached = routing::reach(&settings, &request.notification);
+    if reached.first().map(|reached| reached.receiver) != Some(999) {
+        return None;
+    }
+    Some(repeated(move || {
+        black_box(routing::reach(
+            black_box(&settings),
+            black_box(&request.notification),
+        ));
+    }))
+}
+
+/// What a template adds to a notification: what it sees is gathered, and it is rendered.
+fn template() -> Option<Step> {
+    let settings = settings_of(TEMPLATE)?;
+    let request = request::read(ALERT.as_bytes(), &BTreeMap::new()).ok()?;
+    let template = settings.config.template("alert")?.clone();
+    let now = request.notification.timestamp?;
+    Some(repeated(move || {
+        let seen = Seen::new(black_box(&request.notification), None, now);
+        let mut renderer = Renderer::new(&settings.config.templates);
+        black_box(renderer.render(&template, &seen).ok());
+    }))
+}
+
+/// So many receivers and routes: each route names a level and has a regular expression or a word for the host.
+fn scaled_file(count: usize) -> String {
+    let mut text = String::new();
+    for n in 0..count {
+        let host = if n % 2 == 0 {
+            format!("~^db{}[0-9]$", n % 100)
+        } else {
+            format!("web{n}")
+        };
+        let host = if n + 1 == count {
+            "db77".to_owned()
+        } else {
+            host
+        };
+        text.push_str(&format!(
+            "[receivers.team-{n}]\nslack.webhook_url = \"https://hooks.slack.com/services/T0/B{n}/XXXXXXXXXXXXXXXX\"\n\
+             [[routes]]\nmatch = {{ level = [\"error\", \"critical\"], fields = {{ host = \"{host}\" }} }}\n\
+             receivers = [\"team-{n}\"]\n"
+        ));
+    }
+    text
+}
+
+const ALERT: &str = r#"{
+    "notification_text": "Above 95 % for 5 minutes; 37 queries are waiting.", "title": "CPU of db77 at 97 %",
+    "level": "critical", "status": "firing", "fields": {"service": "billing", "host": "db77", "cpu": "97.3 %"},
+    "link": "https://grafana.example.com/d/cpu?var-host=db77", "timestamp": "2026-11-25T02:41:00Z"
+}"#;
+const TEMPLATE: &str = r#"[templates.alert]
+text = """
+{{ notification.emoji }} {{ notification.level | upper }}: {{ notification.text }}
+{% for name, value in notification.fields | items %}{{ name }}: {{ value }}
+{% endfor %}{{ notification.timestamp | time("%H:%M", "Europe/Berlin") }} ({{ notification.timestamp | age | duration }})
+{% if notification.link %}{{ notification.link }}{% endif %}"""
+"#;
+
+fn settings_of(text: &str) -> Option<Settings> {
+    let path = Path::new("/nonexistent/notifier.toml");
+    let none = BTreeMap::new();
+    from_file(
+        text.as_bytes(),
+        path,
+        &none,
+        &Environment::default(),
+        &BTreeMap::new(),
+        true,
+    )
+    .settings
+    .ok()
 }
 
 struct Planner {

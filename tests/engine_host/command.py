@@ -1,0 +1,124 @@
+"""The ``influxdb3`` command line in front of an engine host: ``python -m tests.engine_host.command serve …``.
+
+It has the commands that the documents show: ``serve``, ``install package``, ``create database``, ``create trigger``.
+As the server does, it makes a virtual environment in the plugin directory, and the plugin imports from there alone.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from tests import harness
+from tests.engine_host import parse_trigger_arguments
+
+STATE = Path.home() / ".engine-host.json"
+"""Where a running host is written down."""
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# The host's own packages come last, and the notifier is none of them: it is where pip has put it, or nowhere.
+HOST = """
+import importlib.machinery, json, os, signal, sys
+from pathlib import Path
+
+own = list(sys.path)
+
+class OnlyFromThePluginDirectory:
+    def find_spec(self, name, path=None, target=None):
+        if name != "influxdb3_notifier":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, own)
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return spec
+
+sys.meta_path.insert(0, OnlyFromThePluginDirectory())
+sys.path += [sys.argv[1], sys.argv[2]]
+from tests.engine_host import EngineHost
+
+state = Path(sys.argv[3])
+with EngineHost(Path(sys.argv[4])) as host:
+    state.write_text(json.dumps({"url": host.url}))
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+"""
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Start a host, and become it."""
+    plugins = Path(options.plugin_dir)
+    plugins.mkdir(parents=True, exist_ok=True)
+    environment = plugins / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    os.environ["VIRTUAL_ENV"] = str(environment.resolve())
+    packages = sysconfig.get_path("purelib")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    python = str(environment / "bin" / "python")
+    os.execv(python, [python, "-c", HOST, packages, str(ROOT), str(STATE), str(plugins.resolve())])  # noqa: S606 - ours
+
+
+def install(options: argparse.Namespace) -> None:
+    """Install the wheel that was built, whose version must be the one that is asked for, where the server does."""
+    wheel = harness.newest_wheel()
+    name, _, version = options.package.partition("==")
+    if not wheel.name.startswith(f"{name.replace('-', '_')}-{version}-"):
+        sys.exit(f"{wheel.name} is not {options.package}")
+    pip = str(plugin_directory() / ".venv" / "bin" / "pip")
+    subprocess.run([pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
+
+
+def create_trigger(options: argparse.Namespace) -> None:
+    """Create a trigger on the host."""
+    trigger = {
+        "name": options.name,
+        "path": options.path,
+        "spec": options.trigger_spec,
+        "arguments": parse_trigger_arguments(*options.trigger_arguments),
+        "run_asynchronous": options.run_asynchronous,
+    }
+    url = json.loads(STATE.read_text())["url"]
+    answer = harness.http_request("POST", f"{url}/_host/triggers", body=json.dumps(trigger).encode())
+    if answer.status != 200:
+        sys.exit(answer.text)
+
+
+def create_database(options: argparse.Namespace) -> None:
+    """A host needs none."""
+
+
+def plugin_directory() -> Path:
+    """What the documents use."""
+    return Path.home() / ".plugins"
+
+
+def main() -> None:
+    """Read the command line, do it."""
+    parser = argparse.ArgumentParser(prog="influxdb3")
+    verbs = parser.add_subparsers(required=True)
+    server = verbs.add_parser("serve")
+    for flag in ("--node-id", "--object-store", "--data-dir", "--plugin-dir"):
+        server.add_argument(flag, required=True)
+    server.set_defaults(run=serve)
+    package = verbs.add_parser("install").add_subparsers(required=True).add_parser("package")
+    package.add_argument("package")
+    package.set_defaults(run=install)
+    things = verbs.add_parser("create").add_subparsers(required=True)
+    database = things.add_parser("database")
+    database.add_argument("name")
+    database.set_defaults(run=create_database)
+    trigger = things.add_parser("trigger")
+    for flag in ("--database", "--path", "--trigger-spec"):
+        trigger.add_argument(flag, required=True)
+    trigger.add_argument("--run-asynchronous", action="store_true")
+    trigger.add_argument("--trigger-arguments", action="append", default=[])
+    trigger.add_argument("name")
+    trigger.set_defaults(run=create_trigger)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
