@@ -413,6 +413,7 @@ def test_a_write_that_waits_ends_with_the_server(tmp_path: Path) -> None:
         finally:
             host.engine.stop()
         assert host.entered.acquire(timeout=5)
+    assert host.engine.database.write("d", "m n=1").flushed.done()
 
 
 def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: Host) -> None:

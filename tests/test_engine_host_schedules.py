@@ -334,6 +334,16 @@ def test_a_schedule_that_retries_is_stopped_by_disabling_it(host: Host, asynchro
     eventually(lambda: not host.entered.acquire(timeout=0.1))
 
 
+def test_a_call_asked_for_that_retries_is_stopped_by_disabling_its_trigger(host: Host) -> None:
+    raises = "import engine_host_meeting as meeting; meeting.entered.release()\nraise ValueError"
+    host.plugin(raises, spec=NEVER_HERE, error_behavior="retry")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(host.engine.run_schedule, "t")
+        assert host.entered.acquire(timeout=5)
+        host.engine.disable("t")
+        call.result(5)
+
+
 def test_an_exception_disables_a_trigger_that_asked_for_it_without_a_word_in_the_log(host: Host) -> None:
     host.plugin(
         """

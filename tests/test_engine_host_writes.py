@@ -3,9 +3,11 @@
 import gzip
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from tests.engine_host import EngineHost
 from tests.engine_host.workers import CHANNEL_PLACES, WriteWorker
 from tests.engine_host_scene import Host, eventually
 
@@ -176,6 +178,33 @@ def test_a_write_waits_for_the_flush_unless_told_not_to(host: Host) -> None:
     assert (answer.status, answer.text) == (204, "")
 
 
+def test_a_flush_that_waits_for_a_place_ends_with_the_server_and_lets_writers_go(tmp_path: Path) -> None:
+    host = Host(EngineHost(tmp_path, flush_interval=3600).start())
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            host.plugin(BLOCK, spec="all_tables", asynchronous=False)
+            host.plugin(
+                """
+                import engine_host_meeting as meeting
+                influxdb3_local.write_sync(LineBuilder("m").int64_field("n", 1), False)
+                meeting.notes.append("written")
+                """,
+                "writer",
+            )
+            written(host, "m n=1i")
+            assert host.entered.acquire(timeout=5)
+            for number in range(CHANNEL_PLACES):
+                written(host, f"m n={number}i")
+            pool.submit(host.send, "writer")
+            eventually(lambda: len(host.engine.database.lines) == CHANNEL_PLACES + 2)
+            pool.submit(host.engine.flush)
+            eventually(lambda: host.engine._engine_lock.locked())
+        finally:
+            host.engine.stop()
+        host.gate.set()
+        assert rows(host, 1) == ["written"]
+
+
 def test_gzip_is_inflated(host: Host) -> None:
     assert host.write(gzip.compress(b"m n=1"), headers=[("Content-Encoding", "gzip")]).status == 204
     assert host.engine.database.lines == [("notifications", "m n=1")]
@@ -272,6 +301,8 @@ def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every
         assert isinstance(slow, WriteWorker)
         assert slow.channel.full()
         assert host.send("other").status == 200
+        # A flush of nothing needs no place.
+        pool.submit(host.engine.flush).result(5)
         # One more waits for a place, with the lock that everybody needs.
         host.write("m n=0")
         flush = pool.submit(host.engine.flush)
@@ -288,10 +319,12 @@ def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every
 @pytest.mark.parametrize("asynchronous", [True, False])
 def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(host: Host, asynchronous: bool) -> None:
     host.plugin(BLOCK + "influxdb3_local.info('went on')", spec="all_tables", asynchronous=asynchronous)
+    host.plugin("return {}", "other")
     written(host, "m n=1")
     assert host.entered.acquire(timeout=5)
     with ThreadPoolExecutor(1) as pool:
         disabled = pool.submit(host.engine.disable, "t")
+        assert host.send("other").status == 200
         if asynchronous:
             disabled.result(5)
         else:
@@ -399,6 +432,18 @@ def test_an_exception_disables_a_trigger_that_asked_for_it_without_a_word_in_the
     assert host.errors() == []
 
 
+def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped(host: Host) -> None:
+    host.plugin(BLOCK + "raise ValueError", spec="all_tables", error_behavior="disable", asynchronous=False)
+    for number in range(3):
+        written(host, f"m n={number}")
+    assert host.entered.acquire(timeout=5)
+    host.gate.set()
+    # Disabling goes through the channel: it is over when that is empty.
+    worker = host.engine._workers["t"]
+    eventually(lambda: worker.task.done())
+    assert host.texts() == ["starting execution of wal plugin."]
+
+
 def test_a_synchronous_trigger_of_a_table_that_is_not_there_dies_unseen_at_the_first_flush_of_another(
     host: Host,
 ) -> None:
@@ -406,7 +451,9 @@ def test_a_synchronous_trigger_of_a_table_that_is_not_there_dies_unseen_at_the_f
     host.plugin(NOTE, "async", "table:late")
     written(host, "other n=1")
     eventually(lambda: host.engine._workers["sync"].task.done())
-    # The asynchronous one has taken no harm. Of neither is there a row.
+    # The asynchronous one has taken no harm. Of neither is there a row, and nobody waits for the dead one.
+    for number in range(CHANNEL_PLACES + 1):
+        written(host, f"other n={number}")
     written(host, "late n=1 1")
     assert rows(host, 1) == [[{"table_name": "late", "rows": [{"n": 1.0, "time": 1_000_000_000}]}]]
     assert host.texts("sync") == []

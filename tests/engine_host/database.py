@@ -79,7 +79,6 @@ class Database:
         """Kinds of columns by (database, table): a column keeps the one it was first written with."""
         self._unflushed: dict[str, Batch] = {}
         self._flushed: Future[None] = Future()
-        self._closed = False
 
     def until_flush(self) -> float:
         """Seconds until the write-ahead log is to be flushed next."""
@@ -125,8 +124,6 @@ class Database:
             row["time"] = moment
             self._unflushed.setdefault(database, {}).setdefault(point.table, []).append(row)
             self.lines.append((database, point.line))
-        if self._closed:
-            _done(self._flushed)
 
     def take_unflushed(self) -> tuple[dict[str, Batch], "Future[None]"]:
         """Begin a flush: what it holds, by database, and what is to be done when it is over."""
@@ -136,15 +133,9 @@ class Database:
             return unflushed, flushed
 
     def close(self) -> None:
-        """Let go of everybody who waits for a flush, now and from now on."""
+        """Let go of everybody who waits for the next flush, which does not come, now and from now on."""
         with self._lock:
-            self._closed = True
-            _done(self._flushed)
-
-
-def _done(future: "Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
+            self._flushed.set_result(None)
 
 
 def _check_kinds(known: dict[str, str], point: Point) -> None:

@@ -165,15 +165,13 @@ class EngineHost:
         await self._server.start()
 
     async def _stop(self) -> None:
-        self._flusher.cancel()
-        for worker in self._workers.values():
-            worker.task.cancel()
+        """Cut everything off at once, as the end of a process does; clients see their connections closed."""
         self.database.close()
-        await self._server.stop()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
             task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.wait(running)
+        await self._server.stop()
 
     async def on_loop_create(
         self,

@@ -46,7 +46,7 @@ class Server:
         app.router.add_route("*", "/api/v3/engine/{route:.*}", self._request)
         app.on_response_prepare.append(_drop_default_content_type)
         # The handlers inflate by themselves: the plugin must see the header fields as they came.
-        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024)
         await site.start()
