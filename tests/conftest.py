@@ -11,6 +11,7 @@ import pytest
 
 from tests import harness
 from tests.engine_host import EngineHost
+from tests.engine_host_scene import Host
 from tests.harness import Answer, Engine, Headers, Standin
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
@@ -55,6 +56,13 @@ def engine_host(tmp_path: Path) -> Iterator[EngineHost]:
     shutil.copy(harness.PLUGIN, plugin_dir)
     with EngineHost(plugin_dir) as host:
         yield host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """An engine host of the test's own for plugins given as text, which flushes when it is told to."""
+    with EngineHost(tmp_path, flush_interval=3600, query=lambda *asked: [{"asked": list(asked)}]) as engine:
+        yield Host(engine)
 
 
 class Triggers:

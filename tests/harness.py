@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import urlencode, urlsplit
 
 from tests.engine_host import EngineHost
+from tests.engine_host.trigger import ErrorBehavior
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = ROOT / "notifier_plugin.py"
@@ -225,17 +226,21 @@ class Engine(Protocol):
         spec: str = "request:notify",
         arguments: dict[str, str] | None = None,
         run_asynchronous: bool = True,
+        error_behavior: ErrorBehavior = "log",
     ) -> None:
-        """Create and enable a trigger."""
+        """Create and enable a trigger: ``request:``, ``every:``, ``cron:``, ``table:`` or ``all_tables``."""
 
     def delete_trigger(self, name: str) -> None:
         """Disable and delete a trigger."""
 
     def disable(self, name: str) -> None:
-        """Take the trigger off its path."""
+        """Stop the trigger; one for requests leaves its path."""
 
     def enable(self, name: str) -> None:
-        """Put the trigger on its path."""
+        """Start the trigger; one for requests is put on its path."""
+
+    def run_schedule(self, name: str) -> None:
+        """Make a scheduled trigger's call now, whatever its schedule; returns when it has returned."""
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
         """Rows of ``system.processing_engine_logs``, oldest first."""
@@ -264,6 +269,7 @@ class RealServer:
         # Nothing of the caller's settings may reach the server: only what a plugin may ask of the environment.
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("INFLUXDB3")}
         self._environment.pop("VIRTUAL_ENV", None)
+        self._scheduled: dict[str, tuple[str, dict[str, str] | None]] = {}
         self._server = self._start()
         try:
             eventually(self._is_up, "the server answers", timeout=120)
@@ -291,9 +297,11 @@ class RealServer:
         spec: str = "request:notify",
         arguments: dict[str, str] | None = None,
         run_asynchronous: bool = True,
+        error_behavior: ErrorBehavior = "log",
     ) -> None:
         """Create a trigger on the command line; before 3.7 it has ``--plugin-filename`` for ``--path``."""
         options = ["--trigger-spec", spec, *(["--run-asynchronous"] if run_asynchronous else [])]
+        options += ["--error-behavior", error_behavior]
         if arguments:
             options += ["--trigger-arguments", ",".join(f"{key}={value}" for key, value in arguments.items())]
         failure: subprocess.CalledProcessError | None = None
@@ -307,19 +315,33 @@ class RealServer:
         else:
             assert failure is not None
             raise RuntimeError(f"create trigger: {failure.stderr}") from failure
-        eventually(lambda: http_request("GET", f"{self.url}{route_of(spec)}?view=status").status != 404, spec)
+        if spec.startswith("request:"):
+            eventually(lambda: http_request("GET", f"{self.url}{route_of(spec)}?view=status").status != 404, spec)
+        elif spec.startswith(("every:", "cron:")):
+            self._scheduled[name] = (path, arguments)
 
     def delete_trigger(self, name: str) -> None:
         """Delete the trigger, running or not."""
         self._trigger("delete", name, "--force")
 
     def disable(self, name: str) -> None:
-        """Take the trigger off its path."""
+        """Stop the trigger; one for requests leaves its path."""
         self._trigger("disable", name)
 
     def enable(self, name: str) -> None:
-        """Put the trigger on its path."""
+        """Start the trigger; one for requests is put on its path."""
         self._trigger("enable", name)
+
+    def run_schedule(self, name: str) -> None:
+        """Have the server try the plugin, which is the nearest: what it logs and writes is not kept then."""
+        path, arguments = self._scheduled[name]
+        asked = {"filename": path, "database": self.DATABASE, "schedule": None, "cache_name": name}
+        body = json.dumps({**asked, "input_arguments": arguments or None}).encode()
+        answer = http_request(
+            "POST", f"{self.url}/api/v3/plugin_test/schedule", body=body, headers={"Content-Type": "application/json"}
+        )
+        if answer.status != 200 or answer.json["errors"]:
+            raise RuntimeError(f"plugin_test: {answer.status} {answer.text}")
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
         """Ask the server with SQL, as a user does."""
@@ -434,6 +456,17 @@ def post(
     if query:
         url += "?" + urlencode(query)
     return http_request(method, url, body=content, headers=headers, timeout=timeout)
+
+
+def write_lp(
+    engine: Engine, lines: str, *, database: str = "notifications", precision: str = "auto", no_sync: bool = False
+) -> Answer:
+    """Write line protocol, as a user does; returns when it is flushed, unless ``no_sync``.
+
+    Write triggers have been told of a flush by then, which does not mean that they have run.
+    """
+    query = {"db": database, "precision": precision, "no_sync": str(no_sync).lower()}
+    return http_request("POST", f"{engine.url}/api/v3/write_lp?{urlencode(query)}", body=lines.encode())
 
 
 def encode_headers(headers: Mapping[str, str]) -> str:

@@ -5,109 +5,20 @@ import http.client
 import json
 import subprocess
 import sys
-import textwrap
-import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import harness
 from tests.engine_host import EngineHost, PanicException, parse_trigger_arguments
-from tests.engine_host.host import CHANNEL_PLACES
+from tests.engine_host.workers import CHANNEL_PLACES, RequestWorker
+from tests.engine_host_scene import BLOCK, HEADS, Host, eventually
+from tests.faults.process import ProcessEngine
 
 ROOT = Path(__file__).parent.parent
-HEAD = "def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):\n"
-
-
-@dataclass
-class Reply:
-    status: int
-    headers: list[tuple[str, str]]
-    text: str
-
-    def json(self) -> object:
-        return json.loads(self.text)
-
-    def header(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-
-class Host:
-    """An engine host whose plugins are given as text."""
-
-    def __init__(self, engine: EngineHost) -> None:
-        self.engine = engine
-        # Plugins share the interpreter with the tests; this is where they meet.
-        sys.modules["engine_host_meeting"] = self  # type: ignore[assignment]
-        self.gate = threading.Event()
-        self.entered = threading.Semaphore(0)
-        self.notes: list[object] = []
-
-    def plugin(self, body: str, route: str = "t", *, asynchronous: bool = True, **options: object) -> None:
-        """Create a trigger named like its route whose function has ``body``."""
-        (self.engine.plugin_dir / f"{route}.py").write_text(HEAD + textwrap.indent(textwrap.dedent(body), "    "))
-        self.engine.create_trigger(
-            route,
-            path=f"{route}.py",
-            spec=f"request:{route}",
-            run_asynchronous=asynchronous,
-            arguments=options.get("arguments"),  # type: ignore[arg-type]
-        )
-
-    def send(
-        self,
-        route: str = "t",
-        *,
-        method: str = "POST",
-        body: bytes = b"",
-        headers: list[tuple[str, str]] | None = None,
-    ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=20)
-        connection.putrequest(method, f"/api/v3/engine/{route}", skip_accept_encoding=True)
-        for name, value in headers or []:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        response = connection.getresponse()
-        reply = Reply(response.status, response.getheaders(), response.read().decode())
-        connection.close()
-        return reply
-
-    def texts(self, trigger: str = "t") -> list[str]:
-        return [row["log_text"] for row in self.engine.logs(trigger)]
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with EngineHost(tmp_path, flush_interval=0.3, query=lambda *asked: [{"asked": list(asked)}]) as engine:
-        yield Host(engine)
-
-
-BLOCK = """
-import engine_host_meeting as meeting
-meeting.entered.release()
-meeting.gate.wait(10)
-return {"done": True}
-"""
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``, at most five seconds."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def elapsed(call: Callable[[], object]) -> float:
-    """Seconds that ``call`` takes."""
-    started = time.monotonic()
-    call()
-    return time.monotonic() - started
+HEAD = HEADS["request"]
 
 
 # How a plugin is loaded
@@ -394,7 +305,11 @@ def test_queries_and_writes_that_wait_panic_on_another_thread_and_after_the_call
         return {{}}
         """
     )
-    assert host.send().status == 200
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(host.send)
+        while not reply.done():
+            host.engine.flush()
+        assert reply.result().status == 200
     host.notes[1]()  # type: ignore[operator]
     assert host.notes == ["PanicException", host.notes[1], "PanicException"]
     assert not issubclass(PanicException, Exception)
@@ -419,16 +334,86 @@ def test_the_cache_is_of_one_trigger_unless_global_and_forgets_when_the_time_is_
     assert host.send("b").json() == [None, 2, None, 1, False]
 
 
-def test_collected_writes_hold_the_answer_back_until_the_flush(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.engine.database, "until_flush", lambda: 0.4)
+def test_collected_writes_hold_the_answer_back_until_the_flush(host: Host) -> None:
     host.plugin("if request_body: influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nreturn {}")
-    assert elapsed(lambda: host.send(body=b"x")) >= 0.4
-    assert elapsed(lambda: host.send(body=b"")) < 0.4
+    assert host.send(body=b"").status == 200
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(host.send, body=b"x")
+        eventually(lambda: host.engine.database.lines == [("notifications", "m n=1i")])
+        with pytest.raises(TimeoutError):
+            reply.result(0.1)
+        host.engine.flush()
+        assert reply.result(5).status == 200
+
+
+def test_collected_writes_of_a_call_that_raises_are_lost(host: Host) -> None:
+    host.plugin("influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nraise ValueError('boom')")
+    assert host.send().status == 500
+    assert host.engine.database.lines == []
+
+
+def test_collected_writes_that_are_no_lines_are_an_error_in_the_log(host: Host) -> None:
+    host.plugin("influxdb3_local.write_to_db('d', type('Line', (), {'build': lambda _: 'm'})())\nreturn {}")
+    assert host.send().status == 200
+    assert host.errors() == [
+        "error running request plugin: error writing back lines to d: parsing for line protocol failed"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("m", "parsing for line protocol failed"),
+        ("m n=2.0", "parsing for line protocol failed"),
+        ("", "incoming write was empty"),
+    ],
+)
+def test_write_sync_raises_at_once_where_a_line_is_none_or_does_not_fit_its_table(
+    host: Host, line: str, error: str
+) -> None:
+    host.plugin(
+        """
+        influxdb3_local.write_sync(LineBuilder("m").int64_field("n", 1), no_sync=True)
+        try:
+            influxdb3_local.write_sync(type("Line", (), {"build": lambda _: request_body.decode()})(), no_sync=True)
+        except Exception as error:
+            return [str(error)]
+        """
+    )
+    assert host.send(body=line.encode()).json() == [f"error writing line protocol to notifications: {error}"]
     assert host.engine.database.lines == [("notifications", "m n=1i")]
 
 
-def test_the_flush_comes_within_its_interval(host: Host) -> None:
-    assert 0 < host.engine.database.until_flush() <= host.engine.database.flush_interval
+def test_the_flush_comes_by_itself_within_its_interval(tmp_path: Path) -> None:
+    with EngineHost(tmp_path, flush_interval=0.05) as engine:
+        host = Host(engine)
+        assert 0 < engine.database.until_flush() <= 0.05
+        host.plugin("influxdb3_local.write_sync(LineBuilder('m').int64_field('n', 1), False)\nreturn {}")
+        assert host.send().status == 200
+
+
+def test_an_interval_without_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="flush_interval is 0"):
+        EngineHost(tmp_path, flush_interval=0)
+
+
+def test_a_write_that_waits_ends_with_the_server(tmp_path: Path) -> None:
+    host = Host(EngineHost(tmp_path, flush_interval=3600).start())
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            host.plugin(
+                """
+                import engine_host_meeting as meeting
+                influxdb3_local.write_sync(LineBuilder("m").int64_field("n", 1), False)
+                meeting.entered.release()
+                """
+            )
+            pool.submit(host.send)
+            eventually(lambda: host.engine.database.lines != [])
+        finally:
+            host.engine.stop()
+        assert host.entered.acquire(timeout=5)
+    assert host.engine.database.write("d", "m n=1").flushed.done()
 
 
 def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: Host) -> None:
@@ -447,8 +432,7 @@ def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: 
     assert host.engine.database.lines == []
 
 
-def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.engine.database, "until_flush", lambda: 0.4)
+def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host) -> None:
     host.plugin(
         """
         line = LineBuilder("m").int64_field("n", 1)
@@ -460,9 +444,15 @@ def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host, monkeypat
         return {}
         """
     )
-    assert elapsed(lambda: host.send(body=b"x")) >= 0.4
-    assert elapsed(lambda: host.send(body=b"")) < 0.4
-    assert [database for database, _ in host.engine.database.lines] == ["notifications", "notifications", "d"]
+    assert host.send(body=b"").status == 200
+    assert [database for database, _ in host.engine.database.lines] == ["notifications", "d"]
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(host.send, body=b"x")
+        eventually(lambda: len(host.engine.database.lines) == 3)
+        with pytest.raises(TimeoutError):
+            reply.result(0.1)
+        host.engine.flush()
+        assert reply.result(5).status == 200
 
 
 # One after the other, or all at once
@@ -489,6 +479,7 @@ def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger(ho
         # One runs, sixty wait in the channel: the engine is still free.
         queued = [pool.submit(host.send, "slow") for _ in range(1 + CHANNEL_PLACES)]
         slow = host.engine._workers["slow"]
+        assert isinstance(slow, RequestWorker)
         eventually(lambda: slow.channel.full())
         assert host.send("other").status == 200
         # One more waits for a place, with the lock that everybody needs.
@@ -559,7 +550,15 @@ def test_deleting_the_newer_of_two_triggers_on_one_path_removes_the_route_until_
 def test_the_command_line_prints_its_address_and_serves_the_log_rows(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text(HEAD + "    influxdb3_local.info('hello'); return args")
     command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(tmp_path), "--path", "p.py"]
-    command += ["--spec", "request:a/b", "--trigger-arguments", "k=v,l=w", "--until-stdin-closes"]
+    command += [
+        "--spec",
+        "request:a/b",
+        "--error-behavior",
+        "retry",
+        "--trigger-arguments",
+        "k=v,l=w",
+        "--until-stdin-closes",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -570,3 +569,37 @@ def test_the_command_line_prints_its_address_and_serves_the_log_rows(tmp_path: P
             assert json.load(reply)[1]["log_text"] == "hello"
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+def test_a_host_in_a_process_of_its_own_takes_every_kind_of_trigger_runs_schedules_and_takes_writes(
+    tmp_path: Path,
+) -> None:
+    with ProcessEngine(tmp_path) as engine:
+        (engine.plugin_dir / "p.py").write_text(
+            HEADS["schedule"] + "    influxdb3_local.info(args['who']); raise ValueError\n"
+            f"{HEADS['writes']}    influxdb3_local.info(table_batches)\n"
+        )
+        arguments = {"who": "scheduled"}
+        engine.create_trigger(
+            "s", path="p.py", spec="every:1y", arguments=arguments, run_asynchronous=False, error_behavior="disable"
+        )
+        engine.create_trigger("w", path="p.py", spec="table:m")
+        engine.run_schedule("s")
+        assert [row["log_text"] for row in engine.logs("s")][1] == "scheduled"
+        assert harness.write_lp(engine, "m n=1i 5", precision="ns").status == 204
+        seen = "[{'table_name': 'm', 'rows': [{'n': 1, 'time': 5}]}]"
+        eventually(lambda: seen in [row["log_text"] for row in engine.logs("w")])
+        with pytest.raises(AssertionError, match="no enabled scheduled trigger 's'"):
+            harness.eventually(lambda: engine.run_schedule("s"))
+        with pytest.raises(AssertionError, match="error behavior 'panic' is none of log, retry, disable"):
+            engine.create_trigger("x", path="p.py", spec="all_tables", error_behavior="panic")  # type: ignore[arg-type]
+        with pytest.raises(AssertionError, match="trigger specification 'hourly'"):
+            engine.create_trigger("x", path="p.py", spec="hourly")
+        engine.delete_trigger("w")
+
+
+def test_the_host_is_told_to_flush_over_http(host: Host) -> None:
+    host.plugin("import engine_host_meeting as meeting; meeting.entered.release()", spec="all_tables")
+    assert host.write("m n=1").status == 204
+    assert host.http("POST", "/_host/flush").json() == {}
+    assert host.entered.acquire(timeout=5)

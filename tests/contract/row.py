@@ -19,7 +19,7 @@ from tests.harness import Answer, Headers, Standin
 HOST = "standin.test"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MILLISECONDS = re.compile(r"\b\d+ ms\b")
-ENGINE_LINE = re.compile(r"starting execution of request plugin\.|finished execution in \d+us")
+ENGINE_LINE = re.compile(r"starting execution of request plugin\.|finished execution in [\w ]+")
 
 MEMBERS = ["status", "message", "task_id", "results", "deliveries", "warnings"]
 ERROR_MEMBERS = [*MEMBERS, "error"]

@@ -1,8 +1,9 @@
 """Run an engine host: ``python -m tests.engine_host --plugin-dir DIR [--trigger-arguments k=v,…]``.
 
 Prints one line of JSON with the address, then serves until its standard input closes or it is interrupted.
-``GET /_host/logs`` returns the log rows; ``POST /_host/triggers`` and ``DELETE /_host/triggers/NAME`` make and delete
-further triggers.
+``POST /api/v3/write_lp`` takes line protocol, as the real server does. The host itself is controlled by
+``GET /_host/logs`` (the log rows), ``POST /_host/triggers`` and ``DELETE /_host/triggers/NAME`` (further triggers),
+``POST /_host/run/NAME`` (a scheduled trigger's call, now) and ``POST /_host/flush`` (of the write-ahead log, now).
 """
 
 import argparse
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 
 from tests.engine_host import EngineHost, parse_trigger_arguments
+from tests.engine_host.trigger import ERROR_BEHAVIORS
 
 
 def main() -> None:
@@ -27,6 +29,7 @@ def main() -> None:
         spec=options.spec,
         arguments=parse_trigger_arguments(*options.trigger_arguments),
         run_asynchronous=not options.synchronous,
+        error_behavior=options.error_behavior,
     )
     print(json.dumps({"url": host.url, "port": host.port}), flush=True)
     try:
@@ -43,10 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.engine_host", description="An engine host with one trigger.")
     parser.add_argument("--plugin-dir", default=".")
     parser.add_argument("--path", default="notifier_plugin.py", help="the plugin file, in the plugin directory")
-    parser.add_argument("--spec", default="request:notify", help="request:PATH")
+    parser.add_argument(
+        "--spec",
+        default="request:notify",
+        help="request:PATH, every:DURATION, cron:EXPRESSION, table:NAME or all_tables",
+    )
     parser.add_argument("--name", default="notify", help="the trigger's name")
     parser.add_argument("--trigger-arguments", action="append", default=[], metavar="K=V,…")
     parser.add_argument("--synchronous", action="store_true", help="without --run-asynchronous")
+    parser.add_argument("--error-behavior", choices=ERROR_BEHAVIORS, default="log", help="after a call that raised")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--flush-interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--until-stdin-closes", action="store_true")

@@ -2,14 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Protocol
 
+from tests.engine_host.database import Database, EmptyWriteError, LineWriteError
 from tests.engine_host.logs import LogRing
-
-Query = Callable[[str, Mapping[str, str], str], list[dict[str, object]]]
-"""(sql, args, database) to rows: what answers a plugin's queries, given by the test."""
 
 
 class PanicException(BaseException):
@@ -21,25 +18,6 @@ class Line(Protocol):
 
     def build(self) -> str:
         """The line."""
-
-
-@dataclass
-class Database:
-    """The database behind the plugins: keeps what was written, answers queries as it was told."""
-
-    name: str
-    flush_interval: float
-    """Seconds between two flushes of the write-ahead log; a write that waits, waits for the next."""
-    query: Query = lambda _sql, _args, _database: []
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    """(database, line) of all that was written, oldest first."""
-    _started: float = field(default_factory=time.monotonic)
-
-    def until_flush(self) -> float:
-        """Seconds until the write-ahead log is flushed next."""
-        if self.flush_interval <= 0:
-            return 0.0
-        return self.flush_interval - (time.monotonic() - self._started) % self.flush_interval
 
 
 class CacheStore:
@@ -148,9 +126,12 @@ class Local:
         """Write to the named database; waits for the write-ahead log unless ``no_sync``."""
         line = line_builder.build()
         self._need_runtime()
-        self._database.lines.append((db_name, line))
+        try:
+            written = self._database.write(db_name, line)
+        except (EmptyWriteError, LineWriteError) as error:
+            raise Exception(f"error writing line protocol to {db_name}: {error}") from None
         if not no_sync:
-            time.sleep(self._database.until_flush())
+            written.flushed.result()
 
     def write(self, line_builder: Line) -> None:
         """Collect a line for the trigger's database; it is written when the call returns."""
@@ -162,13 +143,13 @@ class Local:
         if self._in_call():
             self._collected.append((db_name, line))
 
-    def close(self) -> float:
-        """End the call; returns the seconds that its answer is held back by what it collected."""
+    def close(self) -> dict[str, list[str]]:
+        """End the call; returns the lines that it collected, by database."""
         self._calling_thread = None
-        if not self._collected:
-            return 0.0
-        self._database.lines.extend(self._collected)
-        return self._database.until_flush()
+        collected: dict[str, list[str]] = {}
+        for database, line in self._collected:
+            collected.setdefault(database, []).append(line)
+        return collected
 
     def _log(self, level: str, args: tuple[object, ...]) -> None:
         self._logs.record(self._trigger_name, level, " ".join(str(arg) for arg in args))

@@ -1,20 +1,27 @@
-"""One call of a plugin, from its source to the answer."""
+"""One call of a plugin, from its source to what it returned."""
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 from tests.engine_host.answer import Answer, UnreadableError, read_return_value
+from tests.engine_host.database import Batch
+from tests.engine_host.durations import format_duration
 from tests.engine_host.local import Local
 from tests.engine_host.logs import LogRing
+from tests.engine_host.trigger import Trigger
 
-SIGNATURE = "process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None)"
+SIGNATURES = {
+    "process_request": "(influxdb3_local, query_parameters, request_headers, request_body, args=None)",
+    "process_scheduled_call": "(influxdb3_local, call_time, args=None)",
+    "process_writes": "(influxdb3_local, table_batches, args=None)",
+}
 
 
 class PluginError(Exception):
-    """A call that failed; its text is what the answer says under ``error``."""
+    """A call that failed; its text is what the engine says of it."""
 
 
 @dataclass
@@ -24,6 +31,46 @@ class Request:
     query_parameters: dict[str, str]
     headers: dict[str, str]
     body: bytes
+
+
+def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request) -> Answer:
+    """Run ``process_request``; a return value that is no answer fails too."""
+    with _between_rows(trigger, logs, "starting execution of request plugin."):
+        function = load_function(trigger.plugin.read(), "process_request")
+        try:
+            value = function(local, request.query_parameters, request.headers, request.body, _arguments(trigger))
+        except BaseException as error:
+            raise PluginError(f"Python function call failed: {describe(error)}") from error
+        try:
+            return read_return_value(value)
+        except UnreadableError as error:
+            raise PluginError(str(error)) from error
+        except Exception as error:
+            raise PluginError(describe(error)) from error
+
+
+def call_scheduled(trigger: Trigger, local: Local, logs: LogRing, moment: datetime) -> None:
+    """Run ``process_scheduled_call``, which gets ``moment`` as naive local time without fractions of a second."""
+    with _between_rows(trigger, logs, f"starting execution with scheduled time {_as_chrono_writes(moment)}"):
+        function = load_function(trigger.plugin.read(), "process_scheduled_call")
+        call_time = datetime.fromtimestamp(int(moment.timestamp()))
+        _call(function, local, call_time, _arguments(trigger))
+
+
+def call_writes(trigger: Trigger, local: Local, logs: LogRing, source: str, batch: Batch) -> None:
+    """Run ``process_writes`` of ``source`` over what of ``batch`` is the trigger's."""
+    with _between_rows(trigger, logs, "starting execution of wal plugin."):
+        tables = [{"table_name": table, "rows": [dict(row) for row in rows]} for table, rows in batch.items()]
+        _call(load_function(source, "process_writes"), local, tables, _arguments(trigger))
+
+
+@contextmanager
+def _between_rows(trigger: Trigger, logs: LogRing, starting: str) -> Iterator[None]:
+    """Write the engine's own rows around a call; one that fails has no second."""
+    logs.record(trigger.name, "INFO", starting)
+    started = time.monotonic_ns()
+    yield
+    logs.record(trigger.name, "INFO", f"finished execution in {format_duration(time.monotonic_ns() - started)}")
 
 
 def load_function(source: str, name: str) -> Callable[..., object]:
@@ -41,8 +88,20 @@ def load_function(source: str, name: str) -> Callable[..., object]:
         return scope[name]  # type: ignore[return-value]
     except KeyError:
         raise PluginError(
-            f"the {name} function is not present in the plugin. Should be defined as: {SIGNATURE}"
+            f"the {name} function is not present in the plugin. Should be defined as: {name}{SIGNATURES[name]}"
         ) from None
+
+
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    try:
+        function(*arguments)
+    except BaseException as error:
+        raise PluginError(describe(error)) from error
+
+
+def _arguments(trigger: Trigger) -> dict[str, str] | None:
+    """Each call has a dict of its own: what a plugin does to it, the next call does not see."""
+    return dict(trigger.arguments) if trigger.arguments else None
 
 
 def describe(error: BaseException) -> str:
@@ -50,40 +109,8 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__qualname__}: {error}"
 
 
-def call_request_plugin(
-    path: Path, local: Local, request: Request, arguments: dict[str, str] | None, logs: LogRing, trigger_name: str
-) -> Answer:
-    """Run one request through the plugin at ``path`` and write the engine's own log rows around it.
-
-    Whatever the plugin raises becomes a 500, also what is no ``Exception``, and the trigger goes on.
-    """
-    logs.record(trigger_name, "INFO", "starting execution of request plugin.")
-    started = time.monotonic()
-    try:
-        answer = _call(path, local, request, arguments)
-    except PluginError as error:
-        logs.record(trigger_name, "ERROR", f"error running request plugin: {error}")
-        return Answer(500, json.dumps({"error": str(error)}))
-    elapsed_us = round((time.monotonic() - started) * 1e6)
-    logs.record(trigger_name, "INFO", f"finished execution in {elapsed_us}us")
-    return answer
-
-
-def _call(path: Path, local: Local, request: Request, arguments: dict[str, str] | None) -> Answer:
-    try:
-        source = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PluginError(f"reading plugin file: {error}") from error
-    function = load_function(source, "process_request")
-    # Each call has dicts of its own: what a plugin does to them, the next call does not see.
-    passed = dict(arguments) if arguments else None
-    try:
-        value = function(local, request.query_parameters, request.headers, request.body, passed)
-    except BaseException as error:
-        raise PluginError(f"Python function call failed: {describe(error)}") from error
-    try:
-        return read_return_value(value)
-    except UnreadableError as error:
-        raise PluginError(str(error)) from error
-    except Exception as error:
-        raise PluginError(describe(error)) from error
+def _as_chrono_writes(moment: datetime) -> str:
+    """``2026-11-25 10:00:00 UTC``; fractions of a second only where there are any."""
+    fraction = moment.microsecond
+    timespec = "seconds" if not fraction else "milliseconds" if fraction % 1_000 == 0 else "microseconds"
+    return f"{moment.replace(tzinfo=None).isoformat(' ', timespec)} UTC"

@@ -13,6 +13,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tests import harness
+from tests.engine_host.trigger import ErrorBehavior
 
 
 def drop_capabilities() -> None:
@@ -94,12 +95,20 @@ class ProcessEngine:
         spec: str = "request:notify",
         arguments: dict[str, str] | None = None,
         run_asynchronous: bool = True,
+        error_behavior: ErrorBehavior = "log",
     ) -> None:
         """Create and enable a trigger."""
         self._control(
             "POST",
             "triggers",
-            {"name": name, "path": path, "spec": spec, "arguments": arguments, "run_asynchronous": run_asynchronous},
+            {
+                "name": name,
+                "path": path,
+                "spec": spec,
+                "arguments": arguments,
+                "run_asynchronous": run_asynchronous,
+                "error_behavior": error_behavior,
+            },
         )
 
     def delete_trigger(self, name: str) -> None:
@@ -114,6 +123,10 @@ class ProcessEngine:
     def enable(self, name: str) -> None:
         """Not needed here."""
         raise NotImplementedError
+
+    def run_schedule(self, name: str) -> None:
+        """Make a scheduled trigger's call now; returns when it has returned."""
+        self._control("POST", f"run/{quote(name)}")
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
         """Rows of the log, oldest first."""

@@ -1,0 +1,195 @@
+"""The engine's HTTP server: requests to triggers and writes; under ``/_host/`` how the host is controlled."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tests.engine_host.answer import Answer
+from tests.engine_host.database import PRECISIONS, EmptyWriteError, LineWriteError
+from tests.engine_host.plugin import Request
+from tests.engine_host.workers import HandlerDownError
+
+if TYPE_CHECKING:
+    from tests.engine_host.host import EngineHost
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+"""The largest body, after inflating."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """The server of one host, on loopback.
+
+    :param port: 0 for any that is free.
+    """
+
+    def __init__(self, host: "EngineHost", port: int) -> None:
+        self._host = host
+        self.port = port
+
+    async def start(self) -> None:
+        """Bind the port and serve."""
+        app = web.Application(client_max_size=0)
+        app.router.add_get("/_host/logs", self._logs)
+        app.router.add_post("/_host/triggers", _controls(self._create))
+        app.router.add_delete("/_host/triggers/{name}", _controls(self._delete))
+        app.router.add_post("/_host/run/{name}", _controls(self._run))
+        app.router.add_post("/_host/flush", _controls(self._flush))
+        app.router.add_post("/api/v3/write_lp", self._write)
+        app.router.add_route("*", "/api/v3/engine/{route:.*}", self._request)
+        app.on_response_prepare.append(_drop_default_content_type)
+        # The handlers inflate by themselves: the plugin must see the header fields as they came.
+        self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        await self._runner.cleanup()
+
+    # What the host is controlled by
+
+    async def _logs(self, http: web.Request) -> web.Response:
+        return web.json_response(self._host.logs(http.query.get("trigger")))
+
+    async def _create(self, http: web.Request) -> None:
+        """``{"name", "path", "spec", "arguments", …}``, as :meth:`EngineHost.create_trigger` takes them."""
+        await self._host.on_loop_create(**await http.json())
+
+    async def _delete(self, http: web.Request) -> None:
+        await self._host.on_loop_delete(http.match_info["name"])
+
+    async def _run(self, http: web.Request) -> None:
+        await self._host.on_loop_run(http.match_info["name"])
+
+    async def _flush(self, _http: web.Request) -> None:
+        await self._host.on_loop_flush()
+
+    # What the engine serves
+
+    async def _request(self, http: web.Request) -> web.StreamResponse:
+        if http.method not in ("GET", "POST"):
+            return _error(404, "not found")
+        try:
+            body = await _read_body(http)
+        except _BodyError as error:
+            return _error(error.status, str(error))
+        headers = {name.lower(): value for name, value in http.headers.items() if name.lower() != "authorization"}
+        request = Request(dict(parse_qsl(http.rel_url.raw_query_string, keep_blank_values=True)), headers, body)
+        try:
+            answer = await self._host.on_loop_request(http.match_info["route"], request)
+        except LookupError:
+            return _error(404, "not found")
+        except HandlerDownError:
+            return _error(500, "request handler for trigger down")
+        return _response(answer)
+
+    async def _write(self, http: web.Request) -> web.Response:
+        """``db``, ``precision`` (auto), ``accept_partial`` (true) and ``no_sync`` (false), with line protocol."""
+        precision = http.query.get("precision", "auto")
+        flags = {
+            name: http.query.get(name, default) for name, default in (("accept_partial", "true"), ("no_sync", "false"))
+        }
+        if "db" not in http.query:
+            return _error(400, "missing query parameter: db")
+        if precision not in PRECISIONS:
+            return _error(400, f"unrecognized precision unit: {precision}")
+        for name, flag in flags.items():
+            if flag not in ("true", "false"):
+                return _error(400, f"query parameter {name} is {flag!r}: it must be true or false")
+        try:
+            text = (await _read_body(http)).decode()
+            written = self._host.database.write(
+                http.query["db"], text, precision=precision, accept_partial=flags["accept_partial"] == "true"
+            )
+        except _BodyError as error:
+            return _error(error.status, str(error))
+        except UnicodeDecodeError as error:
+            return _error(400, f"body content is not valid utf8: {error}")
+        except EmptyWriteError as error:
+            return web.Response(status=400, text=str(error))
+        except LineWriteError as error:
+            return _write_error("parsing failed for write_lp endpoint", error.as_dict())
+        if flags["no_sync"] == "false":
+            await asyncio.wrap_future(written.flushed)
+        if written.refused:
+            return _write_error("partial write of line protocol occurred", [line.as_dict() for line in written.refused])
+        return web.Response(status=204)
+
+
+def _controls(act: Callable[[web.Request], Awaitable[None]]) -> Handler:
+    """A handler that answers ``{}``, or 400 where what was asked for cannot be."""
+
+    async def handle(http: web.Request) -> web.Response:
+        try:
+            await act(http)
+        except (ValueError, TypeError, LookupError, FileNotFoundError) as error:
+            return _error(400, f"{type(error).__name__}: {error}")
+        return web.json_response({})
+
+    return handle
+
+
+class _BodyError(Exception):
+    """A body that the server refuses before anybody sees it."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+async def _read_body(http: web.Request) -> bytes:
+    """The body, inflated when it came as gzip; over :data:`MAX_BODY_BYTES` 413."""
+    encoding = http.headers.get("Content-Encoding", "identity")
+    if encoding not in ("identity", "gzip"):
+        raise _BodyError(400, f"invalid content encoding: {encoding}")
+    body = bytearray()
+    async for chunk in http.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _BodyError(413, "max request size exceeded")
+    return _inflate(bytes(body)) if encoding == "gzip" else bytes(body)
+
+
+def _inflate(body: bytes) -> bytes:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        inflated = inflater.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise _BodyError(400, f"error decoding gzip: {error}") from error
+    if len(inflated) > MAX_BODY_BYTES:
+        raise _BodyError(413, "max request size exceeded")
+    return inflated
+
+
+class _Untyped(web.Response):
+    """An answer without ``Content-Type``, as the engine's own errors are."""
+
+
+def _error(status: int, text: str) -> web.Response:
+    return _response(Answer(status, json.dumps({"error": text})))
+
+
+def _write_error(error: str, data: object) -> web.Response:
+    return _response(Answer(400, json.dumps({"error": error, "data": data})))
+
+
+def _response(answer: Answer) -> web.Response:
+    headers: CIMultiDict[str] = CIMultiDict(answer.headers)
+    kind = web.Response if "Content-Type" in headers else _Untyped
+    return kind(status=answer.status, body=answer.body.encode(), headers=headers)
+
+
+async def _drop_default_content_type(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take out what the server library adds by itself."""
+    if isinstance(response, _Untyped):
+        response.headers.pop("Content-Type", None)
