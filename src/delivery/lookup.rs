@@ -26,12 +26,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 impl Run {
     /// Asks the provider for a message that it may have taken. `None`: it was asked, and does not know of it.
-    pub async fn settle(
-        &self,
-        sent: &Unanswered<'_>,
-        failure: &Failure,
-        deadline: Instant,
-    ) -> Option<Verdict> {
+    pub async fn settle(&self, sent: &Unanswered<'_>, failure: &Failure) -> Option<Verdict> {
         let now = Instant::now();
         let ended = self.ended(sent, now);
         let unknown = || Some(Verdict::Ambiguous(failure.clone()));
@@ -41,7 +36,8 @@ impl Run {
         let Some(question) = self.sending.channel.lookup(sent) else {
             return unknown();
         };
-        let last = deadline
+        let last = self
+            .deadline
             .checked_sub(LAST_MOMENT)
             .map_or(ended, |last| last.max(ended));
         let mut asked = None;
@@ -54,7 +50,7 @@ impl Run {
                 self.say_look_up(failure, due.saturating_duration_since(now));
             }
             sleep_until(due).await;
-            if let Some(found) = self.ask(&question, sent, deadline).await {
+            if let Some(found) = self.ask(&question, sent).await {
                 // The attempt's own status says nothing any more.
                 self.answered(None);
                 return Some(found);
@@ -88,13 +84,8 @@ impl Run {
     }
 
     /// One look-up. Takes no permit, and its own failure is none of the delivery's.
-    async fn ask(
-        &self,
-        question: &Outbound,
-        sent: &Unanswered<'_>,
-        deadline: Instant,
-    ) -> Option<Verdict> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    async fn ask(&self, question: &Outbound, sent: &Unanswered<'_>) -> Option<Verdict> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
         let answer = timeout(time, async {
             let limit = self.policy.max_connections;

@@ -324,7 +324,7 @@ impl Dispatcher {
                     let turn = sending
                         .dedup_key
                         .as_ref()
-                        .map(|key| queue.line_up(key, ticket));
+                        .map(|key| Box::new(queue.line_up(key, ticket)));
                     let run = Box::new(Run {
                         engine: Arc::clone(&self.engine),
                         task: Arc::clone(&task),
@@ -335,6 +335,7 @@ impl Dispatcher {
                         queue,
                         ticket,
                         turn,
+                        deadline: task.accepted,
                         outbox,
                     });
                     tokio::spawn(to_the_end(run, places.next()));

@@ -35,7 +35,9 @@ pub struct Run {
     pub policy: Arc<DeliveryPolicy>,
     pub queue: Arc<DestinationQueue>,
     pub ticket: u64,
-    pub turn: Option<Turn>,
+    pub turn: Option<Box<Turn>>,
+    /// When the last try must have ended; known when its turn has come.
+    pub deadline: Instant,
     /// Where it is kept.
     pub outbox: Option<Arc<dyn Outbox>>,
 }
@@ -56,20 +58,20 @@ impl Run {
     /// Sends all messages in order. A retry goes on at the message that failed, and another process's work where that
     /// ended. `None`: it is not this process's any more.
     pub async fn deliver(&mut self) -> Option<Outcome> {
-        let deadline = self.deadline().await;
+        self.deadline = self.wait_for_turn().await;
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
         // What another process has begun is gone on with as it is.
         if self.sending.resume.is_none()
             && let Some(update) = self.update()
         {
             // In a box of its own, as few have one.
-            match Box::pin(self.send_one(update, deadline)).await {
+            match Box::pin(self.send_one(update)).await {
                 Err(Ending::Stale) => self.engine.earlier.forget(&self.sending),
                 ended => return self.outcome(ended, 1),
             }
         }
         let parts = messages.len();
-        let ended = self.send_all(&mut messages, deadline).await;
+        let ended = self.send_all(&mut messages).await;
         self.outcome(ended, parts)
     }
 
@@ -82,25 +84,17 @@ impl Run {
         Some(message)
     }
 
-    async fn send_one(
-        &self,
-        message: Outbound,
-        deadline: Instant,
-    ) -> Result<Option<MessageRef>, Ending> {
-        self.send_all(&mut [message], deadline).await
+    async fn send_one(&self, message: Outbound) -> Result<Option<MessageRef>, Ending> {
+        self.send_all(&mut [message]).await
     }
 
-    async fn send_all(
-        &self,
-        messages: &mut [Outbound],
-        deadline: Instant,
-    ) -> Result<Option<MessageRef>, Ending> {
+    async fn send_all(&self, messages: &mut [Outbound]) -> Result<Option<MessageRef>, Ending> {
         let parts = messages.len();
         let mut unanswered = self.sending.attempting();
         let done = self.sending.parts_done();
         let mut reference = None;
         for (part, message) in messages.iter_mut().enumerate().skip(done) {
-            reference = reference.or(self.send(message, deadline, unanswered.take()).await?);
+            reference = reference.or(self.send(message, unanswered.take()).await?);
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
             // The last one's is said with the end.
@@ -130,7 +124,7 @@ impl Run {
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
     /// must follow even the `firing` that took all the time there was.
-    async fn deadline(&mut self) -> Instant {
+    async fn wait_for_turn(&mut self) -> Instant {
         let deadline = match &self.sending.resume {
             Some(resume) => self.kept_deadline(resume.deadline),
             None => self.task.accepted + self.policy.delivery_timeout,
@@ -164,7 +158,6 @@ impl Run {
     async fn send(
         &self,
         message: &mut Outbound,
-        deadline: Instant,
         mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
         let mut tries = Tries::new(&self.policy, self.sending.channel.least_backoff());
@@ -173,12 +166,12 @@ impl Run {
             let at = begun.unwrap_or_else(SystemTime::now);
             let (verdict, wait) = match begun {
                 Some(_) => (Verdict::Ambiguous(interrupted()), Duration::ZERO),
-                None => self.try_once(message, deadline, &mut tries, at).await?,
+                None => self.try_once(message, &mut tries, at).await?,
             };
             let verdict = match verdict {
                 Verdict::Ambiguous(failure) => {
                     let sent = Unanswered { message, at };
-                    let settled = Box::pin(self.settle(&sent, &failure, deadline)).await;
+                    let settled = Box::pin(self.settle(&sent, &failure)).await;
                     settled.unwrap_or_else(|| tries.not_found(failure, &self.policy))
                 }
                 verdict => verdict,
@@ -194,7 +187,7 @@ impl Run {
             let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
             tries.made += u32::from(counts);
             let due = Instant::now() + wait;
-            if tries.made >= self.policy.max_attempts || due >= deadline {
+            if tries.made >= self.policy.max_attempts || due >= self.deadline {
                 return Err(tries.end(failure));
             }
             self.say_retry(&failure, &mut tries, wait);
@@ -208,14 +201,13 @@ impl Run {
     async fn try_once(
         &self,
         message: &mut Outbound,
-        deadline: Instant,
         tries: &mut Tries,
         at: SystemTime,
     ) -> Result<(Verdict, Duration), Ending> {
         // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
-        let permit = Box::pin(self.enter(deadline, tries.last.as_ref())).await;
+        let permit = Box::pin(self.enter(tries.last.as_deref())).await;
         let permit = permit.map_err(|failure| tries.end(failure))?;
-        let attempt = self.attempt(message, deadline, tries, at).await;
+        let attempt = self.attempt(message, tries, at).await;
         let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
         let wait = tries.wait(&judgement);
         self.apply_gate(&permit, &judgement, wait);
@@ -223,10 +215,10 @@ impl Run {
     }
 
     /// The queue's permission for one attempt.
-    async fn enter(&self, deadline: Instant, last: Option<&Failure>) -> Result<Permit, Failure> {
+    async fn enter(&self, last: Option<&Failure>) -> Result<Permit, Failure> {
         let entry = Entry {
             ticket: self.ticket,
-            deadline,
+            deadline: self.deadline,
             rate: self.sending.own.rate_limit.or(self.policy.rate_limit),
             patience: self.policy.delivery_timeout,
         };
@@ -247,13 +239,12 @@ impl Run {
     async fn attempt(
         &self,
         message: &mut Outbound,
-        deadline: Instant,
         tries: &Tries,
         at: SystemTime,
     ) -> Result<Judgement, HandedOn> {
-        let last = tries.last.as_ref();
+        let last = tries.last.as_deref();
         let limit = self.policy.max_connections;
-        let connection = timeout_at(deadline, self.engine.bounds.connection(limit)).await;
+        let connection = timeout_at(self.deadline, self.engine.bounds.connection(limit)).await;
         let Ok(_connection) = connection else {
             return Ok(retry(last.cloned().unwrap_or_else(no_connection)));
         };
@@ -262,7 +253,7 @@ impl Run {
         {
             return Ok(retry(failure));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
         self.engine.metrics.attempt(&self.sender);
         self.task.update(self.index, |report| report.attempts += 1);
@@ -395,7 +386,7 @@ impl Run {
 
     /// One line for each new reason: a long outage fills no log.
     fn say_retry(&self, failure: &Failure, tries: &mut Tries, wait: Duration) {
-        let known = tries.last.as_ref().map(|last| last.reason);
+        let known = tries.last.as_deref().map(|last| last.reason);
         if known != Some(failure.reason) {
             self.task.log.log(&Event::Retry {
                 destination: &self.sending.channel.destination().label,
@@ -404,7 +395,7 @@ impl Run {
                 wait,
             });
         }
-        tries.last = Some(failure.clone());
+        tries.last = Some(Box::new(failure.clone()));
     }
 }
 
@@ -412,9 +403,9 @@ impl Run {
 struct Tries {
     /// Those that count: a 429 does not.
     made: u32,
-    last: Option<Failure>,
+    last: Option<Box<Failure>>,
     /// An earlier attempt may have been taken after all.
-    lost: Option<Failure>,
+    lost: Option<Box<Failure>>,
     backoff: ExponentialBackoff,
     longest: Duration,
     least: Duration,
@@ -443,7 +434,7 @@ impl Tries {
         if policy.on_ambiguous != OnAmbiguous::Resend {
             return Verdict::Ambiguous(failure);
         }
-        self.lost = Some(failure.clone());
+        self.lost = Some(Box::new(failure.clone()));
         Verdict::Retry {
             failure,
             after: Some(Duration::ZERO),
@@ -453,7 +444,7 @@ impl Tries {
     /// How it ends when there is no further try.
     fn end(&self, failure: Failure) -> Ending {
         match &self.lost {
-            Some(lost) => Ending::Ambiguous(lost.clone()),
+            Some(lost) => Ending::Ambiguous(lost.as_ref().clone()),
             None => Ending::Failed(failure),
         }
     }

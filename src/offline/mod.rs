@@ -78,7 +78,11 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub fn open(given: Given) -> Result<Self, Refused> {
+    pub fn open(mut given: Given) -> Result<Self, Refused> {
+        // The file mostly lies there, and no path in it is followed here.
+        if let (None, Some(path)) = (&given.environment.plugin_dir, &given.path) {
+            given.environment.plugin_dir = path.parent().map(PathBuf::from);
+        }
         let bytes = match &given.path {
             Some(path) => read_bytes(path).map_err(|what| Refused::Unreadable(what.to_owned()))?,
             None => Vec::new(),

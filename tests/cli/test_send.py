@@ -1,5 +1,6 @@
 """``send``: as the endpoint would, and to the end."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -158,7 +159,10 @@ def test_interrupted_it_says_so(standin: Standin, tmp_path: Path) -> None:
     standin.rule("/hook/*", hang=True)
     senders = json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/hangs"}})
     command = [str(PROGRAM), "send", "--text", "hi", "--senders-config", senders]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Whoever runs the tests in the background may have them ignore the signal, and so what they start.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
         assert process.stderr is not None
         # The first line comes when the call has answered: from then on it only waits.
         assert "accepted: 1 delivery" in process.stderr.readline()
