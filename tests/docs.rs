@@ -161,7 +161,7 @@ fn arguments() -> String {
             Kind::Rate => "rate",
             Kind::List | Kind::Hosts => "list",
             Kind::Url => "URL",
-            Kind::OneOf(_) | Kind::Text => "string",
+            Kind::OneOf(_) | Kind::Table | Kind::Text => "string",
         };
         let default = or_none(argument.default);
         row(
@@ -187,6 +187,7 @@ fn arguments_with_bounds() -> String {
             Kind::Rate => "messages per time".to_owned(),
             Kind::List | Kind::Hosts => "separated by spaces".to_owned(),
             Kind::Url => "`http` or `https`".to_owned(),
+            Kind::Table => "a table's name".to_owned(),
             Kind::Text => String::new(),
         };
         let default = or_none(argument.default);

@@ -47,7 +47,7 @@ POSTS = [block for block in CURL if "-X POST" in block.text]
 
 
 def test_the_metadata_line_is_as_the_validators_pattern_wants_it() -> None:
-    kinds = "⚡ http, scheduled 🏷\ufe0f notifications, webhooks, messaging, alerts"
+    kinds = "⚡ http, scheduled, onwrite 🏷\ufe0f notifications, webhooks, messaging, alerts"
     line = f"{kinds} 🔧 InfluxDB 3 Core, InfluxDB 3 Enterprise"
     assert line in README.splitlines()
     assert re.search(r"^⚡\s+[\w\-,\s]+\s+🏷️\s+[\w\-,\s]+\s+🔧\s+InfluxDB 3", README, re.MULTILINE)

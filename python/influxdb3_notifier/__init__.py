@@ -4,6 +4,12 @@
 the extension module costs and nothing else: the first call of a server's life waits for it.
 """
 
-from influxdb3_notifier._native import PLUGIN_APIS, __version__, process_request, process_scheduled_call
+from influxdb3_notifier._native import (
+    PLUGIN_APIS,
+    __version__,
+    process_request,
+    process_scheduled_call,
+    process_writes,
+)
 
-__all__ = ["PLUGIN_APIS", "__version__", "process_request", "process_scheduled_call"]
+__all__ = ["PLUGIN_APIS", "__version__", "process_request", "process_scheduled_call", "process_writes"]

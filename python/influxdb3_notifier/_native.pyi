@@ -15,6 +15,7 @@ __all__ = [
     "plugin_source",
     "process_request",
     "process_scheduled_call",
+    "process_writes",
     "render",
     "routes",
     "send",
@@ -57,6 +58,16 @@ def process_scheduled_call(plugin_api: int, influxdb3_local: object, call_time: 
     :param plugin_api: the calling file's ``PLUGIN_API``; one that the wheel does not take is logged.
     :param influxdb3_local: the engine's object; its log methods are kept until the next call.
     :param call_time: when the engine called, a naive local datetime; not used.
+    :param args: the trigger arguments, mapping of str to str, or None when there are none.
+    """
+
+def process_writes(plugin_api: int, influxdb3_local: object, table_batches: object, args: object) -> None:
+    """Make notifications of the rows that were written to a table; waits for no delivery.
+
+    :param plugin_api: the calling file's ``PLUGIN_API``; one that the wheel does not take is logged.
+    :param influxdb3_local: the engine's object; its log methods are kept until the last delivery has ended.
+    :param table_batches: list of {"table_name": str, "rows": list of dict of str to str, int, float or bool}; ``time``
+        is in nanoseconds since 1970.
     :param args: the trigger arguments, mapping of str to str, or None when there are none.
     """
 

@@ -3,4 +3,5 @@
 mod encoding;
 pub mod request;
 pub mod response;
+pub mod row;
 pub mod view;

@@ -100,20 +100,28 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
         ));
     }
     let mut warnings = Vec::new();
-    let body = parse(bytes, &mut warnings)?;
-    let Json::Object(members) = &body else {
-        return Err(error(
+    match parse(bytes, &mut warnings)? {
+        Json::Object(members) => of_members(members, headers, warnings),
+        other => Err(error(
             "invalid_json",
             &format!(
                 "{INVALID_JSON} It must be an object, found {}.",
-                body.kind()
+                other.kind()
             ),
             "POST a JSON object with notification_text and senders_config.",
-        ));
-    };
+        )),
+    }
+}
+
+/// Reads the members of a request's object, and adds to what there is to warn of.
+pub fn of_members(
+    members: Vec<(String, Json)>,
+    headers: &BTreeMap<String, String>,
+    mut warnings: Vec<String>,
+) -> Result<Request, RequestError> {
     let mut reader = Reader {
-        body: &body,
-        unknown: warn_unknown(members, &mut warnings),
+        members: &members,
+        unknown: warn_unknown(&members, &mut warnings),
         warnings,
     };
     let text = reader.notification_text()?;
@@ -127,11 +135,7 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
     let Reader {
         warnings, unknown, ..
     } = reader;
-    let fingerprint = fingerprint(members);
-    let Json::Object(members) = body else {
-        // Looked at above.
-        return Err(missing("notification_text", &unknown));
-    };
+    let fingerprint = fingerprint(&members);
     Ok(Request {
         notification,
         senders,
@@ -187,20 +191,20 @@ fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
 }
 
 struct Reader<'a> {
-    body: &'a Json,
+    members: &'a [(String, Json)],
     unknown: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     fn notification_text(&self) -> Result<Json, RequestError> {
-        let text = self.body.get("notification_text");
+        let text = self.member("notification_text");
         text.cloned()
             .ok_or_else(|| missing("notification_text", &self.unknown))
     }
 
     fn senders(&self) -> Result<Option<Vec<(String, Json)>>, RequestError> {
-        match self.body.get("senders_config") {
+        match self.member("senders_config") {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Object(senders)) => Ok(Some(senders.clone())),
             Some(other) => Err(wrong_type("senders_config", "an object of senders", other)),
@@ -384,7 +388,14 @@ impl<'a> Reader<'a> {
 
     /// A member that is neither `null` nor `""`.
     fn present(&self, name: &str) -> Option<&'a Json> {
-        self.body.get(name).filter(|value| !value.is_absent())
+        self.member(name).filter(|value| !value.is_absent())
+    }
+
+    fn member(&self, name: &str) -> Option<&'a Json> {
+        let mut members = self.members.iter();
+        members
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 }
 

@@ -71,6 +71,13 @@ impl Bounds {
         sizes.iter().map(place).collect()
     }
 
+    /// Room for bytes that are to become deliveries.
+    pub fn room(self: &Arc<Self>, bytes: usize) -> Result<Room, Full> {
+        add_within(&self.bytes, bytes, MAX_BYTES).map_err(|()| Full::Bytes)?;
+        let bounds = Arc::clone(self);
+        Ok(Room { bounds, bytes })
+    }
+
     /// Whether at least half of all room is free.
     pub fn has_much_room(&self, max_in_flight: usize) -> bool {
         self.in_flight() < max_in_flight.div_ceil(2)
@@ -145,6 +152,18 @@ pub struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.bounds.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.bounds.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that are no deliveries yet.
+pub struct Room {
+    bounds: Arc<Bounds>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
         self.bounds.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

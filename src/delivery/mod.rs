@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
-pub use self::bounds::{Full, MAX_BYTES, WaitingCall};
+pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
 use self::earlier::Earlier;
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
@@ -295,7 +295,7 @@ impl Dispatcher {
                 Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
                     let outcome = Outcome::Suppressed { rule };
-                    self.ended_at_once(&task, &delivery.sender, &sending, &outcome);
+                    self.ended_at_once(&task, index, &delivery.sender, &sending, &outcome);
                 }
                 Work::Reject { failure, path } => {
                     let path = path.as_deref();
@@ -344,7 +344,14 @@ impl Dispatcher {
         }
     }
 
-    fn ended_at_once(&self, task: &Task, sender: &str, sending: &Sending, outcome: &Outcome) {
+    fn ended_at_once(
+        &self,
+        task: &Task,
+        index: usize,
+        sender: &str,
+        sending: &Sending,
+        outcome: &Outcome,
+    ) {
         task.log.log(&Event::Ended {
             destination: &sending.channel.destination().label,
             outcome,
@@ -353,6 +360,7 @@ impl Dispatcher {
             elapsed: Duration::ZERO,
         });
         self.engine.metrics.ended(sender, outcome, Duration::ZERO);
+        task.record(index);
     }
 
     /// A place among the calls that wait; `None`: answer at once with what is known.
@@ -360,23 +368,29 @@ impl Dispatcher {
         self.engine.bounds.waiting_call()
     }
 
+    /// Room for bytes that are to become deliveries.
+    pub fn room(&self, bytes: usize) -> Result<Room, Full> {
+        self.engine.bounds.room(bytes)
+    }
+
     /// The call was answered; from now on what goes on is pending.
     pub fn answered(&self, task: &Arc<Task>) {
-        let open = task
-            .reports()
-            .iter()
-            .filter(|report| matches!(report.outcome, Outcome::Pending(_)))
-            .count();
-        if open == 0 {
-            return;
+        if !task.has_ended() {
+            let (dispatcher, task) = (self.clone(), Arc::clone(task));
+            tokio::spawn(async move { dispatcher.follow(&[task]).await });
         }
-        let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
-        engine.pending.fetch_add(open, Ordering::Relaxed);
-        tokio::spawn(async move {
+    }
+
+    /// Waits for the end of requests whose call was answered.
+    pub async fn follow(&self, tasks: &[Arc<Task>]) {
+        let pending = &self.engine.pending;
+        let open: Vec<_> = tasks.iter().map(|task| task.unfinished()).collect();
+        pending.fetch_add(open.iter().sum(), Ordering::Relaxed);
+        for (task, open) in tasks.iter().zip(open) {
             task.ended().await;
-            engine.pending.fetch_sub(open, Ordering::Relaxed);
+            pending.fetch_sub(open, Ordering::Relaxed);
             task.log.close();
-        });
+        }
     }
 
     pub fn gauges(&self) -> Gauges {
@@ -385,6 +399,7 @@ impl Dispatcher {
             pending: self.engine.pending.load(Ordering::Relaxed),
             paused_destinations: self.engine.queues.paused(),
             outbox_depth: 0,
+            dropped_history_rows: 0,
         }
     }
 }

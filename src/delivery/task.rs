@@ -143,7 +143,12 @@ impl Task {
     }
 
     pub fn has_ended(&self) -> bool {
-        self.lock().unfinished == 0
+        self.unfinished() == 0
+    }
+
+    /// Deliveries that have not ended.
+    pub fn unfinished(&self) -> usize {
+        self.lock().unfinished
     }
 
     /// When the last delivery ended; `None` while one is in flight.
@@ -253,7 +258,18 @@ impl Task {
             report.outcome = outcome;
             report.elapsed = elapsed;
         });
+        // Who waits for the end finds it in the history.
+        self.record(index);
         self.progress(index, Progress::Ended);
+    }
+
+    /// Notes an end in the history.
+    pub fn record(&self, index: usize) {
+        if self.log.has_history()
+            && let Some(report) = self.report(index)
+        {
+            self.log.ended(&report);
+        }
     }
 
     fn progress(&self, index: usize, progress: Progress) {

@@ -7,6 +7,7 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod row;
 pub mod secret;
 pub mod text;
 pub mod wire;

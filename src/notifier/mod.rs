@@ -1,6 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod outboxes;
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,18 +13,22 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::outboxes::{OpenOutbox, Outboxes, TakeOver};
+pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
 use crate::delivery::{
-    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task,
+    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task, config_of,
 };
+use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, Gauges, KEPT, LogLine, LogPort, Metrics, RecentErrors, TaskLog};
+use crate::observe::{
+    Event, Gauges, History, KEPT, LogLine, LogPort, Metrics, RecentErrors, Recorder, TaskLog,
+};
 use crate::outbox::OutboxError;
-use crate::routing;
+use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
@@ -42,6 +47,7 @@ pub struct Notifier {
     settings: Arc<SettingsCache>,
     outboxes: Outboxes,
     pacing: Pacing,
+    history: Arc<History>,
     metrics: Arc<Metrics>,
     errors: Arc<RecentErrors>,
     /// Lines of no request, until one takes them to the engine's log: views write none.
@@ -97,7 +103,7 @@ type Resolved = (
     Option<Arc<ArgumentError>>,
 );
 
-/// What a scheduled call leaves.
+/// What a call leaves that answers nothing.
 pub struct Scheduled {
     pub lines: Vec<LogLine>,
     pub port: Option<Arc<LogPort>>,
@@ -139,6 +145,7 @@ impl Notifier {
             settings: Arc::default(),
             outboxes: Outboxes::default(),
             pacing: Pacing::default(),
+            history: Arc::default(),
             metrics,
             errors,
             news: Mutex::default(),
@@ -147,6 +154,10 @@ impl Notifier {
 
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
     /// The variables of the environment that the configuration file of these arguments named when it was last read.
@@ -191,6 +202,8 @@ impl Notifier {
             Err(error) => refuse(&argument_error(error)),
             Ok(settings) => match self.outbox(call, settings, true) {
                 Err(error) => refuse(&outbox_error(&error)),
+                // Or it is for the rows of the history.
+                Ok(None) if settings.history_table.is_some() => {}
                 Ok(None) => refuse(&no_outbox()),
                 Ok(Some(open)) => port = Some(Arc::clone(&open.port)),
             },
@@ -252,7 +265,7 @@ impl Notifier {
             Ok(open) => open,
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
-        let mut response = match self.accept(request, call, settings, open.as_deref()) {
+        let mut response = match self.accept(&request, call, settings, open.as_deref()) {
             Ok(answering) => self.answer(answering, begun, settings),
             Err(response) => *response,
         };
@@ -273,6 +286,7 @@ impl Notifier {
         let take_over = || TakeOver {
             settings: Arc::clone(&self.settings),
             dispatcher: self.dispatcher.clone(),
+            history: Arc::clone(&self.history),
         };
         let runtime = self.runtime.handle();
         let open = self.outboxes.get(&outbox.path, take_over, runtime)?;
@@ -290,49 +304,23 @@ impl Notifier {
     /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
     fn accept(
         &self,
-        request: Request,
+        request: &Request,
         call: &Call,
         settings: &Settings,
         open: Option<&OpenOutbox>,
     ) -> Result<Answering, Box<Response>> {
-        let task_id = uuid::Uuid::new_v4().to_string();
-        let mut warnings = settings.warnings.clone();
-        warnings.extend_from_slice(&request.warnings);
-        let plan =
-            routing::plan(&request, settings, &task_id, &mut warnings).map_err(|refusal| {
-                Box::new(refused(refusal.status(), None, refusal.error(&request)))
-            })?;
-        bound_warnings(&mut warnings);
-        let size = plan.deliveries.len();
-        let kept = match open {
-            Some(_) => request.without_destinations(),
-            None => String::new(),
-        };
-        let acceptance = Acceptance {
-            log: TaskLog::new(Some(task_id.clone())),
-            task_id: task_id.clone(),
-            identity: Identity {
-                scope: Arc::clone(&settings.scope),
-                key: request.idempotency_key,
-                fingerprint: request.fingerprint,
-            },
-            plan,
-            policy: Arc::clone(&settings.policy),
-            warnings,
-            keeping: open.map(|open| Keeping {
-                outbox: Arc::clone(&open.outbox),
-                seal: settings
-                    .outbox
-                    .as_ref()
-                    .and_then(|outbox| outbox.seal.clone()),
-                arguments: call.arguments.clone(),
-                said: kept,
-            }),
-        };
+        let acceptance = acceptance(request, &call.arguments, settings, open, &self.history);
+        let acceptance = acceptance
+            .map_err(|refusal| Box::new(refused(refusal.status(), None, refusal.error(request))))?;
+        let size = acceptance.plan.deliveries.len();
+        let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
         let not_accepted = |why| match why {
-            NotAccepted::Full(full) => no_room(full, size, settings),
-            NotAccepted::NotKept(why) => not_kept(&why),
+            NotAccepted::Full(_) if size > settings.policy.max_in_flight => {
+                refused(400, None, too_many(size, settings))
+            }
+            NotAccepted::Full(full) => refused(503, Some(COME_AGAIN), no_room(full)),
+            NotAccepted::NotKept(why) => refused(503, None, not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
             Admission::New(task) => Ok(Answering::new(task)),
@@ -461,6 +449,7 @@ impl Notifier {
     fn gauges(&self) -> Gauges {
         Gauges {
             outbox_depth: self.runtime.block_on(self.outboxes.depth()),
+            dropped_history_rows: self.history.dropped(),
             ..self.dispatcher.gauges()
         }
     }
@@ -503,6 +492,60 @@ impl Notifier {
             error,
         }
     }
+}
+
+/// A request's plan, ready to be taken charge of.
+fn acceptance(
+    request: &Request,
+    arguments: &BTreeMap<String, String>,
+    settings: &Settings,
+    open: Option<&OpenOutbox>,
+    history: &Arc<History>,
+) -> Result<Acceptance, Refusal> {
+    let task_id = uuid::Uuid::new_v4().to_string();
+    let mut warnings = settings.warnings.clone();
+    warnings.extend_from_slice(&request.warnings);
+    let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
+    bound_warnings(&mut warnings);
+    let log = TaskLog::new(Some(task_id.clone()));
+    Ok(Acceptance {
+        log: log.recording(recorder(
+            history,
+            arguments,
+            settings,
+            &request.notification,
+        )),
+        task_id,
+        identity: Identity {
+            scope: Arc::clone(&settings.scope),
+            key: request.idempotency_key.clone(),
+            fingerprint: request.fingerprint,
+        },
+        plan,
+        policy: Arc::clone(&settings.policy),
+        warnings,
+        keeping: open.map(|open| Keeping {
+            outbox: Arc::clone(&open.outbox),
+            seal: settings
+                .outbox
+                .as_ref()
+                .and_then(|outbox| outbox.seal.clone()),
+            arguments: arguments.clone(),
+            said: request.without_destinations(),
+        }),
+    })
+}
+
+/// What writes the history of a request's deliveries, where the settings ask for one.
+fn recorder(
+    history: &Arc<History>,
+    arguments: &BTreeMap<String, String>,
+    settings: &Settings,
+    notification: &Notification,
+) -> Option<Recorder> {
+    let table = settings.history_table.as_ref()?;
+    let config = config_of(arguments);
+    Some(Recorder::new(history, &config, table, notification))
 }
 
 /// Whose state a call is answered with.
@@ -605,8 +648,8 @@ fn argument_error(error: &ArgumentError) -> RequestError {
     }
 }
 
-fn not_kept(why: &NotKept) -> Response {
-    let error = match why {
+fn not_kept(why: &NotKept) -> RequestError {
+    match why {
         NotKept::Outbox(error) => outbox_error(error),
         NotKept::NoKey => RequestError {
             code: "outbox_key_missing",
@@ -617,8 +660,7 @@ fn not_kept(why: &NotKept) -> Response {
                    file in place of senders_config."
                 .to_owned(),
         },
-    };
-    refused(503, None, error)
+    }
 }
 
 fn no_outbox() -> RequestError {
@@ -642,22 +684,20 @@ fn outbox_error(error: &OutboxError) -> RequestError {
 /// When to come again after a 503: most deliveries take less.
 const COME_AGAIN: Duration = Duration::from_secs(2);
 
-fn no_room(full: Full, deliveries: usize, settings: &Settings) -> Response {
+/// Waiting would not help.
+fn too_many(deliveries: usize, settings: &Settings) -> RequestError {
     let limit = settings.policy.max_in_flight;
-    if deliveries > limit {
-        return refused(
-            400,
-            None,
-            RequestError {
-                code: "too_many_deliveries",
-                message: format!(
-                    "The request alone has {deliveries} deliveries; at most {limit} may be in flight."
-                ),
-                path: Some("senders_config".to_owned()),
-                hint: "Send it in several requests, or raise max_in_flight.".to_owned(),
-            },
-        );
+    RequestError {
+        code: "too_many_deliveries",
+        message: format!(
+            "The request alone has {deliveries} deliveries; at most {limit} may be in flight."
+        ),
+        path: Some("senders_config".to_owned()),
+        hint: "Send it in several requests, or raise max_in_flight.".to_owned(),
     }
+}
+
+fn no_room(full: Full) -> RequestError {
     let (what, hint) = match full {
         Full::InFlight => (
             "Too many deliveries are in flight: nothing was sent.",
@@ -668,16 +708,12 @@ fn no_room(full: Full, deliveries: usize, settings: &Settings) -> Response {
             "Try again later, or send shorter texts.",
         ),
     };
-    refused(
-        503,
-        Some(COME_AGAIN),
-        RequestError {
-            code: "overloaded",
-            message: what.to_owned(),
-            path: None,
-            hint: hint.to_owned(),
-        },
-    )
+    RequestError {
+        code: "overloaded",
+        message: what.to_owned(),
+        path: None,
+        hint: hint.to_owned(),
+    }
 }
 
 fn bound_warnings(warnings: &mut Vec<String>) {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::recorder;
 use crate::api::request;
 use crate::delivery::{Dispatcher, TakenOver, config_of};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
-use crate::observe::{Event, LateLog, LogPort, TaskLog};
+use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, Outbox, OutboxError, RENEW_EVERY};
 use crate::routing;
@@ -53,6 +54,7 @@ struct Source {
 pub struct TakeOver {
     pub settings: Arc<SettingsCache>,
     pub dispatcher: Dispatcher,
+    pub history: Arc<History>,
 }
 
 impl Outboxes {
@@ -135,6 +137,7 @@ impl OpenOutbox {
         let TakeOver {
             settings: cache,
             dispatcher,
+            history,
         } = take_over;
         let resolve = |arguments: &BTreeMap<String, String>| {
             let resolution = cache.resolve(arguments, &source.environment, &source.named);
@@ -153,7 +156,7 @@ impl OpenOutbox {
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
                 let settings = resolve(&kept.arguments).unwrap_or_else(|| Arc::clone(&settings));
-                self.go_on(kept, &settings, dispatcher);
+                self.go_on(kept, &settings, dispatcher, history);
             }
             if count < CLAIM {
                 return;
@@ -161,12 +164,24 @@ impl OpenOutbox {
         }
     }
 
-    fn go_on(&self, kept: KeptRequest, settings: &Settings, dispatcher: &Dispatcher) {
+    fn go_on(
+        &self,
+        kept: KeptRequest,
+        settings: &Settings,
+        dispatcher: &Dispatcher,
+        history: &Arc<History>,
+    ) {
         let mut warnings = Vec::new();
-        let planned = catch_unwind(AssertUnwindSafe(|| plan(&kept, settings, &mut warnings)));
+        // It was read once.
+        let request = request::read(kept.said.as_bytes(), &BTreeMap::new()).ok();
+        let plan = |request| routing::plan_again(&kept, request, settings, &mut warnings);
+        let planned = catch_unwind(AssertUnwindSafe(|| request.as_ref().map(plan)));
         // What was claimed comes to an end, whatever is wrong with it.
         let deliveries = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
-        let log = TaskLog::new(Some(kept.task.clone()));
+        let recorder = request.and_then(|request| {
+            recorder(history, &kept.arguments, settings, &request.notification)
+        });
+        let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
         let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
         for warning in &warnings {
@@ -186,16 +201,6 @@ impl OpenOutbox {
         });
         dispatcher.answered(&task);
     }
-}
-
-fn plan(
-    kept: &KeptRequest,
-    settings: &Settings,
-    warnings: &mut Vec<String>,
-) -> Option<Vec<(usize, Delivery)>> {
-    // It was read once.
-    let request = request::read(kept.said.as_bytes(), &BTreeMap::new()).ok()?;
-    Some(routing::plan_again(kept, &request, settings, warnings))
 }
 
 /// The deliveries of a request that cannot be made again.

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Event;
+use super::{Event, Recorder};
+use crate::model::report::DeliveryReport;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A later one is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Info,
     Warn,
@@ -27,6 +29,9 @@ pub trait LateLog: Send + Sync {
 /// The lines of one request: collected while its call is under way, then passed on as they come.
 pub struct TaskLog {
     task_id: Option<String>,
+    /// Lines below are not written.
+    least: LogLevel,
+    recorder: Option<Box<Recorder>>,
     lines: Mutex<Lines>,
 }
 
@@ -44,13 +49,41 @@ impl TaskLog {
     pub fn new(task_id: Option<String>) -> Self {
         Self {
             task_id,
+            least: LogLevel::Info,
+            recorder: None,
             lines: Mutex::new(Lines::Collected(Vec::new())),
+        }
+    }
+
+    /// With a history of the deliveries.
+    pub fn recording(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder.map(Box::new);
+        self
+    }
+
+    /// Of many that come at once: none of them writes a line below this.
+    pub const fn from_level(mut self, least: LogLevel) -> Self {
+        self.least = least;
+        self
+    }
+
+    pub const fn has_history(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// Notes a delivery's end in the history.
+    pub fn ended(&self, report: &DeliveryReport) {
+        if let (Some(recorder), Some(task_id)) = (&self.recorder, &self.task_id) {
+            recorder.ended(task_id, report);
         }
     }
 
     /// Writes an event; gives back the line.
     pub fn log(&self, event: &Event<'_>) -> LogLine {
         let line = event.line(self.task_id.as_deref());
+        if line.level < self.least {
+            return line;
+        }
         match &mut *self.lock() {
             Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line.clone()),
             Lines::Collected(_) | Lines::Closed => {}

@@ -47,6 +47,8 @@ pub struct Gauges {
     pub paused_destinations: usize,
     /// Deliveries in the outboxes that have not ended, other processes' too.
     pub outbox_depth: usize,
+    /// A counter that is kept elsewhere: rows of the history that were never written.
+    pub dropped_history_rows: u64,
 }
 
 impl Metrics {
@@ -135,6 +137,13 @@ impl Metrics {
             "counter",
             "Log lines that found no place in the queue to the engine.",
             dropped as f64,
+        );
+        single(
+            &mut text,
+            "notifier_history_rows_dropped_total",
+            "counter",
+            "Rows of the history that could not be written, or found no place to wait.",
+            gauges.dropped_history_rows as f64,
         );
         single(
             &mut text,

@@ -1,10 +1,12 @@
-//! What happens, as one stream of events that feeds log lines and metrics.
+//! What happens, as one stream of events that feeds log lines, and beside it metrics and history.
 
+mod history;
 mod log;
 mod metrics;
 
 use std::time::Duration;
 
+pub use self::history::{History, Recorder};
 pub use self::log::{LateLog, LogLevel, LogLine, LogPort, RecentErrors, TaskLog};
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};
@@ -74,6 +76,34 @@ pub enum Event<'a> {
     Warning(&'a str),
     /// A scheduled call could do nothing, and why.
     NothingDone {
+        message: &'a str,
+        hint: &'a str,
+    },
+    /// The database takes no rows of the history.
+    HistoryOff {
+        why: &'a str,
+    },
+    /// What became of the rows of a table.
+    RowsAccepted {
+        table: &'a str,
+        rows: usize,
+        notifications: usize,
+        filtered: usize,
+        known: usize,
+        nobody: usize,
+    },
+    /// The deliveries of a table's rows have come to their ends.
+    RowsEnded {
+        table: &'a str,
+        delivered: usize,
+        failed: usize,
+        ambiguous: usize,
+        suppressed: usize,
+    },
+    /// Rows that nobody is told of, and why.
+    RowsRefused {
+        table: &'a str,
+        rows: usize,
         message: &'a str,
         hint: &'a str,
     },
@@ -183,6 +213,65 @@ impl Event<'_> {
             }
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
             Event::NothingDone { message, hint } => (LogLevel::Error, format!("{message} {hint}")),
+            Event::HistoryOff { why } => (
+                LogLevel::Warn,
+                format!(
+                    "the history cannot be written, and is off until the server restarts: {why}. Remove history_table on \
+                     nodes that take no writes"
+                ),
+            ),
+            Event::RowsAccepted {
+                table,
+                rows,
+                notifications,
+                filtered,
+                known,
+                nobody,
+            } => {
+                let parts = [
+                    (filtered, "filtered out"),
+                    (known, "known already"),
+                    (nobody, "for nobody"),
+                ];
+                let parts = parts.iter().filter(|(count, _)| **count > 0);
+                let parts: String = parts
+                    .map(|(count, what)| format!(", {count} {what}"))
+                    .collect();
+                let level = match (*notifications, *nobody) {
+                    (0, 1..) => LogLevel::Warn,
+                    _ => LogLevel::Info,
+                };
+                let (rows, notifications) = (
+                    counted(*rows, "row"),
+                    counted(*notifications, "notification"),
+                );
+                (level, format!("{table}: {rows}: {notifications}{parts}"))
+            }
+            Event::RowsEnded {
+                table,
+                delivered,
+                failed,
+                ambiguous,
+                suppressed,
+            } => (
+                LogLevel::Info,
+                format!(
+                    "{table}: all deliveries have ended: {delivered} delivered, {failed} failed, {ambiguous} ambiguous, \
+                     {suppressed} suppressed"
+                ),
+            ),
+            Event::RowsRefused {
+                table,
+                rows,
+                message,
+                hint,
+            } => (
+                LogLevel::Error,
+                format!(
+                    "{table}: nobody was notified of {}: {message} {hint}",
+                    counted(*rows, "row")
+                ),
+            ),
             Event::Refused {
                 status,
                 message,

@@ -1,9 +1,12 @@
 //! `influxdb3_local`, the engine's side of a call.
 
+use std::time::{Duration, Instant};
+
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::observe::{LogLevel, LogLine};
+use crate::model::text::{printable, truncate};
+use crate::observe::{Event, History, LogLevel, LogLine};
 
 /// Hands lines to the engine's logger. What it raises is dropped: a log line is no reason to fail an answer.
 pub fn write(influxdb3_local: &Bound<'_, PyAny>, lines: &[LogLine]) {
@@ -24,3 +27,49 @@ pub fn write_line(influxdb3_local: &Bound<'_, PyAny>, line: &LogLine) -> PyResul
         .call_method1(method, (line.text.as_str(),))
         .map(drop)
 }
+
+/// A line of line protocol, in the form that the engine takes.
+#[pyclass(frozen)]
+struct Line(String);
+
+#[pymethods]
+impl Line {
+    /// The line.
+    fn build(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Writes rows of the history to the trigger's database, for so long. Only the thread of the call may, and only while it
+/// lasts. Where the database takes none, no further ones are made; the log says so once.
+pub fn write_history(
+    influxdb3_local: &Bound<'_, PyAny>,
+    history: &History,
+    config: &str,
+    time: Duration,
+) {
+    let until = Instant::now() + time;
+    let py = influxdb3_local.py();
+    while let Some(row) = history.next(config) {
+        let line = Bound::new(py, Line(row));
+        let written = line.and_then(|line| {
+            // Without waiting for the write-ahead log.
+            influxdb3_local.call_method1(intern!(py, "write_sync"), (line, true))
+        });
+        if let Err(error) = written {
+            history.turn_off(config);
+            let why = truncate(&printable(&error.to_string()), MAX_CHARACTERS);
+            write(
+                influxdb3_local,
+                &[Event::HistoryOff { why: &why }.line(None)],
+            );
+            return;
+        }
+        if Instant::now() >= until {
+            return;
+        }
+    }
+}
+
+/// Of what the engine says.
+const MAX_CHARACTERS: usize = 300;

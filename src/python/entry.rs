@@ -1,7 +1,7 @@
 //! What Python calls. Nothing here lets a panic or an exception through.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -10,10 +10,10 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use super::engine;
-use super::log::LogThread;
+use super::{log::LogThread, rows};
 use crate::api::request::RequestError;
 use crate::api::response::Answer;
-use crate::delivery::Task;
+use crate::delivery::{Task, config_of};
 use crate::notifier::{
     self, Body, Call, CallLog, NeedsVariables, Notifier, PLUGIN_APIS, Response, Scheduled,
 };
@@ -57,7 +57,30 @@ pub fn process_request<'py>(
     engine::write(influxdb3_local, &answer.news);
     connect(influxdb3_local, answer.port.as_deref());
     hand_over(py, influxdb3_local, &answer.log);
+    write_history(influxdb3_local, args, HISTORY_IN_A_CALL);
     answer.into_python(py)
+}
+
+/// Makes notifications of the rows that were written to a table. Never raises; what is to be said is in the log.
+#[pyfunction]
+pub fn process_writes(
+    py: Python<'_>,
+    plugin_api: &Bound<'_, PyAny>,
+    influxdb3_local: &Bound<'_, PyAny>,
+    table_batches: &Bound<'_, PyAny>,
+    args: &Bound<'_, PyAny>,
+) {
+    let done = guarded(|| {
+        fits(plugin_api)?;
+        let process = here()?;
+        let tables = Mutex::new(rows::read(table_batches));
+        let late = process.log.late(influxdb3_local.clone().unbind());
+        with_variables(py, process, call(args), |call| {
+            process.notifier.process_writes(call, &tables, &late)
+        })
+    });
+    leave(py, influxdb3_local, done);
+    write_history(influxdb3_local, args, HISTORY_IN_A_CALL);
 }
 
 /// Goes on with what former processes have left in the outbox. Never raises; what is to be said is in the log.
@@ -74,15 +97,42 @@ pub fn process_scheduled_call(
     let done = guarded(|| {
         fits(plugin_api)?;
         let process = here()?;
-        let call = Call {
-            arguments: strings(args),
-            environment: Environment::read(),
-            ..Call::default()
-        };
-        with_variables(py, process, call, |call| {
+        with_variables(py, process, call(args), |call| {
             process.notifier.process_scheduled_call(call)
         })
     });
+    leave(py, influxdb3_local, done);
+    write_history(influxdb3_local, args, HISTORY_IN_A_SCHEDULED_CALL);
+}
+
+/// How long an answer, and the writers of a table, wait for the history.
+const HISTORY_IN_A_CALL: Duration = Duration::from_millis(10);
+/// Nobody waits for a scheduled call.
+const HISTORY_IN_A_SCHEDULED_CALL: Duration = Duration::from_secs(1);
+
+/// Writes what deliveries have left for the history, where they ended under the same configuration file.
+fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, time: Duration) {
+    if let Some(process) = process() {
+        let config = config_of(&strings(args));
+        engine::write_history(influxdb3_local, process.notifier.history(), &config, time);
+    }
+}
+
+/// A call that is no request.
+fn call(args: &Bound<'_, PyAny>) -> Call {
+    Call {
+        arguments: strings(args),
+        environment: Environment::read(),
+        ..Call::default()
+    }
+}
+
+/// Writes the lines of a call that answers nothing.
+fn leave(
+    py: Python<'_>,
+    influxdb3_local: &Bound<'_, PyAny>,
+    done: Result<Result<Scheduled, Box<Response>>, String>,
+) {
     let done = done.unwrap_or_else(|place| Err(Box::new(internal_error(&place))));
     match done {
         Ok(Scheduled { lines, port }) => {

@@ -5,6 +5,7 @@ mod entry;
 mod log;
 mod offline;
 mod outbox;
+mod rows;
 
 use pyo3::prelude::*;
 
@@ -26,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(offline::send, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::process_writes, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
     module.add_class::<outbox::Outbox>()
 }

@@ -40,6 +40,8 @@ pub enum Kind {
     /// Hosts, and suffixes of hosts, separated in the same way.
     Hosts,
     Url,
+    /// The name of a table.
+    Table,
     Text,
 }
 
@@ -83,17 +85,17 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Later, "How long an unchanged notification with the same dedup_key is not repeated.";
     "max_per_batch" Count(1, 100_000), "", "20", Later, "How many notifications of one batch go to a receiver; the rest goes as one digest.";
     "max_per_minute" Count(1, 100_000), "", "30", Later, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
-    "text_column" Text, "message", "message", Later, "The column that holds the text.";
-    "level_column" Text, "", "level", Later, "The column that holds the level.";
-    "title_column" Text, "", "title", Later, "The column that holds the title.";
-    "status_column" Text, "", "status", Later, "The column that holds firing or resolved.";
-    "dedup_key_column" Text, "", "alert_id", Later, "The column that holds the dedup key.";
-    "link_column" Text, "", "link", Later, "The column that holds the link.";
-    "receivers_column" Text, "", "receivers", Later, "The column that names the receivers.";
-    "template" Text, "", "short", Later, "The template that makes the text.";
+    "text_column" Text, "message", "message", Available, "The column that holds the text.";
+    "level_column" Text, "", "level", Available, "The column that holds the level.";
+    "title_column" Text, "", "title", Available, "The column that holds the title.";
+    "status_column" Text, "", "status", Available, "The column that holds firing or resolved.";
+    "dedup_key_column" Text, "", "alert_id", Available, "The column that holds the dedup key.";
+    "link_column" Text, "", "link", Available, "The column that holds the link.";
+    "receivers_column" Text, "", "receivers", Available, "The column that names the receivers.";
+    "template" Text, "", "short", Available, "The template that makes the text.";
     "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "report", Available, "What to do when Twilio may or may not have taken a message: look for it there, report at once, or look and send again.";
     "outbox" Text, "", "notifier-outbox.db", Available, "Where accepted notifications are kept until they are delivered.";
-    "history_table" Text, "", "notifications", Later, "The table that gets one row a delivery.";
+    "history_table" Kind::Table, "", "notifications", Available, "The table that gets one row a delivery.";
     "max_in_flight" Count(1, 1_000_000), "10000", "10000", Available, "Deliveries in flight in this process; over it the answer is 503.";
     "max_connections" Count(1, 65_535), "", "256", Available, "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
     "twilio_base_url" Kind::Url, "", "https://api.twilio.com", Available, "Where Twilio's API is.";
@@ -117,6 +119,7 @@ impl Argument {
             Kind::Rate => self.rate(value).map(drop),
             Kind::Url => self.url(value).map(drop),
             Kind::Hosts => self.hosts(value).map(drop),
+            Kind::Table => self.table(value).map(drop),
             List | Text => Ok(()),
         }
     }
@@ -132,7 +135,7 @@ impl Argument {
             Kind::Url => self.url(one) == self.url(other),
             List => list(one).eq(list(other)),
             OneOf(_) => one.eq_ignore_ascii_case(other),
-            Count(..) | Text => one == other,
+            Count(..) | Kind::Table | Text => one == other,
         }
     }
 
@@ -188,6 +191,21 @@ impl Argument {
         }
     }
 
+    /// A name that the database takes for a table's.
+    fn table(&self, value: &str) -> Result<String, String> {
+        let usable = |value: &str| {
+            value.len() <= MAX_TABLE_BYTES
+                && !value.starts_with('_')
+                && !value.chars().any(|c| c.is_control() || c == '\\')
+        };
+        match usable(value) {
+            true => Ok(value.to_owned()),
+            false => Err(format!(
+                "the name of a table: at most {MAX_TABLE_BYTES} bytes, no underscore at its beginning, no backslash, no control character"
+            )),
+        }
+    }
+
     /// Normalised as the hosts of URLs are, so that both can be compared.
     fn hosts(&self, value: &str) -> Result<Vec<String>, String> {
         let hosts = list(value).map(normal_pattern);
@@ -196,6 +214,9 @@ impl Argument {
             .ok_or_else(|| "hosts, or *. and a suffix, separated by spaces".to_owned())
     }
 }
+
+/// More than any name that is meant.
+const MAX_TABLE_BYTES: usize = 250;
 
 /// An argument that cannot be used. Answered with 503: nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -212,17 +233,35 @@ impl ArgumentError {
         receiver: &str,
         known: impl Iterator<Item = &'a String>,
     ) -> Self {
-        let meant = nearest(receiver, known.map(String::as_str));
-        let shown = truncate(&printable(receiver), 64);
+        Self::unknown(name, "receiver", receiver, known)
+    }
+
+    pub fn unknown_template<'a>(
+        name: &'static str,
+        template: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        Self::unknown(name, "template", template, known)
+    }
+
+    /// A name of something that the configuration file does not have.
+    fn unknown<'a>(
+        name: &'static str,
+        kind: &str,
+        given: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let meant = nearest(given, known.map(String::as_str));
+        let shown = truncate(&printable(given), 64);
         Self {
             name,
             code: "invalid_argument",
             what: format!(
-                "The trigger argument {name} names '{shown}', which is no receiver of the configuration file."
+                "The trigger argument {name} names '{shown}', which is no {kind} of the configuration file."
             ),
             hint: match meant {
                 Some(meant) => format!(
-                    "Did you mean {meant}? Create the trigger anew, or add the receiver to the file."
+                    "Did you mean {meant}? Create the trigger anew, or add the {kind} to the file."
                 ),
                 None => {
                     "Add it to the file that config_file_path names, or create the trigger anew."
@@ -362,6 +401,13 @@ impl<'a> Arguments<'a> {
     /// Names separated by spaces or commas.
     pub fn names(&self, name: &'static str) -> impl Iterator<Item = &str> {
         list(self.value(name).1)
+    }
+
+    /// A table's name.
+    pub fn table(&self, name: &'static str) -> Result<Option<String>, ArgumentError> {
+        self.given(name)
+            .then(|| self.parsed(name, Argument::table))
+            .transpose()
     }
 
     pub fn text(&self, name: &'static str) -> Option<&str> {
@@ -590,8 +636,8 @@ mod tests {
                     Kind::Rate => arguments.rate(name).map(drop),
                     Kind::Url => arguments.url(name).map(drop),
                     Kind::Hosts => arguments.hosts(name).map(drop),
-                    List => Ok(()),
-                    Text => Ok(()),
+                    Kind::Table => arguments.table(name).map(drop),
+                    List | Text => Ok(()),
                 };
                 assert_eq!(parsed, Ok(()), "{name}={value}");
             }

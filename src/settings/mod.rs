@@ -8,6 +8,7 @@ mod environment;
 pub mod file;
 pub mod matcher;
 mod outbox;
+mod rows;
 pub mod silence;
 mod stamp;
 pub mod template;
@@ -24,6 +25,7 @@ use self::file::problem::Report;
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
 pub use self::outbox::OutboxSettings;
+pub use self::rows::RowSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::AddressPolicy;
@@ -46,6 +48,10 @@ pub struct Settings {
     pub policy: Arc<DeliveryPolicy>,
     /// None: what is in flight ends with the process.
     pub outbox: Option<OutboxSettings>,
+    /// What rows become.
+    pub rows: RowSettings,
+    /// The table that gets one row a delivery.
+    pub history_table: Option<Arc<str>>,
     /// The configuration file's; empty where there is none.
     pub config: Config,
     pub warnings: Vec<String>,
@@ -170,6 +176,8 @@ fn resolve(
         operator: operator(&arguments, environment)?,
         policy: Arc::new(policy),
         outbox,
+        rows: RowSettings::new(&arguments, &config)?,
+        history_table: arguments.table("history_table")?.map(Arc::from),
         warnings: arguments.warnings(),
         scope: scope(given, &config),
         config,

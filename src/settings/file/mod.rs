@@ -25,6 +25,7 @@ use self::tree::{Node, Table, Value};
 use self::written::Written;
 use super::arguments::{self, Argument, Stage};
 use super::deep;
+use super::matcher::Matcher;
 use super::silence::Silence;
 use super::template::{Template, Templates};
 use crate::channels::{self, Operator};
@@ -50,6 +51,8 @@ pub struct Config {
     /// Those of `[templates]`, in the order of the file.
     pub named_templates: Vec<(String, Template)>,
     pub silences: Vec<Silence>,
+    /// Rows of tables that do not fit become no notifications.
+    pub row_filter: Matcher,
     /// Seals the destinations that requests bring, where they are kept.
     pub outbox_key: Option<Arc<Seal>>,
     /// Of the text: what is settled by another text is another scope.
@@ -157,6 +160,7 @@ struct Loader<'a> {
 
 const DEFAULT_RECEIVERS: &str = "default_receivers";
 const OUTBOX_KEY: &str = "outbox_key";
+const ROW_FILTER: &str = "row_filter";
 
 /// The file's tables.
 const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
@@ -262,15 +266,22 @@ impl Loader<'_> {
         };
         for member in table.iter() {
             let path = Path::root().key("settings").key(&member.key);
-            if member.key == OUTBOX_KEY {
-                config.outbox_key = self.outbox_key(&member.node, &path);
-                continue;
+            match member.key.as_str() {
+                OUTBOX_KEY => {
+                    config.outbox_key = self.outbox_key(&member.node, &path);
+                    continue;
+                }
+                ROW_FILTER => {
+                    config.row_filter = self.matcher(&member.node, &path);
+                    continue;
+                }
+                _ => {}
             }
             let Some(argument) =
                 arguments::find(&member.key).filter(|argument| argument.name != "config_file_path")
             else {
                 let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
-                let known = known.chain([OUTBOX_KEY]);
+                let known = known.chain([OUTBOX_KEY, ROW_FILTER]);
                 let what = match nearest(
                     &member.key,
                     known.filter(|name| *name != "config_file_path"),

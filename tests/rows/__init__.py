@@ -1,0 +1,1 @@
+"""Notifications of tables' rows, and what keeps a storm of them calm."""

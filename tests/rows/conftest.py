@@ -1,0 +1,99 @@
+"""A table with a write trigger on an engine host, and the stand-in behind its receivers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import harness
+from tests.engine_host import EngineHost
+from tests.harness import Standin
+
+FILE = """\
+[settings]
+initial_backoff = "10ms"
+max_backoff = "10ms"
+{settings}
+
+[receivers.oncall]
+http = {{ webhook_url = "{url}/hook/oncall" }}
+
+[receivers.team]
+http = {{ webhook_url = "{url}/hook/team" }}
+
+{more}
+"""
+
+
+class Table:
+    """The table ``alerts``, the trigger on it and its configuration file."""
+
+    def __init__(self, engine: EngineHost, standin: Standin) -> None:
+        self.engine = engine
+        self.standin = standin
+        # Of its own: what the process remembers of a file outlives the engine host.
+        self.file = f"{engine.port}.toml"
+        self.path = engine.plugin_dir / self.file
+
+    def configure(self, settings: str = "", more: str = "") -> None:
+        """Write the configuration file; all goes to ``oncall`` unless ``more`` has routes."""
+        more = more or '[[routes]]\nreceivers = ["oncall"]\n'
+        text = FILE.format(url=self.standin.url, settings=settings, more=more)
+        self.path.write_text(text)
+
+    def trigger(self, spec: str = "table:alerts", name: str = "w", **arguments: str) -> None:
+        """Create the write trigger."""
+        self.engine.create_trigger(name, spec=spec, arguments={"config_file_path": self.file, **arguments})
+
+    def write(self, *lines: str) -> None:
+        """Write rows, and flush them, so that the trigger is called."""
+        answer = harness.http_request(
+            "POST",
+            f"{self.engine.url}/api/v3/write_lp?db=notifications&no_sync=true&precision=nanosecond",
+            body="\n".join(lines).encode(),
+        )
+        assert answer.status == 204, answer.text
+        self.engine.flush()
+
+    def lines(self, trigger: str = "w") -> list[tuple[str, str]]:
+        """(level, text) of the notifier's log lines, without the task's id."""
+        rows = self.engine.logs(trigger)
+        return [
+            (row["log_level"], row["log_text"].split("] ", 1)[1])
+            for row in rows
+            if row["log_text"].startswith("notifier [")
+        ]
+
+    def wait_for_line(self, part: str, trigger: str = "w") -> tuple[str, str]:
+        """The first log line with ``part`` in it, as soon as it is there."""
+        found = harness.eventually(lambda: [line for line in self.lines(trigger) if part in line[1]], part)
+        return found[0]
+
+    def sent(self, count: int, path: str = "/hook/oncall") -> list[dict[str, Any]]:
+        """The JSON bodies that came to a path, as soon as there are ``count`` of them."""
+
+        def bodies() -> list[dict[str, Any]]:
+            requests = [request for request in self.standin.requests() if request["path"] == path]
+            return [json.loads(request["body"]) for request in requests]
+
+        harness.eventually(lambda: len(bodies()) >= count, f"{count} requests at {path}")
+        found = bodies()
+        assert len(found) == count
+        return found
+
+    def history(self) -> list[str]:
+        """The lines of line protocol that the plugin has written to ``notifications``."""
+        return [line for _, line in self.engine.database.lines if line.startswith("notifications,")]
+
+
+@pytest.fixture
+def table(tmp_path: Path, standin: Standin) -> Iterator[Table]:
+    """A table with nothing in it, and no trigger yet."""
+    (tmp_path / "notifier_plugin.py").write_text(harness.PLUGIN.read_text())
+    with EngineHost(tmp_path, flush_interval=3600) as engine:
+        table = Table(engine, standin)
+        table.configure()
+        yield table
+

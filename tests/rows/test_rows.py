@@ -1,0 +1,229 @@
+"""Each row that is written to a table becomes a notification."""
+
+from influxdb3_notifier import process_writes
+from tests.harness import eventually
+from tests.rows.conftest import Table
+
+PLUGIN_API = 1
+
+COLUMNS = {
+    "level_column": "level",
+    "title_column": "title",
+    "status_column": "status",
+    "dedup_key_column": "id",
+    "link_column": "runbook",
+    "receivers_column": "to",
+}
+
+
+def test_a_row_is_a_notification_of_its_text_and_its_other_columns_are_fields(table: Table) -> None:
+    table.trigger()
+    table.write('alerts,host=db1 message="disk full",used=97.5,n=3i,up=true 1700000000000000001')
+    [body] = table.sent(1)
+    assert body == {
+        "message": "disk full",
+        "fields": {"host": "db1", "n": 3, "up": True, "used": 97.5},
+        "timestamp": "2023-11-14T22:13:20.000000001Z",
+    }
+    table.wait_for_line("delivered in")
+    assert [text for _, text in table.lines()][0] == "accepted: 1 delivery"
+    assert ("INFO", "alerts: 1 row: 1 notification") in table.lines()
+
+
+def test_columns_say_what_else_a_notification_has(table: Table) -> None:
+    table.trigger(**COLUMNS)
+    table.write(
+        'alerts,host=db1,level=crit message="m",title="Disk",status="firing",id="d1",runbook="https://w.example/d"'
+        ',to="team oncall" 1700000000000000000'
+    )
+    expected = {
+        "message": "m",
+        "title": "Disk",
+        "level": "critical",
+        "status": "firing",
+        "fields": {"host": "db1"},
+        "link": "https://w.example/d",
+        "timestamp": "2023-11-14T22:13:20Z",
+        "dedup_key": "d1",
+    }
+    assert table.sent(1) == [expected]
+    assert table.sent(1, "/hook/team") == [expected]
+    table.wait_for_line("1 notification")
+    assert not [line for line in table.lines() if line[0] != "INFO"]
+
+
+def test_a_template_makes_the_text(table: Table) -> None:
+    more = "[[routes]]\nreceivers = ['oncall']\n[templates.short]\n"
+    more += 'text = "{{ data.table }}: {{ notification.fields.host }} at {{ notification.fields.used }} %"\n'
+    table.configure('template = "short"', more)
+    table.trigger()
+    table.write("alerts,host=db1 used=97.5 1")
+    assert table.sent(1)[0]["message"] == "alerts: db1 at 97.5 %"
+    table.wait_for_line("1 notification")
+    assert not [line for line in table.lines() if line[0] != "INFO"]
+
+
+def test_the_filter_lets_through_what_fits(table: Table) -> None:
+    table.configure('row_filter = { level = ["critical"], fields = { host = "~^db" } }')
+    table.trigger(level_column="level")
+    table.write(
+        'alerts,host=db1,level=critical message="a" 1',
+        'alerts,host=db1,level=info message="b" 2',
+        'alerts,host=web,level=critical message="c" 3',
+    )
+    assert [body["message"] for body in table.sent(1)] == ["a"]
+    table.wait_for_line("alerts: 3 rows: 1 notification, 2 filtered out")
+
+
+def test_nothing_is_said_of_rows_that_are_all_filtered_out(table: Table) -> None:
+    table.configure('row_filter = { fields = { host = "db1" } }')
+    table.trigger()
+    table.write('alerts,host=web message="a" 1')
+    table.write('alerts,host=db1 message="b" 2')
+    table.sent(1)
+    table.wait_for_line("1 row: 1 notification")
+    assert len([text for _, text in table.lines() if "row" in text]) == 1
+
+
+def test_routes_decide_as_for_requests(table: Table) -> None:
+    more = '[[routes]]\nmatch = { level = "critical" }\nreceivers = ["oncall"]\n'
+    more += '[[routes]]\nmatch = { level = "warning" }\nreceivers = ["team"]\n'
+    table.configure(more=more)
+    table.trigger(level_column="level")
+    table.write(
+        'alerts,level=critical message="a" 1',
+        'alerts,level=warning message="b" 2',
+        'alerts,level=info message="c" 3',
+    )
+    assert [body["message"] for body in table.sent(1)] == ["a"]
+    assert [body["message"] for body in table.sent(1, "/hook/team")] == ["b"]
+    table.wait_for_line("alerts: 3 rows: 2 notifications, 1 for nobody")
+
+
+def test_rows_that_nobody_is_there_for_are_warned_of(table: Table) -> None:
+    table.trigger(name="other", config_file_path="")
+    table.write('alerts message="a" 1')
+    assert table.wait_for_line("nobody", "other") == ("WARN", "alerts: 1 row: 0 notifications, 1 for nobody")
+
+
+def test_every_table_with_rows_is_seen_to_but_the_history(table: Table) -> None:
+    table.trigger("all_tables", history_table="notifications")
+    table.write('alerts message="a" 1', 'more message="b" 1', 'notifications message="c" 1')
+    assert sorted(body["message"] for body in table.sent(2)) == ["a", "b"]
+    table.wait_for_line("more: 1 row")
+
+
+def test_what_is_wrong_with_rows_is_warned_of_once_for_all(table: Table) -> None:
+    table.trigger(**COLUMNS | {"title_column": "titel"})
+    lines = [f'alerts,level=sev{n} message="m{n}",title="t",status="on",runbook="nowhere" {n}' for n in range(1, 6)]
+    table.write(*lines, 'alerts,level=info other="x" 6', 'alerts,level=info message="" 7')
+    assert {body["message"] for body in table.sent(7)} >= {"alerts: other=x", "alerts:"}
+    table.wait_for_line("7 rows: 7 notifications")
+    assert [text for level, text in table.lines() if level == "WARN"] == [
+        "alerts: titel: no row has this column; did you mean title? (7 rows)",
+        "alerts: id: no row has this column (7 rows)",
+        "alerts: to: no row has this column (7 rows)",
+        "alerts: level: must be one of ok, info, warning, error, critical, found 'sev1'; left out (5 rows)",
+        "alerts: status: must be one of firing, acknowledged, resolved, found 'on'; left out (5 rows)",
+        "alerts: link: must be an http or https URL of at most 2000 bytes; left out (5 rows)",
+        "alerts: message: the row has no such column; its fields are the text (1 row)",
+        "alerts: message: is blank; the row's fields are the text (1 row)",
+    ]
+
+
+def test_a_text_of_another_type_is_taken_as_it_is_written(table: Table) -> None:
+    table.trigger(text_column="used")
+    table.write("alerts used=97.5 1", "alerts used=1e300 2")
+    assert {body["message"] for body in table.sent(2)} == {"97.5", "1e+300"}
+    table.wait_for_line("used: must be a string, found a number; taken as it is written (2 rows)")
+
+
+class Engine:
+    """Takes log lines, and rows that a real engine would not have let into a table."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.info = self.warn = self.error = self.lines.append
+
+
+def test_whatever_a_row_holds_the_rest_of_the_batch_goes_on(table: Table) -> None:
+    rows: list[object] = [
+        {"message": "x" * 1_048_576, "time": 1},
+        {"message": None, "host": "db1", "used": float("nan"), "peak": float("-inf")},
+        {"message": "\ud800", "time": "soon", 5: "no name", "list": [1], "bytes": b"b", "big": 2**70, "time2": 2**70},
+        None,
+        {"message": "last", "time": 2**62},
+    ]
+    batches: list[object] = [
+        {"table_name": "alerts", "rows": rows},
+        {"table_name": None, "rows": rows},
+        {"table_name": "alerts"},
+        {"table_name": "alerts", "rows": {}},
+        7,
+    ]
+    engine = Engine()
+    arguments = {"config_file_path": str(table.path)}
+    for passed in (batches, None, {}, [], "no"):
+        process_writes(PLUGIN_API, engine, passed, arguments)
+    bodies = table.sent(4)
+    short = {body["message"]: body.get("fields") for body in bodies if len(body["message"]) < 100}
+    assert short == {
+        "alerts: host=db1 used=NaN peak=-inf": {"host": "db1", "used": "NaN", "peak": "-inf"},
+        "\ufffd\ufffd\ufffd": {"time": "soon", "list": "[1]", "bytes": "b'b'", "big": 2**70, "time2": 2**70},
+        "last": None,
+    }
+    assert [len(body["message"].encode()) for body in bodies if body["message"] not in short] == [65_536]
+    eventually(lambda: "4 rows: 4 notifications" in " ".join(engine.lines))
+    assert "message: is longer than 65536 bytes, and was cut there (1 row)" in " ".join(engine.lines)
+
+
+def test_of_a_large_batch_the_log_has_few_lines(table: Table) -> None:
+    table.standin.rule("/hook/team", reply={"status": 400, "body": "no"})
+    more = '[[routes]]\nmatch = { fields = { host = "bad" } }\nreceivers = ["team"]\n[[routes]]\nreceivers = ["oncall"]\n'
+    table.configure(more=more)
+    table.trigger()
+    table.write(*[f'alerts,host={"bad" if n % 2 else "good"} message="{n}" {n}' for n in range(400)])
+    ended = table.wait_for_line("all deliveries have ended")
+    assert ended == (
+        "INFO",
+        "alerts: all deliveries have ended: 200 delivered, 200 failed, 0 ambiguous, 0 suppressed",
+    )
+    lines = table.lines()
+    assert len([level for level, _ in lines if level == "ERROR"]) == 100
+    assert len(lines) == 102
+
+
+def test_the_same_rows_again_while_they_are_under_way_are_not_sent_twice(table: Table) -> None:
+    table.standin.rule("/hook/oncall", delay_ms=300)
+    table.trigger()
+    row = 'alerts message="a" 1'
+    table.write(row)
+    table.wait_for_line("1 row: 1 notification")
+    table.write(row)
+    table.wait_for_line("1 row: 0 notifications, 1 known already")
+    table.sent(1)
+
+
+def test_settings_that_cannot_be_used_are_said_with_how_many_rows_they_cost(table: Table) -> None:
+    table.trigger(max_attempts="many")
+    table.write('alerts message="a" 1', 'alerts message="b" 2')
+    level, text = table.wait_for_line("max_attempts")
+    assert level == "ERROR"
+    assert text.startswith("alerts: nobody was notified of 2 rows: The trigger argument max_attempts must be")
+
+
+def test_rows_of_one_dedup_key_arrive_in_their_order(table: Table) -> None:
+    table.trigger(dedup_key_column="id")
+    table.write(*[f'alerts,id=k message="{n}" {n}' for n in range(50)])
+    assert [body["message"] for body in table.sent(50)] == [str(n) for n in range(50)]
+
+
+def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:
+    table.configure('outbox = "outbox.db"')
+    table.trigger(dedup_key_column="id")
+    table.write(*[f'alerts,id=k{n % 7} message="{n}" {n}' for n in range(300)])
+    sent = [int(body["message"]) for body in table.sent(300)]
+    for key in range(7):
+        of_key = [n for n in sent if n % 7 == key]
+        assert of_key == sorted(of_key)
+    table.wait_for_line("300 delivered")
