@@ -13,6 +13,7 @@ from tests import harness
 from tests.engine_host import EngineHost
 from tests.engine_host_scene import Host
 from tests.harness import Answer, Engine, Headers, Standin
+from tests.rows_scene import Table
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
 """Real servers are not on every machine: ``make test-servers``."""
@@ -63,6 +64,16 @@ def host(tmp_path: Path) -> Iterator[Host]:
     """An engine host of the test's own for plugins given as text, which flushes when it is told to."""
     with EngineHost(tmp_path, flush_interval=3600, query=lambda *asked: [{"asked": list(asked)}]) as engine:
         yield Host(engine)
+
+
+@pytest.fixture
+def table(tmp_path: Path, standin: Standin) -> Iterator[Table]:
+    """A table with nothing in it, and no trigger yet."""
+    (tmp_path / "notifier_plugin.py").write_text(harness.PLUGIN.read_text())
+    with EngineHost(tmp_path, flush_interval=3600) as engine:
+        table = Table(engine, standin)
+        table.configure()
+        yield table
 
 
 class Triggers:

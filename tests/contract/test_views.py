@@ -63,7 +63,9 @@ def test_the_status_view_shows_what_is_under_way_and_what_failed(triggers: Trigg
     trigger = triggers.create()
     got = look(trigger, "status").json
     assert (got["in_flight"], got["pending"]) == (1, 1)
-    assert got["last_errors"][0].startswith(f"notifier [{answer.json['task_id']}] carrier_pigeon: failed, unknown_sender: ")
+    assert got["last_errors"][0].startswith(
+        f"notifier [{answer.json['task_id']}] carrier_pigeon: failed, unknown_sender: "
+    )
     standin.wait_for("/hook/")
 
 

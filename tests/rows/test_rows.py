@@ -2,7 +2,7 @@
 
 from influxdb3_notifier import process_writes
 from tests.harness import eventually
-from tests.rows.conftest import Table
+from tests.rows_scene import Table
 
 PLUGIN_API = 1
 
@@ -26,7 +26,7 @@ def test_a_row_is_a_notification_of_its_text_and_its_other_columns_are_fields(ta
         "timestamp": "2023-11-14T22:13:20.000000001Z",
     }
     table.wait_for_line("delivered in")
-    assert [text for _, text in table.lines()][0] == "accepted: 1 delivery"
+    assert table.lines()[0] == ("INFO", "accepted: 1 delivery")
     assert ("INFO", "alerts: 1 row: 1 notification") in table.lines()
 
 
@@ -179,7 +179,9 @@ def test_whatever_a_row_holds_the_rest_of_the_batch_goes_on(table: Table) -> Non
 
 def test_of_a_large_batch_the_log_has_few_lines(table: Table) -> None:
     table.standin.rule("/hook/team", reply={"status": 400, "body": "no"})
-    more = '[[routes]]\nmatch = { fields = { host = "bad" } }\nreceivers = ["team"]\n[[routes]]\nreceivers = ["oncall"]\n'
+    more = (
+        '[[routes]]\nmatch = { fields = { host = "bad" } }\nreceivers = ["team"]\n[[routes]]\nreceivers = ["oncall"]\n'
+    )
     table.configure(more=more)
     table.trigger()
     table.write(*[f'alerts,host={"bad" if n % 2 else "good"} message="{n}" {n}' for n in range(400)])

@@ -1,11 +1,7 @@
 """A table with a write trigger on an engine host, and the stand-in behind its receivers."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests import harness
 from tests.engine_host import EngineHost
@@ -86,14 +82,3 @@ class Table:
     def history(self) -> list[str]:
         """The lines of line protocol that the plugin has written to ``notifications``."""
         return [line for _, line in self.engine.database.lines if line.startswith("notifications,")]
-
-
-@pytest.fixture
-def table(tmp_path: Path, standin: Standin) -> Iterator[Table]:
-    """A table with nothing in it, and no trigger yet."""
-    (tmp_path / "notifier_plugin.py").write_text(harness.PLUGIN.read_text())
-    with EngineHost(tmp_path, flush_interval=3600) as engine:
-        table = Table(engine, standin)
-        table.configure()
-        yield table
-
