@@ -156,6 +156,9 @@ fn policy() -> DeliveryPolicy {
         max_connections: 100,
         rate_limit: None,
         dedup_window: Duration::ZERO,
+        repeat_interval: None,
+        max_per_batch: None,
+        max_per_minute: None,
         on_ambiguous: OnAmbiguous::Lookup,
         connect_timeout: Duration::from_secs(5),
         proxy: Arc::default(),
@@ -231,6 +234,7 @@ impl World {
             policy: Arc::new(policy),
             warnings: Vec::new(),
             keeping: None,
+            batch: None,
         };
         match self.dispatcher.accept(acceptance).await {
             Ok(Admission::New(task)) => task,

@@ -328,6 +328,7 @@ impl Notifier {
                 arguments: call.arguments.clone(),
                 said: kept,
             }),
+            batch: None,
         };
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
         let not_accepted = |why| match why {

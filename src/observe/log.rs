@@ -51,12 +51,17 @@ impl TaskLog {
     /// Writes an event; gives back the line.
     pub fn log(&self, event: &Event<'_>) -> LogLine {
         let line = event.line(self.task_id.as_deref());
-        match &mut *self.lock() {
-            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line.clone()),
-            Lines::Collected(_) | Lines::Closed => {}
-            Lines::Late(late) => late.push(line.clone()),
-        }
+        self.push(line.clone());
         line
+    }
+
+    /// Writes a line of another task that is told of here.
+    pub fn push(&self, line: LogLine) {
+        match &mut *self.lock() {
+            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line),
+            Lines::Collected(_) | Lines::Closed => {}
+            Lines::Late(late) => late.push(line),
+        }
     }
 
     /// The lines so far; those to come go to `late`.

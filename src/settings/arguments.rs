@@ -80,9 +80,9 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", Available, "Whether requests may send to private addresses.";
     "rate_limit" Kind::Rate, "", "60/min", Available, "How many messages may leave for one destination in a time.";
     "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Available, "How long an identical request is not sent again after it was delivered; 0s is off.";
-    "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Later, "How long an unchanged notification with the same dedup_key is not repeated.";
-    "max_per_batch" Count(1, 100_000), "", "20", Later, "How many notifications of one batch go to a receiver; the rest goes as one digest.";
-    "max_per_minute" Count(1, 100_000), "", "30", Later, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
+    "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Available, "How long an unchanged notification with the same dedup_key is not repeated.";
+    "max_per_batch" Count(1, 100_000), "", "20", Available, "How many rows of one batch go to a receiver; the rest goes as one digest.";
+    "max_per_minute" Count(1, 100_000), "", "30", Available, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
     "text_column" Text, "message", "message", Later, "The column that holds the text.";
     "level_column" Text, "", "level", Later, "The column that holds the level.";
     "title_column" Text, "", "title", Later, "The column that holds the title.";
@@ -331,8 +331,18 @@ impl<'a> Arguments<'a> {
         self.parsed(name, Argument::duration)
     }
 
+    /// `None`: it has no default, and is not given.
+    pub fn duration_if_given(&self, name: &'static str) -> Result<Option<Duration>, ArgumentError> {
+        self.parsed_if_given(name, Argument::duration)
+    }
+
     pub fn count(&self, name: &'static str) -> Result<u32, ArgumentError> {
         self.parsed(name, Argument::count)
+    }
+
+    /// `None`: it has no default, and is not given.
+    pub fn count_if_given(&self, name: &'static str) -> Result<Option<u32>, ArgumentError> {
+        self.parsed_if_given(name, Argument::count)
     }
 
     pub fn size(&self, name: &'static str) -> Result<usize, ArgumentError> {
@@ -344,15 +354,11 @@ impl<'a> Arguments<'a> {
     }
 
     pub fn rate(&self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
-        self.given(name)
-            .then(|| self.parsed(name, Argument::rate))
-            .transpose()
+        self.parsed_if_given(name, Argument::rate)
     }
 
     pub fn url(&self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
-        self.given(name)
-            .then(|| self.parsed(name, Argument::url))
-            .transpose()
+        self.parsed_if_given(name, Argument::url)
     }
 
     pub fn hosts(&self, name: &'static str) -> Result<Vec<String>, ArgumentError> {
@@ -417,6 +423,16 @@ impl<'a> Arguments<'a> {
         let (argument, value) = self.value(name);
         parse(argument, value)
             .map_err(|expected| ArgumentError::unparsable(argument, value, &expected))
+    }
+
+    fn parsed_if_given<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&Argument, &str) -> Result<T, String>,
+    ) -> Result<Option<T>, ArgumentError> {
+        self.given(name)
+            .then(|| self.parsed(name, parse))
+            .transpose()
     }
 
     /// Whether somebody has set it, here or in the file.
