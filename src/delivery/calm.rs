@@ -228,31 +228,42 @@ impl Engine {
         }
     }
 
-    /// A digest may be all that is said of this: whatever its key says next is news.
-    fn mention(&self, arriving: &Arriving) {
+    /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
+    /// sent, behind those that were accepted before it.
+    fn mention(self: &Arc<Self>, arriving: &Arriving) {
         let Arriving {
             sending,
             policy,
             outbox,
             ..
         } = arriving;
-        let Some(key) = earlier::key(sending, policy) else {
+        let key = earlier::key(sending, policy);
+        let Some((key, dedup_key)) = key.zip(sending.dedup_key.as_ref()) else {
             return;
         };
-        let mentioned = |last: Last| Last {
-            state: None,
-            ..last
-        };
-        if let Some(before) = self.earlier.known(&key) {
-            self.earlier.set(&key, Some(mentioned(before.last)), None);
+        let may_be_known =
+            || self.last_in_line(sending).is_some() || self.earlier.known(&key).is_some();
+        if outbox.is_none() && !may_be_known() {
+            return;
         }
-        if let Some(outbox) = outbox.clone() {
-            tokio::spawn(async move {
-                if let Ok(Some(last)) = outbox.last(&key).await {
-                    let _ = outbox.set_last(&key, Some(&mentioned(last))).await;
-                }
-            });
-        }
+        let channel = Arc::clone(&sending.channel);
+        let queue = self.queues.get(channel.destination());
+        let mut turn = queue.line_up(dedup_key, queue.ticket(), None);
+        let (engine, outbox) = (Arc::clone(self), outbox.clone());
+        tokio::spawn(async move {
+            turn.wait().await;
+            let outbox = outbox.as_deref();
+            if let Some(before) = engine.earlier.before(&key, outbox).await {
+                let state = None;
+                let last = Last {
+                    state,
+                    ..before.last
+                };
+                engine.earlier.set(&key, Some(last), outbox);
+            }
+            drop(turn);
+            engine.queues.release(channel.destination(), queue);
+        });
     }
 }
 
