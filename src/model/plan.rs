@@ -1,6 +1,6 @@
 //! What routing makes and delivery runs.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -139,7 +139,7 @@ pub struct Resume {
 }
 
 /// What a delivery is composed of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     pub notification: Arc<Notification>,
     pub allow_mentions: bool,
@@ -148,6 +148,20 @@ pub struct Source {
     pub rendered: Vec<(&'static str, Arc<str>)>,
     /// What makes `rendered` of a digest; none where there is nothing to be made.
     pub parameters: Option<Arc<dyn Parameters>>,
+}
+
+impl Debug for Source {
+    /// What templates make may hold what their authors would not show: the parameters' names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.rendered.iter().map(|(name, _)| *name);
+        f.debug_struct("Source")
+            .field("notification", &self.notification)
+            .field("allow_mentions", &self.allow_mentions)
+            .field("key", &self.key)
+            .field("index", &self.index)
+            .field("rendered", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The templates of a destination's parameters.
