@@ -15,7 +15,7 @@ use influxdb3_notifier::channels::{
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::notification::{Level, Notification, Status};
 use influxdb3_notifier::model::outcome::Reason;
-use influxdb3_notifier::settings::arguments::{ARGUMENTS, Argument, Kind, Stage};
+use influxdb3_notifier::settings::arguments::{ARGUMENTS, Kind};
 use influxdb3_notifier::settings::template;
 
 const BEGIN: &str = "<!-- table: ";
@@ -25,7 +25,6 @@ const END: &str = "<!-- end of table -->";
 const TABLES: &[&str] = &[
     "arguments",
     "arguments with bounds",
-    "later arguments",
     "senders of the official plugin",
     "channels",
     "looks",
@@ -126,7 +125,6 @@ fn table(name: &str) -> Option<String> {
     Some(match name {
         "arguments" => arguments(),
         "arguments with bounds" => arguments_with_bounds(),
-        "later arguments" => later_arguments(),
         "senders of the official plugin" => senders(),
         "channels" => channels(),
         "looks" => looks(),
@@ -145,15 +143,9 @@ fn table(name: &str) -> Option<String> {
     })
 }
 
-fn available() -> impl Iterator<Item = &'static Argument> {
-    ARGUMENTS
-        .iter()
-        .filter(|argument| argument.stage == Stage::Available)
-}
-
 fn arguments() -> String {
     let mut text = head(&["Parameter", "Type", "Default", "Description"]);
-    for argument in available() {
+    for argument in ARGUMENTS {
         let kind = match argument.kind {
             Kind::Duration(..) => "duration",
             Kind::Count(..) => "integer",
@@ -174,7 +166,7 @@ fn arguments() -> String {
 
 fn arguments_with_bounds() -> String {
     let mut text = head(&["Argument", "Default", "Bounds", "Example", "Description"]);
-    for argument in available() {
+    for argument in ARGUMENTS {
         let bounds = match argument.kind {
             Kind::Duration(least, most) => format!("{least} to {most}"),
             Kind::Count(least, most) => format!("{least} to {most}"),
@@ -202,25 +194,6 @@ fn arguments_with_bounds() -> String {
                 argument.description,
             ],
         );
-    }
-    text
-}
-
-fn later_arguments() -> String {
-    let names = |stage| {
-        let of_stage = ARGUMENTS.iter().filter(|argument| argument.stage == stage);
-        of_stage
-            .map(|argument| code(argument.name))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let mut text = String::new();
-    let names = names(Stage::Later);
-    if !names.is_empty() {
-        let _ = writeln!(text, "- Left out, with a warning: {names}.");
-    }
-    if text.is_empty() {
-        text.push_str("None.\n");
     }
     text
 }

@@ -163,6 +163,8 @@ fn call(body: String) -> Call {
     Call {
         arguments: BTreeMap::from([
             ("max_attempts".to_owned(), "1".to_owned()),
+            // So that what a digest is made of is there.
+            ("max_per_minute".to_owned(), "10".to_owned()),
             ("unknown".to_owned(), secret("argument")),
         ]),
         environment: environment(),
@@ -287,10 +289,13 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notifier.toml");
     std::fs::write(&path, &text).unwrap();
-    let arguments = BTreeMap::from([(
-        "config_file_path".to_owned(),
-        path.to_str().unwrap().to_owned(),
-    )]);
+    let arguments = BTreeMap::from([
+        (
+            "config_file_path".to_owned(),
+            path.to_str().unwrap().to_owned(),
+        ),
+        ("max_per_minute".to_owned(), "10".to_owned()),
+    ]);
     let resolution = SettingsCache::default().resolve(&arguments, &environment(), &named);
     let Resolution::Settled { settings, .. } = resolution else {
         panic!("it asks for variables")
@@ -310,6 +315,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
             panic!("{delivery:?}")
         };
         debug_shows_none(&sending.own);
+        debug_shows_none(&sending.source.as_ref().unwrap());
         debug_shows_none(&sending.channel);
     }
     debug_shows_none(&TlsFiles {

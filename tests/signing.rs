@@ -278,6 +278,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         log: TaskLog::new(None),
         warnings: Vec::new(),
         keeping: None,
+        batch: None,
     });
     let Ok(Admission::New(task)) = admission.await else {
         panic!("not taken");

@@ -31,16 +31,11 @@ def documented() -> list[Argument]:
     return [Argument(name, default.strip("`"), bounds, example) for name, default, bounds, example in rows]
 
 
-def later() -> set[str]:
-    """The names that are known and not available."""
-    _, _, text = DOCUMENT.partition("<!-- table: later arguments -->")
-    return set(re.findall(r"`(\w+)`", text.partition("<!-- end of table -->")[0]))
-
-
 def docstring() -> dict[str, dict[str, Any]]:
-    """The entries that Explorer shows, by name."""
-    entries = json.loads(PLUGIN.read_text(encoding="utf-8").split('"""', 2)[1])["http_args_config"]
-    return {entry["name"]: entry for entry in entries}
+    """The entries that Explorer shows for requests and writes, by name."""
+    metadata = json.loads(PLUGIN.read_text(encoding="utf-8").split('"""', 2)[1])
+    lists = [metadata.get(f"{kind}_args_config", []) for kind in ("onwrite", "http")]
+    return {entry["name"]: entry for entries in lists for entry in entries}
 
 
 def size(text: str) -> float | None:
@@ -56,13 +51,11 @@ def sizes(text: str) -> set[float]:
 
 def test_the_table_is_read() -> None:
     assert len(documented()) > 10
-    assert not {argument.name for argument in documented()} & later()
 
 
 def test_the_docstring_names_no_argument_that_is_not_documented() -> None:
     names = {argument.name for argument in documented()}
-    assert set(docstring()) <= names | later()
-    assert names <= set(docstring())
+    assert set(docstring()) == names
 
 
 @pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
@@ -92,17 +85,3 @@ def test_examples_of_the_table_and_of_the_docstring_are_taken(
             arguments["config_file_path"] = "notifier.toml"
         answer = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
         assert (answer["status"], answer["warnings"]) == ("ok", []), example
-
-
-@pytest.mark.parametrize("name", sorted(later()))
-def test_an_argument_that_is_not_available_is_left_out_or_refused_as_documented(name: str, notify: Notify) -> None:
-    _, _, text = DOCUMENT.partition("<!-- table: later arguments -->")
-    (line,) = [line for line in text.splitlines() if f"`{name}`" in line]
-    # A value that is not the default: that asks for nothing.
-    asked = {"on_ambiguous": "resend", "max_per_batch": "20"}.get(name) or docstring().get(name, {}).get("example", "x")
-    answer = notify({"notification_text": "x", "senders_config": {}}, args={name: asked})
-    if line.startswith("- Refused"):
-        assert (answer.status, answer.json["error"]["path"]) == (503, name)
-    else:
-        assert answer.status == 200
-        assert [warning for warning in answer.json["warnings"] if name in warning and "not available" in warning]

@@ -302,6 +302,10 @@ impl Channel for Alertmanager {
         SPEC.repeat
     }
 
+    fn keeps_alerts(&self) -> bool {
+        true
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -223,6 +223,10 @@ impl Channel for Opsgenie {
         SPEC.repeat
     }
 
+    fn keeps_alerts(&self) -> bool {
+        true
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -149,6 +149,14 @@ pub struct Place {
     bytes: usize,
 }
 
+impl Place {
+    /// What is held in this place has no bytes any more.
+    pub fn give_back_bytes(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bounds.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.bounds.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -1,80 +1,124 @@
-//! The last message of each dedup key at each destination, for what follows up on it: a `resolved` edits or answers it.
+//! What each destination was told last under each dedup key: what follows up on it edits or answers it, and what says the
+//! same is no news.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hashlink::LinkedHashMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::model::notification::Status;
+use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
-use crate::model::plan::Sending;
+use crate::model::plan::{DeliveryPolicy, Sending};
 use crate::model::secret::digest;
+use crate::outbox::{Last, MAX_LASTS, Outbox};
 
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
-/// Some two megabytes.
-const MAX_KEYS: usize = 10_000;
+/// How long a message may be referred to.
+const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a delivery waits for what an outbox remembers.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
 
-/// The messages of the process.
+/// What this process remembers: some three megabytes. Where there is an outbox, all processes remember it there too.
 #[derive(Default)]
 pub struct Earlier {
-    /// By a digest of destination and dedup key, the oldest first.
-    messages: Mutex<LinkedHashMap<String, (MessageRef, Instant)>>,
+    /// The oldest first.
+    lasts: Mutex<LinkedHashMap<String, (Last, Instant)>>,
+}
+
+/// What a destination was told last, and how long ago that is. `None`: the clock does not say.
+pub struct Before {
+    pub last: Last,
+    age: Option<Duration>,
+}
+
+/// Under what it is remembered what a delivery has told; `None`: it is not.
+pub fn key(sending: &Sending, policy: &DeliveryPolicy) -> Option<String> {
+    let dedup_key = sending.dedup_key.as_ref()?;
+    sending.source.as_ref()?;
+    if !sending.channel.follows_up() && policy.repeat_interval.is_none() {
+        return None;
+    }
+    let destination = &sending.channel.destination().key;
+    Some(digest(&format!("{destination}\0{dedup_key}")))
 }
 
 impl Earlier {
-    /// What a delivery follows up on.
-    pub fn of(&self, sending: &Sending) -> Option<MessageRef> {
-        let key = key(sending)?;
-        let messages = self.lock();
-        let (message, since) = messages.get(&key)?;
-        (since.elapsed() < KEEP).then(|| message.clone())
+    /// As far as this process knows.
+    pub fn known(&self, key: &str) -> Option<Before> {
+        let lasts = self.lock();
+        let (last, since) = lasts.get(key)?;
+        Some(Before {
+            last: last.clone(),
+            age: Some(since.elapsed()),
+        })
+    }
+
+    /// As the outbox knows, where there is one: other processes have told of theirs there. One that does not answer keeps
+    /// no delivery from its end.
+    pub async fn before(&self, key: &str, outbox: Option<&dyn Outbox>) -> Option<Before> {
+        let Some(outbox) = outbox else {
+            return self.known(key);
+        };
+        match timeout(ASK_WITHIN, outbox.last(key)).await {
+            Ok(Ok(last)) => last.map(|last| Before {
+                age: SystemTime::now().duration_since(last.at).ok(),
+                last,
+            }),
+            _ => self.known(key),
+        }
     }
 
     /// A delivery has ended well. What is resolved is over; of a split message none stands for the whole.
-    pub fn delivered(&self, sending: &Sending, parts: usize, message: Option<&MessageRef>) {
-        let Some(key) = key(sending) else {
+    pub fn delivered(
+        &self,
+        key: &str,
+        sending: &Sending,
+        parts: usize,
+        message: Option<&MessageRef>,
+        outbox: Option<&dyn Outbox>,
+    ) {
+        let Some(state) = sending.state() else {
             return;
         };
-        let status = sending
-            .source
-            .as_ref()
-            .map(|source| source.notification.status);
-        let goes_on = status != Some(Some(Status::Resolved)) && parts == 1;
-        match message.filter(|_| goes_on) {
-            Some(message) => self.keep(key, message.clone()),
-            None => self.forget(sending),
-        }
+        let follows_up = sending.channel.follows_up() && parts == 1;
+        let last = (state.status != Some(Status::Resolved)).then(|| Last {
+            message: message.filter(|_| follows_up).cloned(),
+            state: Some(state),
+            at: SystemTime::now(),
+        });
+        self.set(key, last, outbox);
     }
 
-    /// The message is gone.
-    pub fn forget(&self, sending: &Sending) {
-        if let Some(key) = key(sending) {
-            self.lock().remove(&key);
+    /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
+    pub fn set(&self, key: &str, last: Option<Last>, outbox: Option<&dyn Outbox>) {
+        if let Some(outbox) = outbox {
+            drop(outbox.set_last(key, last.as_ref()));
         }
-    }
-
-    fn keep(&self, key: String, message: MessageRef) {
-        let mut messages = self.lock();
-        while let Some((_, (_, since))) = messages.front()
-            && (since.elapsed() >= KEEP || messages.len() >= MAX_KEYS)
-        {
-            messages.pop_front();
-        }
+        let mut lasts = self.lock();
         // At the end, also where it was there.
-        messages.remove(&key);
-        messages.insert(key, (message, Instant::now()));
+        lasts.remove(key);
+        let Some(last) = last else { return };
+        while lasts.len() >= MAX_LASTS {
+            lasts.pop_front();
+        }
+        lasts.insert(key.to_owned(), (last, Instant::now()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (MessageRef, Instant)>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (Last, Instant)>> {
+        self.lasts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `None`: it follows up on nothing.
-fn key(sending: &Sending) -> Option<String> {
-    sending.source.as_ref()?;
-    let destination = &sending.channel.destination().key;
-    let dedup_key = sending.dedup_key.as_ref()?;
-    Some(digest(&format!("{destination}\0{dedup_key}")))
+impl Before {
+    /// The message that may be edited or answered.
+    pub fn message(&self) -> Option<&MessageRef> {
+        let fresh = self.age.is_some_and(|age| age < KEEP_MESSAGE);
+        self.last.message.as_ref().filter(|_| fresh)
+    }
+
+    /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.
+    pub fn says(&self, state: State, interval: Duration) -> bool {
+        let fresh = self.age.is_some_and(|age| age < interval);
+        fresh && self.last.state == Some(state) && state.status != Some(Status::Resolved)
+    }
 }

@@ -1,6 +1,8 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 
 mod bounds;
+mod calm;
+mod crowd;
 mod earlier;
 mod idempotency;
 mod kept;
@@ -22,6 +24,8 @@ use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
+pub use self::calm::Batch;
+use self::calm::Minutes;
 use self::earlier::Earlier;
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
@@ -51,6 +55,7 @@ pub struct Engine {
     queues: Queues,
     claims: Claims,
     earlier: Earlier,
+    minutes: Minutes,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
 }
@@ -74,6 +79,8 @@ pub struct Acceptance {
     pub warnings: Vec<String>,
     /// None: what is in flight ends with the process.
     pub keeping: Option<Keeping>,
+    /// What it came with.
+    pub batch: Option<Arc<Batch>>,
 }
 
 /// A request that an outbox has handed to this process, with the deliveries that are to be done.
@@ -105,6 +112,20 @@ struct Ready {
     policy: Arc<DeliveryPolicy>,
     places: Vec<Place>,
     outbox: Option<Arc<dyn Outbox>>,
+    batch: Option<Arc<Batch>>,
+}
+
+/// A delivery that is to be sent, with its place among those in flight.
+struct Arriving {
+    task: Arc<Task>,
+    index: usize,
+    sender: String,
+    receiver: Option<String>,
+    sending: Sending,
+    policy: Arc<DeliveryPolicy>,
+    place: Option<Place>,
+    /// Where it is kept.
+    outbox: Option<Arc<dyn Outbox>>,
 }
 
 impl Dispatcher {
@@ -123,9 +144,15 @@ impl Dispatcher {
                 queues: Queues::default(),
                 claims: Claims::default(),
                 earlier: Earlier::default(),
+                minutes: Minutes::default(),
                 pending: AtomicUsize::new(0),
             }),
         }
+    }
+
+    /// For notifications that come together: so many of them are sent one by one, and of the rest tells a digest.
+    pub fn batch(&self) -> Arc<Batch> {
+        Arc::new(Batch::new(Arc::clone(&self.engine)))
     }
 
     /// Takes charge of a plan, or of nothing of it, unless the request is known already.
@@ -235,6 +262,7 @@ impl Dispatcher {
             deliveries,
             policy,
             outbox: Some(outbox),
+            batch: None,
         });
         task
     }
@@ -251,6 +279,7 @@ impl Dispatcher {
             policy,
             log,
             warnings,
+            batch,
             ..
         } = acceptance;
         let plan = match accept {
@@ -276,6 +305,7 @@ impl Dispatcher {
             policy,
             places,
             outbox: None,
+            batch,
         })
     }
 
@@ -287,6 +317,7 @@ impl Dispatcher {
             policy,
             places,
             outbox,
+            batch,
         } = ready;
         let mut places = places.into_iter();
         for (index, delivery) in deliveries {
@@ -319,26 +350,19 @@ impl Dispatcher {
                     }
                 }
                 Work::Send(sending) => {
-                    let queue = self.engine.queues.get(sending.channel.destination());
-                    let ticket = queue.ticket();
-                    let turn = sending
-                        .dedup_key
-                        .as_ref()
-                        .map(|key| Box::new(queue.line_up(key, ticket)));
-                    let run = Box::new(Run {
-                        engine: Arc::clone(&self.engine),
+                    let arriving = Arriving {
                         task: Arc::clone(&task),
                         index,
                         sender: delivery.sender,
+                        receiver: delivery.receiver,
                         sending,
                         policy: Arc::clone(&policy),
-                        queue,
-                        ticket,
-                        turn,
-                        deadline: task.accepted,
+                        place: places.next(),
                         outbox,
-                    });
-                    tokio::spawn(to_the_end(run, places.next()));
+                    };
+                    if let Some(arriving) = self.engine.calm(arriving, batch.as_deref()) {
+                        self.engine.run(arriving);
+                    }
                 }
             }
         }
@@ -404,6 +428,48 @@ impl Dispatcher {
     }
 }
 
+impl Engine {
+    /// Must be called on a runtime.
+    fn run(self: &Arc<Self>, arriving: Arriving) {
+        let (run, place) = self.ready(arriving);
+        tokio::spawn(to_the_end(run, place));
+    }
+
+    /// Lines a delivery up behind those that have come before.
+    fn ready(self: &Arc<Self>, arriving: Arriving) -> (Box<Run>, Option<Place>) {
+        let Arriving {
+            task,
+            index,
+            sender,
+            sending,
+            policy,
+            place,
+            outbox,
+            ..
+        } = arriving;
+        let queue = self.queues.get(sending.channel.destination());
+        let ticket = queue.ticket();
+        let dedup_key = sending.dedup_key.as_ref();
+        let turn = dedup_key.map(|key| Box::new(queue.line_up(key, ticket, sending.state())));
+        // Known when its turn has come.
+        let deadline = task.accepted;
+        let run = Box::new(Run {
+            engine: Arc::clone(self),
+            task,
+            index,
+            sender,
+            sending,
+            policy,
+            queue,
+            ticket,
+            turn,
+            outbox,
+            deadline,
+        });
+        (run, place)
+    }
+}
+
 /// Runs a delivery and says how it ended. A panic ends that delivery alone. Boxed, because a future keeps what it is given
 /// twice, and ten thousand may be in flight.
 async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
@@ -430,20 +496,30 @@ async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         task.leave(index);
         return;
     };
-    engine
-        .metrics
-        .ended(&sender, &outcome, task.accepted.elapsed());
-    // Whatever becomes of the line, the delivery ends.
-    let say = || say_end(&engine, &task, index, &destination.label, &outcome);
-    let _ = std::panic::catch_unwind(AssertUnwindSafe(say));
-    // Who waits for the end finds the log line there.
-    task.end(index, outcome);
+    end(&engine, &task, index, &sender, &destination.label, outcome);
     // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
     if let Some(outbox) = outbox {
         // In a box of its own, as few deliveries are kept.
         Box::pin(note_end(&engine, &*outbox, &task, index)).await;
     }
     drop(place);
+}
+
+fn end(
+    engine: &Engine,
+    task: &Task,
+    index: usize,
+    sender: &str,
+    destination: &str,
+    outcome: Outcome,
+) {
+    let elapsed = task.accepted.elapsed();
+    engine.metrics.ended(sender, &outcome, elapsed);
+    // Whatever becomes of the line, the delivery ends.
+    let say = || say_end(engine, task, index, destination, &outcome);
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(say));
+    // Who waits for the end finds the log line there.
+    task.end(index, outcome);
 }
 
 async fn note_end(engine: &Engine, outbox: &dyn Outbox, task: &Task, index: usize) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::model::notification::State as AlertState;
 use crate::model::outcome::Scope;
 use crate::model::plan::Rate;
 use crate::model::wire::Destination;
@@ -58,6 +59,17 @@ impl Queues {
         });
         queues.insert(destination.key.clone(), Arc::clone(&queue));
         queue
+    }
+
+    /// What the last in line for a dedup key says of its alert; `None`: nobody is in line.
+    pub fn last_in_line(
+        &self,
+        destination: &Destination,
+        dedup_key: &str,
+    ) -> Option<Option<AlertState>> {
+        let queue = lock(&self.queues).get(&destination.key).map(Arc::clone)?;
+        let state = lock(&queue.state);
+        state.lines.get(dedup_key).map(|last| last.state)
     }
 
     /// Forgets a queue that nobody uses and that remembers nothing. Once in a while, forgets all such.
@@ -120,7 +132,14 @@ struct State {
     /// When the next message may leave, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
     /// The last in line for each dedup key.
-    lines: HashMap<String, (u64, watch::Receiver<()>)>,
+    lines: HashMap<String, Last>,
+}
+
+struct Last {
+    ticket: u64,
+    /// What it says of its alert, where that is known.
+    state: Option<AlertState>,
+    done: watch::Receiver<()>,
 }
 
 /// Why an attempt was not let in.
@@ -160,16 +179,24 @@ impl DestinationQueue {
     }
 
     /// A place behind the deliveries with the same dedup key.
-    pub fn line_up(self: &Arc<Self>, dedup_key: &str, ticket: u64) -> Turn {
+    pub fn line_up(
+        self: &Arc<Self>,
+        dedup_key: &str,
+        ticket: u64,
+        state: Option<AlertState>,
+    ) -> Turn {
         let (done, next) = watch::channel(());
-        let line = lock(&self.state)
-            .lines
-            .insert(dedup_key.to_owned(), (ticket, next));
+        let last = Last {
+            ticket,
+            state,
+            done: next,
+        };
+        let line = lock(&self.state).lines.insert(dedup_key.to_owned(), last);
         Turn {
             queue: Arc::clone(self),
             dedup_key: dedup_key.to_owned(),
             ticket,
-            before: line.map(|(_, before)| before),
+            before: line.map(|before| before.done),
             _done: done,
         }
     }
@@ -393,7 +420,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = lock(&self.queue.state);
-        let last = state.lines.get(&self.dedup_key).map(|(ticket, _)| *ticket);
+        let last = state.lines.get(&self.dedup_key).map(|last| last.ticket);
         if last == Some(self.ticket) {
             state.lines.remove(&self.dedup_key);
         }
@@ -588,8 +615,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_dedup_key_goes_one_after_another_in_the_order_of_acceptance() {
         let queue = Queues::default().get(&destination("a", None));
-        let (first, second) = (queue.line_up("k", 0), queue.line_up("k", 1));
-        let mut other = queue.line_up("other", 2);
+        let (first, second) = (queue.line_up("k", 0, None), queue.line_up("k", 1, None));
+        let mut other = queue.line_up("other", 2, None);
         other.wait().await;
         let waiting = tokio::spawn(async move {
             let mut second = second;

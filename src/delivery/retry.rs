@@ -1,5 +1,6 @@
 //! The one retry loop.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +8,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::calm::REPEAT_INTERVAL;
+use super::earlier::{self, Before};
 use super::kept::Kept;
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
 use super::{Engine, Task};
@@ -59,27 +62,62 @@ impl Run {
     /// ended. `None`: it is not this process's any more.
     pub async fn deliver(&mut self) -> Option<Outcome> {
         self.deadline = self.wait_for_turn().await;
-        let mut messages = std::mem::take(&mut self.sending.composition.messages);
         // What another process has begun is gone on with as it is.
-        if self.sending.resume.is_none()
-            && let Some(update) = self.update()
+        if self.sending.dedup_key.is_some()
+            && !self.sending.has_begun()
+            // In a box of its own, as few have a key.
+            && let ControlFlow::Break(outcome) = Box::pin(self.follow_up()).await
         {
-            // In a box of its own, as few have one.
-            match Box::pin(self.send_one(update)).await {
-                Err(Ending::Stale) => self.engine.earlier.forget(&self.sending),
-                ended => return self.outcome(ended, 1),
-            }
+            return outcome;
         }
+        let mut messages = std::mem::take(&mut self.sending.composition.messages);
         let parts = messages.len();
         let ended = self.send_all(&mut messages).await;
         self.outcome(ended, parts)
     }
 
+    /// Under what it is remembered what it tells.
+    fn key(&self) -> Option<String> {
+        earlier::key(&self.sending, &self.policy)
+    }
+
+    /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it.
+    async fn follow_up(&self) -> ControlFlow<Option<Outcome>> {
+        let Some(key) = self.key() else {
+            return ControlFlow::Continue(());
+        };
+        let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
+        let Some(before) = earlier.before(&key, outbox).await else {
+            return ControlFlow::Continue(());
+        };
+        if self.is_repeat(&before) {
+            let rule = REPEAT_INTERVAL.to_owned();
+            return ControlFlow::Break(Some(Outcome::Suppressed { rule }));
+        }
+        let Some(update) = self.update(&before) else {
+            return ControlFlow::Continue(());
+        };
+        match self.send_one(update).await {
+            Err(Ending::Stale) => {
+                earlier.set(&key, None, outbox);
+                ControlFlow::Continue(())
+            }
+            ended => ControlFlow::Break(self.outcome(ended, 1)),
+        }
+    }
+
+    fn is_repeat(&self, before: &Before) -> bool {
+        let interval = self.policy.repeat_interval;
+        let says = |(state, interval)| before.says(state, interval);
+        self.sending.state().zip(interval).is_some_and(says)
+    }
+
     /// The one message that follows up on an earlier one. What would be split never does.
-    fn update(&self) -> Option<Outbound> {
+    fn update(&self, before: &Before) -> Option<Outbound> {
         let source = self.sending.source.as_ref()?;
-        let earlier = self.engine.earlier.of(&self.sending)?;
-        let composed = source.compose(self.sending.channel.as_ref(), Some(&earlier));
+        let channel = self.sending.channel.as_ref();
+        let earlier = before.message().filter(|_| channel.follows_up())?;
+        let composed = source.compose(channel, Some(earlier));
         let [message] = <[_; 1]>::try_from(composed.ok()?.messages).ok()?;
         Some(message)
     }
@@ -110,8 +148,10 @@ impl Run {
     fn outcome(&self, ended: Result<Option<MessageRef>, Ending>, parts: usize) -> Option<Outcome> {
         Some(match ended {
             Ok(message) => {
-                let earlier = &self.engine.earlier;
-                earlier.delivered(&self.sending, parts, message.as_ref());
+                if let Some(key) = self.key() {
+                    let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
+                    earlier.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
+                }
                 Outcome::Delivered { message }
             }
             Err(Ending::Failed(failure)) => Outcome::Failed(failure),
@@ -123,7 +163,7 @@ impl Run {
     }
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
-    /// must follow even the `firing` that took all the time there was.
+    /// must follow even the `firing` that took all the time there was, and what was held back has done no wrong.
     async fn wait_for_turn(&mut self) -> Instant {
         let deadline = match &self.sending.resume {
             Some(resume) => self.kept_deadline(resume.deadline),
@@ -147,7 +187,7 @@ impl Run {
     }
 
     fn one_attempt_late(&self, deadline: Instant) -> Duration {
-        match self.turn.is_some() && Instant::now() >= deadline {
+        match Instant::now() >= deadline {
             true => self.policy.attempt_timeout,
             false => Duration::ZERO,
         }

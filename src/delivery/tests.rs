@@ -1,6 +1,8 @@
 //! Deliveries over a transport that does as it is told, in paused time.
 
+mod calm;
 mod follow_up;
+mod repeat;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -60,6 +62,8 @@ fn listed(sids: &[&str]) -> Does {
 struct Script {
     steps: Mutex<VecDeque<Does>>,
     seen: Mutex<Vec<(Instant, &'static str)>>,
+    /// What the messages said.
+    bodies: Mutex<Vec<String>>,
 }
 
 impl Script {
@@ -67,6 +71,7 @@ impl Script {
         Arc::new(Self {
             steps: Mutex::new(steps.into_iter().collect()),
             seen: Mutex::default(),
+            bodies: Mutex::default(),
         })
     }
 
@@ -87,6 +92,8 @@ impl Script {
             _ => "POST",
         };
         self.seen.lock().unwrap().push((Instant::now(), what));
+        let body = String::from_utf8_lossy(&outbound.body()).into_owned();
+        self.bodies.lock().unwrap().push(body);
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps
             .pop_front()
@@ -156,6 +163,9 @@ fn policy() -> DeliveryPolicy {
         max_connections: 100,
         rate_limit: None,
         dedup_window: Duration::ZERO,
+        repeat_interval: None,
+        max_per_batch: None,
+        max_per_minute: None,
         on_ambiguous: OnAmbiguous::Lookup,
         connect_timeout: Duration::from_secs(5),
         proxy: Arc::default(),
@@ -218,8 +228,17 @@ impl World {
     }
 
     async fn accept(&self, deliveries: Vec<Delivery>, policy: DeliveryPolicy) -> Arc<Task> {
+        self.accept_with(deliveries, policy, |_| {}).await
+    }
+
+    async fn accept_with(
+        &self,
+        deliveries: Vec<Delivery>,
+        policy: DeliveryPolicy,
+        change: impl FnOnce(&mut Acceptance),
+    ) -> Arc<Task> {
         let number = fastrand::u64(..).to_string();
-        let acceptance = Acceptance {
+        let mut acceptance = Acceptance {
             identity: Identity {
                 scope: "test".into(),
                 key: Some(number.clone()),
@@ -231,7 +250,9 @@ impl World {
             policy: Arc::new(policy),
             warnings: Vec::new(),
             keeping: None,
+            batch: None,
         };
+        change(&mut acceptance);
         match self.dispatcher.accept(acceptance).await {
             Ok(Admission::New(task)) => task,
             _ => panic!("not accepted"),

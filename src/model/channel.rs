@@ -25,6 +25,11 @@ pub trait Channel: Send + Sync + Debug {
         false
     }
 
+    /// Whether it keeps alerts, which what is acknowledged or resolved changes in place of telling people of it.
+    fn keeps_alerts(&self) -> bool {
+        false
+    }
+
     /// The least wait before another try, where the provider asks for more than the operator does.
     fn least_backoff(&self) -> Duration {
         Duration::ZERO

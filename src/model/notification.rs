@@ -44,6 +44,13 @@ pub enum Status {
     Resolved,
 }
 
+/// What a notification says of how its alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub level: Option<Level>,
+    pub status: Option<Status>,
+}
+
 impl Notification {
     /// A notification that has only a text.
     pub const fn plain(text: Json) -> Self {
@@ -86,6 +93,14 @@ impl Notification {
             let (word, _) = text.split_once(']')?;
             Level::parse(word)
         })
+    }
+
+    /// By the level that rules go by.
+    pub fn state(&self) -> State {
+        State {
+            level: self.level_for_rules(),
+            status: self.status,
+        }
     }
 }
 

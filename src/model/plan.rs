@@ -1,10 +1,11 @@
 //! What routing makes and delivery runs.
 
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, Composing, Composition};
-use super::notification::Notification;
+use super::notification::{Notification, State};
 use super::outcome::{Failure, MessageRef};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 use super::secret::Secret;
@@ -85,7 +86,7 @@ pub struct Sending {
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<String>,
-    /// What it was composed of, where it may be composed again when its turn comes.
+    /// What it was composed of, where it may be composed again when its turn comes, or as one of many in a digest.
     pub source: Option<Box<Source>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
@@ -95,6 +96,12 @@ pub struct Sending {
 }
 
 impl Sending {
+    /// How the alert stands; `None`: it is not known any more.
+    pub fn state(&self) -> Option<State> {
+        let source = self.source.as_ref()?;
+        Some(source.notification.state())
+    }
+
     /// Messages that an earlier process has delivered.
     pub fn parts_done(&self) -> usize {
         self.resume.as_ref().map_or(0, |resume| resume.parts_done)
@@ -103,6 +110,11 @@ impl Sending {
     /// When an earlier process began an attempt that must not be repeated, and said no more.
     pub fn attempting(&self) -> Option<SystemTime> {
         self.resume.as_ref()?.attempting
+    }
+
+    /// Whether an earlier process has sent something of it, as far as that is known.
+    pub fn has_begun(&self) -> bool {
+        self.parts_done() > 0 || self.attempting().is_some()
     }
 }
 
@@ -127,13 +139,39 @@ pub struct Resume {
 }
 
 /// What a delivery is composed of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     pub notification: Arc<Notification>,
     pub allow_mentions: bool,
     pub key: String,
     pub index: usize,
     pub rendered: Vec<(&'static str, Arc<str>)>,
+    /// What makes `rendered` of a digest; none where there is nothing to be made.
+    pub parameters: Option<Arc<dyn Parameters>>,
+}
+
+impl Debug for Source {
+    /// What templates make may hold what their authors would not show: the parameters' names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.rendered.iter().map(|(name, _)| *name);
+        f.debug_struct("Source")
+            .field("notification", &self.notification)
+            .field("allow_mentions", &self.allow_mentions)
+            .field("key", &self.key)
+            .field("index", &self.index)
+            .field("rendered", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The templates of a destination's parameters.
+pub trait Parameters: Send + Sync + Debug {
+    /// What they make of another notification, by the parameters' names; one that fails is left out, with a warning.
+    fn render(
+        &self,
+        notification: &Notification,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(&'static str, Arc<str>)>;
 }
 
 impl Source {
@@ -180,6 +218,12 @@ pub struct DeliveryPolicy {
     pub rate_limit: Option<Rate>,
     /// How long an identical request is not sent again once it was delivered.
     pub dedup_window: Duration,
+    /// How long a destination is not told the same again under one dedup key.
+    pub repeat_interval: Option<Duration>,
+    /// Rows of one batch for each receiver's destination; the rest goes as one digest.
+    pub max_per_batch: Option<u32>,
+    /// Notifications for each receiver's destination; the rest goes as one digest.
+    pub max_per_minute: Option<u32>,
     pub on_ambiguous: OnAmbiguous,
     pub connect_timeout: Duration,
     pub proxy: Arc<ProxySettings>,

@@ -533,6 +533,7 @@ fn acceptance(
             arguments: arguments.clone(),
             said: request.without_destinations(),
         }),
+        batch: None,
     })
 }
 

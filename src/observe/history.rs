@@ -119,6 +119,11 @@ impl Recorder {
         }
     }
 
+    /// For another notification under the same settings.
+    pub fn of(&self, notification: &Notification) -> Self {
+        Self::new(&self.history, &self.config, &self.table, notification)
+    }
+
     /// A delivery has ended.
     pub fn ended(&self, task_id: &str, report: &DeliveryReport) {
         let row = self.row(task_id, report);

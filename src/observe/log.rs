@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Event, Recorder};
+use crate::model::notification::Notification;
 use crate::model::report::DeliveryReport;
 
 /// A later one is worse.
@@ -67,6 +68,12 @@ impl TaskLog {
         self
     }
 
+    /// The history of another notification that this one's settings are for.
+    pub fn recorder_of(&self, notification: &Notification) -> Option<Recorder> {
+        let recorder = self.recorder.as_ref()?;
+        Some(recorder.of(notification))
+    }
+
     pub const fn has_history(&self) -> bool {
         self.recorder.is_some()
     }
@@ -81,15 +88,19 @@ impl TaskLog {
     /// Writes an event; gives back the line.
     pub fn log(&self, event: &Event<'_>) -> LogLine {
         let line = event.line(self.task_id.as_deref());
-        if line.level < self.least {
-            return line;
-        }
-        match &mut *self.lock() {
-            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line.clone()),
-            Lines::Collected(_) | Lines::Closed => {}
-            Lines::Late(late) => late.push(line.clone()),
+        if line.level >= self.least {
+            self.push(line.clone());
         }
         line
+    }
+
+    /// Writes a line of another task that is told of here.
+    pub fn push(&self, line: LogLine) {
+        match &mut *self.lock() {
+            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line),
+            Lines::Collected(_) | Lines::Closed => {}
+            Lines::Late(late) => late.push(line),
+        }
     }
 
     /// The lines so far; those to come go to `late`.

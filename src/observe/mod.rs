@@ -45,6 +45,14 @@ pub enum Event<'a> {
         failure: &'a Failure,
         path: Option<&'a str>,
     },
+    /// One message goes in place of many notifications, as a rule asks.
+    Digest {
+        destination: &'a str,
+        notifications: usize,
+        rule: &'a str,
+        /// The task of the first.
+        first: &'a str,
+    },
     /// An identical request is in flight: its end is this one's.
     Joined {
         task: &'a str,
@@ -179,6 +187,17 @@ impl Event<'_> {
                 );
                 (LogLevel::Error, text)
             }
+            Event::Digest {
+                destination,
+                notifications,
+                rule,
+                first,
+            } => (
+                LogLevel::Info,
+                format!(
+                    "{destination}: a digest of {notifications} notifications, as {rule} asks; the first is of {first}"
+                ),
+            ),
             Event::Joined { task } => (
                 LogLevel::Info,
                 format!("joined {task}: an identical request is in flight"),

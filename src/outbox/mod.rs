@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 
 pub use self::error::{OutboxError, Trouble};
 pub use self::seal::{MIN_KEY_BYTES, Seal};
+use crate::model::notification::State;
 use crate::model::outcome::MessageRef;
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
@@ -20,6 +21,11 @@ use crate::model::report::DeliveryReport;
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a process says that it lives.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// Dedup keys of destinations of which it is known what was told last.
+pub const MAX_LASTS: usize = 10_000;
+/// How long that is known: the longest `repeat_interval`.
+pub const KEEP_LAST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What comes back once it is kept, or cannot be.
 pub type Reply<T> = BoxFuture<'static, Result<T, OutboxError>>;
@@ -58,8 +64,26 @@ pub trait Outbox: Send + Sync {
     /// Which of these messages at a provider belong to other deliveries.
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>>;
 
+    /// What a destination was told last under a dedup key; `key` stands for both. The last [`MAX_LASTS`] are kept, for
+    /// [`KEEP_LAST`].
+    fn last(&self, key: &str) -> Reply<Option<Last>>;
+
+    /// Notes what it was told now; `None`: nothing that what comes would have to do with.
+    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()>;
+
     /// Deliveries that have not ended, whoever owns them.
     fn depth(&self) -> Reply<usize>;
+}
+
+/// What a destination was told last under a dedup key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The message, where it can be referred to.
+    pub message: Option<MessageRef>,
+    /// How the alert stood then; `None`: a digest has mentioned it since, so that any state is news.
+    pub state: Option<State>,
+    /// By the wall clock.
+    pub at: SystemTime,
 }
 
 /// A delivery's name.

@@ -303,6 +303,7 @@ impl<'a> Planner<'a> {
             key: self.key.to_owned(),
             index: self.first + self.deliveries.len(),
             rendered,
+            parameters: None,
         };
         let composition = match compose(target.channel.as_ref(), &source) {
             Ok(composition) => composition,
@@ -326,13 +327,13 @@ impl<'a> Planner<'a> {
             self.warnings.push(format!("{}: {warning}", target.path));
         }
         let dedup_key = self.request.notification.dedup_key.clone();
-        let follows_up = dedup_key.is_some() && target.channel.follows_up();
+        let source = self.source(source, &target, dedup_key.is_some());
         let sending = Sending {
             channel: target.channel,
             composition,
             private_addresses: target.private_addresses,
             dedup_key,
-            source: follows_up.then(|| Box::new(source)),
+            source,
             own: target.own,
             configured_in: target.configured_in,
             resume: None,
@@ -340,6 +341,21 @@ impl<'a> Planner<'a> {
         Ok(match self.request.dry_run || self.settings.dry_run {
             true => Work::Preview(sending),
             false => Work::Send(sending),
+        })
+    }
+
+    /// What a delivery keeps to be composed of again: with the last message of its key, or for a digest.
+    fn source(&self, source: Source, target: &Target<'a>, has_key: bool) -> Option<Box<Source>> {
+        let policy = &self.settings.policy;
+        let follows = has_key && target.channel.follows_up();
+        let repeats = has_key && policy.repeat_interval.is_some();
+        let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
+        let parameters = digests && !target.rendered.is_empty();
+        (follows || repeats || digests).then(|| {
+            Box::new(Source {
+                parameters: parameters.then(|| self.texts.again(target.rendered)),
+                ..source
+            })
         })
     }
 

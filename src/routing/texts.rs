@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use crate::api::request::Request;
 use crate::model::json::Json;
 use crate::model::notification::Notification;
+use crate::model::plan::Parameters;
 use crate::model::text::{nearest, printable, truncate};
 use crate::settings::file::{Config, Rendered};
 use crate::settings::template::{Renderer, Seen, Template, TemplateError};
@@ -22,12 +24,14 @@ pub struct Texts<'a> {
     /// The template that the request names, if there is such a one.
     named: Option<Template>,
     now: Timestamp,
-    renderer: Renderer<'a>,
+    renderer: Renderer,
     given: Variant,
     /// What text templates made, by their ids; `None` of one that failed.
     variants: HashMap<Arc<str>, Option<Variant>>,
     /// What templates of parameters made, of which variant.
     parameters: HashMap<Parameter, Result<Arc<str>, TemplateError>>,
+    /// The request's, once for all who outlive it.
+    data: OnceCell<Option<Arc<Json>>>,
 }
 
 /// The ids of a parameter's template and of the variant that it looks at.
@@ -74,6 +78,7 @@ impl<'a> Texts<'a> {
             given: Variant::new(request.notification.clone(), None),
             variants: HashMap::new(),
             parameters: HashMap::new(),
+            data: OnceCell::new(),
         }
     }
 
@@ -128,26 +133,23 @@ impl<'a> Texts<'a> {
         &mut self,
         rendered: &[Rendered],
         of: &Variant,
-        path: &dyn std::fmt::Display,
+        path: &dyn fmt::Display,
         warnings: &mut Vec<String>,
     ) -> Vec<(&'static str, Arc<str>)> {
-        let mut made = Vec::with_capacity(rendered.len());
-        for parameter in rendered {
-            let (name, text) = match parameter {
-                Rendered::One(name, template) => (*name, self.parameter(template, of)),
-                Rendered::Table(name, members) => (*name, self.object(members, of)),
-            };
-            let what = match text {
-                Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
-                Ok(text) => {
-                    made.push((name, text));
-                    continue;
-                }
-                Err(error) => error.to_string(),
-            };
-            warnings.push(format!("{path}: {name}: {what}; sent without it"));
-        }
-        made
+        let warn = |what: String| warnings.push(format!("{path}: {what}"));
+        make(rendered, |template| self.parameter(template, of), warn)
+    }
+
+    /// What makes the parameters of another notification, when this request has been answered.
+    pub fn again(&self, rendered: &[Rendered]) -> Arc<dyn Parameters> {
+        Arc::new(Again {
+            rendered: rendered.to_vec(),
+            renderer: Renderer::new(&self.config.templates),
+            data: self
+                .data
+                .get_or_init(|| self.request.data.clone().map(Arc::new))
+                .clone(),
+        })
     }
 
     fn parameter(&mut self, template: &Template, of: &Variant) -> Result<Arc<str>, TemplateError> {
@@ -159,19 +161,69 @@ impl<'a> Texts<'a> {
         self.parameters.insert(key, made.clone());
         made
     }
+}
 
-    /// A JSON object of what the templates make.
-    fn object(
-        &mut self,
-        members: &[(String, Template)],
-        of: &Variant,
-    ) -> Result<Arc<str>, TemplateError> {
-        let mut object = serde_json::Map::new();
-        for (key, template) in members {
-            let text = self.parameter(template, of)?;
-            object.insert(key.clone(), text.as_ref().into());
-        }
-        Ok(serde_json::Value::Object(object).to_string().into())
+/// The parameters that templates make; of one that fails it is said why.
+fn make(
+    rendered: &[Rendered],
+    mut render: impl FnMut(&Template) -> Result<Arc<str>, TemplateError>,
+    mut warn: impl FnMut(String),
+) -> Vec<(&'static str, Arc<str>)> {
+    let mut made = Vec::with_capacity(rendered.len());
+    for parameter in rendered {
+        let (name, text) = match parameter {
+            Rendered::One(name, template) => (*name, render(template)),
+            Rendered::Table(name, members) => (*name, object(members, &mut render)),
+        };
+        let what = match text {
+            Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
+            Ok(text) => {
+                made.push((name, text));
+                continue;
+            }
+            Err(error) => error.to_string(),
+        };
+        warn(format!("{name}: {what}; sent without it"));
+    }
+    made
+}
+
+/// A JSON object of what the templates make.
+fn object(
+    members: &[(String, Template)],
+    mut render: impl FnMut(&Template) -> Result<Arc<str>, TemplateError>,
+) -> Result<Arc<str>, TemplateError> {
+    let mut object = serde_json::Map::new();
+    for (key, template) in members {
+        object.insert(key.clone(), render(template)?.as_ref().into());
+    }
+    Ok(serde_json::Value::Object(object).to_string().into())
+}
+
+/// A destination's parameters, for notifications that no request brings.
+struct Again {
+    rendered: Vec<Rendered>,
+    renderer: Renderer,
+    /// Of the request that the destination was chosen for.
+    data: Option<Arc<Json>>,
+}
+
+impl Parameters for Again {
+    fn render(
+        &self,
+        notification: &Notification,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(&'static str, Arc<str>)> {
+        let seen = Seen::new(notification, self.data.as_deref(), Timestamp::now());
+        let mut renderer = self.renderer.clone();
+        let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
+        make(&self.rendered, render, |what| warnings.push(what))
+    }
+}
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} parameters", self.rendered.len())
     }
 }
 

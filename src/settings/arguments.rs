@@ -20,7 +20,6 @@ pub struct Argument {
     /// As one would write it; empty: there is none.
     pub default: &'static str,
     pub example: &'static str,
-    pub stage: Stage,
     pub description: &'static str,
 }
 
@@ -45,21 +44,12 @@ pub enum Kind {
     Text,
 }
 
-/// Whether this version knows what to do with an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Available,
-    /// Left out, with a warning.
-    Later,
-}
-
 use Kind::{Boolean, Count, List, OneOf, Text};
-use Stage::{Available, Later};
 
 macro_rules! arguments {
-    ($($name:literal $kind:expr, $default:literal, $example:literal, $stage:expr, $description:literal;)*) => {
+    ($($name:literal $kind:expr, $default:literal, $example:literal, $description:literal;)*) => {
         &[$(Argument {
-            name: $name, kind: $kind, default: $default, example: $example, stage: $stage,
+            name: $name, kind: $kind, default: $default, example: $example,
             description: $description,
         }),*]
     };
@@ -67,40 +57,40 @@ macro_rules! arguments {
 
 /// Every argument that is documented.
 pub const ARGUMENTS: &[Argument] = arguments! {
-    "config_file_path" Text, "", "notifier.toml", Available, "TOML file with receivers, routes, templates and silences.";
-    "response_timeout" Kind::Duration("0s", "4500ms"), "2s", "2s", Available, "How long a call waits for its deliveries before it answers; 0s answers at once.";
-    "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", Available, "How long a delivery is tried, from its acceptance.";
-    "max_attempts" Count(1, 100), "10", "10", Available, "How often a message is tried; an answer 429 is not counted.";
-    "initial_backoff" Kind::Duration("10ms", "1h"), "1s", "1s", Available, "How long is waited after the first failed attempt; doubled each time.";
-    "max_backoff" Kind::Duration("10ms", "1h"), "60s", "60s", Available, "The longest wait between two attempts.";
-    "connect_timeout" Kind::Duration("1ms", "5min"), "5s", "5s", Available, "How long making a connection may take.";
-    "attempt_timeout" Kind::Duration("1ms", "5min"), "15s", "15s", Available, "How long one attempt may take.";
-    "failure_status" OneOf(&["200", "502"]), "200", "502", Available, "The HTTP status of the answer when nothing was delivered.";
-    "default_receivers" List, "", "oncall", Available, "Receivers of a request that names no destination and that no route matches.";
-    "request_destinations" OneOf(&["allow", "ignore", "deny"]), "allow", "ignore", Available, "Whether requests may bring destinations of their own.";
-    "allowed_hosts" Kind::Hosts, "", "hooks.slack.com *.example.com", Available, "Hosts that requests may send to; *.suffix stands for all hosts below it.";
-    "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", Available, "Whether requests may send to private addresses.";
-    "rate_limit" Kind::Rate, "", "60/min", Available, "How many messages may leave for one destination in a time.";
-    "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", Available, "How long an identical request is not sent again after it was delivered; 0s is off.";
-    "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", Later, "How long an unchanged notification with the same dedup_key is not repeated.";
-    "max_per_batch" Count(1, 100_000), "", "20", Later, "How many notifications of one batch go to a receiver; the rest goes as one digest.";
-    "max_per_minute" Count(1, 100_000), "", "30", Later, "How many notifications go to a receiver in a minute; the rest goes as one digest.";
-    "text_column" Text, "message", "message", Available, "The column that holds the text.";
-    "level_column" Text, "", "level", Available, "The column that holds the level.";
-    "title_column" Text, "", "title", Available, "The column that holds the title.";
-    "status_column" Text, "", "status", Available, "The column that holds firing or resolved.";
-    "dedup_key_column" Text, "", "alert_id", Available, "The column that holds the dedup key.";
-    "link_column" Text, "", "link", Available, "The column that holds the link.";
-    "receivers_column" Text, "", "receivers", Available, "The column that names the receivers.";
-    "template" Text, "", "short", Available, "The template that makes the text.";
-    "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "report", Available, "What to do when Twilio may or may not have taken a message: look for it there, report at once, or look and send again.";
-    "outbox" Text, "", "notifier-outbox.db", Available, "Where accepted notifications are kept until they are delivered.";
-    "history_table" Kind::Table, "", "notifications", Available, "The table that gets one row a delivery.";
-    "max_in_flight" Count(1, 1_000_000), "10000", "10000", Available, "Deliveries in flight in this process; over it the answer is 503.";
-    "max_connections" Count(1, 65_535), "", "256", Available, "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
-    "twilio_base_url" Kind::Url, "", "https://api.twilio.com", Available, "Where Twilio's API is.";
-    "allow_mentions" Boolean, "true", "false", Available, "Whether texts may mention people and groups.";
-    "dry_run" Boolean, "false", "true", Available, "Compose everything and send nothing.";
+    "config_file_path" Text, "", "notifier.toml", "TOML file with receivers, routes, templates and silences.";
+    "response_timeout" Kind::Duration("0s", "4500ms"), "2s", "2s", "How long a call waits for its deliveries before it answers; 0s answers at once.";
+    "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", "How long a delivery is tried, from its acceptance.";
+    "max_attempts" Count(1, 100), "10", "10", "How often a message is tried; an answer 429 is not counted.";
+    "initial_backoff" Kind::Duration("10ms", "1h"), "1s", "1s", "How long is waited after the first failed attempt; doubled each time.";
+    "max_backoff" Kind::Duration("10ms", "1h"), "60s", "60s", "The longest wait between two attempts.";
+    "connect_timeout" Kind::Duration("1ms", "5min"), "5s", "5s", "How long making a connection may take.";
+    "attempt_timeout" Kind::Duration("1ms", "5min"), "15s", "15s", "How long one attempt may take.";
+    "failure_status" OneOf(&["200", "502"]), "200", "502", "The HTTP status of the answer when nothing was delivered.";
+    "default_receivers" List, "", "oncall", "Receivers of a request that names no destination and that no route matches.";
+    "request_destinations" OneOf(&["allow", "ignore", "deny"]), "allow", "ignore", "Whether requests may bring destinations of their own.";
+    "allowed_hosts" Kind::Hosts, "", "hooks.slack.com *.example.com", "Hosts that requests may send to; *.suffix stands for all hosts below it.";
+    "private_addresses" OneOf(&["allow", "deny"]), "allow", "deny", "Whether requests may send to private addresses.";
+    "rate_limit" Kind::Rate, "", "60/min", "How many messages may leave for one destination in a time.";
+    "dedup_window" Kind::Duration("0s", "7d"), "0s", "10min", "How long an identical request is not sent again after it was delivered; 0s is off.";
+    "repeat_interval" Kind::Duration("1s", "7d"), "", "4h", "How long an unchanged notification with the same dedup_key is not repeated.";
+    "max_per_batch" Count(1, 100_000), "", "20", "How many rows of one batch go to a receiver; the rest goes as one digest.";
+    "max_per_minute" Count(1, 100_000), "", "30", "How many notifications go to a receiver in a minute; the rest goes as one digest.";
+    "text_column" Text, "message", "message", "The column that holds the text.";
+    "level_column" Text, "", "level", "The column that holds the level.";
+    "title_column" Text, "", "title", "The column that holds the title.";
+    "status_column" Text, "", "status", "The column that holds firing or resolved.";
+    "dedup_key_column" Text, "", "alert_id", "The column that holds the dedup key.";
+    "link_column" Text, "", "link", "The column that holds the link.";
+    "receivers_column" Text, "", "receivers", "The column that names the receivers.";
+    "template" Text, "", "short", "The template that makes the text.";
+    "on_ambiguous" OneOf(&["lookup", "report", "resend"]), "lookup", "report", "What to do when Twilio may or may not have taken a message: look for it there, report at once, or look and send again.";
+    "outbox" Text, "", "notifier-outbox.db", "Where accepted notifications are kept until they are delivered.";
+    "history_table" Kind::Table, "", "notifications", "The table that gets one row a delivery.";
+    "max_in_flight" Count(1, 1_000_000), "10000", "10000", "Deliveries in flight in this process; over it the answer is 503.";
+    "max_connections" Count(1, 65_535), "", "256", "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
+    "twilio_base_url" Kind::Url, "", "https://api.twilio.com", "Where Twilio's API is.";
+    "allow_mentions" Boolean, "true", "false", "Whether texts may mention people and groups.";
+    "dry_run" Boolean, "false", "true", "Compose everything and send nothing.";
 };
 
 /// The argument of that name.
@@ -333,14 +323,6 @@ impl<'a> Arguments<'a> {
             let value = value.trim();
             let expected = argument.expects(value);
             expected.map_err(|expected| ArgumentError::unparsable(argument, value, &expected))?;
-            match argument.stage {
-                Available => {}
-                // What is so without it asks for nothing.
-                _ if value.trim().eq_ignore_ascii_case(argument.default) => {}
-                Later => warnings.push(format!(
-                    "trigger argument {shown}: not available in this version, ignored"
-                )),
-            }
         }
         for (name, value) in file {
             let given = given.get(name).map(|given| given.trim());
@@ -370,8 +352,18 @@ impl<'a> Arguments<'a> {
         self.parsed(name, Argument::duration)
     }
 
+    /// `None`: it has no default, and is not given.
+    pub fn duration_if_given(&self, name: &'static str) -> Result<Option<Duration>, ArgumentError> {
+        self.parsed_if_given(name, Argument::duration)
+    }
+
     pub fn count(&self, name: &'static str) -> Result<u32, ArgumentError> {
         self.parsed(name, Argument::count)
+    }
+
+    /// `None`: it has no default, and is not given.
+    pub fn count_if_given(&self, name: &'static str) -> Result<Option<u32>, ArgumentError> {
+        self.parsed_if_given(name, Argument::count)
     }
 
     pub fn size(&self, name: &'static str) -> Result<usize, ArgumentError> {
@@ -383,15 +375,11 @@ impl<'a> Arguments<'a> {
     }
 
     pub fn rate(&self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
-        self.given(name)
-            .then(|| self.parsed(name, Argument::rate))
-            .transpose()
+        self.parsed_if_given(name, Argument::rate)
     }
 
     pub fn url(&self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
-        self.given(name)
-            .then(|| self.parsed(name, Argument::url))
-            .transpose()
+        self.parsed_if_given(name, Argument::url)
     }
 
     pub fn hosts(&self, name: &'static str) -> Result<Vec<String>, ArgumentError> {
@@ -465,6 +453,16 @@ impl<'a> Arguments<'a> {
             .map_err(|expected| ArgumentError::unparsable(argument, value, &expected))
     }
 
+    fn parsed_if_given<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&Argument, &str) -> Result<T, String>,
+    ) -> Result<Option<T>, ArgumentError> {
+        self.given(name)
+            .then(|| self.parsed(name, parse))
+            .transpose()
+    }
+
     /// Whether somebody has set it, here or in the file.
     pub fn is_set(&self, name: &str) -> bool {
         let set = |value: &str| !value.trim().is_empty();
@@ -484,7 +482,6 @@ impl<'a> Arguments<'a> {
             kind: Text,
             default: "",
             example: "",
-            stage: Available,
             description: "",
         };
         let argument = find(name).unwrap_or(&UNKNOWN);
@@ -623,7 +620,7 @@ mod tests {
             assert!(argument.description.ends_with('.'), "{}", argument.name);
             for value in [argument.default, argument.example] {
                 let given = given(&[(argument.name, value)]);
-                if value.is_empty() || argument.stage != Available {
+                if value.is_empty() {
                     continue;
                 }
                 let arguments = Arguments::new(&given, &NONE).unwrap();
@@ -693,29 +690,15 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_warned_of_and_later_ones_warned_of_or_refused() {
-        let arguments = given(&[
-            ("respons_timeout", "1s"),
-            ("zzz", "1"),
-            ("history_table", "h"),
-        ]);
-        let settings = resolve(&arguments).unwrap();
-        assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
-        assert!(
-            settings
-                .warnings
-                .iter()
-                .any(|warning| warning.ends_with("did you mean response_timeout?"))
+    fn unknown_names_are_warned_of() {
+        let settings = resolve(&given(&[("respons_timeout", "1s"), ("zzz", "1")])).unwrap();
+        assert_eq!(
+            settings.warnings,
+            [
+                "trigger argument respons_timeout: unknown, ignored; did you mean response_timeout?",
+                "trigger argument zzz: unknown, ignored",
+            ]
         );
-        assert!(
-            settings
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("not available in this version"))
-        );
-        let as_it_is_anyway = given(&[("max_per_batch", ""), ("text_column", "message")]);
-        let arguments = Arguments::new(&as_it_is_anyway, &NONE).unwrap();
-        assert_eq!(arguments.warnings(), [] as [&str; 0]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> Delivery {
             key: "k".to_owned(),
             index: 0,
             rendered: Vec::new(),
+            parameters: None,
         };
         let composed = source.compose(sending.channel.as_ref(), None);
         sending.composition = composed.unwrap();

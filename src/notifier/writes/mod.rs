@@ -19,7 +19,7 @@ use super::{
 };
 use crate::api::request::{Request, RequestError};
 use crate::api::row;
-use crate::delivery::{Admission, Dispatcher, NotAccepted, NotKept, Room, Task};
+use crate::delivery::{self, Admission, Dispatcher, NotAccepted, NotKept, Room, Task};
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, History, LateLog, LogLevel, RecentErrors, TaskLog};
 use crate::routing::Refusal;
@@ -100,6 +100,7 @@ impl Notifier {
         let room = room.map_err(no_room)?;
         let batch = Batch {
             dispatcher: self.dispatcher.clone(),
+            digests: self.dispatcher.batch(),
             history: Arc::clone(&self.history),
             errors: Arc::clone(&self.errors),
             arguments: call.arguments.clone(),
@@ -126,6 +127,8 @@ impl Notifier {
 /// What the rows of one table have in common.
 struct Batch {
     dispatcher: Dispatcher,
+    /// What of them goes to a receiver as it is.
+    digests: Arc<delivery::Batch>,
     history: Arc<History>,
     errors: Arc<RecentErrors>,
     arguments: BTreeMap<String, String>,
@@ -163,6 +166,7 @@ impl Batch {
         let mut said = Said::new(&table, rows.len());
         said.look_for_columns(&self.settings.rows.columns, &rows);
         let tasks = self.accept_all(&table, rows, &mut said).await;
+        self.digests.close();
         drop(room);
         let log = TaskLog::new(None);
         log.hand_over(Arc::clone(&self.late));
@@ -261,6 +265,7 @@ impl Batch {
                 Err(refusal) => return Became::Lost(refusal.error(request)),
             };
             let deliveries = acceptance.plan.deliveries.len();
+            acceptance.batch = Some(Arc::clone(&self.digests));
             // They are said once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.least);
@@ -271,7 +276,8 @@ impl Batch {
                 Err(NotAccepted::Full(_)) if deliveries > self.settings.policy.max_in_flight => {
                     return Became::Lost(too_many(deliveries, &self.settings));
                 }
-                Err(NotAccepted::Full(_)) => {}
+                // What a digest is to tell of keeps its place until then.
+                Err(NotAccepted::Full(_)) => self.digests.close(),
                 Err(NotAccepted::NotKept(why @ NotKept::NoKey)) => {
                     return Became::Lost(not_kept(&why));
                 }

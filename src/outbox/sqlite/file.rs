@@ -13,7 +13,7 @@ use crate::outbox::{OutboxError, Trouble};
 /// What tells our files from others: `INFN`.
 const APPLICATION: i32 = 0x494e_464e;
 /// Of the tables below. A file with a higher one was made by a newer version.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 /// How long another program may keep the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -57,6 +57,17 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_open ON deliveries (state) WHERE state IN ('waiting', 'claimed');
 CREATE INDEX deliveries_dead ON deliveries (state) WHERE state IN ('dead', 'dropped');
 CREATE INDEX deliveries_by_message ON deliveries (message) WHERE message IS NOT NULL;
+";
+
+/// What version 2 added. `state`: level and status, each a word or empty, with a space between them.
+const SCHEMA_2: &str = "
+CREATE TABLE lasts (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  message TEXT,
+  state TEXT,
+  at INTEGER NOT NULL
+) STRICT;
 ";
 
 /// An open file.
@@ -135,7 +146,7 @@ fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
     Ok(Ok(connection))
 }
 
-/// Makes the tables in an empty file; says what keeps another from being used.
+/// Makes the tables in an empty file, and those that an older one has not; says what keeps another from being used.
 fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number =
@@ -146,14 +157,18 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>>
     if application == 0 && version == 0 && tables == 0 {
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        transaction.commit()?;
-        return Ok(None);
-    }
-    if application != APPLICATION {
+    } else if application != APPLICATION {
         return Ok(Some(Trouble::NoOutbox));
     }
-    Ok((version > SCHEMA_VERSION).then_some(Trouble::Newer))
+    if version > SCHEMA_VERSION {
+        return Ok(Some(Trouble::Newer));
+    }
+    if version < SCHEMA_VERSION {
+        transaction.execute_batch(SCHEMA_2)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+    }
+    Ok(None)
 }
 
 fn of_io(error: &io::Error) -> Trouble {

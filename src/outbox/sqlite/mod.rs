@@ -1,6 +1,7 @@
 //! The outbox in one SQLite file, shared by the processes of a machine.
 
 mod file;
+mod lasts;
 pub mod operator;
 mod rows;
 mod writer;
@@ -10,7 +11,9 @@ use std::time::SystemTime;
 
 use self::rows::Owner;
 use self::writer::Writer;
-use super::{Accepted, DeliveryId, KeptRequest, NewRequest, Outbox, OutboxError, Ownership, Reply};
+use super::{
+    Accepted, DeliveryId, KeptRequest, Last, NewRequest, Outbox, OutboxError, Ownership, Reply,
+};
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 
@@ -84,6 +87,17 @@ impl Outbox for SqliteOutbox {
         let delivery = delivery.clone();
         self.writer
             .ask(move |db| rows::taken(db, &delivery, &messages))
+    }
+
+    fn last(&self, key: &str) -> Reply<Option<Last>> {
+        let key = key.to_owned();
+        self.writer.ask(move |db| lasts::get(db, &key))
+    }
+
+    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+        let (key, last) = (key.to_owned(), last.cloned());
+        self.writer
+            .ask(move |db| lasts::set(db, &key, last.as_ref()))
     }
 
     fn depth(&self) -> Reply<usize> {

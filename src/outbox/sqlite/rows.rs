@@ -9,8 +9,8 @@ use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
 use crate::outbox::record::Record;
 use crate::outbox::{
-    Accepted, DeliveryId, KeptRequest, KeptWork, KnownRequest, LEASE, NewDelivery, NewRequest,
-    Ownership, Target,
+    Accepted, DeliveryId, KEEP_LAST, KeptRequest, KeptWork, KnownRequest, LEASE, NewDelivery,
+    NewRequest, Ownership, Target,
 };
 
 /// A process, or rather its use of the file: no name that another could have too.
@@ -378,8 +378,10 @@ pub fn purge(db: &Connection) -> Result<()> {
         "DELETE FROM requests WHERE id IN (
            SELECT id FROM requests WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT :batch OFFSET :most)",
     )?
-    .execute(named_params! { ":batch": PURGE_BATCH, ":most": MAX_ENDED })
-    .map(drop)
+    .execute(named_params! { ":batch": PURGE_BATCH, ":most": MAX_ENDED })?;
+    db.prepare_cached("DELETE FROM lasts WHERE at < ?")?
+        .execute([before(KEEP_LAST)])
+        .map(drop)
 }
 
 pub fn reports(db: &Connection, id: i64) -> Result<Vec<DeliveryReport>> {
@@ -416,11 +418,11 @@ fn before(duration: Duration) -> i64 {
     millis(SystemTime::now() - duration)
 }
 
-fn millis(time: SystemTime) -> i64 {
+pub fn millis(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn time(millis: i64) -> SystemTime {
+pub fn time(millis: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

@@ -23,7 +23,7 @@ pub use self::rules::Route;
 use self::secrets::{Files, Sources};
 use self::tree::{Node, Table, Value};
 use self::written::Written;
-use super::arguments::{self, Argument, Stage};
+use super::arguments::{self, Argument};
 use super::deep;
 use super::matcher::Matcher;
 use super::silence::Silence;
@@ -299,16 +299,6 @@ impl Loader<'_> {
             let Some(value) = self.setting(argument, &member.node, &path) else {
                 continue;
             };
-            let as_it_is_anyway = value.trim().eq_ignore_ascii_case(argument.default);
-            match argument.stage {
-                Stage::Available => {}
-                _ if as_it_is_anyway => continue,
-                Stage::Later => {
-                    let what = "not available in this version, ignored";
-                    self.report.warning(member.place, path.as_str(), what);
-                    continue;
-                }
-            }
             if argument.name == "twilio_base_url" {
                 self.operator.twilio_base_url = channels::parse_url(&value).ok();
             }

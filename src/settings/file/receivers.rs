@@ -38,7 +38,7 @@ pub struct FileDestination {
 }
 
 /// A parameter that is made anew for each notification.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Rendered {
     One(&'static str, Template),
     /// A JSON object of what these templates make.

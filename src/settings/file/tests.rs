@@ -512,23 +512,6 @@ fn a_route_that_is_never_asked_is_warned_of() {
 }
 
 #[test]
-fn settings_of_a_later_version_are_warned_of() {
-    let loaded = read("[settings]\nhistory_table = \"x\"\ntext_column = \"message\"\n");
-    let config = loaded.config.unwrap();
-    assert!(config.arguments.is_empty());
-    let warnings: Vec<_> = loaded
-        .warnings
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        warnings,
-        ["line 2, column 1: settings.history_table: not available in this version, ignored"]
-    );
-}
-
-#[test]
 fn all_problems_are_found_at_once_in_the_order_of_the_file() {
     let text = "[settings]\nmax_attempts = 0\nnope = 1\n[receivers.a]\nslack = {}\n[[routes]]\nreceivers = [\"b\"]";
     let report = read(text).config.map(drop).unwrap_err();

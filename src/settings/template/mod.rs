@@ -263,15 +263,16 @@ fn value(json: &Json) -> Value {
 }
 
 /// Renders the templates of one request, within what one request may take.
-pub struct Renderer<'a> {
-    templates: &'a Templates,
+#[derive(Clone)]
+pub struct Renderer {
+    environment: Arc<Environment<'static>>,
     fuel: u64,
 }
 
-impl<'a> Renderer<'a> {
-    pub const fn new(templates: &'a Templates) -> Self {
+impl Renderer {
+    pub fn new(templates: &Templates) -> Self {
         Self {
-            templates,
+            environment: Arc::clone(&templates.environment),
             fuel: FUEL_OF_A_REQUEST,
         }
     }
@@ -306,10 +307,10 @@ impl<'a> Renderer<'a> {
     }
 }
 
-impl Renderer<'_> {
+impl Renderer {
     /// To hand over to a thread takes longer than most templates do.
     fn on_a_stack(&self, template: &Template, seen: &Seen) -> Result<(String, u64), Finding> {
-        let environment = Arc::clone(&self.templates.environment);
+        let environment = Arc::clone(&self.environment);
         let (name, seen) = (Arc::clone(&template.name), seen.clone());
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {

@@ -5,11 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use influxdb3_notifier::model::notification::{Level, State, Status};
 use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use influxdb3_notifier::model::plan::Identity;
 use influxdb3_notifier::model::report::DeliveryReport;
 use influxdb3_notifier::outbox::{
-    Accepted, DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Outbox, Ownership, Target,
+    Accepted, DeliveryId, KeptRequest, KeptWork, Last, MAX_LASTS, NewDelivery, NewRequest, Outbox,
+    Ownership, Target,
 };
 
 /// Where one outbox is, and what a test must be able to do with it.
@@ -44,6 +46,8 @@ macro_rules! conformance {
             what_nobody_waits_for_is_not_taken,
             a_providers_message_belongs_to_one_delivery,
             an_owner_may_note_nothing_of_what_is_anothers,
+            what_a_destination_was_told_last_is_known_to_every_process,
+            the_last_ten_thousand_keys_of_destinations_are_known,
             a_process_that_is_killed_leaves_what_it_has_noted,
             a_request_of_many_deliveries_is_kept_whole,
             many_requests_at_once_are_all_kept,
@@ -283,6 +287,58 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
     let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
     assert_eq!(taken.deliveries[0].report.parts_delivered, 0);
     assert_eq!(taken.deliveries[0].work.as_ref().unwrap().attempting, None);
+}
+
+pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    let levels = Level::ALL.into_iter().map(Some).chain([None]);
+    let statuses = || Status::ALL.into_iter().map(Some).chain([None]);
+    let states = levels.flat_map(|level| statuses().map(move |status| State { level, status }));
+    for state in states.map(Some).chain([None]) {
+        for message in [None, Some(MessageRef("17.5".to_owned()))] {
+            let last = Last {
+                message,
+                state,
+                at: time(1_764_000_000_123),
+            };
+            one.set_last("k", Some(&last)).await.unwrap();
+            assert_eq!(other.last("k").await.unwrap(), Some(last));
+        }
+    }
+    assert_eq!(one.last("other").await.unwrap(), None);
+    drop((one, other));
+    let next = place.open();
+    assert!(next.last("k").await.unwrap().is_some());
+    // What nobody waits for is done all the same, and in its order.
+    drop(next.set_last("k", None));
+    assert_eq!(next.last("k").await.unwrap(), None);
+    assert_eq!(next.depth().await.unwrap(), 0);
+}
+
+pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Place) {
+    let outbox = place.open();
+    let last = Last {
+        message: None,
+        state: None,
+        at: SystemTime::now(),
+    };
+    let set = |n: usize| outbox.set_last(&n.to_string(), Some(&last));
+    futures_util::future::join_all((0..MAX_LASTS / 2).map(set)).await;
+    // One that is told again is not the oldest any more.
+    set(0).await.unwrap();
+    futures_util::future::join_all((MAX_LASTS / 2..MAX_LASTS + 200).map(set)).await;
+    let mut known = 0;
+    for n in 0..MAX_LASTS + 200 {
+        let is_known = outbox.last(&n.to_string()).await.unwrap().is_some();
+        known += usize::from(is_known);
+        match n {
+            0 => assert!(is_known),
+            1..=100 => assert!(!is_known, "{n}"),
+            500.. => assert!(is_known, "{n}"),
+            _ => {}
+        }
+    }
+    assert!(known <= MAX_LASTS, "{known}");
 }
 
 pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {

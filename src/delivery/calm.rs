@@ -1,0 +1,337 @@
+//! What keeps a storm from making many messages: what is over `max_per_minute` or `max_per_batch` is held, and one digest
+//! goes in its place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hashlink::LinkedHashMap;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+
+use super::crowd::{Crowd, Over};
+use super::{Arriving, Engine, earlier};
+use crate::model::notification::{State, Status};
+use crate::model::plan::Sending;
+use crate::outbox::Last;
+
+/// The rules that stand in answers and log lines.
+pub const REPEAT_INTERVAL: &str = "repeat_interval";
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Minutes that are counted at once.
+const MAX_MINUTES: usize = 10_000;
+
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    receiver: Option<String>,
+    destination: String,
+    limit: u32,
+}
+
+impl Key {
+    fn new(arriving: &Arriving, limit: u32) -> Self {
+        Self {
+            receiver: arriving.receiver.clone(),
+            destination: arriving.sending.channel.destination().key.clone(),
+            limit,
+        }
+    }
+}
+
+/// How many have passed, and who had to stay.
+#[derive(Default)]
+struct Window {
+    passed: u32,
+    held: Option<Box<Crowd>>,
+}
+
+impl Window {
+    /// Lets a delivery pass.
+    fn pass(&mut self, limit: u32) -> bool {
+        let free = self.passed < limit;
+        self.passed += u32::from(free);
+        free
+    }
+
+    fn hold(&mut self, arriving: Arriving, over: Over) {
+        match &mut self.held {
+            Some(crowd) => crowd.add(arriving),
+            None => self.held = Some(Box::new(Crowd::new(arriving, over))),
+        }
+    }
+}
+
+/// The minutes of the process, the oldest first.
+#[derive(Default)]
+pub struct Minutes {
+    open: Mutex<LinkedHashMap<Key, Minute>>,
+}
+
+struct Minute {
+    began: Instant,
+    window: Window,
+}
+
+impl Minute {
+    fn end(&self) -> Instant {
+        self.began + MINUTE
+    }
+}
+
+impl Minutes {
+    /// Goes to a minute that is open now, and begins one where there is none. What has had to stay in those that are over
+    /// is given back: its digest is due.
+    fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<Crowd>) {
+        let now = Instant::now();
+        let mut open = lock(&self.open);
+        let mut due = Vec::new();
+        let mut passed = 0;
+        if open.get(key).is_some_and(|minute| minute.end() <= now)
+            && let Some(held) = open.remove(key).and_then(|minute| minute.window.held)
+        {
+            // Its digest is the first of the next minute.
+            passed = 1;
+            due.push(*held);
+        }
+        let is_over = |minute: &Minute| minute.end() <= now && minute.window.held.is_none();
+        let full =
+            |open: &LinkedHashMap<_, _>| open.len() >= MAX_MINUTES && !open.contains_key(key);
+        while open.front().is_some_and(|(_, oldest)| is_over(oldest)) || full(&open) {
+            let oldest = open.pop_front();
+            due.extend(
+                oldest
+                    .and_then(|(_, oldest)| oldest.window.held)
+                    .map(|held| *held),
+            );
+        }
+        let minute = open.entry(key.clone()).or_insert_with(|| Minute {
+            began: now,
+            window: Window { passed, held: None },
+        });
+        (work(minute), due)
+    }
+
+    /// Ends a minute, unless it is over already, and gives back what has had to stay.
+    fn end(&self, key: &Key, began: Instant) -> Option<Crowd> {
+        let mut open = lock(&self.open);
+        if open.get(key)?.began != began {
+            return None;
+        }
+        let held = open.remove(key)?.window.held?;
+        let next = Minute {
+            began: Instant::now(),
+            window: Window {
+                passed: 1,
+                held: None,
+            },
+        };
+        open.insert(key.clone(), next);
+        Some(*held)
+    }
+}
+
+impl Engine {
+    /// Lets a delivery pass, or holds it until a digest tells of it. Must be called on a runtime.
+    pub(super) fn calm(
+        self: &Arc<Self>,
+        arriving: Arriving,
+        batch: Option<&Batch>,
+    ) -> Option<Arriving> {
+        let limits = (
+            arriving.policy.max_per_minute,
+            arriving.policy.max_per_batch,
+        );
+        if limits == (None, None) || self.is_not_counted(&arriving) {
+            return Some(arriving);
+        }
+        let arriving = match (batch, limits.1) {
+            (Some(batch), Some(limit)) => batch.admit(arriving, limit)?,
+            _ => arriving,
+        };
+        match limits.0 {
+            Some(limit) => self.admit_to_minute(arriving, limit),
+            None => Some(arriving),
+        }
+    }
+
+    /// What makes no message of its own, or has one already.
+    fn is_not_counted(&self, arriving: &Arriving) -> bool {
+        let sending = &arriving.sending;
+        let Some(state) = sending.state() else {
+            return true;
+        };
+        let changes = matches!(state.status, Some(Status::Resolved | Status::Acknowledged));
+        sending.has_begun()
+            || (changes && sending.channel.keeps_alerts())
+            || self.is_known_repeat(arriving, state)
+    }
+
+    /// Whether a delivery will say what its destination knows by then, as far as memory and those in line tell.
+    fn is_known_repeat(&self, arriving: &Arriving, state: State) -> bool {
+        let Arriving {
+            sending, policy, ..
+        } = arriving;
+        let Some((interval, key)) = policy.repeat_interval.zip(earlier::key(sending, policy))
+        else {
+            return false;
+        };
+        match self.last_in_line(sending) {
+            Some(last) => last == Some(state) && state.status != Some(Status::Resolved),
+            None => self
+                .earlier
+                .known(&key)
+                .is_some_and(|before| before.says(state, interval)),
+        }
+    }
+
+    fn last_in_line(&self, sending: &Sending) -> Option<Option<State>> {
+        let destination = sending.channel.destination();
+        let dedup_key = sending.dedup_key.as_deref()?;
+        self.queues.last_in_line(destination, dedup_key)
+    }
+
+    fn admit_to_minute(self: &Arc<Self>, arriving: Arriving, limit: u32) -> Option<Arriving> {
+        let key = Key::new(&arriving, limit);
+        let (passed, due) = self.minutes.at(&key, |minute| {
+            if minute.window.pass(limit) {
+                return Some(arriving);
+            }
+            if minute.window.held.is_none() {
+                let (engine, key, began) = (Arc::clone(self), key.clone(), minute.began);
+                tokio::spawn(async move { engine.end_minute(key, began).await });
+            }
+            arriving.task.waiting(arriving.index, minute.end());
+            self.mention(&arriving);
+            minute.window.hold(arriving, Over::Minute);
+            None
+        });
+        for crowd in due {
+            tokio::spawn(crowd.tell(Arc::clone(self)));
+        }
+        passed
+    }
+
+    async fn end_minute(self: Arc<Self>, key: Key, began: Instant) {
+        sleep_until(began + MINUTE).await;
+        if let Some(crowd) = self.minutes.end(&key, began) {
+            crowd.tell(self).await;
+        }
+    }
+
+    /// A digest of something else is a message of the minute like any other, but for that it is never held.
+    fn count_in_minute(self: &Arc<Self>, key: Key) {
+        let ((), due) = self.minutes.at(&key, |minute| minute.window.passed += 1);
+        for crowd in due {
+            tokio::spawn(crowd.tell(Arc::clone(self)));
+        }
+    }
+
+    /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
+    /// sent, behind those that were accepted before it.
+    fn mention(self: &Arc<Self>, arriving: &Arriving) {
+        let Arriving {
+            sending,
+            policy,
+            outbox,
+            ..
+        } = arriving;
+        let key = earlier::key(sending, policy);
+        let Some((key, dedup_key)) = key.zip(sending.dedup_key.as_ref()) else {
+            return;
+        };
+        let may_be_known =
+            || self.last_in_line(sending).is_some() || self.earlier.known(&key).is_some();
+        if outbox.is_none() && !may_be_known() {
+            return;
+        }
+        let channel = Arc::clone(&sending.channel);
+        let queue = self.queues.get(channel.destination());
+        let mut turn = queue.line_up(dedup_key, queue.ticket(), None);
+        let (engine, outbox) = (Arc::clone(self), outbox.clone());
+        tokio::spawn(async move {
+            turn.wait().await;
+            let outbox = outbox.as_deref();
+            if let Some(before) = engine.earlier.before(&key, outbox).await {
+                let state = None;
+                let last = Last {
+                    state,
+                    ..before.last
+                };
+                engine.earlier.set(&key, Some(last), outbox);
+            }
+            drop(turn);
+            engine.queues.release(channel.destination(), queue);
+        });
+    }
+}
+
+/// Notifications that come together, such as the rows of one write: with `max_per_batch` so many of them go to a receiver's
+/// destination, and one digest tells of the rest when the batch is closed.
+///
+/// Each [`Acceptance`](super::Acceptance) of the batch is given it; when the last is accepted, [`Batch::close`] is called.
+/// Without `max_per_batch` it does nothing.
+pub struct Batch {
+    engine: Arc<Engine>,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    windows: HashMap<Key, Window>,
+    /// Where the digests run: that of the first acceptance that was held.
+    runtime: Option<Handle>,
+}
+
+impl Batch {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine,
+            rows: Mutex::default(),
+        }
+    }
+
+    fn admit(&self, arriving: Arriving, limit: u32) -> Option<Arriving> {
+        let mut rows = lock(&self.rows);
+        let key = Key::new(&arriving, limit);
+        let window = rows.windows.entry(key).or_default();
+        if window.pass(limit) {
+            return Some(arriving);
+        }
+        // No answer waits for what others of the batch decide.
+        arriving.task.asking(arriving.index);
+        self.engine.mention(&arriving);
+        window.hold(arriving, Over::Batch);
+        rows.runtime.get_or_insert_with(Handle::current);
+        None
+    }
+
+    /// Sends the digests of what is held so far: of what comes after that, no more passes than before. Waits for nothing;
+    /// may be called from any thread. A batch that is dropped is closed by that.
+    pub fn close(&self) {
+        let Rows { windows, runtime } = &mut *lock(&self.rows);
+        let Some(runtime) = runtime else { return };
+        let _on = runtime.enter();
+        for (key, window) in windows {
+            let Some(crowd) = window.held.take() else {
+                continue;
+            };
+            if let Some(limit) = crowd.policy().max_per_minute {
+                let key = key.clone();
+                self.engine.count_in_minute(Key { limit, ..key });
+            }
+            tokio::spawn(crowd.tell(Arc::clone(&self.engine)));
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

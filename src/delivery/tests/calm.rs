@@ -1,0 +1,615 @@
+//! What becomes of a storm.
+
+use super::*;
+use crate::model::notification::{Level, Status};
+use crate::model::plan::Parameters;
+
+const PAGER: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
+const FIRING: Option<Status> = Some(Status::Firing);
+const RESOLVED: Option<Status> = Some(Status::Resolved);
+
+/// A delivery of this notification, as routing makes it where a storm is to make few messages.
+pub(super) fn notification(
+    sender: &str,
+    configuration: &str,
+    notification: Notification,
+) -> Delivery {
+    let mut delivery = delivery(sender, configuration);
+    if let Work::Send(sending) = &mut delivery.work {
+        sending.dedup_key = notification.dedup_key.clone();
+        let source = Source {
+            notification: Arc::new(notification),
+            allow_mentions: true,
+            key: "k".to_owned(),
+            index: 0,
+            rendered: Vec::new(),
+            parameters: None,
+        };
+        let composed = source.compose(sending.channel.as_ref(), None);
+        sending.composition = composed.unwrap();
+        sending.source = Some(Box::new(source));
+    }
+    delivery
+}
+
+fn plain(text: &str) -> Delivery {
+    let text = Notification::plain(Json::String(text.to_owned()));
+    notification("http", HTTP, text)
+}
+
+fn keyed(sender: &str, configuration: &str, key: &str, status: Option<Status>) -> Delivery {
+    let dedup_key = Some(key.to_owned());
+    let status = Notification {
+        dedup_key,
+        status,
+        ..Notification::plain(Json::String(key.to_owned()))
+    };
+    notification(sender, configuration, status)
+}
+
+fn per_minute(limit: u32) -> DeliveryPolicy {
+    DeliveryPolicy {
+        max_per_minute: Some(limit),
+        ..policy()
+    }
+}
+
+fn per_batch(limit: u32) -> DeliveryPolicy {
+    DeliveryPolicy {
+        max_per_batch: Some(limit),
+        ..policy()
+    }
+}
+
+fn suppressed(rule: &str) -> Outcome {
+    Outcome::Suppressed {
+        rule: rule.to_owned(),
+    }
+}
+
+const SENT: Outcome = Outcome::Delivered { message: None };
+
+impl World {
+    /// Requests of one delivery each, in this order.
+    async fn requests(
+        &self,
+        deliveries: impl IntoIterator<Item = Delivery>,
+        policy: DeliveryPolicy,
+    ) -> Vec<Arc<Task>> {
+        let mut tasks = Vec::new();
+        for delivery in deliveries {
+            tasks.push(self.accept(vec![delivery], policy.clone()).await);
+        }
+        tasks
+    }
+
+    /// The rows of one batch, as `process_writes` takes them.
+    async fn rows(
+        &self,
+        deliveries: impl IntoIterator<Item = Delivery>,
+        policy: DeliveryPolicy,
+    ) -> Vec<Arc<Task>> {
+        let batch = self.dispatcher.batch();
+        let mut tasks = Vec::new();
+        for delivery in deliveries {
+            let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(&batch));
+            let task = self.accept_with(vec![delivery], policy.clone(), with);
+            tasks.push(task.await);
+        }
+        batch.close();
+        tasks
+    }
+
+    /// What `http` destinations were told.
+    fn said(&self) -> Vec<String> {
+        let bodies = self.script.bodies.lock().unwrap();
+        let said = bodies.iter().map(|body| {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            body["message"].as_str().unwrap().to_owned()
+        });
+        said.collect()
+    }
+
+    fn times(&self) -> Vec<f64> {
+        self.seen().into_iter().map(|(at, _)| at).collect()
+    }
+}
+
+async fn outcomes(tasks: &[Arc<Task>]) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for task in tasks {
+        task.ended().await;
+        outcomes.push(task.report(0).unwrap().outcome);
+    }
+    outcomes
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end() {
+    let world = World::new([ok(), ok(), ok()]);
+    let texts = [
+        "[CRITICAL] a",
+        "b",
+        "[WARN] c\nsecond line",
+        "[CRITICAL] d",
+        "e",
+    ];
+    let tasks = world.requests(texts.map(plain), per_minute(2)).await;
+    assert_eq!(
+        outcomes(&tasks).await,
+        [
+            SENT,
+            SENT,
+            suppressed("max_per_minute"),
+            suppressed("max_per_minute"),
+            suppressed("max_per_minute"),
+        ]
+    );
+    assert_eq!(
+        world.said(),
+        [
+            "[CRITICAL] a",
+            "b",
+            "and 3 more in the last minute: 1 critical, 1 warning, 1 without a level. The first: [WARN] c second line",
+        ]
+    );
+    assert_eq!(world.times(), [0.0, 0.0, 60.0]);
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+    let metrics = world.dispatcher.engine.metrics.render(Gauges::default());
+    for (outcome, count) in [("delivered", 3), ("suppressed", 3)] {
+        let line = format!(
+            "notifier_deliveries_total{{sender=\"http\",outcome=\"{outcome}\",reason=\"\"}} {count}"
+        );
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_ten_thousand_makes_as_few_messages_and_loses_none() {
+    let many = DeliveryPolicy {
+        max_in_flight: 10_000,
+        ..per_minute(5)
+    };
+    let world = World::new((0..6).map(|_| ok()));
+    let storm = (0..10_000).map(|n| plain(&format!("[ERROR] disk {n} full")));
+    let tasks = world.requests(storm, many).await;
+    let held = world.dispatcher.gauges().in_flight;
+    assert!((9_995..=10_000).contains(&held), "{held}");
+    let outcomes = outcomes(&tasks).await;
+    let told = outcomes
+        .iter()
+        .filter(|outcome| **outcome == suppressed("max_per_minute"));
+    assert_eq!(told.count(), 9_995);
+    assert_eq!(
+        world.said().last().unwrap(),
+        "and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
+    );
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+    assert_eq!(
+        world
+            .dispatcher
+            .engine
+            .bounds
+            .reserve(&[MAX_BYTES], 1)
+            .map(drop),
+        Ok(())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_is_the_first_message_of_the_next_minute_and_one_alone_goes_as_it_is() {
+    let world = World::new((0..4).map(|_| ok()));
+    let mut tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    tasks.extend(world.requests(["d"].map(plain), per_minute(1)).await);
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    tasks.extend(world.requests(["e"].map(plain), per_minute(1)).await);
+    let told = suppressed("max_per_minute");
+    assert_eq!(
+        outcomes(&tasks).await,
+        [SENT, told.clone(), told, SENT, SENT]
+    );
+    assert_eq!(
+        world.said(),
+        ["a", "and 2 more in the last minute. The first: b", "d", "e"]
+    );
+    assert_eq!(world.times(), [0.0, 60.0, 120.0, 220.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_held_for_longer_than_it_has_time_gets_its_attempt() {
+    let world = World::new([ok(), ok()]);
+    let short = DeliveryPolicy {
+        delivery_timeout: Duration::from_secs(5),
+        ..per_minute(1)
+    };
+    let tasks = world.requests(["a", "b"].map(plain), short).await;
+    assert_eq!(outcomes(&tasks).await, [SENT, SENT]);
+    assert_eq!(world.times(), [0.0, 60.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_answer_waits_for_a_digest() {
+    let world = World::new([ok(), ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    tasks[1].wait_settled(world.start + Duration::from_secs(4));
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+    let report = tasks[1].reports().remove(0);
+    assert_eq!(reason(&report), ("pending", None));
+    assert_eq!(report.next_attempt_in, Some(Duration::from_secs(60)));
+    outcomes(&tasks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_digest_that_fails_stands_for_has_failed() {
+    let refused = Answers(400, &[], "no".to_owned());
+    let world = World::new([ok(), refused]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    for task in &tasks[1..] {
+        task.ended().await;
+        let report = task.report(0).unwrap();
+        assert_eq!(reason(&report), ("failed", Some("rejected")));
+        assert_eq!((report.attempts, report.http_status), (1, Some(400)));
+    }
+    // So it is with a lost one of which nobody can know.
+    let world = World::new([taken("SM1"), LOST]);
+    let report = DeliveryPolicy {
+        on_ambiguous: OnAmbiguous::Report,
+        ..per_minute(1)
+    };
+    let text = |text: &str| {
+        let text = Notification::plain(Json::String(text.to_owned()));
+        notification("sms", SMS, text)
+    };
+    let tasks = world.requests(["a", "b", "c"].map(text), report).await;
+    for task in &tasks[1..] {
+        task.ended().await;
+        let report = task.report(0).unwrap();
+        assert_eq!(reason(&report), ("ambiguous", Some("lost_reply")));
+    }
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_is_retried_like_any_message() {
+    let busy = Answers(503, &[], String::new());
+    let world = World::new([ok(), busy, LOST, ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    assert_eq!(outcomes(&tasks).await[2], suppressed("max_per_minute"));
+    assert_eq!(world.times().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_digest_loses_nothing() {
+    let world = World::new([ok(), Panics]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    outcomes(&tasks).await;
+    for task in &tasks[1..] {
+        let report = task.report(0).unwrap();
+        assert_eq!(reason(&report), ("failed", Some("internal")));
+    }
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_what_became_of_each() {
+    let world = World::new([ok(), ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    outcomes(&tasks).await;
+    let lines = |task: &Task| -> Vec<String> {
+        let lines = task.log.take().into_iter();
+        lines.map(|line| line.text).collect()
+    };
+    let (first, second) = (lines(&tasks[1]), lines(&tasks[2]));
+    let destination = tasks[1].report(0).unwrap().destination.unwrap();
+    let told = format!("{destination}: suppressed by max_per_minute");
+    assert!(first[0].ends_with("accepted: 1 delivery"), "{first:?}");
+    let digest = format!(
+        "{destination}: a digest of 2 notifications, as max_per_minute asks; the first is of {}",
+        tasks[1].id
+    );
+    assert!(first[1].ends_with(&digest), "{first:?}");
+    assert!(
+        first[2].contains(&format!("{destination}: delivered in")),
+        "{first:?}"
+    );
+    // Under a name of its own: no request has asked for it.
+    assert_eq!(first[1].split(']').next(), first[2].split(']').next());
+    assert!(!first[1].starts_with(&format!("notifier [{}]", tasks[1].id)));
+    assert_eq!(first[3], format!("notifier [{}] {told}", tasks[1].id));
+    assert_eq!(second[1..], [format!("notifier [{}] {told}", tasks[2].id)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_receiver_destination_and_limit_has_a_count_of_its_own() {
+    let world = World::new((0..5).map(|_| ok()));
+    let to = |receiver: Option<&str>, configuration| {
+        let text = Notification::plain(Json::String("x".to_owned()));
+        Delivery {
+            receiver: receiver.map(str::to_owned),
+            ..notification("http", configuration, text)
+        }
+    };
+    let deliveries = vec![
+        to(None, HTTP),
+        to(None, OTHER),
+        to(Some("oncall"), HTTP),
+        to(Some("night"), HTTP),
+    ];
+    let one = world.accept(deliveries, per_minute(1)).await;
+    let other = world.accept(vec![to(None, HTTP)], per_minute(2)).await;
+    one.ended().await;
+    other.ended().await;
+    assert_eq!(world.times(), [0.0; 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_resolved_is_held_but_where_it_closes_an_alert() {
+    let success = || Answers(202, &[], json!({"status": "success"}).to_string());
+    let world = World::new((0..3).map(|_| success()));
+    let storm = [
+        keyed("pagerduty", PAGER, "a", FIRING),
+        keyed("pagerduty", PAGER, "b", FIRING),
+        keyed("pagerduty", PAGER, "a", RESOLVED),
+    ];
+    let tasks = world.requests(storm, per_minute(1)).await;
+    outcomes(&tasks[..1]).await;
+    outcomes(&tasks[2..]).await;
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+    // Even alone it is told of by a digest, which is an alert of its own: its own may have been closed meanwhile.
+    assert_eq!(outcomes(&tasks[1..2]).await, [suppressed("max_per_minute")]);
+    let digest = world.script.bodies.lock().unwrap().pop().unwrap();
+    assert!(
+        digest.contains("and 1 more in the last minute") && !digest.contains(r#""dedup_key":"b""#),
+        "{digest}"
+    );
+    let world = World::new([ok(), ok()]);
+    let storm = [
+        keyed("http", HTTP, "a", FIRING),
+        keyed("http", HTTP, "a", RESOLVED),
+    ];
+    let tasks = world.requests(storm, per_minute(1)).await;
+    outcomes(&tasks).await;
+    assert_eq!(world.times(), [0.0, 60.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_is_not_counted_and_what_was_told_of_by_a_digest_is_news() {
+    let calm = DeliveryPolicy {
+        repeat_interval: Some(Duration::from_secs(3600)),
+        ..per_minute(2)
+    };
+    let world = World::new((0..4).map(|_| ok()));
+    let firing = |key| keyed("http", HTTP, key, FIRING);
+    // The second and the third of a key are repeats of what is in line before them.
+    let storm = ["a", "a", "a", "b", "c", "c"].map(firing);
+    let tasks = world.requests(storm, calm.clone()).await;
+    let again = suppressed("repeat_interval");
+    let told = suppressed("max_per_minute");
+    assert_eq!(
+        outcomes(&tasks).await,
+        [SENT, again.clone(), again.clone(), SENT, told.clone(), told]
+    );
+    // The same by what is remembered; of `c` nobody has been told by itself.
+    let tasks = world.requests(["a", "b", "c"].map(firing), calm).await;
+    assert_eq!(outcomes(&tasks).await, [again.clone(), again, SENT]);
+    assert_eq!(world.times(), [0.0, 0.0, 60.0, 60.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_digest_has_said_of_a_key_ends_its_interval() {
+    let calm = DeliveryPolicy {
+        repeat_interval: Some(Duration::from_secs(3600)),
+        ..per_minute(1)
+    };
+    let world = World::new((0..4).map(|_| ok()));
+    let storm = [
+        keyed("http", HTTP, "a", FIRING),
+        keyed("http", HTTP, "a", RESOLVED),
+        keyed("http", HTTP, "b", FIRING),
+    ];
+    let tasks = world.requests(storm, calm.clone()).await;
+    outcomes(&tasks).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let tasks = world
+        .requests([keyed("http", HTTP, "a", FIRING)], calm)
+        .await;
+    assert_eq!(outcomes(&tasks).await, [SENT]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_so_many_pass_and_the_digest_goes_when_it_is_closed() {
+    let world = World::new((0..3).map(|_| ok()));
+    let rows = (0..100).map(|n| plain(&format!("[WARN] row {n}")));
+    let tasks = world.rows(rows, per_batch(2)).await;
+    let outcomes = outcomes(&tasks).await;
+    assert_eq!(outcomes[..2], [SENT, SENT]);
+    assert!(
+        outcomes[2..]
+            .iter()
+            .all(|outcome| *outcome == suppressed("max_per_batch"))
+    );
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+    assert_eq!(
+        world.said().last().unwrap(),
+        "and 98 more in the same batch: 98 warning. The first: [WARN] row 2"
+    );
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_batch_counts_anew_and_requests_are_of_none() {
+    let world = World::new((0..5).map(|_| ok()));
+    for _ in 0..2 {
+        let tasks = world.rows(["a"].map(plain), per_batch(1)).await;
+        assert_eq!(outcomes(&tasks).await, [SENT]);
+    }
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_batch(1))
+        .await;
+    assert_eq!(outcomes(&tasks).await, [SENT, SENT, SENT]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batchs_digest_is_never_held_and_counts_in_its_minute() {
+    let both = |batch, minute| DeliveryPolicy {
+        max_per_batch: Some(batch),
+        ..per_minute(minute)
+    };
+    // Of the rows one is over the minute's limit too; the batch's digest goes all the same.
+    let world = World::new((0..3).map(|_| ok()));
+    let tasks = world
+        .rows(["a", "b", "c", "d"].map(plain), both(2, 1))
+        .await;
+    let batch = suppressed("max_per_batch");
+    assert_eq!(
+        outcomes(&tasks).await,
+        [SENT, SENT, batch.clone(), batch.clone()]
+    );
+    assert_eq!(world.times(), [0.0, 0.0, 60.0]);
+    assert_eq!(
+        world.said()[1],
+        "and 2 more in the same batch. The first: c"
+    );
+    // A minute that has had its messages by a digest lets nothing pass.
+    let world = World::new((0..3).map(|_| ok()));
+    let mut tasks = world.rows(["a", "b", "c"].map(plain), both(1, 2)).await;
+    tasks.extend(world.requests(["d"].map(plain), both(1, 2)).await);
+    assert_eq!(outcomes(&tasks).await, [SENT, batch.clone(), batch, SENT]);
+    assert_eq!(world.times(), [0.0, 0.0, 60.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_nobody_closes_is_closed_when_it_is_dropped() {
+    let world = World::new((0..2).map(|_| ok()));
+    let batch = world.dispatcher.batch();
+    let mut tasks = Vec::new();
+    for text in ["a", "b", "c"] {
+        let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(&batch));
+        tasks.push(
+            world
+                .accept_with(vec![plain(text)], per_batch(1), with)
+                .await,
+        );
+    }
+    // From a thread that knows no runtime, as a trigger's is.
+    std::thread::spawn(move || drop(batch)).join().unwrap();
+    let batch = suppressed("max_per_batch");
+    assert_eq!(outcomes(&tasks).await, [SENT, batch.clone(), batch]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
+    let world = World::new([ok(), ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    let others = (0..10_000).map(|n| {
+        let text = Notification::plain(Json::String("x".to_owned()));
+        let delivery = notification("http", OTHER, text);
+        Delivery {
+            receiver: Some(format!("receiver {n}")),
+            ..delivery
+        }
+    });
+    for other in others {
+        let Work::Send(sending) = other.work else {
+            unreachable!()
+        };
+        let arriving = Arriving {
+            task: Arc::clone(&tasks[0]),
+            index: 0,
+            sender: other.sender,
+            receiver: other.receiver,
+            sending,
+            policy: Arc::new(per_minute(1)),
+            place: None,
+            outbox: None,
+        };
+        assert!(world.dispatcher.engine.calm(arriving, None).is_some());
+    }
+    let told = suppressed("max_per_minute");
+    assert_eq!(outcomes(&tasks).await, [SENT, told.clone(), told]);
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+}
+
+#[derive(Debug)]
+struct Loud;
+
+impl Parameters for Loud {
+    fn render(
+        &self,
+        notification: &Notification,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(&'static str, Arc<str>)> {
+        warnings.push("be warned".to_owned());
+        let text = notification.as_text().unwrap().to_uppercase();
+        vec![("body_template", text.into())]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_takes_the_form_that_its_destination_asks_for() {
+    let templated = |text: &str| {
+        let mut delivery = plain(text);
+        if let Work::Send(sending) = &mut delivery.work {
+            sending.source.as_mut().unwrap().parameters = Some(Arc::new(Loud));
+        }
+        delivery
+    };
+    let world = World::new([ok(), ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(templated), per_minute(1))
+        .await;
+    outcomes(&tasks).await;
+    let body = world.script.bodies.lock().unwrap().pop().unwrap();
+    assert_eq!(body, "AND 2 MORE IN THE LAST MINUTE. THE FIRST: B");
+    let lines = tasks[1].log.take();
+    assert!(
+        lines.iter().any(|line| line.text.ends_with("be warned")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_is_rich_where_the_first_was() {
+    let rich = |title: &str, level, status| Notification {
+        title: Some(title.to_owned()),
+        level: Some(level),
+        status,
+        link: Some(format!("http://example.com/{title}")),
+        ..Notification::plain(Json::String("text".to_owned()))
+    };
+    let storm = [
+        rich("a", Level::Info, FIRING),
+        rich("b", Level::Warning, FIRING),
+        rich("c", Level::Critical, RESOLVED),
+    ];
+    let world = World::new([ok(), ok()]);
+    let storm = storm.map(|rich| notification("http", HTTP, rich));
+    let tasks = world.requests(storm, per_minute(1)).await;
+    outcomes(&tasks).await;
+    let body = world.script.bodies.lock().unwrap().pop().unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        body,
+        json!({
+            "message": "and 2 more in the last minute: 1 critical, 1 warning; 1 firing, 1 resolved. The first: b",
+            "title": "2 more notifications",
+            "level": "critical",
+            "link": "http://example.com/b",
+        })
+    );
+}

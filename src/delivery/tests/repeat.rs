@@ -1,0 +1,303 @@
+//! What is told again, and when.
+
+use std::collections::HashMap;
+
+use super::calm::notification;
+use super::*;
+use crate::model::notification::{Level, Status};
+use crate::outbox::{
+    DeliveryId, KeptRequest, Last, NewRequest, OutboxError, Ownership, Reply, Trouble,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A step of a story: how long after the step before, what is said, and whether it is sent or is no news.
+type Step = (u64, &'static str, &'static str);
+
+/// `critical firing`, each of them, or neither.
+fn said(words: &str) -> Notification {
+    let mut words = words.split(' ');
+    Notification {
+        level: words.next().and_then(Level::parse),
+        status: words.next().and_then(Status::parse),
+        dedup_key: Some("k".to_owned()),
+        ..Notification::plain(Json::String("x".to_owned()))
+    }
+}
+
+fn hourly() -> DeliveryPolicy {
+    DeliveryPolicy {
+        repeat_interval: Some(HOUR),
+        ..policy()
+    }
+}
+
+impl World {
+    async fn end(&self, delivery: Delivery, outbox: Option<&Arc<Memory>>) -> Outcome {
+        let keeping = outbox.map(|outbox| Keeping {
+            outbox: Arc::<Memory>::clone(outbox),
+            seal: None,
+            arguments: Default::default(),
+            said: String::new(),
+        });
+        let with = |acceptance: &mut Acceptance| acceptance.keeping = keeping;
+        let task = self.accept_with(vec![delivery], hourly(), with).await;
+        task.ended().await;
+        task.report(0).unwrap().outcome
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_the_same_is_told_again_after_the_interval() {
+    let stories: &[&[Step]] = &[
+        // The same, until an hour has passed since it was last sent.
+        &[
+            (0, "critical firing", "sent"),
+            (10, "critical firing", "no news"),
+            (3589, "critical firing", "no news"),
+            (1, "critical firing", "sent"),
+            (3599, "critical firing", "no news"),
+        ],
+        // Without level and status too.
+        &[(0, "", "sent"), (10, "", "no news"), (3600, "", "sent")],
+        // Another level is news, and the old one again.
+        &[
+            (0, "warning firing", "sent"),
+            (1, "critical firing", "sent"),
+            (1, "critical firing", "no news"),
+            (1, "warning firing", "sent"),
+            (1, " firing", "sent"),
+        ],
+        // Another status too.
+        &[
+            (0, "critical firing", "sent"),
+            (1, "critical acknowledged", "sent"),
+            (1, "critical acknowledged", "no news"),
+            (1, "critical firing", "sent"),
+        ],
+        // What is resolved is always told, and the key is over.
+        &[
+            (0, "critical firing", "sent"),
+            (1, "critical resolved", "sent"),
+            (1, "critical resolved", "sent"),
+            (1, "critical firing", "sent"),
+        ],
+    ];
+    for story in stories {
+        for outbox in [None, Some(Arc::<Memory>::default())] {
+            let world = World::new(story.iter().map(|_| ok()));
+            for (n, (after, words, expected)) in story.iter().enumerate() {
+                tokio::time::sleep(Duration::from_secs(*after)).await;
+                if let Some(outbox) = &outbox {
+                    outbox.pass(Duration::from_secs(*after));
+                }
+                let delivery = notification("http", HTTP, said(words));
+                let outcome = world.end(delivery, outbox.as_ref()).await;
+                let found = match &outcome {
+                    Outcome::Delivered { .. } => "sent",
+                    Outcome::Suppressed { rule } if rule == "repeat_interval" => "no news",
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(found, *expected, "step {n} of {story:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_key_another_destination_and_no_key_are_no_repeats() {
+    let world = World::new((0..4).map(|_| ok()));
+    let firing = || said("critical firing");
+    let other = Notification {
+        dedup_key: Some("other".to_owned()),
+        ..firing()
+    };
+    let none = Notification {
+        dedup_key: None,
+        ..firing()
+    };
+    for (configuration, notified) in [
+        (HTTP, firing()),
+        (OTHER, firing()),
+        (HTTP, other),
+        (HTTP, none),
+    ] {
+        let delivery = notification("http", configuration, notified);
+        let outcome = world.end(delivery, None).await;
+        assert_eq!(outcome.code(), "delivered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_delivered_is_told_again() {
+    let refused = Answers(400, &[], String::new());
+    let world = World::new([refused, ok()]);
+    for expected in ["failed", "delivered", "suppressed"] {
+        let delivery = notification("http", HTTP, said("critical firing"));
+        assert_eq!(world.end(delivery, None).await.code(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_it_is_a_repeat_is_decided_when_its_turn_comes() {
+    let slow = After(
+        Duration::from_secs(5),
+        Box::new(Answers(400, &[], String::new())),
+    );
+    let world = World::new([slow, ok()]);
+    let firing = || notification("http", HTTP, said("critical firing"));
+    let storm = vec![firing(), firing(), firing()];
+    let task = world.accept(storm, hourly()).await;
+    task.ended().await;
+    let outcomes: Vec<_> = task
+        .reports()
+        .iter()
+        .map(|report| report.outcome.code())
+        .collect();
+    assert_eq!(outcomes, ["failed", "delivered", "suppressed"]);
+    assert_eq!(world.seen(), [(0.0, "POST"), (5.0, "POST")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_sees_what_was_told_in_the_outbox() {
+    let outbox = Arc::<Memory>::default();
+    let firing = || notification("http", HTTP, said("critical firing"));
+    let first = World::new([ok()]);
+    assert_eq!(first.end(firing(), Some(&outbox)).await.code(), "delivered");
+    let second = World::new([]);
+    assert_eq!(
+        second.end(firing(), Some(&outbox)).await.code(),
+        "suppressed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolved_edits_the_message_of_another_process() {
+    const DISCORD: &str = r#"{"discord_webhook_url": "http://hooks.example/api/webhooks/1/t"}"#;
+    let outbox = Arc::<Memory>::default();
+    let message = || Answers(200, &[], json!({"id": "1"}).to_string());
+    let delivery = |words| notification("discord", DISCORD, said(words));
+    let first = World::new([message()]);
+    first.end(delivery("critical firing"), Some(&outbox)).await;
+    let second = World::new([message()]);
+    second
+        .end(delivery("critical resolved"), Some(&outbox))
+        .await;
+    assert_eq!(second.seen(), [(0.0, "PATCH")]);
+    assert!(outbox.lasts.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outbox_that_fails_or_hangs_fails_no_delivery_and_memory_counts() {
+    for trouble in [Some(Trouble::Broken), None] {
+        let outbox = Arc::<Memory>::default();
+        *outbox.trouble.lock().unwrap() = Some(trouble);
+        let world = World::new([ok()]);
+        for expected in ["delivered", "suppressed"] {
+            let delivery = notification("http", HTTP, said("critical firing"));
+            assert_eq!(world.end(delivery, Some(&outbox)).await.code(), expected);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_50_a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
+    let outbox = Arc::<Memory>::default();
+    let firing = || notification("http", HTTP, said("critical firing"));
+    let world = World::new([ok(), ok()]);
+    assert_eq!(world.end(firing(), Some(&outbox)).await.code(), "delivered");
+    outbox.move_to(SystemTime::now() + 10 * HOUR);
+    assert_eq!(world.end(firing(), Some(&outbox)).await.code(), "delivered");
+    assert_eq!(
+        world.end(firing(), Some(&outbox)).await.code(),
+        "suppressed"
+    );
+}
+
+/// An outbox that remembers what was told, and nothing else.
+#[derive(Default)]
+struct Memory {
+    lasts: Mutex<HashMap<String, Last>>,
+    /// What it answers when it is asked for what was told; `Some(None)`: it never does.
+    trouble: Mutex<Option<Option<Trouble>>>,
+}
+
+impl Memory {
+    /// As if so much time had passed.
+    fn pass(&self, time: Duration) {
+        for last in self.lasts.lock().unwrap().values_mut() {
+            last.at -= time;
+        }
+    }
+
+    fn move_to(&self, at: SystemTime) {
+        for last in self.lasts.lock().unwrap().values_mut() {
+            last.at = at;
+        }
+    }
+}
+
+fn at_once<T: Send + 'static>(reply: T) -> Reply<T> {
+    Box::pin(async { Ok(reply) })
+}
+
+impl Outbox for Memory {
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn accept(&self, _: NewRequest) -> Reply<Accepted> {
+        at_once(Accepted::New)
+    }
+
+    fn claim(&self, _: &str, _: usize) -> Reply<Vec<KeptRequest>> {
+        at_once(Vec::new())
+    }
+
+    fn owns(&self, _: &DeliveryId) -> Reply<Ownership> {
+        at_once(Ownership::Mine)
+    }
+
+    fn attempting(&self, _: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
+        at_once(Ownership::Mine)
+    }
+
+    fn not_taken(&self, _: &DeliveryId) -> Reply<()> {
+        at_once(())
+    }
+
+    fn parts_done(&self, _: &DeliveryId, _: usize) -> Reply<()> {
+        at_once(())
+    }
+
+    fn end(&self, _: &DeliveryId, _: &DeliveryReport) -> Reply<()> {
+        at_once(())
+    }
+
+    fn taken(&self, _: &DeliveryId, _: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+        at_once(Vec::new())
+    }
+
+    fn last(&self, key: &str) -> Reply<Option<Last>> {
+        match *self.trouble.lock().unwrap() {
+            Some(Some(trouble)) => {
+                Box::pin(async move { Err(OutboxError::new("memory", trouble)) })
+            }
+            Some(None) => Box::pin(std::future::pending()),
+            None => at_once(self.lasts.lock().unwrap().get(key).cloned()),
+        }
+    }
+
+    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+        let mut lasts = self.lasts.lock().unwrap();
+        match last {
+            Some(last) => lasts.insert(key.to_owned(), last.clone()),
+            None => lasts.remove(key),
+        };
+        at_once(())
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        at_once(0)
+    }
+}

@@ -1,0 +1,71 @@
+//! What destinations were told last: one row for each dedup key.
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::rows::{millis, time};
+use crate::model::notification::{Level, State, Status};
+use crate::model::outcome::MessageRef;
+use crate::outbox::{Last, MAX_LASTS};
+
+/// How many new rows come before those over the bound are counted: to count them takes longer than all else.
+const SWEEP_EVERY: i64 = 100;
+
+pub fn get(db: &Connection, key: &str) -> Result<Option<Last>> {
+    db.prepare_cached("SELECT message, state, at FROM lasts WHERE key = ?")?
+        .query_row([key], |row| {
+            let message: Option<String> = row.get(0)?;
+            let state: Option<String> = row.get(1)?;
+            Ok(Last {
+                message: message.map(MessageRef),
+                state: state.as_deref().and_then(read),
+                at: time(row.get(2)?),
+            })
+        })
+        .optional()
+}
+
+/// A row that is set again is the youngest.
+pub fn set(db: &Connection, key: &str, last: Option<&Last>) -> Result<()> {
+    let Some(last) = last else {
+        return db
+            .prepare_cached("DELETE FROM lasts WHERE key = ?")?
+            .execute([key])
+            .map(drop);
+    };
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO lasts (key, message, state, at) VALUES (?, ?, ?, ?)",
+    )?
+    .execute(params![
+        key,
+        last.message.as_ref().map(|message| &message.0),
+        last.state.map(written),
+        millis(last.at),
+    ])?;
+    if db.last_insert_rowid() % SWEEP_EVERY == 0 {
+        // So that there are never more than the bound.
+        let most = i64::try_from(MAX_LASTS).unwrap_or(i64::MAX) - SWEEP_EVERY;
+        db.prepare_cached(
+            "DELETE FROM lasts WHERE id <= (SELECT id FROM lasts ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        )?
+        .execute([most])?;
+    }
+    Ok(())
+}
+
+/// `critical firing`; what is absent is empty.
+fn written(state: State) -> String {
+    let level = state.level.map_or("", Level::word);
+    let status = state.status.map_or("", Status::word);
+    format!("{level} {status}")
+}
+
+/// `None`: a later version wrote what this one does not know, so that any state is news.
+fn read(text: &str) -> Option<State> {
+    let (level, status) = text.split_once(' ')?;
+    let level = (!level.is_empty()).then(|| Level::parse(level).ok_or(()));
+    let status = (!status.is_empty()).then(|| Status::parse(status).ok_or(()));
+    Some(State {
+        level: level.transpose().ok()?,
+        status: status.transpose().ok()?,
+    })
+}

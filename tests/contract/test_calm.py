@@ -1,0 +1,232 @@
+"""A storm makes few messages: ``repeat_interval`` and ``max_per_minute``, as a caller sees them.
+
+What takes a minute is tested in paused time, in src/delivery/tests/calm.rs.
+"""
+
+import itertools
+import json
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Trigger, Triggers
+from tests.faults.process import ProcessEngine
+from tests.harness import Answer, Standin, eventually
+
+_numbers = itertools.count(1)
+
+SENT = ("delivered", None)
+NO_NEWS = ("suppressed", "repeat_interval")
+
+Step = tuple[dict[str, Any], tuple[str, str | None]]
+
+FIRING = {"level": "critical", "status": "firing"}
+STORIES: dict[str, list[Step]] = {
+    "the same": [(FIRING, SENT), (FIRING, NO_NEWS), (FIRING, NO_NEWS)],
+    "another text": [(FIRING, SENT), ({**FIRING, "notification_text": "cpu at 98 %"}, NO_NEWS)],
+    "neither level nor status": [({}, SENT), ({}, NO_NEWS)],
+    "the level by the text": [
+        ({"notification_text": "[WARN] x"}, SENT),
+        ({"notification_text": "[WARN] y"}, NO_NEWS),
+        ({"notification_text": "[ERROR] y"}, SENT),
+    ],
+    "another level": [({**FIRING, "level": "warning"}, SENT), (FIRING, SENT), ({**FIRING, "level": "warning"}, SENT)],
+    "another status": [({"level": "critical"}, SENT), (FIRING, SENT), (FIRING, NO_NEWS)],
+    "resolved": [
+        (FIRING, SENT),
+        ({**FIRING, "status": "resolved"}, SENT),
+        ({**FIRING, "status": "resolved"}, SENT),
+        (FIRING, SENT),
+    ],
+    "another key": [(FIRING, SENT), ({**FIRING, "dedup_key": "another"}, SENT)],
+    "no key": [({**FIRING, "dedup_key": None}, SENT), ({**FIRING, "dedup_key": None}, SENT)],
+}
+
+
+@pytest.fixture
+def path() -> str:
+    """A path of the stand-in that nobody else has: what was told there is remembered by the process."""
+    return f"/hook/calm-{next(_numbers)}"
+
+
+def request(url: str, **fields: Any) -> dict[str, Any]:
+    """An alert to one generic webhook."""
+    senders = {"http": {"http_webhook_url": url}}
+    return {"notification_text": "cpu at 97 %", "senders_config": senders, "dedup_key": "cpu", **fields}
+
+
+def outcome(answer: Answer) -> tuple[str, str | None]:
+    """What became of its one delivery, and the rule where there is one."""
+    [entry] = answer.json["deliveries"]
+    return entry["outcome"], entry.get("rule")
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_says_the_same_within_the_interval_is_no_news(
+    story: str, path: str, triggers: Triggers, standin: Standin
+) -> None:
+    trigger = triggers.create({"repeat_interval": "1h"})
+    steps = STORIES[story]
+    for n, (fields, expected) in enumerate(steps):
+        assert outcome(trigger.notify(request(standin.url + path, **fields))) == expected, f"step {n}"
+    assert len(standin.requests(path)) == [expected for _, expected in steps].count(SENT)
+
+
+def test_a_suppressed_repeat_is_a_success_and_a_log_line(path: str, triggers: Triggers, standin: Standin) -> None:
+    trigger = triggers.create({"repeat_interval": "1h"})
+    body = request(standin.url + path, **FIRING)
+    trigger.notify(body)
+    answer = trigger.notify(body)
+    assert (answer.status, answer.json["status"]) == (200, "success")
+    assert answer.json["results"] == {"http": "suppressed"}
+    level, line = trigger.log_lines()[-1]
+    assert level == "INFO"
+    assert answer.json["task_id"] in line
+    assert line.endswith("suppressed by repeat_interval")
+
+
+def test_the_same_is_told_again_when_the_interval_has_passed(path: str, triggers: Triggers, standin: Standin) -> None:
+    trigger = triggers.create({"repeat_interval": "1s"})
+    body = request(standin.url + path, **FIRING)
+    assert outcome(trigger.notify(body)) == SENT
+    sent = time.monotonic()
+    assert outcome(trigger.notify(body)) == NO_NEWS
+    time.sleep(max(0.0, sent + 1.05 - time.monotonic()))
+    assert outcome(trigger.notify(body)) == SENT
+
+
+def test_another_destination_is_told_and_so_is_one_that_was_not_reached(
+    path: str, triggers: Triggers, standin: Standin
+) -> None:
+    trigger = triggers.create({"repeat_interval": "1h"})
+    standin.rule(path, reply={"status": 400}, times=1)
+    answers = [outcome(trigger.notify(request(standin.url + path, **FIRING))) for _ in range(3)]
+    assert answers == [("failed", None), SENT, NO_NEWS]
+    assert outcome(trigger.notify(request(standin.url + path + "/other", **FIRING))) == SENT
+
+
+def test_triggers_without_the_interval_repeat(path: str, triggers: Triggers, standin: Standin) -> None:
+    trigger = triggers.create()
+    body = request(standin.url + path, **FIRING)
+    assert [outcome(trigger.notify(body)) for _ in range(2)] == [SENT, SENT]
+
+
+def test_the_configuration_file_sets_them_too(tmp_path: Path, standin: Standin) -> None:
+    settings = '[settings]\nrepeat_interval = "1h"\nmax_per_minute = 1\nmax_per_batch = 5\n'
+    with ExitStack() as stack:
+        engine = stack.enter_context(ProcessEngine(tmp_path))
+        (engine.plugin_dir / "notifier.toml").write_text(settings)
+        trigger = Triggers(engine, stack).create({"config_file_path": "notifier.toml", "max_per_minute": "7"})
+        url = standin.url + "/hook/by-file"
+        answers = [trigger.notify(request(url, dedup_key=key)) for key in ("a", "a", "b")]
+        assert [outcome(answer) for answer in answers] == [SENT, NO_NEWS, ("pending", None)]
+        [warning] = answers[0].json["warnings"]
+        assert warning.startswith("trigger argument max_per_minute: the configuration file says something else")
+
+
+def test_a_storm_of_a_hundred_requests_makes_few_messages_and_every_caller_has_its_answer(
+    tmp_path: Path, standin: Standin
+) -> None:
+    path = "/hook/storm"
+    with ExitStack() as stack:
+        engine = stack.enter_context(ProcessEngine(tmp_path))
+        trigger = Triggers(engine, stack).create({"max_per_minute": "5"})
+
+        def call(n: int) -> Answer:
+            return trigger.notify(request(standin.url + path, dedup_key=None, notification_text=f"disk {n} full"))
+
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(call, range(100)))
+        entries = [answer.json["deliveries"][0] for answer in answers]
+        held = [entry for entry in entries if entry["outcome"] == "pending"]
+        assert (len(held), len(standin.requests(path))) == (95, 5)
+        # They wait for the minute's end, and no caller for them.
+        assert all(55_000 < entry["next_attempt_in_ms"] <= 60_000 for entry in held)
+        assert max(answer.elapsed for answer in answers) < 2
+        view = trigger.notify(b"", query={"view": "status"}, method="GET").json
+        assert (view["in_flight"], view["pending"]) == (95, 95)
+
+
+# With an outbox
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> str:
+    """A configuration file with an outbox; what it says."""
+    (tmp_path / "plugins").mkdir()
+    return f"""
+[settings]
+outbox = "{tmp_path / "outbox.db"}"
+repeat_interval = "1h"
+max_per_minute = 2
+[receivers.hook.http]
+webhook_url = "URL/hook/kept"
+[receivers.chat.discord]
+webhook_url = "URL/api/webhooks/100000000000000001/{"a" * 68}"
+"""
+
+
+def start(stack: ExitStack, directory: Path, config: str, standin: Standin) -> tuple[ProcessEngine, Trigger]:
+    """A new process with one trigger."""
+    engine = stack.enter_context(ProcessEngine(directory))
+    (engine.plugin_dir / "notifier.toml").write_text(config.replace("URL", standin.url))
+    return engine, Triggers(engine, stack).create({"config_file_path": "notifier.toml"})
+
+
+def alert(receiver: str, **fields: Any) -> dict[str, Any]:
+    """An alert to a receiver of the file."""
+    return {"notification_text": "cpu at 97 %", "receivers": [receiver], "dedup_key": "cpu", **FIRING, **fields}
+
+
+def test_what_was_told_before_a_restart_is_no_news_and_its_message_is_edited(
+    tmp_path: Path, kept: str, standin: Standin
+) -> None:
+    with ExitStack() as stack:
+        engine, trigger = start(stack, tmp_path, kept, standin)
+        for receiver in ("hook", "chat"):
+            assert outcome(trigger.notify(alert(receiver))) == SENT
+        engine.kill()
+        _, trigger = start(stack, tmp_path, kept, standin)
+        for receiver in ("hook", "chat"):
+            assert outcome(trigger.notify(alert(receiver))) == NO_NEWS
+        answer = trigger.notify(alert("chat", status="resolved"))
+        assert outcome(answer) == SENT
+        posted, edited = standin.requests("/api/webhooks/")
+        assert (posted["method"], edited["method"]) == ("POST", "PATCH")
+        message = answer.json["deliveries"][0]["message_id"]
+        assert message
+        assert edited["path"].endswith(f"/messages/{message}")
+
+
+def test_what_is_held_when_the_process_is_killed_is_sent_by_the_next(
+    tmp_path: Path, kept: str, standin: Standin
+) -> None:
+    path = "/hook/kept"
+    with ExitStack() as stack:
+        engine, trigger = start(stack, tmp_path, kept, standin)
+        for n in range(5):
+            trigger.notify(alert("hook", dedup_key=f"cpu {n}", notification_text=f"cpu {n}"))
+        assert len(standin.requests(path)) == 2
+        engine.kill()
+        _expire_leases(tmp_path / "outbox.db")
+        _, trigger = start(stack, tmp_path, kept, standin)
+        trigger.notify({"notification_text": "x", "senders_config": {}})
+        # The limit holds for what comes back as well: two go, and one waits.
+        texts = eventually(lambda: found if len(found := _texts(standin, path)) >= 4 else [], "two more")
+        assert texts == ["cpu 0", "cpu 1", "cpu 2", "cpu 3"]
+        view = trigger.notify(b"", query={"view": "status"}, method="GET").json
+        assert view["in_flight"] == 1
+
+
+def _expire_leases(outbox: Path) -> None:
+    with closing(sqlite3.connect(outbox)) as db, db:
+        db.execute("UPDATE requests SET lease = 0")
+
+
+def _texts(standin: Standin, path: str) -> list[str]:
+    return [json.loads(found["body"])["message"] for found in standin.requests(path)]
