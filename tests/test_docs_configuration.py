@@ -75,13 +75,13 @@ def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argum
 def test_examples_of_the_table_and_of_the_docstring_are_taken(
     argument: Argument, notify: Notify, engine: Engine
 ) -> None:
-    # The file that the examples name, with the receivers that they name.
-    (engine.plugin_dir / "notifier.toml").write_text(
-        "".join(f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup"))
-    )
+    # The file that the examples name, with what they name of it.
+    receivers = [f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup")]
+    template = '[templates.short]\ntext = "{{ notification.text }}"\n'
+    (engine.plugin_dir / "notifier.toml").write_text("".join([*receivers, template]))
     for example in (argument.example, docstring()[argument.name]["example"]):
         arguments = {argument.name: example}
-        if argument.name == "default_receivers":
+        if argument.name in ("default_receivers", "template"):
             arguments["config_file_path"] = "notifier.toml"
         answer = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
         assert (answer["status"], answer["warnings"]) == ("ok", []), example

@@ -16,6 +16,7 @@ from tests import harness
 from tests.conftest import Triggers
 from tests.documents import blocks
 from tests.engine_host.line_protocol import parse_line
+from tests.engine_host.sql import session
 from tests.rows_scene import Table
 
 ROOT = Path(__file__).parent.parent
@@ -24,12 +25,6 @@ QUERIES = [block.text for block in blocks(PAGE) if block.language == "sql"]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "examples" / "grafana-history.json").read_text(encoding="utf-8"))
 PANELS = {panel["title"]: panel["targets"][0]["rawSql"] for panel in DASHBOARD["panels"]}
 SHOWN_TASK = "7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10"
-
-TYPES = {
-    "tag": pa.dictionary(pa.int32(), pa.string()),
-    "field::string": pa.string(),
-    "field::integer": pa.int64(),
-}
 
 
 @pytest.fixture
@@ -57,28 +52,9 @@ def history(table: Table) -> list[str]:
     return table.history()
 
 
-def context(history: list[str]) -> datafusion.SessionContext:
-    """A session over the table that the lines make up, with the types that InfluxDB 3 gives to its columns."""
-    points = [parse_line(line) for line in history]
-    kinds: dict[str, str] = {}
-    for point in points:
-        kinds |= {name: kind for name, (kind, _) in point.columns.items()}
-    columns: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        values = [point.columns[name][1] if name in point.columns else None for point in points]
-        # A cast from text is what makes a dictionary.
-        columns[name] = (
-            pa.array(values, pa.string()).cast(TYPES[kind]) if kind == "tag" else pa.array(values, TYPES[kind])
-        )
-    columns["time"] = pa.array([point.timestamp for point in points], pa.timestamp("ns"))
-    session = datafusion.SessionContext()
-    session.register_record_batches("notifications", [pa.table(columns).combine_chunks().to_batches()])
-    return session
-
-
-def run(session: datafusion.SessionContext, sql: str) -> list[dict[str, Any]]:
+def run(database: datafusion.SessionContext, sql: str) -> list[dict[str, Any]]:
     """The rows of a query; times are left out, as Python has none of nanoseconds."""
-    table = session.sql(sql).to_arrow_table()
+    table = database.sql(sql).to_arrow_table()
     times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     found: list[dict[str, Any]] = table.drop_columns(times).to_pylist()
     return found
@@ -92,9 +68,9 @@ def test_every_column_of_the_page_is_written_and_no_other(history: list[str]) ->
 
 
 def test_each_query_of_the_page_answers_what_it_says(history: list[str]) -> None:
-    session = context(history)
+    database = session(history)
     task = next(str(parse_line(line).columns["task_id"][1]) for line in history)
-    answers = [run(session, sql.replace(SHOWN_TASK, task)) for sql in QUERIES]
+    answers = [run(database, sql.replace(SHOWN_TASK, task)) for sql in QUERIES]
     failures, rates, times, told, kept, retried, last = answers
     assert [(row["outcome"], row["reason"], row["http_status"]) for row in failures] == [
         ("failed", "unknown_destination", 404)
@@ -111,7 +87,7 @@ def test_each_query_of_the_page_answers_what_it_says(history: list[str]) -> None
 
 
 def test_every_panel_of_the_dashboard_is_answered(history: list[str]) -> None:
-    session = context(history)
+    database = session(history)
     now = datetime.now(UTC)
     since, until = (
         f"cast('{moment:%Y-%m-%dT%H:%M:%SZ}' as timestamp)" for moment in (now - timedelta(1), now + timedelta(1))
@@ -122,7 +98,7 @@ def test_every_panel_of_the_dashboard_is_answered(history: list[str]) -> None:
         sql = sql.replace("$__timeFilter(time)", f"time >= {since} AND time <= {until}")
         sql = sql.replace("$__dateBin(time)", "date_bin(interval '60 second', time, timestamp '1970-01-01T00:00:00Z')")
         assert "$" not in sql
-        answers[title] = run(session, sql)
+        answers[title] = run(database, sql)
     assert all(answers.values()), [title for title, rows in answers.items() if not rows]
     assert round(answers["Delivered"][0]["delivered"], 2) == 95.83
     assert answers["Failed or ambiguous"] == [{"deliveries": 1}]

@@ -1,6 +1,7 @@
 """The ``influxdb3`` command line in front of an engine host: ``python -m tests.engine_host.command serve …``.
 
-It has the commands that the documents show: ``serve``, ``install package``, ``create database``, ``create trigger``.
+It has the commands that the documents show: ``serve``, ``install package``, ``create database``, ``create trigger``,
+``write``, ``query``.
 As the server does, it makes a virtual environment in the plugin directory, and the plugin imports from there alone.
 """
 
@@ -41,7 +42,7 @@ sys.path += [sys.argv[1], sys.argv[2]]
 from tests.engine_host import EngineHost
 
 state = Path(sys.argv[3])
-with EngineHost(Path(sys.argv[4])) as host:
+with EngineHost(Path(sys.argv[4]), database="mydb") as host:
     state.write_text(json.dumps({"url": host.url}))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 """
@@ -85,6 +86,25 @@ def create_trigger(options: argparse.Namespace) -> None:
         sys.exit(answer.text)
 
 
+def write(options: argparse.Namespace) -> None:
+    """Write lines, and wait until they can be queried."""
+    lines = Path(options.file).read_text() if options.file else options.line_protocol
+    url = json.loads(STATE.read_text())["url"]
+    answer = harness.http_request("POST", f"{url}/api/v3/write_lp?db={options.database}", body=lines.encode())
+    if answer.status != 204:
+        sys.exit(answer.text)
+    print("success")
+
+
+def query(options: argparse.Namespace) -> None:
+    """Answer from what was written."""
+    from tests.engine_host.sql import session
+
+    url = json.loads(STATE.read_text())["url"]
+    lines = harness.http_request("GET", f"{url}/_host/lines?db={options.database}").json
+    print(str(session(lines).sql(options.sql)).partition("\n")[2])
+
+
 def create_database(options: argparse.Namespace) -> None:
     """A host needs none."""
 
@@ -116,6 +136,15 @@ def main() -> None:
     trigger.add_argument("--trigger-arguments", action="append", default=[])
     trigger.add_argument("name")
     trigger.set_defaults(run=create_trigger)
+    lines = verbs.add_parser("write")
+    lines.add_argument("--database", required=True)
+    lines.add_argument("--file")
+    lines.add_argument("line_protocol", nargs="?")
+    lines.set_defaults(run=write)
+    sql = verbs.add_parser("query")
+    sql.add_argument("--database", required=True)
+    sql.add_argument("sql")
+    sql.set_defaults(run=query)
     options = parser.parse_args()
     options.run(options)
 

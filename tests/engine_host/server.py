@@ -38,6 +38,7 @@ class Server:
         """Bind the port and serve."""
         app = web.Application(client_max_size=0)
         app.router.add_get("/_host/logs", self._logs)
+        app.router.add_get("/_host/lines", self._lines)
         app.router.add_post("/_host/triggers", _controls(self._create))
         app.router.add_delete("/_host/triggers/{name}", _controls(self._delete))
         app.router.add_post("/_host/run/{name}", _controls(self._run))
@@ -60,6 +61,10 @@ class Server:
 
     async def _logs(self, http: web.Request) -> web.Response:
         return web.json_response(self._host.logs(http.query.get("trigger")))
+
+    async def _lines(self, http: web.Request) -> web.Response:
+        lines = self._host.database.lines
+        return web.json_response([line for database, line in lines if database == http.query["db"]])
 
     async def _create(self, http: web.Request) -> None:
         """``{"name", "path", "spec", "arguments", …}``, as :meth:`EngineHost.create_trigger` takes them."""
