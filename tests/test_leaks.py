@@ -18,9 +18,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from tests.cli.program import run
 from tests.conftest import Trigger, Triggers
 from tests.faults.process import ProcessEngine
-from tests.harness import Standin, encode_headers, eventually
+from tests.harness import Standin, encode_headers, eventually, http_request
 
 MARKED = re.compile(r"[Qq][Zz]\d{4}")
 """With this every secret begins, or a part of it that would tell something; nothing else does."""
@@ -172,6 +173,10 @@ class Outputs:
         self.add("log", "\n".join(row["log_text"] for row in engine.logs(trigger.name)))
         for view in ("status", "metrics"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
+        # The views have written what was left of it.
+        history = http_request("GET", f"{engine.url}/_host/lines?db=notifications").text
+        assert "history,sender=" in history
+        self.add("history", history)
         self.add("standard error", engine.errors())
 
     def show_none(self, secrets: Mapping[str, str]) -> None:
@@ -219,7 +224,13 @@ def own_triggers(engine: ProcessEngine) -> Iterator[Triggers]:
         yield Triggers(engine, stack)
 
 
-FAST = {"max_attempts": "2", "initial_backoff": "10ms", "max_backoff": "10ms", "response_timeout": "4s"}
+FAST = {
+    "max_attempts": "2",
+    "initial_backoff": "10ms",
+    "max_backoff": "10ms",
+    "response_timeout": "4s",
+    "history_table": "history",
+}
 
 
 class Echoing:
@@ -306,6 +317,30 @@ def test_row_33_nothing_is_shown_late_nor_by_a_dry_run(
     outputs.add("preview", answer.text)
     outputs.of(dry, engine)
     outputs.show_none(request.secrets)
+
+
+def test_row_33_nothing_is_shown_of_what_an_outbox_keeps(
+    standin: Standin, engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
+) -> None:
+    request = Echoing(standin, 500, MESSAGES["text"])
+    (tmp_path / "key").write_text(key := new_word() + new_word())
+    outbox, config = tmp_path / "outbox.db", tmp_path / "n.toml"
+    config.write_text(f'[settings]\noutbox = "{outbox}"\noutbox_key = {{ file = "key" }}\n')
+    trigger = own_triggers.create({**FAST, "twilio_base_url": standin.url, "config_file_path": str(config)})
+    answer = trigger.notify({"notification_text": "x", "senders_config": request.senders})
+    assert len(answer.json["deliveries"]) == len(request)
+    outputs = Outputs()
+    outputs.add("answer", answer.text)
+    outputs.of(trigger, engine)
+    task = answer.json["task_id"]
+    for verb, *options in (["list", "--limit", "1000"], ["list", "--format", "json"], ["show", task], ["stats"]):
+        shown = run("outbox", verb, outbox, *options)
+        assert shown.status == 0, shown.err
+        assert verb == "stats" or task in shown.out
+        outputs.add(f"outbox {verb}", shown.out + shown.err)
+    for file in tmp_path.glob("outbox.db*"):
+        outputs.add(f"file {file.name}", file.read_bytes().decode("latin-1"))
+    outputs.show_none(request.secrets | {"outbox_key": key})
 
 
 FAULTS = ["refuse", "reset", "close", "silent", "malformed_status", "huge_header", "http09", "plain_text"]
