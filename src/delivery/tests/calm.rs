@@ -150,7 +150,7 @@ async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end(
         [
             "[CRITICAL] a",
             "b",
-            "and 3 more in the last minute: 1 critical, 1 warning, 1 without a level. The first: [WARN] c second line",
+            "[CRITICAL] and 3 more in the last minute: 1 critical, 1 warning, 1 without a level. The first: [WARN] c second line",
         ]
     );
     assert_eq!(world.times(), [0.0, 0.0, 60.0]);
@@ -182,7 +182,7 @@ async fn a_storm_of_ten_thousand_makes_as_few_messages_and_loses_none() {
     assert_eq!(told.count(), 9_995);
     assert_eq!(
         world.said().last().unwrap(),
-        "and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
+        "[ERROR] and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
     );
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
     assert_eq!(
@@ -444,7 +444,7 @@ async fn of_a_batch_so_many_pass_and_the_digest_goes_when_it_is_closed() {
     assert_eq!(world.start.elapsed(), Duration::ZERO);
     assert_eq!(
         world.said().last().unwrap(),
-        "and 98 more in the same batch: 98 warning. The first: [WARN] row 2"
+        "[WARNING] and 98 more in the same batch: 98 warning. The first: [WARN] row 2"
     );
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
 }
