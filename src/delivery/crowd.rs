@@ -95,6 +95,10 @@ impl Crowd {
         });
     }
 
+    pub fn size(&self) -> usize {
+        self.tally.notifications
+    }
+
     pub fn policy(&self) -> &DeliveryPolicy {
         &self.first.policy
     }
