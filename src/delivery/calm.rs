@@ -2,6 +2,7 @@
 //! goes in its place.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
 use crate::outbox::Last;
 
-/// The rules that stand in answers and log lines.
+/// The rule that stands in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -67,6 +68,8 @@ impl Window {
 #[derive(Default)]
 pub struct Minutes {
     open: Mutex<LinkedHashMap<Key, Minute>>,
+    /// Deliveries that are held, those of batches among them.
+    held: AtomicUsize,
 }
 
 struct Minute {
@@ -204,28 +207,50 @@ impl Engine {
             }
             arriving.task.waiting(arriving.index, minute.end());
             self.mention(&arriving);
+            self.minutes.held.fetch_add(1, Ordering::Relaxed);
             minute.window.hold(arriving, Over::Minute);
             None
         });
-        for crowd in due {
-            tokio::spawn(crowd.tell(Arc::clone(self)));
-        }
+        due.into_iter().for_each(|crowd| self.tell(crowd));
         passed
+    }
+
+    /// Sends the digest. Must be called on a runtime.
+    fn tell(self: &Arc<Self>, crowd: Crowd) {
+        self.minutes.held.fetch_sub(crowd.size(), Ordering::Relaxed);
+        tokio::spawn(crowd.tell(Arc::clone(self)));
+    }
+
+    /// There is no room for a delivery. Where that is so because of those that are held, their digests go now: none that
+    /// waits for room waits for them. The limits stay reached.
+    pub(super) fn relieve(self: &Arc<Self>, max_in_flight: usize, batch: Option<&Batch>) {
+        if self.minutes.held.load(Ordering::Relaxed) < max_in_flight.div_ceil(2) {
+            return;
+        }
+        let mut due = Vec::new();
+        let held = |window: &mut Window| window.held.take().map(|held| *held);
+        due.extend(
+            lock(&self.minutes.open)
+                .values_mut()
+                .filter_map(|minute| held(&mut minute.window)),
+        );
+        if let Some(batch) = batch {
+            due.extend(lock(&batch.rows).windows.values_mut().filter_map(held));
+        }
+        due.into_iter().for_each(|crowd| self.tell(crowd));
     }
 
     async fn end_minute(self: Arc<Self>, key: Key, began: Instant) {
         sleep_until(began + MINUTE).await;
         if let Some(crowd) = self.minutes.end(&key, began) {
-            crowd.tell(self).await;
+            self.tell(crowd);
         }
     }
 
     /// A digest of something else is a message of the minute like any other, but for that it is never held.
     fn count_in_minute(self: &Arc<Self>, key: Key) {
         let ((), due) = self.minutes.at(&key, |minute| minute.window.passed += 1);
-        for crowd in due {
-            tokio::spawn(crowd.tell(Arc::clone(self)));
-        }
+        due.into_iter().for_each(|crowd| self.tell(crowd));
     }
 
     /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
@@ -302,6 +327,7 @@ impl Batch {
         // No answer waits for what others of the batch decide.
         arriving.task.asking(arriving.index);
         self.engine.mention(&arriving);
+        self.engine.minutes.held.fetch_add(1, Ordering::Relaxed);
         window.hold(arriving, Over::Batch);
         rows.runtime.get_or_insert_with(Handle::current);
         None
@@ -321,7 +347,7 @@ impl Batch {
                 let key = key.clone();
                 self.engine.count_in_minute(Key { limit, ..key });
             }
-            tokio::spawn(crowd.tell(Arc::clone(&self.engine)));
+            self.engine.tell(*crowd);
         }
     }
 }

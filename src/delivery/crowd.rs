@@ -19,8 +19,8 @@ use crate::outbox::Outbox;
 
 /// How much of the first text a digest quotes, in characters.
 const QUOTED: usize = 200;
-/// Ends that are noted at once: an outbox commits them together.
-const NOTED_AT_ONCE: usize = 512;
+/// Deliveries that end at once: an outbox commits them together.
+const AT_ONCE: usize = 512;
 
 /// What a delivery was one too many of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,10 @@ impl Crowd {
         });
     }
 
+    pub fn size(&self) -> usize {
+        self.tally.notifications
+    }
+
     pub fn policy(&self) -> &DeliveryPolicy {
         &self.first.policy
     }
@@ -150,12 +154,19 @@ impl Crowd {
         let report = digest
             .send(&engine, delivery, policy, &warnings, told)
             .await;
-        let held: Vec<_> = std::iter::once(held).chain(others).collect();
-        for held in &held {
-            held.end(&engine, &digest, &report);
-        }
-        for held in held.chunks(NOTED_AT_ONCE) {
-            join_all(held.iter().map(|held| held.note(&engine))).await;
+        let mut all = std::iter::once(held).chain(others);
+        loop {
+            let some: Vec<_> = all.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return;
+            }
+            for held in &some {
+                held.end(&engine, &digest, &report);
+            }
+            join_all(some.iter().map(|held| held.note(&engine))).await;
+            drop(some);
+            // Others wait for this worker.
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -311,18 +322,23 @@ impl Tally {
 
     /// What tells of them; as plain as the first, or as rich.
     fn digest(&self, first: &Notification, over: Over) -> Notification {
-        let text = Notification::plain(Json::String(self.text(first, over)));
+        let text = self.text(first, over);
+        let level = self.by_level().next().map(|(level, _)| level);
         if !first.is_rich() {
-            return text;
+            // Where there is no level but in texts, it stands there as it does in theirs.
+            let word = level.map_or(String::new(), |level| {
+                format!("[{}] ", level.word().to_uppercase())
+            });
+            return Notification::plain(Json::String(word + &text));
         }
         let title = format!("{} more notifications", self.notifications);
         Notification {
             title: first.title.is_some().then_some(title),
-            level: self.by_level().next().map(|(level, _)| level),
+            level,
             // It is an alarm as long as one of them is.
             status: (self.resolved() == self.notifications).then_some(Status::Resolved),
             link: first.link.clone(),
-            ..text
+            ..Notification::plain(Json::String(text))
         }
     }
 
@@ -373,4 +389,116 @@ fn subject(notification: &Notification) -> String {
             .into(),
     };
     truncate(one_line(&text).trim(), QUOTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::{CHANNELS, configured};
+    use crate::model::channel::Composing;
+
+    fn rich(title: &str) -> Notification {
+        Notification {
+            title: Some(title.to_owned()),
+            link: Some("https://grafana.example.com/d/1".to_owned()),
+            dedup_key: Some("cpu".to_owned()),
+            ..Notification::plain(Json::String("text".to_owned()))
+        }
+    }
+
+    /// Of every level and none, of every status and none.
+    fn tally() -> Tally {
+        Tally {
+            notifications: 212,
+            levels: [0, 2, 100, 0, 100],
+            statuses: [180, 2, 20],
+        }
+    }
+
+    #[test]
+    fn a_digest_says_how_many_there_are_of_each_kind_the_worst_first() {
+        let none = Tally {
+            notifications: 2,
+            ..Tally::default()
+        };
+        let firing = Tally {
+            statuses: [2, 0, 0],
+            ..none.clone()
+        };
+        let long = "ä".repeat(300);
+        let cut = format!("{}…", "ä".repeat(199));
+        for (tally, first, expected) in [
+            (
+                tally(),
+                rich("disk full"),
+                "and 212 more in the last minute: 100 critical, 100 warning, 2 info, 10 without a level; \
+                 180 firing, 2 acknowledged, 20 resolved. The first: disk full",
+            ),
+            (
+                none.clone(),
+                Notification::plain(Json::Number("5".to_owned())),
+                "and 2 more in the last minute. The first: 5",
+            ),
+            // That all are firing is no news.
+            (
+                firing,
+                Notification::plain(Json::Object(vec![("a".to_owned(), Json::Null)])),
+                r#"and 2 more in the last minute. The first: {"a":null}"#,
+            ),
+            (
+                none,
+                Notification::plain(Json::String(format!("\n{long}"))),
+                &format!("and 2 more in the last minute. The first: {cut}"),
+            ),
+        ] {
+            assert_eq!(tally.text(&first, Over::Minute), expected);
+        }
+    }
+
+    #[test]
+    fn a_digest_is_as_plain_as_the_first_and_bears_the_highest_level() {
+        let plain = Notification::plain(Json::String("[WARN] x".to_owned()));
+        let digest = tally().digest(&plain, Over::Batch);
+        assert!(!digest.is_rich());
+        let text = digest.as_text().unwrap().into_owned();
+        assert!(
+            text.starts_with("[CRITICAL] and 212 more in the same batch: "),
+            "{text}"
+        );
+        let digest = tally().digest(&rich("disk full"), Over::Batch);
+        assert_eq!(digest.title.as_deref(), Some("212 more notifications"));
+        assert_eq!((digest.level, digest.status), (Some(Level::Critical), None));
+        assert_eq!(digest.link, rich("").link);
+        assert_eq!(digest.dedup_key, None);
+        let over = Tally {
+            statuses: [0, 0, 212],
+            ..tally()
+        };
+        let digest = over.digest(&rich("disk full"), Over::Batch);
+        assert_eq!(digest.status, Some(Status::Resolved));
+    }
+
+    #[test]
+    fn every_channel_takes_a_digest() {
+        let firsts = [
+            Notification::plain(Json::String("text".to_owned())),
+            rich("title"),
+            rich(&"👩‍👩‍👧‍👦".repeat(10_000)),
+        ];
+        for spec in CHANNELS {
+            let example =
+                |parameter: &crate::channels::Parameter| Some(parameter.example.to_owned());
+            let channel = configured(spec, example).unwrap();
+            for first in &firsts {
+                let digest = tally().digest(first, Over::Minute);
+                let composed = channel.compose(&digest, &Composing::new("key")).unwrap();
+                assert_eq!(composed.messages.len(), 1, "{}", spec.key);
+                assert_eq!(composed.warnings, [] as [&str; 0], "{}", spec.key);
+                let body = composed.messages[0].body();
+                let body = String::from_utf8_lossy(&body);
+                let body = body.replace('+', " ");
+                assert!(body.contains("212 more"), "{}: {body}", spec.key);
+            }
+        }
+    }
 }

@@ -159,6 +159,7 @@ impl Dispatcher {
     pub async fn accept(&self, mut acceptance: Acceptance) -> Result<Admission, NotAccepted> {
         let identity = acceptance.identity.clone();
         let window = acceptance.policy.dedup_window;
+        let (policy, batch) = (Arc::clone(&acceptance.policy), acceptance.batch.clone());
         let keeping = acceptance.keeping.take();
         let mut ready = None;
         let take = |accept| {
@@ -171,7 +172,10 @@ impl Dispatcher {
             .engine
             .idempotency
             .admit(identity.clone(), window, take)
-            .map_err(NotAccepted::Full)?;
+            .map_err(|full| {
+                self.engine.relieve(policy.max_in_flight, batch.as_deref());
+                NotAccepted::Full(full)
+            })?;
         let (Admission::New(_), Some(ready)) = (&admission, ready) else {
             return Ok(admission);
         };

@@ -237,6 +237,17 @@ impl World {
         policy: DeliveryPolicy,
         change: impl FnOnce(&mut Acceptance),
     ) -> Arc<Task> {
+        let accepted = self.try_accept(deliveries, policy, change).await;
+        accepted.expect("it is taken")
+    }
+
+    /// `None`: there is no room.
+    async fn try_accept(
+        &self,
+        deliveries: Vec<Delivery>,
+        policy: DeliveryPolicy,
+        change: impl FnOnce(&mut Acceptance),
+    ) -> Option<Arc<Task>> {
         let number = fastrand::u64(..).to_string();
         let mut acceptance = Acceptance {
             identity: Identity {
@@ -254,7 +265,8 @@ impl World {
         };
         change(&mut acceptance);
         match self.dispatcher.accept(acceptance).await {
-            Ok(Admission::New(task)) => task,
+            Ok(Admission::New(task)) => Some(task),
+            Err(NotAccepted::Full(_)) => None,
             _ => panic!("not accepted"),
         }
     }

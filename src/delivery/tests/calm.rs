@@ -150,7 +150,7 @@ async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end(
         [
             "[CRITICAL] a",
             "b",
-            "and 3 more in the last minute: 1 critical, 1 warning, 1 without a level. The first: [WARN] c second line",
+            "[CRITICAL] and 3 more in the last minute: 1 critical, 1 warning, 1 without a level. The first: [WARN] c second line",
         ]
     );
     assert_eq!(world.times(), [0.0, 0.0, 60.0]);
@@ -182,7 +182,7 @@ async fn a_storm_of_ten_thousand_makes_as_few_messages_and_loses_none() {
     assert_eq!(told.count(), 9_995);
     assert_eq!(
         world.said().last().unwrap(),
-        "and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
+        "[ERROR] and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
     );
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
     assert_eq!(
@@ -444,7 +444,7 @@ async fn of_a_batch_so_many_pass_and_the_digest_goes_when_it_is_closed() {
     assert_eq!(world.start.elapsed(), Duration::ZERO);
     assert_eq!(
         world.said().last().unwrap(),
-        "and 98 more in the same batch: 98 warning. The first: [WARN] row 2"
+        "[WARNING] and 98 more in the same batch: 98 warning. The first: [WARN] row 2"
     );
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
 }
@@ -508,6 +508,80 @@ async fn a_batch_that_nobody_closes_is_closed_when_it_is_dropped() {
     std::thread::spawn(move || drop(batch)).join().unwrap();
     let batch = suppressed("max_per_batch");
     assert_eq!(outcomes(&tasks).await, [SENT, batch.clone(), batch]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_wait_for_the_room_of_those_that_are_held_get_it() {
+    // Two batches at once, each of more rows than there may be in flight.
+    let world = World::new((0..200).map(|_| ok()));
+    let rows = |name: &'static str| {
+        let world = &world;
+        async move {
+            let batch = world.dispatcher.batch();
+            let mut tasks = Vec::new();
+            for n in 0..1_000 {
+                loop {
+                    let row = plain(&format!("{name} {n}"));
+                    let with = |row: &mut Acceptance| row.batch = Some(Arc::clone(&batch));
+                    let taken = world.try_accept(vec![row], per_batch(2), with).await;
+                    if let Some(task) = taken {
+                        tasks.push(task);
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                tokio::task::yield_now().await;
+            }
+            batch.close();
+            outcomes(&tasks).await
+        }
+    };
+    let (one, other) = tokio::join!(rows("a"), rows("b"));
+    for outcomes in [one, other] {
+        let sent = outcomes.iter().filter(|outcome| **outcome == SENT).count();
+        // One that was alone in the room was sent as it is.
+        assert!((2..20).contains(&sent), "{sent}");
+        let told = outcomes
+            .iter()
+            .filter(|outcome| outcome.code() == "suppressed");
+        assert_eq!(told.count(), 1_000 - sent);
+    }
+    let said = world.said();
+    let told = said.iter().filter_map(|said| {
+        let (_, more) = said.split_once("and ")?;
+        more.split(' ').next()?.parse::<usize>().ok()
+    });
+    let told: usize = told.sum();
+    assert_eq!(
+        told + said.iter().filter(|said| !said.contains(" more ")).count(),
+        2_000
+    );
+    assert!(said.len() < 100, "{}", said.len());
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_that_leaves_no_room_is_told_of_before_its_end_and_lets_no_more_pass() {
+    let world = World::new((0..3).map(|_| ok()));
+    let tasks = world
+        .requests((0..100).map(|n| plain(&n.to_string())), per_minute(1))
+        .await;
+    let more = || world.try_accept(vec![plain("x")], per_minute(1), |_| {});
+    // What has been sent has left its room.
+    tasks[0].ended().await;
+    let mut tasks = [tasks, vec![more().await.unwrap()]].concat();
+    assert!(more().await.is_none(), "no room");
+    assert_eq!(
+        outcomes(&tasks[1..]).await,
+        vec![suppressed("max_per_minute"); 100]
+    );
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+    tasks = vec![more().await.unwrap(), more().await.unwrap()];
+    assert_eq!(
+        outcomes(&tasks).await,
+        vec![suppressed("max_per_minute"); 2]
+    );
+    assert_eq!(world.times(), [0.0, 0.0, 60.0]);
 }
 
 #[tokio::test(start_paused = true)]
