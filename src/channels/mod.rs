@@ -4,6 +4,7 @@ mod alertmanager;
 mod compact;
 mod describe;
 mod discord;
+mod email;
 mod fields;
 mod google_chat;
 mod headers;
@@ -48,6 +49,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &email::SPEC,
     &alertmanager::SPEC,
     &telegram::SPEC,
     &teams::SPEC,

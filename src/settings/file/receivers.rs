@@ -163,6 +163,18 @@ impl Loader<'_> {
                 &format!("the certificates cannot be used: {}", unusable.0),
             );
         }
+        if let Some(proxy) = table.iter().find(|member| member.key == "proxy")
+            && channels.iter().any(|channel| !channel.is_http())
+        {
+            self.report.error(
+                proxy.node.place,
+                path.key("proxy").as_str(),
+                &format!(
+                    "{} does not go by HTTP, and by no HTTP proxy: leave it out",
+                    spec.key
+                ),
+            );
+        }
         let own = OwnPolicy { tls, ..options.own };
         let destinations = channels.into_iter().map(|channel| FileDestination {
             sender: spec.key,
