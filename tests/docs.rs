@@ -374,7 +374,8 @@ fn file_options() -> String {
 fn file_cells(parameter: &Parameter) -> [String; 4] {
     let value = match parameter.kind {
         FieldKind::Text => "string",
-        FieldKind::Texts => "string, or a list of them",
+        FieldKind::Texts | FieldKind::Destinations => "string, or a list of them",
+        FieldKind::Port => "number",
         FieldKind::Boolean => "boolean",
         FieldKind::Headers | FieldKind::Table => "table of strings",
         FieldKind::Template => "template",
@@ -382,7 +383,7 @@ fn file_cells(parameter: &Parameter) -> [String; 4] {
         FieldKind::AuthorityFile | FieldKind::CertificateFile => "path",
     };
     let example = match parameter.kind {
-        FieldKind::Table | FieldKind::Templates | FieldKind::Boolean => {
+        FieldKind::Table | FieldKind::Templates | FieldKind::Boolean | FieldKind::Port => {
             parameter.example.to_owned()
         }
         // As TOML writes what has quotes in it.

@@ -18,7 +18,7 @@ use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::plan::Work;
 use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses, ProxySettings, TlsFiles};
 use influxdb3_notifier::model::secret::Secret;
-use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
+use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply, SmtpReply, SmtpStage};
 use influxdb3_notifier::notifier::{Body, Call, Notifier, Response};
 use influxdb3_notifier::panics;
 use influxdb3_notifier::routing;
@@ -39,6 +39,9 @@ const PLACES: &[&str] = &[
     "token",
     "from",
     "to",
+    "mail-to",
+    "mail-user",
+    "mail-password",
     "env-sid",
     "env-token",
     "http-proxy",
@@ -55,6 +58,9 @@ const PLACES: &[&str] = &[
     "file-key",
     "file-template",
     "file-certificate",
+    "file-mail-to",
+    "file-mail-user",
+    "file-mail-password",
 ];
 
 fn secret(place: &str) -> String {
@@ -64,6 +70,7 @@ fn secret(place: &str) -> String {
         "sid" | "env-sid" => "AC5ecre7Mark".repeat(2),
         "from" => "+15005557701".to_owned(),
         "to" => "+15005557702".to_owned(),
+        "mail-to" | "file-mail-to" => format!("s3cr3t.{place}.M4rk@example.com"),
         place => format!("s3cr3t+{place}/M4rk"),
     }
 }
@@ -136,6 +143,10 @@ fn body() -> String {
             "slack": { "slack_webhook_url": format!("https://hooks.slack.com/services/{}", encode(s("slack"))) },
             "discord": { "discord_webhook_url": format!("https://discord.com/api/webhooks/1/{}", encode(s("discord"))) },
             "sms": [twilio, to_only],
+            "email": {
+                "email_host": "smtp.example.com", "email_from": "alerts@example.com", "email_to": [s("mail-to")],
+                "email_username": s("mail-user"), "email_password": s("mail-password"),
+            },
         },
     })
     .to_string()
@@ -209,20 +220,18 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         channels += 1;
         debug_shows_none(&sending.channel);
         debug_shows_none(sending.channel.destination());
-        for message in sending
-            .composition
-            .messages
-            .iter()
-            .filter_map(Outbound::http)
-        {
+        for message in &sending.composition.messages {
             debug_shows_none(message);
-            debug_shows_none(&message.headers);
+            if let Outbound::Http(request) = message {
+                debug_shows_none(&request.headers);
+            }
         }
         // Each receiver knows its own secrets only.
         let own: &[&str] = match delivery.sender.as_str() {
             "http" => &["path", "query", "user", "password", "header", "bearer"],
             "slack" => &["slack"],
             "discord" => &["discord"],
+            "email" => &["mail-to", "mail-user", "mail-password"],
             _ => &["from", "to"],
         };
         for status in [200, 404, 407, 429, 500] {
@@ -236,8 +245,21 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
             debug_shows_none(&reply);
             debug_shows_none(&sending.channel.judge(&reply));
         }
+        for (stage, code) in [
+            (SmtpStage::Auth, 535),
+            (SmtpStage::Recipient, 450),
+            (SmtpStage::Message, 250),
+        ] {
+            let reply = Reply::Smtp(SmtpReply {
+                stage,
+                code,
+                text: format!("2.0.0 queued as {}", echo(own)),
+            });
+            debug_shows_none(&reply);
+            debug_shows_none(&sending.channel.judge(&reply));
+        }
     }
-    assert_eq!(channels, 5, "those that can be sent");
+    assert_eq!(channels, 6, "those that can be sent");
 }
 
 /// A file with a secret in every place, and those of the environment that it names.
@@ -261,10 +283,16 @@ sid = "{sid}"
 token = "{token}"
 from_number = "{from}"
 to_number = "{to}"
+[receivers.d.email]
+host = "smtp.example.com"
+from = "alerts@example.com"
+to = ["{mail_to}"]
+username = "{mail_user}"
+password = "{mail_password}"
 [templates.t]
 text = "{template}"
 [[routes]]
-receivers = ["a", "b", "c"]
+receivers = ["a", "b", "c", "d"]
 "#,
         url = encode("file-url"),
         header = secret("file-header"),
@@ -275,6 +303,9 @@ receivers = ["a", "b", "c"]
         sid = secret("sid"),
         from = secret("from"),
         to = secret("to"),
+        mail_to = secret("file-mail-to"),
+        mail_user = secret("file-mail-user"),
+        mail_password = secret("file-mail-password"),
     );
     let hook = format!("https://hooks.example/{}", encode("file-variable"));
     (
@@ -309,7 +340,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
     debug_shows_none(&warnings);
-    assert_eq!(plan.deliveries.len(), 3);
+    assert_eq!(plan.deliveries.len(), 4);
     for delivery in &plan.deliveries {
         let Work::Send(sending) = &delivery.work else {
             panic!("{delivery:?}")
@@ -410,8 +441,12 @@ impl Transport for Panics {
         _: &'a ClientKey,
         _: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
-        let message = outbound.http().unwrap();
-        panic!("{} {:?} {}", message.url, message.body, echo(PLACES));
+        match outbound {
+            Outbound::Http(request) => {
+                panic!("{} {:?} {}", request.url, request.body, echo(PLACES))
+            }
+            Outbound::Mail(mail) => panic!("{} {} {}", mail.to, mail.text, echo(PLACES)),
+        }
     }
 }
 
@@ -462,7 +497,7 @@ fn panics_in_a_delivery_and_in_a_call() {
         shows_none("the answer", &answer);
         assert_eq!(
             answer.matches("\"reason\":\"internal\"").count(),
-            5,
+            6,
             "{answer}"
         );
     }

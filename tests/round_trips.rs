@@ -55,7 +55,11 @@ fn requests(composition: &Composition) -> impl Iterator<Item = &HttpRequest> {
 }
 
 /// Every string in a payload, as the provider reads it.
-fn strings(request: &HttpRequest) -> Vec<String> {
+fn strings(message: &Outbound) -> Vec<String> {
+    let request = match message {
+        Outbound::Http(request) => request,
+        Outbound::Mail(mail) => return vec![mail.text.clone()],
+    };
     let Ok(json) = serde_json::from_slice::<Value>(&request.body) else {
         let form = url::form_urlencoded::parse(&request.body);
         return form.map(|(_, value)| value.into_owned()).collect();
@@ -103,10 +107,10 @@ proptest! {
             let composition = compose(&*channel(spec), &text);
             let total = composition.messages.len();
             let mut rest = text.as_str();
-            for (n, request) in requests(&composition).enumerate() {
+            for (n, message) in composition.messages.iter().enumerate() {
                 let prefix = if total > 1 { format!("({}/{total}) ", n + 1) } else { String::new() };
                 // Where the provider has several places for texts, one of them holds the whole part.
-                let parts = strings(request).into_iter().filter_map(|found| {
+                let parts = strings(message).into_iter().filter_map(|found| {
                     let part = found.strip_prefix(&prefix)?;
                     let fits = spec.length.limits().is_none_or(|limits| limits.unit.of(&found) <= limits.text);
                     (fits && rest.starts_with(part)).then_some(part.len())

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
@@ -120,6 +120,25 @@ PLACES: list[Place] = [
     Place("to", "sms", lambda s, _: phone(twilio_to_number=s), new_number),
     Place("to by WhatsApp", "whatsapp", lambda s, _: phone(twilio_to_number=s), new_number),
     Place("from", "sms", lambda s, _: phone(twilio_from_number=s), new_number),
+]
+
+
+def new_mailbox() -> str:
+    """A mail address."""
+    return f"{new_word()}@example.com"
+
+
+def mail(base: str, **given: str) -> dict[str, str]:
+    """At a mail server that is none. What a real one echoes is in ``tests/channels/test_email.py``."""
+    at = urlsplit(base)
+    own = {"email_host": at.hostname or "", "email_port": str(at.port), "email_from": "alerts@example.com"}
+    return {**own, "email_to": "a@example.com", "email_username": "me", "email_password": "p4ssword", **given}
+
+
+MAILS: list[Place] = [
+    Place("recipient", "email", lambda s, base: mail(base, email_to=s), new_mailbox),
+    Place("account", "email", lambda s, base: mail(base, email_username=s)),
+    Place("password", "email", lambda s, base: mail(base, email_password=s)),
 ]
 
 
@@ -356,8 +375,8 @@ def test_row_33_nothing_is_shown_of_a_destination_that_breaks(
         if fault == "plain_text":
             base = base.replace("http:", "https:")
         senders: dict[str, list[dict[str, str]]] = {}
-        for place in PLACES:
-            secrets[f"{place.name}, {fault}"] = secret = place.make()
+        for place in PLACES + MAILS:
+            secrets[f"{place.sender}, {place.name}, {fault}"] = secret = place.make()
             senders.setdefault(place.sender, []).append(place.plant(secret, base))
         trigger = own_triggers.create(
             {**FAST, "twilio_base_url": base, "attempt_timeout": "300ms", "on_ambiguous": "report"}
@@ -376,9 +395,9 @@ def test_row_33_nothing_is_shown_of_what_an_address_that_is_denied_would_have_go
     outputs, secrets = Outputs(), {}
     for arguments in ({"private_addresses": "deny"}, {"allowed_hosts": "hooks.slack.com"}):
         senders: dict[str, list[dict[str, str]]] = {}
-        for place in PLACES:
+        for place in PLACES + MAILS:
             if place.sender not in ("sms", "whatsapp"):
-                secrets[f"{place.name}, {arguments}"] = secret = place.make()
+                secrets[f"{place.sender}, {place.name}, {arguments}"] = secret = place.make()
                 senders.setdefault(place.sender, []).append(place.plant(secret, f"{standin.url}/"))
         trigger = own_triggers.create({**FAST, **arguments})
         answer = trigger.notify({"notification_text": "x", "senders_config": senders})
@@ -439,6 +458,15 @@ def bad_requests(secret: str) -> list[bytes]:
         twilio | {"twilio_to_number": secret * 4},
         twilio | {"twilio_to_number": [secret], "twilio_token": {"a": secret}},
     ]
+    mails: list[dict[str, Any]] = [
+        mail("http://127.0.0.1:9", **{f"email_{field}": value})
+        for field in ("host", "from", "to", "port", "tls", "username", "password")
+        for value in (secret, f"{secret}\n", f"<{secret}")
+    ]
+    mails += [
+        {"email_password": secret, "email_pasword": secret},
+        mail("http://127.0.0.1:9") | {"email_to": [[secret]]},
+    ]
     text = '{"notification_text": "x", "senders_config": '
     return [
         b"",
@@ -459,7 +487,12 @@ def bad_requests(secret: str) -> list[bytes]:
         f'{text}{{"slack": {{"slack_webhook_url": {quoted}, "slack_webhook_url": {quoted}}}}}}}'.encode(),
         *(
             json.dumps({"notification_text": "x", "senders_config": {sender: configuration}}).encode()
-            for sender, all_of_it in (("http", configurations), ("sms", numbers), ("carrier", configurations[:4]))
+            for sender, all_of_it in (
+                ("http", configurations),
+                ("sms", numbers),
+                ("email", mails),
+                ("carrier", configurations[:4]),
+            )
             for configuration in all_of_it
         ),
     ]
@@ -686,6 +719,8 @@ def bad_files(secret: str) -> list[str]:
         http + 'client_certificate = "broken.pem"\n',
         f"[receivers.r.sms]\nsid = {quoted}\ntoken = {quoted}\nfrom_number = {quoted}\nto_number = {quoted}\n",
         f"[receivers.r.sms]\nsid = 'AC0'\ntoken = {{ t = {quoted} }}\n",
+        f'[receivers.r.email]\nhost = "h"\nfrom = {quoted}\nto = [{quoted}]\nport = {quoted}\ntls = {quoted}\n',
+        f'[receivers.r.email]\nhost = {quoted}\nfrom = "a@b.example"\nto = {{ a = {quoted} }}\npassword = {quoted}\n',
         f'[settings]\ntwilio_base_url = "ftp://user:{word}@host"\nmax_attempts = {quoted}\nnope = {quoted}\n',
         f"[templates.t]\ntext = '{{{{ \"{word}\" + 1'\n",
         f"[[routes]]\nmatch = {{ fields = {{ a = '~(' }}, level = {quoted} }}\n",

@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{BASE_URL, OPTIONS, Parameter, headers};
+use super::{BASE_URL, Kind, OPTIONS, Parameter, headers};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -47,6 +47,8 @@ pub struct Fields<'a> {
     parameters: &'static [Parameter],
     members: &'a [(String, Json)],
     path: Path,
+    /// The value of a list that this destination is.
+    one_of: Option<(&'static str, usize)>,
     warnings: &'a mut Vec<Warning>,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Fields<'a> {
             parameters,
             members,
             path,
+            one_of: None,
             warnings,
         };
         for (name, _) in members {
@@ -92,6 +95,56 @@ impl<'a> Fields<'a> {
             }
         }
         fields
+    }
+
+    /// How many destinations it makes: one, unless the parameter that may be a list is one.
+    pub fn destinations(&self) -> usize {
+        match self.list().map(|(_, value)| value) {
+            Some(Json::Array(items)) => items.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// The configuration of the destination at this place.
+    pub fn at(&mut self, index: usize) -> &mut Self {
+        let several = self
+            .list()
+            .filter(|(_, value)| matches!(value, Json::Array(_)));
+        self.one_of = several.map(|(name, _)| (name, index));
+        self
+    }
+
+    fn list(&self) -> Option<(&'static str, &'a Json)> {
+        let mut parameters = self.parameters.iter();
+        let list = parameters.find(|parameter| parameter.kind == Kind::Destinations)?;
+        let member = self.members.iter().find(|(key, _)| key == list.name);
+        member.map(|(_, value)| (list.name, value))
+    }
+
+    /// The configuration as it would be for this destination alone.
+    pub fn own(&self) -> Json {
+        let members = self.members.iter();
+        let own = members.filter_map(|(name, value)| {
+            let value = self.one(name, value)?;
+            Some((name.clone(), value.clone()))
+        });
+        Json::Object(own.collect())
+    }
+
+    /// Of a list of destinations, this one's value.
+    fn one(&self, name: &str, value: &'a Json) -> Option<&'a Json> {
+        match (self.one_of, value) {
+            (Some((list, index)), Json::Array(items)) if list == name => items.get(index),
+            _ => Some(value),
+        }
+    }
+
+    fn place(&self, name: &str) -> Path {
+        let path = self.path.key(name);
+        match self.one_of {
+            Some((list, index)) if list == name && self.member(name).is_some() => path.index(index),
+            _ => path,
+        }
     }
 
     /// The fields that this origin may set.
@@ -152,6 +205,23 @@ impl<'a> Fields<'a> {
             }
         });
         strings.collect()
+    }
+
+    /// A port that may be absent: a number, or its digits.
+    pub fn port(&self, name: &str) -> Result<Option<u16>, ConfigError> {
+        let text = match self.member(name) {
+            Some(Json::Number(text)) => Some(Cow::Borrowed(text.as_str())),
+            _ => self.optional(name)?,
+        };
+        let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
+        text.map(|text| {
+            let example = self
+                .parameter(name)
+                .map_or("", |parameter| parameter.example);
+            let what = format!("{name} must be a number from 1 to 65535, such as {example}");
+            port(&text).ok_or_else(|| self.error(name, what))
+        })
+        .transpose()
     }
 
     /// A boolean that may be absent.
@@ -271,7 +341,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
-        ConfigError::new(self.path.key(name), what)
+        ConfigError::new(self.place(name), what)
     }
 
     /// A warning of the answer that names the field.
@@ -310,7 +380,7 @@ impl<'a> Fields<'a> {
         debug_assert!(parameter.is_some(), "{name} is not in the table");
         parameter.filter(|parameter| may_set(self.origin, parameter))?;
         let member = self.members.iter().find(|(key, _)| key == name);
-        member.map(|(_, value)| value)
+        member.and_then(|(_, value)| self.one(name, value))
     }
 
     fn parameter(&self, name: &str) -> Option<&'static Parameter> {

@@ -4,6 +4,7 @@ mod alertmanager;
 mod compact;
 mod describe;
 mod discord;
+mod email;
 mod fields;
 mod google_chat;
 mod headers;
@@ -48,6 +49,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &http::SPEC,
     &twilio::SMS,
     &twilio::WHATSAPP,
+    &email::SPEC,
     &alertmanager::SPEC,
     &telegram::SPEC,
     &teams::SPEC,
@@ -188,12 +190,16 @@ pub const OPTIONS: &[Parameter] = &[
     .operator_only(),
 ];
 
-/// What a field holds. In a request all are strings; the others are the file's.
+/// What a field holds. In a request nearly all are strings; the others are the file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
     /// One string, or a list of them.
     Texts,
+    /// One string, or a list of which each is a destination of its own.
+    Destinations,
+    /// A number up to 65535; in a request also as a string.
+    Port,
     Boolean,
     /// A table of strings; in a request base64 of a JSON object of strings.
     Headers,
@@ -210,11 +216,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As the file has it. In a request all are strings.
+    /// As the file has it. In a request nearly all are strings.
     pub const fn word(self) -> &'static str {
         match self {
             Kind::Text => "string",
-            Kind::Texts => "string or list of strings",
+            Kind::Port => "number",
+            Kind::Destinations | Kind::Texts => "string or list of strings",
             Kind::Boolean => "boolean",
             Kind::Headers => "table of strings, or base64 of a JSON object of strings",
             Kind::Table => "table of strings",

@@ -197,6 +197,11 @@ impl Cuts {
         fields
     }
 
+    /// How many of the fields found a place.
+    pub const fn shown(&self) -> usize {
+        self.fields - self.fields_left_out
+    }
+
     /// For the message itself: `and 3 more fields`. What was cut short ends with a mark of its own.
     pub fn note(&self) -> Option<String> {
         let fields = match self.fields_left_out {

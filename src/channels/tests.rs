@@ -8,11 +8,19 @@ use super::*;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Gate, Judgement, MessageRef, Reason, Verdict};
-use crate::model::wire::{HttpReply, Outbound, Reply};
+use crate::model::wire::{HttpReply, Mail, Outbound, Reply, SmtpReply, SmtpStage};
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
     configured(spec, |parameter| Some(parameter.example.to_owned())).unwrap()
+}
+
+type Channels = Vec<(&'static ChannelSpec, Arc<dyn Channel>)>;
+
+/// Those that speak HTTP, and the others: what a status means is no mail server's matter.
+fn by_protocol() -> (Channels, Channels) {
+    let channels = CHANNELS.iter().map(|spec| (*spec, channel(spec)));
+    channels.partition(|(_, channel)| channel.is_http())
 }
 
 fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &[u8]) -> Reply {
@@ -124,7 +132,14 @@ fn bodies(channel: &dyn Channel, notification: &Notification) -> Vec<String> {
         let request = match message {
             Outbound::Http(request) => request,
             Outbound::Mail(mail) => {
-                return format!("{} {} {:?}", mail.subject, mail.text, mail.html);
+                let Mail {
+                    subject,
+                    text,
+                    html,
+                    thread,
+                    ..
+                } = *mail;
+                return format!("{subject} {text} {html:?} {thread:?}");
             }
         };
         let body = String::from_utf8(request.body.to_vec()).unwrap();
@@ -172,8 +187,7 @@ fn what_the_registry_says_of_a_resolved_is_so() {
 fn row_12_judge_is_total_over_every_status_and_hostile_bodies() {
     let bodies = meaningless();
     let every_status = || (100..=599).chain([0, 99, 600, 999, u16::MAX]);
-    for spec in CHANNELS {
-        let channel = channel(spec);
+    for (spec, channel) in by_protocol().0 {
         let judge = |status, headers, body: &[u8]| channel.judge(&reply(status, headers, body));
         for status in every_status() {
             let usual = judge(status, &[], b"");
@@ -247,9 +261,54 @@ fn check_verdict(spec: &ChannelSpec, status: u16, judgement: &Judgement) {
 }
 
 #[test]
+fn row_12_judge_is_total_over_every_smtp_code_at_every_stage() {
+    let stages = [
+        SmtpStage::Greeting,
+        SmtpStage::Hello,
+        SmtpStage::StartTls,
+        SmtpStage::Auth,
+        SmtpStage::Sender,
+        SmtpStage::Recipient,
+        SmtpStage::Data,
+        SmtpStage::Message,
+    ];
+    let texts = [
+        "",
+        "5.7.1 no",
+        "2.0.0 Ok: queued as ",
+        "\u{1b}]0;title\u{7}\r\nX: y",
+    ];
+    let codes = || (0..=999).chain([u16::MAX]);
+    for (spec, channel) in by_protocol().1 {
+        for (stage, code, text) in stages
+            .iter()
+            .flat_map(|stage| codes().flat_map(move |code| texts.map(|text| (*stage, code, text))))
+        {
+            let reply = SmtpReply {
+                stage,
+                code,
+                text: text.to_owned(),
+            };
+            let judgement = channel.judge(&Reply::Smtp(reply));
+            let place = format!("{} {stage:?} {code} {text:?}: {judgement:?}", spec.key);
+            let verdict = words(&judgement).0;
+            match code {
+                200..=299 if verdict == "delivered" => {
+                    assert_eq!(stage, SmtpStage::Message, "{place}")
+                }
+                400..=499 => assert_eq!(verdict, "retry", "{place}"),
+                500..=599 => assert!(matches!(verdict, "retry" | "reject"), "{place}"),
+                _ if stage == SmtpStage::Message => assert_eq!(verdict, "ambiguous", "{place}"),
+                _ => assert_eq!(verdict, "retry", "{place}"),
+            }
+            assert!(!place.contains("\u{1b}]"), "{place}");
+        }
+    }
+}
+
+#[test]
 fn a_body_that_was_lost_leaves_the_status_to_decide() {
-    for spec in CHANNELS {
-        let channel = channel(spec);
+    for (spec, channel) in by_protocol().0 {
         for status in 200..=599 {
             let Reply::Http(mut lost) = reply(status, &[], b"") else {
                 unreachable!()

@@ -20,6 +20,11 @@ pub trait Channel: Send + Sync + Debug {
     /// What a second sending of one of its messages does.
     fn repeat(&self) -> Repeat;
 
+    /// Whether it sends by HTTP, which a proxy can carry.
+    fn is_http(&self) -> bool {
+        true
+    }
+
     /// Whether it makes use of [`Composing::earlier`].
     fn follows_up(&self) -> bool {
         false

@@ -67,7 +67,7 @@ reasons! {
         "Check the destination; connect_timeout and attempt_timeout set how long one attempt may take.";
     ConnectionLost "connection_lost" "The connection broke before a reply came."
         "The message may or may not have been taken; look at the destination.";
-    MalformedReply "malformed_reply" "What came back is no HTTP reply."
+    MalformedReply "malformed_reply" "What came back is no HTTP reply, or none of a mail server."
         "Check that the URL leads to an HTTP server, on the right port.";
     OutOfDescriptors "out_of_descriptors" "This process has no file descriptors left."
         "Raise the server's limit of open files (ulimit -n), or lower max_connections.";

@@ -172,7 +172,7 @@ impl fmt::Debug for Mail {
 }
 
 /// What a mail server said last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SmtpReply {
     /// To what it was said.
     pub stage: SmtpStage,
@@ -180,6 +180,13 @@ pub struct SmtpReply {
     pub code: u16,
     /// Its lines without the code, joined by spaces.
     pub text: String,
+}
+
+impl fmt::Debug for SmtpReply {
+    /// Without its words, which may quote what they answer.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {:?}", self.code, self.stage)
+    }
 }
 
 /// The steps of a mail's way.

@@ -142,12 +142,14 @@ impl<'a> Planner<'a> {
         let spec =
             channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
         let path = Path::root().key("senders_config").key(sender);
-        match self.target(spec, &configuration, path) {
-            Ok(target) => Ok(target),
-            Err(work) => match *work {
+        // What was sealed is one destination's.
+        match self.targets(spec, &configuration, path).pop() {
+            Some(Ok(target)) => Ok(target),
+            Some(Err(work)) => match *work {
                 Work::Reject { failure, .. } => Err(Box::new(failure)),
                 _ => Err(Box::new(Failure::new(Reason::Internal))),
             },
+            None => Err(Box::new(Failure::new(Reason::Internal))),
         }
     }
 }

@@ -7,6 +7,7 @@ mod refusal;
 mod rules;
 mod texts;
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -168,34 +169,44 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// The destinations that a configuration makes: one, unless it lists several.
     fn configuration(
         &mut self,
         spec: &'static ChannelSpec,
         configuration: &Json,
         path: Path,
     ) -> Result<(), Refusal> {
-        let work = match self.target(spec, configuration, path) {
-            Ok(target) => self.work(target)?,
-            Err(work) => *work,
-        };
-        self.push(spec.key, None, work);
+        let targets = self.targets(spec, configuration, path);
+        let warned = self.warnings.len();
+        for target in targets {
+            let work = match target {
+                Ok(target) => self.work(target)?,
+                Err(work) => *work,
+            };
+            self.push(spec.key, None, work);
+        }
+        // What holds for all of a list is said once.
+        let mut said = HashSet::new();
+        let own = self.warnings.split_off(warned);
+        let once = own.into_iter().filter(|own| said.insert(own.clone()));
+        self.warnings.extend(once);
         Ok(())
     }
 
-    /// A destination that the request brings.
-    fn target(
+    /// The destinations that the request brings in one configuration.
+    fn targets(
         &mut self,
         spec: &'static ChannelSpec,
         configuration: &Json,
         path: Path,
-    ) -> Result<Target<'a>, Box<Work>> {
+    ) -> Vec<Result<Target<'a>, Box<Work>>> {
         let Json::Object(members) = configuration else {
             let found = match configuration {
                 Json::Array(_) => "an empty list or a list of lists",
                 other => other.kind(),
             };
             let what = format!("must be an object or a list of objects, found {found}");
-            return Err(misconfigured(&ConfigError::new(path, what)));
+            return vec![Err(misconfigured(&ConfigError::new(path, what)))];
         };
         let mut warnings = Vec::new();
         let mut fields = Fields::new(
@@ -206,10 +217,26 @@ impl<'a> Planner<'a> {
             path.clone(),
             &mut warnings,
         );
-        let parsed = (spec.parse)(&mut fields, &self.settings.operator);
+        let each = 0..fields.destinations();
+        let targets = each.map(|index| {
+            let parsed = (spec.parse)(fields.at(index), &self.settings.operator);
+            let channel = parsed.map_err(|error| misconfigured(&error))?;
+            let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
+            self.target(channel, configured_in, path.clone())
+        });
+        let targets = targets.collect();
         self.warnings
             .extend(warnings.iter().map(ToString::to_string));
-        let channel = parsed.map_err(|error| misconfigured(&error))?;
+        targets
+    }
+
+    /// A destination that the request brings.
+    fn target(
+        &self,
+        channel: Arc<dyn Channel>,
+        configured_in: Option<Box<ConfiguredIn>>,
+        path: Path,
+    ) -> Result<Target<'a>, Box<Work>> {
         // None where the operator chose it: a policy for requests does not judge that.
         let host = channel.destination().host.as_deref();
         if host.is_some_and(|host| !self.settings.addresses.allows_host(host)) {
@@ -229,9 +256,7 @@ impl<'a> Planner<'a> {
             allow_mentions: self.settings.allow_mentions,
             template: None,
             rendered: &[],
-            configured_in: self
-                .keeps()
-                .then(|| Box::new(own_configuration(configuration))),
+            configured_in,
             path,
         })
     }
@@ -403,9 +428,9 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn own_configuration(configuration: &Json) -> ConfiguredIn {
+fn in_request(configuration: Json) -> ConfiguredIn {
     ConfiguredIn::Request(Secret::new(
-        serde_json::to_string(configuration).unwrap_or_default(),
+        serde_json::to_string(&configuration).unwrap_or_default(),
     ))
 }
 

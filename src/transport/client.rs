@@ -114,12 +114,26 @@ impl HttpTransport {
     }
 
     /// One configuration serves all who bring no certificates of their own, and so do the roots that it reads.
-    fn tls_config(&self, key: &ClientKey) -> Result<ClientConfig, SendError> {
+    pub(super) fn tls_config(&self, key: &ClientKey) -> Result<ClientConfig, SendError> {
         let config = match &key.tls {
             Some(files) => tls::client_config(Some(files)).ok(),
             None => self.tls.clone(),
         };
         config.ok_or_else(|| unusable("TLS could not be set up"))
+    }
+
+    pub(super) fn dns(&self) -> &Dns {
+        &self.dns
+    }
+
+    /// Where a test's connection goes instead.
+    #[cfg_attr(not(test), allow(clippy::unused_self))]
+    pub(super) fn detoured(&self, address: std::net::IpAddr) -> std::net::IpAddr {
+        #[cfg(test)]
+        if let Some(detour) = &self.detour {
+            return detour(address);
+        }
+        address
     }
 
     pub(super) fn resolver(&self, key: &ClientKey, route: &Route) -> Resolver {
@@ -169,7 +183,7 @@ impl HttpTransport {
     ) -> Result<Reply, SendError> {
         let message = match outbound {
             Outbound::Http(message) => message,
-            Outbound::Mail(_) => return Err(unusable("mails cannot be sent")),
+            Outbound::Mail(mail) => return Box::pin(self.mail(mail, key, time)).await,
         };
         let deadline = Instant::now() + time;
         guard::check_host(&message.url, key.private_addresses).map_err(denied)?;

@@ -113,8 +113,26 @@ fn meaning(error: &reqwest::Error, sent: Sent) -> SendError {
     }
 }
 
+/// No connection was made.
+pub fn unconnected(error: &io::Error) -> SendError {
+    let reason = match error.kind() {
+        _ if is_out_of_descriptors(error) => Reason::OutOfDescriptors,
+        io::ErrorKind::TimedOut => Reason::Timeout,
+        _ => Reason::Connect,
+    };
+    SendError {
+        failure: Failure::new(reason).with_detail(connecting(error).map(Detail::from)),
+        sent: Sent::No,
+        permanent: false,
+    }
+}
+
 fn connect_sentence(error: &reqwest::Error) -> Option<&'static str> {
-    io_causes(error).find_map(|io| match io.kind() {
+    io_causes(error).find_map(connecting)
+}
+
+fn connecting(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             Some("the connection was refused: nothing listens there")
         }
@@ -124,7 +142,7 @@ fn connect_sentence(error: &reqwest::Error) -> Option<&'static str> {
         }
         io::ErrorKind::UnexpectedEof => Some("the connection was closed while it was made"),
         _ => None,
-    })
+    }
 }
 
 /// `EMFILE` and `ENFILE`, which have no `ErrorKind`.

@@ -43,8 +43,16 @@ pub fn check_host(url: &Url, private: PrivateAddresses) -> Result<(), Denied> {
     match url.host() {
         Some(Host::Ipv4(address)) => check(address.into(), private),
         Some(Host::Ipv6(address)) => check(address.into(), private),
-        Some(Host::Domain(name)) if is_metadata_name(name) => Err(Denied::Metadata),
-        _ => Ok(()),
+        Some(Host::Domain(name)) => check_name(name),
+        None => Ok(()),
+    }
+}
+
+/// The names of metadata services are denied before anybody asks where they are.
+pub fn check_name(name: &str) -> Result<(), Denied> {
+    match is_metadata_name(name) {
+        true => Err(Denied::Metadata),
+        false => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ mod dns;
 mod failure;
 mod guard;
 mod route;
+mod smtp;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -19,7 +19,7 @@ use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
 use crate::model::outcome::Reason;
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
 use crate::model::secret::Secret;
-use crate::model::wire::{HttpRequest, Outbound, Reply};
+use crate::model::wire::{HttpRequest, Mail, MailServer, MailTls, Outbound, Reply};
 use PrivateAddresses::{Allow, Deny};
 
 const PUBLIC: &str = "93.184.216.34";
@@ -97,6 +97,40 @@ impl World {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"{}"),
         });
+        self.send_any(outbound, private).await
+    }
+
+    /// The same of a mail to a server at a host and a port; of a refusal its code.
+    async fn mail(
+        &self,
+        host: &str,
+        port: u16,
+        private: PrivateAddresses,
+    ) -> Result<u16, (Reason, String)> {
+        let mail = Mail {
+            server: MailServer {
+                host: host.to_owned(),
+                port,
+                tls: MailTls::StartTls,
+                credentials: None,
+            },
+            from: "a@example.com".to_owned(),
+            to: "b@example.com".to_owned(),
+            subject: "hi".to_owned(),
+            text: "hi".to_owned(),
+            html: None,
+            message_id: "1@example.com".to_owned(),
+            thread: None,
+            date: None,
+        };
+        self.send_any(Outbound::Mail(Box::new(mail)), private).await
+    }
+
+    async fn send_any(
+        &self,
+        outbound: Outbound,
+        private: PrivateAddresses,
+    ) -> Result<u16, (Reason, String)> {
         let key = self.key(private);
         let sent = self
             .transport
@@ -104,7 +138,7 @@ impl World {
             .await;
         match sent {
             Ok(Reply::Http(reply)) => Ok(reply.status),
-            Ok(Reply::Smtp(_)) => panic!("no mail was sent"),
+            Ok(Reply::Smtp(reply)) => Ok(reply.code),
             Err(SendError { failure, sent, .. }) => {
                 assert_eq!(sent, Sent::No, "{failure}");
                 let detail = failure.detail.as_ref();
@@ -297,6 +331,51 @@ async fn row_27b_a_connection_that_one_policy_opened_is_not_used_under_another()
 }
 
 /// A world whose `HTTP_PROXY` is a server on loopback, under a name that resolves to a private address.
+/// A mail server on loopback that wants nothing of anybody.
+async fn mail_server() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"554 5.7.1 no\r\n").await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn rows_24_to_27_mail_servers_are_guarded_as_web_servers_are() {
+    let port = mail_server().await;
+    let names: &[(&str, &[&[&str]])] = &[
+        ("metadata.example", &[&["169.254.169.254"]]),
+        ("internal.example", &[&["10.0.0.1"]]),
+        ("mixed.example", &[&["10.0.0.1", PUBLIC, "fe80::1"]]),
+        ("rebound.example", &[&[PUBLIC], &["127.0.0.1"]]),
+    ];
+    for (host, private, expected, tried) in [
+        ("metadata.example", Allow, refused(METADATA), vec![]),
+        ("metadata.google.internal", Allow, refused(METADATA), vec![]),
+        ("169.254.169.254", Allow, refused(METADATA), vec![]),
+        ("::ffff:169.254.169.254", Allow, refused(METADATA), vec![]),
+        ("127.0.0.1", Deny, refused(LOOPBACK), vec![]),
+        ("::1", Deny, refused(LOOPBACK), vec![]),
+        ("internal.example", Deny, refused(RFC_1918), vec![]),
+        ("internal.example", Allow, Ok(554), vec!["10.0.0.1"]),
+        ("mixed.example", Deny, Ok(554), vec![PUBLIC]),
+    ] {
+        let world = World::new(names);
+        assert_eq!(world.mail(host, port, private).await, expected, "{host}");
+        assert_eq!(world.let_through(), tried, "{host}");
+        assert!(!world.asked().iter().any(|name| name.contains("google")));
+    }
+    let world = World::new(names);
+    for _ in 0..3 {
+        assert_eq!(world.mail("rebound.example", port, Deny).await, Ok(554));
+    }
+    assert_eq!(world.let_through(), [PUBLIC; 3]);
+    assert_eq!(world.asked(), ["rebound.example"]);
+}
+
 async fn behind_a_proxy(names: &[(&str, &[&[&str]])]) -> (World, Server) {
     let proxy = Server::start("200 OK").await;
     let mut names = names.to_vec();

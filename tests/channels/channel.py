@@ -108,6 +108,9 @@ class Channel:
         """Its row in the registry."""
         return REGISTRY[self.sender]
 
+    over_http = True
+    """Whether statuses are what its provider answers with."""
+
     @property
     def by_file(self) -> bool:
         """Whether only the configuration file may say where the provider is."""
@@ -121,6 +124,14 @@ class Channel:
     def place_of(self, number: int) -> str:
         """Where requests of that destination arrive."""
         return self.place(number) if self.place else f"/at/{number}{self.path}"
+
+    def arrived(self, standin: Standin, number: int) -> list[dict[str, Any]]:
+        """What has arrived at that destination: ``accepted``, and what the provider objected to, ``problem``."""
+        return standin.requests(self.place_of(number))
+
+    def mentions(self, standin: Standin, number: int) -> list[list[str]]:
+        """Whom each message that was taken calls; nothing else has been sent."""
+        return [message["mentions"] for message in standin.messages()]
 
     def order(self, standin: Standin, status: int, body: str | None) -> None:
         """Let the provider answer so, wherever it is asked."""

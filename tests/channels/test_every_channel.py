@@ -13,8 +13,11 @@ from tests.contract.test_length import CLUSTERS, NUMBER, utf16
 from tests.harness import ROOT, Standin, http_request
 from tests.test_leaks import ECHOES
 
-CHANNELS = channels()
-EVERY = pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS)
+BY_SENDER = channels()
+EVERY = pytest.mark.parametrize("channel", BY_SENDER.values(), ids=BY_SENDER)
+OVER_HTTP = [channel for channel in BY_SENDER.values() if channel.over_http]
+HTTP = pytest.mark.parametrize("channel", OVER_HTTP, ids=[channel.sender for channel in OVER_HTTP])
+"""What is of HTTP; the file of another kind of channel has its own."""
 
 FAST = {
     "response_timeout": "4s",
@@ -36,7 +39,7 @@ def test_each_channel_has_its_file_its_line_its_tests_and_its_section() -> None:
     document = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
     sections = set(re.findall(r"^## (\w+)$", document, re.MULTILINE))
     assert declared == set(REGISTRY), "a file in src/channels, and a line in its CHANNELS"
-    assert set(CHANNELS) == set(REGISTRY), "a file in tests/channels"
+    assert set(BY_SENDER) == set(REGISTRY), "a file in tests/channels"
     assert sections == set(REGISTRY), "a section in docs/channels.md"
 
 
@@ -45,7 +48,7 @@ def test_each_channel_has_its_file_its_line_its_tests_and_its_section() -> None:
 
 def arrived(standin: Standin, channel: Channel, number: int) -> list[dict[str, Any]]:
     """The requests of a destination, to which the provider had no objection."""
-    requests = standin.requests(channel.place_of(number))
+    requests = channel.arrived(standin, number)
     assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
     return requests
 
@@ -70,7 +73,7 @@ def without_own(got: Any, expected: object) -> Any:
     return got
 
 
-@EVERY
+@HTTP
 @pytest.mark.parametrize("form", ["plain", "rich"])
 def test_what_arrives_is_what_the_channels_file_says(
     channel: Channel, form: str, sender: Sender, standin: Standin
@@ -97,7 +100,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
     number = next(NUMBERS)
     shown = sender.send([(channel, channel.at(standin, number))], **FIRING, dry_run=True)
     assert shown.entry["outcome"] == "dry_run"
-    assert standin.requests(channel.place_of(number)) == []
+    assert channel.arrived(standin, number) == []
     assert "CPU" in shown.entry["preview"]["body"]
 
 
@@ -208,7 +211,7 @@ def test_row_34_markup_in_title_fields_and_link_calls_nobody(
     sent = sender.send([(channel, channel.at(standin, number))], **hostile, level="critical")
     assert sent.entry["outcome"] == "delivered", sent.answer.text
     arrived(standin, channel, number)
-    assert [message["mentions"] for message in standin.messages()] == [[]]
+    assert channel.mentions(standin, number) == [[]]
 
 
 # What the provider answers
@@ -247,7 +250,7 @@ def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
     assert entry["attempts"] == (1 if channel.patient else RETRIED.get(entry["reason"], 1)), entry
 
 
-@EVERY
+@HTTP
 def test_row_12_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
     numbers = {status: next(NUMBERS) for status in range(200, 600)}
     for status, number in numbers.items():
@@ -270,7 +273,7 @@ def answer(standin: Standin, channel: Channel, number: int, reply: Reply, **rule
     standin.rule(channel.place_of(number) + "*", reply=ordered, **rule)
 
 
-@EVERY
+@HTTP
 def test_the_providers_words_mean_what_the_channels_file_says(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
@@ -293,7 +296,7 @@ def test_the_providers_words_mean_what_the_channels_file_says(
         assert (entry["reason"] == "destination_disabled") == reply.condemns, (reply, entry)
 
 
-@EVERY
+@HTTP
 def test_what_passes_by_itself_is_retried_until_it_is_delivered(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
@@ -314,7 +317,7 @@ def test_what_passes_by_itself_is_retried_until_it_is_delivered(
 # What the stand-in is
 
 
-@EVERY
+@HTTP
 def test_the_stand_in_refuses_what_the_provider_refuses(channel: Channel, standin: Standin) -> None:
     place = channel.place or (lambda number: f"/at/{number}{channel.path}")
     for headers, body, status in channel.refusals:
@@ -379,7 +382,7 @@ def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], f
 # Secrets
 
 
-@EVERY
+@HTTP
 def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
     if channel.place:
         # Its requests arrive elsewhere; `tests/test_leaks.py` has it.
@@ -417,7 +420,7 @@ HEADERS = "table of strings, or base64 of a JSON object of strings"
 # One after another
 
 
-@EVERY
+@HTTP
 def test_a_resolved_follows_up_on_the_firing_of_its_dedup_key(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
@@ -438,7 +441,7 @@ def test_a_resolved_follows_up_on_the_firing_of_its_dedup_key(
 
 def test_one_request_reaches_every_channel(sender: Sender, standin: Standin) -> None:
     numbers = {name: next(NUMBERS) for name in REGISTRY}
-    destinations = [(CHANNELS[name], CHANNELS[name].at(standin, number)) for name, number in numbers.items()]
+    destinations = [(BY_SENDER[name], BY_SENDER[name].at(standin, number)) for name, number in numbers.items()]
     for request in ({"notification_text": "hi"}, FIRING):
         sent = sender.send(destinations, **request)
         assert [(entry["sender"], entry["outcome"]) for entry in sent.entries] == [
@@ -446,11 +449,11 @@ def test_one_request_reaches_every_channel(sender: Sender, standin: Standin) -> 
         ], sent.answer.text
         assert sent.answer.json["status"] == "success"
     for name, number in numbers.items():
-        assert len(arrived(standin, CHANNELS[name], number)) == 2, name
+        assert len(arrived(standin, BY_SENDER[name], number)) == 2, name
 
 
 def test_no_connection_is_opened_before_a_channels_first_use(sender: Sender, standin: Standin, tmp_path: Path) -> None:
-    destinations = [(channel, channel.at(standin, next(NUMBERS))) for channel in CHANNELS.values()]
+    destinations = [(channel, channel.at(standin, next(NUMBERS))) for channel in BY_SENDER.values()]
     before = connections(standin)
     shown = sender.send(destinations, dry_run=True)
     assert {entry["outcome"] for entry in shown.entries} == {"dry_run"}

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.channels.mailserver import Book, Order, ca_file, shared
 from tests.conftest import Trigger, Triggers
 from tests.faults.process import ProcessEngine
 from tests.faults.scene import MARK, NUMBER
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Answer, Standin, eventually, free_port
 
 KEY = "outbox-" + MARK + "-0123456789"
 PATIENT = {
@@ -283,6 +284,56 @@ def test_row_41_a_destination_of_the_requests_own_is_sealed_and_delivered_after_
     wake(again)
     again.wait_for_log("delivered in")
     one_key(arrived(site.standin, "/hook/own", 2))
+
+
+@pytest.fixture
+def book() -> Iterator[Book]:
+    """What the shared mail server knows, which is nothing yet."""
+    shared().book.clear()
+    yield shared().book
+    shared().book.clear()
+
+
+def mails_to(*recipients: str) -> dict[str, object]:
+    """A request that brings its mail server along."""
+    server = {"email_host": "localhost", "email_port": shared().port, "email_from": "alerts@example.com"}
+    return {"notification_text": "hi", "senders_config": {"email": {**server, "email_to": list(recipients)}}}
+
+
+def test_row_41_each_recipient_of_a_list_gets_the_mail_of_before_after_the_restart(site: Site, book: Book) -> None:
+    recipients = ["a@example.com", "b@example.com", "c@example.com"]
+    trusted = {"SSL_CERT_FILE": ca_file()}
+    book.orders += [Order("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
+    engine, trigger = site.start(environment=trusted)
+    answer = trigger.notify(mails_to(*recipients))
+    assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered", "pending", "pending"]
+    engine.kill()
+    # Killed between two attempts, not in the midst of one: of that nobody would know what became.
+    site.rows("UPDATE deliveries SET attempting = NULL")
+    book.orders.clear()
+    site.lapse()
+    _, again = site.start(environment=trusted)
+    wake(again)
+    eventually(lambda: site.states() == ["ended"] * 3, "all have ended")
+    for recipient, least in zip(recipients, (1, 2, 2), strict=True):
+        mails = book.to(recipient)
+        assert len(mails) >= least
+        assert len({mail.message["Message-ID"] for mail in mails}) == 1, "a mail keeps its name"
+        assert {mail.message["To"] for mail in mails} == {recipient}
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
+
+
+def test_row_41_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site, book: Book) -> None:
+    trusted = {"SSL_CERT_FILE": ca_file()}
+    book.orders.append(Order("MESSAGE", "250 2.0.0 Ok", after=5))
+    engine, trigger = site.start(environment=trusted)
+    assert trigger.notify(mails_to("a@example.com")).json["results"] == {"email": "pending"}
+    eventually(lambda: book.mails, "the mail is there")
+    again = site.killed_and_started_again(engine, None, **trusted)
+    wake(again)
+    again.wait_for_log("ambiguous after")
+    eventually(lambda: site.states() == ["dead"], "a dead letter")
+    assert len(book.mails) == 1
 
 
 def test_row_41_a_key_is_known_after_the_restart(site: Site) -> None:
@@ -566,9 +617,19 @@ def test_a_key_that_cannot_be_used_is_named_with_its_place(site: Site, key: str,
 def test_row_33_nothing_in_the_file_is_a_secret(site: Site) -> None:
     site.standin.rule("*", reply={"status": 500, "body": f"token {MARK} of {NUMBER}"})
     _, trigger = site.start()
-    own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own-{MARK}", "http_headers": MARK}}
+    own = {
+        "http": {"http_webhook_url": f"{site.standin.url}/hook/own-{MARK}", "http_headers": MARK},
+        "email": {
+            "email_host": "127.0.0.1",
+            "email_port": free_port(),
+            "email_from": "alerts@example.com",
+            "email_to": [f"{MARK}@example.com"],
+            "email_username": MARK,
+            "email_password": MARK,
+        },
+    }
     trigger.notify({"notification_text": "hi", "senders_config": own, "receivers": ["hook", "chat", "phone"]})
-    eventually(lambda: "dead" in site.states() or len(site.states()) == 4, "all are kept")
+    eventually(lambda: "dead" in site.states() or len(site.states()) == 5, "all are kept")
     kept = b"".join(path.read_bytes() for path in site.outbox.parent.glob("outbox.db*"))
     assert b"hi" in kept
     for secret in (MARK, NUMBER, KEY):

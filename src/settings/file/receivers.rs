@@ -136,8 +136,10 @@ impl Loader<'_> {
         spec: &'static ChannelSpec,
         node: &Node,
         path: Path,
-    ) -> Option<FileDestination> {
-        let table = self.table(node, path.as_str())?;
+    ) -> Vec<FileDestination> {
+        let Some(table) = self.table(node, path.as_str()) else {
+            return Vec::new();
+        };
         let errors = self.report.errors.len();
         let mut read = Read::new(spec, path.clone(), node.place);
         for member in table.iter().filter(|member| !is_option(&member.key)) {
@@ -146,9 +148,9 @@ impl Loader<'_> {
         let options = self.options(table, &path);
         // A field that could not be read would be missed besides.
         if self.report.errors.len() > errors {
-            return None;
+            return Vec::new();
         }
-        let channel = self.channel(&read)?;
+        let channels = self.channels(&read);
         let tls = read.tls_files();
         if let Some(Err(unusable)) = tls
             .as_deref()
@@ -161,14 +163,28 @@ impl Loader<'_> {
                 &format!("the certificates cannot be used: {}", unusable.0),
             );
         }
-        Some(FileDestination {
+        if let Some(proxy) = table.iter().find(|member| member.key == "proxy")
+            && channels.iter().any(|channel| !channel.is_http())
+        {
+            self.report.error(
+                proxy.node.place,
+                path.key("proxy").as_str(),
+                &format!(
+                    "{} does not go by HTTP, and by no HTTP proxy: leave it out",
+                    spec.key
+                ),
+            );
+        }
+        let own = OwnPolicy { tls, ..options.own };
+        let destinations = channels.into_iter().map(|channel| FileDestination {
             sender: spec.key,
             channel,
-            own: OwnPolicy { tls, ..options.own },
+            own: own.clone(),
             allow_mentions: options.allow_mentions,
-            template: options.template,
-            rendered: read.rendered,
-        })
+            template: options.template.clone(),
+            rendered: read.rendered.clone(),
+        });
+        destinations.collect()
     }
 
     /// Puts a field where the channel will look for it.
@@ -189,7 +205,11 @@ impl Loader<'_> {
         let place = member.node.place;
         let value = match parameter.kind {
             Kind::Text => self.string(parameter, &member.node, &path),
-            Kind::Texts => self.strings(parameter, &member.node, &path),
+            Kind::Texts | Kind::Destinations => self.strings(parameter, &member.node, &path),
+            Kind::Port => match &member.node.value {
+                Value::Integer(port) => Some(Json::Number(port.to_string())),
+                _ => self.string(parameter, &member.node, &path),
+            },
             Kind::Boolean => match member.node.value {
                 Value::Boolean(value) => Some(Json::Bool(value)),
                 _ => self.wrong_type(&member.node, &path, "true or false"),
@@ -291,7 +311,7 @@ impl Loader<'_> {
     }
 
     /// Reads the members as a request's configuration would be read, and puts what is wrong to its place.
-    fn channel(&mut self, read: &Read) -> Option<Arc<dyn Channel>> {
+    fn channels(&mut self, read: &Read) -> Vec<Arc<dyn Channel>> {
         let spec = read.spec;
         let mut warnings = Vec::new();
         let mut fields = Fields::new(
@@ -302,20 +322,29 @@ impl Loader<'_> {
             read.path.clone(),
             &mut warnings,
         );
-        let parsed = (spec.parse)(&mut fields, &self.operator);
+        let each = 0..fields.destinations();
+        let parsed = each.map(|index| (spec.parse)(fields.at(index), &self.operator));
+        let parsed: Vec<_> = parsed.collect();
         for warning in &warnings {
             let place = read.place(warning.path.as_str());
             self.report
                 .warning(place, warning.path.as_str(), &warning.what);
         }
-        match parsed {
-            Ok(channel) => Some(channel),
-            Err(error) => {
-                let place = read.place(error.path.as_str());
-                self.report.error(place, error.path.as_str(), &error.what);
-                None
+        let mut channels = Vec::new();
+        let mut wrong: Vec<Path> = Vec::new();
+        for parsed in parsed {
+            match parsed {
+                Ok(channel) => channels.push(channel),
+                // What is wrong for all of a list is said once.
+                Err(error) if wrong.contains(&error.path) => {}
+                Err(error) => {
+                    let place = read.place(error.path.as_str());
+                    self.report.error(place, error.path.as_str(), &error.what);
+                    wrong.push(error.path);
+                }
             }
         }
+        channels
     }
 
     fn options(&mut self, table: &Table, path: &Path) -> Options {

@@ -305,6 +305,27 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "must be base64 after whsec_",
     ),
     (
+        "[receivers.a]\nemail = { host = \"smtp.example.com\", from = \"a@example.com\", to = [\"b@example.com\", \"c\"] }",
+        2,
+        67,
+        "receivers.a.email.email_to[1]",
+        "email_to must be one mail address",
+    ),
+    (
+        "[receivers.a]\nemail = { host = \"smtp.example.com\", from = \"a@example.com\", to = \"b@example.com\", port = 70000 }",
+        2,
+        91,
+        "receivers.a.email.email_port",
+        "must be a number from 1 to 65535",
+    ),
+    (
+        "[receivers.a]\nemail = { host = \"smtp.example.com\", from = \"a@example.com\", to = \"b@example.com\", proxy = \"http://proxy.example:3128\" }",
+        2,
+        92,
+        "receivers.a.email.proxy",
+        "email does not go by HTTP",
+    ),
+    (
         "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", template = \"none\" }",
         2,
         56,
@@ -470,6 +491,18 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn what_is_wrong_for_a_whole_list_is_said_once() {
+    let text = "[receivers.a.email]\nhost = \"a b\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\", \"c@example.com\"]";
+    let errors = read(text).config.err().unwrap().errors;
+    let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(
+        shown[0].contains("receivers.a.email.email_host"),
+        "{shown:?}"
+    );
 }
 
 #[test]

@@ -29,11 +29,11 @@ fn senders(url: &str) -> Value {
     })
 }
 
-/// One destination of every channel, as its parameters' examples have it, at this address: in a request, and, where a request
+/// One destination of every channel that speaks HTTP, as the stand-in does, as its parameters' examples have it, at this address: in a request, and, where a request
 /// may not say where the provider is, in a configuration file.
 fn everyone(url: &str) -> (Value, String) {
     let (mut senders, mut file) = (json!({}), String::new());
-    for spec in CHANNELS {
+    for spec in CHANNELS.iter().filter(|spec| spec.key != "email") {
         let moved = |example: &str| match example.split_once("://") {
             Some((_, rest)) => format!("{url}{}", rest.find('/').map_or("", |at| &rest[at..])),
             None => example.to_owned(),
@@ -287,7 +287,7 @@ proptest! {
             ];
             let answer = world.send(&request, &arguments);
             let deliveries = answer["deliveries"].as_array().unwrap();
-            prop_assert_eq!(deliveries.len(), CHANNELS.len());
+            prop_assert_eq!(deliveries.len(), senders.as_object().unwrap().len() + receivers.len());
             for delivery in deliveries {
                 prop_assert_eq!(&delivery["outcome"], "delivered", "{}", delivery);
             }

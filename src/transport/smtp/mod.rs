@@ -1,0 +1,326 @@
+//! One mail to one mail server: to an address that the guard has let through, encrypted by our own configuration, under the
+//! name that the configuration gives. Nothing is sent in clear but a greeting and the wish for encryption.
+
+mod message;
+mod stream;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Host;
+
+use self::message::{formatted, mailbox};
+use self::stream::{ask_for_tls, encrypted};
+use super::client::HttpTransport;
+use super::failure::{denied, too_late, unconnected, unresolved};
+use super::{SendError, Sent, guard};
+use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::policy::ClientKey;
+use crate::model::wire::{Mail, MailServer, MailTls, Reply, SmtpReply, SmtpStage};
+
+/// How long a server may take after the final dot: "too early a timeout makes copies" (RFC 5321, 4.5.3.2.6).
+const AFTER_DOT: Duration = Duration::from_secs(600);
+/// Of a farewell, which is none of the message's concern.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl HttpTransport {
+    /// One attempt. `time` holds up to the final dot; after it the server has ten minutes.
+    pub(super) async fn mail(
+        &self,
+        mail: &Mail,
+        key: &ClientKey,
+        time: Duration,
+    ) -> Result<Reply, SendError> {
+        let deadline = Instant::now() + time;
+        let message = formatted(mail)?;
+        let opened = match timeout_at(deadline, self.open(mail, key)).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(too_late(Sent::No)),
+        };
+        let (mut connection, dot) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return Ok(Reply::Smtp(refusal)),
+        };
+        let transaction = async {
+            match announce(&mut connection, mail).await? {
+                Some(refusal) => Ok(refusal),
+                None => deliver(&mut connection, &message, &dot).await,
+            }
+        };
+        let answer = match under_way(transaction, &dot, deadline).await {
+            Some(answer) => answer?,
+            None => return Err(too_late(Sent::No)),
+        };
+        tokio::spawn(async move {
+            let _ = timeout(FAREWELL, connection.quit()).await;
+        });
+        Ok(Reply::Smtp(answer))
+    }
+
+    /// A connection on which a mail may be announced, or what the server said instead.
+    async fn open(
+        &self,
+        mail: &Mail,
+        key: &ClientKey,
+    ) -> Result<Result<Open, SmtpReply>, SendError> {
+        let (stream, address) = self.connect(&mail.server, key).await?;
+        let hello = match address.ip() {
+            IpAddr::V4(address) => ClientId::Ipv4(address),
+            IpAddr::V6(address) => ClientId::Ipv6(address),
+        };
+        let config = self.tls_config(key)?;
+        let stream = match mail.server.tls {
+            MailTls::Implicit => encrypted(stream, &mail.server, config).await?,
+            MailTls::StartTls => {
+                let stream = match ask_for_tls(stream, &hello).await? {
+                    Ok(stream) => stream,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                let stream = encrypted(stream, &mail.server, config).await?;
+                stream.after_greeting()
+            }
+        };
+        let dot = Arc::clone(&stream.dot);
+        let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
+        match connected {
+            Ok(connection) => Ok(Ok((connection, dot))),
+            // A greeting in clear was heard before: what is refused now is the name.
+            Err(error) => refusal(
+                match mail.server.tls {
+                    MailTls::Implicit => SmtpStage::Greeting,
+                    MailTls::StartTls => SmtpStage::Hello,
+                },
+                error,
+            )
+            .map(Err),
+        }
+    }
+
+    /// A connection to the first address that takes one, of those that the guard lets through; and our own end of it.
+    async fn connect(
+        &self,
+        server: &MailServer,
+        key: &ClientKey,
+    ) -> Result<(TcpStream, SocketAddr), SendError> {
+        let private = key.private_addresses;
+        let addresses = match host(&server.host) {
+            Host::Ipv4(address) => vec![address.into()],
+            Host::Ipv6(address) => vec![address.into()],
+            Host::Domain(name) => {
+                guard::check_name(&name).map_err(denied)?;
+                let found = self.dns().resolve(&name, key.connect_timeout).await;
+                found.map_err(unresolved)?.to_vec()
+            }
+        };
+        let (mut allowed, mut refused) = (Vec::new(), None);
+        for address in addresses {
+            match guard::check(address, private) {
+                Ok(()) => allowed.push(self.detoured(address)),
+                Err(rule) => refused = Some(rule),
+            }
+        }
+        if let (true, Some(rule)) = (allowed.is_empty(), refused) {
+            return Err(denied(rule));
+        }
+        let connecting = async {
+            let mut last = io::ErrorKind::AddrNotAvailable.into();
+            for address in allowed {
+                match TcpStream::connect((address, server.port)).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        };
+        match timeout(key.connect_timeout, connecting).await {
+            Ok(Ok(stream)) => {
+                // The dot is a packet of its own, and would wait for the message's acknowledgement.
+                let address = stream.set_nodelay(true).and_then(|()| stream.local_addr());
+                let address = address.map_err(|error| broken(&error))?;
+                Ok((stream, address))
+            }
+            Ok(Err(error)) => Err(unconnected(&error)),
+            Err(_) => Err(too_late(Sent::No)),
+        }
+    }
+}
+
+/// A name, or an address without brackets.
+fn host(text: &str) -> Host {
+    match text.parse() {
+        Ok(IpAddr::V4(address)) => Host::Ipv4(address),
+        Ok(IpAddr::V6(address)) => Host::Ipv6(address),
+        Err(_) => Host::Domain(text.to_owned()),
+    }
+}
+
+/// Waits for the answer; until the dot has left, no longer than `deadline`.
+async fn under_way<T>(
+    sending: impl Future<Output = T>,
+    dot: &AtomicBool,
+    deadline: Instant,
+) -> Option<T> {
+    tokio::pin!(sending);
+    match timeout_at(deadline, &mut sending).await {
+        Ok(answer) => Some(answer),
+        Err(_) if dot.load(Ordering::Acquire) => Some(sending.await),
+        Err(_) => None,
+    }
+}
+
+// The transaction
+
+/// And whether the final dot has left on it.
+type Open = (AsyncSmtpConnection, Arc<AtomicBool>);
+
+/// Everything up to the message itself; what the server said, if it does not want it.
+async fn announce(
+    connection: &mut AsyncSmtpConnection,
+    mail: &Mail,
+) -> Result<Option<SmtpReply>, SendError> {
+    if let Some(credentials) = &mail.server.credentials {
+        let known = [Mechanism::Plain, Mechanism::Login];
+        if connection
+            .server_info()
+            .get_auth_mechanism(&known)
+            .is_none()
+        {
+            return Err(permanent(Reason::Unauthorized, NO_AUTH));
+        }
+        let username = credentials.username.expose().to_owned();
+        let password = credentials.password.expose().to_owned();
+        let credentials = Credentials::new(username, password);
+        let answer = connection.auth(&known, &credentials).await;
+        if let Some(refusal) = unless(200..300, SmtpStage::Auth, answer)? {
+            return Ok(Some(refusal));
+        }
+    }
+    let (from, to) = (mailbox(&mail.from)?.email, mailbox(&mail.to)?.email);
+    let answer = connection.command(MailFrom::new(Some(from), vec![])).await;
+    if let Some(refusal) = unless(200..300, SmtpStage::Sender, answer)? {
+        return Ok(Some(refusal));
+    }
+    let answer = connection.command(Rcpt::new(to, vec![])).await;
+    if let Some(refusal) = unless(200..300, SmtpStage::Recipient, answer)? {
+        return Ok(Some(refusal));
+    }
+    let answer = connection.command(Data).await;
+    // Without it the lines of the message would be commands.
+    unless(354..355, SmtpStage::Data, answer)
+}
+
+/// The message; the server has ten minutes for its answer.
+async fn deliver(
+    connection: &mut AsyncSmtpConnection,
+    message: &[u8],
+    dot: &AtomicBool,
+) -> Result<SmtpReply, SendError> {
+    let sent = || match dot.load(Ordering::Acquire) {
+        true => Sent::Maybe,
+        false => Sent::No,
+    };
+    match timeout(AFTER_DOT, connection.message(message)).await {
+        Ok(answer) => reply(SmtpStage::Message, answer).map_err(|error| SendError {
+            sent: sent(),
+            ..error
+        }),
+        Err(_) => Err(too_late(sent())),
+    }
+}
+
+const NO_AUTH: &str =
+    "the mail server offers no way to log in that is known here (AUTH PLAIN, AUTH LOGIN)";
+
+type Answer = Result<Response, lettre::transport::smtp::Error>;
+
+/// What the server said, if it is not what it says when it wants to go on.
+fn unless(
+    expected: Range<u16>,
+    stage: SmtpStage,
+    answer: Answer,
+) -> Result<Option<SmtpReply>, SendError> {
+    let reply = reply(stage, answer)?;
+    Ok((!expected.contains(&reply.code)).then_some(reply))
+}
+
+/// What the server said.
+fn reply(stage: SmtpStage, answer: Answer) -> Result<SmtpReply, SendError> {
+    match answer {
+        Ok(answer) => Ok(SmtpReply {
+            stage,
+            code: answer.code().into(),
+            text: answer.message().collect::<Vec<_>>().join(" "),
+        }),
+        Err(error) => refusal(stage, error),
+    }
+}
+
+/// A refusal with its words; all else is a broken connection, or no mail server.
+fn refusal(
+    stage: SmtpStage,
+    error: lettre::transport::smtp::Error,
+) -> Result<SmtpReply, SendError> {
+    let source = std::error::Error::source(&error);
+    if let Some(code) = error.status() {
+        return Ok(SmtpReply {
+            stage,
+            code: code.into(),
+            text: source.map_or(String::new(), ToString::to_string),
+        });
+    }
+    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(error) if error.kind() == io::ErrorKind::InvalidData => Err(malformed()),
+        Some(error) => Err(broken(error)),
+        // The end of the stream is told as an incomplete reply.
+        None if source.is_some_and(|source| source.to_string() == "incomplete response") => {
+            Err(broken(&io::ErrorKind::UnexpectedEof.into()))
+        }
+        None => Err(malformed()),
+    }
+}
+
+// What can go wrong
+
+fn permanent(reason: Reason, sentence: &'static str) -> SendError {
+    SendError {
+        failure: Failure::new(reason).with_detail(Some(Detail::from(sentence))),
+        sent: Sent::No,
+        permanent: true,
+    }
+}
+
+/// The connection is gone; before the dot nothing was taken.
+fn broken(error: &io::Error) -> SendError {
+    let reason = match error.kind() {
+        io::ErrorKind::TimedOut => Reason::Timeout,
+        _ => Reason::ConnectionLost,
+    };
+    let detail = Detail::from("the mail server closed the connection, or it broke");
+    SendError {
+        failure: Failure::new(reason).with_detail(Some(detail)),
+        sent: Sent::No,
+        permanent: false,
+    }
+}
+
+fn malformed() -> SendError {
+    let detail = Detail::from("what came back is no SMTP reply");
+    SendError {
+        failure: Failure::new(Reason::MalformedReply)
+            .with_detail(Some(detail))
+            .with_hint("Check that email_host and email_port lead to a mail server's submission port, and email_tls to how it speaks there."),
+        sent: Sent::No,
+        permanent: false,
+    }
+}

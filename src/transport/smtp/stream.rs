@@ -1,0 +1,201 @@
+//! The way to a mail server: what is said in clear, and the encryption below all that comes after.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use lettre::transport::smtp::client::AsyncTokioStream;
+use lettre::transport::smtp::extension::ClientId;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::{broken, malformed, permanent};
+use crate::model::outcome::Reason;
+use crate::model::wire::{MailServer, SmtpReply, SmtpStage};
+use crate::transport::failure::unusable;
+use crate::transport::{SendError, tls};
+
+/// Lines of a reply, together; a longer one is no mail server's.
+const MAX_REPLY_BYTES: usize = 16 * 1024;
+
+/// Greeting, EHLO, STARTTLS: the stream when the server is ready for the handshake, or what it said instead.
+pub async fn ask_for_tls(
+    mut stream: TcpStream,
+    hello: &ClientId,
+) -> Result<Result<TcpStream, SmtpReply>, SendError> {
+    let greeting = said(&mut stream, SmtpStage::Greeting).await?;
+    if greeting.code != 220 {
+        return Ok(Err(greeting));
+    }
+    let offers = asked(&mut stream, &format!("EHLO {hello}\r\n"), SmtpStage::Hello).await?;
+    if offers.code != 250 {
+        return Ok(Err(offers));
+    }
+    let words = offers.text.split_whitespace();
+    if !words
+        .into_iter()
+        .any(|word| word.eq_ignore_ascii_case("STARTTLS"))
+    {
+        return Err(permanent(Reason::Tls, NO_STARTTLS));
+    }
+    let ready = asked(&mut stream, "STARTTLS\r\n", SmtpStage::StartTls).await?;
+    // Whatever else the server has said by now is not encrypted, and is not heard: one reply is read and no byte more.
+    Ok(if ready.code == 220 {
+        Ok(stream)
+    } else {
+        Err(ready)
+    })
+}
+
+const NO_STARTTLS: &str = "the mail server offers no STARTTLS on this port, and in clear nothing is sent (is it a port for email_tls = tls?)";
+
+async fn asked(
+    stream: &mut TcpStream,
+    command: &str,
+    stage: SmtpStage,
+) -> Result<SmtpReply, SendError> {
+    let written = stream.write_all(command.as_bytes()).await;
+    written.map_err(|error| broken(&error))?;
+    said(stream, stage).await
+}
+
+/// One reply: lines of `250-` and one of `250 `.
+async fn said(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, SendError> {
+    let (mut line, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let byte = stream.read_u8().await.map_err(|error| broken(&error))?;
+        bytes += 1;
+        if bytes > MAX_REPLY_BYTES {
+            return Err(malformed());
+        }
+        if byte != b'\n' {
+            line.push(byte);
+            continue;
+        }
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let code = text
+            .get(..3)
+            .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+        let code: u16 = code
+            .and_then(|code| code.parse().ok())
+            .ok_or_else(malformed)?;
+        lines.push(text.get(4..).unwrap_or_default().trim().to_owned());
+        match text.as_bytes().get(3) {
+            Some(b'-') => line.clear(),
+            None | Some(b' ' | b'\r') => {
+                return Ok(SmtpReply {
+                    stage,
+                    code,
+                    text: lines.join(" "),
+                });
+            }
+            Some(_) => return Err(malformed()),
+        }
+    }
+}
+
+/// What is below lettre: bytes are encrypted, and it is known whether the final dot may have left.
+pub struct Stream {
+    inner: tokio_rustls::client::TlsStream<TcpStream>,
+    /// Read before anything of the server's: lettre waits for a greeting, which STARTTLS has none of.
+    greeting: &'static [u8],
+    /// Bytes since we last said something.
+    heard: usize,
+    pub dot: Arc<AtomicBool>,
+}
+
+/// As lettre writes it, by itself.
+const DOT: &[u8] = b"\r\n.\r\n";
+
+impl Stream {
+    pub const fn after_greeting(mut self) -> Self {
+        self.greeting = b"220 \r\n";
+        self
+    }
+}
+
+pub async fn encrypted(
+    stream: TcpStream,
+    server: &MailServer,
+    config: rustls::ClientConfig,
+) -> Result<Stream, SendError> {
+    let name = ServerName::try_from(server.host.clone())
+        .map_err(|_| unusable("the mail server's name cannot be checked"))?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let inner = connector.connect(name, stream).await.map_err(|error| {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(tls) => permanent(Reason::Tls, tls::sentence(tls)),
+            None => broken(&error),
+        }
+    })?;
+    Ok(Stream {
+        inner,
+        greeting: b"",
+        heard: 0,
+        dot: Arc::default(),
+    })
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.greeting.is_empty() && buffer.remaining() >= self.greeting.len() {
+            buffer.put_slice(std::mem::take(&mut self.greeting));
+            return Poll::Ready(Ok(()));
+        }
+        // lettre measures a line only once it has ended.
+        if self.heard > MAX_REPLY_BYTES {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
+        self.heard += buffer.filled().len() - before;
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.heard = 0;
+        if bytes == DOT {
+            self.dot.store(true, Ordering::Release);
+        }
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl AsyncTokioStream for Stream {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.get_ref().0.peer_addr()
+    }
+}

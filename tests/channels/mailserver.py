@@ -1,0 +1,248 @@
+"""A mail server in this process that does as it is told, and knows what it was told."""
+
+import asyncio
+import email.policy
+import functools
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+PASSWORD = "Qz s3cret ü"  # noqa: S105
+"""Of every account, beside the documentation's; any other is refused."""
+
+
+@dataclass
+class Mail:
+    """A mail that was sent up to its final dot, whatever was answered."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    encrypted: bool
+    login: str | None
+
+    @property
+    def message(self) -> EmailMessage:
+        """As a mail program reads it."""
+        message = email.message_from_bytes(self.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        assert message.defects == []
+        return message
+
+    def part(self, kind: str) -> str:
+        """The text of ``plain`` or ``html``, with the line ends of Python."""
+        body = self.message.get_body((kind,))
+        assert isinstance(body, EmailMessage)
+        return str(body.get_content()).replace("\r\n", "\n")
+
+
+@dataclass
+class Order:
+    """What to do at a stage: say this, close the connection (None), or wait first."""
+
+    stage: str
+    reply: str | None
+    recipient: str | None = None
+    times: int = -1
+    after: float = 0
+
+
+@dataclass
+class Book:
+    """Orders, and what has happened: several servers may write into one."""
+
+    orders: list[Order] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    commands: list[tuple[str, bool]] = field(default_factory=list)
+    """Each command by its name, and whether it came encrypted."""
+    connections: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self.lock:
+            self.orders, self.mails, self.commands = [], [], []
+
+    def find(self, stage: str, addresses: Iterable[str]) -> Order | None:
+        """The order for a stage, which it uses up."""
+        with self.lock:
+            for order in self.orders:
+                fits = order.recipient is None or order.recipient in addresses
+                if order.stage == stage and order.times != 0 and fits:
+                    order.times -= 1
+                    return order
+        return None
+
+    def to(self, recipient: str) -> list[Mail]:
+        """The mails that were sent to somebody."""
+        with self.lock:
+            return [mail for mail in self.mails if mail.recipient == recipient]
+
+
+class Server(SMTP):
+    """Looks for an order before it does what a mail server does."""
+
+    book: Book
+    greeted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.transport is None:
+            self.book.connections += 1
+        super().connection_made(transport)
+
+    async def push(self, status: Any) -> None:
+        words = status.encode() if isinstance(status, str) else status
+        if not self.greeted:
+            self.greeted = True
+            await self.obey("GREETING", super().push(words), [])
+        else:
+            await super().push(words)
+
+    async def obey(self, stage: str, otherwise: Any, addresses: list[str]) -> None:
+        """Do what is ordered, or the usual."""
+        if stage != "GREETING":
+            self.book.commands.append((stage, self.session is not None and self.session.ssl is not None))
+        order = self.book.find(stage, addresses)
+        if order is None:
+            await otherwise
+            return
+        otherwise.close()
+        await asyncio.sleep(order.after)
+        await self.say(order)
+
+    async def say(self, order: Order) -> None:
+        """The ordered words, or the end of the connection."""
+        if order.reply is None:
+            assert isinstance(self.transport, asyncio.Transport)
+            self.transport.abort()
+        else:
+            await super().push(order.reply.encode())
+
+    async def smtp_EHLO(self, hostname: str) -> None:
+        await self.obey("EHLO", super().smtp_EHLO(hostname), [])
+
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        await self.obey("STARTTLS", super().smtp_STARTTLS(arg), [])
+
+    async def smtp_AUTH(self, arg: str) -> None:
+        await self.obey("AUTH", super().smtp_AUTH(arg), [])
+
+    async def smtp_MAIL(self, arg: str) -> None:
+        await self.obey("MAIL", super().smtp_MAIL(arg), [])
+
+    async def smtp_RCPT(self, arg: str) -> None:
+        await self.obey("RCPT", super().smtp_RCPT(arg), [arg.partition("<")[2].partition(">")[0]])
+
+    async def smtp_DATA(self, arg: str) -> None:
+        recipients = self.envelope.rcpt_tos if self.envelope else []
+        await self.obey("DATA", super().smtp_DATA(arg), recipients)
+
+    async def smtp_QUIT(self, arg: str) -> None:
+        await self.obey("QUIT", super().smtp_QUIT(arg), [])
+
+
+class Handler:
+    """Takes each mail, or answers what is ordered after the final dot."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+
+    async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
+        """After the final dot."""
+        [recipient] = envelope.rcpt_tos
+        login = session.auth_data.decode() if isinstance(session.auth_data, bytes) else None
+        assert isinstance(envelope.original_content, bytes)
+        mail = Mail(str(envelope.mail_from), recipient, envelope.original_content, session.ssl is not None, login)
+        with self.book.lock:
+            self.book.mails.append(mail)
+            number = len(self.book.mails)
+        order = self.book.find("MESSAGE", [recipient])
+        if order is None:
+            return f"250 2.0.0 Ok: queued as 4F{number:04}"
+        await asyncio.sleep(order.after)
+        if order.reply is None:
+            await server.say(order)
+        return "250 nobody hears it" if order.reply is None else order.reply
+
+
+def knows(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    """Whether the password is the right one."""
+    assert isinstance(data, LoginPassword)
+    known = (PASSWORD.encode(), b"app-password")
+    return AuthResult(success=data.password in known, handled=False, auth_data=data.login)
+
+
+class MailServer:
+    """A server on a free port of loopback, until the process ends.
+
+    :param tls: "starttls", "tls", or None for one that never encrypts.
+    :param leaf: its certificate; one that :func:`authority` has given it if absent.
+    :param options: of aiosmtpd's ``SMTP``.
+    """
+
+    def __init__(
+        self,
+        tls: str | None = "starttls",
+        *,
+        book: Book | None = None,
+        leaf: trustme.LeafCert | None = None,
+        **options: Any,
+    ) -> None:
+        self.book = book or Book()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        (leaf or authority().issue_cert("localhost", "127.0.0.1")).configure_cert(context)
+        options |= {"tls_context": context, "require_starttls": True} if tls == "starttls" else {}
+        # What is encrypted from the first byte does not know that it is.
+        options |= {"authenticator": knows, "auth_require_tls": tls == "starttls"}
+
+        def factory() -> Server:
+            server = Server(Handler(self.book), hostname="mail.example.com", loop=loop(), **options)
+            server.book = self.book
+            return server
+
+        encrypted = context if tls == "tls" else None
+        opening = loop().create_server(factory, "127.0.0.1", 0, ssl=encrypted)
+        self._server = asyncio.run_coroutine_threadsafe(opening, loop()).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+
+@functools.cache
+def loop() -> asyncio.AbstractEventLoop:
+    """Where all servers run."""
+    running = asyncio.new_event_loop()
+    threading.Thread(target=running.run_forever, daemon=True).start()
+    return running
+
+
+@functools.cache
+def authority() -> trustme.CA:
+    """The authority of the servers' certificates."""
+    return trustme.CA()
+
+
+@functools.cache
+def ca_file() -> str:
+    """Its certificate, in a file."""
+    directory = tempfile.TemporaryDirectory()
+    KEPT.append(directory)
+    path = Path(directory.name) / "ca.pem"
+    path.write_bytes(authority().cert_pem.bytes())
+    return str(path)
+
+
+KEPT: list[Any] = []
+"""What goes with the process."""
+
+
+@functools.cache
+def shared(tls: str = "starttls") -> MailServer:
+    """The server of all tests that need none of their own."""
+    return MailServer(tls)
