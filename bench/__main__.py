@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import report
 from bench.checks import RefusedError
-from bench.measures import core, crowd, fan_out, growth, host, single, size
+from bench.measures import core, crowd, fan_out, growth, host, single, size, tables
 from bench.measures.timeline import TimeLine, time_lines
 from bench.processes import ROOT, program
 from bench.run import Run, effort, raise_descriptor_limit
@@ -29,9 +29,11 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "P10": [growth.growth],
     "P11": [core.instructions],
     "P13": [size.wheel],
+    "rows": [tables.rows],
+    "history": [tables.history],
     "core": [core.steps],
 }
-"""By the first row that each fills: P4 comes with P3, P5 with P1."""
+"""By the first row that each fills: P4 and P12 come with P3, P5 with P1."""
 
 
 def main() -> int:

@@ -7,6 +7,8 @@ from statistics import median
 OURS, LIMIT, HTTPX, APPRISE, NOOP = "ours", "limit", "httpx+twilio", "apprise", "no-op"
 RECORDED = "recorded"
 """The figure of P11 that stands in the repository."""
+MEMORY = "in memory"
+"""Ours without an outbox."""
 CONTENDERS = (OURS, LIMIT, HTTPX, APPRISE, NOOP)
 
 
@@ -121,8 +123,11 @@ def all_rows() -> dict[str, Row]:
         Row("P10 destinations", "growth of CPU time with 1 to 1,000 destinations", "exponent", within(1.1)),
         Row("P10 body", "growth of CPU time with a text of 100 B to 1 MB", "exponent", within(1.1)),
         Row("P11", "instructions to parse, route and compose three channels", "k", within(1.05), RATIO, RECORDED),
+        Row("P12", "the same kept on the disk by an outbox, 16 callers", "1/s", at_least(0.5), RATIO, MEMORY),
         Row("P13 wheel", "the wheel", "MiB", within(4)),
         Row("P13 library", "the compiled library in it", "MiB", within(14)),
+        Row("rows", "10,000 rows of one write, until the writers may go on", "ms", within(50)),
+        Row("history", "what a row of the history adds to a notification", "µs", within(20)),
         Row("core answer", "reading, planning and answering three channels", "µs", within(30)),
         Row("core cut", "1,000,000 characters cut for Discord", "ms", within(20)),
         Row("core load", "a file of 10,000 receivers and 10,000 routes, from its bytes to use", "ms", within(200)),

@@ -23,6 +23,10 @@ class Local:
         self.lines: list[object] = []
         self.info = self.warn = self.error = self.lines.append
 
+    def write_sync(self, line: Any, _no_sync: bool) -> None:
+        """Take a line of line protocol."""
+        self.lines.append(line.build())
+
 
 class Counter:
     """A thread that counts, as any other plugin's thread would want to get on with its work."""
@@ -52,13 +56,14 @@ class Worker:
 
     def __init__(self, plugin: Path) -> None:
         self._source = plugin.read_text(encoding="utf-8")
-        self._function = self._execute()
+        self._scope = self._execute()
+        self._function = self._scope["process_request"]
         self._counter: Counter | None = None
 
-    def _execute(self) -> Any:
+    def _execute(self) -> dict[str, Any]:
         scope: dict[str, Any] = {}
         exec(compile(self._source, "<string>", "exec"), scope)  # noqa: S102 - as the engine does
-        return scope["process_request"]
+        return scope
 
     def send(
         self, request: dict[str, Any], arguments: dict[str, str], times: int, read: bool = True, count: bool = False
@@ -87,6 +92,24 @@ class Worker:
             {"wall_ns": wall_ns, "cpu_ns": cpu_ns} | extra | _read(answer)
             for (wall_ns, cpu_ns), answer in zip(taken, answers, strict=True)
         ]
+
+    def write(self, rows: int, arguments: dict[str, str]) -> list[int]:
+        """Nanoseconds of a call with so many rows that were written to a table."""
+        start = time.time_ns()
+        table = [
+            {
+                "host": f"db{row % 100}",
+                "level": "warning",
+                "message": f"CPU usage is {row % 100} %",
+                "time": start + row,
+            }
+            for row in range(rows)
+        ]
+        batches = [{"table_name": "alerts", "rows": table}]
+        write, local = self._scope["process_writes"], Local()
+        started = time.perf_counter_ns()
+        write(local, batches, arguments)
+        return [time.perf_counter_ns() - started]
 
     def execute(self, times: int) -> list[int]:
         """Nanoseconds for compiling and executing the plugin's file, as the engine does at each call."""

@@ -1,0 +1,66 @@
+"""Rows of a table, and the history: what a write waits for, and what a row of the history costs a delivery."""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from bench.checks import check_arrivals
+from bench.messages import slack
+from bench.processes import Contender
+from bench.rows import OURS
+from bench.run import Run
+
+ROWS, BATCHES = 10_000, 3
+ARRIVE_SECONDS = 60
+TURNS = 10
+FILE = """\
+[receivers.sink]
+http = {{ webhook_url = "{url}/sink/0/hook/rows" }}
+[[routes]]
+receivers = ["sink"]
+"""
+
+
+def rows(run: Run) -> None:
+    """How long a write of 10,000 rows keeps the database's writers, each row a message of its own."""
+    with tempfile.TemporaryDirectory() as directory, Contender(OURS) as contender:
+        file = Path(directory) / "notifier.toml"
+        file.write_text(FILE.format(url=run.sink), encoding="utf-8")
+        arguments = {"config_file_path": str(file)}
+        contender.ask({"do": "write", "rows": 10, "arguments": arguments})
+        _arrived(run, 10)
+        taken = []
+        for _ in range(BATCHES):
+            run.standin.clear()
+            taken += contender.ask({"do": "write", "rows": ROWS, "arguments": arguments})
+            check_arrivals("rows", OURS, ROWS, _arrived(run, ROWS))
+    run.rows["rows"].add(OURS, median(taken) / 1e6)
+
+
+def _arrived(run: Run, expected: int) -> int:
+    """How many requests the sink has seen, once it has had the time to see what is expected."""
+    deadline = time.monotonic() + ARRIVE_SECONDS
+    while (seen := int(run.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
+
+
+def history(run: Run) -> None:
+    """One Slack notification with a history and without, in turns."""
+    row = run.rows["history"]
+    plain = slack(run.sink, 0)
+    kept = replace(plain, arguments={"history_table": "notifications"})
+    times = run.effort.single_calls // TURNS
+    with Contender(OURS) as contender:
+        medians = []
+        for notification in (plain, kept):
+            run.send(row.id, contender, notification, 20)
+        for _ in range(TURNS):
+            without, with_history = (
+                median(call.wall_ns for call in run.send(row.id, contender, notification, times))
+                for notification in (plain, kept)
+            )
+            medians.append(with_history - without)
+    row.add(OURS, median(medians) / 1e3)
