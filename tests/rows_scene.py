@@ -64,8 +64,8 @@ class Table:
 
     def wait_for_line(self, part: str, trigger: str = "w") -> tuple[str, str]:
         """The first log line with ``part`` in it, as soon as it is there."""
-        found = harness.eventually(lambda: [line for line in self.lines(trigger) if part in line[1]], part)
-        return found[0]
+        harness.eventually(lambda: any(part in text for _, text in self.lines(trigger)), part)
+        return next(line for line in self.lines(trigger) if part in line[1])
 
     def sent(self, count: int, path: str = "/hook/oncall") -> list[dict[str, Any]]:
         """The JSON bodies that came to a path, as soon as there are ``count`` of them."""

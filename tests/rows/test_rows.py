@@ -163,6 +163,7 @@ def test_whatever_a_row_holds_the_rest_of_the_batch_goes_on(table: Table) -> Non
     ]
     engine = Engine()
     arguments = {"config_file_path": str(table.path)}
+    passed: object
     for passed in (batches, None, {}, [], "no"):
         process_writes(PLUGIN_API, engine, passed, arguments)
     bodies = table.sent(4)
