@@ -217,13 +217,16 @@ impl Digest {
         }));
         let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
         match composed {
-            Ok(composition) => Work::Send(Sending {
-                composition,
-                dedup_key: None,
-                configured_in: None,
-                resume: None,
-                ..sending
-            }),
+            Ok(composition) => {
+                warnings.extend_from_slice(&composition.warnings);
+                Work::Send(Sending {
+                    composition,
+                    dedup_key: None,
+                    configured_in: None,
+                    resume: None,
+                    ..sending
+                })
+            }
             Err(failure) => Work::Reject {
                 failure,
                 path: None,
@@ -256,15 +259,9 @@ impl Digest {
     ) -> DeliveryReport {
         let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
         log.hand_over(Arc::new(Beside(Arc::clone(&self.first))));
-        log.log(&Event::Digest {
-            destination: &self.label,
-            notifications: self.tally.notifications,
-            rule: self.over.rule(),
-            first: &self.first.id,
-        });
-        for warning in warnings {
-            log.log(&Event::Warning(warning));
-        }
+        // Whatever becomes of the lines, the digest goes.
+        let say = || self.say(&log, warnings);
+        let _ = catch_unwind(AssertUnwindSafe(say));
         let report = delivery.report(0);
         let Work::Send(sending) = delivery.work else {
             return report;
@@ -284,6 +281,18 @@ impl Digest {
         let (run, place) = engine.ready(digest);
         to_the_end(run, place).await;
         task.report(0).unwrap_or(report)
+    }
+
+    fn say(&self, log: &TaskLog, warnings: &[String]) {
+        log.log(&Event::Digest {
+            destination: &self.label,
+            notifications: self.tally.notifications,
+            rule: self.over.rule(),
+            first: &self.first.id,
+        });
+        for warning in warnings {
+            log.log(&Event::Warning(warning));
+        }
     }
 }
 
@@ -331,7 +340,10 @@ impl Tally {
             });
             return Notification::plain(Json::String(word + &text));
         }
-        let title = format!("{} more notifications", self.notifications);
+        let title = match self.notifications {
+            1 => "1 more notification".to_owned(),
+            many => format!("{many} more notifications"),
+        };
         Notification {
             title: first.title.is_some().then_some(title),
             level,

@@ -302,6 +302,18 @@ async fn a_panic_in_a_digest_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_44_a_panic_in_the_log_of_the_first_keeps_no_digest_back() {
+    let world = World::new([ok(), ok()]);
+    let tasks = world
+        .requests(["a", "b", "c"].map(plain), per_minute(1))
+        .await;
+    tasks[1].log.hand_over(Arc::new(LogPanics));
+    let told = suppressed("max_per_minute");
+    assert_eq!(outcomes(&tasks[1..]).await, [told.clone(), told]);
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_log_says_what_became_of_each() {
     let world = World::new([ok(), ok()]);
     let tasks = world
