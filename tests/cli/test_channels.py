@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from influxdb3_notifier import _native
-from tests.conftest import Notify
 from tests.cli.program import run
+from tests.conftest import Notify
 
 KNOWN: list[dict[str, Any]] = json.loads(_native.channels())
 SENDERS = [channel["sender"] for channel in KNOWN]
