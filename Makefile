@@ -128,10 +128,10 @@ $(SITE_SETUP_DONE): docs/site/requirements.txt
 	@touch $@
 
 site: $(SITE_SETUP_DONE) ## make the documentation's site in target/site; a broken link is an error
-	$(SITE_BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(SITE_BIN)/mkdocs build --strict
 
 site-serve: $(SITE_SETUP_DONE) ## show the documentation's site on loopback, anew at each change
-	$(SITE_BIN)/mkdocs serve --strict
+	NO_MKDOCS_2_WARNING=1 $(SITE_BIN)/mkdocs serve --strict
 
 completions: build ## write the completion scripts of the command line from its parser
 	$(BIN)/python -m tests.cli.completions

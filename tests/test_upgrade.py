@@ -20,6 +20,7 @@ import pytest
 from influxdb3_notifier import __version__
 from tests import harness
 from tests.engine_host import EngineHost
+from tests.engine_host.command import pip_install
 from tests.harness import Answer, Standin, eventually
 
 OLDER = "0.0.9"
@@ -139,8 +140,7 @@ class Server:
 
     def install(self, wheel: Path) -> None:
         """What ``influxdb3 install package`` does."""
-        pip = [str(self.plugins / ".venv" / "bin" / "python"), "-m", "pip", "install"]
-        subprocess.run([*pip, "--quiet", "--no-index", "--no-deps", str(wheel)], env=self.environment, check=True)
+        pip_install(self.plugins / ".venv", wheel)
 
     def answered_by(self, to: str) -> tuple[Any, str | None]:
         """Send something; gives the results and which wheel answered."""
