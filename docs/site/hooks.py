@@ -3,6 +3,7 @@
 Links are written so that they work where the repository is read; here they become those of the site.
 """
 
+import html
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,8 @@ DOCUMENTS = {
 }
 """What lies above docs/, and its name on the site."""
 LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+PIPED_CODE = re.compile(r"`([^`\n]*\\\|[^`\n]*)`")
+"""Code in a table with a pipe, which GitHub wants to have a backslash, and which would show here."""
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -48,7 +51,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Make the links those of the site, code aside."""
+    """Make the links those of the site, code aside, and pipes in tables' code what they are."""
     documents = {name: source for source, name in DOCUMENTS.items()}
     source = PurePosixPath(documents.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
 
@@ -60,9 +63,14 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         return f"[{words}]({name}{anchor})" if on_site else words
 
     # Of the pattern's one group split gives the fences' indentation too.
-    texts = [LINK.sub(link, text) for text in FENCE.split(markdown)[::2]]
+    texts = [PIPED_CODE.sub(piped, LINK.sub(link, text)) for text in FENCE.split(markdown)[::2]]
     fences = [found[0] for found in FENCE.finditer(markdown)]
     return "".join(text + fence for text, fence in zip(texts, [*fences, ""], strict=True))
+
+
+def piped(found: re.Match[str]) -> str:
+    """Code whose pipes are no column's end."""
+    return f"<code>{html.escape(found[1]).replace(chr(92) + '|', '&#124;')}</code>"
 
 
 def from_root(source: PurePosixPath, target: str) -> str:
