@@ -14,6 +14,7 @@ from zipfile import ZipFile
 from release.wheels import ROOT, committed
 
 PLACE = ROOT / "target" / "reproducible"
+SOURCES = "influxdb3-notifier"
 
 
 def copy_sources(to: Path) -> None:
@@ -25,17 +26,13 @@ def copy_sources(to: Path) -> None:
             shutil.copy(ROOT / name, to / name)
 
 
-def build(name: str, target: str, cargo_home: Path) -> Path:
-    """Build in a directory of that name, which is made anew; gives the wheel."""
-    place = PLACE / name
-    shutil.rmtree(place, ignore_errors=True)
-    sources = place / "influxdb3-notifier"
-    copy_sources(sources)
+def build(place: Path, target: str, cargo_home: Path, epoch: int) -> Path:
+    """Build what was copied there; gives the wheel."""
     out = place / "wheels"
     environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"}
-    environment |= {"CARGO_HOME": str(cargo_home), "SOURCE_DATE_EPOCH": str(committed(ROOT))}
+    environment |= {"CARGO_HOME": str(cargo_home), "SOURCE_DATE_EPOCH": str(epoch)}
     command = [sys.executable, "-m", "release.wheels", "--out", str(out), target]
-    subprocess.run(command, cwd=sources, env=environment, check=True)
+    subprocess.run(command, cwd=place / SOURCES, env=environment, check=True)
     [wheel] = out.glob("*.whl")
     return wheel
 
@@ -52,12 +49,17 @@ def main() -> None:
     """Build twice; exit status 1 when the bytes differ."""
     target = sys.argv[1] if len(sys.argv) > 1 else "x86_64-unknown-linux-gnu"
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    one = build("one", target, home)
+    shutil.rmtree(PLACE, ignore_errors=True)
+    places = PLACE / "one", PLACE / "another-place"
+    # Before the first build: whoever works on meanwhile changes neither.
+    epoch = committed(ROOT)
+    for place in places:
+        copy_sources(place / SOURCES)
     elsewhere = PLACE / "other-downloads"
-    elsewhere.mkdir(parents=True, exist_ok=True)
-    if not (elsewhere / "registry").exists():
-        (elsewhere / "registry").symlink_to(home / "registry")
-    other = build("another-place", target, elsewhere)
+    elsewhere.mkdir()
+    (elsewhere / "registry").symlink_to(home / "registry")
+    one = build(places[0], target, home, epoch)
+    other = build(places[1], target, elsewhere, epoch)
     digests = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in (one, other)]
     if digests[0] != digests[1]:
         sys.exit(f"the wheels differ: {', '.join(differences(one, other)) or 'in the archive itself'}\n{one}\n{other}")
