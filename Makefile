@@ -114,7 +114,6 @@ $(RELEASE_SETUP_DONE): release/requirements.txt
 WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
 wheels: $(RELEASE_SETUP_DONE) ## build a release's Linux wheels into dist/ by zig, check them, use this machine's; PYTHONS="python3.13 …" with more
-	rm -rf dist
 	$(RELEASE_BIN)/python -m release.wheels --out dist $(WHEEL_TARGETS)
 	$(RELEASE_BIN)/python -m release.check dist/*.whl
 	$(RELEASE_BIN)/python release/smoke.py dist $(PYTHONS)

@@ -104,16 +104,19 @@ def lacks(target: str) -> bool:
 def main() -> None:
     """Build what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m release.wheels", description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where the wheels go")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "dist", help="where the wheels go, in place of those that are there"
+    )
     parser.add_argument("targets", metavar="TARGET", nargs="*", help="such as aarch64-unknown-linux-gnu")
     options = parser.parse_args()
     if missing := [target for target in options.targets if lacks(target)]:
         names = " ".join(missing)
         sys.exit(f"Rust's standard library is not there for {names}: rustup target add {names}")
-    before = set(options.out.glob("*.whl"))
+    for old in options.out.glob("*.whl"):
+        old.unlink()
     for target in options.targets or [None]:
         build(options.out.resolve(), target)
-    for wheel in sorted(set(options.out.glob("*.whl")) - before):
+    for wheel in sorted(options.out.glob("*.whl")):
         without_place(wheel)
         print(f"{wheel}: {wheel.stat().st_size / 1e6:.1f} MB, sha256 {hashlib.sha256(wheel.read_bytes()).hexdigest()}")
 
