@@ -9,6 +9,12 @@ BENCH_VENV := bench/.venv
 BENCH_BIN := $(BENCH_VENV)/bin
 BENCH_SETUP_DONE := $(BENCH_VENV)/.setup-done
 BENCH_WHEEL_INSTALLED := $(BENCH_VENV)/.wheel-installed
+RELEASE_VENV := release/.venv
+RELEASE_BIN := $(RELEASE_VENV)/bin
+RELEASE_SETUP_DONE := $(RELEASE_VENV)/.setup-done
+SITE_VENV := docs/site/.venv
+SITE_BIN := $(SITE_VENV)/bin
+SITE_SETUP_DONE := $(SITE_VENV)/.setup-done
 WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml notifier_plugin.py $(shell find src python -type f -not -name '*.pyc' 2>/dev/null)
 
 # The tools of the environment, whatever is active in the caller's shell.
@@ -16,7 +22,8 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build standin test test-rust test-python test-servers soak fuzz demo pictures wheel bench bench-programs lint deny
+.PHONY: help setup build standin test test-rust test-python test-servers soak fuzz demo pictures completions wheel wheels \
+	reproducible site site-serve bench bench-programs lint deny
 
 # Tools that are written in Rust, at known versions, in a place of their own.
 TOOLS := target/tools
@@ -33,7 +40,7 @@ $(TOOLS)/.cargo-fuzz-%:
 	@touch $@
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(SETUP_DONE) ## make .venv and install the tools, at the versions and hashes of requirements-dev.txt
 
@@ -97,6 +104,36 @@ pictures: build ## draw the pictures of docs/channels.md anew; needs Chromium an
 wheel: $(SETUP_DONE) ## build the release wheel into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --locked --out dist
+
+# An environment of its own: zig is large.
+$(RELEASE_SETUP_DONE): release/requirements.txt
+	$(PYTHON) -m venv --clear $(RELEASE_VENV)
+	$(RELEASE_BIN)/python -m pip install --quiet --require-hashes -r release/requirements.txt
+	@touch $@
+
+WHEEL_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+
+wheels: $(RELEASE_SETUP_DONE) ## build a release's Linux wheels into dist/ by zig, check them, use this machine's; PYTHONS="python3.13 …" with more
+	$(RELEASE_BIN)/python -m release.wheels --out dist $(WHEEL_TARGETS)
+	$(RELEASE_BIN)/python -m release.check dist/*.whl
+	$(RELEASE_BIN)/python release/smoke.py dist $(PYTHONS)
+
+reproducible: $(RELEASE_SETUP_DONE) ## build a release wheel twice, in two places, and compare the bytes
+	$(RELEASE_BIN)/python -m release.reproducible
+
+$(SITE_SETUP_DONE): docs/site/requirements.txt
+	$(PYTHON) -m venv --clear $(SITE_VENV)
+	$(SITE_BIN)/python -m pip install --quiet --require-hashes -r docs/site/requirements.txt
+	@touch $@
+
+site: $(SITE_SETUP_DONE) ## make the documentation's site in target/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(SITE_BIN)/mkdocs build --strict
+
+site-serve: $(SITE_SETUP_DONE) ## show the documentation's site on loopback, anew at each change
+	NO_MKDOCS_2_WARNING=1 $(SITE_BIN)/mkdocs serve --strict
+
+completions: build ## write the completion scripts of the command line from its parser
+	$(BIN)/python -m tests.cli.completions
 
 bench: $(BENCH_WHEEL_INSTALLED) bench-programs ## measure beside the peers: table, bench/results.json, pictures; BENCH_QUICK=1 for a look, ROUNDS=5 for more
 	$(BENCH_BIN)/python -m bench

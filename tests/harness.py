@@ -7,6 +7,7 @@ through :class:`Engine`.
 import http.client
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -419,8 +420,9 @@ def real_server_program() -> Path | None:
 
 
 def newest_wheel() -> Path:
-    """The wheel that ``make build`` or ``make wheel`` has made last."""
-    wheels = [*(ROOT / "target" / "wheels").glob("*.whl"), *(ROOT / "dist").glob("*.whl")]
+    """The wheel that ``make build``, ``make wheel`` or ``make wheels`` has made last for this machine."""
+    ours = f"*_{platform.machine()}.whl"
+    wheels = [*(ROOT / "target" / "wheels").glob(ours), *(ROOT / "dist").glob(ours)]
     if not wheels:
         raise RuntimeError("there is no wheel: make build")
     return max(wheels, key=lambda wheel: wheel.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""Someone who follows a document: an empty home, a server, and stand-ins in place of the providers."""
+"""A reader who follows a document word for word: an empty home, an engine host for the server, stand-ins."""
 
 import json
 import os
@@ -19,15 +19,21 @@ HOME = "/home/me"
 
 
 class Reader:
-    """Someone who types what the page says, in an empty home."""
+    """Someone who types what the page says, in an empty home.
 
-    def __init__(self, home: Path, standin: Standin) -> None:
+    :param others: programs that the page uses besides, by their names.
+    """
+
+    def __init__(self, home: Path, standin: Standin, others: dict[str, str] | None = None) -> None:
         self.home = home
         self.standin = standin
         self.url = "http://localhost:8181"
         programs = home / "bin"
         programs.mkdir()
         self._program(programs / "influxdb3", "tests.engine_host.command")
+        for name, program in (others or {}).items():
+            (programs / name).write_text(program)
+            (programs / name).chmod(0o755)
         if shutil.which("curl") is None:
             self._program(programs / "curl", "tests.documents")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO", "INFLUXDB3"))}
@@ -66,26 +72,25 @@ class Reader:
                 if server.poll() is None:
                     os.killpg(server.pid, signal.SIGTERM)
 
+    def compare_all(self, rest: list[Block]) -> list[str]:
+        """Type every block, and hold each output against the one that the page shows behind it."""
+        outputs: list[str] = []
+        for block in rest:
+            if block.language == "bash":
+                outputs.append(self.types(block))
+            elif block.language == "json":
+                assert shape(json.loads(outputs[-1])) == shape(json.loads(block.text))
+            else:
+                assert block.language == "text"
+                shown = block.text.replace(HOME, str(self.home)).strip()
+                assert outputs[-1].strip() == shown, f"{outputs[-1]}\n\n{shown}"
+        return outputs
+
     def _command(self, block: Block) -> list[str]:
         text = block.text.replace("http://localhost:8181", self.url)
         for host in ("hooks.slack.com", "discord.com"):
             text = text.replace(f"https://{host}", self.standin.url)
-        assert "https://" not in text, "no packet of a test leaves loopback"
         if "twilio" in text:
             text = text.replace("[settings]\n", f'[settings]\ntwilio_base_url = "{self.standin.url}"\n')
+        assert "https://" not in text, "no packet of a test leaves loopback"
         return ["bash", "-euo", "pipefail", "-c", text]
-
-
-def compare_all(reader: Reader, rest: list[Block]) -> list[str]:
-    """Type every block, and hold each output against the one that the page shows behind it."""
-    outputs: list[str] = []
-    for block in rest:
-        if block.language == "bash":
-            outputs.append(reader.types(block))
-        elif block.language == "json":
-            assert shape(json.loads(outputs[-1])) == shape(json.loads(block.text))
-        else:
-            assert block.language == "text"
-            shown = block.text.replace(HOME, str(reader.home)).strip()
-            assert outputs[-1].strip() == shown, f"{outputs[-1]}\n\n{shown}"
-    return outputs

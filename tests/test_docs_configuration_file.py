@@ -55,7 +55,9 @@ def commands() -> list[str]:
         for block in blocks(document.read_text(encoding="utf-8")):
             if block.language == "bash":
                 lines = block.text.replace("\\\n", " ").splitlines()
-                found += re.findall(r"^(?:.*\| )?((?:\S*/)?influxdb3-notifier .*)", "\n".join(lines), re.MULTILINE)
+                found += re.findall(
+                    r"^(?:.*\| )?((?:\S*/)?influxdb3-notifier .*?)(?: > \S+)?$", "\n".join(lines), re.MULTILINE
+                )
     return found
 
 
@@ -68,7 +70,7 @@ def test_commands_are_shown() -> None:
 def test_a_command_in_a_document_can_be_read(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "senders.json").write_text("{}")
-    options = cli._parser().parse_args(shlex.split(line)[1:])
+    options = cli.build_parser().parse_args(shlex.split(line)[1:])
     assert callable(options.run)
 
 

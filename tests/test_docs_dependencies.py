@@ -58,6 +58,8 @@ def test_every_crate_of_tests_stand_ins_and_benchmark_has_a_row_and_every_row_a_
     [
         ("requirements-dev.in", "Python packages for building and testing"),
         ("bench/requirements.in", "Python packages for the benchmark"),
+        ("release/requirements.in", "Python packages for a release"),
+        ("docs/site/requirements.in", "Python packages for the documentation's site"),
     ],
 )
 def test_every_python_package_has_a_row_and_every_row_a_package(requirements: str, name: str) -> None:

@@ -34,3 +34,10 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"([\w-]+\.md)$", site, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in listed] == []

@@ -8,7 +8,7 @@ import pytest
 
 from tests.documents import blocks
 from tests.harness import Standin
-from tests.reader import Reader, compare_all
+from tests.reader import Reader
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def test_the_page_ends_with_a_routed_message_at_two_stand_ins(standin: Standin, 
     serve, *rest = BLOCKS
     assert serve.text.startswith("influxdb3 serve ")
     with reader.keeps_running(serve):
-        outputs = compare_all(reader, rest)
+        outputs = reader.compare_all(rest)
     status = next(json.loads(text) for text in outputs if '"receivers"' in text and '"plugin_api"' in text)
     assert (status["status"], status["receivers"], status["warnings"]) == ("ok", ["oncall", "team"], [])
     messages = [(message["provider"], message["text"]) for message in standin.messages()]
@@ -38,8 +38,3 @@ def test_the_pages_file_is_the_example() -> None:
     example = (ROOT / "examples" / "two-receivers.toml").read_text(encoding="utf-8")
     shown: Any = heredoc.split("<<'END'\n")[1].removesuffix("\nEND")
     assert example.partition("\n\n")[2].strip() == shown.strip()
-
-
-def test_the_pages_version_is_cargos() -> None:
-    cargo = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
-    assert f'version = "{PAGE.partition("influxdb3-notifier==")[2].split()[0]}"' in cargo

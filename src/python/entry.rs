@@ -409,8 +409,9 @@ fn wheel_incompatible() -> Response {
         "wheel_incompatible",
         "The installed influxdb3-notifier package does not fit this notifier_plugin.py: nothing was sent.",
         format!(
-            "Take the notifier_plugin.py of version {version}, or run: influxdb3 install package \
-             'influxdb3-notifier==X.Y.Z' with the plugin file's version and restart the server.",
+            "Write the file of this package, {version}, with: influxdb3-notifier install-plugin --force PLUGIN_DIR. \
+             Or install the package that the file names as WHEEL_VERSION, with: influxdb3 install package \
+             'influxdb3-notifier==X.Y.Z', and restart the server.",
             version = env!("CARGO_PKG_VERSION")
         ),
     )

@@ -563,10 +563,20 @@ fn normal_pattern(host: &str) -> Option<String> {
 
 /// An eighth of the files that this process may open, between 64 and 1,024: the database needs the rest.
 fn default_max_connections() -> usize {
-    let soft = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
-    usize::try_from(soft / 8)
+    usize::try_from(open_files() / 8)
         .unwrap_or(usize::MAX)
         .clamp(64, 1024)
+}
+
+#[cfg(unix)]
+fn open_files() -> u64 {
+    rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
+}
+
+/// Windows bounds sockets by memory alone.
+#[cfg(not(unix))]
+const fn open_files() -> u64 {
+    u64::MAX
 }
 
 #[cfg(test)]

@@ -1,26 +1,20 @@
 """What holds for every command: help, exit statuses, and what importing costs."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from influxdb3_notifier import __version__
+from influxdb3_notifier import __version__, cli
 from tests.cli.program import MODULE, Done, run
 
 OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats")]
-COMMANDS = [
-    ["install-plugin"],
-    ["channels"],
-    ["check"],
-    ["routes"],
-    ["render"],
-    ["send"],
-    ["templates", "check"],
-    *OUTBOX,
-]
+ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send")]
+COMMANDS = [*ALONE, ["templates", "check"], *OUTBOX, ["completion"]]
+GROUPS: list[list[str]] = [[], ["templates"], ["outbox"]]
 STATUSES = {"0", "1", "2", "3", "130"}
 
 
@@ -45,6 +39,28 @@ def test_help_has_examples_of_the_command_and_every_exit_status(words: list[str]
     shown = examples.partition("positional arguments:")[0].strip().splitlines()
     assert len(shown) >= 2
     assert all(f"{line.strip()} ".startswith(f"influxdb3-notifier {' '.join(words)} ") for line in shown)
+
+
+@pytest.mark.parametrize("words", GROUPS, ids=" ".join)
+def test_the_help_of_several_commands_has_examples_that_are_read(words: list[str]) -> None:
+    text = run(*words, "--help").out
+    examples = text.partition("examples:")[2].partition("positional arguments:")[0].strip().splitlines()
+    assert examples
+    for example in examples:
+        given = shlex.split(example)[1:]
+        assert given[: len(words)] == words
+        if "--help" not in given:
+            cli.build_parser().parse_args(given)
+
+
+def test_the_help_of_the_program_has_every_exit_status() -> None:
+    statuses = run("--help").out.partition("exit status:")[2].partition("examples:")[0]
+    assert set(re.findall(r"^  (\d+)  \w", statuses, re.MULTILINE)) == STATUSES
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words != ["completion"]], ids=" ".join)
+def test_every_command_whose_output_is_data_has_it_as_json(words: list[str]) -> None:
+    assert "--format {text,json}" in run(*words, "--help").out
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -54,6 +54,19 @@ def test_a_file_that_differs_is_overwritten_only_by_force(tmp_path: Path, conten
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
+def test_programs_read_what_became_of_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "notifier_plugin.py"
+    seen = []
+    for change in (b"", None, b"another"):
+        if change:
+            target.write_bytes(change)
+        done = run("install-plugin", tmp_path, "--format", "json")
+        assert done.json == {"file": str(target), "state": done.json["state"], "version": __version__}
+        seen.append((done.status, done.json["state"], done.err))
+    assert seen == [(0, "written", ""), (0, "unchanged", ""), (1, "differs", "")]
+    assert run("install-plugin", "--force", tmp_path, "--format", "json").json["state"] == "overwritten"
+
+
 def test_what_is_no_directory_is_named(tmp_path: Path) -> None:
     for place in (tmp_path / "missing", harness.PLUGIN):
         process = run("install-plugin", place)

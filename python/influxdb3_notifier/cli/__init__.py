@@ -9,12 +9,38 @@ import sys
 from collections.abc import Sequence
 
 from influxdb3_notifier._native import __version__
-from influxdb3_notifier.cli import channels, check, install_plugin, outbox, render, routes, send, templates
+from influxdb3_notifier.cli import (
+    channels,
+    check,
+    command,
+    completion,
+    install_plugin,
+    outbox,
+    render,
+    routes,
+    send,
+    templates,
+)
 from influxdb3_notifier.cli.command import FAILED, INTERRUPTED, NO
 from influxdb3_notifier.cli.notification import UnreadableRequestError
 
-COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox)
+COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, completion)
 """In the order of the help."""
+DOES = """
+Tools of influxdb3-notifier, the notification plugin of InfluxDB 3: they write the plugin file, check a
+configuration file, say who would get what, send, and look into an outbox. No server is needed.
+"""
+STATUSES = {
+    command.DONE: "done, and the answer is yes",
+    command.NO: "done, and the answer is no",
+    command.FAILED: "it could not be done",
+    command.INTERRUPTED: "interrupted",
+}
+EXAMPLES = """
+influxdb3-notifier check notifier.toml
+influxdb3-notifier send notifier.toml --text 'a test' --dry-run
+influxdb3-notifier send --help
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
     except UnreadableRequestError:
@@ -43,9 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="influxdb3-notifier", description="Tools of influxdb3-notifier, the notification plugin of InfluxDB 3."
+        prog="influxdb3-notifier",
+        description=command.describe(DOES, STATUSES, EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"influxdb3-notifier {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -32,7 +32,7 @@ def add(commands: command.Commands) -> None:
         statuses=STATUSES,
         examples=EXAMPLES,
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="the channel, such as slack; all when absent")
+    parser.add_argument("name", metavar="CHANNEL", nargs="?", help="such as slack; all if absent")
     command.add_format(parser)
 
 

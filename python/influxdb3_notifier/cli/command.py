@@ -38,16 +38,39 @@ def add(
     :param statuses: what each exit status means; that of a command line that cannot be read is added.
     :param examples: command lines, one a line.
     """
-    meanings = {**statuses, USAGE: "the command line cannot be read"}
-    lines = [textwrap.fill(" ".join(does.split()), WIDTH), "", "exit status:"]
-    for status in sorted(meanings):
-        lines += textwrap.wrap(meanings[status], WIDTH, initial_indent=f"  {status}  ", subsequent_indent="     ")
-    lines += ["", "examples:", *(f"  {line}" for line in examples.strip().splitlines())]
-    parser = commands.add_parser(
-        name, help=brief, description="\n".join(lines), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _add_parser(commands, name, brief, describe(does, statuses, examples))
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def add_group(commands: Commands, name: str, *, brief: str, does: str, examples: str) -> Commands:
+    """Add a command that has commands of its own.
+
+    :returns: what those are added to.
+    """
+    return _add_parser(commands, name, brief, describe(does, {}, examples)).add_subparsers(
+        metavar="COMMAND", required=True
+    )
+
+
+def describe(does: str, statuses: Mapping[int, str], examples: str) -> str:
+    """What stands in a help above the arguments; the parameters are those of ``add``."""
+    lines = [textwrap.fill(" ".join(does.split()), WIDTH), ""]
+    meanings = {**statuses, USAGE: "the command line cannot be read"} if statuses else {}
+    if meanings:
+        lines.append("exit status:")
+    for status in sorted(meanings):
+        start = f"  {status}  "
+        lines += textwrap.wrap(meanings[status], WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    if meanings:
+        lines.append("")
+    return "\n".join([*lines, "examples:", *(f"  {line}" for line in examples.strip().splitlines())])
+
+
+def _add_parser(commands: Commands, name: str, brief: str, description: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=brief, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

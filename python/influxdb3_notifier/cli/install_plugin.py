@@ -3,13 +3,12 @@
 import argparse
 import os
 import stat
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from influxdb3_notifier._native import __version__, plugin_source
-from influxdb3_notifier.cli import command
+from influxdb3_notifier.cli import command, output
 from influxdb3_notifier.cli.command import DONE, FAILED, NO
 
 PLUGIN_FILE = "notifier_plugin.py"
@@ -23,9 +22,17 @@ STATUSES = {
     NO: "another file of that name is there; nothing was changed",
     FAILED: "DIR is no directory, or cannot be written",
 }
+SAID = {
+    "written": f"written, that of influxdb3-notifier {__version__}",
+    "overwritten": f"overwritten, that of influxdb3-notifier {__version__}",
+    "unchanged": f"is that of influxdb3-notifier {__version__} already",
+    "differs": f"differs from that of influxdb3-notifier {__version__}, so it was not overwritten; "
+    "keep a copy and give --force",
+}
+"""What is said of each state of the file."""
 EXAMPLES = """
 influxdb3-notifier install-plugin ~/.plugins
-influxdb3-notifier install-plugin --force /var/lib/influxdb3/plugins
+influxdb3-notifier install-plugin --force --format json /var/lib/influxdb3/plugins
 """
 
 
@@ -42,46 +49,46 @@ def add(commands: command.Commands) -> None:
     )
     parser.add_argument("directory", metavar="DIR", help="the server's --plugin-dir")
     parser.add_argument("--force", action="store_true", help="overwrite a file that differs")
+    command.add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the file, and say what was done."""
     directory = Path(options.directory)
+    target = directory / PLUGIN_FILE
+    if not directory.is_dir():
+        output.complain(f"{directory}: is no directory; give the one that the server has as --plugin-dir")
+        return FAILED
     try:
-        return install_plugin(directory, force=options.force)
+        state = install_plugin(target, force=options.force)
     except OSError as error:
         # Not the error's own file name, which may be that of the temporary file.
-        print(f"{directory / PLUGIN_FILE}: {error.strerror or error}", file=sys.stderr)
+        output.complain(f"{target}: {error.strerror or error}")
         return FAILED
+    if options.format == "json":
+        output.print_json({"file": str(target), "state": state, "version": __version__})
+    elif state == "differs":
+        output.complain(f"{target}: {SAID[state]}")
+    else:
+        print(f"{target}: {SAID[state]}")
+    return NO if state == "differs" else DONE
 
 
-def install_plugin(directory: Path, *, force: bool = False) -> int:
-    """Write the plugin file into ``directory``, and say what was done.
+def install_plugin(target: Path, *, force: bool = False) -> str:
+    """Write the plugin file.
 
     :param force: also over a file that differs.
-    :returns: the exit status.
-    :raises OSError: the directory is none, or the file cannot be read or written.
+    :returns: what became of it, a key of ``SAID``.
+    :raises OSError: the file cannot be read or written.
     """
-    if not directory.is_dir():
-        print(f"{directory}: is no directory; give the one that the server has as --plugin-dir", file=sys.stderr)
-        return FAILED
-    target = directory / PLUGIN_FILE
     source = plugin_source().encode()
     found = target.read_bytes() if target.exists() else None
     if found == source:
-        print(f"{target}: is that of influxdb3-notifier {__version__} already")
-        return DONE
+        return "unchanged"
     if found is not None and not force:
-        print(
-            f"{target}: differs from that of influxdb3-notifier {__version__}, so it was not overwritten; "
-            "keep a copy and give --force",
-            file=sys.stderr,
-        )
-        return NO
+        return "differs"
     _replace(target, source)
-    done = "written" if found is None else "overwritten"
-    print(f"{target}: {done}, that of influxdb3-notifier {__version__}")
-    return DONE
+    return "written" if found is None else "overwritten"
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from influxdb3_notifier.cli.command import FAILED
 from influxdb3_notifier.cli.output import complain
+from influxdb3_notifier.cli.terminal import is_terminal
 
 TEXTS = {
     "title": ("TEXT", "a headline"),
@@ -95,7 +96,7 @@ def _members(options: argparse.Namespace) -> dict[str, Any]:
 def _merged(file: str, members: dict[str, Any]) -> bytes:
     """The file's request, with these members in place of its own."""
     try:
-        body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        body = _standard_input() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         complain(f"{file}: {error.strerror or error}")
         raise UnreadableRequestError from None
@@ -107,6 +108,12 @@ def _merged(file: str, members: dict[str, Any]) -> bytes:
         whole = None
     # What is no object is refused with the endpoint's own words.
     return json.dumps({**whole, **members}).encode() if isinstance(whole, dict) else body
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty() and is_terminal(sys.stderr):
+        complain("reading the request from the terminal; Ctrl-D ends it")
+    return sys.stdin.buffer.read()
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -19,8 +19,16 @@ NONE_FOUND = "no delivery of the outbox is meant"
 
 def add(commands: command.Commands) -> None:
     """Add the commands for outboxes."""
-    group = commands.add_parser("outbox", help="look into an outbox", description="Commands for outboxes.")
-    verbs = group.add_subparsers(metavar="COMMAND", required=True)
+    verbs = command.add_group(
+        commands,
+        "outbox",
+        brief="look into an outbox, send again, drop",
+        does="Commands for outboxes; they work while servers do. Each has a --help of its own.",
+        examples="""
+influxdb3-notifier outbox list notifier-outbox.db
+influxdb3-notifier outbox retry notifier-outbox.db --receiver oncall
+""",
+    )
     for add_verb in (_add_list, _add_show, _add_retry, _add_drop, _add_stats):
         add_verb(verbs)
 

@@ -4,8 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
+from influxdb3_notifier.cli import terminal
 from influxdb3_notifier.cli.command import FAILED, NO, USAGE
 
 
@@ -24,19 +25,23 @@ def counted(count: int, what: str, several: str | None = None) -> str:
     return f"{count} {what if count == 1 else several or what + 's'}"
 
 
-def problem(file: str, kind: str, found: Mapping[str, Any]) -> str:
+def problem(file: str, kind: str, found: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """``notifier.toml:3:9: error: receivers.oncall.slack: …``, as editors and continuous integration read it."""
     place = [str(found[name]) for name in ("line", "column") if found.get(name) is not None]
-    words = [kind, *filter(None, [found["path"]]), found["what"]]
+    painted = terminal.paint(kind, "bad" if kind == "error" else "doubtful", stream)
+    words = [painted, *filter(None, [found["path"]]), found["what"]]
     return ":".join([file, *place]) + ": " + ": ".join(words)
 
 
-def problems(file: str, check: Mapping[str, Any]) -> Iterable[str]:
-    """Errors, then warnings, each in the order of the file."""
+def problems(file: str, check: Mapping[str, Any], stream: TextIO | None = None) -> Iterable[str]:
+    """Errors, then warnings, each in the order of the file.
+
+    :param stream: where they will be printed; None: standard output.
+    """
     for found in check["errors"]:
-        yield problem(file, "error", found)
+        yield problem(file, "error", found, stream)
     for found in check["warnings"]:
-        yield problem(file, "warning", found)
+        yield problem(file, "warning", found, stream)
 
 
 def refused(options: argparse.Namespace, refusal: Mapping[str, Any]) -> int:
@@ -53,7 +58,7 @@ def refused(options: argparse.Namespace, refusal: Mapping[str, Any]) -> int:
         return FAILED
     if "unusable" in refusal:
         if options.format == "text":
-            for line in problems(file, refusal["unusable"]):
+            for line in problems(file, refusal["unusable"], sys.stderr):
                 complain(line)
         return FAILED
     if "time" in refusal:

@@ -38,7 +38,7 @@ def add(commands: command.Commands) -> None:
     )
     command.add_file(parser, optional=True)
     notification.add(parser)
-    parser.add_argument("--channel", metavar="NAME", action="append", help="only this channel; may be repeated")
+    parser.add_argument("--channel", metavar="CHANNEL", action="append", help="only this channel; may be repeated")
     command.add_at(parser)
     command.add_resolve(parser)
     command.add_format(parser)

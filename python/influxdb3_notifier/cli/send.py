@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import command, notification, output
+from influxdb3_notifier.cli import command, notification, output, terminal
 from influxdb3_notifier.cli.render import readable
 
 DOES = """
@@ -28,8 +28,15 @@ influxdb3-notifier send notifier.toml --request alert.json --format json
 """
 
 
+STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "doubtful", "pending": "doubtful"}
+"""How an outcome is painted."""
+
+
 class Log:
     """What the engine gives a plugin for its log lines."""
+
+    def __init__(self, waiting: terminal.Waiting) -> None:
+        self._waiting = waiting
 
     def info(self, line: str) -> None:
         """Of what went well."""
@@ -37,14 +44,15 @@ class Log:
 
     def warn(self, line: str) -> None:
         """Of what goes on."""
-        self._write("WARN", line)
+        self._write("WARN", line, "doubtful")
 
     def error(self, line: str) -> None:
         """Of what failed."""
-        self._write("ERROR", line)
+        self._write("ERROR", line, "bad")
 
-    def _write(self, level: str, line: str) -> None:
-        print(f"{level} {line}", file=sys.stderr, flush=True)
+    def _write(self, level: str, line: str, style: str | None = None) -> None:
+        shown = terminal.paint(level, style, sys.stderr) if style else level
+        self._waiting.print(f"{shown} {line}")
 
 
 def add(commands: command.Commands) -> None:
@@ -73,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         more["idempotency_key"] = options.idempotency_key
     body = notification.request(options, **more)
     arguments = command.trigger_arguments(options, with_file=True)
-    answer = _native.send(Log(), body, arguments, options.wait)
+    with terminal.Waiting("waiting for the end of every delivery; Ctrl-C stops them") as waiting:
+        answer = _native.send(Log(waiting), body, arguments, options.wait)
     if options.format == "json":
         output.print_json(answer)
     else:
@@ -104,12 +113,16 @@ def told(answer: dict[str, Any]) -> Iterator[str]:
 
 def outcome(delivery: dict[str, Any]) -> str:
     """``delivered in 84 ms (HTTP 200, attempt 1)``."""
-    words = str(delivery["outcome"])
+    words = (
+        terminal.paint(delivery["outcome"], style)
+        if (style := STYLES.get(delivery["outcome"]))
+        else delivery["outcome"]
+    )
     if delivery["outcome"] == "suppressed":
-        return f"suppressed by {delivery['rule']}"
+        return f"{words} by {delivery['rule']}"
     if delivery["outcome"] == "delivered":
         status = f"HTTP {delivery['http_status']}, " if delivery["http_status"] else ""
-        return f"delivered in {delivery['elapsed_ms']} ms ({status}attempt {delivery['attempts']})"
+        return f"{words} in {delivery['elapsed_ms']} ms ({status}attempt {delivery['attempts']})"
     if delivery["reason"]:
         words += f", {delivery['reason']}: {delivery['detail']}"
         words += "" if words.endswith(".") else "."

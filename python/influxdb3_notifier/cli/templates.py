@@ -25,8 +25,13 @@ influxdb3-notifier templates check --request alert.json --format json notifier.t
 
 def add(commands: command.Commands) -> None:
     """Add the commands for templates."""
-    group = commands.add_parser("templates", help="check templates", description="Commands for templates.")
-    verbs = group.add_subparsers(metavar="COMMAND", required=True)
+    verbs = command.add_group(
+        commands,
+        "templates",
+        brief="check templates",
+        does="Commands for the templates of a configuration file. Each has a --help of its own.",
+        examples="influxdb3-notifier templates check notifier.toml --text 'disk full'",
+    )
     parser = command.add(
         verbs, "check", run, brief="check every template of a file", does=DOES, statuses=STATUSES, examples=EXAMPLES
     )
