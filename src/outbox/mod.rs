@@ -1,6 +1,7 @@
 //! Keeps accepted requests until their deliveries have ended, over the end of the process.
 
 mod error;
+pub mod jetstream;
 mod record;
 mod seal;
 pub mod sqlite;

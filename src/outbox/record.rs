@@ -9,7 +9,7 @@ use crate::model::report::DeliveryReport;
 use crate::model::secret::Redactor;
 
 /// A report in names that stay.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     sender: String,

@@ -1,0 +1,236 @@
+//! How a request comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::held::{Asked, Held};
+use super::lane::Lane;
+use super::server::{Servers, Session};
+use super::stored::{
+    Known, Note, Stored, attempt_key, config_token, json, known_key, now, read, token,
+};
+use super::{Shared, lock};
+use crate::model::outcome::Outcome;
+use crate::model::plan::Identity;
+use crate::model::report::DeliveryReport;
+use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError, Reply, Trouble};
+
+/// What a message has besides its payload: its subject and its id.
+const ENVELOPE: usize = 1024;
+/// How long an idempotency key is known after its request has ended.
+const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+/// For so long a key may be there whose request is not yet: its process is between the two.
+const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
+const FETCH_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Takes a request; gives it back where its caller does not hear of it.
+pub fn accept(shared: Arc<Shared>, request: NewRequest) -> Reply<Accepted> {
+    let stopped = shared.servers.error(Trouble::Stopped);
+    // Nothing is done for a caller who never asks for the answer.
+    Box::pin(async move {
+        type Answer = (Result<Accepted, OutboxError>, oneshot::Sender<()>);
+        let (reply, answer) = oneshot::channel::<Answer>();
+        let runtime = shared.runtime.clone();
+        runtime.spawn(async move {
+            let task = request.task.clone();
+            let accepted = take(&shared, request).await;
+            let is_new = matches!(accepted, Ok(Accepted::New));
+            let (heard, hears) = oneshot::channel();
+            let _ = reply.send((accepted, heard));
+            if is_new && hears.await.is_err() {
+                forget(&shared, &task).await;
+            }
+        });
+        match answer.await {
+            Ok((accepted, heard)) => {
+                let _ = heard.send(());
+                accepted
+            }
+            Err(_) => Err(stopped),
+        }
+    })
+}
+
+async fn forget(shared: &Shared, task: &str) {
+    let held = lock(&shared.held).get(task).cloned();
+    let (reply, done) = oneshot::channel();
+    if held.is_some_and(|held| held.send(Asked::Forget(reply)).is_ok()) {
+        let _ = done.await;
+    }
+}
+
+async fn take(shared: &Arc<Shared>, request: NewRequest) -> Result<Accepted, OutboxError> {
+    let session = shared.servers.session().await?;
+    let config = config_token(&request.config);
+    let subject = format!(
+        "notifier.work.{}.{config}.{}",
+        shared.owner,
+        token(&request.task)
+    );
+    let stored = Stored::of(&request);
+    let bytes = stored.bytes();
+    if bytes.len() + ENVELOPE > session.client.max_payload() {
+        return Err(shared.servers.error(Trouble::TooLarge));
+    }
+    let lane = Lane::of(shared, &session, &config).await?;
+    let key = match &request.identity.key {
+        Some(_) => match take_key(&shared.servers, &session, &request, &subject).await? {
+            Key::Free(key) => Some(key),
+            Key::Taken(known) => return Ok(known),
+        },
+        None => None,
+    };
+    let coming = lane.expect(&request.task);
+    let begun = Instant::now();
+    let published = publish(&session, &subject, bytes, &request.task).await;
+    let arrived = match published {
+        Ok(()) => timeout(FETCH_WITHIN, coming).await.ok().and_then(Result::ok),
+        Err(_) => None,
+    };
+    let Some(message) = arrived else {
+        lane.refuse(&request.task);
+        if let Some(key) = key {
+            let subject = format!("{}{key}", session.known.prefix);
+            let _ = session.known.stream.purge().filter(subject).await;
+        }
+        return Err(match published.err().and_then(|error| of_publication(&error)) {
+            Some(trouble) => {
+                shared.servers.again(trouble).await;
+                shared.servers.error(trouble)
+            }
+            None => shared.servers.missed(&session, begun),
+        });
+    };
+    Held::start(shared, session, stored, message, Default::default());
+    Ok(Accepted::New)
+}
+
+/// Publishes a message once, however often its first publication is repeated.
+pub async fn publish(
+    session: &Session,
+    subject: &str,
+    payload: Bytes,
+    id: &str,
+) -> Result<(), PublishError> {
+    let message = PublishMessage::build().payload(payload).message_id(id);
+    let sent = session.context.send_publish(subject.to_owned(), message).await?;
+    sent.await.map(drop)
+}
+
+/// `None`: the servers' state says more.
+pub fn of_publication(error: &PublishError) -> Option<Trouble> {
+    match error.kind() {
+        PublishErrorKind::StreamNotFound => Some(Trouble::NoOutbox),
+        PublishErrorKind::MaxPayloadExceeded => Some(Trouble::TooLarge),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
+        _ => Some(Trouble::Full),
+    }
+}
+
+enum Key {
+    Free(String),
+    Taken(Accepted),
+}
+
+/// Takes an idempotency key, or says what is known of it.
+async fn take_key(
+    servers: &Servers,
+    session: &Session,
+    request: &NewRequest,
+    subject: &str,
+) -> Result<Key, OutboxError> {
+    let Identity { scope, key, .. } = &request.identity;
+    let name = known_key(scope, key.as_deref().unwrap_or_default());
+    let begun = Instant::now();
+    let missed = || servers.missed(session, begun);
+    let ours = Known::of(request, subject);
+    let mut revision = 0;
+    loop {
+        match session.known.update(&name, json(&ours), revision).await {
+            Ok(_) => return Ok(Key::Free(name)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            Err(_) => return Err(missed()),
+        }
+        let entry = session.known.entry(&name).await.map_err(|_| missed())?;
+        let Some(entry) = entry else {
+            revision = 0;
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let Some(known) = read::<Known>(&entry.value) else {
+            revision = entry.revision;
+            continue;
+        };
+        let reports = match known.ended {
+            Some(_) => Some(first_reports(&known)),
+            None => reports_of_open(session, &known).await.map_err(|()| missed())?,
+        };
+        let Some(reports) = reports else {
+            let age = now().saturating_sub(
+                u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+            );
+            match Duration::from_millis(age) > KEY_BEFORE_REQUEST {
+                true => revision = entry.revision,
+                false => sleep(Duration::from_millis(50)).await,
+            }
+            continue;
+        };
+        let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
+        let old = known.ended.is_some_and(|ended| {
+            Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY
+        });
+        // A request of which nothing was delivered is forgotten, so that trying again really tries.
+        if old || reports.iter().all(failed) {
+            revision = entry.revision;
+            continue;
+        }
+        return Ok(Key::Taken(match known.fingerprint == ours.fingerprint {
+            true => Accepted::Known(KnownRequest {
+                task: known.task,
+                warnings: known.warnings,
+                reports,
+            }),
+            false => Accepted::Conflict,
+        }));
+    }
+}
+
+fn first_reports(known: &Known) -> Vec<DeliveryReport> {
+    let places = known.reports.iter().cloned().enumerate();
+    places.map(|(place, record)| record.report(place)).collect()
+}
+
+/// How the deliveries of a request stand that has not ended; `None`: it is not there.
+async fn reports_of_open(
+    session: &Session,
+    known: &Known,
+) -> Result<Option<Vec<DeliveryReport>>, ()> {
+    let notes = (0..known.reports.len()).map(|place| async move {
+        let entry = session.attempts.entry(attempt_key(&known.task, place)).await;
+        let note = entry.map_err(drop)?.and_then(|entry| read::<Note>(&entry.value));
+        Ok::<_, ()>(note.and_then(|note| note.ended))
+    });
+    let notes = try_join_all(notes).await?;
+    let found = session.work.get_last_raw_message_by_subject(&known.subject);
+    match found.await {
+        Ok(_) => {}
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(_) => return Err(()),
+    }
+    let mut reports = first_reports(known);
+    for (report, ended) in reports.iter_mut().zip(notes) {
+        if let Some(ended) = ended {
+            *report = ended.report(report.index);
+        }
+    }
+    Ok(Some(reports))
+}

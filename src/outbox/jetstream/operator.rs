@@ -1,0 +1,1 @@
+//! What an operator looks at and does, while processes go on working with the streams.
