@@ -1,6 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod outboxes;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,7 +12,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use self::outboxes::{OpenOutbox, Outboxes, TakeOver};
+use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+pub use self::worker::Worked;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
 use crate::api::view::{self, StatusView};
@@ -189,10 +191,15 @@ impl Notifier {
         let mut port = None;
         match &settings {
             Err(error) => refuse(&argument_error(error)),
-            Ok(settings) => match self.outbox(call, settings, true) {
+            Ok(settings) => match self.outbox(call, settings, Taking::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
                 Ok(None) => refuse(&no_outbox()),
-                Ok(Some(open)) => port = Some(Arc::clone(&open.port)),
+                Ok(Some((open, taken))) => {
+                    if let Err(error) = taken {
+                        refuse(&outbox_error(&error));
+                    }
+                    port = Some(Arc::clone(&open.port));
+                }
             },
         }
         let mut lines = std::mem::take(&mut *self.lock_news());
@@ -248,8 +255,9 @@ impl Notifier {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
-        let open = match self.outbox(call, settings, false) {
-            Ok(open) => open,
+        let open = match self.outbox(call, settings, Taking::Once) {
+            // Where nothing could be taken over, this request will be told why it cannot be kept.
+            Ok(open) => open.map(|(open, _)| open),
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
         let mut response = match self.accept(request, call, settings, open.as_deref()) {
@@ -260,13 +268,13 @@ impl Notifier {
         response
     }
 
-    /// The trigger's outbox, where it has one.
+    /// The trigger's outbox, where it has one, and whether what was left in it could be taken over.
     fn outbox(
         &self,
         call: &Call,
         settings: &Settings,
-        scheduled: bool,
-    ) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
+        taking: Taking<'_>,
+    ) -> Result<Option<Opened>, OutboxError> {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
         };
@@ -275,16 +283,19 @@ impl Notifier {
             dispatcher: self.dispatcher.clone(),
         };
         let runtime = self.runtime.handle();
-        let open = self.outboxes.get(&outbox.path, take_over, runtime)?;
-        let called = open.called(
-            scheduled,
-            &call.arguments,
-            &call.environment,
-            &call.named,
-            take_over,
-        );
-        self.runtime.block_on(called);
-        Ok(Some(open))
+        let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
+        let source = Source {
+            arguments: call.arguments.clone(),
+            environment: call.environment.clone(),
+            named: call.named.clone(),
+            stands_for: match taking {
+                Taking::For(file) => Some(file.to_owned()),
+                Taking::Once | Taking::Now => None,
+            },
+        };
+        let called = open.called(!matches!(taking, Taking::Once), source, take_over);
+        let taken = self.runtime.block_on(called);
+        Ok(Some((open, taken)))
     }
 
     /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
@@ -503,6 +514,19 @@ impl Notifier {
             error,
         }
     }
+}
+
+/// An outbox in use, and whether what was left in it could be taken over.
+type Opened = (Arc<OpenOutbox>, Result<(), OutboxError>);
+
+/// Whether a call takes over what others have left.
+#[derive(Clone, Copy)]
+enum Taking<'a> {
+    /// At the first call of the process.
+    Once,
+    Now,
+    /// Now, of triggers whose configuration file is this.
+    For(&'a str),
 }
 
 /// Whose state a call is answered with.

@@ -2,6 +2,7 @@
 
 mod error;
 pub mod jetstream;
+pub mod operator;
 mod record;
 mod seal;
 pub mod sqlite;
@@ -59,8 +60,11 @@ pub trait Outbox: Send + Sync {
     /// Which of these messages at a provider belong to other deliveries.
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>>;
 
-    /// Deliveries that have not ended, whoever owns them.
+    /// Deliveries that have not ended, whoever owns them. Where the place counts requests alone, those.
     fn depth(&self) -> Reply<usize>;
+
+    /// Gives up what this process owns and has not ended: others may take it over at once.
+    fn release(&self) -> Reply<()>;
 }
 
 /// A delivery's name.

@@ -23,7 +23,7 @@ pub use self::environment::{Environment, Named};
 use self::file::problem::Report;
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
-pub use self::outbox::OutboxSettings;
+pub use self::outbox::{NatsAccess, OutboxPlace, OutboxSettings};
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::AddressPolicy;

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from influxdb3_notifier._native import __version__
-from influxdb3_notifier.cli import channels, check, install_plugin, outbox, render, routes, send, templates
+from influxdb3_notifier.cli import channels, check, install_plugin, outbox, render, routes, send, templates, worker
 from influxdb3_notifier.cli.command import FAILED, INTERRUPTED, NO
 from influxdb3_notifier.cli.notification import UnreadableRequestError
 
-COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox)
+COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, worker)
 """In the order of the help."""
 
 

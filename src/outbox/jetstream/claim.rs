@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::held::Held;
 use super::server::Session;
 use super::stored::{Note, Stored, attempt_key, config_token, json, message_key, now, read};
-use super::{ANY, Shared, consumer_name};
+use super::{ANY, Shared, consumer_name, lock};
 use crate::model::outcome::MessageRef;
 use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};
 
@@ -104,14 +104,16 @@ async fn take(
     let Some(stored) = Stored::read(&message.payload) else {
         return not_now(LATER).await;
     };
-    let first = times <= 1;
+    // Another message of the same task: what is done of it here ends first.
+    if lock(&shared.held).contains_key(&stored.task) {
+        return not_now(LEASE).await;
+    }
     let places = stored.open();
-    let noted = places.iter().map(|place| own(shared, session, &stored.task, *place, first));
+    let noted = places.iter().map(|place| own(shared, session, &stored.task, *place));
     let mut notes = BTreeMap::new();
     for (place, noted) in places.iter().zip(join_all(noted).await) {
         match noted {
-            Ok(Some(note)) => drop(notes.insert(*place, note)),
-            Ok(None) => {}
+            Ok(note) => drop(notes.insert(*place, note)),
             Err(()) => return not_now(Duration::from_secs(1)).await,
         }
     }
@@ -123,28 +125,25 @@ async fn take(
 }
 
 /// Notes that a delivery is this process's, before anything is done for it: who had it before is told at its next step.
-/// A first owner needs no note.
 async fn own(
     shared: &Shared,
     session: &Session,
     task: &str,
     place: usize,
-    first: bool,
-) -> Result<Option<(u64, Note)>, ()> {
+) -> Result<(u64, Note), ()> {
     let key = attempt_key(task, place);
     for _ in 0..TRIES {
         let entry = session.attempts.entry(&key).await.map_err(drop)?;
         let (revision, mut note) = match entry {
             Some(entry) => (entry.revision, read::<Note>(&entry.value).unwrap_or_default()),
-            None if first => return Ok(None),
             None => (0, Note::default()),
         };
         if note.ended.is_some() {
-            return Ok(Some((revision, note)));
+            return Ok((revision, note));
         }
         note.owner.clone_from(&shared.owner);
         match session.attempts.update(&key, json(&note), revision).await {
-            Ok(revision) => return Ok(Some((revision, note))),
+            Ok(revision) => return Ok((revision, note)),
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 sleep(Duration::from_millis(10)).await;
             }

@@ -99,11 +99,12 @@ struct Shared {
 impl JetStreamOutbox {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
     pub fn new(nats: Nats, runtime: Handle) -> Self {
+        let owner = uuid::Uuid::new_v4().simple().to_string();
         Self {
             shared: Arc::new(Shared {
-                servers: Servers::new(nats),
+                servers: Servers::of_owner(nats, &owner),
                 runtime,
-                owner: uuid::Uuid::new_v4().simple().to_string(),
+                owner,
                 held: Mutex::default(),
                 lanes: Mutex::default(),
             }),
@@ -189,6 +190,20 @@ impl Outbox for JetStreamOutbox {
             let info = session.work.get_info().await;
             let info = info.map_err(|_| shared.servers.missed(&session, begun))?;
             Ok(usize::try_from(info.state.messages).unwrap_or(usize::MAX))
+        })
+    }
+
+    fn release(&self) -> Reply<()> {
+        let shared = Arc::clone(&self.shared);
+        self.on_runtime(async move {
+            let held: Vec<_> = lock(&shared.held).values().cloned().collect();
+            for held in held {
+                let (reply, done) = oneshot::channel();
+                if held.send(Asked::Release(reply)).is_ok() {
+                    let _ = done.await;
+                }
+            }
+            Ok(())
         })
     }
 }

@@ -13,6 +13,8 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -47,6 +49,8 @@ pub struct Servers {
     session: Mutex<Option<Arc<Session>>>,
     wrong: Lock<Option<(Instant, OutboxError)>>,
     heard: Arc<Heard>,
+    /// Under which name this process says that it lives, to whoever asks.
+    alive: Option<String>,
 }
 
 /// An open connection, and what is there.
@@ -68,11 +72,20 @@ struct Heard {
 impl Servers {
     pub fn new(nats: Nats) -> Self {
         Self {
+            alive: None,
             place: nats.servers.join(" "),
             nats,
             session: Mutex::default(),
             wrong: Lock::default(),
             heard: Arc::default(),
+        }
+    }
+
+    /// Of a process that has requests.
+    pub fn of_owner(nats: Nats, owner: &str) -> Self {
+        Self {
+            alive: Some(alive_subject(owner)),
+            ..Self::new(nats)
         }
     }
 
@@ -100,6 +113,9 @@ impl Servers {
             match self.open().await {
                 Ok(opened) => {
                     let opened = Arc::new(opened);
+                    if let Some(subject) = &self.alive {
+                        tokio::spawn(say_alive(opened.client.clone(), subject.clone()));
+                    }
                     *session = Some(Arc::clone(&opened));
                     return Ok(opened);
                 }
@@ -281,6 +297,26 @@ impl Heard {
             .filter(|(at, _)| *at >= since)
             .map(|(_, trouble)| trouble)
     }
+}
+
+fn alive_subject(owner: &str) -> String {
+    format!("notifier.alive.{owner}")
+}
+
+async fn say_alive(client: Client, subject: String) {
+    let Ok(mut asked) = client.subscribe(subject).await else {
+        return;
+    };
+    while let Some(message) = asked.next().await {
+        if let Some(reply) = message.reply {
+            let _ = client.publish(reply, Bytes::new()).await;
+        }
+    }
+}
+
+/// Whether a process of that name lives.
+pub async fn lives(client: &Client, owner: &str) -> bool {
+    client.request(alive_subject(owner), Bytes::new()).await.is_ok()
 }
 
 fn is_tls(error: &async_nats::ConnectError) -> bool {

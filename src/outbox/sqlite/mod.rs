@@ -89,4 +89,9 @@ impl Outbox for SqliteOutbox {
     fn depth(&self) -> Reply<usize> {
         self.writer.ask(rows::depth)
     }
+
+    fn release(&self) -> Reply<()> {
+        let owner = self.owner.clone();
+        self.writer.ask(move |db| rows::release(db, &owner))
+    }
 }
