@@ -10,18 +10,19 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::held::{Asked, Held};
-use super::lane::Lane;
+use super::lane::{LOOK_FOR, Lane};
 use super::server::{Servers, Session};
 use super::stored::{
-    Known, Note, Stored, attempt_key, config_token, json, known_key, now, read, token,
+    Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, now, read, token,
 };
 use super::{Shared, lock};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
+use crate::outbox::record::Record;
 use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError, Reply, Trouble};
 
 /// What a message has besides its payload: its subject and its id.
@@ -30,6 +31,8 @@ const ENVELOPE: usize = 1024;
 const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 /// For so long a key may be there whose request is not yet: its process is between the two.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
+/// Who has noted that a request is none.
+const REFUSED: &str = "refused";
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Takes a request; gives it back where its caller does not hear of it.
@@ -58,6 +61,35 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest) -> Reply<Accepted> {
             Err(_) => Err(stopped),
         }
     })
+}
+
+/// Sees to it that nobody delivers what its caller was told is not kept, should it have been stored all the same.
+async fn refuse(session: Arc<Session>, stored: Stored) {
+    let until = Instant::now() + LOOK_FOR;
+    let dropped = stored.reports().into_iter().map(|report| {
+        let record = Record::of(&DeliveryReport {
+            outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
+            ..report
+        });
+        let note = Note {
+            owner: REFUSED.to_owned(),
+            ended: Some(record),
+            ..Note::default()
+        };
+        json(&note)
+    });
+    for (place, note) in dropped.enumerate() {
+        let key = attempt_key(&stored.task, place);
+        while let Err(error) = session.attempts.update(&key, note.clone(), 0).await {
+            if error.kind() == UpdateErrorKind::WrongLastRevision || Instant::now() > until {
+                break;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+    sleep_until(until).await;
+    let subject = format!("{}{}", session.attempts.prefix, attempt_keys(&stored.task));
+    let _ = session.attempts.stream.purge().filter(subject).await;
 }
 
 async fn forget(shared: &Shared, task: &str) {
@@ -98,6 +130,7 @@ async fn take(shared: &Arc<Shared>, request: NewRequest) -> Result<Accepted, Out
     };
     let Some(message) = arrived else {
         lane.refuse(&request.task);
+        shared.runtime.spawn(refuse(Arc::clone(&session), stored));
         if let Some(key) = key {
             let subject = format!("{}{key}", session.known.prefix);
             let _ = session.known.stream.purge().filter(subject).await;

@@ -22,6 +22,8 @@ use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};
 const LATER: Duration = Duration::from_secs(60);
 /// After so long without use the consumer of an owner that has left nothing is deleted.
 const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Milliseconds in which an owner fetches what it has published.
+const FRESH_FOR: i128 = 5000;
 const TRIES: usize = 5;
 
 /// Asks for what other owners have left, and what is nobody's.
@@ -96,10 +98,10 @@ async fn take(
         let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
         None
     };
-    let times = message.info().map_or(1, |info| info.delivered);
-    // Its owner has published it a moment ago, and is about to fetch it; unless it is no more.
-    if times <= 1 && !any {
-        return not_now(LEASE).await;
+    // Its owner has published it a moment ago, and is about to fetch it.
+    if !any && is_fresh(&message) {
+        let _ = message.ack_with(AckKind::Nak(None)).await;
+        return None;
     }
     let Some(stored) = Stored::read(&message.payload) else {
         return not_now(LATER).await;
@@ -122,6 +124,15 @@ async fn take(
     let goes_on = kept.deliveries.iter().any(|delivery| delivery.work.is_some());
     Held::start(shared, Arc::clone(session), stored, message, notes);
     goes_on.then_some(kept)
+}
+
+/// Whether nobody has had it yet, and its owner may be about to.
+fn is_fresh(message: &Message) -> bool {
+    let Ok(info) = message.info() else {
+        return false;
+    };
+    let age = i128::from(now()) - info.published.unix_timestamp_nanos() / 1_000_000;
+    info.delivered <= 1 && age < FRESH_FOR
 }
 
 /// Notes that a delivery is this process's, before anything is done for it: who had it before is told at its next step.

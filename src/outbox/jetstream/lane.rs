@@ -19,7 +19,7 @@ use crate::outbox::OutboxError;
 const BATCH: usize = 256;
 const FETCH_WITHIN: Duration = Duration::from_secs(1);
 /// How long a request is looked for of which it is not known whether it was stored, so that it goes again.
-const LOOK_FOR: Duration = Duration::from_secs(60);
+pub const LOOK_FOR: Duration = Duration::from_secs(60);
 /// When the consumer is asked for anew: others delete it after a day without use.
 const USED_FOR: Duration = Duration::from_secs(3600);
 

@@ -37,6 +37,8 @@ const MAX_DEAD: i64 = 100_000;
 const REACH_WITHIN: Duration = Duration::from_millis(1700);
 const ASK_WITHIN: Duration = Duration::from_millis(1500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How soon a server that has fallen silent is missed: after the third.
+const PING_EVERY: Duration = Duration::from_secs(2);
 /// For so long what was just found wrong is not looked at again.
 const WRONG_FOR: Duration = Duration::from_millis(500);
 /// Servers from which on what is kept is kept three times.
@@ -186,7 +188,7 @@ impl Servers {
             .name("influxdb3-notifier")
             .connection_timeout(CONNECT_WITHIN)
             .request_timeout(Some(ASK_WITHIN))
-            .ping_interval(Duration::from_secs(10))
+            .ping_interval(PING_EVERY)
             .reconnect_delay_callback(|attempts| {
                 let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
                 Duration::from_millis(25 << attempts)
