@@ -338,6 +338,10 @@ impl Notifier {
                     .and_then(|outbox| outbox.seal.clone()),
                 arguments: call.arguments.clone(),
                 said: kept,
+                for_workers: settings
+                    .outbox
+                    .as_ref()
+                    .is_some_and(|outbox| outbox.for_workers),
             }),
         };
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));

@@ -38,6 +38,9 @@ pub trait Outbox: Send + Sync {
     /// counts as a refusal: then nothing of the request stays.
     fn accept(&self, request: NewRequest) -> Reply<Accepted>;
 
+    /// The same, for whichever process takes it over first.
+    fn leave(&self, request: NewRequest) -> Reply<Accepted>;
+
     /// Takes over at most `limit` requests that belong to nobody, the oldest first: those whose process has ended, and those
     /// that an operator has put back. Only such as were taken under this configuration file.
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>>;

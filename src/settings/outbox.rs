@@ -22,6 +22,8 @@ pub struct OutboxSettings {
     pub place: OutboxPlace,
     /// None: requests that bring destinations of their own are refused.
     pub seal: Option<Arc<Seal>>,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
 }
 
 #[derive(Clone)]
@@ -47,9 +49,18 @@ impl OutboxSettings {
         config: &Config,
     ) -> Result<Option<Self>, ArgumentError> {
         let Some(given) = arguments.text(NAME) else {
-            return Ok(None);
+            return match config.for_workers {
+                false => Ok(None),
+                true => Err(ArgumentError {
+                    name: NAME,
+                    code: "invalid_argument",
+                    what: "Workers are to deliver, and there is no outbox to take it from.".to_owned(),
+                    hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned(),
+                }),
+            };
         };
         Ok(Some(Self {
+            for_workers: config.for_workers,
             place: OutboxPlace::parse(given, environment, &config.nats)?,
             seal: config.outbox_key.clone(),
         }))

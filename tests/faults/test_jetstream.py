@@ -35,7 +35,7 @@ class Streams(Site):
         """Name other servers in the configuration file."""
         config = self.directory / "plugins" / "notifier.toml"
         lines = config.read_text().splitlines()
-        lines = [line for line in lines if not line.startswith(("outbox =", "nats_"))]
+        lines = [line for line in lines if not line.startswith(("outbox =", "nats_", "delivered_by"))]
         place = lines.index("[settings]") + 1
         config.write_text("\n".join([*lines[:place], f'outbox = "{servers}"', *more.splitlines(), *lines[place:], ""]))
 
@@ -160,6 +160,20 @@ def test_a_worker_serves_metrics(site: Streams) -> None:
     assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert "notifier_outbox_depth 0" in answer.text
     assert harness.http_request("GET", url.replace("/metrics", "/")).status == 404
+
+
+def test_workers_deliver_what_a_server_leaves_to_them(site: Streams) -> None:
+    site.use(site.server.url, 'delivered_by = "workers"')
+    _, trigger = site.start()
+    first = trigger.notify(to("hook", idempotency_key="k1")).json
+    assert (first["status"], first["results"]) == ("pending", {"hook": "pending"})
+    assert trigger.notify(to("hook", idempotency_key="k1")).json["results"] == {"hook": "pending"}
+    assert not site.standin.requests(HOOK)
+    assert first["task_id"] in until_line(site.worker(), "delivered in")
+    eventually(lambda: site.server.messages() == 0, "its end is noted")
+    again = trigger.notify(to("hook", idempotency_key="k1")).json
+    assert (again["task_id"], again["results"], again["replayed"]) == (first["task_id"], {"hook": True}, True)
+    assert len(site.standin.requests(HOOK)) == 1
 
 
 def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:

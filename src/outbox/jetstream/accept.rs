@@ -1,8 +1,10 @@
 //! How a request comes in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::message::PublishMessage;
@@ -18,7 +20,7 @@ use super::server::{Servers, Session};
 use super::stored::{
     Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, now, read, token,
 };
-use super::{Shared, lock};
+use super::{ANY, Shared, lock, make_consumer};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
@@ -35,8 +37,15 @@ const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 const REFUSED: &str = "refused";
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
 
+/// Whose a request is from now on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Ours,
+    Anyones,
+}
+
 /// Takes a request; gives it back where its caller does not hear of it.
-pub fn accept(shared: Arc<Shared>, request: NewRequest) -> Reply<Accepted> {
+pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<Accepted> {
     let stopped = shared.servers.error(Trouble::Stopped);
     // Nothing is done for a caller who never asks for the answer.
     Box::pin(async move {
@@ -44,13 +53,15 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest) -> Reply<Accepted> {
         let (reply, answer) = oneshot::channel::<Answer>();
         let runtime = shared.runtime.clone();
         runtime.spawn(async move {
-            let task = request.task.clone();
-            let accepted = take(&shared, request).await;
+            let accepted = take(&shared, &request, whose).await;
             let is_new = matches!(accepted, Ok(Accepted::New));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
             if is_new && hears.await.is_err() {
-                forget(&shared, &task).await;
+                match whose {
+                    Whose::Ours => forget(&shared, &request.task).await,
+                    Whose::Anyones => forget_left(&shared, &request).await,
+                }
             }
         });
         match answer.await {
@@ -100,51 +111,117 @@ async fn forget(shared: &Shared, task: &str) {
     }
 }
 
-async fn take(shared: &Arc<Shared>, request: NewRequest) -> Result<Accepted, OutboxError> {
+/// What nobody has heard of is taken back, if no worker was faster.
+async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
+    let Ok(session) = shared.servers.session().await else {
+        return;
+    };
+    let subject = subject(ANY, &config_token(&request.config), &request.task);
+    let _ = session.work.purge().filter(subject).await;
+    if let Some(key) = &request.identity.key {
+        free_key(&session, &known_key(&request.identity.scope, key)).await;
+    }
+    shared.runtime.spawn(refuse(session, Stored::of(request)));
+}
+
+async fn free_key(session: &Session, key: &str) {
+    let subject = format!("{}{key}", session.known.prefix);
+    let _ = session.known.stream.purge().filter(subject).await;
+}
+
+fn subject(owner: &str, config: &str, task: &str) -> String {
+    format!("notifier.work.{owner}.{config}.{}", token(task))
+}
+
+async fn take(
+    shared: &Arc<Shared>,
+    request: &NewRequest,
+    whose: Whose,
+) -> Result<Accepted, OutboxError> {
     let session = shared.servers.session().await?;
     let config = config_token(&request.config);
-    let subject = format!(
-        "notifier.work.{}.{config}.{}",
-        shared.owner,
-        token(&request.task)
-    );
-    let stored = Stored::of(&request);
+    let owner = match whose {
+        Whose::Ours => shared.owner.as_str(),
+        Whose::Anyones => ANY,
+    };
+    let subject = subject(owner, &config, &request.task);
+    let stored = Stored::of(request);
     let bytes = stored.bytes();
     if bytes.len() + ENVELOPE > session.client.max_payload() {
         return Err(shared.servers.error(Trouble::TooLarge));
     }
-    let lane = Lane::of(shared, &session, &config).await?;
     let key = match &request.identity.key {
-        Some(_) => match take_key(&shared.servers, &session, &request, &subject).await? {
+        Some(_) => match take_key(&shared.servers, &session, request, &subject).await? {
             Key::Free(key) => Some(key),
             Key::Taken(known) => return Ok(known),
         },
         None => None,
     };
-    let coming = lane.expect(&request.task);
     let begun = Instant::now();
-    let published = publish(&session, &subject, bytes, &request.task).await;
-    let arrived = match published {
-        Ok(()) => timeout(FETCH_WITHIN, coming).await.ok().and_then(Result::ok),
-        Err(_) => None,
-    };
-    let Some(message) = arrived else {
-        lane.refuse(&request.task);
-        shared.runtime.spawn(refuse(Arc::clone(&session), stored));
-        if let Some(key) = key {
-            let subject = format!("{}{key}", session.known.prefix);
-            let _ = session.known.stream.purge().filter(subject).await;
+    let kept = match whose {
+        Whose::Ours => fetch(shared, &session, &config, &subject, bytes, &request.task).await,
+        Whose::Anyones => {
+            let left = leave(shared, &session, &config, &subject, bytes, &request.task).await;
+            left.map(|()| None)
         }
-        return Err(match published.err().and_then(|error| of_publication(&error)) {
-            Some(trouble) => {
-                shared.servers.again(trouble).await;
-                shared.servers.error(trouble)
-            }
-            None => shared.servers.missed(&session, begun),
-        });
     };
-    Held::start(shared, session, stored, message, Default::default());
+    match kept {
+        Ok(Some(message)) => Held::start(shared, session, stored, message, BTreeMap::new()),
+        Ok(None) => {}
+        Err(error) => {
+            if let Some(key) = key {
+                free_key(&session, &key).await;
+            }
+            shared.runtime.spawn(refuse(Arc::clone(&session), stored));
+            return Err(match error.and_then(|error| of_publication(&error)) {
+                Some(trouble) => {
+                    shared.servers.again(trouble).await;
+                    shared.servers.error(trouble)
+                }
+                None => shared.servers.missed(&session, begun),
+            });
+        }
+    }
     Ok(Accepted::New)
+}
+
+/// Publishes a request, and gets it into this process's hand. The error is that of the publication, where it is known.
+async fn fetch(
+    shared: &Arc<Shared>,
+    session: &Session,
+    config: &str,
+    subject: &str,
+    bytes: Bytes,
+    task: &str,
+) -> Result<Option<Message>, Option<PublishError>> {
+    let lane = Lane::of(shared, session, config).await.map_err(|_| None)?;
+    let coming = lane.expect(task);
+    let arrived = match publish(session, subject, bytes, task).await {
+        Ok(()) => match timeout(FETCH_WITHIN, coming).await {
+            Ok(Ok(message)) => return Ok(Some(message)),
+            _ => None,
+        },
+        Err(error) => Some(error),
+    };
+    lane.refuse(task);
+    Err(arrived)
+}
+
+/// Publishes a request for anyone.
+async fn leave(
+    shared: &Arc<Shared>,
+    session: &Session,
+    config: &str,
+    subject: &str,
+    bytes: Bytes,
+    task: &str,
+) -> Result<(), Option<PublishError>> {
+    if !lock(&shared.any).contains(config) {
+        let made = make_consumer(&shared.servers, session, ANY, config).await;
+        made.map_err(|_| None)?;
+        lock(&shared.any).insert(config.to_owned());
+    }
+    publish(session, subject, bytes, task).await.map_err(Some)
 }
 
 /// Publishes a message once, however often its first publication is repeated.

@@ -110,12 +110,14 @@ async fn take(
     if lock(&shared.held).contains_key(&stored.task) {
         return not_now(LEASE).await;
     }
+    let first = message.info().is_ok_and(|info| info.delivered <= 1);
     let places = stored.open();
-    let noted = places.iter().map(|place| own(shared, session, &stored.task, *place));
+    let noted = places.iter().map(|place| own(shared, session, &stored.task, *place, first));
     let mut notes = BTreeMap::new();
     for (place, noted) in places.iter().zip(join_all(noted).await) {
         match noted {
-            Ok(note) => drop(notes.insert(*place, note)),
+            Ok(Some(note)) => drop(notes.insert(*place, note)),
+            Ok(None) => {}
             Err(()) => return not_now(Duration::from_secs(1)).await,
         }
     }
@@ -136,25 +138,28 @@ fn is_fresh(message: &Message) -> bool {
 }
 
 /// Notes that a delivery is this process's, before anything is done for it: who had it before is told at its next step.
+/// Where nobody had it, and nothing is noted, it needs no note.
 async fn own(
     shared: &Shared,
     session: &Session,
     task: &str,
     place: usize,
-) -> Result<(u64, Note), ()> {
+    first: bool,
+) -> Result<Option<(u64, Note)>, ()> {
     let key = attempt_key(task, place);
     for _ in 0..TRIES {
         let entry = session.attempts.entry(&key).await.map_err(drop)?;
         let (revision, mut note) = match entry {
             Some(entry) => (entry.revision, read::<Note>(&entry.value).unwrap_or_default()),
+            None if first => return Ok(None),
             None => (0, Note::default()),
         };
         if note.ended.is_some() {
-            return Ok((revision, note));
+            return Ok(Some((revision, note)));
         }
         note.owner.clone_from(&shared.owner);
         match session.attempts.update(&key, json(&note), revision).await {
-            Ok(revision) => return Ok((revision, note)),
+            Ok(revision) => return Ok(Some((revision, note))),
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 sleep(Duration::from_millis(10)).await;
             }

@@ -19,7 +19,7 @@ pub mod operator;
 mod server;
 mod stored;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -32,6 +32,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::accept::Whose;
 use self::held::Asked;
 use self::lane::Lane;
 use self::server::{Servers, Session};
@@ -94,6 +95,8 @@ struct Shared {
     /// The way to each request that this process has.
     held: Mutex<HashMap<String, UnboundedSender<Asked>>>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    /// Configuration files under which what is nobody's can be read.
+    any: Mutex<HashSet<String>>,
 }
 
 impl JetStreamOutbox {
@@ -107,6 +110,7 @@ impl JetStreamOutbox {
                 owner,
                 held: Mutex::default(),
                 lanes: Mutex::default(),
+                any: Mutex::default(),
             }),
         }
     }
@@ -142,7 +146,11 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn accept(&self, request: NewRequest) -> Reply<Accepted> {
-        accept::accept(Arc::clone(&self.shared), request)
+        accept::accept(Arc::clone(&self.shared), request, Whose::Ours)
+    }
+
+    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+        accept::accept(Arc::clone(&self.shared), request, Whose::Anyones)
     }
 
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
@@ -241,7 +249,7 @@ async fn make_consumer(
 }
 
 
-/// Requests of nobody: those that an operator has put back.
+/// Requests of nobody: those that were left to workers, and those that an operator has put back.
 const ANY: &str = "any";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -56,6 +56,8 @@ pub struct Config {
     /// Seals the destinations that requests bring, where they are kept.
     pub outbox_key: Option<Arc<Seal>>,
     pub nats: NatsAccess,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -164,8 +166,10 @@ const OUTBOX_KEY: &str = "outbox_key";
 const NATS_CREDENTIALS: &str = "nats_credentials";
 const NATS_CA_FILE: &str = "nats_ca_file";
 const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
-/// Settings that are no arguments: those can be read by SQL.
-const OWN_SETTINGS: [&str; 4] = [
+const DELIVERED_BY: &str = "delivered_by";
+/// Settings that are no arguments.
+const OWN_SETTINGS: [&str; 5] = [
+    DELIVERED_BY,
     OUTBOX_KEY,
     NATS_CREDENTIALS,
     NATS_CA_FILE,
@@ -324,6 +328,13 @@ impl Loader<'_> {
     fn own_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
         let node = &member.node;
         match member.key.as_str() {
+            DELIVERED_BY => match node.as_str() {
+                Some("server") => config.for_workers = false,
+                Some("workers") => config.for_workers = true,
+                _ => {
+                    self.mismatch(node, path, "\"server\" or \"workers\"");
+                }
+            },
             OUTBOX_KEY => config.outbox_key = self.outbox_key(node, path),
             NATS_CREDENTIALS => config.nats.credentials = self.secret(node, path),
             NATS_CA_FILE => {

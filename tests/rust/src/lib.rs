@@ -2,6 +2,7 @@
 //! own. All else is real: the client, the sockets, the clock.
 
 pub mod nats;
+pub mod others;
 pub mod outbox;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
+use influxdb3_notifier::outbox::operator::Hand;
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
 use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
 use influxdb3_notifier::outbox::{Accepted, DeliveryId, Outbox, Ownership};
@@ -56,6 +57,7 @@ impl Place for File {
 }
 
 rust_tests::conformance!(File::new());
+rust_tests::others!(File::new());
 
 fn first(task: &str) -> DeliveryId {
     DeliveryId {
