@@ -121,8 +121,20 @@ def all_rows() -> dict[str, Row]:
         Row("P10 destinations", "growth of CPU time with 1 to 1,000 destinations", "exponent", within(1.1)),
         Row("P10 body", "growth of CPU time with a text of 100 B to 1 MB", "exponent", within(1.1)),
         Row("P11", "instructions to parse, route and compose three channels", "k", within(1.05), RATIO, RECORDED),
+        Row("P12 none", "notifications to a receiver a second, 16 callers, without an outbox", "1/s"),
+        Row("P12 file", "the same with an outbox in an SQLite file", "1/s"),
+        Row("P12 streams", "the same with an outbox on one NATS server on loopback", "1/s"),
         Row("P13 wheel", "the wheel", "MiB", within(4)),
         Row("P13 library", "the compiled library in it", "MiB", within(14)),
+        *(
+            Row(
+                f"P14 {name} {number}",
+                f"deliveries a second from a stream, {number} workers, one destination {what}",
+                "1/s",
+            )
+            for name, what in (("fast", "without latency"), ("slow", "of 100 ms"))
+            for number in (1, 2, 4)
+        ),
         Row("core answer", "reading, planning and answering three channels", "µs", within(30)),
         Row("core cut", "1,000,000 characters cut for Discord", "ms", within(20)),
         Row("core load", "a file of 10,000 receivers and 10,000 routes, from its bytes to use", "ms", within(200)),

@@ -190,7 +190,8 @@ impl OpenOutbox {
             let count = claimed.len();
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
-                let settings = resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
+                let settings =
+                    resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
                 self.go_on(kept, &settings, dispatcher);
             }
             if count < CLAIM {

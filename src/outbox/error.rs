@@ -128,7 +128,9 @@ impl fmt::Display for OutboxError {
             Trouble::Stopped => "has stopped in this process",
             Trouble::Unreachable => "cannot be reached",
             Trouble::Credentials => "does not accept the credentials",
-            Trouble::UnreadableCredentials => "cannot be used with nats_credentials, which are of no known form",
+            Trouble::UnreadableCredentials => {
+                "cannot be used with nats_credentials, which are of no known form"
+            }
             Trouble::Tls => "cannot be reached by TLS: the certificates do not fit",
             Trouble::NoPermission => "does not permit this user what is needed",
             Trouble::NoJetStream => "has no JetStream",

@@ -93,4 +93,3 @@ impl State {
         Self::parse(column).unwrap_or(State::Waiting)
     }
 }
-

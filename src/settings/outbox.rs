@@ -92,20 +92,24 @@ impl OutboxPlace {
     }
 
     fn nats(servers: Vec<String>, access: &NatsAccess) -> Result<Self, ArgumentError> {
-        let tls = transport::client_config(Some(&access.tls)).map_err(|unusable| ArgumentError {
-            name: NAME,
-            code: "invalid_argument",
-            what: format!(
-                "The certificates for the outbox cannot be used: {}.",
-                unusable.0
-            ),
-            hint: "Look at nats_ca_file and nats_client_certificate in the configuration file."
-                .to_owned(),
-        })?;
+        let tls =
+            transport::client_config(Some(&access.tls)).map_err(|unusable| ArgumentError {
+                name: NAME,
+                code: "invalid_argument",
+                what: format!(
+                    "The certificates for the outbox cannot be used: {}.",
+                    unusable.0
+                ),
+                hint: "Look at nats_ca_file and nats_client_certificate in the configuration file."
+                    .to_owned(),
+            })?;
         let credentials = access.credentials.clone();
         let secret = credentials.as_ref().map_or("", Secret::expose);
         let identity = access.tls.identity.as_ref().map_or("", Secret::expose);
-        let key = digest(&format!("{secret}\n{identity}\n{:?}", access.tls.authorities));
+        let key = digest(&format!(
+            "{secret}\n{identity}\n{:?}",
+            access.tls.authorities
+        ));
         Ok(Self::Nats(
             format!("{} {key}", servers.join(" ")),
             Box::new(Nats {
@@ -180,7 +184,8 @@ mod tests {
 
     #[test]
     fn an_outbox_is_a_file_or_nats_servers() {
-        let parse = |given| OutboxPlace::parse(given, &Environment::default(), &NatsAccess::default());
+        let parse =
+            |given| OutboxPlace::parse(given, &Environment::default(), &NatsAccess::default());
         for (given, expected) in [
             ("/var/outbox.db", r#"File("/var/outbox.db")"#),
             ("/my outbox.db", r#"File("/my outbox.db")"#),
@@ -201,9 +206,17 @@ mod tests {
             "nats://a?x=1",
             "redis://a:4222",
         ] {
-            assert_eq!(parse(given).unwrap_err().code, "invalid_argument", "{given}");
+            assert_eq!(
+                parse(given).unwrap_err().code,
+                "invalid_argument",
+                "{given}"
+            );
         }
-        for given in ["nats://u:s3cret@a", "nats://tok3n@a", "nats://b nats://u:s3cret@a"] {
+        for given in [
+            "nats://u:s3cret@a",
+            "nats://tok3n@a",
+            "nats://b nats://u:s3cret@a",
+        ] {
             let error = parse(given).unwrap_err();
             assert_eq!(error.code, "secret_in_argument");
             assert!(!format!("{error:?}").contains('3'), "{error:?}");
@@ -216,7 +229,9 @@ mod tests {
             credentials: Some(Secret::new(secret)),
             ..NatsAccess::default()
         };
-        let place = |secret| OutboxPlace::parse("nats://a", &Environment::default(), &access(secret)).unwrap();
+        let place = |secret| {
+            OutboxPlace::parse("nats://a", &Environment::default(), &access(secret)).unwrap()
+        };
         assert_eq!(place("u:one").key(), place("u:one").key());
         assert_ne!(place("u:one").key(), place("u:two").key());
         assert!(!format!("{:?}{}", place("u:one"), place("u:one").key()).contains("one"));

@@ -11,7 +11,16 @@ from influxdb3_notifier import __version__
 from tests.cli.program import MODULE, Done, run
 
 OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats")]
-COMMANDS = [["install-plugin"], ["channels"], ["check"], ["routes"], ["render"], ["send"], ["templates", "check"], *OUTBOX]
+COMMANDS = [
+    ["install-plugin"],
+    ["channels"],
+    ["check"],
+    ["routes"],
+    ["render"],
+    ["send"],
+    ["templates", "check"],
+    *OUTBOX,
+]
 STATUSES = {"0", "1", "2", "3", "130"}
 
 

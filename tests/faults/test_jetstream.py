@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -182,13 +183,13 @@ def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
     task = trigger.notify(to("hook", "the dead one")).json["task_id"]
     eventually(lambda: site.server.messages("notifier_dead") == 1, "a dead letter")
 
-    def outbox(verb: str, *arguments: str) -> dict[str, object]:
+    def outbox(verb: str, *arguments: str) -> dict[str, Any]:
         done = command("outbox", verb, site.server.url, *arguments, "--format", "json")
         assert done.status == 0, done.err + done.out
-        result: dict[str, object] = json.loads(done.out)
+        result: dict[str, Any] = json.loads(done.out)
         return result
 
-    [listed] = outbox("list")["deliveries"]  # type: ignore[misc]
+    [listed] = outbox("list")["deliveries"]
     assert (listed["id"], listed["state"]) == (f"{task}/0", "dead")
     assert outbox("show", task[:8])["request"] == {"notification_text": "the dead one"}
     assert outbox("stats")["dead"] == 1

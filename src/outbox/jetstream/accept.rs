@@ -232,7 +232,10 @@ pub async fn publish(
     id: &str,
 ) -> Result<(), PublishError> {
     let message = PublishMessage::build().payload(payload).message_id(id);
-    let sent = session.context.send_publish(subject.to_owned(), message).await?;
+    let sent = session
+        .context
+        .send_publish(subject.to_owned(), message)
+        .await?;
     sent.await.map(drop)
 }
 
@@ -282,7 +285,9 @@ async fn take_key(
         };
         let reports = match known.ended {
             Some(_) => Some(first_reports(&known)),
-            None => reports_of_open(session, &known).await.map_err(|()| missed())?,
+            None => reports_of_open(session, &known)
+                .await
+                .map_err(|()| missed())?,
         };
         let Some(reports) = reports else {
             let age = now().saturating_sub(
@@ -295,9 +300,9 @@ async fn take_key(
             continue;
         };
         let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
-        let old = known.ended.is_some_and(|ended| {
-            Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY
-        });
+        let old = known
+            .ended
+            .is_some_and(|ended| Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY);
         // A request of which nothing was delivered is forgotten, so that trying again really tries.
         if old || reports.iter().all(failed) {
             revision = entry.revision;
@@ -325,8 +330,13 @@ async fn reports_of_open(
     known: &Known,
 ) -> Result<Option<Vec<DeliveryReport>>, ()> {
     let notes = (0..known.reports.len()).map(|place| async move {
-        let entry = session.attempts.entry(attempt_key(&known.task, place)).await;
-        let note = entry.map_err(drop)?.and_then(|entry| read::<Note>(&entry.value));
+        let entry = session
+            .attempts
+            .entry(attempt_key(&known.task, place))
+            .await;
+        let note = entry
+            .map_err(drop)?
+            .and_then(|entry| read::<Note>(&entry.value));
         Ok::<_, ()>(note.and_then(|note| note.ended))
     });
     let notes = try_join_all(notes).await?;

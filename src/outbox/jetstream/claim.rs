@@ -61,7 +61,9 @@ pub async fn claim(
         while let Some(Ok(message)) = messages.next().await {
             fetched.push(message);
         }
-        let taken = fetched.into_iter().map(|message| take(shared, &session, message, any));
+        let taken = fetched
+            .into_iter()
+            .map(|message| take(shared, &session, message, any));
         claimed.extend(join_all(taken).await.into_iter().flatten());
     }
     Ok(claimed)
@@ -77,7 +79,11 @@ fn consumer_of(session: &Session, info: Info) -> PullConsumer {
 
 /// Of an owner that is no more, and has left nothing.
 async fn clean_up(session: &Session, info: &Info) {
-    let seen = [Some(info.created), info.delivered.last_active, info.ack_floor.last_active];
+    let seen = [
+        Some(info.created),
+        info.delivered.last_active,
+        info.ack_floor.last_active,
+    ];
     let last = seen.into_iter().flatten().max();
     let last = last.map_or(0, |last| last.unix_timestamp_nanos() / 1_000_000);
     let unused = i128::from(now()) - last;
@@ -112,7 +118,9 @@ async fn take(
     }
     let first = message.info().is_ok_and(|info| info.delivered <= 1);
     let places = stored.open();
-    let noted = places.iter().map(|place| own(shared, session, &stored.task, *place, first));
+    let noted = places
+        .iter()
+        .map(|place| own(shared, session, &stored.task, *place, first));
     let mut notes = BTreeMap::new();
     for (place, noted) in places.iter().zip(join_all(noted).await) {
         match noted {
@@ -121,9 +129,14 @@ async fn take(
             Err(()) => return not_now(Duration::from_secs(1)).await,
         }
     }
-    let said = notes.iter().map(|(place, (_, note))| (*place, note.clone()));
+    let said = notes
+        .iter()
+        .map(|(place, (_, note))| (*place, note.clone()));
     let kept = stored.kept(&said.collect());
-    let goes_on = kept.deliveries.iter().any(|delivery| delivery.work.is_some());
+    let goes_on = kept
+        .deliveries
+        .iter()
+        .any(|delivery| delivery.work.is_some());
     Held::start(shared, Arc::clone(session), stored, message, notes);
     goes_on.then_some(kept)
 }
@@ -150,7 +163,10 @@ async fn own(
     for _ in 0..TRIES {
         let entry = session.attempts.entry(&key).await.map_err(drop)?;
         let (revision, mut note) = match entry {
-            Some(entry) => (entry.revision, read::<Note>(&entry.value).unwrap_or_default()),
+            Some(entry) => (
+                entry.revision,
+                read::<Note>(&entry.value).unwrap_or_default(),
+            ),
             None if first => return Ok(None),
             None => (0, Note::default()),
         };

@@ -229,7 +229,11 @@ impl Held {
             let (revision, mut note) = self.notes.get(&place).cloned().unwrap_or_default();
             note.owner.clone_from(&self.shared.owner);
             change(&mut note);
-            let written = self.session.attempts.update(&key, json(&note), revision).await;
+            let written = self
+                .session
+                .attempts
+                .update(&key, json(&note), revision)
+                .await;
             match written {
                 Ok(now) => {
                     self.notes.insert(place, (now, note));
@@ -315,7 +319,9 @@ impl Held {
     fn close(&mut self, place: usize, record: Record) {
         let outcome = record.clone().report(place).outcome;
         let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
-        let dropped = outcome.failure().is_some_and(|failure| failure.reason == Reason::Dropped);
+        let dropped = outcome
+            .failure()
+            .is_some_and(|failure| failure.reason == Reason::Dropped);
         if failed && !dropped {
             self.dead.insert(place);
         }
@@ -353,7 +359,10 @@ impl Held {
             self.end_key(key, begun).await?;
         }
         let reply = self.reply.clone().unwrap_or_else(|| "none".into());
-        let acknowledged = self.session.client.request(reply, Bytes::from_static(b"+ACK"));
+        let acknowledged = self
+            .session
+            .client
+            .request(reply, Bytes::from_static(b"+ACK"));
         acknowledged.await.map_err(|_| self.missed(begun))?;
         if !self.notes.is_empty() {
             let subject = attempt_keys(&self.stored.task);
@@ -380,7 +389,10 @@ impl Held {
             }
             known.ended = Some(now());
             known.reports = self.stored.reports().iter().map(Record::of).collect();
-            let written = self.session.known.update(&name, json(&known), entry.revision);
+            let written = self
+                .session
+                .known
+                .update(&name, json(&known), entry.revision);
             match written.await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
@@ -420,5 +432,8 @@ impl Held {
 
 /// Whether it is only a matter of time.
 fn passes(error: &OutboxError) -> bool {
-    matches!(error.trouble, Trouble::Unreachable | Trouble::TooSlow | Trouble::Credentials)
+    matches!(
+        error.trouble,
+        Trouble::Unreachable | Trouble::TooSlow | Trouble::Credentials
+    )
 }

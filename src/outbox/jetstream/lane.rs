@@ -60,7 +60,11 @@ impl Lane {
             wake: Arc::default(),
         });
         lanes.insert(config.to_owned(), Arc::clone(&lane));
-        let fetching = fetch(Arc::downgrade(&lane), Arc::downgrade(shared), Arc::clone(&lane.wake));
+        let fetching = fetch(
+            Arc::downgrade(&lane),
+            Arc::downgrade(shared),
+            Arc::clone(&lane.wake),
+        );
         shared.runtime.spawn(fetching);
         Ok(lane)
     }

@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_nats::ConnectOptions;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -247,7 +247,6 @@ async fn make_consumer(
         .await;
     made.map_err(|_| servers.missed(session, begun))
 }
-
 
 /// Requests of nobody: those that were left to workers, and those that an operator has put back.
 const ANY: &str = "any";

@@ -75,7 +75,11 @@ impl Operator {
         let session = Arc::clone(&self.session);
         let mut work = self.work(&session);
         for (stream, is_dead) in [(&session.work, false), (&session.dead, true)] {
-            let subject = if is_dead { "notifier.dead.>" } else { "notifier.work.>" };
+            let subject = if is_dead {
+                "notifier.dead.>"
+            } else {
+                "notifier.work.>"
+            };
             let mut from = 1;
             while let Some(message) = work.next(stream, subject, from)? {
                 from = message.sequence + 1;
@@ -190,9 +194,15 @@ impl Work<'_> {
         })
     }
 
-    fn notes(&self, task: &str, places: &[usize]) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
+    fn notes(
+        &self,
+        task: &str,
+        places: &[usize],
+    ) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
         let attempts = &self.session.attempts;
-        let entries = places.iter().map(|place| attempts.entry(attempt_key(task, *place)));
+        let entries = places
+            .iter()
+            .map(|place| attempts.entry(attempt_key(task, *place)));
         let entries = self.ask(async {
             let entries = join_all(entries).await;
             entries.into_iter().collect::<Result<Vec<_>, _>>()
@@ -274,10 +284,10 @@ impl Work<'_> {
                 };
                 again.set_report(*place, Record::of(&report));
             }
-            if let Some(work) = again.deliveries.get_mut(*place) {
-                if let Some(work) = &mut work.work {
-                    work.deadline = now() + work.timeout;
-                }
+            if let Some(delivery) = again.deliveries.get_mut(*place)
+                && let Some(work) = &mut delivery.work
+            {
+                work.deadline = now() + work.timeout;
             }
         }
         let task = token(&again.task);
@@ -288,7 +298,12 @@ impl Work<'_> {
     }
 
     /// Notes that an operator has ended a delivery: whoever has it is told at its next step.
-    fn note_dropped(&self, task: &str, place: usize, report: &DeliveryReport) -> Result<(), OutboxError> {
+    fn note_dropped(
+        &self,
+        task: &str,
+        place: usize,
+        report: &DeliveryReport,
+    ) -> Result<(), OutboxError> {
         let key = attempt_key(task, place);
         for _ in 0..TRIES {
             let notes = self.notes(task, &[place])?;
@@ -344,7 +359,9 @@ impl Hand for Operator {
         // First seen, then changed: a letter that is left would be met again.
         let mut letters = Vec::new();
         self.each(choice, &mut |_, looked| {
-            let places: BTreeSet<_> = chosen(choice, &looked, &[State::Dead]).into_iter().collect();
+            let places: BTreeSet<_> = chosen(choice, &looked, &[State::Dead])
+                .into_iter()
+                .collect();
             if looked.is_dead && !places.is_empty() {
                 letters.push((looked, places));
             }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
     ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
 };
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
@@ -242,7 +242,9 @@ impl Servers {
                         if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
                     GetStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
                     _ => {
-                        let source = error.source().and_then(|e| e.downcast_ref::<RequestError>());
+                        let source = error
+                            .source()
+                            .and_then(|e| e.downcast_ref::<RequestError>());
                         return Err(self.unasked(source, begun).await);
                     }
                 },
@@ -254,7 +256,9 @@ impl Servers {
                     CreateStreamErrorKind::JetStream(error)
                         if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
                     CreateStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
-                    CreateStreamErrorKind::JetStreamUnavailable => return Err(Trouble::NoJetStream),
+                    CreateStreamErrorKind::JetStreamUnavailable => {
+                        return Err(Trouble::NoJetStream);
+                    }
                     _ => return Err(self.unasked(None, begun).await),
                 },
             }
@@ -318,7 +322,10 @@ async fn say_alive(client: Client, subject: String) {
 
 /// Whether a process of that name lives.
 pub async fn lives(client: &Client, owner: &str) -> bool {
-    client.request(alive_subject(owner), Bytes::new()).await.is_ok()
+    client
+        .request(alive_subject(owner), Bytes::new())
+        .await
+        .is_ok()
 }
 
 fn is_tls(error: &async_nats::ConnectError) -> bool {
@@ -336,7 +343,11 @@ fn is_tls(error: &async_nats::ConnectError) -> bool {
 }
 
 fn replicas(nats: &Nats) -> usize {
-    if nats.servers.len() >= CLUSTER { CLUSTER } else { 1 }
+    if nats.servers.len() >= CLUSTER {
+        CLUSTER
+    } else {
+        1
+    }
 }
 
 /// The streams, as they are made where they are missing. The last two are key-value buckets.
@@ -378,12 +389,16 @@ fn configs(num_replicas: usize) -> [Config; 4] {
 
 /// Whether nothing would be lost in a stream that somebody has made.
 fn fits(found: &Config, needed: &Config) -> bool {
-    let lasts = |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);
+    let lasts =
+        |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);
     let drops = found.discard == DiscardPolicy::Old
         && (found.max_messages > 0 || found.max_bytes > 0 || found.max_messages_per_subject > 0);
     found.retention == needed.retention
         && found.storage == StorageType::File
-        && needed.subjects.iter().all(|subject| found.subjects.contains(subject))
+        && needed
+            .subjects
+            .iter()
+            .all(|subject| found.subjects.contains(subject))
         && !found.no_ack
         && !found.sealed
         && !found.deny_purge

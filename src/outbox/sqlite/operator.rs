@@ -8,10 +8,10 @@ use super::file::Database;
 use super::rows;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
-pub use crate::outbox::operator::{Choice, Listed, State, Stats};
-use crate::outbox::operator::Hand;
-use crate::outbox::record::Record;
 use crate::outbox::OutboxError;
+use crate::outbox::operator::Hand;
+pub use crate::outbox::operator::{Choice, Listed, State, Stats};
+use crate::outbox::record::Record;
 
 /// An open file, and an operator's hand on it.
 pub struct Operator {

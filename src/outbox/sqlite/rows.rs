@@ -362,9 +362,11 @@ pub fn renew(db: &Connection, owner: &Owner) -> Result<()> {
 
 /// All open requests of the owner belong to nobody.
 pub fn release(db: &Connection, owner: &Owner) -> Result<()> {
-    db.prepare_cached("UPDATE requests SET owner = NULL, lease = 0 WHERE ended IS NULL AND owner = ?")?
-        .execute([owner])
-        .map(drop)
+    db.prepare_cached(
+        "UPDATE requests SET owner = NULL, lease = 0 WHERE ended IS NULL AND owner = ?",
+    )?
+    .execute([owner])
+    .map(drop)
 }
 
 /// A request belongs to nobody.

@@ -51,8 +51,7 @@ async fn lapse(url: &str) {
     let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
     for consumer in consumers {
         let (name, last) = (&consumer.name, consumer.delivered.consumer_sequence);
-        let subject =
-            |sequence| format!("$JS.ACK.notifier_work.{name}.1.{sequence}.{last}.1.0");
+        let subject = |sequence| format!("$JS.ACK.notifier_work.{name}.1.{sequence}.{last}.1.0");
         for sequence in state.first_sequence..=state.last_sequence {
             client
                 .request(subject(sequence), "-NAK".into())
