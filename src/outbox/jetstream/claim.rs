@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::{Instant, sleep};
 
 use super::held::Held;
-use super::server::Session;
+use super::server::{Session, lives};
 use super::stored::{Note, Stored, attempt_key, config_token, json, message_key, now, read};
 use super::{ANY, Shared, consumer_name, lock};
 use crate::model::outcome::MessageRef;
@@ -52,6 +52,11 @@ pub async fn claim(
             continue;
         }
         let any = info.name == consumer_name(ANY, &config);
+        // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
+        let owner = info.name.split('_').next().unwrap_or_default();
+        if info.num_pending > 0 && !any && lives(&session.client, owner).await {
+            continue;
+        }
         let consumer = consumer_of(&session, info);
         let fetching = consumer.fetch().max_messages(limit - claimed.len());
         let Ok(mut messages) = fetching.messages().await else {
