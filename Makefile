@@ -71,6 +71,9 @@ soak: build ## run the long tests: a hundred kills of processes, twenty of NATS 
 	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} NATS_KILLS=$${NATS_KILLS:-20} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_jetstream_kills.py \
 		tests/faults/test_traffic.py
+	@if unshare --net true 2>/dev/null && command -v ip >/dev/null; then \
+		unshare --net --mount sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -q -s tests/faults/partition.py'; \
+	else echo "a server cut off by the network: not run, since this user may make no network namespaces"; fi
 
 FUZZ_SECONDS ?= 30
 FUZZ := $(TOOL) fuzz run --fuzz-dir fuzz --target-dir target/fuzz --sanitizer none

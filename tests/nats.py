@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sysconfig
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,32 +28,45 @@ class NatsServer:
 
     :param more: lines of its configuration file besides.
     :param jetstream: whether it has JetStream.
+    :param host: the address that it listens on.
+    :param inside: a command that its own is given to, such as ``ip netns exec NAME``.
     """
 
-    def __init__(self, directory: Path, more: str = "", *, jetstream: bool = True, user: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        more: str = "",
+        *,
+        jetstream: bool = True,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port, self._monitor = free_port(), free_port()
-        self.user = user
+        self._host, self._inside = host, inside
         self.configure(more, jetstream=jetstream)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self._host}:{self.port}"
 
     def configure(self, more: str = "", *, jetstream: bool = True) -> None:
         """Write the configuration file: for the next start."""
         store = f'jetstream {{ store_dir: "{self.directory}/store" }}\n' if jetstream else ""
-        listen = f'listen: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self._monitor}"\n'
+        listen = f'listen: "{self._host}:{self.port}"\nhttp: "{self._host}:{self._monitor}"\n'
         (self.directory / "server.conf").write_text(listen + store + more)
 
     def launch(self) -> None:
         """Start it, and do not wait."""
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "-c", self.directory / "server.conf"], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*self._inside, PROGRAM, "-c", self.directory / "server.conf"],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     def start(self) -> Self:
@@ -70,7 +83,7 @@ class NatsServer:
         assert self.process is not None
         assert self.process.poll() is None, (self.directory / "log").read_text()
         with contextlib.suppress(OSError):
-            return http_request("GET", f"http://127.0.0.1:{self._monitor}/healthz", timeout=2).status == 200
+            return http_request("GET", f"http://{self._host}:{self._monitor}/healthz", timeout=2).status == 200
         return False
 
     def kill(self) -> None:
@@ -107,9 +120,7 @@ class NatsServer:
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A connection of the test's own."""
-        user, _, password = self.user.partition(":")
-        login: dict[str, Any] = {"user": user, "password": password} if user else {}
-        client = await nats.connect(self.url, **login)
+        client = await nats.connect(self.url)
         try:
             yield client
         finally:
@@ -117,17 +128,22 @@ class NatsServer:
 
 
 class Cluster:
-    """Three servers that are one."""
+    """Three servers that are one.
 
-    def __init__(self, directory: Path) -> None:
-        routes = [free_port() for _ in range(3)]
-        all_routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+    :param places: the address of each, and the command that its own is given to.
+    """
+
+    def __init__(self, directory: Path, places: Sequence[tuple[str, Sequence[str]]] = (("127.0.0.1", ()),) * 3) -> None:
+        routes = [(host, free_port(), inside) for host, inside in places]
+        all_routes = ", ".join(f'"nats://{host}:{port}"' for host, port, _ in routes)
         self.servers = [
             NatsServer(
                 directory / f"n{number}",
-                f'server_name: n{number}\ncluster {{ name: c, listen: "127.0.0.1:{port}", routes: [{all_routes}] }}\n',
+                f'server_name: n{number}\ncluster {{ name: c, listen: "{host}:{port}", routes: [{all_routes}] }}\n',
+                host=host,
+                inside=inside,
             )
-            for number, port in enumerate(routes)
+            for number, (host, port, inside) in enumerate(routes)
         ]
 
     @property
