@@ -12,12 +12,15 @@ __all__ = [
     "channels",
     "check",
     "check_templates",
+    "metrics",
     "plugin_source",
     "process_request",
     "process_scheduled_call",
     "render",
     "routes",
     "send",
+    "stop_work",
+    "work",
 ]
 
 __version__: Final[str]

@@ -91,7 +91,7 @@ impl OutboxError {
             }
             Trouble::NoPermission => {
                 "Let the NATS user publish to $JS.API.>, $JS.ACK.>, $KV.notifier_attempts.>, $KV.notifier_known.>, \
-                 notifier.> and subscribe to _INBOX.>; or make the streams beforehand, as docs/cluster.md says."
+                 notifier.> and subscribe to _INBOX.> and notifier.alive.*; or make the streams beforehand, as docs/cluster.md says."
             }
             Trouble::NoJetStream => {
                 "Start the NATS server with JetStream (-js, or jetstream {} in its configuration), and enable it for the account."

@@ -329,3 +329,48 @@ pub fn millis(time: SystemTime) -> u64 {
 pub fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_version_wrote_and_what_is_none_of_ours_is_left() {
+        let stored = |version: u32| {
+            format!(
+                r#"{{"version": {version}, "task": "t", "scope": "s", "key": null, "fingerprint": "00", "config": "",
+                    "arguments": {{}}, "said": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
+            )
+        };
+        assert!(Stored::read(stored(VERSION).as_bytes()).is_some());
+        assert!(Stored::read(stored(VERSION + 1).as_bytes()).is_none());
+        assert!(Stored::read(b"{}").is_none());
+    }
+
+    #[test]
+    fn a_configuration_file_is_known_by_its_name_wherever_it_lies() {
+        let here = config_token("notifier.toml");
+        for same in [
+            "/etc/notifier.toml",
+            "a/b/notifier.toml",
+            r"C:\notifier.toml",
+        ] {
+            assert_eq!(config_token(same), here, "{same}");
+        }
+        for other in ["", "other.toml", "notifier.toml/other"] {
+            assert_ne!(config_token(other), here, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_one_token_of_a_subject_whatever_it_is_called() {
+        assert_eq!(token("7b0c2f0e-5a54-4b0c"), "7b0c2f0e-5a54-4b0c");
+        for text in ["", "a b", "a.b", "*", ">", "ü", &"a".repeat(65)] {
+            let token = token(text);
+            assert!(
+                token.starts_with('x') && token.len() == 33,
+                "{text} {token}"
+            );
+        }
+    }
+}
