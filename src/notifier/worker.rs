@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Call, NeedsVariables, Notifier, Taking, argument_error, no_outbox, outbox_error};
+use super::{Call, NeedsVariables, Notifier, Taking, argument_error, outbox_error};
 use crate::api::request::RequestError;
 use crate::observe::{LogLine, LogPort};
 
@@ -37,7 +37,7 @@ impl Notifier {
             Err(error) => (None, trouble(argument_error(error), false)),
             Ok(settings) => match self.outbox(call, settings, Taking::For(stands_for)) {
                 Err(error) => (None, trouble(outbox_error(&error), true)),
-                Ok(None) => (None, trouble(no_outbox(), false)),
+                Ok(None) => (None, trouble(nothing_to_work_for(), false)),
                 Ok(Some((open, taken))) => {
                     let missed = taken.err().map(|error| outbox_error(&error));
                     let missed = missed.and_then(|error| trouble(error, true));
@@ -70,5 +70,14 @@ impl Notifier {
     /// Prometheus text.
     pub fn metrics_text(&self) -> String {
         self.metrics.render(self.gauges())
+    }
+}
+
+fn nothing_to_work_for() -> RequestError {
+    RequestError {
+        code: "no_outbox",
+        message: "The configuration file names no outbox to work for.".to_owned(),
+        path: Some("outbox".to_owned()),
+        hint: "Set outbox in its [settings], or give --argument outbox=….".to_owned(),
     }
 }
