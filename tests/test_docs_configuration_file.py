@@ -29,7 +29,7 @@ WITH_TOML = ["cluster.md", "configuration-file.md", "durability.md", "templates.
 def test_the_toml_of_a_document_is_a_file_that_is_in_order(name: str, tmp_path: Path) -> None:
     text = toml(ROOT / "docs" / name)
     (tmp_path / "n.toml").write_text(text)
-    done = run("check", "n.toml", cwd=tmp_path)
+    done = run("check", "n.toml", cwd=tmp_path, environment={"PLUGIN_DIR": str(tmp_path)})
     assert (done.status, "warning" in done.out) == (0, False), done.out
 
 

@@ -380,6 +380,7 @@ fn configs(num_replicas: usize) -> [Config; 4] {
             discard: DiscardPolicy::Old,
             max_age: KEEP_DEAD,
             max_messages: MAX_DEAD,
+            duplicate_window: DUPLICATE_WINDOW,
             ..stream(DEAD, "notifier.dead.>")
         },
         bucket(ATTEMPTS, Duration::ZERO),
