@@ -120,7 +120,7 @@ def _by_workers(run: Run, stack: ExitStack, latency: int, number: int) -> float:
     count = run.effort.load_requests // 4 if latency else run.effort.load_requests
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     nats = stack.enter_context(nats_server(directory))
-    settings = f'outbox = "{nats}"\ndelivered_by = "workers"\nmax_in_flight = 500'
+    settings = f'outbox = "{nats}"\ndelivered_by = "workers"'
     hook = f"{run.sink}/sink/{latency}/hook/0"
     with engine_host(directory, settings, hook) as engine, ExitStack() as posting:
         caller = posting.enter_context(Contender(LIMIT))

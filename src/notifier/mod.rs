@@ -520,8 +520,8 @@ impl Notifier {
     }
 }
 
-/// An outbox in use, and whether what was left in it could be taken over.
-type Opened = (Arc<OpenOutbox>, Result<(), OutboxError>);
+/// An outbox in use, and how many requests were taken over, or why none could be.
+type Opened = (Arc<OpenOutbox>, Result<usize, OutboxError>);
 
 /// Whether a call takes over what others have left.
 #[derive(Clone, Copy)]

@@ -21,6 +21,8 @@ use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 
 /// Requests that are taken over at a time.
 const CLAIM: usize = 64;
+/// Deliveries in flight with which a worker is busy: of what is left over others may have their share.
+const ENOUGH: usize = 256;
 /// How long a call waits for what a former process has left.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
 const CONFIG_FILE_PATH: &str = "config_file_path";
@@ -150,28 +152,28 @@ async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
 
 impl OpenOutbox {
     /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
-    /// what was left under it, so that what was accepted before goes before.
+    /// what was left under it, so that what was accepted before goes before. Gives back how many requests that were.
     pub async fn called(
         self: &Arc<Self>,
         scheduled: bool,
         source: Source,
         take_over: impl FnOnce() -> TakeOver,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<usize, OutboxError> {
         let known = lock(&self.sources).insert(source.config(), source.clone());
         if known.is_some() && !scheduled {
-            return Ok(());
+            return Ok(0);
         }
         let (outbox, take_over) = (Arc::clone(self), take_over());
         // A task of its own: what is claimed is gone on with, however long the call waits for that.
         let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });
         match timeout(TAKE_OVER_WITHIN, taking).await {
             Ok(Ok(taken)) => taken,
-            _ => Ok(()),
+            _ => Ok(0),
         }
     }
 
-    /// Goes on with requests that belong to nobody, as long as there is room for them.
-    async fn take_over(&self, source: &Source, take_over: &TakeOver) -> Result<(), OutboxError> {
+    /// Goes on with requests that belong to nobody, as long as there is room for them; gives back how many.
+    async fn take_over(&self, source: &Source, take_over: &TakeOver) -> Result<usize, OutboxError> {
         let TakeOver {
             settings: cache,
             dispatcher,
@@ -182,23 +184,26 @@ impl OpenOutbox {
         };
         // Without settings there is nothing to go on with: what is there waits.
         let Some(settings) = resolve(&source.arguments) else {
-            return Ok(());
+            return Ok(0);
         };
         let config = source.config();
+        let is_worker = source.stands_for.is_some();
+        let mut taken = 0;
         while dispatcher.has_much_room(settings.policy.max_in_flight) {
             let claimed = self.outbox.claim(&config, CLAIM).await?;
             let count = claimed.len();
+            taken += count;
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
                 let settings =
                     resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
                 self.go_on(kept, &settings, dispatcher);
             }
-            if count < CLAIM {
+            if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
                 break;
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn go_on(&self, kept: KeptRequest, settings: &Settings, dispatcher: &Dispatcher) {

@@ -16,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Worked {
     pub lines: Vec<LogLine>,
     pub port: Option<Arc<LogPort>>,
+    /// Requests that were taken over.
+    pub taken: usize,
     pub trouble: Option<Trouble>,
 }
 
@@ -33,12 +35,14 @@ impl Notifier {
         let (settings, news, _) = self.settings(call)?;
         self.note(news);
         let trouble = |error, passes| Some(Trouble { error, passes });
+        let mut count = 0;
         let (port, trouble) = match &settings {
             Err(error) => (None, trouble(argument_error(error), false)),
             Ok(settings) => match self.outbox(call, settings, Taking::For(stands_for)) {
                 Err(error) => (None, trouble(outbox_error(&error), true)),
                 Ok(None) => (None, trouble(nothing_to_work_for(), false)),
                 Ok(Some((open, taken))) => {
+                    count = *taken.as_ref().unwrap_or(&0);
                     let missed = taken.err().map(|error| outbox_error(&error));
                     let missed = missed.and_then(|error| trouble(error, true));
                     (Some(Arc::clone(&open.port)), missed)
@@ -48,6 +52,7 @@ impl Notifier {
         Ok(Worked {
             lines: std::mem::take(&mut *self.lock_news()),
             port,
+            taken: count,
             trouble,
         })
     }

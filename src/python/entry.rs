@@ -93,14 +93,14 @@ pub fn process_scheduled_call(
     }
 }
 
-/// Takes over what belongs to nobody, for a process outside the database; gives back why it could not.
+/// Takes over what belongs to nobody, for a process outside the database; gives back how much, or why it could not.
 #[pyfunction]
 pub fn work<'py>(
     py: Python<'py>,
     log: &Bound<'py, PyAny>,
     arguments: BTreeMap<String, String>,
     stands_for: &str,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+) -> PyResult<Bound<'py, PyAny>> {
     let worked = here().and_then(|process| {
         let call = Call {
             arguments,
@@ -111,32 +111,43 @@ pub fn work<'py>(
             process.notifier.work(call, stands_for)
         })
     });
-    let not_worked = match worked {
+    let (taken, trouble) = match worked {
         Ok(Worked {
             lines,
             port,
+            taken,
             trouble,
         }) => {
             engine::write(log, &lines);
             connect(log, port.as_deref());
-            trouble.map(|trouble| NotWorked {
+            let trouble = trouble.map(|trouble| NotWorked {
                 message: trouble.error.message,
                 hint: trouble.error.hint,
                 passes: trouble.passes,
-            })
+            });
+            (taken, trouble)
         }
         Err(response) => match response.body {
-            Body::Error(answer) => Some(NotWorked {
-                message: answer.message,
-                hint: answer.error.hint,
-                passes: false,
-            }),
-            _ => None,
+            Body::Error(answer) => {
+                let trouble = NotWorked {
+                    message: answer.message,
+                    hint: answer.error.hint,
+                    passes: false,
+                };
+                (0, Some(trouble))
+            }
+            _ => (0, None),
         },
     };
-    Ok(not_worked
-        .map(|not_worked| pythonize(py, &not_worked))
-        .transpose()?)
+    Ok(pythonize(py, &Round { taken, trouble })?)
+}
+
+/// What came of one round.
+#[derive(Serialize)]
+struct Round {
+    /// Requests that were taken over.
+    taken: usize,
+    trouble: Option<NotWorked>,
 }
 
 /// Why nothing was taken over.
