@@ -74,9 +74,13 @@ test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 r
 test-servers: build ## run the tests against real servers (Alertmanager, Postfix) as far as they are installed; says what it did not run
 	TEST_SERVERS=1 $(BIN)/python -m pytest -q -rs tests/servers
 
-soak: build ## run the long tests: a hundred kills, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 for less
-	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
-		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_traffic.py
+soak: build ## run the long tests: a hundred kills of processes, twenty of NATS servers, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 NATS_KILLS=2 for less
+	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} NATS_KILLS=$${NATS_KILLS:-20} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
+		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_jetstream_kills.py \
+		tests/faults/test_traffic.py
+	@if unshare --net true 2>/dev/null && command -v ip >/dev/null; then \
+		unshare --net --mount sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -q -s tests/faults/partition.py'; \
+	else echo "a server cut off by the network: not run, since this user may make no network namespaces"; fi
 
 FUZZ_SECONDS ?= 30
 FUZZ := $(TOOL) fuzz run --fuzz-dir fuzz --target-dir target/fuzz --sanitizer none

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import report
 from bench.checks import RefusedError
-from bench.measures import core, crowd, fan_out, growth, host, single, size, tables
+from bench.measures import core, crowd, fan_out, growth, host, single, size, streams, tables
 from bench.measures.timeline import TimeLine, time_lines
 from bench.processes import ROOT, program
 from bench.run import Run, effort, raise_descriptor_limit
@@ -28,7 +28,9 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "P9": [crowd.beside_python],
     "P10": [growth.growth],
     "P11": [core.instructions],
+    "P12": [streams.accepted],
     "P13": [size.wheel],
+    "P14": [streams.workers],
     "rows": [tables.rows],
     "history": [tables.history],
     "core": [core.steps],

@@ -123,9 +123,26 @@ def all_rows() -> dict[str, Row]:
         Row("P10 destinations", "growth of CPU time with 1 to 1,000 destinations", "exponent", within(1.1)),
         Row("P10 body", "growth of CPU time with a text of 100 B to 1 MB", "exponent", within(1.1)),
         Row("P11", "instructions to parse, route and compose three channels", "k", within(1.05), RATIO, RECORDED),
-        Row("P12", "the same kept on the disk by an outbox, 16 callers", "1/s", at_least(0.5), RATIO, MEMORY),
+        Row(
+            "P12 file",
+            "notifications a second with an outbox in an SQLite file, 16 callers",
+            "1/s",
+            at_least(0.5),
+            RATIO,
+            MEMORY,
+        ),
+        Row("P12 streams", "the same with an outbox on one NATS server on loopback", "1/s", None, RATIO, MEMORY),
         Row("P13 wheel", "the wheel", "MiB", within(4)),
         Row("P13 library", "the compiled library in it", "MiB", within(14)),
+        *(
+            Row(
+                f"P14 {name} {number}",
+                f"deliveries a second from a stream, {number} workers, one destination {what}",
+                "1/s",
+            )
+            for name, what in (("fast", "without latency"), ("slow", "of 100 ms"))
+            for number in (1, 2, 4)
+        ),
         Row("rows", "10,000 rows of one write, until the writers may go on", "ms", within(50)),
         Row("history", "what a row of the history adds to a notification", "µs", within(20)),
         Row("core answer", "reading, planning and answering three channels", "µs", within(30)),

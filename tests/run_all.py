@@ -44,9 +44,11 @@ class Outcome:
 
 def rust() -> Suite:
     """Unit and integration tests, without the Python binding."""
+    nats_server = Path(sysconfig.get_path("scripts")) / "nats-server"
+    environment = {"NATS_SERVER": os.environ.get("NATS_SERVER", str(nats_server))}
     if shutil.which("cargo-nextest"):
-        return Suite(["cargo", "nextest", "run", "--no-fail-fast", *CARGO])
-    return Suite(["cargo", "test", "--no-fail-fast", "--lib", "--bins", "--tests", *CARGO])
+        return Suite(["cargo", "nextest", "run", "--no-fail-fast", *CARGO], environment)
+    return Suite(["cargo", "test", "--no-fail-fast", "--lib", "--bins", "--tests", *CARGO], environment)
 
 
 def docs() -> Suite:

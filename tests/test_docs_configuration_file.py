@@ -14,7 +14,7 @@ from tests.documents import blocks
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
-WITH_TOML = ["configuration-file.md", "durability.md", "templates.md"]
+WITH_TOML = ["cluster.md", "configuration-file.md", "durability.md", "templates.md"]
 FILE_PAGE = (ROOT / "docs" / "configuration-file.md").read_text(encoding="utf-8")
 
 
@@ -27,7 +27,7 @@ def toml(document: Path) -> str:
 def test_the_toml_of_a_document_is_a_file_that_is_in_order(name: str, tmp_path: Path) -> None:
     text = toml(ROOT / "docs" / name)
     (tmp_path / "n.toml").write_text(text)
-    done = run("check", "n.toml", cwd=tmp_path)
+    done = run("check", "n.toml", cwd=tmp_path, environment={"PLUGIN_DIR": str(tmp_path)})
     assert (done.status, "warning" in done.out) == (0, False), done.out
 
 

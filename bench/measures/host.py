@@ -1,4 +1,4 @@
-"""P3, P4, P12: requests a second through the engine host, over a plugin that returns at once and the Python plugin.
+"""P3 and P4: requests a second through the engine host, over a plugin that returns at once and the Python plugin.
 
 The engine executes a plugin's file at every call, so the plugin that returns at once is our file without the wheel:
 what a file of this size costs the engine stands on both sides (P2 has it apart). A file of ten lines is measured
@@ -16,22 +16,13 @@ from statistics import median
 from bench.checks import check_answers
 from bench.messages import slack
 from bench.processes import PLUGIN_FILES, Contender, Program
-from bench.rows import APPRISE, HTTPX, LIMIT, MEMORY, NOOP, OURS
+from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 from tests.harness import http_request
 
-TEN_LINES, PAUSE, KEPT = "ten lines", "pause", "kept"
-"""Plugins that are measured besides: a file of ten lines, ours with a pause of 0.1 ms in the wheel's place, and ours
-with an outbox."""
-ROUTES = {
-    OURS: "notify",
-    NOOP: "noop",
-    TEN_LINES: "ten",
-    PAUSE: "pause",
-    KEPT: "kept",
-    HTTPX: "httpx",
-    APPRISE: "apprise",
-}
+TEN_LINES, PAUSE = "ten lines", "pause"
+"""Plugins that are measured besides: a file of ten lines, and ours with a pause of 0.1 ms in the wheel's place."""
+ROUTES = {OURS: "notify", NOOP: "noop", TEN_LINES: "ten", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
 IMPORT = "from influxdb3_notifier import process_request as deliver"
 ANSWER = """('{"status":"success","results":{"slack":true},"deliveries":[]}', 200, {})"""
 IN_PLACE = {
@@ -39,8 +30,6 @@ IN_PLACE = {
     PAUSE: f"from time import sleep; deliver = lambda *_: sleep(0.0001) or {ANSWER}",
 }
 """What stands in our file where the wheel is imported."""
-OUTBOX = '[settings]\noutbox = "outbox.db"\noutbox_key = { file = "key" }\n'
-KEEPS = {"config_file_path": "kept.toml"}
 SLOW_REQUESTS = 80
 """Requests to plugins that take milliseconds each."""
 TURNS = 10
@@ -53,32 +42,30 @@ def engine_host() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         for name, route in ROUTES.items():
             (Path(directory) / f"{route}.py").write_text(_source(name), encoding="utf-8")
-        (Path(directory) / "key").write_text("0" * 64, encoding="utf-8")
-        (Path(directory) / "kept.toml").write_text(OUTBOX, encoding="utf-8")
         command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", directory, "--path", "notify.py"]
         with Program([*command, "--until-stdin-closes"]) as host:
             url: str = host.read()["url"]
             for route in ROUTES.values():
                 if route != "notify":
-                    _create_trigger(url, route, KEEPS if route == ROUTES[KEPT] else None)
+                    _create_trigger(url, route)
             yield f"{url}/api/v3/engine"
 
 
 def _source(name: str) -> str:
     if name not in IN_PLACE:
-        return PLUGIN_FILES[{TEN_LINES: NOOP, KEPT: OURS}.get(name, name)].read_text(encoding="utf-8")
+        return PLUGIN_FILES[NOOP if name == TEN_LINES else name].read_text(encoding="utf-8")
     ours = PLUGIN_FILES[OURS].read_text(encoding="utf-8")
     if IMPORT not in ours:
         raise RuntimeError(f"notifier_plugin.py has no line {IMPORT!r}")
     return ours.replace(IMPORT, IN_PLACE[name])
 
 
-def _create_trigger(url: str, route: str, arguments: dict[str, str] | None) -> None:
+def _create_trigger(url: str, route: str) -> None:
     trigger = {
         "name": route,
         "path": f"{route}.py",
         "spec": f"request:{route}",
-        "arguments": arguments,
+        "arguments": None,
         "run_asynchronous": True,
     }
     http_request("POST", f"{url}/_host/triggers", body=json.dumps(trigger).encode())
@@ -94,11 +81,6 @@ def throughput(run: Run) -> None:
             count = run.effort.load_requests // TURNS
             for name in [name for _ in range(TURNS) for name in run.order(*fast)]:
                 rates.setdefault(name, []).append(_load(run, caller, engine, name, callers, count))
-            if callers > 1:
-                # After the others: it leaves work to the disk.
-                row = run.rows["P12"]
-                row.add(MEMORY, median(rates[OURS]))
-                row.add(OURS, median(_load(run, caller, engine, KEPT, callers, count) for _ in range(TURNS)))
             for name, taken in rates.items():
                 for number in ("P3", "P4"):
                     run.rows[f"{number} {callers}"].add(name, median(taken))

@@ -12,6 +12,7 @@ __all__ = [
     "channels",
     "check",
     "check_templates",
+    "metrics",
     "plugin_source",
     "process_request",
     "process_scheduled_call",
@@ -19,6 +20,8 @@ __all__ = [
     "render",
     "routes",
     "send",
+    "stop_work",
+    "work",
 ]
 
 __version__: Final[str]
@@ -76,15 +79,17 @@ class OutboxError(Exception):
 
 @final
 class Outbox:
-    """An outbox's file that is there, for the command line.
+    """An outbox that is there, for the command line.
 
     Methods take which deliveries are meant: ``task`` is (a task_id or its beginning, an index or None), ``states`` are
     some of waiting, dead, ended, dropped, ``reason`` is a code.
     """
 
-    def __new__(cls, path: str | PathLike[str]) -> Self:
-        """Open the file.
+    def __new__(cls, place: str | PathLike[str], config: str | PathLike[str] | None = None) -> Self:
+        """Open the file, or connect to the NATS servers.
 
+        :param place: a path, or ``nats://`` addresses, separated by spaces.
+        :param config: the configuration file that says how the servers are reached.
         :raises OutboxError: it is not there, or cannot be used; as from every method.
         """
 
@@ -130,7 +135,7 @@ class Outbox:
         """End deliveries without delivering them; gives back how many."""
 
     def stats(self) -> dict[str, int | None]:
-        """Counts of the whole file.
+        """Counts of the whole outbox.
 
         :returns: ``waiting``, ``dead``, ``ended``, ``dropped``, ``requests``, ``bytes``, and ``oldest`` (milliseconds
             since 1970; None where nothing waits).
@@ -184,3 +189,22 @@ def send(log: object, request: bytes, arguments: dict[str, str], wait: float | N
     :returns: what the endpoint would answer then.
     :raises KeyboardInterrupt: by a signal while it waits.
     """
+
+def work(log: object, arguments: dict[str, str], stands_for: str) -> dict[str, Any]:
+    """Take over what the outbox holds and nobody has in hand; returns at once.
+
+    :param log: as in :func:`send`; called later too.
+    :param arguments: of the trigger, config_file_path among them.
+    :param stands_for: the config_file_path of the triggers whose requests are taken over.
+    :returns: ``taken``, how many requests, and ``trouble``: None, or why nothing could be taken (``message``, ``hint``, and
+        ``passes``: it may change by itself).
+    """
+
+def stop_work(seconds: float) -> int:
+    """Take over nothing more, wait for what is in flight, at most so many seconds, and let others have the rest.
+
+    :returns: how many deliveries are left to others.
+    """
+
+def metrics() -> str:
+    """Give the metrics of this process as Prometheus text."""

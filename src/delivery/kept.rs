@@ -29,6 +29,8 @@ pub struct Keeping {
     pub arguments: BTreeMap<String, String>,
     /// The request's JSON without its destinations.
     pub said: String,
+    /// Whether workers deliver it, and this process does not.
+    pub for_workers: bool,
 }
 
 /// Why a request was not kept. Nothing of it was sent.
@@ -69,7 +71,11 @@ impl Keeping {
                 .collect::<Result<_, NotKept>>()?,
         };
         let too_slow = || OutboxError::new(self.outbox.place(), Trouble::TooSlow);
-        let kept = timeout(KEEP_WITHIN, self.outbox.accept(request)).await;
+        let kept = match self.for_workers {
+            true => self.outbox.leave(request),
+            false => self.outbox.accept(request),
+        };
+        let kept = timeout(KEEP_WITHIN, kept).await;
         kept.unwrap_or_else(|_| Err(too_slow()))
             .map_err(NotKept::Outbox)
     }

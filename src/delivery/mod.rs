@@ -199,6 +199,12 @@ impl Dispatcher {
         let task = Arc::clone(&ready.task);
         let kept = keeping.keep(&task, identity.clone(), &ready.deliveries, &ready.policy);
         let known = match kept.await {
+            Ok(Accepted::New) if keeping.for_workers => {
+                // What becomes of it stands in the outbox alone: a repeat is answered from there.
+                self.engine.idempotency.forget(&identity, &task);
+                self.start(ready.without_work());
+                return Ok(Admission::New(task));
+            }
             Ok(Accepted::New) => {
                 ready.outbox = Some(Arc::clone(&keeping.outbox));
                 self.start(ready);
@@ -540,6 +546,19 @@ async fn note_end(engine: &Engine, outbox: &dyn Outbox, task: &Task, index: usiz
 }
 
 impl Ready {
+    /// What is to be sent is another process's.
+    fn without_work(mut self) -> Self {
+        let is_work = |delivery: &Delivery| matches!(delivery.work, Work::Send(_));
+        for (index, delivery) in &self.deliveries {
+            if is_work(delivery) {
+                self.task.leave(*index);
+            }
+        }
+        self.deliveries.retain(|(_, delivery)| !is_work(delivery));
+        self.places.clear();
+        self
+    }
+
     /// Nothing of it is sent after all.
     fn refuse(self, reason: Reason) {
         for (index, delivery) in &self.deliveries {

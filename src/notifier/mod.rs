@@ -1,6 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod outboxes;
+mod worker;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use self::outboxes::{OpenOutbox, Outboxes, TakeOver};
+use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+pub use self::worker::Worked;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
@@ -200,12 +202,17 @@ impl Notifier {
         let mut port = None;
         match &settings {
             Err(error) => refuse(&argument_error(error)),
-            Ok(settings) => match self.outbox(call, settings, true) {
+            Ok(settings) => match self.outbox(call, settings, Taking::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
                 // Or it is for the rows of the history.
                 Ok(None) if settings.history_table.is_some() => {}
                 Ok(None) => refuse(&no_outbox()),
-                Ok(Some(open)) => port = Some(Arc::clone(&open.port)),
+                Ok(Some((open, taken))) => {
+                    if let Err(error) = taken {
+                        refuse(&outbox_error(&error));
+                    }
+                    port = Some(Arc::clone(&open.port));
+                }
             },
         }
         let mut lines = std::mem::take(&mut *self.lock_news());
@@ -261,8 +268,9 @@ impl Notifier {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };
-        let open = match self.outbox(call, settings, false) {
-            Ok(open) => open,
+        let open = match self.outbox(call, settings, Taking::Once) {
+            // Where nothing could be taken over, this request will be told why it cannot be kept.
+            Ok(open) => open.map(|(open, _)| open),
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
         let mut response = match self.accept(&request, call, settings, open.as_deref()) {
@@ -273,13 +281,13 @@ impl Notifier {
         response
     }
 
-    /// The trigger's outbox, where it has one.
+    /// The trigger's outbox, where it has one, and whether what was left in it could be taken over.
     fn outbox(
         &self,
         call: &Call,
         settings: &Settings,
-        scheduled: bool,
-    ) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
+        taking: Taking<'_>,
+    ) -> Result<Option<Opened>, OutboxError> {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
         };
@@ -289,16 +297,19 @@ impl Notifier {
             history: Arc::clone(&self.history),
         };
         let runtime = self.runtime.handle();
-        let open = self.outboxes.get(&outbox.path, take_over, runtime)?;
-        let called = open.called(
-            scheduled,
-            &call.arguments,
-            &call.environment,
-            &call.named,
-            take_over,
-        );
-        self.runtime.block_on(called);
-        Ok(Some(open))
+        let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
+        let source = Source {
+            arguments: call.arguments.clone(),
+            environment: call.environment.clone(),
+            named: call.named.clone(),
+            stands_for: match taking {
+                Taking::For(file) => Some(file.to_owned()),
+                Taking::Once | Taking::Now => None,
+            },
+        };
+        let called = open.called(!matches!(taking, Taking::Once), source, take_over);
+        let taken = self.runtime.block_on(called);
+        Ok(Some((open, taken)))
     }
 
     /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
@@ -494,6 +505,19 @@ impl Notifier {
     }
 }
 
+/// An outbox in use, and how many requests were taken over, or why none could be.
+type Opened = (Arc<OpenOutbox>, Result<usize, OutboxError>);
+
+/// Whether a call takes over what others have left.
+#[derive(Clone, Copy)]
+enum Taking<'a> {
+    /// At the first call of the process.
+    Once,
+    Now,
+    /// Now, of triggers whose configuration file is this.
+    For(&'a str),
+}
+
 /// A request's plan, ready to be taken charge of.
 fn acceptance(
     request: &Request,
@@ -532,6 +556,10 @@ fn acceptance(
                 .and_then(|outbox| outbox.seal.clone()),
             arguments: arguments.clone(),
             said: request.without_destinations(),
+            for_workers: settings
+                .outbox
+                .as_ref()
+                .is_some_and(|outbox| outbox.for_workers),
         }),
         batch: None,
     })

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,22 +14,26 @@ use crate::delivery::{Dispatcher, TakenOver, config_of};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
 use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
+use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, Outbox, OutboxError, RENEW_EVERY};
 use crate::routing;
-use crate::settings::{Environment, Named, Settings, SettingsCache};
+use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 
 /// Requests that are taken over at a time.
 const CLAIM: usize = 64;
+/// Deliveries in flight with which a worker is busy: of what is left over others may have their share.
+const ENOUGH: usize = 256;
 /// How long a call waits for what a former process has left.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
+const CONFIG_FILE_PATH: &str = "config_file_path";
 /// How long a view waits for a count.
 const COUNT_WITHIN: Duration = Duration::from_millis(300);
 
-/// By the paths of their files.
+/// By their places.
 #[derive(Default)]
 pub struct Outboxes {
-    open: Mutex<HashMap<PathBuf, Arc<OpenOutbox>>>,
+    open: Mutex<HashMap<String, Arc<OpenOutbox>>>,
 }
 
 /// An outbox in use.
@@ -44,10 +47,28 @@ pub struct OpenOutbox {
 
 /// What the last call under one configuration file brought.
 #[derive(Clone)]
-struct Source {
-    arguments: BTreeMap<String, String>,
-    environment: Environment,
-    named: Named,
+pub struct Source {
+    pub arguments: BTreeMap<String, String>,
+    pub environment: Environment,
+    pub named: Named,
+    /// The `config_file_path` of the triggers whose requests are taken over, where they have it elsewhere.
+    pub stands_for: Option<String>,
+}
+
+impl Source {
+    fn config(&self) -> String {
+        let own = || config_of(&self.arguments);
+        self.stands_for.clone().unwrap_or_else(own)
+    }
+
+    /// A request's arguments, with the file where it is here.
+    fn arguments_of(&self, kept: &KeptRequest) -> BTreeMap<String, String> {
+        let mut arguments = kept.arguments.clone();
+        if let (Some(_), Some(file)) = (&self.stands_for, self.arguments.get(CONFIG_FILE_PATH)) {
+            arguments.insert(CONFIG_FILE_PATH.to_owned(), file.clone());
+        }
+        arguments
+    }
 }
 
 /// What it takes to go on with a request.
@@ -58,26 +79,42 @@ pub struct TakeOver {
 }
 
 impl Outboxes {
-    /// Opens the file at the first time; from then on what former processes leave in it is taken over now and again, for
+    /// Opens the outbox at the first time; from then on what other processes leave in it is taken over now and again, for
     /// as long as this process lives.
     pub fn get(
         &self,
-        path: &Path,
+        place: &OutboxPlace,
         take_over: impl FnOnce() -> TakeOver,
         runtime: &Handle,
     ) -> Result<Arc<OpenOutbox>, OutboxError> {
         let mut open = lock(&self.open);
-        if let Some(known) = open.get(path) {
+        let key = place.key();
+        if let Some(known) = open.get(&key) {
             return Ok(Arc::clone(known));
         }
         let outbox = Arc::new(OpenOutbox {
-            outbox: Arc::new(SqliteOutbox::open(path)?),
+            outbox: open_outbox(place, runtime)?,
             port: Arc::default(),
             sources: Mutex::default(),
         });
-        open.insert(path.to_owned(), Arc::clone(&outbox));
+        open.insert(key, Arc::clone(&outbox));
         runtime.spawn(watch(Arc::downgrade(&outbox), take_over()));
         Ok(outbox)
+    }
+
+    /// From now on nothing is taken over.
+    pub fn stop_taking(&self) {
+        for open in lock(&self.open).values() {
+            lock(&open.sources).clear();
+        }
+    }
+
+    /// Lets other processes have what has not ended here.
+    pub async fn release(&self) {
+        let open: Vec<_> = lock(&self.open).values().cloned().collect();
+        for open in open {
+            let _ = open.outbox.release().await;
+        }
     }
 
     /// Deliveries in all of them that have not ended.
@@ -92,6 +129,15 @@ impl Outboxes {
     }
 }
 
+fn open_outbox(place: &OutboxPlace, runtime: &Handle) -> Result<Arc<dyn Outbox>, OutboxError> {
+    Ok(match place {
+        OutboxPlace::File(path) => Arc::new(SqliteOutbox::open(path)?),
+        OutboxPlace::Nats(_, nats) => {
+            Arc::new(JetStreamOutbox::new(Nats::clone(nats), runtime.clone()))
+        }
+    })
+}
+
 /// Looks for what belongs to nobody.
 async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
     loop {
@@ -101,39 +147,35 @@ async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
         };
         let sources: Vec<_> = lock(&outbox.sources).values().cloned().collect();
         for source in sources {
-            outbox.take_over(&source, &take_over).await;
+            let _ = outbox.take_over(&source, &take_over).await;
         }
     }
 }
 
 impl OpenOutbox {
     /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
-    /// what was left under it, so that what was accepted before goes before.
+    /// what was left under it, so that what was accepted before goes before. Gives back how many requests that were.
     pub async fn called(
         self: &Arc<Self>,
         scheduled: bool,
-        arguments: &BTreeMap<String, String>,
-        environment: &Environment,
-        named: &Named,
+        source: Source,
         take_over: impl FnOnce() -> TakeOver,
-    ) {
-        let source = Source {
-            arguments: arguments.clone(),
-            environment: environment.clone(),
-            named: named.clone(),
-        };
-        let config = config_of(arguments);
-        let known = lock(&self.sources).insert(config, source.clone());
-        if known.is_none() || scheduled {
-            let (outbox, take_over) = (Arc::clone(self), take_over());
-            // A task of its own: what is claimed is gone on with, however long the call waits for that.
-            let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });
-            let _ = timeout(TAKE_OVER_WITHIN, taking).await;
+    ) -> Result<usize, OutboxError> {
+        let known = lock(&self.sources).insert(source.config(), source.clone());
+        if known.is_some() && !scheduled {
+            return Ok(0);
+        }
+        let (outbox, take_over) = (Arc::clone(self), take_over());
+        // A task of its own: what is claimed is gone on with, however long the call waits for that.
+        let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });
+        match timeout(TAKE_OVER_WITHIN, taking).await {
+            Ok(Ok(taken)) => taken,
+            _ => Ok(0),
         }
     }
 
-    /// Goes on with requests that belong to nobody, as long as there is room for them.
-    async fn take_over(&self, source: &Source, take_over: &TakeOver) {
+    /// Goes on with requests that belong to nobody, as long as there is room for them; gives back how many.
+    async fn take_over(&self, source: &Source, take_over: &TakeOver) -> Result<usize, OutboxError> {
         let TakeOver {
             settings: cache,
             dispatcher,
@@ -145,23 +187,26 @@ impl OpenOutbox {
         };
         // Without settings there is nothing to go on with: what is there waits.
         let Some(settings) = resolve(&source.arguments) else {
-            return;
+            return Ok(0);
         };
-        let config = config_of(&source.arguments);
+        let config = source.config();
+        let is_worker = source.stands_for.is_some();
+        let mut taken = 0;
         while dispatcher.has_much_room(settings.policy.max_in_flight) {
-            let Ok(claimed) = self.outbox.claim(&config, CLAIM).await else {
-                return;
-            };
+            let claimed = self.outbox.claim(&config, CLAIM).await?;
             let count = claimed.len();
+            taken += count;
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
-                let settings = resolve(&kept.arguments).unwrap_or_else(|| Arc::clone(&settings));
+                let settings =
+                    resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
                 self.go_on(kept, &settings, dispatcher, history);
             }
-            if count < CLAIM {
-                return;
+            if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
+                break;
             }
         }
+        Ok(taken)
     }
 
     fn go_on(

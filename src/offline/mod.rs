@@ -17,8 +17,10 @@ pub use self::render::Rendering;
 pub use self::routes::Routing;
 pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request, RequestError};
+use crate::settings::arguments::ArgumentError;
 use crate::settings::{
-    self, Environment, FromFile, Named, Settings, Unusable, file, from_file, read_bytes,
+    self, Environment, FromFile, Named, OutboxPlace, Settings, Unusable, file, from_file,
+    read_bytes,
 };
 
 /// What a command was given.
@@ -131,6 +133,17 @@ impl Opened {
             return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
         }
         Ok(templates::checks(&made, request.as_ref(), now))
+    }
+
+    /// Where an outbox of that name is, and how it is reached.
+    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, ArgumentError>, Refused> {
+        let settings = self.settings()?;
+        let environment = &self.given.environment;
+        Ok(OutboxPlace::parse(
+            place,
+            environment,
+            &settings.config.nats,
+        ))
     }
 
     fn make(&self) -> FromFile {

@@ -26,6 +26,16 @@ pub enum Trouble {
     TooSlow,
     Broken,
     Stopped,
+    Unreachable,
+    Credentials,
+    UnreadableCredentials,
+    Tls,
+    NoPermission,
+    NoJetStream,
+    OtherSettings,
+    TooFewServers,
+    TooLarge,
+    Refused,
 }
 
 impl OutboxError {
@@ -62,10 +72,41 @@ impl OutboxError {
                 "Look for a program that keeps the file open for writing, such as sqlite3 or a backup."
             }
             Trouble::TooSlow => {
-                "Put the file on a disk of this machine that is less busy, and try again."
+                "Put the file on a disk of this machine that is less busy, or look how busy the NATS servers are, and try again."
             }
             Trouble::Broken => "Look at the disk and at the system's log.",
             Trouble::Stopped => "Restart the server, and report the log line before this.",
+            Trouble::Unreachable => {
+                "Look whether the NATS servers run, and whether outbox names their addresses."
+            }
+            Trouble::Credentials => {
+                "Set nats_credentials in the configuration file's [settings] to what the NATS server expects of this user."
+            }
+            Trouble::UnreadableCredentials => {
+                "Set nats_credentials to the text of a .creds file, to an nkey's seed (SU…), to user:password or to a token."
+            }
+            Trouble::Tls => {
+                "Set nats_ca_file to the authority that signed the NATS server's certificate, and nats_client_certificate \
+                 where the server asks for one; the address must be a name in the certificate."
+            }
+            Trouble::NoPermission => {
+                "Let the NATS user publish to $JS.API.>, $JS.ACK.>, $KV.notifier_attempts.>, $KV.notifier_known.>, \
+                 notifier.> and subscribe to _INBOX.> and notifier.alive.*; or make the streams beforehand, as docs/cluster.md says."
+            }
+            Trouble::NoJetStream => {
+                "Start the NATS server with JetStream (-js, or jetstream {} in its configuration), and enable it for the account."
+            }
+            Trouble::OtherSettings => {
+                "Give that stream another name or other subjects, or the settings that docs/cluster.md lists: the outbox \
+                 changes no stream that is there."
+            }
+            Trouble::TooFewServers => {
+                "Start the other servers of the cluster, or make the streams beforehand with fewer replicas, as docs/cluster.md says."
+            }
+            Trouble::TooLarge => {
+                "Raise max_payload on the NATS server, or send a shorter text, or to fewer destinations at a time."
+            }
+            Trouble::Refused => "Look at the NATS server's log.",
         }
     }
 }
@@ -85,6 +126,18 @@ impl fmt::Display for OutboxError {
             Trouble::TooSlow => "did not take the notification in time",
             Trouble::Broken => "cannot be read or written",
             Trouble::Stopped => "has stopped in this process",
+            Trouble::Unreachable => "cannot be reached",
+            Trouble::Credentials => "does not accept the credentials",
+            Trouble::UnreadableCredentials => {
+                "cannot be used with nats_credentials, which are of no known form"
+            }
+            Trouble::Tls => "cannot be reached by TLS: the certificates do not fit",
+            Trouble::NoPermission => "does not permit this user what is needed",
+            Trouble::NoJetStream => "has no JetStream",
+            Trouble::OtherSettings => "has other settings than an outbox needs",
+            Trouble::TooFewServers => "finds fewer servers than it is to have copies",
+            Trouble::TooLarge => "takes no request as large as this one",
+            Trouble::Refused => "was refused by the server",
         };
         write!(f, "The outbox {} {what}.", self.place)
     }

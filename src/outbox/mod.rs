@@ -1,6 +1,8 @@
 //! Keeps accepted requests until their deliveries have ended, over the end of the process.
 
 mod error;
+pub mod jetstream;
+pub mod operator;
 mod record;
 mod seal;
 pub mod sqlite;
@@ -42,6 +44,9 @@ pub trait Outbox: Send + Sync {
     /// counts as a refusal: then nothing of the request stays.
     fn accept(&self, request: NewRequest) -> Reply<Accepted>;
 
+    /// The same, for whichever process takes it over first.
+    fn leave(&self, request: NewRequest) -> Reply<Accepted>;
+
     /// Takes over at most `limit` requests that belong to nobody, the oldest first: those whose process has ended, and those
     /// that an operator has put back. Only such as were taken under this configuration file.
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>>;
@@ -71,8 +76,11 @@ pub trait Outbox: Send + Sync {
     /// Notes what it was told now; `None`: nothing that what comes would have to do with.
     fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()>;
 
-    /// Deliveries that have not ended, whoever owns them.
+    /// Deliveries that have not ended, whoever owns them. Where the place counts requests alone, those.
     fn depth(&self) -> Reply<usize>;
+
+    /// Gives up what this process owns and has not ended: others may take it over at once.
+    fn release(&self) -> Reply<()>;
 }
 
 /// What a destination was told last under a dedup key.

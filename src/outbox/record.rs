@@ -1,15 +1,17 @@
 //! Reports as they are kept: JSON that a later version can read.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::Last;
+use crate::model::notification::{Level, State, Status};
 use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Redactor;
 
 /// A report in names that stay.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     sender: String,
@@ -118,6 +120,68 @@ impl Record {
             preview: None,
         }
     }
+}
+
+/// What a destination was told last, in names that stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastRecord {
+    message: Option<String>,
+    state: Option<String>,
+    at_ms: u64,
+}
+
+impl LastRecord {
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// `None`: another version wrote what this one does not know.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+}
+
+impl From<&Last> for LastRecord {
+    fn from(last: &Last) -> Self {
+        let at = last.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            message: last.message.as_ref().map(|message| message.0.clone()),
+            state: last.state.map(state_text),
+            at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl From<LastRecord> for Last {
+    fn from(record: LastRecord) -> Self {
+        Self {
+            message: record.message.map(MessageRef),
+            state: record.state.as_deref().and_then(read_state),
+            // What is beyond the clock's end was never written.
+            at: UNIX_EPOCH
+                .checked_add(Duration::from_millis(record.at_ms))
+                .unwrap_or(UNIX_EPOCH),
+        }
+    }
+}
+
+/// `critical firing`; what is absent is empty.
+pub fn state_text(state: State) -> String {
+    let level = state.level.map_or("", Level::word);
+    let status = state.status.map_or("", Status::word);
+    format!("{level} {status}")
+}
+
+/// `None`: a later version wrote what this one does not know, so that any state is news.
+pub fn read_state(text: &str) -> Option<State> {
+    let (level, status) = text.split_once(' ')?;
+    let level = (!level.is_empty()).then(|| Level::parse(level).ok_or(()));
+    let status = (!status.is_empty()).then(|| Status::parse(status).ok_or(()));
+    Some(State {
+        level: level.transpose().ok()?,
+        status: status.transpose().ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_writes, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::work, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::stop_work, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::metrics, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
     module.add_class::<outbox::Outbox>()
 }

@@ -1,5 +1,6 @@
 //! An operator's hand on an outbox, for the command line. Not for the engine: it waits for the disk with nobody's leave.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,8 +11,10 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use crate::api::response::Entry;
-use crate::outbox;
-use crate::outbox::sqlite::operator::{Choice, Listed, Operator, State};
+use crate::offline::{Given, Opened, Refused};
+use crate::outbox::operator::{Choice, Hand, Listed, State};
+use crate::outbox::{self, jetstream, sqlite};
+use crate::settings::{Environment, OutboxPlace};
 
 create_exception!(
     _native,
@@ -20,10 +23,10 @@ create_exception!(
     "An outbox cannot be used: (what, hint)."
 );
 
-/// An outbox's file that is there.
+/// An outbox that is there.
 #[pyclass(frozen)]
 pub struct Outbox {
-    operator: Mutex<Operator>,
+    hand: Mutex<Box<dyn Hand>>,
 }
 
 /// A delivery, as `outbox list --format json` prints it.
@@ -37,7 +40,7 @@ struct Row {
     ended: Option<i64>,
     /// Whether a process that lives has it.
     owned: bool,
-    /// Whether its destination is sealed in the file.
+    /// Whether its destination is sealed there.
     sealed: bool,
     delivery: Entry,
 }
@@ -60,10 +63,23 @@ impl From<Listed> for Row {
 #[pymethods]
 impl Outbox {
     #[new]
-    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let operator = py.detach(|| Operator::open(&path)).map_err(raise)?;
+    #[pyo3(signature = (place, config=None))]
+    fn open(py: Python<'_>, place: PathBuf, config: Option<PathBuf>) -> PyResult<Self> {
+        let hand: Box<dyn Hand> = match place.to_string_lossy() {
+            servers if servers.contains("://") => {
+                let nats = nats(py, &servers, config)?;
+                Box::new(
+                    py.detach(|| jetstream::operator::Operator::open(nats))
+                        .map_err(raise)?,
+                )
+            }
+            _ => Box::new(
+                py.detach(|| sqlite::operator::Operator::open(&place))
+                    .map_err(raise)?,
+            ),
+        };
         Ok(Self {
-            operator: Mutex::new(operator),
+            hand: Mutex::new(hand),
         })
     }
 
@@ -81,14 +97,14 @@ impl Outbox {
         reason: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let choice = choice(task, states, sender, receiver, reason);
-        let listed = self.with(py, |operator| operator.list(&choice, limit))?;
+        let listed = self.with(py, |hand| hand.list(&choice, limit))?;
         let rows: Vec<Row> = listed.into_iter().map(Row::from).collect();
         Ok(pythonize(py, &rows)?)
     }
 
     /// What a request said, as JSON without its destinations; None: there is no such task.
     fn said(&self, py: Python<'_>, task: &str) -> PyResult<Option<String>> {
-        self.with(py, |operator| operator.said(task))
+        self.with(py, |hand| hand.said(task))
     }
 
     /// Lets dead letters be delivered again; gives back how many.
@@ -103,7 +119,7 @@ impl Outbox {
         reason: Option<String>,
     ) -> PyResult<usize> {
         let choice = choice(task, states, sender, receiver, reason);
-        self.with(py, |operator| operator.retry(&choice))
+        self.with(py, |hand| hand.retry(&choice))
     }
 
     /// Ends deliveries without delivering them; gives back how many.
@@ -118,12 +134,12 @@ impl Outbox {
         reason: Option<String>,
     ) -> PyResult<usize> {
         let choice = choice(task, states, sender, receiver, reason);
-        self.with(py, |operator| operator.drop(&choice))
+        self.with(py, |hand| hand.drop(&choice))
     }
 
-    /// Counts of the whole file, as a dict.
+    /// Counts of the whole outbox, as a dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = self.with(py, Operator::stats)?;
+        let stats = self.with(py, |hand| hand.stats())?;
         Ok(pythonize(py, &stats)?)
     }
 }
@@ -132,13 +148,43 @@ impl Outbox {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut Operator) -> Result<T, outbox::OutboxError> + Send,
+        work: impl FnOnce(&mut dyn Hand) -> Result<T, outbox::OutboxError> + Send,
     ) -> PyResult<T> {
         let done = py.detach(|| {
-            let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut operator)
+            let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut **hand)
         });
         done.map_err(raise)
+    }
+}
+
+/// The way to NATS servers, with what a configuration file says of it.
+fn nats(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<jetstream::Nats> {
+    let shown = config.as_ref().map(|path| path.display().to_string());
+    let given = Given {
+        path: config,
+        arguments: BTreeMap::new(),
+        environment: Environment::read(),
+        look_up: true,
+    };
+    let unusable = |refused: Refused| {
+        let file = shown.clone().unwrap_or_default();
+        let what = match refused {
+            Refused::Unreadable(what) => format!("The configuration file {file} {what}."),
+            _ => format!("The configuration file {file} cannot be used."),
+        };
+        OutboxError::new_err((
+            what,
+            "influxdb3-notifier check --resolve FILE says what is wrong with it.",
+        ))
+    };
+    let mut opened = py.detach(|| Opened::open(given)).map_err(unusable)?;
+    opened.named = Environment::named(&opened.variables);
+    let place = py.detach(|| opened.outbox(servers)).map_err(unusable)?;
+    match place {
+        Ok(OutboxPlace::Nats(_, nats)) => Ok(*nats),
+        Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err(("It is no NATS server.", ""))),
+        Err(error) => Err(OutboxError::new_err((error.what, error.hint))),
     }
 }
 

@@ -24,7 +24,7 @@ pub use self::environment::{Environment, Named};
 use self::file::problem::Report;
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
-pub use self::outbox::OutboxSettings;
+pub use self::outbox::{NatsAccess, OutboxPlace, OutboxSettings};
 pub use self::rows::RowSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;

@@ -12,7 +12,7 @@ from influxdb3_notifier import __version__, cli
 from tests.cli.program import MODULE, Done, run
 
 OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats")]
-ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send")]
+ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send", "worker")]
 COMMANDS = [*ALONE, ["templates", "check"], *OUTBOX, ["completion"]]
 GROUPS: list[list[str]] = [[], ["templates"], ["outbox"]]
 STATUSES = {"0", "1", "2", "3", "130"}
@@ -36,7 +36,7 @@ def test_help_has_examples_of_the_command_and_every_exit_status(words: list[str]
     numbers = re.findall(r"^  (\d+)  \w", statuses, re.MULTILINE)
     assert numbers == sorted(numbers, key=int)
     assert {"0", "2"} <= set(numbers) <= STATUSES
-    shown = examples.partition("positional arguments:")[0].strip().splitlines()
+    shown = re.split("positional arguments:|options:", examples)[0].strip().splitlines()
     assert len(shown) >= 2
     assert all(f"{line.strip()} ".startswith(f"influxdb3-notifier {' '.join(words)} ") for line in shown)
 

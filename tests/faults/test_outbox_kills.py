@@ -28,7 +28,8 @@ ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "500"}
 class Load:
     """Callers that send one notification after the other to whichever process there is."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "message") -> None:
+        self._name = name
         self.accepted: list[str] = []
         """Texts of which the caller was told that they were accepted."""
         self.trigger: Any = None
@@ -54,7 +55,7 @@ class Load:
     def _run(self) -> None:
         while not self._stop.is_set():
             with self._lock:
-                text = f"message {next(self._numbers)}."
+                text = f"{self._name} {next(self._numbers)}."
             body = {"notification_text": text, "receivers": ["hook", "phone"]}
             try:
                 answer = self.trigger.notify(body, timeout=5)

@@ -20,11 +20,12 @@ from influxdb3_notifier.cli import (
     routes,
     send,
     templates,
+    worker,
 )
 from influxdb3_notifier.cli.command import FAILED, INTERRUPTED, NO
 from influxdb3_notifier.cli.notification import UnreadableRequestError
 
-COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, completion)
+COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, worker, completion)
 """In the order of the help."""
 DOES = """
 Tools of influxdb3-notifier, the notification plugin of InfluxDB 3: they write the plugin file, check a

@@ -1,4 +1,4 @@
-"""``outbox list | show | retry | drop | stats FILE``: an operator's hand on an outbox, while servers work with it."""
+"""``outbox list | show | retry | drop | stats OUTBOX``: an operator's hand on an outbox, while servers work with it."""
 
 import argparse
 import json
@@ -128,6 +128,7 @@ def _add_stats(verbs: command.Commands) -> None:
         examples="""
 influxdb3-notifier outbox stats notifier-outbox.db
 influxdb3-notifier outbox stats --format json notifier-outbox.db
+influxdb3-notifier outbox stats nats://nats1:4222 --config notifier.toml
 """,
     )
     _add_file(parser)
@@ -135,7 +136,12 @@ influxdb3-notifier outbox stats --format json notifier-outbox.db
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the outbox, as the trigger's argument outbox names it")
+    parser.add_argument(
+        "file", metavar="OUTBOX", help="the outbox, as the trigger's argument outbox names it: a file, or nats://HOST"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration file that says how the NATS servers are reached"
+    )
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +173,7 @@ def list_deliveries(options: argparse.Namespace) -> int:
     state = options.state
     states = list(SHOWN) if state is None else [] if state == "all" else [state]
     try:
-        rows = _native.Outbox(options.file).list(options.limit, states=states, **_filters(options))
+        rows = _native.Outbox(options.file, options.config).list(options.limit, states=states, **_filters(options))
     except _native.OutboxError as error:
         return _unusable(options, error)
     if options.format == "json":
@@ -184,7 +190,7 @@ def list_deliveries(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """Print a request."""
     try:
-        outbox = _native.Outbox(options.file)
+        outbox = _native.Outbox(options.file, options.config)
         rows = outbox.list(100_000, task=(options.task, None))
         tasks = sorted({row["id"].partition("/")[0] for row in rows})
         said = outbox.said(tasks[0]) if len(tasks) == 1 else None
@@ -220,7 +226,7 @@ def drop(options: argparse.Namespace) -> int:
 def stats(options: argparse.Namespace) -> int:
     """Print counts."""
     try:
-        counts = _native.Outbox(options.file).stats()
+        counts = _native.Outbox(options.file, options.config).stats()
     except _native.OutboxError as error:
         return _unusable(options, error)
     if options.format == "json":
@@ -245,7 +251,7 @@ def _change(options: argparse.Namespace, verb: str, done: str, **choice: Any) ->
             options.parser.error(f"{options.delivery!r} is not TASK or TASK/INDEX")
         filters["task"] = (task, int(index) if slash else None)
     try:
-        count = getattr(_native.Outbox(options.file), verb)(**filters, **choice)
+        count = getattr(_native.Outbox(options.file, options.config), verb)(**filters, **choice)
     except _native.OutboxError as error:
         return _unusable(options, error)
     if options.format == "json":

@@ -39,6 +39,7 @@ impl World {
             seal: None,
             arguments: Default::default(),
             said: String::new(),
+            for_workers: false,
         });
         let with = |acceptance: &mut Acceptance| acceptance.keeping = keeping;
         let task = self.accept_with(vec![delivery], hourly(), with).await;
@@ -248,6 +249,14 @@ impl Outbox for Memory {
 
     fn accept(&self, _: NewRequest) -> Reply<Accepted> {
         at_once(Accepted::New)
+    }
+
+    fn leave(&self, _: NewRequest) -> Reply<Accepted> {
+        at_once(Accepted::New)
+    }
+
+    fn release(&self) -> Reply<()> {
+        at_once(())
     }
 
     fn claim(&self, _: &str, _: usize) -> Reply<Vec<KeptRequest>> {

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use self::said::{FewLines, Said};
 use super::outboxes::OpenOutbox;
 use super::{
-    Call, NeedsVariables, Notifier, Scheduled, acceptance, argument_error, no_room, not_kept,
-    outbox_error, too_many,
+    Call, NeedsVariables, Notifier, Scheduled, Taking, acceptance, argument_error, no_room,
+    not_kept, outbox_error, too_many,
 };
 use crate::api::request::{Request, RequestError};
 use crate::api::row;
@@ -93,8 +93,10 @@ impl Notifier {
         late: &Arc<dyn LateLog>,
     ) -> Result<Option<Arc<OpenOutbox>>, RequestError> {
         let open = self
-            .outbox(call, settings, false)
-            .map_err(|error| outbox_error(&error))?;
+            .outbox(call, settings, Taking::Once)
+            .map_err(|error| outbox_error(&error))?
+            // Where nothing could be taken over, it will be told why these cannot be kept.
+            .map(|(open, _)| open);
         let bytes = table.rows.iter().map(Row::size).sum();
         let room = self.dispatcher.room(bytes);
         let room = room.map_err(no_room)?;

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::rows::{millis, time};
-use crate::model::notification::{Level, State, Status};
 use crate::model::outcome::MessageRef;
+use crate::outbox::record::{read_state, state_text};
 use crate::outbox::{Last, MAX_LASTS};
 
 /// How many new rows come before those over the bound are counted: to count them takes longer than all else.
@@ -17,7 +17,7 @@ pub fn get(db: &Connection, key: &str) -> Result<Option<Last>> {
             let state: Option<String> = row.get(1)?;
             Ok(Last {
                 message: message.map(MessageRef),
-                state: state.as_deref().and_then(read),
+                state: state.as_deref().and_then(read_state),
                 at: time(row.get(2)?),
             })
         })
@@ -38,7 +38,7 @@ pub fn set(db: &Connection, key: &str, last: Option<&Last>) -> Result<()> {
     .execute(params![
         key,
         last.message.as_ref().map(|message| &message.0),
-        last.state.map(written),
+        last.state.map(state_text),
         millis(last.at),
     ])?;
     if db.last_insert_rowid() % SWEEP_EVERY == 0 {
@@ -50,22 +50,4 @@ pub fn set(db: &Connection, key: &str, last: Option<&Last>) -> Result<()> {
         .execute([most])?;
     }
     Ok(())
-}
-
-/// `critical firing`; what is absent is empty.
-fn written(state: State) -> String {
-    let level = state.level.map_or("", Level::word);
-    let status = state.status.map_or("", Status::word);
-    format!("{level} {status}")
-}
-
-/// `None`: a later version wrote what this one does not know, so that any state is news.
-fn read(text: &str) -> Option<State> {
-    let (level, status) = text.split_once(' ')?;
-    let level = (!level.is_empty()).then(|| Level::parse(level).ok_or(()));
-    let status = (!status.is_empty()).then(|| Status::parse(status).ok_or(()));
-    Some(State {
-        level: level.transpose().ok()?,
-        status: status.transpose().ok()?,
-    })
 }

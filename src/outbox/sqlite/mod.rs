@@ -48,6 +48,21 @@ impl Outbox for SqliteOutbox {
         )
     }
 
+    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+        let owner = self.owner.clone();
+        let task = request.task.clone();
+        self.writer.ask_or_undo(
+            move |db| {
+                let accepted = rows::accept(db, &owner, &request)?;
+                if matches!(accepted, Accepted::New) {
+                    rows::leave(db, &request.task)?;
+                }
+                Ok(accepted)
+            },
+            move |db| rows::forget(db, &task),
+        )
+    }
+
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
         let (owner, config) = (self.owner.clone(), config.to_owned());
         self.writer
@@ -102,5 +117,10 @@ impl Outbox for SqliteOutbox {
 
     fn depth(&self) -> Reply<usize> {
         self.writer.ask(rows::depth)
+    }
+
+    fn release(&self) -> Reply<()> {
+        let owner = self.owner.clone();
+        self.writer.ask(move |db| rows::release(db, &owner))
     }
 }

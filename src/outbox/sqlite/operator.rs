@@ -9,85 +9,13 @@ use super::rows;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::outbox::OutboxError;
+use crate::outbox::operator::Hand;
+pub use crate::outbox::operator::{Choice, Listed, State, Stats};
 use crate::outbox::record::Record;
 
 /// An open file, and an operator's hand on it.
 pub struct Operator {
     database: Database,
-}
-
-/// Which deliveries are meant; all conditions must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Choice {
-    /// A task's id or its beginning, and the place of one delivery.
-    pub task: Option<(String, Option<usize>)>,
-    /// Empty: any.
-    pub states: Vec<State>,
-    pub sender: Option<String>,
-    pub receiver: Option<String>,
-    /// The reason's code.
-    pub reason: Option<String>,
-}
-
-/// How far a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has not ended.
-    Waiting,
-    /// It has failed for good, or nobody knows what became of it.
-    Dead,
-    Ended,
-    Dropped,
-}
-
-/// A delivery in the file.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    pub task: String,
-    pub state: State,
-    /// Milliseconds since 1970.
-    pub accepted: i64,
-    pub deadline: Option<i64>,
-    pub ended: Option<i64>,
-    /// Whether a process that lives has it.
-    pub owned: bool,
-    /// Whether its destination is sealed in the file.
-    pub sealed: bool,
-    pub report: DeliveryReport,
-}
-
-/// Counts of a whole file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Stats {
-    pub waiting: u64,
-    pub dead: u64,
-    pub ended: u64,
-    pub dropped: u64,
-    pub requests: u64,
-    /// When the oldest request that has not ended was accepted.
-    pub oldest: Option<i64>,
-    pub bytes: u64,
-}
-
-impl State {
-    pub const ALL: [State; 4] = [State::Waiting, State::Dead, State::Ended, State::Dropped];
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            State::Waiting => "waiting",
-            State::Dead => "dead",
-            State::Ended => "ended",
-            State::Dropped => "dropped",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
-    }
-
-    fn of(column: &str) -> Self {
-        Self::parse(column).unwrap_or(State::Waiting)
-    }
 }
 
 const CHOSEN: &str = "
@@ -107,41 +35,9 @@ impl Operator {
         })
     }
 
-    /// The oldest first.
-    pub fn list(
-        &mut self,
-        choice: &Choice,
-        limit: usize,
-    ) -> std::result::Result<Vec<Listed>, OutboxError> {
-        self.transaction(|db| list(db, choice, limit))
-    }
-
-    /// What a request said, as JSON without destinations; `None`: there is no such task.
-    pub fn said(&mut self, task: &str) -> std::result::Result<Option<String>, OutboxError> {
-        self.transaction(|db| {
-            let mut select = db.prepare("SELECT said FROM requests WHERE task = ?")?;
-            let mut found = select.query_map([task], |row| row.get(0))?;
-            found.next().transpose()
-        })
-    }
-
-    /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
-    pub fn retry(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
-        self.transaction(|db| retry(db, choice))
-    }
-
-    /// Ends deliveries without delivering them: dead letters, and such as wait. Gives back how many.
-    pub fn drop(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
-        self.transaction(|db| drop_chosen(db, choice))
-    }
-
     /// Forgets what nobody will ask for any more, as every process that uses the file does now and again.
     pub fn tidy(&mut self) -> std::result::Result<(), OutboxError> {
         self.transaction(rows::purge)
-    }
-
-    pub fn stats(&mut self) -> std::result::Result<Stats, OutboxError> {
-        self.transaction(stats)
     }
 
     fn transaction<T>(
@@ -156,6 +52,36 @@ impl Operator {
             Ok(done)
         };
         transact(&mut self.database.connection).map_err(|error| self.database.error(&error))
+    }
+}
+
+impl Hand for Operator {
+    fn list(
+        &mut self,
+        choice: &Choice,
+        limit: usize,
+    ) -> std::result::Result<Vec<Listed>, OutboxError> {
+        self.transaction(|db| list(db, choice, limit))
+    }
+
+    fn said(&mut self, task: &str) -> std::result::Result<Option<String>, OutboxError> {
+        self.transaction(|db| {
+            let mut select = db.prepare("SELECT said FROM requests WHERE task = ?")?;
+            let mut found = select.query_map([task], |row| row.get(0))?;
+            found.next().transpose()
+        })
+    }
+
+    fn retry(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
+        self.transaction(|db| retry(db, choice))
+    }
+
+    fn drop(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
+        self.transaction(|db| drop_chosen(db, choice))
+    }
+
+    fn stats(&mut self) -> std::result::Result<Stats, OutboxError> {
+        self.transaction(stats)
     }
 }
 

@@ -360,6 +360,22 @@ pub fn renew(db: &Connection, owner: &Owner) -> Result<()> {
         .map(drop)
 }
 
+/// All open requests of the owner belong to nobody.
+pub fn release(db: &Connection, owner: &Owner) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE requests SET owner = NULL, lease = 0 WHERE ended IS NULL AND owner = ?",
+    )?
+    .execute([owner])
+    .map(drop)
+}
+
+/// A request belongs to nobody.
+pub fn leave(db: &Connection, task: &str) -> Result<()> {
+    db.prepare_cached("UPDATE requests SET owner = NULL, lease = 0 WHERE task = ?")?
+        .execute([task])
+        .map(drop)
+}
+
 /// Forgets what nobody will ask for any more.
 pub fn purge(db: &Connection) -> Result<()> {
     db.prepare_cached(

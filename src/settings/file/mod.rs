@@ -21,18 +21,21 @@ use self::problem::{Place, Report};
 pub use self::receivers::{FileDestination, Receiver, Rendered};
 pub use self::rules::Route;
 use self::secrets::{Files, Sources};
-use self::tree::{Node, Table, Value};
+use self::tree::{Member, Node, Table, Value};
 use self::written::Written;
 use super::arguments::{self, Argument};
 use super::deep;
 use super::matcher::Matcher;
+use super::outbox::NatsAccess;
 use super::silence::Silence;
 use super::template::{Template, Templates};
 use crate::channels::{self, Operator};
 use crate::model::json::Path;
+use crate::model::policy::TlsFiles;
 use crate::model::secret::{Secret, digest};
 use crate::model::text::nearest;
 use crate::outbox::{MIN_KEY_BYTES, Seal};
+use crate::transport;
 
 /// Files beyond this are refused.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -55,6 +58,9 @@ pub struct Config {
     pub row_filter: Matcher,
     /// Seals the destinations that requests bring, where they are kept.
     pub outbox_key: Option<Arc<Seal>>,
+    pub nats: NatsAccess,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -161,6 +167,19 @@ struct Loader<'a> {
 const DEFAULT_RECEIVERS: &str = "default_receivers";
 const OUTBOX_KEY: &str = "outbox_key";
 const ROW_FILTER: &str = "row_filter";
+const NATS_CREDENTIALS: &str = "nats_credentials";
+const NATS_CA_FILE: &str = "nats_ca_file";
+const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
+const DELIVERED_BY: &str = "delivered_by";
+/// Settings that are no arguments.
+const OWN_SETTINGS: [&str; 6] = [
+    DELIVERED_BY,
+    OUTBOX_KEY,
+    ROW_FILTER,
+    NATS_CREDENTIALS,
+    NATS_CA_FILE,
+    NATS_CLIENT_CERTIFICATE,
+];
 
 /// The file's tables.
 const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
@@ -266,22 +285,15 @@ impl Loader<'_> {
         };
         for member in table.iter() {
             let path = Path::root().key("settings").key(&member.key);
-            match member.key.as_str() {
-                OUTBOX_KEY => {
-                    config.outbox_key = self.outbox_key(&member.node, &path);
-                    continue;
-                }
-                ROW_FILTER => {
-                    config.row_filter = self.matcher(&member.node, &path);
-                    continue;
-                }
-                _ => {}
+            if OWN_SETTINGS.contains(&member.key.as_str()) {
+                self.own_setting(member, &path, config);
+                continue;
             }
             let Some(argument) =
                 arguments::find(&member.key).filter(|argument| argument.name != "config_file_path")
             else {
                 let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
-                let known = known.chain([OUTBOX_KEY, ROW_FILTER]);
+                let known = known.chain(OWN_SETTINGS);
                 let what = match nearest(
                     &member.key,
                     known.filter(|name| *name != "config_file_path"),
@@ -308,29 +320,88 @@ impl Loader<'_> {
         }
     }
 
+    fn own_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
+        let node = &member.node;
+        match member.key.as_str() {
+            DELIVERED_BY => match node.as_str() {
+                Some("server") => config.for_workers = false,
+                Some("workers") => config.for_workers = true,
+                _ => {
+                    self.mismatch(node, path, "\"server\" or \"workers\"");
+                }
+            },
+            OUTBOX_KEY => config.outbox_key = self.outbox_key(node, path),
+            ROW_FILTER => config.row_filter = self.matcher(node, path),
+            NATS_CREDENTIALS => config.nats.credentials = self.secret(node, path),
+            NATS_CA_FILE => {
+                let found = self.certificates(node, path, |bytes| TlsFiles {
+                    authorities: Some(bytes),
+                    identity: None,
+                });
+                config.nats.tls.authorities = found.and_then(|found| found.authorities);
+            }
+            _ => {
+                let found = self.certificates(node, path, |bytes| TlsFiles {
+                    authorities: None,
+                    identity: Some(Secret::new(String::from_utf8_lossy(&bytes).into_owned())),
+                });
+                config.nats.tls.identity = found.and_then(|found| found.identity);
+            }
+        }
+    }
+
     fn outbox_key(&mut self, node: &Node, path: &Path) -> Option<Arc<Seal>> {
-        // A key in the file itself would lie where its copies do.
+        let seal = Seal::new(&self.secret(node, path)?);
+        if seal.is_none() {
+            let what = format!(
+                "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
+            );
+            self.report.error(node.place, path.as_str(), &what);
+        }
+        seal.map(Arc::new)
+    }
+
+    /// A secret that stands elsewhere: in the file itself it would lie where its copies do.
+    fn secret(&mut self, node: &Node, path: &Path) -> Option<Secret> {
         let text = match &node.value {
             Value::Table(_) => self.sources.text(node),
             _ => None,
         };
         match text {
-            Some(Ok(secrets::Text::Known(text))) => {
-                let seal = Seal::new(&Secret::new(text));
-                if seal.is_none() {
-                    let what = format!(
-                        "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
-                    );
-                    self.report.error(node.place, path.as_str(), &what);
-                }
-                seal.map(Arc::new)
-            }
+            Some(Ok(secrets::Text::Known(text))) => Some(Secret::new(text)),
             Some(Ok(secrets::Text::Unknown)) => None,
             Some(Err(what)) => {
                 self.report.error(node.place, path.as_str(), &what);
                 None
             }
             None => self.wrong_type(node, path, "{ env = \"NAME\" } or { file = \"PATH\" }"),
+        }
+    }
+
+    /// A PEM file that can be used.
+    fn certificates(
+        &mut self,
+        node: &Node,
+        path: &Path,
+        made: impl FnOnce(Vec<u8>) -> TlsFiles,
+    ) -> Option<TlsFiles> {
+        let Some(name) = node.as_str() else {
+            return self.wrong_type(node, path, "the path of a file");
+        };
+        let files = match self.sources.read(name) {
+            Ok(bytes) => made(bytes?),
+            Err(what) => {
+                self.report.error(node.place, path.as_str(), &what);
+                return None;
+            }
+        };
+        match transport::client_config(Some(&files)) {
+            Ok(_) => Some(files),
+            Err(unusable) => {
+                let what = format!("the file {name} cannot be used: {}", unusable.0);
+                self.report.error(node.place, path.as_str(), &what);
+                None
+            }
         }
     }
 

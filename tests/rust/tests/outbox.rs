@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
+use influxdb3_notifier::outbox::operator::Hand;
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
 use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
 use influxdb3_notifier::outbox::{Accepted, DeliveryId, KEEP_LAST, Last, Outbox, Ownership};
@@ -57,6 +58,7 @@ impl Place for File {
 }
 
 rust_tests::conformance!(File::new());
+rust_tests::others!(File::new());
 
 fn first(task: &str) -> DeliveryId {
     DeliveryId {

@@ -5,7 +5,8 @@
 //! - `{"do":"send","requests":[{"url":…,"headers":{…},"body":…}],"times":3,"timeout_ms":…}`: all requests at once,
 //!   so many times. The first job includes what a first call has to set up: runtime and client.
 //! - `{"do":"load","request":{…},"callers":16,"count":1000,"expect":…}`: callers that each send one request after another
-//!   until `count` are sent. Delivered is an answer 2xx that contains `expect`, spaces apart.
+//!   until `count` are sent. Delivered is an answer 2xx that contains `expect`, spaces apart. `@number@` in the body is
+//!   another number in each.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -23,6 +24,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// As many as the notifier has.
 const WORKERS: usize = 2;
+/// Stands in a body of a load for the request's number.
+const NUMBER: &str = "@number@";
 
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
@@ -115,11 +118,13 @@ impl Limit {
                 };
                 tasks.spawn(async move {
                     let take = |left: usize| left.checked_sub(1);
-                    while left
-                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-                        .is_ok()
-                        && let Some(request) = template.try_clone()
+                    while let Ok(number) =
+                        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                        && let Some(mut request) = template.try_clone()
                     {
+                        if let Some(body) = numbered(&request, number) {
+                            *request.body_mut() = Some(body.into());
+                        }
                         let answer = exchange(&client, request).await;
                         let is_good =
                             answer.is_ok_and(|body| body.replace(' ', "").contains(&expect));
@@ -131,6 +136,13 @@ impl Limit {
         });
         good.load(Ordering::Relaxed)
     }
+}
+
+/// A body that says where its request's number is to stand: none is then a repeat of another.
+fn numbered(request: &Request, number: usize) -> Option<String> {
+    let body = std::str::from_utf8(request.body()?.as_bytes()?).ok()?;
+    let place = body.contains(NUMBER);
+    place.then(|| body.replace(NUMBER, &number.to_string()))
 }
 
 /// Sends a request and reads the whole answer; other statuses than 2xx are errors.

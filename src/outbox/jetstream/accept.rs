@@ -1,0 +1,356 @@
+//! How a request comes in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::held::{Asked, Held};
+use super::lane::{LOOK_FOR, Lane};
+use super::server::{Servers, Session};
+use super::stored::{
+    Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, now, read, token,
+};
+use super::{ANY, Shared, lock, make_consumer};
+use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::plan::Identity;
+use crate::model::report::DeliveryReport;
+use crate::outbox::record::Record;
+use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError, Reply, Trouble};
+
+/// What a message has besides its payload: its subject and its id.
+const ENVELOPE: usize = 1024;
+/// How long an idempotency key is known after its request has ended.
+const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+/// For so long a key may be there whose request is not yet: its process is between the two.
+const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
+/// Who has noted that a request is none.
+const REFUSED: &str = "refused";
+const FETCH_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Whose a request is from now on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Ours,
+    Anyones,
+}
+
+/// Takes a request; gives it back where its caller does not hear of it.
+pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<Accepted> {
+    let stopped = shared.servers.error(Trouble::Stopped);
+    // Nothing is done for a caller who never asks for the answer.
+    Box::pin(async move {
+        type Answer = (Result<Accepted, OutboxError>, oneshot::Sender<()>);
+        let (reply, answer) = oneshot::channel::<Answer>();
+        let runtime = shared.runtime.clone();
+        runtime.spawn(async move {
+            let accepted = take(&shared, &request, whose).await;
+            let is_new = matches!(accepted, Ok(Accepted::New));
+            let (heard, hears) = oneshot::channel();
+            let _ = reply.send((accepted, heard));
+            if is_new && hears.await.is_err() {
+                match whose {
+                    Whose::Ours => forget(&shared, &request.task).await,
+                    Whose::Anyones => forget_left(&shared, &request).await,
+                }
+            }
+        });
+        match answer.await {
+            Ok((accepted, heard)) => {
+                let _ = heard.send(());
+                accepted
+            }
+            Err(_) => Err(stopped),
+        }
+    })
+}
+
+/// Sees to it that nobody delivers what its caller was told is not kept, should it have been stored all the same.
+async fn refuse(session: Arc<Session>, stored: Stored) {
+    let until = Instant::now() + LOOK_FOR;
+    let dropped = stored.reports().into_iter().map(|report| {
+        let record = Record::of(&DeliveryReport {
+            outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
+            ..report
+        });
+        let note = Note {
+            owner: REFUSED.to_owned(),
+            ended: Some(record),
+            ..Note::default()
+        };
+        json(&note)
+    });
+    for (place, note) in dropped.enumerate() {
+        let key = attempt_key(&stored.task, place);
+        while let Err(error) = session.attempts.update(&key, note.clone(), 0).await {
+            if error.kind() == UpdateErrorKind::WrongLastRevision || Instant::now() > until {
+                break;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+    sleep_until(until).await;
+    let subject = format!("{}{}", session.attempts.prefix, attempt_keys(&stored.task));
+    let _ = session.attempts.stream.purge().filter(subject).await;
+}
+
+async fn forget(shared: &Shared, task: &str) {
+    let held = lock(&shared.held).get(task).cloned();
+    let (reply, done) = oneshot::channel();
+    if held.is_some_and(|held| held.send(Asked::Forget(reply)).is_ok()) {
+        let _ = done.await;
+    }
+}
+
+/// What nobody has heard of is taken back, if no worker was faster.
+async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
+    let Ok(session) = shared.servers.session().await else {
+        return;
+    };
+    let subject = subject(ANY, &config_token(&request.config), &request.task);
+    let _ = session.work.purge().filter(subject).await;
+    if let Some(key) = &request.identity.key {
+        free_key(&session, &known_key(&request.identity.scope, key)).await;
+    }
+    shared.runtime.spawn(refuse(session, Stored::of(request)));
+}
+
+async fn free_key(session: &Session, key: &str) {
+    let subject = format!("{}{key}", session.known.prefix);
+    let _ = session.known.stream.purge().filter(subject).await;
+}
+
+fn subject(owner: &str, config: &str, task: &str) -> String {
+    format!("notifier.work.{owner}.{config}.{}", token(task))
+}
+
+async fn take(
+    shared: &Arc<Shared>,
+    request: &NewRequest,
+    whose: Whose,
+) -> Result<Accepted, OutboxError> {
+    let session = shared.servers.session().await?;
+    let config = config_token(&request.config);
+    let owner = match whose {
+        Whose::Ours => shared.owner.as_str(),
+        Whose::Anyones => ANY,
+    };
+    let subject = subject(owner, &config, &request.task);
+    let stored = Stored::of(request);
+    let bytes = stored.bytes();
+    if bytes.len() + ENVELOPE > session.client.max_payload() {
+        return Err(shared.servers.error(Trouble::TooLarge));
+    }
+    let key = match &request.identity.key {
+        Some(_) => match take_key(&shared.servers, &session, request, &subject).await? {
+            Key::Free(key) => Some(key),
+            Key::Taken(known) => return Ok(known),
+        },
+        None => None,
+    };
+    let begun = Instant::now();
+    let kept = match whose {
+        Whose::Ours => fetch(shared, &session, &config, &subject, bytes, &request.task).await,
+        Whose::Anyones => {
+            let left = leave(shared, &session, &config, &subject, bytes, &request.task).await;
+            left.map(|()| None)
+        }
+    };
+    match kept {
+        Ok(Some(message)) => Held::start(shared, session, stored, message, BTreeMap::new()),
+        Ok(None) => {}
+        Err(error) => {
+            if let Some(key) = key {
+                free_key(&session, &key).await;
+            }
+            shared.runtime.spawn(refuse(Arc::clone(&session), stored));
+            return Err(match error.and_then(|error| of_publication(&error)) {
+                Some(trouble) => {
+                    shared.servers.again(trouble).await;
+                    shared.servers.error(trouble)
+                }
+                None => shared.servers.missed(&session, begun),
+            });
+        }
+    }
+    Ok(Accepted::New)
+}
+
+/// Publishes a request, and gets it into this process's hand. The error is that of the publication, where it is known.
+async fn fetch(
+    shared: &Arc<Shared>,
+    session: &Session,
+    config: &str,
+    subject: &str,
+    bytes: Bytes,
+    task: &str,
+) -> Result<Option<Message>, Option<PublishError>> {
+    let lane = Lane::of(shared, session, config).await.map_err(|_| None)?;
+    let coming = lane.expect(task);
+    let arrived = match publish(session, subject, bytes, task).await {
+        Ok(()) => match timeout(FETCH_WITHIN, coming).await {
+            Ok(Ok(message)) => return Ok(Some(message)),
+            _ => None,
+        },
+        Err(error) => Some(error),
+    };
+    lane.refuse(task);
+    Err(arrived)
+}
+
+/// Publishes a request for anyone.
+async fn leave(
+    shared: &Arc<Shared>,
+    session: &Session,
+    config: &str,
+    subject: &str,
+    bytes: Bytes,
+    task: &str,
+) -> Result<(), Option<PublishError>> {
+    if !lock(&shared.any).contains(config) {
+        let made = make_consumer(&shared.servers, session, ANY, config).await;
+        made.map_err(|_| None)?;
+        lock(&shared.any).insert(config.to_owned());
+    }
+    publish(session, subject, bytes, task).await.map_err(Some)
+}
+
+/// Publishes a message once, however often its first publication is repeated.
+pub async fn publish(
+    session: &Session,
+    subject: &str,
+    payload: Bytes,
+    id: &str,
+) -> Result<(), PublishError> {
+    let message = PublishMessage::build().payload(payload).message_id(id);
+    let sent = session
+        .context
+        .send_publish(subject.to_owned(), message)
+        .await?;
+    sent.await.map(drop)
+}
+
+/// `None`: the servers' state says more.
+pub fn of_publication(error: &PublishError) -> Option<Trouble> {
+    match error.kind() {
+        PublishErrorKind::StreamNotFound => Some(Trouble::NoOutbox),
+        PublishErrorKind::MaxPayloadExceeded => Some(Trouble::TooLarge),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
+        _ => Some(Trouble::Full),
+    }
+}
+
+enum Key {
+    Free(String),
+    Taken(Accepted),
+}
+
+/// Takes an idempotency key, or says what is known of it.
+async fn take_key(
+    servers: &Servers,
+    session: &Session,
+    request: &NewRequest,
+    subject: &str,
+) -> Result<Key, OutboxError> {
+    let Identity { scope, key, .. } = &request.identity;
+    let name = known_key(scope, key.as_deref().unwrap_or_default());
+    let begun = Instant::now();
+    let missed = || servers.missed(session, begun);
+    let ours = Known::of(request, subject);
+    let mut revision = 0;
+    loop {
+        match session.known.update(&name, json(&ours), revision).await {
+            Ok(_) => return Ok(Key::Free(name)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            Err(_) => return Err(missed()),
+        }
+        let entry = session.known.entry(&name).await.map_err(|_| missed())?;
+        let Some(entry) = entry else {
+            revision = 0;
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let Some(known) = read::<Known>(&entry.value) else {
+            revision = entry.revision;
+            continue;
+        };
+        let reports = match known.ended {
+            Some(_) => Some(first_reports(&known)),
+            None => reports_of_open(session, &known)
+                .await
+                .map_err(|()| missed())?,
+        };
+        let Some(reports) = reports else {
+            let age = now().saturating_sub(
+                u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+            );
+            match Duration::from_millis(age) > KEY_BEFORE_REQUEST {
+                true => revision = entry.revision,
+                false => sleep(Duration::from_millis(50)).await,
+            }
+            continue;
+        };
+        let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
+        let old = known
+            .ended
+            .is_some_and(|ended| Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY);
+        // A request of which nothing was delivered is forgotten, so that trying again really tries.
+        if old || reports.iter().all(failed) {
+            revision = entry.revision;
+            continue;
+        }
+        return Ok(Key::Taken(match known.fingerprint == ours.fingerprint {
+            true => Accepted::Known(KnownRequest {
+                task: known.task,
+                warnings: known.warnings,
+                reports,
+            }),
+            false => Accepted::Conflict,
+        }));
+    }
+}
+
+fn first_reports(known: &Known) -> Vec<DeliveryReport> {
+    let places = known.reports.iter().cloned().enumerate();
+    places.map(|(place, record)| record.report(place)).collect()
+}
+
+/// How the deliveries of a request stand that has not ended; `None`: it is not there.
+async fn reports_of_open(
+    session: &Session,
+    known: &Known,
+) -> Result<Option<Vec<DeliveryReport>>, ()> {
+    let notes = (0..known.reports.len()).map(|place| async move {
+        let entry = session
+            .attempts
+            .entry(attempt_key(&known.task, place))
+            .await;
+        let note = entry
+            .map_err(drop)?
+            .and_then(|entry| read::<Note>(&entry.value));
+        Ok::<_, ()>(note.and_then(|note| note.ended))
+    });
+    let notes = try_join_all(notes).await?;
+    let found = session.work.get_last_raw_message_by_subject(&known.subject);
+    match found.await {
+        Ok(_) => {}
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(_) => return Err(()),
+    }
+    let mut reports = first_reports(known);
+    for (report, ended) in reports.iter_mut().zip(notes) {
+        if let Some(ended) = ended {
+            *report = ended.report(report.index);
+        }
+    }
+    Ok(Some(reports))
+}

@@ -1,0 +1,269 @@
+//! The outbox on NATS JetStream, shared by the processes of many machines.
+//!
+//! An accepted request is one message of the work-queue stream. Whoever has it, first the process that accepted it, says every
+//! [`RENEW_EVERY`] that it lives, and acknowledges the message when the last delivery has ended. Where it says nothing for a
+//! [`LEASE`] the server hands the message to the next who asks.
+//!
+//! What happens to a delivery meanwhile is noted in a key-value bucket under `attempt.TASK.INDEX`, before the first byte of
+//! what must not be repeated. A note names its owner, and is written only over the one that its writer knows: so of two
+//! processes that believe that a delivery is theirs one is told that it is not.
+//!
+//! Idempotency keys are entries of another bucket, since a key of which everything failed is free again; the stream's own
+//! duplicate window, by the task's id, makes a publication that is repeated one.
+
+mod accept;
+mod claim;
+mod held;
+mod lane;
+mod lasts;
+pub mod operator;
+mod server;
+mod stored;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use self::accept::Whose;
+use self::held::Asked;
+use self::lane::Lane;
+use self::lasts::Lasts;
+use self::server::{Servers, Session};
+use super::{
+    Accepted, DeliveryId, KeptRequest, LEASE, Last, NewRequest, Outbox, OutboxError, Ownership,
+    Reply, Trouble,
+};
+use crate::model::outcome::MessageRef;
+use crate::model::report::DeliveryReport;
+use crate::model::secret::Secret;
+
+/// How the servers are reached.
+#[derive(Clone)]
+pub struct Nats {
+    /// URLs without a user: `nats://host:4222`, `tls://host:4222`.
+    pub servers: Vec<String>,
+    pub credentials: Option<Credentials>,
+    pub tls: Option<rustls::ClientConfig>,
+}
+
+/// What `nats_credentials` says: the text of a `.creds` file, an nkey's seed, `user:password`, or a token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials(Secret);
+
+impl Credentials {
+    pub fn new(secret: Secret) -> Self {
+        Self(secret)
+    }
+
+    fn apply(&self, options: ConnectOptions) -> Option<ConnectOptions> {
+        let text = self.0.expose().trim();
+        if text.contains("-----BEGIN") {
+            return options.credentials(text).ok();
+        }
+        let is_seed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+        if text.len() == 58 && text.starts_with("SU") && text.chars().all(is_seed) {
+            return Some(options.nkey(text.to_owned()));
+        }
+        Some(match text.split_once(':') {
+            Some((user, password)) => {
+                options.user_and_password(user.to_owned(), password.to_owned())
+            }
+            None if text.is_empty() => return None,
+            None => options.token(text.to_owned()),
+        })
+    }
+}
+
+/// This process's use of the streams.
+pub struct JetStreamOutbox {
+    shared: Arc<Shared>,
+    lasts: Lasts,
+}
+
+/// What all who work for it share.
+struct Shared {
+    servers: Servers,
+    runtime: Handle,
+    /// No name that another process could have too.
+    owner: String,
+    /// The way to each request that this process has.
+    held: Mutex<HashMap<String, UnboundedSender<Asked>>>,
+    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    /// Configuration files under which what is nobody's can be read.
+    any: Mutex<HashSet<String>>,
+}
+
+impl JetStreamOutbox {
+    /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
+    pub fn new(nats: Nats, runtime: Handle) -> Self {
+        let owner = uuid::Uuid::new_v4().simple().to_string();
+        let shared = Arc::new(Shared {
+            servers: Servers::of_owner(nats, &owner),
+            runtime: runtime.clone(),
+            owner,
+            held: Mutex::default(),
+            lanes: Mutex::default(),
+            any: Mutex::default(),
+        });
+        Self {
+            lasts: Lasts::start(Arc::clone(&shared), &runtime),
+            shared,
+        }
+    }
+
+    /// Asks whoever has the request; without one it is another's.
+    fn ask<T: Send + 'static>(
+        &self,
+        delivery: &DeliveryId,
+        of_anothers: T,
+        question: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Asked,
+    ) -> Reply<T> {
+        let (reply, answer) = oneshot::channel();
+        // Sent now: what is asked of one request is done in the order of asking.
+        if let Some(held) = lock(&self.shared.held).get(&delivery.task) {
+            let _ = held.send(question(reply));
+        }
+        Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
+    }
+
+    fn on_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+    ) -> Reply<T> {
+        let stopped = self.shared.servers.error(Trouble::Stopped);
+        let runtime = self.shared.runtime.clone();
+        Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
+    }
+}
+
+impl Outbox for JetStreamOutbox {
+    fn place(&self) -> String {
+        self.shared.servers.place().to_owned()
+    }
+
+    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+        accept::accept(Arc::clone(&self.shared), request, Whose::Ours)
+    }
+
+    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+        accept::accept(Arc::clone(&self.shared), request, Whose::Anyones)
+    }
+
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
+        let (shared, config) = (Arc::clone(&self.shared), config.to_owned());
+        self.on_runtime(async move { claim::claim(&shared, &config, limit).await })
+    }
+
+    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+        let place = delivery.index;
+        self.ask(delivery, Ownership::Lost, |reply| Asked::Owns(place, reply))
+    }
+
+    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+        let place = delivery.index;
+        self.ask(delivery, Ownership::Lost, |reply| {
+            Asked::Attempting(place, at, reply)
+        })
+    }
+
+    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
+        let place = delivery.index;
+        self.ask(delivery, (), |reply| Asked::NotTaken(place, reply))
+    }
+
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+        let place = delivery.index;
+        self.ask(delivery, (), |reply| Asked::PartsDone(place, parts, reply))
+    }
+
+    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()> {
+        let (place, report) = (delivery.index, Box::new(report.clone()));
+        self.ask(delivery, (), |reply| Asked::End(place, report, reply))
+    }
+
+    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+        let (shared, delivery) = (Arc::clone(&self.shared), delivery.clone());
+        self.on_runtime(async move { claim::taken(&shared, &delivery, messages).await })
+    }
+
+    fn last(&self, key: &str) -> Reply<Option<Last>> {
+        self.lasts.get(key)
+    }
+
+    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+        self.lasts.set(key, last)
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        let shared = Arc::clone(&self.shared);
+        self.on_runtime(async move {
+            let session = shared.servers.session().await?;
+            let begun = Instant::now();
+            let info = session.work.get_info().await;
+            let info = info.map_err(|_| shared.servers.missed(&session, begun))?;
+            Ok(usize::try_from(info.state.messages).unwrap_or(usize::MAX))
+        })
+    }
+
+    fn release(&self) -> Reply<()> {
+        let shared = Arc::clone(&self.shared);
+        self.on_runtime(async move {
+            let held: Vec<_> = lock(&shared.held).values().cloned().collect();
+            for held in held {
+                let (reply, done) = oneshot::channel();
+                if held.send(Asked::Release(reply)).is_ok() {
+                    let _ = done.await;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What whoever reads the requests of one owner under one configuration file is called at the servers.
+fn consumer_name(owner: &str, config: &str) -> String {
+    format!("{owner}_{config}")
+}
+
+fn consumer(owner: &str, config: &str) -> pull::Config {
+    pull::Config {
+        durable_name: Some(consumer_name(owner, config)),
+        filter_subject: format!("notifier.work.{owner}.{config}.*"),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: LEASE,
+        max_ack_pending: -1,
+        ..pull::Config::default()
+    }
+}
+
+/// Makes the consumer where it is not there.
+async fn make_consumer(
+    servers: &Servers,
+    session: &Session,
+    owner: &str,
+    config: &str,
+) -> Result<PullConsumer, OutboxError> {
+    let begun = Instant::now();
+    let name = consumer_name(owner, config);
+    let made = session
+        .work
+        .get_or_create_consumer(&name, consumer(owner, config))
+        .await;
+    made.map_err(|_| servers.missed(session, begun))
+}
+
+/// Requests of nobody: those that were left to workers, and those that an operator has put back.
+const ANY: &str = "any";
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

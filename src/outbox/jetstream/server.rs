@@ -1,0 +1,452 @@
+//! The servers: how they are reached, what must be there, and what can be wrong with them.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{
+    ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Nats;
+use crate::outbox::{KEEP_LAST, MAX_LASTS, OutboxError, Trouble};
+
+pub const WORK: &str = "notifier_work";
+pub const DEAD: &str = "notifier_dead";
+pub const ATTEMPTS: &str = "notifier_attempts";
+pub const KNOWN: &str = "notifier_known";
+pub const LASTS: &str = "notifier_lasts";
+
+/// How long a second publication of the same message is recognised.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// How long a key and a provider's message are known.
+const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
+/// How long a dead letter is kept.
+const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_DEAD: i64 = 100_000;
+/// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
+const REACH_WITHIN: Duration = Duration::from_millis(1700);
+const ASK_WITHIN: Duration = Duration::from_millis(1500);
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How soon a server that has fallen silent is missed: after the third.
+const PING_EVERY: Duration = Duration::from_secs(2);
+/// For so long what was just found wrong is not looked at again.
+const WRONG_FOR: Duration = Duration::from_millis(500);
+/// Servers from which on what is kept is kept three times.
+const CLUSTER: usize = 3;
+
+/// The way to the servers, opened when it is first needed, and kept.
+pub struct Servers {
+    nats: Nats,
+    place: String,
+    session: Mutex<Option<Arc<Session>>>,
+    wrong: Lock<Option<(Instant, OutboxError)>>,
+    heard: Arc<Heard>,
+    /// Under which name this process says that it lives, to whoever asks.
+    alive: Option<String>,
+}
+
+/// An open connection, and what is there.
+pub struct Session {
+    pub client: Client,
+    pub context: Context,
+    pub work: Stream,
+    pub dead: Stream,
+    pub attempts: Store,
+    pub known: Store,
+    pub lasts: Store,
+}
+
+/// What the servers have said beside their replies: a refusal is never a reply.
+#[derive(Default)]
+struct Heard {
+    refused: Lock<Option<(Instant, Trouble)>>,
+}
+
+impl Servers {
+    pub fn new(nats: Nats) -> Self {
+        Self {
+            alive: None,
+            place: nats.servers.join(" "),
+            nats,
+            session: Mutex::default(),
+            wrong: Lock::default(),
+            heard: Arc::default(),
+        }
+    }
+
+    /// Of a process that has requests.
+    pub fn of_owner(nats: Nats, owner: &str) -> Self {
+        Self {
+            alive: Some(alive_subject(owner)),
+            ..Self::new(nats)
+        }
+    }
+
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub fn error(&self, trouble: Trouble) -> OutboxError {
+        OutboxError::new(self.place.clone(), trouble)
+    }
+
+    /// Connects at the first time, and looks for what must be there; makes what is missing.
+    pub async fn session(&self) -> Result<Arc<Session>, OutboxError> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        if let Some((at, error)) = &*lock(&self.wrong)
+            && at.elapsed() < WRONG_FOR
+        {
+            return Err(error.clone());
+        }
+        let deadline = Instant::now() + REACH_WITHIN;
+        loop {
+            match self.open().await {
+                Ok(opened) => {
+                    let opened = Arc::new(opened);
+                    if let Some(subject) = &self.alive {
+                        tokio::spawn(say_alive(opened.client.clone(), subject.clone()));
+                    }
+                    *session = Some(Arc::clone(&opened));
+                    return Ok(opened);
+                }
+                // They may be on their way.
+                Err(error)
+                    if error.trouble == Trouble::Unreachable && Instant::now() < deadline =>
+                {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => {
+                    *lock(&self.wrong) = Some((Instant::now(), error.clone()));
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What it means that something asked for did not come.
+    pub fn missed(&self, session: &Session, since: Instant) -> OutboxError {
+        let trouble = match self.heard.since(since) {
+            Some(trouble) => trouble,
+            None if session.client.connection_state() == State::Connected => Trouble::TooSlow,
+            None => Trouble::Unreachable,
+        };
+        self.error(trouble)
+    }
+
+    /// What was there is gone: it is looked for anew at the next call.
+    pub async fn again(&self, trouble: Trouble) {
+        if trouble == Trouble::NoOutbox {
+            *self.session.lock().await = None;
+        }
+    }
+
+    async fn open(&self) -> Result<Session, OutboxError> {
+        let begun = Instant::now();
+        let client = timeout(ASK_WITHIN, self.connect()).await;
+        let client = client
+            .unwrap_or(Err(Trouble::Unreachable))
+            .map_err(|trouble| self.error(trouble))?;
+        let context = ContextBuilder::new()
+            .timeout(ASK_WITHIN)
+            .ack_timeout(ASK_WITHIN)
+            .build(client.clone());
+        let mut found = Vec::new();
+        for config in configs(replicas(&self.nats)) {
+            let name = config.name.clone();
+            let stream = self.stream(&context, config, begun).await;
+            found.push(stream.map_err(|trouble| {
+                OutboxError::new(format!("{}, stream {name},", self.place), trouble)
+            })?);
+        }
+        let [work, dead, attempts, known, lasts] =
+            <[_; 5]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
+        Ok(Session {
+            attempts: store(ATTEMPTS, attempts),
+            known: store(KNOWN, known),
+            lasts: store(LASTS, lasts),
+            work,
+            dead,
+            context,
+            client,
+        })
+    }
+
+    async fn connect(&self) -> Result<Client, Trouble> {
+        let heard = Arc::clone(&self.heard);
+        let mut options = ConnectOptions::new()
+            .name("influxdb3-notifier")
+            .connection_timeout(CONNECT_WITHIN)
+            .request_timeout(Some(ASK_WITHIN))
+            .ping_interval(PING_EVERY)
+            .reconnect_delay_callback(|attempts| {
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
+                Duration::from_millis(25 << attempts)
+            })
+            .event_callback(move |event| {
+                heard.event(&event);
+                std::future::ready(())
+            });
+        if let Some(tls) = &self.nats.tls {
+            options = options.tls_client_config(tls.clone());
+        }
+        if let Some(credentials) = &self.nats.credentials {
+            options = credentials
+                .apply(options)
+                .ok_or(Trouble::UnreadableCredentials)?;
+        }
+        let addresses = self.nats.servers.iter();
+        let addresses = addresses.map(|server| server.parse::<async_nats::ServerAddr>());
+        let addresses: Vec<_> = addresses
+            .collect::<Result<_, _>>()
+            .map_err(|_| Trouble::Unreachable)?;
+        let connected = options.connect(addresses).await;
+        connected.map_err(|error| match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Trouble::Credentials
+            }
+            ConnectErrorKind::Tls => Trouble::Tls,
+            // What the TLS library says is passed on as any other failure of the connection.
+            ConnectErrorKind::Io if is_tls(&error) => Trouble::Tls,
+            _ => Trouble::Unreachable,
+        })
+    }
+
+    /// A stream as it is to be. One that is there is not changed.
+    async fn stream(
+        &self,
+        context: &Context,
+        config: Config,
+        begun: Instant,
+    ) -> Result<Stream, Trouble> {
+        for _ in 0..3 {
+            match context.get_stream(&config.name).await {
+                Ok(found) => {
+                    return match fits(&found.cached_info().config, &config) {
+                        true => Ok(found),
+                        false => Err(Trouble::OtherSettings),
+                    };
+                }
+                Err(error) => match error.kind() {
+                    GetStreamErrorKind::JetStream(error)
+                        if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+                    GetStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    _ => {
+                        let source = error
+                            .source()
+                            .and_then(|e| e.downcast_ref::<RequestError>());
+                        return Err(self.unasked(source, begun).await);
+                    }
+                },
+            }
+            match context.create_stream(config.clone()).await {
+                Ok(made) => return Ok(made),
+                Err(error) => match error.kind() {
+                    // Another process was faster.
+                    CreateStreamErrorKind::JetStream(error)
+                        if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
+                    CreateStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    CreateStreamErrorKind::JetStreamUnavailable => {
+                        return Err(Trouble::NoJetStream);
+                    }
+                    _ => return Err(self.unasked(None, begun).await),
+                },
+            }
+        }
+        Err(Trouble::OtherSettings)
+    }
+
+    /// Why a question was not answered.
+    async fn unasked(&self, error: Option<&RequestError>, begun: Instant) -> Trouble {
+        if error.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders) {
+            return Trouble::NoJetStream;
+        }
+        self.heard.since(begun).unwrap_or(Trouble::TooSlow)
+    }
+}
+
+impl Heard {
+    fn event(&self, event: &Event) {
+        let trouble = match event {
+            Event::ServerError(ServerError::AuthorizationViolation) => Trouble::Credentials,
+            Event::ServerError(ServerError::Other(text))
+                if text.to_ascii_lowercase().contains("permissions violation") =>
+            {
+                Trouble::NoPermission
+            }
+            Event::ClientError(error)
+                if error
+                    .to_string()
+                    .to_ascii_lowercase()
+                    .contains("authorization") =>
+            {
+                Trouble::Credentials
+            }
+            _ => return,
+        };
+        *lock(&self.refused) = Some((Instant::now(), trouble));
+    }
+
+    fn since(&self, since: Instant) -> Option<Trouble> {
+        let refused = *lock(&self.refused);
+        refused
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, trouble)| trouble)
+    }
+}
+
+fn alive_subject(owner: &str) -> String {
+    format!("notifier.alive.{owner}")
+}
+
+async fn say_alive(client: Client, subject: String) {
+    let Ok(mut asked) = client.subscribe(subject).await else {
+        return;
+    };
+    while let Some(message) = asked.next().await {
+        if let Some(reply) = message.reply {
+            let _ = client.publish(reply, Bytes::new()).await;
+        }
+    }
+}
+
+/// Whether a process of that name lives.
+pub async fn lives(client: &Client, owner: &str) -> bool {
+    client
+        .request(alive_subject(owner), Bytes::new())
+        .await
+        .is_ok()
+}
+
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(error) = source {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        source = match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+fn replicas(nats: &Nats) -> usize {
+    if nats.servers.len() >= CLUSTER {
+        CLUSTER
+    } else {
+        1
+    }
+}
+
+/// The streams, as they are made where they are missing. The last three are key-value buckets.
+fn configs(num_replicas: usize) -> [Config; 5] {
+    let stream = |name: &str, subject: &str| Config {
+        name: name.to_owned(),
+        subjects: vec![subject.to_owned()],
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_messages: -1,
+        max_bytes: -1,
+        num_replicas,
+        ..Config::default()
+    };
+    let bucket = |name: &str, max_age| Config {
+        max_messages_per_subject: 1,
+        max_age,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        ..stream(&format!("KV_{name}"), &format!("$KV.{name}.>"))
+    };
+    [
+        Config {
+            retention: RetentionPolicy::WorkQueue,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream(WORK, "notifier.work.>")
+        },
+        Config {
+            discard: DiscardPolicy::Old,
+            max_age: KEEP_DEAD,
+            max_messages: MAX_DEAD,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream(DEAD, "notifier.dead.>")
+        },
+        bucket(ATTEMPTS, Duration::ZERO),
+        bucket(KNOWN, KEEP_KNOWN),
+        Config {
+            discard: DiscardPolicy::Old,
+            max_messages: MAX_LASTS as i64,
+            ..bucket(LASTS, KEEP_LAST)
+        },
+    ]
+}
+
+/// Whether nothing would be lost in a stream that somebody has made.
+fn fits(found: &Config, needed: &Config) -> bool {
+    let lasts =
+        |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);
+    let drops = found.discard == DiscardPolicy::Old
+        && (found.max_messages > 0 || found.max_bytes > 0 || found.max_messages_per_subject > 0);
+    found.retention == needed.retention
+        && found.storage == StorageType::File
+        && needed
+            .subjects
+            .iter()
+            .all(|subject| found.subjects.contains(subject))
+        && !found.no_ack
+        && !found.sealed
+        && !found.deny_purge
+        && found.mirror.is_none()
+        && lasts(found.max_age)
+        && (needed.discard == DiscardPolicy::Old || !drops)
+        && (needed.duplicate_window.is_zero() || found.duplicate_window >= needed.duplicate_window)
+        && (needed.max_messages_per_subject <= 0 || found.max_messages_per_subject > 0)
+}
+
+fn store(bucket: &str, stream: Stream) -> Store {
+    Store {
+        name: bucket.to_owned(),
+        stream_name: format!("KV_{bucket}"),
+        prefix: format!("$KV.{bucket}."),
+        put_prefix: None,
+        use_jetstream_prefix: false,
+        stream,
+    }
+}
+
+/// What a server's refusal means.
+pub fn of_code(error: &jetstream::Error) -> Trouble {
+    match error.error_code() {
+        ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+            Trouble::NoJetStream
+        }
+        ErrorCode::STREAM_SUBJECT_OVERLAP => Trouble::OtherSettings,
+        ErrorCode::CLUSTER_NO_PEERS => Trouble::TooFewServers,
+        ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => Trouble::Full,
+        ErrorCode::CLUSTER_NOT_AVAILABLE
+        | ErrorCode::CLUSTER_NOT_LEADER
+        | ErrorCode::CLUSTER_INCOMPLETE => Trouble::Unreachable,
+        _ => Trouble::Refused,
+    }
+}
+
+fn lock<T>(mutex: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

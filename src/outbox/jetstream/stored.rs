@@ -1,0 +1,376 @@
+//! What stands in the streams: JSON that a later version can read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::model::plan::Identity;
+use crate::model::report::DeliveryReport;
+use crate::model::text::hex;
+use crate::outbox::record::Record;
+use crate::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, Target};
+
+/// A request, as it was accepted; as a dead letter with the reports of its end.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stored {
+    /// Raised when an older version must not touch what a newer one wrote.
+    pub version: u32,
+    pub task: String,
+    scope: String,
+    pub key: Option<String>,
+    fingerprint: String,
+    pub config: String,
+    arguments: BTreeMap<String, String>,
+    pub said: String,
+    warnings: Vec<String>,
+    /// Milliseconds since 1970, as all times here.
+    pub accepted: u64,
+    pub deliveries: Vec<StoredDelivery>,
+}
+
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredDelivery {
+    report: Record,
+    /// `None`: it has ended, or is another message's.
+    pub work: Option<StoredWork>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredWork {
+    receiver: Option<String>,
+    #[serde(default)]
+    destination: usize,
+    sealed: Option<String>,
+    pub deadline: u64,
+    /// How long it had at first.
+    pub timeout: u64,
+    composition: String,
+}
+
+impl Stored {
+    pub fn of(request: &NewRequest) -> Self {
+        let accepted = millis(request.accepted);
+        let deliveries = request.deliveries.iter().map(|delivery| StoredDelivery {
+            report: Record::of(&delivery.report),
+            work: delivery
+                .work
+                .as_ref()
+                .map(|work| StoredWork::of(work, accepted)),
+        });
+        Self {
+            version: VERSION,
+            task: request.task.clone(),
+            scope: request.identity.scope.to_string(),
+            key: request.identity.key.clone(),
+            fingerprint: hex(&request.identity.fingerprint),
+            config: request.config.clone(),
+            arguments: request.arguments.clone(),
+            said: request.said.clone(),
+            warnings: request.warnings.clone(),
+            accepted,
+            deliveries: deliveries.collect(),
+        }
+    }
+
+    pub fn bytes(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// `None`: a newer version wrote it, or it is none of ours.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let stored: Self = serde_json::from_slice(bytes).ok()?;
+        (stored.version <= VERSION).then_some(stored)
+    }
+
+    /// Places of the deliveries that are to be done.
+    pub fn open(&self) -> Vec<usize> {
+        let places = self.deliveries.iter().enumerate();
+        let open = places.filter(|(_, delivery)| delivery.work.is_some());
+        open.map(|(place, _)| place).collect()
+    }
+
+    pub fn reports(&self) -> Vec<DeliveryReport> {
+        let places = self.deliveries.iter().enumerate();
+        places
+            .map(|(place, delivery)| delivery.report.clone().report(place))
+            .collect()
+    }
+
+    pub fn set_report(&mut self, place: usize, record: Record) {
+        if let Some(delivery) = self.deliveries.get_mut(place) {
+            delivery.report = record;
+        }
+    }
+
+    /// The request with these of its deliveries to do once more.
+    pub fn dead_letter(&self, dead: &BTreeSet<usize>) -> Bytes {
+        let deliveries = self.deliveries.iter().enumerate();
+        let deliveries = deliveries.map(|(place, delivery)| StoredDelivery {
+            report: delivery.report.clone(),
+            work: delivery.work.clone().filter(|_| dead.contains(&place)),
+        });
+        json(&Self {
+            version: self.version,
+            task: self.task.clone(),
+            scope: self.scope.clone(),
+            key: self.key.clone(),
+            fingerprint: self.fingerprint.clone(),
+            config: self.config.clone(),
+            arguments: self.arguments.clone(),
+            said: self.said.clone(),
+            warnings: self.warnings.clone(),
+            accepted: self.accepted,
+            deliveries: deliveries.collect(),
+        })
+    }
+
+    pub fn identity(&self) -> Identity {
+        let mut fingerprint = [0; 32];
+        read_hex(&self.fingerprint, &mut fingerprint);
+        Identity {
+            scope: self.scope.as_str().into(),
+            key: self.key.clone(),
+            fingerprint,
+        }
+    }
+
+    /// What whoever takes it over is given; `noted` is what its owners have said since.
+    pub fn kept(&self, noted: &BTreeMap<usize, Note>) -> KeptRequest {
+        let places = self.deliveries.iter().enumerate();
+        let deliveries = places.map(|(place, delivery)| {
+            let mut report = delivery.report.clone().report(place);
+            let mut work = delivery.work.as_ref().map(StoredWork::work);
+            if let Some(note) = noted.get(&place) {
+                report.parts_delivered = note.parts;
+                if let Some(ended) = &note.ended {
+                    report = ended.clone().report(place);
+                    work = None;
+                }
+                if let Some(work) = &mut work {
+                    work.attempting = note.attempting.map(time);
+                }
+            }
+            NewDelivery { report, work }
+        });
+        KeptRequest {
+            task: self.task.clone(),
+            identity: self.identity(),
+            arguments: self.arguments.clone(),
+            said: self.said.clone(),
+            warnings: self.warnings.clone(),
+            accepted: time(self.accepted),
+            deliveries: deliveries.collect(),
+        }
+    }
+}
+
+impl StoredWork {
+    fn of(work: &KeptWork, accepted: u64) -> Self {
+        let (receiver, destination, sealed) = match &work.target {
+            Target::Receiver { name, index } => (Some(name.clone()), *index, None),
+            Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
+        };
+        let deadline = millis(work.deadline);
+        Self {
+            receiver,
+            destination,
+            sealed,
+            deadline,
+            timeout: deadline.saturating_sub(accepted),
+            composition: hex(&work.composition),
+        }
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    fn work(&self) -> KeptWork {
+        let mut composition = [0; 32];
+        read_hex(&self.composition, &mut composition);
+        let sealed = self.sealed.as_deref().unwrap_or_default();
+        KeptWork {
+            target: match &self.receiver {
+                Some(name) => Target::Receiver {
+                    name: name.clone(),
+                    index: self.destination,
+                },
+                None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
+            },
+            deadline: time(self.deadline),
+            composition,
+            attempting: None,
+        }
+    }
+}
+
+/// What is noted of one delivery: by whoever has it, in the place of what was noted before. The server refuses it where
+/// somebody else has noted something since.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Note {
+    /// Whose the delivery is.
+    pub owner: String,
+    /// When an attempt began that must not be repeated, and of which it is not known how it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempting: Option<u64>,
+    #[serde(default)]
+    pub parts: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Record>,
+}
+
+/// An idempotency key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Known {
+    pub task: String,
+    pub fingerprint: String,
+    pub warnings: Vec<String>,
+    /// Where the request stands until it has ended.
+    pub subject: String,
+    /// As they were at first, or at the end.
+    pub reports: Vec<Record>,
+    pub ended: Option<u64>,
+}
+
+impl Known {
+    pub fn of(request: &NewRequest, subject: &str) -> Self {
+        let reports = request.deliveries.iter();
+        Self {
+            task: request.task.clone(),
+            fingerprint: hex(&request.identity.fingerprint),
+            warnings: request.warnings.clone(),
+            subject: subject.to_owned(),
+            reports: reports
+                .map(|delivery| Record::of(&delivery.report))
+                .collect(),
+            ended: None,
+        }
+    }
+}
+
+pub fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+pub fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Of a configuration file: its name without the directory, since machines keep it in different places.
+pub fn config_token(config: &str) -> String {
+    let name = config.rsplit(['/', '\\']).next().unwrap_or_default();
+    short_hash(&[name])
+}
+
+pub fn attempt_key(task: &str, place: usize) -> String {
+    format!("attempt.{}.{place}", token(task))
+}
+
+/// Of all that is noted of a task.
+pub fn attempt_keys(task: &str) -> String {
+    format!("attempt.{}.*", token(task))
+}
+
+pub fn known_key(scope: &str, key: &str) -> String {
+    format!("key.{}", hash(&[scope, key]))
+}
+
+pub fn message_key(message: &str) -> String {
+    format!("message.{}", hash(&[message]))
+}
+
+/// Text as one token of a subject.
+pub fn token(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !text.is_empty() && text.len() <= 64 && text.chars().all(safe) {
+        true => text.to_owned(),
+        false => format!("x{}", short_hash(&[text])),
+    }
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    hash(parts).chars().take(32).collect()
+}
+
+/// Lengths stand before the parts, so that no two lists look alike.
+fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    hex(&digest.finalize())
+}
+
+fn read_hex(text: &str, bytes: &mut [u8]) {
+    let digits = text.as_bytes().chunks(2);
+    for (byte, digits) in bytes.iter_mut().zip(digits) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+    }
+}
+
+pub fn now() -> u64 {
+    millis(SystemTime::now())
+}
+
+pub fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_version_wrote_and_what_is_none_of_ours_is_left() {
+        let stored = |version: u32| {
+            format!(
+                r#"{{"version": {version}, "task": "t", "scope": "s", "key": null, "fingerprint": "00", "config": "",
+                    "arguments": {{}}, "said": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
+            )
+        };
+        assert!(Stored::read(stored(VERSION).as_bytes()).is_some());
+        assert!(Stored::read(stored(VERSION + 1).as_bytes()).is_none());
+        assert!(Stored::read(b"{}").is_none());
+    }
+
+    #[test]
+    fn a_configuration_file_is_known_by_its_name_wherever_it_lies() {
+        let here = config_token("notifier.toml");
+        for same in [
+            "/etc/notifier.toml",
+            "a/b/notifier.toml",
+            r"C:\notifier.toml",
+        ] {
+            assert_eq!(config_token(same), here, "{same}");
+        }
+        for other in ["", "other.toml", "notifier.toml/other"] {
+            assert_ne!(config_token(other), here, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_one_token_of_a_subject_whatever_it_is_called() {
+        assert_eq!(token("7b0c2f0e-5a54-4b0c"), "7b0c2f0e-5a54-4b0c");
+        for text in ["", "a b", "a.b", "*", ">", "ü", &"a".repeat(65)] {
+            let token = token(text);
+            assert!(
+                token.starts_with('x') && token.len() == 33,
+                "{text} {token}"
+            );
+        }
+    }
+}

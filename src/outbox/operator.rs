@@ -1,0 +1,95 @@
+//! What an operator looks at and does in an outbox, while processes go on working with it.
+
+use super::OutboxError;
+use crate::model::report::DeliveryReport;
+
+/// An operator's hand on an outbox. Waits for the disk, or for the servers.
+pub trait Hand: Send {
+    /// The oldest first.
+    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError>;
+
+    /// What a request said, as JSON without destinations; `None`: there is no such task.
+    fn said(&mut self, task: &str) -> Result<Option<String>, OutboxError>;
+
+    /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
+    fn retry(&mut self, choice: &Choice) -> Result<usize, OutboxError>;
+
+    /// Ends deliveries without delivering them: dead letters, and such as wait. Gives back how many.
+    fn drop(&mut self, choice: &Choice) -> Result<usize, OutboxError>;
+
+    fn stats(&mut self) -> Result<Stats, OutboxError>;
+}
+
+/// Which deliveries are meant; all conditions must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// A task's id or its beginning, and the place of one delivery.
+    pub task: Option<(String, Option<usize>)>,
+    /// Empty: any.
+    pub states: Vec<State>,
+    pub sender: Option<String>,
+    pub receiver: Option<String>,
+    /// The reason's code.
+    pub reason: Option<String>,
+}
+
+/// How far a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not ended.
+    Waiting,
+    /// It has failed for good, or nobody knows what became of it.
+    Dead,
+    Ended,
+    Dropped,
+}
+
+/// A delivery in the outbox.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub task: String,
+    pub state: State,
+    /// Milliseconds since 1970.
+    pub accepted: i64,
+    pub deadline: Option<i64>,
+    pub ended: Option<i64>,
+    /// Whether a process that lives has it.
+    pub owned: bool,
+    /// Whether its destination is sealed there.
+    pub sealed: bool,
+    pub report: DeliveryReport,
+}
+
+/// Counts of a whole outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stats {
+    pub waiting: u64,
+    pub dead: u64,
+    pub ended: u64,
+    pub dropped: u64,
+    pub requests: u64,
+    /// When the oldest request that has not ended was accepted.
+    pub oldest: Option<i64>,
+    pub bytes: u64,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [State::Waiting, State::Dead, State::Ended, State::Dropped];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Dead => "dead",
+            State::Ended => "ended",
+            State::Dropped => "dropped",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    pub fn of(column: &str) -> Self {
+        Self::parse(column).unwrap_or(State::Waiting)
+    }
+}

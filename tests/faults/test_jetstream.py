@@ -1,0 +1,328 @@
+"""With an outbox on NATS nothing that was accepted is lost either, whichever process or server ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests import harness
+from tests.cli.program import run as command
+from tests.faults.scene import MARK
+from tests.faults.test_outbox import HOOK, KEY, MESSAGES, Site, arrived, one_key, to, wake
+from tests.harness import Standin, eventually
+from tests.nats import NatsServer
+
+PASSWORD = MARK + "-password"
+USER = f'authorization {{ user: alerts, password: "{PASSWORD}" }}\n'
+
+
+class Streams(Site):
+    """A plugin directory whose outbox is on a NATS server."""
+
+    def __init__(self, directory: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> None:
+        super().__init__(directory, standin, stack)
+        self.server = server
+        self.use(server.url)
+
+    def use(self, servers: str, more: str = "") -> None:
+        """Name other servers in the configuration file."""
+        config = self.directory / "plugins" / "notifier.toml"
+        lines = config.read_text().splitlines()
+        lines = [line for line in lines if not line.startswith(("outbox =", "nats_", "delivered_by"))]
+        place = lines.index("[settings]") + 1
+        config.write_text("\n".join([*lines[:place], f'outbox = "{servers}"', *more.splitlines(), *lines[place:], ""]))
+
+    def lapse(self) -> None:
+        """As if half a minute had passed since the last sign of those that are no more."""
+        self.server.lapse()
+
+    def worker(self, *options: str, log: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """A worker of the same configuration."""
+        config = self.directory / "plugins" / "notifier.toml"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "influxdb3_notifier", "worker", "--config", str(config), *options],
+            stderr=log,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}"},
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def site(tmp_path: Path, standin: Standin, server: NatsServer) -> Iterator[Streams]:
+    """A plugin directory with an outbox on it."""
+    with ExitStack() as stack:
+        yield Streams(tmp_path, standin, stack, server)
+
+
+def texts(site: Streams) -> list[str]:
+    """What has come to telephones."""
+    return [str(message["text"]) for message in site.standin.messages() if message["provider"] == "twilio"]
+
+
+def until_line(process: "subprocess.Popen[str]", part: str) -> str:
+    """The first line of a worker's that holds this."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if part in line:
+            return line
+    raise AssertionError(f"it has ended without a line with {part!r}")
+
+
+def test_what_is_delivered_leaves_nothing_behind(site: Streams) -> None:
+    _, trigger = site.start()
+    for text in ("one", "two"):
+        assert trigger.notify(to("hook", text)).json["results"] == {"hook": True}
+    both = {"notification_text": "three", "receivers": ["hook", "phone"]}
+    assert trigger.notify(both).json["results"] == {"hook": True, "phone": True}
+    eventually(lambda: site.server.messages() == 0, "all have ended")
+    assert len(site.standin.requests(HOOK)) == 3
+    assert len(texts(site)) == 1
+    eventually(lambda: site.server.messages("KV_notifier_attempts") == 0, "no note is left")
+
+
+def test_row_41_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Streams) -> None:
+    site.standin.rule(HOOK, hang=True, times=1)
+    engine, trigger = site.start()
+    answer = trigger.notify(to("hook"))
+    assert answer.json["results"] == {"hook": "pending"}
+    arrived(site.standin, HOOK, 1)
+    engine.kill()
+    site.lapse()
+    worker = site.worker()
+    assert answer.json["task_id"] in until_line(worker, "delivered in")
+    one_key(arrived(site.standin, HOOK, 2))
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+
+
+def test_row_41_killed_while_an_sms_is_under_way_it_is_looked_up(site: Streams) -> None:
+    site.standin.rule(MESSAGES, method="POST", take=True, hang=True, times=1)
+    engine, trigger = site.start()
+    assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
+    arrived(site.standin, MESSAGES, 1)
+    engine.kill()
+    site.server.lapse(as_if_a_minute_had_passed=True)
+    until_line(site.worker(), "delivered in")
+    assert len(texts(site)) == 1
+
+
+def test_row_41_a_key_is_known_on_another_node(site: Streams, tmp_path: Path) -> None:
+    _, trigger = site.start()
+    first = trigger.notify(to("hook", idempotency_key="k1")).json
+    assert first["results"] == {"hook": True}
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+    _, other = site.start()
+    repeat = other.notify(to("hook", idempotency_key="k1")).json
+    assert (repeat["task_id"], repeat["replayed"], repeat["results"]) == (first["task_id"], True, {"hook": True})
+    assert other.notify(to("hook", "ho", idempotency_key="k1")).status == 400
+    assert len(site.standin.requests(HOOK)) == 1
+
+
+def test_a_worker_stops_gracefully_and_leaves_the_rest_to_others(site: Streams) -> None:
+    engine, trigger = site.start({"initial_backoff": "1h", "max_backoff": "1h"})
+    site.standin.rule(HOOK, reply={"status": 503}, times=2)
+    assert trigger.notify(to("hook")).json["results"] == {"hook": "pending"}
+    engine.kill()
+    site.lapse()
+    first = site.worker("--argument", "initial_backoff=1h", "--argument", "max_backoff=1h", "--grace", "0")
+    until_line(first, "next attempt in")
+    first.send_signal(signal.SIGTERM)
+    assert "1 delivery is left to others" in until_line(first, "has stopped")
+    assert first.wait(10) == 0
+    # At once: it has given it back.
+    until_line(site.worker(), "delivered in")
+    assert len(site.standin.requests(HOOK)) == 3
+
+
+def test_a_worker_serves_metrics(site: Streams) -> None:
+    _, trigger = site.start()
+    wake(trigger)
+    worker = site.worker("--metrics", "0")
+    url = until_line(worker, "metrics at").split()[-1]
+    answer = harness.http_request("GET", url)
+    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert "notifier_outbox_depth 0" in answer.text
+    assert harness.http_request("GET", url.replace("/metrics", "/")).status == 404
+
+
+def test_workers_deliver_what_a_server_leaves_to_them(site: Streams) -> None:
+    site.use(site.server.url, 'delivered_by = "workers"')
+    _, trigger = site.start()
+    first = trigger.notify(to("hook", idempotency_key="k1")).json
+    assert (first["status"], first["results"]) == ("pending", {"hook": "pending"})
+    assert trigger.notify(to("hook", idempotency_key="k1")).json["results"] == {"hook": "pending"}
+    assert not site.standin.requests(HOOK)
+    assert first["task_id"] in until_line(site.worker(), "delivered in")
+    eventually(lambda: site.server.messages() == 0, "its end is noted")
+    again = trigger.notify(to("hook", idempotency_key="k1")).json
+    assert (again["task_id"], again["results"], again["replayed"]) == (first["task_id"], {"hook": True}, True)
+    assert len(site.standin.requests(HOOK)) == 1
+
+
+def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
+    site.standin.rule(HOOK, reply={"status": 404}, times=1)
+    _, trigger = site.start({"max_attempts": "1"})
+    task = trigger.notify(to("hook", "the dead one")).json["task_id"]
+    eventually(lambda: site.server.messages("notifier_dead") == 1, "a dead letter")
+
+    def outbox(verb: str, *arguments: str) -> dict[str, Any]:
+        done = command("outbox", verb, site.server.url, *arguments, "--format", "json")
+        assert done.status == 0, done.err + done.out
+        result: dict[str, Any] = json.loads(done.out)
+        return result
+
+    [listed] = outbox("list")["deliveries"]
+    assert (listed["id"], listed["state"]) == (f"{task}/0", "dead")
+    assert outbox("show", task[:8])["request"] == {"notification_text": "the dead one"}
+    assert outbox("stats")["dead"] == 1
+    assert MARK not in command("outbox", "list", site.server.url).out
+    assert outbox("retry", f"{task}/0")["deliveries"] == 1
+    wake(trigger)
+    until_line(site.worker(), "delivered in")
+    eventually(lambda: outbox("stats")["dead"] == outbox("stats")["waiting"] == 0, "nothing is left")
+
+    site.standin.rule(HOOK, reply={"status": 404}, times=1)
+    trigger.notify(to("hook", "another"))
+    eventually(lambda: site.server.messages("notifier_dead") == 1, "a dead letter")
+    assert outbox("drop", "--all")["deliveries"] == 1
+    assert outbox("list")["deliveries"] == []
+
+
+# What can be wrong
+
+
+def refused(site: Streams, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The error of a notification that is not kept: nothing of it was sent."""
+    engine, trigger = site.start(environment=environment)
+    answer = trigger.notify(to("hook"), timeout=10)
+    assert answer.status == 503, answer.text
+    assert answer.elapsed < 4
+    assert not site.standin.requests(HOOK)
+    error = answer.json["error"]
+    assert error["code"] in ("outbox", "invalid_argument", "secret_in_argument")
+    assert MARK not in answer.text
+    assert not any(MARK in text for _, text in trigger.log_lines())
+    engine.kill()
+    return {"message": answer.json["message"], "hint": error["hint"]}
+
+
+def test_servers_that_are_away_at_the_start_are_waited_for_and_then_refused(site: Streams) -> None:
+    site.server.kill()
+    _, trigger = site.start()
+    answer = trigger.notify(to("hook"), timeout=10)
+    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox")
+    assert "cannot be reached" in answer.json["message"]
+    assert not site.standin.requests(HOOK)
+    site.server.start()
+    assert eventually(lambda: trigger.notify(to("hook", "now")).status == 200, "it is accepted")
+    arrived(site.standin, HOOK, 1)
+
+
+def test_servers_that_go_away_hold_back_what_comes_and_lose_nothing_that_was_accepted(site: Streams) -> None:
+    site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    site.standin.rule(MESSAGES, method="POST", reply={"status": 429, "headers": [["Retry-After", "1"]]}, times=1)
+    _, trigger = site.start()
+    both = {"notification_text": "hi", "receivers": ["hook", "phone"]}
+    assert trigger.notify(both).json["status"] == "pending"
+    site.server.kill()
+    # A webhook goes on; an SMS waits until its attempt can be noted.
+    arrived(site.standin, HOOK, 2)
+    answer = trigger.notify(to("hook", "not this one"), timeout=10)
+    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox")
+    assert texts(site) == []
+    site.server.start()
+    eventually(lambda: len(texts(site)) == 1, "the SMS", timeout=30)
+    eventually(lambda: site.server.messages() == 0, "both have ended", timeout=30)
+    bodies = [json.loads(request["body"])["message"] for request in site.standin.requests(HOOK)]
+    assert set(bodies) == {"hi"}
+
+
+def test_what_is_wrong_with_the_servers_is_said_and_nothing_is_sent_without_the_outbox(site: Streams) -> None:
+    def restart(more: str, *, jetstream: bool = True) -> None:
+        site.server.kill()
+        site.server.configure(more, jetstream=jetstream)
+        site.server.start()
+
+    login = 'nats_credentials = { env = "NATS_LOGIN" }'
+    restart(USER)
+    site.use(site.server.url, login)
+    error = refused(site, {"NATS_LOGIN": f"alerts:not {PASSWORD}"})
+    assert "does not accept the credentials" in error["message"]
+    assert "nats_credentials" in error["hint"]
+    error = refused(site, {"NATS_LOGIN": f"-----BEGIN {MARK}"})
+    assert "no known form" in error["message"]
+
+    site.use(site.server.url)
+    assert "does not accept the credentials" in refused(site)["message"]
+
+    restart("", jetstream=False)
+    assert "has no JetStream" in refused(site)["message"]
+
+    denied = '{ publish: { deny: ["$JS.API.STREAM.CREATE.>"] } }'
+    restart(f'authorization {{ users: [{{ user: alerts, password: "{PASSWORD}", permissions: {denied} }}] }}\n')
+    site.use(site.server.url, login)
+    error = refused(site, {"NATS_LOGIN": f"alerts:{PASSWORD}"})
+    assert "does not permit" in error["message"]
+    assert "notifier.>" in error["hint"]
+
+    # With its permission, it goes.
+    restart(USER)
+    _, trigger = site.start(environment={"NATS_LOGIN": f"alerts:{PASSWORD}"})
+    assert trigger.notify(to("hook")).json["results"] == {"hook": True}
+
+
+def test_a_stream_with_other_settings_is_left_alone_and_named(site: Streams) -> None:
+    from tests.nats import run
+
+    async def make() -> None:
+        async with site.server.client() as client:
+            await client.jetstream().add_stream(name="notifier_work", subjects=["notifier.work.>"])
+
+    run(make())
+    error = refused(site)
+    assert "stream notifier_work, has other settings" in error["message"]
+    assert "docs/cluster.md" in error["hint"]
+
+
+def test_servers_are_reached_by_tls_with_certificates_of_the_configuration_file(site: Streams) -> None:
+    authority, plugins = trustme.CA(), site.directory / "plugins"
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(plugins / "ca.pem"))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(site.server.directory / "server.pem"))
+    authority.issue_cert("alerts").private_key_and_cert_chain_pem.write_to_path(str(plugins / "client.pem"))
+    pem = site.server.directory / "server.pem"
+    site.server.kill()
+    site.server.configure(
+        f'tls {{ cert_file: "{pem}", key_file: "{pem}", ca_file: "{plugins / "ca.pem"}", verify: true }}\n'
+    )
+    site.server.start()
+    tls = site.server.url.replace("nats://", "tls://")
+    site.use(tls)
+    assert "by TLS" in refused(site)["message"]
+    site.use(tls, 'nats_ca_file = "ca.pem"\nnats_client_certificate = "client.pem"')
+    _, trigger = site.start()
+    assert trigger.notify(to("hook")).json["results"] == {"hook": True}
+
+
+@pytest.mark.parametrize("place", ["nats://user:" + MARK + "@127.0.0.1:1", "http://127.0.0.1:1", "nats://"])
+def test_a_place_that_is_no_server_is_refused(site: Streams, place: str) -> None:
+    site.use(place)
+    refused(site)

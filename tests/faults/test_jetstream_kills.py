@@ -1,0 +1,161 @@
+"""Two notifiers and a worker on one stream are killed at random, and servers of a cluster; nothing is lost."""
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import run as command
+from tests.faults.test_jetstream import Streams
+from tests.faults.test_outbox import HOOK, MESSAGES
+from tests.faults.test_outbox_kills import Load
+from tests.harness import Standin, eventually
+from tests.nats import Cluster, NatsServer
+
+KILLS = int(os.environ.get("OUTBOX_KILLS", "5"))
+"""``make soak`` asks for a hundred, and for twenty of servers."""
+SERVER_KILLS = int(os.environ.get("NATS_KILLS", "1"))
+ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "200"}
+IN_FLIGHT = 200
+"""Deliveries of which a process that is killed may not have noted the end."""
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Ends what was begun."""
+    with ExitStack() as stack:
+        yield stack
+
+
+class Notifier:
+    """A process with callers of its own."""
+
+    def __init__(self, site: Streams, stack: ExitStack, name: str = "message") -> None:
+        self.site = site
+        self.engine, trigger = site.start(ARGUMENTS)
+        self.load = Load(name)
+        self.load.trigger = trigger
+        stack.enter_context(self.load)
+
+    def again(self) -> None:
+        """Kill it, and start another."""
+        self.engine.kill()
+        self.engine, self.load.trigger = self.site.start(ARGUMENTS)
+
+
+class Worker:
+    """A process that takes over."""
+
+    def __init__(self, site: Streams) -> None:
+        self.site = site
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        return self.site.worker(log=subprocess.DEVNULL)
+
+    def again(self) -> None:
+        """Kill it, and start another."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self._start()
+
+
+def accounted_for(site: Streams, accepted: list[str], place: str) -> None:
+    """Each was delivered; an SMS at most once, and where it was not, nobody knows and it is a dead letter."""
+    hooks = Counter(json.loads(request["body"])["message"] for request in site.standin.requests(HOOK))
+    sent = Counter(message["text"] for message in site.standin.messages() if message["provider"] == "twilio")
+    done = command("outbox", "list", "--state", "dead", "--limit", "100000", "--format", "json", place)
+    assert done.status == 0, done.out
+    dead = done.json["deliveries"]
+    assert {row["delivery"]["outcome"] for row in dead} <= {"ambiguous"}, dead
+    assert {row["delivery"]["sender"] for row in dead} <= {"sms"}, dead
+    assert max(sent.values()) == 1
+    missing = [text for text in accepted if not hooks[text]]
+    assert not missing
+    unsent = [text for text in accepted if not sent[text]]
+    assert len(unsent) <= len(dead), unsent
+    keys: dict[str, set[str]] = {}
+    for request in site.standin.requests(HOOK):
+        key = dict(map(tuple, request["headers"]))["idempotency-key"]
+        keys.setdefault(json.loads(request["body"])["message"], set()).add(key)
+    assert all(len(found) == 1 for found in keys.values())
+
+
+def until_all_have_ended(place: str, lapse: Callable[[], object] = lambda: None) -> None:
+    """Wait until no delivery waits any more."""
+
+    def is_empty() -> bool:
+        lapse()
+        waiting = command("outbox", "list", "--state", "waiting", "--format", "json", place)
+        # While there is no leader it says that it cannot look.
+        return bool(waiting.json.get("deliveries") == [])
+
+    eventually(is_empty, "all have ended", timeout=120)
+
+
+@pytest.mark.timeout(180 + 10 * KILLS)
+def test_row_41_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sms_twice(
+    tmp_path: Path, standin: Standin, stack: ExitStack
+) -> None:
+    chance = random.Random(14)  # noqa: S311
+    standin.rule(HOOK, delay_ms=3)
+    standin.rule(MESSAGES, method="POST", delay_ms=3)
+    server = stack.enter_context(NatsServer(tmp_path / "nats"))
+    sites = []
+    for name in ("one", "other"):
+        # Each with a directory of its own, as on machines of their own.
+        (tmp_path / name).mkdir()
+        sites.append(Streams(tmp_path / name, standin, stack, server))
+    site = sites[0]
+    processes: list[Any] = [*(Notifier(site, stack, site.directory.name) for site in sites), Worker(site)]
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.1, 0.6))
+        chance.choice(processes).again()
+        server.lapse(as_if_a_minute_had_passed=True)
+    accepted = []
+    for notifier in processes[:2]:
+        eventually(partial(notifier.load.has_more_than, 5), "something is accepted", timeout=30)
+        notifier.load.__exit__()
+        accepted += notifier.load.accepted
+    assert len(accepted) > 5 * KILLS
+    until_all_have_ended(server.url, lambda: server.lapse(as_if_a_minute_had_passed=True))
+    accounted_for(site, accepted, server.url)
+
+
+@pytest.mark.timeout(180 + 20 * SERVER_KILLS)
+def test_a_server_of_the_cluster_is_killed_or_falls_silent_and_comes_back_and_nothing_is_lost(
+    tmp_path: Path, standin: Standin, stack: ExitStack
+) -> None:
+    chance = random.Random(3)  # noqa: S311
+    cluster = stack.enter_context(Cluster(tmp_path / "cluster"))
+    site = Streams(tmp_path, standin, stack, cluster.servers[0])
+    site.use(cluster.url)
+    notifier = Notifier(site, stack)
+    Worker(site)
+    eventually(lambda: notifier.load.has_more_than(5), "something is accepted", timeout=60)
+    for turn in range(SERVER_KILLS):
+        server = chance.choice(cluster.servers)
+        if turn % 2:
+            server.freeze()
+        else:
+            server.kill()
+        before = len(notifier.load.accepted)
+        eventually(partial(notifier.load.has_more_than, before + 20), "the others go on", timeout=60)
+        if turn % 2:
+            server.thaw()
+        else:
+            server.start()
+        before = len(notifier.load.accepted)
+        eventually(partial(notifier.load.has_more_than, before + 20), "all go on", timeout=60)
+    notifier.load.__exit__()
+    until_all_have_ended(cluster.url)
+    accounted_for(site, notifier.load.accepted, cluster.url)
