@@ -196,8 +196,8 @@ def work(log: object, arguments: dict[str, str], stands_for: str) -> dict[str, A
     :param log: as in :func:`send`; called later too.
     :param arguments: of the trigger, config_file_path among them.
     :param stands_for: the config_file_path of the triggers whose requests are taken over.
-    :returns: ``taken``, how many requests, and ``trouble``: None, or why nothing could be taken (``message``, ``hint``, and
-        ``passes``: it may change by itself).
+    :returns: ``taken``, how many requests, and ``trouble``: None, or why nothing could be taken (``message``, ``hint``,
+        and ``passes``: it may change by itself).
     """
 
 def stop_work(seconds: float) -> int:

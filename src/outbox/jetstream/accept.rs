@@ -8,31 +8,25 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::held::{Asked, Held};
+use super::keys::{Key, free_key, take_key};
 use super::lane::{LOOK_FOR, Lane};
-use super::server::{Servers, Session};
+use super::server::Session;
 use super::stored::{
-    Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, now, read, token,
+    Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, token,
 };
 use super::{ANY, Shared, lock, make_consumer};
 use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
 use crate::outbox::record::Record;
-use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError, Reply, Trouble};
+use crate::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
 
 /// What a message has besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
-/// How long an idempotency key is known after its request has ended.
-const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
-/// For so long a key may be there whose request is not yet: its process is between the two.
-const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 /// Who has noted that a request is none.
 const REFUSED: &str = "refused";
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
@@ -122,11 +116,6 @@ async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
         free_key(&session, &known_key(&request.identity.scope, key)).await;
     }
     shared.runtime.spawn(refuse(session, Stored::of(request)));
-}
-
-async fn free_key(session: &Session, key: &str) {
-    let subject = format!("{}{key}", session.known.prefix);
-    let _ = session.known.stream.purge().filter(subject).await;
 }
 
 fn subject(owner: &str, config: &str, task: &str) -> String {
@@ -247,110 +236,4 @@ pub fn of_publication(error: &PublishError) -> Option<Trouble> {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
         _ => Some(Trouble::Full),
     }
-}
-
-enum Key {
-    Free(String),
-    Taken(Accepted),
-}
-
-/// Takes an idempotency key, or says what is known of it.
-async fn take_key(
-    servers: &Servers,
-    session: &Session,
-    request: &NewRequest,
-    subject: &str,
-) -> Result<Key, OutboxError> {
-    let Identity { scope, key, .. } = &request.identity;
-    let name = known_key(scope, key.as_deref().unwrap_or_default());
-    let begun = Instant::now();
-    let missed = || servers.missed(session, begun);
-    let ours = Known::of(request, subject);
-    let mut revision = 0;
-    loop {
-        match session.known.update(&name, json(&ours), revision).await {
-            Ok(_) => return Ok(Key::Free(name)),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-            Err(_) => return Err(missed()),
-        }
-        let entry = session.known.entry(&name).await.map_err(|_| missed())?;
-        let Some(entry) = entry else {
-            revision = 0;
-            sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let Some(known) = read::<Known>(&entry.value) else {
-            revision = entry.revision;
-            continue;
-        };
-        let reports = match known.ended {
-            Some(_) => Some(first_reports(&known)),
-            None => reports_of_open(session, &known)
-                .await
-                .map_err(|()| missed())?,
-        };
-        let Some(reports) = reports else {
-            let age = now().saturating_sub(
-                u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
-            );
-            match Duration::from_millis(age) > KEY_BEFORE_REQUEST {
-                true => revision = entry.revision,
-                false => sleep(Duration::from_millis(50)).await,
-            }
-            continue;
-        };
-        let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
-        let old = known
-            .ended
-            .is_some_and(|ended| Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY);
-        // A request of which nothing was delivered is forgotten, so that trying again really tries.
-        if old || reports.iter().all(failed) {
-            revision = entry.revision;
-            continue;
-        }
-        return Ok(Key::Taken(match known.fingerprint == ours.fingerprint {
-            true => Accepted::Known(KnownRequest {
-                task: known.task,
-                warnings: known.warnings,
-                reports,
-            }),
-            false => Accepted::Conflict,
-        }));
-    }
-}
-
-fn first_reports(known: &Known) -> Vec<DeliveryReport> {
-    let places = known.reports.iter().cloned().enumerate();
-    places.map(|(place, record)| record.report(place)).collect()
-}
-
-/// How the deliveries of a request stand that has not ended; `None`: it is not there.
-async fn reports_of_open(
-    session: &Session,
-    known: &Known,
-) -> Result<Option<Vec<DeliveryReport>>, ()> {
-    let notes = (0..known.reports.len()).map(|place| async move {
-        let entry = session
-            .attempts
-            .entry(attempt_key(&known.task, place))
-            .await;
-        let note = entry
-            .map_err(drop)?
-            .and_then(|entry| read::<Note>(&entry.value));
-        Ok::<_, ()>(note.and_then(|note| note.ended))
-    });
-    let notes = try_join_all(notes).await?;
-    let found = session.work.get_last_raw_message_by_subject(&known.subject);
-    match found.await {
-        Ok(_) => {}
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        Err(_) => return Err(()),
-    }
-    let mut reports = first_reports(known);
-    for (report, ended) in reports.iter_mut().zip(notes) {
-        if let Some(ended) = ended {
-            *report = ended.report(report.index);
-        }
-    }
-    Ok(Some(reports))
 }

@@ -14,6 +14,7 @@
 mod accept;
 mod claim;
 mod held;
+mod keys;
 mod lane;
 mod lasts;
 pub mod operator;
