@@ -11,8 +11,6 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LAYER = {module: number for number, modules in enumerate(diagram.LAYERS.values()) for module in modules}
-BESIDE = {("settings", "api")}
-"""What settings refuse is a request's error, so that it is said in the same form."""
 
 
 def uses(module: str) -> set[str]:
@@ -36,8 +34,7 @@ def test_every_module_of_the_crate_is_in_a_layer() -> None:
 
 @pytest.mark.parametrize("module", LAYER)
 def test_a_module_uses_those_below_it_alone(module: str) -> None:
-    above_or_beside = {other for other in uses(module) if LAYER[other] <= LAYER[module]}
-    assert above_or_beside <= {other for one, other in BESIDE if one == module}
+    assert {other for other in uses(module) if LAYER[other] <= LAYER[module]} == set()
 
 
 def test_the_layers_are_used() -> None:
