@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -30,6 +31,11 @@ class Done:
     def lines(self) -> list[str]:
         """Standard output."""
         return self.out.splitlines()
+
+
+def heed_interrupts() -> None:
+    """Have a program die of SIGINT, which whoever runs the tests in the background may have them and it ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(

@@ -1,6 +1,5 @@
 """``send``: as the endpoint would, and to the end."""
 
-import functools
 import json
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import PROGRAM, run
+from tests.cli.program import PROGRAM, heed_interrupts, run
 from tests.harness import Standin
 
 ANSWER = ["status", "message", "task_id", "results", "deliveries", "warnings"]
@@ -159,10 +158,8 @@ def test_interrupted_it_says_so(standin: Standin, tmp_path: Path) -> None:
     standin.rule("/hook/*", hang=True)
     senders = json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/hangs"}})
     command = [str(PROGRAM), "send", "--text", "hi", "--senders-config", senders]
-    # Whoever runs the tests in the background may have them ignore the signal, and so what they start.
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts) as process:
         assert process.stderr is not None
         # The first line comes when the call has answered: from then on it only waits.
         assert "accepted: 1 delivery" in process.stderr.readline()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import PROGRAM, run
+from tests.cli.program import PROGRAM, heed_interrupts, run
 from tests.harness import Standin
 
 COLOURS = ("\x1b[31m", "\x1b[32m", "\x1b[33m")
@@ -26,6 +26,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             env={**clean, "TERM": "xterm", **environment},
+            preexec_fn=heed_interrupts,
         )
         os.close(theirs)
         self.text = ""

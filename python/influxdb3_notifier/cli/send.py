@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
@@ -33,10 +33,13 @@ STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "doubtful", "pendin
 
 
 class Log:
-    """What the engine gives a plugin for its log lines."""
+    """What the engine gives a plugin for its log lines.
 
-    def __init__(self, waiting: terminal.Waiting) -> None:
-        self._waiting = waiting
+    :param write: takes each line.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._to = write
 
     def info(self, line: str) -> None:
         """Of what went well."""
@@ -52,7 +55,7 @@ class Log:
 
     def _write(self, level: str, line: str, style: str | None = None) -> None:
         shown = terminal.paint(level, style, sys.stderr) if style else level
-        self._waiting.print(f"{shown} {line}")
+        self._to(f"{shown} {line}")
 
 
 def add(commands: command.Commands) -> None:
@@ -82,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     body = notification.request(options, **more)
     arguments = command.trigger_arguments(options, with_file=True)
     with terminal.Waiting("waiting for the end of every delivery; Ctrl-C stops them") as waiting:
-        answer = _native.send(Log(waiting), body, arguments, options.wait)
+        answer = _native.send(Log(waiting.print), body, arguments, options.wait)
     if options.format == "json":
         output.print_json(answer)
     else:

@@ -3,7 +3,9 @@
 import argparse
 import os
 import signal
+import sys
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     """Work until a signal comes."""
     arguments = {**dict(options.argument), "config_file_path": os.path.abspath(options.config)}
     stands_for = options.config_file_path or os.path.basename(options.config)
-    log, stop = Log(), _stop_at_signals()
+    log, stop = Log(partial(print, file=sys.stderr, flush=True)), _stop_at_signals()
     metrics = None
     trouble = _native.work(log, arguments, stands_for)["trouble"]
     if trouble and not trouble["passes"]:
