@@ -191,6 +191,13 @@ impl OpenOutbox {
         };
         let config = source.config();
         let is_worker = source.stands_for.is_some();
+        let for_workers = settings
+            .outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.for_workers);
+        if for_workers && !is_worker {
+            return Ok(0);
+        }
         let mut taken = 0;
         while dispatcher.has_much_room(settings.policy.max_in_flight) {
             let claimed = self.outbox.claim(&config, CLAIM).await?;

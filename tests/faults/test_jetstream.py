@@ -169,6 +169,9 @@ def test_workers_deliver_what_a_server_leaves_to_them(site: Streams) -> None:
     first = trigger.notify(to("hook", idempotency_key="k1")).json
     assert (first["status"], first["results"]) == ("pending", {"hook": "pending"})
     assert trigger.notify(to("hook", idempotency_key="k1")).json["results"] == {"hook": "pending"}
+    # A server takes over nothing either.
+    _, other = site.start()
+    wake(other)
     assert not site.standin.requests(HOOK)
     assert first["task_id"] in until_line(site.worker(), "delivered in")
     eventually(lambda: site.server.messages() == 0, "its end is noted")
