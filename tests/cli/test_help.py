@@ -12,8 +12,10 @@ from influxdb3_notifier import __version__, cli
 from tests.cli.program import MODULE, Done, run
 
 OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats")]
-ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send", "worker")]
-COMMANDS = [*ALONE, ["templates", "check"], *OUTBOX, ["completion"]]
+ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send")]
+COMMANDS = [*ALONE, ["templates", "check"], *OUTBOX, ["worker"], ["completion"]]
+NO_DATA = (["worker"], ["completion"])
+"""Those whose output is log lines, or a program."""
 GROUPS: list[list[str]] = [[], ["templates"], ["outbox"]]
 STATUSES = {"0", "1", "2", "3", "130"}
 
@@ -58,7 +60,7 @@ def test_the_help_of_the_program_has_every_exit_status() -> None:
     assert set(re.findall(r"^  (\d+)  \w", statuses, re.MULTILINE)) == STATUSES
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if words != ["completion"]], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in NO_DATA], ids=" ".join)
 def test_every_command_whose_output_is_data_has_it_as_json(words: list[str]) -> None:
     assert "--format {text,json}" in run(*words, "--help").out
 
