@@ -417,8 +417,40 @@ def test_another_process_takes_over_when_the_lease_has_run_out_and_not_before(si
     wake(other)
     assert len(site.standin.requests(HOOK)) == 1
     site.lapse()
+    # It looks every ten seconds.
     other.wait_for_log("delivered in", timeout=15)
     one_key(arrived(site.standin, HOOK, 2))
+
+
+def test_a_scheduled_call_takes_over_at_once_with_no_request(site: Site) -> None:
+    site.standin.rule(HOOK, hang=True, times=1)
+    first, trigger = site.start()
+    task = trigger.notify(to("hook")).json["task_id"]
+    arrived(site.standin, HOOK, 1)
+    first.kill()
+    site.lapse()
+    second, _ = site.start()
+    schedule = {"config_file_path": "notifier.toml"}
+    second.create_trigger("s", spec="every:3600s", arguments=schedule)
+    second.run_schedule("s")
+    one_key(arrived(site.standin, HOOK, 2))
+
+    def lines() -> list[str]:
+        return [row["log_text"] for row in second.logs("s") if row["log_text"].startswith(f"notifier [{task}]")]
+
+    eventually(lambda: any("delivered in" in line for line in lines()), "the end is in the scheduled trigger's log")
+    assert any("taken over from the outbox: 1 delivery" in line for line in lines())
+    # The second call finds nothing, and says nothing.
+    second.run_schedule("s")
+    assert site.states() == []
+
+
+def test_a_scheduled_call_without_an_outbox_says_what_it_lacks(site: Site) -> None:
+    engine, _ = site.start()
+    engine.create_trigger("s", spec="every:3600s", arguments={"config_file_path": ""})
+    engine.run_schedule("s")
+    [line] = [row["log_text"] for row in engine.logs("s") if row["log_text"].startswith("notifier")]
+    assert "This scheduled trigger has no outbox to look after." in line
 
 
 def test_a_process_that_slept_past_its_lease_leaves_what_another_has_taken_over(site: Site) -> None:

@@ -1,4 +1,4 @@
-//! How long it takes to compose a rich notification for every channel: `cargo bench --no-default-features --bench compose`.
+//! How long it takes to compose a rich notification for every channel: `cargo run --release --package bench --bin compose`.
 //!
 //! Prints the median of many rounds, in microseconds: for each channel and for all of them, plain and rich.
 
