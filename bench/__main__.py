@@ -26,7 +26,7 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "P7": [crowd.silent],
     "P8": [crowd.beside_a_slow_one],
     "P9": [crowd.beside_python],
-    "P10": [growth.growth],
+    "P10": [growth.growth, growth.receivers],
     "P11": [core.instructions],
     "P12": [streams.accepted],
     "P13": [size.wheel],

@@ -10,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from bench.checks import check_answers
-from bench.messages import slack
+from bench.checks import check_answers, check_arrivals
+from bench.messages import TEXT, slack
 from bench.processes import PLUGIN_FILES, Contender, Program
 from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
@@ -98,7 +99,8 @@ def _ratio(samples: dict[str, list[float]], one: str, other: str) -> str:
 def _load(run: Run, caller: Contender, engine: str, name: str, callers: int, count: int) -> float:
     """Requests a second to one plugin."""
     what = f"P3 {callers}"
-    notification = slack(run.sink, 0)
+    # Those that meet in flight would be one, were they the same.
+    notification = replace(slack(run.sink, 0), text=f"{TEXT} @number@")
     message = {
         "url": f"{engine}/{ROUTES[name]}",
         "headers": {"content-type": "application/json"},
@@ -110,5 +112,5 @@ def _load(run: Run, caller: Contender, engine: str, name: str, callers: int, cou
     answer = caller.ask(job | {"count": count})[0]
     check_answers(what, name, count, [answer["delivered"]])
     if name not in (NOOP, TEN_LINES, PAUSE):
-        run.check_sink(what, name, notification, count)
+        check_arrivals(what, name, count, run.standin.sink()["requests"])
     return count / (int(answer["wall_ns"]) / 1e9)

@@ -1,6 +1,8 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod outboxes;
+mod refusals;
+mod views;
 mod worker;
 mod writes;
 
@@ -14,21 +16,22 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+pub use self::refusals::refused;
+use self::refusals::{
+    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, not_kept, outbox_error, too_many,
+};
 pub use self::worker::Worked;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
-use crate::api::response::{Answer, ErrorAnswer, ErrorDetail, Results, Status};
-use crate::api::view::{self, StatusView};
-use crate::channels::CHANNELS;
+use crate::api::response::{Answer, ErrorAnswer, Status};
+use crate::api::view::StatusView;
 use crate::delivery::{
-    Acceptance, Admission, Dispatcher, Full, Keeping, NotAccepted, NotKept, Pacing, Task, config_of,
+    Acceptance, Admission, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{
-    Event, Gauges, History, KEPT, LogLine, LogPort, Metrics, RecentErrors, Recorder, TaskLog,
-};
+use crate::observe::{Event, History, LogLine, LogPort, Metrics, RecentErrors, Recorder, TaskLog};
 use crate::outbox::OutboxError;
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
@@ -410,99 +413,6 @@ impl Notifier {
         let _runtime = self.runtime.enter();
         self.dispatcher.answered(task);
     }
-
-    fn view(
-        &self,
-        view: &str,
-        call: &Call,
-        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
-        broken: Option<&ArgumentError>,
-    ) -> Response {
-        let error = |code, message: &str, hint: &str| {
-            let error = RequestError {
-                code,
-                message: message.to_owned(),
-                path: Some("view".to_owned()),
-                hint: hint.to_owned(),
-            };
-            // A view writes no log line.
-            silent(refused(400, None, error))
-        };
-        if !call.body.is_empty() {
-            return error(
-                "view_with_body",
-                "A view takes no body.",
-                "Leave out `view` to send a notification, or the body to look at the view.",
-            );
-        }
-        let body = match view {
-            "status" => Body::Status(Box::new(self.status_view(settings, broken))),
-            "metrics" => Body::Metrics(self.metrics.render(self.gauges())),
-            _ => {
-                let known = view::NAMES.join(", ");
-                return error(
-                    "unknown_view",
-                    "There is no such view.",
-                    &format!("The views are: {known}."),
-                );
-            }
-        };
-        Response {
-            status: 200,
-            retry_after: None,
-            body,
-            news: Vec::new(),
-            log: CallLog::Closed(TaskLog::new(None)),
-            port: None,
-        }
-    }
-
-    fn gauges(&self) -> Gauges {
-        Gauges {
-            outbox_depth: self.runtime.block_on(self.outboxes.depth()),
-            dropped_history_rows: self.history.dropped(),
-            ..self.dispatcher.gauges()
-        }
-    }
-
-    fn status_view(
-        &self,
-        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
-        broken: Option<&ArgumentError>,
-    ) -> StatusView {
-        let (error, receivers, mut warnings) = match settings {
-            Ok(settings) => {
-                let receivers = settings.config.receivers.iter();
-                let names = receivers.map(|receiver| receiver.name.clone()).collect();
-                (None, names, settings.warnings.clone())
-            }
-            Err(error) => {
-                let message = error.what.clone();
-                let detail = error_detail(argument_error(error));
-                (
-                    Some(view::ViewError { message, detail }),
-                    Vec::new(),
-                    Vec::new(),
-                )
-            }
-        };
-        warnings.extend(broken.map(|error| format!("{} {KEPT}", error.what)));
-        let gauges = self.gauges();
-        StatusView {
-            status: if error.is_none() { "ok" } else { "unusable" },
-            results: Results::default(),
-            version: env!("CARGO_PKG_VERSION"),
-            plugin_api: PLUGIN_APIS,
-            channels: CHANNELS.iter().map(|spec| spec.key).collect(),
-            receivers,
-            in_flight: gauges.in_flight,
-            pending: gauges.pending,
-            paused: gauges.paused_destinations,
-            last_errors: self.errors.all(),
-            warnings,
-            error,
-        }
-    }
 }
 
 /// An outbox in use, and how many requests were taken over, or why none could be.
@@ -615,133 +525,6 @@ impl Answering {
             log: Some(log),
             ..Self::new(task)
         }
-    }
-}
-
-/// An answer to what was not taken, with its log line.
-pub fn refused(status: u16, retry_after: Option<Duration>, error: RequestError) -> Response {
-    let log = TaskLog::new(None);
-    log.log(&Event::Refused {
-        status,
-        message: &error.message,
-        hint: &error.hint,
-    });
-    Response {
-        status,
-        retry_after,
-        body: Body::Error(Box::new(ErrorAnswer {
-            status: Status::Failed,
-            message: error.message.clone(),
-            task_id: None,
-            results: Results::default(),
-            deliveries: [],
-            warnings: Vec::new(),
-            error: error_detail(error),
-        })),
-        news: Vec::new(),
-        log: CallLog::Closed(log),
-        port: None,
-    }
-}
-
-fn silent(mut response: Response) -> Response {
-    response.log = CallLog::Closed(TaskLog::new(None));
-    response
-}
-
-fn error_detail(error: RequestError) -> ErrorDetail {
-    ErrorDetail {
-        code: error.code,
-        path: error.path,
-        hint: error.hint,
-    }
-}
-
-fn key_conflict() -> RequestError {
-    RequestError {
-        code: "idempotency_conflict",
-        message: "The idempotency key belongs to a request with another body: nothing was sent."
-            .to_owned(),
-        path: Some("idempotency_key".to_owned()),
-        hint: "Give each notification a key of its own; repeat a request with the very same body."
-            .to_owned(),
-    }
-}
-
-fn argument_error(error: &ArgumentError) -> RequestError {
-    RequestError {
-        code: error.code,
-        message: error.what.clone(),
-        path: Some(error.name.to_owned()),
-        hint: error.hint.clone(),
-    }
-}
-
-fn not_kept(why: &NotKept) -> RequestError {
-    match why {
-        NotKept::Outbox(error) => outbox_error(error),
-        NotKept::NoKey => RequestError {
-            code: "outbox_key_missing",
-            message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
-                .to_owned(),
-            path: Some("senders_config".to_owned()),
-            hint: "Set outbox_key = { env = \"NAME\" } in the configuration file's [settings], or name receivers of that \
-                   file in place of senders_config."
-                .to_owned(),
-        },
-    }
-}
-
-fn no_outbox() -> RequestError {
-    RequestError {
-        code: "no_outbox",
-        message: "This scheduled trigger has no outbox to look after.".to_owned(),
-        path: Some("outbox".to_owned()),
-        hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned(),
-    }
-}
-
-fn outbox_error(error: &OutboxError) -> RequestError {
-    RequestError {
-        code: "outbox",
-        message: format!("{error} Nothing was sent."),
-        path: Some("outbox".to_owned()),
-        hint: error.hint().to_owned(),
-    }
-}
-
-/// When to come again after a 503: most deliveries take less.
-const COME_AGAIN: Duration = Duration::from_secs(2);
-
-/// Waiting would not help.
-fn too_many(deliveries: usize, settings: &Settings) -> RequestError {
-    let limit = settings.policy.max_in_flight;
-    RequestError {
-        code: "too_many_deliveries",
-        message: format!(
-            "The request alone has {deliveries} deliveries; at most {limit} may be in flight."
-        ),
-        path: Some("senders_config".to_owned()),
-        hint: "Send it in several requests, or raise max_in_flight.".to_owned(),
-    }
-}
-
-fn no_room(full: Full) -> RequestError {
-    let (what, hint) = match full {
-        Full::InFlight => (
-            "Too many deliveries are in flight: nothing was sent.",
-            "Try again later, or raise max_in_flight.",
-        ),
-        Full::Bytes => (
-            "The deliveries in flight hold too many bytes: nothing was sent.",
-            "Try again later, or send shorter texts.",
-        ),
-    };
-    RequestError {
-        code: "overloaded",
-        message: what.to_owned(),
-        path: None,
-        hint: hint.to_owned(),
     }
 }
 

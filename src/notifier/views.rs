@@ -1,0 +1,108 @@
+//! The views: what a look at the notifier shows.
+
+use std::sync::Arc;
+
+use super::refusals::{argument_error, error_detail, refused, silent};
+use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
+use crate::api::request::RequestError;
+use crate::api::response::Results;
+use crate::api::view::{self, StatusView};
+use crate::channels::CHANNELS;
+use crate::observe::{Gauges, KEPT, TaskLog};
+use crate::settings::Settings;
+use crate::settings::arguments::ArgumentError;
+
+impl Notifier {
+    pub(super) fn view(
+        &self,
+        view: &str,
+        call: &Call,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
+    ) -> Response {
+        let error = |code, message: &str, hint: &str| {
+            let error = RequestError {
+                code,
+                message: message.to_owned(),
+                path: Some("view".to_owned()),
+                hint: hint.to_owned(),
+            };
+            // A view writes no log line.
+            silent(refused(400, None, error))
+        };
+        if !call.body.is_empty() {
+            return error(
+                "view_with_body",
+                "A view takes no body.",
+                "Leave out `view` to send a notification, or the body to look at the view.",
+            );
+        }
+        let body = match view {
+            "status" => Body::Status(Box::new(self.status_view(settings, broken))),
+            "metrics" => Body::Metrics(self.metrics.render(self.gauges())),
+            _ => {
+                let known = view::NAMES.join(", ");
+                return error(
+                    "unknown_view",
+                    "There is no such view.",
+                    &format!("The views are: {known}."),
+                );
+            }
+        };
+        Response {
+            status: 200,
+            retry_after: None,
+            body,
+            news: Vec::new(),
+            log: CallLog::Closed(TaskLog::new(None)),
+            port: None,
+        }
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        Gauges {
+            outbox_depth: self.runtime.block_on(self.outboxes.depth()),
+            dropped_history_rows: self.history.dropped(),
+            ..self.dispatcher.gauges()
+        }
+    }
+
+    fn status_view(
+        &self,
+        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        broken: Option<&ArgumentError>,
+    ) -> StatusView {
+        let (error, receivers, mut warnings) = match settings {
+            Ok(settings) => {
+                let receivers = settings.config.receivers.iter();
+                let names = receivers.map(|receiver| receiver.name.clone()).collect();
+                (None, names, settings.warnings.clone())
+            }
+            Err(error) => {
+                let message = error.what.clone();
+                let detail = error_detail(argument_error(error));
+                (
+                    Some(view::ViewError { message, detail }),
+                    Vec::new(),
+                    Vec::new(),
+                )
+            }
+        };
+        warnings.extend(broken.map(|error| format!("{} {KEPT}", error.what)));
+        let gauges = self.gauges();
+        StatusView {
+            status: if error.is_none() { "ok" } else { "unusable" },
+            results: Results::default(),
+            version: env!("CARGO_PKG_VERSION"),
+            plugin_api: PLUGIN_APIS,
+            channels: CHANNELS.iter().map(|spec| spec.key).collect(),
+            receivers,
+            in_flight: gauges.in_flight,
+            pending: gauges.pending,
+            paused: gauges.paused_destinations,
+            last_errors: self.errors.all(),
+            warnings,
+            error,
+        }
+    }
+}
