@@ -71,7 +71,8 @@ class Table:
         """The JSON bodies that came to a path, as soon as there are ``count`` of them."""
 
         def bodies() -> list[dict[str, Any]]:
-            requests = [request for request in self.standin.requests() if request["path"] == path]
+            # One whose head alone has come has no body yet.
+            requests = [request for request in self.standin.requests(path) if request["body"]]
             return [json.loads(request["body"]) for request in requests]
 
         harness.eventually(lambda: len(bodies()) >= count, f"{count} requests at {path}")
