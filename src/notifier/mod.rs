@@ -327,7 +327,7 @@ impl Notifier {
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(refused(refusal.status(), None, refusal.error(&request)))
         })?;
-        // Its room is for what comes next: one of ten thousand destinations takes ten megabytes.
+        // Its room is for what comes next.
         drop(request);
         let size = acceptance.plan.deliveries.len();
         let task_id = acceptance.task_id.clone();
