@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -101,6 +102,13 @@ class Run:
             for contender in self.order(*contenders):
                 calls[contender.name] += self.send(what, contender, notification, times)
         return calls
+
+    def arrived(self, expected: int, seconds: float) -> int:
+        """How many requests the sink has seen, once it has had so long to see what is expected."""
+        deadline = time.monotonic() + seconds
+        while (seen := int(self.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return seen
 
     def check_sink(self, what: str, contender: str, notification: Notification, times: int) -> None:
         """Refuse if the sink saw anything else than this notification, so often."""

@@ -67,16 +67,16 @@ class Table:
         harness.eventually(lambda: any(part in text for _, text in self.lines(trigger)), part)
         return next(line for line in self.lines(trigger) if part in line[1])
 
+    def bodies(self, path: str = "/hook/oncall") -> list[dict[str, Any]]:
+        """The JSON bodies that have come to a path."""
+        # One whose head alone has come has no body yet.
+        requests = [request for request in self.standin.requests(path) if request["body"]]
+        return [json.loads(request["body"]) for request in requests]
+
     def sent(self, count: int, path: str = "/hook/oncall") -> list[dict[str, Any]]:
-        """The JSON bodies that came to a path, as soon as there are ``count`` of them."""
-
-        def bodies() -> list[dict[str, Any]]:
-            # One whose head alone has come has no body yet.
-            requests = [request for request in self.standin.requests(path) if request["body"]]
-            return [json.loads(request["body"]) for request in requests]
-
-        harness.eventually(lambda: len(bodies()) >= count, f"{count} requests at {path}")
-        found = bodies()
+        """Those, as soon as there are ``count`` of them."""
+        harness.eventually(lambda: len(self.bodies(path)) >= count, f"{count} requests at {path}")
+        found = self.bodies(path)
         assert len(found) == count
         return found
 

@@ -1,6 +1,5 @@
 """P7, P8, P9: silent and slow destinations, and what is left for others."""
 
-import time
 from functools import partial
 from statistics import median
 
@@ -46,7 +45,7 @@ def silent(run: Run) -> None:
             with memory.peak_resident(contender.pid) as peak:
                 call = contender.send_in_vain(notification, LIMIT_WAITS_MS)
             opened = min(notification.count, max_connections()) if name == OURS else notification.count
-            arrived = _arrived(run, opened)
+            arrived = run.arrived(opened, ARRIVAL_SECONDS)
             before = call.resident_before or before
             after = memory.resident(contender.pid) if name == OURS else peak.bytes
         check_arrivals(rows[0].id, name, opened, arrived)
@@ -54,14 +53,6 @@ def silent(run: Run) -> None:
         figures = ((after - before) / MIB, (peak.bytes - before) / MIB, call.wall_ns / 1e6 - rule_ms)
         for row, figure in zip(rows, figures, strict=True):
             row.add(name, figure)
-
-
-def _arrived(run: Run, expected: int) -> int:
-    """How many requests the sink has seen, once it has had the time to see what is expected."""
-    deadline = time.monotonic() + ARRIVAL_SECONDS
-    while (arrived := int(run.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return arrived
 
 
 def beside_a_slow_one(run: Run) -> None:

@@ -13,7 +13,7 @@ from bench.rows import OURS
 from bench.run import Run
 
 ROWS, BATCHES = 10_000, 3
-ARRIVE_SECONDS = 60
+ARRIVAL_SECONDS = 60
 TURNS = 10
 FILE = """\
 [receivers.sink]
@@ -30,23 +30,15 @@ def rows(run: Run) -> None:
         file.write_text(FILE.format(url=run.sink), encoding="utf-8")
         arguments = {"config_file_path": str(file)}
         contender.ask({"do": "write", "rows": 10, "arguments": arguments})
-        _arrived(run, 10)
+        run.arrived(10, ARRIVAL_SECONDS)
         # What others have sent last is not counted here.
         time.sleep(1)
         taken = []
         for _ in range(BATCHES):
             run.standin.clear()
             taken += contender.ask({"do": "write", "rows": ROWS, "arguments": arguments})
-            check_arrivals("rows", OURS, ROWS, _arrived(run, ROWS))
+            check_arrivals("rows", OURS, ROWS, run.arrived(ROWS, ARRIVAL_SECONDS))
     run.rows["rows"].add(OURS, median(taken) / 1e6)
-
-
-def _arrived(run: Run, expected: int) -> int:
-    """How many requests the sink has seen, once it has had the time to see what is expected."""
-    deadline = time.monotonic() + ARRIVE_SECONDS
-    while (seen := int(run.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return seen
 
 
 def history(run: Run) -> None:

@@ -221,6 +221,16 @@ def test_rows_of_one_dedup_key_arrive_in_their_order(table: Table) -> None:
     assert [body["message"] for body in table.sent(50)] == [str(n) for n in range(50)]
 
 
+def test_more_rows_than_may_be_in_flight_wait_for_no_digest_of_their_own(table: Table) -> None:
+    table.trigger(max_in_flight="20", max_per_batch="3")
+    table.write(*[f'alerts message="{n}" {n}' for n in range(200)])
+    table.wait_for_line("all deliveries have ended: 3 delivered, 0 failed, 0 ambiguous, 197 suppressed")
+    texts = [body["message"] for body in table.bodies()]
+    digests = [int(text.split()[1]) for text in texts if text.startswith("and ")]
+    alone = [text for text in texts if not text.startswith("and ")]
+    assert len(alone) + sum(digests) == 200
+
+
 def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:
     table.configure('outbox = "outbox.db"')
     table.trigger(dedup_key_column="id")

@@ -278,8 +278,7 @@ impl Batch {
                 Err(NotAccepted::Full(_)) if deliveries > self.settings.policy.max_in_flight => {
                     return Became::Lost(too_many(deliveries, &self.settings));
                 }
-                // What a digest is to tell of keeps its place until then.
-                Err(NotAccepted::Full(_)) => self.digests.close(),
+                Err(NotAccepted::Full(_)) => {}
                 Err(NotAccepted::NotKept(why @ NotKept::NoKey)) => {
                     return Became::Lost(not_kept(&why));
                 }
