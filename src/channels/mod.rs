@@ -16,7 +16,6 @@ mod opsgenie;
 mod pagerduty;
 mod pushover;
 mod rich;
-mod signing;
 mod slack;
 mod teams;
 mod telegram;

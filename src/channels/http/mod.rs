@@ -1,5 +1,7 @@
 //! A webhook of the user's own: JSON in a POST, any 2xx is success.
 
+mod signing;
+
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -7,8 +9,8 @@ use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use self::signing::Signer;
 use super::headers::HostHeader;
-use super::signing::{self, Signer};
 use super::webhook::{Webhook, basic_auth};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
