@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::webhook::{Webhook, below};
+use super::shared::{USER_AGENT, body, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -196,7 +197,7 @@ impl Alertmanager {
             _ => vec![alert.of(level)],
         };
         Ok(Composition {
-            messages: vec![self.webhook.post(super::json_body(&alerts), &[])],
+            messages: vec![self.webhook.post(body::json(&alerts), &[])],
             segments: None,
             warnings: cuts.warnings(),
         })
@@ -324,7 +325,7 @@ impl Channel for Alertmanager {
         let alerts = serde_json::from_slice::<Vec<Map<String, Value>>>(&request.body);
         if let Ok(mut alerts) = alerts {
             alerts.iter_mut().for_each(|alert| set_times(alert, now));
-            request.body = Bytes::from(super::json_body(&alerts));
+            request.body = Bytes::from(body::json(&alerts));
         }
     }
 

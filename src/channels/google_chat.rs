@@ -10,11 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
-use super::rich::{self, Cuts, Drawn, Look, Rich};
-use super::webhook::Webhook;
+use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use super::shared::webhook::Webhook;
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
@@ -172,7 +173,7 @@ impl GoogleChat {
             cards: None,
             thread: thread(notification),
         };
-        self.post(super::json_body(&payload), notification)
+        self.post(body::json(&payload), notification)
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Composition {
@@ -198,7 +199,7 @@ impl GoogleChat {
             card,
         }];
         let emoji = format!("{} ", Look::of(notification).emoji);
-        let taken = super::json_body(&cards).len() + emoji.len() + AROUND;
+        let taken = body::json(&cards).len() + emoji.len() + AROUND;
         let split = split_after(text, ALL - taken, LIMITS);
         let mut parts = split.parts.into_iter();
         let rich = Rich {
@@ -256,7 +257,7 @@ fn field(name: &str, value: &str) -> Drawn<Widget> {
         wrap_text: true,
     };
     Drawn {
-        length: super::json_body(&field).len(),
+        length: body::json(&field).len(),
         field,
         is_cut,
     }
@@ -323,7 +324,7 @@ impl Channel for GoogleChat {
         Ok(Composition {
             messages: parts.map(|part| self.plain(part, notification)).collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 

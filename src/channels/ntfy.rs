@@ -8,11 +8,12 @@ use http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Rich};
-use super::webhook::Webhook;
+use super::shared::rich::{self, Cuts, Rich};
+use super::shared::webhook::Webhook;
+use super::shared::{USER_AGENT, body, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, lines, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
@@ -133,7 +134,7 @@ impl Ntfy {
     }
 
     fn plain(&self, message: &str) -> Outbound {
-        let body = super::json_body(&self.payload(message));
+        let body = body::json(&self.payload(message));
         self.webhook.post(body, &[])
     }
 
@@ -244,12 +245,12 @@ impl Channel for Ntfy {
         Ok(Composition {
             messages: split.parts.iter().map(|part| self.plain(part)).collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 
     fn preview(&self, body: &[u8]) -> String {
-        super::without_member(body, "topic", &self.topic.expose().into())
+        body::without_member(body, "topic", &self.topic.expose().into())
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

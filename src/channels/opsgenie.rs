@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::webhook::{Webhook, below};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
@@ -118,7 +119,7 @@ impl Opsgenie {
         };
         let tail = link.map_or(tail.clone(), |link| format!("{tail}\n{link}"));
         let room = DESCRIPTION.text - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = super::ending(text, units(room));
+        let (text, missing) = texts::ending(text, units(room));
         let alert = Alert {
             message,
             alias,
@@ -128,9 +129,9 @@ impl Opsgenie {
             source: SOURCE,
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::cut_warning(missing));
+        warnings.extend(texts::cut_warning(missing));
         Composition {
-            messages: vec![self.webhook.post(super::json_body(&alert), &[])],
+            messages: vec![self.webhook.post(body::json(&alert), &[])],
             segments: None,
             warnings,
         }
@@ -140,8 +141,8 @@ impl Opsgenie {
     fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
         let mut url: Url = below(&self.webhook.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
-        let (note, missing) = super::ending(text, DESCRIPTION);
-        let note = super::json_body(&Note {
+        let (note, missing) = texts::ending(text, DESCRIPTION);
+        let note = body::json(&Note {
             note,
             source: SOURCE,
         });
@@ -151,7 +152,7 @@ impl Opsgenie {
                 ..self.webhook.request(note, &[])
             })],
             segments: None,
-            warnings: super::cut_warning(missing).into_iter().collect(),
+            warnings: texts::cut_warning(missing).into_iter().collect(),
         }
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::webhook::{Webhook, below};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
@@ -119,7 +120,7 @@ impl PagerDuty {
 
     fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Composition {
         Composition {
-            messages: vec![self.webhook.post(super::json_body(event), &[])],
+            messages: vec![self.webhook.post(body::json(event), &[])],
             segments: None,
             warnings,
         }
@@ -137,7 +138,7 @@ impl PagerDuty {
         let link = cuts.link(notification.link.as_deref(), |link| {
             TEXT.unit.of(link) <= LINK
         });
-        let (whole, missing) = super::ending(text, TEXT);
+        let (whole, missing) = texts::ending(text, TEXT);
         let mut custom_details = Map::new();
         if summary != text {
             custom_details.insert("notification_text".to_owned(), whole.into());
@@ -165,7 +166,7 @@ impl PagerDuty {
             }),
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::cut_warning(missing));
+        warnings.extend(texts::cut_warning(missing));
         self.composition(&event, warnings)
     }
 }
@@ -253,7 +254,7 @@ impl Channel for PagerDuty {
     }
 
     fn preview(&self, body: &[u8]) -> String {
-        super::without_member(body, "routing_key", &self.routing_key.expose().into())
+        body::without_member(body, "routing_key", &self.routing_key.expose().into())
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

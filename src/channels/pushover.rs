@@ -8,11 +8,12 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 
-use super::rich::{self, Cuts};
-use super::webhook::{Webhook, below};
+use super::shared::rich::{self, Cuts};
+use super::shared::webhook::{Webhook, below};
+use super::shared::{USER_AGENT, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, lines, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -156,7 +157,7 @@ impl Pushover {
         let cancel = tag.filter(|_| over).map(|tag| self.cancel(&tag));
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();
-        warnings.extend(super::missing_warning(split.missing));
+        warnings.extend(texts::missing_warning(split.missing));
         Composition {
             messages: std::iter::once(first).chain(more).chain(cancel).collect(),
             segments: None,
@@ -215,7 +216,7 @@ impl Channel for Pushover {
                 .map(|part| self.form([("message", part.as_str())]))
                 .collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 

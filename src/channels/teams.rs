@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Drawn, Rich};
-use super::webhook::Webhook;
+use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::webhook::Webhook;
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -187,7 +188,7 @@ impl Teams {
 
     fn plain(&self, text: String) -> Outbound {
         let message = message(vec![text_block(text)], None, None);
-        self.webhook.post(super::json_body(&message), &[])
+        self.webhook.post(body::json(&message), &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Composition {
@@ -219,7 +220,7 @@ impl Teams {
         };
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
-        let taken = super::json_body(&around).len() + AROUND;
+        let taken = body::json(&around).len() + AROUND;
         let split = split_after(text, ALL - taken, LIMITS);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
@@ -268,7 +269,7 @@ fn field(name: &str, value: &str) -> Drawn<Element> {
         spacing: Some("Small"),
     };
     Drawn {
-        length: super::json_body(&field).len(),
+        length: body::json(&field).len(),
         field,
         is_cut,
     }
@@ -311,7 +312,7 @@ impl Channel for Teams {
                 .map(|part| self.plain(part))
                 .collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 

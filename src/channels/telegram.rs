@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Drawn, Rich};
-use super::webhook::{Webhook, below};
+use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::webhook::{Webhook, below};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
@@ -161,7 +162,7 @@ impl Telegram {
     }
 
     fn plain(&self, text: &str) -> Outbound {
-        let body = super::json_body(&self.payload(text.into()));
+        let body = body::json(&self.payload(text.into()));
         self.webhook.post(body, &[])
     }
 
@@ -347,13 +348,13 @@ impl Channel for Telegram {
         Ok(Composition {
             messages: split.parts.iter().map(|part| self.plain(part)).collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 
     fn preview(&self, body: &[u8]) -> String {
         let chat = serde_json::to_value(Chat::read(self.chat.expose())).unwrap_or_default();
-        super::without_member(body, "chat_id", &chat)
+        body::without_member(body, "chat_id", &chat)
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

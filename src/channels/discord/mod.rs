@@ -11,11 +11,12 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::rich::escape;
-use super::headers::HostHeader;
-use super::webhook::Webhook;
+use super::shared::webhook::Webhook;
+use super::shared::{body, texts, verdict};
+use super::spec::headers::HostHeader;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
@@ -150,7 +151,7 @@ impl Channel for Discord {
                 content: &content,
                 allowed_mentions: (!allow_mentions).then_some(NoMentions { parse: [] }),
             };
-            self.webhook.post(super::json_body(&payload), &[])
+            self.webhook.post(body::json(&payload), &[])
         };
         if notification.is_rich() {
             let mut rich = rich::compose(notification, &text, LIMITS);
@@ -173,7 +174,7 @@ impl Channel for Discord {
         Ok(Composition {
             messages: split.parts.into_iter().map(plain).collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::{Host, Url};
 
 use super::NoMentions;
-use crate::channels::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::notification::Notification;
 use crate::model::text::{Limits, Unit, split_after};
 

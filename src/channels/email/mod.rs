@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use self::address::{masked, server_name};
-use super::rich::{self, Cuts, Look};
+use super::shared::rich::{self, Cuts, Look};
+use super::shared::{lines, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, lines, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use self::signing::Signer;
-use super::headers::HostHeader;
-use super::webhook::{Webhook, basic_auth};
+use super::shared::webhook::{Webhook, basic_auth};
+use super::shared::{USER_AGENT, body, verdict};
+use super::spec::headers::HostHeader;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Parameter, Resolved,
 };
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
@@ -259,7 +260,7 @@ impl Channel for Http {
     ) -> Result<Composition, Failure> {
         let body = match cx.rendered("body_template") {
             Some(body) => body.as_bytes().to_vec(),
-            None => super::json_body(&Payload {
+            None => body::json(&Payload {
                 message: &notification.text,
                 rich: notification.is_rich().then(|| Members::of(notification)),
             }),

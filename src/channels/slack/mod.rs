@@ -8,11 +8,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::headers::HostHeader;
-use super::webhook::Webhook;
+use super::shared::webhook::Webhook;
+use super::shared::{USER_AGENT, body, texts, verdict};
+use super::spec::headers::HostHeader;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -112,7 +113,7 @@ impl Channel for Slack {
         let limits = Limits { unit, ..LIMITS };
         let plain = |text: String| {
             let text = &rich::as_allowed(text, cx);
-            self.webhook.post(super::json_body(&Payload { text }), &[])
+            self.webhook.post(body::json(&Payload { text }), &[])
         };
         if notification.is_rich() {
             let rich = rich::compose(notification, &text, cx, limits);
@@ -122,7 +123,7 @@ impl Channel for Slack {
         Ok(Composition {
             messages: split.parts.into_iter().map(plain).collect(),
             segments: None,
-            warnings: super::missing_warning(split.missing),
+            warnings: texts::missing_warning(split.missing),
         })
     }
 

@@ -8,8 +8,8 @@
 use serde::Serialize;
 
 use super::escape;
-use crate::channels::compact::compact;
-use crate::channels::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::compact::compact;
+use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
 use crate::model::text::{Limits, Unit, cut, split_after};

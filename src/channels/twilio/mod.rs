@@ -13,11 +13,12 @@ use serde_json::Value;
 use url::Url;
 
 use self::segments::segments;
-use super::rich::Cuts;
-use super::webhook::{basic_auth, below, secrets_of_headers};
+use super::shared::rich::Cuts;
+use super::shared::webhook::{basic_auth, below, secrets_of_headers};
+use super::shared::{self, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, verdict,
+    Parameter, Resolved,
 };
 use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
@@ -55,9 +56,6 @@ const LIMITS: Limits = Limits {
     unit: Unit::Utf16,
 };
 
-pub const SID_VARIABLE: &str = "TWILIO_SID";
-pub const TOKEN_VARIABLE: &str = "TWILIO_TOKEN";
-
 const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "twilio_sid",
@@ -66,7 +64,7 @@ const PARAMETERS: &[Parameter] = &[
     )
     .required()
     .secret()
-    .or_environment(SID_VARIABLE),
+    .or_environment("TWILIO_SID"),
     Parameter::new(
         "twilio_token",
         "your_auth_token",
@@ -74,7 +72,7 @@ const PARAMETERS: &[Parameter] = &[
     )
     .required()
     .secret()
-    .or_environment(TOKEN_VARIABLE),
+    .or_environment("TWILIO_TOKEN"),
     Parameter::new(
         "twilio_from_number",
         "+15005550001",
@@ -202,7 +200,7 @@ impl Twilio {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(shared::USER_AGENT));
         let pair = format!("{}:{}", sid.expose(), token.expose());
         headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
@@ -310,7 +308,7 @@ impl Channel for Twilio {
             (split(&text, LIMITS), Cuts::default())
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::missing_warning(split.missing));
+        warnings.extend(texts::missing_warning(split.missing));
         Ok(Composition {
             segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
             messages: split

@@ -1,8 +1,8 @@
 //! The compact text of an SMS or WhatsApp message.
 
 use super::LIMITS;
-use crate::channels::compact::compact;
-use crate::channels::rich::{Cuts, Look};
+use crate::channels::shared::compact::compact;
+use crate::channels::shared::rich::{Cuts, Look};
 use crate::model::notification::Notification;
 use crate::model::text::{Split, split_after};
 

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::headers::{self, HostHeader};
-use super::{ConfigError, Fields};
+use crate::channels::spec::headers::{self, HostHeader};
+use crate::channels::{ConfigError, Fields};
 use crate::model::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 

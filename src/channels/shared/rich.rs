@@ -121,9 +121,9 @@ impl<P: Serialize> Rich<P> {
         post: impl FnOnce(Vec<u8>) -> Outbound,
         plain: impl FnMut(String) -> Outbound,
     ) -> Composition {
-        let first = post(super::json_body(&self.payload));
+        let first = post(super::body::json(&self.payload));
         let mut warnings = self.cuts.warnings();
-        warnings.extend(super::missing_warning(self.missing));
+        warnings.extend(super::texts::missing_warning(self.missing));
         Composition {
             messages: iter::once(first)
                 .chain(self.more.into_iter().map(plain))
