@@ -1,68 +1,10 @@
-//! Lengths as providers count them; splitting that loses nothing; text that is safe to show.
+//! Texts within a limit: split into parts, or cut short.
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    CodePoints,
-    Utf16,
-    /// UTF-16 code units once `&`, `<` and `>` are written as entities.
-    Utf16Escaped,
-    Bytes,
-    /// Bytes once written inside a JSON string: for providers that measure the whole body. Never less than bytes.
-    JsonBytes,
-}
-
-impl Unit {
-    pub fn of(self, text: &str) -> usize {
-        match self {
-            Unit::CodePoints => text.chars().count(),
-            Unit::Utf16 => text.encode_utf16().count(),
-            Unit::Utf16Escaped => text.chars().map(escaped_length).sum(),
-            Unit::Bytes => text.len(),
-            Unit::JsonBytes => text.bytes().map(json_length).sum(),
-        }
-    }
-
-    /// Whether no text counts more than it has bytes.
-    const fn is_at_most_bytes(self) -> bool {
-        !matches!(self, Unit::Utf16Escaped | Unit::JsonBytes)
-    }
-}
-
-/// As serde_json writes it.
-const fn json_length(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..=0x1f => "\\u0000".len(),
-        _ => 1,
-    }
-}
-
-fn escaped_length(character: char) -> usize {
-    match character {
-        '&' => "&amp;".len(),
-        '<' | '>' => "&lt;".len(),
-        other => other.len_utf16(),
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
-    bytes.into_iter().flat_map(digits).collect()
-}
-
-/// How long a text may be, and in which unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub text: usize,
-    pub unit: Unit,
-}
+use super::{Limits, Unit};
 
 /// A split message has at most this many parts.
 pub const MAX_PARTS: usize = 10;
@@ -274,93 +216,6 @@ pub fn cut<'a>(text: &'a str, limits: Limits, ending: &str) -> Cow<'a, str> {
     Cow::Owned(format!("{}{ending}", kept.trim_end()))
 }
 
-/// One line, without control characters: line ends and runs of white space become one space.
-pub fn one_line(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
-    let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
-    if text.chars().all(is_plain) && !text.contains("  ") {
-        return Cow::Borrowed(text);
-    }
-    let words = text.split(is_blank_or_control);
-    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    Cow::Owned(words.join(" "))
-}
-
-/// Without outer white space and without control characters other than line ends and tabs.
-pub fn without_controls(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
-    let is_kept = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
-    if text.chars().all(is_kept) {
-        return Cow::Borrowed(text);
-    }
-    let kept: String = text.chars().filter(|c| is_kept(*c)).collect();
-    Cow::Owned(kept.trim().to_owned())
-}
-
-fn is_blank_or_control(character: char) -> bool {
-    character.is_whitespace() || character.is_control()
-}
-
-/// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
-/// of white space folded into one space.
-pub fn printable(text: &str) -> String {
-    // Nearly all is plain already.
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.contains("  ") {
-        return text.to_owned();
-    }
-    let mut clean = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_whitespace() {
-            if !clean.ends_with(' ') {
-                clean.push(' ');
-            }
-        } else if !is_invisible(character) {
-            clean.push(character);
-        }
-    }
-    clean
-}
-
-/// Controls, and what hides or reorders text: Unicode's default ignorable code points (zero-width ones, fillers, variation
-/// selectors, tags), line separators, bidirectional controls, private use.
-pub fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e000}'..='\u{f8ff}'
-            | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
-}
-
-/// `text` in ASCII: everything else as `\u{…}`, so that a log line survives any viewer.
-pub fn ascii(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|character| match character {
-            '…' => "...".to_owned(),
-            c if c.is_ascii() => c.to_string(),
-            c => c.escape_unicode().to_string(),
-        })
-        .collect()
-}
-
-/// The candidate that `word` was probably meant to be.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = word.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| {
-            let likeness = strsim::jaro_winkler(&folded, &candidate.to_ascii_lowercase());
-            (likeness, candidate)
-        })
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -381,19 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn printable_text_is_one_line_without_anything_invisible() {
-        for (text, clean) in [
-            ("plain text, as it is.", "plain text, as it is."),
-            ("two  spaces", "two spaces"),
-            ("a\nb\tc\u{7f}d\u{1b}[0m", "a b cd[0m"),
-            ("h\u{f6}st\u{200b}-7", "h\u{f6}st-7"),
-            ("", ""),
-        ] {
-            assert_eq!(printable(text), clean, "{text:?}");
-        }
-    }
-
-    #[test]
     fn a_text_at_the_limit_stays_whole_and_one_beyond_it_is_split() {
         for unit in [Unit::CodePoints, Unit::Utf16, Unit::Bytes] {
             for (length, parts) in [(19, 1), (20, 1), (21, 2)] {
@@ -404,32 +246,6 @@ mod tests {
                     "{unit:?} {length}"
                 );
             }
-        }
-    }
-
-    #[test]
-    fn units_count_as_the_providers_do() {
-        for (text, code_points, utf16, bytes) in
-            [("é", 1, 1, 2), ("😀", 1, 2, 4), (FAMILY, 7, 11, 25)]
-        {
-            assert_eq!(Unit::CodePoints.of(text), code_points);
-            assert_eq!(Unit::Utf16.of(text), utf16);
-            assert_eq!(Unit::Bytes.of(text), bytes);
-        }
-    }
-
-    #[test]
-    fn bytes_in_json_are_those_that_are_written() {
-        let every: String = (0..0x250).filter_map(char::from_u32).collect();
-        for text in [
-            "",
-            "plain",
-            "\"q\" \\ \n\t\r\u{8}\u{c}\0",
-            "é😀",
-            every.as_str(),
-        ] {
-            let written = serde_json::to_string(text).unwrap().len() - 2;
-            assert_eq!(Unit::JsonBytes.of(text), written, "{text:?}");
         }
     }
 
@@ -508,38 +324,6 @@ mod tests {
         ] {
             assert_eq!(cut(text, limits(limit, unit), ending), cut_to, "{text}");
         }
-    }
-
-    #[test]
-    fn a_line_has_no_line_end_and_a_text_no_control() {
-        for (text, line, kept) in [
-            ("db1", "db1", "db1"),
-            (" a\r\n\tb\u{2028}c  d\0 ", "a b c d", "a\n\tb\u{2028}c  d"),
-            ("\u{1b}[31mred", "[31mred", "[31mred"),
-            (" \n ", "", ""),
-            (FAMILY, FAMILY, FAMILY),
-        ] {
-            assert_eq!(one_line(text), line, "{text:?}");
-            assert_eq!(without_controls(text), kept, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_suggestion_is_the_nearest_name_or_none() {
-        let names = ["slack", "discord", "http", "sms", "whatsapp"];
-        for (word, suggestion) in [
-            ("slak", Some("slack")),
-            ("Discord", Some("discord")),
-            ("whatsap", Some("whatsapp")),
-            ("carrier pigeon", None),
-        ] {
-            assert_eq!(nearest(word, names), suggestion, "{word}");
-        }
-    }
-
-    #[test]
-    fn log_text_is_ascii() {
-        assert_eq!(ascii("größe… 😀"), "gr\\u{f6}\\u{df}e... \\u{1f600}");
     }
 
     proptest! {
