@@ -41,21 +41,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .of(Kind::Table)
         .operator_only(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
     ],
     // No limit is documented.
     length: Length::Any,

@@ -15,8 +15,8 @@ use super::shared::webhook::Webhook;
 use super::shared::{body, texts, verdict};
 use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
@@ -34,13 +34,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
-            "discord_headers",
-            "eyJYLVRlYW0iOiAib3BzIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
     length: Length::Split(LIMITS),

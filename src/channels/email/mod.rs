@@ -65,21 +65,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
         Parameter::new("email_password", "app-password", "Its password.").secret(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
     ],
     length: Length::Any,
     // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.

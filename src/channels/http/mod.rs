@@ -34,13 +34,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
+        Parameter::headers(
             "http_headers",
             "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        ),
         Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
         Parameter::new(
             "body_template",
@@ -70,21 +67,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret()
         .operator_only(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
         Parameter::new(
             "signing_secret",
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

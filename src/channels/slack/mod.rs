@@ -12,8 +12,8 @@ use super::shared::webhook::Webhook;
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
@@ -31,13 +31,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
-            "slack_headers",
-            "eyJYLVRlYW0iOiAib3BzIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
     length: Length::Split(LIMITS),

@@ -180,10 +180,7 @@ impl<'a> Fields<'a> {
             None | Some(Json::Null) => Ok(None),
             Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Json::String(text)) => Ok(Some(Cow::Borrowed(text))),
-            Some(other) => Err(self.error(
-                name,
-                format!("{name} must be a string, found {}", other.kind()),
-            )),
+            Some(other) => Err(self.wrong_type(name, "a string", other)),
         }
     }
 
@@ -216,9 +213,7 @@ impl<'a> Fields<'a> {
         };
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
         text.map(|text| {
-            let example = self
-                .parameter(name)
-                .map_or("", |parameter| parameter.example);
+            let example = self.example(name);
             let what = format!("{name} must be a number from 1 to 65535, such as {example}");
             port(&text).ok_or_else(|| self.error(name, what))
         })
@@ -316,9 +311,7 @@ impl<'a> Fields<'a> {
         if fits(text) {
             return Ok(text.to_owned());
         }
-        let example = self
-            .parameter(name)
-            .map_or("", |parameter| parameter.example);
+        let example = self.example(name);
         Err(self.error(name, format!("{name} must be {form}, such as {example}")))
     }
 
@@ -354,9 +347,9 @@ impl<'a> Fields<'a> {
     }
 
     fn missing(&self, name: &str) -> ConfigError {
-        let parameter = self.parameter(name);
-        let example = parameter.map_or("", |parameter| parameter.example);
-        let environment = match parameter.and_then(|parameter| parameter.environment) {
+        let example = self.example(name);
+        let variable = self.parameter(name).and_then(|one| one.environment);
+        let environment = match variable {
             Some(variable) => {
                 format!(", and the server's environment variable {variable} is not set either")
             }
@@ -388,6 +381,10 @@ impl<'a> Fields<'a> {
         self.parameters
             .iter()
             .find(|parameter| parameter.name == name)
+    }
+
+    fn example(&self, name: &str) -> &'static str {
+        self.parameter(name).map_or("", |one| one.example)
     }
 
     fn warn_unknown(&mut self, name: &str) {

@@ -36,6 +36,31 @@ impl Parameter {
         Self::new(BASE_URL, example, description).operator_only()
     }
 
+    /// Headers to send beside the channel's own.
+    pub const fn headers(name: &'static str, example: &'static str) -> Self {
+        let description = "Headers to send besides: base64 of a JSON object of strings.";
+        Self::new(name, example, description)
+            .of(Kind::Headers)
+            .secret()
+    }
+
+    /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is, not by channels.
+    pub const fn ca_file() -> Self {
+        let description = "Certificates of authorities to trust besides the system's, in PEM.";
+        Self::new("ca_file", "ca.pem", description)
+            .of(Kind::AuthorityFile)
+            .operator_only()
+    }
+
+    /// What to show to a server that asks who comes. Read where the configuration file is, not by channels.
+    pub const fn client_certificate() -> Self {
+        let description = "A certificate and its key to show to the server, in one PEM file.";
+        Self::new("client_certificate", "client.pem", description)
+            .of(Kind::CertificateFile)
+            .secret()
+            .operator_only()
+    }
+
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
