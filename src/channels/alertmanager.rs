@@ -21,7 +21,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, one_line};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -53,8 +53,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 };
 
 /// Ours: names are read in lists.
-const NAME: Limits = units(200);
-const VALUE: Limits = units(10_000);
+const NAME: Limit = Limit::utf16(200);
+const VALUE: Limit = Limit::utf16(10_000);
 /// Ours as well, so that an alert stays readable for machines.
 const ANNOTATIONS: usize = 200_000;
 /// For how long an alert stands that is sent once: until it is resolved, but not for ever; or, where nobody will resolve it,
@@ -67,13 +67,6 @@ const STARTS: &str = "startsAt";
 const ENDS: &str = "endsAt";
 /// Labels of ours.
 const OWN: [&str; 3] = ["alertname", "severity", "notification"];
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 #[derive(Debug)]
 struct Alertmanager {
@@ -122,7 +115,8 @@ impl Alertmanager {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Map<String, Value>, Failure> {
-        let fits = |key: &str| NAME.unit.of(key) <= NAME.text && !key.chars().any(char::is_control);
+        let fits =
+            |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
         let name = incident::name(notification, cx, fits)?;
         let mut labels = Map::new();
         if notification

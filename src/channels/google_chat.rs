@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split, split_after};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -33,7 +33,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(GoogleChat::new(fields, operator)?)),
@@ -43,21 +43,14 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// byte that is sent and leave some for what stands around the text.
 const ALL: usize = 32_000;
 const AROUND: usize = 500;
-const LIMITS: Limits = json_bytes(ALL - AROUND);
-const TITLE: Limits = json_bytes(250);
-const NAME: Limits = json_bytes(200);
-const VALUE: Limits = json_bytes(2_000);
+const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const TITLE: Limit = Limit::json_bytes(250);
+const NAME: Limit = Limit::json_bytes(200);
+const VALUE: Limit = Limit::json_bytes(2_000);
 /// What fields may take; a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
 const LINK: usize = 2_000;
-
-const fn json_bytes(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::JsonBytes,
-    }
-}
 
 #[derive(Debug)]
 struct GoogleChat {
@@ -180,7 +173,7 @@ impl GoogleChat {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= LINK
+            LIMIT.unit.of(link) <= LINK
         });
         let mut widgets = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
         widgets.extend(link.map(button));
@@ -200,7 +193,7 @@ impl GoogleChat {
         }];
         let emoji = format!("{} ", Look::of(notification).emoji);
         let taken = body::json(&cards).len() + emoji.len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMITS);
+        let split = split_after(text, ALL - taken, LIMIT);
         let mut parts = split.parts.into_iter();
         let rich = Rich {
             payload: Payload {
@@ -319,7 +312,7 @@ impl Channel for GoogleChat {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         let parts = split.parts.iter();
         Ok(Composition {
             messages: parts.map(|part| self.plain(part, notification)).collect(),

@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::secret::{Secret, digest};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, Unit, split, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -45,7 +45,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
@@ -53,15 +53,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 /// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
 /// `transformBodyJSON`), which it does when the text is counted as it stands in JSON.
-const LIMITS: Limits = Limits {
-    text: 4_095,
-    unit: Unit::JsonBytes,
-};
+const LIMIT: Limit = Limit::json_bytes(4_095);
 /// Ours: a headline. The server has no limit of its own for it.
-const TITLE: Limits = Limits {
-    text: 250,
-    unit: Unit::JsonBytes,
-};
+const TITLE: Limit = Limit::json_bytes(250);
 /// What fields may take of the message.
 const FIELDS: usize = 2_000;
 /// Ours, so that the whole stays below the server's limit.
@@ -144,9 +138,9 @@ impl Ntfy {
         let link = cuts.link(notification.link.as_deref(), |link| {
             Unit::JsonBytes.of(link) <= LINK
         });
-        let below = lines::below(notification, FIELDS, LIMITS.unit, &mut cuts);
-        let room = LIMITS.text - LIMITS.unit.of(&below);
-        let split = split_after(text, room, LIMITS);
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let room = LIMIT.length - LIMIT.unit.of(&below);
+        let split = split_after(text, room, LIMIT);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = matches!(
@@ -241,7 +235,7 @@ impl Channel for Ntfy {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         Ok(Composition {
             messages: split.parts.iter().map(|part| self.plain(part)).collect(),
             segments: None,

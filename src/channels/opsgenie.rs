@@ -19,7 +19,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, one_line};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -45,23 +45,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.opsgenie.com";
 
 /// "Characters" (section "alert fields"), of which the unit is not said.
-const MESSAGE: Limits = units(130);
-const ALIAS: Limits = units(512);
-const DESCRIPTION: Limits = units(15_000);
+const MESSAGE: Limit = Limit::utf16(130);
+const ALIAS: Limit = Limit::utf16(512);
+const DESCRIPTION: Limit = Limit::utf16(15_000);
 /// Of all names and values together.
 const DETAILS: usize = 8_000;
-const NAME: Limits = units(100);
-const VALUE: Limits = units(1_000);
+const NAME: Limit = Limit::utf16(100);
+const VALUE: Limit = Limit::utf16(1_000);
 /// What stands below the text in the description.
 const LINK: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 #[derive(Debug)]
 struct Opsgenie {
@@ -118,8 +111,8 @@ impl Opsgenie {
             false => String::new(),
         };
         let tail = link.map_or(tail.clone(), |link| format!("{tail}\n{link}"));
-        let room = DESCRIPTION.text - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = texts::ending(text, units(room));
+        let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
+        let (text, missing) = texts::ending(text, Limit::utf16(room));
         let alert = Alert {
             message,
             alias,
@@ -190,7 +183,7 @@ fn is_key(text: &str) -> bool {
 /// An alias stands in a path as well.
 fn is_alias(text: &str) -> bool {
     let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
-    ALIAS.unit.of(text) <= ALIAS.text && text.chars().all(known) && !matches!(text, "." | "..")
+    ALIAS.unit.of(text) <= ALIAS.length && text.chars().all(known) && !matches!(text, "." | "..")
 }
 
 /// Without one it is `P3`.

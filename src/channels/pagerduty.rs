@@ -17,7 +17,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, one_line};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -43,34 +43,18 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://events.pagerduty.com";
 
 /// "Maximum length 1024", "255" (docs: send an event), of which the unit is not said.
-const SUMMARY: Limits = units(1_024);
-const DEDUP_KEY: Limits = units(255);
+const SUMMARY: Limit = Limit::utf16(1_024);
+const DEDUP_KEY: Limit = Limit::utf16(255);
 /// An event has at most 512 KB (docs: overview); Alertmanager takes 512,000 bytes for that.
-const TEXT: Limits = Limits {
-    text: 400_000,
-    unit: Unit::JsonBytes,
-};
+const TEXT: Limit = Limit::json_bytes(400_000);
 /// What fields may take of the event, in bytes of JSON.
 const DETAILS: usize = 60_000;
-const NAME: Limits = Limits {
-    text: 500,
-    unit: Unit::JsonBytes,
-};
-const VALUE: Limits = Limits {
-    text: 10_000,
-    unit: Unit::JsonBytes,
-};
+const NAME: Limit = Limit::json_bytes(500);
+const VALUE: Limit = Limit::json_bytes(10_000);
 const LINK: usize = 4_000;
 /// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
 const SOURCE: &str = "InfluxDB 3";
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 #[derive(Debug)]
 struct PagerDuty {
@@ -236,7 +220,7 @@ impl Channel for PagerDuty {
         let text = notification
             .as_text()
             .ok_or(Failure::new(Reason::InvalidText))?;
-        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.text;
+        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(notification, cx, fits)?;
         let event_action = match Action::of(notification) {
             Action::Trigger => return Ok(self.trigger(notification, &text, dedup_key)),

@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{MASK, Secret, digest};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split, split_after};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -41,7 +41,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Closes,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
@@ -50,10 +50,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.pushover.net";
 
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
-const LIMITS: Limits = code_points(1_024);
-const TITLE: Limits = code_points(250);
+const LIMIT: Limit = Limit::code_points(1_024);
+const TITLE: Limit = Limit::code_points(250);
 const URL: usize = 512;
-const URL_TITLE: Limits = code_points(100);
+const URL_TITLE: Limit = Limit::code_points(100);
 /// What fields may take of the message.
 const FIELDS: usize = 500;
 /// "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
@@ -61,13 +61,6 @@ const AT_ONCE: usize = 2;
 const LEAST_BACKOFF: Duration = Duration::from_secs(5);
 /// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
-
-const fn code_points(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::CodePoints,
-    }
-}
 
 #[derive(Debug)]
 struct Pushover {
@@ -125,10 +118,10 @@ impl Pushover {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= URL
+            LIMIT.unit.of(link) <= URL
         });
-        let below = lines::below(notification, FIELDS, LIMITS.unit, &mut cuts);
-        let split = split_after(text, LIMITS.text - LIMITS.unit.of(&below), LIMITS);
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let split = split_after(text, LIMIT.length - LIMIT.unit.of(&below), LIMIT);
         let mut parts = split.parts.iter().map(String::as_str);
         let message = parts.next().unwrap_or_default().to_owned() + &below;
 
@@ -140,7 +133,7 @@ impl Pushover {
         let opens = link
             .and_then(rich::link_host)
             .map(|host| format!("Open {host}"));
-        let opens = opens.filter(|words| LIMITS.unit.of(words) <= URL_TITLE.text);
+        let opens = opens.filter(|words| LIMIT.unit.of(words) <= URL_TITLE.length);
         let says = [("title", title.as_str()), ("message", &message)].into_iter();
         let says = says
             .chain((priority != "0").then_some(("priority", priority)))
@@ -209,7 +202,7 @@ impl Channel for Pushover {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         let parts = split.parts.iter();
         Ok(Composition {
             messages: parts

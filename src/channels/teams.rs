@@ -18,7 +18,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -31,7 +31,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
@@ -41,20 +41,13 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// A workflow that cannot post says so in its run history alone, so we keep well below.
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
-const LIMITS: Limits = json_bytes(ALL - AROUND);
-const TITLE: Limits = json_bytes(250);
-const NAME: Limits = json_bytes(200);
-const VALUE: Limits = json_bytes(1_000);
+const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const TITLE: Limit = Limit::json_bytes(250);
+const NAME: Limit = Limit::json_bytes(200);
+const VALUE: Limit = Limit::json_bytes(1_000);
 /// What fields may take, with what the card says of each.
 const FIELDS: usize = 8_000;
 const LINK: usize = 2_000;
-
-const fn json_bytes(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::JsonBytes,
-    }
-}
 
 #[derive(Debug)]
 struct Teams {
@@ -195,7 +188,7 @@ impl Teams {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= LINK
+            LIMIT.unit.of(link) <= LINK
         });
         let fields = cuts.fields(notification, usize::MAX, FIELDS, field);
         let heading = TextRun {
@@ -221,7 +214,7 @@ impl Teams {
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
         let taken = body::json(&around).len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMITS);
+        let split = split_after(text, ALL - taken, LIMIT);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
@@ -304,7 +297,7 @@ impl Channel for Teams {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         Ok(Composition {
             messages: split
                 .parts

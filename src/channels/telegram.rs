@@ -19,7 +19,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -47,7 +47,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         ),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
@@ -56,23 +56,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.telegram.org";
 
 /// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
-const LIMITS: Limits = code_points(4_096);
+const LIMIT: Limit = Limit::code_points(4_096);
 /// Ours: a headline.
-const TITLE: Limits = code_points(250);
-const NAME: Limits = code_points(80);
-const VALUE: Limits = code_points(500);
+const TITLE: Limit = Limit::code_points(250);
+const NAME: Limit = Limit::code_points(80);
+const VALUE: Limit = Limit::code_points(500);
 /// What fields may take of the message, and how many: a message has a hundred entities, of which each field takes two.
 const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
 /// Ours: an address that anybody may want to open.
 const LINK: usize = 2_000;
-
-const fn code_points(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::CodePoints,
-    }
-}
 
 #[derive(Debug)]
 struct Telegram {
@@ -181,8 +174,8 @@ impl Telegram {
         if let Some(link) = link {
             tail = tail.then("\n").and(link);
         }
-        let room = LIMITS.text - head.length - tail.length;
-        let split = split_after(text, room, LIMITS);
+        let room = LIMIT.length - head.length - tail.length;
+        let split = split_after(text, room, LIMIT);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
         let answers = cx.earlier.and_then(|id| id.0.parse().ok());
@@ -240,7 +233,7 @@ impl Html {
     fn text(text: &str) -> Self {
         Self {
             html: escape(text),
-            length: LIMITS.unit.of(text),
+            length: LIMIT.unit.of(text),
         }
     }
 
@@ -344,7 +337,7 @@ impl Channel for Telegram {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         Ok(Composition {
             messages: split.parts.iter().map(|part| self.plain(part)).collect(),
             segments: None,

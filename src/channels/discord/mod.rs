@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::{Limit, split};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -37,16 +37,13 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 
-const LIMITS: Limits = Limits {
-    text: 2_000,
-    unit: Unit::CodePoints,
-};
+const LIMIT: Limit = Limit::code_points(2_000);
 
 /// The form that Discord asks for; Cloudflare, before it, blocks others at times (docs: reference, user agent).
 const DISCORD_USER_AGENT: &str = concat!(
@@ -148,7 +145,7 @@ impl Channel for Discord {
             self.webhook.post(body::json(&payload), &[])
         };
         if notification.is_rich() {
-            let mut rich = rich::compose(notification, &text, LIMITS);
+            let mut rich = rich::compose(notification, &text, LIMIT);
             let goes_on = matches!(notification.status, None | Some(Status::Firing));
             let earlier = cx.earlier.filter(|_| !goes_on);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
@@ -164,7 +161,7 @@ impl Channel for Discord {
             };
             return Ok(rich.composition(edit, plain));
         }
-        let split = split(&text, LIMITS);
+        let split = split(&text, LIMIT);
         Ok(Composition {
             messages: split.parts.into_iter().map(plain).collect(),
             segments: None,

@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::{Redactor, Secret, digest};
-use crate::model::text::{Limits, Unit, one_line, without_controls};
+use crate::model::text::{Limit, one_line, without_controls};
 use crate::model::wire::{
     Credentials, Destination, Mail, MailServer, MailTls, Outbound, Repeat, SmtpReply, SmtpStage,
 };
@@ -77,16 +77,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 /// Ours: headers are shown in lists. What is in brackets before the title is no part of a conversation's name for mail
 /// programs that go by the subject besides, as Gmail does: a `resolved` of the same title stays in it.
-const SUBJECT: Limits = units(200);
+const SUBJECT: Limit = Limit::utf16(200);
 /// Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 struct Email {
     server: MailServer,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::model::channel::Composition;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::text::{Limits, cut, one_line, without_controls};
+use crate::model::text::{Limit, cut, one_line, without_controls};
 use crate::model::wire::Outbound;
 
 /// What tells at a glance how bad it is.
@@ -155,8 +155,8 @@ pub struct Cuts {
 
 impl Cuts {
     /// The title, or what holds it, within its limit.
-    pub fn title(&mut self, title: &str, limits: Limits, ending: &str) -> String {
-        shorten(title, limits, ending, &mut self.title)
+    pub fn title(&mut self, title: &str, limit: Limit, ending: &str) -> String {
+        shorten(title, limit, ending, &mut self.title)
     }
 
     /// The link, if it fits.
@@ -244,8 +244,8 @@ impl Cuts {
 }
 
 /// [`cut`], noting whether it was needed.
-pub fn shorten(text: &str, limits: Limits, ending: &str, is_cut: &mut bool) -> String {
-    let short = cut(text, limits, ending);
+pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> String {
+    let short = cut(text, limit, ending);
     *is_cut |= matches!(short, Cow::Owned(_));
     short.into_owned()
 }

@@ -1,10 +1,10 @@
 //! Texts that one message does not hold.
 
-use crate::model::text::{self, Limits, MAX_PARTS};
+use crate::model::text::{self, Limit, MAX_PARTS};
 
 /// The text within its limit, and how many characters of it are missing: then it ends by saying so.
-pub fn ending(text: &str, limits: Limits) -> (String, usize) {
-    let (kept, missing) = text::with_ending(text, limits);
+pub fn ending(text: &str, limit: Limit) -> (String, usize) {
+    let (kept, missing) = text::with_ending(text, limit);
     (kept.into_owned(), missing)
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::{Limit, Unit, split};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -34,16 +34,13 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
-const LIMITS: Limits = Limits {
-    text: 40_000,
-    unit: Unit::Utf16,
-};
+const LIMIT: Limit = Limit::utf16(40_000);
 
 #[derive(Debug)]
 struct Slack {
@@ -100,20 +97,20 @@ impl Channel for Slack {
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
         // It is escaped part by part, so that no cut falls inside an entity.
         let unit = if cx.allow_mentions {
-            LIMITS.unit
+            LIMIT.unit
         } else {
             Unit::Utf16Escaped
         };
-        let limits = Limits { unit, ..LIMITS };
+        let limit = Limit { unit, ..LIMIT };
         let plain = |text: String| {
             let text = &rich::as_allowed(text, cx);
             self.webhook.post(body::json(&Payload { text }), &[])
         };
         if notification.is_rich() {
-            let rich = rich::compose(notification, &text, cx, limits);
+            let rich = rich::compose(notification, &text, cx, limit);
             return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
         }
-        let split = split(&text, limits);
+        let split = split(&text, limit);
         Ok(Composition {
             messages: split.parts.into_iter().map(plain).collect(),
             segments: None,

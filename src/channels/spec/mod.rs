@@ -16,7 +16,7 @@ pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
 use crate::model::channel::Channel;
 use crate::model::secret::Secret;
-use crate::model::text::Limits;
+use crate::model::text::Limit;
 use crate::model::wire::Repeat;
 
 /// What the registry knows of a channel: documentation, command line and tests read it too.
@@ -37,16 +37,16 @@ pub struct ChannelSpec {
 pub enum Length {
     Any,
     /// A longer text goes on in further messages.
-    Split(Limits),
+    Split(Limit),
     /// A longer text is cut short, and the answer says so.
-    Cut(Limits),
+    Cut(Limit),
 }
 
 impl Length {
-    pub const fn limits(self) -> Option<Limits> {
+    pub const fn limit(self) -> Option<Limit> {
         match self {
             Length::Any => None,
-            Length::Split(limits) | Length::Cut(limits) => Some(limits),
+            Length::Split(limit) | Length::Cut(limit) => Some(limit),
         }
     }
 }

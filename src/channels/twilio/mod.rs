@@ -24,14 +24,14 @@ use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{Redactor, Secret, digest, mask_number};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::{Limit, split};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
 
 pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
     about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
@@ -41,7 +41,7 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
     about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
@@ -51,10 +51,7 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
 const REPEAT: Repeat = Repeat::Never;
 
 /// "Body: up to 1,600 characters" (Message resource); the unit is not said.
-const LIMITS: Limits = Limits {
-    text: 1_600,
-    unit: Unit::Utf16,
-};
+const LIMIT: Limit = Limit::utf16(1_600);
 
 const PARAMETERS: &[Parameter] = &[
     Parameter::new(
@@ -305,7 +302,7 @@ impl Channel for Twilio {
         let (split, cuts) = if notification.is_rich() {
             rich::compose(notification, &text, self.is_whatsapp())
         } else {
-            (split(&text, LIMITS), Cuts::default())
+            (split(&text, LIMIT), Cuts::default())
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));

@@ -54,9 +54,27 @@ fn escaped_length(character: char) -> usize {
 
 /// How long a text may be, and in which unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    pub text: usize,
+pub struct Limit {
+    pub length: usize,
     pub unit: Unit,
+}
+
+impl Limit {
+    pub const fn new(length: usize, unit: Unit) -> Self {
+        Self { length, unit }
+    }
+
+    pub const fn code_points(length: usize) -> Self {
+        Self::new(length, Unit::CodePoints)
+    }
+
+    pub const fn utf16(length: usize) -> Self {
+        Self::new(length, Unit::Utf16)
+    }
+
+    pub const fn json_bytes(length: usize) -> Self {
+        Self::new(length, Unit::JsonBytes)
+    }
 }
 
 /// Bytes as hexadecimal digits.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Limits, Unit};
+use super::{Limit, Unit};
 
 /// A split message has at most this many parts.
 pub const MAX_PARTS: usize = 10;
@@ -21,15 +21,15 @@ pub struct Split {
 ///
 /// The parts without their prefix are the text, unless more than [`MAX_PARTS`] would be needed: then the last ends by
 /// saying how much is missing. A grapheme cluster is never broken, unless it alone is longer than the limit.
-pub fn split(text: &str, limits: Limits) -> Split {
-    split_after(text, limits.text, limits)
+pub fn split(text: &str, limit: Limit) -> Split {
+    split_after(text, limit.length, limit)
 }
 
 /// [`split`], where the first part has a limit of its own, since it shares its message with other things.
 ///
 /// A limit of less than 48 units may leave no room for a part beside its prefix.
-pub fn split_after(text: &str, first: usize, limits: Limits) -> Split {
-    let sizes = Sizes { first, limits };
+pub fn split_after(text: &str, first: usize, limit: Limit) -> Split {
+    let sizes = Sizes { first, limit };
     if fits(text, sizes.of_part(0)) {
         return Split {
             parts: vec![text.to_owned()],
@@ -56,38 +56,34 @@ pub fn split_after(text: &str, first: usize, limits: Limits) -> Split {
 #[derive(Clone, Copy)]
 struct Sizes {
     first: usize,
-    limits: Limits,
+    limit: Limit,
 }
 
 impl Sizes {
-    fn of_part(self, index: usize) -> Limits {
-        let text = if index == 0 {
-            self.first
-        } else {
-            self.limits.text
+    fn of_part(self, index: usize) -> Limit {
+        let length = match index {
+            0 => self.first,
+            _ => self.limit.length,
         };
-        Limits {
-            text,
-            ..self.limits
-        }
+        Limit::new(length, self.limit.unit)
     }
 
     /// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
     fn room(self, index: usize, total: usize) -> usize {
         let digits = |number: usize| if number < 10 { 1 } else { 2 };
         let prefix = 4 + digits(index + 1) + digits(total);
-        self.of_part(index).text.saturating_sub(prefix)
+        self.of_part(index).length.saturating_sub(prefix)
     }
 }
 
-fn fits(text: &str, limits: Limits) -> bool {
-    let bytes_suffice = limits.unit.is_at_most_bytes() && text.len() <= limits.text;
-    bytes_suffice || limits.unit.of(text) <= limits.text
+fn fits(text: &str, limit: Limit) -> bool {
+    let bytes_suffice = limit.unit.is_at_most_bytes() && text.len() <= limit.length;
+    bytes_suffice || limit.unit.of(text) <= limit.length
 }
 
 /// Ten parts of which the last says how many characters found no place.
 fn with_missing(text: &str, sizes: Sizes) -> Split {
-    let unit = sizes.limits.unit;
+    let unit = sizes.limit.unit;
     let room = sizes.room(MAX_PARTS - 1, MAX_PARTS);
     let (mut pieces, rest) = pieces(text, sizes, MAX_PARTS, false);
     let beyond = rest.chars().count();
@@ -109,16 +105,16 @@ fn with_missing(text: &str, sizes: Sizes) -> Split {
 }
 
 /// The text within its limit, which ends by saying how many code points are missing, where any are.
-pub fn with_ending(text: &str, limits: Limits) -> (Cow<'_, str>, usize) {
-    if fits(text, limits) {
+pub fn with_ending(text: &str, limit: Limit) -> (Cow<'_, str>, usize) {
+    if fits(text, limit) {
         return (Cow::Borrowed(text), 0);
     }
     // Its length hardly varies with what is missing, so the longest is allowed for.
     let all = text.chars().count();
-    let room = limits
-        .text
-        .saturating_sub(limits.unit.of(&missing_note(all)));
-    let kept = take(text, room, limits.unit, false);
+    let room = limit
+        .length
+        .saturating_sub(limit.unit.of(&missing_note(all)));
+    let kept = take(text, room, limit.unit, false);
     let missing = all - kept.chars().count();
     (
         Cow::Owned(format!("{kept}{}", missing_note(missing))),
@@ -144,7 +140,7 @@ fn pieces(mut text: &str, sizes: Sizes, most: usize, prefer_spaces: bool) -> (Ve
     let mut pieces = Vec::new();
     while !text.is_empty() && pieces.len() < most {
         let room = sizes.room(pieces.len(), most);
-        let piece = take(text, room, sizes.limits.unit, prefer_spaces);
+        let piece = take(text, room, sizes.limit.unit, prefer_spaces);
         if piece.is_empty() {
             break;
         }
@@ -198,21 +194,17 @@ fn within_cluster(cluster: &str, room: usize, unit: Unit) -> usize {
 
 /// Shortens to at most `characters` code points, with `…` at the end where something was cut.
 pub fn truncate(text: &str, characters: usize) -> String {
-    let limits = Limits {
-        text: characters,
-        unit: Unit::CodePoints,
-    };
-    cut(text, limits, "…").into_owned()
+    cut(text, Limit::code_points(characters), "…").into_owned()
 }
 
 /// Shortens to the limit, with `ending` counted in it where something was cut. No grapheme cluster is broken, unless it
 /// alone is longer than the limit.
-pub fn cut<'a>(text: &'a str, limits: Limits, ending: &str) -> Cow<'a, str> {
-    if fits(text, limits) {
+pub fn cut<'a>(text: &'a str, limit: Limit, ending: &str) -> Cow<'a, str> {
+    if fits(text, limit) {
         return Cow::Borrowed(text);
     }
-    let room = limits.text.saturating_sub(limits.unit.of(ending));
-    let kept = take(text, room, limits.unit, false);
+    let room = limit.length.saturating_sub(limit.unit.of(ending));
+    let kept = take(text, room, limit.unit, false);
     Cow::Owned(format!("{}{ending}", kept.trim_end()))
 }
 
@@ -223,10 +215,6 @@ mod tests {
     use super::*;
 
     const FAMILY: &str = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
-
-    fn limits(text: usize, unit: Unit) -> Limits {
-        Limits { text, unit }
-    }
 
     fn without_prefixes(parts: &[String]) -> String {
         parts
@@ -241,7 +229,7 @@ mod tests {
             for (length, parts) in [(19, 1), (20, 1), (21, 2)] {
                 let text = "x".repeat(length);
                 assert_eq!(
-                    split(&text, limits(20, unit)).parts.len(),
+                    split(&text, Limit::new(20, unit)).parts.len(),
                     parts,
                     "{unit:?} {length}"
                 );
@@ -251,7 +239,7 @@ mod tests {
 
     #[test]
     fn parts_end_at_a_line_end_else_at_a_space() {
-        let split = split("one two\nthree four 56", limits(20, Unit::Utf16));
+        let split = split("one two\nthree four 56", Limit::new(20, Unit::Utf16));
         assert_eq!(
             split.parts,
             ["(1/2) one two\n", "(2/2) three four 56"].map(str::to_owned)
@@ -261,10 +249,10 @@ mod tests {
     #[test]
     fn ten_parts_lose_nothing_and_more_say_what_is_missing() {
         let ten = "x".repeat(9 * 13 + 12);
-        let whole = split(&ten, limits(20, Unit::Utf16));
+        let whole = split(&ten, Limit::new(20, Unit::Utf16));
         assert_eq!(whole.missing, 0);
         let long = "x".repeat(1_000);
-        let cut = split(&long, limits(60, Unit::Utf16));
+        let cut = split(&long, Limit::new(60, Unit::Utf16));
         assert_eq!(cut.parts.len(), MAX_PARTS);
         let said = format!("… {} characters missing", cut.missing);
         assert!(cut.parts.last().unwrap().ends_with(&said));
@@ -276,7 +264,7 @@ mod tests {
     fn clusters_stay_whole_and_one_that_is_longer_than_the_limit_is_broken_between_code_points() {
         let families = FAMILY.repeat(8);
         for unit in [Unit::CodePoints, Unit::Utf16, Unit::Bytes] {
-            let split = split(&families, limits(60, unit));
+            let split = split(&families, Limit::new(60, unit));
             for part in &split.parts {
                 let piece = part
                     .split_once(") ")
@@ -285,7 +273,7 @@ mod tests {
             }
         }
         let zalgo = format!("e{}", "\u{301}".repeat(100));
-        let split = split(&zalgo, limits(40, Unit::CodePoints));
+        let split = split(&zalgo, Limit::new(40, Unit::CodePoints));
         assert_eq!(without_prefixes(&split.parts), zalgo);
     }
 
@@ -298,7 +286,7 @@ mod tests {
             (60, vec![60, 52]),
             (48, vec![48, 64]),
         ] {
-            let split = split_after(&text, first, limits(70, Unit::Utf16));
+            let split = split_after(&text, first, Limit::new(70, Unit::Utf16));
             let found: Vec<_> = split.parts.iter().map(String::len).collect();
             assert_eq!(found, lengths, "{first}");
         }
@@ -322,7 +310,7 @@ mod tests {
                 "a…",
             ),
         ] {
-            assert_eq!(cut(text, limits(limit, unit), ending), cut_to, "{text}");
+            assert_eq!(cut(text, Limit::new(limit, unit), ending), cut_to, "{text}");
         }
     }
 
@@ -336,12 +324,12 @@ mod tests {
                 Just(Unit::CodePoints), Just(Unit::Utf16), Just(Unit::Utf16Escaped), Just(Unit::Bytes), Just(Unit::JsonBytes)
             ],
         ) {
-            let split = split_after(&text, first, limits(limit, unit));
+            let split = split_after(&text, first, Limit::new(limit, unit));
             for (index, part) in split.parts.iter().enumerate() {
                 let limit = if index == 0 { first } else { limit };
                 prop_assert!(unit.of(part) <= limit, "{part:?}");
             }
-            let short = cut(&text, limits(limit, unit), "…");
+            let short = cut(&text, Limit::new(limit, unit), "…");
             prop_assert!(unit.of(&short) <= limit, "{short:?}");
             if split.parts.len() > 1 && split.missing == 0 {
                 prop_assert_eq!(&without_prefixes(&split.parts), &text);
