@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::webhook::{Webhook, below};
 use super::shared::{USER_AGENT, body, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
@@ -71,7 +71,7 @@ const OWN: [&str; 3] = ["alertname", "severity", "notification"];
 #[derive(Debug)]
 struct Alertmanager {
     /// `…/api/v2/alerts`
-    webhook: Webhook,
+    endpoint: Endpoint,
     labels: Vec<(String, String)>,
 }
 
@@ -103,7 +103,7 @@ impl Alertmanager {
             }
         }
         Ok(Self {
-            webhook: Webhook::new(fields.sender(), url, USER_AGENT),
+            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT),
             labels,
         })
     }
@@ -178,7 +178,7 @@ impl Alertmanager {
             _ => vec![alert.of(level)],
         };
         Ok(Composition {
-            messages: vec![self.webhook.post(body::json(&alerts), &[])],
+            messages: vec![self.endpoint.post(body::json(&alerts), &[])],
             segments: None,
             warnings: cuts.warnings(),
         })
@@ -277,7 +277,7 @@ fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
 
 impl Channel for Alertmanager {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -319,7 +319,7 @@ impl Channel for Alertmanager {
                 Some(json) => json.get("message").and_then(Value::as_str),
                 None => None,
             };
-            verdict::said("Alertmanager", None, said, reply, self.webhook.redactor())
+            verdict::said("Alertmanager", None, said, reply, self.endpoint.redactor())
         };
         if (200..=299).contains(&reply.status) && text.trim_start().starts_with('<') {
             // It answers with nothing; this is somebody's web page.

@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
+use super::shared::endpoint::Endpoint;
 use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
-use super::shared::webhook::Webhook;
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -54,7 +54,7 @@ const LINK: usize = 2_000;
 
 #[derive(Debug)]
 struct GoogleChat {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -132,27 +132,27 @@ struct OpenLink {
 impl GoogleChat {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("google_chat_webhook_url")?;
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT);
+        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
         let has = |name| {
-            webhook
+            endpoint
                 .url
                 .query_pairs()
                 .any(|(known, value)| known == name && !value.is_empty())
         };
-        let is_google = webhook.destination.host.as_deref() == Some("chat.googleapis.com");
+        let is_google = endpoint.destination.host.as_deref() == Some("chat.googleapis.com");
         if is_google && !(has("key") && has("token")) {
             let what = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
             return Err(fields.error("google_chat_webhook_url", what));
         }
         // One write a second and space, shared by all that write to it.
-        let mut space = webhook.url.clone();
+        let mut space = endpoint.url.clone();
         space.set_query(None);
-        webhook.destination.account = Some(digest(&format!("google_chat {space}")));
-        Ok(Self { webhook })
+        endpoint.destination.account = Some(digest(&format!("google_chat {space}")));
+        Ok(Self { endpoint })
     }
 
     fn post(&self, body: Vec<u8>, notification: &Notification) -> Outbound {
-        let mut request = self.webhook.request(body, &[]);
+        let mut request = self.endpoint.request(body, &[]);
         if notification.dedup_key.is_some() {
             // Without this option the thread's key is of no effect, and without a key the option is an error.
             replies_in_thread(&mut request);
@@ -290,7 +290,7 @@ fn without_mentions(text: &str) -> String {
 
 impl Channel for GoogleChat {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -326,7 +326,7 @@ impl Channel for GoogleChat {
         let error = json.get("error");
         let detail = || {
             let said = error.and_then(|error| error.get("message")?.as_str());
-            verdict::said("Google Chat", None, said, reply, self.webhook.redactor())
+            verdict::said("Google Chat", None, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
@@ -337,7 +337,7 @@ impl Channel for GoogleChat {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
                 }
                 let id = name.and_then(|name| name.rsplit('/').next());
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
                 let after = verdict::reply_retry_after(reply);

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::shared::endpoint::Endpoint;
 use super::shared::rich::{self, Cuts, Rich};
-use super::shared::webhook::Webhook;
 use super::shared::{USER_AGENT, body, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -65,7 +63,7 @@ const NEXT_REQUEST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Ntfy {
-    webhook: Webhook,
+    endpoint: Endpoint,
     topic: Secret,
 }
 
@@ -98,22 +96,19 @@ impl Ntfy {
         let secrets = [topic.clone()]
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT).of("ntfy", secrets);
+        let mut endpoint =
+            Endpoint::new(fields.sender(), url, USER_AGENT).of(fields.sender(), secrets);
         // Requests are counted for each visitor, whatever the topic.
         let visitor = format!(
             "ntfy {} {}",
-            webhook.url,
+            endpoint.url,
             token.as_deref().unwrap_or_default()
         );
-        webhook.destination.account = Some(digest(&visitor));
+        endpoint.destination.account = Some(digest(&visitor));
         if let Some(token) = token {
-            let value = HeaderValue::try_from(format!("Bearer {token}"));
-            if let Ok(mut value) = value {
-                value.set_sensitive(true);
-                webhook.default_header(AUTHORIZATION, value);
-            }
+            endpoint.authorize(&format!("Bearer {token}"));
         }
-        Ok(Self { webhook, topic })
+        Ok(Self { endpoint, topic })
     }
 
     fn payload<'a>(&'a self, message: &'a str) -> Payload<'a> {
@@ -129,7 +124,7 @@ impl Ntfy {
 
     fn plain(&self, message: &str) -> Outbound {
         let body = body::json(&self.payload(message));
-        self.webhook.post(body, &[])
+        self.endpoint.post(body, &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
@@ -161,7 +156,7 @@ impl Ntfy {
             cuts,
         };
         rich.composition(
-            |body| self.webhook.post(body, &[]),
+            |body| self.endpoint.post(body, &[]),
             |part| self.plain(&part),
         )
     }
@@ -213,7 +208,7 @@ const fn priority(notification: &Notification) -> Option<u8> {
 
 impl Channel for Ntfy {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -252,7 +247,7 @@ impl Channel for Ntfy {
         let code = json.get("code").and_then(Value::as_u64);
         let detail = || {
             let said = json.get("error").and_then(Value::as_str);
-            verdict::said("ntfy", code, said, reply, self.webhook.redactor())
+            verdict::said("ntfy", code, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
@@ -261,7 +256,7 @@ impl Channel for Ntfy {
                 if id.is_none() && reply.complete {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
                 }
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             // The day's messages (server: errors.go).
             429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::webhook::{Webhook, below};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -59,7 +57,7 @@ const SOURCE: &str = "influxdb3-notifier";
 #[derive(Debug)]
 struct Opsgenie {
     /// `…/v2/alerts`
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -85,13 +83,10 @@ impl Opsgenie {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let key = fields.formed("opsgenie_api_key", KEY_FORM, is_key)?;
         let url = below(&fields.base_url(API)?, ["v2", "alerts"]);
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT)
+        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
             .of(fields.sender(), [Secret::new(&*key)]);
-        if let Ok(mut value) = HeaderValue::try_from(format!("GenieKey {key}")) {
-            value.set_sensitive(true);
-            webhook.default_header(AUTHORIZATION, value);
-        }
-        Ok(Self { webhook })
+        endpoint.authorize(&format!("GenieKey {key}"));
+        Ok(Self { endpoint })
     }
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
@@ -124,7 +119,7 @@ impl Opsgenie {
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));
         Composition {
-            messages: vec![self.webhook.post(body::json(&alert), &[])],
+            messages: vec![self.endpoint.post(body::json(&alert), &[])],
             segments: None,
             warnings,
         }
@@ -132,7 +127,7 @@ impl Opsgenie {
 
     /// `…/v2/alerts/{alias}/close?identifierType=alias`
     fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
-        let mut url: Url = below(&self.webhook.url, [alias, verb]);
+        let mut url: Url = below(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
         let (note, missing) = texts::ending(text, DESCRIPTION);
         let note = body::json(&Note {
@@ -142,7 +137,7 @@ impl Opsgenie {
         Composition {
             messages: vec![Outbound::Http(HttpRequest {
                 url,
-                ..self.webhook.request(note, &[])
+                ..self.endpoint.request(note, &[])
             })],
             segments: None,
             warnings: texts::cut_warning(missing).into_iter().collect(),
@@ -210,7 +205,7 @@ fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
 
 impl Channel for Opsgenie {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -245,7 +240,7 @@ impl Channel for Opsgenie {
                 None,
                 sentence(&json).as_deref(),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
@@ -255,7 +250,7 @@ impl Channel for Opsgenie {
                 if id.is_none() && reply.complete {
                     return Verdict::Reject(failure(Reason::Rejected)).into();
                 }
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
                 let period = reply.header("x-ratelimit-period-in-sec");

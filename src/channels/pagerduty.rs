@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::webhook::{Webhook, below};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -58,7 +58,7 @@ const SOURCE: &str = "InfluxDB 3";
 
 #[derive(Debug)]
 struct PagerDuty {
-    webhook: Webhook,
+    endpoint: Endpoint,
     routing_key: Secret,
 }
 
@@ -96,7 +96,7 @@ impl PagerDuty {
         let routing_key = Secret::new(key);
         let url = below(&fields.base_url(API)?, ["v2", "enqueue"]);
         Ok(Self {
-            webhook: Webhook::new(fields.sender(), url, USER_AGENT)
+            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT)
                 .of(fields.sender(), [routing_key.clone()]),
             routing_key,
         })
@@ -104,7 +104,7 @@ impl PagerDuty {
 
     fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Composition {
         Composition {
-            messages: vec![self.webhook.post(body::json(event), &[])],
+            messages: vec![self.endpoint.post(body::json(event), &[])],
             segments: None,
             warnings,
         }
@@ -201,7 +201,7 @@ fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
 
 impl Channel for PagerDuty {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -258,14 +258,14 @@ impl Channel for PagerDuty {
                 None,
                 said.as_deref(),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
                 let key = json.get("dedup_key").and_then(Value::as_str);
-                verdict::delivered(key, self.webhook.redactor()).into()
+                verdict::delivered(key, self.endpoint.redactor()).into()
             }
             200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
             400 if errors.iter().any(|error| is_about_the_key(error)) => {

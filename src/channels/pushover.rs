@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 
+use super::shared::endpoint::{Endpoint, below};
 use super::shared::rich::{self, Cuts};
-use super::shared::webhook::{Webhook, below};
 use super::shared::{USER_AGENT, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -64,7 +64,7 @@ const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
 
 #[derive(Debug)]
 struct Pushover {
-    webhook: Webhook,
+    endpoint: Endpoint,
     base: Url,
     token: Secret,
     user: Secret,
@@ -76,16 +76,16 @@ impl Pushover {
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;
         let url = below(&base, ["1", "messages.json"]);
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT);
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
-        let mut webhook = webhook.of(fields.sender(), [token.clone(), user.clone()]);
-        webhook.destination.key = key;
-        webhook.destination.at_once = Some(AT_ONCE);
+        let mut endpoint = endpoint.of(fields.sender(), [token.clone(), user.clone()]);
+        endpoint.destination.key = key;
+        endpoint.destination.at_once = Some(AT_ONCE);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        webhook.default_header(CONTENT_TYPE, form);
+        endpoint.default_header(CONTENT_TYPE, form);
         Ok(Self {
-            webhook,
+            endpoint,
             base,
             token,
             user,
@@ -99,7 +99,7 @@ impl Pushover {
             .append_pair("user", self.user.expose())
             .extend_pairs(says)
             .finish();
-        self.webhook.post(form, &[])
+        self.endpoint.post(form, &[])
     }
 
     /// Ends the emergency of this tag; none there is no error (section on receipts, "cancel by tag").
@@ -110,7 +110,7 @@ impl Pushover {
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
             url: below(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
-            ..self.webhook.request(form, &[])
+            ..self.endpoint.request(form, &[])
         })
     }
 
@@ -180,7 +180,7 @@ const fn priority(notification: &Notification) -> &'static str {
 
 impl Channel for Pushover {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -232,7 +232,7 @@ impl Channel for Pushover {
                 errors.collect::<Vec<_>>().join("; ")
             });
             let errors = errors.as_deref().filter(|errors| !errors.is_empty());
-            verdict::said("Pushover", None, errors, reply, self.webhook.redactor())
+            verdict::said("Pushover", None, errors, reply, self.endpoint.redactor())
         };
         let reject = |reason, hint: Option<&'static str>| {
             let mut failure = Failure::new(reason).with_detail(detail());
@@ -243,7 +243,7 @@ impl Channel for Pushover {
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
                 let request = json.get("request").and_then(Value::as_str);
-                verdict::delivered(request, self.webhook.redactor()).into()
+                verdict::delivered(request, self.endpoint.redactor()).into()
             }
             200..=299 if reply.complete => reject(Reason::Rejected, None),
             400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),

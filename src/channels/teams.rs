@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::shared::endpoint::Endpoint;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::webhook::Webhook;
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -51,7 +51,7 @@ const LINK: usize = 2_000;
 
 #[derive(Debug)]
 struct Teams {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -169,19 +169,19 @@ fn text_block(text: String) -> Element {
 impl Teams {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("teams_webhook_url")?;
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT);
-        let host = webhook.destination.host.as_deref().unwrap_or_default();
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let host = endpoint.destination.host.as_deref().unwrap_or_default();
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
             let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
                         make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
             return Err(fields.error("teams_webhook_url", what));
         }
-        Ok(Self { webhook })
+        Ok(Self { endpoint })
     }
 
     fn plain(&self, text: String) -> Outbound {
         let message = message(vec![text_block(text)], None, None);
-        self.webhook.post(body::json(&message), &[])
+        self.endpoint.post(body::json(&message), &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Composition {
@@ -228,7 +228,10 @@ impl Teams {
             missing: split.missing,
             cuts,
         };
-        rich.composition(|body| self.webhook.post(body, &[]), |part| self.plain(part))
+        rich.composition(
+            |body| self.endpoint.post(body, &[]),
+            |part| self.plain(part),
+        )
     }
 }
 
@@ -279,7 +282,7 @@ fn open(link: &str) -> Action {
 
 impl Channel for Teams {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -321,7 +324,7 @@ impl Channel for Teams {
                 None,
                 error("message"),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let code = error("code").unwrap_or_default();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::shared::endpoint::{Endpoint, below};
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::webhook::{Webhook, below};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
@@ -69,7 +69,7 @@ const LINK: usize = 2_000;
 
 #[derive(Debug)]
 struct Telegram {
-    webhook: Webhook,
+    endpoint: Endpoint,
     chat: Secret,
     /// The topic within the chat.
     thread: Option<i64>,
@@ -134,10 +134,10 @@ impl Telegram {
             [&*format!("bot{token}"), "sendMessage"],
         );
         let apart = [&token, &chat_id].into_iter().chain(&thread);
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT)
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
             .of(fields.sender(), apart.map(Secret::new));
         Ok(Self {
-            webhook,
+            endpoint,
             chat: Secret::new(chat_id),
             thread: thread.and_then(|id| id.parse().ok()),
         })
@@ -156,7 +156,7 @@ impl Telegram {
 
     fn plain(&self, text: &str) -> Outbound {
         let body = body::json(&self.payload(text.into()));
-        self.webhook.post(body, &[])
+        self.endpoint.post(body, &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
@@ -193,7 +193,7 @@ impl Telegram {
             cuts,
         };
         rich.composition(
-            |body| self.webhook.post(body, &[]),
+            |body| self.endpoint.post(body, &[]),
             |part| self.plain(&part),
         )
     }
@@ -311,7 +311,7 @@ const WORD_JOINER: char = '\u{2060}';
 
 impl Channel for Telegram {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -354,7 +354,7 @@ impl Channel for Telegram {
         let json = reply.json().unwrap_or(Value::Null);
         let description = json.get("description").and_then(Value::as_str);
         let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-        let redactor = self.webhook.redactor();
+        let redactor = self.endpoint.redactor();
         let detail = || verdict::said("Telegram", None, description, reply, redactor);
         let reject = |reason, hint| {
             let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);

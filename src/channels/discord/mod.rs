@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::rich::escape;
-use super::shared::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
 use super::shared::{body, texts, verdict};
 use super::spec::headers::HostHeader;
 use super::{
@@ -57,7 +57,7 @@ const API_VERSION: u32 = 10;
 
 #[derive(Debug)]
 struct Discord {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -75,20 +75,20 @@ struct NoMentions {
 
 impl Discord {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut webhook = Webhook::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
-        if webhook.destination.host.as_deref().is_some_and(is_discord) {
-            with_version(&mut webhook.url);
+        let mut endpoint = Endpoint::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
+        if endpoint.destination.host.as_deref().is_some_and(is_discord) {
+            with_version(&mut endpoint.url);
             // A limit that says `global` holds for this host's address.
-            webhook.destination.account = Some("discord".to_owned());
+            endpoint.destination.account = Some("discord".to_owned());
         }
-        with_wait(&mut webhook.url);
-        Ok(Self { webhook })
+        with_wait(&mut endpoint.url);
+        Ok(Self { endpoint })
     }
 
     /// Where a message is changed (docs: webhook, edit webhook message).
     fn url_of(&self, MessageRef(id): &MessageRef) -> Option<Url> {
         let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-        let mut url = self.webhook.url.clone();
+        let mut url = self.endpoint.url.clone();
         let mut path = url.path_segments_mut().ok().filter(|_| is_id)?;
         path.pop_if_empty().extend(["messages", id]);
         drop(path);
@@ -101,7 +101,7 @@ impl Discord {
         reply: &HttpReply,
         detail: Option<Detail>,
     ) -> Judgement {
-        let scope = if error.global && self.webhook.destination.account.is_some() {
+        let scope = if error.global && self.endpoint.destination.account.is_some() {
             Scope::Account
         } else {
             Scope::Destination
@@ -117,7 +117,7 @@ impl Discord {
 
 impl Channel for Discord {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -142,21 +142,21 @@ impl Channel for Discord {
                 content: &content,
                 allowed_mentions: (!allow_mentions).then_some(NoMentions { parse: [] }),
             };
-            self.webhook.post(body::json(&payload), &[])
+            self.endpoint.post(body::json(&payload), &[])
         };
         if notification.is_rich() {
             let mut rich = rich::compose(notification, &text, LIMIT);
             let goes_on = matches!(notification.status, None | Some(Status::Firing));
             let earlier = cx.earlier.filter(|_| !goes_on);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
-                return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+                return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
             };
             rich.payload.replaces_text();
             let edit = |body| {
                 Outbound::Http(HttpRequest {
                     method: Method::PATCH,
                     url,
-                    ..self.webhook.request(body, &[])
+                    ..self.endpoint.request(body, &[])
                 })
             };
             return Ok(rich.composition(edit, plain));
@@ -171,9 +171,9 @@ impl Channel for Discord {
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let error = ErrorBody::read(reply);
-        let detail = || error.detail(reply, &self.webhook);
+        let detail = || error.detail(reply, &self.endpoint);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply, &self.webhook).into(),
+            (_, 200..=299) => delivered(reply, &self.endpoint).into(),
             (_, 429) => self.rate_limited(&error, reply, detail()),
             (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
@@ -238,10 +238,10 @@ fn with_wait(url: &mut Url) {
         .append_pair("wait", "true");
 }
 
-fn delivered(reply: &HttpReply, webhook: &Webhook) -> Verdict {
+fn delivered(reply: &HttpReply, endpoint: &Endpoint) -> Verdict {
     let json = reply.json();
     let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
-    verdict::delivered(id, webhook.redactor())
+    verdict::delivered(id, endpoint.redactor())
 }
 
 /// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
@@ -296,9 +296,9 @@ impl ErrorBody {
         }
     }
 
-    fn detail(&self, reply: &HttpReply, webhook: &Webhook) -> Option<Detail> {
+    fn detail(&self, reply: &HttpReply, endpoint: &Endpoint) -> Option<Detail> {
         let Some(message) = &self.message else {
-            return verdict::words("Discord", &reply.text(), webhook.redactor());
+            return verdict::words("Discord", &reply.text(), endpoint.redactor());
         };
         let provider = match self.code {
             Some(code) if code > 0 => format!("Discord {code}"),
@@ -308,7 +308,7 @@ impl ErrorBody {
             Some(field) => format!("{message} ({field})"),
             None => message.clone(),
         };
-        verdict::words(&provider, &text, webhook.redactor())
+        verdict::words(&provider, &text, endpoint.redactor())
     }
 
     /// Whether the webhook itself is done for, so that using it again would only count against this host's address

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use self::signing::Signer;
-use super::shared::webhook::{Webhook, basic_auth};
+use super::shared::endpoint::{Endpoint, basic_auth};
 use super::shared::{USER_AGENT, body, verdict};
 use super::spec::headers::HostHeader;
 use super::{
@@ -89,7 +89,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Debug)]
 struct Http {
-    webhook: Webhook,
+    endpoint: Endpoint,
     signer: Option<Signer>,
 }
 
@@ -139,21 +139,21 @@ fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut webhook = Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?;
-        webhook.method = method(fields)?;
+        let mut endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        endpoint.method = method(fields)?;
         if let Some(content_type) = fields.optional("content_type")? {
-            webhook.default_header(
+            endpoint.default_header(
                 CONTENT_TYPE,
                 header_value(fields, "content_type", &content_type)?,
             );
         }
         if let Some(authorization) = authorization(fields)? {
-            webhook.default_header(AUTHORIZATION, authorization);
+            endpoint.default_header(AUTHORIZATION, authorization);
         }
         let signer = Self::signer(fields)?;
         let keys = fields.several("signing_secret")?.into_iter();
-        webhook.hide(keys.map(|(_, key)| Secret::new(key.trim())));
-        Ok(Self { webhook, signer })
+        endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
+        Ok(Self { endpoint, signer })
     }
 
     fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
@@ -230,7 +230,7 @@ fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderVal
 
 impl Channel for Http {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -253,7 +253,7 @@ impl Channel for Http {
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
         Ok(Composition {
-            messages: vec![self.webhook.post(body, &own)],
+            messages: vec![self.endpoint.post(body, &own)],
             segments: None,
             warnings: Vec::new(),
         })
@@ -270,7 +270,7 @@ impl Channel for Http {
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
+        let detail = || verdict::words("the receiver", &reply.text(), self.endpoint.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).

@@ -2,12 +2,12 @@
 
 pub mod body;
 pub mod compact;
+pub mod endpoint;
 pub mod incident;
 pub mod lines;
 pub mod rich;
 pub mod texts;
 pub mod verdict;
-pub mod webhook;
 
 /// Who we say we are.
 pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::shared::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::spec::headers::HostHeader;
 use super::{
@@ -44,7 +44,7 @@ const LIMIT: Limit = Limit::utf16(40_000);
 
 #[derive(Debug)]
 struct Slack {
-    webhook: Webhook,
+    endpoint: Endpoint,
     /// At Slack's own hosts only the body `ok` is success; servers that are merely compatible answer otherwise.
     is_slack: bool,
 }
@@ -56,10 +56,10 @@ struct Payload<'a> {
 
 impl Slack {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let webhook = Webhook::read(fields, USER_AGENT, HostHeader::Dropped)?;
-        let host = webhook.destination.host.as_deref();
+        let endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Dropped)?;
+        let host = endpoint.destination.host.as_deref();
         let is_slack = matches!(host, Some("hooks.slack.com" | "hooks.slack-gov.com"));
-        Ok(Self { webhook, is_slack })
+        Ok(Self { endpoint, is_slack })
     }
 
     /// Of a 2xx that is none of Slack's words for failure.
@@ -79,7 +79,7 @@ impl Slack {
 
 impl Channel for Slack {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -104,11 +104,11 @@ impl Channel for Slack {
         let limit = Limit { unit, ..LIMIT };
         let plain = |text: String| {
             let text = &rich::as_allowed(text, cx);
-            self.webhook.post(body::json(&Payload { text }), &[])
+            self.endpoint.post(body::json(&Payload { text }), &[])
         };
         if notification.is_rich() {
             let rich = rich::compose(notification, &text, cx, limit);
-            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
         }
         let split = split(&text, limit);
         Ok(Composition {
@@ -121,7 +121,7 @@ impl Channel for Slack {
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let words = LazyCell::new(|| verdict::words("Slack", body, self.webhook.redactor()));
+        let words = LazyCell::new(|| verdict::words("Slack", body, self.endpoint.redactor()));
         let failure = |reason| Failure::new(reason).with_detail(words.clone());
         let by_status = verdict::by_status(reply, || words.clone());
         // "Not now" stands whatever the body says.

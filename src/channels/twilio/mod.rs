@@ -13,8 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use self::segments::segments;
+use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
 use super::shared::rich::Cuts;
-use super::shared::webhook::{basic_auth, below, secrets_of_headers};
 use super::shared::{self, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
