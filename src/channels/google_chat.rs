@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Limit, split, split_after};
+use crate::model::text::{Limit, split, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -244,8 +244,8 @@ fn field(name: &str, value: &str) -> Drawn<Widget> {
     let field = Widget::DecoratedText {
         text: format!(
             "<b>{}</b>: {}",
-            escape(&name),
-            escape(&value).replace('\n', "<br>")
+            with_entities(&name),
+            with_entities(&value).replace('\n', "<br>")
         ),
         wrap_text: true,
     };
@@ -257,10 +257,9 @@ fn field(name: &str, value: &str) -> Drawn<Widget> {
 }
 
 fn button(link: &str) -> Widget {
-    let host = rich::link_host(link);
     Widget::ButtonList {
         buttons: [Button {
-            text: host.map_or("Open link".to_owned(), |host| format!("Open {host}")),
+            text: rich::link_words(link),
             on_click: OnClick {
                 open_link: OpenLink {
                     url: link.to_owned(),
@@ -268,13 +267,6 @@ fn button(link: &str) -> Widget {
             },
         }],
     }
-}
-
-/// What a card's text would take for its own.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 /// Whether a header's title is HTML is not said, so what could begin a tag or an entity is broken by a character that does

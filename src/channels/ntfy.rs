@@ -138,10 +138,7 @@ impl Ntfy {
         let split = split_after(text, room, LIMIT);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
-        let follows_up = matches!(
-            notification.status,
-            Some(Status::Acknowledged | Status::Resolved)
-        );
+        let follows_up = notification.status.is_some_and(Status::follows_up);
         let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
         let rich = Rich {
             payload: Payload {

@@ -128,9 +128,6 @@ impl PagerDuty {
             custom_details.insert("notification_text".to_owned(), whole.into());
         }
         custom_details.extend(fields);
-        let opens = |link| {
-            rich::link_host(link).map_or("Open link".to_owned(), |host| format!("Open {host}"))
-        };
         let event = Event {
             routing_key: self.routing_key.expose(),
             event_action: "trigger",
@@ -145,7 +142,7 @@ impl PagerDuty {
             links: link.map(|href| {
                 [Link {
                     href,
-                    text: opens(href),
+                    text: rich::link_words(href),
                 }]
             }),
         };

@@ -143,11 +143,8 @@ impl Pushover {
             .chain(link.map(|link| ("url", link)))
             .chain(opens.as_deref().map(|words| ("url_title", words)));
         let first = self.form(says);
-        let over = matches!(
-            notification.status,
-            Some(Status::Acknowledged | Status::Resolved)
-        );
-        let cancel = tag.filter(|_| over).map(|tag| self.cancel(&tag));
+        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));

@@ -272,10 +272,9 @@ fn field(name: &str, value: &str) -> Drawn<Element> {
 }
 
 fn open(link: &str) -> Action {
-    let host = rich::link_host(link);
     Action {
         r#type: "Action.OpenUrl",
-        title: host.map_or("Open link".to_owned(), |host| format!("Open {host}")),
+        title: rich::link_words(link),
         url: link.to_owned(),
     }
 }

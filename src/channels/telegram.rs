@@ -19,7 +19,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, split, split_after};
+use crate::model::text::{Limit, split, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -163,7 +163,7 @@ impl Telegram {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
-        let link = link.map(|link| Html::link(link, rich::link_host(link)));
+        let link = link.map(Html::link);
         let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
         let head = Html::tag("b", &title).then("\n");
         let mut tail = Html::text("\n\n");
@@ -223,7 +223,7 @@ fn is_token(text: &str) -> bool {
 const CHAT_FORM: &str = "a number, or @ and the name of a public channel";
 const THREAD_FORM: &str = "a positive number";
 
-/// HTML, and how many code points of it are seen.
+/// HTML, and how many code points of it are seen (section "HTML style").
 struct Html {
     html: String,
     length: usize,
@@ -232,7 +232,7 @@ struct Html {
 impl Html {
     fn text(text: &str) -> Self {
         Self {
-            html: escape(text),
+            html: with_entities(text),
             length: LIMIT.unit.of(text),
         }
     }
@@ -245,10 +245,9 @@ impl Html {
         }
     }
 
-    fn link(link: &str, host: Option<&str>) -> Self {
-        let seen = host.map_or("Open link".to_owned(), |host| format!("Open {host}"));
-        let inner = Self::text(&seen);
-        let address = escape(link).replace('"', "&quot;");
+    fn link(link: &str) -> Self {
+        let inner = Self::text(&rich::link_words(link));
+        let address = with_entities(link).replace('"', "&quot;");
         Self {
             html: format!("<a href=\"{address}\">{}</a>", inner.html),
             ..inner
@@ -264,13 +263,6 @@ impl Html {
         self.length += other.length;
         self
     }
-}
-
-/// What HTML would take for its own (section "HTML style").
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 fn field(name: &str, value: &str) -> Drawn<Html> {

@@ -146,8 +146,8 @@ impl Channel for Discord {
         };
         if notification.is_rich() {
             let mut rich = rich::compose(notification, &text, LIMIT);
-            let goes_on = matches!(notification.status, None | Some(Status::Firing));
-            let earlier = cx.earlier.filter(|_| !goes_on);
+            let follows_up = notification.status.is_some_and(Status::follows_up);
+            let earlier = cx.earlier.filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
                 return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
             };

@@ -51,14 +51,10 @@ fn fields(notification: &Notification, shown: usize) -> String {
 }
 
 fn link(link: &str) -> String {
-    let seen = match rich::link_host(link) {
-        Some(host) => format!("Open {host}"),
-        None => "Open link".to_owned(),
-    };
     format!(
         "<div style=\"margin:12px 0 0\"><a href=\"{}\">{}</a></div>\n",
         escape(link),
-        escape(&seen)
+        escape(&rich::link_words(link))
     )
 }
 

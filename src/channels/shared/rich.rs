@@ -83,6 +83,11 @@ pub fn link_host(link: &str) -> Option<&str> {
     (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
+/// What a reader sees of a link: `Open grafana.example.com`, or `Open link`.
+pub fn link_words(link: &str) -> String {
+    format!("Open {}", link_host(link).unwrap_or("link"))
+}
+
 /// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`: how bad, since when, what is missing. All of it words of
 /// ours, and never more than [`SUMMARY`] bytes.
 pub fn summary(notification: &Notification, cuts: &Cuts) -> String {

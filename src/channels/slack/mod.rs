@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, Unit, split};
+use crate::model::text::{Limit, Unit, split, with_entities};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -151,9 +151,7 @@ impl Channel for Slack {
 
 /// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    with_entities(text)
 }
 
 /// Slack's words for failure; they count whatever the status (several have none documented).

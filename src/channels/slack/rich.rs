@@ -166,10 +166,7 @@ pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
 fn link(link: &str) -> String {
     // A bar would end the address.
     let url = escape(&link.replace('|', "%7C"));
-    match rich::link_host(link) {
-        Some(host) => format!("<{url}|Open {host}>"),
-        None => format!("<{url}|Open link>"),
-    }
+    format!("<{url}|{}>", rich::link_words(link))
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.

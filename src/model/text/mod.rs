@@ -11,7 +11,7 @@ pub use self::split::{MAX_PARTS, Split, cut, split, split_after, truncate, with_
 pub enum Unit {
     CodePoints,
     Utf16,
-    /// UTF-16 code units once `&`, `<` and `>` are written as entities.
+    /// UTF-16 code units once written [`with_entities`].
     Utf16Escaped,
     Bytes,
     /// Bytes once written inside a JSON string: for providers that measure the whole body. Never less than bytes.
@@ -50,6 +50,13 @@ fn escaped_length(character: char) -> usize {
         '<' | '>' => "&lt;".len(),
         other => other.len_utf16(),
     }
+}
+
+/// `&`, `<` and `>` as entities: all that has a meaning between the tags of HTML, and in Slack's text.
+pub fn with_entities(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// How long a text may be, and in which unit.
