@@ -14,14 +14,14 @@ use url::Url;
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::{USER_AGENT, body, verdict};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
     Parameter, Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, one_line};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -144,11 +144,7 @@ impl Alertmanager {
     ) -> Result<Composition, Failure> {
         let labels = self.labels(notification, cx)?;
         let mut cuts = Cuts::default();
-        let line = one_line(text);
-        let summary = match rich::title(notification) {
-            Some(title) => cuts.title(&title, VALUE, "…"),
-            None => rich::shorten(&line, VALUE, "…", &mut false),
-        };
+        let summary = incident::headline(notification, text, VALUE, &mut cuts);
         let mut annotations = Map::new();
         annotations.insert("summary".to_owned(), summary.into());
         annotations.insert("description".to_owned(), text.into());
@@ -293,9 +289,7 @@ impl Channel for Alertmanager {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         self.alerts(notification, &text, cx)
     }
 

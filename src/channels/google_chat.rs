@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Limit, split, split_after, with_entities};
+use crate::model::text::{Limit, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -294,9 +294,7 @@ impl Channel for GoogleChat {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
             false => without_mentions(&text).into(),
@@ -304,13 +302,8 @@ impl Channel for GoogleChat {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMIT);
-        let parts = split.parts.iter();
-        Ok(Composition {
-            messages: parts.map(|part| self.plain(part, notification)).collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        let plain = |part: String| self.plain(&part, notification);
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

@@ -16,7 +16,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::secret::{Secret, digest};
-use crate::model::text::{Limit, Unit, split, split_after};
+use crate::model::text::{Limit, Unit, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -221,18 +221,11 @@ impl Channel for Ntfy {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMIT);
-        Ok(Composition {
-            messages: split.parts.iter().map(|part| self.plain(part)).collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
     }
 
     fn preview(&self, body: &[u8]) -> String {

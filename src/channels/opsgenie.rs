@@ -17,7 +17,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, one_line};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -91,21 +91,16 @@ impl Opsgenie {
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
         let mut cuts = Cuts::default();
-        let title = rich::title(notification).unwrap_or_else(|| one_line(text));
-        let message = match notification.title {
-            Some(_) => cuts.title(&title, MESSAGE, "…"),
-            // The whole stands in the description.
-            None => rich::shorten(&title, MESSAGE, "…", &mut false),
-        };
+        let message = incident::headline(notification, text, MESSAGE, &mut cuts);
         let details = cuts.fields(notification, usize::MAX, DETAILS, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             MESSAGE.unit.of(link) <= LINK
         });
-        let tail = match notification.is_rich() {
-            true => format!("\n\n{}", rich::summary(notification, &cuts)),
-            false => String::new(),
-        };
-        let tail = link.map_or(tail.clone(), |link| format!("{tail}\n{link}"));
+        let mut tail = String::new();
+        if notification.is_rich() {
+            tail = format!("\n\n{}", rich::summary(notification, &cuts));
+            tail.extend(link.iter().flat_map(|link| ["\n", link]));
+        }
         let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
         let (text, missing) = texts::ending(text, Limit::utf16(room));
         let alert = Alert {
@@ -221,9 +216,7 @@ impl Channel for Opsgenie {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let alias = incident::name(notification, cx, is_alias)?;
         Ok(match Action::of(notification) {
             Action::Trigger => self.alert(notification, &text, alias),

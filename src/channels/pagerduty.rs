@@ -17,7 +17,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, one_line};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -112,12 +112,7 @@ impl PagerDuty {
 
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Composition {
         let mut cuts = Cuts::default();
-        let line = one_line(text);
-        let summary = match rich::title(notification) {
-            Some(title) => cuts.title(&title, SUMMARY, "…"),
-            // The whole stands in the details.
-            None => rich::shorten(&line, SUMMARY, "…", &mut false),
-        };
+        let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
         let fields = cuts.fields(notification, usize::MAX, DETAILS, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             TEXT.unit.of(link) <= LINK
@@ -214,9 +209,7 @@ impl Channel for PagerDuty {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(notification, cx, fits)?;
         let event_action = match Action::of(notification) {

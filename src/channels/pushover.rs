@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{MASK, Secret, digest};
-use crate::model::text::{Limit, split, split_after};
+use crate::model::text::{Limit, split_after};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -193,21 +193,12 @@ impl Channel for Pushover {
         notification: &Notification,
         _: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMIT);
-        let parts = split.parts.iter();
-        Ok(Composition {
-            messages: parts
-                .map(|part| self.form([("message", part.as_str())]))
-                .collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        let plain = |part: String| self.form([("message", part.as_str())]);
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn preview(&self, body: &[u8]) -> String {

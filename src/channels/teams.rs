@@ -18,7 +18,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, split, split_after};
+use crate::model::text::{Limit, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -293,22 +293,11 @@ impl Channel for Teams {
         notification: &Notification,
         _: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMIT);
-        Ok(Composition {
-            messages: split
-                .parts
-                .into_iter()
-                .map(|part| self.plain(part))
-                .collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(part)))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

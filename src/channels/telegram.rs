@@ -19,7 +19,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, split, split_after, with_entities};
+use crate::model::text::{Limit, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -319,9 +319,7 @@ impl Channel for Telegram {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
             false => literal(&text).into(),
@@ -329,12 +327,7 @@ impl Channel for Telegram {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMIT);
-        Ok(Composition {
-            messages: split.parts.iter().map(|part| self.plain(part)).collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
     }
 
     fn preview(&self, body: &[u8]) -> String {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::text::{Limit, split};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -133,9 +133,7 @@ impl Channel for Discord {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let allow_mentions = cx.allow_mentions && !notification.is_rich();
         let plain = |content: String| {
             let payload = Payload {
@@ -161,12 +159,7 @@ impl Channel for Discord {
             };
             return Ok(rich.composition(edit, plain));
         }
-        let split = split(&text, LIMIT);
-        Ok(Composition {
-            messages: split.parts.into_iter().map(plain).collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
@@ -297,18 +290,14 @@ impl ErrorBody {
     }
 
     fn detail(&self, reply: &HttpReply, endpoint: &Endpoint) -> Option<Detail> {
-        let Some(message) = &self.message else {
-            return verdict::words("Discord", &reply.text(), endpoint.redactor());
-        };
-        let provider = match self.code {
-            Some(code) if code > 0 => format!("Discord {code}"),
-            _ => "Discord".to_owned(),
-        };
-        let text = match &self.field {
+        let sentence = self.message.as_ref().map(|message| match &self.field {
             Some(field) => format!("{message} ({field})"),
             None => message.clone(),
-        };
-        verdict::words(&provider, &text, endpoint.redactor())
+        });
+        // 0 is what it gives where it has no code.
+        let code = self.code.filter(|code| *code > 0);
+        let redactor = endpoint.redactor();
+        verdict::said("Discord", code, sentence.as_deref(), reply, redactor)
     }
 
     /// Whether the webhook itself is done for, so that using it again would only count against this host's address

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use self::address::{masked, server_name};
 use super::shared::rich::{self, Cuts, Look};
-use super::shared::{lines, verdict};
+use super::shared::{lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
     Parameter, Resolved,
@@ -209,9 +209,7 @@ impl Channel for Email {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let mut cuts = Cuts::default();
         let is_rich = notification.is_rich();
         let subject = |line: &str| match is_rich {

@@ -1,6 +1,28 @@
-//! Texts that one message does not hold.
+//! The text of a notification, as channels send it.
 
-use crate::model::text::{self, Limit, MAX_PARTS};
+use std::borrow::Cow;
+
+use crate::model::channel::Composition;
+use crate::model::notification::Notification;
+use crate::model::outcome::{Failure, Reason};
+use crate::model::text::{self, Limit, MAX_PARTS, split};
+use crate::model::wire::Outbound;
+
+/// The text, which every channel but `http` wants.
+pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
+    let text = notification.as_text();
+    text.ok_or(Failure::new(Reason::InvalidText))
+}
+
+/// A text that comes alone, in as many messages as it takes; `message` makes one of each part.
+pub fn in_parts(text: &str, limit: Limit, message: impl FnMut(String) -> Outbound) -> Composition {
+    let split = split(text, limit);
+    Composition {
+        messages: split.parts.into_iter().map(message).collect(),
+        segments: None,
+        warnings: missing_warning(split.missing).into_iter().collect(),
+    }
+}
 
 /// The text within its limit, and how many characters of it are missing: then it ends by saying so.
 pub fn ending(text: &str, limit: Limit) -> (String, usize) {
@@ -15,11 +37,7 @@ pub fn cut_warning(missing: usize) -> Option<String> {
 }
 
 /// What is said of a text that was longer than ten messages hold.
-pub fn missing_warning(missing: usize) -> Vec<String> {
-    match missing {
-        0 => Vec::new(),
-        missing => vec![format!(
-            "notification_text is too long for {MAX_PARTS} messages: the last {missing} characters are missing"
-        )],
-    }
+pub fn missing_warning(missing: usize) -> Option<String> {
+    let what = format!("notification_text is too long for {MAX_PARTS} messages: the last");
+    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
 }

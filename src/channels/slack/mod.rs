@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, Unit, split, with_entities};
+use crate::model::text::{Limit, Unit, with_entities};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -91,9 +91,7 @@ impl Channel for Slack {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
         // It is escaped part by part, so that no cut falls inside an entity.
         let unit = if cx.allow_mentions {
@@ -110,12 +108,7 @@ impl Channel for Slack {
             let rich = rich::compose(notification, &text, cx, limit);
             return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
         }
-        let split = split(&text, limit);
-        Ok(Composition {
-            messages: split.parts.into_iter().map(plain).collect(),
-            segments: None,
-            warnings: texts::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, limit, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

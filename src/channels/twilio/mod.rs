@@ -296,9 +296,7 @@ impl Channel for Twilio {
                 warnings: Vec::new(),
             });
         }
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let (split, cuts) = if notification.is_rich() {
             rich::compose(notification, &text, self.is_whatsapp())
         } else {
