@@ -1,5 +1,6 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+mod address;
 mod lookup;
 mod rich;
 mod segments;
@@ -12,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+use self::address::{Sender, bare_number, masked_address, number};
 use self::segments::segments;
 use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
 use super::shared::rich::Cuts;
@@ -141,44 +143,6 @@ struct Twilio {
     redactor: OnceLock<Redactor>,
 }
 
-/// Who a message comes from: a number, a service that picks one, or a number of the service's.
-struct Sender {
-    number: Option<Secret>,
-    service: Option<Secret>,
-}
-
-impl Sender {
-    fn read(fields: &mut Fields<'_>, service: Service) -> Result<Self, ConfigError> {
-        let given = fields.optional("messaging_service_sid")?;
-        let given = given.map(|sid| Secret::new(sid.trim()));
-        if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
-            return Ok(Self {
-                number: None,
-                service: given,
-            });
-        }
-        let from = number(fields, "twilio_from_number", service)?;
-        // A service's SID may stand in the number's place.
-        Ok(match given {
-            None if from.expose().starts_with("MG") => Self {
-                number: None,
-                service: Some(from),
-            },
-            service => Self {
-                number: Some(from),
-                service,
-            },
-        })
-    }
-
-    /// As fields of Twilio's form.
-    fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
-        let number = self.number.iter().map(|number| ("From", number.expose()));
-        let service = self.service.iter();
-        number.chain(service.map(|service| ("MessagingServiceSid", service.expose())))
-    }
-}
-
 impl Twilio {
     fn new(
         fields: &mut Fields<'_>,
@@ -243,13 +207,10 @@ impl Twilio {
     }
 
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
-        let message = json.get("message").and_then(Value::as_str);
-        let words = |provider, text| verdict::words(provider, text, self.redactor());
-        match (code, message) {
-            (Some(code), Some(message)) => words(&format!("Twilio {code}"), message),
-            (Some(code), None) => words("Twilio", &code.to_string()),
-            (None, Some(message)) => words("Twilio", message),
-            (None, None) => words("Twilio", &reply.text()),
+        let redactor = self.redactor();
+        match (code, json.get("message").and_then(Value::as_str)) {
+            (Some(code), None) => verdict::words("Twilio", &code.to_string(), redactor),
+            (code, message) => verdict::said("Twilio", code, message, reply, redactor),
         }
     }
 
@@ -372,18 +333,13 @@ impl Channel for Twilio {
     }
 }
 
-/// `whatsapp:+15005550006` as `whatsapp:+1***06`.
-fn masked_address(address: &str) -> String {
-    let masked = mask_number(address);
-    match address.rsplit_once(':') {
-        Some((prefix @ ("whatsapp" | "messenger" | "rcs"), _)) => format!("{prefix}:{masked}"),
-        _ => masked,
-    }
-}
-
 /// The account in the URL's path: the SID itself, or what stands beside an API key.
 fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
     let given = fields.optional("twilio_account_sid")?;
+    let field = match given {
+        Some(_) => "twilio_account_sid",
+        None => "twilio_sid",
+    };
     let account = match given {
         Some(account) => Secret::new(account.trim()),
         None if sid.expose().starts_with("SK") => {
@@ -402,19 +358,10 @@ fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
     {
         return Ok(account);
     }
-    let field = if given_is_blank(fields) {
-        "twilio_sid"
-    } else {
-        "twilio_account_sid"
-    };
     Err(fields.error(
         field,
         format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
     ))
-}
-
-fn given_is_blank(fields: &Fields<'_>) -> bool {
-    !matches!(fields.optional("twilio_account_sid"), Ok(Some(_)))
 }
 
 fn messages_url(operator: &Operator, account: &Secret) -> Url {
@@ -426,62 +373,6 @@ fn messages_url(operator: &Operator, account: &Secret) -> Url {
 #[allow(clippy::expect_used)] // A constant.
 fn twilio_url() -> Url {
     Url::parse("https://api.twilio.com/").expect("a valid URL")
-}
-
-/// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-fn number(fields: &mut Fields<'_>, name: &str, service: Service) -> Result<Secret, ConfigError> {
-    let given = fields.required(name)?;
-    if given.chars().any(char::is_control) {
-        return Err(fields.error(
-            name,
-            format!("{name} holds a control character; remove it (a line break, perhaps?)"),
-        ));
-    }
-    let given = given.trim();
-    if given.chars().count() > 64 {
-        return Err(fields.error(name, format!("{name} is longer than 64 characters")));
-    }
-    if !is_address(given) {
-        fields.warn(
-            name,
-            "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
-        );
-    }
-    let prefixed =
-        service == Service::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
-    Ok(Secret::new(if prefixed {
-        format!("whatsapp:{given}")
-    } else {
-        given.to_owned()
-    }))
-}
-
-fn bare_number(address: &str) -> &str {
-    let number = address.rsplit(':').next().unwrap_or(address);
-    number.strip_prefix('+').unwrap_or(number)
-}
-
-/// The forms that Twilio documents for `To` and `From`.
-fn is_address(given: &str) -> bool {
-    if let Some((prefix, rest)) = given.split_once(':') {
-        return matches!(prefix, "whatsapp" | "messenger" | "rcs") && !rest.is_empty();
-    }
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match given.strip_prefix('+') {
-        // E.164: a country code does not begin with 0, 15 digits at most.
-        Some(number) => {
-            digits(number) && (7..=15).contains(&number.len()) && !number.starts_with('0')
-        }
-        None if digits(given) => (3..=8).contains(&given.len()),
-        // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
-        None => {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
-            (given.starts_with("MG") && given.len() == 34 && given.is_ascii())
-                || (given.len() <= 11
-                    && given.bytes().all(known)
-                    && given.bytes().any(|b| b.is_ascii_alphabetic()))
-        }
-    }
 }
 
 /// What a 2xx means: Twilio has it, unless it says that it failed at once.
