@@ -17,7 +17,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::Limit;
+use crate::model::text::{Limit, with_ending};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -102,7 +102,7 @@ impl Opsgenie {
             tail.extend(link.iter().flat_map(|link| ["\n", link]));
         }
         let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = texts::ending(text, Limit::utf16(room));
+        let (text, missing) = with_ending(text, Limit::utf16(room));
         let alert = Alert {
             message,
             alias,
@@ -124,7 +124,7 @@ impl Opsgenie {
     fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
         let mut url: Url = below(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
-        let (note, missing) = texts::ending(text, DESCRIPTION);
+        let (note, missing) = with_ending(text, DESCRIPTION);
         let note = body::json(&Note {
             note,
             source: SOURCE,

@@ -17,7 +17,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::Limit;
+use crate::model::text::{Limit, with_ending};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -117,7 +117,7 @@ impl PagerDuty {
         let link = cuts.link(notification.link.as_deref(), |link| {
             TEXT.unit.of(link) <= LINK
         });
-        let (whole, missing) = texts::ending(text, TEXT);
+        let (whole, missing) = with_ending(text, TEXT);
         let mut custom_details = Map::new();
         if summary != text {
             custom_details.insert("notification_text".to_owned(), whole.into());

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::channel::Composition;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Reason};
-use crate::model::text::{self, Limit, MAX_PARTS, split};
+use crate::model::text::{Limit, MAX_PARTS, split};
 use crate::model::wire::Outbound;
 
 /// The text, which every channel but `http` wants.
@@ -22,12 +22,6 @@ pub fn in_parts(text: &str, limit: Limit, message: impl FnMut(String) -> Outboun
         segments: None,
         warnings: missing_warning(split.missing).into_iter().collect(),
     }
-}
-
-/// The text within its limit, and how many characters of it are missing: then it ends by saying so.
-pub fn ending(text: &str, limit: Limit) -> (String, usize) {
-    let (kept, missing) = text::with_ending(text, limit);
-    (kept.into_owned(), missing)
 }
 
 /// What is said of a text of which that is missing.

@@ -105,9 +105,9 @@ fn with_missing(text: &str, sizes: Sizes) -> Split {
 }
 
 /// The text within its limit, which ends by saying how many code points are missing, where any are.
-pub fn with_ending(text: &str, limit: Limit) -> (Cow<'_, str>, usize) {
+pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
     if fits(text, limit) {
-        return (Cow::Borrowed(text), 0);
+        return (text.to_owned(), 0);
     }
     // Its length hardly varies with what is missing, so the longest is allowed for.
     let all = text.chars().count();
@@ -116,10 +116,7 @@ pub fn with_ending(text: &str, limit: Limit) -> (Cow<'_, str>, usize) {
         .saturating_sub(limit.unit.of(&missing_note(all)));
     let kept = take(text, room, limit.unit, false);
     let missing = all - kept.chars().count();
-    (
-        Cow::Owned(format!("{kept}{}", missing_note(missing))),
-        missing,
-    )
+    (format!("{kept}{}", missing_note(missing)), missing)
 }
 
 fn missing_note(characters: usize) -> String {
