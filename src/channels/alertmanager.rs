@@ -55,7 +55,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// Ours: names are read in lists.
 const NAME: Limit = Limit::utf16(200);
 const VALUE: Limit = Limit::utf16(10_000);
-/// Ours as well, so that an alert stays readable for machines.
+/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
 const ANNOTATIONS: usize = 200_000;
 /// For how long an alert stands that is sent once: until it is resolved, but not for ever; or, where nobody will resolve it,
 /// less than the usual `repeat_interval`, so that it is told of once.

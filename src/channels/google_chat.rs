@@ -47,9 +47,10 @@ const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
 const TITLE: Limit = Limit::json_bytes(250);
 const NAME: Limit = Limit::json_bytes(200);
 const VALUE: Limit = Limit::json_bytes(2_000);
-/// What fields may take; a card's section has a hundred widgets.
+/// What fields may take, in bytes of JSON, and how many: a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
+/// In bytes of JSON.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]

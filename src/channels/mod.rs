@@ -37,6 +37,8 @@ pub use self::spec::{
 };
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
+#[cfg(doc)]
+use crate::model::outcome::Reason;
 
 /// Every channel, by its sender's name.
 pub const CHANNELS: &[&ChannelSpec] = &[
@@ -79,8 +81,8 @@ pub fn configured(
     (spec.parse)(&mut fields, &Operator::default())
 }
 
-/// What to do about a sender that there is not.
-pub fn name_one() -> &'static str {
+/// What to do about a sender that there is not, as a hint of [`Reason::UnknownSender`].
+pub fn unknown_sender_hint() -> &'static str {
     static HINT: LazyLock<String> = LazyLock::new(|| {
         let names: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();
         format!("Use one of: {}.", names.join(", "))

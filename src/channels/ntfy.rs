@@ -54,9 +54,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const LIMIT: Limit = Limit::json_bytes(4_095);
 /// Ours: a headline. The server has no limit of its own for it.
 const TITLE: Limit = Limit::json_bytes(250);
-/// What fields may take of the message.
+/// What fields may take of the message, in bytes of JSON.
 const FIELDS: usize = 2_000;
-/// Ours, so that the whole stays below the server's limit.
+/// Ours, in bytes of JSON, so that the whole stays below the server's limit.
 const LINK: usize = 2_000;
 /// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
 const NEXT_REQUEST: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Ntfy {
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
         let mut endpoint =
-            Endpoint::new(fields.sender(), url, USER_AGENT).of(fields.sender(), secrets);
+            Endpoint::new(fields.sender(), url, USER_AGENT).told_apart_by(fields.sender(), secrets);
         // Requests are counted for each visitor, whatever the topic.
         let visitor = format!(
             "ntfy {} {}",

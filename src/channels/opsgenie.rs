@@ -46,11 +46,11 @@ const API: &str = "https://api.opsgenie.com";
 const MESSAGE: Limit = Limit::utf16(130);
 const ALIAS: Limit = Limit::utf16(512);
 const DESCRIPTION: Limit = Limit::utf16(15_000);
-/// Of all names and values together.
+/// Of all names and values together, in UTF-16 code units.
 const DETAILS: usize = 8_000;
 const NAME: Limit = Limit::utf16(100);
 const VALUE: Limit = Limit::utf16(1_000);
-/// What stands below the text in the description.
+/// What stands below the text in the description, in UTF-16 code units.
 const LINK: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
 
@@ -84,7 +84,7 @@ impl Opsgenie {
         let key = fields.formed("opsgenie_api_key", KEY_FORM, is_key)?;
         let url = below(&fields.base_url(API)?, ["v2", "alerts"]);
         let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
-            .of(fields.sender(), [Secret::new(&*key)]);
+            .told_apart_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
         Ok(Self { endpoint })
     }

@@ -51,6 +51,7 @@ const TEXT: Limit = Limit::json_bytes(400_000);
 const DETAILS: usize = 60_000;
 const NAME: Limit = Limit::json_bytes(500);
 const VALUE: Limit = Limit::json_bytes(10_000);
+/// In bytes of JSON.
 const LINK: usize = 4_000;
 /// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
@@ -97,7 +98,7 @@ impl PagerDuty {
         let url = below(&fields.base_url(API)?, ["v2", "enqueue"]);
         Ok(Self {
             endpoint: Endpoint::new(fields.sender(), url, USER_AGENT)
-                .of(fields.sender(), [routing_key.clone()]),
+                .told_apart_by(fields.sender(), [routing_key.clone()]),
             routing_key,
         })
     }

@@ -52,9 +52,10 @@ const API: &str = "https://api.pushover.net";
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
 const LIMIT: Limit = Limit::code_points(1_024);
 const TITLE: Limit = Limit::code_points(250);
+/// Code points.
 const URL: usize = 512;
 const URL_TITLE: Limit = Limit::code_points(100);
-/// What fields may take of the message.
+/// What fields may take of the message, in code points.
 const FIELDS: usize = 500;
 /// "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
 const AT_ONCE: usize = 2;
@@ -79,7 +80,7 @@ impl Pushover {
         let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
-        let mut endpoint = endpoint.of(fields.sender(), [token.clone(), user.clone()]);
+        let mut endpoint = endpoint.told_apart_by(fields.sender(), [token.clone(), user.clone()]);
         endpoint.destination.key = key;
         endpoint.destination.at_once = Some(AT_ONCE);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");

@@ -45,8 +45,9 @@ const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
 const TITLE: Limit = Limit::json_bytes(250);
 const NAME: Limit = Limit::json_bytes(200);
 const VALUE: Limit = Limit::json_bytes(1_000);
-/// What fields may take, with what the card says of each.
+/// What fields may take, with what the card says of each, in bytes of JSON.
 const FIELDS: usize = 8_000;
+/// In bytes of JSON.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]

@@ -61,10 +61,10 @@ const LIMIT: Limit = Limit::code_points(4_096);
 const TITLE: Limit = Limit::code_points(250);
 const NAME: Limit = Limit::code_points(80);
 const VALUE: Limit = Limit::code_points(500);
-/// What fields may take of the message, and how many: a message has a hundred entities, of which each field takes two.
+/// What fields may take of the message, in code points, and how many: a message has a hundred entities, of which each field takes two.
 const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
-/// Ours: an address that anybody may want to open.
+/// Ours, in bytes: an address that anybody may want to open.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Telegram {
         );
         let apart = [&token, &chat_id].into_iter().chain(&thread);
         let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
-            .of(fields.sender(), apart.map(Secret::new));
+            .told_apart_by(fields.sender(), apart.map(Secret::new));
         Ok(Self {
             endpoint,
             chat: Secret::new(chat_id),

@@ -78,7 +78,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// Ours: headers are shown in lists. What is in brackets before the title is no part of a conversation's name for mail
 /// programs that go by the subject besides, as Gmail does: a `resolved` of the same title stays in it.
 const SUBJECT: Limit = Limit::utf16(200);
-/// Ours as well; a mail has room for more, and its reader has not.
+/// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
 
 struct Email {

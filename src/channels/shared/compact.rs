@@ -29,9 +29,9 @@ impl Compact<'_> {
 const TITLE: Limit = Limit::utf16(150);
 const NAME: Limit = Limit::utf16(40);
 const VALUE: Limit = Limit::utf16(120);
-/// Of all fields together, with names and commas.
+/// Of all fields together, with names and commas, in UTF-16 code units.
 const FIELDS: usize = 400;
-/// What title, fields and time leave of an SMS, with some for the text.
+/// What title, fields and time leave of an SMS, with some for the text; in bytes.
 const LINK: usize = 800;
 const MARK_OF_CUTS: &str = "...";
 

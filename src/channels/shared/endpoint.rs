@@ -78,7 +78,11 @@ impl Endpoint {
     }
 
     /// One of several destinations behind this URL, told apart by `secrets`, which are taken out of replies as well.
-    pub fn of(mut self, sender: &str, secrets: impl IntoIterator<Item = Secret>) -> Self {
+    pub fn told_apart_by(
+        mut self,
+        sender: &str,
+        secrets: impl IntoIterator<Item = Secret>,
+    ) -> Self {
         self.secrets = secrets.into_iter().collect();
         let apart = self.secrets.iter().map(Secret::expose);
         let apart = std::iter::once(self.url.as_str()).chain(apart);

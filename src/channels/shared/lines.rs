@@ -5,6 +5,7 @@ use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
 use crate::model::text::{Limit, Unit};
 
+/// Ours, in the channel's unit, as all of this is.
 const NAME: usize = 80;
 const VALUE: usize = 300;
 

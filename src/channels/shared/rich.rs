@@ -97,6 +97,7 @@ pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
+/// The most that [`summary`] takes, in bytes.
 pub const SUMMARY: usize = 150;
 
 /// For readers of whom it is not known where they are.

@@ -17,6 +17,7 @@ use crate::model::text::{Limit, Unit, cut, split_after};
 /// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
 /// Slack makes of them, so we count the more.
 const HEADER: Limit = units(150);
+/// These two are counted so as well.
 const SECTION: usize = 3_000;
 const FIELD: usize = 2_000;
 const FIELDS_OF_A_SECTION: usize = 10;

@@ -25,10 +25,12 @@ pub struct ChannelSpec {
     pub key: &'static str,
     /// What is at the other end, as in "sends to …".
     pub about: &'static str,
+    /// What its configuration may hold, beside [`OPTIONS`].
     pub parameters: &'static [Parameter],
     pub length: Length,
     pub repeat: Repeat,
     pub resolved: Resolved,
+    /// Makes a destination of a configuration, or says what is wrong with that and where.
     pub parse: Parse,
 }
 

@@ -1,6 +1,6 @@
 //! Whom a message is from and to: numbers, and what may stand in their place.
 
-use super::Service;
+use super::Medium;
 use crate::channels::{ConfigError, Fields};
 use crate::model::secret::{Secret, mask_number};
 
@@ -11,7 +11,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn read(fields: &mut Fields<'_>, service: Service) -> Result<Self, ConfigError> {
+    pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, ConfigError> {
         let given = fields.optional("messaging_service_sid")?;
         let given = given.map(|sid| Secret::new(sid.trim()));
         if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
@@ -20,7 +20,7 @@ impl Sender {
                 service: given,
             });
         }
-        let from = number(fields, "twilio_from_number", service)?;
+        let from = number(fields, "twilio_from_number", medium)?;
         // A service's SID may stand in the number's place.
         Ok(match given {
             None if from.expose().starts_with("MG") => Self {
@@ -43,11 +43,7 @@ impl Sender {
 }
 
 /// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-pub fn number(
-    fields: &mut Fields<'_>,
-    name: &str,
-    service: Service,
-) -> Result<Secret, ConfigError> {
+pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Secret, ConfigError> {
     let given = fields.required(name)?;
     if given.chars().any(char::is_control) {
         return Err(fields.error(
@@ -66,7 +62,7 @@ pub fn number(
         );
     }
     let prefixed =
-        service == Service::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
+        medium == Medium::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
     Ok(Secret::new(if prefixed {
         format!("whatsapp:{given}")
     } else {

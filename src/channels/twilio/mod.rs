@@ -36,7 +36,7 @@ pub const SMS: ChannelSpec = ChannelSpec {
     length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::Sms)?)),
 };
 
 pub const WHATSAPP: ChannelSpec = ChannelSpec {
@@ -46,7 +46,7 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
     length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::WhatsApp)?)),
 };
 
 /// Each has a price, and wakes somebody: never twice by guess.
@@ -122,7 +122,7 @@ const PARAMETERS: &[Parameter] = &[
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
+enum Medium {
     Sms,
     WhatsApp,
 }
@@ -147,13 +147,13 @@ impl Twilio {
     fn new(
         fields: &mut Fields<'_>,
         operator: &Operator,
-        service: Service,
+        medium: Medium,
     ) -> Result<Self, ConfigError> {
         let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
         let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;
-        let from = Sender::read(fields, service)?;
-        let to = number(fields, "twilio_to_number", service)?;
+        let from = Sender::read(fields, medium)?;
+        let to = number(fields, "twilio_to_number", medium)?;
 
         let mut headers = HeaderMap::new();
         headers.insert(
