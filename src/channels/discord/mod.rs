@@ -167,7 +167,9 @@ impl Channel for Discord {
         let detail = || error.detail(reply, &self.endpoint);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
             (_, 200..=299) => delivered(reply, &self.endpoint).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail()),
+            (_, 429) | (Some(Meaning::Transient(Reason::RateLimited)), 400..=599) => {
+                self.rate_limited(&error, reply, detail())
+            }
             (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
                 Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
@@ -351,4 +353,36 @@ fn meaning(code: u64) -> Option<Meaning> {
         40004 | 130000 => Transient(Reason::ServerError),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::channels::configured;
+
+    #[test]
+    fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body_says() {
+        let discord = configured(&SPEC, |one| Some(one.example.to_owned())).unwrap();
+        let body = r#"{"code": 20028, "message": "limited", "retry_after": 2.5}"#;
+        for status in [400, 403, 429, 503] {
+            let reply = HttpReply {
+                status,
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(body.as_bytes()),
+                complete: true,
+                received: SystemTime::UNIX_EPOCH,
+            };
+            let Judgement { verdict, gate } = discord.judge_http(&reply);
+            let wait = Some(Duration::from_millis(2_500));
+            let is_retry = matches!(verdict, Verdict::Retry { after, .. } if after == wait);
+            assert!(is_retry, "{status}: {verdict:?}");
+            let scope = Scope::Destination;
+            assert_eq!(gate, Some(Gate::Pause { wait, scope }), "{status}");
+        }
+    }
 }
