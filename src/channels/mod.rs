@@ -37,8 +37,6 @@ pub use self::spec::{
 };
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
-#[cfg(doc)]
-use crate::model::outcome::Reason;
 
 /// Every channel, by its sender's name.
 pub const CHANNELS: &[&ChannelSpec] = &[
@@ -81,7 +79,7 @@ pub fn configured(
     (spec.parse)(&mut fields, &Operator::default())
 }
 
-/// What to do about a sender that there is not, as a hint of [`Reason::UnknownSender`].
+/// What to do about a sender that there is not: the hint of `unknown_sender`.
 pub fn unknown_sender_hint() -> &'static str {
     static HINT: LazyLock<String> = LazyLock::new(|| {
         let names: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();

@@ -16,7 +16,7 @@ const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 pub const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
 
-/// Which of the headers that callers may not set this channel lets pass.
+/// What becomes of a caller's `Host`, by which a server with several names tells what is asked of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum HostHeader {
     Allowed,

@@ -44,7 +44,8 @@ impl Parameter {
             .secret()
     }
 
-    /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is, not by channels.
+    /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is,
+    /// not by channels.
     pub const fn ca_file() -> Self {
         let description = "Certificates of authorities to trust besides the system's, in PEM.";
         Self::new("ca_file", "ca.pem", description)
