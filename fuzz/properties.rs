@@ -22,7 +22,7 @@ use influxdb3_notifier::model::outcome::{Detail, Failure, Verdict};
 use influxdb3_notifier::model::plan::Work;
 use influxdb3_notifier::model::policy::PrivateAddresses::{Allow, Deny};
 use influxdb3_notifier::model::secret::{MASK, Redactor, Secret};
-use influxdb3_notifier::model::text::{self, Limits, MAX_PARTS, Unit, is_invisible};
+use influxdb3_notifier::model::text::{self, Limit, MAX_PARTS, Unit, is_invisible};
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::routing;
 use influxdb3_notifier::settings::arguments::ARGUMENTS;
@@ -370,23 +370,23 @@ pub fn split(data: &[u8]) {
         Unit::JsonBytes,
     ];
     // Shorter ones than the shortest note of what is missing are nobody's.
-    let limits = Limits {
-        text: 48 + usize::from(*limit),
+    let limit = Limit {
+        length: 48 + usize::from(*limit),
         unit: *units.get(usize::from(*unit) % units.len()).unwrap(),
     };
     let text = String::from_utf8_lossy(rest);
-    let split = text::split(&text, limits);
+    let split = text::split(&text, limit);
     assert!((1..=MAX_PARTS).contains(&split.parts.len()));
     for part in &split.parts {
-        assert!(limits.unit.of(part) <= limits.text, "{limits:?} {part:?}");
+        assert!(limit.unit.of(part) <= limit.length, "{limit:?} {part:?}");
     }
     let [whole] = &split.parts[..] else {
-        return parts_make_up(&text, &split, limits);
+        return parts_make_up(&text, &split, limit);
     };
     assert_eq!(*whole, text);
 }
 
-fn parts_make_up(text: &str, split: &text::Split, limits: Limits) {
+fn parts_make_up(text: &str, split: &text::Split, limit: Limit) {
     let total = split.parts.len();
     let pieces = split.parts.iter().enumerate().map(|(n, part)| {
         let prefix = format!("({}/{total}) ", n + 1);
@@ -406,10 +406,10 @@ fn parts_make_up(text: &str, split: &text::Split, limits: Limits) {
     }
     assert_eq!(pieces.concat(), text);
     // Each cut is one between clusters of the text, unless a cluster is longer than a part.
-    let room = limits.text - format!("({total}/{total}) ").len();
+    let room = limit.length - format!("({total}/{total}) ").len();
     if text
         .graphemes(true)
-        .any(|cluster| limits.unit.of(cluster) > room)
+        .any(|cluster| limit.unit.of(cluster) > room)
     {
         return;
     }

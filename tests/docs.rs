@@ -279,8 +279,8 @@ fn channels() -> String {
         "A `resolved` with the same `dedup_key`",
     ]);
     for spec in CHANNELS {
-        let limit = match spec.length.limits() {
-            Some(limits) => format!("{} {}", limits.text, limits.unit.words()),
+        let limit = match spec.length.limit() {
+            Some(limit) => format!("{} {}", limit.length, limit.unit.words()),
             None => "none".to_owned(),
         };
         let cells = [

@@ -112,7 +112,7 @@ proptest! {
                 // Where the provider has several places for texts, one of them holds the whole part.
                 let parts = strings(message).into_iter().filter_map(|found| {
                     let part = found.strip_prefix(&prefix)?;
-                    let fits = spec.length.limits().is_none_or(|limits| limits.unit.of(&found) <= limits.text);
+                    let fits = spec.length.limit().is_none_or(|limit| limit.unit.of(&found) <= limit.length);
                     (fits && rest.starts_with(part)).then_some(part.len())
                 });
                 let Some(length) = parts.max() else {

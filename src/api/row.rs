@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::request::{self, Request, RequestError};
 use crate::model::json::Json;
 use crate::model::row::{Columns, Row};
-use crate::model::text::{Limits, Unit, cut};
+use crate::model::text::{Limit, Unit, cut};
 
 /// Longer values are cut: the whole of them is in the table.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
@@ -130,11 +130,8 @@ fn bounded(column: &str, value: &Json, warnings: &mut Vec<String>) -> Json {
             warnings.push(format!(
                 "{column}: is longer than {MAX_VALUE_BYTES} bytes, and was cut there"
             ));
-            let limits = Limits {
-                text: MAX_VALUE_BYTES,
-                unit: Unit::Bytes,
-            };
-            Json::String(cut(text, limits, "…").into_owned())
+            let limit = Limit::new(MAX_VALUE_BYTES, Unit::Bytes);
+            Json::String(cut(text, limit, "…").into_owned())
         }
         value => value.clone(),
     }

@@ -11,16 +11,17 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -40,21 +41,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .of(Kind::Table)
         .operator_only(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
     ],
     // No limit is documented.
     length: Length::Any,
@@ -65,9 +53,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 };
 
 /// Ours: names are read in lists.
-const NAME: Limits = units(200);
-const VALUE: Limits = units(10_000);
-/// Ours as well, so that an alert stays readable for machines.
+const NAME: Limit = Limit::utf16(200);
+const VALUE: Limit = Limit::utf16(10_000);
+/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
 const ANNOTATIONS: usize = 200_000;
 /// For how long an alert stands that is sent once: until it is resolved, but not for ever; or, where nobody will resolve it,
 /// less than the usual `repeat_interval`, so that it is told of once.
@@ -80,17 +68,10 @@ const ENDS: &str = "endsAt";
 /// Labels of ours.
 const OWN: [&str; 3] = ["alertname", "severity", "notification"];
 
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
-
 #[derive(Debug)]
 struct Alertmanager {
     /// `…/api/v2/alerts`
-    webhook: Webhook,
+    endpoint: Endpoint,
     labels: Vec<(String, String)>,
 }
 
@@ -122,7 +103,7 @@ impl Alertmanager {
             }
         }
         Ok(Self {
-            webhook: Webhook::new(fields.sender(), url, USER_AGENT),
+            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT),
             labels,
         })
     }
@@ -134,7 +115,8 @@ impl Alertmanager {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Map<String, Value>, Failure> {
-        let fits = |key: &str| NAME.unit.of(key) <= NAME.text && !key.chars().any(char::is_control);
+        let fits =
+            |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
         let name = incident::name(notification, cx, fits)?;
         let mut labels = Map::new();
         if notification
@@ -162,11 +144,7 @@ impl Alertmanager {
     ) -> Result<Composition, Failure> {
         let labels = self.labels(notification, cx)?;
         let mut cuts = Cuts::default();
-        let line = one_line(text);
-        let summary = match rich::title(notification) {
-            Some(title) => cuts.title(&title, VALUE, "…"),
-            None => rich::shorten(&line, VALUE, "…", &mut false),
-        };
+        let summary = incident::headline(notification, text, VALUE, &mut cuts);
         let mut annotations = Map::new();
         annotations.insert("summary".to_owned(), summary.into());
         annotations.insert("description".to_owned(), text.into());
@@ -196,7 +174,7 @@ impl Alertmanager {
             _ => vec![alert.of(level)],
         };
         Ok(Composition {
-            messages: vec![self.webhook.post(super::json_body(&alerts), &[])],
+            messages: vec![self.endpoint.post(body::json(&alerts), &[])],
             segments: None,
             warnings: cuts.warnings(),
         })
@@ -295,7 +273,7 @@ fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
 
 impl Channel for Alertmanager {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -311,9 +289,7 @@ impl Channel for Alertmanager {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         self.alerts(notification, &text, cx)
     }
 
@@ -324,7 +300,7 @@ impl Channel for Alertmanager {
         let alerts = serde_json::from_slice::<Vec<Map<String, Value>>>(&request.body);
         if let Ok(mut alerts) = alerts {
             alerts.iter_mut().for_each(|alert| set_times(alert, now));
-            request.body = Bytes::from(super::json_body(&alerts));
+            request.body = Bytes::from(body::json(&alerts));
         }
     }
 
@@ -337,7 +313,7 @@ impl Channel for Alertmanager {
                 Some(json) => json.get("message").and_then(Value::as_str),
                 None => None,
             };
-            verdict::said("Alertmanager", None, said, reply, self.webhook.redactor())
+            verdict::said("Alertmanager", None, said, reply, self.endpoint.redactor())
         };
         if (200..=299).contains(&reply.status) && text.trim_start().starts_with('<') {
             // It answers with nothing; this is somebody's web page.

@@ -10,16 +10,17 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
-use super::rich::{self, Cuts, Drawn, Look, Rich};
-use super::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
+use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -32,7 +33,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(GoogleChat::new(fields, operator)?)),
@@ -42,25 +43,19 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// byte that is sent and leave some for what stands around the text.
 const ALL: usize = 32_000;
 const AROUND: usize = 500;
-const LIMITS: Limits = json_bytes(ALL - AROUND);
-const TITLE: Limits = json_bytes(250);
-const NAME: Limits = json_bytes(200);
-const VALUE: Limits = json_bytes(2_000);
-/// What fields may take; a card's section has a hundred widgets.
+const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const TITLE: Limit = Limit::json_bytes(250);
+const NAME: Limit = Limit::json_bytes(200);
+const VALUE: Limit = Limit::json_bytes(2_000);
+/// What fields may take, in bytes of JSON, and how many: a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
+/// In bytes of JSON.
 const LINK: usize = 2_000;
-
-const fn json_bytes(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::JsonBytes,
-    }
-}
 
 #[derive(Debug)]
 struct GoogleChat {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -138,27 +133,27 @@ struct OpenLink {
 impl GoogleChat {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("google_chat_webhook_url")?;
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT);
+        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
         let has = |name| {
-            webhook
+            endpoint
                 .url
                 .query_pairs()
                 .any(|(known, value)| known == name && !value.is_empty())
         };
-        let is_google = webhook.destination.host.as_deref() == Some("chat.googleapis.com");
+        let is_google = endpoint.destination.host.as_deref() == Some("chat.googleapis.com");
         if is_google && !(has("key") && has("token")) {
             let what = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
             return Err(fields.error("google_chat_webhook_url", what));
         }
         // One write a second and space, shared by all that write to it.
-        let mut space = webhook.url.clone();
+        let mut space = endpoint.url.clone();
         space.set_query(None);
-        webhook.destination.account = Some(digest(&format!("google_chat {space}")));
-        Ok(Self { webhook })
+        endpoint.destination.account = Some(digest(&format!("google_chat {space}")));
+        Ok(Self { endpoint })
     }
 
     fn post(&self, body: Vec<u8>, notification: &Notification) -> Outbound {
-        let mut request = self.webhook.request(body, &[]);
+        let mut request = self.endpoint.request(body, &[]);
         if notification.dedup_key.is_some() {
             // Without this option the thread's key is of no effect, and without a key the option is an error.
             replies_in_thread(&mut request);
@@ -172,14 +167,14 @@ impl GoogleChat {
             cards: None,
             thread: thread(notification),
         };
-        self.post(super::json_body(&payload), notification)
+        self.post(body::json(&payload), notification)
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Composition {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= LINK
+            LIMIT.unit.of(link) <= LINK
         });
         let mut widgets = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
         widgets.extend(link.map(button));
@@ -198,8 +193,8 @@ impl GoogleChat {
             card,
         }];
         let emoji = format!("{} ", Look::of(notification).emoji);
-        let taken = super::json_body(&cards).len() + emoji.len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMITS);
+        let taken = body::json(&cards).len() + emoji.len() + AROUND;
+        let split = split_after(text, ALL - taken, LIMIT);
         let mut parts = split.parts.into_iter();
         let rich = Rich {
             payload: Payload {
@@ -250,23 +245,22 @@ fn field(name: &str, value: &str) -> Drawn<Widget> {
     let field = Widget::DecoratedText {
         text: format!(
             "<b>{}</b>: {}",
-            escape(&name),
-            escape(&value).replace('\n', "<br>")
+            with_entities(&name),
+            with_entities(&value).replace('\n', "<br>")
         ),
         wrap_text: true,
     };
     Drawn {
-        length: super::json_body(&field).len(),
+        length: body::json(&field).len(),
         field,
         is_cut,
     }
 }
 
 fn button(link: &str) -> Widget {
-    let host = rich::link_host(link);
     Widget::ButtonList {
         buttons: [Button {
-            text: host.map_or("Open link".to_owned(), |host| format!("Open {host}")),
+            text: rich::link_words(link),
             on_click: OnClick {
                 open_link: OpenLink {
                     url: link.to_owned(),
@@ -274,13 +268,6 @@ fn button(link: &str) -> Widget {
             },
         }],
     }
-}
-
-/// What a card's text would take for its own.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 /// Whether a header's title is HTML is not said, so what could begin a tag or an entity is broken by a character that does
@@ -296,7 +283,7 @@ fn without_mentions(text: &str) -> String {
 
 impl Channel for GoogleChat {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -308,9 +295,7 @@ impl Channel for GoogleChat {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
             false => without_mentions(&text).into(),
@@ -318,13 +303,8 @@ impl Channel for GoogleChat {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
-        let parts = split.parts.iter();
-        Ok(Composition {
-            messages: parts.map(|part| self.plain(part, notification)).collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        let plain = |part: String| self.plain(&part, notification);
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
@@ -332,7 +312,7 @@ impl Channel for GoogleChat {
         let error = json.get("error");
         let detail = || {
             let said = error.and_then(|error| error.get("message")?.as_str());
-            verdict::said("Google Chat", None, said, reply, self.webhook.redactor())
+            verdict::said("Google Chat", None, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
@@ -343,7 +323,7 @@ impl Channel for GoogleChat {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
                 }
                 let id = name.and_then(|name| name.rsplit('/').next());
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
                 let after = verdict::reply_retry_after(reply);

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Rich};
-use super::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
+use super::shared::rich::{self, Cuts, Rich};
+use super::shared::{USER_AGENT, body, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, lines, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::secret::{Secret, digest};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, Unit, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -44,7 +43,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
@@ -52,25 +51,19 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 /// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
 /// `transformBodyJSON`), which it does when the text is counted as it stands in JSON.
-const LIMITS: Limits = Limits {
-    text: 4_095,
-    unit: Unit::JsonBytes,
-};
+const LIMIT: Limit = Limit::json_bytes(4_095);
 /// Ours: a headline. The server has no limit of its own for it.
-const TITLE: Limits = Limits {
-    text: 250,
-    unit: Unit::JsonBytes,
-};
-/// What fields may take of the message.
+const TITLE: Limit = Limit::json_bytes(250);
+/// What fields may take of the message, in bytes of JSON.
 const FIELDS: usize = 2_000;
-/// Ours, so that the whole stays below the server's limit.
+/// Ours, in bytes of JSON, so that the whole stays below the server's limit.
 const LINK: usize = 2_000;
 /// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
 const NEXT_REQUEST: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Ntfy {
-    webhook: Webhook,
+    endpoint: Endpoint,
     topic: Secret,
 }
 
@@ -103,22 +96,19 @@ impl Ntfy {
         let secrets = [topic.clone()]
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT).of("ntfy", secrets);
+        let mut endpoint =
+            Endpoint::new(fields.sender(), url, USER_AGENT).told_apart_by(fields.sender(), secrets);
         // Requests are counted for each visitor, whatever the topic.
         let visitor = format!(
             "ntfy {} {}",
-            webhook.url,
+            endpoint.url,
             token.as_deref().unwrap_or_default()
         );
-        webhook.destination.account = Some(digest(&visitor));
+        endpoint.destination.account = Some(digest(&visitor));
         if let Some(token) = token {
-            let value = HeaderValue::try_from(format!("Bearer {token}"));
-            if let Ok(mut value) = value {
-                value.set_sensitive(true);
-                webhook.default_header(AUTHORIZATION, value);
-            }
+            endpoint.authorize(&format!("Bearer {token}"));
         }
-        Ok(Self { webhook, topic })
+        Ok(Self { endpoint, topic })
     }
 
     fn payload<'a>(&'a self, message: &'a str) -> Payload<'a> {
@@ -133,8 +123,8 @@ impl Ntfy {
     }
 
     fn plain(&self, message: &str) -> Outbound {
-        let body = super::json_body(&self.payload(message));
-        self.webhook.post(body, &[])
+        let body = body::json(&self.payload(message));
+        self.endpoint.post(body, &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
@@ -143,15 +133,12 @@ impl Ntfy {
         let link = cuts.link(notification.link.as_deref(), |link| {
             Unit::JsonBytes.of(link) <= LINK
         });
-        let below = lines::below(notification, FIELDS, LIMITS.unit, &mut cuts);
-        let room = LIMITS.text - LIMITS.unit.of(&below);
-        let split = split_after(text, room, LIMITS);
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let room = LIMIT.length - LIMIT.unit.of(&below);
+        let split = split_after(text, room, LIMIT);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
-        let follows_up = matches!(
-            notification.status,
-            Some(Status::Acknowledged | Status::Resolved)
-        );
+        let follows_up = notification.status.is_some_and(Status::follows_up);
         let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
         let rich = Rich {
             payload: Payload {
@@ -166,7 +153,7 @@ impl Ntfy {
             cuts,
         };
         rich.composition(
-            |body| self.webhook.post(body, &[]),
+            |body| self.endpoint.post(body, &[]),
             |part| self.plain(&part),
         )
     }
@@ -218,7 +205,7 @@ const fn priority(notification: &Notification) -> Option<u8> {
 
 impl Channel for Ntfy {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -234,22 +221,15 @@ impl Channel for Ntfy {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMITS);
-        Ok(Composition {
-            messages: split.parts.iter().map(|part| self.plain(part)).collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
     }
 
     fn preview(&self, body: &[u8]) -> String {
-        super::without_member(body, "topic", &self.topic.expose().into())
+        body::without_member(body, "topic", &self.topic.expose().into())
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
@@ -257,7 +237,7 @@ impl Channel for Ntfy {
         let code = json.get("code").and_then(Value::as_u64);
         let detail = || {
             let said = json.get("error").and_then(Value::as_str);
-            verdict::said("ntfy", code, said, reply, self.webhook.redactor())
+            verdict::said("ntfy", code, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
@@ -266,7 +246,7 @@ impl Channel for Ntfy {
                 if id.is_none() && reply.complete {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
                 }
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             // The day's messages (server: errors.go).
             429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),

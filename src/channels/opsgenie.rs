@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, with_ending};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -44,28 +43,21 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.opsgenie.com";
 
 /// "Characters" (section "alert fields"), of which the unit is not said.
-const MESSAGE: Limits = units(130);
-const ALIAS: Limits = units(512);
-const DESCRIPTION: Limits = units(15_000);
-/// Of all names and values together.
+const MESSAGE: Limit = Limit::utf16(130);
+const ALIAS: Limit = Limit::utf16(512);
+const DESCRIPTION: Limit = Limit::utf16(15_000);
+/// Of all names and values together, in UTF-16 code units.
 const DETAILS: usize = 8_000;
-const NAME: Limits = units(100);
-const VALUE: Limits = units(1_000);
-/// What stands below the text in the description.
+const NAME: Limit = Limit::utf16(100);
+const VALUE: Limit = Limit::utf16(1_000);
+/// What stands below the text in the description, in UTF-16 code units.
 const LINK: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 #[derive(Debug)]
 struct Opsgenie {
     /// `…/v2/alerts`
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -91,34 +83,26 @@ impl Opsgenie {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let key = fields.formed("opsgenie_api_key", KEY_FORM, is_key)?;
         let url = below(&fields.base_url(API)?, ["v2", "alerts"]);
-        let mut webhook = Webhook::new(fields.sender(), url, USER_AGENT)
-            .of(fields.sender(), [Secret::new(&*key)]);
-        if let Ok(mut value) = HeaderValue::try_from(format!("GenieKey {key}")) {
-            value.set_sensitive(true);
-            webhook.default_header(AUTHORIZATION, value);
-        }
-        Ok(Self { webhook })
+        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
+            .told_apart_by(fields.sender(), [Secret::new(&*key)]);
+        endpoint.authorize(&format!("GenieKey {key}"));
+        Ok(Self { endpoint })
     }
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
         let mut cuts = Cuts::default();
-        let title = rich::title(notification).unwrap_or_else(|| one_line(text));
-        let message = match notification.title {
-            Some(_) => cuts.title(&title, MESSAGE, "…"),
-            // The whole stands in the description.
-            None => rich::shorten(&title, MESSAGE, "…", &mut false),
-        };
+        let message = incident::headline(notification, text, MESSAGE, &mut cuts);
         let details = cuts.fields(notification, usize::MAX, DETAILS, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             MESSAGE.unit.of(link) <= LINK
         });
-        let tail = match notification.is_rich() {
-            true => format!("\n\n{}", rich::summary(notification, &cuts)),
-            false => String::new(),
-        };
-        let tail = link.map_or(tail.clone(), |link| format!("{tail}\n{link}"));
-        let room = DESCRIPTION.text - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = super::ending(text, units(room));
+        let mut tail = String::new();
+        if notification.is_rich() {
+            tail = format!("\n\n{}", rich::summary(notification, &cuts));
+            tail.extend(link.iter().flat_map(|link| ["\n", link]));
+        }
+        let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
+        let (text, missing) = with_ending(text, Limit::utf16(room));
         let alert = Alert {
             message,
             alias,
@@ -128,9 +112,9 @@ impl Opsgenie {
             source: SOURCE,
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::cut_warning(missing));
+        warnings.extend(texts::cut_warning(missing));
         Composition {
-            messages: vec![self.webhook.post(super::json_body(&alert), &[])],
+            messages: vec![self.endpoint.post(body::json(&alert), &[])],
             segments: None,
             warnings,
         }
@@ -138,20 +122,20 @@ impl Opsgenie {
 
     /// `…/v2/alerts/{alias}/close?identifierType=alias`
     fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
-        let mut url: Url = below(&self.webhook.url, [alias, verb]);
+        let mut url: Url = below(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
-        let (note, missing) = super::ending(text, DESCRIPTION);
-        let note = super::json_body(&Note {
+        let (note, missing) = with_ending(text, DESCRIPTION);
+        let note = body::json(&Note {
             note,
             source: SOURCE,
         });
         Composition {
             messages: vec![Outbound::Http(HttpRequest {
                 url,
-                ..self.webhook.request(note, &[])
+                ..self.endpoint.request(note, &[])
             })],
             segments: None,
-            warnings: super::cut_warning(missing).into_iter().collect(),
+            warnings: texts::cut_warning(missing).into_iter().collect(),
         }
     }
 }
@@ -189,7 +173,7 @@ fn is_key(text: &str) -> bool {
 /// An alias stands in a path as well.
 fn is_alias(text: &str) -> bool {
     let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
-    ALIAS.unit.of(text) <= ALIAS.text && text.chars().all(known) && !matches!(text, "." | "..")
+    ALIAS.unit.of(text) <= ALIAS.length && text.chars().all(known) && !matches!(text, "." | "..")
 }
 
 /// Without one it is `P3`.
@@ -216,7 +200,7 @@ fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
 
 impl Channel for Opsgenie {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -232,9 +216,7 @@ impl Channel for Opsgenie {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let alias = incident::name(notification, cx, is_alias)?;
         Ok(match Action::of(notification) {
             Action::Trigger => self.alert(notification, &text, alias),
@@ -251,7 +233,7 @@ impl Channel for Opsgenie {
                 None,
                 sentence(&json).as_deref(),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
@@ -261,7 +243,7 @@ impl Channel for Opsgenie {
                 if id.is_none() && reply.complete {
                     return Verdict::Reject(failure(Reason::Rejected)).into();
                 }
-                verdict::delivered(id, self.webhook.redactor()).into()
+                verdict::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
                 let period = reply.header("x-ratelimit-period-in-sec");

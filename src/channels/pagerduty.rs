@@ -6,17 +6,18 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::incident::{self, Action};
-use super::rich::{self, Cuts, Drawn};
-use super::webhook::{Webhook, below};
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, with_ending};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -42,38 +43,23 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://events.pagerduty.com";
 
 /// "Maximum length 1024", "255" (docs: send an event), of which the unit is not said.
-const SUMMARY: Limits = units(1_024);
-const DEDUP_KEY: Limits = units(255);
+const SUMMARY: Limit = Limit::utf16(1_024);
+const DEDUP_KEY: Limit = Limit::utf16(255);
 /// An event has at most 512 KB (docs: overview); Alertmanager takes 512,000 bytes for that.
-const TEXT: Limits = Limits {
-    text: 400_000,
-    unit: Unit::JsonBytes,
-};
+const TEXT: Limit = Limit::json_bytes(400_000);
 /// What fields may take of the event, in bytes of JSON.
 const DETAILS: usize = 60_000;
-const NAME: Limits = Limits {
-    text: 500,
-    unit: Unit::JsonBytes,
-};
-const VALUE: Limits = Limits {
-    text: 10_000,
-    unit: Unit::JsonBytes,
-};
+const NAME: Limit = Limit::json_bytes(500);
+const VALUE: Limit = Limit::json_bytes(10_000);
+/// In bytes of JSON.
 const LINK: usize = 4_000;
 /// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
 const SOURCE: &str = "InfluxDB 3";
 
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
-
 #[derive(Debug)]
 struct PagerDuty {
-    webhook: Webhook,
+    endpoint: Endpoint,
     routing_key: Secret,
 }
 
@@ -111,15 +97,15 @@ impl PagerDuty {
         let routing_key = Secret::new(key);
         let url = below(&fields.base_url(API)?, ["v2", "enqueue"]);
         Ok(Self {
-            webhook: Webhook::new(fields.sender(), url, USER_AGENT)
-                .of(fields.sender(), [routing_key.clone()]),
+            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT)
+                .told_apart_by(fields.sender(), [routing_key.clone()]),
             routing_key,
         })
     }
 
     fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Composition {
         Composition {
-            messages: vec![self.webhook.post(super::json_body(event), &[])],
+            messages: vec![self.endpoint.post(body::json(event), &[])],
             segments: None,
             warnings,
         }
@@ -127,25 +113,17 @@ impl PagerDuty {
 
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Composition {
         let mut cuts = Cuts::default();
-        let line = one_line(text);
-        let summary = match rich::title(notification) {
-            Some(title) => cuts.title(&title, SUMMARY, "…"),
-            // The whole stands in the details.
-            None => rich::shorten(&line, SUMMARY, "…", &mut false),
-        };
+        let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
         let fields = cuts.fields(notification, usize::MAX, DETAILS, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             TEXT.unit.of(link) <= LINK
         });
-        let (whole, missing) = super::ending(text, TEXT);
+        let (whole, missing) = with_ending(text, TEXT);
         let mut custom_details = Map::new();
         if summary != text {
             custom_details.insert("notification_text".to_owned(), whole.into());
         }
         custom_details.extend(fields);
-        let opens = |link| {
-            rich::link_host(link).map_or("Open link".to_owned(), |host| format!("Open {host}"))
-        };
         let event = Event {
             routing_key: self.routing_key.expose(),
             event_action: "trigger",
@@ -160,12 +138,12 @@ impl PagerDuty {
             links: link.map(|href| {
                 [Link {
                     href,
-                    text: opens(href),
+                    text: rich::link_words(href),
                 }]
             }),
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::cut_warning(missing));
+        warnings.extend(texts::cut_warning(missing));
         self.composition(&event, warnings)
     }
 }
@@ -216,7 +194,7 @@ fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
 
 impl Channel for PagerDuty {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -232,10 +210,8 @@ impl Channel for PagerDuty {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
-        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.text;
+        let text = texts::of(notification)?;
+        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(notification, cx, fits)?;
         let event_action = match Action::of(notification) {
             Action::Trigger => return Ok(self.trigger(notification, &text, dedup_key)),
@@ -253,7 +229,7 @@ impl Channel for PagerDuty {
     }
 
     fn preview(&self, body: &[u8]) -> String {
-        super::without_member(body, "routing_key", &self.routing_key.expose().into())
+        body::without_member(body, "routing_key", &self.routing_key.expose().into())
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
@@ -273,14 +249,14 @@ impl Channel for PagerDuty {
                 None,
                 said.as_deref(),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
                 let key = json.get("dedup_key").and_then(Value::as_str);
-                verdict::delivered(key, self.webhook.redactor()).into()
+                verdict::delivered(key, self.endpoint.redactor()).into()
             }
             200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
             400 if errors.iter().any(|error| is_about_the_key(error)) => {

@@ -8,16 +8,17 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 use url::Url;
 
-use super::rich::{self, Cuts};
-use super::webhook::{Webhook, below};
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::rich::{self, Cuts};
+use super::shared::{USER_AGENT, lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, lines, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{MASK, Secret, digest};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split_after};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -40,7 +41,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Closes,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
@@ -49,11 +50,12 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.pushover.net";
 
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
-const LIMITS: Limits = code_points(1_024);
-const TITLE: Limits = code_points(250);
+const LIMIT: Limit = Limit::code_points(1_024);
+const TITLE: Limit = Limit::code_points(250);
+/// Code points.
 const URL: usize = 512;
-const URL_TITLE: Limits = code_points(100);
-/// What fields may take of the message.
+const URL_TITLE: Limit = Limit::code_points(100);
+/// What fields may take of the message, in code points.
 const FIELDS: usize = 500;
 /// "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
 const AT_ONCE: usize = 2;
@@ -61,16 +63,9 @@ const LEAST_BACKOFF: Duration = Duration::from_secs(5);
 /// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
 
-const fn code_points(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::CodePoints,
-    }
-}
-
 #[derive(Debug)]
 struct Pushover {
-    webhook: Webhook,
+    endpoint: Endpoint,
     base: Url,
     token: Secret,
     user: Secret,
@@ -82,16 +77,16 @@ impl Pushover {
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;
         let url = below(&base, ["1", "messages.json"]);
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT);
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
-        let mut webhook = webhook.of(fields.sender(), [token.clone(), user.clone()]);
-        webhook.destination.key = key;
-        webhook.destination.at_once = Some(AT_ONCE);
+        let mut endpoint = endpoint.told_apart_by(fields.sender(), [token.clone(), user.clone()]);
+        endpoint.destination.key = key;
+        endpoint.destination.at_once = Some(AT_ONCE);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        webhook.default_header(CONTENT_TYPE, form);
+        endpoint.default_header(CONTENT_TYPE, form);
         Ok(Self {
-            webhook,
+            endpoint,
             base,
             token,
             user,
@@ -105,7 +100,7 @@ impl Pushover {
             .append_pair("user", self.user.expose())
             .extend_pairs(says)
             .finish();
-        self.webhook.post(form, &[])
+        self.endpoint.post(form, &[])
     }
 
     /// Ends the emergency of this tag; none there is no error (section on receipts, "cancel by tag").
@@ -116,7 +111,7 @@ impl Pushover {
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
             url: below(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
-            ..self.webhook.request(form, &[])
+            ..self.endpoint.request(form, &[])
         })
     }
 
@@ -124,10 +119,10 @@ impl Pushover {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= URL
+            LIMIT.unit.of(link) <= URL
         });
-        let below = lines::below(notification, FIELDS, LIMITS.unit, &mut cuts);
-        let split = split_after(text, LIMITS.text - LIMITS.unit.of(&below), LIMITS);
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let split = split_after(text, LIMIT.length - LIMIT.unit.of(&below), LIMIT);
         let mut parts = split.parts.iter().map(String::as_str);
         let message = parts.next().unwrap_or_default().to_owned() + &below;
 
@@ -139,7 +134,7 @@ impl Pushover {
         let opens = link
             .and_then(rich::link_host)
             .map(|host| format!("Open {host}"));
-        let opens = opens.filter(|words| LIMITS.unit.of(words) <= URL_TITLE.text);
+        let opens = opens.filter(|words| LIMIT.unit.of(words) <= URL_TITLE.length);
         let says = [("title", title.as_str()), ("message", &message)].into_iter();
         let says = says
             .chain((priority != "0").then_some(("priority", priority)))
@@ -149,14 +144,11 @@ impl Pushover {
             .chain(link.map(|link| ("url", link)))
             .chain(opens.as_deref().map(|words| ("url_title", words)));
         let first = self.form(says);
-        let over = matches!(
-            notification.status,
-            Some(Status::Acknowledged | Status::Resolved)
-        );
-        let cancel = tag.filter(|_| over).map(|tag| self.cancel(&tag));
+        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();
-        warnings.extend(super::missing_warning(split.missing));
+        warnings.extend(texts::missing_warning(split.missing));
         Composition {
             messages: std::iter::once(first).chain(more).chain(cancel).collect(),
             segments: None,
@@ -186,7 +178,7 @@ const fn priority(notification: &Notification) -> &'static str {
 
 impl Channel for Pushover {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -202,21 +194,12 @@ impl Channel for Pushover {
         notification: &Notification,
         _: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
-        let parts = split.parts.iter();
-        Ok(Composition {
-            messages: parts
-                .map(|part| self.form([("message", part.as_str())]))
-                .collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        let plain = |part: String| self.form([("message", part.as_str())]);
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn preview(&self, body: &[u8]) -> String {
@@ -238,7 +221,7 @@ impl Channel for Pushover {
                 errors.collect::<Vec<_>>().join("; ")
             });
             let errors = errors.as_deref().filter(|errors| !errors.is_empty());
-            verdict::said("Pushover", None, errors, reply, self.webhook.redactor())
+            verdict::said("Pushover", None, errors, reply, self.endpoint.redactor())
         };
         let reject = |reason, hint: Option<&'static str>| {
             let mut failure = Failure::new(reason).with_detail(detail());
@@ -249,7 +232,7 @@ impl Channel for Pushover {
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
                 let request = json.get("request").and_then(Value::as_str);
-                verdict::delivered(request, self.webhook.redactor()).into()
+                verdict::delivered(request, self.endpoint.redactor()).into()
             }
             200..=299 if reply.complete => reject(Reason::Rejected, None),
             400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Drawn, Rich};
-use super::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
+use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -30,7 +31,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
@@ -40,24 +41,18 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 /// A workflow that cannot post says so in its run history alone, so we keep well below.
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
-const LIMITS: Limits = json_bytes(ALL - AROUND);
-const TITLE: Limits = json_bytes(250);
-const NAME: Limits = json_bytes(200);
-const VALUE: Limits = json_bytes(1_000);
-/// What fields may take, with what the card says of each.
+const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const TITLE: Limit = Limit::json_bytes(250);
+const NAME: Limit = Limit::json_bytes(200);
+const VALUE: Limit = Limit::json_bytes(1_000);
+/// What fields may take, with what the card says of each, in bytes of JSON.
 const FIELDS: usize = 8_000;
+/// In bytes of JSON.
 const LINK: usize = 2_000;
-
-const fn json_bytes(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::JsonBytes,
-    }
-}
 
 #[derive(Debug)]
 struct Teams {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -175,26 +170,26 @@ fn text_block(text: String) -> Element {
 impl Teams {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("teams_webhook_url")?;
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT);
-        let host = webhook.destination.host.as_deref().unwrap_or_default();
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let host = endpoint.destination.host.as_deref().unwrap_or_default();
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
             let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
                         make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
             return Err(fields.error("teams_webhook_url", what));
         }
-        Ok(Self { webhook })
+        Ok(Self { endpoint })
     }
 
     fn plain(&self, text: String) -> Outbound {
         let message = message(vec![text_block(text)], None, None);
-        self.webhook.post(super::json_body(&message), &[])
+        self.endpoint.post(body::json(&message), &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Composition {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMITS.unit.of(link) <= LINK
+            LIMIT.unit.of(link) <= LINK
         });
         let fields = cuts.fields(notification, usize::MAX, FIELDS, field);
         let heading = TextRun {
@@ -219,8 +214,8 @@ impl Teams {
         };
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
-        let taken = super::json_body(&around).len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMITS);
+        let taken = body::json(&around).len() + AROUND;
+        let split = split_after(text, ALL - taken, LIMIT);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
@@ -234,7 +229,10 @@ impl Teams {
             missing: split.missing,
             cuts,
         };
-        rich.composition(|body| self.webhook.post(body, &[]), |part| self.plain(part))
+        rich.composition(
+            |body| self.endpoint.post(body, &[]),
+            |part| self.plain(part),
+        )
     }
 }
 
@@ -268,24 +266,23 @@ fn field(name: &str, value: &str) -> Drawn<Element> {
         spacing: Some("Small"),
     };
     Drawn {
-        length: super::json_body(&field).len(),
+        length: body::json(&field).len(),
         field,
         is_cut,
     }
 }
 
 fn open(link: &str) -> Action {
-    let host = rich::link_host(link);
     Action {
         r#type: "Action.OpenUrl",
-        title: host.map_or("Open link".to_owned(), |host| format!("Open {host}")),
+        title: rich::link_words(link),
         url: link.to_owned(),
     }
 }
 
 impl Channel for Teams {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -297,22 +294,11 @@ impl Channel for Teams {
         notification: &Notification,
         _: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        let split = split(&text, LIMITS);
-        Ok(Composition {
-            messages: split
-                .parts
-                .into_iter()
-                .map(|part| self.plain(part))
-                .collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(part)))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
@@ -327,7 +313,7 @@ impl Channel for Teams {
                 None,
                 error("message"),
                 reply,
-                self.webhook.redactor(),
+                self.endpoint.redactor(),
             )
         };
         let code = error("code").unwrap_or_default();

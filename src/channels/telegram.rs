@@ -9,16 +9,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rich::{self, Cuts, Drawn, Rich};
-use super::webhook::{Webhook, below};
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved, USER_AGENT, verdict,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limits, Unit, split, split_after};
+use crate::model::text::{Limit, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -46,7 +47,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         ),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
@@ -55,27 +56,20 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const API: &str = "https://api.telegram.org";
 
 /// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
-const LIMITS: Limits = code_points(4_096);
+const LIMIT: Limit = Limit::code_points(4_096);
 /// Ours: a headline.
-const TITLE: Limits = code_points(250);
-const NAME: Limits = code_points(80);
-const VALUE: Limits = code_points(500);
-/// What fields may take of the message, and how many: a message has a hundred entities, of which each field takes two.
+const TITLE: Limit = Limit::code_points(250);
+const NAME: Limit = Limit::code_points(80);
+const VALUE: Limit = Limit::code_points(500);
+/// What fields may take of the message, in code points, and how many: a message has a hundred entities, of which each field takes two.
 const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
-/// Ours: an address that anybody may want to open.
+/// Ours, in bytes: an address that anybody may want to open.
 const LINK: usize = 2_000;
-
-const fn code_points(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::CodePoints,
-    }
-}
 
 #[derive(Debug)]
 struct Telegram {
-    webhook: Webhook,
+    endpoint: Endpoint,
     chat: Secret,
     /// The topic within the chat.
     thread: Option<i64>,
@@ -140,10 +134,10 @@ impl Telegram {
             [&*format!("bot{token}"), "sendMessage"],
         );
         let apart = [&token, &chat_id].into_iter().chain(&thread);
-        let webhook = Webhook::new(fields.sender(), url, USER_AGENT)
-            .of(fields.sender(), apart.map(Secret::new));
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
+            .told_apart_by(fields.sender(), apart.map(Secret::new));
         Ok(Self {
-            webhook,
+            endpoint,
             chat: Secret::new(chat_id),
             thread: thread.and_then(|id| id.parse().ok()),
         })
@@ -161,15 +155,15 @@ impl Telegram {
     }
 
     fn plain(&self, text: &str) -> Outbound {
-        let body = super::json_body(&self.payload(text.into()));
-        self.webhook.post(body, &[])
+        let body = body::json(&self.payload(text.into()));
+        self.endpoint.post(body, &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
-        let link = link.map(|link| Html::link(link, rich::link_host(link)));
+        let link = link.map(Html::link);
         let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
         let head = Html::tag("b", &title).then("\n");
         let mut tail = Html::text("\n\n");
@@ -180,8 +174,8 @@ impl Telegram {
         if let Some(link) = link {
             tail = tail.then("\n").and(link);
         }
-        let room = LIMITS.text - head.length - tail.length;
-        let split = split_after(text, room, LIMITS);
+        let room = LIMIT.length - head.length - tail.length;
+        let split = split_after(text, room, LIMIT);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
         let answers = cx.earlier.and_then(|id| id.0.parse().ok());
@@ -199,7 +193,7 @@ impl Telegram {
             cuts,
         };
         rich.composition(
-            |body| self.webhook.post(body, &[]),
+            |body| self.endpoint.post(body, &[]),
             |part| self.plain(&part),
         )
     }
@@ -229,7 +223,7 @@ fn is_token(text: &str) -> bool {
 const CHAT_FORM: &str = "a number, or @ and the name of a public channel";
 const THREAD_FORM: &str = "a positive number";
 
-/// HTML, and how many code points of it are seen.
+/// HTML, and how many code points of it are seen (section "HTML style").
 struct Html {
     html: String,
     length: usize,
@@ -238,8 +232,8 @@ struct Html {
 impl Html {
     fn text(text: &str) -> Self {
         Self {
-            html: escape(text),
-            length: LIMITS.unit.of(text),
+            html: with_entities(text),
+            length: LIMIT.unit.of(text),
         }
     }
 
@@ -251,10 +245,9 @@ impl Html {
         }
     }
 
-    fn link(link: &str, host: Option<&str>) -> Self {
-        let seen = host.map_or("Open link".to_owned(), |host| format!("Open {host}"));
-        let inner = Self::text(&seen);
-        let address = escape(link).replace('"', "&quot;");
+    fn link(link: &str) -> Self {
+        let inner = Self::text(&rich::link_words(link));
+        let address = with_entities(link).replace('"', "&quot;");
         Self {
             html: format!("<a href=\"{address}\">{}</a>", inner.html),
             ..inner
@@ -270,13 +263,6 @@ impl Html {
         self.length += other.length;
         self
     }
-}
-
-/// What HTML would take for its own (section "HTML style").
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 fn field(name: &str, value: &str) -> Drawn<Html> {
@@ -317,7 +303,7 @@ const WORD_JOINER: char = '\u{2060}';
 
 impl Channel for Telegram {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -333,9 +319,7 @@ impl Channel for Telegram {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
             false => literal(&text).into(),
@@ -343,24 +327,19 @@ impl Channel for Telegram {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        let split = split(&text, LIMITS);
-        Ok(Composition {
-            messages: split.parts.iter().map(|part| self.plain(part)).collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
     }
 
     fn preview(&self, body: &[u8]) -> String {
         let chat = serde_json::to_value(Chat::read(self.chat.expose())).unwrap_or_default();
-        super::without_member(body, "chat_id", &chat)
+        body::without_member(body, "chat_id", &chat)
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let json = reply.json().unwrap_or(Value::Null);
         let description = json.get("description").and_then(Value::as_str);
         let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-        let redactor = self.webhook.redactor();
+        let redactor = self.endpoint.redactor();
         let detail = || verdict::said("Telegram", None, description, reply, redactor);
         let reject = |reason, hint| {
             let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);

@@ -8,7 +8,7 @@ use super::*;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Gate, Judgement, MessageRef, Reason, Verdict};
-use crate::model::wire::{HttpReply, Mail, Outbound, Reply, SmtpReply, SmtpStage};
+use crate::model::wire::{HttpReply, Mail, Outbound, Repeat, Reply, SmtpReply, SmtpStage};
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {

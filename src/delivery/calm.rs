@@ -165,7 +165,7 @@ impl Engine {
         let Some(state) = sending.state() else {
             return true;
         };
-        let changes = matches!(state.status, Some(Status::Resolved | Status::Acknowledged));
+        let changes = state.status.is_some_and(Status::follows_up);
         sending.has_begun()
             || (changes && sending.channel.keeps_alerts())
             || self.is_known_repeat(arriving, state)

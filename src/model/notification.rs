@@ -155,6 +155,11 @@ impl Status {
         })
     }
 
+    /// Whether it tells how an earlier notification goes on.
+    pub const fn follows_up(self) -> bool {
+        matches!(self, Status::Acknowledged | Status::Resolved)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Status::Firing => "firing",

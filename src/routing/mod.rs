@@ -389,7 +389,7 @@ impl<'a> Planner<'a> {
         let meant = nearest(sender, names);
         let detail = meant.map(|meant| format!("There is no such sender; did you mean {meant}?"));
         let failure = Failure::new(Reason::UnknownSender)
-            .with_hint(channels::name_one())
+            .with_hint(channels::unknown_sender_hint())
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some(path.to_string());
         self.push(sender, None, Work::Reject { failure, path });

@@ -187,40 +187,46 @@ pub struct Message {
 
 /// The accepted messages, oldest first.
 #[derive(Debug, Default)]
-pub struct Messages(Mutex<(VecDeque<Message>, usize)>);
+pub struct Messages(Mutex<Accepted>);
+
+#[derive(Debug, Default)]
+struct Accepted {
+    list: VecDeque<Message>,
+    bytes: usize,
+}
 
 impl Messages {
     pub fn accept(&self, message: Message) {
         let mut kept = lock(&self.0);
-        kept.1 += message.text.len();
-        kept.0.push_back(message);
-        while kept.0.len() > MAX_KEPT || kept.1 > MAX_BYTES {
-            let Some(oldest) = kept.0.pop_front() else {
+        kept.bytes += message.text.len();
+        kept.list.push_back(message);
+        while kept.list.len() > MAX_KEPT || kept.bytes > MAX_BYTES {
+            let Some(oldest) = kept.list.pop_front() else {
                 return;
             };
-            kept.1 -= oldest.text.len();
+            kept.bytes -= oldest.text.len();
         }
     }
 
     pub fn count(&self) -> usize {
-        lock(&self.0).0.len()
+        lock(&self.0).list.len()
     }
 
     pub fn list(&self) -> Vec<Message> {
-        lock(&self.0).0.iter().cloned().collect()
+        lock(&self.0).list.iter().cloned().collect()
     }
 
     /// Whether one has this id.
     pub fn has(&self, provider: &str, id: &str) -> bool {
-        let messages = lock(&self.0);
-        let mut of_provider = messages.0.iter().filter(|m| m.provider == provider);
+        let kept = lock(&self.0);
+        let mut of_provider = kept.list.iter().filter(|m| m.provider == provider);
         of_provider.any(|m| m.id.as_deref() == Some(id))
     }
 
     /// Details of those that fit, newest first: Twilio's list of an account's messages.
     pub fn newest(&self, fits: impl Fn(&Message) -> bool) -> Vec<Value> {
         lock(&self.0)
-            .0
+            .list
             .iter()
             .rev()
             .filter(|m| fits(m))
@@ -229,6 +235,6 @@ impl Messages {
     }
 
     pub fn clear(&self) {
-        *lock(&self.0) = (VecDeque::new(), 0);
+        *lock(&self.0) = Accepted::default();
     }
 }

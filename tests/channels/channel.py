@@ -28,6 +28,17 @@ KEY = "0123456789abcdef"
 """The idempotency key under which plain and rich forms are compared; its message key is :data:`MESSAGE_KEY`."""
 
 
+FAST = {
+    "response_timeout": "4s",
+    "delivery_timeout": "10s",
+    "initial_backoff": "10ms",
+    "max_backoff": "20ms",
+    "max_attempts": "2",
+    "on_ambiguous": "report",
+}
+"""Limits with which every retry ends within one answer."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a provider may answer, and what comes of it. A body that is no str goes as JSON."""

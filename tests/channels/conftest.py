@@ -1,10 +1,12 @@
 """Fixtures of the channels' tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.channels.channel import Sender
+from tests.channels.mailserver import Book, shared
 from tests.conftest import Triggers
 from tests.contract.conftest import TWILIO_VARIABLES
 from tests.harness import Standin
@@ -16,3 +18,11 @@ def sender(triggers: Triggers, standin: Standin, tmp_path: Path, monkeypatch: py
     for name in TWILIO_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return Sender(triggers, standin, tmp_path)
+
+
+@pytest.fixture
+def book() -> Iterator[Book]:
+    """What the mail server that all tests share knows, which is nothing yet."""
+    shared().book.clear()
+    yield shared().book
+    shared().book.clear()

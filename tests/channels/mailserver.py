@@ -6,6 +6,7 @@ import functools
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -85,6 +86,13 @@ class Book:
         """The mails that were sent to somebody."""
         with self.lock:
             return [mail for mail in self.mails if mail.recipient == recipient]
+
+    def wait_for_farewell(self) -> None:
+        """Until QUIT was said, which is when the delivery is over already."""
+        deadline = time.monotonic() + 5
+        while self.commands[-1][0] != "QUIT":
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
 
 
 class Server(SMTP):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, NUMBERS, REGISTRY, Channel, Reply, Sender, channels
+from tests.channels.channel import FAST, FIRING, NUMBERS, REGISTRY, Channel, Reply, Sender, channels
 from tests.contract.test_length import CLUSTERS, NUMBER, utf16
 from tests.harness import ROOT, Standin, http_request
 from tests.test_leaks import ECHOES
@@ -18,15 +18,6 @@ EVERY = pytest.mark.parametrize("channel", BY_SENDER.values(), ids=BY_SENDER)
 OVER_HTTP = [channel for channel in BY_SENDER.values() if channel.over_http]
 HTTP = pytest.mark.parametrize("channel", OVER_HTTP, ids=[channel.sender for channel in OVER_HTTP])
 """What is of HTTP; the file of another kind of channel has its own."""
-
-FAST = {
-    "response_timeout": "4s",
-    "delivery_timeout": "10s",
-    "initial_backoff": "10ms",
-    "max_backoff": "20ms",
-    "max_attempts": "2",
-    "on_ambiguous": "report",
-}
 
 
 # The four that a channel consists of

@@ -11,15 +11,16 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::rich::escape;
-use super::headers::HostHeader;
-use super::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
+use super::shared::{body, texts, verdict};
+use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::Limit;
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -33,25 +34,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
-            "discord_headers",
-            "eyJYLVRlYW0iOiAib3BzIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 
-const LIMITS: Limits = Limits {
-    text: 2_000,
-    unit: Unit::CodePoints,
-};
+const LIMIT: Limit = Limit::code_points(2_000);
 
 /// The form that Discord asks for; Cloudflare, before it, blocks others at times (docs: reference, user agent).
 const DISCORD_USER_AGENT: &str = concat!(
@@ -65,7 +57,7 @@ const API_VERSION: u32 = 10;
 
 #[derive(Debug)]
 struct Discord {
-    webhook: Webhook,
+    endpoint: Endpoint,
 }
 
 #[derive(Serialize)]
@@ -83,20 +75,20 @@ struct NoMentions {
 
 impl Discord {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut webhook = Webhook::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
-        if webhook.destination.host.as_deref().is_some_and(is_discord) {
-            with_version(&mut webhook.url);
+        let mut endpoint = Endpoint::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
+        if endpoint.destination.host.as_deref().is_some_and(is_discord) {
+            with_version(&mut endpoint.url);
             // A limit that says `global` holds for this host's address.
-            webhook.destination.account = Some("discord".to_owned());
+            endpoint.destination.account = Some("discord".to_owned());
         }
-        with_wait(&mut webhook.url);
-        Ok(Self { webhook })
+        with_wait(&mut endpoint.url);
+        Ok(Self { endpoint })
     }
 
     /// Where a message is changed (docs: webhook, edit webhook message).
     fn url_of(&self, MessageRef(id): &MessageRef) -> Option<Url> {
         let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-        let mut url = self.webhook.url.clone();
+        let mut url = self.endpoint.url.clone();
         let mut path = url.path_segments_mut().ok().filter(|_| is_id)?;
         path.pop_if_empty().extend(["messages", id]);
         drop(path);
@@ -109,7 +101,7 @@ impl Discord {
         reply: &HttpReply,
         detail: Option<Detail>,
     ) -> Judgement {
-        let scope = if error.global && self.webhook.destination.account.is_some() {
+        let scope = if error.global && self.endpoint.destination.account.is_some() {
             Scope::Account
         } else {
             Scope::Destination
@@ -125,7 +117,7 @@ impl Discord {
 
 impl Channel for Discord {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -141,48 +133,43 @@ impl Channel for Discord {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let allow_mentions = cx.allow_mentions && !notification.is_rich();
         let plain = |content: String| {
             let payload = Payload {
                 content: &content,
                 allowed_mentions: (!allow_mentions).then_some(NoMentions { parse: [] }),
             };
-            self.webhook.post(super::json_body(&payload), &[])
+            self.endpoint.post(body::json(&payload), &[])
         };
         if notification.is_rich() {
-            let mut rich = rich::compose(notification, &text, LIMITS);
-            let goes_on = matches!(notification.status, None | Some(Status::Firing));
-            let earlier = cx.earlier.filter(|_| !goes_on);
+            let mut rich = rich::compose(notification, &text, LIMIT);
+            let follows_up = notification.status.is_some_and(Status::follows_up);
+            let earlier = cx.earlier.filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
-                return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+                return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
             };
             rich.payload.replaces_text();
             let edit = |body| {
                 Outbound::Http(HttpRequest {
                     method: Method::PATCH,
                     url,
-                    ..self.webhook.request(body, &[])
+                    ..self.endpoint.request(body, &[])
                 })
             };
             return Ok(rich.composition(edit, plain));
         }
-        let split = split(&text, LIMITS);
-        Ok(Composition {
-            messages: split.parts.into_iter().map(plain).collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, LIMIT, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let error = ErrorBody::read(reply);
-        let detail = || error.detail(reply, &self.webhook);
+        let detail = || error.detail(reply, &self.endpoint);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply, &self.webhook).into(),
-            (_, 429) => self.rate_limited(&error, reply, detail()),
+            (_, 200..=299) => delivered(reply, &self.endpoint).into(),
+            (_, 429) | (Some(Meaning::Transient(Reason::RateLimited)), 400..=599) => {
+                self.rate_limited(&error, reply, detail())
+            }
             (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
                 Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
@@ -246,10 +233,10 @@ fn with_wait(url: &mut Url) {
         .append_pair("wait", "true");
 }
 
-fn delivered(reply: &HttpReply, webhook: &Webhook) -> Verdict {
+fn delivered(reply: &HttpReply, endpoint: &Endpoint) -> Verdict {
     let json = reply.json();
     let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
-    verdict::delivered(id, webhook.redactor())
+    verdict::delivered(id, endpoint.redactor())
 }
 
 /// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
@@ -304,19 +291,15 @@ impl ErrorBody {
         }
     }
 
-    fn detail(&self, reply: &HttpReply, webhook: &Webhook) -> Option<Detail> {
-        let Some(message) = &self.message else {
-            return verdict::words("Discord", &reply.text(), webhook.redactor());
-        };
-        let provider = match self.code {
-            Some(code) if code > 0 => format!("Discord {code}"),
-            _ => "Discord".to_owned(),
-        };
-        let text = match &self.field {
+    fn detail(&self, reply: &HttpReply, endpoint: &Endpoint) -> Option<Detail> {
+        let sentence = self.message.as_ref().map(|message| match &self.field {
             Some(field) => format!("{message} ({field})"),
             None => message.clone(),
-        };
-        verdict::words(&provider, &text, webhook.redactor())
+        });
+        // 0 is what it gives where it has no code.
+        let code = self.code.filter(|code| *code > 0);
+        let redactor = endpoint.redactor();
+        verdict::said("Discord", code, sentence.as_deref(), reply, redactor)
     }
 
     /// Whether the webhook itself is done for, so that using it again would only count against this host's address
@@ -370,4 +353,36 @@ fn meaning(code: u64) -> Option<Meaning> {
         40004 | 130000 => Transient(Reason::ServerError),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::channels::configured;
+
+    #[test]
+    fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body_says() {
+        let discord = configured(&SPEC, |one| Some(one.example.to_owned())).unwrap();
+        let body = r#"{"code": 20028, "message": "limited", "retry_after": 2.5}"#;
+        for status in [400, 403, 429, 503] {
+            let reply = HttpReply {
+                status,
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(body.as_bytes()),
+                complete: true,
+                received: SystemTime::UNIX_EPOCH,
+            };
+            let Judgement { verdict, gate } = discord.judge_http(&reply);
+            let wait = Some(Duration::from_millis(2_500));
+            let is_retry = matches!(verdict, Verdict::Retry { after, .. } if after == wait);
+            assert!(is_retry, "{status}: {verdict:?}");
+            let scope = Scope::Destination;
+            assert_eq!(gate, Some(Gate::Pause { wait, scope }), "{status}");
+        }
+    }
 }

@@ -7,16 +7,16 @@ use serde::Serialize;
 use url::{Host, Url};
 
 use super::NoMentions;
-use crate::channels::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::notification::Notification;
-use crate::model::text::{Limits, Unit, split_after};
+use crate::model::text::{Limit, Unit, split_after};
 
 /// Code points, as everywhere at Discord (docs: message, embed limits).
-const TITLE: Limits = code_points(256);
+const TITLE: Limit = Limit::code_points(256);
 const DESCRIPTION: usize = 4_096;
 const FIELDS: usize = 25;
-const NAME: Limits = code_points(256);
-const VALUE: Limits = code_points(1_024);
+const NAME: Limit = Limit::code_points(256);
+const VALUE: Limit = Limit::code_points(1_024);
 /// Over title, description, names, values and footer.
 const ALL: usize = 6_000;
 /// More than our footer ever takes.
@@ -26,10 +26,6 @@ const TEXT: usize = 2_000;
 /// Longer values take a row of their own.
 const INLINE: usize = 40;
 const UNIT: Unit = Unit::CodePoints;
-
-const fn code_points(text: usize) -> Limits {
-    Limits { text, unit: UNIT }
-}
 
 #[derive(Serialize)]
 pub struct Payload<'a> {
@@ -67,26 +63,22 @@ struct Footer {
     text: String,
 }
 
-/// `text` is the notification's, `limits` those of a message that has only a text.
-pub fn compose<'a>(
-    notification: &'a Notification,
-    text: &str,
-    limits: Limits,
-) -> Rich<Payload<'a>> {
+/// `text` is the notification's, `limit` that of a message that has only a text.
+pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> Rich<Payload<'a>> {
     let mut cuts = Cuts::default();
     let title = cuts.title(&escape(&rich::heading(notification)), TITLE, "…");
     let (url, refused) = match notification.link.as_deref() {
         Some(link) if is_embeddable(link) => (Some(link), None),
         link => (None, link.map(Field::of_link)),
     };
-    let refused = cuts.link(refused, |field| UNIT.of(&field.value) <= VALUE.text);
+    let refused = cuts.link(refused, |field| UNIT.of(&field.value) <= VALUE.length);
 
     let room = ALL - FOOTER - UNIT.of(&title) - refused.as_ref().map_or(0, Field::length);
     let most = FIELDS - usize::from(refused.is_some());
     let left_to_fields = room - UNIT.of(text).min(TEXT);
     let mut fields = cuts.fields(notification, most, left_to_fields, draw);
     let fields_take: usize = fields.iter().map(Field::length).sum();
-    let split = split_after(text, DESCRIPTION.min(room - fields_take), limits);
+    let split = split_after(text, DESCRIPTION.min(room - fields_take), limit);
     let mut parts = split.parts.into_iter();
     fields.extend(refused);
 

@@ -1,6 +1,6 @@
 //! The HTML of a mail: a table for the fields, and styles in every element, since mail programs know no others.
 
-use crate::channels::rich::{self, Cuts, Look};
+use crate::channels::shared::rich::{self, Cuts, Look};
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::text::{one_line, without_controls};
@@ -51,14 +51,10 @@ fn fields(notification: &Notification, shown: usize) -> String {
 }
 
 fn link(link: &str) -> String {
-    let seen = match rich::link_host(link) {
-        Some(host) => format!("Open {host}"),
-        None => "Open link".to_owned(),
-    };
     format!(
         "<div style=\"margin:12px 0 0\"><a href=\"{}\">{}</a></div>\n",
         escape(link),
-        escape(&seen)
+        escape(&rich::link_words(link))
     )
 }
 
@@ -91,7 +87,7 @@ mod tests {
         notification.link = Some(format!("https://a.example/\"{hostile}"));
         notification.fields = vec![(hostile.to_owned(), Json::String(hostile.to_owned()))];
         let mut cuts = Cuts::default();
-        crate::channels::lines::below(
+        crate::channels::shared::lines::below(
             &notification,
             10_000,
             crate::model::text::Unit::Bytes,

@@ -9,15 +9,16 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use self::address::{masked, server_name};
-use super::rich::{self, Cuts, Look};
+use super::shared::rich::{self, Cuts, Look};
+use super::shared::{lines, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, lines, verdict,
+    Parameter, Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::{Redactor, Secret, digest};
-use crate::model::text::{Limits, Unit, one_line, without_controls};
+use crate::model::text::{Limit, one_line, without_controls};
 use crate::model::wire::{
     Credentials, Destination, Mail, MailServer, MailTls, Outbound, Repeat, SmtpReply, SmtpStage,
 };
@@ -64,21 +65,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
         Parameter::new("email_password", "app-password", "Its password.").secret(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
     ],
     length: Length::Any,
     // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.
@@ -89,16 +77,9 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 /// Ours: headers are shown in lists. What is in brackets before the title is no part of a conversation's name for mail
 /// programs that go by the subject besides, as Gmail does: a `resolved` of the same title stays in it.
-const SUBJECT: Limits = units(200);
-/// Ours as well; a mail has room for more, and its reader has not.
+const SUBJECT: Limit = Limit::utf16(200);
+/// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 struct Email {
     server: MailServer,
@@ -228,9 +209,7 @@ impl Channel for Email {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let mut cuts = Cuts::default();
         let is_rich = notification.is_rich();
         let subject = |line: &str| match is_rich {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::headers::HostHeader;
-use super::webhook::Webhook;
+use super::shared::endpoint::Endpoint;
+use super::shared::{USER_AGENT, body, texts, verdict};
+use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::{Limit, Unit, with_entities};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -30,29 +31,20 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
-            "slack_headers",
-            "eyJYLVRlYW0iOiAib3BzIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
-const LIMITS: Limits = Limits {
-    text: 40_000,
-    unit: Unit::Utf16,
-};
+const LIMIT: Limit = Limit::utf16(40_000);
 
 #[derive(Debug)]
 struct Slack {
-    webhook: Webhook,
+    endpoint: Endpoint,
     /// At Slack's own hosts only the body `ok` is success; servers that are merely compatible answer otherwise.
     is_slack: bool,
 }
@@ -64,10 +56,10 @@ struct Payload<'a> {
 
 impl Slack {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let webhook = Webhook::read(fields, USER_AGENT, HostHeader::Dropped)?;
-        let host = webhook.destination.host.as_deref();
+        let endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Dropped)?;
+        let host = endpoint.destination.host.as_deref();
         let is_slack = matches!(host, Some("hooks.slack.com" | "hooks.slack-gov.com"));
-        Ok(Self { webhook, is_slack })
+        Ok(Self { endpoint, is_slack })
     }
 
     /// Of a 2xx that is none of Slack's words for failure.
@@ -87,7 +79,7 @@ impl Slack {
 
 impl Channel for Slack {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -99,37 +91,30 @@ impl Channel for Slack {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
         // It is escaped part by part, so that no cut falls inside an entity.
         let unit = if cx.allow_mentions {
-            LIMITS.unit
+            LIMIT.unit
         } else {
             Unit::Utf16Escaped
         };
-        let limits = Limits { unit, ..LIMITS };
+        let limit = Limit { unit, ..LIMIT };
         let plain = |text: String| {
             let text = &rich::as_allowed(text, cx);
-            self.webhook.post(super::json_body(&Payload { text }), &[])
+            self.endpoint.post(body::json(&Payload { text }), &[])
         };
         if notification.is_rich() {
-            let rich = rich::compose(notification, &text, cx, limits);
-            return Ok(rich.composition(|body| self.webhook.post(body, &[]), plain));
+            let rich = rich::compose(notification, &text, cx, limit);
+            return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
         }
-        let split = split(&text, limits);
-        Ok(Composition {
-            messages: split.parts.into_iter().map(plain).collect(),
-            segments: None,
-            warnings: super::missing_warning(split.missing),
-        })
+        Ok(texts::in_parts(&text, limit, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let text = reply.text();
         let body = text.trim();
-        let words = LazyCell::new(|| verdict::words("Slack", body, self.webhook.redactor()));
+        let words = LazyCell::new(|| verdict::words("Slack", body, self.endpoint.redactor()));
         let failure = |reason| Failure::new(reason).with_detail(words.clone());
         let by_status = verdict::by_status(reply, || words.clone());
         // "Not now" stands whatever the body says.
@@ -159,9 +144,7 @@ impl Channel for Slack {
 
 /// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    with_entities(text)
 }
 
 /// Slack's words for failure; they count whatever the status (several have none documented).

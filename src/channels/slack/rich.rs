@@ -8,15 +8,16 @@
 use serde::Serialize;
 
 use super::escape;
-use crate::channels::compact::compact;
-use crate::channels::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::compact::compact;
+use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
-use crate::model::text::{Limits, Unit, cut, split_after};
+use crate::model::text::{Limit, Unit, cut, split_after};
 
 /// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
 /// Slack makes of them, so we count the more.
-const HEADER: Limits = units(150);
+const HEADER: Limit = units(150);
+/// These two are counted so as well.
 const SECTION: usize = 3_000;
 const FIELD: usize = 2_000;
 const FIELDS_OF_A_SECTION: usize = 10;
@@ -27,7 +28,7 @@ const OTHER_BLOCKS: usize = 4;
 /// Over about 13,000 in all blocks Slack answers `msg_blocks_too_long`, which is documented nowhere (bolt-js, issue 2509).
 const ALL_BLOCKS: usize = 12_500;
 /// So that a long name leaves its value some room.
-const NAME: Limits = units(200);
+const NAME: Limit = units(200);
 /// Of the text in what notifications show; all of that together stays below the 4,000 that Slack recommends.
 const PREVIEW: usize = 2_000;
 /// The context's words of ours, for which nobody has to count.
@@ -35,8 +36,8 @@ const CONTEXT: usize = 300;
 
 const UNIT: Unit = Unit::Utf16Escaped;
 
-const fn units(text: usize) -> Limits {
-    Limits { text, unit: UNIT }
+const fn units(length: usize) -> Limit {
+    Limit::new(length, UNIT)
 }
 
 #[derive(Serialize)]
@@ -109,17 +110,17 @@ impl Block {
     }
 }
 
-/// `text` is the notification's, `limits` those of a message that has only a text.
+/// `text` is the notification's, `limit` that of a message that has only a text.
 pub fn compose(
     notification: &Notification,
     text: &str,
     cx: &Composing<'_>,
-    limits: Limits,
+    limit: Limit,
 ) -> Rich<Payload> {
     let mut cuts = Cuts::default();
     let heading = cuts.title(&rich::heading(notification), HEADER, "…");
     let heading = Text::plain(heading);
-    let split = split_after(text, SECTION, limits);
+    let split = split_after(text, SECTION, limit);
     let mut parts = split.parts.into_iter();
     let text_block = Text::Mrkdwn {
         text: as_allowed(parts.next().unwrap_or_default(), cx),
@@ -166,10 +167,7 @@ pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
 fn link(link: &str) -> String {
     // A bar would end the address.
     let url = escape(&link.replace('|', "%7C"));
-    match rich::link_host(link) {
-        Some(host) => format!("<{url}|Open {host}>"),
-        None => format!("<{url}|Open link>"),
-    }
+    format!("<{url}|{}>", rich::link_words(link))
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.

@@ -1,5 +1,6 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+mod address;
 mod lookup;
 mod rich;
 mod segments;
@@ -12,51 +13,47 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+use self::address::{Sender, bare_number, masked_address, number};
 use self::segments::segments;
-use super::rich::Cuts;
-use super::webhook::{basic_auth, below, secrets_of_headers};
+use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
+use super::shared::rich::Cuts;
+use super::shared::{self, texts, verdict};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, verdict,
+    Parameter, Resolved,
 };
 use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{Redactor, Secret, digest, mask_number};
-use crate::model::text::{Limits, Unit, split};
+use crate::model::text::{Limit, split};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
 
 pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
     about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::Sms)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::Sms)?)),
 };
 
 pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
     about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    length: Length::Split(LIMITS),
+    length: Length::Split(LIMIT),
     repeat: REPEAT,
     resolved: Resolved::Says,
-    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Service::WhatsApp)?)),
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::WhatsApp)?)),
 };
 
 /// Each has a price, and wakes somebody: never twice by guess.
 const REPEAT: Repeat = Repeat::Never;
 
 /// "Body: up to 1,600 characters" (Message resource); the unit is not said.
-const LIMITS: Limits = Limits {
-    text: 1_600,
-    unit: Unit::Utf16,
-};
-
-pub const SID_VARIABLE: &str = "TWILIO_SID";
-pub const TOKEN_VARIABLE: &str = "TWILIO_TOKEN";
+const LIMIT: Limit = Limit::utf16(1_600);
 
 const PARAMETERS: &[Parameter] = &[
     Parameter::new(
@@ -66,7 +63,7 @@ const PARAMETERS: &[Parameter] = &[
     )
     .required()
     .secret()
-    .or_environment(SID_VARIABLE),
+    .or_environment("TWILIO_SID"),
     Parameter::new(
         "twilio_token",
         "your_auth_token",
@@ -74,7 +71,7 @@ const PARAMETERS: &[Parameter] = &[
     )
     .required()
     .secret()
-    .or_environment(TOKEN_VARIABLE),
+    .or_environment("TWILIO_TOKEN"),
     Parameter::new(
         "twilio_from_number",
         "+15005550001",
@@ -125,7 +122,7 @@ const PARAMETERS: &[Parameter] = &[
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
+enum Medium {
     Sms,
     WhatsApp,
 }
@@ -146,55 +143,17 @@ struct Twilio {
     redactor: OnceLock<Redactor>,
 }
 
-/// Who a message comes from: a number, a service that picks one, or a number of the service's.
-struct Sender {
-    number: Option<Secret>,
-    service: Option<Secret>,
-}
-
-impl Sender {
-    fn read(fields: &mut Fields<'_>, service: Service) -> Result<Self, ConfigError> {
-        let given = fields.optional("messaging_service_sid")?;
-        let given = given.map(|sid| Secret::new(sid.trim()));
-        if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
-            return Ok(Self {
-                number: None,
-                service: given,
-            });
-        }
-        let from = number(fields, "twilio_from_number", service)?;
-        // A service's SID may stand in the number's place.
-        Ok(match given {
-            None if from.expose().starts_with("MG") => Self {
-                number: None,
-                service: Some(from),
-            },
-            service => Self {
-                number: Some(from),
-                service,
-            },
-        })
-    }
-
-    /// As fields of Twilio's form.
-    fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
-        let number = self.number.iter().map(|number| ("From", number.expose()));
-        let service = self.service.iter();
-        number.chain(service.map(|service| ("MessagingServiceSid", service.expose())))
-    }
-}
-
 impl Twilio {
     fn new(
         fields: &mut Fields<'_>,
         operator: &Operator,
-        service: Service,
+        medium: Medium,
     ) -> Result<Self, ConfigError> {
         let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
         let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;
-        let from = Sender::read(fields, service)?;
-        let to = number(fields, "twilio_to_number", service)?;
+        let from = Sender::read(fields, medium)?;
+        let to = number(fields, "twilio_to_number", medium)?;
 
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -202,7 +161,7 @@ impl Twilio {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(shared::USER_AGENT));
         let pair = format!("{}:{}", sid.expose(), token.expose());
         headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
@@ -248,13 +207,10 @@ impl Twilio {
     }
 
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
-        let message = json.get("message").and_then(Value::as_str);
-        let words = |provider, text| verdict::words(provider, text, self.redactor());
-        match (code, message) {
-            (Some(code), Some(message)) => words(&format!("Twilio {code}"), message),
-            (Some(code), None) => words("Twilio", &code.to_string()),
-            (None, Some(message)) => words("Twilio", message),
-            (None, None) => words("Twilio", &reply.text()),
+        let redactor = self.redactor();
+        match (code, json.get("message").and_then(Value::as_str)) {
+            (Some(code), None) => verdict::words("Twilio", &code.to_string(), redactor),
+            (code, message) => verdict::said("Twilio", code, message, reply, redactor),
         }
     }
 
@@ -301,16 +257,14 @@ impl Channel for Twilio {
                 warnings: Vec::new(),
             });
         }
-        let text = notification
-            .as_text()
-            .ok_or(Failure::new(Reason::InvalidText))?;
+        let text = texts::of(notification)?;
         let (split, cuts) = if notification.is_rich() {
             rich::compose(notification, &text, self.is_whatsapp())
         } else {
-            (split(&text, LIMITS), Cuts::default())
+            (split(&text, LIMIT), Cuts::default())
         };
         let mut warnings = cuts.warnings();
-        warnings.extend(super::missing_warning(split.missing));
+        warnings.extend(texts::missing_warning(split.missing));
         Ok(Composition {
             segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
             messages: split
@@ -379,18 +333,13 @@ impl Channel for Twilio {
     }
 }
 
-/// `whatsapp:+15005550006` as `whatsapp:+1***06`.
-fn masked_address(address: &str) -> String {
-    let masked = mask_number(address);
-    match address.rsplit_once(':') {
-        Some((prefix @ ("whatsapp" | "messenger" | "rcs"), _)) => format!("{prefix}:{masked}"),
-        _ => masked,
-    }
-}
-
 /// The account in the URL's path: the SID itself, or what stands beside an API key.
 fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
     let given = fields.optional("twilio_account_sid")?;
+    let field = match given {
+        Some(_) => "twilio_account_sid",
+        None => "twilio_sid",
+    };
     let account = match given {
         Some(account) => Secret::new(account.trim()),
         None if sid.expose().starts_with("SK") => {
@@ -409,19 +358,10 @@ fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
     {
         return Ok(account);
     }
-    let field = if given_is_blank(fields) {
-        "twilio_sid"
-    } else {
-        "twilio_account_sid"
-    };
     Err(fields.error(
         field,
         format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
     ))
-}
-
-fn given_is_blank(fields: &Fields<'_>) -> bool {
-    !matches!(fields.optional("twilio_account_sid"), Ok(Some(_)))
 }
 
 fn messages_url(operator: &Operator, account: &Secret) -> Url {
@@ -433,62 +373,6 @@ fn messages_url(operator: &Operator, account: &Secret) -> Url {
 #[allow(clippy::expect_used)] // A constant.
 fn twilio_url() -> Url {
     Url::parse("https://api.twilio.com/").expect("a valid URL")
-}
-
-/// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-fn number(fields: &mut Fields<'_>, name: &str, service: Service) -> Result<Secret, ConfigError> {
-    let given = fields.required(name)?;
-    if given.chars().any(char::is_control) {
-        return Err(fields.error(
-            name,
-            format!("{name} holds a control character; remove it (a line break, perhaps?)"),
-        ));
-    }
-    let given = given.trim();
-    if given.chars().count() > 64 {
-        return Err(fields.error(name, format!("{name} is longer than 64 characters")));
-    }
-    if !is_address(given) {
-        fields.warn(
-            name,
-            "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
-        );
-    }
-    let prefixed =
-        service == Service::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
-    Ok(Secret::new(if prefixed {
-        format!("whatsapp:{given}")
-    } else {
-        given.to_owned()
-    }))
-}
-
-fn bare_number(address: &str) -> &str {
-    let number = address.rsplit(':').next().unwrap_or(address);
-    number.strip_prefix('+').unwrap_or(number)
-}
-
-/// The forms that Twilio documents for `To` and `From`.
-fn is_address(given: &str) -> bool {
-    if let Some((prefix, rest)) = given.split_once(':') {
-        return matches!(prefix, "whatsapp" | "messenger" | "rcs") && !rest.is_empty();
-    }
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match given.strip_prefix('+') {
-        // E.164: a country code does not begin with 0, 15 digits at most.
-        Some(number) => {
-            digits(number) && (7..=15).contains(&number.len()) && !number.starts_with('0')
-        }
-        None if digits(given) => (3..=8).contains(&given.len()),
-        // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
-        None => {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
-            (given.starts_with("MG") && given.len() == 34 && given.is_ascii())
-                || (given.len() <= 11
-                    && given.bytes().all(known)
-                    && given.bytes().any(|b| b.is_ascii_alphabetic()))
-        }
-    }
 }
 
 /// What a 2xx means: Twilio has it, unless it says that it failed at once.

@@ -1,8 +1,8 @@
 //! The compact text of an SMS or WhatsApp message.
 
-use super::LIMITS;
-use crate::channels::compact::compact;
-use crate::channels::rich::{Cuts, Look};
+use super::LIMIT;
+use crate::channels::shared::compact::compact;
+use crate::channels::shared::rich::{Cuts, Look};
 use crate::model::notification::Notification;
 use crate::model::text::{Split, split_after};
 
@@ -16,8 +16,8 @@ pub fn compose(notification: &Notification, text: &str, is_whatsapp: bool) -> (S
         lines.fields = lines.fields.as_deref().map(literal);
     }
     let tail = lines.tail();
-    let room = LIMITS.text.saturating_sub(LIMITS.unit.of(&tail));
-    let mut split = split_after(&format!("{}{text}", lines.head), room, LIMITS);
+    let room = LIMIT.length.saturating_sub(LIMIT.unit.of(&tail));
+    let mut split = split_after(&format!("{}{text}", lines.head), room, LIMIT);
     if let Some(first) = split.parts.first_mut() {
         first.push_str(&tail);
     }

@@ -9,7 +9,7 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::channels::{escape_discord, escape_slack};
-use crate::model::text::{Limits, Unit, cut, one_line};
+use crate::model::text::{Limit, cut, one_line};
 
 /// A filter or a function.
 #[derive(Debug)]
@@ -361,11 +361,8 @@ fn truncate(text: &Value, characters: usize, marks: Kwargs) -> Result<String, Er
     let end: Option<&str> = marks.get("end")?;
     marks.assert_all_used()?;
     let text = text.to_string();
-    let limits = Limits {
-        text: characters,
-        unit: Unit::CodePoints,
-    };
-    Ok(cut(&text, limits, end.unwrap_or("…")).into_owned())
+    let limit = Limit::code_points(characters);
+    Ok(cut(&text, limit, end.unwrap_or("…")).into_owned())
 }
 
 /// JSON that is not made safe for HTML: it goes into bodies.

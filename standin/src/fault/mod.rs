@@ -33,8 +33,8 @@ use crate::world::lock;
 pub const LIFETIME: Duration = Duration::from_secs(120);
 pub const MAX_CONNECTIONS: usize = 2_000;
 /// Heads and bodies kept of each fault, and bytes of each.
-const KEPT: usize = 20;
-const KEPT_BYTES: usize = 64 << 10;
+const MAX_KEPT: usize = 20;
+const MAX_BYTES: usize = 64 << 10;
 
 /// What happened at a fault.
 #[derive(Debug, Default)]
@@ -43,24 +43,30 @@ pub struct Log {
     open: AtomicU64,
     requests: AtomicU64,
     sent: AtomicU64,
-    kept: Mutex<(Vec<String>, Vec<String>)>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    heads: Vec<String>,
+    bodies: Vec<String>,
 }
 
 impl Log {
     /// Counts a request whose head arrived; gives its number, from 1.
     fn head(&self, head: &[u8]) -> u64 {
-        keep(&mut lock(&self.kept).0, head);
+        keep(&mut lock(&self.kept).heads, head);
         self.requests.fetch_add(1, Relaxed) + 1
     }
 
     fn body(&self, body: &[u8]) {
-        keep(&mut lock(&self.kept).1, body);
+        keep(&mut lock(&self.kept).bodies, body);
     }
 }
 
 fn keep(list: &mut Vec<String>, bytes: &[u8]) {
-    if list.len() < KEPT {
-        list.push(String::from_utf8_lossy(bytes.get(..KEPT_BYTES).unwrap_or(bytes)).into_owned());
+    if list.len() < MAX_KEPT {
+        list.push(String::from_utf8_lossy(bytes.get(..MAX_BYTES).unwrap_or(bytes)).into_owned());
     }
 }
 
@@ -111,7 +117,7 @@ impl Fault {
     }
 
     pub fn report(&self) -> FaultReport {
-        let (heads, bodies) = lock(&self.log.kept).clone();
+        let Kept { heads, bodies } = lock(&self.log.kept).clone();
         FaultReport {
             port: self.port(),
             kind: self.kind.as_ref().clone(),

@@ -1,5 +1,7 @@
 //! A webhook of the user's own: JSON in a POST, any 2xx is success.
 
+mod signing;
+
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -7,12 +9,13 @@ use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::headers::HostHeader;
-use super::signing::{self, Signer};
-use super::webhook::{Webhook, basic_auth};
+use self::signing::Signer;
+use super::shared::endpoint::{Endpoint, basic_auth};
+use super::shared::{USER_AGENT, body, verdict};
+use super::spec::headers::HostHeader;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved, USER_AGENT, verdict,
+    Parameter, Resolved,
 };
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
@@ -31,13 +34,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
-        Parameter::new(
+        Parameter::headers(
             "http_headers",
             "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
-            "Headers to send besides: base64 of a JSON object of strings.",
-        )
-        .of(Kind::Headers)
-        .secret(),
+        ),
         Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
         Parameter::new(
             "body_template",
@@ -67,21 +67,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret()
         .operator_only(),
-        Parameter::new(
-            "ca_file",
-            "ca.pem",
-            "Certificates of authorities to trust besides the system's, in PEM.",
-        )
-        .of(Kind::AuthorityFile)
-        .operator_only(),
-        Parameter::new(
-            "client_certificate",
-            "client.pem",
-            "A certificate and its key to show to the server, in one PEM file.",
-        )
-        .of(Kind::CertificateFile)
-        .secret()
-        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
         Parameter::new(
             "signing_secret",
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -102,7 +89,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Debug)]
 struct Http {
-    webhook: Webhook,
+    endpoint: Endpoint,
     signer: Option<Signer>,
 }
 
@@ -152,21 +139,21 @@ fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut webhook = Webhook::read(fields, USER_AGENT, HostHeader::Allowed)?;
-        webhook.method = method(fields)?;
+        let mut endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        endpoint.method = method(fields)?;
         if let Some(content_type) = fields.optional("content_type")? {
-            webhook.default_header(
+            endpoint.default_header(
                 CONTENT_TYPE,
                 header_value(fields, "content_type", &content_type)?,
             );
         }
         if let Some(authorization) = authorization(fields)? {
-            webhook.default_header(AUTHORIZATION, authorization);
+            endpoint.default_header(AUTHORIZATION, authorization);
         }
         let signer = Self::signer(fields)?;
         let keys = fields.several("signing_secret")?.into_iter();
-        webhook.hide(keys.map(|(_, key)| Secret::new(key.trim())));
-        Ok(Self { webhook, signer })
+        endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
+        Ok(Self { endpoint, signer })
     }
 
     fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
@@ -243,7 +230,7 @@ fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderVal
 
 impl Channel for Http {
     fn destination(&self) -> &Destination {
-        &self.webhook.destination
+        &self.endpoint.destination
     }
 
     fn repeat(&self) -> Repeat {
@@ -257,7 +244,7 @@ impl Channel for Http {
     ) -> Result<Composition, Failure> {
         let body = match cx.rendered("body_template") {
             Some(body) => body.as_bytes().to_vec(),
-            None => super::json_body(&Payload {
+            None => body::json(&Payload {
                 message: &notification.text,
                 rich: notification.is_rich().then(|| Members::of(notification)),
             }),
@@ -266,7 +253,7 @@ impl Channel for Http {
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
         Ok(Composition {
-            messages: vec![self.webhook.post(body, &own)],
+            messages: vec![self.endpoint.post(body, &own)],
             segments: None,
             warnings: Vec::new(),
         })
@@ -283,7 +270,7 @@ impl Channel for Http {
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let detail = || verdict::words("the receiver", &reply.text(), self.webhook.redactor());
+        let detail = || verdict::words("the receiver", &reply.text(), self.endpoint.redactor());
         let mut judgement = verdict::by_status(reply, detail);
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).

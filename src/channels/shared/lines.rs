@@ -3,8 +3,9 @@
 
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
-use crate::model::text::{Limits, Unit};
+use crate::model::text::{Limit, Unit};
 
+/// Ours, in the channel's unit, as all of this is.
 const NAME: usize = 80;
 const VALUE: usize = 300;
 
@@ -22,9 +23,8 @@ pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cu
 
 fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {
     let mut is_cut = false;
-    let limits = |text| Limits { text, unit };
-    let name = rich::shorten(name, limits(NAME), "…", &mut is_cut);
-    let value = rich::shorten(value, limits(VALUE), "…", &mut is_cut);
+    let name = rich::shorten(name, Limit::new(NAME, unit), "…", &mut is_cut);
+    let value = rich::shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
     let field = format!("{name}: {value}");
     Drawn {
         length: unit.of(&field) + unit.of("\n"),

@@ -1,4 +1,4 @@
-//! What the channels behind one secret URL share: Slack, Discord, plain HTTP.
+//! Where the messages of channels go that speak HTTP: one URL, the headers of every request, and what of both is secret.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -11,13 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::headers::{self, HostHeader};
-use super::{ConfigError, Fields};
+use crate::channels::spec::headers::{self, HostHeader};
+use crate::channels::{ConfigError, Fields};
 use crate::model::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 
-/// A webhook: where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
-pub struct Webhook {
+/// Where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
+pub struct Endpoint {
     pub url: Url,
     pub method: Method,
     pub destination: Destination,
@@ -32,7 +32,7 @@ pub struct Webhook {
     redactor: OnceLock<Redactor>,
 }
 
-impl Webhook {
+impl Endpoint {
     /// Reads `{sender}_webhook_url` and `{sender}_headers`.
     pub fn read(
         fields: &mut Fields<'_>,
@@ -42,14 +42,14 @@ impl Webhook {
         let sender = fields.sender();
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);
-        let webhook = Self::new(sender, given, user_agent);
+        let endpoint = Self::new(sender, given, user_agent);
         let callers = callers
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()));
         Ok(Self {
             // The caller's last, so that each replaces ours of its name.
-            headers: webhook.headers.into_iter().chain(callers).collect(),
-            ..webhook
+            headers: endpoint.headers.into_iter().chain(callers).collect(),
+            ..endpoint
         })
     }
 
@@ -78,7 +78,11 @@ impl Webhook {
     }
 
     /// One of several destinations behind this URL, told apart by `secrets`, which are taken out of replies as well.
-    pub fn of(mut self, sender: &str, secrets: impl IntoIterator<Item = Secret>) -> Self {
+    pub fn told_apart_by(
+        mut self,
+        sender: &str,
+        secrets: impl IntoIterator<Item = Secret>,
+    ) -> Self {
         self.secrets = secrets.into_iter().collect();
         let apart = self.secrets.iter().map(Secret::expose);
         let apart = std::iter::once(self.url.as_str()).chain(apart);
@@ -92,6 +96,14 @@ impl Webhook {
     pub fn default_header(&mut self, name: HeaderName, value: HeaderValue) {
         let headers = std::mem::take(&mut self.headers).into_vec();
         self.headers = std::iter::once((name, value)).chain(headers).collect();
+    }
+
+    /// A credential of every message, as `Authorization`; one that no header can hold is left out.
+    pub fn authorize(&mut self, credential: &str) {
+        if let Ok(mut value) = HeaderValue::try_from(credential) {
+            value.set_sensitive(true);
+            self.default_header(AUTHORIZATION, value);
+        }
     }
 
     /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
@@ -141,7 +153,7 @@ impl Webhook {
     }
 }
 
-impl std::fmt::Debug for Webhook {
+impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.destination.label)
     }

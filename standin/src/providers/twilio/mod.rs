@@ -1,7 +1,9 @@
 //! Twilio messages: `POST /2010-04-01/Accounts/{AC…}/Messages.json`, and the same path by GET lists what was accepted.
 //!
-//! Some numbers make every reply of the error dictionary come about ([`MAGIC`]); those of Twilio's own test credentials keep
-//! their meaning. The sentences are Twilio's where documented, the HTTP status of most codes is not [Twilio error dictionary].
+//! Some numbers make every reply of the error dictionary come about ([`magic`]).
+
+mod magic;
+mod segments;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +12,8 @@ use hyper::header::AUTHORIZATION;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::magic::Magic;
+use self::segments::segments;
 use super::{Answer, Call, Provider, form, retry_after, units};
 use crate::record::Message;
 use crate::reply::Reply;
@@ -24,169 +28,6 @@ pub const PROVIDER: Provider = Provider {
 
 /// [Twilio docs: error 21617]; "characters", so UTF-16 code units.
 const MAX_BODY: usize = 1600;
-
-/// What a magic number brings about.
-enum Magic {
-    /// An error: HTTP status, code, sentence.
-    Fails(u16, u32, &'static str),
-    /// A 201 whose message has this status and error code.
-    Ends(&'static str, u32),
-}
-use Magic::{Ends, Fails};
-
-/// Field, end of its value, what comes of it. `whatsapp:` before the number changes nothing.
-const MAGIC: [(&str, &str, Magic); 24] = [
-    // Twilio's own [Twilio docs: test credentials].
-    (
-        "To",
-        "+15005550001",
-        Fails(400, 21211, "The 'To' number is not a valid phone number."),
-    ),
-    (
-        "To",
-        "+15005550002",
-        Fails(
-            400,
-            21612,
-            "The 'To' phone number is not currently reachable using the 'From' number.",
-        ),
-    ),
-    (
-        "To",
-        "+15005550003",
-        Fails(
-            400,
-            21408,
-            "Permission to send an SMS has not been enabled for the region of the 'To' number.",
-        ),
-    ),
-    (
-        "To",
-        "+15005550004",
-        Fails(400, 21610, "Attempt to send to unsubscribed recipient"),
-    ),
-    (
-        "To",
-        "+15005550009",
-        Fails(400, 21614, "'To' number is not a valid mobile number"),
-    ),
-    (
-        "From",
-        "+15005550000",
-        Fails(
-            400,
-            21212,
-            "The 'From' number is not a valid phone number, shortcode, or alphanumeric sender ID.",
-        ),
-    ),
-    (
-        "From",
-        "+15005550007",
-        Fails(
-            400,
-            21606,
-            "The 'From' phone number is not a valid, SMS-capable inbound phone number.",
-        ),
-    ),
-    (
-        "From",
-        "+15005550008",
-        Fails(
-            429,
-            21611,
-            "This 'From' number has exceeded the maximum number of queued messages",
-        ),
-    ),
-    // This stand-in's.
-    (
-        "To",
-        "+15005550011",
-        Fails(
-            400,
-            21608,
-            "The number is unverified. Trial accounts cannot send messages to unverified numbers.",
-        ),
-    ),
-    (
-        "To",
-        "+15005550012",
-        Fails(
-            429,
-            21611,
-            "This 'From' number has exceeded the maximum number of queued messages",
-        ),
-    ),
-    (
-        "To",
-        "+15005550013",
-        Fails(503, 21730, "The messaging service is under maintenance"),
-    ),
-    ("To", "+15005550014", Fails(429, 20429, "Too Many Requests")),
-    (
-        "To",
-        "+15005550015",
-        Fails(500, 20500, "Internal Server Error"),
-    ),
-    (
-        "To",
-        "+15005550016",
-        Fails(503, 20503, "Service Unavailable"),
-    ),
-    ("To", "+15005550017", Ends("failed", 30008)),
-    ("To", "+15005550018", Ends("undelivered", 30003)),
-    ("To", "+15005550019", Ends("canceled", 0)),
-    (
-        "To",
-        "+15005550020",
-        Fails(400, 30034, "Message from an unregistered number"),
-    ),
-    ("To", "+15005550021", Fails(400, 30007, "Message filtered")),
-    (
-        "To",
-        "+15005550022",
-        Fails(
-            400,
-            63016,
-            "Failed to send freeform message because you are outside the allowed window.",
-        ),
-    ),
-    (
-        "From",
-        "+15005550031",
-        Fails(
-            400,
-            21659,
-            "The 'From' number is not a Twilio phone number or short code country mismatch",
-        ),
-    ),
-    (
-        "From",
-        "+15005550032",
-        Fails(
-            400,
-            21660,
-            "Mismatch between the 'From' number and the account",
-        ),
-    ),
-    (
-        "From",
-        "+15005550033",
-        Fails(
-            400,
-            63007,
-            "Twilio could not find a Channel with the specified From address",
-        ),
-    ),
-    (
-        "MessagingServiceSid",
-        "0000",
-        Fails(
-            400,
-            21703,
-            "The Messaging Service contains no phone numbers",
-        ),
-    ),
-];
 
 struct Refusal {
     status: u16,
@@ -302,22 +143,7 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
         ));
     }
     check_numbers(&to, from.as_deref(), service.as_deref())?;
-    let values = [
-        ("To", Some(&to)),
-        ("From", from.as_ref()),
-        ("MessagingServiceSid", service.as_ref()),
-    ];
-    let magic = MAGIC.iter().find(|(field, end, _)| {
-        values
-            .iter()
-            .any(|(name, value)| name == field && value.is_some_and(|value| value.ends_with(end)))
-    });
-    let (status, error_code) = match magic {
-        Some((_, _, Fails(status, code, message))) => return Err(refuse(*status, *code, *message)),
-        Some((_, _, Ends(status, code))) => (*status, (*code != 0).then_some(*code)),
-        None if service.is_some() => ("accepted", None),
-        None => ("queued", None),
-    };
+    let (status, error_code) = outcome(&to, from.as_deref(), service.as_deref())?;
     let sid = sid(world);
     let now = Timestamp::now()
         .strftime("%a, %d %b %Y %H:%M:%S +0000")
@@ -342,6 +168,30 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
             detail,
         },
     ))
+}
+
+/// Status and error code of the message; an error where a magic number asks for one.
+fn outcome(
+    to: &str,
+    from: Option<&str>,
+    service: Option<&str>,
+) -> Result<(&'static str, Option<u32>), Refusal> {
+    let values = [
+        ("To", Some(to)),
+        ("From", from),
+        ("MessagingServiceSid", service),
+    ];
+    let magic = magic::NUMBERS.iter().find(|(field, end, _)| {
+        values
+            .iter()
+            .any(|(name, value)| name == field && value.is_some_and(|value| value.ends_with(end)))
+    });
+    match magic {
+        Some((_, _, Magic::Fails(status, code, message))) => Err(refuse(*status, *code, *message)),
+        Some((_, _, Magic::Ends(status, code))) => Ok((status, (*code != 0).then_some(*code))),
+        None if service.is_some() => Ok(("accepted", None)),
+        None => Ok(("queued", None)),
+    }
 }
 
 /// `To` is E.164 (a leading zero passes: the documented example has one); `From` may be a short code or a name too; both are
@@ -436,80 +286,4 @@ fn list(world: &World, call: &Call, account: &str) -> Reply {
         "messages": shown,
     });
     Reply::json(200, &body)
-}
-
-/// The GSM 03.38 alphabet, and its extension table whose characters count two [3GPP TS 23.038, 6.2.1].
-const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
-
-/// How many SMS a text takes: 160 septets or 153 each, else 70 UTF-16 code units or 67 each. A character never straddles two.
-fn segments(body: &str) -> usize {
-    let septets: Option<Vec<usize>> = body.chars().map(septets).collect();
-    match septets {
-        Some(widths) => packed(&widths, 160, 153),
-        None => packed(
-            &body.chars().map(char::len_utf16).collect::<Vec<_>>(),
-            70,
-            67,
-        ),
-    }
-}
-
-fn septets(c: char) -> Option<usize> {
-    if GSM.contains(c) {
-        Some(1)
-    } else {
-        GSM_EXTENSION.contains(c).then_some(2)
-    }
-}
-
-fn packed(widths: &[usize], single: usize, each: usize) -> usize {
-    if widths.iter().sum::<usize>() <= single {
-        return 1;
-    }
-    let (count, _) = widths.iter().fold((1, 0), |(count, used), width| {
-        if used + width > each {
-            (count + 1, *width)
-        } else {
-            (count, used + width)
-        }
-    });
-    count
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_follow_the_alphabet() {
-        for (text, count) in [
-            ("a".repeat(160), 1),
-            ("a".repeat(161), 2),
-            ("a".repeat(306), 2),
-            ("a".repeat(307), 3),
-            ("€".repeat(80), 1),
-            ("€".repeat(81), 2),
-            ("ł".repeat(70), 1),
-            ("ł".repeat(71), 2),
-            ("😀".repeat(35), 1),
-            ("😀".repeat(36), 2),
-            // 33 pairs of surrogates in each segment of 67.
-            ("😀".repeat(67), 3),
-        ] {
-            assert_eq!(
-                segments(&text),
-                count,
-                "{} × {:?}",
-                text.chars().count(),
-                text.chars().next()
-            );
-        }
-    }
-
-    #[test]
-    fn the_alphabet_is_whole() {
-        // 128 places: one is the escape to the extension table.
-        assert_eq!(GSM.chars().count(), 127);
-    }
 }

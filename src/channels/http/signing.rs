@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use super::headers::STANDARD;
+use crate::channels::spec::headers::LENIENT_BASE64;
 use crate::model::secret::{MASK, digest};
 use crate::model::wire::HttpRequest;
 
@@ -77,7 +77,7 @@ pub fn key(secret: &str) -> Result<Hmac<Sha256>, String> {
     let encoded = secret
         .strip_prefix(PREFIX)
         .ok_or_else(|| format!("must begin with {PREFIX}"))?;
-    let bytes = STANDARD
+    let bytes = LENIENT_BASE64
         .decode(encoded)
         .map_err(|_| format!("must be base64 after {PREFIX}"))?;
     if !KEY_BYTES.contains(&bytes.len()) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::model::channel::Composition;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::text::{Limits, cut, one_line, without_controls};
+use crate::model::text::{Limit, cut, one_line, without_controls};
 use crate::model::wire::Outbound;
 
 /// What tells at a glance how bad it is.
@@ -83,6 +83,11 @@ pub fn link_host(link: &str) -> Option<&str> {
     (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
+/// What a reader sees of a link: `Open grafana.example.com`, or `Open link`.
+pub fn link_words(link: &str) -> String {
+    format!("Open {}", link_host(link).unwrap_or("link"))
+}
+
 /// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`: how bad, since when, what is missing. All of it words of
 /// ours, and never more than [`SUMMARY`] bytes.
 pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
@@ -92,6 +97,7 @@ pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
+/// The most that [`summary`] takes, in bytes.
 pub const SUMMARY: usize = 150;
 
 /// For readers of whom it is not known where they are.
@@ -121,9 +127,9 @@ impl<P: Serialize> Rich<P> {
         post: impl FnOnce(Vec<u8>) -> Outbound,
         plain: impl FnMut(String) -> Outbound,
     ) -> Composition {
-        let first = post(super::json_body(&self.payload));
+        let first = post(super::body::json(&self.payload));
         let mut warnings = self.cuts.warnings();
-        warnings.extend(super::missing_warning(self.missing));
+        warnings.extend(super::texts::missing_warning(self.missing));
         Composition {
             messages: iter::once(first)
                 .chain(self.more.into_iter().map(plain))
@@ -155,8 +161,8 @@ pub struct Cuts {
 
 impl Cuts {
     /// The title, or what holds it, within its limit.
-    pub fn title(&mut self, title: &str, limits: Limits, ending: &str) -> String {
-        shorten(title, limits, ending, &mut self.title)
+    pub fn title(&mut self, title: &str, limit: Limit, ending: &str) -> String {
+        shorten(title, limit, ending, &mut self.title)
     }
 
     /// The link, if it fits.
@@ -244,8 +250,8 @@ impl Cuts {
 }
 
 /// [`cut`], noting whether it was needed.
-pub fn shorten(text: &str, limits: Limits, ending: &str, is_cut: &mut bool) -> String {
-    let short = cut(text, limits, ending);
+pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> String {
+    let short = cut(text, limit, ending);
     *is_cut |= matches!(short, Cow::Owned(_));
     short.into_owned()
 }

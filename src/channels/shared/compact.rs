@@ -5,7 +5,7 @@
 
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
-use crate::model::text::{Limits, Unit, one_line};
+use crate::model::text::{Limit, Unit, one_line};
 
 /// What stands before and after the text. Its limits are a reader's: a text message is no table.
 pub struct Compact<'a> {
@@ -26,21 +26,14 @@ impl Compact<'_> {
     }
 }
 
-const TITLE: Limits = units(150);
-const NAME: Limits = units(40);
-const VALUE: Limits = units(120);
-/// Of all fields together, with names and commas.
+const TITLE: Limit = Limit::utf16(150);
+const NAME: Limit = Limit::utf16(40);
+const VALUE: Limit = Limit::utf16(120);
+/// Of all fields together, with names and commas, in UTF-16 code units.
 const FIELDS: usize = 400;
-/// What title, fields and time leave of an SMS, with some for the text.
+/// What title, fields and time leave of an SMS, with some for the text; in bytes.
 const LINK: usize = 800;
 const MARK_OF_CUTS: &str = "...";
-
-const fn units(text: usize) -> Limits {
-    Limits {
-        text,
-        unit: Unit::Utf16,
-    }
-}
 
 /// `level` is how this channel says how bad it is: `CRITICAL`.
 pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts) -> Compact<'a> {

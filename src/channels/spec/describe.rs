@@ -14,9 +14,9 @@ pub fn describe(spec: &ChannelSpec) -> Value {
         "sender": spec.key,
         "about": spec.about,
         "parameters": parameters,
-        "longest_text": spec.length.limits().map(|limits| json!({
-            "length": limits.text,
-            "unit": limits.unit.words(),
+        "longest_text": spec.length.limit().map(|limit| json!({
+            "length": limit.length,
+            "unit": limit.unit.words(),
         })),
         "longer_text": match spec.length {
             Length::Any => Value::Null,

@@ -12,10 +12,11 @@ use crate::model::text::{printable, truncate};
 const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
-pub const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
+/// The standard alphabet, with padding or without.
+pub const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
 
-/// Which of the headers that callers may not set this channel lets pass.
+/// What becomes of a caller's `Host`, by which a server with several names tells what is asked of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum HostHeader {
     Allowed,
@@ -43,7 +44,7 @@ pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
     let engine = if compact.contains(['-', '_']) {
         &URL_SAFE
     } else {
-        &STANDARD
+        &LENIENT_BASE64
     };
     let bytes = engine.decode(compact).map_err(|_| "is not base64")?;
     let text = String::from_utf8(bytes).map_err(|_| "is base64, but not of UTF-8 text")?;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use url::Url;
 
-use super::{BASE_URL, Kind, OPTIONS, Parameter, headers};
+use super::parameter::BASE_URL;
+use super::{Kind, OPTIONS, Parameter, headers, parse_url};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -179,10 +180,7 @@ impl<'a> Fields<'a> {
             None | Some(Json::Null) => Ok(None),
             Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
             Some(Json::String(text)) => Ok(Some(Cow::Borrowed(text))),
-            Some(other) => Err(self.error(
-                name,
-                format!("{name} must be a string, found {}", other.kind()),
-            )),
+            Some(other) => Err(self.wrong_type(name, "a string", other)),
         }
     }
 
@@ -215,9 +213,7 @@ impl<'a> Fields<'a> {
         };
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
         text.map(|text| {
-            let example = self
-                .parameter(name)
-                .map_or("", |parameter| parameter.example);
+            let example = self.example(name);
             let what = format!("{name} must be a number from 1 to 65535, such as {example}");
             port(&text).ok_or_else(|| self.error(name, what))
         })
@@ -315,9 +311,7 @@ impl<'a> Fields<'a> {
         if fits(text) {
             return Ok(text.to_owned());
         }
-        let example = self
-            .parameter(name)
-            .map_or("", |parameter| parameter.example);
+        let example = self.example(name);
         Err(self.error(name, format!("{name} must be {form}, such as {example}")))
     }
 
@@ -353,9 +347,9 @@ impl<'a> Fields<'a> {
     }
 
     fn missing(&self, name: &str) -> ConfigError {
-        let parameter = self.parameter(name);
-        let example = parameter.map_or("", |parameter| parameter.example);
-        let environment = match parameter.and_then(|parameter| parameter.environment) {
+        let example = self.example(name);
+        let variable = self.parameter(name).and_then(|one| one.environment);
+        let environment = match variable {
             Some(variable) => {
                 format!(", and the server's environment variable {variable} is not set either")
             }
@@ -389,6 +383,10 @@ impl<'a> Fields<'a> {
             .find(|parameter| parameter.name == name)
     }
 
+    fn example(&self, name: &str) -> &'static str {
+        self.parameter(name).map_or("", |one| one.example)
+    }
+
     fn warn_unknown(&mut self, name: &str) {
         let known = self.known();
         let what = match nearest(name, known.clone()) {
@@ -405,97 +403,4 @@ impl<'a> Fields<'a> {
 
 fn may_set(origin: Origin, parameter: &Parameter) -> bool {
     !parameter.operator_only || origin == Origin::Operator
-}
-
-/// URLs beyond this are refused: no provider has such.
-const MAX_URL_BYTES: usize = 8 * 1024;
-
-/// Longer names cannot be resolved (RFC 1035, section 2.3.4); with the root's dot.
-const MAX_HOST_BYTES: usize = 254;
-
-/// The URL without its fragment, or what is wrong with it (to be read after the field's name).
-pub fn parse_url(text: &str) -> Result<Url, String> {
-    if text.len() > MAX_URL_BYTES {
-        return Err(format!("is longer than 8 KiB: found {} bytes", text.len()));
-    }
-    if text.chars().any(char::is_control) {
-        return Err("holds a control character; remove it (a line break, perhaps?)".to_owned());
-    }
-    let text = text.trim();
-    let scheme_end = text.find("://").unwrap_or(0);
-    let scheme = text
-        .get(..scheme_end)
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    match scheme.as_str() {
-        "http" | "https" => {}
-        "" => return Err("has no scheme; it must begin with https:// or http://".to_owned()),
-        _ => return Err("has a scheme other than http and https".to_owned()),
-    }
-    // `https:///path` would take the path's first part for a host.
-    let after_scheme = text.get(scheme_end + 3..).unwrap_or_default();
-    if after_scheme.starts_with(['/', '\\', '?', '#']) || after_scheme.is_empty() {
-        return Err("has no host".to_owned());
-    }
-    let mut url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::EmptyHost => "has no host".to_owned(),
-        url::ParseError::InvalidPort => "has a port that is no number up to 65535".to_owned(),
-        _ => "has a host that is not valid".to_owned(),
-    })?;
-    if url
-        .host_str()
-        .is_some_and(|host| host.len() > MAX_HOST_BYTES)
-    {
-        return Err(format!(
-            "has a host longer than {MAX_HOST_BYTES} characters"
-        ));
-    }
-    url.set_fragment(None);
-    Ok(url)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_taken_or_refused_with_a_clear_sentence() {
-        for (text, expected) in [
-            (
-                "https://hooks.slack.com/services/T/B/x",
-                Ok("https://hooks.slack.com/services/T/B/x"),
-            ),
-            (
-                "  http://localhost:8080/a?b=c#frag ",
-                Ok("http://localhost:8080/a?b=c"),
-            ),
-            (
-                "HTTPS://Bücher.Example/x",
-                Ok("https://xn--bcher-kva.example/x"),
-            ),
-            ("http://0x7f.1/", Ok("http://127.0.0.1/")),
-            ("hooks.slack.com/services", Err("no scheme")),
-            ("localhost:8080/x", Err("no scheme")),
-            ("file:///etc/passwd", Err("scheme other")),
-            ("ftp://host/x", Err("scheme other")),
-            ("data:text/plain,x", Err("no scheme")),
-            ("https://", Err("no host")),
-            ("https:///path", Err("no host")),
-            ("https://?x", Err("no host")),
-            ("https://host:99999/", Err("port")),
-            ("https://a b/", Err("host that is not valid")),
-            ("https://xn--\u{ff}/", Err("host that is not valid")),
-            ("https://host/\r\nx", Err("control character")),
-        ] {
-            match (parse_url(text), expected) {
-                (Ok(url), Ok(wanted)) => assert_eq!(url.as_str(), wanted, "{text}"),
-                (Err(what), Err(wanted)) => assert!(what.contains(wanted), "{text}: {what}"),
-                (got, wanted) => panic!("{text}: {got:?}, wanted {wanted:?}"),
-            }
-        }
-        let long = format!("https://{}.example/", "x".repeat(250));
-        assert!(parse_url(&long).unwrap_err().contains("host longer than"));
-        let long = format!("https://host/{}", "x".repeat(100_000));
-        assert!(parse_url(&long).unwrap_err().contains("8 KiB"));
-    }
 }

@@ -1,0 +1,13 @@
+//! What several channels are made of.
+
+pub mod body;
+pub mod compact;
+pub mod endpoint;
+pub mod incident;
+pub mod lines;
+pub mod rich;
+pub mod texts;
+pub mod verdict;
+
+/// Who we say we are.
+pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,79 @@
+//! What the registry knows of a channel, and how a sender's configuration is read by that.
+
+mod describe;
+mod fields;
+pub mod headers;
+mod parameter;
+mod urls;
+
+use std::sync::Arc;
+
+use url::Url;
+
+pub use self::describe::describe;
+pub use self::fields::{ConfigError, Fields, Origin, Warning};
+pub use self::parameter::{Kind, OPTIONS, Parameter};
+pub use self::urls::parse_url;
+use crate::model::channel::Channel;
+use crate::model::secret::Secret;
+use crate::model::text::Limit;
+use crate::model::wire::Repeat;
+
+/// What the registry knows of a channel: documentation, command line and tests read it too.
+pub struct ChannelSpec {
+    /// The sender's name in `senders_config`.
+    pub key: &'static str,
+    /// What is at the other end, as in "sends to …".
+    pub about: &'static str,
+    /// What its configuration may hold, beside [`OPTIONS`].
+    pub parameters: &'static [Parameter],
+    pub length: Length,
+    pub repeat: Repeat,
+    pub resolved: Resolved,
+    /// Makes a destination of a configuration, or says what is wrong with that and where.
+    pub parse: Parse,
+}
+
+/// How long the text of one message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Any,
+    /// A longer text goes on in further messages.
+    Split(Limit),
+    /// A longer text is cut short, and the answer says so.
+    Cut(Limit),
+}
+
+impl Length {
+    pub const fn limit(self) -> Option<Limit> {
+        match self {
+            Length::Any => None,
+            Length::Split(limit) | Length::Cut(limit) => Some(limit),
+        }
+    }
+}
+
+/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// A further message says it.
+    Says,
+    /// A further message that hangs together with the earlier one.
+    Threads,
+    /// It takes the earlier message's place.
+    Edits,
+    /// The provider's incident or alert is closed.
+    Closes,
+}
+
+/// Reads a sender's configuration.
+pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>;
+
+/// What the operator settles for every sender: trigger arguments and the server's environment.
+#[derive(Clone, Debug, Default)]
+pub struct Operator {
+    /// Where Twilio's API is; none: Twilio's own address.
+    pub twilio_base_url: Option<Url>,
+    pub twilio_sid: Option<Secret>,
+    pub twilio_token: Option<Secret>,
+}

@@ -1,0 +1,164 @@
+//! The fields of a sender's configuration, as data.
+
+/// A field of a sender's configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    pub secret: bool,
+    /// Whether only the operator may set it: what a request says there is left out, with a warning.
+    pub operator_only: bool,
+    /// Where the value comes from when the configuration has none.
+    pub environment: Option<&'static str>,
+    pub example: &'static str,
+    pub description: &'static str,
+}
+
+impl Parameter {
+    /// A string that may be absent.
+    pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::Text,
+            required: false,
+            secret: false,
+            operator_only: false,
+            environment: None,
+            example,
+            description,
+        }
+    }
+
+    /// Where a provider's API is, for tests and proxies.
+    pub const fn base_url(example: &'static str) -> Self {
+        let description = "Where the API is, if it is not at the provider's own address.";
+        Self::new(BASE_URL, example, description).operator_only()
+    }
+
+    /// Headers to send beside the channel's own.
+    pub const fn headers(name: &'static str, example: &'static str) -> Self {
+        let description = "Headers to send besides: base64 of a JSON object of strings.";
+        Self::new(name, example, description)
+            .of(Kind::Headers)
+            .secret()
+    }
+
+    /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is,
+    /// not by channels.
+    pub const fn ca_file() -> Self {
+        let description = "Certificates of authorities to trust besides the system's, in PEM.";
+        Self::new("ca_file", "ca.pem", description)
+            .of(Kind::AuthorityFile)
+            .operator_only()
+    }
+
+    /// What to show to a server that asks who comes. Read where the configuration file is, not by channels.
+    pub const fn client_certificate() -> Self {
+        let description = "A certificate and its key to show to the server, in one PEM file.";
+        Self::new("client_certificate", "client.pem", description)
+            .of(Kind::CertificateFile)
+            .secret()
+            .operator_only()
+    }
+
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    pub const fn operator_only(mut self) -> Self {
+        self.operator_only = true;
+        self
+    }
+
+    pub const fn or_environment(mut self, variable: &'static str) -> Self {
+        self.environment = Some(variable);
+        self
+    }
+
+    pub const fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+/// A parameter of many channels: where the provider's API is.
+pub const BASE_URL: &str = "base_url";
+
+/// What every channel takes besides its parameters, in the configuration file alone. Read where the file is, not by channels.
+pub const OPTIONS: &[Parameter] = &[
+    Parameter::new(
+        "template",
+        "short",
+        "The template of `[templates]` that makes the text; the request's wins.",
+    )
+    .operator_only(),
+    Parameter::new(
+        "rate_limit",
+        "1/s",
+        "Messages in a time to this destination, in place of the setting.",
+    )
+    .operator_only(),
+    Parameter::new(
+        "allow_mentions",
+        "false",
+        "Whether texts may mention people and groups here, in place of the setting.",
+    )
+    .of(Kind::Boolean)
+    .operator_only(),
+    Parameter::new(
+        "proxy",
+        "http://proxy.example:3128",
+        "The HTTP proxy of this destination, in place of the environment's; a password may stand in it.",
+    )
+    .secret()
+    .operator_only(),
+];
+
+/// What a field holds. In a request nearly all are strings; the others are the file's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// One string, or a list of them.
+    Texts,
+    /// One string, or a list of which each is a destination of its own.
+    Destinations,
+    /// A number up to 65535; in a request also as a string.
+    Port,
+    Boolean,
+    /// A table of strings; in a request base64 of a JSON object of strings.
+    Headers,
+    /// A table of strings.
+    Table,
+    /// A template for the whole of it.
+    Template,
+    /// A table of templates.
+    Templates,
+    /// The path of certificates of authorities, in PEM.
+    AuthorityFile,
+    /// The path of a certificate and its key, in PEM.
+    CertificateFile,
+}
+
+impl Kind {
+    /// As the file has it. In a request nearly all are strings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "string",
+            Kind::Port => "number",
+            Kind::Destinations | Kind::Texts => "string or list of strings",
+            Kind::Boolean => "boolean",
+            Kind::Headers => "table of strings, or base64 of a JSON object of strings",
+            Kind::Table => "table of strings",
+            Kind::Template => "template",
+            Kind::Templates => "table of templates",
+            Kind::AuthorityFile | Kind::CertificateFile => "path of a PEM file",
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Texts without what does not show, or would spoil what shows them.
+
+use std::borrow::Cow;
+
+/// One line, without control characters: line ends and runs of white space become one space.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
+    if text.chars().all(is_plain) && !text.contains("  ") {
+        return Cow::Borrowed(text);
+    }
+    let words = text.split(is_blank_or_control);
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    Cow::Owned(words.join(" "))
+}
+
+/// Without outer white space and without control characters other than line ends and tabs.
+pub fn without_controls(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let is_kept = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
+    if text.chars().all(is_kept) {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().filter(|c| is_kept(*c)).collect();
+    Cow::Owned(kept.trim().to_owned())
+}
+
+fn is_blank_or_control(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
+}
+
+/// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
+/// of white space folded into one space.
+pub fn printable(text: &str) -> String {
+    // Nearly all is plain already.
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.contains("  ") {
+        return text.to_owned();
+    }
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_whitespace() {
+            if !clean.ends_with(' ') {
+                clean.push(' ');
+            }
+        } else if !is_invisible(character) {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+/// Controls, and what hides or reorders text: Unicode's default ignorable code points (zero-width ones, fillers, variation
+/// selectors, tags), line separators, bidirectional controls, private use.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e000}'..='\u{f8ff}'
+            | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// `text` in ASCII: everything else as `\u{…}`, so that a log line survives any viewer.
+pub fn ascii(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    text.chars()
+        .map(|character| match character {
+            '…' => "...".to_owned(),
+            c if c.is_ascii() => c.to_string(),
+            c => c.escape_unicode().to_string(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAMILY: &str = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
+
+    #[test]
+    fn printable_text_is_one_line_without_anything_invisible() {
+        for (text, clean) in [
+            ("plain text, as it is.", "plain text, as it is."),
+            ("two  spaces", "two spaces"),
+            ("a\nb\tc\u{7f}d\u{1b}[0m", "a b cd[0m"),
+            ("h\u{f6}st\u{200b}-7", "h\u{f6}st-7"),
+            ("", ""),
+        ] {
+            assert_eq!(printable(text), clean, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_line_end_and_a_text_no_control() {
+        for (text, line, kept) in [
+            ("db1", "db1", "db1"),
+            (" a\r\n\tb\u{2028}c  d\0 ", "a b c d", "a\n\tb\u{2028}c  d"),
+            ("\u{1b}[31mred", "[31mred", "[31mred"),
+            (" \n ", "", ""),
+            (FAMILY, FAMILY, FAMILY),
+        ] {
+            assert_eq!(one_line(text), line, "{text:?}");
+            assert_eq!(without_controls(text), kept, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn log_text_is_ascii() {
+        assert_eq!(ascii("größe… 😀"), "gr\\u{f6}\\u{df}e... \\u{1f600}");
+    }
+}
