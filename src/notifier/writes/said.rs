@@ -8,7 +8,7 @@ use crate::api::request::RequestError;
 use crate::delivery::Task;
 use crate::model::outcome::Outcome;
 use crate::model::row::{Columns, Row};
-use crate::model::text::nearest;
+use crate::model::text::did_you_mean;
 use crate::observe::{Event, LateLog, LogLine, TaskLog};
 
 /// Different things that one batch warns of.
@@ -79,8 +79,7 @@ impl<'a> Said<'a> {
                 continue;
             }
             let known = rows.first().into_iter().flat_map(|row| &row.columns);
-            let meant = nearest(column, known.map(|(name, _)| name.as_str()));
-            let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+            let meant = did_you_mean(column, known.map(|(name, _)| name.as_str()));
             let warning = format!("{column}: no row has this column{meant}");
             self.warnings.push((warning, rows.len()));
         }
