@@ -430,7 +430,7 @@ impl Loader<'_> {
                 "a string, a number, a boolean or a list of strings",
             );
         };
-        if let Err(what) = argument.expects(text.trim()) {
+        if let Err(what) = argument.check(text.trim()) {
             self.report
                 .error(node.place, path.as_str(), &format!("must be {what}"));
             return None;
