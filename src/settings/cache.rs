@@ -9,7 +9,7 @@ use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
 use super::file::problem::Report;
 use super::file::{self, secrets};
-use super::stamp::{Stamp, stamp};
+use super::file_stamp::FileStamp;
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
 
@@ -129,9 +129,9 @@ struct Entry {
     broken: Option<Arc<ArgumentError>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
-    stamps: Vec<(PathBuf, Stamp)>,
+    stamps: Vec<(PathBuf, Option<FileStamp>)>,
     /// A change that has not rested yet.
-    change: Option<(Vec<Stamp>, Instant)>,
+    change: Option<(Vec<Option<FileStamp>>, Instant)>,
     looked: Option<Instant>,
 }
 
@@ -169,7 +169,11 @@ impl Entry {
             return false;
         }
         self.looked = Some(now);
-        let stamps: Vec<_> = self.stamps.iter().map(|(path, _)| stamp(path)).collect();
+        let stamps: Vec<_> = self
+            .stamps
+            .iter()
+            .map(|(path, _)| FileStamp::of(path))
+            .collect();
         if self.stamps.iter().map(|(_, stamp)| stamp).eq(&stamps) {
             self.change = None;
             return false;
@@ -179,7 +183,8 @@ impl Entry {
             _ => now,
         };
         // One that is gone may be about to come back: some editors write so.
-        let has_rested = |stamp: &Stamp| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
+        let has_rested =
+            |stamp: &Option<FileStamp>| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
         let rested = now - since >= REST || stamps.iter().all(has_rested);
         self.change = Some((stamps, since));
         rested
@@ -197,7 +202,7 @@ impl Entry {
             Err(error) => return self.settle(Err(error)),
         };
         // Before the text: what changes while it is read is a change.
-        let before = stamp(&path);
+        let before = FileStamp::of(&path);
         let bytes = read_bytes(&path);
         let variables = bytes.as_deref().map(file::variables).unwrap_or_default();
         if !variables.iter().all(|name| named.contains_key(name)) {

@@ -3,14 +3,14 @@
 
 pub mod arguments;
 mod cache;
-mod deep;
+mod deep_stack;
 mod environment;
 pub mod file;
+mod file_stamp;
 pub mod matcher;
 mod outbox;
 mod rows;
 pub mod silence;
-mod stamp;
 pub mod template;
 
 use std::collections::BTreeMap;

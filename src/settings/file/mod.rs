@@ -24,7 +24,7 @@ use self::secrets::{Files, Sources};
 use self::tree::{Member, Node, Table, Value};
 use self::written::Written;
 use super::arguments::{self, Argument};
-use super::deep;
+use super::deep_stack;
 use super::matcher::Matcher;
 use super::outbox::NatsAccess;
 use super::silence::Silence;
@@ -112,7 +112,7 @@ pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
         let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
         Some(secrets::variables(&table))
     };
-    deep::once(read).ok().flatten().unwrap_or_default()
+    deep_stack::once(read).ok().flatten().unwrap_or_default()
 }
 
 /// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
@@ -130,7 +130,7 @@ pub fn load(
             None => Loaded::unusable(report),
         }
     };
-    deep::once(load).unwrap_or_else(|deep::NotDone| {
+    deep_stack::once(load).unwrap_or_else(|deep_stack::NotDone| {
         let mut report = Report::default();
         report.error(
             Place::default(),

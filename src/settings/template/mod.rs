@@ -17,7 +17,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::check::Finding;
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
-use super::deep;
+use super::deep_stack;
 use super::file::problem::Place;
 use super::file::written::Written;
 use crate::channels::Look;
@@ -315,7 +315,7 @@ impl Renderer {
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {
             true => catch_unwind(AssertUnwindSafe(work)).ok(),
-            false => deep::run(work).ok(),
+            false => deep_stack::run(work).ok(),
         };
         rendered.unwrap_or_else(|| {
             let what = "it cannot be rendered on this machine now".to_owned();
