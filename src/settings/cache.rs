@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
-use super::file::problem::Report;
 use super::file::{self, secrets};
 use super::file_stamp::FileStamp;
+use super::problem::Report;
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
 

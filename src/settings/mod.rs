@@ -9,9 +9,11 @@ pub mod file;
 mod file_stamp;
 pub mod matcher;
 mod outbox;
+pub mod problem;
 mod rows;
 pub mod silence;
 pub mod template;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,10 +23,10 @@ use std::time::Duration;
 use self::arguments::{ArgumentError, Arguments, RequestDestinations};
 pub use self::cache::{News, Resolution, SettingsCache, read_bytes};
 pub use self::environment::{Environment, Named};
-use self::file::problem::Report;
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
-pub use self::outbox::{NatsAccess, OutboxPlace, OutboxSettings};
+pub use self::outbox::{OutboxPlace, OutboxSettings};
+use self::problem::Report;
 pub use self::rows::RowSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
@@ -147,7 +149,7 @@ fn resolve(
         private_addresses: arguments.private_addresses()?,
         allowed_hosts: arguments.hosts("allowed_hosts")?,
     };
-    let outbox = OutboxSettings::new(&arguments, environment, &config)?;
+    let outbox = OutboxSettings::new(&arguments, environment, &config.outbox)?;
     let policy = DeliveryPolicy {
         delivery_timeout: match outbox {
             Some(_) if !arguments.is_set("delivery_timeout") => KEPT_DELIVERY_TIMEOUT,

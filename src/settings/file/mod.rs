@@ -2,14 +2,12 @@
 //!
 //! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
 
-pub mod problem;
 mod receivers;
 mod rules;
 pub mod secrets;
 #[cfg(test)]
 mod tests;
-mod tree;
-pub mod written;
+pub(super) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
@@ -17,18 +15,18 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use self::problem::{Place, Report};
 pub use self::receivers::{FileDestination, Receiver, Rendered};
 pub use self::rules::Route;
 use self::secrets::{Files, Sources};
 use self::tree::{Member, Node, Table, Value};
-use self::written::Written;
 use super::arguments::{self, Argument};
 use super::deep_stack;
 use super::matcher::Matcher;
-use super::outbox::NatsAccess;
+use super::outbox::OutboxConfig;
+use super::problem::{Place, Report};
 use super::silence::Silence;
 use super::template::{Template, Templates};
+use super::written::Written;
 use crate::channels::{self, Operator};
 use crate::model::json::Path;
 use crate::model::policy::TlsFiles;
@@ -56,11 +54,7 @@ pub struct Config {
     pub silences: Vec<Silence>,
     /// Rows of tables that do not fit become no notifications.
     pub row_filter: Matcher,
-    /// Seals the destinations that requests bring, where they are kept.
-    pub outbox_key: Option<Arc<Seal>>,
-    pub nats: NatsAccess,
-    /// Whether workers deliver what is kept, and no server does.
-    pub for_workers: bool,
+    pub outbox: OutboxConfig,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -324,28 +318,28 @@ impl Loader<'_> {
         let node = &member.node;
         match member.key.as_str() {
             DELIVERED_BY => match node.as_str() {
-                Some("server") => config.for_workers = false,
-                Some("workers") => config.for_workers = true,
+                Some("server") => config.outbox.for_workers = false,
+                Some("workers") => config.outbox.for_workers = true,
                 _ => {
                     self.mismatch(node, path, "\"server\" or \"workers\"");
                 }
             },
-            OUTBOX_KEY => config.outbox_key = self.outbox_key(node, path),
+            OUTBOX_KEY => config.outbox.key = self.outbox_key(node, path),
             ROW_FILTER => config.row_filter = self.matcher(node, path),
-            NATS_CREDENTIALS => config.nats.credentials = self.secret(node, path),
+            NATS_CREDENTIALS => config.outbox.nats.credentials = self.secret(node, path),
             NATS_CA_FILE => {
                 let found = self.certificates(node, path, |bytes| TlsFiles {
                     authorities: Some(bytes),
                     identity: None,
                 });
-                config.nats.tls.authorities = found.and_then(|found| found.authorities);
+                config.outbox.nats.tls.authorities = found.and_then(|found| found.authorities);
             }
             _ => {
                 let found = self.certificates(node, path, |bytes| TlsFiles {
                     authorities: None,
                     identity: Some(Secret::new(String::from_utf8_lossy(&bytes).into_owned())),
                 });
-                config.nats.tls.identity = found.and_then(|found| found.identity);
+                config.outbox.nats.tls.identity = found.and_then(|found| found.identity);
             }
         }
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Loader;
-use super::problem::Place;
 use super::secrets::Text;
 use super::tree::{Member, Node, Table, Value};
 use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Parameter};
@@ -14,6 +13,7 @@ use crate::model::policy::{ProxySettings, TlsFiles};
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
 use crate::settings::arguments;
+use crate::settings::problem::Place;
 use crate::settings::template::Template;
 use crate::transport;
 

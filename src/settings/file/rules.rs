@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::Loader;
-use super::problem::Place;
 use super::tree::{Member, Node, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
 use crate::model::text::nearest;
 use crate::settings::matcher::{Matcher, Pattern};
+use crate::settings::problem::Place;
 use crate::settings::silence::{Silence, Window};
 
 /// Who gets a notification that names nobody.
