@@ -8,7 +8,7 @@ use super::Loader;
 use super::tree::{Member, Node, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
-use crate::model::text::nearest;
+use crate::model::text::{did_you_mean, nearest};
 use crate::settings::matcher::{Matcher, Pattern};
 use crate::settings::problem::Place;
 use crate::settings::silence::{Silence, Window};
@@ -101,11 +101,8 @@ impl Loader<'_> {
                 Some(place) if !places.contains(place) => places.push(*place),
                 Some(_) => {}
                 None => {
-                    let meant = nearest(name, receivers.keys().map(String::as_str));
-                    let what = match meant {
-                        Some(meant) => format!("there is no such receiver; did you mean {meant}?"),
-                        None => "there is no such receiver".to_owned(),
-                    };
+                    let meant = did_you_mean(name, receivers.keys().map(String::as_str));
+                    let what = format!("there is no such receiver{meant}");
                     self.report.error(node.place, path.as_str(), &what);
                 }
             }

@@ -34,6 +34,16 @@ pub enum Text {
     Unknown,
 }
 
+impl Text {
+    /// The value; `None` where it was not looked up.
+    pub fn known(self) -> Option<String> {
+        match self {
+            Text::Known(text) => Some(text),
+            Text::Unknown => None,
+        }
+    }
+}
+
 /// Where a secret is.
 enum Form<'a> {
     Variable(&'a str),
