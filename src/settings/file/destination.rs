@@ -1,6 +1,6 @@
 //! One destination of a receiver: its fields are read by its channel's own table of parameters, and its options here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::tree::{Member, Node, Table, Value};
@@ -102,7 +102,7 @@ impl Loader<'_> {
             return;
         };
         let path = read.path.key(&member.key);
-        if read.members.iter().any(|(name, _)| name == parameter.name) {
+        if !read.seen.insert(parameter.name) {
             let what = format!(
                 "{} stands twice, under its long and its short name",
                 parameter.name
@@ -332,6 +332,8 @@ struct Read {
     path: Path,
     /// Of the destination, for what is missing.
     place: Place,
+    /// The parameters that the file gives.
+    seen: HashSet<&'static str>,
     members: Vec<(String, Json)>,
     /// By the path that the channel will name.
     places: HashMap<String, Place>,
@@ -346,6 +348,7 @@ impl Read {
             spec,
             path,
             place,
+            seen: HashSet::new(),
             members: Vec::new(),
             places: HashMap::new(),
             rendered: Vec::new(),

@@ -147,6 +147,11 @@ impl Loader<'_> {
     /// A string: equal; a list: one of; `~…`: a regular expression. `words` are all that the value can be.
     fn patterns(&mut self, member: &Member, path: &Path, words: Words<'_>) -> Vec<Pattern> {
         let mut patterns = Vec::new();
+        if member.node.one_or_several().is_empty() {
+            let what =
+                "the list is empty, and nothing fits it; leave it out where anything may fit";
+            self.report.error(member.node.place, path.as_str(), what);
+        }
         for node in member.node.one_or_several() {
             let Some(text) = node.scalar() else {
                 self.mismatch(node, path, "a string, or a list of strings");
@@ -274,6 +279,10 @@ impl Loader<'_> {
 
     fn weekly(&mut self, node: &Node, path: &Path) -> Vec<Window> {
         let mut windows = Vec::new();
+        if node.one_or_several().is_empty() {
+            let what = "the list is empty; leave weekly out where the silence holds on every day";
+            self.report.error(node.place, path.as_str(), what);
+        }
         for node in node.one_or_several() {
             let window = node.as_str().and_then(Window::parse);
             if window.is_none() {
