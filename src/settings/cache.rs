@@ -29,10 +29,13 @@ pub struct SettingsCache {
 
 type Key = (BTreeMap<String, String>, Environment);
 
+/// Settings, or why there are none. Shared by all who call with the same arguments.
+pub type SettingsResult = Result<Arc<Settings>, Arc<ArgumentError>>;
+
 /// What a call's arguments come to.
 pub enum Resolution {
     Settled {
-        settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+        settings: SettingsResult,
         /// What an operator should read in the log, once.
         news: Option<News>,
         /// Why the file as it is now cannot be used, where an earlier state of it is.
@@ -125,7 +128,7 @@ struct Slot {
 /// One trigger's settings, and what they were made of.
 #[derive(Default)]
 struct Entry {
-    current: Option<Result<Arc<Settings>, Arc<ArgumentError>>>,
+    current: Option<SettingsResult>,
     broken: Option<Arc<ArgumentError>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
@@ -264,7 +267,7 @@ impl Entry {
 }
 
 const fn settled_as(
-    settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+    settings: SettingsResult,
     news: Option<News>,
     broken: Option<Arc<ArgumentError>>,
 ) -> Resolution {

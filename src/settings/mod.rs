@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::arguments::{ArgumentError, Arguments, RequestDestinations};
-pub use self::cache::{News, Resolution, SettingsCache, read_bytes};
+pub use self::cache::{News, Resolution, SettingsCache, SettingsResult, read_bytes};
 pub use self::environment::{Environment, Named};
 use self::file::secrets::Files;
 use self::file::{Checked, Config};

@@ -51,8 +51,7 @@ impl Notifier {
         tables: &Tables,
         late: &Arc<dyn LateLog>,
     ) -> Result<Scheduled, NeedsVariables> {
-        let (settings, news, _) = self.settings(call)?;
-        self.note(news);
+        let (settings, _) = self.settings(call)?;
         let tables = std::mem::take(&mut *tables.lock().unwrap_or_else(PoisonError::into_inner));
         let log = TaskLog::new(None);
         let mut port = None;
@@ -79,7 +78,7 @@ impl Notifier {
                 }
             }
         }
-        let mut lines = std::mem::take(&mut *self.lock_news());
+        let mut lines = self.take_news();
         lines.extend(log.take());
         Ok(Scheduled { lines, port })
     }
