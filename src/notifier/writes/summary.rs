@@ -1,4 +1,4 @@
-//! What is said of a batch of rows: a line for each thing, however many rows it is so of.
+//! What the log has of a batch of rows: a line for each thing, however many rows it is so of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,8 +43,8 @@ impl LateLog for FewLines {
     }
 }
 
-/// Counts of one batch.
-pub struct Said<'a> {
+/// Counts of one batch, for its lines.
+pub struct Summary<'a> {
     table: &'a str,
     rows: usize,
     pub filtered: usize,
@@ -57,7 +57,7 @@ pub struct Said<'a> {
     lost: Vec<(RequestError, usize)>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Summary<'a> {
     pub fn new(table: &'a str, rows: usize) -> Self {
         Self {
             table,
