@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from influxdb3_notifier.cli.command import FAILED
+from influxdb3_notifier.cli.command import FAILED, CommandError
 from influxdb3_notifier.cli.output import complain
 from influxdb3_notifier.cli.terminal import is_terminal
 
@@ -53,12 +53,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class UnreadableRequestError(Exception):
-    """The request's file cannot be read; the reason was said."""
-
-    status = FAILED
-
-
 def is_given(options: argparse.Namespace) -> bool:
     """Whether the command line says anything of a notification."""
     return options.request is not None or bool(_members(options))
@@ -69,7 +63,7 @@ def request(options: argparse.Namespace, *, text: str | None = None, **more: Any
 
     :param text: what is said where the command line gives no text; None: that is an error of the command line.
     :param more: members besides.
-    :raises UnreadableRequestError: the file of ``--request`` cannot be read.
+    :raises CommandError: the file of ``--request`` cannot be read.
     """
     members = {**_members(options), **more}
     if options.request is not None:
@@ -99,7 +93,7 @@ def _merged(file: str, members: dict[str, Any]) -> bytes:
         body = _standard_input() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         complain(f"{file}: {error.strerror or error}")
-        raise UnreadableRequestError from None
+        raise CommandError(FAILED) from None
     if not members:
         return body
     try:

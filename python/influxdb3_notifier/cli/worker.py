@@ -11,7 +11,7 @@ from types import FrameType
 
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, output
-from influxdb3_notifier.cli.send import Log
+from influxdb3_notifier.cli.output import Log
 
 DOES = """
 Delivers what the outbox of a configuration file holds and no server has in hand, until SIGTERM or SIGINT: what a
@@ -66,7 +66,7 @@ def add(commands: command.Commands) -> None:
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
-        type=_seconds,
+        type=command.seconds(3600),
         default=GRACE,
         help=f"how long a stop waits for deliveries under way; {GRACE:g} if absent",
     )
@@ -161,13 +161,3 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not PORT or HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 3600")
-    return seconds
