@@ -77,17 +77,14 @@ def run(options: argparse.Namespace) -> int:
     arguments = {**dict(options.argument), "config_file_path": os.path.abspath(options.config)}
     stands_for = options.config_file_path or os.path.basename(options.config)
     log, stop = Log(partial(print, file=sys.stderr, flush=True)), _stop_at_signals()
-    metrics = None
+    # Before anything is taken over: what is under way would end with a worker that cannot begin.
+    metrics = _metrics_server(*options.metrics) if options.metrics else None
     trouble = _native.work(log, arguments, stands_for)["trouble"]
     if trouble and not trouble["passes"]:
         output.complain(f"{trouble['message']} {trouble['hint']}")
         return command.FAILED
-    if options.metrics:
-        try:
-            metrics = _serve_metrics(*options.metrics)
-        except OSError as error:
-            output.complain(f"--metrics: {options.metrics[0]}:{options.metrics[1]} cannot be served: {error.strerror}")
-            return command.FAILED
+    if metrics:
+        threading.Thread(target=metrics.serve_forever, name="metrics", daemon=True).start()
         host, port = metrics.server_address[:2]
         log.info(f"notifier [-] metrics at http://{host!s}:{port}/metrics")
     log.info(f"notifier [-] worker {_native.__version__} has started")
@@ -149,10 +146,14 @@ class _Metrics(BaseHTTPRequestHandler):
         """Say nothing of scrapes: standard error is for deliveries."""
 
 
-def _serve_metrics(host: str, port: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer((host, port), _Metrics)
+def _metrics_server(host: str, port: int) -> ThreadingHTTPServer:
+    """A server that has its port, and does not answer yet."""
+    try:
+        server = ThreadingHTTPServer((host, port), _Metrics)
+    except OSError as error:
+        output.complain(f"--metrics: {host}:{port} cannot be served: {error.strerror}")
+        raise command.CommandError(command.FAILED) from None
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 
 
