@@ -146,3 +146,11 @@ def test_nobody_is_no_success(tmp_path: Path) -> None:
     assert done.err.startswith("the request: Missing required fields")
     done = run("render", "--channel", "pager")
     assert (done.status, done.out) == (1, "nobody\n")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
+def test_a_field_that_is_no_number_of_json_is_a_text(value: str) -> None:
+    done = run("render", "--field", f"load={value}", "--channel", "http", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    [message] = done.json["deliveries"][0]["messages"]
+    assert json.loads(message)["fields"] == {"load": value}

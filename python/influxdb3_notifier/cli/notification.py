@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _merged(file: str, members: dict[str, Any]) -> bytes:
         return body
     try:
         whole = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     # What is no object is refused with the endpoint's own words.
     return json.dumps({**whole, **members}).encode() if isinstance(whole, dict) else body
@@ -116,9 +117,17 @@ def _field(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     try:
         scalar = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
-    return name, scalar if isinstance(scalar, int | float) else value
+    return name, scalar if _is_scalar(scalar) else value
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether it is a boolean, or a number that a request may have: NaN is none, and a double holds no larger one."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -131,6 +140,8 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError as error:
         # Not the text: it may hold a secret.
         raise argparse.ArgumentTypeError(f"it is no JSON: {_where(error)}") from None
+    except RecursionError:
+        raise argparse.ArgumentTypeError("it nests too deep") from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("it must be a JSON object")
     return value
