@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import command, notification, output
+from influxdb3_notifier.cli import channels, command, notification, output
 
 DOES = """
 Shows the messages that a notification would become, as a dry run of the endpoint does. With FILE for the receivers
@@ -36,7 +36,13 @@ def add(commands: command.Commands) -> None:
     )
     command.add_file(parser, optional=True)
     notification.add(parser)
-    parser.add_argument("--channel", metavar="CHANNEL", action="append", help="only this channel; may be repeated")
+    parser.add_argument(
+        "--channel",
+        metavar="CHANNEL",
+        type=channels.known_name,
+        action="append",
+        help="only this channel; may be repeated",
+    )
     command.add_at(parser)
     command.add_resolve(parser)
     command.add_format(parser)
