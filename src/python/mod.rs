@@ -37,6 +37,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(worker::stop_work, module)?)?;
     module.add_function(wrap_pyfunction!(worker::metrics, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
+    module.add_class::<outbox::Choice>()?;
     module.add_class::<outbox::Outbox>()
 }
 
