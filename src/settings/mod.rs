@@ -212,7 +212,7 @@ fn default_receivers(
     }
     let places = arguments.names(NAME).map(|name| {
         let place = config.by_name.get(name).copied();
-        place.ok_or_else(|| ArgumentError::unknown_receiver(NAME, name, config.by_name.keys()))
+        place.ok_or_else(|| ArgumentError::unknown(NAME, "receiver", name, config.by_name.keys()))
     });
     places.collect()
 }

@@ -7,30 +7,17 @@ use crate::model::text::{nearest, printable, truncate};
 #[derive(Debug, PartialEq, Eq)]
 pub struct ArgumentError {
     pub name: &'static str,
+    /// The answer's `error.code`.
     pub code: &'static str,
+    /// A sentence that says what is wrong.
     pub what: String,
+    /// What to do.
     pub hint: String,
 }
 
 impl ArgumentError {
-    pub fn unknown_receiver<'a>(
-        name: &'static str,
-        receiver: &str,
-        known: impl Iterator<Item = &'a String>,
-    ) -> Self {
-        Self::unknown(name, "receiver", receiver, known)
-    }
-
-    pub fn unknown_template<'a>(
-        name: &'static str,
-        template: &str,
-        known: impl Iterator<Item = &'a String>,
-    ) -> Self {
-        Self::unknown(name, "template", template, known)
-    }
-
-    /// A name of something that the configuration file does not have.
-    fn unknown<'a>(
+    /// It names something that the configuration file does not have: a receiver, a template.
+    pub fn unknown<'a>(
         name: &'static str,
         kind: &str,
         given: &str,
