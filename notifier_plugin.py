@@ -283,7 +283,7 @@
         {
             "name": "repeat_interval",
             "example": "4h",
-            "description": "Shortest time between two notifications with the same dedup key, 1s to 7d. Default: not given.",
+            "description": "How long a notification with the same dedup key, level and status is not repeated, 1s to 7d. Default: none.",
             "required": false
         },
         {
@@ -295,7 +295,7 @@
         {
             "name": "max_per_minute",
             "example": "30",
-            "description": "Notifications per receiver and minute, the rest goes in one digest, 1 to 100000. Default: no limit.",
+            "description": "Notifications per minute to each destination of a receiver, the rest goes in one digest, 1 to 100000. Default: no limit.",
             "required": false
         },
         {

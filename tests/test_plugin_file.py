@@ -76,6 +76,15 @@ def test_the_file_begins_with_a_docstring_that_is_json_and_has_no_backslash() ->
     assert metadata()
 
 
+def test_an_argument_of_two_kinds_of_triggers_is_described_in_the_same_words() -> None:
+    of_requests, of_writes = (
+        {argument["name"]: argument for argument in metadata()[f"{kind}_args_config"]} for kind in ("http", "onwrite")
+    )
+    both = of_requests.keys() & of_writes.keys()
+    assert "config_file_path" in both
+    assert {name: of_requests[name] for name in both} == {name: of_writes[name] for name in both}
+
+
 def test_the_file_is_at_most_24_kilobytes() -> None:
     assert PLUGIN.stat().st_size <= 24 * 1024
 

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../properties.rs"]
+#[path = "../properties/mod.rs"]
 mod properties;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::arguments(data));

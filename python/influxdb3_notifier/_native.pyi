@@ -6,6 +6,7 @@ from typing import Any, Final, Self, final
 
 __all__ = [
     "PLUGIN_APIS",
+    "Choice",
     "Outbox",
     "OutboxError",
     "__version__",
@@ -78,12 +79,28 @@ class OutboxError(Exception):
     """An outbox cannot be used; ``args`` are what is wrong and what to do."""
 
 @final
-class Outbox:
-    """An outbox that is there, for the command line.
+class Choice:
+    """Which deliveries of an outbox are meant: those to which all that is given applies."""
 
-    Methods take which deliveries are meant: ``task`` is (a task_id or its beginning, an index or None), ``states`` are
-    some of waiting, dead, ended, dropped, ``reason`` is a code.
-    """
+    def __new__(
+        cls,
+        *,
+        task: tuple[str, int | None] | None = None,
+        states: Sequence[str] | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+        reason: str | None = None,
+    ) -> Self:
+        """Make a choice.
+
+        :param task: a task_id or its beginning, and an index or None.
+        :param states: some of waiting, dead, ended, dropped; none: any.
+        :param reason: the code of a failure's reason.
+        """
+
+@final
+class Outbox:
+    """An outbox that is there, for the command line."""
 
     def __new__(cls, place: str | PathLike[str], config: str | PathLike[str] | None = None) -> Self:
         """Open the file, or connect to the NATS servers.
@@ -93,16 +110,7 @@ class Outbox:
         :raises OutboxError: it is not there, or cannot be used; as from every method.
         """
 
-    def list(
-        self,
-        limit: int,
-        *,
-        task: tuple[str, int | None] | None = None,
-        states: Sequence[str] | None = None,
-        sender: str | None = None,
-        receiver: str | None = None,
-        reason: str | None = None,
-    ) -> list[dict[str, Any]]:
+    def list(self, choice: Choice, limit: int) -> list[dict[str, Any]]:
         """Deliveries, the oldest first.
 
         :returns: ``id``, ``state``, ``accepted``, ``deadline``, ``ended`` (milliseconds since 1970), ``owned``,
@@ -112,26 +120,10 @@ class Outbox:
     def said(self, task: str) -> str | None:
         """What a request said, as JSON without its destinations; None: there is no such task."""
 
-    def retry(
-        self,
-        *,
-        task: tuple[str, int | None] | None = None,
-        states: Sequence[str] | None = None,
-        sender: str | None = None,
-        receiver: str | None = None,
-        reason: str | None = None,
-    ) -> int:
+    def retry(self, choice: Choice) -> int:
         """Let dead letters be delivered again; gives back how many."""
 
-    def drop(
-        self,
-        *,
-        task: tuple[str, int | None] | None = None,
-        states: Sequence[str] | None = None,
-        sender: str | None = None,
-        receiver: str | None = None,
-        reason: str | None = None,
-    ) -> int:
+    def drop(self, choice: Choice) -> int:
         """End deliveries without delivering them; gives back how many."""
 
     def stats(self) -> dict[str, int | None]:

@@ -10,7 +10,7 @@ use super::encoding;
 use crate::model::json::{self, Json, Path};
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::plan::Fingerprint;
-use crate::model::text::{nearest, printable, truncate};
+use crate::model::text::{did_you_mean, nearest, printable, truncate};
 
 /// Bodies beyond this are refused.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
@@ -410,8 +410,7 @@ fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) -> Vec<S
         if KNOWN.contains(&name.as_str()) {
             continue;
         }
-        let meant = nearest(name, KNOWN.iter().copied());
-        let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        let meant = did_you_mean(name, KNOWN.iter().copied());
         let shown = truncate(&printable(name), 64);
         warnings.push(format!("{shown}: unknown field, ignored{meant}"));
         unknown.push(name.clone());

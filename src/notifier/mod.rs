@@ -1,12 +1,13 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
+mod call;
 mod outboxes;
 mod refusals;
 mod views;
 mod worker;
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
 use self::refusals::{
@@ -23,19 +25,18 @@ use self::refusals::{
 pub use self::worker::Worked;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
-use crate::api::response::{Answer, ErrorAnswer, Status};
-use crate::api::view::StatusView;
+use crate::api::response::{Answer, Status};
 use crate::delivery::{
     Acceptance, Admission, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::model::report::Report;
-use crate::observe::{Event, History, LogLine, LogPort, Metrics, RecentErrors, Recorder, TaskLog};
+use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, Recorder, TaskLog};
 use crate::outbox::OutboxError;
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
-use crate::settings::{Environment, Named, News, Resolution, Settings, SettingsCache};
+use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 
 /// The plugin files that this library works with.
@@ -44,6 +45,8 @@ pub const PLUGIN_APIS: &[i64] = &[1];
 const WORKERS: usize = 2;
 /// Warnings of one answer; more would say nothing new.
 const MAX_WARNINGS: usize = 100;
+/// Lines that wait for a call which takes them to the engine's log.
+const MAX_NEWS: usize = 100;
 
 /// Everything that lives as long as the process.
 pub struct Notifier {
@@ -59,75 +62,8 @@ pub struct Notifier {
     news: Mutex<Vec<LogLine>>,
 }
 
-/// What the engine passes to `process_request`, copied.
-#[derive(Default)]
-pub struct Call {
-    pub arguments: BTreeMap<String, String>,
-    pub environment: Environment,
-    /// Variables that the configuration file names.
-    pub named: Named,
-    pub query: BTreeMap<String, String>,
-    /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-}
-
-impl std::fmt::Debug for Call {
-    /// Names alone: headers bring the caller's token, arguments and the body whatever was put into them.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call")
-            .field("arguments", &self.arguments.keys())
-            .field("query", &self.query.keys())
-            .field("headers", &self.headers.keys())
-            .field("body", &format_args!("{} bytes", self.body.len()))
-            .finish_non_exhaustive()
-    }
-}
-
-/// The configuration file names variables of the environment, and the call did not bring them all.
-#[derive(Debug)]
-pub struct NeedsVariables(pub BTreeSet<String>);
-
-/// What the caller reads.
-pub struct Response {
-    pub status: u16,
-    pub retry_after: Option<Duration>,
-    pub body: Body,
-    /// Lines of no request that the engine's log should have.
-    pub news: Vec<LogLine>,
-    /// Lines for the engine's log, and where those of later come from.
-    pub log: CallLog,
-    /// Where lines of deliveries come from that a former process has left.
-    pub port: Option<Arc<LogPort>>,
-}
-
-/// Settings or why there are none, a change of the file, and why its last state is not used.
-type Resolved = (
-    Result<Arc<Settings>, Arc<ArgumentError>>,
-    Option<News>,
-    Option<Arc<ArgumentError>>,
-);
-
-/// What a call leaves that answers nothing.
-pub struct Scheduled {
-    pub lines: Vec<LogLine>,
-    pub port: Option<Arc<LogPort>>,
-}
-
-pub enum Body {
-    Answer(Box<Answer>),
-    Error(Box<ErrorAnswer>),
-    Status(Box<StatusView>),
-    /// Prometheus text.
-    Metrics(String),
-}
-
-/// The log of one call.
-pub enum CallLog {
-    /// Nothing will come later.
-    Closed(TaskLog),
-    Task(Arc<Task>),
-}
+/// A call's settings, and why the last state of its file is not used.
+type Resolved = (SettingsResult, Option<Arc<ArgumentError>>);
 
 impl Notifier {
     pub fn new() -> io::Result<Self> {
@@ -178,8 +114,7 @@ impl Notifier {
     /// `response_timeout`; the interpreter must not be held.
     pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
         let begun = Instant::now();
-        let (settings, news, broken) = self.settings(call)?;
-        self.note(news);
+        let (settings, broken) = self.settings(call)?;
         if let Some(view) = call.query.get("view") {
             return Ok(self.view(view, call, &settings, broken.as_deref()));
         }
@@ -187,14 +122,13 @@ impl Notifier {
             Ok(settings) => self.request(call, begun, &settings),
             Err(error) => refused(503, None, argument_error(&error)),
         };
-        response.news = std::mem::take(&mut *self.lock_news());
+        response.news = self.take_news();
         Ok(response)
     }
 
     /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
-        let (settings, news, _) = self.settings(call)?;
-        self.note(news);
+        let (settings, _) = self.settings(call)?;
         let log = TaskLog::new(None);
         let refuse = |error: &RequestError| {
             log.log(&Event::NothingDone {
@@ -218,7 +152,7 @@ impl Notifier {
                 }
             },
         }
-        let mut lines = std::mem::take(&mut *self.lock_news());
+        let mut lines = self.take_news();
         lines.extend(log.take());
         Ok(Scheduled { lines, port })
     }
@@ -232,7 +166,10 @@ impl Notifier {
                 settings,
                 news,
                 broken,
-            } => Ok((settings, news, broken)),
+            } => {
+                self.note(news);
+                Ok((settings, broken))
+            }
             Resolution::Ask(names) => Err(NeedsVariables(names)),
         }
     }
@@ -257,9 +194,13 @@ impl Notifier {
             }
         };
         let mut lines = self.lock_news();
-        if lines.len() < MAX_WARNINGS {
+        if lines.len() < MAX_NEWS {
             lines.push(line);
         }
+    }
+
+    fn take_news(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *self.lock_news())
     }
 
     fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
@@ -461,19 +402,15 @@ fn acceptance(
         plan,
         policy: Arc::clone(&settings.policy),
         warnings,
-        keeping: open.map(|open| Keeping {
-            outbox: Arc::clone(&open.outbox),
-            seal: settings
-                .outbox
-                .as_ref()
-                .and_then(|outbox| outbox.seal.clone()),
-            arguments: arguments.clone(),
-            said: request.without_destinations(),
-            for_workers: settings
-                .outbox
-                .as_ref()
-                .is_some_and(|outbox| outbox.for_workers),
-        }),
+        keeping: open
+            .zip(settings.outbox.as_ref())
+            .map(|(open, set)| Keeping {
+                outbox: Arc::clone(&open.outbox),
+                seal: set.seal.clone(),
+                arguments: arguments.clone(),
+                said: request.without_destinations(),
+                for_workers: set.for_workers,
+            }),
         batch: None,
     })
 }

@@ -1,7 +1,6 @@
 //! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, Outbox, OutboxError, RENEW_EVERY};
+use crate::panics::guarded;
 use crate::routing;
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 
@@ -227,7 +227,7 @@ impl OpenOutbox {
         // It was read once.
         let request = request::read(kept.said.as_bytes(), &BTreeMap::new()).ok();
         let plan = |request| routing::plan_again(&kept, request, settings, &mut warnings);
-        let planned = catch_unwind(AssertUnwindSafe(|| request.as_ref().map(plan)));
+        let planned = guarded(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.
         let deliveries = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
         let recorder = request.and_then(|request| {

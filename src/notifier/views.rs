@@ -1,7 +1,5 @@
 //! The views: what a look at the notifier shows.
 
-use std::sync::Arc;
-
 use super::refusals::{argument_error, error_detail, refused, silent};
 use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
 use crate::api::request::RequestError;
@@ -9,7 +7,7 @@ use crate::api::response::Results;
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
 use crate::observe::{Gauges, KEPT, TaskLog};
-use crate::settings::Settings;
+use crate::settings::SettingsResult;
 use crate::settings::arguments::ArgumentError;
 
 impl Notifier {
@@ -17,7 +15,7 @@ impl Notifier {
         &self,
         view: &str,
         call: &Call,
-        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
+        settings: &SettingsResult,
         broken: Option<&ArgumentError>,
     ) -> Response {
         let error = |code, message: &str, hint: &str| {
@@ -67,11 +65,7 @@ impl Notifier {
         }
     }
 
-    fn status_view(
-        &self,
-        settings: &Result<Arc<Settings>, Arc<ArgumentError>>,
-        broken: Option<&ArgumentError>,
-    ) -> StatusView {
+    fn status_view(&self, settings: &SettingsResult, broken: Option<&ArgumentError>) -> StatusView {
         let (error, receivers, mut warnings) = match settings {
             Ok(settings) => {
                 let receivers = settings.config.receivers.iter();

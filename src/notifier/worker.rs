@@ -32,8 +32,7 @@ impl Notifier {
     /// Takes over what belongs to nobody, of triggers whose `config_file_path` is `stands_for`, and goes on with it by this
     /// call's own file. Waits for no delivery.
     pub fn work(&self, call: &Call, stands_for: &str) -> Result<Worked, NeedsVariables> {
-        let (settings, news, _) = self.settings(call)?;
-        self.note(news);
+        let (settings, _) = self.settings(call)?;
         let trouble = |error, passes| Some(Trouble { error, passes });
         let mut count = 0;
         let (port, trouble) = match &settings {
@@ -50,7 +49,7 @@ impl Notifier {
             },
         };
         Ok(Worked {
-            lines: std::mem::take(&mut *self.lock_news()),
+            lines: self.take_news(),
             port,
             taken: count,
             trouble,

@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use super::Opened;
 use crate::settings::arguments::ArgumentError;
-use crate::settings::file::problem;
-use crate::settings::file::problem::Report;
+use crate::settings::problem::{self, Report};
 use crate::settings::{FromFile, Settings, Unusable};
 
 /// The whole report.

@@ -142,7 +142,7 @@ impl Opened {
         Ok(OutboxPlace::parse(
             place,
             environment,
-            &settings.config.nats,
+            &settings.config.outbox.nats,
         ))
     }
 

@@ -21,8 +21,8 @@ pub struct Routing {
     pub senders: Vec<Sender>,
     /// Whether routes are asked: a request that names somebody is for them alone.
     pub rules_asked: bool,
-    pub routes: Vec<RouteSaid>,
-    pub silences: Vec<SilenceSaid>,
+    pub routes: Vec<RouteTrace>,
+    pub silences: Vec<SilenceTrace>,
     /// The silence that keeps all of it back.
     pub suppressed_by: Option<String>,
     pub warnings: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Sender {
 }
 
 #[derive(Debug, Serialize)]
-pub struct RouteSaid {
+pub struct RouteTrace {
     /// From 1.
     pub number: usize,
     pub line: usize,
@@ -68,7 +68,7 @@ pub struct RouteSaid {
 }
 
 #[derive(Debug, Serialize)]
-pub struct SilenceSaid {
+pub struct SilenceTrace {
     pub name: String,
     pub line: usize,
     /// Whether it is its time.
@@ -159,16 +159,16 @@ fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
     senders.collect()
 }
 
-fn routes(settings: &Settings, subject: &Subject<'_>, mut asked: bool) -> Vec<RouteSaid> {
+fn routes(settings: &Settings, subject: &Subject<'_>, mut asked: bool) -> Vec<RouteTrace> {
     let config = &settings.config;
     let name = |place: &usize| {
         let receiver = config.receivers.get(*place);
         receiver.map(|receiver| receiver.name.clone())
     };
-    let mut said = Vec::with_capacity(config.routes.len());
+    let mut traces = Vec::with_capacity(config.routes.len());
     for (place, route) in config.routes.iter().enumerate() {
         let misfit = route.matcher.misfit(subject);
-        said.push(RouteSaid {
+        traces.push(RouteTrace {
             number: place + 1,
             line: route.place.line,
             asked,
@@ -179,13 +179,13 @@ fn routes(settings: &Settings, subject: &Subject<'_>, mut asked: bool) -> Vec<Ro
         });
         asked &= misfit.is_some() || route.goes_on;
     }
-    said
+    traces
 }
 
-fn silences(settings: &Settings, subject: &Subject<'_>, now: Timestamp) -> Vec<SilenceSaid> {
+fn silences(settings: &Settings, subject: &Subject<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
         let misfit = silence.matcher.misfit(subject);
-        SilenceSaid {
+        SilenceTrace {
             name: silence.name.clone(),
             line: silence.place.line,
             on: silence.is_on(now),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::api::request::Request;
 use crate::settings::FromFile;
-use crate::settings::file::problem::{Place, Problem};
+use crate::settings::problem::{Place, Problem};
 use crate::settings::template::{Renderer, Seen};
 
 /// One template.

@@ -1,11 +1,16 @@
 //! The extension module `influxdb3_notifier._native`: the only code that knows pyo3.
 
+mod answer;
 mod engine;
 mod entry;
 mod log;
 mod offline;
 mod outbox;
+mod process;
 mod rows;
+mod send;
+mod values;
+mod worker;
 
 use pyo3::prelude::*;
 
@@ -24,14 +29,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(offline::routes, module)?)?;
     module.add_function(wrap_pyfunction!(offline::render, module)?)?;
     module.add_function(wrap_pyfunction!(offline::check_templates, module)?)?;
-    module.add_function(wrap_pyfunction!(offline::send, module)?)?;
+    module.add_function(wrap_pyfunction!(send::send, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_writes, module)?)?;
-    module.add_function(wrap_pyfunction!(entry::work, module)?)?;
-    module.add_function(wrap_pyfunction!(entry::stop_work, module)?)?;
-    module.add_function(wrap_pyfunction!(entry::metrics, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::work, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::stop_work, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::metrics, module)?)?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
+    module.add_class::<outbox::Choice>()?;
     module.add_class::<outbox::Outbox>()
 }
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::create_exception;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde::Serialize;
 
 use crate::api::response::Entry;
 use crate::offline::{Given, Opened, Refused};
-use crate::outbox::operator::{Choice, Hand, Listed, State};
+use crate::outbox::operator::{self, Hand, Listed, State};
 use crate::outbox::{self, jetstream, sqlite};
 use crate::settings::{Environment, OutboxPlace};
 
@@ -27,6 +27,36 @@ create_exception!(
 #[pyclass(frozen)]
 pub struct Outbox {
     hand: Mutex<Box<dyn Hand>>,
+}
+
+/// Which deliveries of an outbox are meant.
+#[pyclass(frozen)]
+pub struct Choice(operator::Choice);
+
+#[pymethods]
+impl Choice {
+    #[new]
+    #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
+    fn new(
+        task: Option<(String, Option<usize>)>,
+        states: Option<Vec<String>>,
+        sender: Option<String>,
+        receiver: Option<String>,
+        reason: Option<String>,
+    ) -> PyResult<Self> {
+        let states = states.unwrap_or_default();
+        let states = states.into_iter().map(|word| {
+            // One that is left out would be as if all were meant.
+            State::parse(&word).ok_or_else(|| PyValueError::new_err(word))
+        });
+        Ok(Self(operator::Choice {
+            task,
+            states: states.collect::<PyResult<_>>()?,
+            sender,
+            receiver,
+            reason,
+        }))
+    }
 }
 
 /// A delivery, as `outbox list --format json` prints it.
@@ -84,20 +114,13 @@ impl Outbox {
     }
 
     /// Deliveries as dicts, the oldest first.
-    #[pyo3(signature = (limit, *, task=None, states=None, sender=None, receiver=None, reason=None))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn list<'py>(
         &self,
         py: Python<'py>,
+        choice: &Choice,
         limit: usize,
-        task: Option<(String, Option<usize>)>,
-        states: Option<Vec<String>>,
-        sender: Option<String>,
-        receiver: Option<String>,
-        reason: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let choice = choice(task, states, sender, receiver, reason);
-        let listed = self.with(py, |hand| hand.list(&choice, limit))?;
+        let listed = self.with(py, |hand| hand.list(&choice.0, limit))?;
         let rows: Vec<Row> = listed.into_iter().map(Row::from).collect();
         Ok(pythonize(py, &rows)?)
     }
@@ -108,33 +131,13 @@ impl Outbox {
     }
 
     /// Lets dead letters be delivered again; gives back how many.
-    #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
-    fn retry(
-        &self,
-        py: Python<'_>,
-        task: Option<(String, Option<usize>)>,
-        states: Option<Vec<String>>,
-        sender: Option<String>,
-        receiver: Option<String>,
-        reason: Option<String>,
-    ) -> PyResult<usize> {
-        let choice = choice(task, states, sender, receiver, reason);
-        self.with(py, |hand| hand.retry(&choice))
+    fn retry(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
+        self.with(py, |hand| hand.retry(&choice.0))
     }
 
     /// Ends deliveries without delivering them; gives back how many.
-    #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
-    fn drop(
-        &self,
-        py: Python<'_>,
-        task: Option<(String, Option<usize>)>,
-        states: Option<Vec<String>>,
-        sender: Option<String>,
-        receiver: Option<String>,
-        reason: Option<String>,
-    ) -> PyResult<usize> {
-        let choice = choice(task, states, sender, receiver, reason);
-        self.with(py, |hand| hand.drop(&choice))
+    fn drop(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
+        self.with(py, |hand| hand.drop(&choice.0))
     }
 
     /// Counts of the whole outbox, as a dict.
@@ -185,26 +188,6 @@ fn nats(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<jets
         Ok(OutboxPlace::Nats(_, nats)) => Ok(*nats),
         Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err(("It is no NATS server.", ""))),
         Err(error) => Err(OutboxError::new_err((error.what, error.hint))),
-    }
-}
-
-fn choice(
-    task: Option<(String, Option<usize>)>,
-    states: Option<Vec<String>>,
-    sender: Option<String>,
-    receiver: Option<String>,
-    reason: Option<String>,
-) -> Choice {
-    Choice {
-        task,
-        states: states
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|state| State::parse(state))
-            .collect(),
-        sender,
-        receiver,
-        reason,
     }
 }
 

@@ -8,7 +8,6 @@ mod rules;
 mod texts;
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,6 +27,7 @@ use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Sourc
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
+use crate::panics::guarded;
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
@@ -436,7 +436,7 @@ fn in_request(configuration: Json) -> ConfiguredIn {
 
 /// A panic is this delivery's failure, and leaves the others alone.
 fn compose(channel: &dyn Channel, source: &Source) -> Result<Composition, Failure> {
-    let composed = catch_unwind(AssertUnwindSafe(|| source.compose(channel, None)));
+    let composed = guarded(|| source.compose(channel, None));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 

@@ -12,7 +12,7 @@ use crate::api::request::Request;
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
-use crate::model::text::{nearest, printable, truncate};
+use crate::model::text::{did_you_mean, printable, truncate};
 use crate::settings::file::{Config, Rendered};
 use crate::settings::template::{Renderer, Seen, Template, TemplateError};
 
@@ -229,8 +229,7 @@ impl fmt::Debug for Again {
 
 fn unknown(name: &str, config: &Config) -> String {
     let known = config.named_templates.iter();
-    let meant = nearest(name, known.map(|(name, _)| name.as_str()));
-    let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+    let meant = did_you_mean(name, known.map(|(name, _)| name.as_str()));
     format!(
         "template: the configuration file has no template {}, so the text goes as it is{meant}",
         shown(name)

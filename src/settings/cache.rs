@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
-use super::file::problem::Report;
 use super::file::{self, secrets};
-use super::stamp::{Stamp, stamp};
+use super::file_stamp::FileStamp;
+use super::problem::Report;
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
 
@@ -29,10 +29,13 @@ pub struct SettingsCache {
 
 type Key = (BTreeMap<String, String>, Environment);
 
+/// Settings, or why there are none. Shared by all who call with the same arguments.
+pub type SettingsResult = Result<Arc<Settings>, Arc<ArgumentError>>;
+
 /// What a call's arguments come to.
 pub enum Resolution {
     Settled {
-        settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+        settings: SettingsResult,
         /// What an operator should read in the log, once.
         news: Option<News>,
         /// Why the file as it is now cannot be used, where an earlier state of it is.
@@ -125,13 +128,13 @@ struct Slot {
 /// One trigger's settings, and what they were made of.
 #[derive(Default)]
 struct Entry {
-    current: Option<Result<Arc<Settings>, Arc<ArgumentError>>>,
+    current: Option<SettingsResult>,
     broken: Option<Arc<ArgumentError>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
-    stamps: Vec<(PathBuf, Stamp)>,
+    stamps: Vec<(PathBuf, Option<FileStamp>)>,
     /// A change that has not rested yet.
-    change: Option<(Vec<Stamp>, Instant)>,
+    change: Option<(Vec<Option<FileStamp>>, Instant)>,
     looked: Option<Instant>,
 }
 
@@ -169,7 +172,11 @@ impl Entry {
             return false;
         }
         self.looked = Some(now);
-        let stamps: Vec<_> = self.stamps.iter().map(|(path, _)| stamp(path)).collect();
+        let stamps: Vec<_> = self
+            .stamps
+            .iter()
+            .map(|(path, _)| FileStamp::of(path))
+            .collect();
         if self.stamps.iter().map(|(_, stamp)| stamp).eq(&stamps) {
             self.change = None;
             return false;
@@ -179,7 +186,8 @@ impl Entry {
             _ => now,
         };
         // One that is gone may be about to come back: some editors write so.
-        let has_rested = |stamp: &Stamp| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
+        let has_rested =
+            |stamp: &Option<FileStamp>| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
         let rested = now - since >= REST || stamps.iter().all(has_rested);
         self.change = Some((stamps, since));
         rested
@@ -197,7 +205,7 @@ impl Entry {
             Err(error) => return self.settle(Err(error)),
         };
         // Before the text: what changes while it is read is a change.
-        let before = stamp(&path);
+        let before = FileStamp::of(&path);
         let bytes = read_bytes(&path);
         let variables = bytes.as_deref().map(file::variables).unwrap_or_default();
         if !variables.iter().all(|name| named.contains_key(name)) {
@@ -259,7 +267,7 @@ impl Entry {
 }
 
 const fn settled_as(
-    settings: Result<Arc<Settings>, Arc<ArgumentError>>,
+    settings: SettingsResult,
     news: Option<News>,
     broken: Option<Arc<ArgumentError>>,
 ) -> Resolution {

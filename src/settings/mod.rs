@@ -3,15 +3,17 @@
 
 pub mod arguments;
 mod cache;
-mod deep;
+mod deep_stack;
 mod environment;
 pub mod file;
+mod file_stamp;
 pub mod matcher;
 mod outbox;
+pub mod problem;
 mod rows;
 pub mod silence;
-mod stamp;
 pub mod template;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,12 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::arguments::{ArgumentError, Arguments, RequestDestinations};
-pub use self::cache::{News, Resolution, SettingsCache, read_bytes};
+pub use self::cache::{News, Resolution, SettingsCache, SettingsResult, read_bytes};
 pub use self::environment::{Environment, Named};
-use self::file::problem::Report;
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
-pub use self::outbox::{NatsAccess, OutboxPlace, OutboxSettings};
+pub use self::outbox::{OutboxPlace, OutboxSettings};
+use self::problem::Report;
 pub use self::rows::RowSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
@@ -147,7 +149,7 @@ fn resolve(
         private_addresses: arguments.private_addresses()?,
         allowed_hosts: arguments.hosts("allowed_hosts")?,
     };
-    let outbox = OutboxSettings::new(&arguments, environment, &config)?;
+    let outbox = OutboxSettings::new(&arguments, environment, &config.outbox)?;
     let policy = DeliveryPolicy {
         delivery_timeout: match outbox {
             Some(_) if !arguments.is_set("delivery_timeout") => KEPT_DELIVERY_TIMEOUT,
@@ -210,7 +212,7 @@ fn default_receivers(
     }
     let places = arguments.names(NAME).map(|name| {
         let place = config.by_name.get(name).copied();
-        place.ok_or_else(|| ArgumentError::unknown_receiver(NAME, name, config.by_name.keys()))
+        place.ok_or_else(|| ArgumentError::unknown(NAME, "receiver", name, config.by_name.keys()))
     });
     places.collect()
 }

@@ -8,7 +8,6 @@ use url::Url;
 
 use super::arguments::{ArgumentError, Arguments};
 use super::environment::Environment;
-use super::file::Config;
 use crate::model::policy::TlsFiles;
 use crate::model::secret::{Secret, digest};
 use crate::model::text::{printable, truncate};
@@ -33,20 +32,30 @@ pub enum OutboxPlace {
     Nats(String, Box<Nats>),
 }
 
-/// How NATS servers are to be reached, as the configuration file says.
+/// What a configuration file says of outboxes.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxConfig {
+    /// Seals the destinations that requests bring, where they are kept.
+    pub key: Option<Arc<Seal>>,
+    pub nats: NatsAccess,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
+}
+
+/// How NATS servers are to be reached.
 #[derive(Clone, Debug, Default)]
 pub struct NatsAccess {
     pub credentials: Option<Secret>,
     pub tls: TlsFiles,
 }
 
-pub const NAME: &str = "outbox";
+const NAME: &str = "outbox";
 
 impl OutboxSettings {
     pub fn new(
         arguments: &Arguments<'_>,
         environment: &Environment,
-        config: &Config,
+        config: &OutboxConfig,
     ) -> Result<Option<Self>, ArgumentError> {
         let Some(given) = arguments.text(NAME) else {
             return match config.for_workers {
@@ -62,7 +71,7 @@ impl OutboxSettings {
         Ok(Some(Self {
             for_workers: config.for_workers,
             place: OutboxPlace::parse(given, environment, &config.nats)?,
-            seal: config.outbox_key.clone(),
+            seal: config.key.clone(),
         }))
     }
 }

@@ -22,7 +22,7 @@ impl RowSettings {
             && config.template(name).is_none()
         {
             let known = config.named_templates.iter().map(|(name, _)| name);
-            return Err(ArgumentError::unknown_template("template", name, known));
+            return Err(ArgumentError::unknown("template", "template", name, known));
         }
         Ok(Self {
             columns: Columns {

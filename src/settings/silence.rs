@@ -4,8 +4,8 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::file::problem::Place;
 use super::matcher::{Matcher, Subject};
+use super::problem::Place;
 
 /// A rule by which matching notifications are suppressed, always or at times.
 #[derive(Clone, Debug, Default)]

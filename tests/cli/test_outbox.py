@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from influxdb3_notifier import _native
 from tests.cli.program import Done, run
 from tests.faults.scene import MARK
 from tests.faults.test_outbox import HOOK, MESSAGES, Site, to, wake
@@ -123,10 +124,16 @@ def test_nothing_is_changed_unless_it_is_said_what(desk: Desk, verb: str) -> Non
     done = desk.run(verb)
     assert done.status == 2
     assert "say which" in done.err
+    assert ("--state" in done.err.partition("say which")[2]) == (verb == "drop")
     wrong = desk.run(verb, "abc/x")
     assert (wrong.status, "is not TASK or TASK/INDEX" in wrong.err) == (2, True)
     assert desk.run(verb, "no-such-task").status == 1
     assert desk.site.states() == ["dead"]
+
+
+def test_a_state_that_there_is_not_is_no_choice_of_all() -> None:
+    with pytest.raises(ValueError, match="deed"):
+        _native.Choice(states=["deed"])
 
 
 def _text(path: Path) -> None:

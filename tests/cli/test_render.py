@@ -144,5 +144,19 @@ def test_nobody_is_no_success(tmp_path: Path) -> None:
     done = run("render", "n.toml", cwd=tmp_path)
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("the request: Missing required fields")
-    done = run("render", "--channel", "pager")
+    done = run("render", "n.toml", "--receiver", "a", "--channel", "email", cwd=tmp_path)
     assert (done.status, done.out) == (1, "nobody\n")
+
+
+def test_a_channel_that_there_is_not_is_named_with_the_nearest() -> None:
+    done = run("render", "--channel", "slak")
+    assert (done.status, done.out) == (2, "")
+    assert "slak: there is no such channel; did you mean slack?" in done.err
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
+def test_a_field_that_is_no_number_of_json_is_a_text(value: str) -> None:
+    done = run("render", "--field", f"load={value}", "--channel", "http", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    [message] = done.json["deliveries"][0]["messages"]
+    assert json.loads(message)["fields"] == {"load": value}

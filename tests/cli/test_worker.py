@@ -52,6 +52,7 @@ def test_a_port_that_is_taken_ends_a_worker_with_3(tmp_path: Path) -> None:
         done = run("worker", "--config", path, "--metrics", taken.getsockname()[1])
     assert done.status == 3
     assert "cannot be served" in done.err
+    assert not (tmp_path / "outbox.db").exists(), "nothing was taken over that would end with this process"
 
 
 @pytest.mark.parametrize("name", ["influxdb3-notifier-worker.service", "Dockerfile"])

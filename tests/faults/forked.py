@@ -1,42 +1,59 @@
 """Notifies, forks, and notifies again from both: ``python -m tests.faults.forked URL SILENT_URL``.
 
-Prints a line of JSON for each answer: ``who``, ``status``, ``body``.
+Prints a line of JSON for each answer: ``who``, ``status``, ``body``, ``rows`` of the history that the call has written.
 """
 
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import influxdb3_notifier
 
 
 class Local:
-    """An ``influxdb3_local`` that keeps what is logged."""
+    """An ``influxdb3_local`` that keeps what is logged and written."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.rows: list[str] = []
 
     def _log(self, *parts: object) -> None:
         self.lines.append(" ".join(map(str, parts)))
 
     info = warn = error = _log
 
+    def write_sync(self, line: Any, no_sync: bool) -> None:
+        """Takes a row."""
+        assert no_sync
+        self.rows.append(line.build())
+
 
 def notify(who: str, url: str, arguments: dict[str, str]) -> None:
     """Send one notification and print the answer."""
     body = {"notification_text": who, "senders_config": {"http": {"http_webhook_url": url}}}
-    answer: tuple[Any, ...] = influxdb3_notifier.process_request(
-        1, Local(), {}, {}, json.dumps(body).encode(), arguments
+    local = Local()
+    answer: tuple[Any, ...] = influxdb3_notifier.process_request(1, local, {}, {}, json.dumps(body).encode(), arguments)
+    print(json.dumps({"who": who, "status": answer[1], "body": answer[0], "rows": local.rows}), flush=True)
+
+
+def in_flight() -> int:
+    """How many deliveries have not ended, by a call of another configuration file: it writes no row of ours."""
+    view: tuple[Any, ...] = influxdb3_notifier.process_request(
+        1, Local(), {"view": "status"}, {}, b"", {"config_file_path": "/another"}
     )
-    print(json.dumps({"who": who, "status": answer[1], "body": answer[0]}), flush=True)
+    return int(view[0]["in_flight"])
 
 
 def main(url: str, silent: str) -> None:
-    """Have a kept connection and a delivery under way, then fork."""
+    """Have a kept connection, a delivery under way and a row of the history that waits, then fork."""
     background = {"response_timeout": "0s", "attempt_timeout": "1s", "max_attempts": "1"}
     notify("before", f"{url}/hook/fork", {})
     notify("background", silent, background)
+    notify("late", f"{url}/hook/late", {"response_timeout": "0s", "history_table": "notifications"})
+    while in_flight() > 1:
+        time.sleep(0.001)
     child = os.fork()
     if child == 0:
         notify("child", f"{url}/hook/fork", {})

@@ -106,6 +106,7 @@ class _Recorder:
 
 def test_row_45_a_forked_child_answers_503_and_the_parent_goes_on(standin: Standin) -> None:
     silent = standin.fault("silent")
+    standin.rule("/hook/late", delay_ms=200)
     script = [sys.executable, "-W", "ignore", "-m", "tests.faults.forked", standin.url, silent["url"]]
     ended = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 0, ended.stderr
@@ -113,6 +114,7 @@ def test_row_45_a_forked_child_answers_503_and_the_parent_goes_on(standin: Stand
     child = answers["child"]
     assert (child["status"], child["body"]["error"]["code"]) == (503, "forked")
     assert child["body"]["results"] == {}
+    assert (child["rows"], len(answers["after"]["rows"])) == ([], 1), "the history is the parent's"
     assert answers["child's end"]["status"] == 0
     for who in ("before", "after"):
         assert answers[who]["body"]["results"] == {"http": True}

@@ -22,8 +22,6 @@ from influxdb3_notifier.cli import (
     templates,
     worker,
 )
-from influxdb3_notifier.cli.command import FAILED, INTERRUPTED, NO
-from influxdb3_notifier.cli.notification import UnreadableRequestError
 
 COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, worker, completion)
 """In the order of the help."""
@@ -58,15 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         status: int = options.run(options)
         sys.stdout.flush()
-    except UnreadableRequestError:
-        return FAILED
+    except command.CommandError as error:
+        return error.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return command.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough. Nothing more may be written, not even at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO
+        return command.NO
     return status
 
 

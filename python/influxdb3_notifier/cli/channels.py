@@ -4,6 +4,7 @@ import argparse
 import difflib
 import json
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 from influxdb3_notifier import _native
@@ -38,7 +39,7 @@ def add(commands: command.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the registry says."""
-    known: dict[str, dict[str, Any]] = {channel["sender"]: channel for channel in json.loads(_native.channels())}
+    known = _known()
     if options.name is None:
         if options.format == "json":
             output.print_json(list(known.values()))
@@ -47,15 +48,32 @@ def run(options: argparse.Namespace) -> int:
         return command.DONE
     channel = known.get(options.name)
     if channel is None:
-        near = difflib.get_close_matches(options.name, known, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        output.complain(f"{options.name}: there is no such channel; {meant}")
+        output.complain(_unknown(options.name, known))
         return command.NO
     if options.format == "json":
         output.print_json(channel)
     else:
         print(_described(channel))
     return command.DONE
+
+
+def known_name(text: str) -> str:
+    """A channel's name on a command line."""
+    known = _known()
+    if text not in known:
+        raise argparse.ArgumentTypeError(_unknown(text, known))
+    return text
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    """Every channel by its name, in the registry's order."""
+    return {channel["sender"]: channel for channel in json.loads(_native.channels())}
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{name}: there is no such channel; {meant}"
 
 
 def _listed(known: dict[str, dict[str, Any]]) -> str:

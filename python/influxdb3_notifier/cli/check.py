@@ -35,10 +35,8 @@ def add(commands: command.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the file, and print the report."""
-    said = _native.check(options.file, command.trigger_arguments(options), options.resolve)
-    if said["refused"]:
-        return output.refused(options, said["refused"])
-    check = said["result"]
+    answer = _native.check(options.file, command.trigger_arguments(options), options.resolve)
+    check = output.result(options, answer)
     errors = len(check["errors"])
     if options.format == "json":
         output.print_json({"file": options.file, "ok": not errors, **check})

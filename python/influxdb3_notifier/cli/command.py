@@ -13,12 +13,23 @@ USAGE = 2
 """argparse's own, for a command line that cannot be read."""
 FAILED = 3
 """The command could not do its work."""
-WIDTH = 79
-"""Columns of the help."""
 INTERRUPTED = 130
 """As shells say it of a program that Ctrl-C has ended."""
+WIDTH = 79
+"""Columns of the help."""
 
 Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+class CommandError(Exception):
+    """A command cannot go on; why has been said.
+
+    :param status: the exit status that it ends with.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Commands(Protocol):
@@ -112,6 +123,21 @@ def add_at(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", metavar="TIME", help="as if it were then, for silences and templates: 2026-11-28T10:00:00+01:00"
     )
+
+
+def seconds(most: int) -> Callable[[str], float]:
+    """What reads a number of seconds from 0 to ``most``."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to {most}")
+        return number
+
+    return read
 
 
 def trigger_arguments(options: argparse.Namespace, *, with_file: bool = False) -> dict[str, str]:

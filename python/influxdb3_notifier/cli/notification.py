@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from influxdb3_notifier.cli.command import FAILED
+from influxdb3_notifier.cli.command import FAILED, CommandError
 from influxdb3_notifier.cli.output import complain
 from influxdb3_notifier.cli.terminal import is_terminal
 
@@ -53,12 +54,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class UnreadableRequestError(Exception):
-    """The request's file cannot be read; the reason was said."""
-
-    status = FAILED
-
-
 def is_given(options: argparse.Namespace) -> bool:
     """Whether the command line says anything of a notification."""
     return options.request is not None or bool(_members(options))
@@ -69,7 +64,7 @@ def request(options: argparse.Namespace, *, text: str | None = None, **more: Any
 
     :param text: what is said where the command line gives no text; None: that is an error of the command line.
     :param more: members besides.
-    :raises UnreadableRequestError: the file of ``--request`` cannot be read.
+    :raises CommandError: the file of ``--request`` cannot be read.
     """
     members = {**_members(options), **more}
     if options.request is not None:
@@ -99,12 +94,12 @@ def _merged(file: str, members: dict[str, Any]) -> bytes:
         body = _standard_input() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         complain(f"{file}: {error.strerror or error}")
-        raise UnreadableRequestError from None
+        raise CommandError(FAILED) from None
     if not members:
         return body
     try:
         whole = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     # What is no object is refused with the endpoint's own words.
     return json.dumps({**whole, **members}).encode() if isinstance(whole, dict) else body
@@ -122,9 +117,17 @@ def _field(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     try:
         scalar = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
-    return name, scalar if isinstance(scalar, int | float) else value
+    return name, scalar if _is_scalar(scalar) else value
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether it is a boolean, or a number that a request may have: NaN is none, and a double holds no larger one."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -137,6 +140,8 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError as error:
         # Not the text: it may hold a secret.
         raise argparse.ArgumentTypeError(f"it is no JSON: {_where(error)}") from None
+    except RecursionError:
+        raise argparse.ArgumentTypeError("it nests too deep") from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("it must be a JSON object")
     return value

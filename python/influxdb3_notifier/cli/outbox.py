@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,8 @@ STATES = ("waiting", "dead", "ended", "dropped")
 SHOWN = ("waiting", "dead")
 """What ``list`` shows where no state is given: the others need nobody."""
 MAX_SHOWN = 100
+MAX_OF_A_TASK = 100_000
+"""More deliveries than any request has."""
 UNUSABLE = "the outbox cannot be used, or is not there"
 NONE_FOUND = "no delivery of the outbox is meant"
 
@@ -64,7 +67,11 @@ def _add_show(verbs: command.Commands) -> None:
         brief="show a request with all its deliveries",
         does="""Shows what a request said, and how each of its deliveries is. The text of the notification is shown as
         it is.""",
-        statuses={command.DONE: "shown", command.NO: "there is no such task", command.FAILED: UNUSABLE},
+        statuses={
+            command.DONE: "shown",
+            command.NO: "there is no such task, or several begin so",
+            command.FAILED: UNUSABLE,
+        },
         examples="""
 influxdb3-notifier outbox show notifier-outbox.db 7b0c2f0e
 influxdb3-notifier outbox show --format json notifier-outbox.db 7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10
@@ -172,10 +179,9 @@ def list_deliveries(options: argparse.Namespace) -> int:
     """Print deliveries."""
     state = options.state
     states = list(SHOWN) if state is None else [] if state == "all" else [state]
-    try:
-        rows = _native.Outbox(options.file, options.config).list(options.limit, states=states, **_filters(options))
-    except _native.OutboxError as error:
-        return _unusable(options, error)
+    choice = _native.Choice(states=states, **_filters(options))
+    with _opened(options) as outbox:
+        rows = outbox.list(choice, options.limit)
     if options.format == "json":
         output.print_json({"file": options.file, "deliveries": rows})
         return command.DONE
@@ -189,13 +195,10 @@ def list_deliveries(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print a request."""
-    try:
-        outbox = _native.Outbox(options.file, options.config)
-        rows = outbox.list(100_000, task=(options.task, None))
+    with _opened(options) as outbox:
+        rows = outbox.list(_native.Choice(task=(options.task, None)), MAX_OF_A_TASK)
         tasks = sorted({row["id"].partition("/")[0] for row in rows})
         said = outbox.said(tasks[0]) if len(tasks) == 1 else None
-    except _native.OutboxError as error:
-        return _unusable(options, error)
     if said is None:
         several = f"{options.task} begins the names of {len(tasks)} tasks: give more of it"
         output.complain(f"{options.file}: {several if tasks else f'there is no task {options.task}'}")
@@ -215,20 +218,24 @@ def show(options: argparse.Namespace) -> int:
 
 def retry(options: argparse.Namespace) -> int:
     """Put dead letters back."""
-    return _change(options, "retry", "will be delivered again")
+    choice = _targets(options)
+    with _opened(options) as outbox:
+        count = outbox.retry(choice)
+    return _changed(options, count, "will be delivered again")
 
 
 def drop(options: argparse.Namespace) -> int:
     """End deliveries."""
-    return _change(options, "drop", "dropped", states=[options.state] if options.state else [])
+    choice = _targets(options, states=[options.state] if options.state else None)
+    with _opened(options) as outbox:
+        count = outbox.drop(choice)
+    return _changed(options, count, "dropped")
 
 
 def stats(options: argparse.Namespace) -> int:
     """Print counts."""
-    try:
-        counts = _native.Outbox(options.file, options.config).stats()
-    except _native.OutboxError as error:
-        return _unusable(options, error)
+    with _opened(options) as outbox:
+        counts = outbox.stats()
     if options.format == "json":
         output.print_json({"file": options.file, **counts})
         return command.DONE
@@ -240,20 +247,36 @@ def stats(options: argparse.Namespace) -> int:
     return command.DONE
 
 
-def _change(options: argparse.Namespace, verb: str, done: str, **choice: Any) -> int:
+@contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[_native.Outbox]:
+    """The outbox; that it cannot be used is said, and ends the command."""
+    try:
+        yield _native.Outbox(options.file, options.config)
+    except _native.OutboxError as error:
+        what, hint = error.args
+        if options.format == "json":
+            output.print_json({"file": options.file, "error": {"what": what, "hint": hint}})
+        else:
+            output.complain(f"{what} {hint}")
+        raise command.CommandError(command.FAILED) from None
+
+
+def _targets(options: argparse.Namespace, states: list[str] | None = None) -> _native.Choice:
+    """Which deliveries are to be changed; all of them only where that is said."""
     filters = _filters(options)
-    named = options.delivery is not None
-    if not (named or options.all or filters or choice.get("states")):
-        options.parser.error("say which: TASK, TASK/INDEX, --receiver, --sender, --reason or --all")
-    if named:
-        task, slash, index = options.delivery.partition("/")
+    task = None
+    if options.delivery is not None:
+        name, slash, index = options.delivery.partition("/")
         if slash and not index.isdecimal():
             options.parser.error(f"{options.delivery!r} is not TASK or TASK/INDEX")
-        filters["task"] = (task, int(index) if slash else None)
-    try:
-        count = getattr(_native.Outbox(options.file, options.config), verb)(**filters, **choice)
-    except _native.OutboxError as error:
-        return _unusable(options, error)
+        task = (name, int(index) if slash else None)
+    if not (task or options.all or filters or states):
+        flags = ["--sender", "--receiver", "--reason", *(["--state"] if "state" in options else [])]
+        options.parser.error(f"say which: TASK, TASK/INDEX, {', '.join(flags)} or --all")
+    return _native.Choice(task=task, states=states, **filters)
+
+
+def _changed(options: argparse.Namespace, count: int, done: str) -> int:
     if options.format == "json":
         output.print_json({"file": options.file, "deliveries": count})
     else:
@@ -281,15 +304,6 @@ def told(row: dict[str, Any]) -> Iterator[str]:
 def _filters(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in ("sender", "receiver", "reason")}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _unusable(options: argparse.Namespace, error: Exception) -> int:
-    what, hint = error.args
-    if options.format == "json":
-        output.print_json({"file": options.file, "error": {"what": what, "hint": hint}})
-    else:
-        output.complain(f"{what} {hint}")
-    return command.FAILED
 
 
 def _count(text: str) -> int:

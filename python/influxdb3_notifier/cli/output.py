@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO
+from urllib.parse import parse_qsl
 
 from influxdb3_notifier.cli import terminal
-from influxdb3_notifier.cli.command import FAILED, NO, USAGE
+from influxdb3_notifier.cli.command import FAILED, NO, USAGE, CommandError
 
 
 def print_json(value: object) -> None:
@@ -44,28 +45,70 @@ def problems(file: str, check: Mapping[str, Any], stream: TextIO | None = None) 
         yield problem(file, "warning", found, stream)
 
 
-def refused(options: argparse.Namespace, refusal: Mapping[str, Any]) -> int:
-    """Say why there is no result.
+def result(options: argparse.Namespace, answer: Mapping[str, Any]) -> Any:
+    """The result in what the extension module has answered.
 
-    :returns: the exit status.
+    :raises CommandError: there is none; why was said.
     """
+    refusal = answer["refused"]
+    if refusal is None:
+        return answer["result"]
     if options.format == "json":
         print_json({"refused": refusal})
+    else:
+        for line in _reasons(options, refusal):
+            complain(line)
+    if "time" in refusal:
+        raise CommandError(USAGE)
+    # A request that was read and could be answered: with no.
+    no = refusal.get("request", {}).get("code") in ("missing_field", "destinations_denied")
+    raise CommandError(NO if no else FAILED)
+
+
+def _reasons(options: argparse.Namespace, refusal: Mapping[str, Any]) -> Iterator[str]:
     file = options.file or "the trigger's arguments"
     if "unreadable" in refusal:
-        if options.format == "text":
-            complain(f"{file}: {refusal['unreadable']}")
-        return FAILED
-    if "unusable" in refusal:
-        if options.format == "text":
-            for line in problems(file, refusal["unusable"], sys.stderr):
-                complain(line)
-        return FAILED
-    if "time" in refusal:
-        if options.format == "text":
-            complain(f"--at {refusal['time']}")
-        return USAGE
-    if options.format == "text":
+        yield f"{file}: {refusal['unreadable']}"
+    elif "unusable" in refusal:
+        yield from problems(file, refusal["unusable"], sys.stderr)
+    elif "time" in refusal:
+        yield f"--at {refusal['time']}"
+    else:
         request = refusal["request"]
-        complain(f"the request: {request['message']} {request['hint']}")
-    return NO if refusal["request"]["code"] in ("missing_field", "destinations_denied") else FAILED
+        yield f"the request: {request['message']} {request['hint']}"
+
+
+def readable(message: str, content_type: str) -> str:
+    """A message's body for people: JSON with line breaks, a form as its fields, anything else as it is."""
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return "\n".join(f"{name}: {value}" for name, value in parse_qsl(message, keep_blank_values=True))
+    try:
+        return json.dumps(json.loads(message), indent=2, ensure_ascii=False)
+    except ValueError:
+        return message
+
+
+class Log:
+    """Takes log lines in the engine's place.
+
+    :param write: takes each line, its level before it.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._to = write
+
+    def info(self, line: str) -> None:
+        """Of what went well."""
+        self._write("INFO", line)
+
+    def warn(self, line: str) -> None:
+        """Of what goes on."""
+        self._write("WARN", line, "doubtful")
+
+    def error(self, line: str) -> None:
+        """Of what failed."""
+        self._write("ERROR", line, "bad")
+
+    def _write(self, level: str, line: str, style: str | None = None) -> None:
+        shown = terminal.paint(level, style, sys.stderr) if style else level
+        self._to(f"{shown} {line}")

@@ -1,13 +1,11 @@
 """``render [FILE]``: what each channel would send."""
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import command, notification, output
+from influxdb3_notifier.cli import channels, command, notification, output
 
 DOES = """
 Shows the messages that a notification would become, as a dry run of the endpoint does. With FILE for the receivers
@@ -38,7 +36,13 @@ def add(commands: command.Commands) -> None:
     )
     command.add_file(parser, optional=True)
     notification.add(parser)
-    parser.add_argument("--channel", metavar="CHANNEL", action="append", help="only this channel; may be repeated")
+    parser.add_argument(
+        "--channel",
+        metavar="CHANNEL",
+        type=channels.known_name,
+        action="append",
+        help="only this channel; may be repeated",
+    )
     command.add_at(parser)
     command.add_resolve(parser)
     command.add_format(parser)
@@ -48,10 +52,8 @@ def run(options: argparse.Namespace) -> int:
     """Render, and print the messages."""
     body = notification.request(options, text="This is a test.")
     arguments = command.trigger_arguments(options)
-    said = _native.render(options.file, body, arguments, options.resolve, options.at)
-    if said["refused"]:
-        return output.refused(options, said["refused"])
-    rendering = said["result"]
+    answer = _native.render(options.file, body, arguments, options.resolve, options.at)
+    rendering = output.result(options, answer)
     if options.channel:
         chosen = [each for each in rendering["deliveries"] if each["sender"] in options.channel]
         rendering["deliveries"] = chosen
@@ -83,14 +85,4 @@ def shown(delivery: dict[str, Any]) -> Iterator[str]:
     for number, message in enumerate(messages, 1):
         if len(messages) > 1:
             yield f"message {number} of {len(messages)}:"
-        yield readable(message, delivery["content_type"] or "")
-
-
-def readable(message: str, content_type: str) -> str:
-    """JSON with line breaks, a form as its fields, anything else as it is."""
-    if content_type.startswith("application/x-www-form-urlencoded"):
-        return "\n".join(f"{name}: {value}" for name, value in parse_qsl(message, keep_blank_values=True))
-    try:
-        return json.dumps(json.loads(message), indent=2, ensure_ascii=False)
-    except ValueError:
-        return message
+        yield output.readable(message, delivery["content_type"] or "")

@@ -45,10 +45,8 @@ def run(options: argparse.Namespace) -> int:
     """Ask, and print the answer."""
     body = notification.request(options, text="a notification")
     arguments = command.trigger_arguments(options)
-    said = _native.routes(options.file, body, arguments, options.resolve, options.at)
-    if said["refused"]:
-        return output.refused(options, said["refused"])
-    routing = said["result"]
+    answer = _native.routes(options.file, body, arguments, options.resolve, options.at)
+    routing = output.result(options, answer)
     if options.format == "json":
         output.print_json(routing)
     else:

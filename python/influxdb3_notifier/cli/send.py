@@ -1,13 +1,11 @@
 """``send [FILE]``: send a notification as the endpoint would."""
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, notification, output, terminal
-from influxdb3_notifier.cli.render import readable
 
 DOES = """
 Sends a notification as the endpoint would, from this machine and in this command's own process, and waits until
@@ -26,36 +24,8 @@ influxdb3-notifier send notifier.toml --receiver oncall --text 'only a look' --d
 influxdb3-notifier send --senders-config @senders.json --text 'hello' --wait 30
 influxdb3-notifier send notifier.toml --request alert.json --format json
 """
-
-
 STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "doubtful", "pending": "doubtful"}
 """How an outcome is painted."""
-
-
-class Log:
-    """What the engine gives a plugin for its log lines.
-
-    :param write: takes each line.
-    """
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._to = write
-
-    def info(self, line: str) -> None:
-        """Of what went well."""
-        self._write("INFO", line)
-
-    def warn(self, line: str) -> None:
-        """Of what goes on."""
-        self._write("WARN", line, "doubtful")
-
-    def error(self, line: str) -> None:
-        """Of what failed."""
-        self._write("ERROR", line, "bad")
-
-    def _write(self, level: str, line: str, style: str | None = None) -> None:
-        shown = terminal.paint(level, style, sys.stderr) if style else level
-        self._to(f"{shown} {line}")
 
 
 def add(commands: command.Commands) -> None:
@@ -70,7 +40,10 @@ def add(commands: command.Commands) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
     parser.add_argument(
-        "--wait", metavar="SECONDS", type=_seconds, help="how long to wait for the end; as long as it takes if absent"
+        "--wait",
+        metavar="SECONDS",
+        type=command.seconds(7 * 24 * 3600),
+        help="how long to wait for the end; as long as it takes if absent",
     )
     command.add_format(parser)
 
@@ -85,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     body = notification.request(options, **more)
     arguments = command.trigger_arguments(options, with_file=True)
     with terminal.Waiting("waiting for the end of every delivery; Ctrl-C stops them") as waiting:
-        answer = _native.send(Log(waiting.print), body, arguments, options.wait)
+        answer = _native.send(output.Log(waiting.print), body, arguments, options.wait)
     if options.format == "json":
         output.print_json(answer)
     else:
@@ -108,7 +81,7 @@ def told(answer: dict[str, Any]) -> Iterator[str]:
         yield f"  {receiver}{name}: {outcome(delivery)}"
         if "preview" in delivery:
             preview = delivery["preview"]
-            message = readable(preview["body"], preview["content_type"])
+            message = output.readable(preview["body"], preview["content_type"])
             yield "\n".join(f"    {line}" for line in message.splitlines())
     for warning in answer["warnings"]:
         yield f"warning: {warning}"
@@ -131,13 +104,3 @@ def outcome(delivery: dict[str, Any]) -> str:
         words += "" if words.endswith(".") else "."
         words += f" {delivery['hint']}"
     return words
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 7 * 24 * 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 604800")
-    return seconds

@@ -45,10 +45,7 @@ def run(options: argparse.Namespace) -> int:
     """Check, and print what was found."""
     given = notification.is_given(options)
     body = notification.request(options, text="a notification") if given else None
-    said = _native.check_templates(options.file, body, options.at)
-    if said["refused"]:
-        return output.refused(options, said["refused"])
-    checks = said["result"]
+    checks = output.result(options, _native.check_templates(options.file, body, options.at))
     if options.format == "json":
         output.print_json({"file": options.file, "templates": checks})
     else:

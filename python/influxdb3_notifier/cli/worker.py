@@ -11,7 +11,7 @@ from types import FrameType
 
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, output
-from influxdb3_notifier.cli.send import Log
+from influxdb3_notifier.cli.output import Log
 
 DOES = """
 Delivers what the outbox of a configuration file holds and no server has in hand, until SIGTERM or SIGINT: what a
@@ -66,7 +66,7 @@ def add(commands: command.Commands) -> None:
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
-        type=_seconds,
+        type=command.seconds(3600),
         default=GRACE,
         help=f"how long a stop waits for deliveries under way; {GRACE:g} if absent",
     )
@@ -77,17 +77,14 @@ def run(options: argparse.Namespace) -> int:
     arguments = {**dict(options.argument), "config_file_path": os.path.abspath(options.config)}
     stands_for = options.config_file_path or os.path.basename(options.config)
     log, stop = Log(partial(print, file=sys.stderr, flush=True)), _stop_at_signals()
-    metrics = None
+    # Before anything is taken over: what is under way would end with a worker that cannot begin.
+    metrics = _metrics_server(*options.metrics) if options.metrics else None
     trouble = _native.work(log, arguments, stands_for)["trouble"]
     if trouble and not trouble["passes"]:
         output.complain(f"{trouble['message']} {trouble['hint']}")
         return command.FAILED
-    if options.metrics:
-        try:
-            metrics = _serve_metrics(*options.metrics)
-        except OSError as error:
-            output.complain(f"--metrics: {options.metrics[0]}:{options.metrics[1]} cannot be served: {error.strerror}")
-            return command.FAILED
+    if metrics:
+        threading.Thread(target=metrics.serve_forever, name="metrics", daemon=True).start()
         host, port = metrics.server_address[:2]
         log.info(f"notifier [-] metrics at http://{host!s}:{port}/metrics")
     log.info(f"notifier [-] worker {_native.__version__} has started")
@@ -149,10 +146,14 @@ class _Metrics(BaseHTTPRequestHandler):
         """Say nothing of scrapes: standard error is for deliveries."""
 
 
-def _serve_metrics(host: str, port: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer((host, port), _Metrics)
+def _metrics_server(host: str, port: int) -> ThreadingHTTPServer:
+    """A server that has its port, and does not answer yet."""
+    try:
+        server = ThreadingHTTPServer((host, port), _Metrics)
+    except OSError as error:
+        output.complain(f"--metrics: {host}:{port} cannot be served: {error.strerror}")
+        raise command.CommandError(command.FAILED) from None
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 
 
@@ -161,13 +162,3 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not PORT or HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 3600")
-    return seconds

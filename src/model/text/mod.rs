@@ -105,6 +105,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// `; did you mean headers?`, to follow what is said of an unknown word; empty where no candidate is near.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, candidates).map_or(String::new(), |meant| format!("; did you mean {meant}?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! A write trigger's call: each row of its table becomes a notification. The call returns on acceptance.
 
-mod said;
+mod summary;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::said::{FewLines, Said};
+use self::summary::{FewLines, Summary};
 use super::outboxes::OpenOutbox;
 use super::{
     Call, NeedsVariables, Notifier, Scheduled, Taking, acceptance, argument_error, no_room,
@@ -51,8 +51,7 @@ impl Notifier {
         tables: &Tables,
         late: &Arc<dyn LateLog>,
     ) -> Result<Scheduled, NeedsVariables> {
-        let (settings, news, _) = self.settings(call)?;
-        self.note(news);
+        let (settings, _) = self.settings(call)?;
         let tables = std::mem::take(&mut *tables.lock().unwrap_or_else(PoisonError::into_inner));
         let log = TaskLog::new(None);
         let mut port = None;
@@ -79,7 +78,7 @@ impl Notifier {
                 }
             }
         }
-        let mut lines = std::mem::take(&mut *self.lock_news());
+        let mut lines = self.take_news();
         lines.extend(log.take());
         Ok(Scheduled { lines, port })
     }
@@ -165,14 +164,14 @@ impl Batch {
     /// Accepts every row, then waits for the end of every delivery.
     async fn run(self, table: TableRows, room: Room, accepted: oneshot::Sender<()>) {
         let TableRows { table, rows } = table;
-        let mut said = Said::new(&table, rows.len());
-        said.look_for_columns(&self.settings.rows.columns, &rows);
-        let tasks = self.accept_all(&table, rows, &mut said).await;
+        let mut summary = Summary::new(&table, rows.len());
+        summary.look_for_columns(&self.settings.rows.columns, &rows);
+        let tasks = self.accept_all(&table, rows, &mut summary).await;
         self.digests.close();
         drop(room);
         let log = TaskLog::new(None);
         log.hand_over(Arc::clone(&self.late));
-        for line in said.accepted(&log) {
+        for line in summary.accepted(&log) {
             self.errors.push(line);
         }
         let _ = accepted.send(());
@@ -182,12 +181,17 @@ impl Batch {
         self.dispatcher.follow(&tasks).await;
         // Of a few rows each delivery's line says it.
         if self.least > LogLevel::Info {
-            said.ended(&log, &tasks);
+            summary.ended(&log, &tasks);
         }
     }
 
     /// The tasks of those that are new.
-    async fn accept_all(&self, table: &str, rows: Vec<Row>, said: &mut Said<'_>) -> Vec<Arc<Task>> {
+    async fn accept_all(
+        &self,
+        table: &str,
+        rows: Vec<Row>,
+        summary: &mut Summary<'_>,
+    ) -> Vec<Arc<Task>> {
         let at_once = match self.open {
             Some(_) => AT_ONCE,
             None => 1,
@@ -196,7 +200,7 @@ impl Batch {
         let mut accepting = FuturesUnordered::new();
         let mut under_way = HashSet::new();
         for (index, row) in rows.into_iter().enumerate() {
-            let Some(request) = self.request(table, &row, said) else {
+            let Some(request) = self.request(table, &row, summary) else {
                 continue;
             };
             let key = request.notification.dedup_key.clone();
@@ -209,7 +213,7 @@ impl Batch {
                 if let Some(key) = &taken.key {
                     under_way.remove(key);
                 }
-                tasks.extend(said.note(taken));
+                tasks.extend(summary.note(taken));
             }
             under_way.extend(key);
             accepting.push(self.accept(request));
@@ -218,23 +222,23 @@ impl Batch {
             }
         }
         while let Some(taken) = accepting.next().await {
-            tasks.extend(said.note(taken));
+            tasks.extend(summary.note(taken));
         }
         tasks
     }
 
     /// The request that a row stands for; none where the filter keeps it back.
-    fn request(&self, table: &str, row: &Row, said: &mut Said<'_>) -> Option<Request> {
+    fn request(&self, table: &str, row: &Row, summary: &mut Summary<'_>) -> Option<Request> {
         let rows = &self.settings.rows;
         let request = match row::read(table, row, &rows.columns, rows.template.as_deref()) {
             Ok(request) => request,
             Err(error) => {
-                said.lost(error);
+                summary.lost(error);
                 return None;
             }
         };
         if !rows.filter.matches(&Subject::of(&request.notification)) {
-            said.filtered += 1;
+            summary.filtered += 1;
             return None;
         }
         Some(request)

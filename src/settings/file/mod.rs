@@ -2,40 +2,37 @@
 //!
 //! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
 
-pub mod problem;
+mod destination;
 mod receivers;
 mod rules;
 pub mod secrets;
+mod settings;
+mod templates;
 #[cfg(test)]
 mod tests;
-mod tree;
-pub mod written;
+pub(super) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
-use std::sync::Arc;
 
 use regex::Regex;
 
-use self::problem::{Place, Report};
-pub use self::receivers::{FileDestination, Receiver, Rendered};
+pub use self::destination::{FileDestination, Rendered};
+pub use self::receivers::Receiver;
 pub use self::rules::Route;
-use self::secrets::{Files, Sources};
-use self::tree::{Member, Node, Table, Value};
-use self::written::Written;
-use super::arguments::{self, Argument};
-use super::deep;
+use self::secrets::{Files, Sources, Text};
+pub use self::templates::Checked;
+use self::tree::{Node, Table, Value};
+use super::deep_stack;
 use super::matcher::Matcher;
-use super::outbox::NatsAccess;
+use super::outbox::OutboxConfig;
+use super::problem::{Place, Report};
 use super::silence::Silence;
 use super::template::{Template, Templates};
-use crate::channels::{self, Operator};
+use crate::channels::Operator;
 use crate::model::json::Path;
-use crate::model::policy::TlsFiles;
 use crate::model::secret::{Secret, digest};
 use crate::model::text::nearest;
-use crate::outbox::{MIN_KEY_BYTES, Seal};
-use crate::transport;
 
 /// Files beyond this are refused.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -56,11 +53,7 @@ pub struct Config {
     pub silences: Vec<Silence>,
     /// Rows of tables that do not fit become no notifications.
     pub row_filter: Matcher,
-    /// Seals the destinations that requests bring, where they are kept.
-    pub outbox_key: Option<Arc<Seal>>,
-    pub nats: NatsAccess,
-    /// Whether workers deliver what is kept, and no server does.
-    pub for_workers: bool,
+    pub outbox: OutboxConfig,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -94,17 +87,6 @@ pub struct Loaded {
     pub templates: Vec<Checked>,
 }
 
-/// A template, and what there is to say of it.
-#[derive(Debug)]
-pub struct Checked {
-    /// `templates.short.text`
-    pub path: String,
-    pub place: Place,
-    pub report: Report,
-    /// None where it cannot be used.
-    pub template: Option<Template>,
-}
-
 /// Reads the names of the environment's variables that a file's bytes refer to.
 pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
     let read = || {
@@ -112,7 +94,7 @@ pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
         let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
         Some(secrets::variables(&table))
     };
-    deep::once(read).ok().flatten().unwrap_or_default()
+    deep_stack::once(read).ok().flatten().unwrap_or_default()
 }
 
 /// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
@@ -130,7 +112,7 @@ pub fn load(
             None => Loaded::unusable(report),
         }
     };
-    deep::once(load).unwrap_or_else(|deep::NotDone| {
+    deep_stack::once(load).unwrap_or_else(|deep_stack::NotDone| {
         let mut report = Report::default();
         report.error(
             Place::default(),
@@ -163,23 +145,6 @@ struct Loader<'a> {
     checked: Vec<Checked>,
     regexes: HashMap<String, Option<Regex>>,
 }
-
-const DEFAULT_RECEIVERS: &str = "default_receivers";
-const OUTBOX_KEY: &str = "outbox_key";
-const ROW_FILTER: &str = "row_filter";
-const NATS_CREDENTIALS: &str = "nats_credentials";
-const NATS_CA_FILE: &str = "nats_ca_file";
-const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
-const DELIVERED_BY: &str = "delivered_by";
-/// Settings that are no arguments.
-const OWN_SETTINGS: [&str; 6] = [
-    DELIVERED_BY,
-    OUTBOX_KEY,
-    ROW_FILTER,
-    NATS_CREDENTIALS,
-    NATS_CA_FILE,
-    NATS_CLIENT_CERTIFICATE,
-];
 
 /// The file's tables.
 const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
@@ -260,236 +225,10 @@ impl Loader<'_> {
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
         }
-        if let Some(node) = table
-            .get("settings")
-            .and_then(|settings| settings.as_table()?.get(DEFAULT_RECEIVERS))
-        {
-            let path = Path::root().key("settings").key(DEFAULT_RECEIVERS);
-            let places = self.receiver_names(node, &path, &config.by_name);
-            let names = places
-                .iter()
-                .filter_map(|place| config.receivers.get(*place));
-            let names: Vec<_> = names.map(|receiver| receiver.name.as_str()).collect();
-            config
-                .arguments
-                .insert(DEFAULT_RECEIVERS.to_owned(), Secret::new(names.join(" ")));
-            config.default_receivers = Some(places);
+        if let Some(node) = table.get("settings") {
+            self.default_receivers(node, &mut config);
         }
         config
-    }
-
-    /// Arguments in TOML's own types.
-    fn settings(&mut self, node: &Node, config: &mut Config) {
-        let Some(table) = self.table(node, "settings") else {
-            return;
-        };
-        for member in table.iter() {
-            let path = Path::root().key("settings").key(&member.key);
-            if OWN_SETTINGS.contains(&member.key.as_str()) {
-                self.own_setting(member, &path, config);
-                continue;
-            }
-            let Some(argument) =
-                arguments::find(&member.key).filter(|argument| argument.name != "config_file_path")
-            else {
-                let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
-                let known = known.chain(OWN_SETTINGS);
-                let what = match nearest(
-                    &member.key,
-                    known.filter(|name| *name != "config_file_path"),
-                ) {
-                    Some(meant) => format!("there is no such setting; did you mean {meant}?"),
-                    None => "there is no such setting".to_owned(),
-                };
-                self.report.error(member.place, path.as_str(), &what);
-                continue;
-            };
-            // Read when the receivers are known.
-            if argument.name == DEFAULT_RECEIVERS {
-                continue;
-            }
-            let Some(value) = self.setting(argument, &member.node, &path) else {
-                continue;
-            };
-            if argument.name == "twilio_base_url" {
-                self.operator.twilio_base_url = channels::parse_url(&value).ok();
-            }
-            config
-                .arguments
-                .insert(argument.name.to_owned(), Secret::new(value));
-        }
-    }
-
-    fn own_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
-        let node = &member.node;
-        match member.key.as_str() {
-            DELIVERED_BY => match node.as_str() {
-                Some("server") => config.for_workers = false,
-                Some("workers") => config.for_workers = true,
-                _ => {
-                    self.mismatch(node, path, "\"server\" or \"workers\"");
-                }
-            },
-            OUTBOX_KEY => config.outbox_key = self.outbox_key(node, path),
-            ROW_FILTER => config.row_filter = self.matcher(node, path),
-            NATS_CREDENTIALS => config.nats.credentials = self.secret(node, path),
-            NATS_CA_FILE => {
-                let found = self.certificates(node, path, |bytes| TlsFiles {
-                    authorities: Some(bytes),
-                    identity: None,
-                });
-                config.nats.tls.authorities = found.and_then(|found| found.authorities);
-            }
-            _ => {
-                let found = self.certificates(node, path, |bytes| TlsFiles {
-                    authorities: None,
-                    identity: Some(Secret::new(String::from_utf8_lossy(&bytes).into_owned())),
-                });
-                config.nats.tls.identity = found.and_then(|found| found.identity);
-            }
-        }
-    }
-
-    fn outbox_key(&mut self, node: &Node, path: &Path) -> Option<Arc<Seal>> {
-        let seal = Seal::new(&self.secret(node, path)?);
-        if seal.is_none() {
-            let what = format!(
-                "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
-            );
-            self.report.error(node.place, path.as_str(), &what);
-        }
-        seal.map(Arc::new)
-    }
-
-    /// A secret that stands elsewhere: in the file itself it would lie where its copies do.
-    fn secret(&mut self, node: &Node, path: &Path) -> Option<Secret> {
-        let text = match &node.value {
-            Value::Table(_) => self.sources.text(node),
-            _ => None,
-        };
-        match text {
-            Some(Ok(secrets::Text::Known(text))) => Some(Secret::new(text)),
-            Some(Ok(secrets::Text::Unknown)) => None,
-            Some(Err(what)) => {
-                self.report.error(node.place, path.as_str(), &what);
-                None
-            }
-            None => self.wrong_type(node, path, "{ env = \"NAME\" } or { file = \"PATH\" }"),
-        }
-    }
-
-    /// A PEM file that can be used.
-    fn certificates(
-        &mut self,
-        node: &Node,
-        path: &Path,
-        made: impl FnOnce(Vec<u8>) -> TlsFiles,
-    ) -> Option<TlsFiles> {
-        let Some(name) = node.as_str() else {
-            return self.wrong_type(node, path, "the path of a file");
-        };
-        let files = match self.sources.read(name) {
-            Ok(bytes) => made(bytes?),
-            Err(what) => {
-                self.report.error(node.place, path.as_str(), &what);
-                return None;
-            }
-        };
-        match transport::client_config(Some(&files)) {
-            Ok(_) => Some(files),
-            Err(unusable) => {
-                let what = format!("the file {name} cannot be used: {}", unusable.0);
-                self.report.error(node.place, path.as_str(), &what);
-                None
-            }
-        }
-    }
-
-    /// A setting as the argument that it stands for.
-    fn setting(&mut self, argument: &'static Argument, node: &Node, path: &Path) -> Option<String> {
-        let text = match &node.value {
-            Value::Array(nodes) => {
-                let words: Option<Vec<_>> = nodes.iter().map(Node::scalar).collect();
-                words.map(|words| words.join(" "))
-            }
-            Value::Table(_) => match self.sources.text(node) {
-                Some(Ok(secrets::Text::Known(text))) => Some(text),
-                Some(Ok(secrets::Text::Unknown)) => return None,
-                Some(Err(what)) => {
-                    self.report.error(node.place, path.as_str(), &what);
-                    return None;
-                }
-                None => None,
-            },
-            _ => node.scalar(),
-        };
-        let Some(text) = text else {
-            return self.wrong_type(
-                node,
-                path,
-                "a string, a number, a boolean or a list of strings",
-            );
-        };
-        if let Err(what) = argument.expects(text.trim()) {
-            self.report
-                .error(node.place, path.as_str(), &format!("must be {what}"));
-            return None;
-        }
-        Some(text)
-    }
-
-    fn templates(&mut self, node: &Node) {
-        let Some(table) = self.table(node, "templates") else {
-            return;
-        };
-        for member in table.iter() {
-            let path = Path::root().key("templates").key(&member.key);
-            let Some(template) = self.table(&member.node, path.as_str()) else {
-                continue;
-            };
-            self.known_keys(template, &path, &["text"]);
-            match template.get("text") {
-                Some(text) => {
-                    let taken = self.template(text, path.key("text").as_str());
-                    let named = taken.map(|taken| (member.key.clone(), taken));
-                    self.named_templates.extend(named);
-                }
-                None => self.report.error(
-                    member.place,
-                    path.as_str(),
-                    "it has no text; give text = \"{{ notification.text }}\"",
-                ),
-            }
-        }
-    }
-
-    /// Takes a template. What there is to say of it has its place in the file.
-    fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
-        let Some(source) = node.as_str() else {
-            let what = format!("must be a template, as a string, found {}", node.kind());
-            self.report.error(node.place, path, &what);
-            return None;
-        };
-        let token = self.text.get(node.span.clone()).unwrap_or_default();
-        let written = Written::new(node.place, token);
-        let (template, findings) = self.templates.add(source, written.clone());
-        let mut report = Report::default();
-        for finding in findings {
-            let place = written.place_of(finding.offset);
-            for report in [&mut self.report, &mut report] {
-                match finding.is_error {
-                    true => report.error(place, path, &finding.what),
-                    false => report.warning(place, path, &finding.what),
-                }
-            }
-        }
-        self.checked.push(Checked {
-            path: path.to_owned(),
-            place: node.place,
-            report,
-            template: template.clone(),
-        });
-        template
     }
 
     fn known_keys(&mut self, table: &Table, path: &Path, known: &[&str]) {
@@ -504,6 +243,29 @@ impl Loader<'_> {
             self.report
                 .error(member.place, path.key(&member.key).as_str(), &what);
         }
+    }
+
+    /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
+    fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<Text> {
+        match self.sources.text(node) {
+            Some(Ok(text)) => Some(text),
+            Some(Err(what)) => {
+                self.report.error(node.place, path.as_str(), &what);
+                None
+            }
+            None => self.wrong_type(node, path, expected),
+        }
+    }
+
+    /// The bytes of a PEM file; `None` where it is not looked at, or cannot be read, which is noted.
+    fn pem(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
+        let Some(name) = node.as_str() else {
+            return self.wrong_type(node, path, "the path of a file");
+        };
+        self.sources.read(name).unwrap_or_else(|what| {
+            self.report.error(node.place, path.as_str(), &what);
+            None
+        })
     }
 
     fn table<'t>(&mut self, node: &'t Node, path: &str) -> Option<&'t Table> {
@@ -527,4 +289,20 @@ impl Loader<'_> {
         each.map(|(index, node)| (node, root.index(index)))
             .collect()
     }
+
+    /// Notes that something else was expected; there is no value then.
+    fn wrong_type<T>(&mut self, node: &Node, path: &Path, expected: &str) -> Option<T> {
+        self.mismatch(node, path, expected);
+        None
+    }
+
+    fn mismatch(&mut self, node: &Node, path: &Path, expected: &str) {
+        let what = format!("must be {expected}, found {}", node.kind());
+        self.report.error(node.place, path.as_str(), &what);
+    }
+}
+
+/// A certificate and its key.
+fn identity(pem: Vec<u8>) -> Secret {
+    Secret::new(String::from_utf8_lossy(&pem).into_owned())
 }

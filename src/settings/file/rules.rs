@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::Loader;
-use super::problem::Place;
 use super::tree::{Member, Node, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
-use crate::model::text::nearest;
+use crate::model::text::{did_you_mean, nearest};
 use crate::settings::matcher::{Matcher, Pattern};
+use crate::settings::problem::Place;
 use crate::settings::silence::{Silence, Window};
 
 /// Who gets a notification that names nobody.
@@ -101,11 +101,8 @@ impl Loader<'_> {
                 Some(place) if !places.contains(place) => places.push(*place),
                 Some(_) => {}
                 None => {
-                    let meant = nearest(name, receivers.keys().map(String::as_str));
-                    let what = match meant {
-                        Some(meant) => format!("there is no such receiver; did you mean {meant}?"),
-                        None => "there is no such receiver".to_owned(),
-                    };
+                    let meant = did_you_mean(name, receivers.keys().map(String::as_str));
+                    let what = format!("there is no such receiver{meant}");
                     self.report.error(node.place, path.as_str(), &what);
                 }
             }
@@ -150,6 +147,11 @@ impl Loader<'_> {
     /// A string: equal; a list: one of; `~…`: a regular expression. `words` are all that the value can be.
     fn patterns(&mut self, member: &Member, path: &Path, words: Words<'_>) -> Vec<Pattern> {
         let mut patterns = Vec::new();
+        if member.node.one_or_several().is_empty() {
+            let what =
+                "the list is empty, and nothing fits it; leave it out where anything may fit";
+            self.report.error(member.node.place, path.as_str(), what);
+        }
         for node in member.node.one_or_several() {
             let Some(text) = node.scalar() else {
                 self.mismatch(node, path, "a string, or a list of strings");
@@ -277,6 +279,10 @@ impl Loader<'_> {
 
     fn weekly(&mut self, node: &Node, path: &Path) -> Vec<Window> {
         let mut windows = Vec::new();
+        if node.one_or_several().is_empty() {
+            let what = "the list is empty; leave weekly out where the silence holds on every day";
+            self.report.error(node.place, path.as_str(), what);
+        }
         for node in node.one_or_several() {
             let window = node.as_str().and_then(Window::parse);
             if window.is_none() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{Node, Table, Value};
 use crate::model::secret::Secret;
-use crate::settings::stamp::{Stamp, stamp};
+use crate::settings::file_stamp::FileStamp;
 
 /// A secret file is at most so long.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -25,13 +25,23 @@ pub struct Sources<'a> {
 }
 
 /// Files, and how they were just before they were read.
-pub type Files = BTreeMap<PathBuf, Stamp>;
+pub type Files = BTreeMap<PathBuf, Option<FileStamp>>;
 
 /// A value that may be a secret's.
 pub enum Text {
     Known(String),
     /// Not looked up.
     Unknown,
+}
+
+impl Text {
+    /// The value; `None` where it was not looked up.
+    pub fn known(self) -> Option<String> {
+        match self {
+            Text::Known(text) => Some(text),
+            Text::Unknown => None,
+        }
+    }
 }
 
 /// Where a secret is.
@@ -102,7 +112,7 @@ impl<'a> Sources<'a> {
     /// A file's bytes; `None` where it is not looked at.
     pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let place = self.directory.join(path);
-        let before = stamp(&place);
+        let before = FileStamp::of(&place);
         self.files.entry(place.clone()).or_insert(before);
         if !self.look_up {
             return Ok(None);

@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Report};
 use crate::model::text::{printable, truncate};
+use crate::settings::problem::{Place, Report};
 
 /// A value and where it stands.
 pub struct Node {

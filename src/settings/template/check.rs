@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
 use super::{MEMBERS, TOP};
-use crate::model::text::{nearest, printable, truncate};
+use crate::model::text::{did_you_mean, nearest, printable, truncate};
 
 /// Something to say of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,12 +91,9 @@ fn own_names<'s>(instructions: &Instructions<'s>) -> BTreeSet<&'s str> {
 
 fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, at: usize) -> Option<Finding> {
     let unknown = |what: &str, name: &str, known: &[&'static str]| {
-        let meant = nearest(name, known.iter().copied());
+        let meant = did_you_mean(name, known.iter().copied());
         let name = shown(name);
-        let what = match meant {
-            Some(meant) => format!("there is no {what} {name}; did you mean {meant}?"),
-            None => format!("there is no {what} {name}"),
-        };
+        let what = format!("there is no {what} {name}{meant}");
         Some(Finding::error(at, what))
     };
     match instruction {

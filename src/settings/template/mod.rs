@@ -8,7 +8,6 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,12 +16,13 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::check::Finding;
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
-use super::deep;
-use super::file::problem::Place;
-use super::file::written::Written;
+use super::deep_stack;
+use super::problem::Place;
+use super::written::Written;
 use crate::channels::Look;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
+use crate::panics::guarded;
 
 /// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
 /// The longest text that a request may have can be gone through a few times with it.
@@ -314,8 +314,8 @@ impl Renderer {
         let (name, seen) = (Arc::clone(&template.name), seen.clone());
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {
-            true => catch_unwind(AssertUnwindSafe(work)).ok(),
-            false => deep::run(work).ok(),
+            true => guarded(work).ok(),
+            false => deep_stack::run(work).ok(),
         };
         rendered.unwrap_or_else(|| {
             let what = "it cannot be rendered on this machine now".to_owned();

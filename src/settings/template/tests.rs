@@ -16,7 +16,7 @@ fn notification() -> Notification {
 fn template(source: &str) -> (Templates, Option<Template>, Vec<Finding>) {
     let mut templates = Templates::default();
     let written = Written::new(SOURCE_PLACE, source);
-    let (template, findings) = deep::once(|| templates.add(source, written)).unwrap();
+    let (template, findings) = deep_stack::once(|| templates.add(source, written)).unwrap();
     (templates, template, findings)
 }
 

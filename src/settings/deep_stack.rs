@@ -1,11 +1,12 @@
 //! Work that nests as deep as a text makes it: templates, and the file that holds them. It runs on a stack of its own size,
 //! since the engine's threads have small ones, and a stack that overflows ends the database.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::panics::guarded;
 
 /// More than a template's fuel can nest, and than the longest source can. Only what is used of it takes memory.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
@@ -29,7 +30,7 @@ pub fn once<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NotDone> {
 pub fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotDone> {
     let (sender, receiver) = sync_channel(1);
     let job = move || {
-        let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+        let _ = sender.send(guarded(work));
     };
     hand_over(Box::new(job))?;
     let done = receiver.recv().map_err(|_| NotDone)?;

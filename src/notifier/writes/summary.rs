@@ -1,4 +1,4 @@
-//! What is said of a batch of rows: a line for each thing, however many rows it is so of.
+//! What the log has of a batch of rows: a line for each thing, however many rows it is so of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use crate::api::request::RequestError;
 use crate::delivery::Task;
 use crate::model::outcome::Outcome;
 use crate::model::row::{Columns, Row};
-use crate::model::text::nearest;
+use crate::model::text::did_you_mean;
 use crate::observe::{Event, LateLog, LogLine, TaskLog};
 
 /// Different things that one batch warns of.
@@ -43,8 +43,8 @@ impl LateLog for FewLines {
     }
 }
 
-/// Counts of one batch.
-pub struct Said<'a> {
+/// Counts of one batch, for its lines.
+pub struct Summary<'a> {
     table: &'a str,
     rows: usize,
     pub filtered: usize,
@@ -57,7 +57,7 @@ pub struct Said<'a> {
     lost: Vec<(RequestError, usize)>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Summary<'a> {
     pub fn new(table: &'a str, rows: usize) -> Self {
         Self {
             table,
@@ -79,8 +79,7 @@ impl<'a> Said<'a> {
                 continue;
             }
             let known = rows.first().into_iter().flat_map(|row| &row.columns);
-            let meant = nearest(column, known.map(|(name, _)| name.as_str()));
-            let meant = meant.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+            let meant = did_you_mean(column, known.map(|(name, _)| name.as_str()));
             let warning = format!("{column}: no row has this column{meant}");
             self.warnings.push((warning, rows.len()));
         }

@@ -140,9 +140,9 @@ fn escape(text: &str) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::problem::Report;
-    use super::super::tree;
     use super::*;
+    use crate::settings::file::tree;
+    use crate::settings::problem::Report;
 
     /// The value of the key `t`, and how it is written.
     fn string(text: &str) -> (String, Written) {

@@ -1,0 +1,200 @@
+//! What callers and operators write: requests, trigger arguments, configuration files, templates.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use influxdb3_notifier::api::request as reading;
+use influxdb3_notifier::channels::Operator;
+use influxdb3_notifier::model::json;
+use influxdb3_notifier::model::plan::Work;
+use influxdb3_notifier::model::secret::Secret;
+use influxdb3_notifier::model::wire::Outbound;
+use influxdb3_notifier::routing;
+use influxdb3_notifier::settings::arguments::ARGUMENTS;
+use influxdb3_notifier::settings::file;
+use influxdb3_notifier::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, Seen};
+use influxdb3_notifier::settings::{Environment, Resolution, SettingsCache, from_file};
+
+use super::{are_sound, is_fit_to_show, is_of_few_words};
+
+/// A body is read and planned, or refused with words that can be shown; what was read means the same when written again.
+pub fn request(data: &[u8]) {
+    let request = match reading::read(data, &BTreeMap::new()) {
+        Ok(request) => request,
+        Err(error) => {
+            is_fit_to_show(&error.message, 400);
+            is_fit_to_show(&error.hint, 400);
+            return is_fit_to_show(error.path.as_deref().unwrap_or_default(), 400);
+        }
+    };
+    for value in [&request.notification.text]
+        .into_iter()
+        .chain(&request.data)
+    {
+        let written = serde_json::to_string(value).unwrap();
+        assert_eq!(json::parse(&written).unwrap().json, *value);
+    }
+    let settings = SettingsCache::default()
+        .resolve(&BTreeMap::new(), &environment(), &BTreeMap::new())
+        .settings()
+        .unwrap();
+    let mut warnings = request.warnings.clone();
+    let Ok(plan) = routing::plan(&request, &settings, "task", &mut warnings) else {
+        return assert!(request.senders.is_none());
+    };
+    for warning in &warnings {
+        is_fit_to_show(warning, 1_000);
+    }
+    for delivery in &plan.deliveries {
+        match &delivery.work {
+            Work::Ignore => panic!("nothing is ignored"),
+            Work::Send(sending) | Work::Preview(sending) | Work::Suppress { sending, .. } => {
+                is_fit_to_show(&sending.channel.destination().label, 400);
+                for message in sending
+                    .composition
+                    .messages
+                    .iter()
+                    .filter_map(Outbound::http)
+                {
+                    are_sound(&message.headers);
+                    assert!(message.url.username().is_empty() && message.url.password().is_none());
+                }
+            }
+            Work::Reject { failure, path } => {
+                is_of_few_words(failure);
+                is_fit_to_show(path.as_deref().unwrap_or_default(), 400);
+            }
+        }
+    }
+}
+
+fn environment() -> Environment {
+    Environment {
+        twilio_sid: Some(Secret::new("AC0123456789abcdef")),
+        twilio_token: Some(Secret::new("t0ken")),
+        ..Environment::default()
+    }
+}
+
+/// A line is an argument: its first byte chooses the name, the rest is the value. Settings or a refusal, never a panic.
+pub fn arguments(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut given = BTreeMap::new();
+    for line in text.lines() {
+        let mut characters = line.chars();
+        let Some(first) = characters.next() else {
+            continue;
+        };
+        let argument = ARGUMENTS.get(first as usize % (ARGUMENTS.len() + 1));
+        let name = argument.map_or(line, |argument| argument.name);
+        given.insert(name.to_owned(), characters.as_str().to_owned());
+    }
+    // Files have a target of their own.
+    given.remove("config_file_path");
+    let resolution =
+        SettingsCache::default().resolve(&given, &Environment::default(), &BTreeMap::new());
+    let Resolution::Settled { settings, .. } = resolution else {
+        panic!("it asks for variables, and there is no file");
+    };
+    match settings {
+        Ok(settings) => {
+            assert!(settings.response_timeout <= Duration::from_millis(4_500));
+            let policy = &settings.policy;
+            assert!((1..=100).contains(&policy.max_attempts));
+            assert!(policy.delivery_timeout >= Duration::from_secs(1));
+            assert!(
+                policy
+                    .rate_limit
+                    .is_none_or(|rate| !rate.interval().is_zero() || rate.messages > 1)
+            );
+            for warning in &settings.warnings {
+                is_fit_to_show(warning, 400);
+            }
+        }
+        Err(error) => {
+            is_fit_to_show(&error.what, 400);
+            is_fit_to_show(&error.hint, 400);
+        }
+    }
+}
+
+/// A configuration file is taken, or every problem has a place within it and words that can be shown.
+pub fn config_file(data: &[u8]) {
+    let variables = file::variables(data);
+    let named = variables
+        .into_iter()
+        .map(|name| (name, Some(Secret::new("v4lue"))));
+    let named: BTreeMap<_, _> = named.collect();
+    let lines = String::from_utf8_lossy(data).lines().count() + 1;
+    for look_up in [false, true] {
+        // A directory that is not there: no file of this machine is read.
+        let directory = std::path::Path::new("/nonexistent");
+        let loaded = file::load(data, directory, &named, Operator::default(), look_up);
+        let problems = match loaded.config {
+            Ok(_) => loaded.warnings.warnings,
+            Err(report) => {
+                assert!(!report.errors.is_empty());
+                report.errors
+            }
+        };
+        for problem in &problems {
+            assert!((1..=lines).contains(&problem.place.line), "{problem}");
+            assert!(problem.place.column >= 1);
+            is_fit_to_show(&problem.to_string(), 2_000);
+        }
+    }
+}
+
+/// A template is refused with its places and words that can be shown, or makes a text of bounded length, or fails in the same
+/// way; the same one each time.
+pub fn template(data: &[u8]) {
+    let source = String::from_utf8_lossy(data);
+    let file = format!("[templates.t]\ntext = {}\n", toml_string(&source));
+    let lines = file.lines().count();
+    let (none, path) = (BTreeMap::new(), std::path::Path::new("/nonexistent/n.toml"));
+    let made = from_file(
+        file.as_bytes(),
+        path,
+        &none,
+        &Environment::default(),
+        &BTreeMap::new(),
+        true,
+    );
+    let [checked] = &made.templates[..] else {
+        panic!("{} templates", made.templates.len());
+    };
+    let report = &checked.report;
+    for problem in report.errors.iter().chain(&report.warnings) {
+        assert_eq!(problem.place.line, lines, "{problem}");
+        is_fit_to_show(&problem.to_string(), 400);
+    }
+    assert_eq!(report.errors.is_empty(), made.settings.is_ok());
+    let (Ok(settings), Some(template)) = (&made.settings, &checked.template) else {
+        return;
+    };
+    let request = reading::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
+    let now = SAMPLE_TIME.parse().unwrap();
+    let seen = Seen::new(&request.notification, request.data.as_ref(), now);
+    let render = || Renderer::new(&settings.config.templates).render(template, &seen);
+    let rendered = render();
+    match &rendered {
+        // 64 bytes for each unit of what one rendering may take.
+        Ok(text) => assert!(text.len() <= 64 * 200_000),
+        Err(error) => {
+            assert_eq!(error.place.line, lines, "{error}");
+            is_fit_to_show(&error.to_string(), 400);
+        }
+    }
+    // Dictionaries, times and addresses of objects would show here.
+    assert_eq!(render(), rendered);
+}
+
+/// As a basic string, on one line.
+fn toml_string(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}

@@ -1,0 +1,228 @@
+//! What goes over the wire: headers and addresses of messages, replies of providers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use influxdb3_notifier::channels::{
+    self, CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter, parse_url,
+};
+use influxdb3_notifier::model::json::{Json, Path};
+use influxdb3_notifier::model::notification::Notification;
+use influxdb3_notifier::model::outcome::Verdict;
+use influxdb3_notifier::model::policy::PrivateAddresses::{Allow, Deny};
+use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
+use influxdb3_notifier::transport::check_host;
+use url::Host;
+
+use super::{are_sound, is_fit_to_show, is_of_few_words};
+
+/// The first byte says whether the rest is what stands in `http_headers`, or what is encoded there.
+pub fn headers(data: &[u8]) {
+    let Some((how, rest)) = data.split_first() else {
+        return;
+    };
+    let field = match how % 3 {
+        0 => String::from_utf8_lossy(rest).into_owned(),
+        1 => BASE64_STANDARD.encode(rest),
+        _ => BASE64_URL_SAFE_NO_PAD.encode(rest),
+    };
+    let spec = CHANNELS.get(usize::from(how / 3) % 3).unwrap();
+    let url = format!("{}_webhook_url", spec.key);
+    let members = [
+        (url, Json::String("https://hooks.example/x".to_owned())),
+        (format!("{}_headers", spec.key), Json::String(field)),
+    ];
+    let (channel, warnings) = configured(spec, &members);
+    for warning in &warnings {
+        is_fit_to_show(warning, 400);
+    }
+    // No headers are bad enough to stop the message.
+    for message in compose(&*channel.unwrap(), "x")
+        .iter()
+        .filter_map(Outbound::http)
+    {
+        are_sound(&message.headers);
+        let hosts = message.headers.get_all(http::header::HOST).iter().count();
+        assert!(hosts <= usize::from(spec.key == "http"));
+    }
+}
+
+fn configured(
+    spec: &'static ChannelSpec,
+    members: &[(String, Json)],
+) -> (Option<Arc<dyn Channel>>, Vec<String>) {
+    let mut warnings = Vec::new();
+    let mut fields = Fields::new(
+        spec.key,
+        Origin::Request,
+        spec.parameters,
+        members,
+        Path::root().key(spec.key),
+        &mut warnings,
+    );
+    let channel = (spec.parse)(&mut fields, &Operator::default()).ok();
+    (channel, warnings.iter().map(ToString::to_string).collect())
+}
+
+fn compose(channel: &dyn Channel, text: &str) -> Vec<Outbound> {
+    let notification = Notification::plain(Json::String(text.to_owned()));
+    let cx = Composing::new("task");
+    channel.compose(&notification, &cx).unwrap().messages
+}
+
+/// Two bytes are the status, one chooses the channel, one says whether the body came whole; then headers, a blank line, and
+/// the body. A verdict, in few clean words without the destination's secret.
+pub fn judge(data: &[u8]) {
+    let [high, low, which, complete, rest @ ..] = data else {
+        return;
+    };
+    let status = 100 + u16::from_be_bytes([*high, *low]) % 900;
+    let text = String::from_utf8_lossy(rest);
+    let (head, body) = text.split_once("\n\n").unwrap_or(("", &text));
+    let mut headers = HeaderMap::new();
+    for line in head.lines() {
+        let pair = line.split_once(':').and_then(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        headers.extend(pair.map(|(name, value)| (Some(name), value)));
+    }
+    let reply = Reply::Http(HttpReply {
+        status,
+        headers,
+        body: body.to_owned().into(),
+        complete: complete % 2 == 0,
+        received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480),
+    });
+    let (channel, secret) = channels().swap_remove(usize::from(*which) % CHANNELS.len());
+    let judgement = channel.judge(&reply);
+    match &judgement.verdict {
+        Verdict::Delivered { message } => {
+            assert!((200..300).contains(&status), "{status}");
+            let name = message.as_ref().map_or("", |message| message.0.as_str());
+            assert!(!name.contains(&secret));
+            is_fit_to_show(name, 128);
+        }
+        Verdict::Retry { failure, .. } | Verdict::Ambiguous(failure) | Verdict::Reject(failure) => {
+            is_of_few_words(failure);
+            assert!(!failure.to_string().contains(&secret), "{failure}");
+        }
+        Verdict::Stale => {}
+    }
+}
+
+/// Every channel, and what must not show of it: the first secret that may be any word, or the last part of its example.
+fn channels() -> Vec<(Arc<dyn Channel>, String)> {
+    let mark = "s3cr3tM4rk";
+    let all = CHANNELS.iter().map(|spec| {
+        let secrets = spec
+            .parameters
+            .iter()
+            .filter(|one| one.secret && !one.operator_only);
+        for secret in secrets {
+            let value = match secret.example.rsplit_once('/') {
+                Some((head, _)) if secret.example.starts_with("http") => format!("{head}/{mark}"),
+                _ => mark.to_owned(),
+            };
+            let of = |one: &Parameter| {
+                let example = (one.name != secret.name).then(|| one.example.to_owned());
+                Some(example.unwrap_or_else(|| value.clone()))
+            };
+            if let Ok(channel) = channels::configured(spec, of) {
+                return (channel, mark.to_owned());
+            }
+        }
+        let channel = channels::configured(spec, |one| Some(one.example.to_owned()));
+        let secrets = spec.parameters.iter().filter(|one| one.secret);
+        let example = secrets.map(|one| one.example).next().unwrap_or("none");
+        let last = example.rsplit(':').next().unwrap_or(example);
+        (channel.ok().unwrap(), last.to_owned())
+    });
+    all.collect()
+}
+
+/// A wait or none; dates of the past and of the far future too.
+pub fn retry_after(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+    let wait = influxdb3_notifier::channels::retry_after(&text, now);
+    let trimmed = text.trim();
+    if trimmed.starts_with('-') || trimmed.is_empty() {
+        assert_eq!(wait, None);
+    }
+    if let Ok(seconds) = trimmed.parse::<u32>()
+        && !trimmed.starts_with('+')
+    {
+        assert_eq!(wait, Some(Duration::from_secs(seconds.into())));
+    }
+}
+
+/// A URL or a sentence; what is denied always is denied to the strict too; an address in another form has the same fate.
+pub fn url_guard(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let url = match parse_url(&text) {
+        Ok(url) => url,
+        Err(what) => return is_fit_to_show(&what, 200),
+    };
+    assert!(matches!(url.scheme(), "http" | "https") && url.has_host());
+    assert_eq!(url.fragment(), None);
+    if url.as_str().len() <= 8 * 1024 {
+        assert_eq!(parse_url(url.as_str()).as_ref(), Ok(&url));
+    }
+    let (allow, deny) = (check_host(&url, Allow), check_host(&url, Deny));
+    if allow.is_err() {
+        assert_eq!(deny, allow, "{url}");
+    }
+    for denied in [allow, deny].into_iter().filter_map(Result::err) {
+        is_fit_to_show(&denied.to_string(), 200);
+    }
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return,
+    };
+    if is_local(address) {
+        assert!(deny.is_err(), "{url}");
+    }
+    // Mapped, translated, 6to4: what is denied as it is is denied in these forms.
+    if let IpAddr::V4(v4) = address {
+        let [a, b, c, d] = v4.octets();
+        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        for form in [
+            format!("http://[::ffff:{v4}]/"),
+            format!("http://[64:ff9b::{v4}]/"),
+            format!("http://[2002:{high:x}:{low:x}::1]/"),
+        ] {
+            let form = parse_url(&form).unwrap();
+            for (policy, verdict) in [(Allow, allow), (Deny, deny)] {
+                assert_eq!(check_host(&form, policy), verdict, "{form} {url}");
+            }
+        }
+    }
+}
+
+/// By the standard library's own opinion, where it has one.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+                || v6.to_ipv4_mapped().is_some_and(|v4| is_local(v4.into()))
+        }
+    }
+}
