@@ -26,6 +26,7 @@ const TABLES: &[&str] = &[
     "arguments",
     "arguments with bounds",
     "senders of the official plugin",
+    "other senders",
     "channels",
     "looks",
     "reasons",
@@ -55,7 +56,10 @@ fn every_table_in_the_documentation_is_the_codes() {
             path.display(),
             first_difference(&text, &current),
         );
-        fs::write(&path, current).unwrap();
+        // At once, since other tests read it meanwhile.
+        let new = path.with_extension("md.new");
+        fs::write(&new, current).unwrap();
+        fs::rename(&new, &path).unwrap();
     }
     let parameters = CHANNELS
         .iter()
@@ -67,7 +71,8 @@ fn every_table_in_the_documentation_is_the_codes() {
     let missing: Vec<_> = tables.filter(|name| !found.contains(name)).collect();
     assert!(
         missing.is_empty(),
-        "tables that no document has: {missing:?}"
+        "no document has the tables {missing:?}. Put `{BEGIN}NAME -->` and `{END}` where each belongs (that of a channel into its \
+         section of docs/channels.md), then: UPDATE_DOCS=1 cargo test --no-default-features --test docs"
     );
 }
 
@@ -79,7 +84,28 @@ fn every_channel_has_a_section_in_the_order_of_the_registry() {
         .filter(|name| name.as_str() != "Rich notifications")
         .collect();
     let keys: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();
-    assert_eq!(found, keys, "sections `## …` of docs/channels.md");
+    assert_eq!(
+        found, keys,
+        "docs/channels.md has a section `## NAME` for each channel, in the order of CHANNELS; docs/adding-a-channel.md says what is in it"
+    );
+}
+
+#[test]
+fn the_readme_begins_by_naming_every_channel() {
+    let letters = |text: &str| -> String {
+        let text = text.to_lowercase();
+        text.chars().filter(|c| c.is_alphanumeric()).collect()
+    };
+    let readme = read(&root().join("README.md"));
+    let description = sections(&readme, "## ").swap_remove(0).1;
+    let first_sentence = letters(description.split_once(". ").unwrap().0);
+    for spec in CHANNELS {
+        assert!(
+            first_sentence.contains(&letters(spec.key)),
+            "README.md: the first sentence of its description names all channels, but not {}",
+            spec.key
+        );
+    }
 }
 
 #[test]
@@ -126,6 +152,7 @@ fn table(name: &str) -> Option<String> {
         "arguments" => arguments(),
         "arguments with bounds" => arguments_with_bounds(),
         "senders of the official plugin" => senders(),
+        "other senders" => other_senders(),
         "channels" => channels(),
         "looks" => looks(),
         "reasons" => reasons(),
@@ -222,6 +249,17 @@ fn senders() -> String {
         }
     }
     text
+}
+
+/// The README has no room for their parameters.
+fn other_senders() -> String {
+    let others = CHANNELS.iter().filter(|spec| !OFFICIAL.contains(&spec.key));
+    let names: Vec<_> = others.map(|spec| code(spec.key)).collect();
+    format!(
+        "The senders beyond these ({}) have parameters of their own: [docs/channels.md](docs/channels.md), or \
+         `influxdb3-notifier channels`.\n",
+        names.join(", ")
+    )
 }
 
 /// Channels with the names of all that share their parameters.

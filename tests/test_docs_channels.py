@@ -52,7 +52,11 @@ def send(sender: Sender, standin: Standin, example: str, arguments: Mapping[str,
     return sender.send(destinations, arguments, **request)
 
 
-@pytest.mark.parametrize("example", examples(DOCUMENT), ids=range(len(examples(DOCUMENT))))
+def senders_of(example: str) -> str:
+    return "-".join(json.loads(example)["senders_config"])
+
+
+@pytest.mark.parametrize("example", examples(DOCUMENT), ids=senders_of)
 def test_an_example_is_delivered_without_a_warning(example: str, sender: Sender, standin: Standin) -> None:
     sent = send(sender, standin, example)
     assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text

@@ -2,12 +2,16 @@
 
 import json
 import re
+import shlex
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.documents import blocks
-from tests.harness import Standin
+from tests.harness import Standin, free_port, standin_program, until_json_line
 from tests.reader import Reader
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -63,6 +67,27 @@ def test_each_way_of_installing_ends_with_a_notifier_that_is_ok(standin: Standin
 
 
 HEADINGS = ("Core", "Docker", "Enterprise")
+
+
+@pytest.mark.timeout(60)
+def test_who_adds_a_channel_sees_a_message_arrive(standin: Standin, tmp_path: Path) -> None:
+    page = blocks((DOCS / "adding-a-channel.md").read_text(encoding="utf-8"))
+    *servers, send = [block for block in page if block.heading == "## See it arrive"]
+    here = {"target/debug/standin": str(standin_program()), ".venv/bin/python": sys.executable}
+    here |= {port: str(free_port()) for port in ("8080", "8181")}
+    for block in (*servers, send):
+        for shown, real in here.items():
+            block.text = block.text.replace(shown, real)
+    with ExitStack() as stack:
+        for server in servers:
+            words = shlex.split(server.text)
+            process = subprocess.Popen(words, cwd=DOCS.parent, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.callback(process.terminate)
+            until_json_line(process)
+        output = Reader(tmp_path, standin).types(send)
+    assert '"outcome": "delivered"' in output
+    assert '"text":"hello"' in output
 
 
 def test_upgrading_shows_commands_that_the_other_pages_show_too() -> None:
