@@ -72,7 +72,7 @@ impl Queues {
         state.lines.get(dedup_key).map(|last| last.state)
     }
 
-    /// Forgets a queue that nobody uses and that remembers nothing. Once in a while, forgets all such.
+    /// Forgets a queue that nobody has and that remembers nothing. Once in a while, forgets all such.
     pub fn release(&self, destination: &Destination, queue: Arc<DestinationQueue>) {
         let mut queues = lock(&self.queues);
         drop(queue);
@@ -290,11 +290,10 @@ impl DestinationQueue {
         state.call_all();
     }
 
-    fn is_idle(&self, now: Instant) -> bool {
+    /// Whether nothing would be lost with it. Whoever has it, be it to try again in a while, must meet those who come.
+    fn is_idle(self: &Arc<Self>, now: Instant) -> bool {
         let state = lock(&self.state);
-        state.in_use == 0
-            && state.waiting.is_empty()
-            && state.lines.is_empty()
+        Arc::strong_count(self) == 1
             && !state.is_closed(now)
             && state.next_by_rate.iter().all(|(_, next)| *next <= now)
     }
@@ -644,5 +643,16 @@ mod tests {
             assert_eq!(queues.len(), left);
         }
         assert_eq!(queues.paused(), 1);
+    }
+
+    #[test]
+    fn a_queue_that_somebody_has_is_the_one_that_all_others_get() {
+        let queues = Queues::default();
+        let destination = destination("a", None);
+        let has = queues.get(&destination);
+        queues.release(&destination, queues.get(&destination));
+        assert!(Arc::ptr_eq(&has, &queues.get(&destination)));
+        queues.release(&destination, has);
+        assert_eq!(queues.len(), 0);
     }
 }

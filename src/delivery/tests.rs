@@ -516,6 +516,30 @@ async fn who_gets_no_connection_in_time_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_holds_for_what_was_waiting_for_its_retry() {
+    let failing = Answers(503, &[], String::new());
+    let limited = Answers(429, &[("retry-after", "60")], String::new());
+    let world = World::new([failing, ok(), limited, ok(), ok()]);
+    let slowly = || DeliveryPolicy {
+        initial_backoff: Duration::from_secs(10),
+        ..policy()
+    };
+    let first = world.accept(vec![delivery("http", HTTP)], slowly());
+    let first = first.await;
+    while first.report(0).unwrap().outcome.failure().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let second = world.accept(vec![delivery("http", HTTP)], slowly());
+    second.await.ended().await;
+    let third = world.accept(vec![delivery("http", HTTP)], slowly());
+    let third = third.await;
+    first.ended().await;
+    third.ended().await;
+    let times: Vec<_> = world.seen().into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times, [0.0, 0.0, 0.0, 60.0, 60.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
     // Dates are held against the wall clock of the reply that brought them; everything else is monotonic.
     let dated = |date| Answers(429, date, String::new());
