@@ -226,10 +226,12 @@ impl Run {
             // Neither is an attempt that says something of the destination.
             let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
             tries.made += u32::from(counts);
-            let due = Instant::now() + wait;
-            if tries.made >= self.policy.max_attempts || due >= self.deadline {
+            let may_retry = tries.made < self.policy.max_attempts;
+            // A provider may ask for a wait that no clock can tell.
+            let due = Instant::now().checked_add(wait);
+            let Some(due) = due.filter(|due| may_retry && *due < self.deadline) else {
                 return Err(tries.end(failure));
-            }
+            };
             self.say_retry(&failure, &mut tries, wait);
             self.task.pending(self.index, failure);
             self.task.waiting(self.index, due);
