@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::held::Held;
 use super::server::{Session, lives};
-use super::stored::{Note, Stored, attempt_key, config_token, json, message_key, now, read};
+use super::stored::{Note, Stored, json, now, read};
+use super::subjects::{attempt_key, config_token, message_key};
 use super::{ANY, Shared, consumer_name, lock};
 use crate::model::outcome::MessageRef;
 use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};

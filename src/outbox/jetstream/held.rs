@@ -13,13 +13,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::accept::publish;
-use super::server::Session;
-use super::stored::{
-    Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, message_key,
-    millis, now, read, token,
-};
-use super::{Shared, lock};
+use super::idempotency::free_key;
+use super::server::{Session, purge};
+use super::stored::{Known, Note, Stored, json, millis, now, read};
+use super::subjects::{attempt_key, attempt_keys, config_token, known_key, message_key};
+use super::{Shared, lock, subjects};
 use crate::model::outcome::{Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::outbox::record::Record;
@@ -267,8 +265,7 @@ impl Held {
         let there = self.is_there(place).await;
         if !matches!(there, Ok(Ownership::Mine)) {
             self.notes.remove(&place);
-            let subject = format!("{}{}", self.session.attempts.prefix, self.key(place));
-            let _ = self.session.attempts.stream.purge().filter(subject).await;
+            let _ = purge(&self.session.attempts, &self.key(place)).await;
         }
         there
     }
@@ -346,13 +343,10 @@ impl Held {
         let begun = Instant::now();
         if !self.dead.is_empty() {
             let letter = self.stored.dead_letter(&self.dead);
-            let subject = format!(
-                "notifier.dead.{}.{}",
-                config_token(&self.stored.config),
-                token(&self.stored.task)
-            );
+            let config = config_token(&self.stored.config);
+            let subject = subjects::dead(&config, &self.stored.task);
             let id = format!("{}/{}", self.stored.task, self.sequence);
-            let published = publish(&self.session, &subject, letter, &id).await;
+            let published = self.session.publish(subject, letter, &id).await;
             published.map_err(|_| self.missed(begun))?;
         }
         if let Some(key) = &self.stored.key {
@@ -365,9 +359,7 @@ impl Held {
             .request(reply, Bytes::from_static(b"+ACK"));
         acknowledged.await.map_err(|_| self.missed(begun))?;
         if !self.notes.is_empty() {
-            let subject = attempt_keys(&self.stored.task);
-            let subject = format!("{}{subject}", self.session.attempts.prefix);
-            let purged = self.session.attempts.stream.purge().filter(subject).await;
+            let purged = purge(&self.session.attempts, &attempt_keys(&self.stored.task)).await;
             purged.map_err(|_| self.missed(begun))?;
         }
         Ok(())
@@ -405,8 +397,7 @@ impl Held {
     async fn forget(&mut self) {
         if let Some(key) = &self.stored.key {
             let name = known_key(&self.stored.identity().scope, key);
-            let subject = format!("{}{name}", self.session.known.prefix);
-            let _ = self.session.known.stream.purge().filter(subject).await;
+            free_key(&self.session, &name).await;
         }
         if let Some(reply) = self.reply.clone() {
             let ack = Bytes::from_static(b"+ACK");

@@ -14,12 +14,14 @@
 mod accept;
 mod claim;
 mod held;
-mod keys;
+mod idempotency;
 mod lane;
 mod lasts;
 pub mod operator;
 mod server;
 mod stored;
+mod streams;
+mod subjects;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -238,7 +240,7 @@ fn consumer_name(owner: &str, config: &str) -> String {
 fn consumer(owner: &str, config: &str) -> pull::Config {
     pull::Config {
         durable_name: Some(consumer_name(owner, config)),
-        filter_subject: format!("notifier.work.{owner}.{config}.*"),
+        filter_subject: subjects::works(owner, config),
         ack_policy: AckPolicy::Explicit,
         ack_wait: LEASE,
         max_ack_pending: -1,

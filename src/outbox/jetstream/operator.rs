@@ -1,7 +1,7 @@
 //! What an operator looks at and does, while processes go on working with the streams.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::sync::Arc;
 
 use async_nats::jetstream::kv::UpdateErrorKind;
@@ -11,10 +11,10 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::accept::publish;
-use super::server::{Servers, Session, lives};
-use super::stored::{Note, Stored, attempt_key, config_token, json, now, read, token};
-use super::{ANY, Nats, make_consumer};
+use super::server::{Servers, Session, lives, purge};
+use super::stored::{Note, Stored, StoredWork, json, now, read};
+use super::subjects::{attempt_key, config_token};
+use super::{ANY, Nats, make_consumer, subjects};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::outbox::operator::{Choice, Hand, Listed, State, Stats};
@@ -235,7 +235,7 @@ impl Work<'_> {
             deadline: work.and_then(|work| i64::try_from(work.deadline).ok()),
             ended: looked.is_dead.then_some(looked.stored_at),
             owned: owner.is_some_and(|owner| self.lives(owner)),
-            sealed: work.is_some_and(super::stored::StoredWork::is_sealed),
+            sealed: work.is_some_and(StoredWork::is_sealed),
             report: delivery.report.clone(),
         }
     }
@@ -245,14 +245,11 @@ impl Work<'_> {
         let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
         let left: BTreeSet<_> = left.difference(places).copied().collect();
         if !left.is_empty() {
-            let subject = format!(
-                "notifier.dead.{}.{}",
-                config_token(&looked.stored.config),
-                token(&looked.stored.task)
-            );
+            let config = config_token(&looked.stored.config);
+            let subject = subjects::dead(&config, &looked.stored.task);
             let id = format!("{}/{}/{left:?}", looked.stored.task, looked.sequence);
             let letter = looked.stored.dead_letter(&left);
-            self.ask(publish(self.session, &subject, letter, &id))?;
+            self.ask(self.session.publish(subject, letter, &id))?;
         }
         self.ask(self.session.dead.delete_message(looked.sequence))?;
         Ok(())
@@ -263,12 +260,10 @@ impl Work<'_> {
         let config = config_token(&looked.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
-        let attempts = &self.session.attempts;
         for place in places {
             // What was noted of its first time says nothing of the second.
             let key = attempt_key(&looked.stored.task, *place);
-            let subject = format!("{}{key}", attempts.prefix);
-            self.ask(attempts.stream.purge().filter(subject).into_future())?;
+            self.ask(purge(&self.session.attempts, &key))?;
         }
         let before = looked.stored.dead_letter(places);
         let Some(mut again) = Stored::read(&before) else {
@@ -287,13 +282,12 @@ impl Work<'_> {
             if let Some(delivery) = again.deliveries.get_mut(*place)
                 && let Some(work) = &mut delivery.work
             {
-                work.deadline = now() + work.timeout;
+                work.deadline = now().saturating_add(work.timeout);
             }
         }
-        let task = token(&again.task);
-        let subject = format!("notifier.work.{ANY}.{config}.{task}");
+        let subject = subjects::work(ANY, &config, &again.task);
         let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
-        self.ask(publish(self.session, &subject, again.bytes(), &id))?;
+        self.ask(self.session.publish(subject, again.bytes(), &id))?;
         self.take_out(looked, places)
     }
 

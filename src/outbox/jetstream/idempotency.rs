@@ -7,8 +7,9 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::server::{Servers, Session};
-use super::stored::{Known, Note, attempt_key, json, known_key, now, read};
+use super::server::{Servers, Session, purge};
+use super::stored::{Known, Note, json, now, read};
+use super::subjects::{attempt_key, known_key};
 use crate::model::outcome::Outcome;
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
@@ -128,6 +129,5 @@ async fn reports_of_open(
 
 /// Nothing came of its request.
 pub async fn free_key(session: &Session, key: &str) {
-    let subject = format!("{}{key}", session.known.prefix);
-    let _ = session.known.stream.purge().filter(subject).await;
+    let _ = purge(&session.known, key).await;
 }
