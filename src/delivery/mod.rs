@@ -1,11 +1,10 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 
 mod bounds;
-mod calm;
-mod crowd;
-mod earlier;
+mod digest;
+mod durability;
 mod idempotency;
-mod kept;
+mod last_sent;
 mod lookup;
 mod pacing;
 mod queue;
@@ -13,6 +12,7 @@ mod retry;
 mod task;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use tokio::time::Instant;
 
 use self::bounds::{Bounds, Place};
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
-pub use self::calm::Batch;
-use self::calm::Minutes;
-use self::earlier::Earlier;
+use self::durability::Kept;
+pub use self::durability::{Keeping, NotKept, config_of};
 pub use self::idempotency::Admission;
 use self::idempotency::{Accept, Idempotency};
-use self::kept::Kept;
-pub use self::kept::{Keeping, NotKept, config_of};
+use self::last_sent::LastSents;
 use self::lookup::Claims;
 pub use self::pacing::{Pacing, Wait};
 use self::queue::Queues;
 use self::retry::Run;
 pub use self::task::Task;
+pub use self::throttle::Batch;
+use self::throttle::Minutes;
 use crate::channels;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
@@ -54,7 +54,7 @@ pub struct Engine {
     idempotency: Idempotency,
     queues: Queues,
     claims: Claims,
-    earlier: Earlier,
+    last_sents: LastSents,
     minutes: Minutes,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
@@ -143,7 +143,7 @@ impl Dispatcher {
                 idempotency: Idempotency::default(),
                 queues: Queues::default(),
                 claims: Claims::default(),
-                earlier: Earlier::default(),
+                last_sents: LastSents::default(),
                 minutes: Minutes::default(),
                 pending: AtomicUsize::new(0),
             }),
@@ -370,7 +370,7 @@ impl Dispatcher {
                         place: places.next(),
                         outbox,
                     };
-                    if let Some(arriving) = self.engine.calm(arriving, batch.as_deref()) {
+                    if let Some(arriving) = self.engine.throttle(arriving, batch.as_deref()) {
                         self.engine.run(arriving);
                     }
                 }

@@ -8,10 +8,10 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::calm::REPEAT_INTERVAL;
-use super::earlier::{self, Before};
-use super::kept::Kept;
+use super::durability::Kept;
+use super::last_sent::{self, Before};
 use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
+use super::throttle::REPEAT_INTERVAL;
 use super::{Engine, Task};
 use crate::model::channel::Unanswered;
 use crate::model::outcome::{
@@ -78,7 +78,7 @@ impl Run {
 
     /// Under what it is remembered what it tells.
     fn key(&self) -> Option<String> {
-        earlier::key(&self.sending, &self.policy)
+        last_sent::key(&self.sending, &self.policy)
     }
 
     /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it.
@@ -86,8 +86,8 @@ impl Run {
         let Some(key) = self.key() else {
             return ControlFlow::Continue(());
         };
-        let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
-        let Some(before) = earlier.before(&key, outbox).await else {
+        let (sent, outbox) = (&self.engine.last_sents, self.outbox.as_deref());
+        let Some(before) = sent.before(&key, outbox).await else {
             return ControlFlow::Continue(());
         };
         if self.is_repeat(&before) {
@@ -99,7 +99,7 @@ impl Run {
         };
         match self.send_one(update).await {
             Err(Ending::Stale) => {
-                earlier.set(&key, None, outbox);
+                sent.set(&key, None, outbox);
                 ControlFlow::Continue(())
             }
             ended => ControlFlow::Break(self.outcome(ended, 1)),
@@ -149,8 +149,8 @@ impl Run {
         Some(match ended {
             Ok(message) => {
                 if let Some(key) = self.key() {
-                    let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
-                    earlier.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
+                    let (sent, outbox) = (&self.engine.last_sents, self.outbox.as_deref());
+                    sent.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
                 }
                 Outcome::Delivered { message }
             }

@@ -1,8 +1,8 @@
 //! Deliveries over a transport that does as it is told, in paused time.
 
-mod calm;
 mod follow_up;
 mod repeat;
+mod throttle;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

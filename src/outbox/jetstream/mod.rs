@@ -16,7 +16,7 @@ mod claim;
 mod held;
 mod idempotency;
 mod lane;
-mod lasts;
+mod last_sent;
 pub mod operator;
 mod server;
 mod stored;
@@ -39,10 +39,10 @@ use tokio::time::Instant;
 use self::accept::Whose;
 use self::held::Asked;
 use self::lane::Lane;
-use self::lasts::Lasts;
+use self::last_sent::LastSents;
 use self::server::{Servers, Session};
 use super::{
-    Accepted, DeliveryId, KeptRequest, LEASE, Last, NewRequest, Outbox, OutboxError, Ownership,
+    Accepted, DeliveryId, KeptRequest, LEASE, LastSent, NewRequest, Outbox, OutboxError, Ownership,
     Reply, Trouble,
 };
 use crate::model::outcome::MessageRef;
@@ -89,7 +89,7 @@ impl Credentials {
 /// This process's use of the streams.
 pub struct JetStreamOutbox {
     shared: Arc<Shared>,
-    lasts: Lasts,
+    last_sents: LastSents,
 }
 
 /// What all who work for it share.
@@ -118,7 +118,7 @@ impl JetStreamOutbox {
             any: Mutex::default(),
         });
         Self {
-            lasts: Lasts::start(Arc::clone(&shared), &runtime),
+            last_sents: LastSents::start(Arc::clone(&shared), &runtime),
             shared,
         }
     }
@@ -198,12 +198,12 @@ impl Outbox for JetStreamOutbox {
         self.on_runtime(async move { claim::taken(&shared, &delivery, messages).await })
     }
 
-    fn last(&self, key: &str) -> Reply<Option<Last>> {
-        self.lasts.get(key)
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
+        self.last_sents.get(key)
     }
 
-    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
-        self.lasts.set(key, last)
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
+        self.last_sents.set(key, last)
     }
 
     fn depth(&self) -> Reply<usize> {

@@ -6,7 +6,7 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 
 use super::Nats;
-use crate::outbox::{KEEP_LAST, MAX_LASTS};
+use crate::outbox::{KEEP_LAST_SENT, MAX_LAST_SENT};
 
 const WORK: &str = "notifier_work";
 const DEAD: &str = "notifier_dead";
@@ -61,8 +61,8 @@ pub fn configs(num_replicas: usize) -> [Config; 5] {
         bucket(KNOWN, KEEP_KNOWN),
         Config {
             discard: DiscardPolicy::Old,
-            max_messages: MAX_LASTS as i64,
-            ..bucket(LASTS, KEEP_LAST)
+            max_messages: MAX_LAST_SENT as i64,
+            ..bucket(LASTS, KEEP_LAST_SENT)
         },
     ]
 }

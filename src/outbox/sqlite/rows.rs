@@ -9,7 +9,7 @@ use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
 use crate::outbox::record::Record;
 use crate::outbox::{
-    Accepted, DeliveryId, KEEP_LAST, KeptRequest, KeptWork, KnownRequest, LEASE, NewDelivery,
+    Accepted, DeliveryId, KEEP_LAST_SENT, KeptRequest, KeptWork, KnownRequest, LEASE, NewDelivery,
     NewRequest, Ownership, Target,
 };
 
@@ -396,7 +396,7 @@ pub fn purge(db: &Connection) -> Result<()> {
     )?
     .execute(named_params! { ":batch": PURGE_BATCH, ":most": MAX_ENDED })?;
     db.prepare_cached("DELETE FROM lasts WHERE at < ?")?
-        .execute([before(KEEP_LAST)])
+        .execute([before(KEEP_LAST_SENT)])
         .map(drop)
 }
 

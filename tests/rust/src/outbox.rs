@@ -10,8 +10,8 @@ use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use influxdb3_notifier::model::plan::Identity;
 use influxdb3_notifier::model::report::DeliveryReport;
 use influxdb3_notifier::outbox::{
-    Accepted, DeliveryId, KeptRequest, KeptWork, Last, MAX_LASTS, NewDelivery, NewRequest, Outbox,
-    Ownership, Target,
+    Accepted, DeliveryId, KeptRequest, KeptWork, LastSent, MAX_LAST_SENT, NewDelivery, NewRequest,
+    Outbox, Ownership, Target,
 };
 
 /// Where one outbox is, and what a test must be able to do with it.
@@ -296,40 +296,40 @@ pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &
     let states = levels.flat_map(|level| statuses().map(move |status| State { level, status }));
     for state in states.map(Some).chain([None]) {
         for message in [None, Some(MessageRef("17.5".to_owned()))] {
-            let last = Last {
+            let last = LastSent {
                 message,
                 state,
                 at: time(1_764_000_000_123),
             };
-            one.set_last("k", Some(&last)).await.unwrap();
-            assert_eq!(other.last("k").await.unwrap(), Some(last));
+            one.set_last_sent("k", Some(&last)).await.unwrap();
+            assert_eq!(other.last_sent("k").await.unwrap(), Some(last));
         }
     }
-    assert_eq!(one.last("other").await.unwrap(), None);
+    assert_eq!(one.last_sent("other").await.unwrap(), None);
     drop((one, other));
     let next = place.open();
-    assert!(next.last("k").await.unwrap().is_some());
+    assert!(next.last_sent("k").await.unwrap().is_some());
     // What nobody waits for is done all the same, and in its order.
-    drop(next.set_last("k", None));
-    assert_eq!(next.last("k").await.unwrap(), None);
+    drop(next.set_last_sent("k", None));
+    assert_eq!(next.last_sent("k").await.unwrap(), None);
     assert_eq!(next.depth().await.unwrap(), 0);
 }
 
 pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Place) {
     let outbox = place.open();
-    let last = Last {
+    let last = LastSent {
         message: None,
         state: None,
         at: SystemTime::now(),
     };
-    let set = |n: usize| outbox.set_last(&n.to_string(), Some(&last));
-    futures_util::future::join_all((0..MAX_LASTS / 2).map(set)).await;
+    let set = |n: usize| outbox.set_last_sent(&n.to_string(), Some(&last));
+    futures_util::future::join_all((0..MAX_LAST_SENT / 2).map(set)).await;
     // One that is told again is not the oldest any more.
     set(0).await.unwrap();
-    futures_util::future::join_all((MAX_LASTS / 2..MAX_LASTS + 200).map(set)).await;
+    futures_util::future::join_all((MAX_LAST_SENT / 2..MAX_LAST_SENT + 200).map(set)).await;
     let mut known = 0;
-    for n in 0..MAX_LASTS + 200 {
-        let is_known = outbox.last(&n.to_string()).await.unwrap().is_some();
+    for n in 0..MAX_LAST_SENT + 200 {
+        let is_known = outbox.last_sent(&n.to_string()).await.unwrap().is_some();
         known += usize::from(is_known);
         match n {
             0 => assert!(is_known),
@@ -338,7 +338,7 @@ pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Pl
             _ => {}
         }
     }
-    assert!(known <= MAX_LASTS, "{known}");
+    assert!(known <= MAX_LAST_SENT, "{known}");
 }
 
 pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {

@@ -8,7 +8,9 @@ use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
 use influxdb3_notifier::outbox::operator::Hand;
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
 use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
-use influxdb3_notifier::outbox::{Accepted, DeliveryId, KEEP_LAST, Last, Outbox, Ownership};
+use influxdb3_notifier::outbox::{
+    Accepted, DeliveryId, KEEP_LAST_SENT, LastSent, Outbox, Ownership,
+};
 use rust_tests::outbox::{Place, keyed, request};
 
 struct File {
@@ -202,17 +204,20 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
 async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
     let file = File::new();
     let outbox = file.open();
-    for (key, age) in [("a", KEEP_LAST - Duration::from_secs(60)), ("b", KEEP_LAST)] {
-        let last = Last {
+    for (key, age) in [
+        ("a", KEEP_LAST_SENT - Duration::from_secs(60)),
+        ("b", KEEP_LAST_SENT),
+    ] {
+        let last = LastSent {
             message: None,
             state: None,
             at: SystemTime::now() - age,
         };
-        outbox.set_last(key, Some(&last)).await.unwrap();
+        outbox.set_last_sent(key, Some(&last)).await.unwrap();
     }
     Operator::open(&file.path).unwrap().tidy().unwrap();
-    assert!(outbox.last("a").await.unwrap().is_some());
-    assert!(outbox.last("b").await.unwrap().is_none());
+    assert!(outbox.last_sent("a").await.unwrap().is_some());
+    assert!(outbox.last_sent("b").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +229,7 @@ async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() 
     file.lapse();
     let outbox = file.open();
     assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
-    assert_eq!(outbox.last("k").await.unwrap(), None);
+    assert_eq!(outbox.last_sent("k").await.unwrap(), None);
     let db = rusqlite::Connection::open(&file.path).unwrap();
     let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
     assert_eq!(version, Ok(2));

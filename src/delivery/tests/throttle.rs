@@ -624,7 +624,7 @@ async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
             place: None,
             outbox: None,
         };
-        assert!(world.dispatcher.engine.calm(arriving, None).is_some());
+        assert!(world.dispatcher.engine.throttle(arriving, None).is_some());
     }
     let told = suppressed("max_per_minute");
     assert_eq!(outcomes(&tasks).await, [SENT, told.clone(), told]);

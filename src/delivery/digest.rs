@@ -47,7 +47,7 @@ impl Over {
 }
 
 /// Those of whom one digest will tell. Of all but the first it is known only how they count and who waits for their end.
-pub struct Crowd {
+pub struct PendingDigest {
     first: Arriving,
     others: Vec<Held>,
     tally: Tally,
@@ -63,7 +63,7 @@ struct Held {
     _place: Option<Place>,
 }
 
-impl Crowd {
+impl PendingDigest {
     pub fn new(first: Arriving, over: Over) -> Self {
         let mut tally = Tally::default();
         tally.count(&first.sending);
