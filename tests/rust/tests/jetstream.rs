@@ -39,7 +39,6 @@ impl Place for Server {
 }
 
 rust_tests::conformance!(Server::new());
-rust_tests::others!(Server::new());
 
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
 /// process has said nothing for half a minute.

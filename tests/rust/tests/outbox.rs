@@ -8,10 +8,9 @@ use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
 use influxdb3_notifier::outbox::operator::Hand;
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
 use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
-use influxdb3_notifier::outbox::{
-    Accepted, DeliveryId, KEEP_LAST_SENT, LastSent, Outbox, Ownership,
-};
-use rust_tests::outbox::{Place, keyed, request};
+use influxdb3_notifier::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Ownership};
+use rust_tests::fixtures::{id, keyed, request};
+use rust_tests::outbox::Place;
 
 struct File {
     _directory: tempfile::TempDir,
@@ -60,14 +59,6 @@ impl Place for File {
 }
 
 rust_tests::conformance!(File::new());
-rust_tests::others!(File::new());
-
-fn first(task: &str) -> DeliveryId {
-    DeliveryId {
-        task: task.to_owned(),
-        index: 0,
-    }
-}
 
 /// An outbox with one dead letter and one delivery that waits.
 async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
@@ -78,7 +69,7 @@ async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
     }
     let mut report = request("dead").deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::UnknownDestination));
-    outbox.end(&first("dead"), &report).await.unwrap();
+    outbox.end(&id("dead", 0), &report).await.unwrap();
     outbox
 }
 
@@ -136,7 +127,7 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
     outbox.accept(two.clone()).await.unwrap();
     let mut report = two.deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::Rejected));
-    outbox.end(&first("a"), &report).await.unwrap();
+    outbox.end(&id("a", 0), &report).await.unwrap();
     assert_eq!(
         Operator::open(&file.path)
             .unwrap()
@@ -162,7 +153,7 @@ async fn what_an_operator_drops_is_not_attempted_again() {
     let outbox = with_dead_letter(&file).await;
     let mut operator = Operator::open(&file.path).unwrap();
     assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
-    assert_eq!(outbox.owns(&first("waits")).await.unwrap(), Ownership::Lost);
+    assert_eq!(outbox.owns(&id("waits", 0)).await.unwrap(), Ownership::Lost);
     assert_eq!(outbox.depth().await.unwrap(), 0);
     file.lapse();
     assert!(
@@ -189,7 +180,7 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
         outcome: Outcome::Delivered { message: None },
         ..report
     };
-    outbox.end(&first("keyed"), &report).await.unwrap();
+    outbox.end(&id("keyed", 0), &report).await.unwrap();
     assert_eq!(file.count("requests"), 3);
     let age = |by: u64| file.sql(&format!("UPDATE requests SET ended = ended - {by}"));
     for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
