@@ -45,6 +45,9 @@ pub struct Identity {
     pub fingerprint: Fingerprint,
 }
 
+/// How long a key is known after its request has ended.
+pub const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+
 /// SHA-256 of a request's meaning.
 pub type Fingerprint = [u8; 32];
 

@@ -24,6 +24,9 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a process says that it lives.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a dead letter is kept.
+pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Dedup keys of destinations of which it is known what was told last.
 pub const MAX_LAST_SENT: usize = 10_000;
 /// How long that is known: the longest `repeat_interval`.

@@ -11,12 +11,10 @@ use super::server::{Servers, Session, purge};
 use super::stored::{Known, Note, json, now, read};
 use super::subjects::{attempt_key, known_key};
 use crate::model::outcome::Outcome;
-use crate::model::plan::Identity;
+use crate::model::plan::{Identity, KEEP_KEY};
 use crate::model::report::DeliveryReport;
 use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError};
 
-/// How long an idempotency key is known after its request has ended.
-const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 /// For so long a key may be there whose request is not yet: its process is between the two.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 

@@ -15,9 +15,8 @@ use super::server::{Servers, Session, lives, purge};
 use super::stored::{Note, Stored, StoredWork, json, now, read};
 use super::subjects::{attempt_key, config_token};
 use super::{ANY, Nats, make_consumer, subjects};
-use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
-use crate::outbox::operator::{Choice, Hand, Listed, State, Stats};
+use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;
 use crate::outbox::{OutboxError, Trouble};
 
@@ -26,7 +25,7 @@ const OPERATOR: &str = "operator";
 const TRIES: usize = 5;
 
 /// An operator's own way to the servers.
-pub struct Operator {
+pub struct JetStreamOperator {
     runtime: Runtime,
     servers: Servers,
     session: Arc<Session>,
@@ -49,7 +48,7 @@ struct Delivery {
     report: DeliveryReport,
 }
 
-impl Operator {
+impl JetStreamOperator {
     /// Connects, and looks for the streams; those that are missing are made.
     pub fn open(nats: Nats) -> Result<Self, OutboxError> {
         let servers = Servers::new(nats);
@@ -164,7 +163,7 @@ impl Work<'_> {
             let note = notes.get(&place).map(|(_, note)| note);
             let ended = note.and_then(|note| note.ended.clone());
             let state = match &ended {
-                Some(record) => of_outcome(&record.clone().report(place).outcome),
+                Some(record) => State::ended(&record.clone().report(place).outcome),
                 None if is_dead => State::Dead,
                 None if is_open => State::Waiting,
                 None => State::Ended,
@@ -271,13 +270,7 @@ impl Work<'_> {
         };
         for place in places {
             if let Some(delivery) = looked.deliveries.get(place) {
-                let report = DeliveryReport {
-                    outcome: Outcome::Pending(delivery.report.outcome.failure().cloned()),
-                    attempts: 0,
-                    http_status: None,
-                    ..delivery.report.clone()
-                };
-                again.set_report(*place, Record::of(&report));
+                again.set_report(*place, Record::of(&retried(&delivery.report)));
             }
             if let Some(delivery) = again.deliveries.get_mut(*place)
                 && let Some(work) = &mut delivery.work
@@ -316,7 +309,7 @@ impl Work<'_> {
     }
 }
 
-impl Hand for Operator {
+impl Operator for JetStreamOperator {
     fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError> {
         let mut listed = Vec::new();
         self.each(choice, &mut |work, looked| {
@@ -393,10 +386,7 @@ impl Hand for Operator {
                 let Some(delivery) = looked.deliveries.get(&place) else {
                     continue;
                 };
-                let report = DeliveryReport {
-                    outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
-                    ..delivery.report.clone()
-                };
+                let report = dropped(&delivery.report);
                 work.note_dropped(&looked.stored.task, place, &report)?;
             }
         }
@@ -453,12 +443,4 @@ fn chosen(choice: &Choice, looked: &Looked, states: &[State]) -> Vec<usize> {
     };
     let all = looked.deliveries.iter().filter(is_chosen);
     all.map(|(place, _)| *place).collect()
-}
-
-fn of_outcome(outcome: &Outcome) -> State {
-    match outcome {
-        Outcome::Failed(failure) if failure.reason == Reason::Dropped => State::Dropped,
-        Outcome::Failed(_) | Outcome::Ambiguous(_) => State::Dead,
-        _ => State::Ended,
-    }
 }

@@ -6,7 +6,7 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 
 use super::Nats;
-use crate::outbox::{KEEP_LAST_SENT, MAX_LAST_SENT};
+use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_LAST_SENT};
 
 const WORK: &str = "notifier_work";
 const DEAD: &str = "notifier_dead";
@@ -18,8 +18,6 @@ pub const LASTS: &str = "notifier_lasts";
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long a key and a provider's message are known.
 const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
-/// How long a dead letter is kept.
-const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_DEAD: i64 = 100_000;
 /// Servers from which on what is kept is kept three times.
 const CLUSTER: usize = 3;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
-use influxdb3_notifier::outbox::operator::Hand;
+use influxdb3_notifier::outbox::operator::{Choice, Operator, State};
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
-use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
+use influxdb3_notifier::outbox::sqlite::operator::SqliteOperator;
 use influxdb3_notifier::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Ownership};
 use rust_tests::fixtures::{id, keyed, request};
 use rust_tests::outbox::Place;
@@ -73,7 +73,7 @@ async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
     outbox
 }
 
-fn tasks(operator: &mut Operator, choice: &Choice) -> Vec<(String, &'static str)> {
+fn tasks(operator: &mut SqliteOperator, choice: &Choice) -> Vec<(String, &'static str)> {
     let listed = operator.list(choice, 100).unwrap();
     listed
         .into_iter()
@@ -92,7 +92,7 @@ fn named(task: &str) -> Choice {
 async fn a_dead_letter_is_listed_and_goes_again_when_it_is_asked_for() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
-    let mut operator = Operator::open(&file.path).unwrap();
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
     let all = [("dead".to_owned(), "dead"), ("waits".to_owned(), "waiting")];
     assert_eq!(tasks(&mut operator, &Choice::default()), all);
     for choice in [
@@ -129,7 +129,7 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
     report.outcome = Outcome::Failed(Failure::new(Reason::Rejected));
     outbox.end(&id("a", 0), &report).await.unwrap();
     assert_eq!(
-        Operator::open(&file.path)
+        SqliteOperator::open(&file.path)
             .unwrap()
             .retry(&named("a"))
             .unwrap(),
@@ -151,7 +151,7 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
 async fn what_an_operator_drops_is_not_attempted_again() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
-    let mut operator = Operator::open(&file.path).unwrap();
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
     assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
     assert_eq!(outbox.owns(&id("waits", 0)).await.unwrap(), Ownership::Lost);
     assert_eq!(outbox.depth().await.unwrap(), 0);
@@ -185,7 +185,7 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
     let age = |by: u64| file.sql(&format!("UPDATE requests SET ended = ended - {by}"));
     for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
         age(by);
-        Operator::open(&file.path).unwrap().tidy().unwrap();
+        SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
         assert_eq!(file.count("requests"), left, "{by}");
     }
     assert_eq!(file.count("deliveries"), 1);
@@ -206,7 +206,7 @@ async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
         };
         outbox.set_last_sent(key, Some(&last)).await.unwrap();
     }
-    Operator::open(&file.path).unwrap().tidy().unwrap();
+    SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
     assert!(outbox.last_sent("a").await.unwrap().is_some());
     assert!(outbox.last_sent("b").await.unwrap().is_none());
 }
@@ -229,7 +229,7 @@ async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() 
 #[test]
 fn a_file_that_is_not_there_is_not_made_for_an_operator() {
     let file = File::new();
-    let error = Operator::open(&file.path).err().unwrap();
+    let error = SqliteOperator::open(&file.path).err().unwrap();
     assert!(
         error.to_string().ends_with("outbox.db is not there."),
         "{error}"
