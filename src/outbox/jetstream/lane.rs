@@ -103,8 +103,8 @@ impl Lane {
             Some(Expected::Refused(_)) => message,
             None => {
                 // Its lease ran out while the servers were away, and nobody has taken it over.
-                match lock(&shared.held).get(&task) {
-                    Some(held) => drop(held.send(Asked::Again(message.reply.clone()))),
+                match lock(&shared.owned).get(&task) {
+                    Some(owned) => drop(owned.send(Asked::Again(message.reply.clone()))),
                     None => drop(message),
                 }
                 return;

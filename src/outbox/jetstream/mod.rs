@@ -13,11 +13,11 @@
 
 mod accept;
 mod claim;
-mod held;
 mod idempotency;
 mod lane;
 mod last_sent;
 pub mod operator;
+mod owned;
 mod server;
 mod stored;
 mod streams;
@@ -37,9 +37,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::accept::Whose;
-use self::held::Asked;
 use self::lane::Lane;
 use self::last_sent::LastSents;
+use self::owned::Asked;
 use self::server::{Servers, Session};
 use super::{
     Accepted, DeliveryId, KeptRequest, LEASE, LastSent, NewRequest, Outbox, OutboxError, Ownership,
@@ -98,8 +98,8 @@ struct Shared {
     runtime: Handle,
     /// No name that another process could have too.
     owner: String,
-    /// The way to each request that this process has.
-    held: Mutex<HashMap<String, UnboundedSender<Asked>>>,
+    /// The way to each request that this process has, by its task.
+    owned: Mutex<HashMap<String, UnboundedSender<Asked>>>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     /// Configuration files under which what is nobody's can be read.
     any: Mutex<HashSet<String>>,
@@ -113,7 +113,7 @@ impl JetStreamOutbox {
             servers: Servers::of_owner(nats, &owner),
             runtime: runtime.clone(),
             owner,
-            held: Mutex::default(),
+            owned: Mutex::default(),
             lanes: Mutex::default(),
             any: Mutex::default(),
         });
@@ -132,8 +132,8 @@ impl JetStreamOutbox {
     ) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
         // Sent now: what is asked of one request is done in the order of asking.
-        if let Some(held) = lock(&self.shared.held).get(&delivery.task) {
-            let _ = held.send(question(reply));
+        if let Some(owned) = lock(&self.shared.owned).get(&delivery.task) {
+            let _ = owned.send(question(reply));
         }
         Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
     }
@@ -220,7 +220,7 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let held: Vec<_> = lock(&shared.held).values().cloned().collect();
+            let held: Vec<_> = lock(&shared.owned).values().cloned().collect();
             for held in held {
                 let (reply, done) = oneshot::channel();
                 if held.send(Asked::Release(reply)).is_ok() {

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use futures_util::TryStreamExt;
-use influxdb3_notifier::outbox::Outbox;
 use influxdb3_notifier::outbox::jetstream::JetStreamOutbox;
+use influxdb3_notifier::outbox::jetstream::operator::JetStreamOperator;
+use influxdb3_notifier::outbox::operator::{Choice, Operator};
+use influxdb3_notifier::outbox::{NewDelivery, Outbox, Ownership};
+use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
 use rust_tests::outbox::Place;
 use tokio::runtime::Handle;
@@ -39,6 +43,38 @@ impl Place for Server {
 }
 
 rust_tests::conformance!(Server::new());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
+    let server = Server::new();
+    let first = server.open();
+    let mut given = request("a");
+    given.deliveries = vec![new_delivery(0), new_delivery(1)];
+    first.accept(given).await.unwrap();
+    for place in 0..2 {
+        first.end(&id("a", place), &failed(place)).await.unwrap();
+    }
+    // Each goes again by itself.
+    let way = nats(&server.0.url);
+    let retried = tokio::task::spawn_blocking(move || {
+        let mut operator = JetStreamOperator::open(way).unwrap();
+        let retry = |place| {
+            let task = Some(("a".to_owned(), Some(place)));
+            operator.retry(&Choice {
+                task,
+                ..Choice::default()
+            })
+        };
+        [0, 1].map(retry).map(Result::unwrap)
+    });
+    assert_eq!(retried.await.unwrap(), [1, 1]);
+    let worker = server.open();
+    let [taken] = <[_; 1]>::try_from(worker.claim("notifier.toml", 9).await.unwrap()).unwrap();
+    let work = |delivery: &NewDelivery| delivery.work.is_some();
+    let place = taken.deliveries.iter().position(work).unwrap();
+    let owned = worker.owns(&id("a", place)).await.unwrap();
+    assert_eq!(owned, Ownership::Mine);
+}
 
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
 /// process has said nothing for half a minute.

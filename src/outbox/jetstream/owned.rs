@@ -1,5 +1,6 @@
 //! One request that this process has, until all its deliveries have ended: who asks for it is answered in order.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,8 +19,9 @@ use super::server::{Session, purge};
 use super::stored::{Known, Note, Stored, json, millis, now, read};
 use super::subjects::{attempt_key, attempt_keys, config_token, known_key, message_key};
 use super::{Shared, lock, subjects};
-use crate::model::outcome::{Outcome, Reason};
+use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
+use crate::outbox::operator::State;
 use crate::outbox::record::Record;
 use crate::outbox::{OutboxError, Ownership, RENEW_EVERY, Trouble};
 
@@ -45,7 +47,38 @@ const TELL_AGAIN: Duration = Duration::from_millis(500);
 /// Of writes that meet another's.
 const TRIES: usize = 5;
 
-pub struct Held {
+/// That a request is this process's, and the way of what is asked of it. Given up when it is dropped.
+pub struct Registration {
+    shared: Arc<Shared>,
+    task: String,
+    asked: UnboundedReceiver<Asked>,
+}
+
+impl Registration {
+    /// `None`: the process has the request already, by another message.
+    pub fn new(shared: &Arc<Shared>, task: &str) -> Option<Self> {
+        let mut owned = lock(&shared.owned);
+        let Entry::Vacant(place) = owned.entry(task.to_owned()) else {
+            return None;
+        };
+        let (sender, asked) = unbounded_channel();
+        place.insert(sender);
+        Some(Self {
+            shared: Arc::clone(shared),
+            task: task.to_owned(),
+            asked,
+        })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.shared.owned).remove(&self.task);
+    }
+}
+
+pub struct OwnedRequest {
+    registration: Registration,
     shared: Arc<Shared>,
     session: Arc<Session>,
     stored: Stored,
@@ -60,17 +93,19 @@ pub struct Held {
     dead: BTreeSet<usize>,
 }
 
-impl Held {
-    /// From now on the request is this process's.
+impl OwnedRequest {
+    /// From now on the process serves what is asked of it.
     pub fn start(
-        shared: &Arc<Shared>,
+        registration: Registration,
         session: Arc<Session>,
         stored: Stored,
         message: Message,
         notes: BTreeMap<usize, (u64, Note)>,
     ) {
-        let mut held = Self {
-            shared: Arc::clone(shared),
+        let shared = Arc::clone(&registration.shared);
+        let mut owned = Self {
+            shared: Arc::clone(&shared),
+            registration,
             session,
             sequence: message.info().map_or(0, |info| info.stream_sequence),
             reply: message.reply.clone(),
@@ -80,20 +115,18 @@ impl Held {
             dead: BTreeSet::new(),
             stored,
         };
-        let ended: Vec<_> = held
+        let ended: Vec<_> = owned
             .notes
             .iter()
             .filter_map(|(place, (_, note))| Some((*place, note.ended.clone()?)))
             .collect();
         for (place, record) in ended {
-            held.close(place, record);
+            owned.close(place, record);
         }
-        let (sender, asked) = unbounded_channel();
-        lock(&shared.held).insert(held.stored.task.clone(), sender);
-        shared.runtime.spawn(held.serve(asked));
+        shared.runtime.spawn(owned.serve());
     }
 
-    async fn serve(mut self, mut asked: UnboundedReceiver<Asked>) {
+    async fn serve(mut self) {
         let mut alive = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let all_ended = self.open.is_empty();
@@ -103,14 +136,13 @@ impl Held {
         }
         while goes_on {
             tokio::select! {
-                question = asked.recv() => match question {
+                question = self.registration.asked.recv() => match question {
                     Some(question) => goes_on = self.answer(question).await,
                     None => goes_on = false,
                 },
                 _ = alive.tick() => self.acknowledge("+WPI").await,
             }
         }
-        lock(&self.shared.held).remove(&self.stored.task);
     }
 
     /// Whether it is still to be served.
@@ -297,13 +329,7 @@ impl Held {
             let key = message_key(&message.0);
             let _ = self.session.known.put(key, whose.into()).await;
         }
-        let failed = matches!(report.outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
-        let dropped = report.outcome.failure();
-        if failed && dropped.is_none_or(|failure| failure.reason != Reason::Dropped) {
-            self.dead.insert(place);
-        }
-        self.open.remove(&place);
-        self.ended.insert(place, record);
+        self.close(place, record);
         Ok(())
     }
 
@@ -312,14 +338,9 @@ impl Held {
         self.notes.contains_key(&place) || self.stored.open().len() > 1
     }
 
-    /// A delivery that somebody else has ended.
+    /// A delivery has ended, here or by somebody else.
     fn close(&mut self, place: usize, record: Record) {
-        let outcome = record.clone().report(place).outcome;
-        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
-        let dropped = outcome
-            .failure()
-            .is_some_and(|failure| failure.reason == Reason::Dropped);
-        if failed && !dropped {
+        if State::ended(&record.clone().report(place).outcome) == State::Dead {
             self.dead.insert(place);
         }
         self.open.remove(&place);
