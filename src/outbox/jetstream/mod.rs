@@ -26,15 +26,16 @@ mod subjects;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::accept::Whose;
 use self::lane::Lane;
@@ -48,6 +49,9 @@ use super::{
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Secret;
+
+/// How long a process that stops tries to give up what it has.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the servers are reached.
 #[derive(Clone)]
@@ -220,13 +224,14 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let held: Vec<_> = lock(&shared.owned).values().cloned().collect();
-            for held in held {
+            let release = |owned: &UnboundedSender<Asked>| {
                 let (reply, done) = oneshot::channel();
-                if held.send(Asked::Release(reply)).is_ok() {
-                    let _ = done.await;
-                }
-            }
+                let _ = owned.send(Asked::Release(reply));
+                done
+            };
+            let done: Vec<_> = lock(&shared.owned).values().map(release).collect();
+            // Where the servers are away nothing can be told to them, and the leases run out by themselves.
+            let _ = timeout(RELEASE_WITHIN, join_all(done)).await;
             Ok(())
         })
     }

@@ -76,6 +76,19 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     assert_eq!(owned, Ownership::Mine);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
+    let server = Server::new();
+    let outbox = server.open();
+    outbox.accept(request("a")).await.unwrap();
+    drop(server);
+    // It is told to the servers until they have heard of it.
+    let ended = outbox.end(&id("a", 0), &delivered(0, None));
+    let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
+    assert!(released.await.is_ok());
+    drop(ended);
+}
+
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
 /// process has said nothing for half a minute.
 async fn lapse(url: &str) {
