@@ -18,6 +18,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
@@ -36,7 +37,7 @@ const WRONG_FOR: Duration = Duration::from_millis(500);
 pub struct Servers {
     nats: Nats,
     place: String,
-    session: Mutex<Option<Arc<Session>>>,
+    session: Mutex<Option<Opened>>,
     wrong: Lock<Option<(Instant, OutboxError)>>,
     heard: Arc<Heard>,
     /// Under which name this process says that it lives, to whoever asks.
@@ -52,6 +53,12 @@ pub struct Session {
     pub attempts: Store,
     pub known: Store,
     pub lasts: Store,
+}
+
+struct Opened {
+    session: Arc<Session>,
+    /// Says that this process lives, and ends with it: else it would keep the connection.
+    _alive: JoinSet<()>,
 }
 
 impl Session {
@@ -110,9 +117,9 @@ impl Servers {
 
     /// Connects at the first time, and looks for what must be there; makes what is missing.
     pub async fn session(&self) -> Result<Arc<Session>, OutboxError> {
-        let mut session = self.session.lock().await;
-        if let Some(session) = &*session {
-            return Ok(Arc::clone(session));
+        let mut opened = self.session.lock().await;
+        if let Some(opened) = &*opened {
+            return Ok(Arc::clone(&opened.session));
         }
         if let Some((at, error)) = &*lock(&self.wrong)
             && at.elapsed() < WRONG_FOR
@@ -122,13 +129,17 @@ impl Servers {
         let deadline = Instant::now() + REACH_WITHIN;
         loop {
             match self.open().await {
-                Ok(opened) => {
-                    let opened = Arc::new(opened);
+                Ok(session) => {
+                    let session = Arc::new(session);
+                    let mut alive = JoinSet::new();
                     if let Some(subject) = &self.alive {
-                        tokio::spawn(say_alive(opened.client.clone(), subject.clone()));
+                        alive.spawn(say_alive(session.client.clone(), subject.clone()));
                     }
-                    *session = Some(Arc::clone(&opened));
-                    return Ok(opened);
+                    *opened = Some(Opened {
+                        session: Arc::clone(&session),
+                        _alive: alive,
+                    });
+                    return Ok(session);
                 }
                 // They may be on their way.
                 Err(error)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use influxdb3_notifier::outbox::jetstream::JetStreamOutbox;
 use influxdb3_notifier::outbox::jetstream::operator::JetStreamOperator;
 use influxdb3_notifier::outbox::operator::{Choice, Operator};
@@ -87,6 +87,31 @@ async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
     let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
     assert!(released.await.is_ok());
     drop(ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind() {
+    let server = Server::new();
+    let outbox = server.open();
+    outbox.accept(request("a")).await.unwrap();
+    let client = async_nats::connect(&server.0.url).await.unwrap();
+    let context = jetstream::new(client.clone());
+    let owner = {
+        let stream = context.get_stream("notifier_work").await.unwrap();
+        let names: Vec<_> = stream.consumer_names().try_collect().await.unwrap();
+        names[0].split('_').next().unwrap().to_owned()
+    };
+    outbox.end(&id("a", 0), &delivered(0, None)).await.unwrap();
+    context.delete_stream("notifier_work").await.unwrap();
+    assert!(outbox.accept(request("b")).await.is_err());
+    outbox.depth().await.unwrap();
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.unwrap();
+    let asked = client.publish_with_reply(format!("notifier.alive.{owner}"), inbox, "".into());
+    asked.await.unwrap();
+    assert!(answers.next().await.is_some());
+    let second = tokio::time::timeout(Duration::from_millis(500), answers.next());
+    assert!(second.await.is_err(), "the old one answers too");
 }
 
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
