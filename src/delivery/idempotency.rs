@@ -69,9 +69,7 @@ impl Idempotency {
             .by_body
             .admit_body((scope, fingerprint), window, accept)
     }
-}
 
-impl Idempotency {
     /// What was taken is not taken after all.
     pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::digest::{Over, PendingDigest};
-use super::{Arriving, Engine, last_sent};
+use super::run::Arriving;
+use super::{Engine, last_sent};
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
 use crate::outbox::LastSent;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::throttle::notification;
 use super::*;
-use crate::model::notification::{Level, Status};
+use crate::model::notification::Level;
 use crate::outbox::{
-    DeliveryId, KeptRequest, LastSent, NewRequest, OutboxError, Ownership, Reply, Trouble,
+    Accepted, DeliveryId, KeptRequest, LastSent, NewRequest, Outbox, OutboxError, Ownership, Reply,
+    Trouble,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -174,7 +174,6 @@ async fn another_process_sees_what_was_told_in_the_outbox() {
 
 #[tokio::test(start_paused = true)]
 async fn a_resolved_edits_the_message_of_another_process() {
-    const DISCORD: &str = r#"{"discord_webhook_url": "http://hooks.example/api/webhooks/1/t"}"#;
     let outbox = Arc::<Memory>::default();
     let message = || Answers(200, &[], json!({"id": "1"}).to_string());
     let delivery = |words| notification("discord", DISCORD, said(words));
