@@ -15,7 +15,7 @@ use super::owned::{OwnedRequest, Registration};
 use super::server::{Session, lives};
 use super::stored::{Note, Stored, json, now, read};
 use super::subjects::{attempt_key, config_token, message_key};
-use super::{ANY, Shared, consumer_name};
+use super::{ANY, Shared, TRIES, consumer_name};
 use crate::model::outcome::MessageRef;
 use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};
 
@@ -25,7 +25,6 @@ const LATER: Duration = Duration::from_secs(60);
 const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Milliseconds in which an owner fetches what it has published.
 const FRESH_FOR: i128 = 5000;
-const TRIES: usize = 5;
 
 /// Asks for what other owners have left, and what is nobody's.
 pub async fn claim(

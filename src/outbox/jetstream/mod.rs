@@ -50,6 +50,8 @@ use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Secret;
 
+/// How often something is written that meets what another has written.
+const TRIES: usize = 5;
 /// How long a process that stops tries to give up what it has.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::server::{Servers, Session, lives, purge};
 use super::stored::{Note, Stored, StoredWork, json, now, read};
 use super::subjects::{attempt_key, config_token};
-use super::{ANY, Nats, make_consumer, subjects};
+use super::{ANY, Nats, TRIES, make_consumer, subjects};
 use crate::model::report::DeliveryReport;
 use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;
@@ -22,7 +22,6 @@ use crate::outbox::{OutboxError, Trouble};
 
 /// Who has dropped a delivery, in its note.
 const OPERATOR: &str = "operator";
-const TRIES: usize = 5;
 
 /// An operator's own way to the servers.
 pub struct JetStreamOperator {

@@ -18,7 +18,7 @@ use super::idempotency::free_key;
 use super::server::{Session, purge};
 use super::stored::{Known, Note, Stored, json, millis, now, read};
 use super::subjects::{attempt_key, attempt_keys, config_token, known_key, message_key};
-use super::{Shared, lock, subjects};
+use super::{Shared, TRIES, lock, subjects};
 use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
 use crate::outbox::operator::State;
@@ -44,8 +44,6 @@ pub enum Asked {
 
 /// How long to wait for servers that are away, before what has happened is told to them again.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
-/// Of writes that meet another's.
-const TRIES: usize = 5;
 
 /// That a request is this process's, and the way of what is asked of it. Given up when it is dropped.
 pub struct Registration {
@@ -77,6 +75,7 @@ impl Drop for Registration {
     }
 }
 
+/// What is known of the request here, and what is still to be done.
 pub struct OwnedRequest {
     registration: Registration,
     shared: Arc<Shared>,
