@@ -27,6 +27,17 @@ struct Connections {
     waiting: VecDeque<(usize, oneshot::Sender<Slot>)>,
 }
 
+impl Connections {
+    /// Whoever has given up keeps nobody waiting by a limit of its own.
+    fn skip_gone(&mut self) {
+        while let Some((_, sender)) = self.waiting.front()
+            && sender.is_closed()
+        {
+            self.waiting.pop_front();
+        }
+    }
+}
+
 /// There is no room: nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
@@ -94,6 +105,7 @@ impl Bounds {
     pub async fn connection(self: &Arc<Self>, limit: usize) -> Slot {
         let waiting = {
             let mut connections = self.lock();
+            connections.skip_gone();
             if connections.in_use < limit && connections.waiting.is_empty() {
                 connections.in_use += 1;
                 return Slot(Some(Arc::clone(self)));
@@ -111,6 +123,7 @@ impl Bounds {
         loop {
             let sender = {
                 let mut connections = self.lock();
+                connections.skip_gone();
                 match connections.waiting.front() {
                     Some((limit, _)) if connections.in_use < *limit => {}
                     _ => return,
@@ -205,6 +218,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -239,5 +254,20 @@ mod tests {
         assert_eq!(bounds.lock().in_use, 1);
         drop(second);
         assert_eq!(bounds.lock().in_use, 0);
+    }
+
+    #[tokio::test]
+    async fn who_has_given_up_keeps_nobody_waiting_by_a_lower_limit() {
+        let bounds = Arc::new(Bounds::default());
+        let (first, _second) = (bounds.connection(3).await, bounds.connection(3).await);
+        assert!(bounds.connection(1).now_or_never().is_none());
+        let third = bounds.connection(3).now_or_never();
+        assert!(third.is_some(), "the one before is gone");
+        let mut low = Box::pin(bounds.connection(1));
+        assert!((&mut low).now_or_never().is_none());
+        let mut fourth = Box::pin(bounds.connection(3));
+        assert!((&mut fourth).now_or_never().is_none(), "behind it");
+        drop((low, first));
+        assert!(fourth.now_or_never().is_some(), "the one before is gone");
     }
 }

@@ -8,14 +8,12 @@ use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
 use super::Task;
-use crate::model::plan::{Fingerprint, Identity};
+use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
 
 /// How many requests of each kind are remembered.
 const MAX_REQUESTS: usize = 10_000;
 /// Memory for their answers, for each kind.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How long a key is remembered after its request has ended.
-const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 
 /// The requests of this process that may come again.
 #[derive(Default)]
@@ -71,9 +69,7 @@ impl Idempotency {
             .by_body
             .admit_body((scope, fingerprint), window, accept)
     }
-}
 
-impl Idempotency {
     /// What was taken is not taken after all.
     pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::retry::Run;
+use super::run::Run;
 use crate::model::channel::{Found, Unanswered};
 use crate::model::outcome::{Failure, MessageRef, Verdict};
 use crate::model::plan::OnAmbiguous;

@@ -1,6 +1,5 @@
-//! The one retry loop.
+//! The one retry loop: a message, until it is delivered, refused, or out of time.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,45 +7,21 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::calm::REPEAT_INTERVAL;
-use super::earlier::{self, Before};
-use super::kept::Kept;
-use super::queue::{DestinationQueue, Entry, NotAdmitted, Permit, Turn};
-use super::{Engine, Task};
+use super::durability::Kept;
+use super::queue::{Entry, NotAdmitted, Permit};
+use super::run::Run;
 use crate::model::channel::Unanswered;
-use crate::model::outcome::{
-    Detail, Failure, Gate, Judgement, MessageRef, Outcome, Reason, Scope, Verdict,
-};
-use crate::model::plan::{DeliveryPolicy, OnAmbiguous, Sending};
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::plan::{DeliveryPolicy, OnAmbiguous};
 use crate::model::policy::ClientKey;
 use crate::model::secret::Redactor;
 use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
-use crate::outbox::{Outbox, Ownership};
+use crate::outbox::Ownership;
 use crate::transport::{SendError, Sent};
 
-/// How long there is to look for what another process may have sent.
-const LOOK_FOR: Duration = Duration::from_secs(60);
-
-/// One delivery on its way.
-pub struct Run {
-    pub engine: Arc<Engine>,
-    pub task: Arc<Task>,
-    pub index: usize,
-    pub sender: String,
-    pub sending: Sending,
-    pub policy: Arc<DeliveryPolicy>,
-    pub queue: Arc<DestinationQueue>,
-    pub ticket: u64,
-    pub turn: Option<Box<Turn>>,
-    /// When the last try must have ended; known when its turn has come.
-    pub deadline: Instant,
-    /// Where it is kept.
-    pub outbox: Option<Arc<dyn Outbox>>,
-}
-
 /// What ends a message other than its delivery.
-enum Ending {
+pub enum Ending {
     Failed(Failure),
     Ambiguous(Failure),
     HandedOn,
@@ -58,144 +33,9 @@ enum Ending {
 struct HandedOn;
 
 impl Run {
-    /// Sends all messages in order. A retry goes on at the message that failed, and another process's work where that
-    /// ended. `None`: it is not this process's any more.
-    pub async fn deliver(&mut self) -> Option<Outcome> {
-        self.deadline = self.wait_for_turn().await;
-        // What another process has begun is gone on with as it is.
-        if self.sending.dedup_key.is_some()
-            && !self.sending.has_begun()
-            // In a box of its own, as few have a key.
-            && let ControlFlow::Break(outcome) = Box::pin(self.follow_up()).await
-        {
-            return outcome;
-        }
-        let mut messages = std::mem::take(&mut self.sending.composition.messages);
-        let parts = messages.len();
-        let ended = self.send_all(&mut messages).await;
-        self.outcome(ended, parts)
-    }
-
-    /// Under what it is remembered what it tells.
-    fn key(&self) -> Option<String> {
-        earlier::key(&self.sending, &self.policy)
-    }
-
-    /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it.
-    async fn follow_up(&self) -> ControlFlow<Option<Outcome>> {
-        let Some(key) = self.key() else {
-            return ControlFlow::Continue(());
-        };
-        let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
-        let Some(before) = earlier.before(&key, outbox).await else {
-            return ControlFlow::Continue(());
-        };
-        if self.is_repeat(&before) {
-            let rule = REPEAT_INTERVAL.to_owned();
-            return ControlFlow::Break(Some(Outcome::Suppressed { rule }));
-        }
-        let Some(update) = self.update(&before) else {
-            return ControlFlow::Continue(());
-        };
-        match self.send_one(update).await {
-            Err(Ending::Stale) => {
-                earlier.set(&key, None, outbox);
-                ControlFlow::Continue(())
-            }
-            ended => ControlFlow::Break(self.outcome(ended, 1)),
-        }
-    }
-
-    fn is_repeat(&self, before: &Before) -> bool {
-        let interval = self.policy.repeat_interval;
-        let says = |(state, interval)| before.says(state, interval);
-        self.sending.state().zip(interval).is_some_and(says)
-    }
-
-    /// The one message that follows up on an earlier one. What would be split never does.
-    fn update(&self, before: &Before) -> Option<Outbound> {
-        let source = self.sending.source.as_ref()?;
-        let channel = self.sending.channel.as_ref();
-        let earlier = before.message().filter(|_| channel.follows_up())?;
-        let composed = source.compose(channel, Some(earlier));
-        let [message] = <[_; 1]>::try_from(composed.ok()?.messages).ok()?;
-        Some(message)
-    }
-
-    async fn send_one(&self, message: Outbound) -> Result<Option<MessageRef>, Ending> {
-        self.send_all(&mut [message]).await
-    }
-
-    async fn send_all(&self, messages: &mut [Outbound]) -> Result<Option<MessageRef>, Ending> {
-        let parts = messages.len();
-        let mut unanswered = self.sending.attempting();
-        let done = self.sending.parts_done();
-        let mut reference = None;
-        for (part, message) in messages.iter_mut().enumerate().skip(done) {
-            reference = reference.or(self.send(message, unanswered.take()).await?);
-            self.task
-                .update(self.index, |report| report.parts_delivered = part + 1);
-            // The last one's is said with the end.
-            if part + 1 < parts
-                && let Some(kept) = self.kept()
-            {
-                Box::pin(kept.parts_done(part + 1)).await;
-            }
-        }
-        Ok(reference)
-    }
-
-    fn outcome(&self, ended: Result<Option<MessageRef>, Ending>, parts: usize) -> Option<Outcome> {
-        Some(match ended {
-            Ok(message) => {
-                if let Some(key) = self.key() {
-                    let (earlier, outbox) = (&self.engine.earlier, self.outbox.as_deref());
-                    earlier.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
-                }
-                Outcome::Delivered { message }
-            }
-            Err(Ending::Failed(failure)) => Outcome::Failed(failure),
-            Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
-            Err(Ending::HandedOn) => return None,
-            // Nothing that could be gone was referred to.
-            Err(Ending::Stale) => Outcome::Failed(Failure::new(Reason::Rejected)),
-        })
-    }
-
-    /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
-    /// must follow even the `firing` that took all the time there was, and what was held back has done no wrong.
-    async fn wait_for_turn(&mut self) -> Instant {
-        let deadline = match &self.sending.resume {
-            Some(resume) => self.kept_deadline(resume.deadline),
-            None => self.task.accepted + self.policy.delivery_timeout,
-        };
-        if let Some(turn) = &mut self.turn {
-            turn.wait().await;
-        }
-        deadline.max(Instant::now() + self.one_attempt_late(deadline))
-    }
-
-    /// What another process may have sent is looked for, however late it is.
-    fn kept_deadline(&self, deadline: SystemTime) -> Instant {
-        let now = Instant::now();
-        let left = deadline.duration_since(SystemTime::now());
-        let deadline = now + left.unwrap_or_default();
-        match self.sending.attempting() {
-            Some(_) => deadline.max(now + LOOK_FOR),
-            None => deadline,
-        }
-    }
-
-    fn one_attempt_late(&self, deadline: Instant) -> Duration {
-        match Instant::now() >= deadline {
-            true => self.policy.attempt_timeout,
-            false => Duration::ZERO,
-        }
-    }
-
     /// Tries one message until it is delivered, refused, or out of time. It begins with the question what became of it
     /// where another process has begun an attempt then, and said no more.
-    async fn send(
+    pub async fn send(
         &self,
         message: &mut Outbound,
         mut unanswered: Option<SystemTime>,
@@ -226,10 +66,12 @@ impl Run {
             // Neither is an attempt that says something of the destination.
             let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
             tries.made += u32::from(counts);
-            let due = Instant::now() + wait;
-            if tries.made >= self.policy.max_attempts || due >= self.deadline {
+            let may_retry = tries.made < self.policy.max_attempts;
+            // A provider may ask for a wait that no clock can tell.
+            let due = Instant::now().checked_add(wait);
+            let Some(due) = due.filter(|due| may_retry && *due < self.deadline) else {
                 return Err(tries.end(failure));
-            }
+            };
             self.say_retry(&failure, &mut tries, wait);
             self.task.pending(self.index, failure);
             self.task.waiting(self.index, due);
@@ -323,12 +165,6 @@ impl Run {
             }
         }
         Ok(judgement)
-    }
-
-    /// Its side of the outbox, where it is kept.
-    pub fn kept(&self) -> Option<Kept<'_>> {
-        let outbox = self.outbox.as_deref()?;
-        Some(Kept::new(outbox, &self.task, self.index))
     }
 
     /// Asks the outbox for an attempt. Gives back why it cannot be made now: what must not be repeated is not sent where it

@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, Composing, Composition};
 use super::notification::{Notification, State};
-use super::outcome::{Failure, MessageRef};
+use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
+use super::report::{DeliveryReport, Preview};
 use super::secret::Secret;
+use super::wire::Outbound;
 
 /// All deliveries of one request, in the order of the answer.
 #[derive(Debug, Default)]
@@ -45,6 +47,9 @@ pub struct Identity {
     pub fingerprint: Fingerprint,
 }
 
+/// How long a key is known after its request has ended.
+pub const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+
 /// SHA-256 of a request's meaning.
 pub type Fingerprint = [u8; 32];
 
@@ -55,6 +60,60 @@ pub struct Delivery {
     pub sender: String,
     pub receiver: Option<String>,
     pub work: Work,
+}
+
+impl Delivery {
+    /// Messages that an earlier process has delivered.
+    pub fn parts_done(&self) -> usize {
+        match &self.work {
+            Work::Send(sending) => sending.parts_done(),
+            _ => 0,
+        }
+    }
+
+    /// The bytes of a delivery that is to be sent.
+    pub fn size(&self) -> Option<usize> {
+        match &self.work {
+            Work::Send(sending) => Some(sending.composition.size()),
+            Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
+        }
+    }
+
+    /// How a delivery stands when it is accepted.
+    pub fn report(&self, index: usize) -> DeliveryReport {
+        let (outcome, sending, path) = match &self.work {
+            Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
+            Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
+            Work::Suppress { sending, rule } => {
+                let rule = rule.clone();
+                (Outcome::Suppressed { rule }, Some(sending), None)
+            }
+            Work::Ignore => (Outcome::Ignored, None, None),
+            Work::Reject { failure, path } => {
+                (Outcome::Failed(failure.clone()), None, path.clone())
+            }
+        };
+        let composition = sending.map(|sending| &sending.composition);
+        DeliveryReport {
+            index,
+            sender: self.sender.clone(),
+            receiver: self.receiver.clone(),
+            destination: sending.map(|sending| sending.channel.destination().label.clone()),
+            preview: match &self.work {
+                Work::Preview(sending) => Some(sending.preview()),
+                _ => None,
+            },
+            outcome,
+            path,
+            http_status: None,
+            attempts: 0,
+            parts: composition.map_or(0, |composition| composition.messages.len()),
+            parts_delivered: 0,
+            segments: composition.and_then(|composition| composition.segments),
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+        }
+    }
 }
 
 /// What is to be done for a delivery.
@@ -115,6 +174,21 @@ impl Sending {
     /// Whether an earlier process has sent something of it, as far as that is known.
     pub fn has_begun(&self) -> bool {
         self.parts_done() > 0 || self.attempting().is_some()
+    }
+
+    /// What would have been sent: no URL, no headers.
+    fn preview(&self) -> Preview {
+        let messages = &self.composition.messages;
+        let bodies = messages
+            .iter()
+            .map(|message| self.channel.preview(&message.body()));
+        Preview {
+            content_type: messages
+                .first()
+                .map_or("", Outbound::content_type)
+                .to_owned(),
+            body: bodies.collect::<Vec<_>>().join("\n"),
+        }
     }
 }
 

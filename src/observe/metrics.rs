@@ -122,58 +122,59 @@ impl Metrics {
             histogram.render(&mut text, sender);
         }
         drop(counted);
-        let joined = self.joined.load(Ordering::Relaxed);
-        single(
-            &mut text,
-            "notifier_joined_total",
-            "counter",
-            "Requests that joined an identical one in flight.",
-            joined as f64,
-        );
-        let dropped = self.dropped_log_lines.load(Ordering::Relaxed);
-        single(
-            &mut text,
-            "notifier_log_lines_dropped_total",
-            "counter",
-            "Log lines that found no place in the queue to the engine.",
-            dropped as f64,
-        );
-        single(
-            &mut text,
-            "notifier_history_rows_dropped_total",
-            "counter",
-            "Rows of the history that could not be written, or found no place to wait.",
-            gauges.dropped_history_rows as f64,
-        );
-        single(
-            &mut text,
-            "notifier_in_flight",
-            "gauge",
-            "Deliveries that have not ended.",
-            gauges.in_flight as f64,
-        );
-        single(
-            &mut text,
-            "notifier_pending",
-            "gauge",
-            "Deliveries that go on after their call was answered.",
-            gauges.pending as f64,
-        );
-        single(
-            &mut text,
-            "notifier_paused_destinations",
-            "gauge",
-            "Destinations that are paused or refuse.",
-            gauges.paused_destinations as f64,
-        );
-        single(
-            &mut text,
-            "notifier_outbox_depth",
-            "gauge",
-            "Deliveries in the outbox that have not ended.",
-            gauges.outbox_depth as f64,
-        );
+        self.render_single(&mut text, gauges);
         text
+    }
+
+    /// What has no labels.
+    fn render_single(&self, text: &mut String, gauges: Gauges) {
+        let joined = self.joined.load(Ordering::Relaxed);
+        let dropped = self.dropped_log_lines.load(Ordering::Relaxed);
+        for (name, help, count) in [
+            (
+                "notifier_joined_total",
+                "Requests that joined an identical one in flight.",
+                joined,
+            ),
+            (
+                "notifier_log_lines_dropped_total",
+                "Log lines that found no place in the queue to the engine.",
+                dropped,
+            ),
+            (
+                "notifier_history_rows_dropped_total",
+                "Rows of the history that could not be written, or found no place to wait.",
+                gauges.dropped_history_rows,
+            ),
+        ] {
+            family(text, name, "counter", help);
+            sample(text, name, &[], count as f64);
+        }
+        for (name, help, value) in [
+            (
+                "notifier_in_flight",
+                "Deliveries that have not ended.",
+                gauges.in_flight,
+            ),
+            (
+                "notifier_pending",
+                "Deliveries that go on after their call was answered.",
+                gauges.pending,
+            ),
+            (
+                "notifier_paused_destinations",
+                "Destinations that are paused or refuse.",
+                gauges.paused_destinations,
+            ),
+            (
+                "notifier_outbox_depth",
+                "Deliveries in the outbox that have not ended.",
+                gauges.outbox_depth,
+            ),
+        ] {
+            family(text, name, "gauge", help);
+            sample(text, name, &[], value as f64);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
@@ -218,11 +219,6 @@ impl Histogram {
 
 fn family(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn single(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
-    family(text, name, kind, help);
-    sample(text, name, &[], value);
 }
 
 /// Label values are codes and senders' names, none of which needs escaping.

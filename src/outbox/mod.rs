@@ -24,10 +24,13 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a process says that it lives.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a dead letter is kept.
+pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Dedup keys of destinations of which it is known what was told last.
-pub const MAX_LASTS: usize = 10_000;
+pub const MAX_LAST_SENT: usize = 10_000;
 /// How long that is known: the longest `repeat_interval`.
-pub const KEEP_LAST: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const KEEP_LAST_SENT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What comes back once it is kept, or cannot be.
 pub type Reply<T> = BoxFuture<'static, Result<T, OutboxError>>;
@@ -69,12 +72,12 @@ pub trait Outbox: Send + Sync {
     /// Which of these messages at a provider belong to other deliveries.
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>>;
 
-    /// What a destination was told last under a dedup key; `key` stands for both. The last [`MAX_LASTS`] are kept, for
-    /// [`KEEP_LAST`].
-    fn last(&self, key: &str) -> Reply<Option<Last>>;
+    /// What a destination was told last under a dedup key; `key` stands for both. The last [`MAX_LAST_SENT`] are kept, for
+    /// [`KEEP_LAST_SENT`].
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>>;
 
     /// Notes what it was told now; `None`: nothing that what comes would have to do with.
-    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()>;
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()>;
 
     /// Deliveries that have not ended, whoever owns them. Where the place counts requests alone, those.
     fn depth(&self) -> Reply<usize>;
@@ -85,7 +88,7 @@ pub trait Outbox: Send + Sync {
 
 /// What a destination was told last under a dedup key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Last {
+pub struct LastSent {
     /// The message, where it can be referred to.
     pub message: Option<MessageRef>,
     /// How the alert stood then; `None`: a digest has mentioned it since, so that any state is news.

@@ -1,10 +1,11 @@
 //! What an operator looks at and does in an outbox, while processes go on working with it.
 
 use super::OutboxError;
+use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 
-/// An operator's hand on an outbox. Waits for the disk, or for the servers.
-pub trait Hand: Send {
+/// What an operator can do. Waits for the disk, or for the servers.
+pub trait Operator: Send {
     /// The oldest first.
     fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError>;
 
@@ -91,5 +92,32 @@ impl State {
 
     pub fn of(column: &str) -> Self {
         Self::parse(column).unwrap_or(State::Waiting)
+    }
+
+    /// In which state a delivery is that ended so.
+    pub fn ended(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Failed(failure) if failure.reason == Reason::Dropped => State::Dropped,
+            Outcome::Failed(_) | Outcome::Ambiguous(_) => State::Dead,
+            _ => State::Ended,
+        }
+    }
+}
+
+/// How a dead letter stands that is to be delivered again.
+pub fn retried(report: &DeliveryReport) -> DeliveryReport {
+    DeliveryReport {
+        outcome: Outcome::Pending(report.outcome.failure().cloned()),
+        attempts: 0,
+        http_status: None,
+        ..report.clone()
+    }
+}
+
+/// How a delivery stands that is not to be delivered any more.
+pub fn dropped(report: &DeliveryReport) -> DeliveryReport {
+    DeliveryReport {
+        outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
+        ..report.clone()
     }
 }

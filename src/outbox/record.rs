@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::Last;
+use super::LastSent;
 use crate::model::notification::{Level, State, Status};
 use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
 use crate::model::report::DeliveryReport;
@@ -125,13 +125,13 @@ impl Record {
 /// What a destination was told last, in names that stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LastRecord {
+pub struct LastSentRecord {
     message: Option<String>,
     state: Option<String>,
     at_ms: u64,
 }
 
-impl LastRecord {
+impl LastSentRecord {
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -142,8 +142,8 @@ impl LastRecord {
     }
 }
 
-impl From<&Last> for LastRecord {
-    fn from(last: &Last) -> Self {
+impl From<&LastSent> for LastSentRecord {
+    fn from(last: &LastSent) -> Self {
         let at = last.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             message: last.message.as_ref().map(|message| message.0.clone()),
@@ -153,8 +153,8 @@ impl From<&Last> for LastRecord {
     }
 }
 
-impl From<LastRecord> for Last {
-    fn from(record: LastRecord) -> Self {
+impl From<LastSentRecord> for LastSent {
+    fn from(record: LastSentRecord) -> Self {
         Self {
             message: record.message.map(MessageRef),
             state: record.state.as_deref().and_then(read_state),

@@ -1,4 +1,4 @@
-//! An operator's hand on an outbox, for the command line. Not for the engine: it waits for the disk with nobody's leave.
+//! What an operator can do with an outbox, for the command line. Not for the engine: it waits for the disk with nobody's leave.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,8 +12,11 @@ use serde::Serialize;
 
 use crate::api::response::Entry;
 use crate::offline::{Given, Opened, Refused};
-use crate::outbox::operator::{self, Hand, Listed, State};
-use crate::outbox::{self, jetstream, sqlite};
+use crate::outbox;
+use crate::outbox::jetstream::Nats;
+use crate::outbox::jetstream::operator::JetStreamOperator;
+use crate::outbox::operator::{self, Listed, Operator, State};
+use crate::outbox::sqlite::operator::SqliteOperator;
 use crate::settings::{Environment, OutboxPlace};
 
 create_exception!(
@@ -26,7 +29,7 @@ create_exception!(
 /// An outbox that is there.
 #[pyclass(frozen)]
 pub struct Outbox {
-    hand: Mutex<Box<dyn Hand>>,
+    operator: Mutex<Box<dyn Operator>>,
 }
 
 /// Which deliveries of an outbox are meant.
@@ -95,21 +98,15 @@ impl Outbox {
     #[new]
     #[pyo3(signature = (place, config=None))]
     fn open(py: Python<'_>, place: PathBuf, config: Option<PathBuf>) -> PyResult<Self> {
-        let hand: Box<dyn Hand> = match place.to_string_lossy() {
+        let operator: Box<dyn Operator> = match place.to_string_lossy() {
             servers if servers.contains("://") => {
                 let nats = nats(py, &servers, config)?;
-                Box::new(
-                    py.detach(|| jetstream::operator::Operator::open(nats))
-                        .map_err(raise)?,
-                )
+                Box::new(py.detach(|| JetStreamOperator::open(nats)).map_err(raise)?)
             }
-            _ => Box::new(
-                py.detach(|| sqlite::operator::Operator::open(&place))
-                    .map_err(raise)?,
-            ),
+            _ => Box::new(py.detach(|| SqliteOperator::open(&place)).map_err(raise)?),
         };
         Ok(Self {
-            hand: Mutex::new(hand),
+            operator: Mutex::new(operator),
         })
     }
 
@@ -120,29 +117,29 @@ impl Outbox {
         choice: &Choice,
         limit: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let listed = self.with(py, |hand| hand.list(&choice.0, limit))?;
+        let listed = self.with(py, |operator| operator.list(&choice.0, limit))?;
         let rows: Vec<Row> = listed.into_iter().map(Row::from).collect();
         Ok(pythonize(py, &rows)?)
     }
 
     /// What a request said, as JSON without its destinations; None: there is no such task.
     fn said(&self, py: Python<'_>, task: &str) -> PyResult<Option<String>> {
-        self.with(py, |hand| hand.said(task))
+        self.with(py, |operator| operator.said(task))
     }
 
     /// Lets dead letters be delivered again; gives back how many.
     fn retry(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
-        self.with(py, |hand| hand.retry(&choice.0))
+        self.with(py, |operator| operator.retry(&choice.0))
     }
 
     /// Ends deliveries without delivering them; gives back how many.
     fn drop(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
-        self.with(py, |hand| hand.drop(&choice.0))
+        self.with(py, |operator| operator.drop(&choice.0))
     }
 
     /// Counts of the whole outbox, as a dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = self.with(py, |hand| hand.stats())?;
+        let stats = self.with(py, |operator| operator.stats())?;
         Ok(pythonize(py, &stats)?)
     }
 }
@@ -151,18 +148,18 @@ impl Outbox {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn Hand) -> Result<T, outbox::OutboxError> + Send,
+        work: impl FnOnce(&mut dyn Operator) -> Result<T, outbox::OutboxError> + Send,
     ) -> PyResult<T> {
         let done = py.detach(|| {
-            let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut **hand)
+            let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut **operator)
         });
         done.map_err(raise)
     }
 }
 
 /// The way to NATS servers, with what a configuration file says of it.
-fn nats(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<jetstream::Nats> {
+fn nats(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<Nats> {
     let shown = config.as_ref().map(|path| path.display().to_string());
     let given = Given {
         path: config,

@@ -1,35 +1,16 @@
 //! What becomes of a message whose dedup key has been sent before.
 
 use super::*;
-use crate::model::notification::Status;
 
 /// A delivery of this text by Discord, which edits what is resolved.
 fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> Delivery {
-    let mut delivery = delivery("discord", DISCORD);
-    if let Work::Send(sending) = &mut delivery.work {
-        let notification = Notification {
-            status,
-            ..Notification::plain(Json::String(text.to_owned()))
-        };
-        let source = Source {
-            notification: Arc::new(notification),
-            allow_mentions: true,
-            key: "k".to_owned(),
-            index: 0,
-            rendered: Vec::new(),
-            parameters: None,
-        };
-        let composed = source.compose(sending.channel.as_ref(), None);
-        sending.composition = composed.unwrap();
-        sending.dedup_key = Some(dedup_key.to_owned());
-        sending.source = Some(Box::new(source));
-    }
-    delivery
+    let follow_up = Notification {
+        status,
+        dedup_key: Some(dedup_key.to_owned()),
+        ..Notification::plain(Json::String(text.to_owned()))
+    };
+    notification("discord", DISCORD, follow_up)
 }
-
-const DISCORD: &str = r#"{"discord_webhook_url": "http://hooks.example/api/webhooks/1/t"}"#;
-const FIRING: Option<Status> = Some(Status::Firing);
-const RESOLVED: Option<Status> = Some(Status::Resolved);
 
 fn message(id: &str) -> Does {
     Answers(200, &[], json!({ "id": id }).to_string())

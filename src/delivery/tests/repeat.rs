@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::calm::notification;
 use super::*;
-use crate::model::notification::{Level, Status};
+use crate::model::notification::Level;
 use crate::outbox::{
-    DeliveryId, KeptRequest, Last, NewRequest, OutboxError, Ownership, Reply, Trouble,
+    Accepted, DeliveryId, KeptRequest, LastSent, NewRequest, Outbox, OutboxError, Ownership, Reply,
+    Trouble,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -174,7 +174,6 @@ async fn another_process_sees_what_was_told_in_the_outbox() {
 
 #[tokio::test(start_paused = true)]
 async fn a_resolved_edits_the_message_of_another_process() {
-    const DISCORD: &str = r#"{"discord_webhook_url": "http://hooks.example/api/webhooks/1/t"}"#;
     let outbox = Arc::<Memory>::default();
     let message = || Answers(200, &[], json!({"id": "1"}).to_string());
     let delivery = |words| notification("discord", DISCORD, said(words));
@@ -218,7 +217,7 @@ async fn row_50_a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
 /// An outbox that remembers what was told, and nothing else.
 #[derive(Default)]
 struct Memory {
-    lasts: Mutex<HashMap<String, Last>>,
+    lasts: Mutex<HashMap<String, LastSent>>,
     /// What it answers when it is asked for what was told; `Some(None)`: it never does.
     trouble: Mutex<Option<Option<Trouble>>>,
 }
@@ -287,7 +286,7 @@ impl Outbox for Memory {
         at_once(Vec::new())
     }
 
-    fn last(&self, key: &str) -> Reply<Option<Last>> {
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
         match *self.trouble.lock().unwrap() {
             Some(Some(trouble)) => {
                 Box::pin(async move { Err(OutboxError::new("memory", trouble)) })
@@ -297,7 +296,7 @@ impl Outbox for Memory {
         }
     }
 
-    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
         let mut lasts = self.lasts.lock().unwrap();
         match last {
             Some(last) => lasts.insert(key.to_owned(), last.clone()),

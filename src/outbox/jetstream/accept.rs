@@ -5,23 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::kv::UpdateErrorKind;
-use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::held::{Asked, Held};
-use super::keys::{Key, free_key, take_key};
+use super::idempotency::{Key, free_key, take_key};
 use super::lane::{LOOK_FOR, Lane};
-use super::server::Session;
-use super::stored::{
-    Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, token,
-};
-use super::{ANY, Shared, lock, make_consumer};
-use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::report::DeliveryReport;
+use super::owned::{Asked, OwnedRequest, Registration};
+use super::server::{Session, of_publication, purge};
+use super::stored::{Note, Stored, json};
+use super::subjects::{attempt_key, attempt_keys, config_token, known_key};
+use super::{ANY, Shared, lock, make_consumer, subjects};
+use crate::outbox::operator::dropped;
 use crate::outbox::record::Record;
 use crate::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
 
@@ -68,60 +65,6 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<A
     })
 }
 
-/// Sees to it that nobody delivers what its caller was told is not kept, should it have been stored all the same.
-async fn refuse(session: Arc<Session>, stored: Stored) {
-    let until = Instant::now() + LOOK_FOR;
-    let dropped = stored.reports().into_iter().map(|report| {
-        let record = Record::of(&DeliveryReport {
-            outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
-            ..report
-        });
-        let note = Note {
-            owner: REFUSED.to_owned(),
-            ended: Some(record),
-            ..Note::default()
-        };
-        json(&note)
-    });
-    for (place, note) in dropped.enumerate() {
-        let key = attempt_key(&stored.task, place);
-        while let Err(error) = session.attempts.update(&key, note.clone(), 0).await {
-            if error.kind() == UpdateErrorKind::WrongLastRevision || Instant::now() > until {
-                break;
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
-    }
-    sleep_until(until).await;
-    let subject = format!("{}{}", session.attempts.prefix, attempt_keys(&stored.task));
-    let _ = session.attempts.stream.purge().filter(subject).await;
-}
-
-async fn forget(shared: &Shared, task: &str) {
-    let held = lock(&shared.held).get(task).cloned();
-    let (reply, done) = oneshot::channel();
-    if held.is_some_and(|held| held.send(Asked::Forget(reply)).is_ok()) {
-        let _ = done.await;
-    }
-}
-
-/// What nobody has heard of is taken back, if no worker was faster.
-async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
-    let Ok(session) = shared.servers.session().await else {
-        return;
-    };
-    let subject = subject(ANY, &config_token(&request.config), &request.task);
-    let _ = session.work.purge().filter(subject).await;
-    if let Some(key) = &request.identity.key {
-        free_key(&session, &known_key(&request.identity.scope, key)).await;
-    }
-    shared.runtime.spawn(refuse(session, Stored::of(request)));
-}
-
-fn subject(owner: &str, config: &str, task: &str) -> String {
-    format!("notifier.work.{owner}.{config}.{}", token(task))
-}
-
 async fn take(
     shared: &Arc<Shared>,
     request: &NewRequest,
@@ -133,7 +76,7 @@ async fn take(
         Whose::Ours => shared.owner.as_str(),
         Whose::Anyones => ANY,
     };
-    let subject = subject(owner, &config, &request.task);
+    let subject = subjects::work(owner, &config, &request.task);
     let stored = Stored::of(request);
     let bytes = stored.bytes();
     if bytes.len() + ENVELOPE > session.client.max_payload() {
@@ -155,7 +98,12 @@ async fn take(
         }
     };
     match kept {
-        Ok(Some(message)) => Held::start(shared, session, stored, message, BTreeMap::new()),
+        Ok(Some(message)) => {
+            // A new task's name is its own.
+            if let Some(registration) = Registration::new(shared, &request.task) {
+                OwnedRequest::start(registration, session, stored, message, BTreeMap::new());
+            }
+        }
         Ok(None) => {}
         Err(error) => {
             if let Some(key) = key {
@@ -185,7 +133,7 @@ async fn fetch(
 ) -> Result<Option<Message>, Option<PublishError>> {
     let lane = Lane::of(shared, session, config).await.map_err(|_| None)?;
     let coming = lane.expect(task);
-    let arrived = match publish(session, subject, bytes, task).await {
+    let arrived = match session.publish(subject.to_owned(), bytes, task).await {
         Ok(()) => match timeout(FETCH_WITHIN, coming).await {
             Ok(Ok(message)) => return Ok(Some(message)),
             _ => None,
@@ -210,30 +158,52 @@ async fn leave(
         made.map_err(|_| None)?;
         lock(&shared.any).insert(config.to_owned());
     }
-    publish(session, subject, bytes, task).await.map_err(Some)
+    let published = session.publish(subject.to_owned(), bytes, task).await;
+    published.map_err(Some)
 }
 
-/// Publishes a message once, however often its first publication is repeated.
-pub async fn publish(
-    session: &Session,
-    subject: &str,
-    payload: Bytes,
-    id: &str,
-) -> Result<(), PublishError> {
-    let message = PublishMessage::build().payload(payload).message_id(id);
-    let sent = session
-        .context
-        .send_publish(subject.to_owned(), message)
-        .await?;
-    sent.await.map(drop)
-}
-
-/// `None`: the servers' state says more.
-pub fn of_publication(error: &PublishError) -> Option<Trouble> {
-    match error.kind() {
-        PublishErrorKind::StreamNotFound => Some(Trouble::NoOutbox),
-        PublishErrorKind::MaxPayloadExceeded => Some(Trouble::TooLarge),
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
-        _ => Some(Trouble::Full),
+/// What nobody has heard of is not kept.
+async fn forget(shared: &Shared, task: &str) {
+    let owned = lock(&shared.owned).get(task).cloned();
+    let (reply, done) = oneshot::channel();
+    if owned.is_some_and(|owned| owned.send(Asked::Forget(reply)).is_ok()) {
+        let _ = done.await;
     }
+}
+
+/// What nobody has heard of is taken back, if no worker was faster.
+async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
+    let Ok(session) = shared.servers.session().await else {
+        return;
+    };
+    let subject = subjects::work(ANY, &config_token(&request.config), &request.task);
+    let _ = session.work.purge().filter(subject).await;
+    if let Some(key) = &request.identity.key {
+        free_key(&session, &known_key(&request.identity.scope, key)).await;
+    }
+    shared.runtime.spawn(refuse(session, Stored::of(request)));
+}
+
+/// Sees to it that nobody delivers what its caller was told is not kept, should it have been stored all the same.
+async fn refuse(session: Arc<Session>, stored: Stored) {
+    let until = Instant::now() + LOOK_FOR;
+    let notes = stored.reports().into_iter().map(|report| {
+        let note = Note {
+            owner: REFUSED.to_owned(),
+            ended: Some(Record::of(&dropped(&report))),
+            ..Note::default()
+        };
+        json(&note)
+    });
+    for (place, note) in notes.enumerate() {
+        let key = attempt_key(&stored.task, place);
+        while let Err(error) = session.attempts.update(&key, note.clone(), 0).await {
+            if error.kind() == UpdateErrorKind::WrongLastRevision || Instant::now() > until {
+                break;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+    sleep_until(until).await;
+    let _ = purge(&session.attempts, &attempt_keys(&stored.task)).await;
 }

@@ -11,10 +11,11 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::{Instant, sleep};
 
-use super::held::Held;
+use super::owned::{OwnedRequest, Registration};
 use super::server::{Session, lives};
-use super::stored::{Note, Stored, attempt_key, config_token, json, message_key, now, read};
-use super::{ANY, Shared, consumer_name, lock};
+use super::stored::{Note, Stored, json, now, read};
+use super::subjects::{attempt_key, config_token, message_key};
+use super::{ANY, Shared, TRIES, consumer_name};
 use crate::model::outcome::MessageRef;
 use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};
 
@@ -24,7 +25,6 @@ const LATER: Duration = Duration::from_secs(60);
 const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Milliseconds in which an owner fetches what it has published.
 const FRESH_FOR: i128 = 5000;
-const TRIES: usize = 5;
 
 /// Asks for what other owners have left, and what is nobody's.
 pub async fn claim(
@@ -118,9 +118,9 @@ async fn take(
         return not_now(LATER).await;
     };
     // Another message of the same task: what is done of it here ends first.
-    if lock(&shared.held).contains_key(&stored.task) {
+    let Some(registration) = Registration::new(shared, &stored.task) else {
         return not_now(LEASE).await;
-    }
+    };
     let first = message.info().is_ok_and(|info| info.delivered <= 1);
     let places = stored.open();
     let noted = places
@@ -142,7 +142,7 @@ async fn take(
         .deliveries
         .iter()
         .any(|delivery| delivery.work.is_some());
-    Held::start(shared, Arc::clone(session), stored, message, notes);
+    OwnedRequest::start(registration, Arc::clone(session), stored, message, notes);
     goes_on.then_some(kept)
 }
 

@@ -23,7 +23,9 @@ pub const LOOK_FOR: Duration = Duration::from_secs(60);
 /// When the consumer is asked for anew: others delete it after a day without use.
 const USED_FOR: Duration = Duration::from_secs(3600);
 
+/// The process's own consumer under one configuration file, and who waits for what it brings.
 pub struct Lane {
+    /// With when it was last known to be there.
     consumer: Mutex<(PullConsumer, Instant)>,
     waiting: Mutex<HashMap<String, Expected>>,
     wake: Arc<Notify>,
@@ -103,8 +105,8 @@ impl Lane {
             Some(Expected::Refused(_)) => message,
             None => {
                 // Its lease ran out while the servers were away, and nobody has taken it over.
-                match lock(&shared.held).get(&task) {
-                    Some(held) => drop(held.send(Asked::Again(message.reply.clone()))),
+                match lock(&shared.owned).get(&task) {
+                    Some(owned) => drop(owned.send(Asked::Again(message.reply.clone()))),
                     None => drop(message),
                 }
                 return;

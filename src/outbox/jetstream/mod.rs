@@ -13,39 +13,47 @@
 
 mod accept;
 mod claim;
-mod held;
-mod keys;
+mod idempotency;
 mod lane;
-mod lasts;
+mod last_sent;
 pub mod operator;
+mod owned;
 mod server;
 mod stored;
+mod streams;
+mod subjects;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::accept::Whose;
-use self::held::Asked;
 use self::lane::Lane;
-use self::lasts::Lasts;
+use self::last_sent::LastSents;
+use self::owned::Asked;
 use self::server::{Servers, Session};
 use super::{
-    Accepted, DeliveryId, KeptRequest, LEASE, Last, NewRequest, Outbox, OutboxError, Ownership,
+    Accepted, DeliveryId, KeptRequest, LEASE, LastSent, NewRequest, Outbox, OutboxError, Ownership,
     Reply, Trouble,
 };
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Secret;
+
+/// How often something is written that meets what another has written.
+const TRIES: usize = 5;
+/// How long a process that stops tries to give up what it has.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How the servers are reached.
 #[derive(Clone)]
@@ -87,7 +95,7 @@ impl Credentials {
 /// This process's use of the streams.
 pub struct JetStreamOutbox {
     shared: Arc<Shared>,
-    lasts: Lasts,
+    last_sents: LastSents,
 }
 
 /// What all who work for it share.
@@ -96,8 +104,8 @@ struct Shared {
     runtime: Handle,
     /// No name that another process could have too.
     owner: String,
-    /// The way to each request that this process has.
-    held: Mutex<HashMap<String, UnboundedSender<Asked>>>,
+    /// The way to each request that this process has, by its task.
+    owned: Mutex<HashMap<String, UnboundedSender<Asked>>>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     /// Configuration files under which what is nobody's can be read.
     any: Mutex<HashSet<String>>,
@@ -111,12 +119,12 @@ impl JetStreamOutbox {
             servers: Servers::of_owner(nats, &owner),
             runtime: runtime.clone(),
             owner,
-            held: Mutex::default(),
+            owned: Mutex::default(),
             lanes: Mutex::default(),
             any: Mutex::default(),
         });
         Self {
-            lasts: Lasts::start(Arc::clone(&shared), &runtime),
+            last_sents: LastSents::start(Arc::clone(&shared), &runtime),
             shared,
         }
     }
@@ -130,8 +138,8 @@ impl JetStreamOutbox {
     ) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
         // Sent now: what is asked of one request is done in the order of asking.
-        if let Some(held) = lock(&self.shared.held).get(&delivery.task) {
-            let _ = held.send(question(reply));
+        if let Some(owned) = lock(&self.shared.owned).get(&delivery.task) {
+            let _ = owned.send(question(reply));
         }
         Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
     }
@@ -196,12 +204,12 @@ impl Outbox for JetStreamOutbox {
         self.on_runtime(async move { claim::taken(&shared, &delivery, messages).await })
     }
 
-    fn last(&self, key: &str) -> Reply<Option<Last>> {
-        self.lasts.get(key)
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
+        self.last_sents.get(key)
     }
 
-    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
-        self.lasts.set(key, last)
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
+        self.last_sents.set(key, last)
     }
 
     fn depth(&self) -> Reply<usize> {
@@ -218,13 +226,14 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let held: Vec<_> = lock(&shared.held).values().cloned().collect();
-            for held in held {
+            let release = |owned: &UnboundedSender<Asked>| {
                 let (reply, done) = oneshot::channel();
-                if held.send(Asked::Release(reply)).is_ok() {
-                    let _ = done.await;
-                }
-            }
+                let _ = owned.send(Asked::Release(reply));
+                done
+            };
+            let done: Vec<_> = lock(&shared.owned).values().map(release).collect();
+            // Where the servers are away nothing can be told to them, and the leases run out by themselves.
+            let _ = timeout(RELEASE_WITHIN, join_all(done)).await;
             Ok(())
         })
     }
@@ -238,7 +247,7 @@ fn consumer_name(owner: &str, config: &str) -> String {
 fn consumer(owner: &str, config: &str) -> pull::Config {
     pull::Config {
         durable_name: Some(consumer_name(owner, config)),
-        filter_subject: format!("notifier.work.{owner}.{config}.*"),
+        filter_subject: subjects::works(owner, config),
         ack_policy: AckPolicy::Explicit,
         ack_wait: LEASE,
         max_ack_pending: -1,

@@ -1,7 +1,7 @@
 //! What an operator looks at and does, while processes go on working with the streams.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::sync::Arc;
 
 use async_nats::jetstream::kv::UpdateErrorKind;
@@ -11,22 +11,20 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::accept::publish;
-use super::server::{Servers, Session, lives};
-use super::stored::{Note, Stored, attempt_key, config_token, json, now, read, token};
-use super::{ANY, Nats, make_consumer};
-use crate::model::outcome::{Failure, Outcome, Reason};
+use super::server::{Servers, Session, lives, purge};
+use super::stored::{Note, Stored, StoredWork, json, now, read};
+use super::subjects::{attempt_key, config_token};
+use super::{ANY, Nats, TRIES, make_consumer, subjects};
 use crate::model::report::DeliveryReport;
-use crate::outbox::operator::{Choice, Hand, Listed, State, Stats};
+use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;
 use crate::outbox::{OutboxError, Trouble};
 
 /// Who has dropped a delivery, in its note.
 const OPERATOR: &str = "operator";
-const TRIES: usize = 5;
 
 /// An operator's own way to the servers.
-pub struct Operator {
+pub struct JetStreamOperator {
     runtime: Runtime,
     servers: Servers,
     session: Arc<Session>,
@@ -49,7 +47,7 @@ struct Delivery {
     report: DeliveryReport,
 }
 
-impl Operator {
+impl JetStreamOperator {
     /// Connects, and looks for the streams; those that are missing are made.
     pub fn open(nats: Nats) -> Result<Self, OutboxError> {
         let servers = Servers::new(nats);
@@ -164,7 +162,7 @@ impl Work<'_> {
             let note = notes.get(&place).map(|(_, note)| note);
             let ended = note.and_then(|note| note.ended.clone());
             let state = match &ended {
-                Some(record) => of_outcome(&record.clone().report(place).outcome),
+                Some(record) => State::ended(&record.clone().report(place).outcome),
                 None if is_dead => State::Dead,
                 None if is_open => State::Waiting,
                 None => State::Ended,
@@ -235,7 +233,7 @@ impl Work<'_> {
             deadline: work.and_then(|work| i64::try_from(work.deadline).ok()),
             ended: looked.is_dead.then_some(looked.stored_at),
             owned: owner.is_some_and(|owner| self.lives(owner)),
-            sealed: work.is_some_and(super::stored::StoredWork::is_sealed),
+            sealed: work.is_some_and(StoredWork::is_sealed),
             report: delivery.report.clone(),
         }
     }
@@ -245,14 +243,11 @@ impl Work<'_> {
         let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
         let left: BTreeSet<_> = left.difference(places).copied().collect();
         if !left.is_empty() {
-            let subject = format!(
-                "notifier.dead.{}.{}",
-                config_token(&looked.stored.config),
-                token(&looked.stored.task)
-            );
+            let config = config_token(&looked.stored.config);
+            let subject = subjects::dead(&config, &looked.stored.task);
             let id = format!("{}/{}/{left:?}", looked.stored.task, looked.sequence);
             let letter = looked.stored.dead_letter(&left);
-            self.ask(publish(self.session, &subject, letter, &id))?;
+            self.ask(self.session.publish(subject, letter, &id))?;
         }
         self.ask(self.session.dead.delete_message(looked.sequence))?;
         Ok(())
@@ -263,12 +258,10 @@ impl Work<'_> {
         let config = config_token(&looked.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
-        let attempts = &self.session.attempts;
         for place in places {
             // What was noted of its first time says nothing of the second.
             let key = attempt_key(&looked.stored.task, *place);
-            let subject = format!("{}{key}", attempts.prefix);
-            self.ask(attempts.stream.purge().filter(subject).into_future())?;
+            self.ask(purge(&self.session.attempts, &key))?;
         }
         let before = looked.stored.dead_letter(places);
         let Some(mut again) = Stored::read(&before) else {
@@ -276,24 +269,17 @@ impl Work<'_> {
         };
         for place in places {
             if let Some(delivery) = looked.deliveries.get(place) {
-                let report = DeliveryReport {
-                    outcome: Outcome::Pending(delivery.report.outcome.failure().cloned()),
-                    attempts: 0,
-                    http_status: None,
-                    ..delivery.report.clone()
-                };
-                again.set_report(*place, Record::of(&report));
+                again.set_report(*place, Record::of(&retried(&delivery.report)));
             }
             if let Some(delivery) = again.deliveries.get_mut(*place)
                 && let Some(work) = &mut delivery.work
             {
-                work.deadline = now() + work.timeout;
+                work.deadline = now().saturating_add(work.timeout);
             }
         }
-        let task = token(&again.task);
-        let subject = format!("notifier.work.{ANY}.{config}.{task}");
+        let subject = subjects::work(ANY, &config, &again.task);
         let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
-        self.ask(publish(self.session, &subject, again.bytes(), &id))?;
+        self.ask(self.session.publish(subject, again.bytes(), &id))?;
         self.take_out(looked, places)
     }
 
@@ -322,7 +308,7 @@ impl Work<'_> {
     }
 }
 
-impl Hand for Operator {
+impl Operator for JetStreamOperator {
     fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError> {
         let mut listed = Vec::new();
         self.each(choice, &mut |work, looked| {
@@ -399,10 +385,7 @@ impl Hand for Operator {
                 let Some(delivery) = looked.deliveries.get(&place) else {
                     continue;
                 };
-                let report = DeliveryReport {
-                    outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
-                    ..delivery.report.clone()
-                };
+                let report = dropped(&delivery.report);
                 work.note_dropped(&looked.stored.task, place, &report)?;
             }
         }
@@ -459,12 +442,4 @@ fn chosen(choice: &Choice, looked: &Looked, states: &[State]) -> Vec<usize> {
     };
     let all = looked.deliveries.iter().filter(is_chosen);
     all.map(|(place, _)| *place).collect()
-}
-
-fn of_outcome(outcome: &Outcome) -> State {
-    match outcome {
-        Outcome::Failed(failure) if failure.reason == Reason::Dropped => State::Dropped,
-        Outcome::Failed(_) | Outcome::Ambiguous(_) => State::Dead,
-        _ => State::Ended,
-    }
 }

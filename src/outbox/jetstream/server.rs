@@ -7,33 +7,24 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{
-    ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
+    ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind,
+    RequestError, RequestErrorKind,
 };
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config, PurgeError, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Nats;
-use crate::outbox::{KEEP_LAST, MAX_LASTS, OutboxError, Trouble};
+use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
+use super::{Nats, subjects};
+use crate::outbox::{OutboxError, Trouble};
 
-pub const WORK: &str = "notifier_work";
-pub const DEAD: &str = "notifier_dead";
-pub const ATTEMPTS: &str = "notifier_attempts";
-pub const KNOWN: &str = "notifier_known";
-pub const LASTS: &str = "notifier_lasts";
-
-/// How long a second publication of the same message is recognised.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// How long a key and a provider's message are known.
-const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
-/// How long a dead letter is kept.
-const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
-const MAX_DEAD: i64 = 100_000;
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
 const REACH_WITHIN: Duration = Duration::from_millis(1700);
 const ASK_WITHIN: Duration = Duration::from_millis(1500);
@@ -42,14 +33,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// For so long what was just found wrong is not looked at again.
 const WRONG_FOR: Duration = Duration::from_millis(500);
-/// Servers from which on what is kept is kept three times.
-const CLUSTER: usize = 3;
-
 /// The way to the servers, opened when it is first needed, and kept.
 pub struct Servers {
     nats: Nats,
     place: String,
-    session: Mutex<Option<Arc<Session>>>,
+    session: Mutex<Option<Opened>>,
     wrong: Lock<Option<(Instant, OutboxError)>>,
     heard: Arc<Heard>,
     /// Under which name this process says that it lives, to whoever asks.
@@ -65,6 +53,32 @@ pub struct Session {
     pub attempts: Store,
     pub known: Store,
     pub lasts: Store,
+}
+
+struct Opened {
+    session: Arc<Session>,
+    /// Says that this process lives, and ends with it: else it would keep the connection.
+    _alive: JoinSet<()>,
+}
+
+impl Session {
+    /// Publishes a message once, however often its first publication is repeated.
+    pub async fn publish(
+        &self,
+        subject: String,
+        payload: Bytes,
+        id: &str,
+    ) -> Result<(), PublishError> {
+        let message = PublishMessage::build().payload(payload).message_id(id);
+        let sent = self.context.send_publish(subject, message).await?;
+        sent.await.map(drop)
+    }
+}
+
+/// Removes what a bucket has under a key, or under those that a pattern names, without a trace.
+pub async fn purge(bucket: &Store, key: &str) -> Result<(), PurgeError> {
+    let subject = format!("{}{key}", bucket.prefix);
+    bucket.stream.purge().filter(subject).await.map(drop)
 }
 
 /// What the servers have said beside their replies: a refusal is never a reply.
@@ -88,7 +102,7 @@ impl Servers {
     /// Of a process that has requests.
     pub fn of_owner(nats: Nats, owner: &str) -> Self {
         Self {
-            alive: Some(alive_subject(owner)),
+            alive: Some(subjects::alive(owner)),
             ..Self::new(nats)
         }
     }
@@ -103,9 +117,9 @@ impl Servers {
 
     /// Connects at the first time, and looks for what must be there; makes what is missing.
     pub async fn session(&self) -> Result<Arc<Session>, OutboxError> {
-        let mut session = self.session.lock().await;
-        if let Some(session) = &*session {
-            return Ok(Arc::clone(session));
+        let mut opened = self.session.lock().await;
+        if let Some(opened) = &*opened {
+            return Ok(Arc::clone(&opened.session));
         }
         if let Some((at, error)) = &*lock(&self.wrong)
             && at.elapsed() < WRONG_FOR
@@ -115,13 +129,17 @@ impl Servers {
         let deadline = Instant::now() + REACH_WITHIN;
         loop {
             match self.open().await {
-                Ok(opened) => {
-                    let opened = Arc::new(opened);
+                Ok(session) => {
+                    let session = Arc::new(session);
+                    let mut alive = JoinSet::new();
                     if let Some(subject) = &self.alive {
-                        tokio::spawn(say_alive(opened.client.clone(), subject.clone()));
+                        alive.spawn(say_alive(session.client.clone(), subject.clone()));
                     }
-                    *session = Some(Arc::clone(&opened));
-                    return Ok(opened);
+                    *opened = Some(Opened {
+                        session: Arc::clone(&session),
+                        _alive: alive,
+                    });
+                    return Ok(session);
                 }
                 // They may be on their way.
                 Err(error)
@@ -308,10 +326,6 @@ impl Heard {
     }
 }
 
-fn alive_subject(owner: &str) -> String {
-    format!("notifier.alive.{owner}")
-}
-
 async fn say_alive(client: Client, subject: String) {
     let Ok(mut asked) = client.subscribe(subject).await else {
         return;
@@ -326,7 +340,7 @@ async fn say_alive(client: Client, subject: String) {
 /// Whether a process of that name lives.
 pub async fn lives(client: &Client, owner: &str) -> bool {
     client
-        .request(alive_subject(owner), Bytes::new())
+        .request(subjects::alive(owner), Bytes::new())
         .await
         .is_ok()
 }
@@ -345,92 +359,8 @@ fn is_tls(error: &async_nats::ConnectError) -> bool {
     false
 }
 
-fn replicas(nats: &Nats) -> usize {
-    if nats.servers.len() >= CLUSTER {
-        CLUSTER
-    } else {
-        1
-    }
-}
-
-/// The streams, as they are made where they are missing. The last three are key-value buckets.
-fn configs(num_replicas: usize) -> [Config; 5] {
-    let stream = |name: &str, subject: &str| Config {
-        name: name.to_owned(),
-        subjects: vec![subject.to_owned()],
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        max_messages: -1,
-        max_bytes: -1,
-        num_replicas,
-        ..Config::default()
-    };
-    let bucket = |name: &str, max_age| Config {
-        max_messages_per_subject: 1,
-        max_age,
-        allow_rollup: true,
-        deny_delete: true,
-        allow_direct: true,
-        ..stream(&format!("KV_{name}"), &format!("$KV.{name}.>"))
-    };
-    [
-        Config {
-            retention: RetentionPolicy::WorkQueue,
-            duplicate_window: DUPLICATE_WINDOW,
-            ..stream(WORK, "notifier.work.>")
-        },
-        Config {
-            discard: DiscardPolicy::Old,
-            max_age: KEEP_DEAD,
-            max_messages: MAX_DEAD,
-            duplicate_window: DUPLICATE_WINDOW,
-            ..stream(DEAD, "notifier.dead.>")
-        },
-        bucket(ATTEMPTS, Duration::ZERO),
-        bucket(KNOWN, KEEP_KNOWN),
-        Config {
-            discard: DiscardPolicy::Old,
-            max_messages: MAX_LASTS as i64,
-            ..bucket(LASTS, KEEP_LAST)
-        },
-    ]
-}
-
-/// Whether nothing would be lost in a stream that somebody has made.
-fn fits(found: &Config, needed: &Config) -> bool {
-    let lasts =
-        |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);
-    let drops = found.discard == DiscardPolicy::Old
-        && (found.max_messages > 0 || found.max_bytes > 0 || found.max_messages_per_subject > 0);
-    found.retention == needed.retention
-        && found.storage == StorageType::File
-        && needed
-            .subjects
-            .iter()
-            .all(|subject| found.subjects.contains(subject))
-        && !found.no_ack
-        && !found.sealed
-        && !found.deny_purge
-        && found.mirror.is_none()
-        && lasts(found.max_age)
-        && (needed.discard == DiscardPolicy::Old || !drops)
-        && (needed.duplicate_window.is_zero() || found.duplicate_window >= needed.duplicate_window)
-        && (needed.max_messages_per_subject <= 0 || found.max_messages_per_subject > 0)
-}
-
-fn store(bucket: &str, stream: Stream) -> Store {
-    Store {
-        name: bucket.to_owned(),
-        stream_name: format!("KV_{bucket}"),
-        prefix: format!("$KV.{bucket}."),
-        put_prefix: None,
-        use_jetstream_prefix: false,
-        stream,
-    }
-}
-
 /// What a server's refusal means.
-pub fn of_code(error: &jetstream::Error) -> Trouble {
+fn of_code(error: &jetstream::Error) -> Trouble {
     match error.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             Trouble::NoJetStream
@@ -444,6 +374,16 @@ pub fn of_code(error: &jetstream::Error) -> Trouble {
         | ErrorCode::CLUSTER_NOT_LEADER
         | ErrorCode::CLUSTER_INCOMPLETE => Trouble::Unreachable,
         _ => Trouble::Refused,
+    }
+}
+
+/// What a refused publication means; `None`: the servers' state says more.
+pub fn of_publication(error: &PublishError) -> Option<Trouble> {
+    match error.kind() {
+        PublishErrorKind::StreamNotFound => Some(Trouble::NoOutbox),
+        PublishErrorKind::MaxPayloadExceeded => Some(Trouble::TooLarge),
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
+        _ => Some(Trouble::Full),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The outbox in one SQLite file, shared by the processes of a machine.
 
 mod file;
-mod lasts;
+mod last_sent;
 pub mod operator;
 mod rows;
 mod writer;
@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use self::rows::Owner;
 use self::writer::Writer;
 use super::{
-    Accepted, DeliveryId, KeptRequest, Last, NewRequest, Outbox, OutboxError, Ownership, Reply,
+    Accepted, DeliveryId, KeptRequest, LastSent, NewRequest, Outbox, OutboxError, Ownership, Reply,
 };
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
@@ -104,15 +104,15 @@ impl Outbox for SqliteOutbox {
             .ask(move |db| rows::taken(db, &delivery, &messages))
     }
 
-    fn last(&self, key: &str) -> Reply<Option<Last>> {
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
         let key = key.to_owned();
-        self.writer.ask(move |db| lasts::get(db, &key))
+        self.writer.ask(move |db| last_sent::get(db, &key))
     }
 
-    fn set_last(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
         let (key, last) = (key.to_owned(), last.cloned());
         self.writer
-            .ask(move |db| lasts::set(db, &key, last.as_ref()))
+            .ask(move |db| last_sent::set(db, &key, last.as_ref()))
     }
 
     fn depth(&self) -> Reply<usize> {

@@ -6,15 +6,13 @@ use rusqlite::{Connection, Result, TransactionBehavior, named_params, params};
 
 use super::file::Database;
 use super::rows;
-use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::outbox::OutboxError;
-use crate::outbox::operator::Hand;
-pub use crate::outbox::operator::{Choice, Listed, State, Stats};
+use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;
 
-/// An open file, and an operator's hand on it.
-pub struct Operator {
+/// An operator's own way to a file.
+pub struct SqliteOperator {
     database: Database,
 }
 
@@ -27,7 +25,7 @@ const CHOSEN: &str = "
     AND (:receiver IS NULL OR deliveries.receiver = :receiver)
     AND (:reason IS NULL OR report ->> 'reason' = :reason)";
 
-impl Operator {
+impl SqliteOperator {
     /// Opens a file that is there.
     pub fn open(path: &Path) -> std::result::Result<Self, OutboxError> {
         Ok(Self {
@@ -55,7 +53,7 @@ impl Operator {
     }
 }
 
-impl Hand for Operator {
+impl Operator for SqliteOperator {
     fn list(
         &mut self,
         choice: &Choice,
@@ -148,17 +146,16 @@ fn chosen(
 fn retry(db: &Connection, choice: &Choice) -> Result<usize> {
     let rows = chosen(db, choice, "state = 'dead'")?;
     for (request, place, report) in &rows {
-        let report = DeliveryReport {
-            outcome: Outcome::Pending(report.outcome.failure().cloned()),
-            attempts: 0,
-            http_status: None,
-            ..report.clone()
-        };
         db.execute(
             "UPDATE deliveries
              SET state = 'waiting', deadline = ?1 + timeout, attempting = NULL, report = ?2
              WHERE request = ?3 AND place = ?4",
-            params![rows::now(), Record::of(&report).json(), request, place],
+            params![
+                rows::now(),
+                Record::of(&retried(report)).json(),
+                request,
+                place
+            ],
         )?;
         // Where the others have ended it belongs to nobody; else its owner takes it up.
         db.execute(
@@ -172,13 +169,9 @@ fn retry(db: &Connection, choice: &Choice) -> Result<usize> {
 fn drop_chosen(db: &Connection, choice: &Choice) -> Result<usize> {
     let rows = chosen(db, choice, "state IN ('waiting', 'claimed', 'dead')")?;
     for (request, place, report) in &rows {
-        let report = DeliveryReport {
-            outcome: Outcome::Failed(Failure::new(Reason::Dropped)),
-            ..report.clone()
-        };
         db.execute(
             "UPDATE deliveries SET state = 'dropped', sealed = NULL, report = ? WHERE request = ? AND place = ?",
-            params![Record::of(&report).json(), request, place],
+            params![Record::of(&dropped(report)).json(), request, place],
         )?;
         rows::ended(db, *request)?;
     }

@@ -5,23 +5,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Result, Row, named_params, params};
 
 use crate::model::outcome::{MessageRef, Outcome};
-use crate::model::plan::Identity;
+use crate::model::plan::{Identity, KEEP_KEY};
 use crate::model::report::DeliveryReport;
+use crate::outbox::operator::State;
 use crate::outbox::record::Record;
 use crate::outbox::{
-    Accepted, DeliveryId, KEEP_LAST, KeptRequest, KeptWork, KnownRequest, LEASE, NewDelivery,
-    NewRequest, Ownership, Target,
+    Accepted, DeliveryId, KEEP_DEAD, KEEP_LAST_SENT, KeptRequest, KeptWork, KnownRequest, LEASE,
+    NewDelivery, NewRequest, Ownership, Target,
 };
 
 /// A process, or rather its use of the file: no name that another could have too.
 pub type Owner = String;
 
-/// How long an idempotency key is known after its request has ended.
-const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 /// How long a provider's message belongs to the delivery that it was found for.
 const KEEP_MESSAGE: Duration = Duration::from_secs(600);
-/// How long a dead letter is kept.
-const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Requests that have ended, dead letters among them; the oldest go first.
 const MAX_ENDED: u32 = 100_000;
 /// Rows that one transaction deletes.
@@ -289,7 +286,8 @@ pub fn end(
         } => Some(&message.0),
         _ => None,
     };
-    let dead = matches!(report.outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
+    let state = State::ended(&report.outcome);
+    let dead = state == State::Dead;
     // A destination's secrets are kept for as long as somebody may want to try again.
     db.prepare_cached(
         "UPDATE deliveries
@@ -297,7 +295,7 @@ pub fn end(
          WHERE request = :request AND place = :place",
     )?
     .execute(named_params! {
-        ":state": if dead { "dead" } else { "ended" }, ":report": Record::of(report).json(), ":message": message,
+        ":state": state.word(), ":report": Record::of(report).json(), ":message": message,
         ":dead": dead, ":request": id, ":place": delivery.index,
     })?;
     ended(db, id)
@@ -396,7 +394,7 @@ pub fn purge(db: &Connection) -> Result<()> {
     )?
     .execute(named_params! { ":batch": PURGE_BATCH, ":most": MAX_ENDED })?;
     db.prepare_cached("DELETE FROM lasts WHERE at < ?")?
-        .execute([before(KEEP_LAST)])
+        .execute([before(KEEP_LAST_SENT)])
         .map(drop)
 }
 

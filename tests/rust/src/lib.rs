@@ -1,8 +1,8 @@
 //! The notifier and the stand-ins in one process, for what cannot be had from outside: names of a resolver of the tests'
 //! own. All else is real: the client, the sockets, the clock.
 
+pub mod fixtures;
 pub mod nats;
-pub mod others;
 pub mod outbox;
 
 use std::collections::BTreeMap;

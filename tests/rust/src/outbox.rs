@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use influxdb3_notifier::model::notification::{Level, State, Status};
-use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
-use influxdb3_notifier::model::plan::Identity;
-use influxdb3_notifier::model::report::DeliveryReport;
+use influxdb3_notifier::model::outcome::{MessageRef, Outcome};
 use influxdb3_notifier::outbox::{
-    Accepted, DeliveryId, KeptRequest, KeptWork, Last, MAX_LASTS, NewDelivery, NewRequest, Outbox,
-    Ownership, Target,
+    Accepted, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox, Ownership,
+};
+
+use crate::fixtures::{
+    assert_same, delivered, ended_at_once, failed, id, keyed, new_delivery, request, time,
 };
 
 /// Where one outbox is, and what a test must be able to do with it.
@@ -51,6 +52,9 @@ macro_rules! conformance {
             a_process_that_is_killed_leaves_what_it_has_noted,
             a_request_of_many_deliveries_is_kept_whole,
             many_requests_at_once_are_all_kept,
+            what_is_left_belongs_to_whoever_comes_first,
+            what_is_left_and_unheard_of_is_not_taken,
+            what_is_released_is_anothers_at_once,
         );
     };
     ($place:expr; $($test:ident),* $(,)?) => {
@@ -296,40 +300,40 @@ pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &
     let states = levels.flat_map(|level| statuses().map(move |status| State { level, status }));
     for state in states.map(Some).chain([None]) {
         for message in [None, Some(MessageRef("17.5".to_owned()))] {
-            let last = Last {
+            let last = LastSent {
                 message,
                 state,
                 at: time(1_764_000_000_123),
             };
-            one.set_last("k", Some(&last)).await.unwrap();
-            assert_eq!(other.last("k").await.unwrap(), Some(last));
+            one.set_last_sent("k", Some(&last)).await.unwrap();
+            assert_eq!(other.last_sent("k").await.unwrap(), Some(last));
         }
     }
-    assert_eq!(one.last("other").await.unwrap(), None);
+    assert_eq!(one.last_sent("other").await.unwrap(), None);
     drop((one, other));
     let next = place.open();
-    assert!(next.last("k").await.unwrap().is_some());
+    assert!(next.last_sent("k").await.unwrap().is_some());
     // What nobody waits for is done all the same, and in its order.
-    drop(next.set_last("k", None));
-    assert_eq!(next.last("k").await.unwrap(), None);
+    drop(next.set_last_sent("k", None));
+    assert_eq!(next.last_sent("k").await.unwrap(), None);
     assert_eq!(next.depth().await.unwrap(), 0);
 }
 
 pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Place) {
     let outbox = place.open();
-    let last = Last {
+    let last = LastSent {
         message: None,
         state: None,
         at: SystemTime::now(),
     };
-    let set = |n: usize| outbox.set_last(&n.to_string(), Some(&last));
-    futures_util::future::join_all((0..MAX_LASTS / 2).map(set)).await;
+    let set = |n: usize| outbox.set_last_sent(&n.to_string(), Some(&last));
+    futures_util::future::join_all((0..MAX_LAST_SENT / 2).map(set)).await;
     // One that is told again is not the oldest any more.
     set(0).await.unwrap();
-    futures_util::future::join_all((MAX_LASTS / 2..MAX_LASTS + 200).map(set)).await;
+    futures_util::future::join_all((MAX_LAST_SENT / 2..MAX_LAST_SENT + 200).map(set)).await;
     let mut known = 0;
-    for n in 0..MAX_LASTS + 200 {
-        let is_known = outbox.last(&n.to_string()).await.unwrap().is_some();
+    for n in 0..MAX_LAST_SENT + 200 {
+        let is_known = outbox.last_sent(&n.to_string()).await.unwrap().is_some();
         known += usize::from(is_known);
         match n {
             0 => assert!(is_known),
@@ -338,7 +342,7 @@ pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Pl
             _ => {}
         }
     }
-    assert!(known <= MAX_LASTS, "{known}");
+    assert!(known <= MAX_LAST_SENT, "{known}");
 }
 
 pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {
@@ -400,6 +404,46 @@ pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
     assert_eq!(outbox.depth().await.unwrap(), 0);
 }
 
+pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
+    let (server, one, other) = (place.open(), place.open(), place.open());
+    for task in ["a", "b"] {
+        let left = server.leave(keyed(task, task, 1)).await.unwrap();
+        assert!(matches!(left, Accepted::New));
+    }
+    assert_eq!(server.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    let known = server.accept(keyed("c", "a", 1)).await.unwrap();
+    assert!(matches!(known, Accepted::Known(known) if known.task == "a"));
+    let taken = one.claim("notifier.toml", 1).await.unwrap();
+    assert_eq!(taken[0].task, "a");
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    let taken = other.claim("notifier.toml", 9).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].task, "b");
+    assert!(one.claim("notifier.toml", 9).await.unwrap().is_empty());
+}
+
+pub async fn what_is_left_and_unheard_of_is_not_taken(place: &dyn Place) {
+    let server = place.open();
+    drop(server.leave(keyed("a", "k", 1)));
+    let accepted = server.leave(keyed("b", "k", 2)).await.unwrap();
+    assert!(matches!(accepted, Accepted::New));
+    let taken = place.open().claim("notifier.toml", 9).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].task, "b");
+}
+
+pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    for task in ["a", "b"] {
+        one.accept(request(task)).await.unwrap();
+    }
+    assert!(other.claim("notifier.toml", 9).await.unwrap().is_empty());
+    one.release().await.unwrap();
+    assert_eq!(other.claim("notifier.toml", 9).await.unwrap().len(), 2);
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+}
+
 /// The steps of the program `outbox-step`, each after those before it.
 pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
     let task = format!("killed after {last}");
@@ -458,108 +502,4 @@ async fn accept(outbox: &dyn Outbox, request: NewRequest) {
 
 async fn claim(outbox: &dyn Outbox) -> Vec<KeptRequest> {
     outbox.claim("notifier.toml", 1000).await.unwrap()
-}
-
-fn id(task: &str, index: usize) -> DeliveryId {
-    DeliveryId {
-        task: task.to_owned(),
-        index,
-    }
-}
-
-pub fn request(task: &str) -> NewRequest {
-    NewRequest {
-        task: task.to_owned(),
-        identity: Identity {
-            scope: "settings".into(),
-            key: None,
-            fingerprint: [7; 32],
-        },
-        arguments: [("config_file_path".to_owned(), "notifier.toml".to_owned())].into(),
-        config: "notifier.toml".to_owned(),
-        said: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
-        warnings: vec!["be warned".to_owned()],
-        accepted: time(1_764_000_000_000),
-        deliveries: vec![new_delivery(0)],
-    }
-}
-
-pub fn keyed(task: &str, key: &str, body: u8) -> NewRequest {
-    let mut request = request(task);
-    request.identity.key = Some(key.to_owned());
-    request.identity.fingerprint = [body; 32];
-    request
-}
-
-fn new_delivery(index: usize) -> NewDelivery {
-    NewDelivery {
-        report: report(index, Outcome::Pending(None)),
-        work: Some(KeptWork {
-            target: match index % 2 {
-                0 => Target::Receiver {
-                    name: "on call".to_owned(),
-                    index: index + 1,
-                },
-                _ => Target::Sealed(vec![0, 255, u8::try_from(index % 256).unwrap()]),
-            },
-            deadline: time(1_764_000_086_400_000),
-            composition: [u8::try_from(index % 256).unwrap(); 32],
-            attempting: None,
-        }),
-    }
-}
-
-fn ended_at_once(index: usize) -> NewDelivery {
-    NewDelivery {
-        report: failed(index),
-        work: None,
-    }
-}
-
-fn delivered(index: usize, message: Option<&str>) -> DeliveryReport {
-    let message = message.map(|name| MessageRef(name.to_owned()));
-    report(index, Outcome::Delivered { message })
-}
-
-fn failed(index: usize) -> DeliveryReport {
-    report(index, Outcome::Failed(Failure::new(Reason::Timeout)))
-}
-
-fn report(index: usize, outcome: Outcome) -> DeliveryReport {
-    DeliveryReport {
-        index,
-        sender: "http".to_owned(),
-        receiver: Some("on call".to_owned()),
-        destination: Some("http example.com#1234".to_owned()),
-        outcome,
-        path: None,
-        http_status: None,
-        attempts: 1,
-        parts: 3,
-        parts_delivered: 0,
-        segments: None,
-        elapsed: Duration::from_millis(5),
-        next_attempt_in: None,
-        preview: None,
-    }
-}
-
-fn assert_same(taken: &KeptRequest, given: &NewRequest) {
-    assert_eq!(taken.task, given.task);
-    assert_eq!(taken.identity.scope, given.identity.scope);
-    assert_eq!(taken.identity.key, given.identity.key);
-    assert_eq!(taken.identity.fingerprint, given.identity.fingerprint);
-    assert_eq!(taken.arguments, given.arguments);
-    assert_eq!(taken.said, given.said);
-    assert_eq!(taken.warnings, given.warnings);
-    assert_eq!(taken.accepted, given.accepted);
-    assert_eq!(taken.deliveries.len(), given.deliveries.len());
-    for (taken, given) in taken.deliveries.iter().zip(&given.deliveries) {
-        assert_eq!(taken.work, given.work);
-        assert_eq!(format!("{:?}", taken.report), format!("{:?}", given.report));
-    }
-}
-
-fn time(milliseconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(milliseconds)
 }

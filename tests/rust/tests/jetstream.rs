@@ -2,11 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
-use futures_util::TryStreamExt;
-use influxdb3_notifier::outbox::Outbox;
+use futures_util::{StreamExt, TryStreamExt};
 use influxdb3_notifier::outbox::jetstream::JetStreamOutbox;
+use influxdb3_notifier::outbox::jetstream::operator::JetStreamOperator;
+use influxdb3_notifier::outbox::operator::{Choice, Operator};
+use influxdb3_notifier::outbox::{NewDelivery, Outbox, Ownership};
+use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
 use rust_tests::outbox::Place;
 use tokio::runtime::Handle;
@@ -39,7 +43,76 @@ impl Place for Server {
 }
 
 rust_tests::conformance!(Server::new());
-rust_tests::others!(Server::new());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
+    let server = Server::new();
+    let first = server.open();
+    let mut given = request("a");
+    given.deliveries = vec![new_delivery(0), new_delivery(1)];
+    first.accept(given).await.unwrap();
+    for place in 0..2 {
+        first.end(&id("a", place), &failed(place)).await.unwrap();
+    }
+    // Each goes again by itself.
+    let way = nats(&server.0.url);
+    let retried = tokio::task::spawn_blocking(move || {
+        let mut operator = JetStreamOperator::open(way).unwrap();
+        let retry = |place| {
+            let task = Some(("a".to_owned(), Some(place)));
+            operator.retry(&Choice {
+                task,
+                ..Choice::default()
+            })
+        };
+        [0, 1].map(retry).map(Result::unwrap)
+    });
+    assert_eq!(retried.await.unwrap(), [1, 1]);
+    let worker = server.open();
+    let [taken] = <[_; 1]>::try_from(worker.claim("notifier.toml", 9).await.unwrap()).unwrap();
+    let work = |delivery: &NewDelivery| delivery.work.is_some();
+    let place = taken.deliveries.iter().position(work).unwrap();
+    let owned = worker.owns(&id("a", place)).await.unwrap();
+    assert_eq!(owned, Ownership::Mine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
+    let server = Server::new();
+    let outbox = server.open();
+    outbox.accept(request("a")).await.unwrap();
+    drop(server);
+    // It is told to the servers until they have heard of it.
+    let ended = outbox.end(&id("a", 0), &delivered(0, None));
+    let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
+    assert!(released.await.is_ok());
+    drop(ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind() {
+    let server = Server::new();
+    let outbox = server.open();
+    outbox.accept(request("a")).await.unwrap();
+    let client = async_nats::connect(&server.0.url).await.unwrap();
+    let context = jetstream::new(client.clone());
+    let owner = {
+        let stream = context.get_stream("notifier_work").await.unwrap();
+        let names: Vec<_> = stream.consumer_names().try_collect().await.unwrap();
+        names[0].split('_').next().unwrap().to_owned()
+    };
+    outbox.end(&id("a", 0), &delivered(0, None)).await.unwrap();
+    context.delete_stream("notifier_work").await.unwrap();
+    assert!(outbox.accept(request("b")).await.is_err());
+    outbox.depth().await.unwrap();
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.unwrap();
+    let asked = client.publish_with_reply(format!("notifier.alive.{owner}"), inbox, "".into());
+    asked.await.unwrap();
+    assert!(answers.next().await.is_some());
+    let second = tokio::time::timeout(Duration::from_millis(500), answers.next());
+    assert!(second.await.is_err(), "the old one answers too");
+}
 
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
 /// process has said nothing for half a minute.

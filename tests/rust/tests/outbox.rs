@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
-use influxdb3_notifier::outbox::operator::Hand;
+use influxdb3_notifier::outbox::operator::{Choice, Operator, State};
 use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
-use influxdb3_notifier::outbox::sqlite::operator::{Choice, Operator, State};
-use influxdb3_notifier::outbox::{Accepted, DeliveryId, KEEP_LAST, Last, Outbox, Ownership};
-use rust_tests::outbox::{Place, keyed, request};
+use influxdb3_notifier::outbox::sqlite::operator::SqliteOperator;
+use influxdb3_notifier::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Ownership};
+use rust_tests::fixtures::{id, keyed, request};
+use rust_tests::outbox::Place;
 
 struct File {
     _directory: tempfile::TempDir,
@@ -58,14 +59,6 @@ impl Place for File {
 }
 
 rust_tests::conformance!(File::new());
-rust_tests::others!(File::new());
-
-fn first(task: &str) -> DeliveryId {
-    DeliveryId {
-        task: task.to_owned(),
-        index: 0,
-    }
-}
 
 /// An outbox with one dead letter and one delivery that waits.
 async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
@@ -76,11 +69,11 @@ async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
     }
     let mut report = request("dead").deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::UnknownDestination));
-    outbox.end(&first("dead"), &report).await.unwrap();
+    outbox.end(&id("dead", 0), &report).await.unwrap();
     outbox
 }
 
-fn tasks(operator: &mut Operator, choice: &Choice) -> Vec<(String, &'static str)> {
+fn tasks(operator: &mut SqliteOperator, choice: &Choice) -> Vec<(String, &'static str)> {
     let listed = operator.list(choice, 100).unwrap();
     listed
         .into_iter()
@@ -99,7 +92,7 @@ fn named(task: &str) -> Choice {
 async fn a_dead_letter_is_listed_and_goes_again_when_it_is_asked_for() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
-    let mut operator = Operator::open(&file.path).unwrap();
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
     let all = [("dead".to_owned(), "dead"), ("waits".to_owned(), "waiting")];
     assert_eq!(tasks(&mut operator, &Choice::default()), all);
     for choice in [
@@ -134,9 +127,9 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
     outbox.accept(two.clone()).await.unwrap();
     let mut report = two.deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::Rejected));
-    outbox.end(&first("a"), &report).await.unwrap();
+    outbox.end(&id("a", 0), &report).await.unwrap();
     assert_eq!(
-        Operator::open(&file.path)
+        SqliteOperator::open(&file.path)
             .unwrap()
             .retry(&named("a"))
             .unwrap(),
@@ -158,9 +151,9 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
 async fn what_an_operator_drops_is_not_attempted_again() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
-    let mut operator = Operator::open(&file.path).unwrap();
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
     assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
-    assert_eq!(outbox.owns(&first("waits")).await.unwrap(), Ownership::Lost);
+    assert_eq!(outbox.owns(&id("waits", 0)).await.unwrap(), Ownership::Lost);
     assert_eq!(outbox.depth().await.unwrap(), 0);
     file.lapse();
     assert!(
@@ -187,12 +180,12 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
         outcome: Outcome::Delivered { message: None },
         ..report
     };
-    outbox.end(&first("keyed"), &report).await.unwrap();
+    outbox.end(&id("keyed", 0), &report).await.unwrap();
     assert_eq!(file.count("requests"), 3);
     let age = |by: u64| file.sql(&format!("UPDATE requests SET ended = ended - {by}"));
     for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
         age(by);
-        Operator::open(&file.path).unwrap().tidy().unwrap();
+        SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
         assert_eq!(file.count("requests"), left, "{by}");
     }
     assert_eq!(file.count("deliveries"), 1);
@@ -202,17 +195,20 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
 async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
     let file = File::new();
     let outbox = file.open();
-    for (key, age) in [("a", KEEP_LAST - Duration::from_secs(60)), ("b", KEEP_LAST)] {
-        let last = Last {
+    for (key, age) in [
+        ("a", KEEP_LAST_SENT - Duration::from_secs(60)),
+        ("b", KEEP_LAST_SENT),
+    ] {
+        let last = LastSent {
             message: None,
             state: None,
             at: SystemTime::now() - age,
         };
-        outbox.set_last(key, Some(&last)).await.unwrap();
+        outbox.set_last_sent(key, Some(&last)).await.unwrap();
     }
-    Operator::open(&file.path).unwrap().tidy().unwrap();
-    assert!(outbox.last("a").await.unwrap().is_some());
-    assert!(outbox.last("b").await.unwrap().is_none());
+    SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
+    assert!(outbox.last_sent("a").await.unwrap().is_some());
+    assert!(outbox.last_sent("b").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +220,7 @@ async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() 
     file.lapse();
     let outbox = file.open();
     assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
-    assert_eq!(outbox.last("k").await.unwrap(), None);
+    assert_eq!(outbox.last_sent("k").await.unwrap(), None);
     let db = rusqlite::Connection::open(&file.path).unwrap();
     let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
     assert_eq!(version, Ok(2));
@@ -233,7 +229,7 @@ async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() 
 #[test]
 fn a_file_that_is_not_there_is_not_made_for_an_operator() {
     let file = File::new();
-    let error = Operator::open(&file.path).err().unwrap();
+    let error = SqliteOperator::open(&file.path).err().unwrap();
     assert!(
         error.to_string().ends_with("outbox.db is not there."),
         "{error}"

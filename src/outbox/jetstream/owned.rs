@@ -1,5 +1,6 @@
 //! One request that this process has, until all its deliveries have ended: who asks for it is answered in order.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,15 +14,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::accept::publish;
-use super::server::Session;
-use super::stored::{
-    Known, Note, Stored, attempt_key, attempt_keys, config_token, json, known_key, message_key,
-    millis, now, read, token,
-};
-use super::{Shared, lock};
-use crate::model::outcome::{Outcome, Reason};
+use super::idempotency::free_key;
+use super::server::{Session, purge};
+use super::stored::{Known, Note, Stored, json, millis, now, read};
+use super::subjects::{attempt_key, attempt_keys, config_token, known_key, message_key};
+use super::{Shared, TRIES, lock, subjects};
+use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
+use crate::outbox::operator::State;
 use crate::outbox::record::Record;
 use crate::outbox::{OutboxError, Ownership, RENEW_EVERY, Trouble};
 
@@ -44,10 +44,40 @@ pub enum Asked {
 
 /// How long to wait for servers that are away, before what has happened is told to them again.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
-/// Of writes that meet another's.
-const TRIES: usize = 5;
 
-pub struct Held {
+/// That a request is this process's, and the way of what is asked of it. Given up when it is dropped.
+pub struct Registration {
+    shared: Arc<Shared>,
+    task: String,
+    asked: UnboundedReceiver<Asked>,
+}
+
+impl Registration {
+    /// `None`: the process has the request already, by another message.
+    pub fn new(shared: &Arc<Shared>, task: &str) -> Option<Self> {
+        let mut owned = lock(&shared.owned);
+        let Entry::Vacant(place) = owned.entry(task.to_owned()) else {
+            return None;
+        };
+        let (sender, asked) = unbounded_channel();
+        place.insert(sender);
+        Some(Self {
+            shared: Arc::clone(shared),
+            task: task.to_owned(),
+            asked,
+        })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        lock(&self.shared.owned).remove(&self.task);
+    }
+}
+
+/// What is known of the request here, and what is still to be done.
+pub struct OwnedRequest {
+    registration: Registration,
     shared: Arc<Shared>,
     session: Arc<Session>,
     stored: Stored,
@@ -62,17 +92,19 @@ pub struct Held {
     dead: BTreeSet<usize>,
 }
 
-impl Held {
-    /// From now on the request is this process's.
+impl OwnedRequest {
+    /// From now on the process serves what is asked of it.
     pub fn start(
-        shared: &Arc<Shared>,
+        registration: Registration,
         session: Arc<Session>,
         stored: Stored,
         message: Message,
         notes: BTreeMap<usize, (u64, Note)>,
     ) {
-        let mut held = Self {
-            shared: Arc::clone(shared),
+        let shared = Arc::clone(&registration.shared);
+        let mut owned = Self {
+            shared: Arc::clone(&shared),
+            registration,
             session,
             sequence: message.info().map_or(0, |info| info.stream_sequence),
             reply: message.reply.clone(),
@@ -82,20 +114,18 @@ impl Held {
             dead: BTreeSet::new(),
             stored,
         };
-        let ended: Vec<_> = held
+        let ended: Vec<_> = owned
             .notes
             .iter()
             .filter_map(|(place, (_, note))| Some((*place, note.ended.clone()?)))
             .collect();
         for (place, record) in ended {
-            held.close(place, record);
+            owned.close(place, record);
         }
-        let (sender, asked) = unbounded_channel();
-        lock(&shared.held).insert(held.stored.task.clone(), sender);
-        shared.runtime.spawn(held.serve(asked));
+        shared.runtime.spawn(owned.serve());
     }
 
-    async fn serve(mut self, mut asked: UnboundedReceiver<Asked>) {
+    async fn serve(mut self) {
         let mut alive = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let all_ended = self.open.is_empty();
@@ -105,14 +135,13 @@ impl Held {
         }
         while goes_on {
             tokio::select! {
-                question = asked.recv() => match question {
+                question = self.registration.asked.recv() => match question {
                     Some(question) => goes_on = self.answer(question).await,
                     None => goes_on = false,
                 },
                 _ = alive.tick() => self.acknowledge("+WPI").await,
             }
         }
-        lock(&self.shared.held).remove(&self.stored.task);
     }
 
     /// Whether it is still to be served.
@@ -267,8 +296,7 @@ impl Held {
         let there = self.is_there(place).await;
         if !matches!(there, Ok(Ownership::Mine)) {
             self.notes.remove(&place);
-            let subject = format!("{}{}", self.session.attempts.prefix, self.key(place));
-            let _ = self.session.attempts.stream.purge().filter(subject).await;
+            let _ = purge(&self.session.attempts, &self.key(place)).await;
         }
         there
     }
@@ -300,13 +328,7 @@ impl Held {
             let key = message_key(&message.0);
             let _ = self.session.known.put(key, whose.into()).await;
         }
-        let failed = matches!(report.outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
-        let dropped = report.outcome.failure();
-        if failed && dropped.is_none_or(|failure| failure.reason != Reason::Dropped) {
-            self.dead.insert(place);
-        }
-        self.open.remove(&place);
-        self.ended.insert(place, record);
+        self.close(place, record);
         Ok(())
     }
 
@@ -315,14 +337,9 @@ impl Held {
         self.notes.contains_key(&place) || self.stored.open().len() > 1
     }
 
-    /// A delivery that somebody else has ended.
+    /// A delivery has ended, here or by somebody else.
     fn close(&mut self, place: usize, record: Record) {
-        let outcome = record.clone().report(place).outcome;
-        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::Ambiguous(_));
-        let dropped = outcome
-            .failure()
-            .is_some_and(|failure| failure.reason == Reason::Dropped);
-        if failed && !dropped {
+        if State::ended(&record.clone().report(place).outcome) == State::Dead {
             self.dead.insert(place);
         }
         self.open.remove(&place);
@@ -346,13 +363,10 @@ impl Held {
         let begun = Instant::now();
         if !self.dead.is_empty() {
             let letter = self.stored.dead_letter(&self.dead);
-            let subject = format!(
-                "notifier.dead.{}.{}",
-                config_token(&self.stored.config),
-                token(&self.stored.task)
-            );
+            let config = config_token(&self.stored.config);
+            let subject = subjects::dead(&config, &self.stored.task);
             let id = format!("{}/{}", self.stored.task, self.sequence);
-            let published = publish(&self.session, &subject, letter, &id).await;
+            let published = self.session.publish(subject, letter, &id).await;
             published.map_err(|_| self.missed(begun))?;
         }
         if let Some(key) = &self.stored.key {
@@ -365,9 +379,7 @@ impl Held {
             .request(reply, Bytes::from_static(b"+ACK"));
         acknowledged.await.map_err(|_| self.missed(begun))?;
         if !self.notes.is_empty() {
-            let subject = attempt_keys(&self.stored.task);
-            let subject = format!("{}{subject}", self.session.attempts.prefix);
-            let purged = self.session.attempts.stream.purge().filter(subject).await;
+            let purged = purge(&self.session.attempts, &attempt_keys(&self.stored.task)).await;
             purged.map_err(|_| self.missed(begun))?;
         }
         Ok(())
@@ -405,8 +417,7 @@ impl Held {
     async fn forget(&mut self) {
         if let Some(key) = &self.stored.key {
             let name = known_key(&self.stored.identity().scope, key);
-            let subject = format!("{}{name}", self.session.known.prefix);
-            let _ = self.session.known.stream.purge().filter(subject).await;
+            free_key(&self.session, &name).await;
         }
         if let Some(reply) = self.reply.clone() {
             let ack = Bytes::from_static(b"+ACK");

@@ -5,17 +5,17 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::rows::{millis, time};
 use crate::model::outcome::MessageRef;
 use crate::outbox::record::{read_state, state_text};
-use crate::outbox::{Last, MAX_LASTS};
+use crate::outbox::{LastSent, MAX_LAST_SENT};
 
 /// How many new rows come before those over the bound are counted: to count them takes longer than all else.
 const SWEEP_EVERY: i64 = 100;
 
-pub fn get(db: &Connection, key: &str) -> Result<Option<Last>> {
+pub fn get(db: &Connection, key: &str) -> Result<Option<LastSent>> {
     db.prepare_cached("SELECT message, state, at FROM lasts WHERE key = ?")?
         .query_row([key], |row| {
             let message: Option<String> = row.get(0)?;
             let state: Option<String> = row.get(1)?;
-            Ok(Last {
+            Ok(LastSent {
                 message: message.map(MessageRef),
                 state: state.as_deref().and_then(read_state),
                 at: time(row.get(2)?),
@@ -25,7 +25,7 @@ pub fn get(db: &Connection, key: &str) -> Result<Option<Last>> {
 }
 
 /// A row that is set again is the youngest.
-pub fn set(db: &Connection, key: &str, last: Option<&Last>) -> Result<()> {
+pub fn set(db: &Connection, key: &str, last: Option<&LastSent>) -> Result<()> {
     let Some(last) = last else {
         return db
             .prepare_cached("DELETE FROM lasts WHERE key = ?")?
@@ -43,7 +43,7 @@ pub fn set(db: &Connection, key: &str, last: Option<&Last>) -> Result<()> {
     ])?;
     if db.last_insert_rowid() % SWEEP_EVERY == 0 {
         // So that there are never more than the bound.
-        let most = i64::try_from(MAX_LASTS).unwrap_or(i64::MAX) - SWEEP_EVERY;
+        let most = i64::try_from(MAX_LAST_SENT).unwrap_or(i64::MAX) - SWEEP_EVERY;
         db.prepare_cached(
             "DELETE FROM lasts WHERE id <= (SELECT id FROM lasts ORDER BY id DESC LIMIT 1 OFFSET ?)",
         )?

@@ -10,11 +10,12 @@ use hashlink::LinkedHashMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::crowd::{Crowd, Over};
-use super::{Arriving, Engine, earlier};
+use super::digest::{Over, PendingDigest};
+use super::run::Arriving;
+use super::{Engine, last_sent};
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
-use crate::outbox::Last;
+use crate::outbox::LastSent;
 
 /// The rule that stands in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
@@ -45,7 +46,7 @@ impl Key {
 #[derive(Default)]
 struct Window {
     passed: u32,
-    held: Option<Box<Crowd>>,
+    held: Option<Box<PendingDigest>>,
 }
 
 impl Window {
@@ -58,8 +59,8 @@ impl Window {
 
     fn hold(&mut self, arriving: Arriving, over: Over) {
         match &mut self.held {
-            Some(crowd) => crowd.add(arriving),
-            None => self.held = Some(Box::new(Crowd::new(arriving, over))),
+            Some(digest) => digest.add(arriving),
+            None => self.held = Some(Box::new(PendingDigest::new(arriving, over))),
         }
     }
 }
@@ -86,7 +87,7 @@ impl Minute {
 impl Minutes {
     /// Goes to a minute that is open now, and begins one where there is none. What has had to stay in those that are over
     /// is given back: its digest is due.
-    fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<Crowd>) {
+    fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<PendingDigest>) {
         let now = Instant::now();
         let mut open = lock(&self.open);
         let mut due = Vec::new();
@@ -117,7 +118,7 @@ impl Minutes {
     }
 
     /// Ends a minute, unless it is over already, and gives back what has had to stay.
-    fn end(&self, key: &Key, began: Instant) -> Option<Crowd> {
+    fn end(&self, key: &Key, began: Instant) -> Option<PendingDigest> {
         let mut open = lock(&self.open);
         if open.get(key)?.began != began {
             return None;
@@ -137,7 +138,7 @@ impl Minutes {
 
 impl Engine {
     /// Lets a delivery pass, or holds it until a digest tells of it. Must be called on a runtime.
-    pub(super) fn calm(
+    pub(super) fn throttle(
         self: &Arc<Self>,
         arriving: Arriving,
         batch: Option<&Batch>,
@@ -176,14 +177,14 @@ impl Engine {
         let Arriving {
             sending, policy, ..
         } = arriving;
-        let Some((interval, key)) = policy.repeat_interval.zip(earlier::key(sending, policy))
+        let Some((interval, key)) = policy.repeat_interval.zip(last_sent::key(sending, policy))
         else {
             return false;
         };
         match self.last_in_line(sending) {
             Some(last) => last == Some(state) && state.status != Some(Status::Resolved),
             None => self
-                .earlier
+                .last_sents
                 .known(&key)
                 .is_some_and(|before| before.says(state, interval)),
         }
@@ -211,14 +212,16 @@ impl Engine {
             minute.window.hold(arriving, Over::Minute);
             None
         });
-        due.into_iter().for_each(|crowd| self.tell(crowd));
+        due.into_iter().for_each(|digest| self.tell(digest));
         passed
     }
 
     /// Sends the digest. Must be called on a runtime.
-    fn tell(self: &Arc<Self>, crowd: Crowd) {
-        self.minutes.held.fetch_sub(crowd.size(), Ordering::Relaxed);
-        tokio::spawn(crowd.tell(Arc::clone(self)));
+    fn tell(self: &Arc<Self>, digest: PendingDigest) {
+        self.minutes
+            .held
+            .fetch_sub(digest.size(), Ordering::Relaxed);
+        tokio::spawn(digest.tell(Arc::clone(self)));
     }
 
     /// There is no room for a delivery. Where that is so because of those that are held, their digests go now: none that
@@ -237,20 +240,20 @@ impl Engine {
         if let Some(batch) = batch {
             due.extend(lock(&batch.rows).windows.values_mut().filter_map(held));
         }
-        due.into_iter().for_each(|crowd| self.tell(crowd));
+        due.into_iter().for_each(|digest| self.tell(digest));
     }
 
     async fn end_minute(self: Arc<Self>, key: Key, began: Instant) {
         sleep_until(began + MINUTE).await;
-        if let Some(crowd) = self.minutes.end(&key, began) {
-            self.tell(crowd);
+        if let Some(digest) = self.minutes.end(&key, began) {
+            self.tell(digest);
         }
     }
 
     /// A digest of something else is a message of the minute like any other, but for that it is never held.
     fn count_in_minute(self: &Arc<Self>, key: Key) {
         let ((), due) = self.minutes.at(&key, |minute| minute.window.passed += 1);
-        due.into_iter().for_each(|crowd| self.tell(crowd));
+        due.into_iter().for_each(|digest| self.tell(digest));
     }
 
     /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
@@ -262,12 +265,12 @@ impl Engine {
             outbox,
             ..
         } = arriving;
-        let key = earlier::key(sending, policy);
+        let key = last_sent::key(sending, policy);
         let Some((key, dedup_key)) = key.zip(sending.dedup_key.as_ref()) else {
             return;
         };
         let may_be_known =
-            || self.last_in_line(sending).is_some() || self.earlier.known(&key).is_some();
+            || self.last_in_line(sending).is_some() || self.last_sents.known(&key).is_some();
         if outbox.is_none() && !may_be_known() {
             return;
         }
@@ -278,13 +281,13 @@ impl Engine {
         tokio::spawn(async move {
             turn.wait().await;
             let outbox = outbox.as_deref();
-            if let Some(before) = engine.earlier.before(&key, outbox).await {
+            if let Some(before) = engine.last_sents.before(&key, outbox).await {
                 let state = None;
-                let last = Last {
+                let last = LastSent {
                     state,
                     ..before.last
                 };
-                engine.earlier.set(&key, Some(last), outbox);
+                engine.last_sents.set(&key, Some(last), outbox);
             }
             drop(turn);
             engine.queues.release(channel.destination(), queue);
@@ -340,14 +343,14 @@ impl Batch {
         let Some(runtime) = runtime else { return };
         let _on = runtime.enter();
         for (key, window) in windows {
-            let Some(crowd) = window.held.take() else {
+            let Some(digest) = window.held.take() else {
                 continue;
             };
-            if let Some(limit) = crowd.policy().max_per_minute {
+            if let Some(limit) = digest.policy().max_per_minute {
                 let key = key.clone();
                 self.engine.count_in_minute(Key { limit, ..key });
             }
-            self.engine.tell(*crowd);
+            self.engine.tell(*digest);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::{DeliveryPolicy, Sending};
 use crate::model::secret::digest;
-use crate::outbox::{Last, MAX_LASTS, Outbox};
+use crate::outbox::{LastSent, MAX_LAST_SENT, Outbox};
 
 /// How long a message may be referred to.
 const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,14 +20,14 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// What this process remembers: some three megabytes. Where there is an outbox, all processes remember it there too.
 #[derive(Default)]
-pub struct Earlier {
+pub struct LastSents {
     /// The oldest first.
-    lasts: Mutex<LinkedHashMap<String, (Last, Instant)>>,
+    lasts: Mutex<LinkedHashMap<String, (LastSent, Instant)>>,
 }
 
 /// What a destination was told last, and how long ago that is. `None`: the clock does not say.
 pub struct Before {
-    pub last: Last,
+    pub last: LastSent,
     age: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ pub fn key(sending: &Sending, policy: &DeliveryPolicy) -> Option<String> {
     Some(digest(&format!("{destination}\0{dedup_key}")))
 }
 
-impl Earlier {
+impl LastSents {
     /// As far as this process knows.
     pub fn known(&self, key: &str) -> Option<Before> {
         let lasts = self.lock();
@@ -59,7 +59,7 @@ impl Earlier {
         let Some(outbox) = outbox else {
             return self.known(key);
         };
-        match timeout(ASK_WITHIN, outbox.last(key)).await {
+        match timeout(ASK_WITHIN, outbox.last_sent(key)).await {
             Ok(Ok(last)) => last.map(|last| Before {
                 age: SystemTime::now().duration_since(last.at).ok(),
                 last,
@@ -81,7 +81,7 @@ impl Earlier {
             return;
         };
         let follows_up = sending.channel.follows_up() && parts == 1;
-        let last = (state.status != Some(Status::Resolved)).then(|| Last {
+        let last = (state.status != Some(Status::Resolved)).then(|| LastSent {
             message: message.filter(|_| follows_up).cloned(),
             state: Some(state),
             at: SystemTime::now(),
@@ -90,21 +90,21 @@ impl Earlier {
     }
 
     /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
-    pub fn set(&self, key: &str, last: Option<Last>, outbox: Option<&dyn Outbox>) {
+    pub fn set(&self, key: &str, last: Option<LastSent>, outbox: Option<&dyn Outbox>) {
         if let Some(outbox) = outbox {
-            drop(outbox.set_last(key, last.as_ref()));
+            drop(outbox.set_last_sent(key, last.as_ref()));
         }
         let mut lasts = self.lock();
         // At the end, also where it was there.
         lasts.remove(key);
         let Some(last) = last else { return };
-        while lasts.len() >= MAX_LASTS {
+        while lasts.len() >= MAX_LAST_SENT {
             lasts.pop_front();
         }
         lasts.insert(key.to_owned(), (last, Instant::now()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (Last, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (LastSent, Instant)>> {
         self.lasts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

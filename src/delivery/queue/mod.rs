@@ -1,5 +1,8 @@
 //! One queue a destination, for the whole process: who may send when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +75,7 @@ impl Queues {
         state.lines.get(dedup_key).map(|last| last.state)
     }
 
-    /// Forgets a queue that nobody uses and that remembers nothing. Once in a while, forgets all such.
+    /// Forgets a queue that nobody has and that remembers nothing. Once in a while, forgets all such.
     pub fn release(&self, destination: &Destination, queue: Arc<DestinationQueue>) {
         let mut queues = lock(&self.queues);
         drop(queue);
@@ -290,11 +293,10 @@ impl DestinationQueue {
         state.call_all();
     }
 
-    fn is_idle(&self, now: Instant) -> bool {
+    /// Whether nothing would be lost with it. Whoever has it, be it to try again in a while, must meet those who come.
+    fn is_idle(self: &Arc<Self>, now: Instant) -> bool {
         let state = lock(&self.state);
-        state.in_use == 0
-            && state.waiting.is_empty()
-            && state.lines.is_empty()
+        Arc::strong_count(self) == 1
             && !state.is_closed(now)
             && state.next_by_rate.iter().all(|(_, next)| *next <= now)
     }
@@ -424,225 +426,5 @@ impl Drop for Turn {
         if last == Some(self.ticket) {
             state.lines.remove(&self.dedup_key);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn destination(key: &str, account: Option<&str>) -> Destination {
-        Destination {
-            label: key.to_owned(),
-            key: key.to_owned(),
-            host: None,
-            account: account.map(str::to_owned),
-            at_once: None,
-        }
-    }
-
-    fn entry(queue: &DestinationQueue) -> Entry {
-        Entry {
-            ticket: queue.ticket(),
-            deadline: Instant::now() + Duration::from_secs(300),
-            rate: None,
-            patience: Duration::from_secs(300),
-        }
-    }
-
-    async fn enter(queue: &Arc<DestinationQueue>) -> Result<Permit, NotAdmitted> {
-        queue.enter(entry(queue), |_| {}).await
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn eight_at_a_time_in_the_order_of_their_tickets() {
-        let queue = Queues::default().get(&destination("a", None));
-        let first: Vec<_> =
-            futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let tickets: Vec<_> = (0..5).map(|_| entry(&queue)).collect();
-        let waiting: Vec<_> = tickets
-            .into_iter()
-            .rev()
-            .map(|entry| {
-                let (queue, order) = (Arc::clone(&queue), Arc::clone(&order));
-                tokio::spawn(async move {
-                    let permit = queue.enter(entry, |_| {}).await;
-                    lock(&order).push(entry.ticket);
-                    drop(permit);
-                })
-            })
-            .collect();
-        tokio::time::sleep(seconds(1)).await;
-        assert!(lock(&order).is_empty());
-        drop(first);
-        for task in waiting {
-            task.await.unwrap();
-        }
-        let order = lock(&order).clone();
-        assert_eq!(order, [8, 9, 10, 11, 12]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_provider_that_allows_few_at_once_gets_no_more() {
-        let queue = Queues::default().get(&Destination {
-            at_once: Some(2),
-            ..destination("a", None)
-        });
-        let both = futures_util::future::join_all((0..2).map(|_| enter(&queue))).await;
-        let third = tokio::time::timeout(seconds(1), enter(&queue)).await;
-        assert!(third.is_err());
-        drop(both);
-        assert!(enter(&queue).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_a_pause_one_goes_until_one_has_worked() {
-        let queue = Queues::default().get(&destination("a", None));
-        enter(&queue)
-            .await
-            .unwrap()
-            .pause(seconds(2), Scope::Destination);
-        let started = Instant::now();
-        let probe = enter(&queue).await.unwrap();
-        assert_eq!(started.elapsed(), seconds(2));
-        let second = tokio::time::timeout(seconds(1), enter(&queue)).await;
-        assert!(second.is_err(), "half open");
-        probe.worked();
-        assert!(enter(&queue).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_of_the_account_holds_for_its_other_destinations() {
-        let queues = Queues::default();
-        let a = queues.get(&destination("a", Some("account")));
-        let b = queues.get(&destination("b", Some("account")));
-        let c = queues.get(&destination("c", None));
-        enter(&a).await.unwrap().pause(seconds(3), Scope::Account);
-        let started = Instant::now();
-        assert!(enter(&c).await.is_ok());
-        assert_eq!(started.elapsed(), seconds(0));
-        assert!(enter(&b).await.is_ok());
-        assert_eq!(started.elapsed(), seconds(3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_turns_away_those_who_wait_and_those_who_come() {
-        let queue = Queues::default().get(&destination("a", None));
-        let permits = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
-        let waiting = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { enter(&queue).await.err() }
-        });
-        tokio::task::yield_now().await;
-        permits
-            .first()
-            .unwrap()
-            .as_ref()
-            .unwrap()
-            .refuse(seconds(600));
-        assert_eq!(waiting.await.unwrap(), Some(NotAdmitted::Refused));
-        assert_eq!(enter(&queue).await.err(), Some(NotAdmitted::Refused));
-        tokio::time::advance(seconds(601)).await;
-        drop(permits);
-        assert!(enter(&queue).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
-        let queue = Queues::default().get(&destination("a", None));
-        let rate = Rate {
-            messages: 2,
-            per: seconds(1),
-        };
-        let started = Instant::now();
-        let tasks: Vec<_> = (0..5)
-            .map(|_| Entry {
-                rate: Some(rate),
-                ..entry(&queue)
-            })
-            .map(|entry| {
-                let queue = Arc::clone(&queue);
-                tokio::spawn(async move {
-                    let mut said = None;
-                    drop(queue.enter(entry, |due| said = said.or(due)).await);
-                    (said, Instant::now())
-                })
-            })
-            .collect();
-        for (place, task) in tasks.into_iter().enumerate() {
-            let (said, at) = task.await.unwrap();
-            let wait = Duration::from_millis(500) * u32::try_from(place).unwrap();
-            assert_eq!(at - started, wait);
-            if place > 0 {
-                assert!(said.is_some_and(|due| due <= at), "{place}: {said:?}");
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast() {
-        let queue = Queues::default().get(&destination("a", None));
-        enter(&queue)
-            .await
-            .unwrap()
-            .pause(seconds(60), Scope::Destination);
-        let started = Instant::now();
-        let short = Entry {
-            deadline: started + seconds(10),
-            ..entry(&queue)
-        };
-        assert_eq!(
-            queue.enter(short, |_| {}).await.err(),
-            Some(NotAdmitted::OutOfTime)
-        );
-        assert_eq!(started.elapsed(), seconds(10));
-        let impatient = Entry {
-            patience: seconds(20),
-            ..entry(&queue)
-        };
-        assert_eq!(
-            queue.enter(impatient, |_| {}).await.err(),
-            Some(NotAdmitted::OutOfTime)
-        );
-        assert_eq!(started.elapsed(), seconds(10));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_dedup_key_goes_one_after_another_in_the_order_of_acceptance() {
-        let queue = Queues::default().get(&destination("a", None));
-        let (first, second) = (queue.line_up("k", 0, None), queue.line_up("k", 1, None));
-        let mut other = queue.line_up("other", 2, None);
-        other.wait().await;
-        let waiting = tokio::spawn(async move {
-            let mut second = second;
-            second.wait().await;
-            Instant::now()
-        });
-        let started = Instant::now();
-        tokio::time::sleep(seconds(1)).await;
-        drop(first);
-        assert_eq!(waiting.await.unwrap() - started, seconds(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_queue_that_remembers_nothing_is_forgotten() {
-        let queues = Queues::default();
-        let (quiet, paused) = (destination("quiet", None), destination("paused", None));
-        for (destination, left) in [(&quiet, 0), (&paused, 1)] {
-            let queue = queues.get(destination);
-            let permit = enter(&queue).await.unwrap();
-            if destination.key == "paused" {
-                permit.pause(seconds(1), Scope::Destination);
-            }
-            drop(permit);
-            queues.release(destination, queue);
-            assert_eq!(queues.len(), left);
-        }
-        assert_eq!(queues.paused(), 1);
     }
 }

@@ -7,15 +7,14 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::server::{Servers, Session};
-use super::stored::{Known, Note, attempt_key, json, known_key, now, read};
+use super::server::{Servers, Session, purge};
+use super::stored::{Known, Note, json, now, read};
+use super::subjects::{attempt_key, known_key};
 use crate::model::outcome::Outcome;
-use crate::model::plan::Identity;
+use crate::model::plan::{Identity, KEEP_KEY};
 use crate::model::report::DeliveryReport;
 use crate::outbox::{Accepted, KnownRequest, NewRequest, OutboxError};
 
-/// How long an idempotency key is known after its request has ended.
-const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 /// For so long a key may be there whose request is not yet: its process is between the two.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 
@@ -128,6 +127,5 @@ async fn reports_of_open(
 
 /// Nothing came of its request.
 pub async fn free_key(session: &Session, key: &str) {
-    let subject = format!("{}{key}", session.known.prefix);
-    let _ = session.known.stream.purge().filter(subject).await;
+    let _ = purge(&session.known, key).await;
 }

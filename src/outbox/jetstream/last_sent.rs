@@ -9,23 +9,23 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::outbox::record::LastRecord;
-use crate::outbox::{Last, OutboxError, Reply, Trouble};
+use crate::outbox::record::LastSentRecord;
+use crate::outbox::{LastSent, OutboxError, Reply, Trouble};
 
 type Answer<T> = oneshot::Sender<Result<T, OutboxError>>;
 
 enum Asked {
-    Get(String, Answer<Option<Last>>),
-    Set(String, Option<Last>, Answer<()>),
+    Get(String, Answer<Option<LastSent>>),
+    Set(String, Option<LastSent>, Answer<()>),
 }
 
 /// The way to whoever asks the servers. What waits there are deliveries in flight, whose number is bounded.
-pub struct Lasts {
+pub struct LastSents {
     asked: UnboundedSender<Asked>,
     stopped: OutboxError,
 }
 
-impl Lasts {
+impl LastSents {
     pub fn start(shared: Arc<Shared>, runtime: &Handle) -> Self {
         let (asked, questions) = unbounded_channel();
         let stopped = shared.servers.error(Trouble::Stopped);
@@ -33,11 +33,11 @@ impl Lasts {
         Self { asked, stopped }
     }
 
-    pub fn get(&self, key: &str) -> Reply<Option<Last>> {
+    pub fn get(&self, key: &str) -> Reply<Option<LastSent>> {
         self.ask(|answer| Asked::Get(key.to_owned(), answer))
     }
 
-    pub fn set(&self, key: &str, last: Option<&Last>) -> Reply<()> {
+    pub fn set(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
         self.ask(|answer| Asked::Set(key.to_owned(), last.cloned(), answer))
     }
 
@@ -64,22 +64,22 @@ async fn answer(shared: Arc<Shared>, mut questions: UnboundedReceiver<Asked>) {
     }
 }
 
-async fn get(shared: &Shared, key: &str) -> Result<Option<Last>, OutboxError> {
+async fn get(shared: &Shared, key: &str) -> Result<Option<LastSent>, OutboxError> {
     let session = shared.servers.session().await?;
     let begun = Instant::now();
     let found = session.lasts.get(key).await;
     let found = found.map_err(|_| shared.servers.missed(&session, begun))?;
     Ok(found
-        .and_then(|json| LastRecord::read(&json))
-        .map(Last::from))
+        .and_then(|json| LastSentRecord::read(&json))
+        .map(LastSent::from))
 }
 
-async fn set(shared: &Shared, key: &str, last: Option<&Last>) -> Result<(), OutboxError> {
+async fn set(shared: &Shared, key: &str, last: Option<&LastSent>) -> Result<(), OutboxError> {
     let session = shared.servers.session().await?;
     let begun = Instant::now();
     let done = match last {
         Some(last) => {
-            let json = Bytes::from(LastRecord::from(last).json());
+            let json = Bytes::from(LastSentRecord::from(last).json());
             session.lasts.put(key, json).await.is_ok()
         }
         None => session.lasts.purge(key).await.is_ok(),

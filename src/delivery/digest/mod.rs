@@ -1,0 +1,290 @@
+//! Deliveries that are held, and the digest that tells of them.
+
+mod tally;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+pub use self::tally::Over;
+use self::tally::Tally;
+use super::bounds::Place;
+use super::run::{Arriving, end, note_end, to_the_end};
+use super::{Engine, Task};
+use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
+use crate::model::report::DeliveryReport;
+use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
+use crate::outbox::Outbox;
+
+/// Deliveries that end at once: an outbox commits them together.
+const AT_ONCE: usize = 512;
+
+/// Those of whom one digest will tell. Of all but the first it is known only how they count and who waits for their end.
+pub struct PendingDigest {
+    first: Arriving,
+    others: Vec<Held>,
+    tally: Tally,
+    over: Over,
+}
+
+/// A delivery that waits for the digest's end.
+struct Held {
+    task: Arc<Task>,
+    index: usize,
+    outbox: Option<Arc<dyn Outbox>>,
+    /// Its own until its end is noted.
+    _place: Option<Place>,
+}
+
+impl PendingDigest {
+    pub fn new(first: Arriving, over: Over) -> Self {
+        let mut tally = Tally::default();
+        tally.count(&first.sending);
+        Self {
+            first,
+            others: Vec::new(),
+            tally,
+            over,
+        }
+    }
+
+    pub fn add(&mut self, arriving: Arriving) {
+        self.tally.count(&arriving.sending);
+        let Arriving {
+            task,
+            index,
+            outbox,
+            mut place,
+            ..
+        } = arriving;
+        if let Some(place) = &mut place {
+            place.give_back_bytes();
+        }
+        self.others.push(Held {
+            task,
+            index,
+            outbox,
+            _place: place,
+        });
+    }
+
+    pub fn size(&self) -> usize {
+        self.tally.notifications
+    }
+
+    pub fn policy(&self) -> &DeliveryPolicy {
+        &self.first.policy
+    }
+
+    /// Tells of all of them in one message, and ends each as that has ended. One alone goes as it is, unless its alert may
+    /// have been closed meanwhile.
+    pub async fn tell(self, engine: Arc<Engine>) {
+        let sending = &self.first.sending;
+        let is_alert = sending.dedup_key.is_some() && sending.channel.keeps_alerts();
+        if self.others.is_empty() && !is_alert {
+            engine.run(self.first);
+            return;
+        }
+        let Self {
+            first,
+            others,
+            tally,
+            over,
+        } = self;
+        let Arriving {
+            task,
+            index,
+            sender,
+            receiver,
+            sending,
+            policy,
+            place,
+            outbox,
+        } = first;
+        let held = Held {
+            task,
+            index,
+            outbox,
+            _place: place,
+        };
+        let digest = Digest {
+            id: uuid::Uuid::new_v4().to_string(),
+            first: Arc::clone(&held.task),
+            label: sending.channel.destination().label.clone(),
+            over,
+            tally,
+        };
+        let told = sending.source.as_ref().and_then(|source| {
+            let notification = digest.tally.digest(&source.notification, over);
+            digest.first.log.recorder_of(&notification)
+        });
+        let mut warnings = Vec::new();
+        let delivery = Delivery {
+            sender: sender.clone(),
+            receiver,
+            work: digest.work(sending, &mut warnings),
+        };
+        let report = digest
+            .send(&engine, delivery, policy, &warnings, told)
+            .await;
+        let all = std::iter::once(held).chain(others);
+        end_all(all, &engine, &digest, &report).await;
+    }
+}
+
+async fn end_all(
+    mut all: impl Iterator<Item = Held>,
+    engine: &Engine,
+    digest: &Digest,
+    report: &DeliveryReport,
+) {
+    loop {
+        let some: Vec<_> = all.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return;
+        }
+        for held in &some {
+            held.end(engine, digest, report);
+        }
+        join_all(some.iter().map(|held| held.note(engine))).await;
+        drop(some);
+        // Others wait for this worker.
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Held {
+    /// It has been told of, or it shares the digest's failure.
+    fn end(&self, engine: &Engine, digest: &Digest, report: &DeliveryReport) {
+        let outcome = match &report.outcome {
+            Outcome::Delivered { .. } => Outcome::Suppressed {
+                rule: digest.over.rule().to_owned(),
+            },
+            failed => {
+                self.task.update(self.index, |held| {
+                    held.attempts = report.attempts;
+                    held.http_status = report.http_status;
+                });
+                failed.clone()
+            }
+        };
+        let (task, sender) = (&self.task, &report.sender);
+        end(engine, task, self.index, sender, &digest.label, outcome);
+    }
+
+    async fn note(&self, engine: &Engine) {
+        if let Some(outbox) = &self.outbox {
+            note_end(engine, &**outbox, &self.task, self.index).await;
+        }
+    }
+}
+
+/// The one message in place of many: a delivery of its own, with a task of its own.
+struct Digest {
+    id: String,
+    /// Whose log it is written to.
+    first: Arc<Task>,
+    label: String,
+    over: Over,
+    tally: Tally,
+}
+
+impl Digest {
+    /// What is sent where the first one would have gone, by the same channel.
+    fn work(&self, mut sending: Sending, warnings: &mut Vec<String>) -> Work {
+        let source = sending.source.take();
+        let composed = catch_unwind(AssertUnwindSafe(|| {
+            let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
+            source.compose(sending.channel.as_ref(), None)
+        }));
+        let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
+        match composed {
+            Ok(composition) => {
+                warnings.extend_from_slice(&composition.warnings);
+                Work::Send(Sending {
+                    composition,
+                    dedup_key: None,
+                    configured_in: None,
+                    resume: None,
+                    ..sending
+                })
+            }
+            Err(failure) => Work::Reject {
+                failure,
+                path: None,
+            },
+        }
+    }
+
+    fn source(&self, first: Source, warnings: &mut Vec<String>) -> Source {
+        let notification = self.tally.digest(&first.notification, self.over);
+        let parameters = first.parameters;
+        let rendered = parameters.map(|parameters| parameters.render(&notification, warnings));
+        Source {
+            notification: Arc::new(notification),
+            allow_mentions: first.allow_mentions,
+            key: self.id.clone(),
+            index: 0,
+            rendered: rendered.unwrap_or_default(),
+            parameters: None,
+        }
+    }
+
+    /// Sends it to its end. It goes whatever else there is: it takes the place of many.
+    async fn send(
+        &self,
+        engine: &Arc<Engine>,
+        delivery: Delivery,
+        policy: Arc<DeliveryPolicy>,
+        warnings: &[String],
+        recorder: Option<Recorder>,
+    ) -> DeliveryReport {
+        let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
+        log.hand_over(Arc::new(Beside(Arc::clone(&self.first))));
+        // Whatever becomes of the lines, the digest goes.
+        let say = || self.say(&log, warnings);
+        let _ = catch_unwind(AssertUnwindSafe(say));
+        let report = delivery.report(0);
+        let Work::Send(sending) = delivery.work else {
+            return report;
+        };
+        let task = Task::new(self.id.clone(), log, Vec::new(), vec![report.clone()]);
+        let sizes = [sending.composition.size()];
+        let digest = Arriving {
+            task: Arc::clone(&task),
+            index: 0,
+            sender: delivery.sender,
+            receiver: delivery.receiver,
+            sending,
+            policy,
+            place: engine.bounds.reserve_accepted(&sizes).pop(),
+            outbox: None,
+        };
+        let (run, place) = engine.ready(digest);
+        to_the_end(run, place).await;
+        task.report(0).unwrap_or(report)
+    }
+
+    fn say(&self, log: &TaskLog, warnings: &[String]) {
+        log.log(&Event::Digest {
+            destination: &self.label,
+            notifications: self.tally.notifications,
+            rule: self.over.rule(),
+            first: &self.first.id,
+        });
+        for warning in warnings {
+            log.log(&Event::Warning(warning));
+        }
+    }
+}
+
+/// The log of a task beside its own.
+struct Beside(Arc<Task>);
+
+impl LateLog for Beside {
+    fn push(&self, line: LogLine) {
+        self.0.log.push(line);
+    }
+}

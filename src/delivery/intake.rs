@@ -1,0 +1,348 @@
+//! How requests come in: from a caller, or from an outbox that another process has left them in.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::bounds::{Full, Place};
+use super::durability::{Keeping, NotKept};
+use super::idempotency::{Accept, Admission};
+use super::run::{Arriving, note_end};
+use super::throttle::Batch;
+use super::{Dispatcher, Task};
+use crate::channels;
+use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
+use crate::model::report::DeliveryReport;
+use crate::observe::{Event, TaskLog};
+use crate::outbox::{Accepted, Outbox};
+
+/// The rule that stands in answers and log lines.
+const DEDUP_WINDOW: &str = "dedup_window";
+
+/// A request on its way in.
+pub struct Acceptance {
+    pub task_id: String,
+    pub identity: Identity,
+    pub plan: Plan,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+    /// None: what is in flight ends with the process.
+    pub keeping: Option<Keeping>,
+    /// What it came with.
+    pub batch: Option<Arc<Batch>>,
+}
+
+/// A request that an outbox has handed to this process, with the deliveries that are to be done.
+pub struct TakenOver {
+    pub task_id: String,
+    pub identity: Identity,
+    pub accepted: SystemTime,
+    /// All of them, as they stand.
+    pub reports: Vec<DeliveryReport>,
+    /// By their places in the request.
+    pub deliveries: Vec<(usize, Delivery)>,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+    pub outbox: Arc<dyn Outbox>,
+}
+
+/// Why a request was not accepted. Nothing of it was sent.
+#[derive(Debug)]
+pub enum NotAccepted {
+    Full(Full),
+    NotKept(NotKept),
+}
+
+/// A request that has its places, and of which nothing was sent yet.
+struct Ready {
+    task: Arc<Task>,
+    deliveries: Vec<(usize, Delivery)>,
+    policy: Arc<DeliveryPolicy>,
+    places: Vec<Place>,
+    outbox: Option<Arc<dyn Outbox>>,
+    batch: Option<Arc<Batch>>,
+}
+
+impl Dispatcher {
+    /// Takes charge of a plan, or of nothing of it, unless the request is known already.
+    pub async fn accept(&self, mut acceptance: Acceptance) -> Result<Admission, NotAccepted> {
+        let identity = acceptance.identity.clone();
+        let window = acceptance.policy.dedup_window;
+        let (policy, batch) = (Arc::clone(&acceptance.policy), acceptance.batch.clone());
+        let keeping = acceptance.keeping.take();
+        let mut ready = None;
+        let take = |accept| {
+            let prepared = self.prepare(acceptance, accept)?;
+            let task = Arc::clone(&prepared.task);
+            ready = Some(prepared);
+            Ok(task)
+        };
+        let admission = self
+            .engine
+            .idempotency
+            .admit(identity.clone(), window, take)
+            .map_err(|full| {
+                self.engine.relieve(policy.max_in_flight, batch.as_deref());
+                NotAccepted::Full(full)
+            })?;
+        let (Admission::New(_), Some(ready)) = (&admission, ready) else {
+            return Ok(admission);
+        };
+        let sends = |(_, delivery): &(usize, Delivery)| matches!(delivery.work, Work::Send(_));
+        match keeping.filter(|_| ready.deliveries.iter().any(sends)) {
+            Some(keeping) => self.keep_and_start(ready, &keeping, identity).await,
+            None => {
+                self.start(ready);
+                Ok(admission)
+            }
+        }
+    }
+
+    /// Nothing leaves before it is kept.
+    async fn keep_and_start(
+        &self,
+        mut ready: Ready,
+        keeping: &Keeping,
+        identity: Identity,
+    ) -> Result<Admission, NotAccepted> {
+        let task = Arc::clone(&ready.task);
+        let kept = keeping.keep(&task, identity.clone(), &ready.deliveries, &ready.policy);
+        let known = match kept.await {
+            Ok(Accepted::New) if keeping.for_workers => {
+                // What becomes of it stands in the outbox alone: a repeat is answered from there.
+                self.engine.idempotency.forget(&identity, &task);
+                self.start(ready.without_work());
+                return Ok(Admission::New(task));
+            }
+            Ok(Accepted::New) => {
+                ready.outbox = Some(Arc::clone(&keeping.outbox));
+                self.start(ready);
+                return Ok(Admission::New(task));
+            }
+            Ok(Accepted::Known(known)) => Ok(Some(known)),
+            Ok(Accepted::Conflict) => Ok(None),
+            Err(not_kept) => Err(not_kept),
+        };
+        self.engine.idempotency.forget(&identity, &task);
+        match known {
+            Ok(Some(known)) => {
+                task.adopt(known.reports.clone());
+                let first = Task::elsewhere(known.task, known.warnings, known.reports);
+                Ok(Admission::Replayed(first))
+            }
+            // Whoever joined it in this instant is told that it was not sent.
+            Ok(None) => {
+                ready.refuse(Reason::InvalidConfig);
+                Ok(Admission::Conflict)
+            }
+            Err(not_kept) => {
+                ready.refuse(Reason::Outbox);
+                Err(NotAccepted::NotKept(not_kept))
+            }
+        }
+    }
+
+    /// Goes on with a request that was accepted once.
+    pub fn take_over(&self, taken: TakenOver) -> Arc<Task> {
+        let TakenOver {
+            task_id,
+            identity,
+            accepted,
+            mut reports,
+            deliveries,
+            policy,
+            log,
+            warnings,
+            outbox,
+        } = taken;
+        log.log(&Event::TakenOver {
+            deliveries: deliveries.len(),
+        });
+        for (index, delivery) in &deliveries {
+            if let Some(report) = reports.get_mut(*index) {
+                let before = report.clone();
+                *report = delivery.report(*index);
+                report.attempts = before.attempts;
+                report.parts_delivered = delivery.parts_done();
+                // Its end is still to be said.
+                report.outcome = Outcome::Pending(before.outcome.failure().cloned());
+            }
+        }
+        let age = accepted.elapsed().unwrap_or_default();
+        let now = Instant::now();
+        let accepted = now.checked_sub(age).unwrap_or(now);
+        let task = Task::accepted_at(accepted, task_id, log, warnings, reports);
+        let window = policy.dedup_window;
+        self.engine.idempotency.remember(identity, window, &task);
+        let sizes: Vec<usize> = sizes(&deliveries);
+        self.start(Ready {
+            task: Arc::clone(&task),
+            places: self.engine.bounds.reserve_accepted(&sizes),
+            deliveries,
+            policy,
+            outbox: Some(outbox),
+            batch: None,
+        });
+        task
+    }
+
+    fn prepare(&self, acceptance: Acceptance, accept: Accept) -> Result<Ready, Full> {
+        let Acceptance {
+            task_id,
+            plan,
+            policy,
+            log,
+            warnings,
+            batch,
+            ..
+        } = acceptance;
+        let plan = match accept {
+            Accept::Send => plan,
+            Accept::Suppress => plan.suppressed(DEDUP_WINDOW),
+        };
+        let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
+        let sizes = sizes(&deliveries);
+        let places = self.engine.bounds.reserve(&sizes, policy.max_in_flight)?;
+        log.log(&Event::Accepted {
+            deliveries: deliveries.len(),
+        });
+        for warning in &warnings {
+            log.log(&Event::Warning(warning));
+        }
+        let reports = deliveries
+            .iter()
+            .map(|(index, delivery)| delivery.report(*index));
+        let task = Task::new(task_id, log, warnings, reports.collect());
+        Ok(Ready {
+            task,
+            deliveries,
+            policy,
+            places,
+            outbox: None,
+            batch,
+        })
+    }
+
+    /// Must be called on a runtime.
+    fn start(&self, ready: Ready) {
+        let Ready {
+            task,
+            deliveries,
+            policy,
+            places,
+            outbox,
+            batch,
+        } = ready;
+        let mut places = places.into_iter();
+        for (index, delivery) in deliveries {
+            let outbox = outbox.clone();
+            match delivery.work {
+                Work::Preview(_) | Work::Ignore => {}
+                Work::Suppress { sending, rule } => {
+                    let outcome = Outcome::Suppressed { rule };
+                    self.ended_at_once(&task, index, &delivery.sender, &sending, &outcome);
+                }
+                Work::Reject { failure, path } => {
+                    let sender = &delivery.sender;
+                    self.reject(&task, index, sender, failure, path.as_deref(), outbox);
+                }
+                Work::Send(sending) => {
+                    let arriving = Arriving {
+                        task: Arc::clone(&task),
+                        index,
+                        sender: delivery.sender,
+                        receiver: delivery.receiver,
+                        sending,
+                        policy: Arc::clone(&policy),
+                        place: places.next(),
+                        outbox,
+                    };
+                    if let Some(arriving) = self.engine.throttle(arriving, batch.as_deref()) {
+                        self.engine.run(arriving);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What cannot even be tried has ended.
+    fn reject(
+        &self,
+        task: &Arc<Task>,
+        index: usize,
+        sender: &str,
+        failure: Failure,
+        path: Option<&str>,
+        outbox: Option<Arc<dyn Outbox>>,
+    ) {
+        let outcome = Outcome::Failed(failure.clone());
+        let line = task.log.log(&Event::NotTried {
+            sender,
+            failure: &failure,
+            path,
+        });
+        self.engine.errors.push(line);
+        // The name is the caller's: only ours become labels.
+        let known = channels::find(sender).map_or("unknown", |spec| spec.key);
+        self.engine.metrics.ended(known, &outcome, Duration::ZERO);
+        task.end(index, outcome);
+        if let Some(outbox) = outbox {
+            let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
+            tokio::spawn(async move { note_end(&engine, &*outbox, &task, index).await });
+        }
+    }
+
+    fn ended_at_once(
+        &self,
+        task: &Task,
+        index: usize,
+        sender: &str,
+        sending: &Sending,
+        outcome: &Outcome,
+    ) {
+        task.log.log(&Event::Ended {
+            destination: &sending.channel.destination().label,
+            outcome,
+            http_status: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+        });
+        self.engine.metrics.ended(sender, outcome, Duration::ZERO);
+        task.record(index);
+    }
+}
+
+impl Ready {
+    /// What is to be sent is another process's.
+    fn without_work(mut self) -> Self {
+        let is_work = |delivery: &Delivery| matches!(delivery.work, Work::Send(_));
+        for (index, delivery) in &self.deliveries {
+            if is_work(delivery) {
+                self.task.leave(*index);
+            }
+        }
+        self.deliveries.retain(|(_, delivery)| !is_work(delivery));
+        self.places.clear();
+        self
+    }
+
+    /// Nothing of it is sent after all.
+    fn refuse(self, reason: Reason) {
+        for (index, delivery) in &self.deliveries {
+            if let Work::Send(_) = delivery.work {
+                self.task.end(*index, Outcome::Failed(Failure::new(reason)));
+            }
+        }
+    }
+}
+
+fn sizes(deliveries: &[(usize, Delivery)]) -> Vec<usize> {
+    deliveries
+        .iter()
+        .filter_map(|(_, delivery)| delivery.size())
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! What a panic ends, and what it does not.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
+    let world = World::new([Panics, ok(), ok()]);
+    let task = world
+        .accept(
+            vec![delivery("http", HTTP), delivery("http", OTHER)],
+            policy(),
+        )
+        .await;
+    task.ended().await;
+    let outcomes: Vec<_> = task.reports().iter().map(|report| reason(report)).collect();
+    assert!(
+        outcomes.contains(&("failed", Some("internal"))),
+        "{outcomes:?}"
+    );
+    assert!(outcomes.contains(&("delivered", None)), "{outcomes:?}");
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    next.ended().await;
+    assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
+    assert_eq!(world.dispatcher.gauges().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_44_a_panic_in_judge_ends_that_delivery_alone() {
+    let world = World::new([ok(), ok()]);
+    let mut broken = delivery("http", HTTP);
+    if let Work::Send(sending) = &mut broken.work {
+        sending.channel = Arc::new(JudgePanics(Arc::clone(&sending.channel)));
+    }
+    let task = world.accept(vec![broken], policy()).await;
+    task.ended().await;
+    assert_eq!(
+        reason(&task.report(0).unwrap()),
+        ("failed", Some("internal"))
+    );
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    next.ended().await;
+    assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
+}
+
+#[derive(Debug)]
+struct JudgePanics(Arc<dyn channels::Channel>);
+
+impl channels::Channel for JudgePanics {
+    fn destination(&self) -> &crate::model::wire::Destination {
+        self.0.destination()
+    }
+
+    fn repeat(&self) -> crate::model::wire::Repeat {
+        self.0.repeat()
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<channels::Composition, Failure> {
+        self.0.compose(notification, cx)
+    }
+
+    fn judge(&self, _: &Reply) -> crate::model::outcome::Judgement {
+        panic!("judge")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_44_a_panic_in_the_log_ends_no_delivery() {
+    let world = World::new([After(Duration::from_secs(1), Box::new(ok())), ok()]);
+    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    task.log.hand_over(Arc::new(LogPanics));
+    task.ended().await;
+    assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
+    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    next.ended().await;
+    assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
+}

@@ -1,0 +1,114 @@
+//! Requests and reports for tests of outboxes.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
+use influxdb3_notifier::model::plan::Identity;
+use influxdb3_notifier::model::report::DeliveryReport;
+use influxdb3_notifier::outbox::{
+    DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Target,
+};
+
+pub fn id(task: &str, index: usize) -> DeliveryId {
+    DeliveryId {
+        task: task.to_owned(),
+        index,
+    }
+}
+
+pub fn request(task: &str) -> NewRequest {
+    NewRequest {
+        task: task.to_owned(),
+        identity: Identity {
+            scope: "settings".into(),
+            key: None,
+            fingerprint: [7; 32],
+        },
+        arguments: [("config_file_path".to_owned(), "notifier.toml".to_owned())].into(),
+        config: "notifier.toml".to_owned(),
+        said: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
+        warnings: vec!["be warned".to_owned()],
+        accepted: time(1_764_000_000_000),
+        deliveries: vec![new_delivery(0)],
+    }
+}
+
+pub fn keyed(task: &str, key: &str, body: u8) -> NewRequest {
+    let mut request = request(task);
+    request.identity.key = Some(key.to_owned());
+    request.identity.fingerprint = [body; 32];
+    request
+}
+
+pub fn new_delivery(index: usize) -> NewDelivery {
+    NewDelivery {
+        report: report(index, Outcome::Pending(None)),
+        work: Some(KeptWork {
+            target: match index % 2 {
+                0 => Target::Receiver {
+                    name: "on call".to_owned(),
+                    index: index + 1,
+                },
+                _ => Target::Sealed(vec![0, 255, u8::try_from(index % 256).unwrap()]),
+            },
+            deadline: time(1_764_000_086_400_000),
+            composition: [u8::try_from(index % 256).unwrap(); 32],
+            attempting: None,
+        }),
+    }
+}
+
+pub fn ended_at_once(index: usize) -> NewDelivery {
+    NewDelivery {
+        report: failed(index),
+        work: None,
+    }
+}
+
+pub fn delivered(index: usize, message: Option<&str>) -> DeliveryReport {
+    let message = message.map(|name| MessageRef(name.to_owned()));
+    report(index, Outcome::Delivered { message })
+}
+
+pub fn failed(index: usize) -> DeliveryReport {
+    report(index, Outcome::Failed(Failure::new(Reason::Timeout)))
+}
+
+fn report(index: usize, outcome: Outcome) -> DeliveryReport {
+    DeliveryReport {
+        index,
+        sender: "http".to_owned(),
+        receiver: Some("on call".to_owned()),
+        destination: Some("http example.com#1234".to_owned()),
+        outcome,
+        path: None,
+        http_status: None,
+        attempts: 1,
+        parts: 3,
+        parts_delivered: 0,
+        segments: None,
+        elapsed: Duration::from_millis(5),
+        next_attempt_in: None,
+        preview: None,
+    }
+}
+
+pub fn assert_same(taken: &KeptRequest, given: &NewRequest) {
+    assert_eq!(taken.task, given.task);
+    assert_eq!(taken.identity.scope, given.identity.scope);
+    assert_eq!(taken.identity.key, given.identity.key);
+    assert_eq!(taken.identity.fingerprint, given.identity.fingerprint);
+    assert_eq!(taken.arguments, given.arguments);
+    assert_eq!(taken.said, given.said);
+    assert_eq!(taken.warnings, given.warnings);
+    assert_eq!(taken.accepted, given.accepted);
+    assert_eq!(taken.deliveries.len(), given.deliveries.len());
+    for (taken, given) in taken.deliveries.iter().zip(&given.deliveries) {
+        assert_eq!(taken.work, given.work);
+        assert_eq!(format!("{:?}", taken.report), format!("{:?}", given.report));
+    }
+}
+
+pub fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
+}
