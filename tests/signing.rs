@@ -245,7 +245,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
     let delivery = Delivery {
         sender: "http".to_owned(),
         receiver: None,
-        work: Work::Send(Sending {
+        work: Work::Send(Box::new(Sending {
             channel,
             composition,
             private_addresses: PrivateAddresses::Allow,
@@ -254,7 +254,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             own: Default::default(),
             configured_in: None,
             resume: None,
-        }),
+        })),
     };
     let arguments = [("max_attempts".to_owned(), "3".to_owned())].into();
     let settings = SettingsCache::default()

@@ -1,5 +1,6 @@
 //! The one retry loop: a message, until it is delivered, refused, or out of time.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +41,7 @@ impl Run {
         message: &mut Outbound,
         mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
-        let mut tries = Tries::new(&self.policy, self.sending.channel.least_backoff());
+        let mut tries = Tries::new(self.sending.channel.least_backoff());
         loop {
             let begun = unanswered.take();
             let at = begun.unwrap_or_else(SystemTime::now);
@@ -49,34 +50,56 @@ impl Run {
                 None => self.try_once(message, &mut tries, at).await?,
             };
             let verdict = match verdict {
-                Verdict::Ambiguous(failure) => {
-                    let sent = Unanswered { message, at };
-                    let settled = Box::pin(self.settle(&sent, &failure)).await;
-                    settled.unwrap_or_else(|| tries.not_found(failure, &self.policy))
-                }
+                Verdict::Delivered { message } => return Ok(message),
                 verdict => verdict,
             };
-            let failure = match verdict {
-                Verdict::Delivered { message } => return Ok(message),
-                Verdict::Reject(failure) => return Err(tries.end(failure)),
-                Verdict::Ambiguous(failure) => return Err(Ending::Ambiguous(failure)),
-                Verdict::Stale => return Err(Ending::Stale),
-                Verdict::Retry { failure, .. } => failure,
-            };
-            // Neither is an attempt that says something of the destination.
-            let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
-            tries.made += u32::from(counts);
-            let may_retry = tries.made < self.policy.max_attempts;
-            // A provider may ask for a wait that no clock can tell.
-            let due = Instant::now().checked_add(wait);
-            let Some(due) = due.filter(|due| may_retry && *due < self.deadline) else {
-                return Err(tries.end(failure));
-            };
-            self.say_retry(&failure, &mut tries, wait);
-            self.task.pending(self.index, failure);
-            self.task.waiting(self.index, due);
-            sleep_until(due).await;
+            let sent = Unanswered { message, at };
+            // In a box of its own: ten thousand may be in flight, most of them in their first attempt.
+            let next = Box::pin(self.until_next(&sent, &mut tries, verdict, wait)).await;
+            if let ControlFlow::Break(ended) = next {
+                return ended;
+            }
         }
+    }
+
+    /// After an attempt that has not delivered: how it ends, or the wait for the next.
+    async fn until_next(
+        &self,
+        sent: &Unanswered<'_>,
+        tries: &mut Tries,
+        verdict: Verdict,
+        wait: Duration,
+    ) -> ControlFlow<Result<Option<MessageRef>, Ending>> {
+        let verdict = match verdict {
+            Verdict::Ambiguous(failure) => {
+                let settled = self.settle(sent, &failure).await;
+                settled.unwrap_or_else(|| tries.not_found(failure, &self.policy))
+            }
+            verdict => verdict,
+        };
+        let failure = match verdict {
+            Verdict::Delivered { message } => return ControlFlow::Break(Ok(message)),
+            Verdict::Reject(failure) => return ControlFlow::Break(Err(tries.end(failure))),
+            Verdict::Ambiguous(failure) => {
+                return ControlFlow::Break(Err(Ending::Ambiguous(failure)));
+            }
+            Verdict::Stale => return ControlFlow::Break(Err(Ending::Stale)),
+            Verdict::Retry { failure, .. } => failure,
+        };
+        // Neither is an attempt that says something of the destination.
+        let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
+        tries.made += u32::from(counts);
+        let may_retry = tries.made < self.policy.max_attempts;
+        // A provider may ask for a wait that no clock can tell.
+        let due = Instant::now().checked_add(wait);
+        let Some(due) = due.filter(|due| may_retry && *due < self.deadline) else {
+            return ControlFlow::Break(Err(tries.end(failure)));
+        };
+        self.say_retry(&failure, tries, wait);
+        self.task.pending(self.index, failure);
+        self.task.waiting(self.index, due);
+        sleep_until(due).await;
+        ControlFlow::Continue(())
     }
 
     /// One attempt, and how long to wait before another.
@@ -91,7 +114,7 @@ impl Run {
         let permit = permit.map_err(|failure| tries.end(failure))?;
         let attempt = self.attempt(message, tries, at).await;
         let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
-        let wait = tries.wait(&judgement);
+        let wait = tries.wait(&judgement, &self.policy);
         self.apply_gate(&permit, &judgement, wait);
         Ok((judgement.verdict, wait))
     }
@@ -282,25 +305,19 @@ struct Tries {
     last: Option<Box<Failure>>,
     /// An earlier attempt may have been taken after all.
     lost: Option<Box<Failure>>,
-    backoff: ExponentialBackoff,
-    longest: Duration,
+    /// None until the first failure.
+    backoff: Option<Box<ExponentialBackoff>>,
+    /// The shortest wait that the channel takes.
     least: Duration,
 }
 
 impl Tries {
-    fn new(policy: &DeliveryPolicy, least: Duration) -> Self {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(policy.initial_backoff)
-            .with_max_delay(policy.max_backoff)
-            .with_factor(2.0)
-            .without_max_times()
-            .build();
+    const fn new(least: Duration) -> Self {
         Self {
             made: 0,
             last: None,
             lost: None,
-            backoff,
-            longest: policy.max_backoff,
+            backoff: None,
             least,
         }
     }
@@ -327,7 +344,7 @@ impl Tries {
 
     /// How long to wait before the next try: what the provider asks for, or our own backoff, spread by a fifth so that
     /// those who failed together do not come back together.
-    fn wait(&mut self, judgement: &Judgement) -> Duration {
+    fn wait(&mut self, judgement: &Judgement, policy: &DeliveryPolicy) -> Duration {
         let Verdict::Retry { failure, after } = &judgement.verdict else {
             return Duration::ZERO;
         };
@@ -335,15 +352,26 @@ impl Tries {
             Some(after) if judgement.gate.is_some() => *after,
             Some(after) if failure.reason != Reason::ServerError => *after,
             // No sooner than a server in trouble asks for.
-            Some(after) => self.own().max(*after),
-            None => self.own(),
+            Some(after) => self.own(policy).max(*after),
+            None => self.own(policy),
         }
     }
 
-    fn own(&mut self) -> Duration {
-        let delay = self.backoff.next().unwrap_or(self.longest);
+    fn own(&mut self, policy: &DeliveryPolicy) -> Duration {
+        let begin = || Box::new(backoff(policy));
+        let delay = self.backoff.get_or_insert_with(begin).next();
+        let delay = delay.unwrap_or(policy.max_backoff);
         delay.mul_f64(0.8 + 0.4 * fastrand::f64()).max(self.least)
     }
+}
+
+fn backoff(policy: &DeliveryPolicy) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(policy.initial_backoff)
+        .with_max_delay(policy.max_backoff)
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
 }
 
 /// What it means that no reply came: not sent can be sent again; maybe sent depends on what a repeat does.

@@ -30,7 +30,7 @@ pub struct Arriving {
     pub index: usize,
     pub sender: String,
     pub receiver: Option<String>,
-    pub sending: Sending,
+    pub sending: Box<Sending>,
     pub policy: Arc<DeliveryPolicy>,
     pub place: Option<Place>,
     /// Where it is kept.
@@ -43,7 +43,7 @@ pub struct Run {
     pub task: Arc<Task>,
     pub index: usize,
     pub sender: String,
-    pub sending: Sending,
+    pub sending: Box<Sending>,
     pub policy: Arc<DeliveryPolicy>,
     pub queue: Arc<DestinationQueue>,
     pub ticket: u64,

@@ -116,15 +116,15 @@ impl Delivery {
     }
 }
 
-/// What is to be done for a delivery.
+/// What is to be done for a delivery. In boxes, as lists of ten thousand are made of lists of ten thousand on the way.
 #[derive(Debug)]
 pub enum Work {
-    Send(Sending),
+    Send(Box<Sending>),
     /// Composed, and then left: a dry run.
-    Preview(Sending),
+    Preview(Box<Sending>),
     /// Composed, and then left: a rule forbids it.
     Suppress {
-        sending: Sending,
+        sending: Box<Sending>,
         rule: String,
     },
     /// Not used: the operator lets requests bring no destinations.

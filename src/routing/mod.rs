@@ -353,7 +353,7 @@ impl<'a> Planner<'a> {
         }
         let dedup_key = self.request.notification.dedup_key.clone();
         let source = self.source(source, &target, dedup_key.is_some());
-        let sending = Sending {
+        let sending = Box::new(Sending {
             channel: target.channel,
             composition,
             private_addresses: target.private_addresses,
@@ -362,7 +362,7 @@ impl<'a> Planner<'a> {
             own: target.own,
             configured_in: target.configured_in,
             resume: None,
-        };
+        });
         Ok(match self.request.dry_run || self.settings.dry_run {
             true => Work::Preview(sending),
             false => Work::Send(sending),

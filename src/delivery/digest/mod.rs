@@ -193,7 +193,7 @@ struct Digest {
 
 impl Digest {
     /// What is sent where the first one would have gone, by the same channel.
-    fn work(&self, mut sending: Sending, warnings: &mut Vec<String>) -> Work {
+    fn work(&self, mut sending: Box<Sending>, warnings: &mut Vec<String>) -> Work {
         let source = sending.source.take();
         let composed = catch_unwind(AssertUnwindSafe(|| {
             let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
@@ -203,13 +203,13 @@ impl Digest {
         match composed {
             Ok(composition) => {
                 warnings.extend_from_slice(&composition.warnings);
-                Work::Send(Sending {
+                Work::Send(Box::new(Sending {
                     composition,
                     dedup_key: None,
                     configured_in: None,
                     resume: None,
-                    ..sending
-                })
+                    ..*sending
+                }))
             }
             Err(failure) => Work::Reject {
                 failure,

@@ -213,7 +213,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     Delivery {
         sender: sender.to_owned(),
         receiver: None,
-        work: Work::Send(Sending {
+        work: Work::Send(Box::new(Sending {
             channel,
             composition,
             private_addresses: PrivateAddresses::Allow,
@@ -222,7 +222,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             own: OwnPolicy::default(),
             configured_in: None,
             resume: None,
-        }),
+        })),
     }
 }
 
