@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::model::outcome::{Outcome, Reason};
+use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::{DeliveryReport, Report};
 
 /// The answer to a request that was taken charge of.
@@ -13,7 +13,8 @@ pub struct Answer {
     message: &'static str,
     task_id: String,
     results: Results,
-    deliveries: Vec<Entry>,
+    #[serde(serialize_with = "entries")]
+    deliveries: Vec<DeliveryReport>,
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed: Option<bool>,
@@ -70,37 +71,37 @@ pub struct Results(Vec<(String, SenderResult)>);
 
 /// One entry of `deliveries`.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct Entry<'a> {
     index: usize,
-    sender: String,
-    receiver: Option<String>,
-    destination: Option<String>,
+    sender: &'a str,
+    receiver: Option<&'a str>,
+    destination: Option<&'a str>,
     outcome: &'static str,
     reason: Option<&'static str>,
-    detail: Option<String>,
-    hint: Option<String>,
+    detail: Option<&'a str>,
+    hint: Option<&'a str>,
     http_status: Option<u16>,
     attempts: u32,
     parts: usize,
     parts_delivered: usize,
     elapsed_ms: u64,
-    message_id: Option<String>,
+    message_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
+    path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     segments: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_in_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<PreviewEntry>,
+    preview: Option<PreviewEntry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
-struct PreviewEntry {
-    content_type: String,
-    body: String,
+struct PreviewEntry<'a> {
+    content_type: &'a str,
+    body: &'a str,
 }
 
 impl Answer {
@@ -112,19 +113,22 @@ impl Answer {
             message: "Request processed",
             task_id: report.task_id,
             results,
-            deliveries: report.deliveries.into_iter().map(Entry::new).collect(),
+            deliveries: report.deliveries,
             warnings: report.warnings,
             replayed: report.replayed.then_some(true),
             joined: report.joined,
         }
     }
-}
 
-impl Answer {
     /// How many deliveries it tells of.
     pub const fn size(&self) -> usize {
         self.deliveries.len()
     }
+}
+
+/// Made while they are written: ten thousand at once would be some megabytes more.
+fn entries<S: Serializer>(deliveries: &[DeliveryReport], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(deliveries.iter().map(Entry::new))
 }
 
 impl Status {
@@ -212,44 +216,44 @@ impl Serialize for Results {
     }
 }
 
-impl Entry {
-    pub fn new(report: DeliveryReport) -> Self {
+impl<'a> Entry<'a> {
+    pub fn new(report: &'a DeliveryReport) -> Self {
         let milliseconds =
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let failure = report.outcome.failure();
-        let mut entry = Self {
+        Self {
             index: report.index,
+            sender: &report.sender,
+            receiver: report.receiver.as_deref(),
+            destination: report.destination.as_deref(),
             outcome: report.outcome.code(),
             reason: failure.map(|failure| failure.reason.code()),
             detail: failure.map(|failure| match &failure.detail {
-                Some(detail) => detail.as_str().to_owned(),
-                None => failure.reason.sentence().to_owned(),
+                Some(detail) => detail.as_str(),
+                None => failure.reason.sentence(),
             }),
-            hint: failure.map(|failure| failure.hint().to_owned()),
-            sender: report.sender,
-            receiver: report.receiver,
-            destination: report.destination,
+            hint: failure.map(Failure::hint),
             http_status: report.http_status,
             attempts: report.attempts,
             parts: report.parts,
             parts_delivered: report.parts_delivered,
             elapsed_ms: milliseconds(report.elapsed),
-            message_id: None,
-            path: report.path,
+            message_id: match &report.outcome {
+                Outcome::Delivered { message } => message.as_ref().map(|message| &*message.0),
+                _ => None,
+            },
+            path: report.path.as_deref(),
             segments: report.segments,
             next_attempt_in_ms: report.next_attempt_in.map(milliseconds),
-            preview: report.preview.map(|preview| PreviewEntry {
-                content_type: preview.content_type,
-                body: preview.body,
+            preview: report.preview.as_ref().map(|preview| PreviewEntry {
+                content_type: &preview.content_type,
+                body: &preview.body,
             }),
-            rule: None,
-        };
-        match report.outcome {
-            Outcome::Delivered { message } => entry.message_id = message.map(|message| message.0),
-            Outcome::Suppressed { rule } => entry.rule = Some(rule),
-            _ => {}
+            rule: match &report.outcome {
+                Outcome::Suppressed { rule } => Some(rule),
+                _ => None,
+            },
         }
-        entry
     }
 }
 
@@ -258,7 +262,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::outcome::Failure;
 
     fn delivery(sender: &str, outcome: Outcome) -> DeliveryReport {
         DeliveryReport {

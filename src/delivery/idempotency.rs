@@ -256,7 +256,7 @@ mod tests {
             next_attempt_in: None,
             preview: None,
         };
-        Task::new(id.to_owned(), TaskLog::new(None), Vec::new(), vec![report])
+        Task::new(id.to_owned(), TaskLog::new(None), Vec::new(), [report])
     }
 
     fn identity(scope: &str, key: Option<&str>, body: u8) -> Identity {

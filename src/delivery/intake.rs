@@ -216,7 +216,7 @@ impl Dispatcher {
         let reports = deliveries
             .iter()
             .map(|(index, delivery)| delivery.report(*index));
-        let task = Task::new(task_id, log, warnings, reports.collect());
+        let task = Task::new(task_id, log, warnings, reports);
         Ok(Ready {
             task,
             deliveries,

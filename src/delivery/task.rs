@@ -63,7 +63,7 @@ impl Task {
         id: String,
         log: TaskLog,
         warnings: Vec<String>,
-        reports: Vec<DeliveryReport>,
+        reports: impl IntoIterator<Item = DeliveryReport>,
     ) -> Arc<Self> {
         Self::accepted_at(Instant::now(), id, log, warnings, reports)
     }
@@ -81,7 +81,7 @@ impl Task {
         id: String,
         log: TaskLog,
         warnings: Vec<String>,
-        reports: Vec<DeliveryReport>,
+        reports: impl IntoIterator<Item = DeliveryReport>,
     ) -> Arc<Self> {
         let entries: Vec<Entry> = reports
             .into_iter()

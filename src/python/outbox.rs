@@ -64,7 +64,7 @@ impl Choice {
 
 /// A delivery, as `outbox list --format json` prints it.
 #[derive(Serialize)]
-struct Row {
+struct Row<'a> {
     id: String,
     state: &'static str,
     /// Milliseconds since 1970.
@@ -75,11 +75,11 @@ struct Row {
     owned: bool,
     /// Whether its destination is sealed there.
     sealed: bool,
-    delivery: Entry,
+    delivery: Entry<'a>,
 }
 
-impl From<Listed> for Row {
-    fn from(listed: Listed) -> Self {
+impl<'a> From<&'a Listed> for Row<'a> {
+    fn from(listed: &'a Listed) -> Self {
         Self {
             id: format!("{}/{}", listed.task, listed.report.index),
             state: listed.state.word(),
@@ -88,7 +88,7 @@ impl From<Listed> for Row {
             ended: listed.ended,
             owned: listed.owned,
             sealed: listed.sealed,
-            delivery: Entry::new(listed.report),
+            delivery: Entry::new(&listed.report),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Outbox {
         limit: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         let listed = self.with(py, |operator| operator.list(&choice.0, limit))?;
-        let rows: Vec<Row> = listed.into_iter().map(Row::from).collect();
+        let rows: Vec<Row> = listed.iter().map(Row::from).collect();
         Ok(pythonize(py, &rows)?)
     }
 

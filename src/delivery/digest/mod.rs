@@ -250,7 +250,7 @@ impl Digest {
         let Work::Send(sending) = delivery.work else {
             return report;
         };
-        let task = Task::new(self.id.clone(), log, Vec::new(), vec![report.clone()]);
+        let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
         let sizes = [sending.composition.size()];
         let digest = Arriving {
             task: Arc::clone(&task),
