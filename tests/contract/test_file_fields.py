@@ -18,7 +18,6 @@ from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, Sent, to_discord, 
 from tests.faults.proxy import TunnelProxy
 from tests.harness import Standin, encode_headers
 
-ROOT = Path(__file__).parent.parent.parent
 HI = {"notification_text": "hi", "receivers": ["r"]}
 PATHS = {"slack": "/services/T0/B0/r", "discord": "/api/webhooks/123456789012345678/r", "http": "/hook/r"}
 FORM = b"To=%2B15558675310&From=%2B15017122661"

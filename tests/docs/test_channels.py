@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +11,11 @@ import pytest
 
 from tests.channels.channel import NUMBERS, REGISTRY, Channel, Sender, Sent, channels
 from tests.channels.conftest import sender
-from tests.harness import Standin
+from tests.harness import ROOT, Standin
 
 __all__ = ["sender"]
 
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "channels.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
 SENDERS = list(REGISTRY)
 
 

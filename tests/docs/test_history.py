@@ -4,7 +4,6 @@ import json
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import datafusion
@@ -14,12 +13,12 @@ import pytest
 
 from tests import harness
 from tests.conftest import Triggers
-from tests.documents import blocks
+from tests.docs.documents import blocks
 from tests.engine_host.line_protocol import parse_line
 from tests.engine_host.sql import session
+from tests.harness import ROOT
 from tests.rows_scene import Table
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "history.md").read_text(encoding="utf-8")
 QUERIES = [block.text for block in blocks(PAGE) if block.language == "sql"]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "examples" / "grafana-history.json").read_text(encoding="utf-8"))

@@ -1,13 +1,12 @@
 """The layers that docs/architecture.md shows are those of the sources: each module uses what is below it alone."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from docs import diagram
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "src"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LAYER = {module: number for number, modules in enumerate(diagram.LAYERS.values()) for module in modules}

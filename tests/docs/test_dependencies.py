@@ -4,12 +4,12 @@ import json
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.harness import ROOT
+
 DOCUMENT = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from docs.pictures.examples import DRAWN, DRAWN_SENDERS, IMAGES, digest, payloads, rich_example, section
-from tests.test_readme import POSTS
+from tests.docs.test_readme import POSTS
 
 MAX_BYTES = 60_000
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import blocks
-from tests.harness import Standin
-from tests.reader import Reader
+from tests.docs.documents import blocks
+from tests.docs.reader import Reader
+from tests.harness import ROOT, Standin
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 # The image's command runs here as it is, but for the place of the plugins.
 DOCKER = """#!/bin/sh
 case "$1" in
@@ -84,10 +84,9 @@ def test_troubleshooting_has_every_error_code_and_no_other() -> None:
 
 def error_codes() -> set[str]:
     """Those that the sources give: of a request's error, and of the plugin file."""
-    root = DOCS.parent
     found = {"wheel_missing"}
     for place in ("api", "notifier", "python", "routing", "settings"):
-        for file in (root / "src" / place).rglob("*.rs"):
+        for file in (ROOT / "src" / place).rglob("*.rs"):
             text = file.read_text(encoding="utf-8").partition("#[cfg(test)]")[0]
             found |= set(re.findall(r'\bcode: "(\w+)"', text))
             if place in ("api", "notifier", "python"):
@@ -97,4 +96,4 @@ def error_codes() -> set[str]:
 
 def test_what_explorer_asks_for_is_the_same_query_as_elsewhere() -> None:
     [block] = blocks((DOCS / "explorer.md").read_text(encoding="utf-8"))
-    assert block.text in (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")

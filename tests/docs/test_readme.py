@@ -6,17 +6,15 @@ import re
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import harness
-from tests.documents import Block, as_curl_would, blocks, shape
+from tests.docs.documents import Block, as_curl_would, blocks, shape
 from tests.engine_host import EngineHost
-from tests.harness import Standin
+from tests.harness import ROOT, Standin
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SECTIONS = [

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import blocks
-from tests.harness import Standin, eventually
-from tests.reader import HOME, Reader
+from tests.docs.documents import blocks
+from tests.docs.reader import HOME, Reader
+from tests.harness import ROOT, Standin, eventually
 
-ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "alert-tables.md").read_text(encoding="utf-8")
 STEPS = blocks(PAGE.partition("## The columns")[0])
 BEFORE = blocks((ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8"))

@@ -9,9 +9,9 @@ import pytest
 from influxdb3_notifier import cli
 from tests.cli.program import run
 from tests.contract.test_file_fields import HTTP_ONLY, OPTIONS, ROWS, TWILIO_ONLY
-from tests.documents import blocks
+from tests.docs.documents import blocks
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 WITH_TOML = ["cluster.md", "configuration-file.md", "durability.md", "templates.md"]

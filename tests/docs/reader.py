@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.documents import Block, shape
-from tests.harness import Standin, eventually
+from tests.docs.documents import Block, shape
+from tests.harness import ROOT, Standin, eventually
 
-ROOT = Path(__file__).parent.parent
 HOME = "/home/me"
 """Whose home the documents' outputs show."""
 
@@ -35,7 +34,7 @@ class Reader:
             (programs / name).write_text(program)
             (programs / name).chmod(0o755)
         if shutil.which("curl") is None:
-            self._program(programs / "curl", "tests.documents")
+            self._program(programs / "curl", "tests.docs.documents")
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO", "INFLUXDB3"))}
         for name in ("VIRTUAL_ENV", "PLUGIN_DIR", "PYTHONPATH"):
             clean.pop(name, None)

@@ -1,11 +1,12 @@
 """Every example runs, and comes out as it says."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted(path.stem for path in (Path(__file__).parent.parent / "examples").glob("*.py"))
+from tests.harness import ROOT
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 
 
 def test_there_are_examples() -> None:

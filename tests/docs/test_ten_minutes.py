@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.documents import blocks
-from tests.harness import Standin
-from tests.reader import Reader
+from tests.docs.documents import blocks
+from tests.docs.reader import Reader
+from tests.harness import ROOT, Standin
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
 BLOCKS = blocks(PAGE)
 
