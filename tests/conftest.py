@@ -11,9 +11,8 @@ import pytest
 
 from tests import harness
 from tests.engine_host import EngineHost
-from tests.engine_host_scene import Host
 from tests.harness import Answer, Engine, Headers, Standin
-from tests.rows_scene import Table
+from tests.rows.scene import Table
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
 """Real servers are not on every machine: ``make test-servers``."""
@@ -57,13 +56,6 @@ def engine_host(tmp_path: Path) -> Iterator[EngineHost]:
     shutil.copy(harness.PLUGIN, plugin_dir)
     with EngineHost(plugin_dir) as host:
         yield host
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    """An engine host of the test's own for plugins given as text, which flushes when it is told to."""
-    with EngineHost(tmp_path, flush_interval=3600, query=lambda *asked: [{"asked": list(asked)}]) as engine:
-        yield Host(engine)
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """What the tests of the engine host stand on: plugins given as text, and where they meet the test."""
 
-import http.client
-import json
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from tests.engine_host import EngineHost
 from tests.engine_host.trigger import ErrorBehavior
+from tests.harness import Answer, Headers, http_request
 
 HEADS = {
     "request": "def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):\n",
@@ -21,25 +18,8 @@ BLOCK = """
 import engine_host_meeting as meeting
 meeting.entered.release()
 meeting.gate.wait(10)
-return {"done": True}
 """
-
-
-@dataclass
-class Reply:
-    """An answer over HTTP."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    text: str
-
-    def json(self) -> object:
-        """The body read as JSON."""
-        return json.loads(self.text)
-
-    def header(self, name: str) -> list[str]:
-        """All values of a header."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
+"""The beginning of a plugin that says that it runs, and waits until the test lets it go on."""
 
 
 class Host:
@@ -51,7 +31,7 @@ class Host:
         sys.modules["engine_host_meeting"] = self  # type: ignore[assignment]
         self.gate = threading.Event()
         self.entered = threading.Semaphore(0)
-        self.notes: list[object] = []
+        self.notes: list[Any] = []
 
     def plugin(
         self,
@@ -60,7 +40,7 @@ class Host:
         spec: str | None = None,
         *,
         asynchronous: bool = True,
-        arguments: object = None,
+        arguments: dict[str, str] | None = None,
         error_behavior: ErrorBehavior = "log",
     ) -> None:
         """Create a trigger whose function has ``body``; without ``spec``, one for requests to a route of its name."""
@@ -71,7 +51,7 @@ class Host:
             path=f"{name}.py",
             spec=spec,
             run_asynchronous=asynchronous,
-            arguments=arguments,  # type: ignore[arg-type]
+            arguments=arguments,
             error_behavior=error_behavior,
         )
 
@@ -87,28 +67,19 @@ class Host:
         *,
         method: str = "POST",
         body: bytes = b"",
-        headers: list[tuple[str, str]] | None = None,
-    ) -> Reply:
+        headers: Headers = (),
+    ) -> Answer:
         """A request to a trigger."""
         return self.http(method, f"/api/v3/engine/{route}", body=body, headers=headers)
 
-    def write(self, body: str | bytes, query: str = "", headers: list[tuple[str, str]] | None = None) -> Reply:
+    def write(self, body: str | bytes, query: str = "", headers: Headers = ()) -> Answer:
         """A write of line protocol to the triggers' database, which does not wait unless ``query`` has it wait."""
         path = f"/api/v3/write_lp?db=notifications&no_sync=true{query}"
         return self.http("POST", path, body=body if isinstance(body, bytes) else body.encode(), headers=headers)
 
-    def http(self, method: str, path: str, *, body: bytes = b"", headers: list[tuple[str, str]] | None = None) -> Reply:
+    def http(self, method: str, path: str, *, body: bytes = b"", headers: Headers = ()) -> Answer:
         """One request and its answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=20)
-        connection.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in headers or []:
-            connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        response = connection.getresponse()
-        reply = Reply(response.status, response.getheaders(), response.read().decode())
-        connection.close()
-        return reply
+        return http_request(method, self.engine.url + path, body=body, headers=headers)
 
     def texts(self, trigger: str = "t") -> list[str]:
         """The texts of the trigger's log rows, oldest first."""
@@ -117,11 +88,3 @@ class Host:
     def errors(self, trigger: str = "t") -> list[str]:
         """The texts of the trigger's log rows of level ERROR."""
         return [row["log_text"] for row in self.engine.logs(trigger) if row["log_level"] == "ERROR"]
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``, at most five seconds."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)

@@ -4,19 +4,16 @@ import gzip
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.engine_host import EngineHost
+from tests.engine_host.scene import BLOCK, Host
 from tests.engine_host.workers import CHANNEL_PLACES, WriteWorker
-from tests.engine_host_scene import Host, eventually
+from tests.harness import eventually
 
 NOTE = "import engine_host_meeting as meeting; meeting.notes.append(table_batches)"
-BLOCK = """
-import engine_host_meeting as meeting
-meeting.entered.release()
-meeting.gate.wait(10)
-"""
 
 
 def written(host: Host, lines: str) -> None:
@@ -25,7 +22,7 @@ def written(host: Host, lines: str) -> None:
     host.engine.flush()
 
 
-def rows(host: Host, count: int) -> list[object]:
+def rows(host: Host, count: int) -> list[Any]:
     """What the plugins noted, as soon as there are ``count`` of it."""
     eventually(lambda: len(host.notes) >= count)
     return host.notes
@@ -51,7 +48,7 @@ def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_
             {"table_name": "mem", "rows": [{"free": 7, "s": "x y", "time": 1700000000000000002}]},
         ]
     ]
-    first = host.notes[0][0]["rows"][0]  # type: ignore[index]
+    first = host.notes[0][0]["rows"][0]
     assert [type(value) for value in first.values()] == [str, float, int, bool, int]
     assert list(first)[-1] == "time"
 
@@ -104,7 +101,9 @@ def test_what_a_plugin_writes_reaches_write_triggers_too(host: Host, write: str)
 
 
 @pytest.mark.parametrize(("given", "seen"), [(None, None), ({}, None), ({"a": "1,2"}, {"a": "1,2"})])
-def test_args_of_a_write_trigger_are_none_when_there_are_none(host: Host, given: object, seen: object) -> None:
+def test_args_of_a_write_trigger_are_none_when_there_are_none(
+    host: Host, given: dict[str, str] | None, seen: object
+) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(args)", spec="all_tables", arguments=given)
     written(host, "m n=1")
     assert rows(host, 1) == [seen]
@@ -152,7 +151,7 @@ def test_a_timestamp_is_of_the_precision_given_or_guessed(
     host.plugin(NOTE, spec="all_tables")
     assert host.write(f"m n=1 {timestamp}", f"&precision={precision}" if precision else "").status == 204
     host.engine.flush()
-    assert rows(host, 1)[0][0]["rows"][0]["time"] == nanoseconds  # type: ignore[index]
+    assert rows(host, 1)[0][0]["rows"][0]["time"] == nanoseconds
 
 
 @pytest.mark.parametrize(("precision", "unit"), [("auto", 1), ("second", 10**9), ("ms", 10**6)])
@@ -161,7 +160,7 @@ def test_a_line_without_timestamp_is_of_now_cut_to_the_precision(host: Host, pre
     before = time.time_ns() // unit * unit
     host.write("m n=1", f"&precision={precision}")
     host.engine.flush()
-    moment = rows(host, 1)[0][0]["rows"][0]["time"]  # type: ignore[index]
+    moment = rows(host, 1)[0][0]["rows"][0]["time"]
     assert before <= moment <= time.time_ns()
     assert moment % unit == 0
 
@@ -213,7 +212,7 @@ def test_gzip_is_inflated(host: Host) -> None:
 def test_lines_that_are_none_are_left_out_and_named_in_a_400(host: Host) -> None:
     reply = host.write('# comment\nm n=1 1\nm n=\nm n=2i\n\nm s="a b" 4')
     assert reply.status == 400
-    assert reply.json() == {
+    assert reply.json == {
         "error": "partial write of line protocol occurred",
         "data": [
             {"original_line": "m n=", "line_number": 2, "error_message": "No fields were provided"},
@@ -230,7 +229,7 @@ def test_lines_that_are_none_are_left_out_and_named_in_a_400(host: Host) -> None
 
 def test_nothing_is_taken_for_the_sake_of_one_line_where_a_part_is_not_accepted(host: Host) -> None:
     reply = host.write("m n=1\nm n=", "&accept_partial=false")
-    assert (reply.status, reply.json()) == (
+    assert (reply.status, reply.json) == (
         400,
         {
             "error": "parsing failed for write_lp endpoint",

@@ -9,17 +9,13 @@ from itertools import pairwise
 import pytest
 
 from tests.engine_host.durations import format_duration, parse_duration
+from tests.engine_host.scene import BLOCK, Host
 from tests.engine_host.schedule import Cron, Every, Schedule
-from tests.engine_host_scene import Host, eventually
+from tests.harness import eventually
 
 STARTING = "starting execution with scheduled time "
 NEVER_HERE = "every:1y"
 """A schedule that no test meets."""
-BLOCK_FIRST = """
-import engine_host_meeting as meeting
-meeting.entered.release()
-meeting.gate.wait(10)
-"""
 
 
 def scheduled_times(host: Host, trigger: str = "t") -> list[datetime]:
@@ -55,7 +51,9 @@ def test_the_time_of_a_call_is_naive_and_local_without_fractions_of_a_second(hos
 
 
 @pytest.mark.parametrize(("given", "seen"), [(None, None), ({}, None), ({"a": "1,2"}, {"a": "1,2"})])
-def test_args_of_a_scheduled_call_are_none_when_there_are_none(host: Host, given: object, seen: object) -> None:
+def test_args_of_a_scheduled_call_are_none_when_there_are_none(
+    host: Host, given: dict[str, str] | None, seen: object
+) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(args)", spec=NEVER_HERE, arguments=given)
     host.engine.run_schedule("t")
     assert host.notes == [seen]
@@ -234,7 +232,7 @@ def test_a_cron_trigger_without_a_moment_left_is_made_and_never_runs(host: Host)
 
 
 def test_a_synchronous_trigger_misses_no_moment_and_makes_up_for_them_one_after_the_other(host: Host) -> None:
-    host.plugin(BLOCK_FIRST, spec="every:20ms", asynchronous=False)
+    host.plugin(BLOCK, spec="every:20ms", asynchronous=False)
     assert host.entered.acquire(timeout=5)
     due = scheduled_times(host)[0] + timedelta(milliseconds=100)
     eventually(lambda: datetime.now(UTC) > due)
@@ -247,7 +245,7 @@ def test_a_synchronous_trigger_misses_no_moment_and_makes_up_for_them_one_after_
 
 
 def test_an_asynchronous_trigger_runs_on_time_beside_a_call_that_takes_longer_than_the_interval(host: Host) -> None:
-    host.plugin(BLOCK_FIRST, spec="every:20ms")
+    host.plugin(BLOCK, spec="every:20ms")
     for _ in range(4):
         assert host.entered.acquire(timeout=5)
     assert not any(text.startswith("finished") for text in host.texts())
@@ -258,7 +256,7 @@ def test_an_asynchronous_trigger_runs_on_time_beside_a_call_that_takes_longer_th
 def test_calls_asked_for_run_one_after_the_other_unless_the_trigger_is_asynchronous(
     host: Host, asynchronous: bool, together: int
 ) -> None:
-    host.plugin(BLOCK_FIRST, spec=NEVER_HERE, asynchronous=asynchronous)
+    host.plugin(BLOCK, spec=NEVER_HERE, asynchronous=asynchronous)
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(host.engine.run_schedule, "t") for _ in range(3)]
         for _ in range(together):
@@ -273,7 +271,7 @@ def test_calls_asked_for_run_one_after_the_other_unless_the_trigger_is_asynchron
 @pytest.mark.parametrize("asynchronous", [True, False])
 def test_disabling_a_scheduled_trigger_does_not_wait_for_its_call_which_goes_on(host: Host, asynchronous: bool) -> None:
     host.plugin(
-        f"{BLOCK_FIRST}influxdb3_local.write(LineBuilder('m').int64_field('n', 1)); influxdb3_local.info('went on')",
+        f"{BLOCK}influxdb3_local.write(LineBuilder('m').int64_field('n', 1)); influxdb3_local.info('went on')",
         spec="every:20ms",
         asynchronous=asynchronous,
     )
