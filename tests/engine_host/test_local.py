@@ -32,6 +32,14 @@ def test_log_lines_come_from_any_thread_also_after_the_trigger_was_deleted(host:
     assert host.texts()[-1] == "late"
 
 
+def test_the_cache_is_used_from_any_thread_also_after_the_call(host: Host) -> None:
+    host.plugin("import engine_host_meeting as meeting; meeting.notes.append(influxdb3_local); return {}")
+    host.send()
+    cache = host.notes[0].cache
+    cache.put("key", "late")
+    assert (cache.get("key"), cache.delete("key"), cache.get("key")) == ("late", True, None)
+
+
 def test_the_log_is_a_ring_of_ten_thousand_rows_for_all_triggers(host: Host) -> None:
     host.plugin("for n in range(10_000): influxdb3_local.info(n)\nreturn {}", "a")
     host.plugin("return {}", "b")

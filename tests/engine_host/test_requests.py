@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.engine_host.scene import BLOCK, HEADS, Host
+from tests.engine_host.trigger import ERROR_BEHAVIORS, ErrorBehavior
 from tests.engine_host.workers import CHANNEL_PLACES, RequestWorker
 from tests.harness import eventually
 
@@ -136,8 +137,11 @@ def test_a_header_value_with_a_line_break_comes_out_empty(host: Host, value: str
         ("KeyboardInterrupt()", "KeyboardInterrupt: "),
     ],
 )
-def test_whatever_is_raised_becomes_a_500_and_the_trigger_goes_on(host: Host, raised: str, error: str) -> None:
-    host.plugin(f"if request_body: raise {raised}\nreturn {{}}")
+@pytest.mark.parametrize("error_behavior", ERROR_BEHAVIORS)
+def test_whatever_is_raised_becomes_a_500_and_the_trigger_goes_on_whatever_its_error_behavior(
+    host: Host, raised: str, error: str, error_behavior: ErrorBehavior
+) -> None:
+    host.plugin(f"if request_body: raise {raised}\nreturn {{}}", error_behavior=error_behavior)
     reply = host.send(body=b"x")
     assert (reply.status, reply.json) == (500, {"error": f"Python function call failed: {error}"})
     assert host.send().status == 200
@@ -235,10 +239,10 @@ def test_requests_run_one_after_the_other_unless_the_trigger_is_asynchronous(
         assert [reply.result().status for reply in replies] == [200] * 3
 
 
-def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger(host: Host) -> None:
+def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger_and_plain_writes(host: Host) -> None:
     host.plugin(WAITS, "slow", asynchronous=False)
     host.plugin("return {}", "other")
-    with ThreadPoolExecutor(CHANNEL_PLACES + 3) as pool:
+    with ThreadPoolExecutor(CHANNEL_PLACES + 5) as pool:
         # One runs, sixty wait in the channel: the engine is still free.
         queued = [pool.submit(host.send, "slow") for _ in range(1 + CHANNEL_PLACES)]
         slow = host.engine._workers["slow"]
@@ -249,10 +253,16 @@ def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger(ho
         queued.append(pool.submit(host.send, "slow"))
         eventually(lambda: host.engine._engine_lock.locked())
         other = pool.submit(host.send, "other")
+        written = pool.submit(host.http, "POST", "/api/v3/write_lp?db=notifications", body=b"m n=1")
+        eventually(lambda: host.engine.database.lines != [])
+        flushed = pool.submit(host.engine.flush)
         with pytest.raises(TimeoutError):
             other.result(0.1)
+        assert not written.done()
         host.gate.set()
         assert other.result(10).status == 200
+        flushed.result(10)
+        assert written.result(10).status == 204
         assert {reply.result(10).status for reply in queued} == {200}
 
 
