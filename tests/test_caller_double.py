@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tests.caller_double import TIMEOUT, CallerDouble, Report
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import write_config
 from tests.faults.scene import TooLateError, best_of_three
-from tests.harness import Standin, eventually
+from tests.harness import Standin, Trigger, Triggers, eventually
 
 FAST = {"initial_backoff": "10ms", "max_backoff": "20ms", "max_attempts": "3", "delivery_timeout": "2s"}
 LOOPS = {"three tries": 3, "one try": 1}

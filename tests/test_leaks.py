@@ -19,9 +19,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 import pytest
 
 from tests.cli.program import run
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
-from tests.harness import Standin, encode_headers, eventually, http_request
+from tests.harness import ProcessEngine, Standin, Trigger, Triggers, encode_headers, eventually, http_request
 
 MARKED = re.compile(r"[Qq][Zz]\d{4}")
 """With this every secret begins, or a part of it that would tell something; nothing else does."""

@@ -8,8 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests import harness
-from tests.conftest import Notify, Triggers
-from tests.harness import Standin
+from tests.harness import Notify, Standin, Triggers
 
 ACCOUNT = "AC" + "0" * 32
 TWILIO = {

@@ -8,8 +8,7 @@ import pytest
 
 from influxdb3_notifier import _native
 from tests import harness
-from tests.conftest import Notify, Triggers
-from tests.harness import Standin
+from tests.harness import Notify, Standin, Triggers
 
 
 def test_headers_of_the_connection_and_with_line_breaks_are_dropped(notify: Notify, standin: Standin) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.channels.channel import Sender
-from tests.conftest import Triggers
 from tests.contract.conftest import TWILIO_VARIABLES
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import ARGUMENTS, HOST, body_bytes
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 NUMBER = re.compile(r"\((\d+)/(\d+)\) ")
 

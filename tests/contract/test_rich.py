@@ -7,11 +7,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import ARGUMENTS, HOST, Row, arrives, body_bytes, delivered, fails, not_tried, run
 from tests.contract.test_length import NUMBER, utf16
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 SENDERS: dict[str, Any] = {"slack": SLACK, "discord": DISCORD, "http": HTTP, "sms": TWILIO, "whatsapp": TWILIO}
 FIRING: dict[str, Any] = {

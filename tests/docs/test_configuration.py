@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Notify
-from tests.harness import PLUGIN, ROOT, Engine
+from tests.harness import PLUGIN, ROOT, Engine, Notify
 
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}

@@ -12,11 +12,10 @@ import pyarrow as pa
 import pytest
 
 from tests import harness
-from tests.conftest import Triggers
 from tests.docs.documents import blocks
 from tests.engine_host.line_protocol import parse_line
 from tests.engine_host.sql import session
-from tests.harness import ROOT
+from tests.harness import ROOT, Triggers
 from tests.rows.scene import Table
 
 PAGE = (ROOT / "docs" / "history.md").read_text(encoding="utf-8")

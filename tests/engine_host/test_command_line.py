@@ -8,8 +8,7 @@ import pytest
 
 from tests.engine_host import parse_trigger_arguments
 from tests.engine_host.scene import HEADS, Host
-from tests.faults.process import ProcessEngine
-from tests.harness import ROOT, eventually, http_request, until_json_line, write_lp
+from tests.harness import ROOT, ProcessEngine, eventually, http_request, until_json_line, write_lp
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.faults.scene import Scene
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 
 @pytest.fixture

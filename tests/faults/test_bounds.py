@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import influxdb3_notifier
-from tests.conftest import Trigger, Triggers
 from tests.faults.scene import TooLateError, best_of_three
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Answer, Standin, Trigger, Triggers, eventually
 
 WAITING_CALLS = 64
 BYTES = 64 * 1024 * 1024

@@ -18,7 +18,7 @@ from tests.cli.program import run as command
 from tests.faults.scene import MARK
 from tests.faults.test_outbox import HOOK, KEY, MESSAGES, Site, arrived, one_key, to, wake
 from tests.harness import Standin, eventually
-from tests.nats import NatsServer
+from tests.harness.nats import NatsServer
 
 PASSWORD = MARK + "-password"
 USER = f'authorization {{ user: alerts, password: "{PASSWORD}" }}\n'
@@ -293,7 +293,7 @@ def test_what_is_wrong_with_the_servers_is_said_and_nothing_is_sent_without_the_
 
 
 def test_a_stream_with_other_settings_is_left_alone_and_named(site: Streams) -> None:
-    from tests.nats import run
+    from tests.harness.nats import run
 
     async def make() -> None:
         async with site.server.client() as client:

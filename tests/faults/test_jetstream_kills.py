@@ -19,7 +19,7 @@ from tests.faults.test_jetstream import Streams
 from tests.faults.test_outbox import HOOK, MESSAGES
 from tests.faults.test_outbox_kills import Load
 from tests.harness import Standin, eventually
-from tests.nats import Cluster, NatsServer
+from tests.harness.nats import Cluster, NatsServer
 
 KILLS = int(os.environ.get("OUTBOX_KILLS", "5"))
 """``make soak`` asks for a hundred, and for twenty of servers."""

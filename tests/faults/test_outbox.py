@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 
 from tests.channels.mailserver import Book, Order, ca_file, shared
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.scene import MARK, NUMBER
-from tests.harness import Answer, Standin, eventually, free_port
+from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually, free_port
 
 KEY = "outbox-" + MARK + "-0123456789"
 PATIENT = {

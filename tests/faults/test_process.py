@@ -17,10 +17,8 @@ from typing import Any
 import pytest
 
 import influxdb3_notifier
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.scene import FAST, MARK, Scene, best_of_three, open_descriptors, resident_bytes
-from tests.harness import ROOT, Standin, eventually, http_request
+from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually, http_request
 
 MIB = 1024 * 1024
 

@@ -17,7 +17,8 @@ from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 from nats.js.kv import KeyValue
 
-from tests.harness import eventually, free_port, http_request
+from tests.harness.http import http_request
+from tests.harness.processes import eventually, free_port
 
 T = TypeVar("T")
 PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from tests import harness
 from tests.engine_host.trigger import ErrorBehavior
+from tests.harness.http import http_request
+from tests.harness.processes import PLUGIN, ROOT, until_json_line
 
 
 def drop_capabilities() -> None:
@@ -44,7 +45,7 @@ class ProcessEngine:
     ) -> None:
         self.plugin_dir = directory / "plugins"
         self.plugin_dir.mkdir(exist_ok=True)
-        shutil.copy(harness.PLUGIN, self.plugin_dir)
+        shutil.copy(PLUGIN, self.plugin_dir)
         self._errors = directory / "stderr"
 
         def limit() -> None:
@@ -67,11 +68,11 @@ class ProcessEngine:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                cwd=harness.ROOT,
+                cwd=ROOT,
                 env={**os.environ, **(environment or {})},
                 preexec_fn=limit,
             )
-        self._url: str = harness.until_json_line(self.process)["url"]
+        self._url: str = until_json_line(self.process)["url"]
 
     @property
     def pid(self) -> int:
@@ -157,6 +158,6 @@ class ProcessEngine:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        answer = harness.http_request(method, f"{self._url}/_host/{what}", body=content)
+        answer = http_request(method, f"{self._url}/_host/{what}", body=content)
         assert answer.status == 200, answer.text
         return answer.json

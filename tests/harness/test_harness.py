@@ -3,8 +3,7 @@
 import trustme
 
 from tests import harness
-from tests.conftest import Notify, Triggers
-from tests.harness import Standin
+from tests.harness import Notify, Standin, Triggers
 
 
 def test_the_standin_records_what_arrives_and_forgets_it_when_told(standin: Standin) -> None:
