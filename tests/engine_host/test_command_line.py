@@ -69,6 +69,8 @@ def test_a_host_in_a_process_of_its_own_takes_every_kind_of_trigger_runs_schedul
             eventually(lambda: engine.run_schedule("s"))
         with pytest.raises(AssertionError, match="error behavior 'panic' is none of log, retry, disable"):
             engine.create_trigger("x", path="p.py", spec="all_tables", error_behavior="panic")  # type: ignore[arg-type]
+        with pytest.raises(AssertionError, match="a trigger has no asynchronous"):
+            engine.create_trigger("x", path="p.py", asynchronous=True)  # type: ignore[call-arg]
         with pytest.raises(AssertionError, match="trigger specification 'hourly'"):
             engine.create_trigger("x", path="p.py", spec="hourly")
         engine.delete_trigger("w")

@@ -4,11 +4,11 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Unpack
 from urllib.parse import urlencode
 
 from tests.engine_host import EngineHost
-from tests.engine_host.trigger import ErrorBehavior
+from tests.engine_host.trigger import TriggerOptions
 from tests.harness.http import Answer, Headers, http_request
 from tests.harness.processes import PLUGIN
 from tests.harness.real_server import RealServer, newest_wheel, real_server_program
@@ -23,29 +23,11 @@ class Engine(Protocol):
     def url(self) -> str:
         """The base address; triggers are under ``/api/v3/engine/``."""
 
-    def create_trigger(
-        self,
-        name: str,
-        *,
-        path: str = "notifier_plugin.py",
-        spec: str = "request:notify",
-        arguments: dict[str, str] | None = None,
-        run_asynchronous: bool = True,
-        error_behavior: ErrorBehavior = "log",
-    ) -> None:
-        """Create and enable a trigger: ``request:``, ``every:``, ``cron:``, ``table:`` or ``all_tables``."""
+    def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
+        """Create and enable a trigger."""
 
     def delete_trigger(self, name: str) -> None:
         """Disable and delete a trigger."""
-
-    def disable(self, name: str) -> None:
-        """Stop the trigger; one for requests leaves its path."""
-
-    def enable(self, name: str) -> None:
-        """Start the trigger; one for requests is put on its path."""
-
-    def run_schedule(self, name: str) -> None:
-        """Make a scheduled trigger's call now, whatever its schedule; returns when it has returned."""
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
         """Rows of ``system.processing_engine_logs``, oldest first."""

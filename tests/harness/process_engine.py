@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
-from tests.engine_host.trigger import ErrorBehavior
+from tests.engine_host.trigger import TriggerOptions
 from tests.harness.http import http_request
 from tests.harness.processes import PLUGIN, ROOT, until_json_line
 
@@ -88,42 +88,14 @@ class ProcessEngine:
         """What the process has printed to standard error."""
         return self._errors.read_text(errors="replace")
 
-    def create_trigger(
-        self,
-        name: str,
-        *,
-        path: str = "notifier_plugin.py",
-        spec: str = "request:notify",
-        arguments: dict[str, str] | None = None,
-        run_asynchronous: bool = True,
-        error_behavior: ErrorBehavior = "log",
-    ) -> None:
+    def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
         """Create and enable a trigger."""
-        self._control(
-            "POST",
-            "triggers",
-            {
-                "name": name,
-                "path": path,
-                "spec": spec,
-                "arguments": arguments,
-                "run_asynchronous": run_asynchronous,
-                "error_behavior": error_behavior,
-            },
-        )
+        self._control("POST", "triggers", {"name": name, **options})
 
     def delete_trigger(self, name: str) -> None:
         """Disable and delete a trigger, if the process is still there."""
         if self.process.poll() is None:
             self._control("DELETE", f"triggers/{quote(name)}")
-
-    def disable(self, name: str) -> None:
-        """Not needed here."""
-        raise NotImplementedError
-
-    def enable(self, name: str) -> None:
-        """Not needed here."""
-        raise NotImplementedError
 
     def run_schedule(self, name: str) -> None:
         """Make a scheduled trigger's call now; returns when it has returned."""

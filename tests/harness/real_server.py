@@ -1,15 +1,15 @@
 """A server of InfluxDB 3, which ``INFLUXDB3`` names, in the engine host's place."""
 
-import json
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Unpack
 from urllib.parse import urlencode
 
-from tests.engine_host.trigger import ErrorBehavior
+from tests.engine_host.trigger import DEFAULTS, TriggerOptions
 from tests.harness.http import http_request
 from tests.harness.processes import PLUGIN, ROOT, eventually, free_port
 
@@ -34,7 +34,6 @@ class RealServer:
         # Nothing of the caller's settings may reach the server: only what a plugin may ask of the environment.
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("INFLUXDB3")}
         self._environment.pop("VIRTUAL_ENV", None)
-        self._scheduled: dict[str, tuple[str, dict[str, str] | None]] = {}
         self._server = self._start()
         try:
             eventually(self._is_up, "the server answers", timeout=120)
@@ -54,25 +53,18 @@ class RealServer:
         """The server's address."""
         return f"http://127.0.0.1:{self._port}"
 
-    def create_trigger(
-        self,
-        name: str,
-        *,
-        path: str = "notifier_plugin.py",
-        spec: str = "request:notify",
-        arguments: dict[str, str] | None = None,
-        run_asynchronous: bool = True,
-        error_behavior: ErrorBehavior = "log",
-    ) -> None:
+    def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
         """Create a trigger on the command line; before 3.7 it has ``--plugin-filename`` for ``--path``."""
-        options = ["--trigger-spec", spec, *(["--run-asynchronous"] if run_asynchronous else [])]
-        options += ["--error-behavior", error_behavior]
+        asked: TriggerOptions = {**DEFAULTS, **options}
+        spec, arguments = asked["spec"], asked["arguments"]
+        words = ["--trigger-spec", spec, *(["--run-asynchronous"] if asked["run_asynchronous"] else [])]
+        words += ["--error-behavior", asked["error_behavior"]]
         if arguments:
-            options += ["--trigger-arguments", ",".join(f"{key}={value}" for key, value in arguments.items())]
+            words += ["--trigger-arguments", ",".join(f"{key}={value}" for key, value in arguments.items())]
         failure: subprocess.CalledProcessError | None = None
         for flag in ("--path", "--plugin-filename"):
             try:
-                self._trigger("create", name, flag, path, *options)
+                self._trigger("create", name, flag, asked["path"], *words)
             except subprocess.CalledProcessError as error:
                 failure = failure or error
             else:
@@ -82,31 +74,10 @@ class RealServer:
             raise RuntimeError(f"create trigger: {failure.stderr}") from failure
         if spec.startswith("request:"):
             eventually(lambda: http_request("GET", f"{self.url}{route_of(spec)}?view=status").status != 404, spec)
-        elif spec.startswith(("every:", "cron:")):
-            self._scheduled[name] = (path, arguments)
 
     def delete_trigger(self, name: str) -> None:
         """Delete the trigger, running or not."""
         self._trigger("delete", name, "--force")
-
-    def disable(self, name: str) -> None:
-        """Stop the trigger; one for requests leaves its path."""
-        self._trigger("disable", name)
-
-    def enable(self, name: str) -> None:
-        """Start the trigger; one for requests is put on its path."""
-        self._trigger("enable", name)
-
-    def run_schedule(self, name: str) -> None:
-        """Have the server try the plugin, which is the nearest: what it logs and writes is not kept then."""
-        path, arguments = self._scheduled[name]
-        asked = {"filename": path, "database": self.DATABASE, "schedule": None, "cache_name": name}
-        body = json.dumps({**asked, "input_arguments": arguments or None}).encode()
-        answer = http_request(
-            "POST", f"{self.url}/api/v3/plugin_test/schedule", body=body, headers={"Content-Type": "application/json"}
-        )
-        if answer.status != 200 or answer.json["errors"]:
-            raise RuntimeError(f"plugin_test: {answer.status} {answer.text}")
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
         """Ask the server with SQL, as a user does."""
