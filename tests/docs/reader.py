@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.documents import Block, shape
-from tests.harness import ROOT, Standin, eventually
+from tests.engine_host.command import served
+from tests.harness import ROOT, Standin
 
 HOME = "/home/me"
 """Whose home the documents' outputs show."""
@@ -57,19 +57,8 @@ class Reader:
     @contextmanager
     def keeps_running(self, block: Block) -> Iterator[None]:
         """Run a block in a terminal of its own until the end."""
-        state = self.home / ".engine-host.json"
-        with subprocess.Popen(
-            self._command(block), env=self.environment, cwd=self.home, start_new_session=True
-        ) as server:
-            try:
-                eventually(
-                    lambda: server.poll() is not None or (state.exists() and state.read_text()), "up", timeout=50
-                )
-                self.url = json.loads(state.read_text())["url"]
-                yield
-            finally:
-                if server.poll() is None:
-                    os.killpg(server.pid, signal.SIGTERM)
+        with served(self._command(block), self.environment, self.home) as self.url:
+            yield
 
     def compare_all(self, rest: list[Block]) -> list[str]:
         """Type every block, and hold each output against the one that the page shows behind it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.caller_double import TIMEOUT, CallerDouble, Report
+from tests.contract.caller_double import TIMEOUT, CallerDouble, Report
 from tests.contract.row import write_config
 from tests.faults.scene import TooLateError, best_of_three
 from tests.harness import Standin, Trigger, Triggers, eventually

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import influxdb3_notifier
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parent.parent
 SITE_PACKAGES = sysconfig.get_path("purelib")
 
 

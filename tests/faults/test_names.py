@@ -1,4 +1,4 @@
-"""Promises of SECURITY.md that belong to no single fault."""
+"""Names that a request brings, of headers and of anything else, spoil neither the message nor what is shown."""
 
 import json
 import re

@@ -13,8 +13,8 @@ import pytest
 
 from release import check, version, wheels
 from tests import harness
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 

@@ -2,10 +2,7 @@
 
 import ast
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests import harness
+from tests.harness import PLUGIN, ROOT, ProcessEngine, http_request
 
-ROOT = Path(__file__).parent.parent
-PLUGIN = ROOT / "notifier_plugin.py"
 SOURCE = PLUGIN.read_text(encoding="utf-8")
 KINDS = {"http": "process_request", "scheduled": "process_scheduled_call", "onwrite": "process_writes"}
 
@@ -155,21 +150,14 @@ def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | Non
     if package is not None:
         (shadow / "influxdb3_notifier").mkdir()
         (shadow / "influxdb3_notifier" / "__init__.py").write_text(package)
-    environment = os.environ | {"PYTHONPATH": str(shadow)}
-    command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(ROOT), "--until-stdin-closes"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-        process.stdin.close()
+    with ProcessEngine(tmp_path, environment={"PYTHONPATH": str(shadow)}) as engine:
+        yield engine.url
 
 
 def check_unfit(url: str, code: str) -> None:
     """A 503 in the contract's shape, and one error line in the log with the command that mends it."""
     command = f"influxdb3 install package 'influxdb3-notifier=={constant('WHEEL_VERSION')}'"
-    answer = harness.http_request("POST", f"{url}/api/v3/engine/notify", body=b"{}")
+    answer = http_request("POST", f"{url}/api/v3/engine/notify", body=b"{}")
     assert answer.status == 503
     assert answer.header("Content-Type") == "application/json"
     assert answer.json.pop("message")
@@ -183,7 +171,7 @@ def check_unfit(url: str, code: str) -> None:
         "warnings": [],
         "error": {"code": code, "path": None},
     }
-    rows = harness.http_request("GET", f"{url}/_host/logs").json
+    rows = http_request("GET", f"{url}/_host/logs").json
     assert len(rows) == 3, "one line beside the engine's own two"
     assert rows[1]["log_level"] == "ERROR"
     assert rows[1]["log_text"].startswith(f"notifier [-] {code}: ")
@@ -220,5 +208,5 @@ def test_a_wheel_installed_after_the_first_call_is_taken_without_a_restart(tmp_p
         check_unfit(url, "wheel_incompatible")
         package = tmp_path / "shadow" / "influxdb3_notifier" / "__init__.py"
         package.write_text("def process_request(*given): return {'api': given[0], 'args': given[5]}")
-        answer = harness.http_request("POST", f"{url}/api/v3/engine/notify")
+        answer = http_request("POST", f"{url}/api/v3/engine/notify")
         assert (answer.status, answer.json) == (200, {"api": 1, "args": None})

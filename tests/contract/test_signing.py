@@ -1,23 +1,23 @@
 """The signatures that the Rust tests expect are those of the reference implementation, and it takes them.
 
-Only the configuration file will be able to switch signing on, so that no request can show it on the wire. The two sides
-meet in ``tests/vectors/standard_webhooks.json``: here its signatures are held against the ``standardwebhooks`` package,
-in ``tests/signing.rs`` the http channel's are held against it. Neither side has to run the other, and a difference
-names its row.
+The two sides meet in ``tests/vectors/standard_webhooks.json``: here its signatures are held against the
+``standardwebhooks`` package, in ``tests/signing.rs`` the http channel's are held against it. Neither side has to run
+the other, and a difference names its row.
 """
 
 import base64
 import json
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import Any
 
 import pytest
 import standardwebhooks.webhooks
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.harness import ROOT
+
 VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "vectors" / "standard_webhooks.json").read_text(encoding="utf-8")
+    (ROOT / "tests" / "vectors" / "standard_webhooks.json").read_text(encoding="utf-8")
 )
 BY_NAME = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ import pytest
 from influxdb3_notifier import __version__
 from tests import harness
 from tests.engine_host import EngineHost
-from tests.engine_host.command import pip_install
-from tests.harness import Answer, Standin, eventually
+from tests.engine_host.command import pip_install, served
+from tests.harness import Answer, Standin
 
 OLDER = "0.0.9"
 # The older wheel is this one under another name; its answers have a header that tells it.
@@ -119,24 +118,13 @@ class Server:
     @contextmanager
     def runs(self, **arguments: str) -> Iterator[None]:
         """Start it, with the trigger ``notify``; stop it at the end."""
-        state = self.home / ".engine-host.json"
-        state.unlink(missing_ok=True)
         options = ["--node-id", "n", "--object-store", "file", "--data-dir", "d", "--plugin-dir", str(self.plugins)]
         command = [sys.executable, "-m", "tests.engine_host.command", "serve", *options]
-        with subprocess.Popen(command, env=self.environment, start_new_session=True) as process:
-            try:
-                eventually(
-                    lambda: process.poll() is not None or (state.exists() and state.read_text()), "up", timeout=50
-                )
-                self.url = json.loads(state.read_text())["url"]
-                trigger = {"name": "notify", "path": "notifier_plugin.py", "spec": "request:notify"}
-                trigger |= {"arguments": arguments, "run_asynchronous": True}  # type: ignore[dict-item]
-                body = json.dumps(trigger).encode()
-                assert harness.http_request("POST", f"{self.url}/_host/triggers", body=body).status == 200
-                yield
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
+        with served(command, self.environment, self.home) as self.url:
+            trigger = {"name": "notify", "arguments": arguments}
+            body = json.dumps(trigger).encode()
+            assert harness.http_request("POST", f"{self.url}/_host/triggers", body=body).status == 200
+            yield
 
     def install(self, wheel: Path) -> None:
         """What ``influxdb3 install package`` does."""
