@@ -17,7 +17,7 @@ from tests.channels.channel import FIRING, KEY, NUMBERS, Bad, Channel, Sender, d
 from tests.channels.mailserver import PASSWORD, Book, MailServer, Order, authority, ca_file, shared
 from tests.contract.test_length import CLUSTERS
 from tests.harness import Answer, Standin, free_port
-from tests.test_leaks import ECHOES
+from tests.leaks.echoes import ECHOES
 
 LIMITS = {
     "response_timeout": "4s",
