@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.program import Done, run
 from tests.faults.scene import MARK
-from tests.faults.test_outbox import HOOK, MESSAGES, Site, to, wake
+from tests.faults.site import HOOK, MESSAGES, Site, to, wake
 from tests.harness import Standin, eventually
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_jetstream import Streams
-from tests.faults.test_jetstream_kills import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
 from tests.harness.nats import Cluster
 
