@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.program import Done, run
 from tests.faults.scene import MARK
-from tests.faults.site import HOOK, MESSAGES, Site, to, wake
+from tests.faults.site import CONFIG, HOOK, MESSAGES, Site, to, wake
 from tests.harness import Standin, eventually
 
 
@@ -24,6 +24,12 @@ class Desk:
     def run(self, verb: str, *arguments: object) -> Done:
         """``influxdb3-notifier outbox VERB FILE …``."""
         return run("outbox", verb, self.site.outbox, *arguments)
+
+    def look(self) -> None:
+        """Have the server look into its outbox, as a schedule does."""
+        arguments = {"config_file_path": CONFIG["config_file_path"]}
+        self.server.create_trigger("look", spec="every:3600s", arguments=arguments)
+        self.server.run_schedule("look")
 
     def dead(self, text: str, receiver: str = "hook", **more: object) -> str:
         """Make a dead letter; gives its task."""
@@ -60,12 +66,11 @@ def test_dead_letters_are_listed_shown_retried_and_dropped_beside_a_working_serv
         assert MARK not in done.out
 
     assert desk.run("retry", f"{first}/0").out.endswith(": 1 delivery will be delivered again\n")
-    # The server looks by itself; here it is not waited for.
-    desk.site.lapse()
+    # It would look by itself, every ten seconds.
+    desk.look()
     texts = eventually(
         lambda: [json.loads(r["body"])["message"] for r in desk.site.standin.requests(HOOK) if r["status"] == 200],
         "it has arrived",
-        timeout=15,
     )
     assert texts == ["the first"]
     assert desk.run("drop", second).out.endswith(": 1 delivery dropped\n")
