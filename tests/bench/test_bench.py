@@ -182,7 +182,7 @@ def test_the_exponent_is_that_of_the_larger_sizes() -> None:
 
 
 def test_the_limit_sends_what_the_notifier_sends(standin: Standin) -> None:
-    """Byte for byte, headers too, but for the key that differs each time."""
+    """Body by body to the byte, with the same headers."""
     import influxdb3_notifier
     from bench.worker import Local
 
