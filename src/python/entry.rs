@@ -223,6 +223,16 @@ pub fn metrics(py: Python<'_>) -> String {
     py.detach(|| process().map_or_else(String::new, |process| process.notifier.metrics_text()))
 }
 
+/// No log line may be on its way when the interpreter ends. Where there is an engine this is never called: it ends otherwise.
+#[pyfunction]
+pub fn stop_logging(py: Python<'_>) {
+    // A forked child has no such thread.
+    let process = PROCESS.get().and_then(Option::as_ref);
+    if let Some(process) = process.filter(|process| process.id == std::process::id()) {
+        py.detach(|| process.log.stop());
+    }
+}
+
 /// Whether this wheel works with the plugin file that calls.
 fn fits(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
     let plugin_api: Option<i64> = plugin_api.extract().ok();

@@ -31,6 +31,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(entry::work, module)?)?;
     module.add_function(wrap_pyfunction!(entry::stop_work, module)?)?;
     module.add_function(wrap_pyfunction!(entry::metrics, module)?)?;
+    let stop_logging = wrap_pyfunction!(entry::stop_logging, module)?;
+    let atexit = module.py().import("atexit")?;
+    atexit.call_method1("register", (stop_logging,))?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
     module.add_class::<outbox::Outbox>()
 }

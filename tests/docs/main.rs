@@ -1,7 +1,7 @@
 //! The documentation's tables are the code's tables: `UPDATE_DOCS=1 cargo test --no-default-features --test docs` writes them
 //! anew between `<!-- table: NAME -->` and `<!-- end of table -->`; without the variable a difference is a failure.
 
-// All of this file is a test, also what stands outside its `#[test]` functions.
+// All of this is a test, also what stands outside the `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;

@@ -61,6 +61,12 @@ def test_row_43_the_process_ends_with_a_thousand_deliveries_in_the_background(
     assert engine.errors() == ""
 
 
+def test_row_43_the_process_ends_while_a_log_line_is_being_written(standin: Standin) -> None:
+    script = [sys.executable, "-m", "tests.faults.ending", standin.fault("silent")["url"]]
+    ended = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, ""), "neither aborted nor crashed"
+
+
 class _Hostile:
     """An ``influxdb3_local`` whose every method raises."""
 
