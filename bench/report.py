@@ -27,7 +27,7 @@ def table(rows: list[Row]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
 
     rule = "| " + " | ".join("-" * max(width, 3) for width in widths) + " |"
-    return "\n".join([text(HEADINGS), rule, *(text(cells(row)) for row in rows)])
+    return "\n".join([text(HEADINGS), rule, *map(text, lines[1:])])
 
 
 def cells(row: Row) -> tuple[str, ...]:

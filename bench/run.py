@@ -4,7 +4,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bench.checks import check_answers, check_arrivals, check_same_bytes
@@ -46,15 +46,8 @@ FULL = Effort(
     slow_ms=10_000,
     is_whole=True,
 )
-QUICK = Effort(
-    rounds=1,
-    destinations=(3, 10, 100, 1000),
-    peers_up_to=10,
-    warm_calls=3,
-    single_calls=500,
-    load_requests=500,
-    slow_ms=3_000,
-    is_whole=False,
+QUICK = replace(
+    FULL, rounds=1, peers_up_to=10, warm_calls=3, single_calls=500, load_requests=500, slow_ms=3_000, is_whole=False
 )
 
 
@@ -142,4 +135,4 @@ def effort() -> Effort:
     rounds = os.environ.get("ROUNDS", "")
     if rounds and not (rounds.isdecimal() and int(rounds) > 0):
         raise SystemExit(f"ROUNDS={rounds}: a number of rounds is wanted, such as ROUNDS=3")
-    return Effort(**{**vars(chosen), "rounds": int(rounds)}) if rounds else chosen
+    return replace(chosen, rounds=int(rounds)) if rounds else chosen

@@ -1,5 +1,5 @@
 //! A marked secret in every place of a call, searched for in everything that Rust code could print: `Debug` of every type that
-//! holds it, errors, answers, and what a panic says. The rest of the outputs is searched end to end in `tests/test_leaks.py`.
+//! holds it, errors, answers, and what a panic says. The rest of the outputs is searched end to end in `tests/leaks`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

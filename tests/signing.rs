@@ -1,5 +1,5 @@
 //! Signed webhooks: what the http channel signs is what the reference implementation in Python signs (its signatures are in
-//! `tests/vectors/standard_webhooks.json`, which `tests/test_signing.py` holds against it), and each attempt is signed anew.
+//! `tests/vectors/standard_webhooks.json`, which `tests/contract/test_signing.py` holds against it), and each attempt is signed anew.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -25,22 +25,6 @@ PIPED_CODE = re.compile(r"`([^`\n]*\\\|[^`\n]*)`")
 FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the navigation what is not there: some pages come later."""
-    config.nav = present(config.nav)
-    return config
-
-
-def present(item: Any) -> Any:
-    """The part of the navigation whose pages exist."""
-    if isinstance(item, list):
-        return [kept for each in item if (kept := present(each))]
-    if isinstance(item, dict):
-        return {title: kept for title, each in item.items() if (kept := present(each))}
-    there = item in DOCUMENTS.values() or (ROOT / "docs" / item).is_file()
-    return item if there else None
-
-
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the documents and the examples."""
     added = {name: ROOT / source for source, name in DOCUMENTS.items()}

@@ -37,6 +37,16 @@ impl Process {
     }
 }
 
+/// No log line may be on its way when the interpreter ends. Where there is an engine this is never called: it ends otherwise.
+#[pyfunction]
+pub fn stop_logging(py: Python<'_>) {
+    // A forked child has no such thread.
+    let process = PROCESS.get().and_then(Option::as_ref);
+    if let Some(process) = process.filter(|process| process.id == std::process::id()) {
+        py.detach(|| process.log.stop());
+    }
+}
+
 /// The process's notifier, unless the call cannot have it: the threads of one that was forked stayed behind, and whatever
 /// they held is held for ever.
 pub fn here() -> Result<&'static Process, Box<Response>> {

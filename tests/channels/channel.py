@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from influxdb3_notifier import _native
-from tests.conftest import Trigger, Triggers
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 FIRING: dict[str, Any] = {
     "notification_text": "cpu_usage is 97.3 %",

@@ -7,9 +7,8 @@ import pytest
 
 from tests.channels.channel import Sender
 from tests.channels.mailserver import Book, shared
-from tests.conftest import Triggers
 from tests.contract.conftest import TWILIO_VARIABLES
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.channels.channel import FAST, FIRING, KEY, NUMBERS, Bad, Channel, Sen
 from tests.channels.mailserver import Book, MailServer, Order, ca_file, shared
 from tests.contract.test_length import CLUSTERS
 from tests.harness import Answer, Standin
-from tests.test_leaks import ECHOES
+from tests.leaks.echoes import ECHOES
 
 pytestmark = pytest.mark.usefixtures("book")
 

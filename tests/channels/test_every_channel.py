@@ -11,7 +11,7 @@ import pytest
 from tests.channels.channel import FAST, FIRING, NUMBERS, REGISTRY, Channel, Reply, Sender, channels
 from tests.contract.test_length import CLUSTERS, NUMBER, utf16
 from tests.harness import ROOT, Standin, http_request
-from tests.test_leaks import ECHOES
+from tests.leaks.echoes import ECHOES
 
 BY_SENDER = channels()
 EVERY = pytest.mark.parametrize("channel", BY_SENDER.values(), ids=BY_SENDER)
@@ -380,7 +380,7 @@ def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], f
 @HTTP
 def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
     if channel.place:
-        # Its requests arrive elsewhere; `tests/test_leaks.py` has it.
+        # Its requests arrive elsewhere; `tests/leaks` has it.
         return
     names = [one["name"] for one in channel.of_requests() if one["secret"] and one["kind"] != HEADERS]
     assert set(channel.secrets) == set(names), "a value for each secret parameter"

@@ -7,7 +7,7 @@ import pytest
 
 from influxdb3_notifier import _native
 from tests.cli.program import run
-from tests.conftest import Notify
+from tests.harness import Notify
 
 KNOWN: list[dict[str, Any]] = json.loads(_native.channels())
 SENDERS = [channel["sender"] for channel in KNOWN]

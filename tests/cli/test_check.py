@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.cli.program import Done, run
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 GOOD = """\
 [settings]
 default_receivers = ["ops"]

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.wire import Sent, assert_arrived
-from tests.harness import Answer, Headers, Standin
+from tests.harness import Answer, Headers, Standin, Trigger, Triggers
 
 HOST = "standin.test"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

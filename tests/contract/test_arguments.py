@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import ARGUMENTS, Row, arrives, body_bytes, previewed, refused, run
 from tests.contract.wire import HTTP, SLACK, to_slack
 from tests.engine_host.trigger import parse_trigger_arguments
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 HI = {"notification_text": "hi", "senders_config": {"slack": SLACK}}
 NO_BODY = "No request body provided."

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
 
 _numbers = itertools.count(1)
 

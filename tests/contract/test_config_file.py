@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import (
     HOST,
     Entry,
@@ -20,7 +19,7 @@ from tests.contract.row import (
     run,
 )
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 ONCALL = f"""
 [receivers.oncall]

@@ -12,13 +12,11 @@ import pytest
 import trustme
 from standardwebhooks import Webhook
 
-from tests.conftest import Triggers
 from tests.contract.row import HOST, Row, arrives, delivered, reaches, run, write_config
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, Sent, to_discord, to_http, to_slack, to_twilio
 from tests.faults.proxy import TunnelProxy
-from tests.harness import Standin, encode_headers
+from tests.harness import Standin, Triggers, encode_headers
 
-ROOT = Path(__file__).parent.parent.parent
 HI = {"notification_text": "hi", "receivers": ["r"]}
 PATHS = {"slack": "/services/T0/B0/r", "discord": "/api/webhooks/123456789012345678/r", "http": "/hook/r"}
 FORM = b"To=%2B15558675310&From=%2B15017122661"

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import settled
 from tests.engine_host import EngineHost
-from tests.harness import Standin, eventually
+from tests.harness import Standin, Trigger, Triggers, eventually
 
 HI = {"notification_text": "hi", "receivers": ["r"]}
 DIRECTORIES = ("PLUGIN_DIR", "INFLUXDB3_PLUGIN_DIR", "VIRTUAL_ENV")

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import Row, arrives, run
 from tests.contract.wire import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 CONFIGURATIONS = {"slack": SLACK, "discord": DISCORD, "http": HTTP}
 WIRE = {"slack": to_slack, "discord": to_discord, "http": to_http}

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Answer, Standin, Trigger, Triggers, eventually
 
 
 def request(url: str, text: str = "hi", **fields: Any) -> dict[str, Any]:

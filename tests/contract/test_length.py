@@ -8,10 +8,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import ARGUMENTS, HOST, body_bytes
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 NUMBER = re.compile(r"\((\d+)/(\d+)\) ")
 
@@ -75,7 +74,9 @@ def send(trigger: Trigger, standin: Standin, sender: str, text: str) -> tuple[An
     configuration = HTTP if sender == "http" else CHANNELS[sender].configuration
     body = {"notification_text": text, "senders_config": {sender: configuration}}
     answer = trigger.notify(body_bytes(json.dumps(body, ensure_ascii=False), f"127.0.0.1:{standin.port}"))
-    requests = standin.requests()
+    # On a machine with much else to do the answer may come before the last part.
+    count = answer.json["deliveries"][0]["parts"]
+    requests = standin.wait_for("", count, timeout=20)
     assert all(request["accepted"] and request["problem"] is None for request in requests)
     return answer, [received(request) for request in requests]
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.conftest import Notify
 from tests.contract.row import MEMBERS
-from tests.harness import Standin
+from tests.harness import Notify, Standin
 
 
 @pytest.mark.parametrize("count", [100, 101, 1000])

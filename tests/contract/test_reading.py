@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import Encoded, Row, Sized, arrives, body_bytes, refused, run
 from tests.contract.wire import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 SURROGATES = "the body holds lone surrogates; each became U+FFFD"
 NO_JSON = "Invalid JSON in request body."

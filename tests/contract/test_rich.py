@@ -7,22 +7,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
+from tests.channels.channel import FIRING
 from tests.contract.row import ARGUMENTS, HOST, Row, arrives, body_bytes, delivered, fails, not_tried, run
 from tests.contract.test_length import NUMBER, utf16
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 SENDERS: dict[str, Any] = {"slack": SLACK, "discord": DISCORD, "http": HTTP, "sms": TWILIO, "whatsapp": TWILIO}
-FIRING: dict[str, Any] = {
-    "notification_text": "cpu_usage is 97.3 %",
-    "title": "CPU of db1 above 95 %",
-    "level": "critical",
-    "status": "firing",
-    "fields": {"host": "db1", "limit": 95, "primary": True},
-    "link": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
-    "timestamp": "2026-11-25T02:41:58Z",
-}
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import Entry, Row, arrives, delivered, fails, not_tried, previewed, run
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 JSON = "application/json"
 FORM = b"To=%2B15558675310&From=%2B15017122661&Body=hi"

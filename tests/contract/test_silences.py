@@ -7,10 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import HOST, Row, arrives, previewed, reaches, run, suppressed, write_config
 from tests.contract.wire import SLACK, TWILIO, to_http, to_slack
-from tests.harness import Standin
+from tests.harness import Standin, Trigger, Triggers
 
 OPS = f'[receivers.ops.http]\nwebhook_url = "http://{HOST}/hook/ops"\n'
 HI = {"notification_text": "hi", "receivers": ["ops"]}

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import HOST, Row, arrives, reaches, run
 from tests.contract.wire import HTTP, SLACK, to_http, to_slack
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 FILE = f"""
 [templates.short]

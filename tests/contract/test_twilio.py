@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import Row, arrives, delivered, fails, not_tried, run
 from tests.contract.wire import ACCOUNT, TWILIO, to_twilio
 from tests.engine_host import EngineHost
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 OTHER = "AC" + "1" * 32
 KEY = "SK" + "2" * 32

@@ -8,10 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import influxdb3_notifier
 from influxdb3_notifier import _native
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import ENGINE_LINE, ERROR_MEMBERS, body_bytes
 from tests.contract.wire import HTTP, SLACK
-from tests.harness import Answer, Standin
+from tests.harness import Answer, Standin, Trigger, Triggers
 
 MEMBERS = ["status", "results", "version", "plugin_api", "channels", "receivers", "in_flight", "pending", "paused"]
 MEMBERS += ["last_errors", "warnings"]

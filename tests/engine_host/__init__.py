@@ -18,6 +18,9 @@ one cannot do either.
 ``line_builder``   ``LineBuilder``, which plugins find among the builtins
 ``durations``      as the engine reads and writes them
 ``logs``           the rows of ``system.processing_engine_logs``
+``sql``            queries over what was written
+``command``        the ``influxdb3`` command line in front of a host
+``scene``          what the host's own tests stand on; they are beside it
 """
 
 from tests.engine_host.host import EngineHost

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests import harness
@@ -19,7 +21,6 @@ from tests.engine_host import parse_trigger_arguments
 
 STATE = Path.home() / ".engine-host.json"
 """Where a running host is written down."""
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 # The host's own packages come last, and the notifier is none of them: it is where pip has put it, or nowhere.
 HOST = """
@@ -48,6 +49,25 @@ with EngineHost(Path(sys.argv[4]), database="mydb") as host:
 """
 
 
+@contextmanager
+def served(command: list[str], environment: Mapping[str, str], home: Path) -> Iterator[str]:
+    """Run a command that serves, in a terminal of its own, until the end; gives the host's address.
+
+    :param home: what ``HOME`` is in ``environment``.
+    """
+    state = home / STATE.name
+    state.unlink(missing_ok=True)
+    with subprocess.Popen(command, env=environment, cwd=home, start_new_session=True) as process:
+        try:
+            harness.eventually(
+                lambda: process.poll() is not None or (state.exists() and state.read_text()), "up", timeout=50
+            )
+            yield json.loads(state.read_text())["url"]
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+
+
 def serve(options: argparse.Namespace) -> None:
     """Start a host, and become it."""
     plugins = Path(options.plugin_dir)
@@ -59,7 +79,7 @@ def serve(options: argparse.Namespace) -> None:
     packages = sysconfig.get_path("purelib")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     python = str(environment / "bin" / "python")
-    os.execv(python, [python, "-c", HOST, packages, str(ROOT), str(STATE), str(plugins.resolve())])  # noqa: S606 - ours
+    os.execv(python, [python, "-c", HOST, packages, str(harness.ROOT), str(STATE), str(plugins.resolve())])  # noqa: S606 - ours
 
 
 def install(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from tests.engine_host import line_builder
 from tests.engine_host.answer import Answer
@@ -16,12 +16,13 @@ from tests.engine_host.logs import LogRing
 from tests.engine_host.plugin import Request
 from tests.engine_host.server import Server
 from tests.engine_host.trigger import (
+    DEFAULTS,
     ERROR_BEHAVIORS,
-    ErrorBehavior,
     OnRequest,
     OnSchedule,
     PluginFile,
     Trigger,
+    TriggerOptions,
     parse_spec,
 )
 from tests.engine_host.workers import RequestWorker, ScheduleWorker, WriteWorker
@@ -105,27 +106,9 @@ class EngineHost:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def create_trigger(
-        self,
-        name: str,
-        *,
-        path: str = "notifier_plugin.py",
-        spec: str = "request:notify",
-        arguments: dict[str, str] | None = None,
-        run_asynchronous: bool = True,
-        error_behavior: ErrorBehavior = "log",
-    ) -> None:
+    def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
         """Create and enable a trigger. Of the plugin file only the existence is checked."""
-        self._run(
-            self.on_loop_create(
-                name,
-                path=path,
-                spec=spec,
-                arguments=arguments,
-                run_asynchronous=run_asynchronous,
-                error_behavior=error_behavior,
-            )
-        )
+        self._run(self.on_loop_create(name, **options))
 
     def delete_trigger(self, name: str) -> None:
         """Disable and forget a trigger."""
@@ -176,25 +159,26 @@ class EngineHost:
         await asyncio.wait(running)
         await self._server.stop()
 
-    async def on_loop_create(
-        self,
-        name: str,
-        *,
-        path: str,
-        spec: str,
-        arguments: dict[str, str] | None = None,
-        run_asynchronous: bool = True,
-        error_behavior: ErrorBehavior = "log",
-    ) -> None:
+    async def on_loop_create(self, name: str, **options: Unpack[TriggerOptions]) -> None:
         """As :meth:`create_trigger`."""
+        if unknown := options.keys() - DEFAULTS.keys():
+            raise TypeError(f"a trigger has no {', '.join(sorted(unknown))}")
+        asked: TriggerOptions = {**DEFAULTS, **options}
+        path = asked["path"]
         if not (self.plugin_dir / path).is_file():
             raise FileNotFoundError(f"error reading file {path}: no such file in the plugin directory")
-        if error_behavior not in ERROR_BEHAVIORS:
-            raise ValueError(f"error behavior {error_behavior!r} is none of {', '.join(ERROR_BEHAVIORS)}")
+        if asked["error_behavior"] not in ERROR_BEHAVIORS:
+            raise ValueError(f"error behavior {asked['error_behavior']!r} is none of {', '.join(ERROR_BEHAVIORS)}")
         if name in self._triggers:
             raise ValueError(f"trigger {name} already exists")
-        plugin = PluginFile(self.plugin_dir / path)
-        trigger = Trigger(name, plugin, parse_spec(spec), arguments or None, run_asynchronous, error_behavior)
+        trigger = Trigger(
+            name,
+            PluginFile(self.plugin_dir / path),
+            parse_spec(asked["spec"]),
+            asked["arguments"] or None,
+            asked["run_asynchronous"],
+            asked["error_behavior"],
+        )
         self._triggers[name] = trigger
         await self._enable(trigger)
 

@@ -3,13 +3,34 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from tests.engine_host.schedule import Cron, Every, Schedule
 
 ErrorBehavior = Literal["log", "retry", "disable"]
 """What follows a call that raised; of no effect on request triggers."""
 ERROR_BEHAVIORS: tuple[ErrorBehavior, ...] = ("log", "retry", "disable")
+
+
+class TriggerOptions(TypedDict, total=False):
+    """What a trigger may be created with besides its name; what is not given is as in :data:`DEFAULTS`."""
+
+    path: str
+    """The plugin's file, in the plugin directory."""
+    spec: str
+    """``request:``, ``every:``, ``cron:``, ``table:`` or ``all_tables``."""
+    arguments: dict[str, str] | None
+    run_asynchronous: bool
+    error_behavior: ErrorBehavior
+
+
+DEFAULTS: TriggerOptions = {
+    "path": "notifier_plugin.py",
+    "spec": "request:notify",
+    "arguments": None,
+    "run_asynchronous": True,
+    "error_behavior": "log",
+}
 
 
 @dataclass(frozen=True)

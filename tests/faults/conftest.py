@@ -1,12 +1,14 @@
 """Fixtures of the fault tests."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.faults.scene import Scene
-from tests.harness import Standin
+from tests.faults.site import Site
+from tests.harness import Standin, Triggers
 
 
 @pytest.fixture
@@ -15,3 +17,10 @@ def scene(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str
     yield Scene(triggers, standin)
     printed = capfd.readouterr()
     assert "internal error at" not in printed.err
+
+
+@pytest.fixture
+def site(tmp_path: Path, standin: Standin) -> Iterator[Site]:
+    """A plugin directory with an outbox."""
+    with ExitStack() as stack:
+        yield Site(tmp_path, standin, stack)

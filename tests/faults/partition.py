@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_jetstream import Streams
-from tests.faults.test_jetstream_kills import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
-from tests.nats import Cluster
+from tests.harness.nats import Cluster
 
 TURNS = 3
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
-from tests.harness import Answer, RealServer, Standin
+from tests.harness import Answer, ProcessEngine, RealServer, Standin, Trigger, Triggers
 
 MARK = "s3cr3tM4rk"
 """Stands in every secret of these tests and must be found nowhere."""

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Trigger, Triggers
 from tests.contract.row import settled, write_config
-from tests.harness import Standin, eventually
+from tests.harness import Standin, Trigger, Triggers, eventually
 
 STAYS = "What was read before stays in use."
 TAKEN_UP = "the configuration file was taken up: 1 receiver, 0 routes"

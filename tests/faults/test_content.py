@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 import influxdb3_notifier
-from tests.conftest import Trigger
 from tests.faults.scene import SENDERS, Scene, best_of_three
-from tests.harness import Answer, encode_headers
+from tests.harness import Answer, Trigger, encode_headers
 
 BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
 

@@ -1,10 +1,7 @@
 """With an outbox on NATS nothing that was accepted is lost either, whichever process or server ends."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,47 +13,12 @@ import trustme
 from tests import harness
 from tests.cli.program import run as command
 from tests.faults.scene import MARK
-from tests.faults.test_outbox import HOOK, KEY, MESSAGES, Site, arrived, one_key, to, wake
+from tests.faults.site import HOOK, MESSAGES, arrived, one_key, to, wake
+from tests.faults.streams import PASSWORD, Streams, until_line
 from tests.harness import Standin, eventually
-from tests.nats import NatsServer
+from tests.harness.nats import NatsServer
 
-PASSWORD = MARK + "-password"
 USER = f'authorization {{ user: alerts, password: "{PASSWORD}" }}\n'
-
-
-class Streams(Site):
-    """A plugin directory whose outbox is on a NATS server."""
-
-    def __init__(self, directory: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> None:
-        super().__init__(directory, standin, stack)
-        self.server = server
-        self.use(server.url)
-
-    def use(self, servers: str, more: str = "") -> None:
-        """Name other servers in the configuration file."""
-        config = self.directory / "plugins" / "notifier.toml"
-        lines = config.read_text().splitlines()
-        lines = [line for line in lines if not line.startswith(("outbox =", "nats_", "delivered_by"))]
-        place = lines.index("[settings]") + 1
-        config.write_text("\n".join([*lines[:place], f'outbox = "{servers}"', *more.splitlines(), *lines[place:], ""]))
-
-    def lapse(self) -> None:
-        """As if half a minute had passed since the last sign of those that are no more."""
-        self.server.lapse()
-
-    def worker(self, *options: str, log: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        """A worker of the same configuration."""
-        config = self.directory / "plugins" / "notifier.toml"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "influxdb3_notifier", "worker", "--config", str(config), *options],
-            stderr=log,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}"},
-        )
-        self._stack.callback(process.wait)
-        self._stack.callback(process.kill)
-        return process
 
 
 @pytest.fixture
@@ -76,15 +38,6 @@ def site(tmp_path: Path, standin: Standin, server: NatsServer) -> Iterator[Strea
 def texts(site: Streams) -> list[str]:
     """What has come to telephones."""
     return [str(message["text"]) for message in site.standin.messages() if message["provider"] == "twilio"]
-
-
-def until_line(process: "subprocess.Popen[str]", part: str) -> str:
-    """The first line of a worker's that holds this."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if part in line:
-            return line
-    raise AssertionError(f"it has ended without a line with {part!r}")
 
 
 def test_what_is_delivered_leaves_nothing_behind(site: Streams) -> None:
@@ -293,7 +246,7 @@ def test_what_is_wrong_with_the_servers_is_said_and_nothing_is_sent_without_the_
 
 
 def test_a_stream_with_other_settings_is_left_alone_and_named(site: Streams) -> None:
-    from tests.nats import run
+    from tests.harness.nats import run
 
     async def make() -> None:
         async with site.server.client() as client:

@@ -1,12 +1,9 @@
 """Two notifiers and a worker on one stream are killed at random, and servers of a cluster; nothing is lost."""
 
-import json
 import os
 import random
-import subprocess
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,19 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import run as command
-from tests.faults.test_jetstream import Streams
-from tests.faults.test_outbox import HOOK, MESSAGES
-from tests.faults.test_outbox_kills import Load
+from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.site import HOOK, MESSAGES
+from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
-from tests.nats import Cluster, NatsServer
+from tests.harness.nats import Cluster, NatsServer
 
 KILLS = int(os.environ.get("OUTBOX_KILLS", "5"))
 """``make soak`` asks for a hundred, and for twenty of servers."""
 SERVER_KILLS = int(os.environ.get("NATS_KILLS", "1"))
-ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "200"}
-IN_FLIGHT = 200
-"""Deliveries of which a process that is killed may not have noted the end."""
 
 
 @pytest.fixture
@@ -34,72 +27,6 @@ def stack() -> Iterator[ExitStack]:
     """Ends what was begun."""
     with ExitStack() as stack:
         yield stack
-
-
-class Notifier:
-    """A process with callers of its own."""
-
-    def __init__(self, site: Streams, stack: ExitStack, name: str = "message") -> None:
-        self.site = site
-        self.engine, trigger = site.start(ARGUMENTS)
-        self.load = Load(name)
-        self.load.trigger = trigger
-        stack.enter_context(self.load)
-
-    def again(self) -> None:
-        """Kill it, and start another."""
-        self.engine.kill()
-        self.engine, self.load.trigger = self.site.start(ARGUMENTS)
-
-
-class Worker:
-    """A process that takes over."""
-
-    def __init__(self, site: Streams) -> None:
-        self.site = site
-        self.process = self._start()
-
-    def _start(self) -> "subprocess.Popen[str]":
-        return self.site.worker(log=subprocess.DEVNULL)
-
-    def again(self) -> None:
-        """Kill it, and start another."""
-        self.process.kill()
-        self.process.wait()
-        self.process = self._start()
-
-
-def accounted_for(site: Streams, accepted: list[str], place: str) -> None:
-    """Each was delivered; an SMS at most once, and where it was not, nobody knows and it is a dead letter."""
-    hooks = Counter(json.loads(request["body"])["message"] for request in site.standin.requests(HOOK))
-    sent = Counter(message["text"] for message in site.standin.messages() if message["provider"] == "twilio")
-    done = command("outbox", "list", "--state", "dead", "--limit", "100000", "--format", "json", place)
-    assert done.status == 0, done.out
-    dead = done.json["deliveries"]
-    assert {row["delivery"]["outcome"] for row in dead} <= {"ambiguous"}, dead
-    assert {row["delivery"]["sender"] for row in dead} <= {"sms"}, dead
-    assert max(sent.values()) == 1
-    missing = [text for text in accepted if not hooks[text]]
-    assert not missing
-    unsent = [text for text in accepted if not sent[text]]
-    assert len(unsent) <= len(dead), unsent
-    keys: dict[str, set[str]] = {}
-    for request in site.standin.requests(HOOK):
-        key = dict(map(tuple, request["headers"]))["idempotency-key"]
-        keys.setdefault(json.loads(request["body"])["message"], set()).add(key)
-    assert all(len(found) == 1 for found in keys.values())
-
-
-def until_all_have_ended(place: str, lapse: Callable[[], object] = lambda: None) -> None:
-    """Wait until no delivery waits any more."""
-
-    def is_empty() -> bool:
-        lapse()
-        waiting = command("outbox", "list", "--state", "waiting", "--format", "json", place)
-        # While there is no leader it says that it cannot look.
-        return bool(waiting.json.get("deliveries") == [])
-
-    eventually(is_empty, "all have ended", timeout=120)
 
 
 @pytest.mark.timeout(180 + 10 * KILLS)

@@ -3,78 +3,21 @@
 import json
 import os
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.faults.test_outbox import HOOK, MESSAGES, Site
+from tests.faults.load import CALLERS, Load, each_has_one_key
+from tests.faults.site import HOOK, MESSAGES, Site
 from tests.harness import Standin, eventually
 
 KILLS = int(os.environ.get("OUTBOX_KILLS", "5"))
 """``make soak`` asks for a hundred."""
-CALLERS = 4
 IN_FLIGHT = 16
 """Attempts at one destination at a time, and ends that may not be noted yet."""
 ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "500"}
-
-
-class Load:
-    """Callers that send one notification after the other to whichever process there is."""
-
-    def __init__(self, name: str = "message") -> None:
-        self._name = name
-        self.accepted: list[str] = []
-        """Texts of which the caller was told that they were accepted."""
-        self.trigger: Any = None
-        self._numbers = iter(range(1_000_000))
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(CALLERS)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def has_more_than(self, count: int) -> bool:
-        """Whether so many have been accepted."""
-        return len(self.accepted) > count
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            with self._lock:
-                text = f"{self._name} {next(self._numbers)}."
-            body = {"notification_text": text, "receivers": ["hook", "phone"]}
-            try:
-                answer = self.trigger.notify(body, timeout=5)
-            except (OSError, AttributeError):
-                # Nobody is there, or it was killed before it had answered: nothing is known of this one.
-                time.sleep(0.02)
-                continue
-            if answer.status == 200:
-                self.accepted.append(text)
-            else:
-                assert answer.status == 503, answer.text
-                time.sleep(0.02)
-
-
-@pytest.fixture
-def site(tmp_path: Path, standin: Standin) -> Iterator[Site]:
-    """A plugin directory with an outbox."""
-    with ExitStack() as stack:
-        yield Site(tmp_path, standin, stack)
 
 
 def as_if_a_minute_had_passed(site: Site) -> None:
@@ -119,8 +62,4 @@ def test_row_41_killed_at_random_moments_under_load_nothing_is_lost_and_no_sms_s
     # What was on its way when the process was killed may be there twice, with the same key.
     twice = [text for text, count in hooks.items() if count > 1]
     assert len(twice) <= KILLS * (CALLERS + IN_FLIGHT), twice
-    keys: dict[str, set[str]] = {}
-    for request in standin.requests(HOOK):
-        key = dict(map(tuple, request["headers"]))["idempotency-key"]
-        keys.setdefault(json.loads(request["body"])["message"], set()).add(key)
-    assert all(len(found) == 1 for found in keys.values())
+    each_has_one_key(standin)

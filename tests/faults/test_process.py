@@ -17,10 +17,8 @@ from typing import Any
 import pytest
 
 import influxdb3_notifier
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.scene import FAST, MARK, Scene, best_of_three, open_descriptors, resident_bytes
-from tests.harness import ROOT, Standin, eventually, http_request
+from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually, http_request
 
 MIB = 1024 * 1024
 
@@ -61,6 +59,12 @@ def test_row_43_the_process_ends_with_a_thousand_deliveries_in_the_background(
     assert time.monotonic() - started < 5
     assert status == (-signal.SIGTERM if end == "SIGTERM" else 0), "neither aborted nor crashed"
     assert engine.errors() == ""
+
+
+def test_row_43_the_process_ends_while_a_log_line_is_being_written(standin: Standin) -> None:
+    script = [sys.executable, "-m", "tests.faults.ending", standin.fault("silent")["url"]]
+    ended = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, ""), "neither aborted nor crashed"
 
 
 class _Hostile:

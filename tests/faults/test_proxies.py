@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.conftest import Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.proxy import TunnelProxy
 from tests.faults.scene import FAST, MARK, Scene
-from tests.harness import Standin
+from tests.harness import ProcessEngine, Standin, Triggers
 
 CREDENTIALS = f"proxy-user:{MARK}"
 BASIC = "Basic " + base64.b64encode(CREDENTIALS.encode()).decode()

@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import Trigger
 from tests.faults.scene import SENDERS, Scene
 from tests.faults.test_content import follows_up
-from tests.harness import Answer
+from tests.harness import Answer, Trigger
 
 
 def send(scene: Scene, request: dict[str, Any]) -> tuple[Trigger, Answer]:

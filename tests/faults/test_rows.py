@@ -5,7 +5,7 @@ import time
 from influxdb3_notifier import process_writes
 from tests.faults.scene import TooLateError, best_of_three
 from tests.harness import eventually
-from tests.rows_scene import Table
+from tests.rows.scene import Table
 
 PLUGIN_API = 1
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Triggers
 from tests.contract.row import write_config
 from tests.faults.scene import GROWTH, LATENESS, TooLateError, best_of_three, engine_pid, resident_bytes
-from tests.harness import Standin
+from tests.harness import Standin, Triggers
 
 LOOPS = {
     "a loop of loops": "{% for i in range(9999) %}{% for j in range(9999) %}{{ i * j }}{% endfor %}{% endfor %}",

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.conftest import Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.scene import Scene, best_of_three
-from tests.harness import Standin
+from tests.harness import ProcessEngine, Standin, Triggers
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 

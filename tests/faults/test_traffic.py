@@ -15,10 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.conftest import Trigger, Triggers
-from tests.faults.process import ProcessEngine
 from tests.faults.scene import FAST, MARK, SENDERS, Scene, notifier_threads, open_descriptors, resident_bytes
-from tests.harness import Standin, eventually
+from tests.harness import ProcessEngine, Standin, Trigger, Triggers, eventually
 
 MIB = 1024 * 1024
 SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))

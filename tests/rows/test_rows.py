@@ -2,7 +2,7 @@
 
 from influxdb3_notifier import process_writes
 from tests.harness import eventually
-from tests.rows_scene import Table
+from tests.rows.scene import Table
 
 PLUGIN_API = 1
 

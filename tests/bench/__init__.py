@@ -1,0 +1,1 @@
+"""The benchmark: it reports nothing that is not so."""

@@ -1,0 +1,84 @@
+"""A reader who follows a document word for word: an empty home, an engine host for the server, stand-ins."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.docs.documents import Block, shape
+from tests.engine_host.command import served
+from tests.harness import ROOT, Standin
+
+HOME = "/home/me"
+"""Whose home the documents' outputs show."""
+
+
+class Reader:
+    """Someone who types what the page says, in an empty home.
+
+    :param others: programs that the page uses besides, by their names.
+    """
+
+    def __init__(self, home: Path, standin: Standin, others: dict[str, str] | None = None) -> None:
+        self.home = home
+        self.standin = standin
+        self.url = "http://localhost:8181"
+        programs = home / "bin"
+        programs.mkdir()
+        self._program(programs / "influxdb3", "tests.engine_host.command")
+        for name, program in (others or {}).items():
+            (programs / name).write_text(program)
+            (programs / name).chmod(0o755)
+        if shutil.which("curl") is None:
+            self._program(programs / "curl", "tests.docs.documents")
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO", "INFLUXDB3"))}
+        for name in ("VIRTUAL_ENV", "PLUGIN_DIR", "PYTHONPATH"):
+            clean.pop(name, None)
+        path = f"{programs}:{os.environ['PATH']}"
+        self.environment = clean | {"HOME": str(home), "PATH": path, "NO_PROXY": "*", "no_proxy": "*"}
+
+    @staticmethod
+    def _program(path: Path, module: str) -> None:
+        path.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m {module} "$@"\n')
+        path.chmod(0o755)
+
+    def types(self, block: Block) -> str:
+        """Run a block to its end; gives its output."""
+        process = subprocess.run(
+            self._command(block), capture_output=True, text=True, env=self.environment, cwd=self.home, check=False
+        )
+        assert process.returncode == 0, f"{block.text}\n{process.stdout}{process.stderr}"
+        return process.stdout
+
+    @contextmanager
+    def keeps_running(self, block: Block) -> Iterator[None]:
+        """Run a block in a terminal of its own until the end."""
+        with served(self._command(block), self.environment, self.home) as self.url:
+            yield
+
+    def compare_all(self, rest: list[Block]) -> list[str]:
+        """Type every block, and hold each output against the one that the page shows behind it."""
+        outputs: list[str] = []
+        for block in rest:
+            if block.language == "bash":
+                outputs.append(self.types(block))
+            elif block.language == "json":
+                assert shape(json.loads(outputs[-1])) == shape(json.loads(block.text))
+            else:
+                assert block.language == "text"
+                shown = block.text.replace(HOME, str(self.home)).strip()
+                assert outputs[-1].strip() == shown, f"{outputs[-1]}\n\n{shown}"
+        return outputs
+
+    def _command(self, block: Block) -> list[str]:
+        text = block.text.replace("http://localhost:8181", self.url)
+        for host in ("hooks.slack.com", "discord.com"):
+            text = text.replace(f"https://{host}", self.standin.url)
+        if "twilio" in text:
+            text = text.replace("[settings]\n", f'[settings]\ntwilio_base_url = "{self.standin.url}"\n')
+        assert "https://" not in text, "no packet of a test leaves loopback"
+        return ["bash", "-euo", "pipefail", "-c", text]

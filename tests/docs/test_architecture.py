@@ -1,0 +1,49 @@
+"""The layers that docs/architecture.md shows are those of the sources: each module uses what is below it alone."""
+
+import re
+
+import pytest
+
+from docs import diagram
+from tests.harness import ROOT
+
+SOURCES = ROOT / "src"
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+LAYER = {module: number for number, modules in enumerate(diagram.LAYERS.values()) for module in modules}
+
+
+def uses(module: str) -> set[str]:
+    """The other modules that a module names, tests aside."""
+    files = sorted((SOURCES / module).rglob("*.rs")) if (SOURCES / module).is_dir() else [SOURCES / f"{module}.rs"]
+    found: set[str] = set()
+    for file in files:
+        if "tests" not in file.parts and file.name != "tests.rs":
+            text = file.read_text(encoding="utf-8").partition("#[cfg(test)]")[0]
+            found |= set(re.findall(r"\bcrate::(\w+)", text))
+            found |= {
+                name for group in re.findall(r"\bcrate::\{([^}]*)", text) for name in re.findall(r"\b(\w+)::", group)
+            }
+    return found & set(LAYER) - {module}
+
+
+def test_every_module_of_the_crate_is_in_a_layer() -> None:
+    declared = re.findall(r"^pub mod (\w+);", (SOURCES / "lib.rs").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(declared) == sorted(LAYER)
+
+
+@pytest.mark.parametrize("module", LAYER)
+def test_a_module_uses_those_below_it_alone(module: str) -> None:
+    assert {other for other in uses(module) if LAYER[other] <= LAYER[module]} == set()
+
+
+def test_the_layers_are_used() -> None:
+    assert {"model", "transport"} <= uses("delivery")
+    assert uses("model") == set()
+
+
+def test_the_picture_is_that_of_the_layers() -> None:
+    assert diagram.PICTURE.read_text(encoding="utf-8") == diagram.svg(), "python -m docs.diagram"
+
+
+def test_the_page_describes_every_module() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(LAYER)

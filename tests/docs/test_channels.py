@@ -1,0 +1,126 @@
+"""docs/channels.md: every example is sent, and every row of its tables of errors comes true."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.channels.channel import NUMBERS, REGISTRY, Channel, Sender, Sent, channels
+from tests.channels.conftest import sender
+from tests.harness import ROOT, Standin
+
+__all__ = ["sender"]
+
+DOCUMENT = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
+SENDERS = list(REGISTRY)
+
+
+def section(name: str) -> str:
+    _, _, rest = DOCUMENT.partition(f"\n## {name}\n")
+    return rest.partition("\n## ")[0]
+
+
+def examples(text: str) -> list[str]:
+    return re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+
+
+def at_the_standin(channel: Channel, configuration: Mapping[str, Any], standin: Standin) -> dict[str, Any]:
+    """The same destination, but for where it is: a place that no other test has."""
+    number = next(NUMBERS)
+    own = channel.at(standin, number)
+    place = standin.url + channel.place_of(number).removesuffix(channel.path)
+    moved = dict(configuration)
+    for name, value in configuration.items():
+        if isinstance(value, str) and value.startswith("https://"):
+            moved[name] = value.replace(f"https://{urlsplit(value).netloc}", place)
+    # What says where the provider is, and which account it is of, where no address does.
+    return moved | {name: own[name] for name in ("base_url", "twilio_sid", *channel.where) if name in own}
+
+
+def send(sender: Sender, standin: Standin, example: str, arguments: Mapping[str, str] | None = None) -> Sent:
+    request = json.loads(example)
+    destinations = []
+    for name, given in request.pop("senders_config").items():
+        channel = channels()[name]
+        for configuration in given if isinstance(given, list) else [given]:
+            destinations.append((channel, at_the_standin(channel, configuration, standin)))
+    return sender.send(destinations, arguments, **request)
+
+
+def senders_of(example: str) -> str:
+    return "-".join(json.loads(example)["senders_config"])
+
+
+@pytest.mark.parametrize("example", examples(DOCUMENT), ids=senders_of)
+def test_an_example_is_delivered_without_a_warning(example: str, sender: Sender, standin: Standin) -> None:
+    sent = send(sender, standin, example)
+    assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
+    for name in json.loads(example)["senders_config"]:
+        channels()[name].check_arrivals(standin)
+
+
+def test_every_channel_has_a_plain_and_a_rich_example() -> None:
+    for name in SENDERS:
+        requests = [json.loads(example) for example in examples(section(name))]
+        assert [("title" in request, list(request["senders_config"])) for request in requests] == [
+            (False, [name]),
+            (True, [name]),
+        ]
+
+
+# Errors
+
+
+@dataclass
+class Row:
+    """A row of a table of errors: a reply that some channel gives, and the reason that comes of it."""
+
+    sender: str
+    status: int
+    body: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.sender}-{self.status}-{self.reason}"
+
+
+def rows() -> list[Row]:
+    found = []
+    for name in SENDERS:
+        for reply, reasons in re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", section(name), re.MULTILINE):
+            found += rows_of(name, reply, re.findall(r"`(\w+)`", reasons))
+    return found
+
+
+def rows_of(name: str, reply: str, reasons: list[str]) -> list[Row]:
+    statuses = [int(status) for status in re.findall(r"\b([2345]\d\d|[345]xx)\b(?!\d)", reply.replace("xx", "01"))]
+    codes = [int(code) for code in re.findall(r"\b(\d{5,6})\b", reply)]
+    words = re.findall(r"`([^`]+)`", reply)
+    if codes:
+        bodies = [json.dumps({"code": code, "message": "words of the provider"}) for code in codes]
+        return [Row(name, status, body, reasons[0]) for status in statuses or [400] for body in bodies]
+    body = words[0] if words else None
+    # Several statuses share a reason, or have one each.
+    pairs = zip(statuses, reasons if len(reasons) == len(statuses) else reasons * len(statuses), strict=False)
+    return [Row(name, status, body, reason) for status, reason in pairs]
+
+
+def test_the_tables_of_errors_are_read() -> None:
+    assert {row.sender for row in rows()} == set(SENDERS)
+    assert len(rows()) >= 25
+
+
+@pytest.mark.parametrize("row", rows(), ids=str)
+def test_a_reply_gives_the_reason_that_the_table_says(row: Row, sender: Sender, standin: Standin) -> None:
+    channels()[row.sender].order(standin, row.status, row.body)
+    sent = send(sender, standin, examples(section(row.sender))[0], ENDS_AT_ONCE)
+    assert (sent.entry["outcome"] in ("failed", "ambiguous"), sent.entry["reason"]) == (True, row.reason), sent.entry
+    assert sent.entry["http_status"] == (row.status if channels()[row.sender].over_http else None)
+
+
+ENDS_AT_ONCE = {"delivery_timeout": "1s", "initial_backoff": "2s"}
+"""The next attempt would come too late: nothing of one test is left when the next begins."""

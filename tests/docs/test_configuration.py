@@ -1,0 +1,84 @@
+"""docs/configuration.md: its table, which the code writes, against the docstring of notifier_plugin.py and triggers."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.harness import PLUGIN, ROOT, Engine, Notify
+
+DOCUMENT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass
+class Argument:
+    """A row of the table."""
+
+    name: str
+    default: str
+    bounds: str
+    example: str
+
+
+def documented() -> list[Argument]:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| `([^|]*)` \| [^|]* \|$", DOCUMENT, re.MULTILINE)
+    return [Argument(name, default.strip("`"), bounds, example) for name, default, bounds, example in rows]
+
+
+def docstring() -> dict[str, dict[str, Any]]:
+    """The entries that Explorer shows for requests and writes, by name."""
+    metadata = json.loads(PLUGIN.read_text(encoding="utf-8").split('"""', 2)[1])
+    lists = [metadata.get(f"{kind}_args_config", []) for kind in ("onwrite", "http")]
+    return {entry["name"]: entry for entries in lists for entry in entries}
+
+
+def size(text: str) -> float | None:
+    """A number, or a duration in seconds; None for what is neither."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)?", text)
+    return float(found[1]) * UNITS.get(found[2], 1) if found else None
+
+
+def sizes(text: str) -> set[float]:
+    found = (size(word.strip(".,;:")) for word in text.split())
+    return {number for number in found if number is not None}
+
+
+def test_the_table_is_read() -> None:
+    assert len(documented()) > 10
+
+
+def test_the_docstring_names_no_argument_that_is_not_documented() -> None:
+    names = {argument.name for argument in documented()}
+    assert set(docstring()) == names
+
+
+@pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
+def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argument) -> None:
+    description = docstring()[argument.name]["description"]
+    before, separator, default = description.rpartition("Default: ")
+    assert separator, "says a default"
+    assert sizes(argument.bounds) <= sizes(before)
+    if argument.default != "none":
+        given = default.replace(",", " ").split()[0].rstrip(".")
+        assert (size(given) or given) == (size(argument.default) or argument.default)
+    for word in re.findall(r"`(\w+)`", argument.bounds):
+        assert word in description or word in ("true", "false", "http", "https")
+
+
+@pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
+def test_examples_of_the_table_and_of_the_docstring_are_taken(
+    argument: Argument, notify: Notify, engine: Engine
+) -> None:
+    # The file that the examples name, with what they name of it.
+    receivers = [f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup")]
+    template = '[templates.short]\ntext = "{{ notification.text }}"\n'
+    (engine.plugin_dir / "notifier.toml").write_text("".join([*receivers, template]))
+    for example in (argument.example, docstring()[argument.name]["example"]):
+        arguments = {argument.name: example}
+        if argument.name in ("default_receivers", "template"):
+            arguments["config_file_path"] = "notifier.toml"
+        answer = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
+        assert (answer["status"], answer["warnings"]) == ("ok", []), example

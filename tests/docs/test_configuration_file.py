@@ -1,0 +1,125 @@
+"""The documents of the configuration file and the command line: every file in them is one, every command too."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from influxdb3_notifier import cli
+from tests.channels.channel import REGISTRY
+from tests.cli.program import run
+from tests.contract.test_file_fields import HTTP_ONLY, OPTIONS, ROWS, TWILIO_ONLY
+from tests.docs.documents import blocks
+from tests.harness import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+WITH_TOML = ["cluster.md", "configuration-file.md", "durability.md", "templates.md"]
+FILE_PAGE = (ROOT / "docs" / "configuration-file.md").read_text(encoding="utf-8")
+
+
+def toml(document: Path) -> str:
+    """All of a document's TOML, which makes up one file."""
+    return "\n".join(block.text for block in blocks(document.read_text(encoding="utf-8")) if block.language == "toml")
+
+
+@pytest.mark.parametrize("name", WITH_TOML)
+def test_the_toml_of_a_document_is_a_file_that_is_in_order(name: str, tmp_path: Path) -> None:
+    text = toml(ROOT / "docs" / name)
+    (tmp_path / "n.toml").write_text(text)
+    done = run("check", "n.toml", cwd=tmp_path, environment={"PLUGIN_DIR": str(tmp_path)})
+    assert (done.status, "warning" in done.out) == (0, False), done.out
+
+
+def test_every_document_with_toml_is_tried() -> None:
+    assert {document.name for document in DOCUMENTS if toml(document)} == set(WITH_TOML)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_in_order_says_what_it_is_for_and_is_named_in_a_document(example: Path) -> None:
+    done = run("check", example)
+    assert (done.status, "warning" in done.out) == (0, False), done.out
+    assert example.read_text(encoding="utf-8").startswith("# ")
+    assert [document for document in DOCUMENTS if example.name in document.read_text(encoding="utf-8")]
+    assert run("templates", "check", example, "--text", "x", "--level", "ok").status == 0
+
+
+def commands() -> list[str]:
+    """Every command line of ours that a document shows."""
+    found = []
+    for document in DOCUMENTS:
+        for block in blocks(document.read_text(encoding="utf-8")):
+            if block.language == "bash":
+                lines = block.text.replace("\\\n", " ").splitlines()
+                found += re.findall(
+                    r"^(?:.*\| )?((?:\S*/)?influxdb3-notifier .*?)(?: > \S+)?$", "\n".join(lines), re.MULTILINE
+                )
+    return found
+
+
+def test_commands_are_shown() -> None:
+    shown = {shlex.split(line)[1] for line in commands()}
+    assert shown >= {"check", "routes", "render", "send", "templates", "install-plugin"}
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_in_a_document_can_be_read(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "senders.json").write_text("{}")
+    options = cli.build_parser().parse_args(shlex.split(line)[1:])
+    assert callable(options.run)
+
+
+def column(table: str, number: int) -> set[str]:
+    """The names in a column of one of the page's tables."""
+    rows = FILE_PAGE.partition(f"<!-- table: {table} -->")[2].partition("<!-- end")[0].splitlines()[3:]
+    return {row.strip("| ").split(" | ")[number].strip("`") for row in rows}
+
+
+def of_the_file(sender: str) -> set[str]:
+    """The parameters of a sender that only the file may set."""
+    return {one["name"] for one in REGISTRY[sender]["parameters"] if one["operator_only"]}
+
+
+def test_every_field_that_only_the_file_may_set_is_shown_on_the_wire_and_tried_in_a_request() -> None:
+    documented, options = column("file fields", 1), column("file options", 0)
+    assert of_the_file("http") == set(HTTP_ONLY)
+    assert of_the_file("sms") == set(TWILIO_ONLY)
+    assert options == set(OPTIONS)
+    tests = ROOT / "tests"
+    source = (tests / "contract" / "test_file_fields.py").read_text(encoding="utf-8")
+    on_the_wire = " ".join(f"{row.name} {row.config}" for row in ROWS)
+    on_the_wire += source.partition("# What needs more than a row")[2].partition("# Requests may not")[0]
+    on_the_wire += "".join(path.read_text(encoding="utf-8") for path in (tests / "channels").glob("*.py"))
+    missing = [name for name in documented | options if name not in on_the_wire]
+    assert missing == [], "a test beside the channel's in tests/channels that sets them in the configuration file"
+
+
+BROKEN = """\
+# 1
+# 2
+[templates.short]
+text = "{{ notification.text | uper }}"
+
+[receivers.oncall]
+slack.webhook_ulr = { env = "SLACK_URL" }
+
+[receivers.team]
+discord.webhook_url = { env = "DISCORD_URL" }
+
+[[routes]]
+match = { level = "critical" }
+receivers = ["onkall"]
+"""
+
+
+def test_the_errors_that_the_page_shows_are_what_is_said(tmp_path: Path) -> None:
+    [shown] = [block.text for block in blocks(FILE_PAGE) if block.language == "text"]
+    (tmp_path / "notifier.toml").write_text(BROKEN)
+    done = run("check", "notifier.toml", cwd=tmp_path)
+    assert done.lines()[:-1] == shown.splitlines()

@@ -1,0 +1,46 @@
+"""The pictures of docs/channels.md are of what the notifier sends today, and so is the body that is shown for http."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from docs.pictures.examples import DRAWN, DRAWN_SENDERS, IMAGES, digest, payloads, rich_example, section
+from tests.docs.test_readme import POSTS
+
+MAX_BYTES = 60_000
+
+
+@pytest.fixture(scope="module")
+def bodies() -> dict[str, str]:
+    """What each channel would be sent of its rich example."""
+    return payloads((*DRAWN_SENDERS, "http"))
+
+
+@pytest.mark.parametrize("sender", DRAWN_SENDERS)
+def test_a_picture_shows_what_is_sent(sender: str, bodies: dict[str, str]) -> None:
+    drawn = json.loads(DRAWN.read_text(encoding="utf-8"))
+    assert list(drawn) == list(DRAWN_SENDERS)
+    assert drawn[sender] == digest(bodies[sender]), (
+        f"another message than the one that is drawn; make pictures: {bodies[sender]}"
+    )
+
+
+@pytest.mark.parametrize("sender", DRAWN_SENDERS)
+def test_a_picture_is_small_and_stands_in_its_section_with_words_for_those_who_do_not_see_it(sender: str) -> None:
+    picture = (IMAGES / f"{sender}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) <= MAX_BYTES
+    [words] = re.findall(rf"^!\[(.+)\]\(images/{sender}\.png\)$", section(sender), re.MULTILINE)
+    assert len(words) > 40
+
+
+def test_the_body_that_is_shown_for_http_is_the_one_that_is_sent(bodies: dict[str, str]) -> None:
+    [shown] = re.findall(r"```text\n(.*?)```", section("http"), re.DOTALL)
+    assert shown == json.dumps(json.loads(bodies["http"]), indent=2, ensure_ascii=False) + "\n"
+
+
+def test_the_picture_in_the_readme_is_of_the_example_there() -> None:
+    requests = [json.loads(shlex.split(block.text)[-1]) for block in POSTS]
+    assert rich_example("slack") in requests

@@ -1,0 +1,39 @@
+"""docs/ten-minutes.md, followed word for word: an empty home, a server, and two stand-ins that get a message each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.documents import blocks
+from tests.docs.reader import Reader
+from tests.harness import ROOT, Standin
+
+PAGE = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
+BLOCKS = blocks(PAGE)
+
+
+@pytest.mark.timeout(180)
+def test_the_page_ends_with_a_routed_message_at_two_stand_ins(standin: Standin, tmp_path: Path) -> None:
+    reader = Reader(tmp_path, standin)
+    serve, *rest = BLOCKS
+    assert serve.text.startswith("influxdb3 serve ")
+    with reader.keeps_running(serve):
+        outputs = reader.compare_all(rest)
+    status = next(json.loads(text) for text in outputs if '"receivers"' in text and '"plugin_api"' in text)
+    assert (status["status"], status["receivers"], status["warnings"]) == ("ok", ["oncall", "team"], [])
+    messages = [(message["provider"], message["text"]) for message in standin.messages()]
+    assert [provider for provider, _ in messages] == ["slack", "discord"]
+    assert "CPU of db1 at 97 %" in messages[0][1]
+    assert "Backup of db1 took 40 minutes" in messages[1][1]
+    # Nobody but the server's user can read the secrets.
+    secrets = tmp_path / ".plugins" / "secrets"
+    assert [path.stat().st_mode & 0o077 for path in (secrets, *secrets.iterdir())] == [0, 0, 0]
+
+
+def test_the_pages_file_is_the_example() -> None:
+    [heredoc] = [block.text for block in BLOCKS if "notifier.toml <<'END'" in block.text]
+    example = (ROOT / "examples" / "two-receivers.toml").read_text(encoding="utf-8")
+    shown: Any = heredoc.split("<<'END'\n")[1].removesuffix("\nEND")
+    assert example.partition("\n\n")[2].strip() == shown.strip()

@@ -1,0 +1,124 @@
+"""The pages of the beginning, followed word for word, and what each page of commands has in it."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import blocks
+from tests.docs.reader import Reader
+from tests.harness import ROOT, Standin, free_port, standin_program, until_json_line
+
+DOCS = ROOT / "docs"
+# The image's command runs here as it is, but for the place of the plugins.
+DOCKER = """#!/bin/sh
+case "$1" in
+run) until [ "$1" = influxdb:3-core ]; do shift; done && shift ;;
+exec) shift 2 ;;
+esac
+for word; do
+	shift
+	case "$word" in /plugins*) word="$HOME/.plugins${word#/plugins}" ;; /var/lib/*) word="$HOME/data" ;; esac
+	set -- "$@" "$word"
+done
+exec "$@"
+"""
+
+
+@pytest.mark.timeout(180)
+def test_five_minutes_end_with_a_message_at_slack(standin: Standin, tmp_path: Path) -> None:
+    serve, *rest = blocks((DOCS / "five-minutes.md").read_text(encoding="utf-8"))
+    reader = Reader(tmp_path, standin)
+    with reader.keeps_running(serve):
+        reader.compare_all(rest)
+    assert [(message["provider"], message["text"]) for message in standin.messages()] == [
+        ("slack", "Hello from InfluxDB 3")
+    ]
+
+
+@pytest.mark.timeout(180)
+def test_each_way_of_installing_ends_with_a_notifier_that_is_ok(standin: Standin, tmp_path: Path) -> None:
+    page = blocks((DOCS / "install.md").read_text(encoding="utf-8"))
+    by_heading = {heading: [block for block in page if block.heading == f"## {heading}"] for heading in HEADINGS}
+    assert [len(found) for found in by_heading.values()] == [3, 1, 1]
+    reader = Reader(tmp_path, standin, {"docker": DOCKER})
+    [docker] = by_heading["Docker"]
+    run, _, execute = docker.text.partition("\ndocker exec ")
+    docker.text = run
+    with reader.keeps_running(docker):
+        docker.text = f"docker exec {execute}"
+        reader.types(docker)
+        package, trigger, status = by_heading["Core"]
+        assert json.loads(reader.types(status))["status"] == "ok"
+        # The package and the file are there now, and installing them again is no error.
+        reader.types(package)
+        # The same trigger once more, on a path of its own.
+        trigger.text = trigger.text.replace("request:notify", "request:again").replace(" notify", " again")
+        reader.types(trigger)
+        [nodes] = by_heading["Enterprise"]
+        reader.types(nodes)
+        status.text = status.text.replace("/notify?", "/again?")
+        assert reader.types(status).startswith('{"status": "ok"')
+
+
+HEADINGS = ("Core", "Docker", "Enterprise")
+
+
+@pytest.mark.timeout(60)
+def test_who_adds_a_channel_sees_a_message_arrive(standin: Standin, tmp_path: Path) -> None:
+    page = blocks((DOCS / "adding-a-channel.md").read_text(encoding="utf-8"))
+    *servers, send = [block for block in page if block.heading == "## See it arrive"]
+    here = {"target/debug/standin": str(standin_program()), ".venv/bin/python": sys.executable}
+    here |= {port: str(free_port()) for port in ("8080", "8181")}
+    for block in (*servers, send):
+        for shown, real in here.items():
+            block.text = block.text.replace(shown, real)
+    with ExitStack() as stack:
+        for server in servers:
+            words = shlex.split(server.text)
+            process = subprocess.Popen(words, cwd=DOCS.parent, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.callback(process.terminate)
+            until_json_line(process)
+        output = Reader(tmp_path, standin).types(send)
+    assert '"outcome": "delivered"' in output
+    assert '"text":"hello"' in output
+
+
+def test_upgrading_shows_commands_that_the_other_pages_show_too() -> None:
+    [block] = blocks((DOCS / "upgrading.md").read_text(encoding="utf-8"))
+    install, file = block.text.splitlines()
+    assert f"\n{install}\n" in (DOCS / "install.md").read_text(encoding="utf-8")
+    assert file == "~/.plugins/.venv/bin/influxdb3-notifier install-plugin --force ~/.plugins"
+
+
+# Troubleshooting
+
+
+def test_troubleshooting_has_every_error_code_and_no_other() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## By error code")[2]
+    documented = re.findall(r"^\| `(\w+)` \| (?:\d{3}|\(log\)) \|", page, re.MULTILINE)
+    assert len(documented) == len(set(documented))
+    assert set(documented) == error_codes()
+
+
+def error_codes() -> set[str]:
+    """Those that the sources give: of a request's error, and of the plugin file."""
+    found = {"wheel_missing"}
+    for place in ("api", "notifier", "python", "routing", "settings"):
+        for file in (ROOT / "src" / place).rglob("*.rs"):
+            text = file.read_text(encoding="utf-8").partition("#[cfg(test)]")[0]
+            found |= set(re.findall(r'\bcode: "(\w+)"', text))
+            if place in ("api", "notifier", "python"):
+                found |= set(re.findall(r'\b(?:unusable|error)\(\s*"([a-z_]+)",', text))
+    return found
+
+
+def test_what_explorer_asks_for_is_the_same_query_as_elsewhere() -> None:
+    [block] = blocks((DOCS / "explorer.md").read_text(encoding="utf-8"))
+    assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")

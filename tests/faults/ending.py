@@ -1,0 +1,54 @@
+"""Ends while a log line is being written: ``python -m tests.faults.ending URL``; nobody answers at the URL.
+
+The thread that writes wants the interpreter back when the line is written, and the interpreter takes a second to end.
+"""
+
+import json
+import sys
+import threading
+import time
+import types
+
+import influxdb3_notifier
+
+
+class Lingering:
+    """Takes its time when it goes."""
+
+    def __init__(self) -> None:
+        self._sleep = time.sleep
+
+    def __del__(self) -> None:
+        self._sleep(1)
+
+
+class Local:
+    """An ``influxdb3_local`` that takes its time for a line of later."""
+
+    def __init__(self) -> None:
+        self.writes = threading.Event()
+        self._caller = threading.get_ident()
+
+    def _log(self, _line: str) -> None:
+        if threading.get_ident() != self._caller:
+            self.writes.set()
+            time.sleep(0.3)
+
+    info = warn = error = _log
+
+
+def main(url: str) -> None:
+    """Have a delivery end after its call was answered, and end while that is logged."""
+    module = types.ModuleType("lingering")
+    module.lingering = Lingering()  # type: ignore[attr-defined]
+    # Of all objects, those of modules go once the interpreter has begun to end.
+    sys.modules["lingering"] = module
+    local = Local()
+    body = {"notification_text": "x", "senders_config": {"http": {"http_webhook_url": url}}}
+    arguments = {"response_timeout": "0s", "max_attempts": "1", "attempt_timeout": "300ms"}
+    influxdb3_notifier.process_request(1, local, {}, {}, json.dumps(body).encode(), arguments)
+    assert local.writes.wait(20)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

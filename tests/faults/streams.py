@@ -1,0 +1,56 @@
+"""An outbox on a NATS server, and workers that deliver from it."""
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.faults.scene import MARK
+from tests.faults.site import KEY, Site
+from tests.harness import Standin
+from tests.harness.nats import NatsServer
+
+PASSWORD = MARK + "-password"
+
+
+class Streams(Site):
+    """A plugin directory whose outbox is on a NATS server."""
+
+    def __init__(self, directory: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> None:
+        super().__init__(directory, standin, stack)
+        self.server = server
+        self.use(server.url)
+
+    def use(self, servers: str, more: str = "") -> None:
+        """Name other servers in the configuration file."""
+        lines = self.config.read_text().splitlines()
+        lines = [line for line in lines if not line.startswith(("outbox =", "nats_", "delivered_by"))]
+        place = lines.index("[settings]") + 1
+        self.configure("\n".join([*lines[:place], f'outbox = "{servers}"', *more.splitlines(), *lines[place:], ""]))
+
+    def lapse(self) -> None:
+        """As if half a minute had passed since the last sign of those that are no more."""
+        self.server.lapse()
+
+    def worker(self, *options: str, log: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """A worker of the same configuration."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "influxdb3_notifier", "worker", "--config", str(self.config), *options],
+            stderr=log,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}"},
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+
+def until_line(process: "subprocess.Popen[str]", part: str) -> str:
+    """The first line of a worker's that holds this."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if part in line:
+            return line
+    raise AssertionError(f"it has ended without a line with {part!r}")

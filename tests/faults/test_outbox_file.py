@@ -1,0 +1,237 @@
+"""An outbox whose file cannot be used sends nothing, and says why; what is kept in it, and how."""
+
+import json
+import resource
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.scene import MARK, NUMBER
+from tests.faults.site import HOOK, KEY, Site, arrived, to, wake
+from tests.harness import Answer, eventually, free_port
+
+# Row 42, and what else can be wrong with the file
+
+
+def unusable(answer: Answer, what: str) -> None:
+    """Nothing was sent, and the answer says why and what to do."""
+    assert answer.status == 503, answer.text
+    assert answer.json["results"] == {}
+    error = answer.json["error"]
+    assert error["code"] == "outbox"
+    assert what in answer.json["message"], answer.json["message"]
+    assert answer.json["message"].endswith("Nothing was sent.")
+    assert len(error["hint"]) > 20
+
+
+def _make_text(path: Path) -> None:
+    path.write_text("this is no database, but a text that is long enough to be taken for one " * 20)
+
+
+def _make_another(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+
+
+def _make_newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"PRAGMA application_id = {0x494E464E}")
+        db.execute("PRAGMA user_version = 99")
+        db.execute("CREATE TABLE requests (id INTEGER)")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (_make_text, "is no outbox"),
+        (_make_another, "is no outbox"),
+        (_make_newer, "was made by a newer version"),
+        (Path.mkdir, "is no outbox"),
+    ],
+    ids=["text", "another database", "newer", "directory"],
+)
+def test_row_42_a_file_that_is_none_of_ours_is_not_touched(
+    site: Site, make: Callable[[Path], object], what: str
+) -> None:
+    make(site.outbox)
+    before = site.outbox.read_bytes() if site.outbox.is_file() else b""
+    _, trigger = site.start()
+    unusable(trigger.notify(to("hook")), what)
+    assert site.standin.requests(HOOK) == []
+    assert before == (site.outbox.read_bytes() if site.outbox.is_file() else b"")
+
+
+def test_row_42_a_directory_that_is_not_there(site: Site) -> None:
+    site.change('"outbox.db"', '"nowhere/outbox.db"')
+    _, trigger = site.start()
+    unusable(trigger.notify(to("hook")), "its directory is not there")
+    assert site.standin.requests(HOOK) == []
+    # As soon as it is there, all is well.
+    (site.directory / "plugins" / "nowhere").mkdir()
+    assert trigger.notify(to("hook")).json["results"] == {"hook": True}
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_row_42_a_file_that_may_not_be_written(site: Site, what: str) -> None:
+    if what == "file":
+        engine, trigger = site.start()
+        wake(trigger)
+        engine.kill()
+        place = site.outbox
+    else:
+        place = site.outbox.parent / "closed"
+        place.mkdir()
+        site.change('"outbox.db"', '"closed/outbox.db"')
+    mode = place.stat().st_mode
+    place.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        _, again = site.start(privileged=False)
+        unusable(again.notify(to("hook")), "may not be opened")
+        assert site.standin.requests(HOOK) == []
+    finally:
+        place.chmod(mode)
+
+
+def test_row_42_a_file_that_was_damaged(site: Site) -> None:
+    engine, trigger = site.start()
+    for n in range(20):
+        trigger.notify(to("hook", "x" * 1000, idempotency_key=str(n)))
+    engine.stop()
+    site.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = len(site.standin.requests(HOOK))
+    with site.outbox.open("r+b") as file:
+        size = site.outbox.stat().st_size
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+    _, again = site.start()
+    unusable(again.notify(to("hook", idempotency_key="new")), "is damaged")
+    assert len(site.standin.requests(HOOK)) == before
+
+
+def test_row_42_a_full_disk(site: Site) -> None:
+    """The file may not grow beyond what SQLite is told; it says the same as for a disk."""
+    engine, trigger = site.start()
+    wake(trigger)
+    resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+    answers = [trigger.notify(to("hook", "x" * 100_000)) for _ in range(3)]
+    assert {answer.status for answer in answers} == {503}, [answer.text for answer in answers]
+    assert all(answer.json["error"]["code"] == "outbox" for answer in answers)
+    assert site.standin.requests(HOOK) == []
+
+
+def test_row_42_another_program_that_keeps_the_file_locked(site: Site) -> None:
+    _, trigger = site.start()
+    wake(trigger)
+    with closing(sqlite3.connect(site.outbox, isolation_level=None)) as locked:
+        locked.execute("BEGIN IMMEDIATE")
+        answer = trigger.notify(to("hook"))
+        unusable(answer, "is locked by another program")
+        assert answer.elapsed < 2.2
+        locked.execute("ROLLBACK")
+    assert trigger.notify(to("hook", "after")).json["results"] == {"hook": True}
+    assert [json.loads(request["body"])["message"] for request in site.standin.requests(HOOK)] == ["after"]
+    eventually(lambda: not site.states(), "nothing of the first is left")
+
+
+def test_a_file_that_was_moved_away_is_made_anew_and_what_is_in_flight_goes_on(site: Site) -> None:
+    site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    _, trigger = site.start({"initial_backoff": "500ms", "max_backoff": "500ms", "response_timeout": "0s"})
+    trigger.notify(to("hook", "first"))
+    arrived(site.standin, HOOK, 1)
+    for name in site.outbox.parent.glob("outbox.db*"):
+        name.rename(name.with_name("moved-" + name.name))
+    trigger.notify(to("hook", "second"))
+    eventually(lambda: len(site.standin.messages()) == 2, "both have arrived")
+    assert site.outbox.exists()
+
+
+# What may be kept, and how
+
+
+def test_a_request_with_a_destination_of_its_own_is_refused_without_a_key_to_seal_it(site: Site) -> None:
+    site.change('outbox_key = { env = "OUTBOX_KEY" }\n', "")
+    _, trigger = site.start()
+    own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own"}}
+    answer = trigger.notify({"notification_text": "hi", "senders_config": own, "receivers": ["hook"]})
+    assert answer.status == 503
+    assert answer.json["error"]["code"] == "outbox_key_missing"
+    assert "outbox_key" in answer.json["error"]["hint"]
+    assert "receivers" in answer.json["error"]["hint"]
+    assert site.standin.requests() == []
+    assert trigger.notify(to("hook")).json["results"] == {"hook": True}
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ('"0123456789abcdef"', 'must be { env = "NAME" } or { file = "PATH" }'),
+        ('{ env = "SHORT_KEY" }', "the key is shorter than 16 bytes"),
+        ('{ env = "NO_SUCH_KEY" }', "the environment variable NO_SUCH_KEY is not set"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named_with_its_place(site: Site, key: str, what: str) -> None:
+    site.change('{ env = "OUTBOX_KEY" }', key)
+    _, trigger = site.start(environment={"SHORT_KEY": "short"})
+    answer = trigger.notify(to("hook"))
+    assert answer.status == 503
+    assert what in answer.json["message"]
+    assert "settings.outbox_key" in answer.json["message"]
+
+
+def test_row_33_nothing_in_the_file_is_a_secret(site: Site) -> None:
+    site.standin.rule("*", reply={"status": 500, "body": f"token {MARK} of {NUMBER}"})
+    _, trigger = site.start()
+    own = {
+        "http": {"http_webhook_url": f"{site.standin.url}/hook/own-{MARK}", "http_headers": MARK},
+        "email": {
+            "email_host": "127.0.0.1",
+            "email_port": free_port(),
+            "email_from": "alerts@example.com",
+            "email_to": [f"{MARK}@example.com"],
+            "email_username": MARK,
+            "email_password": MARK,
+        },
+    }
+    trigger.notify({"notification_text": "hi", "senders_config": own, "receivers": ["hook", "chat", "phone"]})
+    eventually(lambda: "dead" in site.states() or len(site.states()) == 5, "all are kept")
+    kept = b"".join(path.read_bytes() for path in site.outbox.parent.glob("outbox.db*"))
+    assert b"hi" in kept
+    for secret in (MARK, NUMBER, KEY):
+        assert secret.encode() not in kept, secret
+
+
+def test_the_file_is_its_owners_alone(site: Site) -> None:
+    _, trigger = site.start()
+    trigger.notify(to("hook"))
+    for path in site.outbox.parent.glob("outbox.db*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_what_waits_is_counted(site: Site) -> None:
+    site.standin.rule(HOOK, reply={"status": 503})
+    _, trigger = site.start({"response_timeout": "0s"})
+    for n in range(3):
+        trigger.notify(to("hook", f"m{n}"))
+    metrics = trigger.notify(b"", query={"view": "metrics"}, method="GET").text
+    assert "\nnotifier_outbox_depth 3\n" in metrics
+
+
+def test_a_dry_run_and_a_request_that_names_nobody_are_not_kept(site: Site) -> None:
+    _, trigger = site.start()
+    wake(trigger)
+    assert trigger.notify(to("hook", dry_run=True)).json["results"] == {"hook": "dry_run"}
+    assert site.states() == []
+
+
+def test_deliveries_have_a_day_unless_the_trigger_says_otherwise(site: Site) -> None:
+    site.standin.rule(HOOK, reply={"status": 503})
+    _, trigger = site.start()
+    trigger.notify(to("hook"))
+    assert site.rows("SELECT timeout FROM deliveries") == [(86_400_000,)]
+    _, other = site.start({"delivery_timeout": "2min"})
+    other.notify(to("hook"))
+    assert site.rows("SELECT timeout FROM deliveries ORDER BY request DESC LIMIT 1") == [(120_000,)]

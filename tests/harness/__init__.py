@@ -1,0 +1,44 @@
+"""What tests, demo and benchmark stand on.
+
+``http``            one request, one answer
+``processes``       waiting for what comes to be; where the repository is
+``standin``         the stand-in providers, and their control
+``engines``         a Processing Engine, whichever it is: :class:`Engine`
+``real_server``     a server of InfluxDB 3, which ``INFLUXDB3`` names
+``process_engine``  an engine host in a process of its own
+``triggers``        makes triggers for a test, and notifies by them
+``nats``            NATS servers
+"""
+
+from tests.harness.engines import Engine, post, start_engine, write_lp
+from tests.harness.http import Answer, Headers, encode_headers, http_request
+from tests.harness.process_engine import ProcessEngine
+from tests.harness.processes import PLUGIN, ROOT, eventually, free_port, until_json_line
+from tests.harness.real_server import RealServer, newest_wheel, real_server_program
+from tests.harness.standin import Standin, standin_program
+from tests.harness.triggers import Notify, Trigger, Triggers
+
+__all__ = [
+    "PLUGIN",
+    "ROOT",
+    "Answer",
+    "Engine",
+    "Headers",
+    "Notify",
+    "ProcessEngine",
+    "RealServer",
+    "Standin",
+    "Trigger",
+    "Triggers",
+    "encode_headers",
+    "eventually",
+    "free_port",
+    "http_request",
+    "newest_wheel",
+    "post",
+    "real_server_program",
+    "standin_program",
+    "start_engine",
+    "until_json_line",
+    "write_lp",
+]

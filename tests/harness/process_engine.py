@@ -1,0 +1,135 @@
+"""An engine host in a process of its own: with another environment, with few descriptors, to be forked or killed."""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, Unpack
+from urllib.parse import quote
+
+from tests.engine_host.trigger import TriggerOptions
+from tests.harness.http import http_request
+from tests.harness.processes import PLUGIN, ROOT, until_json_line
+
+
+def drop_capabilities() -> None:
+    """Take from this process and its children what lets the superuser pass over file modes (capabilities(7))."""
+    pr_capbset_drop, cap_dac_override, cap_dac_read_search = 24, 1, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (cap_dac_override, cap_dac_read_search):
+        if libc.prctl(pr_capbset_drop, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
+class ProcessEngine:
+    """A :class:`tests.harness.Engine` that runs as ``python -m tests.engine_host``.
+
+    :param directory: for the plugin file and what the process prints to standard error; another may have had it.
+    :param environment: variables beside this process's own.
+    :param descriptors: limit of open files, soft and hard.
+    :param privileged: False: file modes hold also where the tests are run by the superuser.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
+        privileged: bool = True,
+    ) -> None:
+        self.plugin_dir = directory / "plugins"
+        self.plugin_dir.mkdir(exist_ok=True)
+        shutil.copy(PLUGIN, self.plugin_dir)
+        self._errors = directory / "stderr"
+
+        def limit() -> None:
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+            if not privileged and os.geteuid() == 0:
+                drop_capabilities()
+
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.engine_host",
+                    "--plugin-dir",
+                    str(self.plugin_dir),
+                    "--until-stdin-closes",
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                preexec_fn=limit,
+            )
+        self._url: str = until_json_line(self.process)["url"]
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """The base address."""
+        return self._url
+
+    def errors(self) -> str:
+        """What the process has printed to standard error."""
+        return self._errors.read_text(errors="replace")
+
+    def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
+        """Create and enable a trigger."""
+        self._control("POST", "triggers", {"name": name, **options})
+
+    def delete_trigger(self, name: str) -> None:
+        """Disable and delete a trigger, if the process is still there."""
+        if self.process.poll() is None:
+            self._control("DELETE", f"triggers/{quote(name)}")
+
+    def run_schedule(self, name: str) -> None:
+        """Make a scheduled trigger's call now; returns when it has returned."""
+        self._control("POST", f"run/{quote(name)}")
+
+    def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
+        """Rows of the log, oldest first."""
+        return list(self._control("GET", "logs" if trigger is None else f"logs?trigger={quote(trigger)}"))
+
+    def stop(self) -> None:
+        """End the process, and see that it ends."""
+        if self.process.poll() is None:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def kill(self) -> None:
+        """End the process at once, by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _control(self, method: str, what: str, body: object = None) -> Any:
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = http_request(method, f"{self._url}/_host/{what}", body=content)
+        assert answer.status == 200, answer.text
+        return answer.json

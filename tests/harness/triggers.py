@@ -1,0 +1,66 @@
+"""Triggers of a test, and the requests that it sends them."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+from tests.harness.engines import Engine, post
+from tests.harness.http import Answer, Headers
+from tests.harness.processes import eventually
+
+Notify = Callable[..., Answer]
+"""``notify(body, args=…, headers=…, query=…)``: one request to a trigger with these arguments."""
+
+
+class Triggers:
+    """Makes triggers and deletes them when the test has ended."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, engine: Engine, stack: ExitStack) -> None:
+        self.engine = engine
+        self._stack = stack
+
+    def create(self, arguments: Mapping[str, str] | None = None, *, run_asynchronous: bool = True) -> "Trigger":
+        """A new trigger on a path of its own."""
+        name = f"t{next(self._numbers)}"
+        self.engine.create_trigger(
+            name, spec=f"request:{name}", arguments=dict(arguments or {}), run_asynchronous=run_asynchronous
+        )
+        self._stack.callback(self.engine.delete_trigger, name)
+        return Trigger(self.engine, name)
+
+
+class Trigger:
+    """One trigger; its name is its path."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.engine = engine
+        self.name = name
+        self.url = f"{engine.url}/api/v3/engine/{name}"
+
+    def notify(
+        self,
+        body: object,
+        *,
+        headers: Headers = (),
+        query: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        method: str = "POST",
+        timeout: float = 30.0,
+    ) -> Answer:
+        """Send a request: bytes and str as they are, anything else as JSON."""
+        return post(self.engine, body, route=self.name, headers=headers, query=query, method=method, timeout=timeout)
+
+    def log_lines(self) -> list[tuple[str, str]]:
+        """(level, text) of the notifier's own lines, oldest first; the engine's two a call are left out."""
+        rows = self.engine.logs(self.name)
+        return [(row["log_level"], row["log_text"]) for row in rows if row["log_text"].startswith("notifier ")]
+
+    def wait_for_log(self, part: str, *, timeout: float = 10.0) -> str:
+        """The first line that holds ``part``, as soon as there is one."""
+        found = eventually(
+            lambda: [text for _, text in self.log_lines() if part in text],
+            f"a log line with {part!r}",
+            timeout=timeout,
+        )
+        return str(found[0])

@@ -1,0 +1,55 @@
+"""Everything that the notifier shows, and the search in it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.harness import ProcessEngine, Trigger, http_request
+from tests.leaks.echoes import ECHOES, in_base64
+from tests.leaks.secrets import MARKED
+
+FAST = {
+    "max_attempts": "2",
+    "initial_backoff": "10ms",
+    "max_backoff": "10ms",
+    "response_timeout": "4s",
+    "history_table": "history",
+}
+"""Arguments of triggers, which end soon and leave a history that can be searched."""
+
+
+@dataclass
+class Outputs:
+    """Everything that the notifier has shown."""
+
+    shown: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, text: str) -> None:
+        """Something that was shown."""
+        self.shown[f"{name} #{len(self.shown)}"] = text
+
+    def of(self, trigger: Trigger, engine: ProcessEngine, *, sends: bool = True) -> None:
+        """What a trigger's requests have left behind; a history where they have sent anything."""
+        self.add("log", "\n".join(row["log_text"] for row in engine.logs(trigger.name)))
+        for view in ("status", "metrics"):
+            self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
+        # The views have written what was left of it.
+        history = http_request("GET", f"{engine.url}/_host/lines?db=notifications").text
+        assert "history,sender=" in history or not sends
+        self.add("history", history)
+        self.add("standard error", engine.errors())
+
+    def show_none(self, secrets: Mapping[str, str]) -> None:
+        """Fail with the names of all secrets that something shows, and where."""
+        leaks = set()
+        for name, text in self.shown.items():
+            # As it is, and without what may hide a secret from a search but not from a reader.
+            for plain in (text, re.sub(r"[\u200b\0\s\\]|u200b", "", text)):
+                leaks |= {f"{name}: {plain[max(0, m.start() - 40) : m.end() + 40]!r}" for m in MARKED.finditer(plain)}
+            for place, secret in secrets.items():
+                forms = [form(secret) for form in ECHOES.values()]
+                # Of base64 what other bytes have a part in is left out.
+                forms += [encoded[4:-4] for encoded in (in_base64(b)(secret)[:-12] for b in ("", "a", "ab"))]
+                forms.append(secret.removeprefix("+"))
+                leaks |= {f"{name}: {place}" for form in forms if len(form) > 7 and form in text}
+        assert sorted(leaks) == []

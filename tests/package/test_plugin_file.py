@@ -1,0 +1,221 @@
+"""notifier_plugin.py: what tools read in its raw text, and what it answers without a wheel that fits."""
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import PLUGIN, ROOT, ProcessEngine, http_request
+
+SOURCE = PLUGIN.read_text(encoding="utf-8")
+KINDS = {"http": "process_request", "scheduled": "process_scheduled_call", "onwrite": "process_writes"}
+
+ARGUMENTS = [
+    "config_file_path",
+    "response_timeout",
+    "delivery_timeout",
+    "max_attempts",
+    "initial_backoff",
+    "max_backoff",
+    "connect_timeout",
+    "attempt_timeout",
+    "failure_status",
+    "default_receivers",
+    "request_destinations",
+    "allowed_hosts",
+    "private_addresses",
+    "rate_limit",
+    "dedup_window",
+    "repeat_interval",
+    "max_per_minute",
+    "on_ambiguous",
+    "outbox",
+    "history_table",
+    "max_in_flight",
+    "max_connections",
+    "twilio_base_url",
+    "allow_mentions",
+    "dry_run",
+]
+"""The trigger arguments of requests, in the order of the documentation."""
+
+
+# What tools read
+
+
+def docstring() -> str:
+    """The text between the first two triple quotes, read raw as the registry's tools do."""
+    assert SOURCE.startswith('"""')
+    return SOURCE.split('"""', 2)[1]
+
+
+def metadata() -> dict[str, Any]:
+    data = json.loads(docstring())
+    assert isinstance(data, dict)
+    return data
+
+
+def functions() -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.parse(SOURCE).body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_file_begins_with_a_docstring_that_is_json_and_has_no_backslash() -> None:
+    assert "\\" not in docstring()
+    assert ast.get_docstring(ast.parse(SOURCE), clean=False) == docstring()
+    assert metadata()
+
+
+def test_an_argument_of_two_kinds_of_triggers_is_described_in_the_same_words() -> None:
+    of_requests, of_writes = (
+        {argument["name"]: argument for argument in metadata()[f"{kind}_args_config"]} for kind in ("http", "onwrite")
+    )
+    both = of_requests.keys() & of_writes.keys()
+    assert "config_file_path" in both
+    assert {name: of_requests[name] for name in both} == {name: of_writes[name] for name in both}
+
+
+def test_the_file_is_at_most_24_kilobytes() -> None:
+    assert PLUGIN.stat().st_size <= 24 * 1024
+
+
+def test_a_trigger_is_declared_exactly_when_its_function_exists() -> None:
+    declared = metadata()["plugin_type"]
+    assert declared == [kind for kind, function in KINDS.items() if function in functions()]
+    assert set(metadata()) == {"plugin_type", *(f"{kind}_args_config" for kind in declared)}
+
+
+def test_process_request_is_a_literal_top_level_function_with_the_engines_parameters() -> None:
+    parameters = functions()["process_request"].args
+    assert [parameter.arg for parameter in parameters.args] == [
+        "influxdb3_local",
+        "query_parameters",
+        "request_headers",
+        "request_body",
+        "args",
+    ]
+    assert [ast.literal_eval(default) for default in parameters.defaults] == [None]
+
+
+def test_nothing_is_imported_when_the_file_is_executed() -> None:
+    assert not [node for node in ast.parse(SOURCE).body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_every_trigger_argument_of_requests_is_described() -> None:
+    assert [entry["name"] for entry in metadata()["http_args_config"]] == ARGUMENTS
+
+
+@pytest.mark.parametrize("entry", metadata()["http_args_config"], ids=lambda entry: str(entry["name"]))
+def test_an_argument_has_a_name_an_example_a_description_and_whether_it_is_required(entry: dict[str, Any]) -> None:
+    assert list(entry) == ["name", "example", "description", "required"]
+    assert isinstance(entry.pop("required"), bool)
+    assert all(isinstance(text, str) and text.strip() for text in entry.values())
+
+
+def test_an_example_can_be_given_on_the_command_line() -> None:
+    assert not [entry for entry in metadata()["http_args_config"] if "," in entry["example"]]
+
+
+def constant(name: str) -> object:
+    found = re.search(rf"^{name} = (.+)$", SOURCE, re.MULTILINE)
+    assert found
+    return ast.literal_eval(found[1])
+
+
+def test_the_file_names_cargos_version_and_the_plugin_api() -> None:
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
+    assert constant("WHEEL_VERSION") == cargo["package"]["version"]
+    assert constant("PLUGIN_API") == 1
+
+
+# Without a wheel that fits
+
+NO_WHEEL = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name == "influxdb3_notifier":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+PANICS = """
+class PanicException(BaseException): ...
+raise PanicException("not initialized")
+"""
+
+
+@contextmanager
+def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | None = None) -> Iterator[str]:
+    """An engine host in an interpreter of its own, which finds ``package`` as the wheel; yields its address."""
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "sitecustomize.py").write_text(startup)
+    if package is not None:
+        (shadow / "influxdb3_notifier").mkdir()
+        (shadow / "influxdb3_notifier" / "__init__.py").write_text(package)
+    with ProcessEngine(tmp_path, environment={"PYTHONPATH": str(shadow)}) as engine:
+        yield engine.url
+
+
+def check_unfit(url: str, code: str) -> None:
+    """A 503 in the contract's shape, and one error line in the log with the command that mends it."""
+    command = f"influxdb3 install package 'influxdb3-notifier=={constant('WHEEL_VERSION')}'"
+    answer = http_request("POST", f"{url}/api/v3/engine/notify", body=b"{}")
+    assert answer.status == 503
+    assert answer.header("Content-Type") == "application/json"
+    assert answer.json.pop("message")
+    hint = answer.json["error"].pop("hint")
+    assert command in hint
+    assert answer.json == {
+        "status": "failed",
+        "task_id": None,
+        "results": {},
+        "deliveries": [],
+        "warnings": [],
+        "error": {"code": code, "path": None},
+    }
+    rows = http_request("GET", f"{url}/_host/logs").json
+    assert len(rows) == 3, "one line beside the engine's own two"
+    assert rows[1]["log_level"] == "ERROR"
+    assert rows[1]["log_text"].startswith(f"notifier [-] {code}: ")
+    assert command in rows[1]["log_text"]
+    assert rows[1]["log_text"].isascii()
+
+
+def test_a_missing_wheel_is_a_503_that_says_how_to_install_it(tmp_path: Path) -> None:
+    with host_whose_wheel_is(tmp_path, startup=NO_WHEEL) as url:
+        check_unfit(url, "wheel_missing")
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "raise ImportError('/x/_native.abi3.so: undefined symbol: \\u00e9')",
+        "raise OSError('invalid ELF header')",
+        "from influxdb3_notifier import _native",
+        "import a_package_that_is_not_there",
+        "__version__ = '0.0.1'",
+        "1 / 0",
+        "def",
+        PANICS,
+    ],
+    ids=["import", "os", "native", "dependency", "name", "exception", "syntax", "panic"],
+)
+def test_a_wheel_that_does_not_load_is_a_503_that_says_which_one_fits(tmp_path: Path, package: str) -> None:
+    with host_whose_wheel_is(tmp_path, package=package) as url:
+        check_unfit(url, "wheel_incompatible")
+
+
+def test_a_wheel_installed_after_the_first_call_is_taken_without_a_restart(tmp_path: Path) -> None:
+    with host_whose_wheel_is(tmp_path, package="raise ImportError('half installed')") as url:
+        check_unfit(url, "wheel_incompatible")
+        package = tmp_path / "shadow" / "influxdb3_notifier" / "__init__.py"
+        package.write_text("def process_request(*given): return {'api': given[0], 'args': given[5]}")
+        answer = http_request("POST", f"{url}/api/v3/engine/notify")
+        assert (answer.status, answer.json) == (200, {"api": 1, "args": None})

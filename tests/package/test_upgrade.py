@@ -1,0 +1,192 @@
+"""Plugin file and wheel of different versions: what a user sees, and what goes on to work."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import pytest
+
+from influxdb3_notifier import __version__
+from tests import harness
+from tests.engine_host import EngineHost
+from tests.engine_host.command import pip_install, served
+from tests.harness import Answer, Standin
+
+OLDER = "0.0.9"
+# The older wheel is this one under another name; its answers have a header that tells it.
+INIT = f'''
+from influxdb3_notifier._native import PLUGIN_APIS, process_request as answer, process_scheduled_call
+
+def process_request(*given):
+    body, status, *_ = answer(*given)
+    return body, status, {{"X-Wheel": "{OLDER}"}}
+'''
+
+
+# The file that does not fit the wheel: the engine reads the file anew at each call, so this needs no restart.
+
+
+def changed(engine: EngineHost, *changes: tuple[str, str]) -> None:
+    """Put a plugin file of another version into the engine's directory."""
+    source = harness.PLUGIN.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert source.count(old) >= 1
+        source = source.replace(old, new)
+    (engine.plugin_dir / "notifier_plugin.py").write_text(source, encoding="utf-8")
+
+
+def send(url: str, to: str) -> Answer:
+    request = {"notification_text": "hi", "senders_config": {"http": {"http_webhook_url": to}}}
+    return harness.http_request("POST", f"{url}/api/v3/engine/notify", body=json.dumps(request).encode())
+
+
+def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin: Standin) -> None:
+    first = harness.PLUGIN.read_text(encoding="utf-8").partition("\ndef process_scheduled_call")
+    rest = "\ndef _wheel_unfit" + first[2].partition("\ndef _wheel_unfit")[2]
+    older = f'WHEEL_VERSION = "{OLDER}"'
+    changed(engine_host, (f'WHEEL_VERSION = "{__version__}"', older), ("".join(first[1:]), rest))
+    engine_host.create_trigger("notify")
+    answer = send(engine_host.url, f"{standin.url}/hook/older")
+    assert (answer.status, answer.json["results"], answer.json["warnings"]) == (200, {"http": True}, [])
+    assert harness.http_request("GET", f"{engine_host.url}/api/v3/engine/notify?view=status").json["status"] == "ok"
+
+
+@pytest.mark.parametrize("number", ["0", "2", "'1'", "None"], ids=["older", "newer", "str", "none"])
+def test_a_file_that_the_wheel_does_not_take_is_a_503_that_names_both_ways_out(
+    engine_host: EngineHost, standin: Standin, number: str
+) -> None:
+    changed(engine_host, ("\nPLUGIN_API = 1\n", f"\nPLUGIN_API = {number}\n"))
+    engine_host.create_trigger("notify")
+    answer = send(engine_host.url, f"{standin.url}/hook/other")
+    check_incompatible(answer)
+    hint = answer.json["error"]["hint"]
+    assert f"the file of this package, {__version__}, with: influxdb3-notifier install-plugin --force" in hint
+    assert "influxdb3 install package" in hint
+    assert "restart the server" in hint
+    errors = [row["log_text"] for row in engine_host.logs() if row["log_level"] == "ERROR"]
+    assert len(errors) == 1
+    assert "notifier_plugin.py: nothing was sent" in errors[0]
+    assert standin.requests("/hook/") == []
+
+
+def test_a_newer_file_that_calls_what_an_older_wheel_has_not_names_the_wheel_that_it_needs(
+    engine_host: EngineHost, standin: Standin
+) -> None:
+    changed(
+        engine_host,
+        (f'WHEEL_VERSION = "{__version__}"', 'WHEEL_VERSION = "9.9.9"'),
+        ("import process_request as", "import process_request_of_later as"),
+    )
+    engine_host.create_trigger("notify")
+    answer = send(engine_host.url, f"{standin.url}/hook/newer")
+    check_incompatible(answer)
+    hint = answer.json["error"]["hint"]
+    assert hint.startswith("Run: influxdb3 install package 'influxdb3-notifier==9.9.9'")
+    assert "restart the server after an upgrade" in hint
+    assert standin.requests("/hook/") == []
+
+
+def check_incompatible(answer: Answer) -> None:
+    assert (answer.status, answer.json["results"], answer.json["error"]["code"]) == (503, {}, "wheel_incompatible")
+
+
+# The wheel: installed into the environment of a running server, as its own command does.
+
+
+class Server:
+    """An engine host with an environment of its own in the plugin directory, as a server has."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.plugins = home / ".plugins"
+        self.plugins.mkdir()
+        (self.plugins / "notifier_plugin.py").write_bytes(harness.PLUGIN.read_bytes())
+        self.environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(harness.ROOT)}
+        self.environment.pop("VIRTUAL_ENV", None)
+        self.url = ""
+
+    @contextmanager
+    def runs(self, **arguments: str) -> Iterator[None]:
+        """Start it, with the trigger ``notify``; stop it at the end."""
+        options = ["--node-id", "n", "--object-store", "file", "--data-dir", "d", "--plugin-dir", str(self.plugins)]
+        command = [sys.executable, "-m", "tests.engine_host.command", "serve", *options]
+        with served(command, self.environment, self.home) as self.url:
+            trigger = {"name": "notify", "arguments": arguments}
+            body = json.dumps(trigger).encode()
+            assert harness.http_request("POST", f"{self.url}/_host/triggers", body=body).status == 200
+            yield
+
+    def install(self, wheel: Path) -> None:
+        """What ``influxdb3 install package`` does."""
+        pip_install(self.plugins / ".venv", wheel)
+
+    def answered_by(self, to: str) -> tuple[Any, str | None]:
+        """Send something; gives the results and which wheel answered."""
+        answer = send(self.url, to)
+        return answer.json["results"], answer.header("X-Wheel")
+
+
+@pytest.fixture(scope="module")
+def older_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel under another version and with another ``__init__.py``."""
+    wheel = harness.newest_wheel()
+    older = tmp_path_factory.mktemp("older") / wheel.name.replace(f"-{__version__}-", f"-{OLDER}-")
+    info = f"influxdb3_notifier-{__version__}.dist-info"
+    record = io.StringIO()
+    rows = csv.writer(record, lineterminator="\n")
+    with ZipFile(wheel) as source, ZipFile(older, "w", ZIP_STORED) as target:
+        for entry in source.infolist():
+            content = source.read(entry)
+            name = entry.filename.replace(info, f"influxdb3_notifier-{OLDER}.dist-info")
+            if name.endswith("/RECORD"):
+                continue
+            if name == "influxdb3_notifier/__init__.py":
+                content = INIT.encode()
+            elif name.endswith("/METADATA"):
+                content = content.replace(f"\nVersion: {__version__}\n".encode(), f"\nVersion: {OLDER}\n".encode())
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            rows.writerow([name, f"sha256={digest}", len(content)])
+            target.writestr(name, content)
+        rows.writerow([f"influxdb3_notifier-{OLDER}.dist-info/RECORD", "", ""])
+        target.writestr(f"influxdb3_notifier-{OLDER}.dist-info/RECORD", record.getvalue())
+    return older
+
+
+@pytest.mark.timeout(180)
+def test_of_two_wheels_installed_one_after_the_other_the_first_works_until_the_restart(
+    older_wheel: Path, standin: Standin, tmp_path: Path
+) -> None:
+    server = Server(tmp_path)
+    hook = f"{standin.url}/hook/upgrade"
+    with server.runs(response_timeout="300ms", initial_backoff="10ms", attempt_timeout="200ms", max_attempts="100"):
+        missing = send(server.url, hook)
+        assert (missing.status, missing.json["error"]["code"]) == (503, "wheel_missing")
+        assert f"influxdb3 install package 'influxdb3-notifier=={__version__}'" in missing.json["error"]["hint"]
+
+        server.install(older_wheel)  # a first wheel needs no restart
+        standin.rule("/hook/slow", hang=True)
+        assert server.answered_by(f"{standin.url}/hook/slow") == ({"http": "pending"}, OLDER)
+
+        server.install(harness.newest_wheel())
+        assert server.answered_by(hook) == ({"http": True}, OLDER)
+        # What was under way when its files were replaced goes on too.
+        standin.clear()
+        assert standin.wait_for("/hook/slow")[0]["status"] == 200
+
+    with server.runs():
+        assert server.answered_by(hook) == ({"http": True}, None)
+        view = harness.http_request("GET", f"{server.url}/api/v3/engine/notify?view=status").json
+        assert (view["status"], view["version"]) == ("ok", __version__)
+        program = str(server.plugins / ".venv" / "bin" / "influxdb3-notifier")
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        assert said == f"influxdb3-notifier {__version__}\n"
