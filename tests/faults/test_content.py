@@ -1,6 +1,7 @@
 """Hostile content: line breaks where none belong, headers that frame the message, texts and bodies of every sort."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -164,6 +165,11 @@ class _Log:
     info = warn = error = _write
 
 
+def shown(odd: object) -> str:
+    """A test's name is the same in every run: without where the object lies."""
+    return re.sub(r" at 0x\w+", "", ascii(odd))
+
+
 ODD: list[Any] = [
     None,
     {},
@@ -191,7 +197,7 @@ ODD += [
 
 
 @pytest.mark.parametrize("place", ["query", "headers", "args"])
-@pytest.mark.parametrize("odd", ODD, ids=ascii)
+@pytest.mark.parametrize("odd", ODD, ids=shown)
 def test_row_39_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(place: str, odd: Any) -> None:
     given: dict[str, Any] = {"query": {}, "headers": {}, "args": None, place: odd}
     log = _Log()
@@ -206,7 +212,7 @@ def test_row_39_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(
         assert body["error"]["hint"]
 
 
-@pytest.mark.parametrize("odd", [*ODD, bytearray(HI.encode()), memoryview(HI.encode())], ids=ascii)
+@pytest.mark.parametrize("odd", [*ODD, bytearray(HI.encode()), memoryview(HI.encode())], ids=shown)
 def test_row_39_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> None:
     answer: Any = influxdb3_notifier.process_request(1, _Log(), {}, {}, odd, {})
     body, status = answer[:2]
