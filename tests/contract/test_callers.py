@@ -254,9 +254,10 @@ def test_row_51_60_requests_at_once_on_a_serial_trigger_are_answered_within_5_s_
     senders = slack(own_standin)
     reports, elapsed = all_at_once([functools.partial(double.alert, f"text {n}", senders) for n in range(60)])
     assert [report.posts for report in reports] == [1] * 60
-    assert all(report.results == {"slack": "pending"} for report in reports)
+    # After that long the deliveries themselves end.
     if elapsed >= TIMEOUT:
         raise TooLateError(f"the last was answered after {elapsed:.2f} s")
+    assert all(report.results == {"slack": "pending"} for report in reports)
 
 
 @best_of_three
