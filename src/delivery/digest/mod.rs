@@ -124,7 +124,7 @@ impl PendingDigest {
         let delivery = Delivery {
             sender: sender.clone(),
             receiver,
-            work: digest.work(sending, &mut warnings),
+            work: digest.work(*sending, &mut warnings),
         };
         let report = digest
             .send(&engine, delivery, policy, &warnings, told)
@@ -193,7 +193,7 @@ struct Digest {
 
 impl Digest {
     /// What is sent where the first one would have gone, by the same channel.
-    fn work(&self, mut sending: Box<Sending>, warnings: &mut Vec<String>) -> Work {
+    fn work(&self, mut sending: Sending, warnings: &mut Vec<String>) -> Work {
         let source = sending.source.take();
         let composed = catch_unwind(AssertUnwindSafe(|| {
             let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
@@ -208,7 +208,7 @@ impl Digest {
                     dedup_key: None,
                     configured_in: None,
                     resume: None,
-                    ..*sending
+                    ..sending
                 }))
             }
             Err(failure) => Work::Reject {

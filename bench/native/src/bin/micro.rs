@@ -284,7 +284,7 @@ fn sendings(plan: Plan) -> impl Iterator<Item = Sending> {
     plan.deliveries
         .into_iter()
         .filter_map(|delivery| match delivery.work {
-            Work::Send(sending) => Some(sending),
+            Work::Send(sending) => Some(*sending),
             Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
         })
 }
