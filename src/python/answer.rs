@@ -6,8 +6,8 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pythonize::pythonize;
-use serde::Serialize;
 
+use crate::api::response::Answer;
 use crate::notifier::{Body, CallLog, Response};
 use crate::observe::{LogLine, LogPort};
 
@@ -32,6 +32,8 @@ enum RenderedBody {
 /// for a tenth of a second.
 const MAX_DELIVERIES_OF_A_DICT: usize = 100;
 
+const BYTES_OF_AN_ENTRY: usize = 320;
+
 impl Rendered {
     pub fn new(response: Response) -> Self {
         let body = match response.body {
@@ -39,7 +41,7 @@ impl Rendered {
                 RenderedBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
             }
             Body::Answer(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
-                RenderedBody::Text(json(&answer), "application/json")
+                RenderedBody::Text(json(*answer), "application/json")
             }
             body => RenderedBody::Value(body),
         };
@@ -84,6 +86,10 @@ pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
-fn json(answer: &impl Serialize) -> String {
-    serde_json::to_string(answer).unwrap_or_else(|_| r#"{"results":{}}"#.to_owned())
+fn json(answer: Answer) -> String {
+    // At once what most entries need: what grows leaves holes behind.
+    let mut text = Vec::with_capacity(BYTES_OF_AN_ENTRY * answer.size());
+    let written = serde_json::to_writer(&mut text, &answer).ok();
+    let text = written.and_then(|()| String::from_utf8(text).ok());
+    text.unwrap_or_else(|| r#"{"results":{}}"#.to_owned())
 }

@@ -5,7 +5,10 @@ use crate::model::secret::MASK;
 /// Compact JSON, non-ASCII unescaped.
 pub fn json(payload: &impl serde::Serialize) -> Vec<u8> {
     // Only a map with keys that are no strings fails; payloads have none.
-    serde_json::to_vec(payload).unwrap_or_default()
+    let mut body = serde_json::to_vec(payload).unwrap_or_default();
+    // Ten thousand may wait for minutes.
+    body.shrink_to_fit();
+    body
 }
 
 /// What a dry run shows of a JSON body: the value of this member, which is a secret, masked.
