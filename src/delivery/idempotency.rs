@@ -1,13 +1,13 @@
 //! Requests that come again: under the same key, or alike while the first is in flight or was delivered a short while ago.
 
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use super::Task;
+use super::{Task, lock};
 use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
 
 /// How many requests of each kind are remembered.
@@ -54,7 +54,7 @@ impl Idempotency {
         window: Duration,
         accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
     ) -> Result<Admission, E> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let Identity {
             scope,
             key,
@@ -72,7 +72,7 @@ impl Idempotency {
 
     /// What was taken is not taken after all.
     pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let scope = Arc::clone(&identity.scope);
         match &identity.key {
             Some(key) => state.by_key.forget(&(scope, key.clone()), task),
@@ -82,7 +82,7 @@ impl Idempotency {
 
     /// A request that another process took: from now on it is known here too.
     pub fn remember(&self, identity: Identity, window: Duration, task: &Arc<Task>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let Identity {
             scope,
             key,

@@ -92,7 +92,7 @@ impl Dispatcher {
         let (Admission::New(_), Some(ready)) = (&admission, ready) else {
             return Ok(admission);
         };
-        let sends = |(_, delivery): &(usize, Delivery)| matches!(delivery.work, Work::Send(_));
+        let sends = |(_, delivery): &(usize, Delivery)| delivery.work.is_to_send();
         match keeping.filter(|_| ready.deliveries.iter().any(sends)) {
             Some(keeping) => self.keep_and_start(ready, &keeping, identity).await,
             None => {
@@ -319,13 +319,13 @@ impl Dispatcher {
 impl Ready {
     /// What is to be sent is another process's.
     fn without_work(mut self) -> Self {
-        let is_work = |delivery: &Delivery| matches!(delivery.work, Work::Send(_));
         for (index, delivery) in &self.deliveries {
-            if is_work(delivery) {
+            if delivery.work.is_to_send() {
                 self.task.leave(*index);
             }
         }
-        self.deliveries.retain(|(_, delivery)| !is_work(delivery));
+        self.deliveries
+            .retain(|(_, delivery)| !delivery.work.is_to_send());
         self.places.clear();
         self
     }
@@ -333,7 +333,7 @@ impl Ready {
     /// Nothing of it is sent after all.
     fn refuse(self, reason: Reason) {
         for (index, delivery) in &self.deliveries {
-            if let Work::Send(_) = delivery.work {
+            if delivery.work.is_to_send() {
                 self.task.end(*index, Outcome::Failed(Failure::new(reason)));
             }
         }

@@ -21,8 +21,8 @@ mod task;
 mod tests;
 mod throttle;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
@@ -132,4 +132,9 @@ impl Dispatcher {
             dropped_history_rows: 0,
         }
     }
+}
+
+/// A panic of one delivery is its own: the others go on with what is locked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

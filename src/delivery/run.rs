@@ -1,7 +1,7 @@
 //! One delivery, from its place in line to its end.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +20,7 @@ use crate::model::plan::{DeliveryPolicy, Sending};
 use crate::model::wire::Outbound;
 use crate::observe::{Event, LogLevel};
 use crate::outbox::Outbox;
+use crate::panics::guarded;
 
 /// How long there is to look for what another process may have sent.
 const LOOK_FOR: Duration = Duration::from_secs(60);
@@ -143,7 +144,7 @@ pub fn end(
     engine.metrics.ended(sender, &outcome, elapsed);
     // Whatever becomes of the line, the delivery ends.
     let say = || say_end(engine, task, index, destination, &outcome);
-    let _ = catch_unwind(AssertUnwindSafe(say));
+    let _ = guarded(say);
     // Who waits for the end finds the log line there.
     task.end(index, outcome);
 }

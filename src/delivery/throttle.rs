@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::digest::{Over, PendingDigest};
 use super::run::Arriving;
-use super::{Engine, last_sent};
+use super::{Engine, last_sent, lock};
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
 use crate::outbox::LastSent;
@@ -359,8 +359,4 @@ impl Drop for Batch {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

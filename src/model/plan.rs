@@ -137,6 +137,13 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Whether something is still to leave.
+    pub const fn is_to_send(&self) -> bool {
+        matches!(self, Work::Send(_))
+    }
+}
+
 #[derive(Debug)]
 pub struct Sending {
     pub channel: Arc<dyn Channel>,

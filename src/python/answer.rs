@@ -32,6 +32,7 @@ enum RenderedBody {
 /// for a tenth of a second.
 const MAX_DELIVERIES_OF_A_DICT: usize = 100;
 
+/// What most entries of a long answer take as text.
 const BYTES_OF_AN_ENTRY: usize = 320;
 
 impl Rendered {
@@ -41,7 +42,7 @@ impl Rendered {
                 RenderedBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
             }
             Body::Answer(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
-                RenderedBody::Text(json(*answer), "application/json")
+                RenderedBody::Text(json(&answer), "application/json")
             }
             body => RenderedBody::Value(body),
         };
@@ -86,10 +87,10 @@ pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
-fn json(answer: Answer) -> String {
-    // At once what most entries need: what grows leaves holes behind.
+fn json(answer: &Answer) -> String {
+    // At once, since what grows leaves holes behind.
     let mut text = Vec::with_capacity(BYTES_OF_AN_ENTRY * answer.size());
-    let written = serde_json::to_writer(&mut text, &answer).ok();
+    let written = serde_json::to_writer(&mut text, answer).ok();
     let text = written.and_then(|()| String::from_utf8(text).ok());
     text.unwrap_or_else(|| r#"{"results":{}}"#.to_owned())
 }

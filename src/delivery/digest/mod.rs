@@ -2,7 +2,6 @@
 
 mod tally;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -17,6 +16,7 @@ use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
 use crate::outbox::Outbox;
+use crate::panics::guarded;
 
 /// Deliveries that end at once: an outbox commits them together.
 const AT_ONCE: usize = 512;
@@ -195,10 +195,10 @@ impl Digest {
     /// What is sent where the first one would have gone, by the same channel.
     fn work(&self, mut sending: Sending, warnings: &mut Vec<String>) -> Work {
         let source = sending.source.take();
-        let composed = catch_unwind(AssertUnwindSafe(|| {
+        let composed = guarded(|| {
             let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
             source.compose(sending.channel.as_ref(), None)
-        }));
+        });
         let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
         match composed {
             Ok(composition) => {
@@ -245,7 +245,7 @@ impl Digest {
         log.hand_over(Arc::new(Beside(Arc::clone(&self.first))));
         // Whatever becomes of the lines, the digest goes.
         let say = || self.say(&log, warnings);
-        let _ = catch_unwind(AssertUnwindSafe(say));
+        let _ = guarded(say);
         let report = delivery.report(0);
         let Work::Send(sending) = delivery.work else {
             return report;

@@ -5,12 +5,13 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::lock;
 use crate::model::notification::State as AlertState;
 use crate::model::outcome::Scope;
 use crate::model::plan::Rate;
@@ -36,10 +37,7 @@ struct Account {
 
 impl Account {
     fn paused_until(&self, now: Instant) -> Option<Instant> {
-        let until = *self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let until = *lock(&self.paused_until);
         until.filter(|until| *until > now)
     }
 }
@@ -108,10 +106,6 @@ impl Queues {
     fn len(&self) -> usize {
         lock(&self.queues).len()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The way to one destination.

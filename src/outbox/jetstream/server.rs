@@ -1,7 +1,7 @@
 //! The servers: how they are reached, what must be there, and what can be wrong with them.
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
-use super::{Nats, subjects};
+use super::{Nats, lock, subjects};
 use crate::outbox::{OutboxError, Trouble};
 
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
@@ -385,8 +385,4 @@ pub fn of_publication(error: &PublishError) -> Option<Trouble> {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
         _ => Some(Trouble::Full),
     }
-}
-
-fn lock<T>(mutex: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

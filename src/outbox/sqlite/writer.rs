@@ -1,7 +1,6 @@
 //! The one thread of a process that writes the file. What waits together is committed together.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 use super::file::{Database, shown};
 use super::rows::{self, Owner};
 use crate::outbox::{OutboxError, RENEW_EVERY, Reply, Trouble};
+use crate::panics::guarded;
 
 /// What one transaction takes at most.
 const MAX_BATCH: usize = 512;
@@ -211,13 +211,13 @@ impl Thread {
         let Some(database) = &mut self.database else {
             return Err(stopped());
         };
-        let done = catch_unwind(AssertUnwindSafe(|| {
+        let done = guarded(|| {
             let transaction = database
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
             work(&transaction)?;
             transaction.commit()
-        }));
+        });
         match done {
             Ok(done) => done.map_err(|error| database.error(&error)),
             Err(_) => Err(stopped()),
