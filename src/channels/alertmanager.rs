@@ -13,6 +13,7 @@ use url::Url;
 
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -63,6 +64,8 @@ const UNTIL_RESOLVED: &str = "PT24H";
 const ONCE: &str = "PT1H";
 const AT_ONCE: &str = "PT0S";
 
+const SUMMARY: &str = "summary";
+const DESCRIPTION: &str = "description";
 const STARTS: &str = "startsAt";
 const ENDS: &str = "endsAt";
 /// Labels of ours.
@@ -146,11 +149,15 @@ impl Alertmanager {
         let mut cuts = Cuts::default();
         let summary = incident::headline(notification, text, VALUE, &mut cuts);
         let mut annotations = Map::new();
-        annotations.insert("summary".to_owned(), summary.into());
-        annotations.insert("description".to_owned(), text.into());
-        for (name, value) in cuts.fields(notification, usize::MAX, ANNOTATIONS, annotation) {
-            annotations.insert(free(&annotations, &name), value.into());
-        }
+        annotations.insert(SUMMARY.to_owned(), summary.into());
+        annotations.insert(DESCRIPTION.to_owned(), text.into());
+        annotations.extend(cuts.fields(
+            notification,
+            usize::MAX,
+            ANNOTATIONS,
+            &ANNOTATION_NAMES,
+            annotation,
+        ));
         let action = Action::of(notification);
         let goes_on = notification.status.is_some() && notification.dedup_key.is_some();
         let alert = Alert {
@@ -210,30 +217,32 @@ fn is_name(text: &str) -> bool {
     bytes.next().is_some_and(is_first) && bytes.all(|byte| is_first(byte) || byte.is_ascii_digit())
 }
 
-/// A field as an annotation: what no name may have becomes an underscore.
-fn annotation(name: &str, value: &str) -> Drawn<(String, String)> {
-    let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "", &mut is_cut);
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+const ANNOTATION_NAMES: NameRules = NameRules {
+    limit: NAME,
+    ending: "",
+    clean: annotation_name,
+    reserved: &[SUMMARY, DESCRIPTION],
+};
+
+/// What no name may have becomes an underscore.
+fn annotation_name(text: &str) -> String {
     let known = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let mut name: String = name.chars().map(known).collect();
+    let mut name: String = text.chars().map(known).collect();
     if !is_name(&name) {
         name.insert(0, '_');
     }
-    Drawn {
-        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
-        field: (name, value),
-        is_cut,
-    }
+    name
 }
 
-/// The name, with a number behind it where it is taken.
-fn free(taken: &Map<String, Value>, name: &str) -> String {
-    let numbered = (2..).map(|number| format!("{name}_{number}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    names
-        .find(|name| !taken.contains_key(name))
-        .unwrap_or_default()
+/// A field as an annotation.
+fn annotation(name: String, value: &str) -> Drawn<(String, Value)> {
+    let mut is_cut = false;
+    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    Drawn {
+        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
+        field: (name, value.into()),
+        is_cut,
+    }
 }
 
 /// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.
@@ -336,14 +345,9 @@ mod tests {
             ("1st", "_1st"),
             ("größe", "gr__e"),
         ] {
-            assert_eq!(annotation(name, "x").field.0, made);
+            assert_eq!(annotation_name(name), made);
             assert!(is_name(made));
         }
-        let taken = Map::from_iter([
-            ("a".to_owned(), Value::Null),
-            ("a_2".to_owned(), Value::Null),
-        ]);
-        assert_eq!([free(&taken, "a"), free(&taken, "b")], ["a_3", "b"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::shared::endpoint::Endpoint;
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -45,7 +46,7 @@ const ALL: usize = 32_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
 const TITLE: Limit = Limit::json_bytes(250);
-const NAME: Limit = Limit::json_bytes(200);
+const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(2_000);
 /// What fields may take, in bytes of JSON, and how many: a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
@@ -176,7 +177,7 @@ impl GoogleChat {
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
         });
-        let mut widgets = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
+        let mut widgets = cuts.fields(notification, MOST_FIELDS, FIELDS, &NAMES, field);
         widgets.extend(link.map(button));
         let card = Card {
             header: Header {
@@ -238,9 +239,8 @@ fn thread(notification: &Notification) -> Option<Thread> {
     })
 }
 
-fn field(name: &str, value: &str) -> Drawn<Widget> {
+fn field(name: String, value: &str) -> Drawn<Widget> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "…", &mut is_cut);
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
     let field = Widget::DecoratedText {
         text: format!(

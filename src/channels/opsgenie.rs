@@ -8,6 +8,7 @@ use url::Url;
 
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -48,7 +49,7 @@ const ALIAS: Limit = Limit::utf16(512);
 const DESCRIPTION: Limit = Limit::utf16(15_000);
 /// Of all names and values together, in UTF-16 code units.
 const DETAILS: usize = 8_000;
-const NAME: Limit = Limit::utf16(100);
+const NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
 const VALUE: Limit = Limit::utf16(1_000);
 /// What stands below the text in the description, in UTF-16 code units.
 const LINK: usize = 2_000;
@@ -92,7 +93,7 @@ impl Opsgenie {
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
         let mut cuts = Cuts::default();
         let message = incident::headline(notification, text, MESSAGE, &mut cuts);
-        let details = cuts.fields(notification, usize::MAX, DETAILS, detail);
+        let details = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             MESSAGE.unit.of(link) <= LINK
         });
@@ -187,12 +188,11 @@ const fn priority(level: Option<Level>) -> Option<&'static str> {
     }
 }
 
-fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
+fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "…", &mut is_cut);
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
     Drawn {
-        length: NAME.unit.of(&name) + NAME.unit.of(&value),
+        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
         field: (name, value.into()),
         is_cut,
     }

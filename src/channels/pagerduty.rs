@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::incident::{self, Action};
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -49,7 +50,12 @@ const DEDUP_KEY: Limit = Limit::utf16(255);
 const TEXT: Limit = Limit::json_bytes(400_000);
 /// What fields may take of the event, in bytes of JSON.
 const DETAILS: usize = 60_000;
-const NAME: Limit = Limit::json_bytes(500);
+const NAMES: NameRules = NameRules {
+    reserved: &[WHOLE_TEXT],
+    ..NameRules::any(Limit::json_bytes(500), "…")
+};
+/// Of the details: the text, of which the summary may have only the beginning.
+const WHOLE_TEXT: &str = "notification_text";
 const VALUE: Limit = Limit::json_bytes(10_000);
 /// In bytes of JSON.
 const LINK: usize = 4_000;
@@ -114,14 +120,14 @@ impl PagerDuty {
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Composition {
         let mut cuts = Cuts::default();
         let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
-        let fields = cuts.fields(notification, usize::MAX, DETAILS, detail);
+        let fields = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
             TEXT.unit.of(link) <= LINK
         });
         let (whole, missing) = with_ending(text, TEXT);
         let mut custom_details = Map::new();
         if summary != text {
-            custom_details.insert("notification_text".to_owned(), whole.into());
+            custom_details.insert(WHOLE_TEXT.to_owned(), whole.into());
         }
         custom_details.extend(fields);
         let event = Event {
@@ -181,9 +187,8 @@ const fn severity(level: Option<Level>) -> &'static str {
     }
 }
 
-fn detail(name: &str, value: &str) -> Drawn<(String, Value)> {
+fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "…", &mut is_cut);
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
     Drawn {
         length: TEXT.unit.of(&name) + TEXT.unit.of(&value) + r#""":"","#.len(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::endpoint::Endpoint;
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -43,7 +44,7 @@ const ALL: usize = 20_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
 const TITLE: Limit = Limit::json_bytes(250);
-const NAME: Limit = Limit::json_bytes(200);
+const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(1_000);
 /// What fields may take, with what the card says of each, in bytes of JSON.
 const FIELDS: usize = 8_000;
@@ -191,7 +192,7 @@ impl Teams {
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
         });
-        let fields = cuts.fields(notification, usize::MAX, FIELDS, field);
+        let fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, field);
         let heading = TextRun {
             size: Some("Large"),
             ..TextRun::bold(title)
@@ -257,9 +258,8 @@ const fn style(notification: &Notification) -> &'static str {
     }
 }
 
-fn field(name: &str, value: &str) -> Drawn<Element> {
+fn field(name: String, value: &str) -> Drawn<Element> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "…", &mut is_cut);
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
     let field = Element::RichTextBlock {
         inlines: vec![TextRun::bold(format!("{name}: ")), TextRun::new(value)],

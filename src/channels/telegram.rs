@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::endpoint::{Endpoint, below};
+use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
@@ -59,7 +60,10 @@ const API: &str = "https://api.telegram.org";
 const LIMIT: Limit = Limit::code_points(4_096);
 /// Ours: a headline.
 const TITLE: Limit = Limit::code_points(250);
-const NAME: Limit = Limit::code_points(80);
+const NAMES: NameRules = NameRules {
+    clean: literal,
+    ..NameRules::any(Limit::code_points(80), "…")
+};
 const VALUE: Limit = Limit::code_points(500);
 /// What fields may take of the message, in code points, and how many: a message has a hundred entities, of which each field takes two.
 const FIELDS: usize = 1_500;
@@ -164,7 +168,7 @@ impl Telegram {
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
         let link = link.map(Html::link);
-        let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, field);
+        let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, &NAMES, field);
         let head = Html::tag("b", &title).then("\n");
         let mut tail = Html::text("\n\n");
         for field in fields {
@@ -265,9 +269,8 @@ impl Html {
     }
 }
 
-fn field(name: &str, value: &str) -> Drawn<Html> {
+fn field(name: String, value: &str) -> Drawn<Html> {
     let mut is_cut = false;
-    let name = rich::shorten(&literal(name), NAME, "…", &mut is_cut);
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
     let field = Html::tag("b", &format!("{name}:"))
         .then(" ")

@@ -181,6 +181,23 @@ def test_row_36_what_is_too_long_in_a_rich_notification_is_cut_and_said(
         assert sent.answer.json["warnings"] != []
 
 
+@HTTP
+def test_fields_whose_names_become_equal_all_arrive_and_a_warning_says_so(
+    channel: Channel, sender: Sender, standin: Standin
+) -> None:
+    """Names that a channel cleans or cuts; and names that some channels use themselves."""
+    long = "n" * 600
+    names = ["a\nb", "a b", "a  b", long + "1", long + "2", "notification_text", "summary", "description"]
+    fields = {name: f"value{number}" for number, name in enumerate(names)}
+    number = next(NUMBERS)
+    sent = sender.send([(channel, channel.at(standin, number))], title="t", fields=fields)
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    shown = json.dumps(arrived(standin, channel, number))
+    assert all(value in shown for value in fields.values()), shown
+    numbered = [warning for warning in sent.answer.json["warnings"] if "numbered" in warning]
+    assert len(numbered) == (channel.sender != "http"), sent.answer.text
+
+
 # Markup
 
 HOSTILE = (

@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::{Host, Url};
 
 use super::NoMentions;
+use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::notification::Notification;
 use crate::model::text::{Limit, Unit, split_after};
@@ -15,7 +16,10 @@ use crate::model::text::{Limit, Unit, split_after};
 const TITLE: Limit = Limit::code_points(256);
 const DESCRIPTION: usize = 4_096;
 const FIELDS: usize = 25;
-const NAME: Limit = Limit::code_points(256);
+const NAMES: NameRules = NameRules {
+    clean: escape,
+    ..NameRules::any(Limit::code_points(256), "…")
+};
 const VALUE: Limit = Limit::code_points(1_024);
 /// Over title, description, names, values and footer.
 const ALL: usize = 6_000;
@@ -76,7 +80,7 @@ pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> 
     let room = ALL - FOOTER - UNIT.of(&title) - refused.as_ref().map_or(0, Field::length);
     let most = FIELDS - usize::from(refused.is_some());
     let left_to_fields = room - UNIT.of(text).min(TEXT);
-    let mut fields = cuts.fields(notification, most, left_to_fields, draw);
+    let mut fields = cuts.fields(notification, most, left_to_fields, &NAMES, draw);
     let fields_take: usize = fields.iter().map(Field::length).sum();
     let split = split_after(text, DESCRIPTION.min(room - fields_take), limit);
     let mut parts = split.parts.into_iter();
@@ -153,10 +157,10 @@ fn is_embeddable(link: &str) -> bool {
     has_domain && url.username().is_empty() && url.password().is_none()
 }
 
-fn draw(name: &str, value: &str) -> Drawn<Field> {
+fn draw(name: String, value: &str) -> Drawn<Field> {
     let mut is_cut = false;
     let field = Field {
-        name: rich::shorten(&escape(name), NAME, "…", &mut is_cut),
+        name,
         value: rich::shorten(&escape(value), VALUE, "…", &mut is_cut),
         inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
     };

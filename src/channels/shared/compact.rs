@@ -3,6 +3,7 @@
 //!
 //! What is ours in it is ASCII, so that an SMS stays in its cheap alphabet.
 
+use super::names::NameRules;
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
 use crate::model::text::{Limit, Unit, one_line};
@@ -27,7 +28,7 @@ impl Compact<'_> {
 }
 
 const TITLE: Limit = Limit::utf16(150);
-const NAME: Limit = Limit::utf16(40);
+const NAMES: NameRules = NameRules::any(Limit::utf16(40), MARK_OF_CUTS);
 const VALUE: Limit = Limit::utf16(120);
 /// Of all fields together, with names and commas, in UTF-16 code units.
 const FIELDS: usize = 400;
@@ -41,7 +42,7 @@ pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts)
         Some(title) => format!("{level}: {}\n", cuts.title(&title, TITLE, MARK_OF_CUTS)),
         None => format!("{level}: "),
     };
-    let mut fields = cuts.fields(notification, usize::MAX, FIELDS, draw);
+    let mut fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, draw);
     let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
     fields.extend(cuts.note());
     let time = notification.timestamp.map(rich::time_in_utc);
@@ -54,9 +55,8 @@ pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts)
     }
 }
 
-fn draw(name: &str, value: &str) -> Drawn<String> {
+fn draw(name: String, value: &str) -> Drawn<String> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, MARK_OF_CUTS, &mut is_cut);
     let value = rich::shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
     let field = format!("{name}: {value}");
     Drawn {

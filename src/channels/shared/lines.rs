@@ -1,6 +1,7 @@
 //! What stands below a text, a line each: fields, level and time. For channels that have a place for the title and know no
 //! layout.
 
+use super::names::NameRules;
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
 use crate::model::text::{Limit, Unit};
@@ -12,8 +13,9 @@ const VALUE: usize = 300;
 /// Two line ends, then the lines; `room` units for all of them.
 pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cuts) -> String {
     let room = room.saturating_sub(unit.of("\n\n") + rich::SUMMARY);
-    let fields = cuts.fields(notification, usize::MAX, room, |name, value| {
-        draw(name, value, unit)
+    let names = NameRules::any(Limit::new(NAME, unit), "…");
+    let fields = cuts.fields(notification, usize::MAX, room, &names, |name, value| {
+        draw(&name, value, unit)
     });
     let lines = fields
         .into_iter()
@@ -23,7 +25,6 @@ pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cu
 
 fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {
     let mut is_cut = false;
-    let name = rich::shorten(name, Limit::new(NAME, unit), "…", &mut is_cut);
     let value = rich::shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
     let field = format!("{name}: {value}");
     Drawn {

@@ -5,6 +5,7 @@ pub mod compact;
 pub mod endpoint;
 pub mod incident;
 pub mod lines;
+pub mod names;
 pub mod rich;
 pub mod texts;
 pub mod verdict;

@@ -6,6 +6,7 @@ use std::iter;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::names::{FieldNames, NameRules};
 use crate::model::channel::Composition;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
@@ -145,7 +146,7 @@ pub struct Drawn<T> {
     pub field: T,
     /// What it takes of the room, in the channel's unit.
     pub length: usize,
-    /// Whether its name or its value had to be cut.
+    /// Whether its value had to be cut.
     pub is_cut: bool,
 }
 
@@ -155,6 +156,7 @@ pub struct Cuts {
     title: bool,
     fields: usize,
     fields_cut: usize,
+    fields_numbered: usize,
     fields_left_out: usize,
     link: bool,
 }
@@ -173,15 +175,18 @@ impl Cuts {
         link
     }
 
-    /// The first fields, at most `most` and as many as there is `room` for. Names are single lines, and nothing is blank.
+    /// The first fields, at most `most` and as many as there is `room` for. Names are single lines that follow the channel's
+    /// rules, no two are the same, and nothing is blank.
     pub fn fields<T>(
         &mut self,
         notification: &Notification,
         most: usize,
         mut room: usize,
-        draw: impl Fn(&str, &str) -> Drawn<T>,
+        rules: &NameRules,
+        draw: impl Fn(String, &str) -> Drawn<T>,
     ) -> Vec<T> {
         self.fields = notification.fields.len();
+        let mut names = FieldNames::new(rules);
         let mut fields = Vec::with_capacity(self.fields.min(most));
         for (name, value) in notification.fields.iter().take(most) {
             let value = match value {
@@ -191,12 +196,14 @@ impl Cuts {
                 Json::Number(text) => Cow::Borrowed(text.as_str()),
                 _ => Cow::Borrowed(""),
             };
-            let drawn = draw(or_dash(&one_line(name)), or_dash(&value));
+            let name = names.add(or_dash(&one_line(name)));
+            let drawn = draw(name.text, or_dash(&value));
             if drawn.length > room {
                 break;
             }
             room -= drawn.length;
-            self.fields_cut += usize::from(drawn.is_cut);
+            self.fields_cut += usize::from(name.is_cut || drawn.is_cut);
+            self.fields_numbered += usize::from(name.is_numbered);
             fields.push(drawn.field);
         }
         self.fields_left_out = self.fields - fields.len();
@@ -225,6 +232,7 @@ impl Cuts {
     /// For the answer.
     pub fn warnings(&self) -> Vec<String> {
         let (cut, left_out, all) = (self.fields_cut, self.fields_left_out, self.fields);
+        let numbered = self.fields_numbered;
         let told = [
             (
                 self.title,
@@ -233,6 +241,12 @@ impl Cuts {
             (
                 cut > 0,
                 format!("fields: too long for one message; {cut} of {all} cut"),
+            ),
+            (
+                numbered > 0,
+                format!(
+                    "fields: names that are the same in this channel; {numbered} of {all} numbered"
+                ),
             ),
             (
                 left_out > 0,

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::escape;
 use crate::channels::shared::compact::compact;
+use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
@@ -28,7 +29,7 @@ const OTHER_BLOCKS: usize = 4;
 /// Over about 13,000 in all blocks Slack answers `msg_blocks_too_long`, which is documented nowhere (bolt-js, issue 2509).
 const ALL_BLOCKS: usize = 12_500;
 /// So that a long name leaves its value some room.
-const NAME: Limit = units(200);
+const NAMES: NameRules = NameRules::any(units(200), "…");
 /// Of the text in what notifications show; all of that together stays below the 4,000 that Slack recommends.
 const PREVIEW: usize = 2_000;
 /// The context's words of ours, for which nobody has to count.
@@ -133,7 +134,7 @@ pub fn compose(
     let taken: usize = taken.into_iter().flatten().map(Text::units).sum();
     let most = (BLOCKS - OTHER_BLOCKS) * FIELDS_OF_A_SECTION;
     let room = ALL_BLOCKS.saturating_sub(taken + CONTEXT);
-    let fields = cuts.fields(notification, most, room, draw);
+    let fields = cuts.fields(notification, most, room, &NAMES, draw);
 
     let blocks = [Block::Header { text: heading }, Block::section(text_block)];
     let attachment = Attachment {
@@ -191,9 +192,8 @@ fn context(notification: &Notification, cuts: &Cuts) -> Block {
     }
 }
 
-fn draw(name: &str, value: &str) -> Drawn<Text> {
+fn draw(name: String, value: &str) -> Drawn<Text> {
     let mut is_cut = false;
-    let name = rich::shorten(name, NAME, "…", &mut is_cut);
     let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
     let value = rich::shorten(value, room, "…", &mut is_cut);
     let field = Text::plain(format!("{name}: {value}"));
