@@ -47,7 +47,8 @@ def run(engine: Engine, standin: Standin) -> list[str]:
 def show_request(engine: Engine, body: dict[str, Any]) -> None:
     """The call, as it could be typed."""
     heading("Request")
-    print(f"curl -X POST {engine.url}/api/v3/engine/notify -H 'Content-Type: application/json' -d '")
+    print(f"curl -X POST {engine.url}/api/v3/engine/notify \\")
+    print("  -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' -d '")
     print(json.dumps(body, indent=2) + "'")
 
 

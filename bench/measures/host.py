@@ -44,7 +44,7 @@ def engine_host() -> Iterator[str]:
         for name, route in ROUTES.items():
             (Path(directory) / f"{route}.py").write_text(_source(name), encoding="utf-8")
         command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", directory, "--path", "notify.py"]
-        with Program([*command, "--until-stdin-closes"]) as host:
+        with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
             url: str = host.read()["url"]
             for route in ROUTES.values():
                 if route != "notify":

@@ -57,7 +57,7 @@ def engine_host(directory: Path, settings: str, hook: str) -> Iterator[str]:
     config = directory / "notifier.toml"
     config.write_text(f'[settings]\n{settings}\n[receivers.hook.http]\nwebhook_url = "{hook}"\n', encoding="utf-8")
     command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(directory), "--path", "notify.py"]
-    with Program([*command, "--until-stdin-closes"]) as host:
+    with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
         url: str = host.read()["url"]
         trigger = {
             "name": "kept",

@@ -25,7 +25,7 @@ def test_the_plugin_file_of_the_wheel_is_written_and_works(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["notifier_plugin.py"]
     with EngineHost(tmp_path) as host:
         host.create_trigger("notify")
-        assert harness.http_request("GET", f"{host.url}/api/v3/engine/notify?view=status").json["status"] == "ok"
+        assert harness.post(host, b"", query={"view": "status"}, method="GET").json["status"] == "ok"
 
 
 def test_a_file_that_is_the_same_is_left_alone(tmp_path: Path) -> None:

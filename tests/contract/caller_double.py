@@ -38,6 +38,7 @@ class CallerDouble:
     tries: int = 3
     timeout: float = TIMEOUT
     sleep: Callable[[float], None] = time.sleep
+    token: str | None = None
 
     def alert(self, text: object, senders_config: object) -> Report:
         """Send an alert as the callers do. Raises what would end a caller's whole run."""
@@ -47,7 +48,7 @@ class CallerDouble:
     def post(self, data: str) -> Report:
         """The loop itself, around a payload that is already JSON."""
         report = Report()
-        headers = {"Content-Type": "application/json", "Authorization": "Bearer apiv3_token"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
         while True:
             report.posts += 1
             started = time.monotonic()

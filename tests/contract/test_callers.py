@@ -22,7 +22,7 @@ LOOPS = {"three tries": 3, "one try": 1}
 
 def caller(trigger: Trigger, tries: int = 3) -> CallerDouble:
     """A caller of this trigger whose pauses are a hundredth of the real ones."""
-    return CallerDouble(trigger.url, tries, sleep=lambda seconds: time.sleep(seconds / 100))
+    return CallerDouble(trigger.url, tries, sleep=lambda seconds: time.sleep(seconds / 100), token=trigger.engine.token)
 
 
 def webhook(url: str) -> dict[str, dict[str, str]]:
@@ -250,7 +250,7 @@ def test_row_51_60_requests_at_once_on_a_serial_trigger_are_answered_within_5_s_
     own_standin.rule("/services/*", hang=True)
     # The default of all that bears on the answer.
     trigger = triggers.create({"delivery_timeout": "6s"}, run_asynchronous=False)
-    double = CallerDouble(trigger.url, timeout=30)
+    double = CallerDouble(trigger.url, timeout=30, token=trigger.engine.token)
     senders = slack(own_standin)
     reports, elapsed = all_at_once([functools.partial(double.alert, f"text {n}", senders) for n in range(60)])
     assert [report.posts for report in reports] == [1] * 60
@@ -267,7 +267,7 @@ def test_row_56_six_callers_with_six_texts_on_a_serial_trigger_make_six_messages
     own_standin.rule("/services/*", delay_ms=3000)
     trigger = triggers.create({"delivery_timeout": "10s"}, run_asynchronous=False)
     texts = [f"alert {n}" for n in range(6)]
-    alert, senders = CallerDouble(trigger.url).alert, slack(own_standin)
+    alert, senders = CallerDouble(trigger.url, token=trigger.engine.token).alert, slack(own_standin)
     calls: list[Callable[[], Report]] = [functools.partial(alert, text, senders) for text in texts]
     reports, elapsed = all_at_once(calls)
     if any("ReadTimeout" in failure for report in reports for failure in report.failures) or elapsed >= TIMEOUT:

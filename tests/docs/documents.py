@@ -1,6 +1,7 @@
 """Documents that tests follow: their fenced blocks, and what an answer in them has in common with a real one."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ def as_curl_would(words: list[str]) -> Any:
             method = next(rest)
         elif word == "-H":
             name, _, value = next(rest).partition(": ")
-            headers.append((name, value))
+            # The shell replaces variables in double quotes.
+            headers.append((name, os.path.expandvars(value)))
         elif word == "-d":
             body = next(rest).encode()
         else:

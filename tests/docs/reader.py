@@ -27,6 +27,7 @@ class Reader:
         self.home = home
         self.standin = standin
         self.url = "http://localhost:8181"
+        self._exported = home / ".exported"
         programs = home / "bin"
         programs.mkdir()
         self._program(programs / "influxdb3", "tests.engine_host.command")
@@ -47,11 +48,18 @@ class Reader:
         path.chmod(0o755)
 
     def types(self, block: Block) -> str:
-        """Run a block to its end; gives its output."""
+        """Run a block to its end; gives its output. What a block exports is there for those that follow."""
         process = subprocess.run(
-            self._command(block), capture_output=True, text=True, env=self.environment, cwd=self.home, check=False
+            self._command(block, f"env -0 > {self._exported}"),
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=self.home,
+            check=False,
         )
         assert process.returncode == 0, f"{block.text}\n{process.stdout}{process.stderr}"
+        exported = self._exported.read_bytes().decode().split("\0")
+        self.environment |= dict(variable.split("=", 1) for variable in exported if "=" in variable)
         return process.stdout
 
     @contextmanager
@@ -74,11 +82,11 @@ class Reader:
                 assert outputs[-1].strip() == shown, f"{outputs[-1]}\n\n{shown}"
         return outputs
 
-    def _command(self, block: Block) -> list[str]:
+    def _command(self, block: Block, then: str = "true") -> list[str]:
         text = block.text.replace("http://localhost:8181", self.url)
         for host in ("hooks.slack.com", "discord.com"):
             text = text.replace(f"https://{host}", self.standin.url)
         if "twilio" in text:
             text = text.replace("[settings]\n", f'[settings]\ntwilio_base_url = "{self.standin.url}"\n')
         assert "https://" not in text, "no packet of a test leaves loopback"
-        return ["bash", "-euo", "pipefail", "-c", text]
+        return ["bash", "-euo", "pipefail", "-c", f"{text}\n{then}"]

@@ -53,6 +53,6 @@ def test_an_alert_table_tells_slack_and_a_phone_with_a_digest_and_a_history(stan
 
 
 def test_the_pages_file_is_the_example() -> None:
-    [shown] = [block.text for block in STEPS if "notifier.toml <<'END'" in block.text]
+    [shown] = [block.text for block in STEPS if "alert-table.toml <<'END'" in block.text]
     example = (ROOT / "examples" / "alert-table.toml").read_text(encoding="utf-8")
     assert example.partition("\n\n")[2].strip() == shown.split("<<'END'\n")[1].split("\nEND\n")[0].strip()

@@ -164,6 +164,7 @@ def test_the_installed_version_is_cargos() -> None:
 @pytest.fixture
 def endpoint(engine_host: EngineHost, standin: Standin, monkeypatch: pytest.MonkeyPatch) -> EngineHost:
     """The trigger as the README creates it, its Twilio the stand-in, the credentials in the environment."""
+    monkeypatch.setenv("INFLUXDB3_AUTH_TOKEN", str(engine_host.token))
     monkeypatch.setenv("TWILIO_SID", "AC" + "0" * 32)
     monkeypatch.setenv("TWILIO_TOKEN", "0" * 32)
     engine_host.create_trigger("notify", arguments={"twilio_base_url": standin.url})

@@ -19,7 +19,11 @@ DOCS = ROOT / "docs"
 DOCKER = """#!/bin/sh
 case "$1" in
 run) until [ "$1" = influxdb:3-core ]; do shift; done && shift ;;
-exec) shift 2 ;;
+exec)
+	shift
+	if [ "$1" = --env ]; then shift 2; fi
+	shift
+	;;
 esac
 for word; do
 	shift
@@ -48,10 +52,10 @@ def test_each_way_of_installing_ends_with_a_notifier_that_is_ok(standin: Standin
     assert [len(found) for found in by_heading.values()] == [3, 1, 1]
     reader = Reader(tmp_path, standin, {"docker": DOCKER})
     [docker] = by_heading["Docker"]
-    run, _, execute = docker.text.partition("\ndocker exec ")
+    run, _, execute = docker.text.partition("\nexport ")
     docker.text = run
     with reader.keeps_running(docker):
-        docker.text = f"docker exec {execute}"
+        docker.text = f"export {execute}"
         reader.types(docker)
         package, trigger, status = by_heading["Core"]
         assert json.loads(reader.types(status))["status"] == "ok"

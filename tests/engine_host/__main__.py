@@ -1,6 +1,7 @@
 """Run an engine host: ``python -m tests.engine_host --plugin-dir DIR [--trigger-arguments k=v,…]``.
 
-Prints one line of JSON with the address, then serves until its standard input closes or it is interrupted.
+Prints one line of JSON with the address and the token, then serves until its standard input closes or it is
+interrupted.
 ``POST /api/v3/write_lp`` takes line protocol, as the real server does. The host itself is controlled by
 ``GET /_host/logs`` (the log rows), ``POST /_host/triggers`` and ``DELETE /_host/triggers/NAME`` (further triggers),
 ``POST /_host/run/NAME`` (a scheduled trigger's call, now) and ``POST /_host/flush`` (of the write-ahead log, now).
@@ -22,7 +23,12 @@ def main() -> None:
     plugin_dir = Path(options.plugin_dir).resolve()
     # `python -m` puts the working directory on sys.path; the engine never puts the plugin directory there.
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != plugin_dir]
-    host = EngineHost(plugin_dir, port=options.port, flush_interval=options.flush_interval).start()
+    host = EngineHost(
+        plugin_dir,
+        port=options.port,
+        flush_interval=options.flush_interval,
+        authentication=not options.without_auth,
+    ).start()
     host.create_trigger(
         options.name,
         path=options.path,
@@ -31,7 +37,7 @@ def main() -> None:
         run_asynchronous=not options.synchronous,
         error_behavior=options.error_behavior,
     )
-    print(json.dumps({"url": host.url, "port": host.port}), flush=True)
+    print(json.dumps({"url": host.url, "port": host.port, "token": host.token}), flush=True)
     try:
         if options.until_stdin_closes:
             sys.stdin.read()
@@ -55,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trigger-arguments", action="append", default=[], metavar="K=V,…")
     parser.add_argument("--synchronous", action="store_true", help="without --run-asynchronous")
     parser.add_argument("--error-behavior", choices=ERROR_BEHAVIORS, default="log", help="after a call that raised")
+    parser.add_argument("--without-auth", action="store_true", help="take requests without a token")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--flush-interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--until-stdin-closes", action="store_true")

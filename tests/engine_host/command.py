@@ -1,7 +1,7 @@
 """The ``influxdb3`` command line in front of an engine host: ``python -m tests.engine_host.command serve …``.
 
-It has the commands that the documents show: ``serve``, ``install package``, ``create database``, ``create trigger``,
-``write``, ``query``.
+It has the commands that the documents show: ``serve``, ``create token``, ``install package``, ``create database``,
+``create trigger``, ``write``, ``query``. All but the first two want a token, from ``--token`` or the environment.
 As the server does, it makes a virtual environment in the plugin directory, and the plugin imports from there alone.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests import harness
 from tests.engine_host import parse_trigger_arguments
+from tests.engine_host.tokens import bearer
 
 STATE = Path.home() / ".engine-host.json"
 """Where a running host is written down."""
@@ -43,7 +44,7 @@ sys.path += [sys.argv[1], sys.argv[2]]
 from tests.engine_host import EngineHost
 
 state = Path(sys.argv[3])
-with EngineHost(Path(sys.argv[4]), database="mydb") as host:
+with EngineHost(Path(sys.argv[4]), database="mydb", create_token=False) as host:
     state.write_text(json.dumps({"url": host.url}))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 """
@@ -82,8 +83,24 @@ def serve(options: argparse.Namespace) -> None:
     os.execv(python, [python, "-c", HOST, packages, str(harness.ROOT), str(STATE), str(plugins.resolve())])  # noqa: S606 - ours
 
 
+def create_token(options: argparse.Namespace) -> None:
+    """Print the operator token, with the words and the exit status of the server's command line.
+
+    A second one is refused on standard output, and the exit status is 0.
+    """
+    answer = harness.http_request("POST", f"{server_url()}/api/v3/configure/token/admin")
+    if answer.status != 201:
+        refused = f'ApiError {{ code: {answer.status}, message: "{answer.json["error"]}", error_code: None }}'
+        print(f"Failed to create token, error: {refused}")
+        return
+    token = answer.json["token"]
+    print(f"\nNew token created successfully!\n\nToken: {token}\nHTTP Requests Header: Authorization: Bearer {token}\n")
+    print("IMPORTANT: Store this token securely, as it will not be shown again.")
+
+
 def install(options: argparse.Namespace) -> None:
     """Install the wheel that was built, whose version must be the one that is asked for, where the server does."""
+    asked("GET", "/_host/logs", options)
     wheel = harness.newest_wheel()
     name, _, version = options.package.partition("==")
     if not wheel.name.startswith(f"{name.replace('-', '_')}-{version}-"):
@@ -106,19 +123,13 @@ def create_trigger(options: argparse.Namespace) -> None:
         "arguments": parse_trigger_arguments(*options.trigger_arguments),
         "run_asynchronous": options.run_asynchronous,
     }
-    url = json.loads(STATE.read_text())["url"]
-    answer = harness.http_request("POST", f"{url}/_host/triggers", body=json.dumps(trigger).encode())
-    if answer.status != 200:
-        sys.exit(answer.text)
+    asked("POST", "/_host/triggers", options, json.dumps(trigger).encode())
 
 
 def write(options: argparse.Namespace) -> None:
     """Write lines, and wait until they can be queried."""
     lines = Path(options.file).read_text() if options.file else options.line_protocol
-    url = json.loads(STATE.read_text())["url"]
-    answer = harness.http_request("POST", f"{url}/api/v3/write_lp?db={options.database}", body=lines.encode())
-    if answer.status != 204:
-        sys.exit(answer.text)
+    asked("POST", f"/api/v3/write_lp?db={options.database}", options, lines.encode())
     print("success")
 
 
@@ -126,13 +137,27 @@ def query(options: argparse.Namespace) -> None:
     """Answer from what was written."""
     from tests.engine_host.sql import session
 
-    url = json.loads(STATE.read_text())["url"]
-    lines = harness.http_request("GET", f"{url}/_host/lines?db={options.database}").json
+    lines = asked("GET", f"/_host/lines?db={options.database}", options).json
     print(str(session(lines).sql(options.sql)).partition("\n")[2])
 
 
 def create_database(options: argparse.Namespace) -> None:
-    """A host needs none."""
+    """A host needs none, but the command wants a token as the others do."""
+    asked("GET", "/_host/logs", options)
+
+
+def server_url() -> str:
+    """The address of the running host."""
+    url: str = json.loads(STATE.read_text())["url"]
+    return url
+
+
+def asked(method: str, path: str, options: argparse.Namespace, body: bytes = b"") -> harness.Answer:
+    """What the host answers to a command; ends with the error where it refuses."""
+    answer = harness.http_request(method, server_url() + path, body=body, headers=bearer(options.token))
+    if answer.status >= 400:
+        sys.exit(f"{options.verb} command failed: the server answered {answer.status}: {answer.text}")
+    return answer
 
 
 def plugin_directory() -> Path:
@@ -143,7 +168,7 @@ def plugin_directory() -> Path:
 def main() -> None:
     """Read the command line, do it."""
     parser = argparse.ArgumentParser(prog="influxdb3")
-    verbs = parser.add_subparsers(required=True)
+    verbs = parser.add_subparsers(required=True, dest="verb")
     server = verbs.add_parser("serve")
     for flag in ("--node-id", "--object-store", "--data-dir", "--plugin-dir"):
         server.add_argument(flag, required=True)
@@ -153,6 +178,9 @@ def main() -> None:
     package.add_argument("package")
     package.set_defaults(run=install)
     things = verbs.add_parser("create").add_subparsers(required=True)
+    token = things.add_parser("token")
+    token.add_argument("--admin", action="store_true", required=True)
+    token.set_defaults(run=create_token)
     database = things.add_parser("database")
     database.add_argument("name")
     database.set_defaults(run=create_database)
@@ -172,6 +200,8 @@ def main() -> None:
     sql.add_argument("--database", required=True)
     sql.add_argument("sql")
     sql.set_defaults(run=query)
+    for command in (package, database, trigger, lines, sql):
+        command.add_argument("--token", default=os.environ.get("INFLUXDB3_AUTH_TOKEN"))
     options = parser.parse_args()
     options.run(options)
 

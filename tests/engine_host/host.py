@@ -15,6 +15,7 @@ from tests.engine_host.database import Database, Query
 from tests.engine_host.logs import LogRing
 from tests.engine_host.plugin import Request
 from tests.engine_host.server import Server
+from tests.engine_host.tokens import Tokens
 from tests.engine_host.trigger import (
     DEFAULTS,
     ERROR_BEHAVIORS,
@@ -38,6 +39,8 @@ class EngineHost:
     :param database: the one that all triggers belong to.
     :param flush_interval: seconds between two flushes of the write-ahead log, which write triggers are told of; who
         writes and waits, waits for the next one.
+    :param authentication: a server has it on by default; False is ``--without-auth``.
+    :param create_token: False: the server has no token yet, as after its first start.
     :param query: answers ``influxdb3_local.query``: (sql, args, database) to rows.
     """
 
@@ -48,12 +51,17 @@ class EngineHost:
         database: str = "notifications",
         port: int = 0,
         flush_interval: float = 1.0,
+        authentication: bool = True,
+        create_token: bool = True,
         query: Query | None = None,
     ) -> None:
         self.plugin_dir = Path(plugin_dir).resolve()
         self.database = Database(database, flush_interval)
         if query is not None:
             self.database.query = query
+        self.tokens = Tokens() if authentication else None
+        if self.tokens and create_token:
+            self.tokens.create_operator()
         self.log_ring = LogRing()
         self._calls = Calls(self.database, self.log_ring)
         self._triggers: dict[str, Trigger] = {}
@@ -75,6 +83,11 @@ class EngineHost:
     def url(self) -> str:
         """The base address; triggers are under ``/api/v3/engine/``."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str | None:
+        """What authenticates a request; None where none is wanted, or none was created."""
+        return self.tokens.operator if self.tokens else None
 
     def start(self) -> Self:
         """Bind the port and serve. Sets ``VIRTUAL_ENV`` as the engine does, until :meth:`stop`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.engine_host import EngineHost
 from tests.engine_host.trigger import ErrorBehavior
-from tests.harness import Answer, Headers, http_request
+from tests.harness import Answer, Headers, authenticated, http_request
 
 HEADS = {
     "request": "def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):\n",
@@ -78,7 +78,8 @@ class Host:
         return self.http("POST", path, body=body if isinstance(body, bytes) else body.encode(), headers=headers)
 
     def http(self, method: str, path: str, *, body: bytes = b"", headers: Headers = ()) -> Answer:
-        """One request and its answer."""
+        """One authenticated request and its answer."""
+        headers = authenticated(self.engine, headers)
         return http_request(method, self.engine.url + path, body=body, headers=headers)
 
     def texts(self, trigger: str = "t") -> list[str]:

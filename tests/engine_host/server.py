@@ -1,4 +1,7 @@
-"""The engine's HTTP server: requests to triggers and writes; under ``/_host/`` how the host is controlled."""
+"""The engine's HTTP server: requests to triggers and writes; under ``/_host/`` how the host is controlled.
+
+Every request but those of :data:`OPEN` must be authenticated.
+"""
 
 import asyncio
 import json
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """The largest body, after inflating."""
 
+OPEN = ("/health", "/api/v3/configure/token/admin")
+"""What a server answers without a token: whether it is up, and the request for its first one."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -36,7 +42,9 @@ class Server:
 
     async def start(self) -> None:
         """Bind the port and serve."""
-        app = web.Application(client_max_size=0)
+        app = web.Application(client_max_size=0, middlewares=[self._authenticate])
+        app.router.add_get("/health", self._health)
+        app.router.add_post("/api/v3/configure/token/admin", self._create_token)
         app.router.add_get("/_host/logs", self._logs)
         app.router.add_get("/_host/lines", self._lines)
         app.router.add_post("/_host/triggers", _controls(self._create))
@@ -56,6 +64,15 @@ class Server:
     async def stop(self) -> None:
         """Close the port and every connection."""
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _authenticate(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        tokens = self._host.tokens
+        if tokens is None or request.path in OPEN or tokens.admit(request.headers.get("Authorization")):
+            return await handler(request)
+        return _error(401, "the request was not authenticated")
 
     # What the host is controlled by
 
@@ -79,7 +96,17 @@ class Server:
     async def _flush(self, _http: web.Request) -> None:
         await self._host.on_loop_flush()
 
-    # What the engine serves
+    # What the server serves
+
+    async def _health(self, _http: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    async def _create_token(self, _http: web.Request) -> web.Response:
+        """The operator token, which is shown once."""
+        token = self._host.tokens.create_operator() if self._host.tokens else None
+        if token is None:
+            return _error(409, "token name already exists, _admin")
+        return web.json_response({"token": token, "name": "_admin"}, status=201)
 
     async def _request(self, http: web.Request) -> web.StreamResponse:
         if http.method not in ("GET", "POST"):

@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine_host import parse_trigger_arguments
 from tests.engine_host.scene import HEADS, Host
+from tests.engine_host.tokens import bearer
 from tests.harness import ROOT, ProcessEngine, eventually, http_request, until_json_line, write_lp
 
 
@@ -40,9 +41,10 @@ def test_the_command_line_prints_its_address_and_serves_the_log_rows(tmp_path: P
     command += ["--until-stdin-closes"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdin is not None
-        url = until_json_line(process)["url"]
-        assert http_request("GET", f"{url}/api/v3/engine/a/b").json == {"k": "v", "l": "w"}
-        assert http_request("GET", f"{url}/_host/logs?trigger=notify").json[1]["log_text"] == "hello"
+        started = until_json_line(process)
+        url, headers = started["url"], bearer(started["token"])
+        assert http_request("GET", f"{url}/api/v3/engine/a/b", headers=headers).json == {"k": "v", "l": "w"}
+        assert http_request("GET", f"{url}/_host/logs?trigger=notify", headers=headers).json[1]["log_text"] == "hello"
         process.stdin.close()
         assert process.wait(10) == 0
 

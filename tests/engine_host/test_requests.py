@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.engine_host.scene import BLOCK, HEADS, Host
+from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import ERROR_BEHAVIORS, ErrorBehavior
 from tests.engine_host.workers import CHANNEL_PLACES, RequestWorker
 from tests.harness import eventually
@@ -157,7 +158,7 @@ def test_headers_are_lower_cased_the_last_wins_and_only_authorization_is_filtere
     host.plugin(ECHO)
     reply = host.send(
         headers=[
-            ("Authorization", "Bearer t"),
+            ("Authorization", f"Bearer {host.engine.token}"),
             ("Cookie", "c=1"),
             ("X-API-Key", "k"),
             ("X-Twice", "1"),
@@ -269,7 +270,7 @@ def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger_an
 def test_a_call_goes_on_when_its_client_goes_away(host: Host) -> None:
     host.plugin(f"{BLOCK}influxdb3_local.info('went on')\nreturn {{}}")
     connection = http.client.HTTPConnection("127.0.0.1", host.engine.port)
-    connection.request("POST", "/api/v3/engine/t")
+    connection.request("POST", "/api/v3/engine/t", headers=bearer(host.engine.token))
     assert host.entered.acquire(timeout=5)
     connection.close()
     host.gate.set()

@@ -18,7 +18,7 @@ import pytest
 
 import influxdb3_notifier
 from tests.faults.scene import FAST, MARK, Scene, best_of_three, open_descriptors, resident_bytes
-from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually, http_request
+from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually, post
 
 MIB = 1024 * 1024
 
@@ -290,7 +290,7 @@ def test_row_53_out_of_descriptors_is_retried_and_nothing_else_fails(
         for url in (f"{flaky['url']}hook/retried", f"{standin.url}/hook/slow"):
             assert trigger.notify(_to(url)).json["results"] == {"http": "pending"}
         eventually(lambda: standin.requests("/hook/slow") and standin.fault_report(flaky["port"])["requests"] >= 2)
-        taken = http_request("POST", f"{engine.url}/api/v3/engine/hog", body=b"{}").json["taken"]
+        taken = post(engine, b"{}", route="hog").json["taken"]
         assert taken > 50
         trigger.wait_for_log("out_of_descriptors")
         eventually(lambda: _status(trigger)["in_flight"] == 0)

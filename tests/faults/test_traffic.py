@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from tests.faults.scene import FAST, MARK, SENDERS, Scene, notifier_threads, open_descriptors, resident_bytes
-from tests.harness import ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness import ProcessEngine, Standin, Trigger, Triggers, authenticated, eventually
 
 MIB = 1024 * 1024
 SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
@@ -137,7 +137,7 @@ def request(scene: Scene, number: int, faults: list[str], chance: random.Random)
 async def ask(session: aiohttp.ClientSession, trigger: Trigger, body: dict[str, Any], sent: Sent) -> None:
     """Send one request and count what came of it."""
     started = time.monotonic()
-    async with session.post(trigger.url, json=body) as response:
+    async with session.post(trigger.url, json=body, headers=authenticated(trigger.engine)) as response:
         text = await response.text()
         assert response.status == 200, text
         answer = await response.json()

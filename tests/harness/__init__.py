@@ -10,7 +10,7 @@
 ``nats``            NATS servers
 """
 
-from tests.harness.engines import Engine, post, start_engine, write_lp
+from tests.harness.engines import Engine, Server, authenticated, post, start_engine, write_lp
 from tests.harness.http import Answer, Headers, encode_headers, http_request
 from tests.harness.process_engine import ProcessEngine
 from tests.harness.processes import PLUGIN, ROOT, eventually, free_port, until_json_line
@@ -27,9 +27,11 @@ __all__ = [
     "Notify",
     "ProcessEngine",
     "RealServer",
+    "Server",
     "Standin",
     "Trigger",
     "Triggers",
+    "authenticated",
     "encode_headers",
     "eventually",
     "free_port",

@@ -8,20 +8,29 @@ from typing import Protocol, Unpack
 from urllib.parse import urlencode
 
 from tests.engine_host import EngineHost
+from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import TriggerOptions
 from tests.harness.http import Answer, Headers, http_request
 from tests.harness.processes import PLUGIN
 from tests.harness.real_server import RealServer, newest_wheel, real_server_program
 
 
-class Engine(Protocol):
-    """A Processing Engine: the engine host, or a real server."""
-
-    plugin_dir: Path
+class Server(Protocol):
+    """What answers requests."""
 
     @property
     def url(self) -> str:
         """The base address; triggers are under ``/api/v3/engine/``."""
+
+    @property
+    def token(self) -> str | None:
+        """What authenticates a request; None where none is wanted."""
+
+
+class Engine(Server, Protocol):
+    """A Processing Engine: the engine host, or a real server."""
+
+    plugin_dir: Path
 
     def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
         """Create and enable a trigger."""
@@ -48,8 +57,16 @@ def start_engine(plugin_dir: Path) -> Engine:
 # Requests
 
 
+def authenticated(server: Server, headers: Headers = ()) -> list[tuple[str, str]]:
+    """The headers, and the server's token unless they bring an ``Authorization`` of their own."""
+    own = list(headers.items() if isinstance(headers, Mapping) else headers)
+    if any(name.lower() == "authorization" for name, _ in own):
+        return own
+    return [*bearer(server.token).items(), *own]
+
+
 def post(
-    engine: Engine,
+    engine: Server,
     body: object,
     *,
     route: str = "notify",
@@ -65,15 +82,16 @@ def post(
     url = f"{engine.url}/api/v3/engine/{route}"
     if query:
         url += "?" + urlencode(query)
-    return http_request(method, url, body=content, headers=headers, timeout=timeout)
+    return http_request(method, url, body=content, headers=authenticated(engine, headers), timeout=timeout)
 
 
 def write_lp(
-    engine: Engine, lines: str, *, database: str = "notifications", precision: str = "auto", no_sync: bool = False
+    engine: Server, lines: str, *, database: str = "notifications", precision: str = "auto", no_sync: bool = False
 ) -> Answer:
     """Write line protocol, as a user does; returns when it is flushed, unless ``no_sync``.
 
     Write triggers have been told of a flush by then, which does not mean that they have run.
     """
     query = {"db": database, "precision": precision, "no_sync": str(no_sync).lower()}
-    return http_request("POST", f"{engine.url}/api/v3/write_lp?{urlencode(query)}", body=lines.encode())
+    url = f"{engine.url}/api/v3/write_lp?{urlencode(query)}"
+    return http_request("POST", url, body=lines.encode(), headers=bearer(engine.token))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 from urllib.parse import quote
 
+from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import TriggerOptions
 from tests.harness.http import http_request
 from tests.harness.processes import PLUGIN, ROOT, until_json_line
@@ -72,7 +73,9 @@ class ProcessEngine:
                 env={**os.environ, **(environment or {})},
                 preexec_fn=limit,
             )
-        self._url: str = until_json_line(self.process)["url"]
+        started = until_json_line(self.process)
+        self._url: str = started["url"]
+        self.token: str | None = started["token"]
 
     @property
     def pid(self) -> int:
@@ -130,6 +133,7 @@ class ProcessEngine:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        answer = http_request(method, f"{self._url}/_host/{what}", body=content)
+        url = f"{self._url}/_host/{what}"
+        answer = http_request(method, url, body=content, headers=bearer(self.token))
         assert answer.status == 200, answer.text
         return answer.json

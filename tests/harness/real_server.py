@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import urlencode
 
+from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import DEFAULTS, TriggerOptions
-from tests.harness.http import http_request
+from tests.harness.http import Answer, http_request
 from tests.harness.processes import PLUGIN, ROOT, eventually, free_port
 
 
@@ -34,9 +36,11 @@ class RealServer:
         # Nothing of the caller's settings may reach the server: only what a plugin may ask of the environment.
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("INFLUXDB3")}
         self._environment.pop("VIRTUAL_ENV", None)
+        self.token: str | None = None
         self._server = self._start()
         try:
             eventually(self._is_up, "the server answers", timeout=120)
+            self._create_token()
             self._command("create", "database", self.DATABASE, "--host", self.url)
             self._install(wheel)
         except BaseException:
@@ -73,7 +77,7 @@ class RealServer:
             assert failure is not None
             raise RuntimeError(f"create trigger: {failure.stderr}") from failure
         if spec.startswith("request:"):
-            eventually(lambda: http_request("GET", f"{self.url}{route_of(spec)}?view=status").status != 404, spec)
+            eventually(lambda: self._get(f"{route_of(spec)}?view=status").status != 404, spec)
 
     def delete_trigger(self, name: str) -> None:
         """Delete the trigger, running or not."""
@@ -85,7 +89,7 @@ class RealServer:
         if trigger is not None:
             sql += f" WHERE trigger_name = '{trigger}'"
         parameters = urlencode({"db": self.DATABASE, "q": sql + " ORDER BY event_time", "format": "json"})
-        answer = http_request("GET", f"{self.url}/api/v3/query_sql?{parameters}")
+        answer = self._get(f"/api/v3/query_sql?{parameters}")
         if answer.status != 200:
             raise RuntimeError(f"query: {answer.status} {answer.text}")
         return list(answer.json)
@@ -102,7 +106,7 @@ class RealServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = [str(self._program), "serve", "--node-id", "demo", "--object-store", "file", "--without-auth"]
+        command = [str(self._program), "serve", "--node-id", "demo", "--object-store", "file"]
         command += ["--data-dir", str(self._home / "data"), "--plugin-dir", str(self.plugin_dir)]
         command += ["--http-bind", f"127.0.0.1:{self._port}"]
         return subprocess.Popen(
@@ -113,9 +117,22 @@ class RealServer:
         if self._server.poll() is not None:
             raise RuntimeError("the server ended:\n" + (self._home / "server.log").read_text(errors="replace")[-4000:])
         try:
-            return http_request("GET", f"{self.url}/health", timeout=2).status == 200
+            # Before the first token there is nobody who could be told more than 401.
+            return http_request("GET", f"{self.url}/health", timeout=2).status in (200, 401)
         except OSError:
             return False
+
+    def _create_token(self) -> None:
+        """Create the first admin token, and use it from then on."""
+        shown = self._command("create", "token", "--admin", "--host", self.url)
+        found = re.search(r"apiv3_[\w-]+", shown)
+        if found is None:
+            raise RuntimeError(f"create token: no token in what it prints:\n{shown}")
+        self.token = found[0]
+        self._environment["INFLUXDB3_AUTH_TOKEN"] = self.token
+
+    def _get(self, path: str) -> Answer:
+        return http_request("GET", self.url + path, headers=bearer(self.token))
 
     def _install(self, wheel: Path) -> None:
         """Install the wheel as a user does, and look whether it is there: pip's exit status does not show.
@@ -131,9 +148,9 @@ class RealServer:
     def _trigger(self, verb: str, name: str, *options: str) -> None:
         self._command(verb, "trigger", "--database", self.DATABASE, *options, "--host", self.url, name)
 
-    def _command(self, *words: str, timeout: float = 60) -> None:
-        """Run the command line against the server; ``timeout`` in seconds."""
-        subprocess.run(
+    def _command(self, *words: str, timeout: float = 60) -> str:
+        """Run the command line against the server, and give what it prints; ``timeout`` in seconds."""
+        process = subprocess.run(
             [str(self._program), *words],
             check=True,
             capture_output=True,
@@ -141,6 +158,7 @@ class RealServer:
             env=self._environment,
             timeout=timeout,
         )
+        return process.stdout
 
 
 def route_of(spec: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.harness import ProcessEngine, Trigger, http_request
+from tests.harness import ProcessEngine, Trigger, authenticated, http_request
 from tests.leaks.echoes import ECHOES, in_base64
 from tests.leaks.secrets import MARKED
 
@@ -34,7 +34,7 @@ class Outputs:
         for view in ("status", "metrics"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
         # The views have written what was left of it.
-        history = http_request("GET", f"{engine.url}/_host/lines?db=notifications").text
+        history = http_request("GET", f"{engine.url}/_host/lines?db=notifications", headers=authenticated(engine)).text
         assert "history,sender=" in history or not sends
         self.add("history", history)
         self.add("standard error", engine.errors())

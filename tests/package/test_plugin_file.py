@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import PLUGIN, ROOT, ProcessEngine, http_request
+from tests.harness import PLUGIN, ROOT, ProcessEngine, post
 
 SOURCE = PLUGIN.read_text(encoding="utf-8")
 KINDS = {"http": "process_request", "scheduled": "process_scheduled_call", "onwrite": "process_writes"}
@@ -151,8 +151,8 @@ raise PanicException("not initialized")
 
 
 @contextmanager
-def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | None = None) -> Iterator[str]:
-    """An engine host in an interpreter of its own, which finds ``package`` as the wheel; yields its address."""
+def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | None = None) -> Iterator[ProcessEngine]:
+    """An engine host in an interpreter of its own, which finds ``package`` as the wheel."""
     shadow = tmp_path / "shadow"
     shadow.mkdir()
     (shadow / "sitecustomize.py").write_text(startup)
@@ -160,13 +160,13 @@ def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | Non
         (shadow / "influxdb3_notifier").mkdir()
         (shadow / "influxdb3_notifier" / "__init__.py").write_text(package)
     with ProcessEngine(tmp_path, environment={"PYTHONPATH": str(shadow)}) as engine:
-        yield engine.url
+        yield engine
 
 
-def check_unfit(url: str, code: str) -> None:
+def check_unfit(engine: ProcessEngine, code: str) -> None:
     """A 503 in the contract's shape, and one error line in the log with the command that mends it."""
     command = f"influxdb3 install package 'influxdb3-notifier=={constant('WHEEL_VERSION')}'"
-    answer = http_request("POST", f"{url}/api/v3/engine/notify", body=b"{}")
+    answer = post(engine, b"{}")
     assert answer.status == 503
     assert answer.header("Content-Type") == "application/json"
     assert answer.json.pop("message")
@@ -180,7 +180,7 @@ def check_unfit(url: str, code: str) -> None:
         "warnings": [],
         "error": {"code": code, "path": None},
     }
-    rows = http_request("GET", f"{url}/_host/logs").json
+    rows = engine.logs()
     assert len(rows) == 3, "one line beside the engine's own two"
     assert rows[1]["log_level"] == "ERROR"
     assert rows[1]["log_text"].startswith(f"notifier [-] {code}: ")
@@ -189,8 +189,8 @@ def check_unfit(url: str, code: str) -> None:
 
 
 def test_a_missing_wheel_is_a_503_that_says_how_to_install_it(tmp_path: Path) -> None:
-    with host_whose_wheel_is(tmp_path, startup=NO_WHEEL) as url:
-        check_unfit(url, "wheel_missing")
+    with host_whose_wheel_is(tmp_path, startup=NO_WHEEL) as engine:
+        check_unfit(engine, "wheel_missing")
 
 
 @pytest.mark.parametrize(
@@ -208,14 +208,14 @@ def test_a_missing_wheel_is_a_503_that_says_how_to_install_it(tmp_path: Path) ->
     ids=["import", "os", "native", "dependency", "name", "exception", "syntax", "panic"],
 )
 def test_a_wheel_that_does_not_load_is_a_503_that_says_which_one_fits(tmp_path: Path, package: str) -> None:
-    with host_whose_wheel_is(tmp_path, package=package) as url:
-        check_unfit(url, "wheel_incompatible")
+    with host_whose_wheel_is(tmp_path, package=package) as engine:
+        check_unfit(engine, "wheel_incompatible")
 
 
 def test_a_wheel_installed_after_the_first_call_is_taken_without_a_restart(tmp_path: Path) -> None:
-    with host_whose_wheel_is(tmp_path, package="raise ImportError('half installed')") as url:
-        check_unfit(url, "wheel_incompatible")
+    with host_whose_wheel_is(tmp_path, package="raise ImportError('half installed')") as engine:
+        check_unfit(engine, "wheel_incompatible")
         package = tmp_path / "shadow" / "influxdb3_notifier" / "__init__.py"
         package.write_text("def process_request(*given): return {'api': given[0], 'args': given[5]}")
-        answer = http_request("POST", f"{url}/api/v3/engine/notify")
+        answer = post(engine, b"")
         assert (answer.status, answer.json) == (200, {"api": 1, "args": None})

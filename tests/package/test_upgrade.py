@@ -45,9 +45,13 @@ def changed(engine: EngineHost, *changes: tuple[str, str]) -> None:
     (engine.plugin_dir / "notifier_plugin.py").write_text(source, encoding="utf-8")
 
 
-def send(url: str, to: str) -> Answer:
+def send(engine: harness.Server, to: str) -> Answer:
     request = {"notification_text": "hi", "senders_config": {"http": {"http_webhook_url": to}}}
-    return harness.http_request("POST", f"{url}/api/v3/engine/notify", body=json.dumps(request).encode())
+    return harness.post(engine, request)
+
+
+def status_view(engine: harness.Server) -> Any:
+    return harness.post(engine, b"", query={"view": "status"}, method="GET").json
 
 
 def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin: Standin) -> None:
@@ -56,9 +60,9 @@ def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin
     older = f'WHEEL_VERSION = "{OLDER}"'
     changed(engine_host, (f'WHEEL_VERSION = "{__version__}"', older), ("".join(first[1:]), rest))
     engine_host.create_trigger("notify")
-    answer = send(engine_host.url, f"{standin.url}/hook/older")
+    answer = send(engine_host, f"{standin.url}/hook/older")
     assert (answer.status, answer.json["results"], answer.json["warnings"]) == (200, {"http": True}, [])
-    assert harness.http_request("GET", f"{engine_host.url}/api/v3/engine/notify?view=status").json["status"] == "ok"
+    assert status_view(engine_host)["status"] == "ok"
 
 
 @pytest.mark.parametrize("number", ["0", "2", "'1'", "None"], ids=["older", "newer", "str", "none"])
@@ -67,7 +71,7 @@ def test_a_file_that_the_wheel_does_not_take_is_a_503_that_names_both_ways_out(
 ) -> None:
     changed(engine_host, ("\nPLUGIN_API = 1\n", f"\nPLUGIN_API = {number}\n"))
     engine_host.create_trigger("notify")
-    answer = send(engine_host.url, f"{standin.url}/hook/other")
+    answer = send(engine_host, f"{standin.url}/hook/other")
     check_incompatible(answer)
     hint = answer.json["error"]["hint"]
     assert f"the file of this package, {__version__}, with: influxdb3-notifier install-plugin --force" in hint
@@ -88,7 +92,7 @@ def test_a_newer_file_that_calls_what_an_older_wheel_has_not_names_the_wheel_tha
         ("import process_request as", "import process_request_of_later as"),
     )
     engine_host.create_trigger("notify")
-    answer = send(engine_host.url, f"{standin.url}/hook/newer")
+    answer = send(engine_host, f"{standin.url}/hook/newer")
     check_incompatible(answer)
     hint = answer.json["error"]["hint"]
     assert hint.startswith("Run: influxdb3 install package 'influxdb3-notifier==9.9.9'")
@@ -114,6 +118,7 @@ class Server:
         self.environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(harness.ROOT)}
         self.environment.pop("VIRTUAL_ENV", None)
         self.url = ""
+        self.token: str | None = None
 
     @contextmanager
     def runs(self, **arguments: str) -> Iterator[None]:
@@ -121,9 +126,11 @@ class Server:
         options = ["--node-id", "n", "--object-store", "file", "--data-dir", "d", "--plugin-dir", str(self.plugins)]
         command = [sys.executable, "-m", "tests.engine_host.command", "serve", *options]
         with served(command, self.environment, self.home) as self.url:
-            trigger = {"name": "notify", "arguments": arguments}
-            body = json.dumps(trigger).encode()
-            assert harness.http_request("POST", f"{self.url}/_host/triggers", body=body).status == 200
+            created = harness.http_request("POST", f"{self.url}/api/v3/configure/token/admin")
+            self.token = created.json["token"]
+            body = json.dumps({"name": "notify", "arguments": arguments}).encode()
+            headers = harness.authenticated(self)
+            assert harness.http_request("POST", f"{self.url}/_host/triggers", body=body, headers=headers).status == 200
             yield
 
     def install(self, wheel: Path) -> None:
@@ -132,7 +139,7 @@ class Server:
 
     def answered_by(self, to: str) -> tuple[Any, str | None]:
         """Send something; gives the results and which wheel answered."""
-        answer = send(self.url, to)
+        answer = send(self, to)
         return answer.json["results"], answer.header("X-Wheel")
 
 
@@ -169,7 +176,7 @@ def test_of_two_wheels_installed_one_after_the_other_the_first_works_until_the_r
     server = Server(tmp_path)
     hook = f"{standin.url}/hook/upgrade"
     with server.runs(response_timeout="300ms", initial_backoff="10ms", attempt_timeout="200ms", max_attempts="100"):
-        missing = send(server.url, hook)
+        missing = send(server, hook)
         assert (missing.status, missing.json["error"]["code"]) == (503, "wheel_missing")
         assert f"influxdb3 install package 'influxdb3-notifier=={__version__}'" in missing.json["error"]["hint"]
 
@@ -185,7 +192,7 @@ def test_of_two_wheels_installed_one_after_the_other_the_first_works_until_the_r
 
     with server.runs():
         assert server.answered_by(hook) == ({"http": True}, None)
-        view = harness.http_request("GET", f"{server.url}/api/v3/engine/notify?view=status").json
+        view = status_view(server)
         assert (view["status"], view["version"]) == ("ok", __version__)
         program = str(server.plugins / ".venv" / "bin" / "influxdb3-notifier")
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout

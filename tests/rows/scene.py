@@ -49,6 +49,7 @@ class Table:
             "POST",
             f"{self.engine.url}/api/v3/write_lp?db=notifications&no_sync=true&precision=nanosecond",
             body="\n".join(lines).encode(),
+            headers=harness.authenticated(self.engine),
         )
         assert answer.status == 204, answer.text
         self.engine.flush()
