@@ -1,23 +1,26 @@
 //! Deliveries that an outbox keeps: what is stored of them, and what is asked and told at each step.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::Task;
+use super::{Task, last_sent, lock};
 use crate::model::channel::Found;
 use crate::model::outcome::Verdict;
 use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
 use crate::model::report::DeliveryReport;
 use crate::outbox::{
-    Accepted, DeliveryId, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError, Ownership, Seal,
-    Target, Trouble,
+    Accepted, DeliveryId, HistoryRow, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError,
+    Ownership, Reply, RunningDelivery, Seal, Target, Trouble,
 };
 
 /// How long a call waits for its request to be kept.
 const KEEP_WITHIN: Duration = Duration::from_secs(2);
+/// How long the store's word holds that a delivery is this process's: much shorter than a lease. A process that was stopped
+/// in between asks again.
+const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 
 /// Where and how the deliveries of a request are kept.
 #[derive(Clone)]
@@ -50,8 +53,6 @@ impl Keeping {
         deliveries: &[(usize, Delivery)],
         policy: &DeliveryPolicy,
     ) -> Result<Accepted, NotKept> {
-        let accepted = SystemTime::now();
-        let deadline = accepted + policy.delivery_timeout;
         let request = NewRequest {
             task: task.id.clone(),
             identity,
@@ -59,13 +60,13 @@ impl Keeping {
             arguments: self.arguments.clone(),
             said: self.said.clone(),
             warnings: task.warnings.clone(),
-            accepted,
+            accepted: SystemTime::now(),
             deliveries: deliveries
                 .iter()
                 .zip(task.reports())
                 .map(|((index, delivery), report)| {
                     let id = delivery_id(task, *index);
-                    let work = self.work(&id, delivery, deadline)?;
+                    let work = self.work(&id, delivery, policy)?;
                     Ok(NewDelivery { report, work })
                 })
                 .collect::<Result<_, NotKept>>()?,
@@ -84,7 +85,7 @@ impl Keeping {
         &self,
         id: &DeliveryId,
         delivery: &Delivery,
-        deadline: SystemTime,
+        policy: &DeliveryPolicy,
     ) -> Result<Option<KeptWork>, NotKept> {
         let Work::Send(sending) = &delivery.work else {
             return Ok(None);
@@ -105,7 +106,8 @@ impl Keeping {
         };
         Ok(Some(KeptWork {
             target,
-            deadline,
+            time_left: policy.delivery_timeout,
+            order: last_sent::order_key(sending),
             composition: sending.composition.hash(),
             attempting: None,
         }))
@@ -125,51 +127,90 @@ fn delivery_id(task: &Task, index: usize) -> DeliveryId {
     }
 }
 
-/// One delivery that is kept.
-pub struct Kept<'a> {
-    outbox: &'a dyn Outbox,
-    id: DeliveryId,
+/// A stored request of this process.
+pub struct KeptTask {
+    pub outbox: Arc<dyn Outbox>,
+    /// Places of deliveries that wait for older ones which the store has.
+    pub behind: Vec<usize>,
+    /// When this process asked for it: since then it is its own.
+    pub confirmed: Instant,
 }
 
-impl<'a> Kept<'a> {
-    pub fn new(outbox: &'a dyn Outbox, task: &Task, index: usize) -> Self {
-        Self {
-            outbox,
-            id: delivery_id(task, index),
-        }
+impl KeptTask {
+    /// One of its deliveries; `None`: it runs in this process already.
+    pub fn delivery(&self, task: &Task, index: usize) -> Option<Box<Kept>> {
+        let running = self.outbox.running().start(delivery_id(task, index))?;
+        Some(Box::new(Kept {
+            outbox: Arc::clone(&self.outbox),
+            running,
+            is_behind: self.behind.contains(&index),
+            confirmed: Mutex::new(self.confirmed),
+        }))
+    }
+}
+
+/// A stored delivery that runs in this process: while this exists it is started no second time.
+pub struct Kept {
+    outbox: Arc<dyn Outbox>,
+    running: RunningDelivery,
+    /// Whether an older delivery of its key may be stored that is in no line of this process.
+    pub is_behind: bool,
+    /// When the store last said that the delivery is this process's.
+    confirmed: Mutex<Instant>,
+}
+
+impl Kept {
+    pub fn outbox(&self) -> &dyn Outbox {
+        &*self.outbox
     }
 
-    /// Whether it is still here that it is to be tried again.
+    pub fn shared_outbox(&self) -> Arc<dyn Outbox> {
+        Arc::clone(&self.outbox)
+    }
+
+    /// Whether it is still this process that delivers it. Asks the store, unless it has said so a moment ago.
     pub async fn owns(&self) -> Result<Ownership, OutboxError> {
-        self.outbox.owns(&self.id).await
+        let now = Instant::now();
+        if now.saturating_duration_since(*lock(&self.confirmed)) < CONFIRMED_FOR {
+            return Ok(Ownership::Mine);
+        }
+        let ownership = self.outbox.owns(self.running.id()).await?;
+        *lock(&self.confirmed) = now;
+        Ok(ownership)
     }
 
     /// Notes that an attempt begins that must not be repeated.
     pub async fn attempting(&self, at: SystemTime) -> Result<Ownership, OutboxError> {
-        self.outbox.attempting(&self.id, at).await
+        self.outbox.attempting(self.running.id(), at).await
+    }
+
+    /// Whether an older delivery of the same key has not ended. Where that cannot be found out, none.
+    pub async fn has_older(&self) -> bool {
+        let asked = self.outbox.has_older(self.running.id()).await;
+        asked.unwrap_or(false)
     }
 
     /// Notes what is known of such an attempt. Nobody waits for it: were it lost, it would be asked for.
     pub fn attempted(&self, verdict: &Verdict) {
         if let Verdict::Retry { .. } = verdict {
-            drop(self.outbox.not_taken(&self.id));
+            drop(self.outbox.not_taken(self.running.id()));
         }
     }
 
     /// Notes that so many parts have arrived.
     pub async fn parts_done(&self, parts: usize) {
-        let _ = self.outbox.parts_done(&self.id, parts).await;
+        let _ = self.outbox.parts_done(self.running.id(), parts).await;
     }
 
-    pub async fn end(&self, report: &DeliveryReport) -> Result<(), OutboxError> {
-        self.outbox.end(&self.id, report).await
+    pub fn end(&self, report: &DeliveryReport, row: Option<&HistoryRow>) -> Reply<()> {
+        self.outbox.end(self.running.id(), report, row)
     }
 
     /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than
     /// counted twice.
     pub async fn free(&self, found: Vec<Found>) -> Vec<Found> {
         let names = found.iter().map(|found| found.message.clone()).collect();
-        match self.outbox.taken(&self.id, names).await {
+        match self.outbox.taken(self.running.id(), names).await {
             Ok(taken) => found
                 .into_iter()
                 .filter(|found| !taken.contains(&found.message))

@@ -1,12 +1,12 @@
 //! How requests come in: from a caller, or from an outbox that another process has left them in.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::bounds::{Full, Place};
-use super::durability::{Keeping, NotKept};
+use super::durability::{Keeping, Kept, KeptTask, NotKept};
 use super::idempotency::{Accept, Admission};
 use super::run::{Arriving, note_end};
 use super::throttle::Batch;
@@ -16,7 +16,7 @@ use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, TaskLog};
-use crate::outbox::{Accepted, Outbox};
+use crate::outbox::Accepted;
 
 /// The rule that stands in answers and log lines.
 const DEDUP_WINDOW: &str = "dedup_window";
@@ -39,7 +39,8 @@ pub struct Acceptance {
 pub struct TakenOver {
     pub task_id: String,
     pub identity: Identity,
-    pub accepted: SystemTime,
+    /// How long ago it was accepted.
+    pub age: Duration,
     /// All of them, as they stand.
     pub reports: Vec<DeliveryReport>,
     /// By their places in the request.
@@ -47,7 +48,7 @@ pub struct TakenOver {
     pub policy: Arc<DeliveryPolicy>,
     pub log: TaskLog,
     pub warnings: Vec<String>,
-    pub outbox: Arc<dyn Outbox>,
+    pub kept: KeptTask,
 }
 
 /// Why a request was not accepted. Nothing of it was sent.
@@ -63,7 +64,7 @@ struct Ready {
     deliveries: Vec<(usize, Delivery)>,
     policy: Arc<DeliveryPolicy>,
     places: Vec<Place>,
-    outbox: Option<Arc<dyn Outbox>>,
+    kept: Option<KeptTask>,
     batch: Option<Arc<Batch>>,
 }
 
@@ -110,16 +111,21 @@ impl Dispatcher {
         identity: Identity,
     ) -> Result<Admission, NotAccepted> {
         let task = Arc::clone(&ready.task);
+        let asked = Instant::now();
         let kept = keeping.keep(&task, identity.clone(), &ready.deliveries, &ready.policy);
         let known = match kept.await {
-            Ok(Accepted::New) if keeping.for_workers => {
+            Ok(Accepted::New { .. }) if keeping.for_workers => {
                 // What becomes of it stands in the outbox alone: a repeat is answered from there.
                 self.engine.idempotency.forget(&identity, &task);
                 self.start(ready.without_work());
                 return Ok(Admission::New(task));
             }
-            Ok(Accepted::New) => {
-                ready.outbox = Some(Arc::clone(&keeping.outbox));
+            Ok(Accepted::New { behind }) => {
+                ready.kept = Some(KeptTask {
+                    outbox: Arc::clone(&keeping.outbox),
+                    behind,
+                    confirmed: asked,
+                });
                 self.start(ready);
                 return Ok(Admission::New(task));
             }
@@ -151,13 +157,13 @@ impl Dispatcher {
         let TakenOver {
             task_id,
             identity,
-            accepted,
+            age,
             mut reports,
             deliveries,
             policy,
             log,
             warnings,
-            outbox,
+            kept,
         } = taken;
         log.log(&Event::TakenOver {
             deliveries: deliveries.len(),
@@ -172,7 +178,6 @@ impl Dispatcher {
                 report.outcome = Outcome::Pending(before.outcome.failure().cloned());
             }
         }
-        let age = accepted.elapsed().unwrap_or_default();
         let now = Instant::now();
         let accepted = now.checked_sub(age).unwrap_or(now);
         let task = Task::accepted_at(accepted, task_id, log, warnings, reports);
@@ -184,7 +189,7 @@ impl Dispatcher {
             places: self.engine.bounds.reserve_accepted(&sizes),
             deliveries,
             policy,
-            outbox: Some(outbox),
+            kept: Some(kept),
             batch: None,
         });
         task
@@ -222,7 +227,7 @@ impl Dispatcher {
             deliveries,
             policy,
             places,
-            outbox: None,
+            kept: None,
             batch,
         })
     }
@@ -234,12 +239,20 @@ impl Dispatcher {
             deliveries,
             policy,
             places,
-            outbox,
+            kept,
             batch,
         } = ready;
         let mut places = places.into_iter();
+        let claimed = kept.as_ref().map_or(task.accepted, |kept| kept.confirmed);
         for (index, delivery) in deliveries {
-            let outbox = outbox.clone();
+            let is_to_send = delivery.work.is_to_send();
+            let place = is_to_send.then(|| places.next()).flatten();
+            let registered = kept.as_ref().map(|kept| kept.delivery(&task, index));
+            let Some(kept) = registered.map_or(Some(None), |kept| kept.map(Some)) else {
+                // It runs already, and goes on as it is.
+                task.leave(index);
+                continue;
+            };
             match delivery.work {
                 Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
@@ -248,9 +261,10 @@ impl Dispatcher {
                 }
                 Work::Reject { failure, path } => {
                     let sender = &delivery.sender;
-                    self.reject(&task, index, sender, failure, path.as_deref(), outbox);
+                    self.reject(&task, index, sender, failure, path.as_deref(), kept);
                 }
                 Work::Send(sending) => {
+                    let deadline = deadline(&sending, &policy, &task, claimed);
                     let arriving = Arriving {
                         task: Arc::clone(&task),
                         index,
@@ -258,8 +272,9 @@ impl Dispatcher {
                         receiver: delivery.receiver,
                         sending,
                         policy: Arc::clone(&policy),
-                        place: places.next(),
-                        outbox,
+                        place,
+                        kept,
+                        deadline,
                     };
                     if let Some(arriving) = self.engine.throttle(arriving, batch.as_deref()) {
                         self.engine.run(arriving);
@@ -277,7 +292,7 @@ impl Dispatcher {
         sender: &str,
         failure: Failure,
         path: Option<&str>,
-        outbox: Option<Arc<dyn Outbox>>,
+        kept: Option<Box<Kept>>,
     ) {
         let outcome = Outcome::Failed(failure.clone());
         let line = task.log.log(&Event::NotTried {
@@ -290,9 +305,9 @@ impl Dispatcher {
         let known = channels::find(sender).map_or("unknown", |spec| spec.key);
         self.engine.metrics.ended(known, &outcome, Duration::ZERO);
         task.end(index, outcome);
-        if let Some(outbox) = outbox {
+        if let Some(kept) = kept {
             let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
-            tokio::spawn(async move { note_end(&engine, &*outbox, &task, index).await });
+            tokio::spawn(async move { note_end(&engine, &kept, &task, index).await });
         }
     }
 
@@ -337,6 +352,14 @@ impl Ready {
                 self.task.end(*index, Outcome::Failed(Failure::new(reason)));
             }
         }
+    }
+}
+
+/// When the last attempt must have ended.
+fn deadline(sending: &Sending, policy: &DeliveryPolicy, task: &Task, claimed: Instant) -> Instant {
+    match &sending.resume {
+        Some(resume) => claimed + resume.time_left,
+        None => task.accepted + policy.delivery_timeout,
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hashlink::LinkedHashMap;
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
 use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::{DeliveryPolicy, Sending};
 use crate::model::secret::digest;
-use crate::outbox::{LastSent, MAX_LAST_SENT, Outbox};
+use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
 
 /// How long a message may be referred to.
 const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,6 +41,14 @@ pub fn key(sending: &Sending, policy: &DeliveryPolicy) -> Option<String> {
     }
     let destination = &sending.channel.destination().key;
     Some(digest(&format!("{destination}\0{dedup_key}")))
+}
+
+/// What deliveries share that must leave in the order of their acceptance: the destination and the dedup key.
+pub fn order_key(sending: &Sending) -> Option<OrderKey> {
+    let dedup_key = sending.dedup_key.as_ref()?;
+    let destination = &sending.channel.destination().key;
+    let hash = Sha256::digest(format!("{destination}\0{dedup_key}"));
+    Some(hash.into())
 }
 
 impl LastSents {

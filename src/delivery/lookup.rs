@@ -95,7 +95,7 @@ impl Run {
         });
         let reply = answer.await.ok()?.ok()?;
         let mut found = self.sending.channel.find(sent, &reply);
-        if let Some(kept) = self.kept() {
+        if let Some(kept) = &self.kept {
             found = kept.free(found).await;
         }
         let twin = self.twin(sent.message);

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
-pub use self::durability::{Keeping, NotKept, config_of};
+pub use self::durability::{Keeping, KeptTask, NotKept, config_of};
 pub use self::idempotency::Admission;
 use self::idempotency::Idempotency;
 pub use self::intake::{Acceptance, NotAccepted, TakenOver};

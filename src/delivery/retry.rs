@@ -153,8 +153,8 @@ impl Run {
         let Ok(_connection) = connection else {
             return Ok(retry(last.cloned().unwrap_or_else(no_connection)));
         };
-        if let Some(kept) = self.kept()
-            && let Some(failure) = Box::pin(self.permitted(kept, tries, at)).await?
+        if let Some(kept) = &self.kept
+            && let Some(failure) = Box::pin(self.permitted(kept, at)).await?
         {
             return Ok(retry(failure));
         }
@@ -183,25 +183,19 @@ impl Run {
         };
         if let Some(under_way) = under_way {
             under_way.ended(&judgement.verdict);
-            if let Some(kept) = self.kept() {
+            if let Some(kept) = &self.kept {
                 kept.attempted(&judgement.verdict);
             }
         }
         Ok(judgement)
     }
 
-    /// Asks the outbox for an attempt. Gives back why it cannot be made now: what must not be repeated is not sent where it
-    /// cannot be noted; all else is sent rather than not.
-    async fn permitted(
-        &self,
-        kept: Kept<'_>,
-        tries: &Tries,
-        at: SystemTime,
-    ) -> Result<Option<Failure>, HandedOn> {
+    /// Asks the outbox for an attempt, be it the first or not: the delivery may have waited for long, or its process may have
+    /// been stopped. Gives back why it cannot be made now: what must not be repeated is not sent where it cannot be noted; all
+    /// else is sent rather than not.
+    async fn permitted(&self, kept: &Kept, at: SystemTime) -> Result<Option<Failure>, HandedOn> {
         let ownership = match self.must_not_repeat() {
             true => kept.attempting(at).await,
-            // Taken a moment ago.
-            false if tries.last.is_none() => return Ok(None),
             false => kept.owns().await,
         };
         match ownership {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -34,8 +34,10 @@ pub struct Arriving {
     pub sending: Box<Sending>,
     pub policy: Arc<DeliveryPolicy>,
     pub place: Option<Place>,
-    /// Where it is kept.
-    pub outbox: Option<Arc<dyn Outbox>>,
+    /// Its side of the store, where it is stored.
+    pub kept: Option<Box<Kept>>,
+    /// When the last try must have ended.
+    pub deadline: Instant,
 }
 
 /// One delivery on its way.
@@ -49,10 +51,10 @@ pub struct Run {
     pub queue: Arc<DestinationQueue>,
     pub ticket: u64,
     pub turn: Option<Box<Turn>>,
-    /// When the last try must have ended; known when its turn has come.
+    /// When the last try must have ended; later where its turn comes late.
     pub deadline: Instant,
-    /// Where it is kept.
-    pub outbox: Option<Arc<dyn Outbox>>,
+    /// Its side of the store, where it is stored.
+    pub kept: Option<Box<Kept>>,
 }
 
 impl Engine {
@@ -71,15 +73,14 @@ impl Engine {
             sending,
             policy,
             place,
-            outbox,
+            kept,
+            deadline,
             ..
         } = arriving;
         let queue = self.queues.get(sending.channel.destination());
         let ticket = queue.ticket();
         let dedup_key = sending.dedup_key.as_ref();
         let turn = dedup_key.map(|key| Box::new(queue.line_up(key, ticket, sending.state())));
-        // Known when its turn has come.
-        let deadline = task.accepted;
         let run = Box::new(Run {
             engine: Arc::clone(self),
             task,
@@ -90,8 +91,8 @@ impl Engine {
             queue,
             ticket,
             turn,
-            outbox,
             deadline,
+            kept,
         });
         (run, place)
     }
@@ -110,7 +111,7 @@ pub async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         sending,
         queue,
         turn,
-        outbox,
+        kept,
         ..
     } = *run;
     drop(turn);
@@ -125,9 +126,9 @@ pub async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
     };
     end(&engine, &task, index, &sender, &destination.label, outcome);
     // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
-    if let Some(outbox) = outbox {
+    if let Some(kept) = kept {
         // In a box of its own, as few deliveries are kept.
-        Box::pin(note_end(&engine, &*outbox, &task, index)).await;
+        Box::pin(note_end(&engine, &kept, &task, index)).await;
     }
     drop(place);
 }
@@ -149,11 +150,11 @@ pub fn end(
     task.end(index, outcome);
 }
 
-pub async fn note_end(engine: &Engine, outbox: &dyn Outbox, task: &Task, index: usize) {
+pub async fn note_end(engine: &Engine, kept: &Kept, task: &Task, index: usize) {
     let Some(report) = task.report(index) else {
         return;
     };
-    if let Err(error) = Kept::new(outbox, task, index).end(&report).await {
+    if let Err(error) = kept.end(&report, None).await {
         let line = task.log.log(&Event::NotKept {
             destination: report.destination.as_deref().unwrap_or(&report.sender),
             what: &format!("its end was not noted: {error} {}", error.hint()),
@@ -207,7 +208,7 @@ impl Run {
         let Some(key) = self.key() else {
             return ControlFlow::Continue(());
         };
-        let (sent, outbox) = (&self.engine.last_sents, self.outbox.as_deref());
+        let (sent, outbox) = (&self.engine.last_sents, self.outbox());
         let Some(before) = sent.before(&key, outbox).await else {
             return ControlFlow::Continue(());
         };
@@ -258,7 +259,7 @@ impl Run {
                 .update(self.index, |report| report.parts_delivered = part + 1);
             // The last one's is said with the end.
             if part + 1 < parts
-                && let Some(kept) = self.kept()
+                && let Some(kept) = &self.kept
             {
                 Box::pin(kept.parts_done(part + 1)).await;
             }
@@ -270,7 +271,7 @@ impl Run {
         Some(match ended {
             Ok(message) => {
                 if let Some(key) = self.key() {
-                    let (sent, outbox) = (&self.engine.last_sents, self.outbox.as_deref());
+                    let (sent, outbox) = (&self.engine.last_sents, self.outbox());
                     sent.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
                 }
                 Outcome::Delivered { message }
@@ -286,25 +287,15 @@ impl Run {
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`
     /// must follow even the `firing` that took all the time there was, and what was held back has done no wrong.
     async fn wait_for_turn(&mut self) -> Instant {
-        let deadline = match &self.sending.resume {
-            Some(resume) => self.kept_deadline(resume.deadline),
-            None => self.task.accepted + self.policy.delivery_timeout,
+        let deadline = match self.sending.attempting() {
+            // What another process may have sent is looked for, however late it is.
+            Some(_) => self.deadline.max(Instant::now() + LOOK_FOR),
+            None => self.deadline,
         };
         if let Some(turn) = &mut self.turn {
             turn.wait().await;
         }
         deadline.max(Instant::now() + self.one_attempt_late(deadline))
-    }
-
-    /// What another process may have sent is looked for, however late it is.
-    fn kept_deadline(&self, deadline: SystemTime) -> Instant {
-        let now = Instant::now();
-        let left = deadline.duration_since(SystemTime::now());
-        let deadline = now + left.unwrap_or_default();
-        match self.sending.attempting() {
-            Some(_) => deadline.max(now + LOOK_FOR),
-            None => deadline,
-        }
     }
 
     fn one_attempt_late(&self, deadline: Instant) -> Duration {
@@ -314,9 +305,7 @@ impl Run {
         }
     }
 
-    /// Its side of the outbox, where it is kept.
-    pub fn kept(&self) -> Option<Kept<'_>> {
-        let outbox = self.outbox.as_deref()?;
-        Some(Kept::new(outbox, &self.task, self.index))
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        Some(self.kept.as_ref()?.outbox())
     }
 }

@@ -262,7 +262,7 @@ impl Engine {
         let Arriving {
             sending,
             policy,
-            outbox,
+            kept,
             ..
         } = arriving;
         let key = last_sent::key(sending, policy);
@@ -271,13 +271,14 @@ impl Engine {
         };
         let may_be_known =
             || self.last_in_line(sending).is_some() || self.last_sents.known(&key).is_some();
-        if outbox.is_none() && !may_be_known() {
+        if kept.is_none() && !may_be_known() {
             return;
         }
         let channel = Arc::clone(&sending.channel);
         let queue = self.queues.get(channel.destination());
         let mut turn = queue.line_up(dedup_key, queue.ticket(), None);
-        let (engine, outbox) = (Arc::clone(self), outbox.clone());
+        let outbox = kept.as_ref().map(|kept| kept.shared_outbox());
+        let engine = Arc::clone(self);
         tokio::spawn(async move {
             turn.wait().await;
             let outbox = outbox.as_deref();

@@ -215,8 +215,8 @@ pub struct Resume {
     pub parts_done: usize,
     /// When the process began an attempt of the next one that must not be repeated, and said no more.
     pub attempting: Option<SystemTime>,
-    /// In place of acceptance and `delivery_timeout`.
-    pub deadline: SystemTime,
+    /// From the claim until the last attempt must have ended; in place of `delivery_timeout`.
+    pub time_left: Duration,
 }
 
 /// What a delivery is composed of.

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::recorder;
 use crate::api::request;
-use crate::delivery::{Dispatcher, TakenOver, config_of};
+use crate::delivery::{Dispatcher, KeptTask, TakenOver, config_of};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
 use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
-use crate::outbox::{KeptRequest, Outbox, OutboxError, RENEW_EVERY};
+use crate::outbox::{KeptRequest, Outbox, OutboxError};
 use crate::panics::guarded;
 use crate::routing;
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
@@ -140,8 +140,8 @@ fn open_outbox(place: &OutboxPlace, runtime: &Handle) -> Result<Arc<dyn Outbox>,
 
 /// Looks for what belongs to nobody.
 async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+    while let Some(every) = outbox.upgrade().map(|open| open.outbox.claim_every()) {
+        tokio::time::sleep(every).await;
         let Some(outbox) = outbox.upgrade() else {
             return;
         };
@@ -200,6 +200,7 @@ impl OpenOutbox {
         }
         let mut taken = 0;
         while dispatcher.has_much_room(settings.policy.max_in_flight) {
+            let asked = Instant::now();
             let claimed = self.outbox.claim(&config, CLAIM).await?;
             let count = claimed.len();
             taken += count;
@@ -207,7 +208,7 @@ impl OpenOutbox {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
                 let settings =
                     resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
-                self.go_on(kept, &settings, dispatcher, history);
+                self.go_on(kept, asked, &settings, dispatcher, history);
             }
             if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
                 break;
@@ -219,6 +220,7 @@ impl OpenOutbox {
     fn go_on(
         &self,
         kept: KeptRequest,
+        claimed: Instant,
         settings: &Settings,
         dispatcher: &Dispatcher,
         history: &Arc<History>,
@@ -243,13 +245,17 @@ impl OpenOutbox {
         let task = dispatcher.take_over(TakenOver {
             task_id: kept.task,
             identity: kept.identity,
-            accepted: kept.accepted,
+            age: kept.age,
             reports: reports.map(|delivery| delivery.report).collect(),
             deliveries,
             policy: Arc::clone(&settings.policy),
             log,
             warnings: kept.warnings,
-            outbox: Arc::clone(&self.outbox),
+            kept: KeptTask {
+                outbox: Arc::clone(&self.outbox),
+                behind: kept.behind,
+                confirmed: claimed,
+            },
         });
         dispatcher.answered(&task);
     }

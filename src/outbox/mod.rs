@@ -4,15 +4,18 @@ mod error;
 pub mod jetstream;
 pub mod operator;
 mod record;
+mod running;
 mod seal;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
 pub use self::error::{OutboxError, Trouble};
+pub use self::running::{Running, RunningDelivery};
 pub use self::seal::{MIN_KEY_BYTES, Seal};
 use crate::model::notification::State;
 use crate::model::outcome::MessageRef;
@@ -51,7 +54,8 @@ pub trait Outbox: Send + Sync {
     fn leave(&self, request: NewRequest) -> Reply<Accepted>;
 
     /// Takes over at most `limit` requests that belong to nobody, the oldest first: those whose process has ended, and those
-    /// that an operator has put back. Only such as were taken under this configuration file.
+    /// that an operator has put back. Only such as were taken under this configuration file. Never returns what this process
+    /// owns and has not ended, and no request of which a delivery is in [`Outbox::running`].
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>>;
 
     /// Whether the delivery is still this process's to attempt.
@@ -66,8 +70,24 @@ pub trait Outbox: Send + Sync {
     /// So many parts have come to their destination.
     fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()>;
 
-    /// The delivery has ended as the report says.
-    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()>;
+    /// The delivery has ended as the report says. Stores its history row in the same transaction, until
+    /// [`Outbox::history_written`].
+    fn end(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        row: Option<&HistoryRow>,
+    ) -> Reply<()>;
+
+    /// Whether a delivery with the same [`KeptWork::order`] that was accepted earlier has not ended, whoever owns it.
+    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool>;
+
+    /// Takes over history rows of processes that have ended before they were written: at most `limit` of this configuration
+    /// file, the oldest first.
+    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>>;
+
+    /// The row is in the database, or was given up: it need not be stored any more.
+    fn history_written(&self, row: &HistoryRow) -> Reply<()>;
 
     /// Which of these messages at a provider belong to other deliveries.
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>>;
@@ -84,6 +104,23 @@ pub trait Outbox: Send + Sync {
 
     /// Gives up what this process owns and has not ended: others may take it over at once.
     fn release(&self) -> Reply<()>;
+
+    /// The deliveries that this process runs. Delivery code registers them; [`Outbox::claim`] leaves their requests alone.
+    fn running(&self) -> &Running;
+
+    /// How often a process asks for what belongs to nobody.
+    fn claim_every(&self) -> Duration {
+        RENEW_EVERY
+    }
+}
+
+/// One row of the history table, as line protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The configuration file of the triggers whose calls may write it.
+    pub config: Arc<str>,
+    /// Two rows are never equal: each has a time of its own.
+    pub line: String,
 }
 
 /// What a destination was told last under a dedup key.
@@ -133,8 +170,10 @@ pub struct NewDelivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptWork {
     pub target: Target,
-    /// When the last try must have ended.
-    pub deadline: SystemTime,
+    /// From acceptance or from the claim until the last attempt must have ended. Zero: it is too late.
+    pub time_left: Duration,
+    /// Deliveries with the same value leave in the order of their acceptance.
+    pub order: Option<OrderKey>,
     /// Of the messages' bodies: parts that are done count only while it is the same.
     pub composition: CompositionHash,
     /// An attempt began then which must not be repeated, and it is not known how it ended.
@@ -143,6 +182,9 @@ pub struct KeptWork {
 
 /// SHA-256.
 pub type CompositionHash = [u8; 32];
+
+/// SHA-256 of a destination and a dedup key.
+pub type OrderKey = [u8; 32];
 
 /// Where a delivery goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +198,9 @@ pub enum Target {
 /// What became of a request that was to be kept.
 #[derive(Debug)]
 pub enum Accepted {
-    New,
+    /// `behind`: places of deliveries of which an older one with the same [`KeptWork::order`] has not ended, and may be in no
+    /// line of this process: they wait until [`Outbox::has_older`] says no.
+    New { behind: Vec<usize> },
     /// The key's first request, as it stands.
     Known(KnownRequest),
     /// The key belongs to a request with another body.
@@ -179,9 +223,12 @@ pub struct KeptRequest {
     pub arguments: BTreeMap<String, String>,
     pub said: String,
     pub warnings: Vec<String>,
-    pub accepted: SystemTime,
+    /// How long ago it was accepted. A wall clock that jumps while a process uses the outbox does not change it.
+    pub age: Duration,
     /// All of them; those with work are the new owner's.
     pub deliveries: Vec<NewDelivery>,
+    /// As in [`Accepted::New`].
+    pub behind: Vec<usize>,
 }
 
 /// Whose a delivery is.

@@ -1,7 +1,5 @@
 //! Deliveries of a process that has ended, made again from what the outbox has kept.
 
-use std::time::SystemTime;
-
 use jiff::Timestamp;
 
 use super::texts::Texts;
@@ -63,7 +61,7 @@ impl<'a> Planner<'a> {
             failure,
             path: None,
         };
-        if kept.attempting.is_none() && kept.deadline <= SystemTime::now() {
+        if kept.attempting.is_none() && kept.time_left.is_zero() {
             return reject(Failure::new(Reason::Expired));
         }
         let target = match &kept.target {
@@ -91,7 +89,7 @@ impl<'a> Planner<'a> {
                 sending.resume = Some(Box::new(Resume {
                     parts_done: if same { report.parts_delivered } else { 0 },
                     attempting: kept.attempting,
-                    deadline: kept.deadline,
+                    time_left: kept.time_left,
                 }));
                 Work::Send(sending)
             }

@@ -9,13 +9,13 @@ use futures_util::future::join_all;
 pub use self::tally::Over;
 use self::tally::Tally;
 use super::bounds::Place;
+use super::durability::Kept;
 use super::run::{Arriving, end, note_end, to_the_end};
 use super::{Engine, Task};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
-use crate::outbox::Outbox;
 use crate::panics::guarded;
 
 /// Deliveries that end at once: an outbox commits them together.
@@ -33,7 +33,7 @@ pub struct PendingDigest {
 struct Held {
     task: Arc<Task>,
     index: usize,
-    outbox: Option<Arc<dyn Outbox>>,
+    kept: Option<Box<Kept>>,
     /// Its own until its end is noted.
     _place: Option<Place>,
 }
@@ -55,7 +55,7 @@ impl PendingDigest {
         let Arriving {
             task,
             index,
-            outbox,
+            kept,
             mut place,
             ..
         } = arriving;
@@ -65,7 +65,7 @@ impl PendingDigest {
         self.others.push(Held {
             task,
             index,
-            outbox,
+            kept,
             _place: place,
         });
     }
@@ -101,12 +101,13 @@ impl PendingDigest {
             sending,
             policy,
             place,
-            outbox,
+            kept,
+            deadline: _,
         } = first;
         let held = Held {
             task,
             index,
-            outbox,
+            kept,
             _place: place,
         };
         let digest = Digest {
@@ -175,8 +176,8 @@ impl Held {
     }
 
     async fn note(&self, engine: &Engine) {
-        if let Some(outbox) = &self.outbox {
-            note_end(engine, &**outbox, &self.task, self.index).await;
+        if let Some(kept) = &self.kept {
+            note_end(engine, kept, &self.task, self.index).await;
         }
     }
 }
@@ -252,6 +253,7 @@ impl Digest {
         };
         let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
         let sizes = [sending.composition.size()];
+        let deadline = task.accepted + policy.delivery_timeout;
         let digest = Arriving {
             task: Arc::clone(&task),
             index: 0,
@@ -260,7 +262,8 @@ impl Digest {
             sending,
             policy,
             place: engine.bounds.reserve_accepted(&sizes).pop(),
-            outbox: None,
+            kept: None,
+            deadline,
         };
         let (run, place) = engine.ready(digest);
         to_the_end(run, place).await;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::*;
 use crate::model::notification::Level;
 use crate::outbox::{
-    Accepted, DeliveryId, KeptRequest, LastSent, NewRequest, Outbox, OutboxError, Ownership, Reply,
-    Trouble,
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
+    Ownership, Reply, Running, Trouble,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -220,6 +220,7 @@ struct Memory {
     lasts: Mutex<HashMap<String, LastSent>>,
     /// What it answers when it is asked for what was told; `Some(None)`: it never does.
     trouble: Mutex<Option<Option<Trouble>>>,
+    running: Running,
 }
 
 impl Memory {
@@ -247,11 +248,11 @@ impl Outbox for Memory {
     }
 
     fn accept(&self, _: NewRequest) -> Reply<Accepted> {
-        at_once(Accepted::New)
+        at_once(Accepted::New { behind: Vec::new() })
     }
 
     fn leave(&self, _: NewRequest) -> Reply<Accepted> {
-        at_once(Accepted::New)
+        at_once(Accepted::New { behind: Vec::new() })
     }
 
     fn release(&self) -> Reply<()> {
@@ -278,8 +279,24 @@ impl Outbox for Memory {
         at_once(())
     }
 
-    fn end(&self, _: &DeliveryId, _: &DeliveryReport) -> Reply<()> {
+    fn end(&self, _: &DeliveryId, _: &DeliveryReport, _: Option<&HistoryRow>) -> Reply<()> {
         at_once(())
+    }
+
+    fn has_older(&self, _: &DeliveryId) -> Reply<bool> {
+        at_once(false)
+    }
+
+    fn claim_history(&self, _: &str, _: usize) -> Reply<Vec<HistoryRow>> {
+        at_once(Vec::new())
+    }
+
+    fn history_written(&self, _: &HistoryRow) -> Reply<()> {
+        at_once(())
+    }
+
+    fn running(&self) -> &Running {
+        &self.running
     }
 
     fn taken(&self, _: &DeliveryId, _: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {

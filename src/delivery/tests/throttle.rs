@@ -439,7 +439,8 @@ async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
             sending,
             policy: Arc::new(per_minute(1)),
             place: None,
-            outbox: None,
+            kept: None,
+            deadline: Instant::now(),
         };
         assert!(world.dispatcher.engine.throttle(arriving, None).is_some());
     }

@@ -45,7 +45,7 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<A
         let runtime = shared.runtime.clone();
         runtime.spawn(async move {
             let accepted = take(&shared, &request, whose).await;
-            let is_new = matches!(accepted, Ok(Accepted::New));
+            let is_new = matches!(accepted, Ok(Accepted::New { .. }));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
             if is_new && hears.await.is_err() {
@@ -119,7 +119,7 @@ async fn take(
             });
         }
     }
-    Ok(Accepted::New)
+    Ok(Accepted::New { behind: Vec::new() })
 }
 
 /// Publishes a request, and gets it into this process's hand. The error is that of the publication, where it is known.

@@ -43,8 +43,8 @@ use self::last_sent::LastSents;
 use self::owned::Asked;
 use self::server::{Servers, Session};
 use super::{
-    Accepted, DeliveryId, KeptRequest, LEASE, LastSent, NewRequest, Outbox, OutboxError, Ownership,
-    Reply, Trouble,
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LEASE, LastSent, NewRequest, Outbox,
+    OutboxError, Ownership, Reply, Running, Trouble,
 };
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
@@ -96,6 +96,7 @@ impl Credentials {
 pub struct JetStreamOutbox {
     shared: Arc<Shared>,
     last_sents: LastSents,
+    running: Running,
 }
 
 /// What all who work for it share.
@@ -126,6 +127,7 @@ impl JetStreamOutbox {
         Self {
             last_sents: LastSents::start(Arc::clone(&shared), &runtime),
             shared,
+            running: Running::default(),
         }
     }
 
@@ -194,9 +196,30 @@ impl Outbox for JetStreamOutbox {
         self.ask(delivery, (), |reply| Asked::PartsDone(place, parts, reply))
     }
 
-    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()> {
+    fn end(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        _row: Option<&HistoryRow>,
+    ) -> Reply<()> {
         let (place, report) = (delivery.index, Box::new(report.clone()));
         self.ask(delivery, (), |reply| Asked::End(place, report, reply))
+    }
+
+    fn has_older(&self, _delivery: &DeliveryId) -> Reply<bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn claim_history(&self, _config: &str, _limit: usize) -> Reply<Vec<HistoryRow>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn history_written(&self, _row: &HistoryRow) -> Reply<()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn running(&self) -> &Running {
+        &self.running
     }
 
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {

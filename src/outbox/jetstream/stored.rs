@@ -164,8 +164,9 @@ impl Stored {
             arguments: self.arguments.clone(),
             said: self.said.clone(),
             warnings: self.warnings.clone(),
-            accepted: time(self.accepted),
+            age: Duration::from_millis(now().saturating_sub(self.accepted)),
             deliveries: deliveries.collect(),
+            behind: Vec::new(),
         }
     }
 }
@@ -176,13 +177,13 @@ impl StoredWork {
             Target::Receiver { name, index } => (Some(name.clone()), *index, None),
             Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
         };
-        let deadline = millis(work.deadline);
+        let timeout = u64::try_from(work.time_left.as_millis()).unwrap_or(u64::MAX);
         Self {
             receiver,
             destination,
             sealed,
-            deadline,
-            timeout: deadline.saturating_sub(accepted),
+            deadline: accepted.saturating_add(timeout),
+            timeout,
             composition: hex(&work.composition),
         }
     }
@@ -203,7 +204,8 @@ impl StoredWork {
                 },
                 None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
             },
-            deadline: time(self.deadline),
+            time_left: Duration::from_millis(self.deadline.saturating_sub(now())),
+            order: None,
             composition,
             attempting: None,
         }

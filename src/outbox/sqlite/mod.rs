@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use self::rows::Owner;
 use self::writer::Writer;
 use super::{
-    Accepted, DeliveryId, KeptRequest, LastSent, NewRequest, Outbox, OutboxError, Ownership, Reply,
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
+    Ownership, Reply, Running,
 };
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
@@ -21,6 +22,7 @@ use crate::model::report::DeliveryReport;
 pub struct SqliteOutbox {
     owner: Owner,
     writer: Writer,
+    running: Running,
 }
 
 impl SqliteOutbox {
@@ -30,6 +32,7 @@ impl SqliteOutbox {
         Ok(Self {
             writer: Writer::start(path, owner.clone())?,
             owner,
+            running: Running::default(),
         })
     }
 }
@@ -54,7 +57,7 @@ impl Outbox for SqliteOutbox {
         self.writer.ask_or_undo(
             move |db| {
                 let accepted = rows::accept(db, &owner, &request)?;
-                if matches!(accepted, Accepted::New) {
+                if matches!(accepted, Accepted::New { .. }) {
                     rows::leave(db, &request.task)?;
                 }
                 Ok(accepted)
@@ -92,10 +95,31 @@ impl Outbox for SqliteOutbox {
             .ask(move |db| rows::parts_done(db, &owner, &delivery, parts))
     }
 
-    fn end(&self, delivery: &DeliveryId, report: &DeliveryReport) -> Reply<()> {
+    fn end(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        _row: Option<&HistoryRow>,
+    ) -> Reply<()> {
         let (owner, delivery, report) = (self.owner.clone(), delivery.clone(), report.clone());
         self.writer
             .ask(move |db| rows::end(db, &owner, &delivery, &report))
+    }
+
+    fn has_older(&self, _delivery: &DeliveryId) -> Reply<bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn claim_history(&self, _config: &str, _limit: usize) -> Reply<Vec<HistoryRow>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn history_written(&self, _row: &HistoryRow) -> Reply<()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn running(&self) -> &Running {
+        &self.running
     }
 
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {

@@ -59,16 +59,17 @@ pub fn accept(db: &Connection, owner: &Owner, request: &NewRequest) -> Result<Ac
             Some(Target::Sealed(sealed)) => (None, None, Some(sealed)),
             None => (None, None, None),
         };
-        let deadline = work.map(|work| millis(work.deadline));
+        let timeout =
+            work.map(|work| i64::try_from(work.time_left.as_millis()).unwrap_or(i64::MAX));
         insert.execute(named_params! {
             ":request": id, ":place": place, ":state": if work.is_some() { "claimed" } else { "ended" },
             ":receiver": receiver, ":destination": destination, ":sealed": sealed,
-            ":deadline": deadline, ":timeout": deadline.map(|deadline| deadline - millis(request.accepted)),
+            ":deadline": timeout.map(|timeout| millis(request.accepted).saturating_add(timeout)), ":timeout": timeout,
             ":composition": work.map(|work| work.composition.as_slice()),
             ":report": Record::of(&delivery.report).json(),
         })?;
     }
-    Ok(Accepted::New)
+    Ok(Accepted::New { behind: Vec::new() })
 }
 
 /// What is to be said of a request whose key is known.
@@ -167,8 +168,9 @@ fn taken_over(db: &Connection, id: i64, whole: bool) -> Result<KeptRequest> {
                 arguments: parse(&row.get::<_, String>(4)?),
                 said: row.get(5)?,
                 warnings: parse(&row.get::<_, String>(6)?),
-                accepted: time(row.get(7)?),
+                age: SystemTime::now().duration_since(time(row.get(7)?)).unwrap_or_default(),
                 deliveries: Vec::new(),
+                behind: Vec::new(),
             })
         })?;
     let mut select = db.prepare_cached(
@@ -203,7 +205,10 @@ fn work(row: &Row<'_>) -> Result<Option<KeptWork>> {
     let attempting: Option<i64> = row.get(7)?;
     Ok(Some(KeptWork {
         target,
-        deadline: time(row.get(5)?),
+        time_left: time(row.get(5)?)
+            .duration_since(SystemTime::now())
+            .unwrap_or_default(),
+        order: None,
         composition: composition.try_into().unwrap_or_default(),
         attempting: attempting.map(time),
     }))

@@ -69,7 +69,10 @@ pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
     let outbox = place.open();
     accept(&*outbox, request("a")).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
-    outbox.end(&id("a", 0), &delivered(0, None)).await.unwrap();
+    outbox
+        .end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
     assert_eq!(outbox.depth().await.unwrap(), 0);
     place.lapse();
     assert!(claim(&*place.open()).await.is_empty());
@@ -141,7 +144,10 @@ pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
         new_delivery(3),
     ];
     accept(&*outbox, given).await;
-    outbox.end(&id("a", 2), &delivered(2, None)).await.unwrap();
+    outbox
+        .end(&id("a", 2), &delivered(2, None), None)
+        .await
+        .unwrap();
     place.lapse();
     let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
     let open: Vec<bool> = taken
@@ -173,7 +179,7 @@ pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
     let mut elsewhere = keyed("c", "k", 2);
     elsewhere.identity.scope = "elsewhere".into();
     accept(&*other, elsewhere).await;
-    one.end(&id("a", 0), &delivered(0, Some("m")))
+    one.end(&id("a", 0), &delivered(0, Some("m")), None)
         .await
         .unwrap();
     let Accepted::Known(known) = place.open().accept(keyed("b", "k", 1)).await.unwrap() else {
@@ -195,7 +201,8 @@ pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
             keyed(&format!("b{n}"), &key, 1),
         );
         let (a, b) = futures_util::join!(one.accept(a), other.accept(b));
-        let taken = [a.unwrap(), b.unwrap()].map(|accepted| matches!(accepted, Accepted::New));
+        let taken =
+            [a.unwrap(), b.unwrap()].map(|accepted| matches!(accepted, Accepted::New { .. }));
         assert_ne!(taken[0], taken[1]);
     }
 }
@@ -203,7 +210,7 @@ pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
 pub async fn a_key_of_which_everything_failed_is_forgotten(place: &dyn Place) {
     let outbox = place.open();
     accept(&*outbox, keyed("a", "k", 1)).await;
-    outbox.end(&id("a", 0), &failed(0)).await.unwrap();
+    outbox.end(&id("a", 0), &failed(0), None).await.unwrap();
     accept(&*outbox, keyed("b", "k", 2)).await;
     let again = outbox.accept(keyed("c", "k", 2)).await.unwrap();
     assert!(matches!(again, Accepted::Known(known) if known.task == "b"));
@@ -261,7 +268,7 @@ pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
         .await
         .unwrap();
     outbox
-        .end(&id("a", 0), &delivered(0, Some("SM1")))
+        .end(&id("a", 0), &delivered(0, Some("SM1")), None)
         .await
         .unwrap();
     let asked = vec![MessageRef("SM1".to_owned()), MessageRef("SM2".to_owned())];
@@ -284,7 +291,7 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
         Ownership::Lost
     );
     one.parts_done(&delivery, 2).await.unwrap();
-    one.end(&delivery, &delivered(0, None)).await.unwrap();
+    one.end(&delivery, &delivered(0, None), None).await.unwrap();
     assert_eq!(other.owns(&delivery).await.unwrap(), Ownership::Mine);
     assert_eq!(other.depth().await.unwrap(), 1);
     place.lapse();
@@ -365,7 +372,7 @@ pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place
             assert_eq!(delivery.report.parts_delivered, parts, "{step}");
             let work = delivery.work.as_ref().unwrap();
             assert_eq!(work.attempting.is_some(), attempting, "{step}");
-            next.end(&id(&request.task, 0), &delivered(0, None))
+            next.end(&id(&request.task, 0), &delivered(0, None), None)
                 .await
                 .unwrap();
         }
@@ -387,14 +394,14 @@ pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
     let outbox = place.open();
     let asked = (0..500).map(|n| outbox.accept(request(&format!("t{n}"))));
     for accepted in futures_util::future::join_all(asked).await {
-        assert!(matches!(accepted.unwrap(), Accepted::New));
+        assert!(matches!(accepted.unwrap(), Accepted::New { .. }));
     }
     assert_eq!(outbox.depth().await.unwrap(), 500);
     let ends = (0..500).map(|n| {
         let outbox = &outbox;
         async move {
             outbox
-                .end(&id(&format!("t{n}"), 0), &delivered(0, None))
+                .end(&id(&format!("t{n}"), 0), &delivered(0, None), None)
                 .await
         }
     });
@@ -408,7 +415,7 @@ pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
     let (server, one, other) = (place.open(), place.open(), place.open());
     for task in ["a", "b"] {
         let left = server.leave(keyed(task, task, 1)).await.unwrap();
-        assert!(matches!(left, Accepted::New));
+        assert!(matches!(left, Accepted::New { .. }));
     }
     assert_eq!(server.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
     let known = server.accept(keyed("c", "a", 1)).await.unwrap();
@@ -426,7 +433,7 @@ pub async fn what_is_left_and_unheard_of_is_not_taken(place: &dyn Place) {
     let server = place.open();
     drop(server.leave(keyed("a", "k", 1)));
     let accepted = server.leave(keyed("b", "k", 2)).await.unwrap();
-    assert!(matches!(accepted, Accepted::New));
+    assert!(matches!(accepted, Accepted::New { .. }));
     let taken = place.open().claim("notifier.toml", 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].task, "b");
@@ -470,7 +477,10 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
             }
             "not-taken" => outbox.not_taken(&delivery).await.unwrap(),
             "parts-done" => outbox.parts_done(&delivery, 1).await.unwrap(),
-            "ended" => outbox.end(&delivery, &delivered(0, None)).await.unwrap(),
+            "ended" => outbox
+                .end(&delivery, &delivered(0, None), None)
+                .await
+                .unwrap(),
             _ => {}
         }
         if step == last {
@@ -497,7 +507,7 @@ fn killed_at(place: &dyn Place, step: &str) {
 
 async fn accept(outbox: &dyn Outbox, request: NewRequest) {
     let accepted = outbox.accept(request).await.unwrap();
-    assert!(matches!(accepted, Accepted::New), "{accepted:?}");
+    assert!(matches!(accepted, Accepted::New { .. }), "{accepted:?}");
 }
 
 async fn claim(outbox: &dyn Outbox) -> Vec<KeptRequest> {

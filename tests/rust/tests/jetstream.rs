@@ -52,7 +52,10 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     given.deliveries = vec![new_delivery(0), new_delivery(1)];
     first.accept(given).await.unwrap();
     for place in 0..2 {
-        first.end(&id("a", place), &failed(place)).await.unwrap();
+        first
+            .end(&id("a", place), &failed(place), None)
+            .await
+            .unwrap();
     }
     // Each goes again by itself.
     let way = nats(&server.0.url);
@@ -83,7 +86,7 @@ async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
     outbox.accept(request("a")).await.unwrap();
     drop(server);
     // It is told to the servers until they have heard of it.
-    let ended = outbox.end(&id("a", 0), &delivered(0, None));
+    let ended = outbox.end(&id("a", 0), &delivered(0, None), None);
     let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
     assert!(released.await.is_ok());
     drop(ended);
@@ -101,7 +104,10 @@ async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind()
         let names: Vec<_> = stream.consumer_names().try_collect().await.unwrap();
         names[0].split('_').next().unwrap().to_owned()
     };
-    outbox.end(&id("a", 0), &delivered(0, None)).await.unwrap();
+    outbox
+        .end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
     context.delete_stream("notifier_work").await.unwrap();
     assert!(outbox.accept(request("b")).await.is_err());
     outbox.depth().await.unwrap();

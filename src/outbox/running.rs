@@ -1,0 +1,51 @@
+//! The deliveries that run in this process.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::DeliveryId;
+
+/// A delivery runs at most once in a process, whatever the store hands out.
+#[derive(Clone, Default)]
+pub struct Running {
+    deliveries: Arc<Mutex<HashSet<DeliveryId>>>,
+}
+
+impl Running {
+    /// Registers a delivery until the value is dropped; `None`: it runs already.
+    pub fn start(&self, delivery: DeliveryId) -> Option<RunningDelivery> {
+        let is_new = self.lock().insert(delivery.clone());
+        is_new.then(|| RunningDelivery {
+            running: self.clone(),
+            delivery,
+        })
+    }
+
+    pub fn contains(&self, delivery: &DeliveryId) -> bool {
+        self.lock().contains(delivery)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
+        self.deliveries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A delivery that runs.
+pub struct RunningDelivery {
+    running: Running,
+    delivery: DeliveryId,
+}
+
+impl RunningDelivery {
+    pub fn id(&self) -> &DeliveryId {
+        &self.delivery
+    }
+}
+
+impl Drop for RunningDelivery {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.delivery);
+    }
+}
