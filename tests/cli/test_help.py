@@ -101,6 +101,32 @@ def test_a_command_line_that_cannot_be_read_ends_with_2(arguments: list[str]) ->
     assert done.err.startswith("usage: influxdb3-notifier")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "usage", "message"),
+    [
+        (["chek"], " COMMAND", "unknown command: chek; did you mean check?"),
+        (["CHECK"], " COMMAND", "unknown command: CHECK; did you mean check?"),
+        (["xyz"], " COMMAND", "unknown command: xyz; there are install-plugin, channels, check, "),
+        (["outbox", "lst", "a.db"], " outbox [OPTION]... COMMAND", "unknown command: lst; did you mean list?"),
+        (["check", "--reslove", "a.toml"], " check [OPTION]... FILE", "--reslove; did you mean --resolve?"),
+        (["check", "--qqq=1", "a.toml"], " check [OPTION]... FILE", "unknown option: --qqq\n"),
+        (["send", "--tetx=s3cret"], " send [OPTION]... [FILE]", "unknown option: --tetx; did you mean --text?\n"),
+        (["check", "--format", "jsno", "a.toml"], " check [OPTION]... FILE", "unknown value: jsno; did you mean json?"),
+        (["check", "a.toml", "b.toml"], " check [OPTION]... FILE", "unexpected argument: b.toml"),
+        (["render", "--channel", "slak"], " render [OPTION]... [FILE]", "no such channel; did you mean slack?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistyped_word_is_answered_with_the_nearest_one_and_one_line_of_usage(
+    arguments: list[str], usage: str, message: str
+) -> None:
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    first, _ = done.err.splitlines()
+    assert first.endswith(f"{usage} (--help has all options)")
+    assert message in done.err
+
+
 def test_the_module_is_the_same_program(tmp_path: Path) -> None:
     assert run("--version", program=MODULE).out == f"influxdb3-notifier {__version__}\n"
     assert run("install-plugin", tmp_path, program=MODULE).status == 0

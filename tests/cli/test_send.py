@@ -65,6 +65,29 @@ def test_people_read_what_became_of_each(standin: Standin, environment: dict[str
     assert "failed, unknown_destination: the receiver: gone. " in hook
 
 
+def test_every_receiver_is_tested_at_once(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
+    file = write(tmp_path, standin)
+    done = run("send", file, "--all", "--format", "json", environment=environment)
+    assert (done.status, done.json["results"]) == (0, {"chat": True, "hook": True})
+    assert {message["text"] for message in standin.messages()} == {"This is a test."}
+    done = run("send", file, "--all", "--text", "drill", "--dry-run", environment=environment)
+    assert [line.strip() for line in done.lines() if "drill" in line] == ['"text": "drill"', '"message": "drill"']
+
+
+def test_every_receiver_needs_a_file_that_has_some(standin: Standin, tmp_path: Path) -> None:
+    file = write(tmp_path, standin)
+    for arguments in (["--all"], [file, "--all", "--receiver", "chat"]):
+        done = run("send", *arguments)
+        assert (done.status, "--all is for every receiver of FILE" in done.err) == (2, True)
+    (tmp_path / "empty.toml").write_text("[settings]\n")
+    done = run("send", tmp_path / "empty.toml", "--all")
+    assert (done.status, "it has no receiver" in done.err) == (3, True)
+    (tmp_path / "bad.toml").write_text("[receivers.a.slak]\n")
+    done = run("send", tmp_path / "bad.toml", "--all")
+    assert (done.status, "slak" in done.err) == (3, True)
+    assert standin.messages() == []
+
+
 def test_it_waits_for_the_end_however_long_the_endpoint_would(
     standin: Standin, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from influxdb3_notifier.cli import (
     templates,
     worker,
 )
+from influxdb3_notifier.cli.parser import Parser
 
 COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, worker, completion)
 """In the order of the help."""
@@ -70,11 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="influxdb3-notifier",
-        description=command.describe(DOES, STATUSES, EXAMPLES),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="influxdb3-notifier", description=command.describe(DOES, STATUSES, EXAMPLES))
     parser.add_argument("--version", action="version", version=f"influxdb3-notifier {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:

@@ -1,7 +1,6 @@
 """``influxdb3-notifier channels``: what each channel wants and can carry, as the wheel itself knows it."""
 
 import argparse
-import difflib
 import json
 import textwrap
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from typing import Any
 
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, output
+from influxdb3_notifier.cli.parser import did_you_mean
 
 DOES = """
 Lists the channels, or shows one: its parameters, how long a text may be, what a second sending does, an example.
@@ -71,9 +71,8 @@ def _known() -> dict[str, dict[str, Any]]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"{name}: there is no such channel; {meant}"
+    meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+    return f"{name}: there is no such channel{meant}"
 
 
 def _listed(known: dict[str, dict[str, Any]]) -> str:

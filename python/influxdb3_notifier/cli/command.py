@@ -79,9 +79,7 @@ def describe(does: str, statuses: Mapping[int, str], examples: str) -> str:
 
 
 def _add_parser(commands: Commands, name: str, brief: str, description: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name, help=brief, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return commands.add_parser(name, help=brief, description=description)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """``send [FILE]``: send a notification as the endpoint would."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ STATUSES = {
     command.INTERRUPTED: "interrupted; what was under way has ended with the command",
 }
 EXAMPLES = """
+influxdb3-notifier send notifier.toml --all
 influxdb3-notifier send notifier.toml --text 'a test of the on-call route' --level critical
 influxdb3-notifier send notifier.toml --receiver oncall --text 'only a look' --dry-run
 influxdb3-notifier send --senders-config @senders.json --text 'hello' --wait 30
@@ -26,6 +28,9 @@ influxdb3-notifier send notifier.toml --request alert.json --format json
 """
 STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "doubtful", "pending": "doubtful"}
 """How an outcome is painted."""
+
+TEST = "This is a test."
+"""The text of ``--all`` where the command line gives none."""
 
 
 def add(commands: command.Commands) -> None:
@@ -45,6 +50,7 @@ def add(commands: command.Commands) -> None:
         type=command.seconds(7 * 24 * 3600),
         help="how long to wait for the end; as long as it takes if absent",
     )
+    parser.add_argument("--all", action="store_true", help="send to every receiver of FILE, such as to test them")
     command.add_format(parser)
 
 
@@ -55,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
         more["dry_run"] = True
     if options.idempotency_key is not None:
         more["idempotency_key"] = options.idempotency_key
-    body = notification.request(options, **more)
+    if options.all:
+        more["receivers"] = every_receiver(options)
+    body = notification.request(options, text=TEST if options.all else None, **more)
     arguments = command.trigger_arguments(options, with_file=True)
     with terminal.Waiting("waiting for the end of every delivery; Ctrl-C stops them") as waiting:
         answer = _native.send(output.Log(waiting.print), body, arguments, options.wait)
@@ -67,6 +75,24 @@ def run(options: argparse.Namespace) -> int:
     if "error" in answer:
         return command.FAILED
     return command.DONE if answer["status"] == "success" else command.NO
+
+
+def every_receiver(options: argparse.Namespace) -> list[str]:
+    """The names of the file's receivers.
+
+    :raises CommandError: the file cannot be used, or has none.
+    """
+    if options.file is None or options.receiver:
+        options.parser.error("--all is for every receiver of FILE: give FILE, and no --receiver")
+    found = output.result(options, _native.check(options.file, command.trigger_arguments(options), False))
+    names = [receiver["name"] for receiver in found["receivers"]]
+    if found["errors"] or not names:
+        for line in output.problems(options.file, found, sys.stderr):
+            output.complain(line)
+        if not found["errors"]:
+            output.complain(f"{options.file}: it has no receiver")
+        raise command.CommandError(command.FAILED)
+    return names
 
 
 def told(answer: dict[str, Any]) -> Iterator[str]:
