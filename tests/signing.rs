@@ -150,7 +150,7 @@ fn a_key_that_cannot_be_used_is_named_by_its_place_and_not_quoted() {
             "must begin with whsec_",
         ),
         (
-            json!([KEY, 5]),
+            json!([KEY, 0.5]),
             "http.signing_secret[1]",
             "must be a string, found a number",
         ),

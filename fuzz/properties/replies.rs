@@ -129,14 +129,16 @@ fn channels() -> Vec<(Arc<dyn Channel>, String)> {
                 _ => mark.to_owned(),
             };
             let of = |one: &Parameter| {
-                let example = (one.name != secret.name).then(|| one.example.to_owned());
-                Some(example.unwrap_or_else(|| value.clone()))
+                if one.name == secret.name {
+                    return Some(value.clone());
+                }
+                channels::example(one)
             };
             if let Ok(channel) = channels::configured(spec, of) {
                 return (channel, mark.to_owned());
             }
         }
-        let channel = channels::configured(spec, |one| Some(one.example.to_owned()));
+        let channel = channels::configured(spec, channels::example);
         let secrets = spec.parameters.iter().filter(|one| one.secret);
         let example = secrets.map(|one| one.example).next().unwrap_or("none");
         let last = example.rsplit(':').next().unwrap_or(example);

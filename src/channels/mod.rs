@@ -79,6 +79,13 @@ pub fn configured(
     (spec.parse)(&mut fields, &Operator::default())
 }
 
+/// A value for each parameter, with which the channel sends a notification's text. For tests and measurements.
+pub fn example(parameter: &Parameter) -> Option<String> {
+    // What sends something in the text's place.
+    let is_content = matches!(parameter.name, "content_sid" | "content_variables");
+    (!is_content).then(|| parameter.example.to_owned())
+}
+
 /// What to do about a sender that there is not: the hint of `unknown_sender`.
 pub fn unknown_sender_hint() -> &'static str {
     static HINT: LazyLock<String> = LazyLock::new(|| {

@@ -12,7 +12,7 @@ use crate::model::wire::{HttpReply, Mail, Outbound, Repeat, Reply, SmtpReply, Sm
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
-    configured(spec, |parameter| Some(parameter.example.to_owned())).unwrap()
+    configured(spec, example).unwrap()
 }
 
 type Channels = Vec<(&'static ChannelSpec, Arc<dyn Channel>)>;
@@ -328,8 +328,7 @@ fn every_required_parameter_is_missed_by_its_name_and_with_an_example() {
     for spec in CHANNELS {
         let required = spec.parameters.iter().filter(|one| one.required);
         for missing in required {
-            let value =
-                |one: &Parameter| (one.name != missing.name).then(|| one.example.to_owned());
+            let value = |one: &Parameter| example(one).filter(|_| one.name != missing.name);
             let error = configured(spec, value).unwrap_err();
             for part in [missing.name, "required", missing.example] {
                 assert!(error.what.contains(part), "{}: {}", spec.key, error.what);
@@ -349,11 +348,12 @@ fn row_31_no_parameter_takes_a_line_break_or_a_nul() {
         for broken in texts {
             for between in ["\r\n", "\n", "\0"] {
                 let value = |one: &Parameter| {
-                    let mut example = one.example.to_owned();
-                    if one.name == broken.name {
-                        example.insert_str(example.len() / 2, between);
+                    if one.name != broken.name {
+                        return example(one);
                     }
-                    Some(example)
+                    let mut text = one.example.to_owned();
+                    text.insert_str(text.len() / 2, between);
+                    Some(text)
                 };
                 let Err(error) = configured(spec, value) else {
                     panic!("{}: {} took {between:?}", spec.key, broken.name);
@@ -405,11 +405,10 @@ fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_i
         for secret in secrets.filter(|one| one.kind == Kind::Text) {
             let value = marked(secret);
             let of = |one: &Parameter| {
-                Some(if one.name == secret.name {
-                    value.clone()
-                } else {
-                    one.example.to_owned()
-                })
+                if one.name == secret.name {
+                    return Some(value.clone());
+                }
+                example(one)
             };
             let channel = configured(spec, of).unwrap_or_else(|error| {
                 panic!("{}: {value} for {}: {}", spec.key, secret.name, error.what)
@@ -450,11 +449,10 @@ fn row_31_what_is_wrong_with_a_value_is_said_without_quoting_it() {
         for broken in spec.parameters.iter().filter(|one| !one.operator_only) {
             let value = "s3cr3t\u{7}M4rk \u{1} ".repeat(40);
             let of = |one: &Parameter| {
-                Some(if one.name == broken.name {
-                    value.clone()
-                } else {
-                    one.example.to_owned()
-                })
+                if one.name == broken.name {
+                    return Some(value.clone());
+                }
+                example(one)
             };
             if let Err(error) = configured(spec, of) {
                 assert!(!error.what.contains("M4rk"), "{}: {}", spec.key, error.what);

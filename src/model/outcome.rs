@@ -108,7 +108,7 @@ reasons! {
     TrialAccount "trial_account" "A trial account can send to verified numbers only."
         "Verify the number in the Twilio console, or upgrade the account.";
     OutsideWindow "outside_window" "WhatsApp allows free text only within 24 hours of the recipient's last message."
-        "Use a message template (content_sid).";
+        "Give content_sid: outside that time WhatsApp takes approved content templates only.";
     // What became of it here.
     DestinationDisabled "destination_disabled" "The destination refused for good a short while ago, so nothing was sent now."
         "Mend what the earlier failure named; the destination is tried again after 10 minutes.";

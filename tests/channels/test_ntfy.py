@@ -51,7 +51,7 @@ CHANNEL = Channel(
         ),
         Bad("ntfy_topic", "a/b", "such as db-alerts"),
         Bad("ntfy_topic", "x" * 65, "such as db-alerts"),
-        Bad("ntfy_topic", 5, "ntfy_topic must be a string, found a number"),
+        Bad("ntfy_topic", 0.5, "ntfy_topic must be a string, found a number"),
         Bad("ntfy_url", "ntfy.sh", "ntfy_url has no scheme"),
         Bad("ntfy_token", "tk_ä", "ntfy_token must be an access token"),
         Bad("ntfy_token", "user:password", "ntfy_token must be an access token"),

@@ -62,7 +62,7 @@ CHANNEL = Channel(
         Bad("telegram_chat_id", "my group", "telegram_chat_id must be a number, or @ and the name of a public channel"),
         Bad("telegram_chat_id", "0", "such as -1001234567890"),
         Bad("telegram_chat_id", "@a b", "such as -1001234567890"),
-        Bad("telegram_chat_id", -1001234567890, "telegram_chat_id must be a string, found a number"),
+        Bad("telegram_chat_id", -100.5, "telegram_chat_id must be a string, found a number"),
         Bad("telegram_thread_id", "-1", "telegram_thread_id must be a positive number, such as 42"),
     ],
     secrets={

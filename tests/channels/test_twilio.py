@@ -27,7 +27,31 @@ CODES = {
     30007: "forbidden",
     30034: "forbidden",
     63016: "outside_window",
+    10001: "forbidden",
+    20005: "forbidden",
+    20404: "unknown_destination",
+    21619: "rejected",
+    21654: "rejected",
+    21655: "rejected",
+    21656: "rejected",
+    21658: "too_large",
+    21701: "invalid_sender_number",
+    21705: "invalid_sender_number",
+    63021: "too_large",
+    63028: "rejected",
 }
+HINTS = {
+    10001: "suspended",
+    20005: "suspended",
+    20404: "twilio_sid",
+    21619: "content_sid",
+    21655: "content_sid",
+    21656: "content_variables",
+    21701: "MG and 32",
+    21705: "MG and 32",
+    63016: "content_sid",
+}
+"""What the advice for a code names."""
 LATER = [
     (429, 20429, "rate_limited"),
     (429, 21611, "rate_limited"),
@@ -87,7 +111,13 @@ def channel(sender: str, prefix: str) -> Channel:
             TAKEN,
             Reply(401, {"code": 20003, "message": "Authenticate"}, reason="unauthorized", detail="Twilio 20003: Auth"),
             *(
-                Reply(400, {"code": code, "message": "words"}, reason=reason, detail=f"Twilio {code}: words")
+                Reply(
+                    400,
+                    {"code": code, "message": "words"},
+                    reason=reason,
+                    detail=f"Twilio {code}: words",
+                    hint=HINTS.get(code, ""),
+                )
                 for code, reason in CODES.items()
             ),
             *(Reply(status, {"code": code, "message": "later"}, reason=reason) for status, code, reason in LATER),

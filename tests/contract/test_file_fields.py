@@ -164,6 +164,33 @@ ROWS = [
         body=HI | {"fields": {"host": 'db"1'}},
         deliveries=CONTENT,
     ),
+    row(
+        "content_variables with line breaks, tabs and nothing in them, as Twilio takes them,",
+        "whatsapp",
+        'content_sid = "HX0123456789abcdef0123456789abcdef"\n'
+        'content_variables = { 1 = "{{ notification.text }}", 2 = "{{ notification.title }}" }',
+        to_twilio(
+            TO_WHATSAPP + b"&ContentSid=HX0123456789abcdef0123456789abcdef"
+            b"&ContentVariables=%7B%221%22%3A%22one+two+three%22%2C%222%22%3A%22-%22%7D",
+            "whatsapp",
+        ),
+        body=HI | {"notification_text": "one\n\ntwo\t     three\r\n"},
+        deliveries=CONTENT,
+    ),
+    row(
+        "content_variables that are too long together, cut with a warning,",
+        "whatsapp",
+        'content_sid = "HX0123456789abcdef0123456789abcdef"\n'
+        'content_variables = { 1 = "{{ notification.text }}", 2 = "end" }',
+        to_twilio(
+            TO_WHATSAPP + b"&ContentSid=HX0123456789abcdef0123456789abcdef"
+            b"&ContentVariables=%7B%221%22%3A%22" + b"x" * 1_020 + b"%E2%80%A6%22%2C%222%22%3A%22end%22%7D",
+            "whatsapp",
+        ),
+        body=HI | {"notification_text": "x" * 1_022},
+        deliveries=CONTENT,
+        warnings=["receivers.r: content_variables.1: too long for one message; cut"],
+    ),
 ]
 
 
@@ -173,6 +200,34 @@ def test_a_field_of_the_file_is_on_the_wire(row: Row, triggers: Triggers, standi
 
 
 # What needs more than a row
+
+
+NUMBERS = """\
+[receivers.r]
+sms = {{ sid = "{sid}", token = 123456, from_number = +15017122661, to_number = 15558675310 }}
+[receivers.r.telegram]
+bot_token = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+chat_id = -1001234567890
+thread_id = 7
+base_url = "http://{host}"
+[receivers.r.http]
+webhook_url = "http://{host}/hook/r"
+headers = {{ X-Shard = 3 }}
+basic_auth = {{ username = "a", password = 42 }}
+"""
+
+
+def test_a_number_without_quotes_is_taken_where_a_string_may_stand(triggers: Triggers, standin: Standin) -> None:
+    answer = send(triggers, standin, NUMBERS.format(sid=TWILIO["twilio_sid"], host=HOST))
+    assert answer["results"] == {"r": True}, answer
+    assert answer["warnings"] == []
+    sms, telegram, http = sorted(standin.requests(), key=lambda request: "/2010 /bot /hook".index(request["path"][:4]))
+    assert sms["body"] == "To=%2B15558675310&From=%2B15017122661&Body=hi"
+    assert headers(sms)["authorization"].endswith(base64.b64encode(f"{TWILIO['twilio_sid']}:123456".encode()).decode())
+    message = json.loads(telegram["body"])
+    assert (message["chat_id"], message["message_thread_id"]) == (-1001234567890, 7)
+    assert headers(http)["x-shard"] == "3"
+    assert headers(http)["authorization"] == "Basic " + base64.b64encode(b"a:42").decode()
 
 
 def send(triggers: Triggers, standin: Standin, config: str, body: object = HI, **arguments: str) -> Any:
@@ -311,8 +366,6 @@ HTTP_ONLY = {
 TWILIO_ONLY = {
     "messaging_service_sid": "MG0123456789abcdef0123456789abcdef",
     "smart_encoding": True,
-    "content_sid": "HX0123456789abcdef0123456789abcdef",
-    "content_variables": {"1": "x"},
 }
 OPTIONS = {"template": "short", "rate_limit": "1/h", "allow_mentions": False, "proxy": "http://127.0.0.1:9"}
 

@@ -71,6 +71,7 @@ ENCODINGS = [
     taken("no header at all", {}),
     taken("a value beyond ASCII goes as UTF-8", {"X-Team": "Ü"}, x_team="Ü|Ã\x9c|.*"),
     taken("an empty value", {"X-Team": ""}, x_team=""),
+    taken("a value that is a whole number", {"X-Team": 5}, x_team="5"),
     taken("blanks around a value", {"X-Team": "  ops "}, x_team="ops"),
     taken("a name given twice: the last wins", {"X-Team": "first", "x-TEAM": "last"}, x_team="last"),
     taken("an escaped slash", encode('{"X-Path":"a\\/b"}'), x_path="a/b"),
@@ -83,7 +84,8 @@ ENCODINGS = [
     useless("base64 of an array", encode(["X-Team", "ops"]), "is base64 of JSON that is no object"),
     useless("base64 of a string", encode('"X-Team: ops"'), "is base64 of JSON that is no object"),
     useless("base64 of JSON too deep", encode("[" * 65 + "]" * 65), "is base64, but not of JSON"),
-    useless("a number", 5, "slack_headers must be a string, found a number"),
+    useless("a number", 5, "is not base64"),
+    useless("a fraction", 0.5, "slack_headers must be a string, found a number"),
     useless("an object", {"X-Team": "ops"}, "slack_headers must be a string, found an object"),
     useless("no base64 for discord", "%%%", "is not base64", "discord"),
     useless("no base64 for http", "%%%", "is not base64", "http"),
@@ -95,7 +97,7 @@ FRAMING = "belongs to the connection and is never the caller's"
 NO_STRING = "has a value that is no string"
 
 ODD_VALUES: list[tuple[str, object]] = [
-    ("a number", 5),
+    ("a fraction", 0.5),
     ("true", True),
     ("null", None),
     ("an array", ["a"]),

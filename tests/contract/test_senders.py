@@ -208,7 +208,12 @@ FIELDS = [
             invalid(sender, f"{name} must be a string, found {found}", f".{name}"),
         )
         for sender, configuration, name in [("slack", SLACK, "slack_webhook_url"), ("sms", TWILIO, "twilio_to_number")]
-        for value, found in [(5, "a number"), (True, "a boolean"), (["x"], "an array"), ({"env": "HOME"}, "an object")]
+        for value, found in [
+            (0.5, "a number"),
+            (True, "a boolean"),
+            (["x"], "an array"),
+            ({"env": "HOME"}, "an object"),
+        ]
     ),
     fails(
         "a required field by a name that is nearly right",

@@ -15,6 +15,7 @@ from tests.harness import Standin, Triggers
 
 OTHER = "AC" + "1" * 32
 KEY = "SK" + "2" * 32
+HX = "HX" + "3" * 32
 ODD = (
     "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an "
     "alphanumeric sender; Twilio will judge"
@@ -72,6 +73,18 @@ NUMBERS = [
         "an alphanumeric sender that is too long", "sms", {FROM: "InfluxDataInc"}, form(sender="InfluxDataInc"), FROM
     ),
     judged("a messaging service", "sms", {FROM: MG}, form(sender=MG, member="MessagingServiceSid")),
+    judged(
+        "a name that begins as a messaging service's SID does", "sms", {FROM: "MGM Alerts"}, form(sender="MGM+Alerts")
+    ),
+    judged(
+        "whatsapp puts its prefix before such a name",
+        "whatsapp",
+        {FROM: "MGM Alerts"},
+        form("whatsapp%3A%2B15558675310", "whatsapp%3AMGM+Alerts"),
+    ),
+    judged("a number as JSON's own", "sms", {TO: 15558675310, FROM: 15017122661}, form()),
+    judged("a short code as JSON's own", "sms", {FROM: 12345}, form(sender="12345")),
+    judged("zero", "sms", {TO: 0}, form("0"), TO),
     judged("a messenger address", "sms", {TO: "messenger:123"}, form("messenger%3A123")),
     judged("an RCS address", "sms", {TO: "rcs:+15558675310"}, form("rcs%3A%2B15558675310")),
     judged(
@@ -135,7 +148,54 @@ UNUSABLE: list[tuple[str, dict[str, Any], str, str]] = [
         "twilio_account_sid",
         f"twilio_account_sid {ALPHANUMERIC}",
     ),
-    ("a SID that is a number", {"twilio_sid": 5}, "twilio_sid", "twilio_sid must be a string, found a number"),
+    ("a SID that is a fraction", {"twilio_sid": 0.5}, "twilio_sid", "twilio_sid must be a string, found a number"),
+    (
+        "a content template's SID of another form",
+        {"content_sid": "HX1"},
+        "content_sid",
+        "content_sid must be HX and 32 hexadecimal digits, such as HX0123456789abcdef0123456789abcdef",
+    ),
+    (
+        "variables without a content template",
+        {"content_variables": {"1": "x"}},
+        "content_sid",
+        "content_sid is required with content_variables: for example HX and 32 hexadecimal digits",
+    ),
+    *(
+        (
+            f"a variable's name that is {what}",
+            {"content_sid": HX, "content_variables": {name: "x"}},
+            "content_variables",
+            "content_variables must have names of 1 to 16 characters without spaces",
+        )
+        for what, name in [("empty", ""), ("too long", "x" * 17), ("of two words", "a b")]
+    ),
+    (
+        "variables that are no table",
+        {"content_sid": HX, "content_variables": '{"1": "x"}'},
+        "content_variables",
+        "content_variables must be a table of strings, found a string",
+    ),
+]
+CONTENT = [
+    arrives(
+        "a content template and its variables from a request",
+        hi("whatsapp", content_sid=HX, content_variables={"1": "one\n two", "name": "", "n": 5}),
+        to_twilio(
+            b"To=whatsapp%3A%2B15558675310&From=whatsapp%3A%2B15017122661&ContentSid="
+            + HX.encode()
+            + b"&ContentVariables="
+            b"%7B%221%22%3A%22one+two%22%2C%22name%22%3A%22-%22%2C%22n%22%3A%225%22%7D",
+            "whatsapp",
+        ),
+        deliveries=[delivered("whatsapp", segments=None)],
+    ),
+    arrives(
+        "a content template without variables from a request",
+        hi("sms", content_sid=HX),
+        to_twilio(b"To=%2B15558675310&From=%2B15017122661&ContentSid=" + HX.encode()),
+        deliveries=[delivered("sms", segments=None)],
+    ),
 ]
 ACCOUNTS = [
     arrives(
@@ -164,7 +224,7 @@ ACCOUNTS = [
 ]
 
 
-@pytest.mark.parametrize("row", NUMBERS + ACCOUNTS, ids=str)
+@pytest.mark.parametrize("row", NUMBERS + ACCOUNTS + CONTENT, ids=str)
 def test_twilio_fields_are_taken_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 

@@ -66,7 +66,7 @@ def test_an_example_is_delivered_without_a_warning(example: str, sender: Sender,
 def test_every_channel_has_a_plain_and_a_rich_example() -> None:
     for name in SENDERS:
         requests = [json.loads(example) for example in examples(section(name))]
-        assert [("title" in request, list(request["senders_config"])) for request in requests] == [
+        assert [("title" in request, list(request["senders_config"])) for request in requests[:2]] == [
             (False, [name]),
             (True, [name]),
         ]

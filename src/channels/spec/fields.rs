@@ -176,12 +176,19 @@ impl<'a> Fields<'a> {
 
     /// A field that may be absent, `null` or blank.
     pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, ConfigError> {
-        match self.member(name) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Json::String(text)) => Ok(Some(Cow::Borrowed(text))),
-            Some(other) => Err(self.wrong_type(name, "a string", other)),
+        let Some(value) = self.member(name).filter(|value| **value != Json::Null) else {
+            return Ok(None);
+        };
+        match text(value) {
+            Some(text) if text.trim().is_empty() => Ok(None),
+            Some(text) => Ok(Some(Cow::Borrowed(text))),
+            None => Err(self.wrong_type(name, "a string", value)),
         }
+    }
+
+    /// Whether a field is given as a number, not as a string.
+    pub fn is_number(&self, name: &str) -> bool {
+        matches!(self.member(name), Some(Json::Number(_)))
     }
 
     /// A field that may be absent, one string, or a list of them; each with its place.
@@ -195,29 +202,26 @@ impl<'a> Fields<'a> {
             }
             Some(one) => vec![(path, one)],
         };
-        let strings = places.into_iter().map(|(path, value)| match value {
-            Json::String(text) => Ok((path, text.as_str())),
-            other => {
-                let what = format!("{name} must be a string, found {}", other.kind());
+        let strings = places.into_iter().map(|(path, value)| match text(value) {
+            Some(text) => Ok((path, text)),
+            None => {
+                let what = format!("{name} must be a string, found {}", value.kind());
                 Err(ConfigError::new(path, what))
             }
         });
         strings.collect()
     }
 
-    /// A port that may be absent: a number, or its digits.
+    /// A port that may be absent.
     pub fn port(&self, name: &str) -> Result<Option<u16>, ConfigError> {
-        let text = match self.member(name) {
-            Some(Json::Number(text)) => Some(Cow::Borrowed(text.as_str())),
-            _ => self.optional(name)?,
-        };
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
-        text.map(|text| {
-            let example = self.example(name);
-            let what = format!("{name} must be a number from 1 to 65535, such as {example}");
-            port(&text).ok_or_else(|| self.error(name, what))
-        })
-        .transpose()
+        self.optional(name)?
+            .map(|text| {
+                let example = self.example(name);
+                let what = format!("{name} must be a number from 1 to 65535, such as {example}");
+                port(&text).ok_or_else(|| self.error(name, what))
+            })
+            .transpose()
     }
 
     /// A boolean that may be absent.
@@ -229,16 +233,24 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A table of strings that may be absent.
+    /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
+    pub fn is_rendered(&self, name: &str) -> bool {
+        let parameter = self.parameter(name);
+        let is_template =
+            parameter.is_some_and(|one| matches!(one.kind, Kind::Template | Kind::Templates));
+        is_template && self.origin == Origin::Operator
+    }
+
+    /// A table of strings that may be absent; of templates those of the file have their names alone.
     pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, ConfigError> {
         let members = match self.member(name) {
             None | Some(Json::Null) => return Ok(None),
             Some(Json::Object(members)) => members,
             Some(other) => return Err(self.wrong_type(name, "a table of strings", other)),
         };
-        let strings = members.iter().map(|(key, value)| match value {
-            Json::String(text) => Ok((key.clone(), text.clone())),
-            other => Err(self.wrong_type(name, "a table of strings", other)),
+        let strings = members.iter().map(|(key, value)| match text(value) {
+            Some(text) => Ok((key.clone(), text.to_owned())),
+            None => Err(self.wrong_type(name, "a table of strings", value)),
         });
         strings.collect::<Result<_, _>>().map(Some)
     }
@@ -398,6 +410,19 @@ impl<'a> Fields<'a> {
             ),
         };
         self.warn(name, &what);
+    }
+}
+
+/// A string, or a whole number as it is written: people write ids and phone numbers without quotes.
+pub(super) fn text(value: &Json) -> Option<&str> {
+    let is_whole = |number: &str| {
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match value {
+        Json::String(text) => Some(text),
+        Json::Number(number) if is_whole(number) => Some(number),
+        _ => None,
     }
 }
 

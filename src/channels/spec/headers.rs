@@ -6,6 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Fields;
+use super::fields::text;
 use crate::model::json::{self, Json};
 use crate::model::text::{printable, truncate};
 
@@ -100,7 +101,7 @@ fn header(
     if name == http::header::HOST && host == HostHeader::Dropped {
         return Err("may be set for the http sender only");
     }
-    let text = value.as_str().ok_or("has a value that is no string")?;
+    let text = text(value).ok_or("has a value that is no string")?;
     // Beyond ASCII as UTF-8 bytes, as clients commonly send it.
     let mut value = HeaderValue::from_bytes(text.trim().as_bytes())
         .map_err(|_| "has a value with a control character, such as CR, LF or NUL")?;

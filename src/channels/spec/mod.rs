@@ -4,6 +4,8 @@ mod describe;
 mod fields;
 pub mod headers;
 mod parameter;
+#[cfg(test)]
+mod tests;
 mod urls;
 
 use std::sync::Arc;

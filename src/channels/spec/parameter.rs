@@ -16,7 +16,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// A string that may be absent.
+    /// A string that may be absent; a whole number is taken as well.
     pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
         Self {
             name,
@@ -129,7 +129,7 @@ pub enum Kind {
     Texts,
     /// One string, or a list of which each is a destination of its own.
     Destinations,
-    /// A number up to 65535; in a request also as a string.
+    /// A number up to 65535, also as a string.
     Port,
     Boolean,
     /// A table of strings; in a request base64 of a JSON object of strings.
@@ -138,7 +138,7 @@ pub enum Kind {
     Table,
     /// A template for the whole of it.
     Template,
-    /// A table of templates.
+    /// A table of templates; in a request of strings.
     Templates,
     /// The path of certificates of authorities, in PEM.
     AuthorityFile,

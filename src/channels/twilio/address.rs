@@ -1,5 +1,8 @@
 //! Whom a message is from and to: numbers, and what may stand in their place.
 
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
 use super::Medium;
 use crate::channels::{ConfigError, Fields};
 use crate::model::secret::{Secret, mask_number};
@@ -12,8 +15,8 @@ pub struct Sender {
 
 impl Sender {
     pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, ConfigError> {
-        let given = fields.optional("messaging_service_sid")?;
-        let given = given.map(|sid| Secret::new(sid.trim()));
+        let given = fields.formed_or_none("messaging_service_sid", SERVICE_FORM, is_service)?;
+        let given = given.map(Secret::new);
         if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
             return Ok(Self {
                 number: None,
@@ -23,7 +26,7 @@ impl Sender {
         let from = number(fields, "twilio_from_number", medium)?;
         // A service's SID may stand in the number's place.
         Ok(match given {
-            None if from.expose().starts_with("MG") => Self {
+            None if is_service(from.expose()) => Self {
                 number: None,
                 service: Some(from),
             },
@@ -51,24 +54,49 @@ pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Sec
             format!("{name} holds a control character; remove it (a line break, perhaps?)"),
         ));
     }
-    let given = given.trim();
+    let mut given = Cow::Borrowed(given.trim());
+    // TOML reads `+15005550006` without quotes as a number, which has no sign. Short codes have none anyway.
+    if fields.is_number(name) && given.len() > *SHORT_CODE.end() && E164.contains(&given.len()) {
+        given = Cow::Owned(format!("+{given}"));
+    }
     if given.chars().count() > 64 {
         return Err(fields.error(name, format!("{name} is longer than 64 characters")));
     }
-    if !is_address(given) {
+    if !is_address(&given) {
         fields.warn(
             name,
             "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
         );
     }
     let prefixed =
-        medium == Medium::WhatsApp && !given.starts_with("whatsapp:") && !given.starts_with("MG");
+        medium == Medium::WhatsApp && !given.starts_with("whatsapp:") && !is_service(&given);
     Ok(Secret::new(if prefixed {
         format!("whatsapp:{given}")
     } else {
-        given.to_owned()
+        given.into_owned()
     }))
 }
+
+const SERVICE_FORM: &str = "MG and 32 hexadecimal digits";
+
+/// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
+/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
+/// with MG as well.
+fn is_service(text: &str) -> bool {
+    is_sid(text, "MG")
+}
+
+/// A kind of thing, and 32 hexadecimal digits.
+pub fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Lengths of short codes, and of E.164 numbers without their sign.
+const SHORT_CODE: RangeInclusive<usize> = 3..=8;
+const E164: RangeInclusive<usize> = 7..=15;
 
 /// The forms that Twilio documents for `To` and `From`.
 fn is_address(given: &str) -> bool {
@@ -78,14 +106,12 @@ fn is_address(given: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match given.strip_prefix('+') {
         // E.164: a country code does not begin with 0, 15 digits at most.
-        Some(number) => {
-            digits(number) && (7..=15).contains(&number.len()) && !number.starts_with('0')
-        }
-        None if digits(given) => (3..=8).contains(&given.len()),
+        Some(number) => digits(number) && E164.contains(&number.len()) && !number.starts_with('0'),
+        None if digits(given) => SHORT_CODE.contains(&given.len()),
         // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
         None => {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
-            (given.starts_with("MG") && given.len() == 34 && given.is_ascii())
+            is_service(given)
                 || (given.len() <= 11
                     && given.bytes().all(known)
                     && given.bytes().any(|b| b.is_ascii_alphabetic()))

@@ -10,7 +10,8 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Twilio, taken};
+use super::Twilio;
+use super::replies::taken;
 use crate::model::channel::{Found, Unanswered};
 use crate::model::outcome::MessageRef;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound};
@@ -63,7 +64,7 @@ impl Twilio {
             .filter_map(|message| {
                 Some(Found {
                     message: MessageRef(message.get("sid")?.as_str()?.to_owned()),
-                    verdict: taken(&message, self.redactor()),
+                    verdict: taken(&message, false, self.redactor()),
                 })
             })
             .collect()

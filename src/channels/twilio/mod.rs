@@ -1,7 +1,9 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
 mod address;
+mod content;
 mod lookup;
+mod replies;
 mod rich;
 mod segments;
 
@@ -14,6 +16,8 @@ use serde_json::Value;
 use url::Url;
 
 use self::address::{Sender, bare_number, masked_address, number};
+use self::content::Content;
+use self::replies::{refusal, taken};
 use self::segments::segments;
 use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
 use super::shared::rich::Cuts;
@@ -75,7 +79,7 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "twilio_from_number",
         "+15005550001",
-        "The number or sender to send from; one that begins with MG is a messaging service.",
+        "The number or sender to send from, or a messaging service: MG and 32 hexadecimal digits.",
     )
     .required()
     .secret(),
@@ -94,7 +98,7 @@ const PARAMETERS: &[Parameter] = &[
     .secret(),
     Parameter::new(
         "messaging_service_sid",
-        "MGxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "MG0123456789abcdef0123456789abcdef",
         "The messaging service that picks the sender; twilio_from_number may then be absent.",
     )
     .secret()
@@ -108,17 +112,15 @@ const PARAMETERS: &[Parameter] = &[
     .operator_only(),
     Parameter::new(
         "content_sid",
-        "HXxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "HX0123456789abcdef0123456789abcdef",
         "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
-    )
-    .operator_only(),
+    ),
     Parameter::new(
         "content_variables",
         r#"{ 1 = "{{ notification.text }}" }"#,
-        "The content template's variables; templates themselves.",
+        "The content template's variables by name; in the configuration file they are templates themselves.",
     )
-    .of(Kind::Templates)
-    .operator_only(),
+    .of(Kind::Templates),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +139,7 @@ struct Twilio {
     /// Twilio may change the text, so that it cannot be found again by it.
     smart_encoding: bool,
     /// Sent in place of a text.
-    content_sid: Option<String>,
+    content: Option<Content>,
     destination: Destination,
     /// Made when there is a reply to look at.
     redactor: OnceLock<Redactor>,
@@ -165,10 +167,9 @@ impl Twilio {
         let pair = format!("{}:{}", sid.expose(), token.expose());
         headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
-        let content_sid = fields.optional("content_sid")?;
         Ok(Self {
             smart_encoding: fields.flag("smart_encoding")?.unwrap_or(false),
-            content_sid: content_sid.map(|sid| sid.trim().to_owned()),
+            content: Content::read(fields)?,
             url: messages_url(operator, &account),
             headers,
             destination: Destination {
@@ -247,14 +248,16 @@ impl Channel for Twilio {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        if let Some(content_sid) = &self.content_sid {
-            let variables = cx.rendered("content_variables");
-            let variables = variables.map(|json| ("ContentVariables", json));
-            let says = [("ContentSid", content_sid.as_str())].into_iter();
+        if let Some(content) = &self.content {
+            let (variables, warnings) = content.variables(cx, self.is_whatsapp());
+            let variables = variables
+                .iter()
+                .map(|json| ("ContentVariables", json.as_str()));
+            let says = [("ContentSid", content.sid.as_str())].into_iter();
             return Ok(Composition {
                 messages: vec![self.form(says.chain(variables))],
                 segments: None,
-                warnings: Vec::new(),
+                warnings,
             });
         }
         let text = texts::of(notification)?;
@@ -293,7 +296,7 @@ impl Channel for Twilio {
         let detail = || self.detail(reply, &json, code);
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match (reply.status, code) {
-            (200..=299, _) => taken(&json, self.redactor()).into(),
+            (200..=299, _) => taken(&json, self.content.is_some(), self.redactor()).into(),
             // Never processed, both of them (docs: errors 20429, 20503).
             (429, _) => verdict::by_status(reply, detail),
             (503, Some(20503)) => Verdict::Retry {
@@ -311,8 +314,8 @@ impl Channel for Twilio {
             (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
             // No reply of Twilio's.
             (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
-            (400..=499, Some(code)) => match meaning(code) {
-                Some(reason) => Verdict::Reject(failure(reason)).into(),
+            (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
+                Some(refusal) => Verdict::Reject(refusal.with_detail(detail())).into(),
                 None => verdict::by_status(reply, detail),
             },
             _ => verdict::by_status(reply, detail),
@@ -321,7 +324,7 @@ impl Channel for Twilio {
 
     fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
         // By its text it is found, if that is what Twilio keeps.
-        let has_text = self.content_sid.is_none() && !self.smart_encoding;
+        let has_text = self.content.is_none() && !self.smart_encoding;
         has_text.then(|| self.question())
     }
 
@@ -373,39 +376,4 @@ fn messages_url(operator: &Operator, account: &Secret) -> Url {
 #[allow(clippy::expect_used)] // A constant.
 fn twilio_url() -> Url {
     Url::parse("https://api.twilio.com/").expect("a valid URL")
-}
-
-/// What a 2xx means: Twilio has it, unless it says that it failed at once.
-fn taken(json: &Value, redactor: &Redactor) -> Verdict {
-    let text = |key| json.get(key).and_then(Value::as_str);
-    if let Some(status @ ("failed" | "undelivered" | "canceled")) = text("status") {
-        let code = json.get("error_code").and_then(Value::as_u64);
-        let words = text("error_message").unwrap_or(status);
-        let provider = match code {
-            Some(code) => format!("Twilio {code}"),
-            None => "Twilio".to_owned(),
-        };
-        let reason = code.and_then(meaning).unwrap_or(Reason::Rejected);
-        return Verdict::Reject(
-            Failure::new(reason).with_detail(verdict::words(&provider, words, redactor)),
-        );
-    }
-    verdict::delivered(text("sid"), redactor)
-}
-
-/// Codes that refine the reason (docs: error and warning dictionary).
-fn meaning(code: u64) -> Option<Reason> {
-    Some(match code {
-        20003 => Reason::Unauthorized,
-        21211 | 21614 => Reason::InvalidNumber,
-        21212 | 21603 | 21606 | 21659 | 21660 | 21703 | 63007 => Reason::InvalidSenderNumber,
-        21408 | 21612 => Reason::UnreachableNumber,
-        21608 => Reason::TrialAccount,
-        21610 => Reason::OptedOut,
-        21617 => Reason::TooLarge,
-        21602 => Reason::Rejected,
-        30007 | 30034 => Reason::Forbidden,
-        63016 => Reason::OutsideWindow,
-        _ => return None,
-    })
 }

@@ -226,9 +226,7 @@ mod tests {
             rich(&"👩‍👩‍👧‍👦".repeat(10_000)),
         ];
         for spec in CHANNELS {
-            let example =
-                |parameter: &crate::channels::Parameter| Some(parameter.example.to_owned());
-            let channel = configured(spec, example).unwrap();
+            let channel = configured(spec, crate::channels::example).unwrap();
             for first in &firsts {
                 let digest = tally().digest(first, Over::Minute);
                 let composed = channel.compose(&digest, &Composing::new("key")).unwrap();

@@ -112,12 +112,8 @@ impl Loader<'_> {
         }
         let place = member.node.place;
         let value = match parameter.kind {
-            Kind::Text => self.string(parameter, &member.node, &path),
+            Kind::Text | Kind::Port => self.string(parameter, &member.node, &path),
             Kind::Texts | Kind::Destinations => self.strings(parameter, &member.node, &path),
-            Kind::Port => match &member.node.value {
-                Value::Integer(port) => Some(Json::Number(port.to_string())),
-                _ => self.string(parameter, &member.node, &path),
-            },
             Kind::Boolean => match member.node.value {
                 Value::Boolean(value) => Some(Json::Bool(value)),
                 _ => self.wrong_type(&member.node, &path, "true or false"),
@@ -134,6 +130,10 @@ impl Loader<'_> {
             }
             Kind::Templates => {
                 let templates = self.own_templates(&member.node, &path);
+                let names = templates
+                    .iter()
+                    .map(|(name, _)| (name.clone(), Json::String(String::new())));
+                read.put(parameter.name, Json::Object(names.collect()), place);
                 read.rendered
                     .push(Rendered::Table(parameter.name, templates));
                 return;
@@ -154,8 +154,11 @@ impl Loader<'_> {
         }
     }
 
-    /// What is not looked up counts as being in order, as the example is.
+    /// A string, or a number, which the channel judges. What is not looked up counts as being in order, as the example is.
     fn string(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
+        if let Value::Integer(_) | Value::Float(_) = node.value {
+            return node.scalar().map(Json::Number);
+        }
         let expected = "a string, { env = \"NAME\" } or { file = \"PATH\" }";
         let text = self.text_or_secret(node, path, expected)?.known();
         Some(Json::String(

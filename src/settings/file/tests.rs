@@ -284,7 +284,7 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "has a scheme other than",
     ),
     (
-        "[receivers.a]\nslack = { webhook_url = 5 }",
+        "[receivers.a]\nslack = { webhook_url = true }",
         2,
         25,
         "receivers.a.slack.webhook_url",

@@ -7,7 +7,17 @@ use standin::Standin;
 use crate::client::{Reply, get, send};
 use crate::{start, x};
 
-const TWILIO: &str = "/2010-04-01/Accounts/AC123/Messages.json";
+/// `AC` and 32 hexadecimal digits, as every account's.
+macro_rules! account {
+    () => {
+        "AC0123456789abcdef0123456789abcdef"
+    };
+}
+
+const TWILIO: &str = concat!("/2010-04-01/Accounts/", account!(), "/Messages.json");
+const USER: &str = concat!(account!(), ":token");
+const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+const TEMPLATE: &str = "HX0123456789abcdef0123456789abcdef";
 
 fn twilio_as(
     standin: &Standin,
@@ -33,7 +43,7 @@ fn twilio_as(
 fn twilio(standin: &Standin, to: &str, from: &str, body: &str) -> Reply {
     twilio_as(
         standin,
-        "AC123:token",
+        USER,
         "POST",
         TWILIO,
         &[("To", to), ("From", from), ("Body", body)],
@@ -49,6 +59,10 @@ async fn twilio_judges_messages() {
         (to, from, "hi", 201, 0),
         ("+0123456", from, "hi", 201, 0),
         (to, "InfluxDB", "hi", 201, 0),
+        (to, "MGM Alerts", "hi", 201, 0),
+        (to, "12345", "hi", 201, 0),
+        (to, "1234567890", "hi", 400, 21212),
+        (to, "Influx.DB", "hi", 400, 21212),
         (to, from, &x(1600), 201, 0),
         (to, from, &x(1601), 400, 21617),
         (to, from, &cyrillic, 201, 0),
@@ -124,20 +138,93 @@ async fn twilio_judges_messages() {
 }
 
 #[tokio::test]
+async fn twilio_takes_content_templates_by_its_own_rules() {
+    let standin = start().await;
+    let (sms, whatsapp, outside) = (
+        "+15551230000",
+        "whatsapp:+15551230000",
+        "whatsapp:+15005550022",
+    );
+    let long = |count| format!(r#"{{"1": "{}"}}"#, x(count));
+    for (to, content, variables, status, code) in [
+        (sms, TEMPLATE, "", 201, 0),
+        (sms, TEMPLATE, r#"{"1": "a    b", "name": "c"}"#, 201, 0),
+        (sms, "", r#"{"1": "a"}"#, 400, 21654),
+        (sms, "HX1", "", 400, 21655),
+        (sms, TEMPLATE, "no JSON", 400, 21656),
+        (sms, TEMPLATE, r#"["a"]"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": 5}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": null}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": ""}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": "a\nb"}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": "a\tb"}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"1": "a     b"}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"a b": "a"}"#, 400, 21656),
+        (sms, TEMPLATE, r#"{"a_name_of_16_cha": "a"}"#, 201, 0),
+        (sms, TEMPLATE, r#"{"a_name_of_17_char": "a"}"#, 400, 21656),
+        (sms, TEMPLATE, &long(1_600), 201, 0),
+        (sms, TEMPLATE, &long(1_601), 400, 21658),
+        (whatsapp, TEMPLATE, &long(1_024), 201, 0),
+        (whatsapp, TEMPLATE, &long(1_025), 400, 63021),
+        (outside, TEMPLATE, "", 201, 0),
+    ] {
+        let from = if to == sms {
+            "+15557650000"
+        } else {
+            "whatsapp:+15557650000"
+        };
+        let body = if content.is_empty() { "hi" } else { "" };
+        let fields = [
+            ("To", to),
+            ("From", from),
+            ("Body", body),
+            ("ContentSid", content),
+            ("ContentVariables", variables),
+        ];
+        let reply = twilio_as(&standin, USER, "POST", TWILIO, &fields);
+        let found = (reply.status, reply.json()["code"].as_u64().unwrap_or(0));
+        assert_eq!(found, (status, code), "{to} {content} {variables}");
+    }
+    let free = twilio(&standin, outside, "whatsapp:+15557650000", "hi");
+    assert_eq!(free.json()["code"], 63016);
+}
+
+#[tokio::test]
+async fn twilio_knows_messaging_services_by_their_sid() {
+    let standin = start().await;
+    for (service, body, status, code) in [
+        (SERVICE, "hi", 201, 0),
+        (SERVICE, "", 400, 21619),
+        ("MGM Alerts", "hi", 400, 21705),
+        ("MG0123456789abcdef0123456789abcdeg", "hi", 400, 21705),
+        ("MGdead56789abcdef0123456789abcdef0", "hi", 400, 21701),
+    ] {
+        let fields = [
+            ("To", "+15551230000"),
+            ("MessagingServiceSid", service),
+            ("Body", body),
+        ];
+        let reply = twilio_as(&standin, USER, "POST", TWILIO, &fields);
+        let found = (reply.status, reply.json()["code"].as_u64().unwrap_or(0));
+        assert_eq!(found, (status, code), "{service}");
+    }
+}
+
+#[tokio::test]
 async fn twilio_wants_the_account_or_an_api_key() {
     let standin = start().await;
     let fields = [
         ("To", "+15551230000"),
-        ("MessagingServiceSid", "MG1"),
+        ("MessagingServiceSid", SERVICE),
         ("Body", "hi"),
     ];
     for (user, status) in [
-        ("AC123:token", 201),
-        ("SK1:secret", 201),
-        ("AC999:token", 401),
-        ("AC123:wrong-token", 401),
-        ("AC123:", 401),
-        ("AC123", 401),
+        (USER, 201),
+        ("SK0123456789abcdef0123456789abcdef:secret", 201),
+        ("AC9:token", 401),
+        (concat!(account!(), ":wrong-token"), 401),
+        (concat!(account!(), ":"), 401),
+        (account!(), 401),
     ] {
         let reply = twilio_as(&standin, user, "POST", TWILIO, &fields);
         assert_eq!(reply.status, status, "{user}");
@@ -150,7 +237,11 @@ async fn twilio_wants_the_account_or_an_api_key() {
     }
     assert_eq!(get(standin.addr(), TWILIO).status, 401);
     assert_eq!(
-        get(standin.addr(), "/2010-04-01/Accounts/AC123/Calls.json").status,
+        get(
+            standin.addr(),
+            concat!("/2010-04-01/Accounts/", account!(), "/Calls.json")
+        )
+        .status,
         404
     );
 }
@@ -166,14 +257,7 @@ async fn twilio_lists_what_it_accepted_newest_first() {
         assert_eq!(twilio(&standin, to, "+15557650000", body).status, 201);
     }
     let listed = |query: &str| {
-        let list = twilio_as(
-            &standin,
-            "AC123:token",
-            "GET",
-            &format!("{TWILIO}?{query}"),
-            &[],
-        )
-        .json();
+        let list = twilio_as(&standin, USER, "GET", &format!("{TWILIO}?{query}"), &[]).json();
         let bodies = list["messages"]
             .as_array()
             .map(|messages| messages.iter().map(|m| m["body"].clone()).collect());
@@ -197,9 +281,9 @@ async fn twilio_lists_what_it_accepted_newest_first() {
     // Another account has sent nothing.
     let other = twilio_as(
         &standin,
-        "AC9:token",
+        "AC99999999999999999999999999999999:token",
         "GET",
-        "/2010-04-01/Accounts/AC9/Messages.json",
+        "/2010-04-01/Accounts/AC99999999999999999999999999999999/Messages.json",
         &[],
     );
     assert_eq!(other.json()["messages"], json!([]));

@@ -8,7 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use influxdb3_notifier::channels::{CHANNELS, ChannelSpec, Parameter, configured, describe};
+use influxdb3_notifier::channels::{
+    CHANNELS, ChannelSpec, Parameter, configured, describe, example,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -26,7 +28,6 @@ fn senders() -> Value {
 
 /// Those that speak HTTP, as the stand-in does.
 fn over_http() -> Vec<&'static ChannelSpec> {
-    let example = |one: &Parameter| Some(one.example.to_owned());
     let channels = CHANNELS.iter().copied();
     channels
         .filter(|spec| configured(spec, example).unwrap().is_http())

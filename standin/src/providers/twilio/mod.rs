@@ -2,6 +2,7 @@
 //!
 //! Some numbers make every reply of the error dictionary come about ([`magic`]).
 
+mod content;
 mod magic;
 mod segments;
 
@@ -12,6 +13,7 @@ use hyper::header::AUTHORIZATION;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::content::check_content;
 use self::magic::Magic;
 use self::segments::segments;
 use super::{Answer, Call, Provider, form, retry_after, units};
@@ -89,14 +91,19 @@ fn account(call: &Call) -> Result<&str, Refusal> {
         .path
         .strip_prefix("/2010-04-01/Accounts/")
         .and_then(|rest| rest.strip_suffix("/Messages.json"));
-    rest.filter(|sid| sid.starts_with("AC") && sid.bytes().all(|b| b.is_ascii_alphanumeric()))
-        .ok_or_else(|| {
-            refuse(
-                404,
-                20404,
-                format!("The requested resource {} was not found", call.path),
-            )
-        })
+    rest.filter(|sid| is_sid(sid, "AC")).ok_or_else(|| {
+        refuse(
+            404,
+            20404,
+            format!("The requested resource {} was not found", call.path),
+        )
+    })
+}
+
+/// A kind of thing, and 32 hexadecimal digits [Twilio docs: what is a string identifier].
+fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Basic auth by the account's SID and token, or an API key's SID and secret. A password that begins with `wrong` is wrong.
@@ -109,7 +116,7 @@ fn authenticated(call: &Call, account: &str) -> Result<(), Refusal> {
         .and_then(|(_, encoded)| STANDARD.decode(encoded).ok())
         .unwrap_or_default();
     let decoded = String::from_utf8_lossy(&decoded);
-    let known = |user: &str| user == account || user.starts_with("SK");
+    let known = |user: &str| user == account || is_sid(user, "SK");
     match decoded.split_once(':') {
         Some((user, password))
             if known(user) && !password.is_empty() && !password.starts_with("wrong") =>
@@ -132,8 +139,16 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
         return Err(refuse(400, 21603, "A 'From' phone number is required."));
     }
     let body = field("Body").unwrap_or_default();
-    if body.trim().is_empty() && field("ContentSid").is_none() && field("MediaUrl").is_none() {
-        return Err(refuse(400, 21602, "Message body is required."));
+    let content_sid = field("ContentSid");
+    if body.trim().is_empty() && content_sid.is_none() && field("MediaUrl").is_none() {
+        return Err(match service {
+            None => refuse(400, 21602, "Message body is required."),
+            Some(_) => refuse(
+                400,
+                21619,
+                "A Message Body, Media URL or Content SID is required",
+            ),
+        });
     }
     if units(&body) > MAX_BODY {
         return Err(refuse(
@@ -143,6 +158,16 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
         ));
     }
     check_numbers(&to, from.as_deref(), service.as_deref())?;
+    let variables = check_content(
+        &to,
+        content_sid.as_deref(),
+        field("ContentVariables").as_deref(),
+    )?;
+    if is_outside_window(&to) && content_sid.is_none() {
+        let sentence =
+            "Failed to send freeform message because you are outside the allowed window.";
+        return Err(refuse(400, 63016, sentence));
+    }
     let (status, error_code) = outcome(&to, from.as_deref(), service.as_deref())?;
     let sid = sid(world);
     let now = Timestamp::now()
@@ -150,15 +175,16 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
         .to_string();
     let detail = json!({
         "sid": sid, "account_sid": account, "api_version": "2010-04-01", "to": to, "from": from,
-        "messaging_service_sid": service, "body": body, "status": status, "direction": "outbound-api",
+        "messaging_service_sid": service, "body": body, "content_variables": variables, "status": status, "direction": "outbound-api",
         "num_segments": segments(&body).to_string(), "num_media": "0", "error_code": error_code, "error_message": null,
         "date_created": now, "date_updated": now, "date_sent": null, "price": null, "price_unit": "USD",
         "uri": format!("/2010-04-01/Accounts/{account}/Messages/{sid}.json"),
         "subresource_uris": { "media": format!("/2010-04-01/Accounts/{account}/Messages/{sid}/Media.json") },
     });
-    let reply = Reply::json(201, &detail);
-    Ok(Answer::accepted(
-        reply,
+    // "Remove Body and MediaUrl when you send a content template" [Twilio error dictionary: 63016].
+    let both = content_sid.filter(|_| !body.is_empty());
+    let answer = Answer::accepted(
+        Reply::json(201, &detail),
         Message {
             provider: "twilio",
             destination: to,
@@ -167,7 +193,13 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
             id: Some(sid),
             detail,
         },
-    ))
+    );
+    Ok(answer.with_problem(both.map(|_| "Body beside ContentSid".to_owned())))
+}
+
+/// Nobody has written from this WhatsApp number within 24 hours: free text does not reach it, a content template does.
+fn is_outside_window(to: &str) -> bool {
+    to.starts_with("whatsapp:") && to.ends_with("+15005550022")
 }
 
 /// Status and error code of the message; an error where a magic number asks for one.
@@ -212,12 +244,7 @@ fn check_numbers(to: &str, from: Option<&str>, service: Option<&str>) -> Result<
     }
     if let Some(from) = from {
         let (number, whatsapp) = (bare(from), from.starts_with("whatsapp:"));
-        let named = !whatsapp
-            && number.len() <= 11
-            && number
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b' ');
-        if !is_e164(&number) && !named {
+        if !is_e164(&number) && (whatsapp || !is_name(&number) && !is_short_code(&number)) {
             let sentence = "is not a valid phone number, shortcode, or alphanumeric sender ID.";
             return Err(refuse(
                 400,
@@ -231,11 +258,25 @@ fn check_numbers(to: &str, from: Option<&str>, service: Option<&str>) -> Result<
         }
     }
     match service {
-        Some(sid) if !sid.starts_with("MG") => {
+        Some(sid) if !is_sid(sid, "MG") => {
+            Err(refuse(400, 21705, "The Messaging Service is invalid"))
+        }
+        Some(sid) if sid.starts_with("MGdead") => {
             Err(refuse(400, 21701, "The Messaging Service does not exist"))
         }
         _ => Ok(()),
     }
+}
+
+/// An alphanumeric sender: up to 11 letters, digits, spaces and `+-_&`, with at least one letter
+/// [Twilio docs: alphanumeric sender ID].
+fn is_name(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b" +-_&".contains(&byte);
+    text.len() <= 11 && text.bytes().all(known) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+fn is_short_code(text: &str) -> bool {
+    (3..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_e164(number: &str) -> bool {
