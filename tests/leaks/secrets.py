@@ -30,6 +30,11 @@ def new_api_key() -> str:
     return "SK" + new_word()
 
 
+def new_service() -> str:
+    """As Twilio names messaging services: its hexadecimal digits are searched for."""
+    return f"MG{next(NUMBERS):04}" + "5ec4e70" * 4
+
+
 def new_number() -> str:
     """A telephone number; its digits are searched for."""
     return f"+1{9870000000 + next(NUMBERS)}"

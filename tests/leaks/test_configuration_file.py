@@ -15,7 +15,7 @@ from tests.harness import ProcessEngine, Standin, Triggers
 from tests.leaks.echoes import ECHOES
 from tests.leaks.outputs import FAST, Outputs
 from tests.leaks.places import phone, userinfo
-from tests.leaks.secrets import NUMBERS, new_account, new_number, new_secret, new_word
+from tests.leaks.secrets import NUMBERS, new_account, new_number, new_secret, new_service, new_word
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ FILE_PLACES: list[FilePlace] = [
         "service",
         "sms",
         lambda value, base: sms_with("")(value, base) + f"messaging_service_sid = {value}\n",
-        make=lambda: "MG" + new_word(),
+        make=new_service,
     ),
 ]
 WAYS = ("literally", "by the environment", "by a file")
