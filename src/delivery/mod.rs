@@ -5,6 +5,7 @@
 //! its turn comes by `queue`, `last_sent` says whether it is news, `retry` sends its messages, and `lookup` finds out what
 //! became of one that may not be repeated. `pacing` has nothing to do with them: it says how long a call may wait.
 
+mod backoff;
 mod bounds;
 mod digest;
 mod durability;

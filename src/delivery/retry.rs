@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::backoff::Backoff;
 use super::durability::Kept;
-use super::queue::{Entry, NotAdmitted, Permit};
+use super::queue::{Entry, NotAdmitted, Pause, PauseAfter, Permit};
 use super::run::Run;
 use crate::model::channel::Unanswered;
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
@@ -34,20 +34,29 @@ pub enum Ending {
 struct HandedOn;
 
 impl Run {
+    /// For a message that has not been tried.
+    pub fn tries(&self) -> Tries {
+        Tries::new(Backoff {
+            initial: self.policy.initial_backoff,
+            max: self.policy.max_backoff,
+            least: self.sending.channel.least_backoff(),
+        })
+    }
+
     /// Tries one message until it is delivered, refused, or out of time. It begins with the question what became of it
     /// where another process has begun an attempt then, and said no more.
     pub async fn send(
         &self,
         message: &mut Outbound,
+        tries: &mut Tries,
         mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
-        let mut tries = Tries::new(self.sending.channel.least_backoff());
         loop {
             let begun = unanswered.take();
             let at = begun.unwrap_or_else(SystemTime::now);
-            let (verdict, wait) = match begun {
-                Some(_) => (Verdict::Ambiguous(interrupted()), Duration::ZERO),
-                None => self.try_once(message, &mut tries, at).await?,
+            let verdict = match begun {
+                Some(_) => Verdict::Ambiguous(interrupted()),
+                None => self.try_once(message, tries, at).await?,
             };
             let verdict = match verdict {
                 Verdict::Delivered { message } => return Ok(message),
@@ -55,7 +64,7 @@ impl Run {
             };
             let sent = Unanswered { message, at };
             // In a box of its own: ten thousand may be in flight, most of them in their first attempt.
-            let next = Box::pin(self.until_next(&sent, &mut tries, verdict, wait)).await;
+            let next = Box::pin(self.until_next(&sent, tries, verdict)).await;
             if let ControlFlow::Break(ended) = next {
                 return ended;
             }
@@ -68,8 +77,8 @@ impl Run {
         sent: &Unanswered<'_>,
         tries: &mut Tries,
         verdict: Verdict,
-        wait: Duration,
     ) -> ControlFlow<Result<Option<MessageRef>, Ending>> {
+        let attempted = Instant::now();
         let verdict = match verdict {
             Verdict::Ambiguous(failure) => {
                 let settled = self.settle(sent, &failure).await;
@@ -77,6 +86,7 @@ impl Run {
             }
             verdict => verdict,
         };
+        let asked = tries.asked(&verdict);
         let failure = match verdict {
             Verdict::Delivered { message } => return ControlFlow::Break(Ok(message)),
             Verdict::Reject(failure) => return ControlFlow::Break(Err(tries.end(failure))),
@@ -86,37 +96,35 @@ impl Run {
             Verdict::Stale => return ControlFlow::Break(Err(Ending::Stale)),
             Verdict::Retry { failure, .. } => failure,
         };
-        // Neither is an attempt that says something of the destination.
-        let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
-        tries.made += u32::from(counts);
+        let wait = tries.failed(&failure, asked, self.queue.limits());
+        let now = Instant::now();
         let may_retry = tries.made < self.policy.max_attempts;
         // A provider may ask for a wait that no clock can tell.
-        let due = Instant::now().checked_add(wait);
+        let due = attempted.checked_add(wait).map(|due| due.max(now));
         let Some(due) = due.filter(|due| may_retry && *due < self.deadline) else {
             return ControlFlow::Break(Err(tries.end(failure)));
         };
-        self.say_retry(&failure, tries, wait);
+        self.say_retry(&failure, tries, due - now);
         self.task.pending(self.index, failure);
         self.task.waiting(self.index, due);
         sleep_until(due).await;
         ControlFlow::Continue(())
     }
 
-    /// One attempt, and how long to wait before another.
+    /// One attempt.
     async fn try_once(
         &self,
         message: &mut Outbound,
         tries: &mut Tries,
         at: SystemTime,
-    ) -> Result<(Verdict, Duration), Ending> {
+    ) -> Result<Verdict, Ending> {
         // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
         let permit = Box::pin(self.enter(tries.last.as_deref())).await;
         let permit = permit.map_err(|failure| tries.end(failure))?;
         let attempt = self.attempt(message, tries, at).await;
         let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
-        let wait = tries.wait(&judgement, &self.policy);
-        self.apply_gate(&permit, &judgement, wait);
-        Ok((judgement.verdict, wait))
+        apply_gate(&permit, &judgement, tries);
+        Ok(judgement.verdict)
     }
 
     /// The queue's permission for one attempt.
@@ -255,28 +263,6 @@ impl Run {
         }
     }
 
-    fn apply_gate(&self, permit: &Permit, judgement: &Judgement, own: Duration) {
-        match &judgement.gate {
-            Some(Gate::Pause { wait, scope }) => permit.pause(wait.unwrap_or(own), *scope),
-            Some(Gate::Refuse { wait }) => permit.refuse(*wait),
-            None => {}
-        }
-        let limited = matches!(
-            judgement.gate,
-            Some(Gate::Pause {
-                scope: Scope::Destination | Scope::Account,
-                ..
-            })
-        );
-        if matches!(
-            judgement.verdict,
-            Verdict::Delivered { .. } | Verdict::Reject(_) | Verdict::Stale
-        ) && !limited
-        {
-            permit.worked();
-        }
-    }
-
     /// One line for each new reason: a long outage fills no log.
     fn say_retry(&self, failure: &Failure, tries: &mut Tries, wait: Duration) {
         let known = tries.last.as_deref().map(|last| last.reason);
@@ -292,27 +278,71 @@ impl Run {
     }
 }
 
+/// What a reply means for the others at its destination.
+fn apply_gate(permit: &Permit, judgement: &Judgement, tries: &Tries) {
+    let Judgement { verdict, gate } = judgement;
+    if let Some(pause) = pause(judgement, tries) {
+        return permit.pause(&pause);
+    }
+    if let Some(Gate::Refuse { wait }) = gate {
+        permit.refuse(*wait);
+    }
+    if has_worked(verdict) {
+        permit.worked();
+    }
+}
+
+/// The pause that a reply asks for. A rate limit always asks for one.
+fn pause(judgement: &Judgement, tries: &Tries) -> Option<Pause> {
+    let Judgement { verdict, gate } = judgement;
+    let after = match verdict {
+        Verdict::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
+            PauseAfter::RateLimit
+        }
+        verdict if has_worked(verdict) => PauseAfter::Success,
+        _ => PauseAfter::Failure,
+    };
+    let (asked, scope) = match gate {
+        Some(Gate::Pause { wait, scope }) => (tries.bounded(*wait, verdict), *scope),
+        _ if after == PauseAfter::RateLimit => (tries.asked(verdict), Scope::Destination),
+        _ => return None,
+    };
+    Some(Pause {
+        asked,
+        scope,
+        backoff: tries.backoff,
+        after,
+    })
+}
+
+/// Whether the destination took the message or refused it for what it is.
+const fn has_worked(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Delivered { .. } | Verdict::Reject(_) | Verdict::Stale
+    )
+}
+
 /// The tries of one message.
-struct Tries {
+pub struct Tries {
     /// Those that count: a 429 does not.
     made: u32,
+    /// Failures that are no rate limit: those make the destination's queue wait.
+    failures: u32,
     last: Option<Box<Failure>>,
     /// An earlier attempt may have been taken after all.
     lost: Option<Box<Failure>>,
-    /// None until the first failure.
-    backoff: Option<Box<ExponentialBackoff>>,
-    /// The shortest wait that the channel takes.
-    least: Duration,
+    backoff: Backoff,
 }
 
 impl Tries {
-    const fn new(least: Duration) -> Self {
+    const fn new(backoff: Backoff) -> Self {
         Self {
             made: 0,
+            failures: 0,
             last: None,
             lost: None,
-            backoff: None,
-            least,
+            backoff,
         }
     }
 
@@ -324,7 +354,7 @@ impl Tries {
         self.lost = Some(Box::new(failure.clone()));
         Verdict::Retry {
             failure,
-            after: Some(Duration::ZERO),
+            after: None,
         }
     }
 
@@ -336,36 +366,35 @@ impl Tries {
         }
     }
 
-    /// How long to wait before the next try: what the provider asks for, or our own backoff, spread by a fifth so that
-    /// those who failed together do not come back together.
-    fn wait(&mut self, judgement: &Judgement, policy: &DeliveryPolicy) -> Duration {
-        let Verdict::Retry { failure, after } = &judgement.verdict else {
-            return Duration::ZERO;
-        };
-        match after {
-            Some(after) if judgement.gate.is_some() => *after,
-            Some(after) if failure.reason != Reason::ServerError => *after,
-            // No sooner than a server in trouble asks for.
-            Some(after) => self.own(policy).max(*after),
-            None => self.own(policy),
+    /// Counts a failed attempt. Gives the wait from its end to the next: what the provider asks for, but never less than our
+    /// own backoff. `limits` is how many rate limits in a row the destination has answered with.
+    fn failed(&mut self, failure: &Failure, asked: Option<Duration>, limits: u32) -> Duration {
+        // Neither is an attempt that says something of the destination.
+        let counts = !matches!(failure.reason, Reason::RateLimited | Reason::Outbox);
+        self.made += u32::from(counts);
+        self.failures += u32::from(failure.reason != Reason::RateLimited);
+        let floor = self.backoff.after(self.failures.saturating_add(limits));
+        asked.unwrap_or_default().max(floor)
+    }
+
+    /// The wait before the next attempt that the provider asks for.
+    fn asked(&self, verdict: &Verdict) -> Option<Duration> {
+        match verdict {
+            Verdict::Retry { after, .. } => self.bounded(*after, verdict),
+            _ => None,
         }
     }
 
-    fn own(&mut self, policy: &DeliveryPolicy) -> Duration {
-        let begin = || Box::new(backoff(policy));
-        let delay = self.backoff.get_or_insert_with(begin).next();
-        let delay = delay.unwrap_or(policy.max_backoff);
-        delay.mul_f64(0.8 + 0.4 * fastrand::f64()).max(self.least)
+    /// Only a rate limit may ask for more than our own longest wait: a server in trouble that names a day must not end a
+    /// delivery that has minutes.
+    fn bounded(&self, asked: Option<Duration>, verdict: &Verdict) -> Option<Duration> {
+        match verdict {
+            Verdict::Retry { failure, .. } if failure.reason != Reason::RateLimited => {
+                asked.map(|asked| asked.min(self.backoff.max))
+            }
+            _ => asked,
+        }
     }
-}
-
-fn backoff(policy: &DeliveryPolicy) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(policy.initial_backoff)
-        .with_max_delay(policy.max_backoff)
-        .with_factor(2.0)
-        .without_max_times()
-        .build()
 }
 
 /// What it means that no reply came: not sent can be sent again; maybe sent depends on what a repeat does.

@@ -12,7 +12,7 @@ use super::bounds::Place;
 use super::durability::Kept;
 use super::last_sent::{self, Before};
 use super::queue::{DestinationQueue, Turn};
-use super::retry::Ending;
+use super::retry::{Ending, Tries};
 use super::throttle::REPEAT_INTERVAL;
 use super::{Engine, Task};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
@@ -184,17 +184,18 @@ impl Run {
     /// ended. `None`: it is not this process's any more.
     pub async fn deliver(&mut self) -> Option<Outcome> {
         self.deadline = self.wait_for_turn().await;
+        let mut tries = self.tries();
         // What another process has begun is gone on with as it is.
         if self.sending.dedup_key.is_some()
             && !self.sending.has_begun()
             // In a box of its own, as few have a key.
-            && let ControlFlow::Break(outcome) = Box::pin(self.follow_up()).await
+            && let ControlFlow::Break(outcome) = Box::pin(self.follow_up(&mut tries)).await
         {
             return outcome;
         }
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
         let parts = messages.len();
-        let ended = self.send_all(&mut messages).await;
+        let ended = self.send_all(&mut messages, &mut tries).await;
         self.outcome(ended, parts)
     }
 
@@ -203,8 +204,9 @@ impl Run {
         last_sent::key(&self.sending, &self.policy)
     }
 
-    /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it.
-    async fn follow_up(&self) -> ControlFlow<Option<Outcome>> {
+    /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it. Where that is
+    /// stale, the attempts that it has made count for the new message too.
+    async fn follow_up(&self, tries: &mut Tries) -> ControlFlow<Option<Outcome>> {
         let Some(key) = self.key() else {
             return ControlFlow::Continue(());
         };
@@ -219,7 +221,7 @@ impl Run {
         let Some(update) = self.update(&before) else {
             return ControlFlow::Continue(());
         };
-        match self.send_one(update).await {
+        match self.send_all(&mut [update], tries).await {
             Err(Ending::Stale) => {
                 sent.set(&key, None, outbox);
                 ControlFlow::Continue(())
@@ -244,17 +246,18 @@ impl Run {
         Some(message)
     }
 
-    async fn send_one(&self, message: Outbound) -> Result<Option<MessageRef>, Ending> {
-        self.send_all(&mut [message]).await
-    }
-
-    async fn send_all(&self, messages: &mut [Outbound]) -> Result<Option<MessageRef>, Ending> {
+    async fn send_all(
+        &self,
+        messages: &mut [Outbound],
+        tries: &mut Tries,
+    ) -> Result<Option<MessageRef>, Ending> {
         let parts = messages.len();
         let mut unanswered = self.sending.attempting();
         let done = self.sending.parts_done();
         let mut reference = None;
         for (part, message) in messages.iter_mut().enumerate().skip(done) {
-            reference = reference.or(self.send(message, unanswered.take()).await?);
+            reference = reference.or(self.send(message, tries, unanswered.take()).await?);
+            *tries = self.tries();
             self.task
                 .update(self.index, |report| report.parts_delivered = part + 1);
             // The last one's is said with the end.

@@ -252,7 +252,7 @@ impl From<Verdict> for Judgement {
 /// What closes a way for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Nothing leaves before `wait` has passed; `None`: the attempt's own backoff.
+    /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.
     Pause {
         wait: Option<Duration>,
         scope: Scope,

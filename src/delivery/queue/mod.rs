@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::backoff::Backoff;
 use super::lock;
 use crate::model::notification::State as AlertState;
 use crate::model::outcome::Scope;
@@ -125,6 +126,8 @@ struct State {
     /// After a 429 one request goes at a time, until one succeeds.
     half_open: bool,
     paused_until: Option<Instant>,
+    /// Rate limits in a row: pauses since the destination worked last.
+    limits: u32,
     refused_until: Option<Instant>,
     /// When the next message may leave, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
@@ -274,17 +277,34 @@ impl DestinationQueue {
     }
 
     /// Closes the gate. Everybody who waits hears of it, to say how long it will take.
-    fn pause(&self, wait: Duration, scope: Scope) {
-        let until = Instant::now() + wait.min(LONGEST_PAUSE);
-        let account = self.account.as_ref().filter(|_| scope == Scope::Account);
-        if let Some(account) = account {
-            let mut paused = lock(&account.paused_until);
-            *paused = (*paused).max(Some(until));
-        }
+    fn pause(&self, pause: &Pause) {
+        let now = Instant::now();
         let mut state = lock(&self.state);
+        let is_paused = state.paused_until.is_some_and(|until| until > now);
+        match pause.after {
+            // What left before the pause says the same again.
+            PauseAfter::RateLimit if is_paused => {}
+            PauseAfter::RateLimit => state.limits = state.limits.saturating_add(1),
+            PauseAfter::Failure => {}
+            PauseAfter::Success => state.limits = 0,
+        }
+        let floor = pause.backoff.after(state.limits);
+        let wait = pause.asked.unwrap_or_default().max(floor);
+        let until = now + wait.min(LONGEST_PAUSE);
         state.half_open = true;
         state.paused_until = state.paused_until.max(Some(until));
         state.call_all();
+        drop(state);
+        let account = self.account.as_ref();
+        if let Some(account) = account.filter(|_| pause.scope == Scope::Account) {
+            let mut paused = lock(&account.paused_until);
+            *paused = (*paused).max(Some(until));
+        }
+    }
+
+    /// Rate limits in a row.
+    pub fn limits(&self) -> u32 {
+        lock(&self.state).limits
     }
 
     /// Whether nothing would be lost with it. Whoever has it, be it to try again in a while, must meet those who come.
@@ -360,6 +380,26 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What closes the gate for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    /// The wait that the provider asks for. The queue waits no less than its own backoff, which grows with each rate limit
+    /// until the destination works again.
+    pub asked: Option<Duration>,
+    pub scope: Scope,
+    pub backoff: Backoff,
+    pub after: PauseAfter,
+}
+
+/// What the reply that asks for a pause says of its own message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseAfter {
+    RateLimit,
+    Failure,
+    /// Only the next message would be limited.
+    Success,
+}
+
 /// The right to one attempt.
 pub struct Permit {
     queue: Arc<DestinationQueue>,
@@ -369,13 +409,14 @@ impl Permit {
     /// The destination answered as it should: all permits are back.
     pub fn worked(&self) {
         let mut state = lock(&self.queue.state);
+        state.limits = 0;
         if std::mem::take(&mut state.half_open) {
             state.call_first();
         }
     }
 
-    pub fn pause(&self, wait: Duration, scope: Scope) {
-        self.queue.pause(wait, scope);
+    pub fn pause(&self, pause: &Pause) {
+        self.queue.pause(pause);
     }
 
     /// Nothing leaves for `wait`, not even to be tried.

@@ -29,6 +29,20 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// After a rate limit that asks for so many seconds, where our own backoff is shorter.
+fn pause(asked: u64, scope: Scope) -> Pause {
+    Pause {
+        asked: Some(seconds(asked)),
+        scope,
+        backoff: Backoff {
+            initial: Duration::from_millis(10),
+            max: seconds(60),
+            least: Duration::ZERO,
+        },
+        after: PauseAfter::RateLimit,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn eight_at_a_time_in_the_order_of_their_tickets() {
     let queue = Queues::default().get(&destination("a", None));
@@ -73,10 +87,8 @@ async fn a_provider_that_allows_few_at_once_gets_no_more() {
 #[tokio::test(start_paused = true)]
 async fn after_a_pause_one_goes_until_one_has_worked() {
     let queue = Queues::default().get(&destination("a", None));
-    enter(&queue)
-        .await
-        .unwrap()
-        .pause(seconds(2), Scope::Destination);
+    let limited = pause(2, Scope::Destination);
+    enter(&queue).await.unwrap().pause(&limited);
     let started = Instant::now();
     let probe = enter(&queue).await.unwrap();
     assert_eq!(started.elapsed(), seconds(2));
@@ -92,7 +104,8 @@ async fn a_pause_of_the_account_holds_for_its_other_destinations() {
     let a = queues.get(&destination("a", Some("account")));
     let b = queues.get(&destination("b", Some("account")));
     let c = queues.get(&destination("c", None));
-    enter(&a).await.unwrap().pause(seconds(3), Scope::Account);
+    let limited = pause(3, Scope::Account);
+    enter(&a).await.unwrap().pause(&limited);
     let started = Instant::now();
     assert!(enter(&c).await.is_ok());
     assert_eq!(started.elapsed(), seconds(0));
@@ -157,10 +170,8 @@ async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast() {
     let queue = Queues::default().get(&destination("a", None));
-    enter(&queue)
-        .await
-        .unwrap()
-        .pause(seconds(60), Scope::Destination);
+    let limited = pause(60, Scope::Destination);
+    enter(&queue).await.unwrap().pause(&limited);
     let started = Instant::now();
     let short = Entry {
         deadline: started + seconds(10),
@@ -207,7 +218,7 @@ async fn a_queue_that_remembers_nothing_is_forgotten() {
         let queue = queues.get(destination);
         let permit = enter(&queue).await.unwrap();
         if destination.key == "paused" {
-            permit.pause(seconds(1), Scope::Destination);
+            permit.pause(&pause(1, Scope::Destination));
         }
         drop(permit);
         queues.release(destination, queue);
@@ -225,4 +236,56 @@ fn a_queue_that_somebody_has_is_the_one_that_all_others_get() {
     assert!(Arc::ptr_eq(&has, &queues.get(&destination)));
     queues.release(&destination, has);
     assert_eq!(queues.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
+    let queue = Queues::default().get(&destination("a", None));
+    let limited = Pause {
+        asked: Some(Duration::ZERO),
+        backoff: Backoff {
+            initial: seconds(1),
+            max: seconds(10),
+            least: Duration::ZERO,
+        },
+        ..pause(0, Scope::Destination)
+    };
+    let pause = async |pause: &Pause| {
+        let permit = enter(&queue).await.unwrap();
+        permit.pause(pause);
+        let paused = Instant::now();
+        drop(permit);
+        drop(enter(&queue).await.unwrap());
+        paused.elapsed().as_secs_f64()
+    };
+    for expected in [1.0, 2.0, 4.0, 8.0, 10.0, 10.0] {
+        let waited = pause(&limited).await;
+        assert!(waited >= expected * 0.8, "{expected}: {waited}");
+        assert!(waited <= expected * 1.2 + 0.001, "{expected}: {waited}");
+    }
+    // What says nothing of its own message is no limit.
+    let other = Pause {
+        after: PauseAfter::Failure,
+        ..limited
+    };
+    assert!(pause(&other).await >= 8.0);
+    assert_eq!(queue.limits(), 6);
+    let empty_bucket = Pause {
+        after: PauseAfter::Success,
+        ..limited
+    };
+    assert!(pause(&empty_bucket).await <= 1.201);
+    assert!(pause(&limited).await <= 1.201);
+    enter(&queue).await.unwrap().worked();
+    assert!(pause(&limited).await <= 1.201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_were_under_way_together_count_once() {
+    let queue = Queues::default().get(&destination("a", None));
+    let permits = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
+    for permit in permits {
+        permit.unwrap().pause(&pause(1, Scope::Destination));
+    }
+    assert_eq!(queue.limits(), 1);
 }

@@ -5,6 +5,7 @@ mod follow_up;
 mod lookup;
 mod panics;
 mod repeat;
+mod replies;
 mod retry;
 mod throttle;
 
@@ -65,9 +66,14 @@ fn listed(sids: &[&str]) -> Does {
     Answers(200, &[], json!({"messages": messages}).to_string())
 }
 
+/// What the other side does with each request.
+type Afterwards = Box<dyn Fn() -> Does + Send + Sync>;
+
 /// A transport that follows a script, and notes what it was asked.
 struct Script {
     steps: Mutex<VecDeque<Does>>,
+    /// What comes of requests after the last step.
+    afterwards: Option<Afterwards>,
     seen: Mutex<Vec<(Instant, &'static str)>>,
     /// What the messages said.
     bodies: Mutex<Vec<String>>,
@@ -77,6 +83,7 @@ impl Script {
     fn new(steps: impl IntoIterator<Item = Does>) -> Arc<Self> {
         Arc::new(Self {
             steps: Mutex::new(steps.into_iter().collect()),
+            afterwards: None,
             seen: Mutex::default(),
             bodies: Mutex::default(),
         })
@@ -102,9 +109,9 @@ impl Script {
         let body = String::from_utf8_lossy(&outbound.body()).into_owned();
         self.bodies.lock().unwrap().push(body);
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps
-            .pop_front()
-            .expect("one request more than the script has")
+        let afterwards = || self.afterwards.as_ref().map(|does| does());
+        let step = steps.pop_front().or_else(afterwards);
+        step.expect("one request more than the script has")
     }
 }
 
@@ -260,7 +267,20 @@ struct World {
 
 impl World {
     fn new(steps: impl IntoIterator<Item = Does>) -> Self {
-        let script = Script::new(steps);
+        Self::of(Script::new(steps))
+    }
+
+    /// Where every request comes to this.
+    fn always(afterwards: impl Fn() -> Does + Send + Sync + 'static) -> Self {
+        Self::of(Arc::new(Script {
+            steps: Mutex::default(),
+            afterwards: Some(Box::new(afterwards)),
+            seen: Mutex::default(),
+            bodies: Mutex::default(),
+        }))
+    }
+
+    fn of(script: Arc<Script>) -> Self {
         let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
         Self {
             script,

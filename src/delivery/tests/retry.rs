@@ -93,7 +93,8 @@ async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
     let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
-    assert!(world.start.elapsed() < Duration::from_secs(1));
+    check_gaps("a past date", &world.times(), &[1.0, 2.0]);
+    let begun = Instant::now();
     let world = World::new([future]);
     let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
@@ -101,8 +102,113 @@ async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
         reason(&task.report(0).unwrap()),
         ("failed", Some("rate_limited"))
     );
-    assert!(
-        world.start.elapsed() < Duration::from_secs(1),
-        "no endless wait"
-    );
+    assert!(begun.elapsed() < Duration::from_secs(1), "no endless wait");
+}
+
+/// Whether the waits between requests are these, spread by a fifth.
+fn check_gaps(place: &str, times: &[f64], backoffs: &[f64]) {
+    assert_eq!(times.len(), backoffs.len() + 1, "{place}: {times:?}");
+    for (pair, backoff) in times.windows(2).zip(backoffs) {
+        let gap = pair[1] - pair[0];
+        assert!(gap > backoff * 0.8 - 0.11, "{place}: {times:?}");
+        assert!(gap < backoff * 1.2 + 0.11, "{place}: {times:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wait_that_a_provider_names_is_shorter_than_the_backoff() {
+    let values = [
+        "0",
+        "0.001",
+        "0.5",
+        "",
+        "-1",
+        "soon",
+        "Thu, 01 Jan 1970 00:00:10 GMT",
+    ];
+    for (status, value) in [429, 408, 425, 503]
+        .into_iter()
+        .flat_map(|status| values.map(|value| (status, value)))
+    {
+        let header: &'static [_] = Box::leak(Box::new([("retry-after", value)]));
+        let world = World::always(move || Answers(status, header, String::new()));
+        let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+        task.ended().await;
+        let place = format!("{status} {value:?}");
+        let times = world.times();
+        assert!(times.len() <= 10, "{place}: {times:?}");
+        let doubled = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0];
+        check_gaps(&place, &times, &doubled[..times.len() - 1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_in_trouble_that_names_a_day_does_not_end_the_delivery() {
+    let day: &[_] = &[("retry-after", "86400")];
+    for status in [500, 503, 408, 425] {
+        let world = World::new([Answers(status, day, String::new()), ok()]);
+        let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+        task.ended().await;
+        assert_eq!(task.report(0).unwrap().outcome, SENT, "{status}");
+        // `max_backoff`.
+        assert_eq!(world.times(), [0.0, 60.0], "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_deliveries_do_not_hammer_a_destination_that_always_limits() {
+    let limited = || Answers(429, &[("retry-after", "0")], String::new());
+    let world = World::always(move || After(Duration::from_millis(100), Box::new(limited())));
+    let many = (0..100).map(|_| delivery("http", HTTP)).collect();
+    let task = world.accept(many, policy()).await;
+    task.ended().await;
+    for index in 0..100 {
+        let report = task.report(index).unwrap();
+        assert_eq!(reason(&report), ("failed", Some("rate_limited")));
+    }
+    let times = world.times();
+    let burst = times.iter().filter(|at| **at == 0.0).count();
+    assert_eq!(burst, 8, "the permits of a destination");
+    // One at a time, each after twice the wait of the one before.
+    assert!(times.len() <= burst + 10, "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_delivered_as_fast_as_the_provider_allows() {
+    let last = Mutex::new(None::<Instant>);
+    let one_a_second = move || {
+        let (now, mut last) = (Instant::now(), last.lock().unwrap());
+        if last.is_some_and(|last| now - last < Duration::from_millis(900)) {
+            return Answers(429, &[("retry-after", "1")], String::new());
+        }
+        *last = Some(now);
+        ok()
+    };
+    let world = World::always(one_a_second);
+    let storm = (0..100).map(|_| delivery("http", HTTP)).collect();
+    let patient = DeliveryPolicy {
+        delivery_timeout: Duration::from_secs(180),
+        ..policy()
+    };
+    let task = world.accept(storm, patient).await;
+    task.ended().await;
+    for index in 0..100 {
+        assert_eq!(task.report(index).unwrap().outcome, SENT, "{index}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resend_waits_for_its_backoff_however_early_the_provider_was_asked() {
+    let resend = DeliveryPolicy {
+        on_ambiguous: OnAmbiguous::Resend,
+        initial_backoff: Duration::from_secs(100),
+        max_backoff: Duration::from_secs(100),
+        ..policy()
+    };
+    let asked = [listed(&[]), listed(&[]), listed(&[])];
+    let world = World::new([vec![LOST], asked.to_vec(), vec![taken("SM1")]].concat());
+    world.sms(resend).await;
+    let mut posts = world.seen();
+    posts.retain(|(_, what)| *what == "POST");
+    assert!(posts[1].0 >= 80.0, "{posts:?}");
 }

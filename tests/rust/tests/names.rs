@@ -69,7 +69,8 @@ fn row_17_discords_429_is_heeded_at_version_10_of_its_api() {
     world.standin.rule(Rule::reply(path, 1, limited));
     for version in ["", "/v6", "/v10"] {
         let url = format!("http://discord.com:{port}/api{version}/webhooks/1/token?thread_id=7");
-        let answer = world.notify(json!({"discord": {"discord_webhook_url": url}}), &[]);
+        let message = json!({"discord": {"discord_webhook_url": url}});
+        let answer = world.notify(message, &[("initial_backoff", "10ms")]);
         assert_eq!(answer["results"]["discord"], true, "{answer}");
     }
     let requests = world.standin.requests();
