@@ -2,13 +2,14 @@
 
 use influxdb3_notifier::model::outcome::Detail;
 use influxdb3_notifier::model::secret::{MASK, Redactor};
-use influxdb3_notifier::model::text::{self, Limit, MAX_PARTS, Unit, is_invisible};
+use influxdb3_notifier::model::text::{self, Fences, Limit, MAX_PARTS, Markup, Unit, is_invisible};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::is_fit_to_show;
 
-/// Two bytes choose limit and unit. Nothing is lost in up to ten parts, no limit is passed, no cluster broken.
+/// Two bytes choose limit, unit and markup. Nothing is lost in up to ten parts, no limit is passed, no cluster broken, no block
+/// of code left open.
 pub fn split(data: &[u8]) {
     let [limit, unit, rest @ ..] = data else {
         return;
@@ -25,11 +26,25 @@ pub fn split(data: &[u8]) {
         length: 48 + usize::from(*limit),
         unit: *units.get(usize::from(*unit) % units.len()).unwrap(),
     };
+    let markup = match usize::from(*unit) / units.len() % 2 {
+        0 => Markup::NONE,
+        _ => Markup {
+            fences: Fences::WithLanguage,
+            links: true,
+            angles: true,
+            entities: true,
+        },
+    };
     let text = String::from_utf8_lossy(rest);
-    let split = text::split(&text, limit);
+    let split = text::split(&text, limit, markup);
     assert!((1..=MAX_PARTS).contains(&split.parts.len()));
     for part in &split.parts {
         assert!(limit.unit.of(part) <= limit.length, "{limit:?} {part:?}");
+    }
+    if markup != Markup::NONE {
+        let is_open = |text: &str| text.matches("```").count() % 2 == 1;
+        let open = split.parts.iter().filter(|part| is_open(part)).count();
+        return assert!(open <= usize::from(is_open(&text)), "{:?}", split.parts);
     }
     let [whole] = &split.parts[..] else {
         return parts_make_up(&text, &split, limit);

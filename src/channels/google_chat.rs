@@ -21,7 +21,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Limit, split_after, with_entities};
+use crate::model::text::{Fences, Limit, Markup, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -34,7 +34,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, MARKUP),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(GoogleChat::new(fields, operator)?)),
@@ -45,6 +45,12 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const ALL: usize = 32_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+/// <https://developers.google.com/workspace/chat/format-messages>, "format texts".
+const MARKUP: Markup = Markup {
+    fences: Fences::Plain,
+    angles: true,
+    ..Markup::NONE
+};
 const TITLE: Limit = Limit::json_bytes(250);
 const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(2_000);
@@ -195,7 +201,7 @@ impl GoogleChat {
         }];
         let emoji = format!("{} ", Look::of(notification).emoji);
         let taken = body::json(&cards).len() + emoji.len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMIT);
+        let split = split_after(text, ALL - taken, LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
         let rich = Rich {
             payload: Payload {
@@ -304,7 +310,7 @@ impl Channel for GoogleChat {
             return Ok(self.rich(notification, &text));
         }
         let plain = |part: String| self.plain(&part, notification);
-        Ok(texts::in_parts(&text, LIMIT, plain))
+        Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

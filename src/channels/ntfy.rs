@@ -16,7 +16,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
 use crate::model::secret::{Secret, digest};
-use crate::model::text::{Limit, Unit, split_after};
+use crate::model::text::{Limit, Markup, Unit, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -43,7 +43,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
     ],
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, Markup::NONE),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
@@ -135,7 +135,7 @@ impl Ntfy {
         });
         let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
         let room = LIMIT.length - LIMIT.unit.of(&below);
-        let split = split_after(text, room, LIMIT);
+        let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = notification.status.is_some_and(Status::follows_up);
@@ -225,7 +225,9 @@ impl Channel for Ntfy {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
+        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
+            self.plain(&part)
+        }))
     }
 
     fn preview(&self, body: &[u8]) -> String {

@@ -18,7 +18,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{MASK, Secret, digest};
-use crate::model::text::{Limit, split_after};
+use crate::model::text::{Limit, Markup, split_after};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -41,7 +41,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, Markup::NONE),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Closes,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
@@ -122,7 +122,12 @@ impl Pushover {
             LIMIT.unit.of(link) <= URL
         });
         let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
-        let split = split_after(text, LIMIT.length - LIMIT.unit.of(&below), LIMIT);
+        let split = split_after(
+            text,
+            LIMIT.length - LIMIT.unit.of(&below),
+            LIMIT,
+            Markup::NONE,
+        );
         let mut parts = split.parts.iter().map(String::as_str);
         let message = parts.next().unwrap_or_default().to_owned() + &below;
 
@@ -199,7 +204,7 @@ impl Channel for Pushover {
             return Ok(self.rich(notification, &text));
         }
         let plain = |part: String| self.form([("message", part.as_str())]);
-        Ok(texts::in_parts(&text, LIMIT, plain))
+        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, plain))
     }
 
     fn preview(&self, body: &[u8]) -> String {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, split_after};
+use crate::model::text::{Limit, Markup, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -32,7 +32,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, MARKUP),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
@@ -43,6 +43,12 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+/// Blocks of code are no markup of cards
+/// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with Markdown").
+const MARKUP: Markup = Markup {
+    links: true,
+    ..Markup::NONE
+};
 const TITLE: Limit = Limit::json_bytes(250);
 const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(1_000);
@@ -216,7 +222,7 @@ impl Teams {
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
         let taken = body::json(&around).len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMIT);
+        let split = split_after(text, ALL - taken, LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
@@ -298,7 +304,9 @@ impl Channel for Teams {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
-        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(part)))
+        Ok(texts::in_parts(&text, LIMIT, MARKUP, |part| {
+            self.plain(part)
+        }))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, split_after, with_entities};
+use crate::model::text::{Limit, Markup, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -48,7 +48,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         ),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, Markup::NONE),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Threads,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
@@ -179,7 +179,7 @@ impl Telegram {
             tail = tail.then("\n").and(link);
         }
         let room = LIMIT.length - head.length - tail.length;
-        let split = split_after(text, room, LIMIT);
+        let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
         let answers = cx.earlier.and_then(|id| id.0.parse().ok());
@@ -330,7 +330,9 @@ impl Channel for Telegram {
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
         }
-        Ok(texts::in_parts(&text, LIMIT, |part| self.plain(&part)))
+        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
+            self.plain(&part)
+        }))
     }
 
     fn preview(&self, body: &[u8]) -> String {

@@ -161,6 +161,22 @@ def test_row_35_a_text_at_the_limit_is_one_message_and_of_a_longer_one_nothing_i
             assert len(kept) + int(missing[1]) == len(text)
 
 
+@pytest.mark.parametrize("sender_name", ["slack", "discord", "google_chat", "whatsapp"])
+def test_a_long_block_of_code_is_closed_and_opened_again_in_each_message(
+    sender_name: str, sender: Sender, standin: Standin
+) -> None:
+    channel, number = BY_SENDER[sender_name], next(NUMBERS)
+    lines = channel.spec["longest_text"]["length"] // 10 * 2
+    text = "see\n```\n" + "select 5;\n" * lines + "```\nand more"
+    sent = sender.send([(channel, channel.at(standin, number))], notification_text=text)
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    arrived(standin, channel, number)
+    parts = [message["text"] for message in standin.messages()]
+    assert len(parts) == sent.entry["parts"] > 1
+    assert all(part.count("```") == 2 for part in parts), [part.count("```") for part in parts]
+    assert sum(part.count("select 5;") for part in parts) == lines
+
+
 LONG: dict[str, Any] = {
     "notification_text": "a text",
     "title": "title " * 200,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::text::Limit;
+use crate::model::text::{Fences, Limit, Markup};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -37,13 +37,21 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, MARKUP),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Edits,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 
 const LIMIT: Limit = Limit::code_points(2_000);
+/// Support article "Markdown text 101"; `<…>` are mentions, emoji, times and links without a preview
+/// (docs: reference, message formatting).
+const MARKUP: Markup = Markup {
+    fences: Fences::WithLanguage,
+    links: true,
+    angles: true,
+    entities: false,
+};
 
 /// The form that Discord asks for; Cloudflare, before it, blocks others at times (docs: reference, user agent).
 const DISCORD_USER_AGENT: &str = concat!(
@@ -159,7 +167,7 @@ impl Channel for Discord {
             };
             return Ok(rich.composition(edit, plain));
         }
-        Ok(texts::in_parts(&text, LIMIT, plain))
+        Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use url::{Host, Url};
 
-use super::NoMentions;
+use super::{MARKUP, NoMentions};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::notification::Notification;
@@ -82,7 +82,7 @@ pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> 
     let left_to_fields = room - UNIT.of(text).min(TEXT);
     let mut fields = cuts.fields(notification, most, left_to_fields, &NAMES, draw);
     let fields_take: usize = fields.iter().map(Field::length).sum();
-    let split = split_after(text, DESCRIPTION.min(room - fields_take), limit);
+    let split = split_after(text, DESCRIPTION.min(room - fields_take), limit, MARKUP);
     let mut parts = split.parts.into_iter();
     fields.extend(refused);
 

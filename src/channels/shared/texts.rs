@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::channel::Composition;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Reason};
-use crate::model::text::{Limit, MAX_PARTS, split};
+use crate::model::text::{Limit, MAX_PARTS, Markup, split};
 use crate::model::wire::Outbound;
 
 /// The text, which every channel but `http` wants.
@@ -15,8 +15,13 @@ pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
 }
 
 /// A text that comes alone, in as many messages as it takes; `message` makes one of each part.
-pub fn in_parts(text: &str, limit: Limit, message: impl FnMut(String) -> Outbound) -> Composition {
-    let split = split(text, limit);
+pub fn in_parts(
+    text: &str,
+    limit: Limit,
+    markup: Markup,
+    message: impl FnMut(String) -> Outbound,
+) -> Composition {
+    let split = split(text, limit, markup);
     Composition {
         messages: split.parts.into_iter().map(message).collect(),
         segments: None,

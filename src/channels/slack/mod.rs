@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::{Limit, Unit, with_entities};
+use crate::model::text::{Fences, Limit, Markup, Unit, with_entities};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -34,13 +34,20 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, MARKUP),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
 const LIMIT: Limit = Limit::utf16(40_000);
+/// <https://docs.slack.dev/messaging/formatting-message-text>; a block of code has no language.
+const MARKUP: Markup = Markup {
+    fences: Fences::Plain,
+    links: false,
+    angles: true,
+    entities: true,
+};
 
 #[derive(Debug)]
 struct Slack {
@@ -108,7 +115,7 @@ impl Channel for Slack {
             let rich = rich::compose(notification, &text, cx, limit);
             return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
         }
-        Ok(texts::in_parts(&text, limit, plain))
+        Ok(texts::in_parts(&text, limit, MARKUP, plain))
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {

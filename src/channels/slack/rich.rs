@@ -7,13 +7,13 @@
 
 use serde::Serialize;
 
-use super::escape;
+use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit, cut, split_after};
+use crate::model::text::{Limit, Unit, cut_markup, split_after};
 
 /// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
 /// Slack makes of them, so we count the more.
@@ -121,7 +121,7 @@ pub fn compose(
     let mut cuts = Cuts::default();
     let heading = cuts.title(&rich::heading(notification), HEADER, "…");
     let heading = Text::plain(heading);
-    let split = split_after(text, SECTION, limit);
+    let split = split_after(text, SECTION, limit, MARKUP);
     let mut parts = split.parts.into_iter();
     let text_block = Text::Mrkdwn {
         text: as_allowed(parts.next().unwrap_or_default(), cx),
@@ -224,7 +224,7 @@ fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> Strin
         &format!("{} {}", look.emoji, look.word),
         &mut Cuts::default(),
     );
-    let text = cut(text, units(PREVIEW), "…").into_owned();
+    let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
     let text = as_allowed(text, cx);
     format!("{}{text}{}", escape(&lines.head), escape(&lines.tail()))
 }

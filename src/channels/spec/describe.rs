@@ -20,7 +20,7 @@ pub fn describe(spec: &ChannelSpec) -> Value {
         })),
         "longer_text": match spec.length {
             Length::Any => Value::Null,
-            Length::Split(_) => "split".into(),
+            Length::Split(..) => "split".into(),
             Length::Cut(_) => "cut".into(),
         },
         "second_sending": spec.repeat.words(),

@@ -18,7 +18,7 @@ pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
 use crate::model::channel::Channel;
 use crate::model::secret::Secret;
-use crate::model::text::Limit;
+use crate::model::text::{Limit, Markup};
 use crate::model::wire::Repeat;
 
 /// What the registry knows of a channel: documentation, command line and tests read it too.
@@ -40,8 +40,8 @@ pub struct ChannelSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     Any,
-    /// A longer text goes on in further messages.
-    Split(Limit),
+    /// A longer text goes on in further messages, and no cut breaks its markup.
+    Split(Limit, Markup),
     /// A longer text is cut short, and the answer says so.
     Cut(Limit),
 }
@@ -50,7 +50,7 @@ impl Length {
     pub const fn limit(self) -> Option<Limit> {
         match self {
             Length::Any => None,
-            Length::Split(limit) | Length::Cut(limit) => Some(limit),
+            Length::Split(limit, _) | Length::Cut(limit) => Some(limit),
         }
     }
 }

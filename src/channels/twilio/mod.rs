@@ -30,14 +30,14 @@ use crate::model::channel::{Found, Unanswered};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::secret::{Redactor, Secret, digest, mask_number};
-use crate::model::text::{Limit, split};
+use crate::model::text::{Fences, Limit, Markup, split};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
 
 pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
     about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, Markup::NONE),
     repeat: REPEAT,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::Sms)?)),
@@ -47,7 +47,7 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
     about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    length: Length::Split(LIMIT),
+    length: Length::Split(LIMIT, WHATSAPP_MARKUP),
     repeat: REPEAT,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::WhatsApp)?)),
@@ -58,6 +58,11 @@ const REPEAT: Repeat = Repeat::Never;
 
 /// "Body: up to 1,600 characters" (Message resource); the unit is not said.
 const LIMIT: Limit = Limit::utf16(1_600);
+/// Of WhatsApp <https://faq.whatsapp.com/539178204879377>. An SMS has none.
+const WHATSAPP_MARKUP: Markup = Markup {
+    fences: Fences::Plain,
+    ..Markup::NONE
+};
 
 const PARAMETERS: &[Parameter] = &[
     Parameter::new(
@@ -207,6 +212,13 @@ impl Twilio {
         self.to.expose().starts_with("whatsapp:")
     }
 
+    fn markup(&self) -> Markup {
+        match self.is_whatsapp() {
+            true => WHATSAPP_MARKUP,
+            false => Markup::NONE,
+        }
+    }
+
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
         let redactor = self.redactor();
         match (code, json.get("message").and_then(Value::as_str)) {
@@ -262,9 +274,9 @@ impl Channel for Twilio {
         }
         let text = texts::of(notification)?;
         let (split, cuts) = if notification.is_rich() {
-            rich::compose(notification, &text, self.is_whatsapp())
+            rich::compose(notification, &text, self.is_whatsapp(), self.markup())
         } else {
-            (split(&text, LIMIT), Cuts::default())
+            (split(&text, LIMIT, self.markup()), Cuts::default())
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));

@@ -4,10 +4,15 @@ use super::LIMIT;
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::rich::{Cuts, Look};
 use crate::model::notification::Notification;
-use crate::model::text::{Split, split_after};
+use crate::model::text::{Markup, Split, split_after};
 
 /// The whole in the first message, but for what its text has beyond that: further messages, numbered.
-pub fn compose(notification: &Notification, text: &str, is_whatsapp: bool) -> (Split, Cuts) {
+pub fn compose(
+    notification: &Notification,
+    text: &str,
+    is_whatsapp: bool,
+    markup: Markup,
+) -> (Split, Cuts) {
     let mut cuts = Cuts::default();
     let level = Look::of(notification).word.to_ascii_uppercase();
     let mut lines = compact(notification, &level, &mut cuts);
@@ -17,7 +22,7 @@ pub fn compose(notification: &Notification, text: &str, is_whatsapp: bool) -> (S
     }
     let tail = lines.tail();
     let room = LIMIT.length.saturating_sub(LIMIT.unit.of(&tail));
-    let mut split = split_after(&format!("{}{text}", lines.head), room, LIMIT);
+    let mut split = split_after(&format!("{}{text}", lines.head), room, LIMIT, markup);
     if let Some(first) = split.parts.first_mut() {
         first.push_str(&tail);
     }

@@ -1,10 +1,14 @@
 //! Texts: how long they are as providers count, splitting that loses nothing, and what is safe to show.
 
 mod clean;
+mod markup;
 mod split;
 
 pub use self::clean::{ascii, is_invisible, one_line, printable, without_controls};
-pub use self::split::{MAX_PARTS, Split, cut, split, split_after, truncate, with_ending};
+pub use self::markup::{Fences, Markup};
+pub use self::split::{
+    MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
+};
 
 /// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

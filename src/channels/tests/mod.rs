@@ -1,6 +1,8 @@
 //! What every channel must do, whatever it is: the registry is gone through, so a new one is tested as well. What the
 //! providers' own words mean stands in `tests/channels`, and every status there too, on the wire.
 
+mod texts;
+
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 

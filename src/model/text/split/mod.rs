@@ -1,0 +1,169 @@
+//! Texts within a limit: split into parts, or cut short.
+//!
+//! A cut never breaks a grapheme cluster or a piece of the channel's [`Markup`], unless that alone is longer than a part. A
+//! block of code that goes on in the next part is closed and opened again.
+
+mod cutter;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use self::cutter::{Cut, Cutter};
+use super::Limit;
+use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
+
+/// A split message has at most this many parts.
+pub const MAX_PARTS: usize = 10;
+
+/// A text in numbered parts, each within the limit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Split {
+    pub parts: Vec<String>,
+    /// Code points that found no place in [`MAX_PARTS`] parts.
+    pub missing: usize,
+}
+
+/// Splits `text` into as few parts as the limit asks for, each beginning `(2/3) ` where there are several.
+///
+/// The parts without their prefix, and without the fences that close and open a block of code again, are the text, unless
+/// more than [`MAX_PARTS`] would be needed: then the last ends by saying how much is missing.
+pub fn split(text: &str, limit: Limit, markup: Markup) -> Split {
+    split_after(text, limit.length, limit, markup)
+}
+
+/// [`split`], where the first part has a limit of its own, since it shares its message with other things.
+///
+/// A limit of less than 48 units may leave no room for a part beside its prefix.
+pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Split {
+    let sizes = Sizes { first, limit };
+    if fits(text, sizes.of_part(0)) {
+        return Split {
+            parts: vec![text.to_owned()],
+            missing: 0,
+        };
+    }
+    let longest = first.min(limit.length).saturating_sub(AROUND);
+    let cutter = Cutter::new(text, limit.unit, markup, longest);
+    // A prefix is as long as the number of parts makes it.
+    for most in [MAX_PARTS - 1, MAX_PARTS] {
+        // Line ends and spaces are kept to only where that needs no part more than there are.
+        for prefer_spaces in [true, false] {
+            let cuts = cuts(&cutter, sizes, most, prefer_spaces);
+            if cuts.last().is_none_or(|last| last.at == text.len()) {
+                return Split {
+                    parts: number(cutter.parts(&cuts)),
+                    missing: 0,
+                };
+            }
+        }
+    }
+    with_missing(&cutter, sizes)
+}
+
+/// More than a part's prefix and the fences around it ever take.
+const AROUND: usize = "(10/10) ".len() + 2 * FENCE.len() + LONGEST_LANGUAGE + 2 * "\\n".len();
+
+/// How long the parts of one text may be.
+#[derive(Clone, Copy)]
+struct Sizes {
+    first: usize,
+    limit: Limit,
+}
+
+impl Sizes {
+    fn of_part(self, index: usize) -> Limit {
+        let length = match index {
+            0 => self.first,
+            _ => self.limit.length,
+        };
+        Limit::new(length, self.limit.unit)
+    }
+
+    /// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
+    fn room(self, index: usize, total: usize) -> usize {
+        let digits = |number: usize| if number < 10 { 1 } else { 2 };
+        let prefix = 4 + digits(index + 1) + digits(total);
+        self.of_part(index).length.saturating_sub(prefix)
+    }
+}
+
+fn fits(text: &str, limit: Limit) -> bool {
+    let bytes_suffice = limit.unit.is_at_most_bytes() && text.len() <= limit.length;
+    bytes_suffice || limit.unit.of(text) <= limit.length
+}
+
+/// Where at most `most` parts end that leave room for their prefixes.
+fn cuts<'a>(cutter: &Cutter<'a>, sizes: Sizes, most: usize, prefer_spaces: bool) -> Vec<Cut<'a>> {
+    let mut cuts = Vec::new();
+    let mut from = Cut::START;
+    while from.at < cutter.text.len() && cuts.len() < most {
+        let room = sizes.room(cuts.len(), most);
+        let to = cutter.next(from, room, prefer_spaces);
+        if to.at == from.at {
+            break;
+        }
+        cuts.push(to);
+        from = to;
+    }
+    cuts
+}
+
+/// Ten parts of which the last says how many characters found no place.
+fn with_missing(cutter: &Cutter<'_>, sizes: Sizes) -> Split {
+    let mut cuts = cuts(cutter, sizes, MAX_PARTS, false);
+    cuts.truncate(MAX_PARTS - 1);
+    let from = cuts.last().copied().unwrap_or(Cut::START);
+    let room = sizes.room(MAX_PARTS - 1, MAX_PARTS);
+    let (last, missing) = cutter.with_note(from, room);
+    let mut parts = cutter.parts(&cuts);
+    parts.push(last);
+    Split {
+        parts: number(parts),
+        missing,
+    }
+}
+
+/// The text within its limit, which ends by saying how many code points are missing, where any are.
+pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
+    if fits(text, limit) {
+        return (text.to_owned(), 0);
+    }
+    Cutter::new(text, limit.unit, Markup::NONE, 0).with_note(Cut::START, limit.length)
+}
+
+fn missing_note(characters: usize) -> String {
+    format!("… {characters} characters missing")
+}
+
+fn number(parts: Vec<String>) -> Vec<String> {
+    let total = parts.len();
+    parts
+        .into_iter()
+        .enumerate()
+        .map(|(index, part)| format!("({}/{total}) {part}", index + 1))
+        .collect()
+}
+
+/// Shortens to at most `characters` code points, with `…` at the end where something was cut.
+pub fn truncate(text: &str, characters: usize) -> String {
+    cut(text, Limit::code_points(characters), "…").into_owned()
+}
+
+/// Shortens to the limit, with `ending` counted in it where something was cut. No grapheme cluster is broken, unless it
+/// alone is longer than the limit.
+pub fn cut<'a>(text: &'a str, limit: Limit, ending: &str) -> Cow<'a, str> {
+    cut_markup(text, limit, ending, Markup::NONE)
+}
+
+/// [`cut`] of a text with markup, of which nothing is broken or left open.
+pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup) -> Cow<'a, str> {
+    if fits(text, limit) {
+        return Cow::Borrowed(text);
+    }
+    let room = limit.length.saturating_sub(limit.unit.of(ending));
+    let cutter = Cutter::new(text, limit.unit, markup, room);
+    let to = cutter.next(Cut::START, room, false);
+    let part = cutter.part(Cut::START, to);
+    Cow::Owned(format!("{}{ending}", part.trim_end()))
+}
