@@ -89,6 +89,19 @@ impl Check {
         self.templates = templates.map(|(name, _)| name.clone()).collect();
         let silences = config.silences.iter();
         self.silences = silences.map(|silence| silence.name.clone()).collect();
+        if self.default_receivers.is_empty()
+            && let Some(first) = config.routes.first()
+            && !config.routes.iter().any(|route| route.matcher.is_for_all())
+        {
+            self.warnings.push(Problem {
+                line: Some(first.place.line),
+                column: Some(first.place.column),
+                path: "routes".to_owned(),
+                what: "a notification that no route matches is refused: set default_receivers, or end with a route that \
+                       has no match"
+                    .to_owned(),
+            });
+        }
         // Those of the arguments: the file's have been added with their places.
         self.warnings
             .extend(settings.warnings.iter().map(|warning| Problem {

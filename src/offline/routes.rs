@@ -200,6 +200,7 @@ fn shown(misfit: Misfit<'_>) -> String {
     match misfit {
         Misfit::Level => "level".to_owned(),
         Misfit::Status => "status".to_owned(),
+        Misfit::Text => "text".to_owned(),
         Misfit::Field(name) => format!("fields.{name}"),
     }
 }

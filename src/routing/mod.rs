@@ -78,7 +78,8 @@ pub fn plan_at(
         false => Vec::new(),
     };
     if planner.deliveries.is_empty() && reached.is_empty() && request.senders.is_none() {
-        return Err(Refusal::NoDestination);
+        let has_receivers = !settings.config.receivers.is_empty();
+        return Err(Refusal::NoDestination { has_receivers });
     }
     for reached in &reached {
         planner.receiver_at(reached.receiver)?;

@@ -7,7 +7,7 @@ use crate::delivery::MAX_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It names no destination, and no route or default receiver applies.
-    NoDestination,
+    NoDestination { has_receivers: bool },
     /// It brings destinations, and the operator denies that.
     DestinationsDenied,
     /// Its messages together are longer than what may be held at once.
@@ -18,7 +18,7 @@ impl Refusal {
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
-            Refusal::NoDestination | Refusal::TooLarge => 400,
+            Refusal::NoDestination { .. } | Refusal::TooLarge => 400,
             Refusal::DestinationsDenied => 403,
         }
     }
@@ -26,7 +26,19 @@ impl Refusal {
     /// What the caller reads.
     pub fn error(self, request: &Request) -> RequestError {
         match self {
-            Refusal::NoDestination => no_destination(request),
+            Refusal::NoDestination { has_receivers: false } => no_destination(request),
+            Refusal::NoDestination { has_receivers: true } => {
+                let error = no_destination(request);
+                RequestError {
+                    message: format!(
+                        "{} The request names no destination, no route matches it, and there is no default receiver.",
+                        error.message
+                    ),
+                    hint: "Set default_receivers in [settings], end the routes with one that has no match, or name receivers."
+                        .to_owned(),
+                    ..error
+                }
+            }
             Refusal::TooLarge => RequestError {
                 code: "too_large",
                 message: format!(

@@ -10,6 +10,8 @@ use crate::model::notification::{Level, Notification, Status};
 pub struct Matcher {
     pub level: Option<Vec<Pattern>>,
     pub status: Option<Vec<Pattern>>,
+    /// What people read, with the level that it may begin with.
+    pub text: Option<Vec<Pattern>>,
     /// By the field's name.
     pub fields: Vec<(String, Vec<Pattern>)>,
 }
@@ -27,6 +29,7 @@ pub enum Pattern {
 pub struct Subject<'a> {
     level: Option<&'static str>,
     status: Option<&'static str>,
+    text: Option<&'a str>,
     fields: &'a [(String, Json)],
 }
 
@@ -35,6 +38,7 @@ impl<'a> Subject<'a> {
         Self {
             level: notification.level_for_rules().map(Level::word),
             status: notification.status.map(Status::word),
+            text: text(&notification.text),
             fields: &notification.fields,
         }
     }
@@ -50,13 +54,17 @@ impl<'a> Subject<'a> {
 pub enum Misfit<'a> {
     Level,
     Status,
+    Text,
     Field(&'a str),
 }
 
 impl Matcher {
     /// Whether it names nothing.
     pub const fn is_for_all(&self) -> bool {
-        self.level.is_none() && self.status.is_none() && self.fields.is_empty()
+        self.level.is_none()
+            && self.status.is_none()
+            && self.text.is_none()
+            && self.fields.is_empty()
     }
 
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
@@ -70,6 +78,9 @@ impl Matcher {
         }
         if !fits(self.status.as_deref(), subject.status) {
             return Some(Misfit::Status);
+        }
+        if !fits(self.text.as_deref(), subject.text) {
+            return Some(Misfit::Text);
         }
         let mut fields = self.fields.iter();
         let misfit = fields.find(|(name, patterns)| !fits(Some(patterns), subject.field(name)));
@@ -94,7 +105,7 @@ fn text(value: &Json) -> Option<&str> {
     }
 }
 
-/// A regular expression is found in no longer value.
+/// A regular expression is looked for in so much of a value.
 pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
 
 impl Pattern {
@@ -102,9 +113,18 @@ impl Pattern {
         match self {
             Pattern::Equal(text) => text == value,
             // All expressions of a file over a text of any length would take seconds.
-            Pattern::Regex(regex) => value.len() <= MAX_SEARCHED_BYTES && regex.is_match(value),
+            Pattern::Regex(regex) => regex.is_match(head(value)),
         }
     }
+}
+
+/// The part of a value that regular expressions see.
+fn head(value: &str) -> &str {
+    let mut end = value.len().min(MAX_SEARCHED_BYTES);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    value.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -136,6 +156,10 @@ mod tests {
             level: Some(patterns),
             ..Matcher::default()
         };
+        let text = |patterns| Matcher {
+            text: Some(patterns),
+            ..Matcher::default()
+        };
         let field = |name, patterns| Matcher {
             fields: fields(name, patterns),
             ..Matcher::default()
@@ -145,6 +169,10 @@ mod tests {
             (level(equal(&["warning"])), true),
             (level(equal(&["error", "warning"])), true),
             (level(regex("^(error|critical)$")), false),
+            (text(regex(r"\bdisk$")), true),
+            (text(regex("cpu")), false),
+            (text(equal(&["[warn] disk"])), true),
+            (text(equal(&["disk"])), false),
             (field("host", regex("^db")), true),
             (field("host", equal(&["db"])), false),
             (field("cpu", equal(&["97.0"])), true),

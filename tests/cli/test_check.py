@@ -62,6 +62,20 @@ def test_a_file_that_is_in_order_is_summed_up(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_whose_rules_leave_notifications_over_is_warned_of(tmp_path: Path) -> None:
+    receiver = '[receivers.ops.http]\nwebhook_url = "https://ops.example/hook"\n'
+    some = '[[routes]]\nmatch = { level = "critical" }\nreceivers = ["ops"]\n'
+    done = check(tmp_path, receiver + some)
+    assert (done.status, done.lines()[0]) == (
+        0,
+        "n.toml:3:1: warning: routes: a notification that no route matches is refused: set default_receivers, or end with "
+        "a route that has no match",
+    )
+    for no_warning in (receiver, receiver + some + '[[routes]]\nreceivers = ["ops"]\n', GOOD):
+        assert "is refused" not in check(tmp_path, no_warning).out
+    assert "is refused" not in check(tmp_path, receiver + some, "--argument", "default_receivers=ops").out
+
+
 def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD, "--resolve")
     assert done.status == 1

@@ -233,7 +233,8 @@ ROUTED = [
         "nobody is named and no rule applies",
         hi(),
         "missing_field",
-        "Missing required fields: 'senders_config' or 'notification_text'.",
+        "Missing required fields: 'senders_config' or 'notification_text'. The request names no destination, no route "
+        "matches it, and there is no default receiver.",
         "senders_config",
         config=RULES,
     ),

@@ -267,7 +267,7 @@ impl Batch {
             );
             let mut acceptance = match acceptance {
                 Ok(acceptance) => acceptance,
-                Err(Refusal::NoDestination) => return Became::Nobody,
+                Err(Refusal::NoDestination { .. }) => return Became::Nobody,
                 Err(refusal) => return Became::Lost(refusal.error(request)),
             };
             let deliveries = acceptance.plan.deliveries.len();

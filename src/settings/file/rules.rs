@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use regex::Regex;
 
 use super::Loader;
-use super::tree::{Member, Node, Value};
+use super::tree::{Member, Node, Table, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
 use crate::model::text::{did_you_mean, nearest};
@@ -25,15 +25,20 @@ pub struct Route {
     pub goes_on: bool,
 }
 
+impl Route {
+    /// Whether no notification gets past it.
+    pub const fn is_last(&self) -> bool {
+        self.matcher.is_for_all() && !self.goes_on
+    }
+}
+
 impl Loader<'_> {
     pub fn routes(&mut self, node: &Node, receivers: &HashMap<String, usize>) -> Vec<Route> {
         let each = self.tables(node, "routes").into_iter();
         let routes: Vec<_> = each
             .map(|(node, path)| self.route(node, &path, receivers))
             .collect();
-        let last = routes
-            .iter()
-            .position(|route| route.matcher.is_for_all() && !route.goes_on);
+        let last = routes.iter().position(Route::is_last);
         let last = last.and_then(|last| Some((routes.get(last)?, last + 1)));
         if let Some((last, place)) = last
             && let Some(next) = routes.get(place)
@@ -114,7 +119,7 @@ impl Loader<'_> {
         let Some(table) = self.table(node, path.as_str()) else {
             return Matcher::default();
         };
-        self.known_keys(table, path, &["level", "status", "fields"]);
+        self.known_matcher_keys(table, path);
         let mut matcher = Matcher::default();
         for member in table.iter() {
             let path = path.key(&member.key);
@@ -129,12 +134,15 @@ impl Loader<'_> {
                     let word = |text: &str| Status::parse(text).map(Status::word);
                     matcher.status = Some(self.patterns(member, &path, Some((&known, &word))));
                 }
+                "text" => matcher.text = Some(self.patterns(member, &path, None)),
                 "fields" => {
                     let Some(table) = self.table(&member.node, path.as_str()) else {
                         continue;
                     };
                     for member in table.iter() {
-                        let patterns = self.patterns(member, &path.key(&member.key), None);
+                        let path = path.key(&member.key);
+                        self.warn_of_globs(member, &path);
+                        let patterns = self.patterns(member, &path, None);
                         matcher.fields.push((member.key.clone(), patterns));
                     }
                 }
@@ -142,6 +150,37 @@ impl Loader<'_> {
             }
         }
         matcher
+    }
+
+    /// A field is no key of its own: `match = { host = … }` is the first thing that many try.
+    fn known_matcher_keys(&mut self, table: &Table, path: &Path) {
+        let known = |member: &&Member| MATCHER_KEYS.contains(&member.key.as_str());
+        for member in table.iter().filter(|member| !known(member)) {
+            let key = &member.key;
+            let what = match nearest(key, MATCHER_KEYS.iter().copied()) {
+                Some(meant) => format!("unknown key; did you mean {meant}?"),
+                None => format!(
+                    "unknown key; there are {}. A field is matched by fields = {{ {key} = … }}",
+                    MATCHER_KEYS.join(", ")
+                ),
+            };
+            self.report
+                .error(member.place, path.key(key).as_str(), &what);
+        }
+    }
+
+    /// `db*` is compared as it stands, and values seldom hold an asterisk.
+    fn warn_of_globs(&mut self, member: &Member, path: &Path) {
+        for node in member.node.one_or_several() {
+            if let Some(text) = node.as_str()
+                && let Some(expression) = of_glob(text)
+            {
+                let what = format!(
+                    "{text} is compared as it stands, asterisk included; did you mean ~{expression}?"
+                );
+                self.report.warning(node.place, path.as_str(), &what);
+            }
+        }
     }
 
     /// A string: equal; a list: one of; `~…`: a regular expression. `words` are all that the value can be.
@@ -309,3 +348,40 @@ impl Loader<'_> {
 type Words<'a> = Option<(&'a [&'static str], &'a dyn Fn(&str) -> Option<&'static str>)>;
 
 const MAX_REGEX_BYTES: usize = 1024 * 1024;
+const MATCHER_KEYS: &[&str] = &["level", "status", "text", "fields"];
+
+/// The regular expression that a text with asterisks stands for, as shells read it.
+fn of_glob(text: &str) -> Option<String> {
+    if text.starts_with('~') || !text.contains('*') {
+        return None;
+    }
+    let parts: Vec<_> = text.split('*').map(regex::escape).collect();
+    let (first, last) = (parts.first()?, parts.last()?);
+    let begin = if first.is_empty() { "" } else { "^" };
+    let end = if last.is_empty() { "" } else { "$" };
+    let inner = parts.join(".*");
+    let inner = inner.strip_prefix(".*").unwrap_or(&inner);
+    let inner = inner.strip_suffix(".*").unwrap_or(inner);
+    Some(format!("{begin}{inner}{end}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_glob;
+
+    #[test]
+    fn a_glob_is_told_as_the_regular_expression_that_it_stands_for() {
+        for (text, expression) in [
+            ("db*", Some("^db")),
+            ("*.example.com", Some(r"\.example\.com$")),
+            ("a*b", Some("^a.*b$")),
+            ("*disk*", Some("disk")),
+            ("*", Some("")),
+            ("db1", None),
+            ("~^db.*", None),
+            ("", None),
+        ] {
+            assert_eq!(of_glob(text).as_deref(), expression, "{text}");
+        }
+    }
+}

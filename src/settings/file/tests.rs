@@ -403,6 +403,13 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "did you mean level?",
     ),
     (
+        "[[routes]]\nmatch = { host = \"db1\" }",
+        2,
+        11,
+        "routes[0].match.host",
+        "A field is matched by fields = { host = … }",
+    ),
+    (
         "[[routes]]\nmatch = { level = \"loud\" }",
         2,
         19,
@@ -570,6 +577,31 @@ fn a_route_that_is_never_asked_is_warned_of() {
     );
     let goes_on = format!("{all}continue = true\n");
     assert!(warnings(&[some, &goes_on, some, all]).is_empty());
+}
+
+#[test]
+fn a_field_that_is_matched_by_a_glob_is_warned_of_wherever_matchers_stand() {
+    let loaded = read(
+        "[settings]\nrow_filter = { fields = { host = \"web*\" } }\n[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n\
+         [[routes]]\nreceivers = \"a\"\nmatch = { fields = { host = [\"db1\", \"db*\"], rack = \"~^r.*\" }, text = \"~disk*\" }\n\
+         [[silences]]\nname = \"s\"\nmatch = { fields = { app = \"*-test\" } }\n",
+    );
+    assert!(loaded.config.is_ok());
+    let warnings = loaded.warnings.warnings.iter();
+    let meant: Vec<_> = warnings
+        .filter_map(|warning| {
+            let (_, meant) = warning.what.split_once("did you mean ")?;
+            Some((warning.place.line, meant.to_owned()))
+        })
+        .collect();
+    assert_eq!(
+        meant,
+        [
+            (2, "~^web?".to_owned()),
+            (7, "~^db?".to_owned()),
+            (10, r"~\-test$?".to_owned()),
+        ]
+    );
 }
 
 #[test]
