@@ -68,8 +68,8 @@ def test_a_file_whose_rules_leave_notifications_over_is_warned_of(tmp_path: Path
     done = check(tmp_path, receiver + some)
     assert (done.status, done.lines()[0]) == (
         0,
-        "n.toml:3:1: warning: routes: a notification that no route matches is refused: set default_receivers, or end with "
-        "a route that has no match",
+        "n.toml:3:1: warning: routes: a notification that no route matches is refused: set default_receivers, or end "
+        "with a route that has no match",
     )
     for no_warning in (receiver, receiver + some + '[[routes]]\nreceivers = ["ops"]\n', GOOD):
         assert "is refused" not in check(tmp_path, no_warning).out
