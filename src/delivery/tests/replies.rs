@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::channels::{CHANNELS, Channel, ChannelSpec, configured};
+use crate::channels::{CHANNELS, Channel, ChannelSpec, configured, example};
 use crate::model::outcome::Verdict;
 use crate::model::wire::{SmtpReply, SmtpStage};
 
@@ -267,7 +267,7 @@ async fn attempts(
     answers: &[Answer],
     policy: &DeliveryPolicy,
 ) -> Vec<Attempt> {
-    let channel = configured(spec, |parameter| Some(parameter.example.to_owned())).unwrap();
+    let channel = configured(spec, example).unwrap();
     let edits = channel.follows_up();
     let taken = Answer {
         status: 200,
