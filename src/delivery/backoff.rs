@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+/// From the shortest initial delay, 10 ms, to the longest, an hour, there are 19.
+const MAX_DOUBLINGS: u32 = 32;
+
 /// Exponential backoff: the floor of every wait, whatever a provider asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
@@ -15,10 +20,18 @@ impl Backoff {
     /// `initial` after the first failure, doubled by each further one, at most `max`. Spread by a fifth either way, so that
     /// deliveries that failed together do not come back together.
     pub fn after(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1);
-        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        let delay = self.initial.saturating_mul(factor).min(self.max);
-        delay.mul_f64(0.8 + 0.4 * fastrand::f64()).max(self.least)
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(self.initial)
+            .with_max_delay(self.max)
+            .with_factor(2.0)
+            .without_max_times()
+            .build();
+        let doublings = failures.saturating_sub(1).min(MAX_DOUBLINGS);
+        let delay = delays.nth(doublings as usize).unwrap_or(self.max);
+        delay
+            .min(self.max)
+            .mul_f64(0.8 + 0.4 * fastrand::f64())
+            .max(self.least)
     }
 }
 

@@ -136,8 +136,13 @@ async fn no_wait_that_a_provider_names_is_shorter_than_the_backoff() {
         task.ended().await;
         let place = format!("{status} {value:?}");
         let times = world.times();
-        assert!(times.len() <= 10, "{place}: {times:?}");
-        let doubled = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0];
+        // Within five minutes, however the waits are spread. Only a 429 is no attempt that counts.
+        assert!(
+            times.len() <= if status == 429 { 12 } else { 10 },
+            "{place}: {times:?}"
+        );
+        let mut doubled = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+        doubled.resize(times.len().max(6), 60.0);
         check_gaps(&place, &times, &doubled[..times.len() - 1]);
     }
 }
