@@ -1,6 +1,11 @@
 """Slack's incoming webhooks."""
 
-from tests.channels.channel import Bad, Channel, Reply, delivered
+import json
+
+import pytest
+
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
 
 WORDS = {
     "no_service": ("unknown_destination", "make a new one"),
@@ -100,3 +105,55 @@ CHANNEL = Channel(
     secrets={"slack_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
     refusals=[({}, b'{"text":"hi"}', 400), ({"Content-Type": "application/json"}, b"{}", 400)],
 )
+
+
+WORKFLOWS = ["/triggers/T0123456789/3141592653589/c6e6c0d868b3054ca0f4611a5dbadaf", "/workflows/T0/A0/123/secret"]
+
+
+def workflow(standin: Standin, path: str) -> tuple[tuple[Channel, dict[str, object]], str]:
+    """A destination of its own, and where its requests arrive."""
+    place = f"/at/{next(NUMBERS)}{path}"
+    return (CHANNEL, {"slack_webhook_url": standin.url + place}), place
+
+
+@pytest.mark.parametrize("path", WORKFLOWS)
+def test_a_workflow_gets_the_whole_notification_as_one_text(path: str, sender: Sender, standin: Standin) -> None:
+    destination, place = workflow(standin, path)
+    for request, text in [
+        ({"notification_text": "hi"}, "hi"),
+        (FIRING, CHANNEL.rich["text"]),  # type: ignore[index]
+    ]:
+        standin.clear()
+        sent = sender.send([destination], **request)
+        assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
+        [got] = standin.requests(place)
+        assert (got["accepted"], got["problem"]) == (True, None)
+        assert json.loads(got["body"]) == {"text": text}
+
+
+def test_a_long_text_to_a_workflow_goes_in_several_messages(sender: Sender, standin: Standin) -> None:
+    destination, place = workflow(standin, WORKFLOWS[0])
+    sent = sender.send([destination], title="t", notification_text="word " * 1_500, link="https://a/?" + "&" * 700)
+    assert (sent.entry["outcome"], sent.entry["parts"]) == ("delivered", 3), sent.answer.text
+    texts = [json.loads(got["body"])["text"] for got in standin.requests(place)]
+    assert all(len(text) <= 4_000 for text in texts)
+    assert sum(text.count("word") for text in texts) == 1_500
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (200, '{"ok":false,"error":"words"}', "rejected"),
+        (200, "ok", "rejected"),
+        (400, '{"ok":false,"error":"words"}', "rejected"),
+        (404, '{"ok":false,"error":"words"}', "unknown_destination"),
+    ],
+)
+def test_a_workflow_that_does_not_say_ok_has_not_taken_the_message(
+    status: int, body: str, reason: str, sender: Sender, standin: Standin
+) -> None:
+    destination, place = workflow(standin, WORKFLOWS[0])
+    standin.rule(place, reply={"status": status, "body": body})
+    sent = sender.send([destination])
+    assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", reason), sent.answer.text
+    assert "variable `text`" in sent.entry["hint"]

@@ -1,4 +1,6 @@
-//! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>.
+//! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>, and workflows that a
+//! webhook starts
+//! <https://docs.slack.dev/tools/slack-github-action/sending-techniques/sending-data-webhook-slack-workflow>.
 
 mod rich;
 
@@ -7,6 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+use url::Url;
 
 use super::shared::endpoint::Endpoint;
 use super::shared::{USER_AGENT, body, texts, verdict};
@@ -18,29 +21,31 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
 use crate::model::text::{Fences, Limit, Markup, Unit, with_entities};
-use crate::model::wire::{Destination, HttpReply, Repeat};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
-    about: "a Slack channel, by an incoming webhook",
+    about: "a Slack channel, by an incoming webhook or a workflow",
     parameters: &[
         Parameter::new(
             "slack_webhook_url",
             "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
-            "The incoming webhook's URL.",
+            "The URL of the incoming webhook, or of the workflow's webhook.",
         )
         .required()
         .secret(),
         Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
-    // "Silently cut after 40,000 characters" (chat.postMessage); the unit is not said.
     length: Length::Split(LIMIT, MARKUP),
     repeat: Repeat::ShowsTwice,
     resolved: Resolved::Says,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
-const LIMIT: Limit = Limit::utf16(40_000);
+/// Slack itself breaks a longer text into several messages, inside a block of code too
+/// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on). The unit is
+/// not said.
+const LIMIT: Limit = Limit::utf16(4_000);
 /// <https://docs.slack.dev/messaging/formatting-message-text>; a block of code has no language.
 const MARKUP: Markup = Markup {
     fences: Fences::Plain,
@@ -52,8 +57,41 @@ const MARKUP: Markup = Markup {
 #[derive(Debug)]
 struct Slack {
     endpoint: Endpoint,
-    /// At Slack's own hosts only the body `ok` is success; servers that are merely compatible answer otherwise.
-    is_slack: bool,
+    kind: Kind,
+}
+
+/// What is behind the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Slack's own incoming webhook: only the body `ok` is success.
+    Incoming,
+    /// A workflow that begins with a webhook: it takes an object of strings, and answers `{"ok": true}`.
+    Workflow,
+    /// A server that speaks the protocol of incoming webhooks.
+    Compatible,
+}
+
+impl Kind {
+    fn of(endpoint: &Endpoint) -> Self {
+        let host = endpoint.destination.host.as_deref();
+        if is_workflow(&endpoint.url) {
+            return Kind::Workflow;
+        }
+        match host {
+            Some("hooks.slack.com" | "hooks.slack-gov.com") => Kind::Incoming,
+            _ => Kind::Compatible,
+        }
+    }
+}
+
+/// `/triggers/T…/…/…` and, of older workflows, `/workflows/T…/A…/…/…`.
+fn is_workflow(url: &Url) -> bool {
+    let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    let is_team = |id: &str| id.starts_with(['T', 'E']);
+    match segments[..] {
+        [.., "triggers", team, _, _] | [.., "workflows", team, _, _, _] => is_team(team),
+        _ => false,
+    }
 }
 
 #[derive(Serialize)]
@@ -64,23 +102,27 @@ struct Payload<'a> {
 impl Slack {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Dropped)?;
-        let host = endpoint.destination.host.as_deref();
-        let is_slack = matches!(host, Some("hooks.slack.com" | "hooks.slack-gov.com"));
-        Ok(Self { endpoint, is_slack })
+        let kind = Kind::of(&endpoint);
+        Ok(Self { endpoint, kind })
+    }
+
+    /// A message of a text alone.
+    fn text(&self, text: &str) -> Outbound {
+        self.endpoint.post(body::json(&Payload { text }), &[])
     }
 
     /// Of a 2xx that is none of Slack's words for failure.
     fn is_success(&self, body: &str, complete: bool) -> bool {
-        if body == "ok" || !complete {
+        if !complete {
             return true;
         }
-        if self.is_slack {
-            return false;
+        let json: Value = serde_json::from_str(body).unwrap_or_default();
+        let says = |key, value| json.get(key) == Some(&Value::Bool(value));
+        match self.kind {
+            Kind::Incoming => body == "ok",
+            Kind::Workflow => says("ok", true),
+            Kind::Compatible => !says("ok", false) && !says("success", false),
         }
-        let json: Option<Value> = serde_json::from_str(body).ok();
-        let says_no =
-            |key| json.as_ref().and_then(|json| json.get(key)) == Some(&Value::Bool(false));
-        !says_no("ok") && !says_no("success")
     }
 }
 
@@ -107,10 +149,16 @@ impl Channel for Slack {
             Unit::Utf16Escaped
         };
         let limit = Limit { unit, ..LIMIT };
-        let plain = |text: String| {
-            let text = &rich::as_allowed(text, cx);
-            self.endpoint.post(body::json(&Payload { text }), &[])
-        };
+        let plain = |text: String| self.text(&rich::as_allowed(text, cx));
+        if notification.is_rich() && self.kind == Kind::Workflow {
+            let (parts, warnings) = rich::lines(notification, &text, cx, limit);
+            return Ok(Composition {
+                // Its markup is written already.
+                messages: parts.iter().map(|text| self.text(text)).collect(),
+                segments: None,
+                warnings,
+            });
+        }
         if notification.is_rich() {
             let rich = rich::compose(notification, &text, cx, limit);
             return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
@@ -143,10 +191,24 @@ impl Channel for Slack {
         }
         let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
         if delivered && !self.is_success(body, reply.complete) {
-            return Verdict::Reject(failure(Reason::Rejected)).into();
+            let failure = failure(Reason::Rejected);
+            return Verdict::Reject(match self.kind {
+                Kind::Workflow => failure.with_hint(WORKFLOW),
+                Kind::Incoming | Kind::Compatible => failure,
+            })
+            .into();
         }
-        by_status
+        match self.kind {
+            Kind::Workflow => verdict::with_hints(by_status, workflow_hint),
+            Kind::Incoming | Kind::Compatible => by_status,
+        }
     }
+}
+
+const WORKFLOW: &str = "See that the workflow is published, and that its webhook has a variable `text` of the type text.";
+
+fn workflow_hint(reason: Reason) -> Option<&'static str> {
+    matches!(reason, Reason::Rejected | Reason::UnknownDestination).then_some(WORKFLOW)
 }
 
 /// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).

@@ -11,9 +11,10 @@ use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::texts::missing_warning;
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit, cut_markup, split_after};
+use crate::model::text::{Limit, Unit, cut, cut_markup, split_after};
 
 /// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
 /// Slack makes of them, so we count the more.
@@ -30,8 +31,10 @@ const OTHER_BLOCKS: usize = 4;
 const ALL_BLOCKS: usize = 12_500;
 /// So that a long name leaves its value some room.
 const NAMES: NameRules = NameRules::any(units(200), "…");
-/// Of the text in what notifications show; all of that together stays below the 4,000 that Slack recommends.
-const PREVIEW: usize = 2_000;
+/// Of the text in what notifications show; all of that together stays below the 4,000 of a text.
+const PREVIEW: usize = 1_800;
+/// Of fields, time and link below a text. Only entities of a hostile link make them that long.
+const TAIL: Limit = units(1_400);
 /// The context's words of ours, for which nobody has to count.
 const CONTEXT: usize = 300;
 
@@ -216,15 +219,39 @@ fn sections(fields: Vec<Text>) -> impl Iterator<Item = Block> {
     })
 }
 
-fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> String {
+/// The lines around the text, where there are no blocks.
+fn around(notification: &Notification, cuts: &mut Cuts) -> (String, String) {
     let look = Look::of(notification);
+    let level = format!("{} {}", look.emoji, look.word);
+    let lines = compact(notification, &level, cuts);
+    let tail = lines.tail();
+    (escape(&lines.head), escape(&cut(&tail, TAIL, "…")))
+}
+
+fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> String {
     // The blocks say what is missing; here nobody looks for everything.
-    let lines = compact(
-        notification,
-        &format!("{} {}", look.emoji, look.word),
-        &mut Cuts::default(),
-    );
+    let (head, tail) = around(notification, &mut Cuts::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
-    let text = as_allowed(text, cx);
-    format!("{}{text}{}", escape(&lines.head), escape(&lines.tail()))
+    format!("{head}{}{tail}", as_allowed(text, cx))
+}
+
+/// The notification as a text alone, in parts, for workflows, which know no blocks; with its warnings.
+pub fn lines(
+    notification: &Notification,
+    text: &str,
+    cx: &Composing<'_>,
+    limit: Limit,
+) -> (Vec<String>, Vec<String>) {
+    let mut cuts = Cuts::default();
+    let (head, tail) = around(notification, &mut cuts);
+    let room = limit.length - Unit::Utf16.of(&head) - Unit::Utf16.of(&tail);
+    let split = split_after(text, room, limit, MARKUP);
+    let parts = split.parts.into_iter();
+    let mut parts: Vec<_> = parts.map(|part| as_allowed(part, cx)).collect();
+    if let Some(first) = parts.first_mut() {
+        *first = format!("{head}{first}{tail}");
+    }
+    let mut warnings = cuts.warnings();
+    warnings.extend(missing_warning(split.missing));
+    (parts, warnings)
 }

@@ -19,6 +19,15 @@ fn fields(count: usize, text: &str) -> Value {
     json!({ "type": "section", "fields": vec![json!({ "type": "plain_text", "text": text }); count] })
 }
 
+fn markdown(length: usize) -> Value {
+    json!({ "type": "markdown", "text": x(length) })
+}
+
+fn table(rows: usize, columns: usize) -> Value {
+    let row = vec![json!({ "type": "raw_text", "text": "c" }); columns];
+    json!({ "type": "table", "rows": vec![row; rows] })
+}
+
 #[tokio::test]
 async fn slack_judges_payloads() {
     let standin = start().await;
@@ -71,6 +80,59 @@ async fn slack_judges_payloads() {
         ),
         (
             json!({ "text": "t", "attachments": [{ "blocks": [header(&x(151))] }] }),
+            400,
+            "invalid_blocks",
+        ),
+        (
+            json!({ "text": "t", "attachments": [{ "text": "a", "blocks": [section("s")] }] }),
+            400,
+            "invalid_attachments",
+        ),
+        (
+            json!({ "text": "t", "attachments": [{ "fallback": "a", "blocks": [section("s")] }] }),
+            200,
+            "ok",
+        ),
+        (
+            json!({ "text": "t", "attachments": [{ "no_such": "a" }] }),
+            400,
+            "invalid_attachments",
+        ),
+        (
+            blocks(json!([{ "type": "divider", "text": "d" }])),
+            400,
+            "invalid_blocks",
+        ),
+        (
+            blocks(
+                json!([{ "type": "header", "text": { "type": "plain_text", "text": "h" }, "color": "#fff" }]),
+            ),
+            400,
+            "invalid_blocks",
+        ),
+        (blocks(json!([markdown(6_000), markdown(6_000)])), 200, "ok"),
+        (
+            blocks(json!([markdown(6_000), markdown(6_001)])),
+            400,
+            "invalid_blocks",
+        ),
+        (blocks(json!([table(100, 20)])), 200, "ok"),
+        (blocks(json!([table(101, 1)])), 400, "invalid_blocks"),
+        (blocks(json!([table(1, 21)])), 400, "invalid_blocks"),
+        (
+            blocks(json!([table(1, 1), table(1, 1)])),
+            400,
+            "invalid_blocks",
+        ),
+        (
+            blocks(
+                json!([{ "type": "rich_text", "elements": [{ "type": "rich_text_section", "elements": [] }] }]),
+            ),
+            200,
+            "ok",
+        ),
+        (
+            blocks(json!([{ "type": "rich_text", "elements": [{ "type": "section" }] }])),
             400,
             "invalid_blocks",
         ),
@@ -173,6 +235,50 @@ async fn slack_cuts_long_text_in_silence_but_the_record_tells() {
                 .is_some_and(|problem| problem.contains("was cut"))
     );
     assert_eq!(standin.messages()[0].text.len(), 40_000);
+}
+
+#[tokio::test]
+async fn slack_takes_what_it_does_not_show_as_one_message_and_the_record_tells() {
+    let standin = start().await;
+    for (payload, problem) in [
+        (json!({ "text": x(4_000) }), None),
+        (
+            json!({ "text": x(4_001) }),
+            Some("was broken into messages"),
+        ),
+        (json!({ "text": x(4_001), "blocks": [section("s")] }), None),
+        (
+            json!({ "text": "t", "no_such": 1 }),
+            Some("no_such has no effect"),
+        ),
+    ] {
+        assert_eq!(post(standin.addr(), SLACK, &payload).status, 200);
+        let record = standin.requests().pop().expect("a request");
+        let told = record.problem.unwrap_or_default();
+        assert!(told.contains(problem.unwrap_or_default()), "{told}");
+        assert_eq!(told.is_empty(), problem.is_none(), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn slack_workflows_take_an_object_of_strings() {
+    let standin = start().await;
+    let (new, old) = ("/triggers/T0/123/secret", "/workflows/T0/A0/123/secret");
+    for (path, payload, status) in [
+        (new, json!({ "text": "t" }), 200),
+        (old, json!({ "text": "t", "host": "db1" }), 200),
+        (new, json!({ "text": "t", "blocks": [section("s")] }), 400),
+        (new, json!({ "host": "db1" }), 400),
+        (new, json!(["text"]), 400),
+        ("/triggers/T0/123/gone1", json!({ "text": "t" }), 404),
+        ("/triggers/T0/123", json!({ "text": "t" }), 404),
+    ] {
+        let reply = post(standin.addr(), path, &payload);
+        assert_eq!(reply.status, status, "{path} {payload}");
+        let body: Value = serde_json::from_str(&reply.body).expect("JSON");
+        assert_eq!(body["ok"], json!(status == 200), "{path} {payload}");
+    }
+    assert_eq!(standin.messages().len(), 2);
 }
 
 #[tokio::test]

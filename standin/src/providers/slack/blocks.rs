@@ -1,7 +1,8 @@
-//! The blocks of a message and of its attachments: their limits, their texts, whom they call.
+//! The blocks of a message and of its attachments: their members, their limits, their texts, whom they call.
 
 use serde_json::{Map, Value};
 
+use super::members::{check_attachment, check_block_members, check_text_members};
 use super::{Refusal, refuse};
 use crate::providers::units;
 
@@ -10,10 +11,18 @@ const MAX_BLOCKS: usize = 50;
 /// `too_many_attachments` beyond this [Slack docs: incoming webhooks].
 const MAX_ATTACHMENTS: usize = 100;
 
+/// Of all markdown blocks together [Slack docs: markdown block].
+const MAX_MARKDOWN: usize = 12_000;
+/// Of rows and cells [Slack docs: table block].
+const MAX_ROWS: usize = 100;
+const MAX_COLUMNS: usize = 20;
+
 /// What was found while the blocks were checked.
 #[derive(Default)]
 pub struct Blocks {
     pub count: usize,
+    markdown: usize,
+    tables: usize,
     pub length: usize,
     pub texts: Vec<String>,
     pub mentions: Vec<String>,
@@ -54,11 +63,8 @@ pub fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal>
                 &format!("attachments[{i}].blocks"),
             )
             .map_err(invalid)?;
-        let color = attachment.get("color").filter(|color| !color.is_null());
-        if color.is_some_and(|color| !color.is_string()) {
-            let problem = format!("attachments[{i}].color is not a string");
-            return Err(refuse(400, "invalid_attachments", problem));
-        }
+        check_attachment(attachment, &format!("attachments[{i}]"))
+            .map_err(|problem| refuse(400, "invalid_attachments", problem))?;
         if let Some(text) = attachment.get("text").and_then(Value::as_str) {
             found.texts.push(text.to_owned());
             found.mentions.extend(mentions(text));
@@ -105,6 +111,7 @@ impl Blocks {
             .get("type")
             .and_then(Value::as_str)
             .ok_or_else(|| format!("{place} has no type"))?;
+        check_block_members(block, kind, place)?;
         match kind {
             "header" => self.check_text(block.get("text"), "plain_text", 150, place),
             "section" => self.check_section(block, place),
@@ -113,9 +120,57 @@ impl Blocks {
                 .iter()
                 .try_for_each(|button| self.check_button(button, place)),
             "image" => check_image(block, place),
-            "divider" | "rich_text" | "video" | "file" | "input" | "markdown" | "table" => Ok(()),
+            "markdown" => self.check_markdown(block, place),
+            "table" => self.check_table(block, place),
+            "rich_text" => check_rich_text(block, place),
+            "divider" | "video" | "file" | "input" => Ok(()),
             other => Err(format!("{place}: there is no block type {other:?}")),
         }
+    }
+
+    fn check_markdown(&mut self, block: &Value, place: &str) -> Result<(), String> {
+        let text = block
+            .get("text")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        self.markdown += units(text);
+        self.length += units(text);
+        self.texts.push(text.to_owned());
+        if text.is_empty() || self.markdown > MAX_MARKDOWN {
+            return Err(format!(
+                "{place}: markdown of {} characters in all",
+                self.markdown
+            ));
+        }
+        Ok(())
+    }
+
+    /// A message has one table at most: "only one table allowed" [Slack docs: table block].
+    fn check_table(&mut self, block: &Value, place: &str) -> Result<(), String> {
+        self.tables += 1;
+        if self.tables > 1 {
+            return Err(format!("{place}: only one table is allowed"));
+        }
+        let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
+        let rows = list(block.get("rows")).ok_or_else(|| format!("{place} has no rows"))?;
+        check_count(&rows, MAX_ROWS, &format!("{place}.rows"))?;
+        if let Some(settings) = list(block.get("column_settings")) {
+            check_count(&settings, MAX_COLUMNS, &format!("{place}.column_settings"))?;
+        }
+        for row in &rows {
+            let cells = list(Some(row)).ok_or_else(|| format!("{place}: a row is no list"))?;
+            check_count(&cells, MAX_COLUMNS, &format!("{place}.rows"))?;
+            let is_cell = |cell: &Value| {
+                matches!(
+                    cell.get("type").and_then(Value::as_str),
+                    Some("raw_text" | "rich_text")
+                )
+            };
+            if !cells.iter().all(is_cell) {
+                return Err(format!("{place}: a cell is neither raw_text nor rich_text"));
+            }
+        }
+        Ok(())
     }
 
     fn check_section(&mut self, block: &Value, place: &str) -> Result<(), String> {
@@ -190,7 +245,7 @@ impl Blocks {
                 "{place}: text of {length} characters, 1 to {max} are allowed"
             ));
         }
-        check_members(object, given, place)?;
+        check_text_members(object, given, place)?;
         if given == "mrkdwn" {
             self.mentions.extend(mentions(text));
         }
@@ -200,24 +255,29 @@ impl Blocks {
     }
 }
 
-/// A text object has no member that its type does not know: "invalid additional property: emoji" [slack-go issue 1414].
-fn check_members(object: &Value, kind: &str, place: &str) -> Result<(), String> {
-    let own = if kind == "mrkdwn" {
-        "verbatim"
-    } else {
-        "emoji"
+/// Its elements are sections, lists, quotes and preformatted texts [Slack docs: rich text block].
+fn check_rich_text(block: &Value, place: &str) -> Result<(), String> {
+    const KINDS: [&str; 4] = [
+        "rich_text_section",
+        "rich_text_list",
+        "rich_text_preformatted",
+        "rich_text_quote",
+    ];
+    let elements = check_elements(block, usize::MAX, place)?;
+    let kind = |element: &Value| {
+        element
+            .get("type")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
     };
-    let members = object.as_object().into_iter().flatten();
-    for (name, value) in members {
-        match name.as_str() {
-            "type" | "text" => {}
-            name if name == own && value.is_boolean() => {}
-            name => {
-                return Err(format!("{place}: {kind} with the member {name:?}: {value}"));
-            }
-        }
+    match elements
+        .iter()
+        .map(kind)
+        .find(|kind| !kind.as_deref().is_some_and(|kind| KINDS.contains(&kind)))
+    {
+        Some(kind) => Err(format!("{place}: an element of type {kind:?}")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_elements<'a>(block: &'a Value, max: usize, place: &str) -> Result<&'a Vec<Value>, String> {

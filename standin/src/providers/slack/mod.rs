@@ -1,9 +1,11 @@
-//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`.
+//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`, and [workflows](workflow) that a webhook starts.
 //!
 //! Answers are single words in plain text [Slack docs: incoming webhooks; Slack changelog 2016-05-17]. Lengths are counted in
 //! UTF-16 code units, because Slack says only "characters".
 
 mod blocks;
+mod members;
+mod workflow;
 
 use hyper::Method;
 use serde_json::Value;
@@ -15,13 +17,38 @@ use crate::reply::Reply;
 
 pub const PROVIDER: Provider = Provider {
     name: "slack",
-    paths: &["/services/"],
-    answer: |_, call| answer(call),
+    paths: &["/services/", "/triggers/T", "/workflows/T"],
+    answer: |_, call| match call.path.starts_with("/services/") {
+        true => answer(call),
+        false => workflow::answer(call),
+    },
     too_many,
 };
 
-/// Longer text is cut without a word [Slack docs: chat.postMessage].
+/// Longer text is cut without a word [Slack changelog 2018-04: truncating really long messages].
 const MAX_TEXT: usize = 40_000;
+/// Longer text goes on in further messages, whatever is cut in two [Slack changelog 2018-04; chainloop issue 272].
+const ONE_MESSAGE: usize = 4_000;
+/// Others have no effect [Slack node SDK: webhook, IncomingWebhookSendArguments; Slack docs: incoming webhooks].
+const MEMBERS: [&str; 17] = [
+    "text",
+    "blocks",
+    "attachments",
+    "thread_ts",
+    "mrkdwn",
+    "response_type",
+    "replace_original",
+    "delete_original",
+    "metadata",
+    "unfurl_links",
+    "unfurl_media",
+    "link_names",
+    "parse",
+    "channel",
+    "username",
+    "icon_url",
+    "icon_emoji",
+];
 /// All blocks together beyond this gave `msg_blocks_too_long`, undocumented [bolt-js issue 2509].
 const BLOCKS_TOO_LONG: usize = 13_000;
 
@@ -96,8 +123,17 @@ fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
         let problem = format!("blocks of {} characters", blocks.length);
         return Err(refuse(400, "msg_blocks_too_long", problem));
     }
-    let mut problem = None;
+    let unknown = payload
+        .keys()
+        .find(|name| !MEMBERS.contains(&name.as_str()));
+    let mut problem = unknown.map(|name| format!("the member {name} has no effect"));
     let mut shown = text.to_owned();
+    if units(text) > ONE_MESSAGE && blocks.count == 0 {
+        problem = Some(format!(
+            "text of {} characters was broken into messages of {ONE_MESSAGE}",
+            units(text)
+        ));
+    }
     if units(text) > MAX_TEXT {
         problem = Some(format!(
             "text of {} characters was cut to {MAX_TEXT}",
