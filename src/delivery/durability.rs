@@ -36,6 +36,13 @@ pub struct Keeping {
     pub for_workers: bool,
 }
 
+/// What is known of a request that was to be stored, by the time that its call waits for it.
+pub enum StoreAnswer {
+    Known(Accepted),
+    /// The store may have it, or get it yet.
+    Unknown(Reply<Accepted>),
+}
+
 /// Why a request was not kept. Nothing of it was sent.
 #[derive(Debug)]
 pub enum NotKept {
@@ -52,7 +59,7 @@ impl Keeping {
         identity: Identity,
         deliveries: &[(usize, Delivery)],
         policy: &DeliveryPolicy,
-    ) -> Result<Accepted, NotKept> {
+    ) -> Result<StoreAnswer, NotKept> {
         let request = NewRequest {
             task: task.id.clone(),
             identity,
@@ -71,14 +78,19 @@ impl Keeping {
                 })
                 .collect::<Result<_, NotKept>>()?,
         };
-        let too_slow = || OutboxError::new(self.outbox.place(), Trouble::TooSlow);
-        let kept = match self.for_workers {
+        let mut kept = match self.for_workers {
             true => self.outbox.leave(request),
             false => self.outbox.accept(request),
         };
-        let kept = timeout(KEEP_WITHIN, kept).await;
-        kept.unwrap_or_else(|_| Err(too_slow()))
-            .map_err(NotKept::Outbox)
+        match timeout(KEEP_WITHIN, &mut kept).await {
+            Ok(kept) => kept.map(StoreAnswer::Known).map_err(NotKept::Outbox),
+            Err(_) if self.outbox.can_withdraw() => Err(NotKept::Outbox(self.too_slow())),
+            Err(_) => Ok(StoreAnswer::Unknown(kept)),
+        }
+    }
+
+    pub fn too_slow(&self) -> OutboxError {
+        OutboxError::new(self.outbox.place(), Trouble::TooSlow)
     }
 
     fn work(

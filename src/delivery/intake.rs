@@ -6,17 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bounds::{Full, Place};
-use super::durability::{Keeping, Kept, KeptTask, NotKept};
+use super::durability::{Keeping, Kept, KeptTask, NotKept, StoreAnswer};
 use super::idempotency::{Accept, Admission};
 use super::run::{Arriving, note_end};
 use super::throttle::Batch;
 use super::{Dispatcher, Task};
 use crate::channels;
-use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
 use crate::model::report::DeliveryReport;
+use crate::model::secret::Redactor;
 use crate::observe::{Event, TaskLog};
-use crate::outbox::Accepted;
+use crate::outbox::{Accepted, OutboxError, Reply};
 
 /// The rule that stands in answers and log lines.
 const DEDUP_WINDOW: &str = "dedup_window";
@@ -106,48 +107,101 @@ impl Dispatcher {
     /// Nothing leaves before it is kept.
     async fn keep_and_start(
         &self,
-        mut ready: Ready,
+        ready: Ready,
         keeping: &Keeping,
         identity: Identity,
     ) -> Result<Admission, NotAccepted> {
-        let task = Arc::clone(&ready.task);
         let asked = Instant::now();
-        let kept = keeping.keep(&task, identity.clone(), &ready.deliveries, &ready.policy);
-        let known = match kept.await {
-            Ok(Accepted::New { .. }) if keeping.for_workers => {
-                // What becomes of it stands in the outbox alone: a repeat is answered from there.
-                self.engine.idempotency.forget(&identity, &task);
-                self.start(ready.without_work());
-                return Ok(Admission::New(task));
+        let kept = keeping.keep(
+            &ready.task,
+            identity.clone(),
+            &ready.deliveries,
+            &ready.policy,
+        );
+        match kept.await {
+            Ok(StoreAnswer::Known(accepted)) => {
+                self.go_on_with(ready, keeping, &identity, accepted, asked)
             }
-            Ok(Accepted::New { behind }) => {
+            Ok(StoreAnswer::Unknown(reply)) => {
+                let task = Arc::clone(&ready.task);
+                ready.wait_for_store(&keeping.too_slow());
+                let (dispatcher, keeping) = (self.clone(), keeping.clone());
+                tokio::spawn(async move {
+                    dispatcher
+                        .go_on_later(ready, &keeping, &identity, reply, asked)
+                        .await;
+                });
+                Ok(Admission::New(task))
+            }
+            Err(not_kept) => {
+                self.engine.idempotency.forget(&identity, &ready.task);
+                ready.refuse(Reason::Outbox);
+                Err(NotAccepted::NotKept(not_kept))
+            }
+        }
+    }
+
+    /// Its caller has been told that it is pending. Waits until it is known whether the store has it.
+    async fn go_on_later(
+        &self,
+        ready: Ready,
+        keeping: &Keeping,
+        identity: &Identity,
+        reply: Reply<Accepted>,
+        asked: Instant,
+    ) {
+        match reply.await {
+            Ok(accepted) => {
+                let _ = self.go_on_with(ready, keeping, identity, accepted, asked);
+            }
+            Err(error) => {
+                self.engine.idempotency.forget(identity, &ready.task);
+                let line = ready.task.log.log(&Event::NotKept {
+                    destination: "the notification",
+                    what: &format!("nothing was sent: {error} {}", error.hint()),
+                });
+                self.engine.errors.push(line);
+                ready.refuse(Reason::Outbox);
+            }
+        }
+    }
+
+    fn go_on_with(
+        &self,
+        mut ready: Ready,
+        keeping: &Keeping,
+        identity: &Identity,
+        accepted: Accepted,
+        asked: Instant,
+    ) -> Result<Admission, NotAccepted> {
+        let task = Arc::clone(&ready.task);
+        match accepted {
+            Accepted::New { behind } if !keeping.for_workers => {
                 ready.kept = Some(KeptTask {
                     outbox: Arc::clone(&keeping.outbox),
                     behind,
                     confirmed: asked,
                 });
                 self.start(ready);
-                return Ok(Admission::New(task));
+                Ok(Admission::New(task))
             }
-            Ok(Accepted::Known(known)) => Ok(Some(known)),
-            Ok(Accepted::Conflict) => Ok(None),
-            Err(not_kept) => Err(not_kept),
-        };
-        self.engine.idempotency.forget(&identity, &task);
-        match known {
-            Ok(Some(known)) => {
+            Accepted::New { .. } | Accepted::Elsewhere => {
+                // What becomes of it stands in the outbox alone: a repeat is answered from there.
+                self.engine.idempotency.forget(identity, &task);
+                self.start(ready.without_work());
+                Ok(Admission::New(task))
+            }
+            Accepted::Known(known) => {
+                self.engine.idempotency.forget(identity, &task);
                 task.adopt(known.reports.clone());
                 let first = Task::elsewhere(known.task, known.warnings, known.reports);
                 Ok(Admission::Replayed(first))
             }
             // Whoever joined it in this instant is told that it was not sent.
-            Ok(None) => {
+            Accepted::Conflict => {
+                self.engine.idempotency.forget(identity, &task);
                 ready.refuse(Reason::InvalidConfig);
                 Ok(Admission::Conflict)
-            }
-            Err(not_kept) => {
-                ready.refuse(Reason::Outbox);
-                Err(NotAccepted::NotKept(not_kept))
             }
         }
     }
@@ -343,6 +397,17 @@ impl Ready {
             .retain(|(_, delivery)| !delivery.work.is_to_send());
         self.places.clear();
         self
+    }
+
+    /// Says of what is to be sent why it is not yet.
+    fn wait_for_store(&self, error: &OutboxError) {
+        for (index, delivery) in &self.deliveries {
+            if delivery.work.is_to_send() {
+                let detail = Detail::new(&error.to_string(), &Redactor::default());
+                let failure = Failure::new(Reason::Outbox).with_detail(detail);
+                self.task.pending(*index, failure);
+            }
+        }
     }
 
     /// Nothing of it is sent after all.

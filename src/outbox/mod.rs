@@ -47,7 +47,7 @@ pub trait Outbox: Send + Sync {
     fn place(&self) -> String;
 
     /// Takes a request, all of it or nothing, unless its idempotency key is known. A reply that nobody waits for any more
-    /// counts as a refusal: then nothing of the request stays.
+    /// counts as a refusal, if [`Outbox::can_withdraw`]: then nothing of the request stays.
     fn accept(&self, request: NewRequest) -> Reply<Accepted>;
 
     /// The same, for whichever process takes it over first.
@@ -107,6 +107,12 @@ pub trait Outbox: Send + Sync {
 
     /// The deliveries that this process runs. Delivery code registers them; [`Outbox::claim`] leaves their requests alone.
     fn running(&self) -> &Running;
+
+    /// Whether nothing of a request is kept, for certain, whose reply is dropped. Where servers keep it, they may have it, or
+    /// get it yet: its reply must be waited for.
+    fn can_withdraw(&self) -> bool {
+        true
+    }
 
     /// How often a process asks for what belongs to nobody.
     fn claim_every(&self) -> Duration {
@@ -201,6 +207,8 @@ pub enum Accepted {
     /// `behind`: places of deliveries of which an older one with the same [`KeptWork::order`] has not ended, and may be in no
     /// line of this process: they wait until [`Outbox::has_older`] says no.
     New { behind: Vec<usize> },
+    /// It is kept, and whoever claims it delivers it.
+    Elsewhere,
     /// The key's first request, as it stands.
     Known(KnownRequest),
     /// The key belongs to a request with another body.

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,14 +34,16 @@ class Streams(Site):
         """As if half a minute had passed since the last sign of those that are no more."""
         self.server.lapse()
 
-    def worker(self, *options: str, log: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def worker(
+        self, *options: str, log: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """A worker of the same configuration."""
         process = subprocess.Popen(
             [sys.executable, "-m", "influxdb3_notifier", "worker", "--config", str(self.config), *options],
             stderr=log,
             stdout=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}"},
+            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}", **(environment or {})},
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)

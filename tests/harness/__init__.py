@@ -8,6 +8,7 @@
 ``process_engine``  an engine host in a process of its own
 ``triggers``        makes triggers for a test, and notifies by them
 ``nats``            NATS servers
+``cable``           a connection that can be cut and healed
 """
 
 from tests.harness.engines import Engine, Server, authenticated, post, start_engine, write_lp

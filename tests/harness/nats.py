@@ -199,7 +199,7 @@ async def lapse(server: NatsServer, age: int) -> int:
             noted: dict[str, KeyValue.Entry] = {}
             for index in range(3):
                 with contextlib.suppress(NotFoundError):
-                    entry = await notes.get(f"attempt.{task}.{index}")
+                    entry = await notes.get(f"attempt.{task}.{sequence}.{index}")
                     noted[entry.key] = entry
                     owner = json.loads(entry.value or b"{}").get("owner") or owner
             if owner not in alive:

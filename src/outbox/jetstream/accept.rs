@@ -1,32 +1,28 @@
 //! How a request comes in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::Message;
-use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::context::PublishErrorKind;
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::idempotency::{Key, free_key, take_key};
-use super::lane::{LOOK_FOR, Lane};
-use super::owned::{Asked, OwnedRequest, Registration};
-use super::server::{Session, of_publication, purge};
-use super::stored::{Note, Stored, json};
-use super::subjects::{attempt_key, attempt_keys, config_token, known_key};
-use super::{ANY, Shared, lock, make_consumer, subjects};
-use crate::outbox::operator::dropped;
-use crate::outbox::record::Record;
+use super::claim::hold;
+use super::idempotency::{Key, free_key, has_key, take_key};
+use super::lane::{Expected, Lane};
+use super::owned::Asked;
+use super::server::{Session, of_publication};
+use super::stored::Stored;
+use super::subjects::{config_token, known_key};
+use super::{ANY, Shared, lock, subjects};
 use crate::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
 
 /// What a message has besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
-/// Who has noted that a request is none.
-const REFUSED: &str = "refused";
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
+/// How soon a publication is repeated whose outcome is not known.
+const PUBLISH_AGAIN: Duration = Duration::from_millis(500);
 
 /// Whose a request is from now on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +31,17 @@ pub enum Whose {
     Anyones,
 }
 
-/// Takes a request; gives it back where its caller does not hear of it.
+/// A request on its way to the stream.
+struct Publication<'a> {
+    shared: &'a Arc<Shared>,
+    request: &'a NewRequest,
+    subject: String,
+    payload: Bytes,
+    /// The entry of its idempotency key.
+    key: Option<String>,
+}
+
+/// Takes a request. Withdraws it where its caller does not wait for the answer.
 pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<Accepted> {
     let stopped = shared.servers.error(Trouble::Stopped);
     // Nothing is done for a caller who never asks for the answer.
@@ -45,14 +51,11 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<A
         let runtime = shared.runtime.clone();
         runtime.spawn(async move {
             let accepted = take(&shared, &request, whose).await;
-            let is_new = matches!(accepted, Ok(Accepted::New { .. }));
+            let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Elsewhere));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
-            if is_new && hears.await.is_err() {
-                match whose {
-                    Whose::Ours => forget(&shared, &request.task).await,
-                    Whose::Anyones => forget_left(&shared, &request).await,
-                }
+            if is_kept && hears.await.is_err() {
+                withdraw(&shared, &request, whose).await;
             }
         });
         match answer.await {
@@ -71,17 +74,11 @@ async fn take(
     whose: Whose,
 ) -> Result<Accepted, OutboxError> {
     let session = shared.servers.session().await?;
-    let config = config_token(&request.config);
-    let owner = match whose {
-        Whose::Ours => shared.owner.as_str(),
-        Whose::Anyones => ANY,
-    };
-    let subject = subjects::work(owner, &config, &request.task);
-    let stored = Stored::of(request);
-    let bytes = stored.bytes();
-    if bytes.len() + ENVELOPE > session.client.max_payload() {
+    let payload = Stored::of(request).bytes();
+    if payload.len() + ENVELOPE > session.client.max_payload() {
         return Err(shared.servers.error(Trouble::TooLarge));
     }
+    let subject = subject(shared, request, whose);
     let key = match &request.identity.key {
         Some(_) => match take_key(&shared.servers, &session, request, &subject).await? {
             Key::Free(key) => Some(key),
@@ -89,121 +86,119 @@ async fn take(
         },
         None => None,
     };
-    let begun = Instant::now();
-    let kept = match whose {
-        Whose::Ours => fetch(shared, &session, &config, &subject, bytes, &request.task).await,
+    let publication = Publication {
+        shared,
+        request,
+        subject,
+        payload,
+        key,
+    };
+    let accepted = match whose {
+        Whose::Ours => publication.publish_and_hold(&session).await,
         Whose::Anyones => {
-            let left = leave(shared, &session, &config, &subject, bytes, &request.task).await;
-            left.map(|()| None)
+            let published = publication.publish(session.clone()).await;
+            published.map(|()| Accepted::New { behind: Vec::new() })
         }
     };
-    match kept {
-        Ok(Some(message)) => {
-            // A new task's name is its own.
-            if let Some(registration) = Registration::new(shared, &request.task) {
-                OwnedRequest::start(registration, session, stored, message, BTreeMap::new());
-            }
-        }
-        Ok(None) => {}
-        Err(error) => {
-            if let Some(key) = key {
-                free_key(&session, &key).await;
-            }
-            shared.runtime.spawn(refuse(Arc::clone(&session), stored));
-            return Err(match error.and_then(|error| of_publication(&error)) {
-                Some(trouble) => {
-                    shared.servers.again(trouble).await;
-                    shared.servers.error(trouble)
+    if let (Err(_), Some(key)) = (&accepted, &publication.key) {
+        free_key(&session, key).await;
+    }
+    accepted
+}
+
+fn subject(shared: &Shared, request: &NewRequest, whose: Whose) -> String {
+    let owner = match whose {
+        Whose::Ours => shared.owner.as_str(),
+        Whose::Anyones => ANY,
+    };
+    subjects::work(owner, &config_token(&request.config), &request.task)
+}
+
+impl Publication<'_> {
+    /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
+    async fn publish_and_hold(&self, session: &Arc<Session>) -> Result<Accepted, OutboxError> {
+        let config = config_token(&self.request.config);
+        let lane = Lane::of(self.shared, session, &config).await?;
+        let expected: Expected = lane.expect(&self.request.task);
+        self.publish(Arc::clone(session)).await?;
+        let Some(message) = expected.within(FETCH_WITHIN).await else {
+            return Ok(Accepted::Elsewhere);
+        };
+        let Some(owned) = hold(self.shared, session, message).await else {
+            return Ok(Accepted::Elsewhere);
+        };
+        owned.start();
+        Ok(Accepted::New { behind: Vec::new() })
+    }
+
+    /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
+    /// or arrive yet. The stream takes its id once. An error says that nothing of it is there.
+    async fn publish(&self, mut session: Arc<Session>) -> Result<(), OutboxError> {
+        let servers = &self.shared.servers;
+        let times = self.request.deliveries.iter();
+        let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
+        let until = Instant::now() + times.max().unwrap_or_default();
+        let (mut may_be_there, mut has_made_streams) = (false, false);
+        loop {
+            let begun = Instant::now();
+            let (subject, payload) = (self.subject.clone(), self.payload.clone());
+            let published = session.publish(subject, payload, &self.request.task).await;
+            let Err(error) = published else {
+                return Ok(());
+            };
+            match (error.kind(), of_publication(&error)) {
+                // No stream took it: there is none, or it has no leader.
+                (PublishErrorKind::StreamNotFound, _) if !may_be_there => {
+                    let missed = servers.missed(&session, begun);
+                    if has_made_streams {
+                        return Err(missed);
+                    }
+                    has_made_streams = true;
+                    session = servers.session().await?;
+                    continue;
                 }
-                None => shared.servers.missed(&session, begun),
-            });
+                (PublishErrorKind::StreamNotFound, _) | (_, None) => {
+                    let missed = servers.missed(&session, begun);
+                    may_be_there |= error.kind() != PublishErrorKind::StreamNotFound;
+                    // The server refuses without an answer; and what is too old is not sent by anybody.
+                    if missed.trouble == Trouble::NoPermission || Instant::now() >= until {
+                        return Err(missed);
+                    }
+                }
+                (_, Some(trouble)) => return Err(servers.error(trouble)),
+            }
+            sleep(PUBLISH_AGAIN).await;
+            if let Ok(current) = servers.session().await {
+                session = current;
+                // After some time another request may have the key.
+                if let Some(key) = &self.key
+                    && has_key(&session, key, &self.request.task).await == Some(false)
+                {
+                    return Err(servers.error(Trouble::TooSlow));
+                }
+            }
         }
     }
-    Ok(Accepted::New { behind: Vec::new() })
 }
 
-/// Publishes a request, and gets it into this process's hand. The error is that of the publication, where it is known.
-async fn fetch(
-    shared: &Arc<Shared>,
-    session: &Session,
-    config: &str,
-    subject: &str,
-    bytes: Bytes,
-    task: &str,
-) -> Result<Option<Message>, Option<PublishError>> {
-    let lane = Lane::of(shared, session, config).await.map_err(|_| None)?;
-    let coming = lane.expect(task);
-    let arrived = match session.publish(subject.to_owned(), bytes, task).await {
-        Ok(()) => match timeout(FETCH_WITHIN, coming).await {
-            Ok(Ok(message)) => return Ok(Some(message)),
-            _ => None,
-        },
-        Err(error) => Some(error),
-    };
-    lane.refuse(task);
-    Err(arrived)
-}
-
-/// Publishes a request for anyone.
-async fn leave(
-    shared: &Arc<Shared>,
-    session: &Session,
-    config: &str,
-    subject: &str,
-    bytes: Bytes,
-    task: &str,
-) -> Result<(), Option<PublishError>> {
-    if !lock(&shared.any).contains(config) {
-        let made = make_consumer(&shared.servers, session, ANY, config).await;
-        made.map_err(|_| None)?;
-        lock(&shared.any).insert(config.to_owned());
+/// Takes a request back whose caller does not wait any more, if no other process was faster.
+async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
+    let owned = lock(&shared.owned)
+        .get(&request.task)
+        .map(|owned| owned.asked.clone());
+    if let Some(owned) = owned {
+        let (reply, done) = oneshot::channel();
+        if owned.send(Asked::Forget(reply)).is_ok() {
+            let _ = done.await;
+        }
+        return;
     }
-    let published = session.publish(subject.to_owned(), bytes, task).await;
-    published.map_err(Some)
-}
-
-/// What nobody has heard of is not kept.
-async fn forget(shared: &Shared, task: &str) {
-    let owned = lock(&shared.owned).get(task).cloned();
-    let (reply, done) = oneshot::channel();
-    if owned.is_some_and(|owned| owned.send(Asked::Forget(reply)).is_ok()) {
-        let _ = done.await;
-    }
-}
-
-/// What nobody has heard of is taken back, if no worker was faster.
-async fn forget_left(shared: &Arc<Shared>, request: &NewRequest) {
     let Ok(session) = shared.servers.session().await else {
         return;
     };
-    let subject = subjects::work(ANY, &config_token(&request.config), &request.task);
+    let subject = subject(shared, request, whose);
     let _ = session.work.purge().filter(subject).await;
     if let Some(key) = &request.identity.key {
         free_key(&session, &known_key(&request.identity.scope, key)).await;
     }
-    shared.runtime.spawn(refuse(session, Stored::of(request)));
-}
-
-/// Sees to it that nobody delivers what its caller was told is not kept, should it have been stored all the same.
-async fn refuse(session: Arc<Session>, stored: Stored) {
-    let until = Instant::now() + LOOK_FOR;
-    let notes = stored.reports().into_iter().map(|report| {
-        let note = Note {
-            owner: REFUSED.to_owned(),
-            ended: Some(Record::of(&dropped(&report))),
-            ..Note::default()
-        };
-        json(&note)
-    });
-    for (place, note) in notes.enumerate() {
-        let key = attempt_key(&stored.task, place);
-        while let Err(error) = session.attempts.update(&key, note.clone(), 0).await {
-            if error.kind() == UpdateErrorKind::WrongLastRevision || Instant::now() > until {
-                break;
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
-    }
-    sleep_until(until).await;
-    let _ = purge(&session.attempts, &attempt_keys(&stored.task)).await;
 }

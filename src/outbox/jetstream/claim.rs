@@ -1,32 +1,31 @@
 //! How requests are taken over.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Info, PullConsumer, pull};
-use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::owned::{OwnedRequest, Registration};
+use super::owned::{Asked, OwnedRequest, Registration, published};
 use super::server::{Session, lives};
-use super::stored::{Note, Stored, json, now, read};
-use super::subjects::{attempt_key, config_token, message_key};
-use super::{ANY, Shared, TRIES, consumer_name};
+use super::stored::Stored;
+use super::subjects::{config_token, message_key};
+use super::{ANY, Shared, consumer_name, lock, make_consumer, subjects};
 use crate::model::outcome::MessageRef;
-use crate::outbox::{DeliveryId, KeptRequest, LEASE, OutboxError};
+use crate::outbox::{DeliveryId, KeptRequest, OutboxError, RENEW_EVERY};
 
 /// When a message is looked at again that cannot be taken now.
 const LATER: Duration = Duration::from_secs(60);
 /// After so long without use the consumer of an owner that has left nothing is deleted.
 const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Milliseconds in which an owner fetches what it has published.
-const FRESH_FOR: i128 = 5000;
+/// How long an owner may take to fetch what it has published.
+const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// Asks for what other owners have left, and what is nobody's.
+/// Asks for what other owners have left, what is nobody's, and what has come back to this process.
 pub async fn claim(
     shared: &Arc<Shared>,
     config: &str,
@@ -35,26 +34,39 @@ pub async fn claim(
     let session = shared.servers.session().await?;
     let begun = Instant::now();
     let config = config_token(config);
+    let messages = shared.servers.overview(&session).await?.state.messages;
+    let list = || session.work.consumers().try_collect::<Vec<Info>>();
+    let missed = |_| shared.servers.missed(&session, begun);
+    let mut consumers = list().await.map_err(missed)?;
+    if make_missing(shared, &session, &config, &consumers, messages).await? {
+        consumers = list().await.map_err(missed)?;
+    }
     let suffix = consumer_name("", &config);
-    let own = consumer_name(&shared.owner, &config);
-    let consumers = session.work.consumers().try_collect::<Vec<Info>>().await;
-    let mut consumers = consumers.map_err(|_| shared.servers.missed(&session, begun))?;
-    consumers.retain(|info| info.name.ends_with(&suffix) && info.name != own);
+    consumers.retain(|info| info.name.ends_with(&suffix));
     // Whose messages are the oldest comes first.
     consumers.sort_by_key(|info| info.ack_floor.stream_sequence);
+    let lane = lock(&shared.lanes).get(&config).cloned();
     let mut claimed = Vec::new();
+    for message in lane.iter().flat_map(|lane| lane.strays()) {
+        claimed.extend(take(shared, &session, message, false).await);
+    }
     for info in consumers {
         if claimed.len() >= limit {
             break;
         }
         if info.num_pending == 0 && info.num_ack_pending == 0 {
-            clean_up(&session, &info).await;
+            clean_up(shared, &session, &info).await;
             continue;
         }
-        let any = info.name == consumer_name(ANY, &config);
-        // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
         let owner = info.name.split('_').next().unwrap_or_default();
-        if info.num_pending > 0 && !any && lives(&session.client, owner).await {
+        let is_anyones = owner == ANY;
+        // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
+        let is_busy = match owner == shared.owner {
+            true => lane.as_ref().is_some_and(|lane| lane.awaits() > 0),
+            false if is_anyones || info.num_pending == 0 => false,
+            false => lives(&session.client, owner).await,
+        };
+        if is_busy {
             continue;
         }
         let consumer = consumer_of(&session, info);
@@ -68,10 +80,60 @@ pub async fn claim(
         }
         let taken = fetched
             .into_iter()
-            .map(|message| take(shared, &session, message, any));
+            .map(|message| take(shared, &session, message, is_anyones));
         claimed.extend(join_all(taken).await.into_iter().flatten());
     }
-    Ok(claimed)
+    claimed.sort_by_key(|(sequence, _)| *sequence);
+    Ok(claimed.into_iter().map(|(_, kept)| kept).collect())
+}
+
+/// Makes consumers that are not there yet, or that somebody has deleted: what they would hand out would stay in the stream for
+/// ever. Gives back whether it made any.
+async fn make_missing(
+    shared: &Shared,
+    session: &Session,
+    config: &str,
+    consumers: &[Info],
+    messages: u64,
+) -> Result<bool, OutboxError> {
+    let is_there = |owner: &str| {
+        let name = consumer_name(owner, config);
+        consumers.iter().any(|info| info.name == name)
+    };
+    if !is_there(ANY) {
+        make_consumer(&shared.servers, session, ANY, config).await?;
+        return Ok(true);
+    }
+    let counted: u64 = consumers
+        .iter()
+        .map(|info| info.num_pending + info.num_ack_pending as u64)
+        .sum();
+    // The two numbers are of different moments: only a difference that stays means something.
+    let is_missing = {
+        let mut since = lock(&shared.uncounted_since);
+        *since = since
+            .or(Some(Instant::now()))
+            .filter(|_| messages > counted);
+        since.is_some_and(|since| since.elapsed() >= RENEW_EVERY)
+    };
+    if !is_missing {
+        return Ok(false);
+    }
+    *lock(&shared.uncounted_since) = None;
+    let begun = Instant::now();
+    let missed = || shared.servers.missed(session, begun);
+    let filter = subjects::works("*", config);
+    let subjects = session.work.info_with_subjects(filter).await;
+    let mut subjects = subjects.map_err(|_| missed())?;
+    let mut owners = BTreeSet::new();
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(|_| missed())?;
+        owners.extend(subject.split('.').nth(2).map(str::to_owned));
+    }
+    for owner in owners.iter().filter(|owner| !is_there(owner)) {
+        make_consumer(&shared.servers, session, owner, config).await?;
+    }
+    Ok(true)
 }
 
 fn consumer_of(session: &Session, info: Info) -> PullConsumer {
@@ -82,8 +144,8 @@ fn consumer_of(session: &Session, info: Info) -> PullConsumer {
     PullConsumer::new(config, info, session.context.clone())
 }
 
-/// Of an owner that is no more, and has left nothing.
-async fn clean_up(session: &Session, info: &Info) {
+/// Deletes the consumer of an owner that is no more, and has left nothing.
+async fn clean_up(shared: &Shared, session: &Session, info: &Info) {
     let seen = [
         Some(info.created),
         info.delivered.last_active,
@@ -91,9 +153,12 @@ async fn clean_up(session: &Session, info: &Info) {
     ];
     let last = seen.into_iter().flatten().max();
     let last = last.map_or(0, |last| last.unix_timestamp_nanos() / 1_000_000);
-    let unused = i128::from(now()) - last;
-    let is_any = info.name.starts_with(&consumer_name(ANY, ""));
-    if !is_any && u128::try_from(unused).is_ok_and(|unused| unused > UNUSED_FOR.as_millis()) {
+    let unused = i128::from(shared.servers.now()) - last;
+    let is_kept =
+        [ANY, &shared.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
+    if is_kept == [false, false]
+        && u128::try_from(unused).is_ok_and(|unused| unused > UNUSED_FOR.as_millis())
+    {
         let _ = session.work.delete_consumer(&info.name).await;
     }
 }
@@ -103,91 +168,93 @@ async fn take(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     message: Message,
-    any: bool,
-) -> Option<KeptRequest> {
-    let not_now = async |wait| {
-        let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
-        None
-    };
+    is_anyones: bool,
+) -> Option<(u64, KeptRequest)> {
     // Its owner has published it a moment ago, and is about to fetch it.
-    if !any && is_fresh(&message) {
+    if !is_anyones && is_fresh(shared, &message) {
         let _ = message.ack_with(AckKind::Nak(None)).await;
         return None;
     }
-    let Some(stored) = Stored::read(&message.payload) else {
-        return not_now(LATER).await;
-    };
-    // Another message of the same task: what is done of it here ends first.
-    let Some(registration) = Registration::new(shared, &stored.task) else {
-        return not_now(LEASE).await;
-    };
-    let first = message.info().is_ok_and(|info| info.delivered <= 1);
-    let places = stored.open();
-    let noted = places
-        .iter()
-        .map(|place| own(shared, session, &stored.task, *place, first));
-    let mut notes = BTreeMap::new();
-    for (place, noted) in places.iter().zip(join_all(noted).await) {
-        match noted {
-            Ok(Some(note)) => drop(notes.insert(*place, note)),
-            Ok(None) => {}
-            Err(()) => return not_now(Duration::from_secs(1)).await,
-        }
-    }
-    let said = notes
-        .iter()
-        .map(|(place, (_, note))| (*place, note.clone()));
-    let kept = stored.kept(&said.collect());
-    let goes_on = kept
-        .deliveries
-        .iter()
-        .any(|delivery| delivery.work.is_some());
-    OwnedRequest::start(registration, Arc::clone(session), stored, message, notes);
-    goes_on.then_some(kept)
+    let owned = hold(shared, session, message).await?;
+    let kept = owned.kept().map(|kept| (owned.sequence, kept));
+    owned.start();
+    kept
 }
 
 /// Whether nobody has had it yet, and its owner may be about to.
-fn is_fresh(message: &Message) -> bool {
-    let Ok(info) = message.info() else {
-        return false;
-    };
-    let age = i128::from(now()) - info.published.unix_timestamp_nanos() / 1_000_000;
-    info.delivered <= 1 && age < FRESH_FOR
+fn is_fresh(shared: &Shared, message: &Message) -> bool {
+    let age = shared.servers.now().saturating_sub(published(message));
+    message.info().is_ok_and(|info| info.delivered <= 1) && u128::from(age) < FRESH_FOR.as_millis()
 }
 
-/// Notes that a delivery is this process's, before anything is done for it: who had it before is told at its next step.
-/// Where nobody had it, and nothing is noted, it needs no note.
-async fn own(
-    shared: &Shared,
-    session: &Session,
-    task: &str,
-    place: usize,
-    first: bool,
-) -> Result<Option<(u64, Note)>, ()> {
-    let key = attempt_key(task, place);
-    for _ in 0..TRIES {
-        let entry = session.attempts.entry(&key).await.map_err(drop)?;
-        let (revision, mut note) = match entry {
-            Some(entry) => (
-                entry.revision,
-                read::<Note>(&entry.value).unwrap_or_default(),
-            ),
-            None if first => return Ok(None),
-            None => (0, Note::default()),
-        };
-        if note.ended.is_some() {
-            return Ok(Some((revision, note)));
+/// Takes a request that a consumer has handed out into this process's hand; `None`: not now.
+pub async fn hold(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    message: Message,
+) -> Option<OwnedRequest> {
+    let not_now = async |wait| {
+        let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
+    };
+    let info = message.info().ok()?;
+    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+    let Some(stored) = Stored::read(&message.payload) else {
+        not_now(LATER).await;
+        return None;
+    };
+    let Some(registration) = registration(shared, &stored, &message, sequence) else {
+        if !is_owned(shared, &stored.task, sequence) {
+            not_now(RENEW_EVERY).await;
         }
-        note.owner.clone_from(&shared.owner);
-        match session.attempts.update(&key, json(&note), revision).await {
-            Ok(revision) => return Ok(Some((revision, note))),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
-                sleep(Duration::from_millis(10)).await;
-            }
-            Err(_) => return Err(()),
+        return None;
+    };
+    let mut owned = OwnedRequest::first(registration, Arc::clone(session), stored, &message);
+    let taken = match owned.has_its_key().await {
+        Some(false) => {
+            // Another request has the same key: it was published so late that the key was free again.
+            let _ = message.ack_with(AckKind::Ack).await;
+            return None;
         }
+        Some(true) if delivered <= 1 => Some(()),
+        Some(true) => owned.take_over().await,
+        None => None,
+    };
+    if taken.is_none() {
+        not_now(Duration::from_secs(1)).await;
+        return None;
     }
-    Err(())
+    Some(owned)
+}
+
+/// `None`: the process holds the request, or runs deliveries of its task. What it holds it goes on holding by the new message.
+fn registration(
+    shared: &Arc<Shared>,
+    stored: &Stored,
+    message: &Message,
+    sequence: u64,
+) -> Option<Registration> {
+    let runs = stored.open().into_iter().any(|index| {
+        let task = stored.task.clone();
+        shared.running.contains(&DeliveryId { task, index })
+    });
+    let registration = match runs {
+        true => None,
+        false => Registration::new(shared, &stored.task, sequence),
+    };
+    if registration.is_none()
+        && let Some(owned) = lock(&shared.owned).get(&stored.task)
+        && owned.sequence == sequence
+    {
+        let _ = owned.asked.send(Asked::Redelivered(message.reply.clone()));
+    }
+    registration
+}
+
+fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {
+    let owned = lock(&shared.owned);
+    owned
+        .get(task)
+        .is_some_and(|owned| owned.sequence == sequence)
 }
 
 /// Which of a provider's messages belong to other deliveries.

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use super::server::{Servers, Session, purge};
-use super::stored::{Known, Note, json, now, read};
+use super::stored::{Known, Note, json, read};
 use super::subjects::{attempt_key, known_key};
 use crate::model::outcome::Outcome;
 use crate::model::plan::{Identity, KEEP_KEY};
@@ -53,26 +53,24 @@ pub async fn take_key(
             revision = entry.revision;
             continue;
         };
-        let reports = match known.ended {
-            Some(_) => Some(first_reports(&known)),
-            None => reports_of_open(session, &known)
+        let reports = match known.has_ended {
+            true => Some(first_reports(&known)),
+            false => reports_of_open(session, &known)
                 .await
                 .map_err(|()| missed())?,
         };
+        // By the servers' clock: the entry's last change is the request's acceptance or its end.
+        let changed = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000);
+        let age = Duration::from_millis(servers.now().saturating_sub(changed.unwrap_or(0)));
         let Some(reports) = reports else {
-            let age = now().saturating_sub(
-                u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
-            );
-            match Duration::from_millis(age) > KEY_BEFORE_REQUEST {
+            match age > KEY_BEFORE_REQUEST {
                 true => revision = entry.revision,
                 false => sleep(Duration::from_millis(50)).await,
             }
             continue;
         };
         let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
-        let old = known
-            .ended
-            .is_some_and(|ended| Duration::from_millis(now().saturating_sub(ended)) > KEEP_KEY);
+        let old = known.has_ended && age > KEEP_KEY;
         // A request of which nothing was delivered is forgotten, so that trying again really tries.
         if old || reports.iter().all(failed) {
             revision = entry.revision;
@@ -99,23 +97,19 @@ async fn reports_of_open(
     session: &Session,
     known: &Known,
 ) -> Result<Option<Vec<DeliveryReport>>, ()> {
+    let found = session.work.get_last_raw_message_by_subject(&known.subject);
+    let sequence = match found.await {
+        Ok(message) => message.sequence,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(_) => return Err(()),
+    };
     let notes = (0..known.reports.len()).map(|place| async move {
-        let entry = session
-            .attempts
-            .entry(attempt_key(&known.task, place))
-            .await;
-        let note = entry
-            .map_err(drop)?
-            .and_then(|entry| read::<Note>(&entry.value));
+        let key = attempt_key(&known.task, sequence, place);
+        let entry = session.attempts.entry(key).await.map_err(drop)?;
+        let note = entry.and_then(|entry| read::<Note>(&entry.value));
         Ok::<_, ()>(note.and_then(|note| note.ended))
     });
     let notes = try_join_all(notes).await?;
-    let found = session.work.get_last_raw_message_by_subject(&known.subject);
-    match found.await {
-        Ok(_) => {}
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        Err(_) => return Err(()),
-    }
     let mut reports = first_reports(known);
     for (report, ended) in reports.iter_mut().zip(notes) {
         if let Some(ended) = ended {
@@ -123,6 +117,13 @@ async fn reports_of_open(
         }
     }
     Ok(Some(reports))
+}
+
+/// Whether a key's entry names the task; `None`: not known.
+pub async fn has_key(session: &Session, key: &str, task: &str) -> Option<bool> {
+    let entry = session.known.entry(key).await.ok()?;
+    let known = entry.and_then(|entry| read::<Known>(&entry.value));
+    Some(known.is_none_or(|known| known.task == task))
 }
 
 /// Nothing came of its request.

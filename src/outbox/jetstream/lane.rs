@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::PullConsumer;
-use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::server::Session;
 use super::stored::Stored;
@@ -18,23 +18,18 @@ use crate::outbox::OutboxError;
 /// Requests that are fetched at a time.
 const BATCH: usize = 256;
 const FETCH_WITHIN: Duration = Duration::from_secs(1);
-/// How long a request is looked for of which it is not known whether it was stored, so that it goes again.
-pub const LOOK_FOR: Duration = Duration::from_secs(60);
 /// When the consumer is asked for anew: others delete it after a day without use.
 const USED_FOR: Duration = Duration::from_secs(3600);
 
 /// The process's own consumer under one configuration file, and who waits for what it brings.
 pub struct Lane {
+    config: String,
     /// With when it was last known to be there.
     consumer: Mutex<(PullConsumer, Instant)>,
-    waiting: Mutex<HashMap<String, Expected>>,
+    awaited: Mutex<HashMap<String, oneshot::Sender<Message>>>,
+    /// What nobody here waits for: another process held it, or this one did not wait long enough.
+    strays: Mutex<Vec<Message>>,
     wake: Arc<Notify>,
-}
-
-enum Expected {
-    Wanted(oneshot::Sender<Message>),
-    /// Its caller was told that nothing was kept.
-    Refused(Instant),
 }
 
 impl Lane {
@@ -57,8 +52,10 @@ impl Lane {
             return Ok(Arc::clone(lane));
         }
         let lane = Arc::new(Self {
+            config: config.to_owned(),
             consumer: Mutex::new((consumer, Instant::now())),
-            waiting: Mutex::default(),
+            awaited: Mutex::default(),
+            strays: Mutex::default(),
             wake: Arc::default(),
         });
         lanes.insert(config.to_owned(), Arc::clone(&lane));
@@ -72,47 +69,80 @@ impl Lane {
     }
 
     /// Tells that a request is about to be published.
-    pub fn expect(&self, task: &str) -> oneshot::Receiver<Message> {
-        let (sender, receiver) = oneshot::channel();
-        lock(&self.waiting).insert(task.to_owned(), Expected::Wanted(sender));
+    pub fn expect(self: &Arc<Self>, task: &str) -> Expected {
+        let (sender, message) = oneshot::channel();
+        lock(&self.awaited).insert(task.to_owned(), sender);
         self.wake.notify_one();
-        receiver
+        Expected {
+            lane: Arc::clone(self),
+            task: task.to_owned(),
+            message,
+        }
     }
 
-    /// It is not wanted any more, should it have been stored.
-    pub fn refuse(&self, task: &str) {
-        let until = Instant::now() + LOOK_FOR;
-        lock(&self.waiting).insert(task.to_owned(), Expected::Refused(until));
-        self.wake.notify_one();
+    /// Somebody may have deleted the consumer.
+    async fn make_again(&self, shared: &Shared) {
+        let servers = &shared.servers;
+        if let Ok(session) = servers.session().await
+            && let Ok(consumer) =
+                make_consumer(servers, &session, &shared.owner, &self.config).await
+        {
+            *lock(&self.consumer) = (consumer, Instant::now());
+        }
     }
 
-    fn awaited(&self) -> usize {
-        let mut waiting = lock(&self.waiting);
-        let now = Instant::now();
-        waiting.retain(|_, expected| !matches!(expected, Expected::Refused(until) if *until < now));
-        waiting.len()
+    pub fn awaits(&self) -> usize {
+        lock(&self.awaited).len()
     }
 
-    async fn arrived(&self, message: Message, shared: &Shared) {
+    /// What has come that nobody here waited for.
+    pub fn strays(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.strays))
+    }
+
+    fn arrived(&self, message: Message, shared: &Shared) {
         let task = Stored::read(&message.payload).map(|stored| stored.task);
         let Some(task) = task else { return };
-        let expected = lock(&self.waiting).remove(&task);
-        let unwanted = match expected {
-            Some(Expected::Wanted(sender)) => match sender.send(message) {
+        let message = match lock(&self.awaited).remove(&task) {
+            Some(sender) => match sender.send(message) {
                 Ok(()) => return,
                 Err(message) => message,
             },
-            Some(Expected::Refused(_)) => message,
-            None => {
-                // Its lease ran out while the servers were away, and nobody has taken it over.
-                match lock(&shared.owned).get(&task) {
-                    Some(owned) => drop(owned.send(Asked::Again(message.reply.clone()))),
-                    None => drop(message),
-                }
-                return;
-            }
+            None => message,
         };
-        let _ = unwanted.ack_with(AckKind::Ack).await;
+        // Its lease ran out while the servers were away, and nobody has taken it over.
+        match lock(&shared.owned).get(&task) {
+            Some(owned) => drop(owned.asked.send(Asked::Redelivered(message.reply.clone()))),
+            None => lock(&self.strays).push(message),
+        }
+    }
+}
+
+/// A request that is about to be published.
+pub struct Expected {
+    lane: Arc<Lane>,
+    task: String,
+    message: oneshot::Receiver<Message>,
+}
+
+impl Expected {
+    /// `None`: it has not come within the time.
+    pub async fn within(mut self, time: Duration) -> Option<Message> {
+        match timeout(time, &mut self.message).await {
+            Ok(message) => message.ok(),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        lock(&self.lane.awaited).remove(&self.task);
+        // It may have come in this instant.
+        self.message.close();
+        if let Ok(message) = self.message.try_recv() {
+            lock(&self.lane.strays).push(message);
+        }
     }
 }
 
@@ -127,7 +157,7 @@ async fn fetch(lane: Weak<Lane>, shared: Weak<Shared>, wake: Arc<Notify>) {
     loop {
         wake.notified().await;
         while let (Some(lane), Some(shared)) = (lane.upgrade(), shared.upgrade()) {
-            let awaited = lane.awaited();
+            let awaited = lane.awaits();
             if awaited == 0 {
                 break;
             }
@@ -141,17 +171,14 @@ async fn fetch(lane: Weak<Lane>, shared: Weak<Shared>, wake: Arc<Notify>) {
                 whole = true;
                 while let Some(message) = messages.next().await {
                     match message {
-                        Ok(message) => lane.arrived(message, &shared).await,
+                        Ok(message) => lane.arrived(message, &shared),
                         Err(_) => whole = false,
                     }
                 }
             }
             if !whole {
                 sleep(Duration::from_millis(20)).await;
-                // Somebody may have deleted it.
-                lock(&lane.consumer).1 = Instant::now()
-                    .checked_sub(USED_FOR)
-                    .unwrap_or_else(Instant::now);
+                lane.make_again(&shared).await;
             }
         }
         if lane.strong_count() == 0 || shared.strong_count() == 0 {

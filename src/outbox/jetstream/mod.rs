@@ -13,9 +13,13 @@
 
 mod accept;
 mod claim;
+mod fence;
+mod finish;
 mod idempotency;
 mod lane;
 mod last_sent;
+#[cfg(test)]
+mod model;
 pub mod operator;
 mod owned;
 mod server;
@@ -23,7 +27,7 @@ mod stored;
 mod streams;
 mod subjects;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -31,16 +35,14 @@ use std::time::{Duration, SystemTime};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
-use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use self::accept::Whose;
 use self::lane::Lane;
 use self::last_sent::LastSents;
-use self::owned::Asked;
+use self::owned::{Asked, Owned};
 use self::server::{Servers, Session};
 use super::{
     Accepted, DeliveryId, HistoryRow, KeptRequest, LEASE, LastSent, NewRequest, Outbox,
@@ -96,7 +98,6 @@ impl Credentials {
 pub struct JetStreamOutbox {
     shared: Arc<Shared>,
     last_sents: LastSents,
-    running: Running,
 }
 
 /// What all who work for it share.
@@ -105,11 +106,12 @@ struct Shared {
     runtime: Handle,
     /// No name that another process could have too.
     owner: String,
-    /// The way to each request that this process has, by its task.
-    owned: Mutex<HashMap<String, UnboundedSender<Asked>>>,
+    /// The way to each request that this process holds, by its task.
+    owned: Mutex<HashMap<String, Owned>>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
-    /// Configuration files under which what is nobody's can be read.
-    any: Mutex<HashSet<String>>,
+    running: Running,
+    /// Since when the stream has held more than its consumers know of.
+    uncounted_since: Mutex<Option<Instant>>,
 }
 
 impl JetStreamOutbox {
@@ -122,12 +124,12 @@ impl JetStreamOutbox {
             owner,
             owned: Mutex::default(),
             lanes: Mutex::default(),
-            any: Mutex::default(),
+            running: Running::default(),
+            uncounted_since: Mutex::default(),
         });
         Self {
             last_sents: LastSents::start(Arc::clone(&shared), &runtime),
             shared,
-            running: Running::default(),
         }
     }
 
@@ -141,7 +143,7 @@ impl JetStreamOutbox {
         let (reply, answer) = oneshot::channel();
         // Sent now: what is asked of one request is done in the order of asking.
         if let Some(owned) = lock(&self.shared.owned).get(&delivery.task) {
-            let _ = owned.send(question(reply));
+            let _ = owned.asked.send(question(reply));
         }
         Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
     }
@@ -218,8 +220,12 @@ impl Outbox for JetStreamOutbox {
         Box::pin(async { Ok(()) })
     }
 
+    fn can_withdraw(&self) -> bool {
+        false
+    }
+
     fn running(&self) -> &Running {
-        &self.running
+        &self.shared.running
     }
 
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
@@ -249,14 +255,21 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let release = |owned: &UnboundedSender<Asked>| {
-                let (reply, done) = oneshot::channel();
-                let _ = owned.send(Asked::Release(reply));
-                done
+            let mut owned: Vec<_> = lock(&shared.owned)
+                .values()
+                .map(|owned| (owned.sequence, owned.asked.clone()))
+                .collect();
+            owned.sort_by_key(|(sequence, _)| *sequence);
+            // The server hands them out in the order in which they are given back.
+            let release = async {
+                for (_, owned) in owned {
+                    let (reply, done) = oneshot::channel();
+                    let _ = owned.send(Asked::Release(reply));
+                    let _ = done.await;
+                }
             };
-            let done: Vec<_> = lock(&shared.owned).values().map(release).collect();
             // Where the servers are away nothing can be told to them, and the leases run out by themselves.
-            let _ = timeout(RELEASE_WITHIN, join_all(done)).await;
+            let _ = timeout(RELEASE_WITHIN, release).await;
             Ok(())
         })
     }

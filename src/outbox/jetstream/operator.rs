@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::server::{Servers, Session, lives, purge};
-use super::stored::{Note, Stored, StoredWork, json, now, read};
+use super::server::{Servers, Session, lives};
+use super::stored::{Note, Stored, StoredWork, json, read};
 use super::subjects::{attempt_key, config_token};
 use super::{ANY, Nats, TRIES, make_consumer, subjects};
 use crate::model::report::DeliveryReport;
@@ -151,7 +151,7 @@ impl Work<'_> {
         let mut deliveries = BTreeMap::new();
         let notes = match is_dead {
             true => BTreeMap::new(),
-            false => self.notes(&stored.task, &open)?,
+            false => self.notes(&stored.task, message.sequence, &open)?,
         };
         for (place, report) in stored.reports().into_iter().enumerate() {
             let is_open = open.contains(&place);
@@ -195,12 +195,13 @@ impl Work<'_> {
     fn notes(
         &self,
         task: &str,
+        sequence: u64,
         places: &[usize],
     ) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
         let attempts = &self.session.attempts;
         let entries = places
             .iter()
-            .map(|place| attempts.entry(attempt_key(task, *place)));
+            .map(|place| attempts.entry(attempt_key(task, sequence, *place)));
         let entries = self.ask(async {
             let entries = join_all(entries).await;
             entries.into_iter().collect::<Result<Vec<_>, _>>()
@@ -230,7 +231,10 @@ impl Work<'_> {
             task: looked.stored.task.clone(),
             state: delivery.state,
             accepted: i64::try_from(looked.stored.accepted).unwrap_or(i64::MAX),
-            deadline: work.and_then(|work| i64::try_from(work.deadline).ok()),
+            deadline: work
+                .and_then(|work| i64::try_from(work.timeout).ok())
+                .filter(|_| !looked.is_dead)
+                .map(|timeout| looked.stored_at.saturating_add(timeout)),
             ended: looked.is_dead.then_some(looked.stored_at),
             owned: owner.is_some_and(|owner| self.lives(owner)),
             sealed: work.is_some_and(StoredWork::is_sealed),
@@ -258,11 +262,6 @@ impl Work<'_> {
         let config = config_token(&looked.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
-        for place in places {
-            // What was noted of its first time says nothing of the second.
-            let key = attempt_key(&looked.stored.task, *place);
-            self.ask(purge(&self.session.attempts, &key))?;
-        }
         let before = looked.stored.dead_letter(places);
         let Some(mut again) = Stored::read(&before) else {
             return Err(self.servers.error(Trouble::Broken));
@@ -271,12 +270,8 @@ impl Work<'_> {
             if let Some(delivery) = looked.deliveries.get(place) {
                 again.set_report(*place, Record::of(&retried(&delivery.report)));
             }
-            if let Some(delivery) = again.deliveries.get_mut(*place)
-                && let Some(work) = &mut delivery.work
-            {
-                work.deadline = now().saturating_add(work.timeout);
-            }
         }
+        again.is_retried = true;
         let subject = subjects::work(ANY, &config, &again.task);
         let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
         self.ask(self.session.publish(subject, again.bytes(), &id))?;
@@ -286,13 +281,14 @@ impl Work<'_> {
     /// Notes that an operator has ended a delivery: whoever has it is told at its next step.
     fn note_dropped(
         &self,
-        task: &str,
+        looked: &Looked,
         place: usize,
         report: &DeliveryReport,
     ) -> Result<(), OutboxError> {
-        let key = attempt_key(task, place);
+        let (task, sequence) = (&looked.stored.task, looked.sequence);
+        let key = attempt_key(task, sequence, place);
         for _ in 0..TRIES {
-            let notes = self.notes(task, &[place])?;
+            let notes = self.notes(task, sequence, &[place])?;
             let (revision, mut note) = notes.get(&place).cloned().unwrap_or_default();
             OPERATOR.clone_into(&mut note.owner);
             note.ended = Some(Record::of(report));
@@ -386,7 +382,7 @@ impl Operator for JetStreamOperator {
                     continue;
                 };
                 let report = dropped(&delivery.report);
-                work.note_dropped(&looked.stored.task, place, &report)?;
+                work.note_dropped(&looked, place, &report)?;
             }
         }
         Ok(count)

@@ -1,69 +1,82 @@
-//! One request that this process has, until all its deliveries have ended: who asks for it is answered in order.
+//! One request that this process holds, until all its deliveries have ended. Answers questions about it in their order.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::Subject;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::kv::UpdateErrorKind;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::idempotency::free_key;
-use super::server::{Session, purge};
-use super::stored::{Known, Note, Stored, json, millis, now, read};
-use super::subjects::{attempt_key, attempt_keys, config_token, known_key, message_key};
-use super::{Shared, TRIES, lock, subjects};
+use super::fence::{Answer as Known, Fence, Inquiry, Next, Question};
+use super::idempotency::has_key;
+use super::server::Session;
+use super::stored::{Note, Stored, json, millis, read};
+use super::subjects::{attempt_key, known_key, message_key};
+use super::{Shared, TRIES, lock};
 use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
-use crate::outbox::operator::State;
 use crate::outbox::record::Record;
-use crate::outbox::{OutboxError, Ownership, RENEW_EVERY, Trouble};
+use crate::outbox::{KeptRequest, LEASE, OutboxError, Ownership, RENEW_EVERY, Trouble};
 
-type Answer<T> = oneshot::Sender<Result<T, OutboxError>>;
+type Reply<T> = oneshot::Sender<Result<T, OutboxError>>;
 
 /// What is asked of a request, by the places of its deliveries.
 pub enum Asked {
-    Owns(usize, Answer<Ownership>),
-    Attempting(usize, SystemTime, Answer<Ownership>),
-    NotTaken(usize, Answer<()>),
-    PartsDone(usize, usize, Answer<()>),
-    End(usize, Box<DeliveryReport>, Answer<()>),
-    /// The server has handed it to this process once more.
-    Again(Option<Subject>),
-    /// Nobody has heard of it: nothing of it stays.
+    Owns(usize, Reply<Ownership>),
+    Attempting(usize, SystemTime, Reply<Ownership>),
+    NotTaken(usize, Reply<()>),
+    PartsDone(usize, usize, Reply<()>),
+    End(usize, Box<DeliveryReport>, Reply<()>),
+    /// The server has handed the request to this process once more.
+    Redelivered(Option<Subject>),
+    /// Its caller does not wait any more: nothing of it stays.
     Forget(oneshot::Sender<()>),
     /// Let another process have it at once.
     Release(oneshot::Sender<()>),
 }
 
-/// How long to wait for servers that are away, before what has happened is told to them again.
+/// How long to wait before servers that did not answer are told again what has happened.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
+/// Notes that are taken at a time.
+const NOTES_AT_ONCE: usize = 256;
 
-/// That a request is this process's, and the way of what is asked of it. Given up when it is dropped.
+/// That this process holds a request, and the questions about it. Given up when it is dropped.
 pub struct Registration {
     shared: Arc<Shared>,
     task: String,
+    sequence: u64,
     asked: UnboundedReceiver<Asked>,
 }
 
+/// The way to a request that this process holds.
+pub struct Owned {
+    pub sequence: u64,
+    pub asked: UnboundedSender<Asked>,
+}
+
 impl Registration {
-    /// `None`: the process has the request already, by another message.
-    pub fn new(shared: &Arc<Shared>, task: &str) -> Option<Self> {
+    /// `None`: the process holds the request already, by another message.
+    pub fn new(shared: &Arc<Shared>, task: &str, sequence: u64) -> Option<Self> {
         let mut owned = lock(&shared.owned);
         let Entry::Vacant(place) = owned.entry(task.to_owned()) else {
             return None;
         };
         let (sender, asked) = unbounded_channel();
-        place.insert(sender);
+        place.insert(Owned {
+            sequence,
+            asked: sender,
+        });
         Some(Self {
             shared: Arc::clone(shared),
             task: task.to_owned(),
+            sequence,
             asked,
         })
     }
@@ -75,78 +88,212 @@ impl Drop for Registration {
     }
 }
 
-/// What is known of the request here, and what is still to be done.
+/// A request that this process holds.
 pub struct OwnedRequest {
     registration: Registration,
-    shared: Arc<Shared>,
-    session: Arc<Session>,
-    stored: Stored,
-    sequence: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: Arc<Session>,
+    pub(super) stored: Stored,
+    pub(super) sequence: u64,
+    pub(super) subject: Subject,
+    /// When the stream took it.
+    published: u64,
     /// Where the message is acknowledged.
-    reply: Option<Subject>,
-    /// What is noted of deliveries, and the revision that says so.
-    notes: BTreeMap<usize, (u64, Note)>,
-    /// Deliveries that this process has to do.
-    open: BTreeSet<usize>,
-    ended: BTreeMap<usize, Record>,
-    dead: BTreeSet<usize>,
+    pub(super) reply: Option<Subject>,
+    pub(super) deliveries: BTreeMap<usize, Held>,
+    /// When the server was last asked to renew the lease, and did.
+    renewed: Instant,
+    /// Another stream is in the place of the one that has handed out the request.
+    pub(super) is_orphan: bool,
+}
+
+/// A delivery of it.
+pub(super) struct Held {
+    fence: Fence,
+    /// As this process last wrote it, or would.
+    note: Note,
+    pub state: HeldState,
+    /// Whether a note may stand at the servers.
+    pub is_noted: bool,
+}
+
+pub(super) enum HeldState {
+    Open,
+    Ended(Box<Record>),
+    /// Another process has it.
+    Lost,
 }
 
 impl OwnedRequest {
-    /// From now on the process serves what is asked of it.
-    pub fn start(
+    /// The process that accepted the request, or the first that was handed it: no other can hold it.
+    pub fn first(
         registration: Registration,
         session: Arc<Session>,
         stored: Stored,
-        message: Message,
-        notes: BTreeMap<usize, (u64, Note)>,
-    ) {
+        message: &Message,
+    ) -> Self {
         let shared = Arc::clone(&registration.shared);
-        let mut owned = Self {
-            shared: Arc::clone(&shared),
-            registration,
-            session,
-            sequence: message.info().map_or(0, |info| info.stream_sequence),
-            reply: message.reply.clone(),
-            open: stored.open().into_iter().collect(),
-            notes,
-            ended: BTreeMap::new(),
-            dead: BTreeSet::new(),
-            stored,
+        let note = Note {
+            owner: shared.owner.clone(),
+            ..Note::default()
         };
-        let ended: Vec<_> = owned
-            .notes
-            .iter()
-            .filter_map(|(place, (_, note))| Some((*place, note.ended.clone()?)))
-            .collect();
-        for (place, record) in ended {
-            owned.close(place, record);
+        let open = stored.open().into_iter().map(|place| {
+            let held = Held {
+                fence: Fence::default(),
+                note: note.clone(),
+                state: HeldState::Open,
+                is_noted: false,
+            };
+            (place, held)
+        });
+        Self {
+            deliveries: open.collect(),
+            sequence: registration.sequence,
+            registration,
+            shared,
+            session,
+            subject: message.subject.clone(),
+            published: published(message),
+            reply: message.reply.clone(),
+            stored,
+            renewed: Instant::now(),
+            is_orphan: false,
         }
-        shared.runtime.spawn(owned.serve());
+    }
+
+    /// Takes the deliveries over from whoever held them: each gets a note of a new holder, and the request must be in the
+    /// stream after that. `None`: not now.
+    pub async fn take_over(&mut self) -> Option<()> {
+        let keys = self.deliveries.keys().map(|place| self.key(*place));
+        let attempts = &self.session.attempts;
+        let entries = stream::iter(keys.collect::<Vec<_>>())
+            .map(|key| async move { attempts.entry(key).await })
+            .buffered(NOTES_AT_ONCE);
+        let entries: Vec<_> = entries.collect().await;
+        let mut revisions = Vec::new();
+        for (held, entry) in self.deliveries.values_mut().zip(entries) {
+            let entry = entry.ok()?;
+            revisions.push(entry.as_ref().map_or(0, |entry| entry.revision));
+            if let Some(note) = entry.and_then(|entry| read::<Note>(&entry.value)) {
+                held.is_noted = true;
+                held.note = note;
+            }
+        }
+        let fence = self.deliveries.values().map(|held| held.note.fence).max();
+        let fence = fence.unwrap_or_default() + 1;
+        let mut writes = Vec::new();
+        for ((place, held), revision) in self.deliveries.iter_mut().zip(revisions) {
+            if let Some(ended) = held.note.ended.clone() {
+                held.state = HeldState::Ended(Box::new(ended));
+                continue;
+            }
+            held.note.owner.clone_from(&self.shared.owner);
+            held.note.fence = fence;
+            held.is_noted = true;
+            let key = attempt_key(&self.stored.task, self.sequence, *place);
+            writes.push((*place, key, json(&held.note), Fence::take(revision)));
+        }
+        let written =
+            stream::iter(writes).map(|(place, key, note, (inquiry, question))| async move {
+                let Question::Write { over } = question else {
+                    return None;
+                };
+                let revision = attempts.update(key, note, over).await.ok()?;
+                Some((place, inquiry, revision))
+            });
+        let written: Vec<_> = written.buffered(NOTES_AT_ONCE).collect().await;
+        if written.is_empty() {
+            return Some(());
+        }
+        let is_there = self.find_request().await.ok()?;
+        for written in written {
+            let (place, mut inquiry, revision) = written?;
+            let fence = &mut self.deliveries.get_mut(&place)?.fence;
+            inquiry.next(fence, Known::Written { revision });
+            if inquiry.next(fence, Known::Request { is_there }) != Next::Own {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Whether its idempotency key is still its own; `None`: not known. A request that was a dead letter needs none.
+    pub async fn has_its_key(&self) -> Option<bool> {
+        match &self.stored.key {
+            Some(key) if !self.stored.is_retried => {
+                let name = known_key(&self.stored.identity().scope, key);
+                has_key(&self.session, &name, &self.stored.task).await
+            }
+            _ => Some(true),
+        }
+    }
+
+    /// What delivery code goes on with; `None`: all has ended.
+    pub fn kept(&self) -> Option<KeptRequest> {
+        let notes = self.deliveries.iter().filter(|(_, held)| held.is_noted);
+        let notes = notes.map(|(place, held)| (*place, held.note.clone()));
+        let now = self.shared.servers.now();
+        let kept = self.stored.kept(&notes.collect(), self.published, now);
+        let is_open = kept
+            .deliveries
+            .iter()
+            .any(|delivery| delivery.work.is_some());
+        is_open.then_some(kept)
+    }
+
+    /// From now on the process answers questions about it.
+    pub fn start(self) {
+        let runtime = self.shared.runtime.clone();
+        runtime.spawn(self.serve());
     }
 
     async fn serve(mut self) {
-        let mut alive = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
-        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let all_ended = self.open.is_empty();
-        let mut goes_on = !all_ended;
-        if all_ended {
-            self.finish().await;
-        }
-        while goes_on {
+        let mut renewal = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.goes_on().await {
             tokio::select! {
-                question = self.registration.asked.recv() => match question {
-                    Some(question) => goes_on = self.answer(question).await,
-                    None => goes_on = false,
+                asked = self.registration.asked.recv() => match asked {
+                    Some(Asked::Forget(reply)) => {
+                        self.forget().await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                    Some(Asked::Release(reply)) => {
+                        self.release().await;
+                        let _ = reply.send(());
+                        return;
+                    }
+                    Some(Asked::End(place, report, reply)) => {
+                        let ended = self.end(place, &report).await;
+                        let goes_on = self.goes_on().await;
+                        let _ = reply.send(ended);
+                        if !goes_on {
+                            return;
+                        }
+                    }
+                    Some(asked) => self.answer(asked).await,
+                    None => return,
                 },
-                _ = alive.tick() => self.acknowledge("+WPI").await,
+                _ = renewal.tick() => self.renew().await,
             }
         }
     }
 
-    /// Whether it is still to be served.
-    async fn answer(&mut self, question: Asked) -> bool {
-        match question {
+    /// Whether a delivery is open. Where all have ended, finishes the request; what others hold is theirs to finish.
+    async fn goes_on(&mut self) -> bool {
+        let mut states = self.deliveries.values().map(|held| &held.state);
+        if states.any(|state| matches!(state, HeldState::Open)) {
+            return true;
+        }
+        let mut states = self.deliveries.values().map(|held| &held.state);
+        if states.all(|state| matches!(state, HeldState::Ended(_))) {
+            self.finish().await;
+        }
+        false
+    }
+
+    async fn answer(&mut self, asked: Asked) {
+        match asked {
             Asked::Owns(place, reply) => {
                 let _ = reply.send(self.owns(place).await);
             }
@@ -156,7 +303,7 @@ impl OwnedRequest {
                 let _ = reply.send(noted);
             }
             Asked::NotTaken(place, reply) => {
-                let noted = match self.notes.contains_key(&place) {
+                let noted = match self.is_noted(place) {
                     true => self.note(place, |note| note.attempting = None).await,
                     false => Ok(Ownership::Mine),
                 };
@@ -169,152 +316,183 @@ impl OwnedRequest {
                 });
                 let _ = reply.send(noted.await.map(drop));
             }
-            Asked::End(place, report, reply) => {
-                let ended = self.end(place, &report).await;
-                let last = self.open.is_empty() && !self.ended.is_empty();
-                if last {
-                    self.finish().await;
-                }
-                let _ = reply.send(ended);
-                return !last && !self.open.is_empty();
-            }
-            Asked::Again(reply) => self.reply = reply,
-            Asked::Forget(reply) => {
-                self.forget().await;
-                let _ = reply.send(());
-                return false;
-            }
-            Asked::Release(reply) => {
-                self.acknowledge("-NAK").await;
-                let _ = self.session.client.flush().await;
-                let _ = reply.send(());
-                return false;
-            }
-        }
-        match (self.open.is_empty(), self.ended.is_empty()) {
-            (false, _) => true,
-            // What was left of it is another's.
-            (true, true) => false,
-            (true, false) => {
-                self.finish().await;
-                false
-            }
+            Asked::Redelivered(reply) => self.reply = reply,
+            Asked::End(..) | Asked::Forget(_) | Asked::Release(_) => {}
         }
     }
 
-    /// Whose a delivery is by what is noted. Without a note it is whose the message was at first, as long as it is there.
+    /// Whether the delivery is still this process's.
     async fn owns(&mut self, place: usize) -> Result<Ownership, OutboxError> {
-        if !self.open.contains(&place) {
+        let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
-        }
-        let begun = Instant::now();
-        let entry = self.session.attempts.entry(self.key(place)).await;
-        let entry = entry.map_err(|_| self.missed(begun))?;
-        let Some(entry) = entry else {
-            return self.is_there(place).await;
         };
-        let note: Note = read(&entry.value).unwrap_or_default();
-        Ok(self.known(place, entry.revision, note))
-    }
-
-    /// Takes up what is noted.
-    fn known(&mut self, place: usize, revision: u64, note: Note) -> Ownership {
-        if note.owner == self.shared.owner {
-            self.notes.insert(place, (revision, note));
-            return Ownership::Mine;
-        }
-        self.open.remove(&place);
-        // An operator has dropped it.
-        if let Some(ended) = note.ended {
-            self.close(place, ended);
-        }
-        Ownership::Lost
-    }
-
-    async fn is_there(&mut self, place: usize) -> Result<Ownership, OutboxError> {
-        let begun = Instant::now();
-        match self.session.work.get_raw_message(self.sequence).await {
-            Ok(_) => Ok(Ownership::Mine),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                self.open.remove(&place);
-                Ok(Ownership::Lost)
-            }
-            Err(_) => Err(self.missed(begun)),
-        }
+        let (inquiry, question) = held.fence.check();
+        let note = held.note.clone();
+        self.inquire(place, inquiry, question, note).await
     }
 
     /// Notes something of a delivery, if it is still this process's.
     async fn note(
         &mut self,
         place: usize,
-        change: impl Fn(&mut Note),
+        change: impl FnOnce(&mut Note),
     ) -> Result<Ownership, OutboxError> {
-        if !self.open.contains(&place) {
+        let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
-        }
+        };
+        held.is_noted = true;
+        let (inquiry, question) = held.fence.write();
+        let mut note = held.note.clone();
+        change(&mut note);
+        self.inquire(place, inquiry, question, note).await
+    }
+
+    /// Asks until it is known whose the delivery is. An error says that it is not known.
+    async fn inquire(
+        &mut self,
+        place: usize,
+        mut inquiry: Inquiry,
+        mut question: Question,
+        note: Note,
+    ) -> Result<Ownership, OutboxError> {
         let begun = Instant::now();
-        let key = self.key(place);
-        for _ in 0..TRIES {
-            let (revision, mut note) = self.notes.get(&place).cloned().unwrap_or_default();
-            note.owner.clone_from(&self.shared.owner);
-            change(&mut note);
-            let written = self
-                .session
-                .attempts
-                .update(&key, json(&note), revision)
-                .await;
-            match written {
-                Ok(now) => {
-                    self.notes.insert(place, (now, note));
-                    // Whoever has taken it over and ended it has removed the notes.
-                    return match revision {
-                        0 => self.first_note(place).await,
-                        _ => Ok(Ownership::Mine),
-                    };
+        if self.is_orphan {
+            return Ok(Ownership::Gone);
+        }
+        for _ in 0..4 * TRIES {
+            let (known, ended) = self.ask(place, question, &note, begun).await?;
+            let Some(held) = self.open(place) else {
+                return Ok(Ownership::Lost);
+            };
+            match inquiry.next(&mut held.fence, known) {
+                Next::Ask(next) => question = next,
+                Next::Own => {
+                    held.note = note;
+                    return Ok(Ownership::Mine);
                 }
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(_) => return Err(self.missed(begun)),
-            }
-            let entry = self.session.attempts.entry(&key).await;
-            match entry.map_err(|_| self.missed(begun))? {
-                Some(entry) => {
-                    let note: Note = read(&entry.value).unwrap_or_default();
-                    if self.known(place, entry.revision, note) == Ownership::Lost {
-                        return Ok(Ownership::Lost);
+                Next::Lost => {
+                    if question == Question::FindRequest && self.is_replaced().await? {
+                        return Ok(Ownership::Gone);
                     }
-                }
-                None => {
-                    self.notes.remove(&place);
-                    sleep(Duration::from_millis(10)).await;
+                    if let Some(held) = self.open(place) {
+                        // An operator has dropped it.
+                        let ended = ended.map(|ended| HeldState::Ended(Box::new(ended)));
+                        held.state = ended.unwrap_or(HeldState::Lost);
+                    }
+                    return Ok(Ownership::Lost);
                 }
             }
         }
         Err(self.missed(begun))
     }
 
-    async fn first_note(&mut self, place: usize) -> Result<Ownership, OutboxError> {
-        let there = self.is_there(place).await;
-        if !matches!(there, Ok(Ownership::Mine)) {
-            self.notes.remove(&place);
-            let _ = purge(&self.session.attempts, &self.key(place)).await;
+    /// Puts one question to the servers. Gives back the end that another's note tells, too.
+    async fn ask(
+        &self,
+        place: usize,
+        question: Question,
+        note: &Note,
+        begun: Instant,
+    ) -> Result<(Known, Option<Record>), OutboxError> {
+        let key = self.key(place);
+        let attempts = &self.session.attempts;
+        let known = match question {
+            Question::Write { over } => match attempts.update(key, json(note), over).await {
+                Ok(revision) => Known::Written { revision },
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Known::Conflict,
+                Err(_) => return Err(self.missed(begun)),
+            },
+            Question::ReadNote => {
+                let entry = attempts.entry(key).await.map_err(|_| self.missed(begun))?;
+                let Some(entry) = entry else {
+                    return Ok((Known::NoNote, None));
+                };
+                let found: Note = read(&entry.value).unwrap_or_default();
+                let known = Known::Note {
+                    revision: entry.revision,
+                    is_own: (&found.owner, found.fence) == (&note.owner, note.fence),
+                };
+                return Ok((known, found.ended));
+            }
+            Question::FindRequest => Known::Request {
+                is_there: self.find_request().await?,
+            },
+        };
+        Ok((known, None))
+    }
+
+    /// Whether the request is in the stream; asks its leader.
+    pub(super) async fn find_request(&self) -> Result<bool, OutboxError> {
+        let begun = Instant::now();
+        let found = self.session.find(self.sequence).await;
+        let found = found.map_err(|()| self.missed(begun))?;
+        Ok(found.is_some_and(|message| message.subject == self.subject))
+    }
+
+    /// Whether the request is missing because somebody has put another stream in the place of its own. This process goes on
+    /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
+    async fn is_replaced(&mut self) -> Result<bool, OutboxError> {
+        let begun = Instant::now();
+        let info = self.session.work.get_info().await;
+        let info = info.map_err(|_| self.missed(begun))?;
+        if info.created == self.session.work.cached_info().created {
+            return Ok(false);
         }
-        there
+        if self.renewed.elapsed() >= LEASE {
+            return Err(self.shared.servers.error(Trouble::NoOutbox));
+        }
+        self.is_orphan = true;
+        Ok(true)
+    }
+
+    /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
+    /// would keep it from whoever comes after that process.
+    async fn renew(&mut self) {
+        if self.is_orphan {
+            return;
+        }
+        if self.renewed.elapsed() >= LEASE {
+            let open: Vec<_> = self.open_places().collect();
+            for place in open {
+                if self.owns(place).await.is_err() {
+                    return;
+                }
+            }
+            if self.open_places().next().is_none() {
+                return;
+            }
+        }
+        let asked = Instant::now();
+        match self.acknowledge("+WPI").await {
+            Ok(()) => self.renewed = asked,
+            Err(_) => {
+                let _ = self.find_replaced().await;
+            }
+        }
+    }
+
+    /// Notices in time that the stream is another.
+    async fn find_replaced(&mut self) -> Result<(), OutboxError> {
+        if !self.find_request().await? {
+            self.is_replaced().await?;
+        }
+        Ok(())
     }
 
     async fn end(&mut self, place: usize, report: &DeliveryReport) -> Result<(), OutboxError> {
         let record = Record::of(report);
         loop {
-            let noted = match self.is_noted(place) {
+            let noted = match self.is_noted(place) || self.deliveries.len() > 1 {
                 true => {
-                    let ended = Some(record.clone());
-                    self.note(place, |note| note.ended.clone_from(&ended)).await
+                    let ended = record.clone();
+                    self.note(place, |note| note.ended = Some(ended)).await
                 }
                 false => self.owns(place).await,
             };
             match noted {
-                Ok(Ownership::Mine) => break,
+                Ok(Ownership::Mine | Ownership::Gone) => break,
                 // Whoever has taken it over says how it ends.
-                Ok(_) => return Ok(()),
+                Ok(Ownership::Lost) => return Ok(()),
                 Err(error) if !passes(&error) => return Err(error),
                 Err(_) => sleep(TELL_AGAIN).await,
             }
@@ -322,35 +500,20 @@ impl OwnedRequest {
         if let Outcome::Delivered {
             message: Some(message),
         } = &report.outcome
-            && self.notes.contains_key(&place)
+            && self.is_noted(place)
         {
             let whose = format!("{}/{place}", self.stored.task);
             let key = message_key(&message.0);
             let _ = self.session.known.put(key, whose.into()).await;
         }
-        self.close(place, record);
+        if let Some(held) = self.open(place) {
+            held.state = HeldState::Ended(Box::new(record));
+        }
         Ok(())
     }
 
-    /// Whether a delivery's end is noted before the request's is.
-    fn is_noted(&self, place: usize) -> bool {
-        self.notes.contains_key(&place) || self.stored.open().len() > 1
-    }
-
-    /// A delivery has ended, here or by somebody else.
-    fn close(&mut self, place: usize, record: Record) {
-        if State::ended(&record.clone().report(place).outcome) == State::Dead {
-            self.dead.insert(place);
-        }
-        self.open.remove(&place);
-        self.ended.insert(place, record);
-    }
-
-    /// All has ended: says so to whom it may concern, and lets the message go.
+    /// All has ended: says so to everyone, until they have heard it.
     async fn finish(&mut self) {
-        for (place, record) in &self.ended {
-            self.stored.set_report(*place, record.clone());
-        }
         while let Err(error) = self.say_ended().await {
             if !passes(&error) {
                 return;
@@ -359,92 +522,59 @@ impl OwnedRequest {
         }
     }
 
-    async fn say_ended(&mut self) -> Result<(), OutboxError> {
-        let begun = Instant::now();
-        if !self.dead.is_empty() {
-            let letter = self.stored.dead_letter(&self.dead);
-            let config = config_token(&self.stored.config);
-            let subject = subjects::dead(&config, &self.stored.task);
-            let id = format!("{}/{}", self.stored.task, self.sequence);
-            let published = self.session.publish(subject, letter, &id).await;
-            published.map_err(|_| self.missed(begun))?;
-        }
-        if let Some(key) = &self.stored.key {
-            self.end_key(key, begun).await?;
-        }
-        let reply = self.reply.clone().unwrap_or_else(|| "none".into());
-        let acknowledged = self
-            .session
-            .client
-            .request(reply, Bytes::from_static(b"+ACK"));
-        acknowledged.await.map_err(|_| self.missed(begun))?;
-        if !self.notes.is_empty() {
-            let purged = purge(&self.session.attempts, &attempt_keys(&self.stored.task)).await;
-            purged.map_err(|_| self.missed(begun))?;
-        }
-        Ok(())
-    }
-
-    /// The key's entry says from now on how all has ended.
-    async fn end_key(&self, key: &str, begun: Instant) -> Result<(), OutboxError> {
-        let name = known_key(&self.stored.identity().scope, key);
-        for _ in 0..TRIES {
-            let entry = self.session.known.entry(&name).await;
-            let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
-                return Ok(());
-            };
-            let Some(mut known) = read::<Known>(&entry.value) else {
-                return Ok(());
-            };
-            if known.task != self.stored.task {
-                return Ok(());
-            }
-            known.ended = Some(now());
-            known.reports = self.stored.reports().iter().map(Record::of).collect();
-            let written = self
-                .session
-                .known
-                .update(&name, json(&known), entry.revision);
-            match written.await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(_) => return Err(self.missed(begun)),
-            }
-        }
-        Err(self.missed(begun))
-    }
-
+    /// Nothing of it was sent, and its caller knows that.
     async fn forget(&mut self) {
-        if let Some(key) = &self.stored.key {
-            let name = known_key(&self.stored.identity().scope, key);
-            free_key(&self.session, &name).await;
-        }
-        if let Some(reply) = self.reply.clone() {
-            let ack = Bytes::from_static(b"+ACK");
-            let _ = self.session.client.request(reply, ack).await;
-        }
+        self.free_key().await;
+        let _ = self.acknowledge("+ACK").await;
     }
 
-    async fn acknowledge(&self, how: &'static str) {
-        if let Some(reply) = self.reply.clone() {
-            let how = Bytes::from_static(how.as_bytes());
-            let _ = self.session.client.publish(reply, how).await;
-        }
+    async fn release(&mut self) {
+        let _ = self.acknowledge("-NAK").await;
+    }
+
+    /// Acknowledges the message in one of the server's ways, and waits until it has done so.
+    pub(super) async fn acknowledge(&self, how: &'static str) -> Result<(), ()> {
+        let reply = self.reply.clone().ok_or(())?;
+        let how = Bytes::from_static(how.as_bytes());
+        let answered = self.session.client.request(reply, how).await;
+        answered.map(drop).map_err(drop)
+    }
+
+    fn open(&mut self, place: usize) -> Option<&mut Held> {
+        let held = self.deliveries.get_mut(&place);
+        held.filter(|held| matches!(held.state, HeldState::Open))
+    }
+
+    fn open_places(&self) -> impl Iterator<Item = usize> {
+        let open = self.deliveries.iter();
+        open.filter(|(_, held)| matches!(held.state, HeldState::Open))
+            .map(|(place, _)| *place)
+    }
+
+    fn is_noted(&self, place: usize) -> bool {
+        self.deliveries
+            .get(&place)
+            .is_some_and(|held| held.is_noted)
     }
 
     fn key(&self, place: usize) -> String {
-        attempt_key(&self.stored.task, place)
+        attempt_key(&self.stored.task, self.sequence, place)
     }
 
-    fn missed(&self, since: Instant) -> OutboxError {
+    pub(super) fn missed(&self, since: Instant) -> OutboxError {
         self.shared.servers.missed(&self.session, since)
     }
 }
 
+/// Milliseconds since 1970 by the stream's clock.
+pub fn published(message: &Message) -> u64 {
+    message.info().map_or(0, |info| {
+        let nanos = info.published.unix_timestamp_nanos();
+        u64::try_from(nanos / 1_000_000).unwrap_or(0)
+    })
+}
+
 /// Whether it is only a matter of time.
 fn passes(error: &OutboxError) -> bool {
-    matches!(
-        error.trouble,
-        Trouble::Unreachable | Trouble::TooSlow | Trouble::Credentials
-    )
+    !matches!(error.trouble, Trouble::NoPermission | Trouble::TooLarge)
 }

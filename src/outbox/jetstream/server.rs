@@ -1,6 +1,7 @@
 //! The servers: how they are reached, what must be there, and what can be wrong with them.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use async_nats::jetstream::context::{
     RequestError, RequestErrorKind,
 };
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config, PurgeError, Stream};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, PurgeError, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
+use super::streams::{ATTEMPTS, KNOWN, LASTS, WORK, configs, fits, replicas, store};
 use super::{Nats, lock, subjects};
 use crate::outbox::{OutboxError, Trouble};
 
@@ -39,7 +40,10 @@ pub struct Servers {
     place: String,
     session: Mutex<Option<Opened>>,
     wrong: Lock<Option<(Instant, OutboxError)>>,
+    /// Something was missed: streams may have been deleted.
+    is_doubtful: AtomicBool,
     heard: Arc<Heard>,
+    clock: Clock,
     /// Under which name this process says that it lives, to whoever asks.
     alive: Option<String>,
 }
@@ -75,10 +79,58 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The message of a sequence in the stream of requests, as its leader has it.
+    pub async fn find(&self, sequence: u64) -> Result<Option<StreamMessage>, ()> {
+        match self.work.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(_) => Err(()),
+        }
+    }
+}
+
 /// Removes what a bucket has under a key, or under those that a pattern names, without a trace.
 pub async fn purge(bucket: &Store, key: &str) -> Result<(), PurgeError> {
     let subject = format!("{}{key}", bucket.prefix);
     bucket.stream.purge().filter(subject).await.map(drop)
+}
+
+/// The servers' clock, as they last told it.
+#[derive(Default)]
+struct Clock(Lock<Option<(Instant, u64)>>);
+
+impl Clock {
+    fn set(&self, time: &str) {
+        if let Ok(time) = time.parse::<jiff::Timestamp>() {
+            let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+            *lock(&self.0) = Some((Instant::now(), millis));
+        }
+    }
+
+    fn now(&self) -> u64 {
+        match *lock(&self.0) {
+            Some((at, millis)) => {
+                let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(0);
+                millis.saturating_add(since)
+            }
+            None => super::stored::millis(std::time::SystemTime::now()),
+        }
+    }
+}
+
+/// What the servers say of the stream of requests.
+#[derive(serde::Deserialize)]
+pub struct Overview {
+    pub state: Messages,
+    /// The time at the server that answered.
+    #[serde(default)]
+    ts: String,
+}
+
+#[derive(serde::Deserialize)]
+pub struct Messages {
+    pub messages: u64,
 }
 
 /// What the servers have said beside their replies: a refusal is never a reply.
@@ -95,7 +147,9 @@ impl Servers {
             nats,
             session: Mutex::default(),
             wrong: Lock::default(),
+            is_doubtful: AtomicBool::new(false),
             heard: Arc::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -115,8 +169,44 @@ impl Servers {
         OutboxError::new(self.place.clone(), trouble)
     }
 
-    /// Connects at the first time, and looks for what must be there; makes what is missing.
+    /// Connects at the first time, and looks for what must be there; makes what is missing. What then was missed is looked
+    /// for again. Waits a while for servers that are away: an error says that nothing was asked of them.
     pub async fn session(&self) -> Result<Arc<Session>, OutboxError> {
+        let deadline = Instant::now() + REACH_WITHIN;
+        let Some(session) = self.known_session().await else {
+            return self.first_session(deadline).await;
+        };
+        while session.client.connection_state() != State::Connected {
+            if Instant::now() >= deadline {
+                return Err(self.missed(&session, Instant::now()));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        if !self.is_doubtful.swap(false, Ordering::Relaxed) {
+            return Ok(session);
+        }
+        let found = self.find_streams(session.client.clone()).await;
+        match found {
+            Ok(found) => {
+                let found = Arc::new(found);
+                if let Some(opened) = &mut *self.session.lock().await {
+                    opened.session = Arc::clone(&found);
+                }
+                Ok(found)
+            }
+            Err(error) => {
+                self.is_doubtful.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    async fn known_session(&self) -> Option<Arc<Session>> {
+        let opened = self.session.lock().await;
+        opened.as_ref().map(|opened| Arc::clone(&opened.session))
+    }
+
+    async fn first_session(&self, deadline: Instant) -> Result<Arc<Session>, OutboxError> {
         let mut opened = self.session.lock().await;
         if let Some(opened) = &*opened {
             return Ok(Arc::clone(&opened.session));
@@ -126,11 +216,11 @@ impl Servers {
         {
             return Err(error.clone());
         }
-        let deadline = Instant::now() + REACH_WITHIN;
         loop {
             match self.open().await {
                 Ok(session) => {
                     let session = Arc::new(session);
+                    let _ = self.overview(&session).await;
                     let mut alive = JoinSet::new();
                     if let Some(subject) = &self.alive {
                         alive.spawn(say_alive(session.client.clone(), subject.clone()));
@@ -155,29 +245,47 @@ impl Servers {
         }
     }
 
+    /// Milliseconds since 1970 by the servers' clock: this machine's may be anything.
+    pub fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Looks at the stream of requests, and at the servers' clock.
+    pub async fn overview(&self, session: &Session) -> Result<Overview, OutboxError> {
+        let begun = Instant::now();
+        let subject = format!("$JS.API.STREAM.INFO.{WORK}");
+        let reply = session.client.request(subject, Bytes::new()).await;
+        let reply = reply.map_err(|_| self.missed(session, begun))?;
+        let overview: Option<Overview> = serde_json::from_slice(&reply.payload).ok();
+        let overview = overview.ok_or_else(|| self.missed(session, begun))?;
+        self.clock.set(&overview.ts);
+        Ok(overview)
+    }
+
     /// What it means that something asked for did not come.
     pub fn missed(&self, session: &Session, since: Instant) -> OutboxError {
         let trouble = match self.heard.since(since) {
             Some(trouble) => trouble,
-            None if session.client.connection_state() == State::Connected => Trouble::TooSlow,
+            None if session.client.connection_state() == State::Connected => {
+                self.is_doubtful.store(true, Ordering::Relaxed);
+                Trouble::TooSlow
+            }
             None => Trouble::Unreachable,
         };
         self.error(trouble)
     }
 
-    /// What was there is gone: it is looked for anew at the next call.
-    pub async fn again(&self, trouble: Trouble) {
-        if trouble == Trouble::NoOutbox {
-            *self.session.lock().await = None;
-        }
-    }
-
     async fn open(&self) -> Result<Session, OutboxError> {
-        let begun = Instant::now();
         let client = timeout(ASK_WITHIN, self.connect()).await;
         let client = client
             .unwrap_or(Err(Trouble::Unreachable))
             .map_err(|trouble| self.error(trouble))?;
+        self.find_streams(client).await
+    }
+
+    /// Finds what must be there, and makes what is missing.
+    async fn find_streams(&self, client: Client) -> Result<Session, OutboxError> {
+        let begun = Instant::now();
         let context = ContextBuilder::new()
             .timeout(ASK_WITHIN)
             .ack_timeout(ASK_WITHIN)

@@ -15,7 +15,7 @@ use crate::outbox::record::Record;
 use crate::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, Target};
 
 /// A request, as it was accepted; as a dead letter with the reports of its end.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stored {
     /// Raised when an older version must not touch what a newer one wrote.
     pub version: u32,
@@ -27,14 +27,17 @@ pub struct Stored {
     arguments: BTreeMap<String, String>,
     pub said: String,
     warnings: Vec<String>,
-    /// Milliseconds since 1970, as all times here.
+    /// Milliseconds since 1970, as all times here. For people: the age is told by the stream's clock.
     pub accepted: u64,
+    /// It was a dead letter.
+    #[serde(default)]
+    pub is_retried: bool,
     pub deliveries: Vec<StoredDelivery>,
 }
 
 pub const VERSION: u32 = 1;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredDelivery {
     report: Record,
     /// `None`: it has ended, or is another message's.
@@ -47,8 +50,7 @@ pub struct StoredWork {
     #[serde(default)]
     destination: usize,
     sealed: Option<String>,
-    pub deadline: u64,
-    /// How long it had at first.
+    /// How long it is tried after its request has come into the stream.
     pub timeout: u64,
     composition: String,
 }
@@ -58,10 +60,7 @@ impl Stored {
         let accepted = millis(request.accepted);
         let deliveries = request.deliveries.iter().map(|delivery| StoredDelivery {
             report: Record::of(&delivery.report),
-            work: delivery
-                .work
-                .as_ref()
-                .map(|work| StoredWork::of(work, accepted)),
+            work: delivery.work.as_ref().map(StoredWork::of),
         });
         Self {
             version: VERSION,
@@ -74,6 +73,7 @@ impl Stored {
             said: request.said.clone(),
             warnings: request.warnings.clone(),
             accepted,
+            is_retried: false,
             deliveries: deliveries.collect(),
         }
     }
@@ -116,17 +116,8 @@ impl Stored {
             work: delivery.work.clone().filter(|_| dead.contains(&place)),
         });
         json(&Self {
-            version: self.version,
-            task: self.task.clone(),
-            scope: self.scope.clone(),
-            key: self.key.clone(),
-            fingerprint: self.fingerprint.clone(),
-            config: self.config.clone(),
-            arguments: self.arguments.clone(),
-            said: self.said.clone(),
-            warnings: self.warnings.clone(),
-            accepted: self.accepted,
             deliveries: deliveries.collect(),
+            ..self.clone()
         })
     }
 
@@ -141,11 +132,13 @@ impl Stored {
     }
 
     /// What whoever takes it over is given; `noted` is what its owners have said since.
-    pub fn kept(&self, noted: &BTreeMap<usize, Note>) -> KeptRequest {
+    /// `published` and `now` are of the stream's clock.
+    pub fn kept(&self, noted: &BTreeMap<usize, Note>, published: u64, now: u64) -> KeptRequest {
+        let in_stream = Duration::from_millis(now.saturating_sub(published));
         let places = self.deliveries.iter().enumerate();
         let deliveries = places.map(|(place, delivery)| {
             let mut report = delivery.report.clone().report(place);
-            let mut work = delivery.work.as_ref().map(StoredWork::work);
+            let mut work = delivery.work.as_ref().map(|work| work.work(in_stream));
             if let Some(note) = noted.get(&place) {
                 report.parts_delivered = note.parts;
                 if let Some(ended) = &note.ended {
@@ -164,7 +157,7 @@ impl Stored {
             arguments: self.arguments.clone(),
             said: self.said.clone(),
             warnings: self.warnings.clone(),
-            age: Duration::from_millis(now().saturating_sub(self.accepted)),
+            age: in_stream,
             deliveries: deliveries.collect(),
             behind: Vec::new(),
         }
@@ -172,7 +165,7 @@ impl Stored {
 }
 
 impl StoredWork {
-    fn of(work: &KeptWork, accepted: u64) -> Self {
+    fn of(work: &KeptWork) -> Self {
         let (receiver, destination, sealed) = match &work.target {
             Target::Receiver { name, index } => (Some(name.clone()), *index, None),
             Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
@@ -182,7 +175,6 @@ impl StoredWork {
             receiver,
             destination,
             sealed,
-            deadline: accepted.saturating_add(timeout),
             timeout,
             composition: hex(&work.composition),
         }
@@ -192,7 +184,7 @@ impl StoredWork {
         self.sealed.is_some()
     }
 
-    fn work(&self) -> KeptWork {
+    fn work(&self, in_stream: Duration) -> KeptWork {
         let mut composition = [0; 32];
         read_hex(&self.composition, &mut composition);
         let sealed = self.sealed.as_deref().unwrap_or_default();
@@ -204,7 +196,7 @@ impl StoredWork {
                 },
                 None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
             },
-            time_left: Duration::from_millis(self.deadline.saturating_sub(now())),
+            time_left: Duration::from_millis(self.timeout).saturating_sub(in_stream),
             order: None,
             composition,
             attempting: None,
@@ -218,6 +210,9 @@ impl StoredWork {
 pub struct Note {
     /// Whose the delivery is.
     pub owner: String,
+    /// Counts the holders. With the owner it is one holder's alone: a process may take a delivery twice.
+    #[serde(default)]
+    pub fence: u64,
     /// When an attempt began that must not be repeated, and of which it is not known how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempting: Option<u64>,
@@ -237,7 +232,8 @@ pub struct Known {
     pub subject: String,
     /// As they were at first, or at the end.
     pub reports: Vec<Record>,
-    pub ended: Option<u64>,
+    #[serde(default)]
+    pub has_ended: bool,
 }
 
 impl Known {
@@ -251,7 +247,7 @@ impl Known {
             reports: reports
                 .map(|delivery| Record::of(&delivery.report))
                 .collect(),
-            ended: None,
+            has_ended: false,
         }
     }
 }
@@ -270,10 +266,6 @@ fn read_hex(text: &str, bytes: &mut [u8]) {
         let digits = std::str::from_utf8(digits).unwrap_or_default();
         *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
     }
-}
-
-pub fn now() -> u64 {
-    millis(SystemTime::now())
 }
 
 pub fn millis(time: SystemTime) -> u64 {

@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use super::Nats;
 use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_LAST_SENT};
 
-const WORK: &str = "notifier_work";
+pub const WORK: &str = "notifier_work";
 const DEAD: &str = "notifier_dead";
 pub const ATTEMPTS: &str = "notifier_attempts";
 pub const KNOWN: &str = "notifier_known";
@@ -16,6 +16,9 @@ pub const LASTS: &str = "notifier_lasts";
 
 /// How long a second publication of the same message is recognised.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// How long a note outlives its last change: longer than the longest `delivery_timeout`. The end of a request removes its
+/// notes; those of a holder that was too late stay.
+const KEEP_NOTES: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long a key and a provider's message are known.
 const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
 const MAX_DEAD: i64 = 100_000;
@@ -55,7 +58,7 @@ pub fn configs(num_replicas: usize) -> [Config; 5] {
             duplicate_window: DUPLICATE_WINDOW,
             ..stream(DEAD, "notifier.dead.>")
         },
-        bucket(ATTEMPTS, Duration::ZERO),
+        bucket(ATTEMPTS, KEEP_NOTES),
         bucket(KNOWN, KEEP_KNOWN),
         Config {
             discard: DiscardPolicy::Old,

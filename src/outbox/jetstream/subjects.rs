@@ -30,14 +30,14 @@ pub fn config_token(config: &str) -> String {
     short_hash(&[name])
 }
 
-/// What is noted of one delivery.
-pub fn attempt_key(task: &str, place: usize) -> String {
-    format!("attempt.{}.{place}", token(task))
+/// What is noted of one delivery of the request with this sequence in the stream: a task that is sent again has other notes.
+pub fn attempt_key(task: &str, sequence: u64, place: usize) -> String {
+    format!("attempt.{}.{sequence}.{place}", token(task))
 }
 
-/// All that is noted of a task.
-pub fn attempt_keys(task: &str) -> String {
-    format!("attempt.{}.*", token(task))
+/// All that is noted of a request.
+pub fn attempt_keys(task: &str, sequence: u64) -> String {
+    format!("attempt.{}.{sequence}.*", token(task))
 }
 
 /// An idempotency key.

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use influxdb3_notifier::outbox::jetstream::JetStreamOutbox;
 use influxdb3_notifier::outbox::jetstream::operator::JetStreamOperator;
 use influxdb3_notifier::outbox::operator::{Choice, Operator};
-use influxdb3_notifier::outbox::{NewDelivery, Outbox, Ownership};
+use influxdb3_notifier::outbox::{Accepted, NewDelivery, Outbox, Ownership};
 use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
 use rust_tests::outbox::Place;
@@ -109,8 +109,10 @@ async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind()
         .await
         .unwrap();
     context.delete_stream("notifier_work").await.unwrap();
-    assert!(outbox.accept(request("b")).await.is_err());
-    outbox.depth().await.unwrap();
+    // The stream and its consumer are made again.
+    let accepted = outbox.accept(request("b")).await.unwrap();
+    assert!(matches!(accepted, Accepted::New { .. }), "{accepted:?}");
+    assert_eq!(outbox.depth().await.unwrap(), 1);
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.unwrap();
     let asked = client.publish_with_reply(format!("notifier.alive.{owner}"), inbox, "".into());

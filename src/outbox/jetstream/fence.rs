@@ -1,0 +1,133 @@
+//! Decides whether a process may act on a delivery: which question to ask the servers next, and what an answer means.
+//!
+//! Pure, so that [`model`](super::model) can run every interleaving of it. [`Fence`] remembers the revision of the note
+//! that is certainly this holder's. An [`Inquiry`] gets or writes that note. docs/decisions/0001-jetstream-outbox.md
+//! says why this suffices.
+
+/// What a holder of a delivery is certain of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The revision of this holder's note; zero: it has none. It was written, and the request was in the stream after that.
+    confirmed: u64,
+}
+
+/// A question to the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// Write the note over this revision; zero: create it.
+    Write {
+        over: u64,
+    },
+    ReadNote,
+    /// Ask the stream's leader whether the request is there.
+    FindRequest,
+}
+
+/// What the servers answer. Without an answer nothing is known, and the inquiry ends as an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    Written {
+        revision: u64,
+    },
+    /// The note has another revision.
+    Conflict,
+    NoNote,
+    Note {
+        revision: u64,
+        is_own: bool,
+    },
+    Request {
+        is_there: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    Ask(Question),
+    /// The delivery is this holder's.
+    Own,
+    /// Another process, or an operator, has taken or ended it.
+    Lost,
+}
+
+/// One inquiry into whether the delivery is this holder's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Inquiry {
+    /// Whether a note is to be written, as before an attempt that must not be repeated.
+    writes: bool,
+    has_written: bool,
+    /// The revision that counts once the request has been found in the stream.
+    unconfirmed: u64,
+}
+
+impl Fence {
+    /// Asks whether the delivery is this holder's.
+    pub fn check(&self) -> (Inquiry, Question) {
+        (Inquiry::new(false), Question::ReadNote)
+    }
+
+    /// Takes a delivery over from whoever wrote the note of this revision; zero: there is no note. That note too may have
+    /// landed after the request's end, so it confirms nothing.
+    pub fn take(revision: u64) -> (Inquiry, Question) {
+        (Inquiry::new(true), Question::Write { over: revision })
+    }
+
+    /// Writes a note, if the delivery is this holder's.
+    pub fn write(&self) -> (Inquiry, Question) {
+        let over = self.confirmed;
+        (Inquiry::new(true), Question::Write { over })
+    }
+}
+
+impl Inquiry {
+    const fn new(writes: bool) -> Self {
+        Self {
+            writes,
+            has_written: false,
+            unconfirmed: 0,
+        }
+    }
+
+    pub fn next(&mut self, fence: &mut Fence, answer: Answer) -> Next {
+        match answer {
+            // Nobody else has written since the confirmed revision, so nobody else holds the delivery.
+            Answer::Written { revision } if fence.confirmed != 0 => {
+                fence.confirmed = revision;
+                Next::Own
+            }
+            // Whoever ended the request has removed its notes: a note may be created after the end.
+            Answer::Written { revision } => {
+                self.has_written = true;
+                self.find_request(revision)
+            }
+            Answer::Conflict => Next::Ask(Question::ReadNote),
+            Answer::NoNote => {
+                fence.confirmed = 0;
+                self.find_request(0)
+            }
+            Answer::Note { is_own: false, .. } => Next::Lost,
+            Answer::Note { revision, .. } if revision == fence.confirmed => self.confirmed(fence),
+            // A write of this holder whose answer did not come. It may have landed after the request's end.
+            Answer::Note { revision, .. } => self.find_request(revision),
+            Answer::Request { is_there: false } => Next::Lost,
+            Answer::Request { is_there: true } => {
+                fence.confirmed = self.unconfirmed;
+                self.confirmed(fence)
+            }
+        }
+    }
+
+    const fn find_request(&mut self, revision: u64) -> Next {
+        self.unconfirmed = revision;
+        Next::Ask(Question::FindRequest)
+    }
+
+    const fn confirmed(&self, fence: &Fence) -> Next {
+        match self.writes && !self.has_written {
+            true => Next::Ask(Question::Write {
+                over: fence.confirmed,
+            }),
+            false => Next::Own,
+        }
+    }
+}

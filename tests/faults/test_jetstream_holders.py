@@ -1,0 +1,224 @@
+"""A process is stopped, cut off or has a wrong clock, and another goes on: nothing is sent twice or lost."""
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.site import HOOK, MESSAGES, arrived, to
+from tests.faults.streams import Streams, until_line
+from tests.harness import ROOT, ProcessEngine, Standin, Trigger, eventually
+from tests.harness.cable import Cable
+from tests.harness.nats import NatsServer
+
+HANDED_ON = "left to the process that has taken it over"
+COUNT = 6
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Ends what was begun."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def site(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> Streams:
+    """A plugin directory with an outbox on it."""
+    return Streams(tmp_path, standin, stack, server)
+
+
+@pytest.fixture
+def other(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> Streams:
+    """The plugin directory of another machine, with the same outbox."""
+    (tmp_path / "other").mkdir()
+    return Streams(tmp_path / "other", standin, stack, server)
+
+
+def counts(standin: Standin) -> tuple[Counter[str], Counter[str]]:
+    """How often each text has come to the webhook, and to the telephone."""
+    hooks = Counter(json.loads(request["body"])["message"] for request in standin.requests(HOOK))
+    phones = Counter(str(message["text"]) for message in standin.messages() if message["provider"] == "twilio")
+    return hooks, phones
+
+
+def once(texts: list[str]) -> Counter[str]:
+    """Each of them has come once."""
+    return Counter(dict.fromkeys(texts, 1))
+
+
+@contextmanager
+def stopped(engine: ProcessEngine, site: Streams) -> Iterator[None]:
+    """Stop a process, as a container that is paused, for longer than its lease."""
+    engine.process.send_signal(signal.SIGSTOP)
+    try:
+        site.lapse()
+        yield
+    finally:
+        engine.process.send_signal(signal.SIGCONT)
+
+
+def pause_sms(standin: Standin, seconds: int) -> None:
+    """Let the provider refuse the next SMS, so that all that come later wait."""
+    limited = {"status": 429, "headers": [["Retry-After", str(seconds)]]}
+    standin.rule(MESSAGES, method="POST", reply=limited, times=1)
+
+
+def until_handed_on(trigger: Trigger, count: int) -> None:
+    """Until a process has noticed that its deliveries are another's."""
+    eventually(
+        lambda: sum(HANDED_ON in text for _, text in trigger.log_lines()) >= count,
+        f"{count} are handed on",
+        timeout=40,
+    )
+
+
+def test_a_process_that_is_cut_off_from_nats_sends_no_sms_that_another_has_sent(
+    site: Streams, other: Streams, standin: Standin, stack: ExitStack
+) -> None:
+    texts = [f"text {n}" for n in range(COUNT)]
+    cable = stack.enter_context(Cable(site.server.port))
+    site.use(cable.url)
+    pause_sms(standin, 2)
+    _, trigger = site.start({"response_timeout": "200ms"})
+    for text in texts:
+        assert trigger.notify(to("phone", text)).json["results"] == {"phone": "pending"}
+    cable.cut()
+    # Its attempts cannot be noted: what it has asked for comes later.
+    time.sleep(4)
+    assert counts(standin)[1] == Counter()
+    site.lapse()
+    other.worker()
+    eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=30)
+    eventually(lambda: site.server.messages() == 0, "all have ended")
+    cable.heal()
+    until_handed_on(trigger, COUNT)
+    assert counts(standin)[1] == once(texts)
+
+
+def test_a_process_that_was_stopped_leaves_what_another_has_taken_over(
+    site: Streams, other: Streams, standin: Standin
+) -> None:
+    texts = [f"text {n}" for n in range(COUNT)]
+    pause_sms(standin, 2)
+    engine, trigger = site.start({"response_timeout": "200ms", "rate_limit": "1/1s"})
+    for text in texts:
+        assert trigger.notify({"notification_text": text, "receivers": ["hook", "phone"]}).status == 200
+    # One webhook has left before the rate limit.
+    arrived(standin, HOOK, 1)
+    with stopped(engine, site):
+        other.worker()
+        eventually(lambda: [len(found) for found in counts(standin)] == [COUNT, COUNT], "all are sent", timeout=30)
+        eventually(lambda: site.server.messages() == 0, "all have ended")
+    until_handed_on(trigger, 2 * COUNT - 1)
+    assert counts(standin) == (once(texts), once(texts))
+
+
+def test_a_request_is_finished_by_whoever_has_its_last_delivery(
+    site: Streams, other: Streams, standin: Standin
+) -> None:
+    texts = [f"text {n}" for n in range(COUNT)]
+    pause_sms(standin, 2)
+    engine, trigger = site.start({"response_timeout": "200ms"})
+    for text in texts:
+        assert trigger.notify({"notification_text": text, "receivers": ["hook", "phone"]}).status == 200
+    arrived(standin, HOOK, COUNT)
+    pause_sms(standin, 6)
+    with stopped(engine, site):
+        worker = other.worker()
+        until_line(worker, "next attempt in")
+    until_handed_on(trigger, COUNT)
+    eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=30)
+    eventually(lambda: site.server.messages() == 0, "all have ended")
+    assert counts(standin) == (once(texts), once(texts))
+
+
+@pytest.mark.timeout(120)
+def test_a_process_takes_back_what_another_had_taken_over_and_left(
+    site: Streams, other: Streams, standin: Standin
+) -> None:
+    standin.rule(HOOK, reply={"status": 503}, times=3)
+    engine, trigger = site.start({"response_timeout": "200ms", "initial_backoff": "2s", "max_backoff": "2s"})
+    assert trigger.notify(to("hook")).json["results"] == {"hook": "pending"}
+    arrived(standin, HOOK, 1)
+    with stopped(engine, site):
+        worker = other.worker("--argument", "initial_backoff=1h", "--argument", "max_backoff=1h")
+        until_line(worker, "next attempt in")
+        worker.kill()
+        worker.wait()
+    until_handed_on(trigger, 1)
+    site.lapse()
+    trigger.wait_for_log("delivered in", timeout=40)
+    assert site.server.messages() == 0
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> tuple[Mapping[str, str], Path]:
+    """The environment of processes whose wall clock is wrong by the seconds in a file, and the file."""
+    if sys.platform != "linux":
+        pytest.skip("clocks can be preloaded on Linux only")
+    library, offset = tmp_path / "clock.so", tmp_path / "offset"
+    source = ROOT / "tests" / "faults" / "clock.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    set_clock(offset, 0)
+    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}, offset
+
+
+def set_clock(offset: Path, seconds: int) -> None:
+    """Let the clock jump."""
+    with offset.open("r+b" if offset.exists() else "wb") as file:
+        file.write(struct.pack("=q", seconds))
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize("jump", [90, -90, HOUR, -HOUR, 25 * HOUR, -25 * HOUR, 40 * 24 * HOUR])
+def test_a_clock_that_jumps_changes_no_lease_and_no_deadline(
+    site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
+) -> None:
+    environment, offset = clock
+    pause_sms(standin, 2)
+    _, trigger = site.start({"response_timeout": "200ms"}, environment=environment)
+    texts = [f"text {n}" for n in range(COUNT)]
+    for text in texts:
+        assert trigger.notify(to("phone", text, idempotency_key=text)).json["results"] == {"phone": "pending"}
+    set_clock(offset, jump)
+    eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=20)
+    eventually(lambda: site.server.messages() == 0, "all have ended")
+    for text in texts:
+        assert trigger.notify(to("phone", text, idempotency_key=text)).json["replayed"] is True
+    assert counts(standin)[1] == once(texts)
+
+
+@pytest.mark.parametrize("jump", [-25 * HOUR, 25 * HOUR, 40 * 24 * HOUR])
+def test_a_worker_whose_clock_is_wrong_delivers_what_is_fresh(
+    site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
+) -> None:
+    environment, offset = clock
+    set_clock(offset, jump)
+    site.use(site.server.url, 'delivered_by = "workers"')
+    _, trigger = site.start()
+    texts = [f"text {n}" for n in range(COUNT)]
+    for text in texts:
+        assert trigger.notify(to("phone", text)).json["results"] == {"phone": "pending"}
+    site.worker(environment=environment)
+    eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=20)
+    eventually(lambda: site.server.messages() == 0, "all have ended")
+    assert site.server.messages("notifier_dead") == 0
+    assert counts(standin)[1] == once(texts)
