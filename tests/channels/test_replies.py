@@ -72,10 +72,10 @@ def limited(standin: Standin) -> Iterable[Asked]:
     for status in (429, 408, 425, 503):
         for value in HEADERS:
             yield asked("http", f"{status} {value!r}", status=status, headers=[["Retry-After", value]])
-    for value in MEMBERS:
-        yield asked("discord", repr(value), status=429, json={"message": "x", "retry_after": value, "global": False})
-        parameters = {"retry_after": value}
-        yield asked("telegram", repr(value), status=429, json={"ok": False, "parameters": parameters})
+    for member in MEMBERS:
+        yield asked("discord", repr(member), status=429, json={"message": "x", "retry_after": member, "global": False})
+        parameters = {"retry_after": member}
+        yield asked("telegram", repr(member), status=429, json={"ok": False, "parameters": parameters})
     bucket = [["X-RateLimit-Remaining", "0"], ["X-RateLimit-Reset-After", "0"]]
     yield asked("discord", "bucket", status=503, headers=bucket)
     yield asked("opsgenie", "period", status=429, headers=[["X-RateLimit-Period-In-Sec", "0"]])

@@ -43,7 +43,7 @@ def path(account: str) -> str:
     return f"/2010-04-01/Accounts/{account}/Messages.json"
 
 
-def judged(name: str, sender: str, fields: dict[str, str], arrived: bytes, *odd: str) -> Row:
+def judged(name: str, sender: str, fields: dict[str, Any], arrived: bytes, *odd: str) -> Row:
     """Numbers that pass as given: what Twilio says to them is Twilio's. ``odd``: the fields that get a warning."""
     return Row(
         name,
