@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, OtherError,
+    RootCertStore, SignatureScheme,
 };
 
 use crate::model::policy::TlsFiles;
@@ -29,15 +31,13 @@ pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, Unusable>
         .map_err(unusable)?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    match files.and_then(|files| files.identity.as_ref()) {
-        None => Ok(builder.with_no_client_auth()),
+    Ok(match files.and_then(|files| files.identity.as_ref()) {
+        None => builder.with_no_client_auth(),
         Some(pem) => {
-            let (chain, key) = identity(pem.expose().as_bytes())?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|_| Unusable("the certificate and the key do not belong together"))
+            let identity = identity(pem.expose().as_bytes())?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
-    }
+    })
 }
 
 /// Why certificates cannot be used; to be read after the file's name.
@@ -68,10 +68,38 @@ fn certificates(pem: &[u8]) -> Result<Certificates, Unusable> {
     }
 }
 
-fn identity(pem: &[u8]) -> Result<(Certificates, PrivateKeyDer<'static>), Unusable> {
-    let key = PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| Unusable("it holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"))?;
-    Ok((certificates(pem)?, key))
+/// A client's certificate and key. The server judges the certificate: one of X.509 version 1, which rustls does not read, is
+/// shown to it as well.
+fn identity(pem: &[u8]) -> Result<CertifiedKey, Unusable> {
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(pem))?;
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| {
+        Unusable("the private key is of a kind that is not supported: RSA, ECDSA on P-256 or P-384, and Ed25519 are")
+    })?;
+    let identity = CertifiedKey::new(certificates(pem)?, key);
+    match identity.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(Error::InvalidCertificate(_)) if holds_key(&identity) => Ok(identity),
+        Err(_) => Err(Unusable(
+            "the certificate and the key do not belong together",
+        )),
+    }
+}
+
+fn no_key(pem: &[u8]) -> Unusable {
+    const ENCRYPTED: &[u8] = b"ENCRYPTED";
+    match pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        true => Unusable("the private key is encrypted; decrypt it with: openssl pkey"),
+        false => Unusable("it holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"),
+    }
+}
+
+/// Whether the bytes of the key's public half stand in the certificate.
+fn holds_key(identity: &CertifiedKey) -> bool {
+    let (Some(key), Some(certificate)) = (identity.key.public_key(), identity.cert.first()) else {
+        return false;
+    };
+    let mut parts = certificate.windows(key.len());
+    parts.any(|part| part == key.as_ref())
 }
 
 /// rustls' own verifier over roots that are read when they are first needed: plain HTTP needs none, and a database's
@@ -108,6 +136,16 @@ impl Verifier {
             })
         });
         built.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether the operator trusts exactly this certificate, and only its issuer or its being an authority was at fault: a
+    /// server with a self-signed certificate, as `openssl req -x509` makes them. Its dates and its name still count.
+    fn is_pinned(&self, certificate: &CertificateDer<'_>, error: &CertificateError) -> bool {
+        let of_issuer = matches!(
+            error,
+            CertificateError::UnknownIssuer | CertificateError::Other(_)
+        );
+        of_issuer && self.authorities.iter().any(|known| known == certificate)
     }
 
     fn inner(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
@@ -151,6 +189,12 @@ impl ServerCertVerifier for Verifier {
         let verifier = &trust.verifier;
         let verified =
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if let Err(Error::InvalidCertificate(error)) = &verified
+            && self.is_pinned(end_entity, error)
+        {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
         verified.map_err(|error| match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
                 if !trust.has_system_roots =>
@@ -219,6 +263,46 @@ pub fn sentence(error: &Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Secret;
+
+    #[test]
+    fn a_clients_certificate_is_used_where_it_can_be_and_else_the_reason_is_told() {
+        let reason = |pem: &str| {
+            let files = TlsFiles {
+                authorities: None,
+                identity: Some(Secret::new(pem.to_owned())),
+            };
+            client_config(Some(&files)).err().map(|unusable| unusable.0)
+        };
+        let version_1 = include_str!("../../tests/vectors/tls/version_1.pem");
+        let (certificate, key) = version_1.split_at(version_1.find("-----BEGIN PRIVATE").unwrap());
+        for (pem, expected) in [
+            (version_1, None),
+            (
+                include_str!("../../tests/vectors/tls/p521.pem"),
+                Some("is of a kind that is not supported"),
+            ),
+            (
+                include_str!("../../tests/vectors/tls/other_key.pem"),
+                Some("do not belong together"),
+            ),
+            (
+                include_str!("../../tests/vectors/tls/encrypted_key.pem"),
+                Some("is encrypted"),
+            ),
+            (certificate, Some("holds no private key")),
+            (key, Some("holds no certificate")),
+        ] {
+            let found = reason(pem);
+            let told = found
+                .zip(expected)
+                .is_some_and(|(found, expected)| found.contains(expected));
+            assert!(
+                told || found.is_none() == expected.is_none(),
+                "{found:?}, not {expected:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_bundled_roots_and_the_systems_are_trusted_together() {

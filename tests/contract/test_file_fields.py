@@ -5,11 +5,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
 from tests.contract.row import HOST, Row, arrives, delivered, reaches, run, write_config
@@ -342,6 +348,45 @@ def test_a_server_of_another_authority_that_asks_for_a_certificate_is_reached_wi
     if not delivered:
         [entry] = answer["deliveries"]
         assert entry["reason"] in ("tls", "connect", "connection_lost"), entry
+
+
+def self_signed(name: str, *, since: int, until: int) -> tuple[bytes, bytes]:
+    """A certificate as ``openssl req -x509`` makes it: an authority that signs itself; days from now. And its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now + timedelta(days=since)).not_valid_after(now + timedelta(days=until))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), private
+
+
+@pytest.mark.parametrize(
+    ("name", "since", "until", "trusts", "delivered"),
+    [
+        ("localhost", -1, 9, "the server's own", True),
+        ("localhost", -1, 9, "another of the same name", False),
+        ("localhost", -9, -1, "the server's own", False),
+        ("localhost", 1, 9, "the server's own", False),
+        ("elsewhere.example", -1, 9, "the server's own", False),
+    ],
+    ids=["its own", "another", "expired", "not yet valid", "another name"],
+)
+def test_a_self_signed_certificate_in_ca_file_is_trusted_itself_within_its_dates_and_for_its_name(
+    name: str, since: int, until: int, trusts: str, delivered: bool, triggers: Triggers, standin: Standin
+) -> None:
+    certificate, key = self_signed(name, since=since, until=until)
+    trusted = certificate if trusts == "the server's own" else self_signed(name, since=since, until=until)[0]
+    (triggers.engine.plugin_dir / "own.pem").write_bytes(trusted)
+    url = standin.tls(certificate, key)["url"]
+    config = f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\nca_file = "own.pem"\n'
+    answer = send(triggers, standin, config, max_attempts="1", response_timeout="4s")
+    assert answer["results"] == {"r": delivered}, answer
+    if not delivered:
+        assert answer["deliveries"][0]["reason"] == "tls", answer
 
 
 # Requests may not
