@@ -23,7 +23,11 @@ LAYERS: Final[dict[str, dict[str, str]]] = {
         "outbox": "keep over a restart",
         "observe": "log lines, metrics",
     },
-    "vocabulary": {"model": "notification, plan, verdict, reason, secret", "panics": "kept from the database"},
+    "vocabulary": {
+        "model": "notification, plan, verdict, reason, secret",
+        "panics": "kept from the database",
+        "time_limit": "ends what may hang",
+    },
 }
 """From the top; each uses those below it."""
 WIDTH, LABEL, GAP, BOX, STEP = 880, 150, 12, 62, 84

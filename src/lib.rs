@@ -10,6 +10,7 @@
 //! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
 //!   [`outbox`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
 //! - [`panics`] keeps a panic from whoever called, and what it says from whoever reads.
+//! - [`time_limit`] does what may never end on a thread that can be abandoned.
 //! - [`model`] is the vocabulary of all of them.
 
 pub mod api;
@@ -25,4 +26,5 @@ pub mod panics;
 pub mod python;
 pub mod routing;
 pub mod settings;
+pub mod time_limit;
 pub mod transport;

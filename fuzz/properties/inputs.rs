@@ -1,7 +1,7 @@
 //! What callers and operators write: requests, trigger arguments, configuration files, templates.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use influxdb3_notifier::api::request as reading;
 use influxdb3_notifier::channels::Operator;
@@ -176,17 +176,22 @@ pub fn template(data: &[u8]) {
     let now = SAMPLE_TIME.parse().unwrap();
     let seen = Seen::new(&request.notification, request.data.as_ref(), now);
     let render = || Renderer::new(&settings.config.templates).render(template, &seen);
+    let started = Instant::now();
     let rendered = render();
     match &rendered {
-        // 64 bytes for each unit of what one rendering may take.
-        Ok(text) => assert!(text.len() <= 64 * 200_000),
+        // 64 bytes for each unit of what one rendering may take, and a value of 8 MiB in the notation of a program.
+        Ok(text) => assert!(text.len() <= 64 * 200_000 + 32 * 1024 * 1024),
         Err(error) => {
             assert_eq!(error.place.line, lines, "{error}");
             is_fit_to_show(&error.to_string(), 400);
         }
     }
-    // Dictionaries, times and addresses of objects would show here.
-    assert_eq!(render(), rendered);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    // Dictionaries, times and addresses of objects would show here. Where it ended by its time, it may end elsewhere.
+    if rendered.is_ok() {
+        let again = render();
+        assert!(again == rendered || again.is_err_and(|error| error.what.contains("100 ms")));
+    }
 }
 
 /// As a basic string, on one line.

@@ -131,6 +131,7 @@ impl Dispatcher {
             paused_destinations: self.engine.queues.paused(),
             outbox_depth: 0,
             dropped_history_rows: 0,
+            abandoned_template_threads: 0,
         }
     }
 }

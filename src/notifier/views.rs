@@ -9,6 +9,7 @@ use crate::channels::CHANNELS;
 use crate::observe::{Gauges, KEPT, TaskLog};
 use crate::settings::SettingsResult;
 use crate::settings::arguments::ArgumentError;
+use crate::settings::template;
 
 impl Notifier {
     pub(super) fn view(
@@ -61,6 +62,7 @@ impl Notifier {
         Gauges {
             outbox_depth: self.runtime.block_on(self.outboxes.depth()),
             dropped_history_rows: self.history.dropped(),
+            abandoned_template_threads: template::abandoned_threads(),
             ..self.dispatcher.gauges()
         }
     }

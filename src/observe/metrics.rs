@@ -47,6 +47,8 @@ pub struct Gauges {
     pub paused_destinations: usize,
     /// Deliveries in the outboxes that have not ended, other processes' too.
     pub outbox_depth: usize,
+    /// Templates that still run although their time is over.
+    pub abandoned_template_threads: usize,
     /// A counter that is kept elsewhere: rows of the history that were never written.
     pub dropped_history_rows: u64,
 }
@@ -170,6 +172,11 @@ impl Metrics {
                 "notifier_outbox_depth",
                 "Deliveries in the outbox that have not ended.",
                 gauges.outbox_depth,
+            ),
+            (
+                "notifier_abandoned_template_threads",
+                "Templates that still run although their time is over.",
+                gauges.abandoned_template_threads,
             ),
         ] {
             family(text, name, "gauge", help);

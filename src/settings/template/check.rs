@@ -6,7 +6,7 @@ use minijinja::machinery::{Instruction, Instructions, get_compiled_template};
 use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
-use super::{MEMBERS, TOP};
+use super::{MEMBERS, TOP, limits};
 use crate::model::text::{did_you_mean, nearest, printable, truncate};
 
 /// Something to say of a template.
@@ -50,6 +50,12 @@ pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
         };
         let offset = offset(instructions, at, template.source());
         findings.extend(finding_of(instruction, &own, offset));
+        if puts_a_namespace_into_one(instructions, at) {
+            findings.push(Finding::error(
+                offset,
+                limits::CANNOT_STAND_INSIDE.to_owned(),
+            ));
+        }
     }
     if findings.is_empty() {
         findings = unknown_variables(template);
@@ -77,6 +83,25 @@ pub fn is_shallow(template: &Template<'_, '_>) -> bool {
     };
     let mut all = (0..).map_while(|at| instructions.get(at));
     instructions.get(MAX_SHALLOW).is_none() && !all.any(nests)
+}
+
+/// Whether this instruction sets a member of a namespace to a namespace or to `loop`, as far as the source shows it.
+fn puts_a_namespace_into_one(instructions: &Instructions<'_>, at: u32) -> bool {
+    let before = |steps| at.checked_sub(steps).and_then(|at| instructions.get(at));
+    let (Some(Instruction::SetAttr(_)), Some(Instruction::Lookup(value))) =
+        (instructions.get(at), before(2))
+    else {
+        return false;
+    };
+    let mut is_namespace = (0..)
+        .map_while(|at| Some((instructions.get(at)?, at)))
+        .filter(|(instruction, _)| matches!(instruction, Instruction::StoreLocal(name) if name == value))
+        .map(|(_, at)| {
+            let made_by = at.checked_sub(1).and_then(|at| instructions.get(at));
+            matches!(made_by, Some(Instruction::CallFunction("namespace", _)))
+        })
+        .peekable();
+    *value == "loop" || is_namespace.peek().is_some() && is_namespace.all(|is| is)
 }
 
 /// What a template names itself: variables, macros.

@@ -147,7 +147,8 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_function("now", |state: &State<'_, '_>| state.lookup(NOW));
 }
 
-fn error(what: &str) -> Error {
+/// What a filter or a check has to say, in our own words.
+pub fn error(what: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{OWN_WORDS}{what}"))
 }
 

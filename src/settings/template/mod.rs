@@ -3,32 +3,37 @@
 
 mod check;
 mod filters;
+mod limits;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use minijinja::machinery::{eval, get_compiled_template, make_string_output};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::check::Finding;
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
-use super::deep_stack;
 use super::problem::Place;
 use super::written::Written;
 use crate::channels::Look;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::panics::guarded;
+use crate::time_limit::{TimeLimited, Unfinished};
 
 /// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
 /// The longest text that a request may have can be gone through a few times with it.
 const FUEL: u64 = 200_000;
 /// What all renderings of one request may take together: it is rendered while the caller waits.
 const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
+/// How long all renderings of one request may take together.
+const TIME_OF_A_REQUEST: Duration = Duration::from_millis(300);
 /// How deep calls of macros and recursive loops may stand in one another.
 const MAX_RECURSION: usize = 100;
 /// How long a template may be.
@@ -78,6 +83,7 @@ impl Default for Templates {
         environment.set_recursion_limit(MAX_RECURSION);
         environment.set_debug(true);
         filters::add(&mut environment);
+        limits::add(&mut environment);
         Self {
             environment: Arc::new(environment),
             known: HashMap::new(),
@@ -267,6 +273,7 @@ fn value(json: &Json) -> Value {
 pub struct Renderer {
     environment: Arc<Environment<'static>>,
     fuel: u64,
+    time: Duration,
 }
 
 impl Renderer {
@@ -274,63 +281,87 @@ impl Renderer {
         Self {
             environment: Arc::clone(&templates.environment),
             fuel: FUEL_OF_A_REQUEST,
+            time: TIME_OF_A_REQUEST,
         }
     }
 
     /// What the template makes of a notification.
     pub fn render(&mut self, template: &Template, seen: &Seen) -> Result<String, TemplateError> {
-        let error = |place, what: &str| TemplateError {
-            place,
-            what: what.to_owned(),
-        };
-        let start = template.written.place();
-        if self.fuel == 0 {
-            return Err(error(
-                start,
-                "the templates of this request have taken too long already",
-            ));
+        if self.fuel == 0 || self.time.is_zero() {
+            return Err(TemplateError {
+                place: template.written.place(),
+                what: "the templates of this request have taken too long already".to_owned(),
+            });
         }
-        let rendered = self.on_a_stack(template, seen);
+        let started = Instant::now();
+        let rendered = self.render_within_limits(template, seen);
+        self.time = self.time.saturating_sub(started.elapsed());
+        let fuel = rendered.as_ref().map_or(FUEL, |(_, fuel)| *fuel);
+        self.fuel = self.fuel.saturating_sub(fuel);
         match rendered {
-            Ok((text, fuel)) => {
-                self.fuel = self.fuel.saturating_sub(fuel);
-                Ok(text)
-            }
-            Err(finding) => {
-                self.fuel = self.fuel.saturating_sub(FUEL);
-                Err(error(
-                    template.written.place_of(finding.offset),
-                    &finding.what,
-                ))
-            }
+            Ok((text, _)) => Ok(text),
+            Err(finding) => Err(TemplateError {
+                place: template.written.place_of(finding.offset),
+                what: finding.what,
+            }),
         }
     }
-}
 
-impl Renderer {
-    /// To hand over to a thread takes longer than most templates do.
-    fn on_a_stack(&self, template: &Template, seen: &Seen) -> Result<(String, u64), Finding> {
+    /// Another thread takes longer than most templates do.
+    fn render_within_limits(
+        &self,
+        template: &Template,
+        seen: &Seen,
+    ) -> Result<(String, u64), Finding> {
         let environment = Arc::clone(&self.environment);
         let (name, seen) = (Arc::clone(&template.name), seen.clone());
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {
-            true => guarded(work).ok(),
-            false => deep_stack::run(work).ok(),
+            true => guarded(work).map_err(|_| Unfinished::Failed),
+            false => THREADS.run(limits::TIME_LIMIT + GRACE, work),
         };
-        rendered.unwrap_or_else(|| {
-            let what = "it cannot be rendered on this machine now".to_owned();
-            Err(Finding::error(0, what))
+        rendered.unwrap_or_else(|unfinished| {
+            let what = match unfinished {
+                Unfinished::TimeLimit => limits::TOO_LONG,
+                Unfinished::Failed => "it cannot be rendered on this machine now",
+            };
+            Err(Finding::error(0, what.to_owned()))
         })
     }
 }
 
-/// The text, and what it took.
+/// For templates that can nest calls. Values nest less deep than such a stack holds.
+static THREADS: TimeLimited = TimeLimited::new("notifier-text", 16 * 1024 * 1024);
+/// The checks in a template end it in time and know the line. Only what they do not reach ends by the thread's limit.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// Threads that still render although nobody waits for them.
+pub fn abandoned_threads() -> usize {
+    THREADS.abandoned()
+}
+
+/// The text, and the fuel that it took.
 fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(String, u64), Finding> {
     let template = environment
         .get_template(name)
         .map_err(|error| check::finding(&error, ""))?;
-    let rendered = template.render_captured(seen.0);
-    let rendered = rendered.map_err(|error| check::finding(&error, template.source()))?;
-    let fuel = rendered.state().fuel_levels().map_or(0, |(used, _)| used);
-    Ok((rendered.into_output(), fuel))
+    let compiled = get_compiled_template(&template);
+    let instructions = limits::with_checks(&compiled.instructions);
+    let mut text = String::with_capacity(compiled.buffer_size_hint);
+    let mut output = make_string_output(&mut text);
+    let deadline = Instant::now() + limits::TIME_LIMIT;
+    let state = limits::with_deadline(deadline, || {
+        let escape = compiled.initial_auto_escape.clone();
+        eval(
+            environment,
+            &instructions,
+            seen.0,
+            &compiled.blocks,
+            &mut output,
+            escape,
+        )
+    });
+    let (_, state) = state.map_err(|error| check::finding(&error, template.source()))?;
+    let fuel = state.fuel_levels().map_or(0, |(used, _)| used);
+    Ok((text, fuel))
 }

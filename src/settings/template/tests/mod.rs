@@ -1,7 +1,10 @@
+mod limits;
+
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::api::request;
+use crate::settings::deep_stack;
 
 const SOURCE_PLACE: Place = Place { line: 1, column: 1 };
 
@@ -249,9 +252,9 @@ fn what_goes_without_a_stack_of_its_own_fits_on_a_small_one() {
             .to_owned(),
         format!(
             "{{% set a=[] %}}{}{{{{ a | tojson }}}}",
-            "{% set a=[[a]] %}".repeat(70)
+            "{% set a=[[a]] %}".repeat(60)
         ),
-        format!("{{{{ [1]{} | tojson }}}}", " | batch(1)".repeat(140)),
+        format!("{{{{ [1]{} | tojson }}}}", " | batch(1)".repeat(120)),
         format!("{{{{ [1]{} | list }}}}", " | map('string')".repeat(95)),
         format!("{{{{ [1]{} | list }}}}", " | chain([1])".repeat(70)),
     ];

@@ -1,0 +1,290 @@
+//! What a template may build, and how long it may take.
+//!
+//! The template engine's fuel pays for instructions and for items that filters visit. It does not reach the inside of values:
+//! printing, comparing, hashing and dropping go through all that a value contains, as deep as it nests. So every value that a
+//! template builds is checked when it is built. These checks are instructions that are added to a compiled template.
+//! The version of the template engine is pinned: another one may have other instructions.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use minijinja::machinery::{Instruction, Instructions};
+use minijinja::value::{Rest, Value, ValueKind};
+use minijinja::{Environment, Error, State};
+
+use super::filters::error;
+
+/// How long a template may take.
+pub const TIME_LIMIT: Duration = Duration::from_millis(100);
+/// How deep values may nest. The data of a request nests 64 levels at most.
+const MAX_DEPTH: usize = 128;
+/// How large a value may be with all that it contains. What stands in it twice counts twice, since it is printed twice.
+const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
+/// What a value counts in addition to its text.
+const NODE_BYTES: usize = 16;
+/// Bytes of a checked value that cost one fuel.
+const BYTES_PER_FUEL: usize = 256;
+
+/// The names of the checks. A template cannot call them: it may only name filters that are documented.
+const CHECK_VALUE: &str = "__check_value";
+const CHECK_MEMBER: &str = "__check_member";
+const CHECK_TIME: &str = "__check_time";
+const CHANGED: &str = "__changed";
+
+/// Filters whose results need no check: a text, a number, or a value that was there before.
+const WITHOUT_CONTAINERS: &[&str] = &[
+    "duration",
+    "age",
+    "time",
+    "number",
+    "si",
+    "bytes",
+    "percent",
+    "truncate",
+    "oneline",
+    "tojson",
+    "urlencode",
+    "escape_slack",
+    "escape_discord",
+    "escape",
+    "e",
+    "default",
+    "d",
+    "upper",
+    "lower",
+    "title",
+    "capitalize",
+    "trim",
+    "replace",
+    "indent",
+    "format",
+    "string",
+    "int",
+    "float",
+    "bool",
+    "round",
+    "abs",
+    "length",
+    "count",
+    "join",
+    "first",
+    "last",
+    "min",
+    "max",
+    "attr",
+    "pprint",
+    "safe",
+];
+
+thread_local! {
+    /// When the template that this thread renders must be done.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `work` with a deadline for the checks in it.
+pub fn with_deadline<T>(deadline: Instant, work: impl FnOnce() -> T) -> T {
+    let outer = DEADLINE.replace(Some(deadline));
+    let result = work();
+    DEADLINE.set(outer);
+    result
+}
+
+pub fn add(environment: &mut Environment<'static>) {
+    environment.add_filter(CHECK_VALUE, |state: &State<'_, '_>, value: &Value| {
+        check_time()?;
+        check(state, value, Position::Variable)?;
+        Ok::<_, Error>(materialized(value))
+    });
+    environment.add_filter(CHECK_MEMBER, |state: &State<'_, '_>, value: &Value| {
+        check(state, value, Position::Inside)?;
+        Ok::<_, Error>(value.clone())
+    });
+    environment.add_test(CHECK_TIME, |_: &Value| check_time().map(|()| true));
+    environment.add_filter(
+        CHANGED,
+        |state: &mut State<'_, '_>, arguments: Rest<Value>| {
+            let (receiver, values) = arguments
+                .split_first()
+                .ok_or_else(|| error("this is no loop"))?;
+            for value in values {
+                check(state, value, Position::Inside)?;
+            }
+            receiver.call_method(state, "changed", values)
+        },
+    );
+}
+
+/// The same instructions with checks after what builds a value, before what stores one inside another, and in each round of
+/// a loop.
+pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
+    let mut checked = Instructions::new(plain.name(), plain.source());
+    let mut positions = Vec::new();
+    for at in 0.. {
+        let Some(instruction) = plain.get(at) else {
+            break;
+        };
+        let mut add = |instruction| match (plain.get_span(at), plain.get_line(at)) {
+            (Some(span), _) => checked.add_with_span(instruction, span),
+            (None, Some(line)) => {
+                checked.add_with_line(instruction, u16::try_from(line).unwrap_or(u16::MAX))
+            }
+            (None, None) => checked.add(instruction),
+        };
+        let check = |name| Instruction::ApplyFilter(name, Some(1), UNCACHED);
+        match instruction {
+            // The namespace is on top of the value.
+            Instruction::SetAttr(_) => {
+                positions.push(add(Instruction::Swap));
+                add(check(CHECK_MEMBER));
+                add(Instruction::Swap);
+                add(instruction.clone());
+            }
+            Instruction::CallMethod("changed", count) => {
+                positions.push(add(Instruction::ApplyFilter(CHANGED, *count, UNCACHED)));
+            }
+            Instruction::Iterate(_) => {
+                positions.push(add(instruction.clone()));
+                add(Instruction::LoadConst(Value::UNDEFINED));
+                add(Instruction::PerformTest(CHECK_TIME, Some(1), UNCACHED));
+                add(Instruction::DiscardTop);
+            }
+            _ => {
+                positions.push(add(instruction.clone()));
+                if builds_a_value(instruction) {
+                    add(check(CHECK_VALUE));
+                }
+            }
+        }
+    }
+    retarget(&mut checked, &positions);
+    checked
+}
+
+/// The engine looks the filter up each time.
+const UNCACHED: u8 = u8::MAX;
+
+fn builds_a_value(instruction: &Instruction<'_>) -> bool {
+    match instruction {
+        Instruction::BuildList(_)
+        | Instruction::BuildTuple(_)
+        | Instruction::BuildMap(_)
+        | Instruction::Add
+        | Instruction::Mul
+        | Instruction::Slice
+        | Instruction::CallMethod(..)
+        | Instruction::CallObject(_) => true,
+        Instruction::CallFunction(name, _) => !matches!(*name, "now" | "debug" | "loop"),
+        Instruction::ApplyFilter(name, ..) => !WITHOUT_CONTAINERS.contains(name),
+        _ => false,
+    }
+}
+
+/// Jumps lead to the same instructions as before. `positions` has where each of them is now.
+fn retarget(instructions: &mut Instructions<'_>, positions: &[u32]) {
+    for at in 0.. {
+        let Some(instruction) = instructions.get_mut(at) else {
+            return;
+        };
+        if let Instruction::Jump(target)
+        | Instruction::JumpIfFalse(target)
+        | Instruction::JumpIfFalseOrPop(target)
+        | Instruction::JumpIfTrueOrPop(target)
+        | Instruction::Iterate(target)
+        | Instruction::BuildMacro(_, target, _) = instruction
+        {
+            let position = usize::try_from(*target)
+                .ok()
+                .and_then(|target| positions.get(target));
+            // The end is no instruction.
+            *target = position.copied().unwrap_or(u32::MAX);
+        }
+    }
+}
+
+fn check_time() -> Result<(), Error> {
+    match DEADLINE.get() {
+        Some(deadline) if Instant::now() >= deadline => Err(error(TOO_LONG)),
+        _ => Ok(()),
+    }
+}
+
+pub const TOO_LONG: &str = "it takes longer than 100 ms";
+pub const CANNOT_STAND_INSIDE: &str =
+    "a namespace and `loop` cannot be put into a list, an object or a namespace";
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    /// In a variable, or as an argument.
+    Variable,
+    /// In a list, an object or a namespace.
+    Inside,
+}
+
+/// Checks that a value is finite, small enough, and does not change later. A namespace and a loop can change. Inside another
+/// value they could come to contain that value, or make it larger than it was when it was checked.
+fn check(state: &State<'_, '_>, value: &Value, position: Position) -> Result<(), Error> {
+    let mut left = MAX_VALUE_BYTES;
+    let result = measure(value, position, 0, &mut left);
+    let bytes = MAX_VALUE_BYTES - left;
+    state.consume_fuel((bytes / BYTES_PER_FUEL) as u64)?;
+    result
+}
+
+fn measure(value: &Value, position: Position, depth: usize, left: &mut usize) -> Result<(), Error> {
+    let bytes = NODE_BYTES + value.as_str().map_or(0, str::len);
+    *left = left
+        .checked_sub(bytes)
+        .ok_or_else(|| error("it makes too much"))?;
+    let Some(object) = value.as_object() else {
+        return Ok(());
+    };
+    if depth > MAX_DEPTH {
+        return Err(error("lists and objects nest too deep"));
+    }
+    // Both are maps: what stands in them is measured below.
+    if can_change(object.type_name()) && position == Position::Inside {
+        return Err(error(CANNOT_STAND_INSIDE));
+    }
+    let mut inside = |value: &Value| measure(value, Position::Inside, depth + 1, left);
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            for item in value.try_iter()?.checked() {
+                inside(&item?)?;
+            }
+        }
+        ValueKind::Map => {
+            for (key, member) in object.try_iter_pairs().into_iter().flatten() {
+                inside(&key)?;
+                inside(&member)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether an object of this type is something else later.
+fn can_change(type_name: &str) -> bool {
+    type_name.ends_with("::Namespace") || type_name.ends_with("::Loop")
+}
+
+/// The value with its members in memory. What computes them at each use costs more each time it is put into another one of
+/// its kind: ten such steps cost a thousand times as much.
+fn materialized(value: &Value) -> Value {
+    let type_name = value.as_object().map_or("", |object| object.type_name());
+    match value.kind() {
+        ValueKind::Iterable => members(value),
+        ValueKind::Seq if type_name.ends_with("::MergeSeq") => members(value),
+        ValueKind::Map if type_name.ends_with("::MergeDict") => {
+            let pairs = value.as_object().and_then(|object| object.try_iter_pairs());
+            Value::from_pairs(pairs.into_iter().flatten())
+        }
+        _ => value.clone(),
+    }
+}
+
+fn members(value: &Value) -> Value {
+    let members = value.try_iter().into_iter().flatten();
+    Value::from(members.collect::<Vec<_>>())
+}
