@@ -160,12 +160,9 @@ impl GoogleChat {
     }
 
     fn post(&self, body: Vec<u8>, notification: &Notification) -> Outbound {
-        let mut request = self.endpoint.request(body, &[]);
-        if notification.dedup_key.is_some() {
-            // Without this option the thread's key is of no effect, and without a key the option is an error.
-            replies_in_thread(&mut request);
-        }
-        Outbound::Http(request)
+        let request = self.endpoint.request(body, &[]);
+        let url = with_reply_option(&request.url, notification.dedup_key.is_some());
+        Outbound::Http(HttpRequest { url, ..request })
     }
 
     fn plain(&self, text: &str, notification: &Notification) -> Outbound {
@@ -229,13 +226,25 @@ fn hint(reason: Reason) -> Option<&'static str> {
     }
 }
 
-fn replies_in_thread(request: &mut HttpRequest) {
+/// Without this option the key of a thread has no effect (messages.create), and without a thread the option is an error, also
+/// where the URL has it as it was given (apprise, pull request 1376). A `threadKey` in the URL is a thread too.
+fn with_reply_option(url: &Url, has_thread: bool) -> Url {
     const OPTION: &str = "messageReplyOption";
-    let given = |url: &Url| url.query_pairs().any(|(name, _)| name == OPTION);
-    if !given(&request.url) {
-        let mut query = request.url.query_pairs_mut();
-        query.append_pair(OPTION, "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD");
+    let has = |wanted| url.query_pairs().any(|(name, _)| name == wanted);
+    let has_thread = has_thread || has("threadKey");
+    let mut with_option = url.clone();
+    match (has_thread, has(OPTION)) {
+        (true, false) => {
+            let mut query = with_option.query_pairs_mut();
+            query.append_pair(OPTION, "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD");
+        }
+        (false, true) => {
+            let others = url.query_pairs().filter(|(name, _)| name != OPTION);
+            with_option.query_pairs_mut().clear().extend_pairs(others);
+        }
+        _ => {}
     }
+    with_option
 }
 
 fn thread(notification: &Notification) -> Option<Thread> {
@@ -336,6 +345,37 @@ impl Channel for GoogleChat {
                 verdict::paused(failure(Reason::RateLimited), after, Scope::Account)
             }
             _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_option_stands_in_the_url_exactly_where_there_is_a_thread() {
+        const OPTION: &str = "messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD";
+        const FAIL: &str = "messageReplyOption=REPLY_MESSAGE_OR_FAIL";
+        for (query, has_thread, expected) in [
+            ("key=k", false, "key=k".to_owned()),
+            ("key=k", true, format!("key=k&{OPTION}")),
+            (&format!("{FAIL}&key=k"), false, "key=k".to_owned()),
+            (&format!("{FAIL}&key=k"), true, format!("{FAIL}&key=k")),
+            (
+                &format!("threadKey=t&{FAIL}"),
+                false,
+                format!("threadKey=t&{FAIL}"),
+            ),
+            ("threadKey=t", false, format!("threadKey=t&{OPTION}")),
+        ] {
+            let url = Url::parse(&format!("https://chat.example/?{query}")).unwrap();
+            let found = with_reply_option(&url, has_thread);
+            assert_eq!(
+                found.query(),
+                Some(expected.as_str()),
+                "{query} {has_thread}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 """Google Chat's webhooks."""
 
 import json
+from typing import Any
 
 from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
 from tests.harness import Standin, http_request
@@ -93,8 +94,16 @@ CHANNEL = Channel(
 
 def test_the_stand_in_wants_what_google_wants(standin: Standin, sender: Sender) -> None:
     """Beyond what can be asked without key and token."""
-    card = {"card": {"header": {"title": "t"}, "sections": [{"widgets": [{"decoratedText": {"text": "<x>"}}]}]}}
+    card = of_widgets([{"decoratedText": {"text": "<x>"}}])
+    good = of_widgets([{"decoratedText": {"text": "x"}}])
     for query, body, status in [
+        ("key=k&token=t", json.dumps({"text": "x", "no_such": 1}).encode(), 400),
+        ("key=k&token=t", json.dumps({"cardsV2": [{**good, "no_such": 1}]}).encode(), 400),
+        ("key=k&token=t", json.dumps({"cardsV2": [of_widgets([{"decoratedText": {"txt": "x"}}])]}).encode(), 400),
+        ("key=k&token=t", json.dumps({"cardsV2": [of_widgets([])]}).encode(), 400),
+        ("key=k&token=t", json.dumps({"cardsV2": [good]}).encode(), 200),
+        ("key=k&token=t", json.dumps({"cardsV2": [good, good]}).encode(), 400),
+        ("key=k&token=t&messageReplyOption=x&threadKey=t", b'{"text":"x"}', 200),
         ("key=k&token=t", b"{}", 400),
         ("key=k&token=t", json.dumps({"text": "x" * 32_000}).encode(), 400),
         ("key=k&token=t", json.dumps({"text": "x", "cardsV2": [card]}).encode(), 400),
@@ -104,6 +113,35 @@ def test_the_stand_in_wants_what_google_wants(standin: Standin, sender: Sender) 
     ]:
         got = http_request("POST", f"{standin.url}{PATH}?{query}", body=body, headers=JSON)
         assert got.status == status, body[:100]
+
+
+def of_widgets(widgets: list[object]) -> dict[str, object]:
+    """A card of these alone."""
+    return {"card": {"header": {"title": "t"}, "sections": [{"widgets": widgets}]}}
+
+
+def test_widgets_beyond_a_hundred_are_ignored_and_the_record_tells(standin: Standin) -> None:
+    card = of_widgets([{"decoratedText": {"text": f"w{n}"}} for n in range(101)])
+    body = json.dumps({"text": "x", "cardsV2": [card]}).encode()
+    got = http_request("POST", f"{standin.url}{PATH}?key=k&token=t", body=body, headers=JSON)
+    assert got.status == 200
+    [request] = standin.requests()
+    assert "101 widgets" in request["problem"]
+    [message] = standin.messages()
+    assert "w99" in message["text"]
+    assert "w100" not in message["text"]
+
+
+def test_a_reply_option_of_the_url_is_dropped_where_there_is_no_thread(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    url = f"{standin.url}/at/{number}{PATH}?messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"
+    destination = (CHANNEL, {"google_chat_webhook_url": url})
+    requests: list[dict[str, Any]] = [{}, {"dedup_key": "cpu"}]
+    for request in requests:
+        sent = sender.send([destination], **request)
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+    queries = [request["query"] for request in standin.requests(CHANNEL.place_of(number))]
+    assert queries == ["key=k3y&token=t0ken", "messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"]
 
 
 def test_all_that_have_a_dedup_key_stand_in_its_thread(sender: Sender, standin: Standin) -> None:

@@ -3,9 +3,12 @@
 //! The forms are those of [Google Chat docs: messages.create, cards]; which error a dead webhook gives is unverified. Spaces that
 //! begin with `gone` are no more, tokens that begin with `bad` are nobody's.
 
+mod members;
+
 use hyper::Method;
 use serde_json::{Value, json};
 
+use self::members::{MESSAGE, check_members};
 use super::{Answer, Call, Provider, retry_after};
 use crate::record::Message;
 use crate::reply::Reply;
@@ -22,6 +25,7 @@ pub const PROVIDER: Provider = Provider {
 
 /// Of the whole message [Google Chat docs: messages.create].
 const MAX_BYTES: usize = 32_000;
+/// Of a card; "any widgets beyond this limit are ignored" [Google Chat docs: cards, widgets].
 const MAX_WIDGETS: usize = 100;
 const MAX_THREAD_KEY: usize = 4_000;
 
@@ -34,14 +38,14 @@ fn error(code: u16, status: &str, message: &str) -> Reply {
 
 fn answer(world: &World, call: &Call) -> Answer {
     judge(world, call).unwrap_or_else(|(code, status, message)| {
-        Answer::refused(error(code, status, message), message)
+        Answer::refused(error(code, status, &message), message)
     })
 }
 
-type Refusal = (u16, &'static str, &'static str);
+type Refusal = (u16, &'static str, String);
 
-const fn invalid(message: &'static str) -> Refusal {
-    (400, "INVALID_ARGUMENT", message)
+fn invalid(message: impl Into<String>) -> Refusal {
+    (400, "INVALID_ARGUMENT", message.into())
 }
 
 fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
@@ -50,20 +54,26 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         .strip_suffix("/messages")
         .filter(|_| call.method == Method::POST);
     let space = space.filter(|space| !space.is_empty() && !space.starts_with("gone"));
-    let space = space.ok_or((404, "NOT_FOUND", "Requested entity was not found."))?;
+    let space = space.ok_or_else(|| {
+        (
+            404,
+            "NOT_FOUND",
+            "Requested entity was not found.".to_owned(),
+        )
+    })?;
     let given = |name| call.parameter(name).filter(|value| !value.is_empty());
     let (Some(_), Some(token)) = (given("key"), given("token")) else {
         return Err((
             403,
             "PERMISSION_DENIED",
-            "The caller does not have permission",
+            "The caller does not have permission".to_owned(),
         ));
     };
     if token.starts_with("bad") {
         return Err((
             401,
             "UNAUTHENTICATED",
-            "Request had invalid authentication credentials.",
+            "Request had invalid authentication credentials.".to_owned(),
         ));
     }
     if call.body.len() > MAX_BYTES {
@@ -72,18 +82,30 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     let body = call.json().ok().filter(|_| call.is_json());
     let body = body
         .filter(Value::is_object)
-        .ok_or(invalid("Invalid JSON payload received."))?;
+        .ok_or_else(|| invalid("Invalid JSON payload received."))?;
+    check_members(&body, MESSAGE).map_err(invalid)?;
     let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
     let mut seen = vec![text.to_owned()];
+    let mut problem = None;
     let cards = body.get("cardsV2").and_then(Value::as_array);
-    for card in cards.into_iter().flatten() {
-        check_card(card.get("card").unwrap_or(&Value::Null), &mut seen)?;
+    let cards = cards.map(Vec::as_slice).unwrap_or_default();
+    for card in cards {
+        // "Required if the message contains multiple cards" [Google Chat docs: messages, CardWithId].
+        if cards.len() > 1 && card.get("cardId").and_then(Value::as_str).is_none() {
+            return Err(invalid("A card of several needs its cardId"));
+        }
+        problem = problem.or(check_card(
+            card.get("card").unwrap_or(&Value::Null),
+            &mut seen,
+        )?);
     }
     seen.retain(|text| !text.trim().is_empty());
     if seen.is_empty() {
         return Err(invalid("Message cannot be empty."));
     }
+    let in_url = given("threadKey");
     let key = body.pointer("/thread/threadKey").and_then(Value::as_str);
+    let key = key.or(in_url.as_deref());
     let option = given("messageReplyOption");
     match (key, option.as_deref()) {
         (Some(key), _) if key.is_empty() || key.len() > MAX_THREAD_KEY => {
@@ -105,15 +127,15 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         id: Some(format!("{id}.{id}")),
         detail: json!({ "thread": thread, "message": body }),
     };
-    Ok(Answer::accepted(Reply::json(200, &reply), message))
+    Ok(Answer::accepted(Reply::json(200, &reply), message).with_problem(problem))
 }
 
-/// The texts of a card, in order.
-fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<(), Refusal> {
+/// The texts of a card, in order; gives what is let pass though it does not show.
+fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<Option<String>, Refusal> {
     let title = card.pointer("/header/title").and_then(Value::as_str);
     seen.push(
         title
-            .ok_or(invalid("A card's header needs a title"))?
+            .ok_or_else(|| invalid("A card's header needs a title"))?
             .to_owned(),
     );
     seen.extend(
@@ -122,21 +144,17 @@ fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<(), Refusal> {
             .map(str::to_owned),
     );
     let sections = card.get("sections").and_then(Value::as_array);
-    let widgets: Vec<_> = sections
-        .into_iter()
-        .flatten()
-        .flat_map(|section| {
-            section
-                .get("widgets")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        })
-        .collect();
-    if widgets.len() > MAX_WIDGETS {
-        return Err(invalid("Too many widgets"));
+    let mut widgets = Vec::new();
+    for section in sections.into_iter().flatten() {
+        // "Must contain at least one widget" [Google Chat docs: cards, section].
+        let of_section = section.get("widgets").and_then(Value::as_array);
+        let of_section = of_section.filter(|widgets| !widgets.is_empty());
+        widgets.extend(of_section.ok_or_else(|| invalid("A section needs a widget"))?);
     }
-    for widget in widgets {
+    let count = widgets.len();
+    let problem = (count > MAX_WIDGETS)
+        .then(|| format!("{count} widgets; those beyond {MAX_WIDGETS} are ignored"));
+    for widget in widgets.into_iter().take(MAX_WIDGETS) {
         let buttons = widget
             .pointer("/buttonList/buttons")
             .and_then(Value::as_array);
@@ -157,7 +175,7 @@ fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<(), Refusal> {
             return Err(invalid("Unknown widget"));
         }
     }
-    Ok(())
+    Ok(problem)
 }
 
 /// The text of a card's HTML [Google Chat docs: format messages].
