@@ -183,6 +183,7 @@ fn call(body: String) -> Call {
         query: pair("q", secret("callers-query")),
         headers: pair("authorization", format!("Bearer {}", secret("caller"))),
         body: body.into_bytes(),
+        trigger: None,
     }
 }
 

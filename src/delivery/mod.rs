@@ -33,7 +33,7 @@ use self::idempotency::Idempotency;
 pub use self::intake::{Acceptance, NotAccepted, TakenOver};
 use self::last_sent::LastSents;
 use self::lookup::Claims;
-pub use self::pacing::{Pacing, Wait};
+pub use self::pacing::{Caller, Pacing};
 use self::queue::Queues;
 pub use self::task::Task;
 pub use self::throttle::Batch;

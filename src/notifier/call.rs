@@ -21,6 +21,8 @@ pub struct Call {
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// Tells the triggers of the process apart, where the engine does.
+    pub trigger: Option<u64>,
 }
 
 impl std::fmt::Debug for Call {

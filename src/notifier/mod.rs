@@ -27,7 +27,7 @@ pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, Status};
 use crate::delivery::{
-    Acceptance, Admission, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
+    Acceptance, Admission, Caller, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
@@ -218,7 +218,13 @@ impl Notifier {
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
         let mut response = match self.accept(request, call, settings, open.as_deref()) {
-            Ok(answering) => self.answer(answering, begun, settings),
+            Ok(answering) => {
+                let caller = match call.trigger {
+                    Some(mark) => Caller::Trigger(mark),
+                    None => Caller::Settings(Arc::clone(&settings.scope)),
+                };
+                self.answer(answering, begun, settings, caller)
+            }
             Err(response) => *response,
         };
         response.port = open.map(|open| Arc::clone(&open.port));
@@ -292,7 +298,13 @@ impl Notifier {
     }
 
     /// Waits by the answer rule and says how everything stands.
-    fn answer(&self, answering: Answering, begun: Instant, settings: &Settings) -> Response {
+    fn answer(
+        &self,
+        answering: Answering,
+        begun: Instant,
+        settings: &Settings,
+        caller: Caller,
+    ) -> Response {
         let Answering {
             task,
             task_id,
@@ -300,7 +312,7 @@ impl Notifier {
             joined,
             log,
         } = answering;
-        self.wait(&task, begun, settings);
+        self.wait(&task, begun, settings.response_timeout, caller);
         let answer = Answer::new(Report {
             task_id,
             deliveries: task.reports(),
@@ -325,13 +337,11 @@ impl Notifier {
     }
 
     /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
-    fn wait(&self, task: &Task, begun: Instant, settings: &Settings) {
+    fn wait(&self, task: &Task, begun: Instant, response_timeout: Duration, caller: Caller) {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
         };
-        let pace = self
-            .pacing
-            .begin(&settings.scope, settings.response_timeout);
+        let pace = self.pacing.begin(caller, response_timeout);
         if !pace.time.is_zero() {
             task.wait_settled(begun + pace.time);
         }

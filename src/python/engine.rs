@@ -1,5 +1,6 @@
 //! `influxdb3_local`, the engine's side of a call.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::intern;
@@ -7,6 +8,30 @@ use pyo3::prelude::*;
 
 use crate::model::text::{printable, truncate};
 use crate::observe::{Event, History, LogLevel, LogLine};
+
+/// The trigger's own cache has the mark under this name, for as long as there is the trigger.
+const MARK: &str = "influxdb3-notifier trigger";
+
+/// The mark of the trigger that calls, which no other trigger of the process has. `None`: the engine has no cache, or the
+/// cache does not work.
+pub fn trigger_mark(influxdb3_local: &Bound<'_, PyAny>) -> Option<u64> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let py = influxdb3_local.py();
+    let cache = influxdb3_local.getattr(intern!(py, "cache")).ok()?;
+    let key = intern!(py, MARK);
+    let mark = cache
+        .call_method1(intern!(py, "get"), (key, py.None(), false))
+        .ok()?;
+    if let Ok(mark) = mark.extract() {
+        return Some(mark);
+    }
+    // The first calls of a trigger may come at once: then the last one's mark stays.
+    let mark = NEXT.fetch_add(1, Ordering::Relaxed);
+    cache
+        .call_method1(intern!(py, "put"), (key, mark, py.None(), false))
+        .ok()?;
+    Some(mark)
+}
 
 /// Hands lines to the engine's logger. What it raises is dropped: a log line is no reason to fail an answer.
 pub fn write(influxdb3_local: &Bound<'_, PyAny>, lines: &[LogLine]) {

@@ -33,6 +33,7 @@ pub fn process_request<'py>(
         answer(
             py,
             plugin_api,
+            influxdb3_local,
             query_parameters,
             request_headers,
             request_body,
@@ -135,9 +136,11 @@ fn fits(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
     }
 }
 
+#[allow(clippy::too_many_arguments)] // What the engine passes.
 fn answer(
     py: Python<'_>,
     plugin_api: &Bound<'_, PyAny>,
+    influxdb3_local: &Bound<'_, PyAny>,
     query_parameters: &Bound<'_, PyAny>,
     request_headers: &Bound<'_, PyAny>,
     request_body: &Bound<'_, PyAny>,
@@ -154,6 +157,7 @@ fn answer(
         query: strings(query_parameters),
         headers: lower_case(strings(request_headers)),
         body,
+        trigger: engine::trigger_mark(influxdb3_local),
         ..call(strings(args))
     };
     respond(py, call, Rendered::new)

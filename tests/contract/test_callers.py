@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pytest
 from tests.contract.caller_double import TIMEOUT, CallerDouble, Report
 from tests.contract.row import write_config
 from tests.faults.scene import TooLateError, best_of_three
-from tests.harness import Standin, Trigger, Triggers, eventually
+from tests.harness import PLUGIN, Standin, Trigger, Triggers, eventually
 
 FAST = {"initial_backoff": "10ms", "max_backoff": "20ms", "max_attempts": "3", "delivery_timeout": "2s"}
 LOOPS = {"three tries": 3, "one try": 1}
@@ -258,6 +259,44 @@ def test_row_51_60_requests_at_once_on_a_serial_trigger_are_answered_within_5_s_
     if elapsed >= TIMEOUT:
         raise TooLateError(f"the last was answered after {elapsed:.2f} s")
     assert all(report.results == {"slack": "pending"} for report in reports)
+
+
+SLOW_ENGINE = "import time\n\ntime.sleep(0.03)\n"
+"""Before the plugin's source, which runs at every call."""
+
+
+@best_of_three
+@pytest.mark.parametrize("before", ["", SLOW_ENGINE], ids=["as fast as it is", "an engine with gaps of 30 ms"])
+def test_a_serial_trigger_answers_in_time_beside_a_busy_asynchronous_one_with_the_same_arguments(
+    before: str, triggers: Triggers, own_standin: Standin
+) -> None:
+    own_standin.rule("/services/*", hang=True)
+    arguments = {"delivery_timeout": "8s", "max_attempts": "1"}
+    asynchronous = triggers.create(arguments)
+    serial = triggers.create(arguments, run_asynchronous=False, source=before + PLUGIN.read_text())
+    senders = slack(own_standin)
+    ended = threading.Event()
+
+    def keep_busy(n: int) -> int:
+        """Calls that overlap with those of others, one after the other until the test ends."""
+        double = CallerDouble(asynchronous.url, timeout=30, token=asynchronous.engine.token)
+        calls = 0
+        while not ended.is_set():
+            calls += 1
+            double.alert(f"busy {n} {calls}", senders)
+        return calls
+
+    double = CallerDouble(serial.url, timeout=30, token=serial.engine.token)
+    with ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(keep_busy, n) for n in range(4)]
+        time.sleep(0.2)
+        reports, elapsed = all_at_once([functools.partial(double.alert, f"text {n}", senders) for n in range(60)])
+        ended.set()
+        assert min(future.result() for future in busy) >= 1
+    assert [report.posts for report in reports] == [1] * 60
+    assert all(report.results == {"slack": "pending"} for report in reports)
+    if elapsed >= TIMEOUT:
+        raise TooLateError(f"the last was answered after {elapsed:.2f} s")
 
 
 @best_of_three

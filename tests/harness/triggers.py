@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
+from tests.engine_host.trigger import TriggerOptions
 from tests.harness.engines import Engine, post
 from tests.harness.http import Answer, Headers
 from tests.harness.processes import eventually
@@ -21,12 +22,27 @@ class Triggers:
         self.engine = engine
         self._stack = stack
 
-    def create(self, arguments: Mapping[str, str] | None = None, *, run_asynchronous: bool = True) -> "Trigger":
-        """A new trigger on a path of its own."""
+    def create(
+        self,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        run_asynchronous: bool = True,
+        source: str | None = None,
+    ) -> "Trigger":
+        """A new trigger on a path of its own.
+
+        :param source: of its plugin file, where that is not the notifier's as it is.
+        """
         name = f"t{next(self._numbers)}"
-        self.engine.create_trigger(
-            name, spec=f"request:{name}", arguments=dict(arguments or {}), run_asynchronous=run_asynchronous
-        )
+        options: TriggerOptions = {
+            "spec": f"request:{name}",
+            "arguments": dict(arguments or {}),
+            "run_asynchronous": run_asynchronous,
+        }
+        if source is not None:
+            options["path"] = f"{name}.py"
+            (self.engine.plugin_dir / options["path"]).write_text(source)
+        self.engine.create_trigger(name, **options)
         self._stack.callback(self.engine.delete_trigger, name)
         return Trigger(self.engine, name)
 
