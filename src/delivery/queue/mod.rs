@@ -1,16 +1,18 @@
 //! One queue a destination, for the whole process: who may send when.
 
+mod memory;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use self::memory::Known;
 use super::backoff::Backoff;
 use super::lock;
 use crate::model::notification::State as AlertState;
@@ -26,13 +28,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// All queues, and the gates of accounts above them.
 #[derive(Default)]
 pub struct Queues {
-    queues: Mutex<HashMap<String, Arc<DestinationQueue>>>,
-    accounts: Mutex<HashMap<String, Arc<Account>>>,
+    queues: Mutex<Known<DestinationQueue, State>>,
+    accounts: Mutex<Known<Account, Instant>>,
 }
 
 /// Pauses that hold for more than one destination.
-#[derive(Default)]
 struct Account {
+    key: String,
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -45,22 +47,19 @@ impl Account {
 
 impl Queues {
     pub fn get(&self, destination: &Destination) -> Arc<DestinationQueue> {
-        let mut queues = lock(&self.queues);
-        if let Some(queue) = queues.get(&destination.key) {
-            return Arc::clone(queue);
-        }
-        let account = destination.account.as_ref().map(|key| {
-            let mut accounts = lock(&self.accounts);
-            Arc::clone(accounts.entry(key.clone()).or_default())
-        });
-        let queue = Arc::new(DestinationQueue {
-            account,
+        lock(&self.queues).get(&destination.key, |state| DestinationQueue {
+            account: destination.account.as_deref().map(|key| self.account(key)),
             permits: destination.at_once.unwrap_or(PERMITS),
             tickets: AtomicU64::new(0),
-            state: Mutex::default(),
-        });
-        queues.insert(destination.key.clone(), Arc::clone(&queue));
-        queue
+            state: Mutex::new(state.unwrap_or_default()),
+        })
+    }
+
+    fn account(&self, key: &str) -> Arc<Account> {
+        lock(&self.accounts).get(key, |paused_until| Account {
+            key: key.to_owned(),
+            paused_until: Mutex::new(paused_until),
+        })
     }
 
     /// What the last in line for a dedup key says of its alert; `None`: nobody is in line.
@@ -69,43 +68,53 @@ impl Queues {
         destination: &Destination,
         dedup_key: &str,
     ) -> Option<Option<AlertState>> {
-        let queue = lock(&self.queues).get(&destination.key).map(Arc::clone)?;
+        let queue = lock(&self.queues)
+            .used
+            .get(&destination.key)
+            .map(Arc::clone)?;
         let state = lock(&queue.state);
         state.lines.get(dedup_key).map(|last| last.state)
     }
 
-    /// Forgets a queue that nobody has and that remembers nothing. Once in a while, forgets all such.
+    /// Forgets a queue that nobody has, but for what it must remember for a while.
     pub fn release(&self, destination: &Destination, queue: Arc<DestinationQueue>) {
         let mut queues = lock(&self.queues);
-        drop(queue);
-        let now = Instant::now();
-        if queues
-            .get(&destination.key)
-            .is_some_and(|queue| queue.is_idle(now))
-        {
-            queues.remove(&destination.key);
-        }
-        // Those whose pause has ended meanwhile, without anybody coming by.
-        if queues.len() > 256 && fastrand::usize(..queues.len()) == 0 {
-            queues.retain(|_, queue| !queue.is_idle(now));
+        let Some(unused) = queues.release(&destination.key, queue) else {
+            return;
+        };
+        let state = unused.state.into_inner();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = state.remembered_until(Instant::now()) {
+            queues.memory.remember(&destination.key, until, state);
         }
         drop(queues);
+        if let Some(account) = unused.account {
+            self.release_account(account);
+        }
+    }
+
+    fn release_account(&self, account: Arc<Account>) {
+        let key = account.key.clone();
         let mut accounts = lock(&self.accounts);
-        accounts.retain(|_, account| {
-            Arc::strong_count(account) > 1 || account.paused_until(now).is_some()
-        });
+        let unused = accounts.release(&key, account);
+        if let Some(until) = unused.and_then(|unused| unused.paused_until(Instant::now())) {
+            accounts.memory.remember(&key, until, until);
+        }
     }
 
     /// Destinations that are paused or refuse.
     pub fn paused(&self) -> usize {
         let now = Instant::now();
         let queues = lock(&self.queues);
-        queues.values().filter(|queue| queue.is_closed(now)).count()
+        let used = queues.used.values().filter(|queue| queue.is_closed(now));
+        let unused = queues.memory.values().filter(|state| state.is_closed(now));
+        used.count() + unused.count()
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        lock(&self.queues).len()
+        let queues = lock(&self.queues);
+        queues.used.len() + queues.memory.len()
     }
 }
 
@@ -307,14 +316,6 @@ impl DestinationQueue {
         lock(&self.state).limits
     }
 
-    /// Whether nothing would be lost with it. Whoever has it, be it to try again in a while, must meet those who come.
-    fn is_idle(self: &Arc<Self>, now: Instant) -> bool {
-        let state = lock(&self.state);
-        Arc::strong_count(self) == 1
-            && !state.is_closed(now)
-            && state.next_by_rate.iter().all(|(_, next)| *next <= now)
-    }
-
     fn is_closed(&self, now: Instant) -> bool {
         lock(&self.state).is_closed(now)
     }
@@ -328,6 +329,13 @@ impl State {
     fn is_closed(&self, now: Instant) -> bool {
         let later = |until: Option<Instant>| until.is_some_and(|until| until > now);
         later(self.paused_until) || later(self.refused_until)
+    }
+
+    /// Until when something would be lost with it, where nobody has it.
+    fn remembered_until(&self, now: Instant) -> Option<Instant> {
+        let limits = self.next_by_rate.iter().map(|(_, next)| *next);
+        let gates = self.paused_until.into_iter().chain(self.refused_until);
+        limits.chain(gates).max().filter(|until| *until > now)
     }
 
     fn next_by(&self, rate: Rate, now: Instant) -> Instant {

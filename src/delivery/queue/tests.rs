@@ -289,3 +289,52 @@ async fn limits_that_were_under_way_together_count_once() {
     }
     assert_eq!(queue.limits(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_comes_back_is_as_it_was_left() {
+    let queues = Queues::default();
+    let a = destination("a", Some("account"));
+    let queue = queues.get(&a);
+    let permit = enter(&queue).await.unwrap();
+    permit.pause(&pause(3600, Scope::Account));
+    drop(permit);
+    queues.release(&a, queue);
+    let started = Instant::now();
+    tokio::time::advance(seconds(3599)).await;
+    assert_eq!(queues.paused(), 1);
+    let (queue, other) = (
+        queues.get(&a),
+        queues.get(&destination("b", Some("account"))),
+    );
+    let patient = |queue: &DestinationQueue| Entry {
+        patience: seconds(3600),
+        ..entry(queue)
+    };
+    let entered = queue.enter(patient(&queue), |_| {}).await;
+    assert!(entered.is_ok() && enter(&other).await.is_ok());
+    assert_eq!(started.elapsed(), seconds(3600));
+    let second = tokio::time::timeout(seconds(1), enter(&queue)).await;
+    assert!(second.is_err(), "half open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_of_many_destinations_are_bounded_and_no_release_walks_them() {
+    let queues = Queues::default();
+    let started = std::time::Instant::now();
+    for n in 0..3 * memory::MAX_REMEMBERED as u64 {
+        let destination = destination(&n.to_string(), Some(&format!("account {n}")));
+        let queue = queues.get(&destination);
+        let permit = enter(&queue).await.unwrap();
+        permit.pause(&pause(1 + n % 3600, Scope::Account));
+        drop(permit);
+        queues.release(&destination, queue);
+    }
+    assert_eq!(queues.len(), memory::MAX_REMEMBERED);
+    let accounts = lock(&queues.accounts);
+    assert_eq!(
+        (accounts.used.len(), accounts.memory.len()),
+        (0, memory::MAX_REMEMBERED)
+    );
+    // A walk of ten thousand at each of thirty thousand releases would take minutes.
+    assert!(started.elapsed() < seconds(10), "{:?}", started.elapsed());
+}
