@@ -43,6 +43,8 @@ use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 pub const PLUGIN_APIS: &[i64] = &[1];
 /// Threads that deliver. They never wait for Python.
 const WORKERS: usize = 2;
+/// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
+const OTHER_BLOCKING: usize = 16;
 /// Warnings of one answer; more would say nothing new.
 const MAX_WARNINGS: usize = 100;
 /// Lines that wait for a call which takes them to the engine's log.
@@ -73,7 +75,7 @@ impl Notifier {
     pub fn with_transport(transport: impl FnOnce() -> Arc<dyn Transport>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
-            .max_blocking_threads(crate::transport::MAX_LOOKUPS)
+            .max_blocking_threads(crate::transport::MAX_LOOKUPS + OTHER_BLOCKING)
             .thread_name("notifier")
             .enable_io()
             .enable_time()

@@ -1,0 +1,299 @@
+//! Names to addresses: one look-up at a time per name, shared by all who wait; answers are kept for a while.
+//!
+//! A look-up is a thread that hangs in `getaddrinfo`, for half a minute where name servers are silent, and nothing can
+//! end it. `places` shares these threads out so that names which hang leave room for others.
+
+mod places;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hashlink::LinkedHashMap;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+pub use self::places::MAX_LOOKUPS;
+use self::places::{Kind, Next, Places};
+
+/// How long an answer is used.
+const KEEP_ANSWER: Duration = Duration::from_secs(30);
+/// How long a failure is.
+const KEEP_FAILURE: Duration = Duration::from_secs(5);
+/// How long one waits for an answer.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last answer is used where the name server does not give another (RFC 8767 recommends one to three days).
+const KEEP_STALE: Duration = Duration::from_secs(24 * 3600);
+/// How long one waits for another answer while there is such a last one.
+const STALE_WAIT: Duration = Duration::from_millis(100);
+/// A look-up that fails after this had no answer from a name server.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Names that are remembered.
+const MAX_NAMES: usize = 10_000;
+
+/// The system's resolver, or a test's.
+pub trait Lookup: Send + Sync {
+    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// `getaddrinfo` on a blocking thread of the runtime.
+pub struct SystemLookup;
+
+impl Lookup for SystemLookup {
+    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let blocking = move || {
+                let addresses = (host.as_str(), 0).to_socket_addrs()?;
+                Ok(addresses.map(|address| address.ip()).collect())
+            };
+            tokio::task::spawn_blocking(blocking)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    }
+}
+
+/// Why there is no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsError {
+    /// The resolver said so.
+    NoAddress,
+    /// The resolver did not answer in time.
+    Timeout,
+}
+
+impl DnsError {
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            DnsError::NoAddress => {
+                "the host's name could not be resolved: it does not exist or has no address"
+            }
+            DnsError::Timeout => {
+                "the host's name could not be resolved in time: the name server did not answer"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for DnsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for DnsError {}
+
+type Addresses = Arc<[IpAddr]>;
+type Answer = Result<Addresses, DnsError>;
+
+/// What is known of one name.
+struct Name {
+    /// The answer; `None` while the first look-up has not ended.
+    answer: watch::Receiver<Option<Answer>>,
+    phase: Phase,
+    kind: Kind,
+    /// The last addresses, and since when.
+    last: Option<(Addresses, Instant)>,
+}
+
+enum Phase {
+    Queued(watch::Sender<Option<Answer>>),
+    LookedUp,
+    Known { until: Instant },
+}
+
+impl Name {
+    fn is_current(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Queued(_) | Phase::LookedUp => true,
+            Phase::Known { until } => now < until,
+        }
+    }
+
+    fn last(&self, now: Instant) -> Option<(Addresses, Instant)> {
+        let last = self.last.clone();
+        last.filter(|(_, since)| now - *since < KEEP_STALE)
+    }
+}
+
+/// The cache of the process.
+#[derive(Clone)]
+pub struct Dns {
+    lookup: Arc<dyn Lookup>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one asked for the longest ago first.
+    names: LinkedHashMap<String, Name>,
+    places: Places,
+}
+
+impl Dns {
+    pub fn new(lookup: impl Lookup + 'static) -> Self {
+        Self {
+            lookup: Arc::new(lookup),
+            state: Arc::default(),
+        }
+    }
+
+    /// The addresses of `host`, never none.
+    pub async fn resolve(&self, host: &str, wait: Duration) -> Answer {
+        let (mut answer, last) = self.ask(host);
+        let wait = wait.min(match last {
+            Some(_) => STALE_WAIT,
+            None => LOOKUP_TIMEOUT,
+        });
+        let answer = match timeout(wait, answer.wait_for(Option::is_some)).await {
+            Ok(Ok(answer)) => answer.clone().unwrap_or(Err(DnsError::NoAddress)),
+            Ok(Err(_)) | Err(_) => Err(DnsError::Timeout),
+        };
+        match (answer, last) {
+            (Err(DnsError::Timeout), Some(last)) => Ok(last),
+            (answer, _) => answer,
+        }
+    }
+
+    /// What is known of a name, or will be, and its last addresses. A look-up goes on even if nobody waits for it any more.
+    fn ask(&self, host: &str) -> (watch::Receiver<Option<Answer>>, Option<Addresses>) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if let Some(name) = state.names.get(host)
+            && name.is_current(now)
+        {
+            let known = (
+                name.answer.clone(),
+                name.last(now).map(|(addresses, _)| addresses),
+            );
+            if let Phase::Queued(_) = name.phase {
+                // The newest question goes first.
+                let kind = name.kind;
+                state.places.queue(host, kind);
+            }
+            return known;
+        }
+        let known = state.names.remove(host);
+        let kind = known.as_ref().map_or(Kind::Fresh, |name| name.kind);
+        let last = known.and_then(|name| name.last(now));
+        state.make_room();
+        let (sender, answer) = watch::channel(None);
+        let asked = (
+            answer.clone(),
+            last.as_ref().map(|(addresses, _)| addresses.clone()),
+        );
+        let name = Name {
+            answer,
+            phase: Phase::Queued(sender),
+            kind,
+            last,
+        };
+        state.names.insert(host.to_owned(), name);
+        state.places.queue(host, kind);
+        drop(state);
+        self.start_queued();
+        asked
+    }
+
+    /// Starts what may start now, and sees to it that the rest does later.
+    fn start_queued(&self) {
+        let mut state = self.lock();
+        loop {
+            match state.places.next(Instant::now()) {
+                Next::Start(host, kind) => match state.take(&host, kind) {
+                    Some(sender) => self.start(host, kind, sender),
+                    None => state.places.give_back(kind),
+                },
+                Next::At(due) => {
+                    let dns = self.clone();
+                    tokio::spawn(async move {
+                        sleep_until(due).await;
+                        dns.lock().places.woken();
+                        dns.start_queued();
+                    });
+                }
+                Next::Wait => return,
+            }
+        }
+    }
+
+    fn start(&self, host: String, kind: Kind, sender: watch::Sender<Option<Answer>>) {
+        let lookup = self.lookup.lookup(host.clone());
+        let dns = self.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let answer = match lookup.await {
+                Ok(addresses) if !addresses.is_empty() => Ok(addresses.into()),
+                _ if started.elapsed() >= SILENCE => Err(DnsError::Timeout),
+                _ => Err(DnsError::NoAddress),
+            };
+            let mut state = dns.lock();
+            state.places.leave(kind);
+            state.end(&host, &answer);
+            drop(state);
+            sender.send_replace(Some(answer));
+            dns.start_queued();
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The question of a name whose turn has come, if there still is one: a name that is asked for often is queued often.
+    fn take(&mut self, host: &str, kind: Kind) -> Option<watch::Sender<Option<Answer>>> {
+        let name = self.names.get_mut(host)?;
+        if name.kind != kind || !matches!(name.phase, Phase::Queued(_)) {
+            return None;
+        }
+        let Phase::Queued(sender) = std::mem::replace(&mut name.phase, Phase::LookedUp) else {
+            return None;
+        };
+        // One receiver is the name's own.
+        if sender.receiver_count() > 1 {
+            return Some(sender);
+        }
+        name.phase = Phase::Known {
+            until: Instant::now(),
+        };
+        sender.send_replace(Some(Err(DnsError::Timeout)));
+        None
+    }
+
+    fn end(&mut self, host: &str, answer: &Answer) {
+        let Some(name) = self.names.get_mut(host) else {
+            return;
+        };
+        let now = Instant::now();
+        let keep = match answer {
+            Ok(addresses) => {
+                name.last = Some((Arc::clone(addresses), now));
+                name.kind = Kind::Fresh;
+                KEEP_ANSWER
+            }
+            Err(_) => {
+                name.kind = Kind::Failed;
+                KEEP_FAILURE
+            }
+        };
+        name.phase = Phase::Known { until: now + keep };
+    }
+
+    /// Forgets the oldest names, but for those that are looked up: they are few.
+    fn make_room(&mut self) {
+        while self.names.len() >= MAX_NAMES {
+            let mut others = self.names.iter();
+            let oldest = others.find(|(_, name)| !matches!(name.phase, Phase::LookedUp));
+            let Some(oldest) = oldest.map(|(host, _)| host.clone()) else {
+                return;
+            };
+            self.names.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who may be looked up when: names that hang must not take the places of names that work.
+//!
+//! Nothing tells a name that will hang from one that works before it is looked up. So only half of the places are given to
+//! whoever comes. Of the other half one is given every 50 ms, to the name that was asked for last. Names that failed
+//! before have a share of the first half.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Threads that may hang in the system's resolver at once.
+pub const MAX_LOOKUPS: usize = 128;
+/// Of these, places that are given at once.
+const AT_ONCE: usize = MAX_LOOKUPS / 2;
+/// Of these, places for names whose last look-up failed.
+const MAX_FAILED: usize = AT_ONCE / 2;
+/// The time between two places beyond [`AT_ONCE`].
+const SPACING: Duration = Duration::from_millis(50);
+/// Names of each kind that wait; the one asked for the longest ago is dropped, and whoever waits for it is out of time.
+const MAX_QUEUED: usize = 4096;
+
+/// What is known of a name before its look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing, or that it works.
+    Fresh,
+    /// Its last look-up failed.
+    Failed,
+}
+
+/// What may happen next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    Start(String, Kind),
+    /// Wake up then.
+    At(Instant),
+    Wait,
+}
+
+/// The places, and the names that wait for one; the one asked for last is at the back.
+#[derive(Default)]
+pub struct Places {
+    in_use: usize,
+    in_use_by_failed: usize,
+    /// When the next place beyond [`AT_ONCE`] may be given.
+    due: Option<Instant>,
+    is_timer_set: bool,
+    fresh: VecDeque<String>,
+    failed: VecDeque<String>,
+}
+
+impl Places {
+    pub fn queue(&mut self, host: &str, kind: Kind) {
+        let queue = match kind {
+            Kind::Fresh => &mut self.fresh,
+            Kind::Failed => &mut self.failed,
+        };
+        if queue.len() >= MAX_QUEUED {
+            queue.pop_front();
+        }
+        queue.push_back(host.to_owned());
+    }
+
+    /// The next name that has a place now; it has it until [`Places::leave`]. A name may come twice.
+    pub fn next(&mut self, now: Instant) -> Next {
+        let is_due = self.due.is_none_or(|due| due <= now);
+        if self.in_use < AT_ONCE || (self.in_use < MAX_LOOKUPS && is_due) {
+            if let Some(host) = self.fresh.pop_back() {
+                self.due = Some(now + SPACING);
+                return self.start(host, Kind::Fresh);
+            }
+            if self.in_use < AT_ONCE
+                && self.in_use_by_failed < MAX_FAILED
+                && let Some(host) = self.failed.pop_back()
+            {
+                return self.start(host, Kind::Failed);
+            }
+        } else if self.in_use < MAX_LOOKUPS
+            && !self.fresh.is_empty()
+            && !std::mem::replace(&mut self.is_timer_set, true)
+            && let Some(due) = self.due
+        {
+            return Next::At(due);
+        }
+        Next::Wait
+    }
+
+    /// The time has come that [`Next::At`] gave.
+    pub fn woken(&mut self) {
+        self.is_timer_set = false;
+    }
+
+    fn start(&mut self, host: String, kind: Kind) -> Next {
+        self.in_use += 1;
+        self.in_use_by_failed += usize::from(kind == Kind::Failed);
+        Next::Start(host, kind)
+    }
+
+    /// The name needs no look-up: its place is the next one's at once.
+    pub fn give_back(&mut self, kind: Kind) {
+        self.leave(kind);
+        self.due = None;
+    }
+
+    pub fn leave(&mut self, kind: Kind) {
+        self.in_use -= 1;
+        self.in_use_by_failed -= usize::from(kind == Kind::Failed);
+    }
+}
