@@ -81,9 +81,10 @@ pub fn configured(
 
 /// A value for each parameter, with which the channel sends a notification's text. For tests and measurements.
 pub fn example(parameter: &Parameter) -> Option<String> {
-    // What sends something in the text's place.
-    let is_content = matches!(parameter.name, "content_sid" | "content_variables");
-    (!is_content).then(|| parameter.example.to_owned())
+    // A content template is sent in the text's place, and an example is a string.
+    let is_left_out =
+        parameter.name == "content_sid" || matches!(parameter.kind, Kind::Table | Kind::Templates);
+    (!is_left_out).then(|| parameter.example.to_owned())
 }
 
 /// What to do about a sender that there is not: the hint of `unknown_sender`.

@@ -11,6 +11,9 @@ TAKEN = delivered(202, {"status": "success", "message": "Event processed", "dedu
 JSON = {"Content-Type": "application/json"}
 
 
+PAYLOAD = ("summary", "source", "severity", "timestamp", "custom_details", "component")
+
+
 def invalid(*errors: str) -> dict[str, object]:
     """As PagerDuty writes it."""
     return {"status": "invalid event", "message": "Event object is invalid", "errors": list(errors)}
@@ -21,7 +24,7 @@ def event(**members: object) -> bytes:
     payload: dict[str, Any] = {"summary": "s", "source": "s", "severity": "info"}
     whole: dict[str, Any] = {"routing_key": ROUTING_KEY, "event_action": "trigger", "payload": payload}
     for name, value in members.items():
-        (payload if name in ("summary", "source", "severity", "timestamp", "custom_details") else whole)[name] = value
+        (payload if name in PAYLOAD else whole)[name] = value
     return json.dumps(whole).encode()
 
 
@@ -41,7 +44,7 @@ CHANNEL = Channel(
         "dedup_key": ...,
         "payload": {
             "summary": "CPU of db1 above 95 %",
-            "source": "InfluxDB 3",
+            "source": "db1",
             "severity": "critical",
             "timestamp": "2026-11-25T02:41:58Z",
             "custom_details": {
@@ -78,6 +81,18 @@ CHANNEL = Channel(
     bad=[
         Bad("pagerduty_routing_key", ROUTING_KEY[:-1], f"must be 32 letters and digits, such as {ROUTING_KEY}"),
         Bad("pagerduty_routing_key", ROUTING_KEY[:-1] + "-", "must be 32 letters and digits"),
+        Bad("pagerduty_source", "x" * 256, "pagerduty_source must be one line of at most 255 characters"),
+        Bad("pagerduty_group", "a\nb", "pagerduty_group must be one line"),
+        Bad("pagerduty_links", ["https://example.com"], "pagerduty_links must be a table of strings, found an array"),
+        Bad("pagerduty_links", {"Runbook": "example.com"}, "pagerduty_links must be web addresses by their texts"),
+        Bad("pagerduty_links", {" ": "https://example.com"}, "pagerduty_links must be web addresses by their texts"),
+        Bad("pagerduty_links", {str(n): "https://a.example" for n in range(21)}, "at most 20, found 21"),
+        Bad(
+            "pagerduty_images",
+            "http://example.com/a.png",
+            "pagerduty_images must be web addresses that begin with https",
+        ),
+        Bad("pagerduty_images", ["https://example.com/a.png", "x"], "pagerduty_images must be web addresses"),
     ],
     secrets={"pagerduty_routing_key": lambda number: f"Qz{number:05}s3cr3tM4rk".ljust(32, "x")},
     refusals=[
@@ -96,6 +111,12 @@ CHANNEL = Channel(
             event(timestamp="yesterday"),
             event(custom_details="x"),
             event(links=[{"href": "x"}]),
+            event(links={"href": "https://a.example"}),
+            event(links=[{"href": "https://a.example", "text": 5}]),
+            event(images=[{"src": "http://a.example/a.png"}]),
+            event(images=["https://a.example/a.png"]),
+            event(images=[{"src": "https://a.example/a.png", "alt": 5}]),
+            event(component=5),
             event(client="x" * 512_000),
         ]
     ],
@@ -138,3 +159,35 @@ def test_levels_become_severities_also_those_that_the_text_begins_with(sender: S
     for level in levels:
         sender.send([destination], notification_text=f"[{level.upper()}] x")
     assert [message["detail"]["payload"]["severity"] for message in standin.messages()] == list(levels.values())
+
+
+def test_what_is_affected_comes_from_parameters_or_from_fields(sender: Sender, standin: Standin) -> None:
+    given = {f"pagerduty_{name}": f"a {name}" for name in ("source", "component", "group", "class")}
+    fields = {"host": "db1", "source": " ", "component": "mysql", "group": 7, "class": "x" * 300}
+    for parameters, expected in [
+        ({}, {"source": "db1", "component": "mysql", "group": "7", "class": "x" * 254 + "…"}),
+        ({"pagerduty_source": "db2"}, {"source": "db2", "component": "mysql", "group": "7", "class": "x" * 254 + "…"}),
+        (given, {name: f"a {name}" for name in ("source", "component", "group", "class")}),
+    ]:
+        standin.clear()
+        destination = {**CHANNEL.at(standin, next(NUMBERS)), **parameters}
+        sent = sender.send([(CHANNEL, destination)], **{**FIRING, "fields": fields})
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        [message] = standin.messages()
+        payload = message["detail"]["payload"]
+        assert {name: payload[name] for name in expected} == expected
+        assert payload["custom_details"]["class"] == "x" * 300
+
+
+def test_an_incident_has_further_links_and_images(sender: Sender, standin: Standin) -> None:
+    images = ["https://a.example/1.png", "https://a.example/2.png"]
+    more = {"pagerduty_links": {"Runbook": "https://wiki.example.com/cpu"}, "pagerduty_images": images}
+    for link in (FIRING["link"], None):
+        standin.clear()
+        destination = {**CHANNEL.at(standin, next(NUMBERS)), **more}
+        sent = sender.send([(CHANNEL, destination)], **{**FIRING, "link": link})
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        [message] = standin.messages()
+        own = [{"href": link, "text": "Open grafana.example.com"}] if link else []
+        assert message["detail"]["links"] == [*own, {"href": "https://wiki.example.com/cpu", "text": "Runbook"}]
+        assert message["detail"]["images"] == [{"src": image} for image in images]

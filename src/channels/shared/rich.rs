@@ -75,6 +75,28 @@ pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> 
     }
 }
 
+/// The value of the first field of these names that is not blank, in one line.
+pub fn field(notification: &Notification, names: &[&str]) -> Option<String> {
+    let values = names.iter().filter_map(|name| {
+        let mut fields = notification.fields.iter();
+        fields
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value_text(value))
+    });
+    let mut lines = values.map(|value| one_line(&value).into_owned());
+    lines.find(|line| !line.is_empty())
+}
+
+fn value_text(value: &Json) -> Cow<'_, str> {
+    match value {
+        Json::String(text) => without_controls(text),
+        Json::Bool(true) => Cow::Borrowed("true"),
+        Json::Bool(false) => Cow::Borrowed("false"),
+        Json::Number(text) => Cow::Borrowed(text.as_str()),
+        _ => Cow::Borrowed(""),
+    }
+}
+
 /// The host that a link leads to, where it is plain enough to stand in a text.
 pub fn link_host(link: &str) -> Option<&str> {
     let (_, rest) = link.split_once("://")?;
@@ -189,13 +211,7 @@ impl Cuts {
         let mut names = FieldNames::new(rules);
         let mut fields = Vec::with_capacity(self.fields.min(most));
         for (name, value) in notification.fields.iter().take(most) {
-            let value = match value {
-                Json::String(text) => without_controls(text),
-                Json::Bool(true) => Cow::Borrowed("true"),
-                Json::Bool(false) => Cow::Borrowed("false"),
-                Json::Number(text) => Cow::Borrowed(text.as_str()),
-                _ => Cow::Borrowed(""),
-            };
+            let value = value_text(value);
             let name = names.add(or_dash(&one_line(name)));
             let drawn = draw(name.text, or_dash(&value));
             if drawn.length > room {

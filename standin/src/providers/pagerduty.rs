@@ -110,15 +110,38 @@ fn check_payload<'a>(
     {
         return Err("'payload.custom_details' is no object");
     }
-    let links = body.get("links").and_then(Value::as_array);
-    for link in links.into_iter().flatten() {
-        if !link
-            .get("href")
-            .and_then(Value::as_str)
-            .is_some_and(|href| href.starts_with("http"))
+    for name in ["component", "group", "class"] {
+        if body
+            .pointer(&format!("/payload/{name}"))
+            .is_some_and(|value| !value.is_string())
         {
-            return Err("'links' have an href that is invalid");
+            return Err("'payload' has a component, group or class that is no string");
         }
     }
-    Ok(())
+    check_each(body, "links", |link| {
+        let is_url = |href: &str| href.starts_with("http://") || href.starts_with("https://");
+        link["href"].as_str().is_some_and(is_url) && link.get("text").is_none_or(Value::is_string)
+    })?;
+    // "This image must be served via HTTPS."
+    check_each(body, "images", |image| {
+        let is_https = |src: &str| src.starts_with("https://");
+        let may_be_text = |name| image.get(name).is_none_or(Value::is_string);
+        image["src"].as_str().is_some_and(is_https) && may_be_text("href") && may_be_text("alt")
+    })
+}
+
+/// Each of a list of objects, where there is one.
+fn check_each(
+    body: &Value,
+    name: &str,
+    is_valid: impl Fn(&Value) -> bool,
+) -> Result<(), &'static str> {
+    let each = match body.get(name) {
+        None => return Ok(()),
+        Some(value) => value.as_array().ok_or("'links' or 'images' is no array")?,
+    };
+    match each.iter().all(|one| one.is_object() && is_valid(one)) {
+        true => Ok(()),
+        false => Err("'links' or 'images' has a member that is invalid"),
+    }
 }

@@ -1,19 +1,23 @@
 //! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>.
 
+mod context;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::shared::endpoint::{Endpoint, below};
-use super::shared::incident::{self, Action};
-use super::shared::names::NameRules;
-use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::{USER_AGENT, body, texts, verdict};
-use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+use self::context::{Context, Image, Link};
+use crate::channels::shared::endpoint::{Endpoint, below};
+use crate::channels::shared::incident::{self, Action};
+use crate::channels::shared::names::NameRules;
+use crate::channels::shared::rich::{self, Cuts, Drawn};
+use crate::channels::shared::{USER_AGENT, body, texts, verdict};
+use crate::channels::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
@@ -32,6 +36,38 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required()
         .secret(),
+        Parameter::new(
+            "pagerduty_source",
+            "db1.example.com",
+            "The affected system; the field source or host if absent.",
+        ),
+        Parameter::new(
+            "pagerduty_component",
+            "mysql",
+            "The part of the system that is affected; the field component if absent.",
+        ),
+        Parameter::new(
+            "pagerduty_group",
+            "app-stack",
+            "What the system belongs to; the field group if absent.",
+        ),
+        Parameter::new(
+            "pagerduty_class",
+            "cpu load",
+            "The kind of event; the field class if absent.",
+        ),
+        Parameter::new(
+            "pagerduty_links",
+            r#"{ Runbook = "https://wiki.example.com/cpu" }"#,
+            "Further links of every incident, by their texts.",
+        )
+        .of(Kind::Table),
+        Parameter::new(
+            "pagerduty_images",
+            "https://grafana.example.com/render/cpu.png",
+            "The address of an image for every incident, or a list of them; https alone.",
+        )
+        .of(Kind::Texts),
         Parameter::base_url(API),
     ],
     length: Length::Cut(TEXT),
@@ -57,16 +93,21 @@ const NAMES: NameRules = NameRules {
 /// Of the details: the text, of which the summary may have only the beginning.
 const WHOLE_TEXT: &str = "notification_text";
 const VALUE: Limit = Limit::json_bytes(10_000);
-/// In bytes of JSON.
+/// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
 const LINK: usize = 4_000;
+
+fn fits_as_link(url: &str) -> bool {
+    TEXT.unit.of(url) <= LINK
+}
+
 /// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
-const SOURCE: &str = "InfluxDB 3";
 
 #[derive(Debug)]
 struct PagerDuty {
     endpoint: Endpoint,
     routing_key: Secret,
+    context: Context,
 }
 
 #[derive(Serialize)]
@@ -75,26 +116,28 @@ struct Event<'a> {
     event_action: &'static str,
     dedup_key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<Payload>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    links: Option<[Link<'a>; 1]>,
+    payload: Option<Payload<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    links: Vec<Link<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    images: &'a [Image],
 }
 
 #[derive(Serialize)]
-struct Payload {
+struct Payload<'a> {
     summary: String,
-    source: &'static str,
+    source: Cow<'a, str>,
     severity: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     custom_details: Map<String, Value>,
-}
-
-#[derive(Serialize)]
-struct Link<'a> {
-    href: &'a str,
-    text: String,
 }
 
 impl PagerDuty {
@@ -106,6 +149,7 @@ impl PagerDuty {
             endpoint: Endpoint::new(fields.sender(), url, USER_AGENT)
                 .told_apart_by(fields.sender(), [routing_key.clone()]),
             routing_key,
+            context: Context::read(fields)?,
         })
     }
 
@@ -121,9 +165,7 @@ impl PagerDuty {
         let mut cuts = Cuts::default();
         let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
         let fields = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
-        let link = cuts.link(notification.link.as_deref(), |link| {
-            TEXT.unit.of(link) <= LINK
-        });
+        let link = cuts.link(notification.link.as_deref(), |link| fits_as_link(link));
         let (whole, missing) = with_ending(text, TEXT);
         let mut custom_details = Map::new();
         if summary != text {
@@ -136,17 +178,16 @@ impl PagerDuty {
             dedup_key,
             payload: Some(Payload {
                 summary,
-                source: SOURCE,
+                source: self.context.source(notification),
                 severity: severity(notification.level_for_rules()),
                 timestamp: notification.timestamp.map(|time| time.to_string()),
+                component: self.context.component(notification),
+                group: self.context.group(notification),
+                class: self.context.class(notification),
                 custom_details,
             }),
-            links: link.map(|href| {
-                [Link {
-                    href,
-                    text: rich::link_words(href),
-                }]
-            }),
+            links: self.context.links(link),
+            images: &self.context.images,
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));
@@ -228,7 +269,8 @@ impl Channel for PagerDuty {
             event_action,
             dedup_key,
             payload: None,
-            links: None,
+            links: Vec::new(),
+            images: &[],
         };
         Ok(self.composition(&event, Vec::new()))
     }
