@@ -51,6 +51,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &teams::SPEC,
     &pagerduty::SPEC,
     &opsgenie::SPEC,
+    &opsgenie::JSM,
     &ntfy::SPEC,
     &google_chat::SPEC,
     &pushover::SPEC,

@@ -1,4 +1,7 @@
-//! Opsgenie's alerts <https://docs.opsgenie.com/docs/alert-api>.
+//! Alerts of Opsgenie <https://docs.opsgenie.com/docs/alert-api>, and of Jira Service Management, which takes the same requests
+//! at another address <https://developer.atlassian.com/cloud/jira/service-desk-ops/jira-service-desk-ops.1.postman.json>
+//! ("Integration events"); there `identifierType=alias` works and is not documented
+//! <https://jira.atlassian.com/browse/JSDCLOUD-14179>.
 
 use std::sync::Arc;
 
@@ -12,41 +15,84 @@ use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
 use super::shared::{USER_AGENT, body, texts, verdict};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Parameter, Resolved,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, with_ending};
+use crate::model::text::{Limit, Unit, with_ending};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
     about: "Opsgenie, as an alert",
     parameters: &[
-        Parameter::new(
-            "opsgenie_api_key",
-            "eb243592-faa2-4ba2-a551-1afdf565c889",
-            "The key of an API integration.",
-        )
-        .required()
-        .secret(),
-        Parameter::base_url(API),
+        key_parameter(OPSGENIE.key),
+        Parameter::base_url(OPSGENIE.api),
     ],
     length: Length::Cut(DESCRIPTION),
-    // An open alert with the same alias counts up.
-    repeat: Repeat::Harmless,
+    repeat: REPEAT,
     resolved: Resolved::Closes,
-    parse: |fields, operator| Ok(Arc::new(Opsgenie::new(fields, operator)?)),
+    parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &OPSGENIE)?)),
 };
 
-const API: &str = "https://api.opsgenie.com";
+pub const JSM: ChannelSpec = ChannelSpec {
+    key: "jsm",
+    about: "Jira Service Management, as an alert",
+    parameters: &[
+        key_parameter(SERVICE_MANAGEMENT.key),
+        Parameter::base_url(SERVICE_MANAGEMENT.api),
+    ],
+    length: Length::Cut(DESCRIPTION),
+    repeat: REPEAT,
+    resolved: Resolved::Closes,
+    parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &SERVICE_MANAGEMENT)?)),
+};
 
-/// "Characters" (section "alert fields"), of which the unit is not said.
-const MESSAGE: Limit = Limit::utf16(130);
+/// Which of the two products, and what differs.
+#[derive(Debug)]
+struct Product {
+    name: &'static str,
+    /// The parameter that holds the integration's key.
+    key: &'static str,
+    api: &'static str,
+    wrong_key: &'static str,
+    wrong_address: &'static str,
+}
+
+const OPSGENIE: Product = Product {
+    name: "Opsgenie",
+    key: "opsgenie_api_key",
+    api: "https://api.opsgenie.com",
+    wrong_key: "Give opsgenie_api_key as the API integration shows it, and see that the integration is on; keys of the EU need base_url, and those of Jira Service Management the channel jsm.",
+    wrong_address: "base_url must be the API's address, such as https://api.eu.opsgenie.com.",
+};
+
+const SERVICE_MANAGEMENT: Product = Product {
+    name: "Jira Service Management",
+    key: "jsm_api_key",
+    api: "https://api.atlassian.com/jsm/ops/integration",
+    wrong_key: "Give jsm_api_key as the API integration shows it, and see that the integration is on.",
+    wrong_address: "base_url must be the API's address, such as https://api.atlassian.com/jsm/ops/integration.",
+};
+
+const fn key_parameter(name: &'static str) -> Parameter {
+    Parameter::new(
+        name,
+        "eb243592-faa2-4ba2-a551-1afdf565c889",
+        "The key of an API integration.",
+    )
+    .required()
+    .secret()
+}
+
+/// An open alert with the same alias counts up.
+const REPEAT: Repeat = Repeat::Harmless;
+
+/// "Characters" (section "alert fields"), of which the unit is not said. What may be shown as HTML is escaped.
+const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
 const ALIAS: Limit = Limit::utf16(512);
-const DESCRIPTION: Limit = Limit::utf16(15_000);
+const DESCRIPTION: Limit = Limit::new(15_000, Unit::Utf16Escaped);
 /// Of all names and values together, in UTF-16 code units.
 const DETAILS: usize = 8_000;
 const NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
@@ -59,6 +105,7 @@ const SOURCE: &str = "influxdb3-notifier";
 struct Opsgenie {
     /// `…/v2/alerts`
     endpoint: Endpoint,
+    product: &'static Product,
 }
 
 #[derive(Serialize)]
@@ -81,13 +128,22 @@ struct Note {
 }
 
 impl Opsgenie {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let key = fields.formed("opsgenie_api_key", KEY_FORM, is_key)?;
-        let url = below(&fields.base_url(API)?, ["v2", "alerts"]);
+    fn new(fields: &Fields<'_>, product: &'static Product) -> Result<Self, ConfigError> {
+        let key = fields.formed(product.key, KEY_FORM, is_key)?;
+        let url = below(&fields.base_url(product.api)?, ["v2", "alerts"]);
         let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
             .told_apart_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
-        Ok(Self { endpoint })
+        Ok(Self { endpoint, product })
+    }
+
+    const fn hint(&self, reason: Reason) -> Option<&'static str> {
+        Some(match reason {
+            Reason::Unauthorized => self.product.wrong_key,
+            Reason::Forbidden => "Let the API integration create and update alerts.",
+            Reason::UnknownDestination => self.product.wrong_address,
+            _ => return None,
+        })
     }
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
@@ -103,11 +159,11 @@ impl Opsgenie {
             tail.extend(link.iter().flat_map(|link| ["\n", link]));
         }
         let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = with_ending(text, Limit::utf16(room));
+        let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION.unit));
         let alert = Alert {
-            message,
+            message: without_markup(&message),
             alias,
-            description: text + &tail,
+            description: without_markup(&(text + &tail)),
             details: details.into_iter().collect(),
             priority: priority(notification.level_for_rules()),
             source: SOURCE,
@@ -151,17 +207,29 @@ fn sentence(json: &Value) -> Option<String> {
     Some(all.join("; "))
 }
 
-fn hint(reason: Reason) -> Option<&'static str> {
-    Some(match reason {
-        Reason::Unauthorized => {
-            "Give opsgenie_api_key as the API integration shows it, and see that the integration is on; keys of the EU need base_url."
+/// "HTML formatting for the message values is also supported" <https://docs.opsgenie.com/docs/alerts-and-alert-fields>, and
+/// descriptions are shown so as well. Only what would begin a tag or a character reference is escaped, since phones and mails
+/// show the same text as it is.
+fn without_markup(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for (at, character) in text.char_indices() {
+        let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
+        match character {
+            '<' if rest.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)) => {
+                escaped.push_str("&lt;")
+            }
+            '&' if is_reference(rest) => escaped.push_str("&amp;"),
+            other => escaped.push(other),
         }
-        Reason::Forbidden => "Let the API integration create and update alerts.",
-        Reason::UnknownDestination => {
-            "base_url must be the API's address, such as https://api.eu.opsgenie.com."
-        }
-        _ => return None,
-    })
+    }
+    escaped
+}
+
+/// What follows an ampersand, such as `amp;` or `#38;`.
+fn is_reference(rest: &str) -> bool {
+    let name = rest.strip_prefix('#').unwrap_or(rest);
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric());
+    end.is_some_and(|end| end > 0 && name.get(end..).is_some_and(|rest| rest.starts_with(';')))
 }
 
 const KEY_FORM: &str = "the key of an API integration, letters, digits and hyphens";
@@ -204,7 +272,7 @@ impl Channel for Opsgenie {
     }
 
     fn repeat(&self) -> Repeat {
-        SPEC.repeat
+        REPEAT
     }
 
     fn keeps_alerts(&self) -> bool {
@@ -229,7 +297,7 @@ impl Channel for Opsgenie {
         let json = reply.json().unwrap_or(Value::Null);
         let detail = || {
             verdict::said(
-                "Opsgenie",
+                self.product.name,
                 None,
                 sentence(&json).as_deref(),
                 reply,
@@ -251,7 +319,40 @@ impl Channel for Opsgenie {
                 let after = verdict::reply_retry_after(reply).or(period);
                 verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
             }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+            _ => verdict::with_hints(verdict::by_status(reply, detail), |reason| {
+                self.hint(reason)
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_html_would_take_for_markup_is_escaped() {
+        for (text, sent) in [
+            (
+                "CPU > 95 & rising, a < b, x<5, R&D",
+                "CPU > 95 & rising, a < b, x<5, R&D",
+            ),
+            (
+                "<b>h</b> <!-- x --> <?x?>",
+                "&lt;b>h&lt;/b> &lt;!-- x --> &lt;?x?>",
+            ),
+            (
+                "&lt;b&gt; &amp; &#60; &#x3c;",
+                "&amp;lt;b&amp;gt; &amp;amp; &amp;#60; &amp;#x3c;",
+            ),
+            (
+                "https://a.example/?a=1&b=2&;&#;",
+                "https://a.example/?a=1&b=2&;&#;",
+            ),
+            ("<", "<"),
+            ("&", "&"),
+        ] {
+            assert_eq!(without_markup(text), sent);
         }
     }
 }

@@ -1,6 +1,8 @@
-"""Opsgenie's alerts."""
+"""Alerts of Opsgenie, and of Jira Service Management, which takes the same requests at another address."""
 
 import json
+
+import pytest
 
 from tests.channels.channel import FIRING, KEY, NUMBERS, Bad, Channel, Reply, Sender, delivered
 from tests.harness import Standin
@@ -17,74 +19,92 @@ def error(status: int, words: str, **errors: str) -> tuple[int, dict[str, object
     return status, {"message": words, "took": 0.001, "requestId": "r", **({"errors": errors} if errors else {})}
 
 
-CHANNEL = Channel(
-    "opsgenie",
-    destination=lambda base, _: {"opsgenie_api_key": API_KEY, "base_url": base},
-    path="/v2/alerts",
-    plain={"message": "hi", "alias": ..., "description": "hi", "source": "influxdb3-notifier"},
-    rich={
-        "message": "CPU of db1 above 95 %",
-        "alias": ...,
-        "description": "cpu_usage is 97.3 %\n\nCritical · firing since 2026-11-25 02:41 UTC\n" + FIRING["link"],
-        "details": {"host": "db1", "limit": "95", "primary": "true"},
-        "priority": "P1",
-        "source": "influxdb3-notifier",
-    },
-    headers={"content-type": "application/json", "authorization": f"GenieKey {API_KEY}"},
-    taken=TAKEN,
-    # What does not name the request is not Opsgenie.
-    statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
-    replies=[
-        TAKEN,
-        Reply(200, "<html>", reason="rejected"),
-        Reply(*error(401, "Could not authenticate"), reason="unauthorized", hint="the integration is on"),
-        Reply(*error(402, "Plan"), reason="rejected", detail="Opsgenie: Plan"),
-        Reply(*error(403, "You do not have access"), reason="forbidden", hint="API integration"),
-        Reply(*error(404, "No such"), reason="unknown_destination", hint="base_url"),
-        Reply(
-            *error(422, "Request body is not processable.", message="Message can not be empty."),
-            reason="rejected",
-            detail="Opsgenie: Request body is not processable.; message: Message can not be empty.",
-        ),
-        Reply(*error(429, "You are making too many requests!"), reason="rate_limited"),
-        Reply(
-            *error(429, "You are making too many requests!"),
-            reason="rate_limited",
-            headers={"X-RateLimit-Period-In-Sec": "60", "Retry-After": ""},
-        ),
-        Reply(*error(503, "words"), reason="server_error"),
-    ],
-    bad=[
-        Bad("opsgenie_api_key", "GenieKey " + API_KEY, "opsgenie_api_key must be the key of an API integration"),
-        Bad("opsgenie_api_key", "x", f"such as {API_KEY}"),
-    ],
-    secrets={"opsgenie_api_key": lambda number: f"Qz{number:05}-s3cr3t-M4rk-a551"},
-    refusals=[
-        ({**HEADERS, "Authorization": "GenieKey bad"}, b'{"message":"hi"}', 401),
-        ({"Content-Type": "application/json"}, b'{"message":"hi"}', 401),
-        (HEADERS, b"hi", 400),
-        *(
-            (HEADERS, json.dumps(body).encode(), 422)
-            for body in [
-                {},
-                {"message": "x" * 131},
-                {"message": "x", "alias": "x" * 513},
-                {"message": "x", "description": "x" * 15_001},
-                {"message": "x", "priority": "P6"},
-                {"message": "x", "details": {"a": 1}},
-                {"message": "x", "details": {"a": "x" * 8_000}},
-                {"message": "x", "tags": ["x"] * 21},
-            ]
-        ),
-    ],
-)
+def channel(sender: str, name: str, below: str) -> Channel:
+    """The one or the other: they differ by the address and by the key's name."""
+    return Channel(
+        sender,
+        destination=lambda base, _: {f"{sender}_api_key": API_KEY, "base_url": base + below},
+        path=f"{below}/v2/alerts",
+        plain={"message": "hi", "alias": ..., "description": "hi", "source": "influxdb3-notifier"},
+        rich={
+            "message": "CPU of db1 above 95 %",
+            "alias": ...,
+            "description": "cpu_usage is 97.3 %\n\nCritical · firing since 2026-11-25 02:41 UTC\n" + FIRING["link"],
+            "details": {"host": "db1", "limit": "95", "primary": "true"},
+            "priority": "P1",
+            "source": "influxdb3-notifier",
+        },
+        headers={"content-type": "application/json", "authorization": f"GenieKey {API_KEY}"},
+        taken=TAKEN,
+        # What does not name the request is not Opsgenie.
+        statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
+        replies=[
+            TAKEN,
+            Reply(200, "<html>", reason="rejected"),
+            Reply(*error(401, "Could not authenticate"), reason="unauthorized", hint="the integration is on"),
+            Reply(*error(402, "Plan"), reason="rejected", detail=f"{name}: Plan"),
+            Reply(*error(403, "You do not have access"), reason="forbidden", hint="API integration"),
+            Reply(*error(404, "No such"), reason="unknown_destination", hint="base_url"),
+            Reply(
+                *error(422, "Request body is not processable.", message="Message can not be empty."),
+                reason="rejected",
+                detail=f"{name}: Request body is not processable.; message: Message can not be empty.",
+            ),
+            Reply(*error(429, "You are making too many requests!"), reason="rate_limited"),
+            Reply(
+                *error(429, "You are making too many requests!"),
+                reason="rate_limited",
+                headers={"X-RateLimit-Period-In-Sec": "60", "Retry-After": ""},
+            ),
+            Reply(*error(503, "words"), reason="server_error"),
+        ],
+        bad=[
+            Bad(f"{sender}_api_key", "GenieKey " + API_KEY, f"{sender}_api_key must be the key of an API integration"),
+            Bad(f"{sender}_api_key", "x", f"such as {API_KEY}"),
+        ],
+        secrets={f"{sender}_api_key": lambda number: f"Qz{number:05}-s3cr3t-M4rk-a551"},
+        refusals=[
+            ({**HEADERS, "Authorization": "GenieKey bad"}, b'{"message":"hi"}', 401),
+            ({"Content-Type": "application/json"}, b'{"message":"hi"}', 401),
+            (HEADERS, b"hi", 400),
+            *(
+                (HEADERS, json.dumps(body).encode(), 422)
+                for body in [
+                    {},
+                    {"message": "x" * 131},
+                    {"message": "x", "alias": "x" * 513},
+                    {"message": "x", "description": "x" * 15_001},
+                    {"message": "x", "priority": "P6"},
+                    {"message": "x", "details": {"a": 1}},
+                    {"message": "x", "details": {"a": "x" * 8_000}},
+                    {"message": "x", "tags": ["x"] * 21},
+                    {"message": "x", "tags": "x"},
+                    {"message": "x", "actions": ["x"] * 11},
+                    {"message": "x", "actions": ["x" * 51]},
+                    {"message": "x", "responders": ["db team"]},
+                    {"message": "x", "responders": [{"type": "team"}]},
+                    {"message": "x", "responders": [{"type": "group", "name": "db"}]},
+                    {"message": "x", "responders": [{"type": "team", "name": "db"}] * 51},
+                    {"message": "x", "visibleTo": [{"type": "schedule", "name": "db"}]},
+                    {"message": "x", "user": "x" * 101},
+                    {"message": "x", "note": 5},
+                ]
+            ),
+        ],
+    )
 
 
-def test_an_alert_is_acknowledged_and_closed_by_its_alias(sender: Sender, standin: Standin) -> None:
+CHANNEL = channel("opsgenie", "Opsgenie", "")
+JSM = channel("jsm", "Jira Service Management", "/jsm/ops/integration")
+CHANNELS = [CHANNEL, JSM]
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.sender)
+def test_an_alert_is_acknowledged_and_closed_by_its_alias(channel: Channel, sender: Sender, standin: Standin) -> None:
     for key, alias in (("cpu db1", "cpu%20db1"), ("cpu/db1?", None), (".", None), ("x" * 513, None)):
         standin.clear()
         number = next(NUMBERS)
-        destination = (CHANNEL, CHANNEL.at(standin, number))
+        destination = (channel, channel.at(standin, number))
         for status in ("firing", "acknowledged", "resolved"):
             sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
             assert sent.entry["outcome"] == "delivered", sent.answer.text
@@ -92,7 +112,7 @@ def test_an_alert_is_acknowledged_and_closed_by_its_alias(sender: Sender, standi
         got = json.loads(firing["body"])["alias"]
         assert len(got) <= 512
         alias = alias or got
-        place = f"/at/{number}/v2/alerts/{alias}"
+        place = f"{channel.place_of(number)}/{alias}"
         assert [(request["path"], request["query"]) for request in rest] == [
             (f"{place}/acknowledge", "identifierType=alias"),
             (f"{place}/close", "identifierType=alias"),
@@ -123,3 +143,30 @@ def test_levels_become_priorities_also_those_that_the_text_begins_with(sender: S
     for level in levels:
         sender.send([destination], notification_text=f"[{level.upper()}] x")
     assert [message["detail"].get("priority") for message in standin.messages()] == list(levels.values())
+
+
+def test_jira_service_management_is_reached_by_the_opsgenie_channel_too(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    configuration = {"opsgenie_api_key": API_KEY, "base_url": f"{standin.url}/at/{number}/jsm/ops/integration/"}
+    for status in ("firing", "resolved"):
+        sent = sender.send([(CHANNEL, configuration)], **{**FIRING, "status": status}, dedup_key="cpu db1")
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+    paths = [request["path"] for request in standin.requests(f"/at/{number}/")]
+    place = f"/at/{number}/jsm/ops/integration/v2/alerts"
+    assert paths == [place, f"{place}/cpu%20db1/close"]
+
+
+def test_what_html_would_take_for_markup_is_shown_as_it_is(sender: Sender, standin: Standin) -> None:
+    request = {"title": "<b>CPU</b> > 95 & rising &amp; <3", "notification_text": "<img src=x> &lt;", "level": "ok"}
+    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
+    assert sent.answer.json["warnings"] == []
+    [message] = standin.messages()
+    assert message["detail"]["message"] == "&lt;b>CPU&lt;/b> > 95 & rising &amp;amp; <3"
+    assert message["detail"]["description"] == "&lt;img src=x> &amp;lt;\n\nOK"
+
+
+def test_escaped_texts_stay_within_their_limits(sender: Sender, standin: Standin) -> None:
+    request = {"title": "<b" * 200, "notification_text": "<b" * 20_000}
+    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
+    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert len(sent.answer.json["warnings"]) == 2

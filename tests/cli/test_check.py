@@ -84,7 +84,7 @@ def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
         "where the server runs",
         "n.toml:6:86: error: receivers.oncall.sms[0].token: the file token is not there",
         "n.toml:7:5: error: receivers.oncall.sms[1].twilio_sid: twilio_sid is required, and the server's environment "
-        "variable TWILIO_SID is not set either: for example ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "variable TWILIO_SID is not set either: for example AC00000000000000000000000000000000",
         "n.toml: cannot be used: 3 errors, 0 warnings",
     ]
     (tmp_path / "token").write_text("t")

@@ -169,7 +169,7 @@ EXAMPLES = {
     "slack_webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
     "discord_webhook_url": "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
     "http_webhook_url": "https://example.com/hooks/alerts",
-    "twilio_sid": "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "twilio_sid": "AC00000000000000000000000000000000",
     "twilio_token": "your_auth_token",
     "twilio_from_number": "+15005550001",
     "twilio_to_number": "+15005550006",

@@ -237,7 +237,7 @@ def here(engine_host: EngineHost) -> Iterator[Triggers]:
 
 
 NO_SID = "twilio_sid is required, and the server's environment variable TWILIO_SID is not set either: for example "
-NO_SID += "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+NO_SID += "AC00000000000000000000000000000000"
 
 ENVIRONMENT = [
     (

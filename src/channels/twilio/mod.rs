@@ -67,7 +67,7 @@ const WHATSAPP_MARKUP: Markup = Markup {
 const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "twilio_sid",
-        "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "AC00000000000000000000000000000000",
         "The account's SID (AC…), or an API key's (SK…).",
     )
     .required()
@@ -97,7 +97,7 @@ const PARAMETERS: &[Parameter] = &[
     .secret(),
     Parameter::new(
         "twilio_account_sid",
-        "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "AC00000000000000000000000000000000",
         "The account's SID where twilio_sid is an API key's (SK…).",
     )
     .secret(),

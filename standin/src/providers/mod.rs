@@ -182,6 +182,7 @@ const PROVIDERS: &[Provider] = &[
     teams::PROVIDER,
     pagerduty::PROVIDER,
     opsgenie::PROVIDER,
+    opsgenie::JSM,
     webhook::PROVIDER,
     webhook::STATUS,
     webhook::REDIRECT,

@@ -1,4 +1,5 @@
-//! Opsgenie: `POST /v2/alerts`, and `POST /v2/alerts/{alias}/close` and `/acknowledge` with `identifierType=alias`.
+//! Opsgenie: `POST /v2/alerts`, and `POST /v2/alerts/{alias}/close` and `/acknowledge` with `identifierType=alias`; and the same
+//! below `/jsm/ops/integration` for Jira Service Management.
 //!
 //! Limits are those of [Opsgenie docs: alert fields], counted in UTF-16 code units; answers those of [Opsgenie docs: response].
 //! Keys that begin with `bad` are nobody's.
@@ -14,31 +15,50 @@ use crate::world::World;
 
 pub const PROVIDER: Provider = Provider {
     name: "opsgenie",
-    paths: &["/v2/alerts"],
-    answer,
-    too_many: |_| {
-        let message = "You are making too many requests!";
-        Reply::json(
-            429,
-            &json!({ "message": message, "took": 0.001, "requestId": "r" }),
-        )
-        .with("x-ratelimit-state", "THROTTLED")
-        .with("x-ratelimit-period-in-sec", "60")
-    },
+    paths: &[ALERTS],
+    answer: |world, call| answer(world, call, "opsgenie", &call.path),
+    too_many,
 };
 
+pub const JSM: Provider = Provider {
+    name: "jsm",
+    paths: &["/jsm/ops/integration/v2/alerts"],
+    answer: |world, call| {
+        let path = call.path.strip_prefix("/jsm/ops/integration");
+        answer(world, call, "jsm", path.unwrap_or_default())
+    },
+    too_many,
+};
+
+const ALERTS: &str = "/v2/alerts";
+
+fn too_many(_: &Call) -> Reply {
+    let message = "You are making too many requests!";
+    Reply::json(
+        429,
+        &json!({ "message": message, "took": 0.001, "requestId": "r" }),
+    )
+    .with("x-ratelimit-state", "THROTTLED")
+    .with("x-ratelimit-period-in-sec", "60")
+}
+
 /// Fields of an alert, and their longest values.
-const LONGEST: [(&str, usize); 5] = [
+const LONGEST: [(&str, usize); 7] = [
     ("message", 130),
     ("alias", 512),
     ("entity", 512),
     ("description", 15_000),
     ("source", 100),
+    ("user", 100),
+    ("note", 25_000),
 ];
 const MAX_DETAILS: usize = 8_000;
+/// How many, and how long each.
 const MAX_TAGS: (usize, usize) = (20, 50);
+const MAX_ACTIONS: (usize, usize) = (10, 50);
+const MAX_RESPONDERS: usize = 50;
 
-fn answer(world: &World, call: &Call) -> Answer {
+fn answer(world: &World, call: &Call, provider: &'static str, path: &str) -> Answer {
     let id = format!("43a29c5c-3dbf-4fa4-9c26-{:012}", world.next_id());
     let refuse = |status, message: &str, errors: Value| {
         let body = json!({ "message": message, "errors": errors, "took": 0.001, "requestId": id });
@@ -55,8 +75,10 @@ fn answer(world: &World, call: &Call) -> Answer {
     let Some(Value::Object(body)) = body else {
         return refuse(400, "Request body is not valid JSON", Value::Null);
     };
-    let checked = match change(call) {
-        Some(_) => check_lengths(&body, &[("note", 25_000), ("source", 100)]),
+    let change = change(call, path);
+    let checked = match change {
+        Some(_) => check_lengths(&body, &[("note", 25_000), ("source", 100), ("user", 100)]),
+        None if path != ALERTS => return refuse(404, "No handler found", Value::Null),
         None => check_alert(&body),
     };
     if let Err((field, what)) = checked {
@@ -64,14 +86,14 @@ fn answer(world: &World, call: &Call) -> Answer {
         return refuse(422, message, json!({ field: what }));
     }
     let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let shown = match change(call) {
+    let shown = match change {
         Some((alias, verb)) => format!("{verb} {alias}: {}", text("note")),
         // Without a title the message is but its beginning.
         None if text("description").is_empty() => text("message").to_owned(),
         None => text("description").to_owned(),
     };
     let message = Message {
-        provider: "opsgenie",
+        provider,
         destination: call.full_path.clone(),
         text: shown,
         mentions: Vec::new(),
@@ -83,8 +105,8 @@ fn answer(world: &World, call: &Call) -> Answer {
 }
 
 /// Alias, as the path has it, and verb.
-fn change(call: &Call) -> Option<(&str, &str)> {
-    let (alias, verb) = call.path.strip_prefix("/v2/alerts/")?.split_once('/')?;
+fn change<'a>(call: &Call, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let (alias, verb) = path.strip_prefix("/v2/alerts/")?.split_once('/')?;
     let by_alias = call.parameter("identifierType").as_deref() == Some("alias");
     (by_alias && matches!(verb, "close" | "acknowledge")).then_some((alias, verb))
 }
@@ -134,10 +156,53 @@ fn check_alert(body: &Map<String, Value>) -> Result<(), Wrong> {
     {
         return Err(("details", "are too long"));
     }
-    let tags = body.get("tags").and_then(Value::as_array);
-    let fits = |tag: &Value| tag.as_str().is_some_and(|tag| units(tag) <= MAX_TAGS.1);
-    match tags.is_none_or(|tags| tags.len() <= MAX_TAGS.0 && tags.iter().all(fits)) {
-        true => Ok(()),
-        false => Err(("tags", "are too many or too long")),
+    check_list(body, "tags", MAX_TAGS)?;
+    check_list(body, "actions", MAX_ACTIONS)?;
+    check_people(
+        body,
+        "responders",
+        &["team", "user", "escalation", "schedule"],
+    )?;
+    check_people(body, "visibleTo", &["team", "user"])
+}
+
+fn check_list(
+    body: &Map<String, Value>,
+    name: &'static str,
+    (most, longest): (usize, usize),
+) -> Result<(), Wrong> {
+    let Some(list) = body.get(name) else {
+        return Ok(());
+    };
+    let fits = |one: &Value| one.as_str().is_some_and(|text| units(text) <= longest);
+    match list.as_array() {
+        Some(list) if list.len() <= most && list.iter().all(fits) => Ok(()),
+        _ => Err((name, "are too many or too long")),
+    }
+}
+
+/// Teams, users and the like, each by its type and its id or name [Opsgenie docs: alert fields].
+fn check_people(
+    body: &Map<String, Value>,
+    name: &'static str,
+    types: &[&str],
+) -> Result<(), Wrong> {
+    let Some(list) = body.get(name) else {
+        return Ok(());
+    };
+    let is_named = |one: &Value| {
+        ["id", "name", "username"]
+            .iter()
+            .any(|key| one[*key].is_string())
+    };
+    let is_valid = |one: &Value| {
+        one["type"]
+            .as_str()
+            .is_some_and(|kind| types.contains(&kind))
+            && is_named(one)
+    };
+    match list.as_array() {
+        Some(list) if list.len() <= MAX_RESPONDERS && list.iter().all(is_valid) => Ok(()),
+        _ => Err((name, "have a member that is invalid")),
     }
 }
