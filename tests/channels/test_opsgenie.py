@@ -1,6 +1,7 @@
 """Alerts of Opsgenie, and of Jira Service Management, which takes the same requests at another address."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -157,7 +158,11 @@ def test_jira_service_management_is_reached_by_the_opsgenie_channel_too(sender: 
 
 
 def test_what_html_would_take_for_markup_is_shown_as_it_is(sender: Sender, standin: Standin) -> None:
-    request = {"title": "<b>CPU</b> > 95 & rising &amp; <3", "notification_text": "<img src=x> &lt;", "level": "ok"}
+    request: dict[str, Any] = {
+        "title": "<b>CPU</b> > 95 & rising &amp; <3",
+        "notification_text": "<img src=x> &lt;",
+        "level": "ok",
+    }
     sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
     assert sent.answer.json["warnings"] == []
     [message] = standin.messages()
@@ -166,7 +171,7 @@ def test_what_html_would_take_for_markup_is_shown_as_it_is(sender: Sender, stand
 
 
 def test_escaped_texts_stay_within_their_limits(sender: Sender, standin: Standin) -> None:
-    request = {"title": "<b" * 200, "notification_text": "<b" * 20_000}
+    request: dict[str, Any] = {"title": "<b" * 200, "notification_text": "<b" * 20_000}
     sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
     assert sent.entry["outcome"] == "delivered", sent.answer.text
     assert len(sent.answer.json["warnings"]) == 2
