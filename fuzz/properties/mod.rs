@@ -13,7 +13,7 @@ use influxdb3_notifier::model::outcome::{Detail, Failure};
 use influxdb3_notifier::model::text::is_invisible;
 
 pub use self::inputs::{arguments, config_file, request, template};
-pub use self::replies::{headers, judge, retry_after, url_guard};
+pub use self::replies::{headers, judge, reply_body, reply_head, retry_after, url_guard};
 pub use self::texts::{redaction, split};
 
 /// A target's name and what must hold.
@@ -30,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     ("redaction", redaction),
     ("config_file", config_file),
     ("template", template),
+    ("reply_body", reply_body),
+    ("reply_head", reply_head),
 ];
 
 #[track_caller]

@@ -1,21 +1,31 @@
 //! What goes over the wire: headers and addresses of messages, replies of providers.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use influxdb3_notifier::channels::{
     self, CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter, parse_url,
 };
 use influxdb3_notifier::model::json::{Json, Path};
 use influxdb3_notifier::model::notification::Notification;
-use influxdb3_notifier::model::outcome::Verdict;
+use influxdb3_notifier::model::outcome::{Reason, Verdict};
+use influxdb3_notifier::model::policy::ClientKey;
 use influxdb3_notifier::model::policy::PrivateAddresses::{Allow, Deny};
-use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
-use influxdb3_notifier::transport::check_host;
+use influxdb3_notifier::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
+use influxdb3_notifier::transport::{
+    Dns, HttpTransport, ReplyBody, SendError, Sent, SystemLookup, Transport, check_host,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use url::Host;
 
 use super::{are_sound, is_fit_to_show, is_of_few_words};
@@ -113,6 +123,109 @@ pub fn judge(data: &[u8]) {
         }
         Verdict::Stale => {}
     }
+}
+
+/// The first byte chooses a coding, the rest is a body in it: never more than the bound comes of it, and what is encoded
+/// comes out as it was.
+pub fn reply_body(data: &[u8]) {
+    const MOST: usize = 64 * 1024;
+    let Some((how, rest)) = data.split_first() else {
+        return;
+    };
+    let codings = [
+        "gzip",
+        "x-gzip",
+        "deflate",
+        "br",
+        "gzip, gzip",
+        "identity",
+        "",
+    ];
+    let coding = codings.get(usize::from(*how) % codings.len()).unwrap();
+    let read = |coding: &'static str, bytes: Vec<u8>| {
+        let body = ReplyBody {
+            bytes: bytes.into(),
+            complete: true,
+        };
+        let value = HeaderValue::from_static(coding);
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, value)]);
+        body.decoded(&headers).readable()
+    };
+    let got = read(coding, rest.to_vec());
+    assert!(got.bytes.len() <= MOST.max(rest.len()));
+    let plain = read("identity", rest.to_vec());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(rest).unwrap();
+    let decoded = read("gzip", encoder.finish().unwrap());
+    if plain.complete && rest.len() <= MOST && !rest.starts_with(&[0x1f, 0x8b, 8]) {
+        assert_eq!(decoded, plain);
+    }
+}
+
+/// What a server sends after a request: a reply with the status that it begins with, or a failure; one request in any case.
+/// Bytes that are no reply count as an answer.
+pub fn reply_head(data: &[u8]) {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    });
+    let (outcome, requests) = RUNTIME.block_on(answered_with(data));
+    assert_eq!(requests, 1);
+    match outcome {
+        Ok(Reply::Http(reply)) => {
+            let status = format!(" {}", reply.status);
+            assert!(data.windows(4).any(|bytes| bytes == status.as_bytes()));
+            assert!(reply.body.len() <= 64 * 1024);
+        }
+        Ok(Reply::Smtp(_)) => panic!("no mail was sent"),
+        Err(error) => {
+            is_of_few_words(&error.failure);
+            let is_malformed = error.failure.reason == Reason::MalformedReply;
+            assert_eq!(error.sent == Sent::Answered, is_malformed);
+            assert_ne!(error.sent, Sent::No);
+        }
+    }
+}
+
+/// One message to a server that answers with these bytes and closes; how many requests it saw.
+async fn answered_with(data: &[u8]) -> (Result<Reply, SendError>, usize) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let transport = HttpTransport::new(Dns::new(SystemLookup));
+    let outbound = Outbound::Http(HttpRequest {
+        method: Method::POST,
+        url: format!("http://127.0.0.1:{port}/").parse().unwrap(),
+        headers: HeaderMap::new(),
+        body: "{}".into(),
+    });
+    let client = ClientKey {
+        private_addresses: Allow,
+        reuse: false,
+        connect_timeout: Duration::from_secs(1),
+        proxy: Arc::default(),
+        tls: None,
+    };
+    let mut requests = 0;
+    let serve = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            requests += 1;
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n{}") {
+                if stream.read_buf(&mut request).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            // The client may have read enough before all is out.
+            let _ = stream.write_all(data).await;
+            let _ = stream.shutdown().await;
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = transport.send(&outbound, &client, Duration::from_secs(5)) => outcome,
+        () = serve => panic!("it serves for ever"),
+    };
+    (outcome, requests)
 }
 
 /// Every channel, and what must not show of it: the first secret that may be any word, or the last part of its example.

@@ -334,7 +334,7 @@ impl Channel for GoogleChat {
             200..=299 => {
                 // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
                 let name = json.get("name").and_then(Value::as_str);
-                if name.is_none() && reply.complete {
+                if name.is_none() {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
                 }
                 let id = name.and_then(|name| name.rsplit('/').next());

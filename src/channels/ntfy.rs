@@ -245,7 +245,7 @@ impl Channel for Ntfy {
         match reply.status {
             200..=299 => {
                 let id = json.get("id").and_then(Value::as_str);
-                if id.is_none() && reply.complete {
+                if id.is_none() {
                     return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
                 }
                 verdict::delivered(id, self.endpoint.redactor()).into()

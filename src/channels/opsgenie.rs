@@ -308,7 +308,7 @@ impl Channel for Opsgenie {
         match reply.status {
             200..=299 => {
                 let id = json.get("requestId").and_then(Value::as_str);
-                if id.is_none() && reply.complete {
+                if id.is_none() {
                     return Verdict::Reject(failure(Reason::Rejected)).into();
                 }
                 verdict::delivered(id, self.endpoint.redactor()).into()

@@ -239,7 +239,7 @@ impl Channel for Pushover {
                 let request = json.get("request").and_then(Value::as_str);
                 verdict::delivered(request, self.endpoint.redactor()).into()
             }
-            200..=299 if reply.complete => reject(Reason::Rejected, None),
+            200..=299 => reject(Reason::Rejected, None),
             400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
             400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
             // The month's messages (section on limitations). No 4xx heals by repeating, and many block this address.

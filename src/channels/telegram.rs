@@ -359,7 +359,7 @@ impl Channel for Telegram {
                 let id = id.and_then(Value::as_i64).map(|id| id.to_string());
                 verdict::delivered(id.as_deref(), redactor).into()
             }
-            200..=299 if reply.complete => {
+            200..=299 => {
                 Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
             }
             429 => {

@@ -397,12 +397,14 @@ impl Tries {
     }
 }
 
-/// What it means that no reply came: not sent can be sent again; maybe sent depends on what a repeat does.
+/// What it means that no reply came: not sent can be sent again; maybe sent depends on what a repeat does. What was
+/// answered in bytes that are no reply is never sent again.
 fn without_reply(error: SendError, repeat: Repeat) -> Verdict {
     if error.permanent {
         return Verdict::Reject(error.failure);
     }
     match (error.sent, repeat) {
+        (Sent::Answered, _) => Verdict::Ambiguous(error.failure),
         (Sent::Maybe, Repeat::Never) => Verdict::Ambiguous(lost(error.failure)),
         _ => Verdict::Retry {
             failure: error.failure,
@@ -429,11 +431,7 @@ fn no_connection() -> Failure {
 
 /// A lost reply, with what became of it for a detail.
 fn lost(failure: Failure) -> Failure {
-    match failure.reason {
-        Reason::MalformedReply => failure,
-        reason => {
-            let detail = failure.detail.or(Some(reason.sentence().into()));
-            Failure::new(Reason::LostReply).with_detail(detail)
-        }
-    }
+    let sentence = failure.reason.sentence();
+    let detail = failure.detail.or(Some(sentence.into()));
+    Failure::new(Reason::LostReply).with_detail(detail)
 }

@@ -58,12 +58,13 @@ pub trait Channel: Send + Sync + Debug {
     /// What a reply means. Total: every status, every body, no panic.
     fn judge(&self, reply: &Reply) -> Judgement {
         match reply {
-            Reply::Http(reply) => self.judge_http(reply),
+            Reply::Http(reply) => after_success(reply, self.judge_http(reply)),
             Reply::Smtp(reply) => self.judge_smtp(reply),
         }
     }
 
-    /// [`Channel::judge`] of channels that send by HTTP.
+    /// [`Channel::judge`] of channels that send by HTTP. After a 2xx whose body could not be read it need not be delivered
+    /// here: then the status decides.
     fn judge_http(&self, _reply: &HttpReply) -> Judgement {
         unexpected()
     }
@@ -82,6 +83,15 @@ pub trait Channel: Send + Sync + Debug {
     fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
         Vec::new()
     }
+}
+
+/// A 2xx whose body could not be read is no refusal: what the channel misses in the body may well have stood there.
+fn after_success(reply: &HttpReply, mut judgement: Judgement) -> Judgement {
+    let is_delivered = matches!(judgement.verdict, Verdict::Delivered { .. });
+    if (200..=299).contains(&reply.status) && !reply.complete && !is_delivered {
+        judgement.verdict = Verdict::Delivered { message: None };
+    }
+    judgement
 }
 
 /// A reply in another protocol than that of the message.

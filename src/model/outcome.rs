@@ -68,7 +68,7 @@ reasons! {
     ConnectionLost "connection_lost" "The connection broke before a reply came."
         "The message may or may not have been taken; look at the destination.";
     MalformedReply "malformed_reply" "What came back is no HTTP reply, or none of a mail server."
-        "Check that the URL leads to an HTTP server, on the right port.";
+        "Check that the URL leads to an HTTP server, on the right port; look there for the message before sending it again.";
     OutOfDescriptors "out_of_descriptors" "This process has no file descriptors left."
         "Raise the server's limit of open files (ulimit -n), or lower max_connections.";
     LostReply "lost_reply" "The reply was lost: the provider may have taken the message."

@@ -209,9 +209,9 @@ pub enum SmtpStage {
 pub struct HttpReply {
     pub status: u16,
     pub headers: HeaderMap,
-    /// At most 64 KiB.
+    /// At most 64 KiB, decoded.
     pub body: Bytes,
-    /// False when the body was lost, late or longer than what is read: then the status alone decides.
+    /// False when the body was lost, late, longer than what is read or in a coding that is not: then the status alone decides.
     pub complete: bool,
     /// The wall clock when the head came: what an HTTP date in `Retry-After` is held against.
     pub received: SystemTime,

@@ -7,37 +7,38 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Method;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderValue, Method};
 use http_body::{Frame, SizeHint};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Body, Client, Proxy, Request, Response};
+use reqwest::{Body, Client, Proxy, Request};
 use rustls::ClientConfig;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 use super::dns::Dns;
 use super::failure::{bad_proxy, classify, denied, of_proxy, too_late, unresolved, unusable};
+use super::reply::read;
 use super::route::{BadProxy, Route};
 use super::{SendError, Sent, Transport, guard, tls};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::secret::Secret;
-use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
+use crate::model::wire::{HttpRequest, Outbound, Reply};
 
-/// How much of a reply's body is read.
-const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long is waited for a body once the status is known: the status decides, the body only says more.
-const BODY_GRACE: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept for the next message.
 const KEEP_IDLE: Duration = Duration::from_secs(20);
 /// Different clients that are kept.
 const MAX_CLIENTS: usize = 32;
+/// Headers of a reply. The client allows 100 unless it is told otherwise; each takes it 64 bytes for a moment.
+pub(super) const MAX_HEADERS: usize = 1_000;
 
 /// Sends by reqwest: HTTP/1.1 only (one HTTP/2 connection would couple all destinations of a host), no redirects, no
-/// retries of its own, no decompression.
+/// retries of its own, no decompression. It takes every head that curl takes: after a 2xx the message is delivered, and a
+/// strict reader would send it again.
 pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
@@ -99,6 +100,10 @@ impl HttpTransport {
             // The environment is not read here; this must stand before a proxy of ours.
             .no_proxy()
             .connect_timeout(key.connect_timeout)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MAX_HEADERS)
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(if key.reuse { usize::MAX } else { 0 });
         let builder = match route {
@@ -234,6 +239,9 @@ impl Transport for HttpTransport {
 fn request(message: &HttpRequest, asked_for: Arc<AtomicBool>) -> Request {
     let mut request = Request::new(message.method.clone(), message.url.clone());
     *request.headers_mut() = message.headers.clone();
+    // Without it a server may compress as it likes (RFC 9110, 12.5.3).
+    let accepted = request.headers_mut().entry(ACCEPT_ENCODING);
+    accepted.or_insert(HeaderValue::from_static("identity"));
     if message.method == Method::GET {
         return request;
     }
@@ -242,40 +250,6 @@ fn request(message: &HttpRequest, asked_for: Arc<AtomicBool>) -> Request {
         asked_for,
     }));
     request
-}
-
-/// The head and as much of the body as is wanted. What is left drops the connection.
-async fn read(mut response: Response, route: &Route) -> HttpReply {
-    let received = SystemTime::now();
-    let mut body = BytesMut::new();
-    let whole = async {
-        while let Some(chunk) = response.chunk().await.ok()? {
-            let room = MAX_BODY_BYTES - body.len();
-            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-            if chunk.len() > room {
-                return None;
-            }
-        }
-        Some(())
-    };
-    let complete = timeout(BODY_GRACE, whole).await.ok().flatten().is_some();
-    HttpReply {
-        status: response.status().as_u16(),
-        headers: std::mem::take(response.headers_mut()),
-        body: without_credentials(body.freeze(), route),
-        complete,
-        received,
-    }
-}
-
-/// A proxy that answers in its own name may quote what it was asked, and no channel knows its credentials.
-fn without_credentials(body: Bytes, route: &Route) -> Bytes {
-    let Some(redactor) = route.redactor() else {
-        return body;
-    };
-    let text = String::from_utf8_lossy(&body);
-    let clean = redactor.redact(&text);
-    if clean == text { body } else { clean.into() }
 }
 
 /// A body that tells whether it was ever asked for: before that nothing of the message can have left.

@@ -101,16 +101,17 @@ fn meaning(error: &reqwest::Error, sent: Sent) -> SendError {
         (Reason::Timeout, None, false)
     } else if error.is_connect() {
         (Reason::Connect, connect_sentence(error), false)
-    } else if cause::<hyper::Error>(error).is_some_and(|hyper| hyper.is_parse()) {
+    } else if cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         (Reason::MalformedReply, None, false)
     } else {
         (Reason::ConnectionLost, None, false)
     };
-    SendError {
+    let error = SendError {
         failure: Failure::new(reason).with_detail(detail.map(Detail::from)),
-        sent,
+        sent: Sent::No,
         permanent,
-    }
+    };
+    error.with_sent(sent)
 }
 
 /// No connection was made.

@@ -4,6 +4,7 @@ mod client;
 mod dns;
 mod failure;
 mod guard;
+mod reply;
 mod route;
 mod smtp;
 #[cfg(test)]
@@ -17,8 +18,9 @@ use futures_util::future::BoxFuture;
 pub use self::client::HttpTransport;
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check as check_address, check_host};
+pub use self::reply::ReplyBody;
 pub use self::tls::{Unusable, client_config};
-use crate::model::outcome::Failure;
+use crate::model::outcome::{Failure, Reason};
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply};
 
@@ -42,9 +44,22 @@ pub struct SendError {
     pub permanent: bool,
 }
 
+impl SendError {
+    /// The same, with how much may have left. Where bytes came back that are no reply, the message has been answered.
+    pub fn with_sent(mut self, sent: Sent) -> Self {
+        self.sent = match (sent, self.failure.reason) {
+            (Sent::Maybe, Reason::MalformedReply) => Sent::Answered,
+            (sent, _) => sent,
+        };
+        self
+    }
+}
+
 /// Whether the other side may have seen the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     No,
     Maybe,
+    /// It has answered in bytes that are no reply. Whatever they mean, it has the message.
+    Answered,
 }

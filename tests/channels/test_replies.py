@@ -1,10 +1,16 @@
 """Replies that no provider should give, at every channel: how often the message is sent, and what comes of it."""
 
-from collections.abc import Iterable
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.channels.channel import NUMBERS, Channel, Sender, Sent, channels
+import pytest
+
+from tests.channels.channel import NUMBERS, Channel, Reply, Sender, Sent, channels
 from tests.harness import Standin
 
 BY_SENDER = channels()
@@ -94,3 +100,162 @@ def test_no_wait_that_a_provider_names_makes_requests_come_faster_than_the_backo
         if "999999999" in asked.name:
             # A rate limit is obeyed; a server in trouble that names years is asked again.
             assert (requests == 1) == ("429" in asked.name), (asked.name, requests)
+
+
+# Heads
+
+ENOUGH = {**WAITS, "initial_backoff": "10ms", "max_backoff": "20ms", "max_attempts": "3"}
+
+UNTIDY: dict[str, list[list[str]]] = {
+    "a folded header": [["X-Folded", "one\r\n two\r\n\tthree"]],
+    "a blank before the colon": [["X-Blank ", "x"]],
+    "a name with a blank": [["X Blank", "x"]],
+    "a line without a colon": [["X-Line", "x\r\njust words\r\nX-Next: y"]],
+    "no name": [["", "x"]],
+    "a name beyond ASCII": [["X-Größe", "x"]],
+    "a control character in a value": [["X-Control", "a\x01b"]],
+    "a value beyond ASCII": [["X-Value", "größer"]],
+    "150 headers": [[f"X-{n}", "x"] for n in range(150)],
+    "900 headers": [[f"X-{n}", "x"] for n in range(900)],
+}
+"""Heads that curl takes and a strict reader does not."""
+
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "10,000 headers": {"kind": "many_headers"},
+    "a header of 1 MB": {"kind": "huge_header"},
+    "garbage": {"kind": "malformed_status", "line": "\x00\x01\x02 gopher"},
+    "another protocol": {"kind": "malformed_status", "line": "SSH-2.0-OpenSSH_9.6"},
+    "letters for a status": {"kind": "malformed_status", "line": "HTTP/1.1 2OO OK"},
+    "HTTP/0.9": {"kind": "http09"},
+    "no length": {"kind": "reply", "headers": [["Content-Length", "many"]]},
+    "two lengths": {"kind": "reply", "headers": [["Content-Length", "2"], ["Content-Length", "3"]]},
+    "status 999": {"kind": "reply", "status": 999},
+    "status 101": {"kind": "reply", "status": 101},
+}
+"""What no client reads as a reply of HTTP."""
+
+
+def body_of(reply: Reply) -> bytes:
+    """As a rule's reply would have it."""
+    return (reply.body if isinstance(reply.body, str) else json.dumps(reply.body)).encode()
+
+
+def as_reply(reply: Reply, headers: Iterable[list[str]], body: bytes | None = None) -> dict[str, Any]:
+    """The fault that answers like this."""
+    given = body_of(reply) if body is None else body
+    encoded = {"body_base64": base64.b64encode(given).decode()} if given else {}
+    headers = [["Content-Type", "application/json"], *headers]
+    return {"kind": "reply", "status": reply.status, "headers": headers, **encoded}
+
+
+def test_an_untidy_head_leaves_the_status_to_decide(sender: Sender, standin: Standin) -> None:
+    asked = [
+        Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(channel.taken, headers)))
+        for channel in OVER_HTTP
+        for name, headers in UNTIDY.items()
+    ]
+    for one, entry in send(asked, sender, ENOUGH):
+        assert (entry["outcome"], entry["attempts"]) == ("delivered", 1), (one.name, entry)
+        assert one.requests(standin) == 1, one.name
+
+
+def test_what_is_no_reply_is_ambiguous_and_the_message_is_not_repeated(sender: Sender, standin: Standin) -> None:
+    asked = [
+        Asked(channel, f"{channel.sender}: {name}", standin.fault(**fault))
+        for channel in OVER_HTTP
+        for name, fault in UNREADABLE.items()
+    ]
+    for one, entry in send(asked, sender, ENOUGH):
+        got = (entry["outcome"], entry["reason"], entry["attempts"])
+        assert got == ("ambiguous", "malformed_reply", 1), (one.name, entry)
+        assert one.requests(standin) == 1, one.name
+
+
+@pytest.mark.parametrize("kind", ["close", "reset"])
+def test_where_no_byte_came_back_the_message_is_sent_again(sender: Sender, standin: Standin, kind: str) -> None:
+    asked = [Asked(channel, channel.sender, standin.fault(kind)) for channel in OVER_HTTP if not channel.patient]
+    for one, entry in send(asked, sender, ENOUGH):
+        is_sms = one.channel.sender in TWILIO
+        expected = ("ambiguous", "lost_reply", 1) if is_sms else ("failed", "connection_lost", 3)
+        assert (entry["outcome"], entry["reason"], entry["attempts"]) == expected, entry
+
+
+# Bodies
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """Without zlib's header, as some servers have it."""
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(body) + compressor.flush()
+
+
+BINARY = bytes(range(0x80, 0x100)) * 4
+
+READABLE: Mapping[str, tuple[str, Any]] = {
+    "gzip": ("gzip", gzip.compress),
+    "x-gzip": ("X-GZIP", gzip.compress),
+    "deflate": ("deflate", zlib.compress),
+    "raw deflate": ("deflate", raw_deflate),
+    "identity": ("identity", bytes),
+    "nothing": ("", bytes),
+    "gzip that is not declared": ("", gzip.compress),
+}
+UNREADABLE_BODIES: Mapping[str, tuple[str, Any]] = {
+    "gzip that is cut": ("gzip", lambda body: gzip.compress(body)[:-12]),
+    "no gzip": ("gzip", lambda body: body + b"?"),
+    "no deflate": ("deflate", lambda body: b"\x78\x9c" + BINARY),
+    "br": ("br", lambda body: BINARY),
+    "zstd": ("zstd", lambda body: BINARY),
+    "an unknown coding": ("x-own", lambda body: BINARY),
+    "two codings": ("gzip, gzip", lambda body: gzip.compress(gzip.compress(body))),
+    "binary": ("", lambda body: BINARY),
+}
+
+
+def encoded(standin: Standin, name: str, channel: Channel, reply: Reply, coding: str, body: bytes) -> Asked:
+    """A destination that gives a reply with this body."""
+    headers = [["Content-Encoding", coding]] if coding else []
+    return Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(reply, headers, body)))
+
+
+def test_a_success_is_one_in_every_coding_and_where_its_body_cannot_be_read(sender: Sender, standin: Standin) -> None:
+    asked = [
+        encoded(standin, name, channel, channel.taken, coding, encode(body_of(channel.taken)))
+        for channel in OVER_HTTP
+        for name, (coding, encode) in {**READABLE, **UNREADABLE_BODIES}.items()
+    ]
+    for one, entry in send(asked, sender, ENOUGH):
+        assert (entry["outcome"], entry["attempts"]) == ("delivered", 1), (one.name, entry)
+        assert one.requests(standin) == 1, one.name
+        head = standin.fault_report(one.fault["port"])["heads"][0].lower()
+        assert "accept-encoding: identity" in head
+
+
+def test_a_refusal_means_the_same_in_every_coding(sender: Sender, standin: Standin) -> None:
+    finals = [(channel, reply) for channel in OVER_HTTP for reply in channel.replies if reply.status == 400]
+    refusals = [(channel, reply) for channel, reply in finals if reply.reason != "rate_limited"]
+    asked = {
+        name: [
+            encoded(standin, name, channel, reply, coding, encode(body_of(reply)))
+            for channel, reply in refusals
+            if channel.sender not in TWILIO
+        ]
+        for name, (coding, encode) in READABLE.items()
+    }
+    plain = [entry for _, entry in send(asked.pop("nothing"), sender, ENOUGH)]
+    for group in asked.values():
+        for (one, entry), expected in zip(send(group, sender, ENOUGH), plain, strict=True):
+            for member in ("outcome", "reason", "detail", "hint"):
+                assert entry[member] == expected[member], (one.name, entry)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_no_binary_stands_in_detail(sender: Sender, standin: Standin, status: int) -> None:
+    asked = [
+        encoded(standin, name, channel, Reply(status), coding, encode(b'{"message": "words"}'))
+        for channel in OVER_HTTP
+        for name, (coding, encode) in UNREADABLE_BODIES.items()
+    ]
+    for one, entry in send(asked, sender, {**ENOUGH, "max_attempts": "1"}):
+        assert entry["outcome"] != "delivered", (one.name, entry)
+        assert (entry["detail"] or "").isascii(), (one.name, entry)

@@ -305,7 +305,7 @@ impl Channel for PagerDuty {
                 let key = json.get("dedup_key").and_then(Value::as_str);
                 verdict::delivered(key, self.endpoint.redactor()).into()
             }
-            200..=299 if reply.complete => Verdict::Reject(failure(Reason::Rejected)).into(),
+            200..=299 => Verdict::Reject(failure(Reason::Rejected)).into(),
             400 if errors.iter().any(|error| is_about_the_key(error)) => {
                 Verdict::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
             }

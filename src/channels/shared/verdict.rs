@@ -33,11 +33,8 @@ pub fn by_status(reply: &HttpReply, detail: impl Fn() -> Option<Detail>) -> Judg
             after: reply_retry_after(reply),
         }
         .into(),
-        _ => Verdict::Retry {
-            failure: failure(Reason::MalformedReply),
-            after: None,
-        }
-        .into(),
+        // It has answered, with a status that HTTP does not have for it.
+        _ => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
     }
 }
 

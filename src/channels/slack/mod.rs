@@ -112,10 +112,7 @@ impl Slack {
     }
 
     /// Of a 2xx that is none of Slack's words for failure.
-    fn is_success(&self, body: &str, complete: bool) -> bool {
-        if !complete {
-            return true;
-        }
+    fn is_success(&self, body: &str) -> bool {
         let json: Value = serde_json::from_str(body).unwrap_or_default();
         let says = |key, value| json.get(key) == Some(&Value::Bool(value));
         match self.kind {
@@ -190,7 +187,7 @@ impl Channel for Slack {
             .into();
         }
         let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
-        if delivered && !self.is_success(body, reply.complete) {
+        if delivered && !self.is_success(body) {
             let failure = failure(Reason::Rejected);
             return Verdict::Reject(match self.kind {
                 Kind::Workflow => failure.with_hint(WORKFLOW),

@@ -324,8 +324,6 @@ impl Channel for Twilio {
             .into(),
             // "Retrying may send the message again" (docs: error 20500).
             (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
-            // No reply of Twilio's.
-            (600.., _) | (..=199, _) => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
             (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
                 Some(refusal) => Verdict::Reject(refusal.with_detail(detail())).into(),
                 None => verdict::by_status(reply, detail),

@@ -231,10 +231,7 @@ async fn deliver(
         false => Sent::No,
     };
     match timeout(AFTER_DOT, connection.message(message)).await {
-        Ok(answer) => reply(SmtpStage::Message, answer).map_err(|error| SendError {
-            sent: sent(),
-            ..error
-        }),
+        Ok(answer) => reply(SmtpStage::Message, answer).map_err(|error| error.with_sent(sent())),
         Err(_) => Err(too_late(sent())),
     }
 }

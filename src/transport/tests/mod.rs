@@ -1,6 +1,7 @@
 //! The address guard at its seam: made-up names by an injected resolver, the real client, sockets on loopback alone. Where
 //! the guard lets a public address through, the connection makes a detour to loopback.
 
+mod heads;
 mod proxy;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
+use super::client::MAX_HEADERS;
 use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
 use crate::model::outcome::Reason;
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
