@@ -425,8 +425,13 @@ def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, s
                 number = next(NUMBERS)
                 value = make(number)
                 configuration = channel.at(standin, number)
-                is_url = str(configuration.get(name, "")).startswith("http")
-                configuration[name] = f"{configuration[name]}/{value}" if is_url else value
+                url = str(configuration.get(name, ""))
+                if url.startswith("http"):
+                    # In place of the last parameter, which is a secret as a whole.
+                    head, parameter, _ = url.rpartition("=")
+                    configuration[name] = f"{head}={value}" if parameter else f"{url}/{value}"
+                else:
+                    configuration[name] = value
                 text = echo(str(value))
                 body = {"message": text, "error": text, "errors": [text], "description": text, "id": text, "name": text}
                 standin.rule(f"/at/{number}/*", reply={"status": status, "json": {**body, "ok": False, "code": 20404}})

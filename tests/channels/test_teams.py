@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, Bad, Channel, Reply, delivered
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
 from tests.harness import Standin, http_request
 
-PATH = "/workflows/0123456789abcdef/triggers/manual/paths/invoke"
+PATH = "/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke"
 TAKEN = delivered(202)
+UNDELIVERED = (
+    "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {} with ContextId x"
+)
 
 
 def message(*body: object, **members: object) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def run(words: str, **members: object) -> dict[str, object]:
 
 CHANNEL = Channel(
     "teams",
-    destination=lambda base, _: {"teams_webhook_url": f"{base}{PATH}?api-version=2016-06-01&sig=s1g"},
+    destination=lambda base, _: {"teams_webhook_url": f"{base}{PATH}?api-version=1&sig=s1g"},
     path=PATH,
     plain=json.dumps(message(text("hi")), separators=(",", ":")).encode(),
     rich=message(
@@ -71,6 +74,15 @@ CHANNEL = Channel(
             hint="Switch the workflow on",
         ),
         Reply(*error(400, "TriggerInputSchemaMismatch", "words"), reason="rejected", detail="Teams: words"),
+        Reply(*error(400, "MissingApiVersionParameter", "words"), reason="rejected", hint="was cut short"),
+        Reply(*error(401, "DirectApiAuthorizationRequired", "words"), reason="unauthorized", hint="let anyone trigger"),
+        Reply(*error(401, "MisMatchingOAuthClaims", "words"), reason="unauthorized", hint="let anyone trigger"),
+        delivered(200, "1"),
+        Reply(200, UNDELIVERED.format(400), reason="rejected", detail="Teams: Webhook message delivery failed"),
+        Reply(200, UNDELIVERED.format(413), reason="too_large"),
+        Reply(200, UNDELIVERED.format(429), reason="rate_limited"),
+        Reply(200, UNDELIVERED.format(502), reason="server_error"),
+        Reply(200, "Delivery failed", reason="rejected"),
         Reply(
             *error(401, "SASAuthorizationFailed", "words"), reason="unauthorized", hint="copy the URL of its trigger"
         ),
@@ -88,20 +100,42 @@ CHANNEL = Channel(
             "make a workflow in Teams",
         ),
         Bad("teams_webhook_url", "https://outlook.office.com/webhook/x", "Office 365 connector"),
+        Bad("teams_webhook_url", f"https://x.ab.environment.api.powerplatform.com{PATH}?api-version=1", "with &sig=…"),
+        Bad("teams_webhook_url", "https://prod-01.westeurope.logic.azure.com/workflows/x?sig=", "let anyone trigger"),
         Bad("teams_webhook_url", "prod-01.westeurope.logic.azure.com/workflows/x", "teams_webhook_url has no scheme"),
     ],
     secrets={"teams_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
-    refusals=[({}, b"{}", 401)],
+    refusals=[({}, b"{}", 400)],
 )
+
+
+OLD = PATH.removeprefix("/powerautomate/automations/direct")
+VERSION = "api-version=1"
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "status"),
-    [(PATH, "sig=bad", 401), (PATH.replace("/0", "/off0"), "sig=s", 400), (PATH.replace("/0", "/gone0"), "sig=s", 404)],
+    ("path", "query", "status", "code"),
+    [
+        (PATH, f"{VERSION}&sig=s", 202, None),
+        (PATH, f"{VERSION}&sig=bad", 401, "SASAuthorizationFailed"),
+        (PATH, VERSION, 401, "DirectApiAuthorizationRequired"),
+        (PATH, "sig=s", 400, "MissingApiVersionParameter"),
+        (PATH.replace("/0", "/off0"), f"{VERSION}&sig=s", 400, "WorkflowTriggerIsNotEnabled"),
+        (PATH.replace("/0", "/gone0"), f"{VERSION}&sig=s", 404, "WorkflowNotFound"),
+        (PATH.removesuffix("/invoke"), f"{VERSION}&sig=s", 404, "WorkflowNotFound"),
+    ],
 )
-def test_the_stand_in_wants_a_workflow_that_is_there(path: str, query: str, status: int, standin: Standin) -> None:
+def test_the_stand_in_wants_a_workflow_that_is_there(
+    path: str, query: str, status: int, code: str | None, standin: Standin
+) -> None:
     got = http_request("POST", f"{standin.url}{path}?{query}", body=json.dumps(message(text("hi"))).encode())
     assert got.status == status
+    assert code is None or got.json["error"]["code"] == code
+
+
+def test_no_workflow_of_teams_is_where_logic_apps_are(standin: Standin) -> None:
+    got = http_request("POST", f"{standin.url}{OLD}?{VERSION}&sig=s", body=json.dumps(message(text("hi"))).encode())
+    assert got.status == 404
 
 
 @pytest.mark.parametrize(
@@ -112,12 +146,50 @@ def test_the_stand_in_wants_a_workflow_that_is_there(path: str, query: str, stat
         message(),
         message({"type": "TextBlock"}),
         message({"type": "FactSets"}),
+        message({**text("x"), "no_such": 1}),
+        message({**text("x"), "wrap": "true"}),
+        message({**text("x"), "weight": "Boldest"}),
+        message({**text("x"), "spacing": "Huge"}),
+        message({"type": "Container", "style": "bad", "items": [text("x")]}),
+        message({"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": "x", "size": "XL"}]}),
+        message(run("two\nlines")),
+        message(text("x"), no_such=1),
+        message(text("x"), version="2.0"),
+        message(text("x"), msteams={"width": "full width"}),
         message(text("x"), actions=[{"type": "Action.OpenUrl", "url": "javascript:x"}]),
+        message(text("x"), actions=[{"type": "Action.Submit"}]),
         message(text("x" * 24_453)),
     ],
 )
 def test_the_stand_in_starts_the_workflow_and_says_what_it_cannot_post(body: dict[str, Any], standin: Standin) -> None:
-    got = http_request("POST", f"{standin.url}{PATH}?sig=s", body=json.dumps(body).encode())
+    url = f"{standin.url}{PATH}?{VERSION}&sig=s"
+    got = http_request("POST", url, body=json.dumps(body).encode())
     assert got.status == 202
     [request] = standin.requests()
     assert (request["accepted"], bool(request["problem"])) == (False, True)
+
+
+def test_the_stand_in_tells_of_lines_that_run_together(standin: Standin) -> None:
+    for words, together in [("one\ntwo", True), ("one\n\ntwo", False), ("- one\n- two", False)]:
+        standin.clear()
+        url = f"{standin.url}{PATH}?{VERSION}&sig=s"
+        assert http_request("POST", url, body=json.dumps(message(text(words))).encode()).status == 202
+        [request] = standin.requests()
+        assert (request["accepted"], bool(request["problem"])) == (True, together), words
+
+
+def test_each_line_of_a_text_and_of_a_field_stays_a_line(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    words = "db1 is down:\r\nno reply\n- ping\n- http\nsince noon"
+    shown = "db1 is down:\r\n\nno reply\n\n- ping\n- http\n\nsince noon"
+    forms: list[dict[str, Any]] = [{}, {"title": "t", "fields": {"trace": "at a\n\n  at b"}}]
+    for form in forms:
+        sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], notification_text=words, **form)
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+    plain, rich = standin.requests(CHANNEL.place_of(number))
+    assert (plain["problem"], rich["problem"]) == (None, None)
+    assert json.loads(plain["body"]) == message(text(shown))
+    body = json.loads(rich["body"])["attachments"][0]["content"]["body"]
+    assert body[1] == text(shown)
+    assert body[2] == field("trace", "at a")
+    assert body[3] == {**run("  at b"), "spacing": "None"}

@@ -4,11 +4,15 @@
 //! A message is an Adaptive Card. The text is Markdown, as a `TextBlock` reads it; what is data goes as a `TextRun`, of which
 //! the schema says that Markdown is not supported (adaptivecards.io/explorer/TextRun.html).
 
+mod breaks;
+mod card;
+
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
+use url::Url;
 
+use self::card::{Action, Element, TextRun, message, text_block};
 use super::shared::endpoint::Endpoint;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
@@ -18,7 +22,7 @@ use super::{
     Resolved,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
+use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::text::{Limit, Markup, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
@@ -27,7 +31,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     about: "a Microsoft Teams chat or channel, by a workflow",
     parameters: &[Parameter::new(
         "teams_webhook_url",
-        "https://prod-01.westeurope.logic.azure.com/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=2016-06-01&sig=XXXXXXXX",
+        "https://default0123456789abcdef0123456789.ab.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=XXXXXXXX",
         "The URL of the workflow's trigger.",
     )
     .required()
@@ -62,118 +66,6 @@ struct Teams {
     endpoint: Endpoint,
 }
 
-#[derive(Serialize)]
-struct Message {
-    r#type: &'static str,
-    attachments: [Attachment; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Attachment {
-    content_type: &'static str,
-    content_url: Option<()>,
-    content: Card,
-}
-
-#[derive(Serialize)]
-struct Card {
-    r#type: &'static str,
-    version: &'static str,
-    body: Vec<Element>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actions: Option<[Action; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    msteams: Option<Width>,
-}
-
-#[derive(Serialize)]
-struct Width {
-    width: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum Element {
-    TextBlock {
-        text: String,
-        wrap: bool,
-    },
-    RichTextBlock {
-        inlines: Vec<TextRun>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        spacing: Option<&'static str>,
-    },
-    Container {
-        style: &'static str,
-        bleed: bool,
-        items: [Box<Element>; 1],
-    },
-}
-
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TextRun {
-    r#type: &'static str,
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weight: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_subtle: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Action {
-    r#type: &'static str,
-    title: String,
-    url: String,
-}
-
-impl TextRun {
-    fn new(text: String) -> Self {
-        Self {
-            r#type: "TextRun",
-            text,
-            ..Self::default()
-        }
-    }
-
-    fn bold(text: String) -> Self {
-        Self {
-            weight: Some("Bolder"),
-            ..Self::new(text)
-        }
-    }
-}
-
-/// Cards of version 1.2, which all of Teams' clients draw.
-fn message(
-    body: Vec<Element>,
-    actions: Option<[Action; 1]>,
-    width: Option<&'static str>,
-) -> Message {
-    Message {
-        r#type: "message",
-        attachments: [Attachment {
-            content_type: "application/vnd.microsoft.card.adaptive",
-            content_url: None,
-            content: Card {
-                r#type: "AdaptiveCard",
-                version: "1.2",
-                body,
-                actions,
-                msteams: width.map(|width| Width { width }),
-            },
-        }],
-    }
-}
-
-fn text_block(text: String) -> Element {
-    Element::TextBlock { text, wrap: true }
-}
-
 impl Teams {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("teams_webhook_url")?;
@@ -182,6 +74,11 @@ impl Teams {
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
             let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
                         make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
+            return Err(fields.error("teams_webhook_url", what));
+        }
+        if is_microsoft(host) && !has_signature(&endpoint.url) {
+            let what = "teams_webhook_url must be the whole URL of the workflow's trigger, with &sig=… at its end; a URL \
+                        without it is of a trigger that wants a Microsoft login: let anyone trigger the workflow, and copy its new URL";
             return Err(fields.error("teams_webhook_url", what));
         }
         Ok(Self { endpoint })
@@ -227,7 +124,7 @@ impl Teams {
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
             .into_iter()
-            .chain(fields)
+            .chain(fields.into_iter().flatten())
             .chain([last])
             .collect();
         let rich = Rich {
@@ -243,6 +140,24 @@ impl Teams {
     }
 }
 
+/// The hosts of workflows, and of flows of Azure Logic Apps.
+fn is_microsoft(host: &str) -> bool {
+    host.ends_with(".api.powerplatform.com") || host.ends_with(LOGIC_APPS)
+}
+
+/// Workflows of Teams had this host until 2025-11-30 (Microsoft's notice, quoted in backman, issue 102); flows of Azure Logic
+/// Apps still do.
+const LOGIC_APPS: &str = ".logic.azure.com";
+
+fn has_signature(url: &Url) -> bool {
+    url.query_pairs()
+        .any(|(name, value)| name == "sig" && !value.is_empty())
+}
+
+const OLD_HOST: &str = "URLs of logic.azure.com lead to workflows of Teams no more (since 2025-11-30): open the workflow in the Workflows app of Teams and copy its new URL.";
+const CUT_SHORT: &str =
+    "teams_webhook_url was cut short: give the whole URL, with ?api-version=…&sp=…&sv=…&sig=….";
+const WANTS_LOGIN: &str = "The workflow's trigger wants a Microsoft login, or the URL has no sig=…: let anyone trigger the workflow, and copy its new URL.";
 const SWITCHED_OFF: &str =
     "Switch the workflow on again, at make.powerautomate.com or in the Workflows app of Teams.";
 const NEW_URL: &str = "Open the workflow in the Workflows app of Teams and copy the URL of its trigger again, with sig=… at its end.";
@@ -252,6 +167,47 @@ fn hint(reason: Reason) -> Option<&'static str> {
         Reason::Unauthorized | Reason::Forbidden | Reason::UnknownDestination => Some(NEW_URL),
         _ => None,
     }
+}
+
+/// The codes of Azure Logic Apps and of Power Automate, as questions of their users have them.
+fn meaning(code: &str) -> Option<(Reason, &'static str)> {
+    Some(match code {
+        // "Could not execute workflow … with state 'Disabled'."
+        _ if code.contains("NotEnabled") => (Reason::UnknownDestination, SWITCHED_OFF),
+        "DirectApiAuthorizationRequired" | "MisMatchingOAuthClaims" => {
+            (Reason::Unauthorized, WANTS_LOGIN)
+        }
+        // apprise, issue 1161: a shell cuts a URL at its first &.
+        "MissingApiVersionParameter" => (Reason::Rejected, CUT_SHORT),
+        _ => return None,
+    })
+}
+
+/// A 200 whose text says that the message was not posted: "Webhook message delivery failed with error: Microsoft Teams endpoint
+/// returned HTTP error 429 with ContextId …"
+/// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using, "rate limiting").
+fn undelivered(reply: &HttpReply, detail: &impl Fn() -> Option<Detail>) -> Option<Judgement> {
+    let text = reply.text().to_ascii_lowercase();
+    let is_failure =
+        text.contains("delivery failed") || text.contains("endpoint returned http error");
+    if !((200..=299).contains(&reply.status) && is_failure) {
+        return None;
+    }
+    let (_, rest) = text.split_once("http error").unwrap_or_default();
+    let digits = |c: char| c.is_ascii_digit();
+    let status = rest.trim_start().split(|c| !digits(c)).next();
+    let told = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
+    Some(match told {
+        // Teams' own words for a status, without its headers.
+        413 | 429 | 500..=599 => {
+            let told = HttpReply {
+                status: told,
+                ..reply.clone()
+            };
+            verdict::by_status(&told, detail)
+        }
+        _ => Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
+    })
 }
 
 /// The colour behind the title, by names of the schema.
@@ -264,13 +220,21 @@ const fn style(notification: &Notification) -> &'static str {
     }
 }
 
-fn field(name: String, value: &str) -> Drawn<Element> {
+/// A line of the value is an element: a card's texts know no line breaks.
+fn field(name: String, value: &str) -> Drawn<Vec<Element>> {
     let mut is_cut = false;
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
-    let field = Element::RichTextBlock {
-        inlines: vec![TextRun::bold(format!("{name}: ")), TextRun::new(value)],
+    let mut lines = value.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    let first = Element::RichTextBlock {
+        inlines: vec![TextRun::bold(format!("{name}: ")), TextRun::new(first)],
         spacing: Some("Small"),
     };
+    let more = lines.map(|line| Element::RichTextBlock {
+        inlines: vec![TextRun::new(line.to_owned())],
+        spacing: Some("None"),
+    });
+    let field: Vec<_> = std::iter::once(first).chain(more).collect();
     Drawn {
         length: body::json(&field).len(),
         field,
@@ -279,11 +243,7 @@ fn field(name: String, value: &str) -> Drawn<Element> {
 }
 
 fn open(link: &str) -> Action {
-    Action {
-        r#type: "Action.OpenUrl",
-        title: rich::link_words(link),
-        url: link.to_owned(),
-    }
+    Action::open_url(rich::link_words(link), link)
 }
 
 impl Channel for Teams {
@@ -301,6 +261,7 @@ impl Channel for Teams {
         _: &Composing<'_>,
     ) -> Result<Composition, Failure> {
         let text = texts::of(notification)?;
+        let text = breaks::as_paragraphs(&text);
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
         }
@@ -325,11 +286,19 @@ impl Channel for Teams {
             )
         };
         let code = error("code").unwrap_or_default();
-        // "Could not execute workflow … with state 'Disabled'."
-        if (400..=499).contains(&reply.status) && code.contains("NotEnabled") {
-            let failure = Failure::new(Reason::UnknownDestination).with_detail(detail());
-            return Verdict::Reject(failure.with_hint(SWITCHED_OFF)).into();
+        if let Some((reason, hint)) = meaning(code).filter(|_| (400..=499).contains(&reply.status))
+        {
+            let failure = Failure::new(reason).with_detail(detail());
+            return Verdict::Reject(failure.with_hint(hint)).into();
         }
-        verdict::with_hints(verdict::by_status(reply, detail), hint)
+        if let Some(judgement) = undelivered(reply, &detail) {
+            return judgement;
+        }
+        let judgement = verdict::by_status(reply, detail);
+        let host = self.endpoint.destination.host.as_deref();
+        let is_old = host.is_some_and(|host| host.ends_with(LOGIC_APPS));
+        verdict::with_hints(judgement, |reason| {
+            hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })
+        })
     }
 }

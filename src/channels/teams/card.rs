@@ -1,0 +1,125 @@
+//! An Adaptive Card, and the message that posts it <https://adaptivecards.io/explorer/AdaptiveCard.html>.
+
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub struct Message {
+    r#type: &'static str,
+    attachments: [Attachment; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Attachment {
+    content_type: &'static str,
+    content_url: Option<()>,
+    content: Card,
+}
+
+#[derive(Serialize)]
+struct Card {
+    r#type: &'static str,
+    version: &'static str,
+    body: Vec<Element>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<[Action; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msteams: Option<Width>,
+}
+
+#[derive(Serialize)]
+struct Width {
+    width: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+pub enum Element {
+    TextBlock {
+        text: String,
+        wrap: bool,
+    },
+    RichTextBlock {
+        inlines: Vec<TextRun>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spacing: Option<&'static str>,
+    },
+    Container {
+        style: &'static str,
+        bleed: bool,
+        items: [Box<Element>; 1],
+    },
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TextRun {
+    pub r#type: &'static str,
+    pub text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_subtle: Option<bool>,
+}
+
+#[derive(Serialize)]
+pub struct Action {
+    r#type: &'static str,
+    title: String,
+    url: String,
+}
+
+impl Action {
+    pub fn open_url(title: String, url: &str) -> Self {
+        Self {
+            r#type: "Action.OpenUrl",
+            title,
+            url: url.to_owned(),
+        }
+    }
+}
+
+impl TextRun {
+    pub fn new(text: String) -> Self {
+        Self {
+            r#type: "TextRun",
+            text,
+            ..Self::default()
+        }
+    }
+
+    pub fn bold(text: String) -> Self {
+        Self {
+            weight: Some("Bolder"),
+            ..Self::new(text)
+        }
+    }
+}
+
+/// Cards of version 1.2, which all of Teams' clients draw.
+pub fn message(
+    body: Vec<Element>,
+    actions: Option<[Action; 1]>,
+    width: Option<&'static str>,
+) -> Message {
+    Message {
+        r#type: "message",
+        attachments: [Attachment {
+            content_type: "application/vnd.microsoft.card.adaptive",
+            content_url: None,
+            content: Card {
+                r#type: "AdaptiveCard",
+                version: "1.2",
+                body,
+                actions,
+                msteams: width.map(|width| Width { width }),
+            },
+        }],
+    }
+}
+
+pub fn text_block(text: String) -> Element {
+    Element::TextBlock { text, wrap: true }
+}
