@@ -38,9 +38,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request as JSON, without whom it goes to: what may be kept as it is.
+    /// The request as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
+    /// misspelt one of those, with secrets.
     pub fn without_destinations(&self) -> String {
-        let kept = |(name, _): &&(String, Json)| !DESTINATIONS.contains(&name.as_str());
+        let kept = |(name, _): &&(String, Json)| {
+            KNOWN.contains(&name.as_str()) && !DESTINATIONS.contains(&name.as_str())
+        };
         let members = self.members.iter().filter(kept).cloned().collect();
         serde_json::to_string(&Json::Object(members)).unwrap_or_default()
     }

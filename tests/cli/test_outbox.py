@@ -1,8 +1,9 @@
 """``outbox``: looked into and mended while a server works with it."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,22 @@ def test_deliveries_are_chosen_by_sender_receiver_reason_and_state(desk: Desk) -
     assert counts.lines()[:5] == ["waiting  0", "dead     2", "ended    1", "dropped  0", "requests 3"]
     assert desk.run("retry", "--receiver", "nobody").status == 1
     assert desk.run("drop", "--all", "--format", "json").json["deliveries"] == 2
+
+
+def test_what_a_terminal_would_obey_is_printed_as_json_escapes_it(desk: Desk) -> None:
+    hostile = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u202c \x7f \u2028 \U000e0001"
+    desk.site.standin.rule(HOOK, reply={"status": 404, "body": hostile})
+    task = desk.dead(hostile, title=hostile, fields={hostile: hostile})
+    with closing(sqlite3.connect(desk.site.outbox)) as db, db:
+        db.execute("UPDATE deliveries SET report = json_set(report, '$.destination', ?)", [hostile])
+    for verb, *arguments in [("list",), ("show", task)]:
+        for form in ((), ("--format", "json")):
+            shown = desk.run(verb, *arguments, *form)
+            assert all(line.isprintable() for line in shown.out.split("\n")), ascii(shown.out)
+            assert "\\u001b[31mred" in shown.out
+    shown = desk.run("show", task, "--format", "json").json
+    assert shown["request"]["fields"] == {hostile: hostile}
+    assert shown["deliveries"][0]["delivery"]["destination"] == hostile
 
 
 @pytest.mark.parametrize("verb", ["retry", "drop"])

@@ -204,6 +204,17 @@ def test_row_33_nothing_in_the_file_is_a_secret(site: Site) -> None:
         assert secret.encode() not in kept, secret
 
 
+def test_members_that_are_not_documented_are_not_stored(site: Site) -> None:
+    """One may be a misspelt ``senders_config``, with secrets."""
+    site.standin.rule(HOOK, reply={"status": 503})
+    _, trigger = site.start({"response_timeout": "0s"})
+    misspelt = {"sender_config": {"slack": {"slack_webhook_url": MARK}}, "Receivers": [MARK]}
+    assert trigger.notify(to("hook", "hi", fields={"host": "db1"}, **misspelt)).status == 200
+    [(stored,)] = site.rows("SELECT json FROM bodies")
+    assert json.loads(stored) == {"notification_text": "hi", "fields": {"host": "db1"}}
+    assert MARK.encode() not in b"".join(path.read_bytes() for path in site.outbox.parent.glob("outbox.db*"))
+
+
 def test_the_file_is_its_owners_alone(site: Site) -> None:
     _, trigger = site.start()
     trigger.notify(to("hook"))

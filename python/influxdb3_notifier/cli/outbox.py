@@ -89,8 +89,8 @@ def _add_retry(verbs: command.Commands) -> None:
         retry,
         brief="deliver dead letters again",
         does="""Lets dead letters be delivered again, with as much time as they had at first and under the same
-        idempotency key. A server that works with the outbox takes them up within 10 seconds, or at its next
-        start. One that was ambiguous may then arrive twice.""",
+        idempotency key. A server that works with the outbox takes them up within a second (on NATS 10), or at
+        its next start. One that was ambiguous may then arrive twice.""",
         statuses={command.DONE: "done", command.NO: NONE_FOUND, command.FAILED: UNUSABLE},
         examples="""
 influxdb3-notifier outbox retry notifier-outbox.db 7b0c2f0e/0
@@ -209,7 +209,7 @@ def show(options: argparse.Namespace) -> int:
         return command.DONE
     print(f"task {tasks[0]}, accepted {_time(rows[0]['accepted'])}")
     for name, value in request.items():
-        print(f"  {name}: {json.dumps(value, ensure_ascii=False)}")
+        print(output.clean(f"  {name}: {json.dumps(value, ensure_ascii=False)}"))
     for row in rows:
         for line in told(row):
             print(line)
@@ -286,6 +286,10 @@ def _changed(options: argparse.Namespace, count: int, done: str) -> int:
 
 def told(row: dict[str, Any]) -> Iterator[str]:
     """A delivery for people."""
+    return map(output.clean, _told(row))
+
+
+def _told(row: dict[str, Any]) -> Iterator[str]:
     delivery = row["delivery"]
     to = delivery["destination"] or delivery["sender"]
     receiver = f" ({delivery['receiver']})" if delivery["receiver"] else ""

@@ -12,8 +12,13 @@ from influxdb3_notifier.cli.command import FAILED, NO, USAGE, CommandError
 
 
 def print_json(value: object) -> None:
-    """Print a result for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a result for programs. What a terminal would obey is escaped, as JSON allows."""
+    print("\n".join(clean(line) for line in json.dumps(value, indent=2, ensure_ascii=False).split("\n")))
+
+
+def clean(line: str) -> str:
+    """A line with text that others have written: what a terminal would obey, or not show, as JSON escapes it."""
+    return "".join(shown if shown.isprintable() else json.dumps(shown)[1:-1] for shown in line)
 
 
 def complain(text: str) -> None:
