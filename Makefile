@@ -75,8 +75,8 @@ test-servers: build ## run the tests against real servers (Alertmanager, Postfix
 	TEST_SERVERS=1 $(BIN)/python -m pytest -q -rs tests/servers
 
 soak: build ## run the long tests: a hundred kills of processes, twenty of NATS servers, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 NATS_KILLS=2 for less
-	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} NATS_KILLS=$${NATS_KILLS:-20} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
-		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_jetstream_kills.py \
+	OUTBOX_KILLS=$${OUTBOX_KILLS:-100} OUTBOX_STOP_SECONDS=$${OUTBOX_STOP_SECONDS:-40} NATS_KILLS=$${NATS_KILLS:-20} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
+		$(BIN)/python -m pytest -q tests/faults/test_outbox_kills.py tests/faults/test_outbox_owners.py tests/faults/test_jetstream_kills.py \
 		tests/faults/test_traffic.py
 	@if unshare --net true 2>/dev/null && command -v ip >/dev/null; then \
 		unshare --net --mount sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -q -s tests/faults/partition.py'; \

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Task, last_sent, lock};
 use crate::model::channel::Found;
 use crate::model::outcome::Verdict;
 use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
 use crate::model::report::DeliveryReport;
+use crate::observe::Written;
 use crate::outbox::{
     Accepted, DeliveryId, HistoryRow, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError,
     Ownership, Reply, RunningDelivery, Seal, Target, Trouble,
@@ -18,6 +19,8 @@ use crate::outbox::{
 
 /// How long a call waits for its request to be kept.
 const KEEP_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait before an end that could not be noted is noted again.
+const NOTE_AGAIN: Duration = Duration::from_secs(2);
 /// How long the store's word holds that a delivery is this process's: much shorter than a lease. A process that was stopped
 /// in between asks again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
@@ -139,6 +142,19 @@ fn delivery_id(task: &Task, index: usize) -> DeliveryId {
     }
 }
 
+/// How a delivery has ended, on its way to the store.
+pub struct EndNote {
+    report: DeliveryReport,
+    row: Option<HistoryRow>,
+    reply: Reply<()>,
+}
+
+/// What is called when a history row of this store need not be stored any more.
+pub fn forget_row(outbox: Arc<dyn Outbox>) -> Written {
+    // Nobody waits for it: a row that is written twice is one row.
+    Box::new(move |row| drop(outbox.history_written(&row)))
+}
+
 /// A stored request of this process.
 pub struct KeptTask {
     pub outbox: Arc<dyn Outbox>,
@@ -214,8 +230,36 @@ impl Kept {
         let _ = self.outbox.parts_done(self.running.id(), parts).await;
     }
 
-    pub fn end(&self, report: &DeliveryReport, row: Option<&HistoryRow>) -> Reply<()> {
-        self.outbox.end(self.running.id(), report, row)
+    /// Asks the store to note how the delivery has ended: done before whatever it is asked later.
+    pub fn end(&self, report: DeliveryReport, row: Option<HistoryRow>) -> EndNote {
+        let reply = self.outbox.end(self.running.id(), &report, row.as_ref());
+        EndNote { report, row, reply }
+    }
+
+    /// Waits until the end is noted. Where only room or a lock is missing it is tried until it works: else the delivery would
+    /// be made again after a restart. `failed` hears the first error.
+    pub async fn noted(&self, note: EndNote, failed: impl FnOnce(&OutboxError)) {
+        let EndNote { report, row, reply } = note;
+        let Err(mut error) = reply.await else {
+            return;
+        };
+        failed(&error);
+        while error.may_pass() {
+            sleep(NOTE_AGAIN).await;
+            match self
+                .outbox
+                .end(self.running.id(), &report, row.as_ref())
+                .await
+            {
+                Ok(()) => return,
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// What is called when a history row need not be stored any more.
+    pub fn forget_row(&self) -> Written {
+        forget_row(Arc::clone(&self.outbox))
     }
 
     /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than

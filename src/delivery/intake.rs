@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::bounds::{Full, Place};
 use super::durability::{Keeping, Kept, KeptTask, NotKept, StoreAnswer};
 use super::idempotency::{Accept, Admission};
-use super::run::{Arriving, note_end};
+use super::run::{Arriving, end_task, wait_until_noted};
 use super::throttle::Batch;
 use super::{Dispatcher, Task};
 use crate::channels;
@@ -358,10 +358,10 @@ impl Dispatcher {
         // The name is the caller's: only ours become labels.
         let known = channels::find(sender).map_or("unknown", |spec| spec.key);
         self.engine.metrics.ended(known, &outcome, Duration::ZERO);
-        task.end(index, outcome);
-        if let Some(kept) = kept {
+        let note = end_task(task, index, outcome, kept.as_deref());
+        if let Some((kept, note)) = kept.zip(note) {
             let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
-            tokio::spawn(async move { note_end(&engine, &kept, &task, index).await });
+            tokio::spawn(async move { wait_until_noted(&engine, &task, index, &kept, note).await });
         }
     }
 

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
-pub use self::durability::{Keeping, KeptTask, NotKept, config_of};
+pub use self::durability::{Keeping, KeptTask, NotKept, config_of, forget_row};
 pub use self::idempotency::Admission;
 use self::idempotency::Idempotency;
 pub use self::intake::{Acceptance, NotAccepted, TakenOver};

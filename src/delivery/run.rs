@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::bounds::Place;
-use super::durability::Kept;
+use super::durability::{EndNote, Kept};
 use super::last_sent::{self, Before};
 use super::queue::{DestinationQueue, Turn};
 use super::retry::{Ending, Tries};
@@ -19,9 +19,12 @@ use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{DeliveryPolicy, Sending};
 use crate::model::wire::Outbound;
 use crate::observe::{Event, LogLevel};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, OutboxError};
 use crate::panics::guarded;
 
+/// How long to wait before the store is asked again for older deliveries.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long there is to look for what another process may have sent.
 const LOOK_FOR: Duration = Duration::from_secs(60);
 
@@ -79,9 +82,7 @@ impl Engine {
         } = arriving;
         let queue = self.queues.get(sending.channel.destination());
         let ticket = queue.ticket();
-        let dedup_key = sending.dedup_key.as_ref();
-        let turn = dedup_key.map(|key| Box::new(queue.line_up(key, ticket, sending.state())));
-        let run = Box::new(Run {
+        let mut run = Box::new(Run {
             engine: Arc::clone(self),
             task,
             index,
@@ -90,10 +91,11 @@ impl Engine {
             policy,
             queue,
             ticket,
-            turn,
+            turn: None,
             deadline,
             kept,
         });
+        run.turn = run.line_up();
         (run, place)
     }
 }
@@ -114,25 +116,37 @@ pub async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         kept,
         ..
     } = *run;
-    drop(turn);
     let destination = sending.channel.destination();
-    engine.queues.release(destination, queue);
     let Some(outcome) = outcome else {
+        drop(turn);
+        engine.queues.release(destination, queue);
         task.log.log(&Event::HandedOn {
             destination: &destination.label,
         });
         task.leave(index);
         return;
     };
-    end(&engine, &task, index, &sender, &destination.label, outcome);
+    let note = end(
+        &engine,
+        &task,
+        index,
+        &sender,
+        &destination.label,
+        outcome,
+        kept.as_deref(),
+    );
+    // The next one of the key finds the end in the store.
+    drop(turn);
+    engine.queues.release(destination, queue);
     // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
-    if let Some(kept) = kept {
+    if let Some((kept, note)) = kept.zip(note) {
         // In a box of its own, as few deliveries are kept.
-        Box::pin(note_end(&engine, &kept, &task, index)).await;
+        Box::pin(wait_until_noted(&engine, &task, index, &kept, note)).await;
     }
     drop(place);
 }
 
+/// Ends a delivery here, and asks for a note of it where it is stored.
 pub fn end(
     engine: &Engine,
     task: &Task,
@@ -140,27 +154,55 @@ pub fn end(
     sender: &str,
     destination: &str,
     outcome: Outcome,
-) {
+    kept: Option<&Kept>,
+) -> Option<EndNote> {
     let elapsed = task.accepted.elapsed();
     engine.metrics.ended(sender, &outcome, elapsed);
     // Whatever becomes of the line, the delivery ends.
     let say = || say_end(engine, task, index, destination, &outcome);
     let _ = guarded(say);
     // Who waits for the end finds the log line there.
-    task.end(index, outcome);
+    end_task(task, index, outcome, kept)
 }
 
-pub async fn note_end(engine: &Engine, kept: &Kept, task: &Task, index: usize) {
-    let Some(report) = task.report(index) else {
-        return;
+/// Ends a delivery of a task, and asks for a note of it where it is stored.
+pub fn end_task(
+    task: &Task,
+    index: usize,
+    outcome: Outcome,
+    kept: Option<&Kept>,
+) -> Option<EndNote> {
+    let Some(kept) = kept else {
+        task.end(index, outcome);
+        return None;
     };
-    if let Err(error) = kept.end(&report, None).await {
+    let store = |report, row: Option<_>| {
+        let written = row.as_ref().map(|_| kept.forget_row());
+        (kept.end(report, row), written)
+    };
+    task.end_stored(index, outcome, store)
+}
+
+pub async fn wait_until_noted(
+    engine: &Engine,
+    task: &Task,
+    index: usize,
+    kept: &Kept,
+    note: EndNote,
+) {
+    let failed = |error: &OutboxError| {
+        let report = task.report(index);
+        let destination = report.as_ref().map(|report| {
+            let label = report.destination.as_deref();
+            label.unwrap_or(&report.sender)
+        });
         let line = task.log.log(&Event::NotKept {
-            destination: report.destination.as_deref().unwrap_or(&report.sender),
+            destination: destination.unwrap_or_default(),
             what: &format!("its end was not noted: {error} {}", error.hint()),
         });
         engine.errors.push(line);
-    }
+    };
+    kept.noted(note, failed).await;
 }
 
 fn say_end(engine: &Engine, task: &Task, index: usize, destination: &str, outcome: &Outcome) {
@@ -295,10 +337,43 @@ impl Run {
             Some(_) => self.deadline.max(Instant::now() + LOOK_FOR),
             None => self.deadline,
         };
-        if let Some(turn) = &mut self.turn {
-            turn.wait().await;
+        if let Some(mut turn) = self.turn.take() {
+            let had_to_wait = turn.wait().await;
+            self.turn = Some(turn);
+            let is_behind = |kept: &Kept| kept.is_behind || had_to_wait;
+            if self.kept.as_deref().is_some_and(is_behind) {
+                // In a box of its own, as few have to ask.
+                Box::pin(self.wait_for_older(deadline)).await;
+            }
         }
         deadline.max(Instant::now() + self.one_attempt_late(deadline))
+    }
+
+    /// Waits until the store has no older delivery of the same key: it may be another process's, or have been claimed after
+    /// this one lined up. Meanwhile its place in the line is free: an older one may come by.
+    async fn wait_for_older(&mut self, deadline: Instant) {
+        let mut pause = LEAST_PAUSE;
+        while let Some(kept) = &self.kept
+            && kept.has_older().await
+            && Instant::now() < deadline
+        {
+            self.turn = None;
+            sleep_until((Instant::now() + pause).min(deadline)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let mut turn = self.line_up();
+            if let Some(turn) = &mut turn {
+                turn.wait().await;
+            }
+            self.turn = turn;
+        }
+    }
+
+    fn line_up(&self) -> Option<Box<Turn>> {
+        let dedup_key = self.sending.dedup_key.as_ref()?;
+        let turn = self
+            .queue
+            .line_up(dedup_key, self.ticket, self.sending.state());
+        Some(Box::new(turn))
     }
 
     fn one_attempt_late(&self, deadline: Instant) -> Duration {

@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::report::DeliveryReport;
-use crate::observe::TaskLog;
+use crate::model::report::{DeliveryReport, HistoryRow};
+use crate::observe::{TaskLog, Written};
 
 /// A request that was taken charge of.
 pub struct Task {
@@ -263,12 +263,36 @@ impl Task {
         self.progress(index, Progress::Ended);
     }
 
+    /// The end of a delivery that is stored: `store` gets it and its history row before anybody hears of it. It gives back
+    /// what is called when the row need not be stored any more.
+    pub fn end_stored<T>(
+        &self,
+        index: usize,
+        outcome: Outcome,
+        store: impl FnOnce(DeliveryReport, Option<HistoryRow>) -> (T, Option<Written>),
+    ) -> Option<T> {
+        let elapsed = self.accepted.elapsed();
+        self.update(index, |report| {
+            report.outcome = outcome;
+            report.elapsed = elapsed;
+        });
+        let report = self.report(index)?;
+        let row = self.log.history_row(&report);
+        let (stored, written) = store(report, row.clone());
+        if let Some(row) = row {
+            self.log.record(row, written);
+        }
+        self.progress(index, Progress::Ended);
+        Some(stored)
+    }
+
     /// Notes an end in the history.
     pub fn record(&self, index: usize) {
         if self.log.has_history()
             && let Some(report) = self.report(index)
+            && let Some(row) = self.log.history_row(&report)
         {
-            self.log.ended(&report);
+            self.log.record(row, None);
         }
     }
 

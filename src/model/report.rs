@@ -1,5 +1,6 @@
 //! What became of a request: what the api renders.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::outcome::{Detail, Outcome};
@@ -37,6 +38,15 @@ impl DeliveryReport {
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         size_of::<Self>() + self.sender.len() + texts + preview + Detail::MAX_CHARACTERS
     }
+}
+
+/// One row of the history table, as line protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The configuration file of the triggers whose calls may write it.
+    pub config: Arc<str>,
+    /// Two rows are never equal: each has a time of its own.
+    pub line: String,
 }
 
 /// What would have been sent.

@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout};
 
 use super::recorder;
 use crate::api::request;
-use crate::delivery::{Dispatcher, KeptTask, TakenOver, config_of};
+use crate::delivery::{Dispatcher, KeptTask, TakenOver, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
 use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
-use crate::outbox::{KeptRequest, Outbox, OutboxError};
+use crate::outbox::{KeptRequest, MAX_HISTORY, Outbox, OutboxError};
 use crate::panics::guarded;
 use crate::routing;
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
@@ -191,6 +191,9 @@ impl OpenOutbox {
         };
         let config = source.config();
         let is_worker = source.stands_for.is_some();
+        if settings.history_table.is_some() && !is_worker {
+            self.recover_history(&config, history).await?;
+        }
         let for_workers = settings
             .outbox
             .as_ref()
@@ -215,6 +218,14 @@ impl OpenOutbox {
             }
         }
         Ok(taken)
+    }
+
+    /// Lines up the history rows that a process has left. A worker cannot write them.
+    async fn recover_history(&self, config: &str, history: &History) -> Result<(), OutboxError> {
+        for row in self.outbox.claim_history(config, MAX_HISTORY).await? {
+            history.push(row, Some(forget_row(Arc::clone(&self.outbox))));
+        }
+        Ok(())
     }
 
     fn go_on(

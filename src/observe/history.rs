@@ -10,7 +10,7 @@ use influxdb_line_protocol::LineProtocolBuilder;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Outcome, Reason};
-use crate::model::report::DeliveryReport;
+use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::model::text::{printable, truncate};
 
 /// Rows that wait for a call under one configuration; the oldest make room.
@@ -30,9 +30,31 @@ pub struct History {
 
 #[derive(Default)]
 struct Queue {
-    rows: VecDeque<String>,
+    rows: VecDeque<Row>,
     /// The database takes no rows from this process.
     off: bool,
+}
+
+/// What is called when a row is in the database, or was given up: whoever has it stored may forget it.
+pub type Written = Box<dyn FnOnce(HistoryRow) + Send>;
+
+/// A row that waits.
+pub struct Row {
+    row: HistoryRow,
+    written: Option<Written>,
+}
+
+impl Row {
+    pub fn line(&self) -> &str {
+        &self.row.line
+    }
+
+    /// It is in the database, or will never be.
+    pub fn done(self) {
+        if let Some(written) = self.written {
+            written(self.row);
+        }
+    }
 }
 
 /// Writes the history of one notification's deliveries.
@@ -46,18 +68,18 @@ pub struct Recorder {
 
 impl History {
     /// The oldest row that waits for a call under this configuration.
-    pub fn next(&self, config: &str) -> Option<String> {
+    pub fn next(&self, config: &str) -> Option<Row> {
         self.lock().get_mut(config)?.rows.pop_front()
     }
 
-    /// The database takes no rows: those that wait are dropped, and no more are made.
-    pub fn turn_off(&self, config: &str) {
+    /// The database has refused a row: those that wait are dropped, and no more are made.
+    pub fn turn_off(&self, config: &str, refused: Row) {
+        let mut rows = VecDeque::from([refused]);
         if let Some(queue) = self.lock().get_mut(config) {
             queue.off = true;
-            // Of the row that was refused as well.
-            self.drop_rows(queue.rows.len() + 1);
-            queue.rows = VecDeque::new();
+            rows.append(&mut queue.rows);
         }
+        rows.into_iter().for_each(|row| self.drop_row(row));
     }
 
     /// Rows that were never written.
@@ -65,22 +87,28 @@ impl History {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn push(&self, config: &Arc<str>, row: String) {
-        let mut queues = self.lock();
-        let queue = queues.entry(Arc::clone(config)).or_default();
-        if queue.off {
-            self.drop_rows(1);
-            return;
-        }
-        if queue.rows.len() >= MAX_WAITING {
-            queue.rows.pop_front();
-            self.drop_rows(1);
-        }
-        queue.rows.push_back(row);
+    /// A row waits for a call under its configuration; the oldest make room.
+    pub fn push(&self, row: HistoryRow, written: Option<Written>) {
+        let config = Arc::clone(&row.config);
+        let row = Row { row, written };
+        let dropped = {
+            let mut queues = self.lock();
+            let queue = queues.entry(config).or_default();
+            let full = queue.rows.len() >= MAX_WAITING;
+            match queue.off {
+                true => Some(row),
+                false => {
+                    queue.rows.push_back(row);
+                    full.then(|| queue.rows.pop_front()).flatten()
+                }
+            }
+        };
+        dropped.into_iter().for_each(|row| self.drop_row(row));
     }
 
-    fn drop_rows(&self, count: usize) {
-        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    fn drop_row(&self, row: Row) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        row.done();
     }
 
     /// Nanoseconds since 1970, later than at any time before.
@@ -124,13 +152,12 @@ impl Recorder {
         Self::new(&self.history, &self.config, &self.table, notification)
     }
 
-    /// A delivery has ended.
-    pub fn ended(&self, task_id: &str, report: &DeliveryReport) {
-        let row = self.row(task_id, report);
-        self.history.push(&self.config, row);
+    pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+        self.history.push(row, written);
     }
 
-    fn row(&self, task_id: &str, report: &DeliveryReport) -> String {
+    /// Of a delivery that has ended.
+    pub fn row(&self, task_id: &str, report: &DeliveryReport) -> HistoryRow {
         let reason = match &report.outcome {
             Outcome::Suppressed { rule } => Some(rule.as_str()),
             outcome => outcome
@@ -173,7 +200,10 @@ impl Recorder {
         // It was made of text.
         let mut line = String::from_utf8(line).unwrap_or_default();
         line.truncate(line.trim_end_matches('\n').len());
-        line
+        HistoryRow {
+            config: Arc::clone(&self.config),
+            line,
+        }
     }
 }
 
@@ -234,9 +264,14 @@ mod tests {
             let table = if hostile.is_empty() { "t" } else { hostile };
             // What the settings take for a table's name.
             let table = table.replace(['\n', '\r', '\t', '\\'], " ");
-            recorder(&history, &table).ended(hostile, &report(hostile, hostile, hostile));
+            ended(
+                &recorder(&history, &table),
+                hostile,
+                &report(hostile, hostile, hostile),
+            );
             let row = history.next("n.toml").unwrap();
-            let lines: Vec<_> = parse_lines(&row).collect::<Result<_, _>>().unwrap();
+            let row = row.line();
+            let lines: Vec<_> = parse_lines(row).collect::<Result<_, _>>().unwrap();
             let [line] = lines.try_into().unwrap();
             assert_eq!(line.series.measurement.as_str(), table, "{row}");
             let tag = |name| line.tag_value(name).map(ToString::to_string);
@@ -270,27 +305,44 @@ mod tests {
         let history = Arc::new(History::default());
         let recorder = recorder(&history, "t");
         for number in 0..MAX_WAITING + 5 {
-            recorder.ended(&number.to_string(), &report("http", "d", "m"));
+            ended(&recorder, &number.to_string(), &report("http", "d", "m"));
         }
         assert_eq!(history.dropped(), 5);
         let rows = std::iter::from_fn(|| history.next("n.toml"));
         let times: Vec<i64> = rows
-            .map(|row| row.rsplit(' ').next().unwrap().parse().unwrap())
+            .map(|row| row.line().rsplit(' ').next().unwrap().parse().unwrap())
             .collect();
         assert_eq!(times.len(), MAX_WAITING);
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(history.next("other.toml"), None);
+        assert!(history.next("other.toml").is_none());
     }
 
     #[test]
-    fn once_off_it_keeps_nothing() {
+    fn once_off_it_keeps_nothing_and_says_so_to_whoever_has_the_rows_stored() {
         let history = Arc::new(History::default());
         let recorder = recorder(&history, "t");
-        recorder.ended("1", &report("http", "d", "m"));
-        recorder.ended("2", &report("http", "d", "m"));
-        assert!(history.next("n.toml").is_some());
-        history.turn_off("n.toml");
-        recorder.ended("3", &report("http", "d", "m"));
-        assert_eq!((history.next("n.toml"), history.dropped()), (None, 3));
+        let forgotten = Arc::new(AtomicU64::new(0));
+        let push = |task: &str| {
+            let forgotten = Arc::clone(&forgotten);
+            let written = Box::new(move |_| {
+                forgotten.fetch_add(1, Ordering::Relaxed);
+            });
+            recorder.record(recorder.row(task, &report("http", "d", "m")), Some(written));
+        };
+        push("1");
+        push("2");
+        let refused = history.next("n.toml").unwrap();
+        assert_eq!(forgotten.load(Ordering::Relaxed), 0);
+        history.turn_off("n.toml", refused);
+        push("3");
+        assert!(history.next("n.toml").is_none());
+        assert_eq!(
+            (history.dropped(), forgotten.load(Ordering::Relaxed)),
+            (3, 3)
+        );
+    }
+
+    fn ended(recorder: &Recorder, task: &str, report: &DeliveryReport) {
+        recorder.record(recorder.row(task, report), None);
     }
 }

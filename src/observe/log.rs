@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Event, Recorder};
+use super::{Event, Recorder, Written};
 use crate::model::notification::Notification;
-use crate::model::report::DeliveryReport;
+use crate::model::report::{DeliveryReport, HistoryRow};
 
 /// A later one is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,10 +78,16 @@ impl TaskLog {
         self.recorder.is_some()
     }
 
-    /// Notes a delivery's end in the history.
-    pub fn ended(&self, report: &DeliveryReport) {
-        if let (Some(recorder), Some(task_id)) = (&self.recorder, &self.task_id) {
-            recorder.ended(task_id, report);
+    /// The history's row of a delivery that has ended; none where there is no history.
+    pub fn history_row(&self, report: &DeliveryReport) -> Option<HistoryRow> {
+        let recorder = self.recorder.as_ref()?;
+        Some(recorder.row(self.task_id.as_ref()?, report))
+    }
+
+    /// Lines a row up for the database; `written` is called once it need not be stored any more.
+    pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(row, written);
         }
     }
 

@@ -6,7 +6,7 @@ mod metrics;
 
 use std::time::Duration;
 
-pub use self::history::{History, Recorder};
+pub use self::history::{History, Recorder, Written};
 pub use self::log::{LateLog, LogLevel, LogLine, LogPort, RecentErrors, TaskLog};
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};

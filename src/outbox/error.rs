@@ -21,6 +21,7 @@ pub enum Trouble {
     NoOutbox,
     Damaged,
     Newer,
+    Older,
     Full,
     Busy,
     TooSlow,
@@ -46,6 +47,19 @@ impl OutboxError {
         }
     }
 
+    /// Whether room on the disk may mend it. A log that cannot grow is also said to be a failed write.
+    pub const fn is_for_want_of_room(&self) -> bool {
+        matches!(self.trouble, Trouble::Full | Trouble::Broken)
+    }
+
+    /// Whether it may be over in a while by itself.
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self.trouble,
+            Trouble::Full | Trouble::Broken | Trouble::Busy
+        )
+    }
+
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self.trouble {
@@ -66,6 +80,10 @@ impl OutboxError {
             }
             Trouble::Newer => {
                 "Install the version of influxdb3-notifier that made it, or a newer one."
+            }
+            Trouble::Older => {
+                "Deliver what it holds with the version that made it; then move the file and those with -wal and -shm after \
+                 its name to a safe place: a new one is made."
             }
             Trouble::Full => "Make room on its file system.",
             Trouble::Busy => {
@@ -121,6 +139,7 @@ impl fmt::Display for OutboxError {
             Trouble::NoOutbox => "is no outbox",
             Trouble::Damaged => "is damaged",
             Trouble::Newer => "was made by a newer version",
+            Trouble::Older => "was made by an older version",
             Trouble::Full => "finds no more room on its disk",
             Trouble::Busy => "is locked by another program",
             Trouble::TooSlow => "did not take the notification in time",

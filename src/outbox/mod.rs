@@ -1,5 +1,6 @@
 //! Keeps accepted requests until their deliveries have ended, over the end of the process.
 
+pub mod clock;
 mod error;
 pub mod jetstream;
 pub mod operator;
@@ -9,7 +10,6 @@ mod seal;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -21,6 +21,7 @@ use crate::model::notification::State;
 use crate::model::outcome::MessageRef;
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
+pub use crate::model::report::HistoryRow;
 
 /// How long a request belongs to a process that says nothing.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -29,6 +30,9 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a dead letter is kept.
 pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// History rows that wait in a store; the oldest make room.
+pub const MAX_HISTORY: usize = 10_000;
 
 /// Dedup keys of destinations of which it is known what was told last.
 pub const MAX_LAST_SENT: usize = 10_000;
@@ -118,15 +122,6 @@ pub trait Outbox: Send + Sync {
     fn claim_every(&self) -> Duration {
         RENEW_EVERY
     }
-}
-
-/// One row of the history table, as line protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryRow {
-    /// The configuration file of the triggers whose calls may write it.
-    pub config: Arc<str>,
-    /// Two rows are never equal: each has a time of its own.
-    pub line: String,
 }
 
 /// What a destination was told last under a dedup key.

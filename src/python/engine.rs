@@ -76,13 +76,13 @@ pub fn write_history(
     let until = Instant::now() + time;
     let py = influxdb3_local.py();
     while let Some(row) = history.next(config) {
-        let line = Bound::new(py, Line(row));
+        let line = Bound::new(py, Line(row.line().to_owned()));
         let written = line.and_then(|line| {
             // Without waiting for the write-ahead log.
             influxdb3_local.call_method1(intern!(py, "write_sync"), (line, true))
         });
         if let Err(error) = written {
-            history.turn_off(config);
+            history.turn_off(config, row);
             let why = truncate(&printable(&error.to_string()), MAX_CHARACTERS);
             write(
                 influxdb3_local,
@@ -90,6 +90,7 @@ pub fn write_history(
             );
             return;
         }
+        row.done();
         if Instant::now() >= until {
             return;
         }

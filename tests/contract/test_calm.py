@@ -214,7 +214,7 @@ def test_what_is_held_when_the_process_is_killed_is_sent_by_the_next(
         assert len(standin.requests(path)) == 2
         eventually(lambda: len(_sql(tmp_path, "SELECT 1 FROM deliveries")) == 3, "both ends are noted")
         engine.kill()
-        _sql(tmp_path, "UPDATE requests SET lease = 0")
+        _sql(tmp_path, "DELETE FROM owners")
         _, trigger = start(stack, tmp_path, kept, standin)
         trigger.notify({"notification_text": "x", "senders_config": {}})
         # The limit holds for what comes back as well: two go, and one waits.

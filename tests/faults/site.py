@@ -93,8 +93,8 @@ class Site:
             return db.execute(sql).fetchall()
 
     def lapse(self) -> None:
-        """As if half a minute had passed since the owner was last heard of."""
-        self.rows("UPDATE requests SET lease = 0")
+        """As if no process had been heard of for a lease."""
+        self.rows("DELETE FROM owners")
 
     def states(self) -> list[str]:
         """Of all deliveries, in order."""
@@ -103,9 +103,8 @@ class Site:
     def killed_and_started_again(
         self, engine: ProcessEngine, arguments: Mapping[str, str] | None = None, **environment: str
     ) -> Trigger:
-        """Kill the process; start another, which finds that nobody owns what is there."""
+        """Kill the process; start another, which finds that its owner is dead."""
         engine.kill()
-        self.lapse()
         _, trigger = self.start(arguments, environment=environment)
         return trigger
 

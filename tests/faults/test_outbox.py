@@ -76,7 +76,6 @@ def test_row_41_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_
     engine.kill()
     site.change("[receivers.chat.discord]", '[receivers.chat.discord]\ntemplate = "loud"')
     site.configure(site.config.read_text() + '[templates.loud]\ntext = "LOUD {{ notification.text }}"\n')
-    site.lapse()
     _, again = site.start()
     wake(again)
     assert "another message" in again.wait_for_log("composed anew after a restart")
@@ -94,7 +93,6 @@ def test_row_41_killed_while_an_sms_is_under_way_it_is_looked_up(site: Site, tak
     eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE attempting IS NOT NULL"), "the attempt is noted")
     arrived(site.standin, MESSAGES, 1)
     engine.kill()
-    site.lapse()
     # Its process has been gone for a while.
     site.rows("UPDATE deliveries SET attempting = attempting - 60000, deadline = deadline - 86400000")
     _, again = site.start({"delivery_timeout": "3s"})
@@ -117,7 +115,6 @@ def killed_before_the_end_is_noted(site: Site, receiver: str, path: str) -> None
         trigger.wait_for_log("delivered in")
         engine.kill()
         locked.execute("ROLLBACK")
-    site.lapse()
 
 
 def test_row_41_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again_under_its_key(site: Site) -> None:
@@ -179,7 +176,6 @@ def test_row_41_each_recipient_of_a_list_gets_the_mail_of_before_after_the_resta
     # Killed between two attempts, not in the midst of one: of that nobody would know what became.
     site.rows("UPDATE deliveries SET attempting = NULL")
     book.orders.clear()
-    site.lapse()
     _, again = site.start(environment=trusted)
     wake(again)
     eventually(lambda: site.states() == ["ended"] * 3, "all have ended")
@@ -234,7 +230,6 @@ def test_what_ran_out_of_time_while_nobody_was_there_is_a_dead_letter(site: Site
     engine, trigger = site.start()
     trigger.notify(to("hook"))
     engine.kill()
-    site.lapse()
     site.rows("UPDATE deliveries SET deadline = 0")
     before = len(site.standin.requests(HOOK))
     _, again = site.start()
@@ -273,18 +268,17 @@ def test_what_another_key_has_sealed_is_a_dead_letter_that_stays_sealed(site: Si
 # Several processes
 
 
-def test_another_process_takes_over_when_the_lease_has_run_out_and_not_before(site: Site) -> None:
+def test_another_process_takes_over_when_the_first_has_ended_and_not_before(site: Site) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     first, trigger = site.start()
     trigger.notify(to("hook"))
     arrived(site.standin, HOOK, 1)
     _, other = site.start()
-    first.kill()
     wake(other)
     assert len(site.standin.requests(HOOK)) == 1
-    site.lapse()
-    # It looks every ten seconds.
-    other.wait_for_log("delivered in", timeout=15)
+    first.kill()
+    # It looks every second.
+    other.wait_for_log("delivered in", timeout=5)
     one_key(arrived(site.standin, HOOK, 2))
 
 
@@ -294,7 +288,6 @@ def test_a_scheduled_call_takes_over_at_once_with_no_request(site: Site) -> None
     task = trigger.notify(to("hook")).json["task_id"]
     arrived(site.standin, HOOK, 1)
     first.kill()
-    site.lapse()
     second, _ = site.start()
     schedule = {"config_file_path": "notifier.toml"}
     second.create_trigger("s", spec="every:3600s", arguments=schedule)
@@ -324,7 +317,7 @@ def test_a_process_that_slept_past_its_lease_leaves_what_another_has_taken_over(
     _, trigger = site.start({"initial_backoff": "3s", "max_backoff": "3s"})
     trigger.notify(to("hook"))
     # The other process, as the file shows it.
-    site.rows("UPDATE requests SET owner = 'another', lease = 9000000000000")
+    site.rows("UPDATE requests SET owner = 'another'")
     trigger.wait_for_log("left to the process that has taken it over")
     assert len(site.standin.requests(HOOK)) == 1
     assert site.states() == ["claimed"]

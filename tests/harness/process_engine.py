@@ -108,6 +108,10 @@ class ProcessEngine:
         """Rows of the log, oldest first."""
         return list(self._control("GET", "logs" if trigger is None else f"logs?trigger={quote(trigger)}"))
 
+    def lines(self) -> list[str]:
+        """What was written to the database, as line protocol."""
+        return list(self._control("GET", "lines?db=notifications"))
+
     def stop(self) -> None:
         """End the process, and see that it ends."""
         if self.process.poll() is None:

@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 pub use self::tally::Over;
 use self::tally::Tally;
 use super::bounds::Place;
-use super::durability::Kept;
-use super::run::{Arriving, end, note_end, to_the_end};
+use super::durability::{EndNote, Kept};
+use super::run::{Arriving, end, to_the_end, wait_until_noted};
 use super::{Engine, Task};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
@@ -146,10 +146,13 @@ async fn end_all(
         if some.is_empty() {
             return;
         }
-        for held in &some {
-            held.end(engine, digest, report);
-        }
-        join_all(some.iter().map(|held| held.note(engine))).await;
+        let noted = some.iter().map(|held| {
+            let note = held.end(engine, digest, report);
+            held.wait_until_noted(engine, note)
+        });
+        // All have ended before the first is waited for.
+        let noted: Vec<_> = noted.collect();
+        join_all(noted).await;
         drop(some);
         // Others wait for this worker.
         tokio::task::yield_now().await;
@@ -158,7 +161,7 @@ async fn end_all(
 
 impl Held {
     /// It has been told of, or it shares the digest's failure.
-    fn end(&self, engine: &Engine, digest: &Digest, report: &DeliveryReport) {
+    fn end(&self, engine: &Engine, digest: &Digest, report: &DeliveryReport) -> Option<EndNote> {
         let outcome = match &report.outcome {
             Outcome::Delivered { .. } => Outcome::Suppressed {
                 rule: digest.over.rule().to_owned(),
@@ -172,12 +175,21 @@ impl Held {
             }
         };
         let (task, sender) = (&self.task, &report.sender);
-        end(engine, task, self.index, sender, &digest.label, outcome);
+        let kept = self.kept.as_deref();
+        end(
+            engine,
+            task,
+            self.index,
+            sender,
+            &digest.label,
+            outcome,
+            kept,
+        )
     }
 
-    async fn note(&self, engine: &Engine) {
-        if let Some(kept) = &self.kept {
-            note_end(engine, kept, &self.task, self.index).await;
+    async fn wait_until_noted(&self, engine: &Engine, note: Option<EndNote>) {
+        if let Some((kept, note)) = self.kept.as_deref().zip(note) {
+            wait_until_noted(engine, &self.task, self.index, kept, note).await;
         }
     }
 }

@@ -453,12 +453,14 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits until the delivery before has ended, however it ended.
-    pub async fn wait(&mut self) {
-        if let Some(mut before) = self.before.take() {
-            // An error says that the one before is gone.
-            while before.changed().await.is_ok() {}
-        }
+    /// Waits until the delivery before has ended, however it ended. Gives back whether there was one.
+    pub async fn wait(&mut self) -> bool {
+        let Some(mut before) = self.before.take() else {
+            return false;
+        };
+        // An error says that the one before is gone.
+        while before.changed().await.is_ok() {}
+        true
     }
 }
 

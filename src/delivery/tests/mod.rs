@@ -7,6 +7,7 @@ mod panics;
 mod repeat;
 mod replies;
 mod retry;
+mod stored;
 mod throttle;
 
 use std::collections::VecDeque;

@@ -216,11 +216,21 @@ async fn row_50_a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
 
 /// An outbox that remembers what was told, and nothing else.
 #[derive(Default)]
-struct Memory {
-    lasts: Mutex<HashMap<String, LastSent>>,
+pub(super) struct Memory {
+    pub lasts: Mutex<HashMap<String, LastSent>>,
+    /// Places of a request that are behind others.
+    pub behind: Vec<usize>,
+    /// How often it answers that there is an older one.
+    pub older: Mutex<usize>,
+    /// What it answers when it is asked whose a delivery is; none: this process's.
+    pub ownership: Mutex<Option<Ownership>>,
+    /// How often it cannot note an end.
+    pub failing_ends: Mutex<usize>,
+    pub ends: Mutex<Vec<(Instant, DeliveryReport, Option<HistoryRow>)>>,
+    pub written: Mutex<Vec<HistoryRow>>,
     /// What it answers when it is asked for what was told; `Some(None)`: it never does.
-    trouble: Mutex<Option<Option<Trouble>>>,
-    running: Running,
+    pub trouble: Mutex<Option<Option<Trouble>>>,
+    pub running: Running,
 }
 
 impl Memory {
@@ -248,7 +258,9 @@ impl Outbox for Memory {
     }
 
     fn accept(&self, _: NewRequest) -> Reply<Accepted> {
-        at_once(Accepted::New { behind: Vec::new() })
+        at_once(Accepted::New {
+            behind: self.behind.clone(),
+        })
     }
 
     fn leave(&self, _: NewRequest) -> Reply<Accepted> {
@@ -264,11 +276,11 @@ impl Outbox for Memory {
     }
 
     fn owns(&self, _: &DeliveryId) -> Reply<Ownership> {
-        at_once(Ownership::Mine)
+        at_once(self.ownership.lock().unwrap().unwrap_or(Ownership::Mine))
     }
 
-    fn attempting(&self, _: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
-        at_once(Ownership::Mine)
+    fn attempting(&self, delivery: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
+        self.owns(delivery)
     }
 
     fn not_taken(&self, _: &DeliveryId) -> Reply<()> {
@@ -279,19 +291,30 @@ impl Outbox for Memory {
         at_once(())
     }
 
-    fn end(&self, _: &DeliveryId, _: &DeliveryReport, _: Option<&HistoryRow>) -> Reply<()> {
+    fn end(&self, _: &DeliveryId, report: &DeliveryReport, row: Option<&HistoryRow>) -> Reply<()> {
+        let mut failing = self.failing_ends.lock().unwrap();
+        if *failing > 0 {
+            *failing -= 1;
+            return Box::pin(async { Err(OutboxError::new("memory", Trouble::Full)) });
+        }
+        let end = (Instant::now(), report.clone(), row.cloned());
+        self.ends.lock().unwrap().push(end);
         at_once(())
     }
 
     fn has_older(&self, _: &DeliveryId) -> Reply<bool> {
-        at_once(false)
+        let mut older = self.older.lock().unwrap();
+        let has_older = *older > 0;
+        *older -= usize::from(has_older);
+        at_once(has_older)
     }
 
     fn claim_history(&self, _: &str, _: usize) -> Reply<Vec<HistoryRow>> {
         at_once(Vec::new())
     }
 
-    fn history_written(&self, _: &HistoryRow) -> Reply<()> {
+    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+        self.written.lock().unwrap().push(row.clone());
         at_once(())
     }
 

@@ -1,5 +1,6 @@
 //! The file: how it is opened, what stands in it, and what can be wrong with it.
 
+use std::cmp::Ordering;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,14 +13,36 @@ use crate::outbox::{OutboxError, Trouble};
 
 /// What tells our files from others: `INFN`.
 const APPLICATION: i32 = 0x494e_464e;
-/// Of the tables below. A file with a higher one was made by a newer version.
-const SCHEMA_VERSION: i32 = 2;
+/// Of the tables below. A file with another one was made by another version.
+const SCHEMA_VERSION: i32 = 3;
 /// How long another program may keep the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// `state`: `waiting` for an owner, `claimed` by the request's owner; then `ended`, `dead` (not delivered), `dropped` by an
-/// operator. Times are milliseconds since 1970.
+/// operator. `owner` is a row of `owners`; none: the request is nobody's. `accepted`, `ended` and `attempting` are milliseconds
+/// since 1970, for people and for providers; `accepted_age` and `deadline` are of the file's age, `ended_used` and `used` of the
+/// time for which it was used: see `time`. `bodies` has what may be long, so that a change of state does not write it again;
+/// it goes when nothing of the request can be sent any more.
 const SCHEMA: &str = "
+CREATE TABLE time (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  file TEXT NOT NULL,
+  age INTEGER NOT NULL,
+  used INTEGER NOT NULL,
+  wall INTEGER NOT NULL,
+  boot TEXT NOT NULL,
+  uptime INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE owners (
+  id TEXT PRIMARY KEY,
+  heartbeat INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER owner_is_lost AFTER DELETE ON owners BEGIN
+  UPDATE requests SET owner = NULL WHERE ended IS NULL AND owner = OLD.id;
+  UPDATE history SET owner = NULL WHERE owner = OLD.id;
+END;
+
 CREATE TABLE requests (
   id INTEGER PRIMARY KEY,
   task TEXT NOT NULL UNIQUE,
@@ -28,16 +51,20 @@ CREATE TABLE requests (
   fingerprint BLOB NOT NULL,
   config TEXT NOT NULL,
   arguments TEXT NOT NULL,
-  said TEXT NOT NULL,
   warnings TEXT NOT NULL,
   accepted INTEGER NOT NULL,
+  accepted_age INTEGER NOT NULL,
   owner TEXT,
-  lease INTEGER NOT NULL,
-  ended INTEGER
+  ended INTEGER,
+  ended_used INTEGER
+) STRICT;
+CREATE TABLE bodies (
+  request INTEGER PRIMARY KEY REFERENCES requests (id) ON DELETE CASCADE,
+  json TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_key ON requests (scope, key) WHERE key IS NOT NULL;
-CREATE INDEX requests_open ON requests (lease) WHERE ended IS NULL;
-CREATE INDEX requests_ended ON requests (ended) WHERE ended IS NOT NULL;
+CREATE INDEX requests_open ON requests (owner, config) WHERE ended IS NULL;
+CREATE INDEX requests_ended ON requests (ended_used) WHERE ended_used IS NOT NULL;
 
 CREATE TABLE deliveries (
   request INTEGER NOT NULL REFERENCES requests (id) ON DELETE CASCADE,
@@ -48,6 +75,9 @@ CREATE TABLE deliveries (
   sealed BLOB,
   deadline INTEGER,
   timeout INTEGER,
+  order_key BLOB,
+  behind INTEGER NOT NULL,
+  taken_over INTEGER NOT NULL DEFAULT 0,
   composition BLOB,
   attempting INTEGER,
   message TEXT,
@@ -55,25 +85,33 @@ CREATE TABLE deliveries (
   PRIMARY KEY (request, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_open ON deliveries (state) WHERE state IN ('waiting', 'claimed');
+CREATE INDEX deliveries_in_order ON deliveries (order_key)
+  WHERE order_key IS NOT NULL AND state IN ('waiting', 'claimed');
 CREATE INDEX deliveries_dead ON deliveries (state) WHERE state IN ('dead', 'dropped');
 CREATE INDEX deliveries_by_message ON deliveries (message) WHERE message IS NOT NULL;
-";
 
-/// What version 2 added. `state`: level and status, each a word or empty, with a space between them.
-const SCHEMA_2: &str = "
+CREATE TABLE history (
+  id INTEGER PRIMARY KEY,
+  line TEXT NOT NULL UNIQUE,
+  config TEXT NOT NULL,
+  owner TEXT
+) STRICT;
+CREATE INDEX history_by_owner ON history (owner, config);
+
 CREATE TABLE lasts (
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL UNIQUE,
   message TEXT,
   state TEXT,
-  at INTEGER NOT NULL
+  at INTEGER NOT NULL,
+  used INTEGER NOT NULL
 ) STRICT;
 ";
 
 /// An open file.
 pub struct Database {
-    pub connection: Connection,
-    path: PathBuf,
+    connection: Connection,
+    pub path: PathBuf,
     /// Which file it was that was opened.
     inode: Option<(u64, u64)>,
 }
@@ -108,8 +146,26 @@ impl Database {
         inode(&self.path) == self.inode
     }
 
-    pub fn error(&self, error: &rusqlite::Error) -> OutboxError {
-        OutboxError::new(shown(&self.path), of_sqlite(error))
+    /// All of it is on the disk afterwards, or nothing.
+    pub fn transact<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, OutboxError> {
+        let transact = |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        transact(&mut self.connection)
+            .map_err(|error| OutboxError::new(shown(&self.path), of_sqlite(&error)))
+    }
+
+    /// Writes to the file what stands in the log beside it, and cuts the log off.
+    pub fn shorten_log(&self) {
+        let shorten = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let _ = self.connection.query_row(shorten, [], |_| Ok(()));
     }
 }
 
@@ -119,11 +175,16 @@ pub fn shown(path: &Path) -> String {
 
 /// For nobody else's eyes: it holds what was notified.
 fn create(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true);
+    private(OpenOptions::new().read(true).write(true).create(true))
+        .open(path)
+        .map(drop)
+}
+
+/// A file that is made is its owner's alone.
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
@@ -146,7 +207,7 @@ fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
     Ok(Ok(connection))
 }
 
-/// Makes the tables in an empty file, and those that an older one has not; says what keeps another from being used.
+/// Makes the tables in an empty file; says what keeps another from being used.
 fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number =
@@ -157,18 +218,18 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>>
     if application == 0 && version == 0 && tables == 0 {
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
-    } else if application != APPLICATION {
-        return Ok(Some(Trouble::NoOutbox));
-    }
-    if version > SCHEMA_VERSION {
-        return Ok(Some(Trouble::Newer));
-    }
-    if version < SCHEMA_VERSION {
-        transaction.execute_batch(SCHEMA_2)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
+        return Ok(None);
     }
-    Ok(None)
+    if application != APPLICATION {
+        return Ok(Some(Trouble::NoOutbox));
+    }
+    Ok(match version.cmp(&SCHEMA_VERSION) {
+        Ordering::Less => Some(Trouble::Older),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(Trouble::Newer),
+    })
 }
 
 fn of_io(error: &io::Error) -> Trouble {

@@ -1,8 +1,9 @@
 //! What destinations were told last: one row for each dedup key.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{OptionalExtension, Result, params};
 
-use super::rows::{millis, time};
+use super::rows::Transaction;
+use super::time::{millis, time};
 use crate::model::outcome::MessageRef;
 use crate::outbox::record::{read_state, state_text};
 use crate::outbox::{LastSent, MAX_LAST_SENT};
@@ -10,8 +11,9 @@ use crate::outbox::{LastSent, MAX_LAST_SENT};
 /// How many new rows come before those over the bound are counted: to count them takes longer than all else.
 const SWEEP_EVERY: i64 = 100;
 
-pub fn get(db: &Connection, key: &str) -> Result<Option<LastSent>> {
-    db.prepare_cached("SELECT message, state, at FROM lasts WHERE key = ?")?
+pub fn get(tx: &Transaction<'_>, key: &str) -> Result<Option<LastSent>> {
+    tx.db
+        .prepare_cached("SELECT message, state, at FROM lasts WHERE key = ?")?
         .query_row([key], |row| {
             let message: Option<String> = row.get(0)?;
             let state: Option<String> = row.get(1)?;
@@ -25,26 +27,29 @@ pub fn get(db: &Connection, key: &str) -> Result<Option<LastSent>> {
 }
 
 /// A row that is set again is the youngest.
-pub fn set(db: &Connection, key: &str, last: Option<&LastSent>) -> Result<()> {
+pub fn set(tx: &Transaction<'_>, key: &str, last: Option<&LastSent>) -> Result<()> {
     let Some(last) = last else {
-        return db
+        return tx
+            .db
             .prepare_cached("DELETE FROM lasts WHERE key = ?")?
             .execute([key])
             .map(drop);
     };
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO lasts (key, message, state, at) VALUES (?, ?, ?, ?)",
-    )?
-    .execute(params![
-        key,
-        last.message.as_ref().map(|message| &message.0),
-        last.state.map(state_text),
-        millis(last.at),
-    ])?;
-    if db.last_insert_rowid() % SWEEP_EVERY == 0 {
+    tx.db
+        .prepare_cached(
+            "INSERT OR REPLACE INTO lasts (key, message, state, at, used) VALUES (?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            key,
+            last.message.as_ref().map(|message| &message.0),
+            last.state.map(state_text),
+            millis(last.at),
+            tx.now.used,
+        ])?;
+    if tx.db.last_insert_rowid() % SWEEP_EVERY == 0 {
         // So that there are never more than the bound.
         let most = i64::try_from(MAX_LAST_SENT).unwrap_or(i64::MAX) - SWEEP_EVERY;
-        db.prepare_cached(
+        tx.db.prepare_cached(
             "DELETE FROM lasts WHERE id <= (SELECT id FROM lasts ORDER BY id DESC LIMIT 1 OFFSET ?)",
         )?
         .execute([most])?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use influxdb3_notifier::model::notification::{Level, State, Status};
 use influxdb3_notifier::model::outcome::{MessageRef, Outcome};
 use influxdb3_notifier::outbox::{
-    Accepted, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox, Ownership,
+    Accepted, HistoryRow, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox, Ownership,
 };
 
 use crate::fixtures::{
@@ -451,6 +451,129 @@ pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
     assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
 }
 
+pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has(
+    place: &dyn Place,
+) {
+    let (one, other) = (place.open(), place.open());
+    assert_eq!(accept(&*one, in_order("a", 1)).await, [0; 0]);
+    // In one process those of a key are in one line anyway.
+    assert_eq!(accept(&*one, in_order("b", 1)).await, [0; 0]);
+    assert_eq!(accept(&*other, in_order("other key", 2)).await, [0; 0]);
+    assert_eq!(accept(&*other, request("no key")).await, [0; 0]);
+    assert_eq!(accept(&*other, in_order("c", 1)).await, [0]);
+    // It is in no line yet, so that none goes behind it.
+    assert_eq!(accept(&*other, in_order("d", 1)).await, [0]);
+    for task in ["a", "b"] {
+        assert!(other.has_older(&id("c", 0)).await.unwrap());
+        assert!(!one.has_older(&id(task, 0)).await.unwrap());
+        // However it ends.
+        one.end(&id(task, 0), &failed(0), None).await.unwrap();
+    }
+    assert!(!other.has_older(&id("c", 0)).await.unwrap());
+    assert!(other.has_older(&id("d", 0)).await.unwrap());
+}
+
+pub async fn what_is_claimed_keeps_its_order(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    for (outbox, task) in [(&one, "a"), (&other, "b"), (&one, "c")] {
+        accept(&**outbox, in_order(task, 1)).await;
+    }
+    one.release().await.unwrap();
+    let next = place.open();
+    // One is accepted before it has even begun with what it claims.
+    let claimed = claim(&*next).await;
+    let behind: Vec<_> = claimed
+        .iter()
+        .map(|request| (request.task.as_str(), request.behind.len()))
+        .collect();
+    assert_eq!(behind, [("a", 0), ("c", 1)]);
+    assert_eq!(accept(&*next, in_order("d", 1)).await, [0]);
+    assert!(next.has_older(&id("c", 0)).await.unwrap());
+    next.end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert!(next.has_older(&id("c", 0)).await.unwrap());
+    other
+        .end(&id("b", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert!(!next.has_older(&id("c", 0)).await.unwrap());
+}
+
+pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up(
+    place: &dyn Place,
+) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, in_order("a", 1)).await;
+    assert_eq!(accept(&*other, in_order("b", 1)).await, [0]);
+    one.end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert_eq!(accept(&*other, in_order("c", 1)).await, [0]);
+    assert!(!other.has_older(&id("b", 0)).await.unwrap());
+    assert!(other.has_older(&id("c", 0)).await.unwrap());
+    other
+        .end(&id("b", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert!(!other.has_older(&id("c", 0)).await.unwrap());
+    assert_eq!(accept(&*other, in_order("d", 1)).await, [0; 0]);
+}
+
+pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, request("a")).await;
+    let runs = one.running().start(id("a", 0)).unwrap();
+    assert!(one.running().start(id("a", 0)).is_none());
+    place.lapse();
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert!(claim(&*one).await.is_empty());
+    drop(runs);
+    assert_eq!(claim(&*one).await.len(), 1);
+    assert!(claim(&*other).await.is_empty());
+    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+}
+
+pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    let row = |line: &str| HistoryRow {
+        config: "notifier.toml".into(),
+        line: line.to_owned(),
+    };
+    for task in ["a", "b", "c"] {
+        accept(&*one, request(task)).await;
+        one.end(&id(task, 0), &delivered(0, None), Some(&row(task)))
+            .await
+            .unwrap();
+    }
+    one.history_written(&row("b")).await.unwrap();
+    // They are another's for as long as it lives.
+    let claim = async || other.claim_history("notifier.toml", 9).await.unwrap();
+    assert_eq!(claim().await, []);
+    place.lapse();
+    assert_eq!(other.claim_history("other.toml", 9).await.unwrap(), []);
+    assert_eq!(
+        other.claim_history("notifier.toml", 1).await.unwrap(),
+        [row("a")]
+    );
+    assert_eq!(claim().await, [row("c")]);
+    assert_eq!(claim().await, []);
+    for task in ["a", "c"] {
+        other.history_written(&row(task)).await.unwrap();
+    }
+    place.lapse();
+    let last = place.open();
+    assert_eq!(last.claim_history("notifier.toml", 9).await.unwrap(), []);
+}
+
+fn in_order(task: &str, key: u8) -> NewRequest {
+    let mut request = request(task);
+    if let Some(work) = &mut request.deliveries[0].work {
+        work.order = Some([key; 32]);
+    }
+    request
+}
+
 /// The steps of the program `outbox-step`, each after those before it.
 pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
     let task = format!("killed after {last}");
@@ -491,7 +614,7 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
 }
 
 /// Lets another process go to a step, where it kills itself as `kill -9` does.
-fn killed_at(place: &dyn Place, step: &str) {
+pub fn killed_at(place: &dyn Place, step: &str) {
     let status = Command::new(place.step_program())
         .args([&place.name(), step])
         .stdin(Stdio::null())
@@ -505,9 +628,12 @@ fn killed_at(place: &dyn Place, step: &str) {
     );
 }
 
-async fn accept(outbox: &dyn Outbox, request: NewRequest) {
-    let accepted = outbox.accept(request).await.unwrap();
-    assert!(matches!(accepted, Accepted::New { .. }), "{accepted:?}");
+/// Gives back which deliveries are behind others.
+async fn accept(outbox: &dyn Outbox, request: NewRequest) -> Vec<usize> {
+    match outbox.accept(request).await.unwrap() {
+        Accepted::New { behind } => behind,
+        accepted => panic!("{accepted:?}"),
+    }
 }
 
 async fn claim(outbox: &dyn Outbox) -> Vec<KeptRequest> {

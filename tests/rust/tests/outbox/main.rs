@@ -1,8 +1,10 @@
 //! The outbox in an SQLite file, by the suite that every outbox passes; and what is the file's own.
 
-use std::path::{Path, PathBuf};
+mod clocks;
+mod file;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use influxdb3_notifier::model::outcome::{Failure, Outcome, Reason};
 use influxdb3_notifier::outbox::operator::{Choice, Operator, State};
@@ -12,53 +14,16 @@ use influxdb3_notifier::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Own
 use rust_tests::fixtures::{id, keyed, request};
 use rust_tests::outbox::Place;
 
-struct File {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl File {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self {
-            path: directory.path().join("outbox.db"),
-            _directory: directory,
-        }
-    }
-
-    fn sql(&self, sql: &str) -> usize {
-        let db = rusqlite::Connection::open(&self.path).unwrap();
-        db.execute(sql, []).unwrap()
-    }
-
-    fn count(&self, table: &str) -> i64 {
-        let db = rusqlite::Connection::open(&self.path).unwrap();
-        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-            row.get(0)
-        })
-        .unwrap()
-    }
-}
-
-impl Place for File {
-    fn open(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox::open(&self.path).unwrap())
-    }
-
-    fn lapse(&self) {
-        self.sql("UPDATE requests SET lease = 0");
-    }
-
-    fn name(&self) -> String {
-        format!("sqlite:{}", self.path.display())
-    }
-
-    fn step_program(&self) -> &Path {
-        Path::new(env!("CARGO_BIN_EXE_outbox-step"))
-    }
-}
+use self::file::File;
 
 rust_tests::conformance!(File::new());
+rust_tests::conformance!(File::new();
+    a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has,
+    what_is_claimed_keeps_its_order,
+    a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up,
+    what_runs_in_this_process_is_not_claimed_again,
+    a_history_row_is_stored_until_it_is_written,
+);
 
 /// An outbox with one dead letter and one delivery that waits.
 async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
@@ -188,7 +153,11 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
     };
     outbox.end(&id("keyed", 0), &report, None).await.unwrap();
     assert_eq!(file.count("requests"), 3);
-    let age = |by: u64| file.sql(&format!("UPDATE requests SET ended = ended - {by}"));
+    let age = |by: u64| {
+        file.sql(&format!(
+            "UPDATE requests SET ended_used = ended_used - {by}"
+        ))
+    };
     for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
         age(by);
         SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
@@ -201,16 +170,17 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
 async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
     let file = File::new();
     let outbox = file.open();
-    for (key, age) in [
-        ("a", KEEP_LAST_SENT - Duration::from_secs(60)),
-        ("b", KEEP_LAST_SENT),
-    ] {
-        let last = LastSent {
-            message: None,
-            state: None,
-            at: SystemTime::now() - age,
-        };
+    let last = LastSent {
+        message: None,
+        state: None,
+        at: SystemTime::now(),
+    };
+    let keep = i64::try_from(KEEP_LAST_SENT.as_millis()).unwrap();
+    for (key, age) in [("a", keep - 60_000), ("b", keep + 1)] {
         outbox.set_last_sent(key, Some(&last)).await.unwrap();
+        file.sql(&format!(
+            "UPDATE lasts SET used = used - {age} WHERE key = '{key}'"
+        ));
     }
     SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
     assert!(outbox.last_sent("a").await.unwrap().is_some());
@@ -218,18 +188,16 @@ async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_the_first_version_gets_what_it_lacks_and_keeps_what_it_has() {
+async fn a_file_of_an_older_version_is_refused_and_left_as_it_is() {
     let file = File::new();
     file.open().accept(request("a")).await.unwrap();
-    file.sql("DROP TABLE lasts");
-    file.sql("PRAGMA user_version = 1");
-    file.lapse();
-    let outbox = file.open();
-    assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
-    assert_eq!(outbox.last_sent("k").await.unwrap(), None);
-    let db = rusqlite::Connection::open(&file.path).unwrap();
-    let version = db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
-    assert_eq!(version, Ok(2));
+    file.sql("PRAGMA user_version = 2");
+    let error = SqliteOutbox::open(&file.path).err().unwrap();
+    assert!(
+        error.to_string().ends_with("was made by an older version."),
+        "{error}"
+    );
+    assert_eq!(file.count("requests"), 1);
 }
 
 #[test]

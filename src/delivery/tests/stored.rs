@@ -1,0 +1,200 @@
+//! Deliveries that are stored: whose they are, and in which order they leave.
+
+use super::repeat::Memory;
+use super::*;
+use crate::model::plan::Rate;
+use crate::observe::{History, Recorder};
+use crate::outbox::Ownership;
+
+fn keyed(text: &str) -> Delivery {
+    let notification = Notification {
+        dedup_key: Some("k".to_owned()),
+        ..Notification::plain(Json::String(text.to_owned()))
+    };
+    super::notification("http", HTTP, notification)
+}
+
+impl World {
+    async fn stored(
+        &self,
+        outbox: &Arc<Memory>,
+        deliveries: Vec<Delivery>,
+        policy: DeliveryPolicy,
+    ) -> Arc<Task> {
+        self.accept_with(deliveries, policy, |acceptance| {
+            acceptance.keeping = Some(Keeping {
+                outbox: Arc::<Memory>::clone(outbox),
+                seal: None,
+                arguments: Default::default(),
+                said: String::new(),
+                for_workers: false,
+            });
+        })
+        .await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_waits_until_the_store_has_no_older_one() {
+    let outbox = Arc::new(Memory {
+        behind: vec![0],
+        older: Mutex::new(4),
+        ..Memory::default()
+    });
+    let world = World::new([ok()]);
+    let task = world.stored(&outbox, vec![keyed("late")], policy()).await;
+    task.ended().await;
+    // After 50, 100, 200 and 400 ms.
+    assert_eq!(world.start.elapsed(), Duration::from_millis(750));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_waits_for_older_ones_no_longer_than_its_own_time() {
+    let outbox = Arc::new(Memory {
+        behind: vec![0],
+        older: Mutex::new(usize::MAX),
+        ..Memory::default()
+    });
+    let world = World::new([ok()]);
+    let task = world.stored(&outbox, vec![keyed("late")], policy()).await;
+    task.ended().await;
+    assert_eq!(world.start.elapsed(), policy().delivery_timeout);
+    assert_eq!(task.report(0).unwrap().outcome, SENT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_had_to_wait_in_line_asks_the_store_and_one_that_had_not_does_not() {
+    let outbox = Arc::new(Memory {
+        older: Mutex::new(1),
+        ..Memory::default()
+    });
+    let slow = After(Duration::from_secs(1), Box::new(ok()));
+    let world = World::new([slow, ok()]);
+    let first = world.stored(&outbox, vec![keyed("first")], policy()).await;
+    let second = world.stored(&outbox, vec![keyed("second")], policy()).await;
+    outcomes(&[first, second]).await;
+    assert_eq!(world.said(), ["first", "second"]);
+    assert_eq!(world.start.elapsed(), Duration::from_millis(1050));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_for_an_older_one_lets_that_one_pass_in_the_line() {
+    let waiting = Arc::new(Memory {
+        behind: vec![0],
+        older: Mutex::new(2),
+        ..Memory::default()
+    });
+    let world = World::new([ok(), ok()]);
+    let late = world.stored(&waiting, vec![keyed("late")], policy()).await;
+    // It was accepted before by another process, and taken over now.
+    let older = Arc::<Memory>::default();
+    let older = world.stored(&older, vec![keyed("older")], policy()).await;
+    outcomes(&[late, older]).await;
+    assert_eq!(world.said(), ["older", "late"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
+    for sender in ["http", "sms"] {
+        let outbox = Arc::<Memory>::default();
+        let slow = DeliveryPolicy {
+            rate_limit: Some(Rate {
+                messages: 1,
+                per: Duration::from_secs(10),
+            }),
+            ..policy()
+        };
+        let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
+        let some = || match sender {
+            "sms" => delivery("sms", SMS),
+            _ => plain("x"),
+        };
+        let first = world.stored(&outbox, vec![some()], slow.clone()).await;
+        let second = world.stored(&outbox, vec![some()], slow).await;
+        first.ended().await;
+        *outbox.ownership.lock().unwrap() = Some(Ownership::Lost);
+        second.ended().await;
+        assert_eq!(world.seen().len(), 1, "{sender}");
+        let report = second.report(0).unwrap();
+        assert_eq!(report.outcome, Outcome::Pending(None), "{sender}");
+        assert_eq!(outbox.ends.lock().unwrap().len(), 1, "{sender}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_runs_is_started_no_second_time() {
+    let outbox = Arc::<Memory>::default();
+    let slow = || After(Duration::from_secs(5), Box::new(ok()));
+    let world = World::new([slow(), slow()]);
+    let task = world.stored(&outbox, vec![plain("x")], policy()).await;
+    let again = || {
+        let kept = KeptTask {
+            outbox: Arc::<Memory>::clone(&outbox),
+            behind: Vec::new(),
+            confirmed: Instant::now(),
+        };
+        world.dispatcher.take_over(TakenOver {
+            task_id: task.id.clone(),
+            identity: Identity {
+                scope: "test".into(),
+                key: None,
+                fingerprint: [0; 32],
+            },
+            age: Duration::ZERO,
+            reports: task.reports(),
+            deliveries: vec![(0, plain("x"))],
+            policy: Arc::new(policy()),
+            log: TaskLog::new(None),
+            warnings: Vec::new(),
+            kept,
+        })
+    };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    again().ended().await;
+    task.ended().await;
+    assert_eq!(world.seen().len(), 1);
+    // Once it has ended, it may be put back.
+    again().ended().await;
+    assert_eq!(world.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_history_row() {
+    let outbox = Arc::new(Memory {
+        failing_ends: Mutex::new(3),
+        ..Memory::default()
+    });
+    let world = World::new([ok()]);
+    let history = Arc::new(History::default());
+    let recorder = {
+        let notification = Notification::plain(Json::String("x".to_owned()));
+        Recorder::new(&history, "n.toml", &"table".into(), &notification)
+    };
+    let task = world
+        .accept_with(vec![plain("x")], policy(), |acceptance| {
+            let log = TaskLog::new(Some("t".to_owned()));
+            acceptance.log = log.recording(Some(recorder));
+            acceptance.keeping = Some(Keeping {
+                outbox: Arc::<Memory>::clone(&outbox),
+                seal: None,
+                arguments: Default::default(),
+                said: String::new(),
+                for_workers: false,
+            });
+        })
+        .await;
+    task.ended().await;
+    // Nobody waits for that.
+    assert_eq!(world.start.elapsed(), Duration::ZERO);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let ends = std::mem::take(&mut *outbox.ends.lock().unwrap());
+    let [(at, report, Some(row))] = <[_; 1]>::try_from(ends).unwrap() else {
+        panic!("without a row");
+    };
+    assert_eq!(at - world.start, Duration::from_secs(6));
+    assert_eq!(report.outcome, SENT);
+    let waiting = history.next("n.toml").unwrap();
+    assert_eq!(waiting.line(), row.line);
+    waiting.done();
+    assert_eq!(*outbox.written.lock().unwrap(), [row]);
+}

@@ -1,0 +1,189 @@
+"""Processes that share an outbox: one is stopped or killed, and nothing is lost, sent twice or out of order."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import run as command
+from tests.faults.site import HOOK, MESSAGES, Site, arrived, to, wake
+from tests.harness import ProcessEngine, Standin, eventually
+
+STOPPED = float(os.environ.get("OUTBOX_STOP_SECONDS", "2"))
+"""``make soak`` asks for more than a lease."""
+TRY_LATER = {"status": 503, "body": json.dumps({"code": 20503, "message": "Service unavailable", "status": 503})}
+SLOW = {"initial_backoff": "1500ms", "max_backoff": "1500ms"}
+
+
+def stop(engine: ProcessEngine) -> None:
+    """As a container or a virtual machine that is paused."""
+    engine.process.send_signal(signal.SIGSTOP)
+
+
+def go_on(engine: ProcessEngine) -> None:
+    """Let it run again."""
+    engine.process.send_signal(signal.SIGCONT)
+
+
+def posted(standin: Standin) -> list[dict[str, Any]]:
+    """Every SMS that was asked for."""
+    return [request for request in standin.requests(MESSAGES) if request["method"] == "POST"]
+
+
+def sent(standin: Standin) -> list[dict[str, Any]]:
+    """Every SMS that was taken."""
+    return [message for message in standin.messages() if message["provider"] == "twilio"]
+
+
+def texts(standin: Standin) -> list[str]:
+    """What the webhook was told, where it took it."""
+    taken = [request for request in standin.requests(HOOK) if request["status"] == 200]
+    return [json.loads(request["body"])["message"] for request in taken]
+
+
+@pytest.mark.timeout(120 + 2 * STOPPED)
+def test_a_process_that_is_stopped_takes_nothing_over_from_itself(site: Site) -> None:
+    site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    site.standin.rule(MESSAGES, method="POST", reply=TRY_LATER, times=1)
+    engine, trigger = site.start(SLOW)
+    for receiver in ("hook", "phone"):
+        assert trigger.notify(to(receiver)).json["results"] == {receiver: "pending"}
+    stop(engine)
+    time.sleep(STOPPED)
+    go_on(engine)
+    eventually(lambda: texts(site.standin) == ["hi"] and sent(site.standin), "both are delivered")
+    wake(trigger)
+    # It looks every second for what is nobody's.
+    time.sleep(2.5)
+    assert len(posted(site.standin)) == 2
+    assert len(sent(site.standin)) == 1
+    assert len(site.standin.requests(HOOK)) == 2
+    eventually(lambda: site.states() in ([], ["ended"]), "nothing waits")
+
+
+@pytest.mark.timeout(120 + 2 * STOPPED)
+def test_what_another_has_taken_over_is_left_by_a_process_that_was_stopped(site: Site) -> None:
+    """An SMS and a webhook wait for their retries, others for the rate limit."""
+    site.standin.rule(MESSAGES, method="POST", reply=TRY_LATER, times=1)
+    limited = {**SLOW, "rate_limit": "4/1s", "response_timeout": "0s"}
+    first, trigger = site.start(limited)
+    trigger.notify(to("phone"))
+    arrived(site.standin, MESSAGES, 1)
+    for n in range(12):
+        trigger.notify(to("hook", f"message {n}"))
+    eventually(lambda: len(site.states()) >= 12, "all are stored")
+    stop(first)
+    _, other = site.start(limited)
+    wake(other)
+    before = len(site.standin.requests(HOOK))
+    # It has been silent for a lease.
+    site.rows("DELETE FROM owners WHERE id IN (SELECT owner FROM requests)")
+    eventually(lambda: len(set(texts(site.standin))) == 12 and sent(site.standin), "the other has delivered all")
+    assert before < 12
+    go_on(first)
+    trigger.wait_for_log("left to the process that has taken it over")
+    time.sleep(2)
+    assert len(sent(site.standin)) == 1
+    assert len(posted(site.standin)) == 2
+    # One may have been under way when the process was stopped.
+    assert len(texts(site.standin)) <= 13
+    eventually(lambda: site.states() in ([], ["ended"]), "nothing waits")
+
+
+def test_a_resolved_that_waited_in_a_killed_process_leaves_before_the_next_firing(site: Site) -> None:
+    first, trigger = site.start()
+    alert = {"dedup_key": "disk"}
+    assert trigger.notify(to("hook", "firing", **alert)).json["results"] == {"hook": True}
+    site.standin.rule(HOOK, reply={"status": 503})
+    trigger.notify(to("hook", "resolved", status="resolved", **alert))
+    first.kill()
+    _, again = site.start()
+    site.standin.clear()
+    again.notify(to("hook", "firing again", **alert))
+    eventually(lambda: len(texts(site.standin)) == 2, "both have arrived")
+    assert texts(site.standin) == ["resolved", "firing again"]
+
+
+def test_a_delivery_waits_for_an_older_one_of_its_key_that_another_process_has(site: Site) -> None:
+    site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    later = {"initial_backoff": "1h", "max_backoff": "1h", "response_timeout": "500ms"}
+    first, trigger = site.start(later)
+    alert = {"dedup_key": "disk"}
+    trigger.notify(to("hook", "resolved", status="resolved", **alert))
+    arrived(site.standin, HOOK, 1)
+    _, other = site.start(later)
+    assert other.notify(to("hook", "firing again", **alert)).json["results"] == {"hook": "pending"}
+    assert other.notify(to("hook", "another disk", dedup_key="other")).json["results"] == {"hook": True}
+    first.kill()
+    eventually(lambda: len(texts(site.standin)) == 3, "all have arrived")
+    assert texts(site.standin) == ["another disk", "resolved", "firing again"]
+
+
+def test_history_rows_that_a_killed_process_has_not_written_are_written_by_the_next(site: Site) -> None:
+    site.standin.rule(HOOK, delay_ms=100)
+    arguments = {"history_table": "notifications", "response_timeout": "0s"}
+    engine, trigger = site.start(arguments)
+    task = trigger.notify(to("hook")).json["task_id"]
+    eventually(lambda: site.rows("SELECT 1 FROM history"), "the row is stored")
+    assert engine.lines() == []
+    engine.kill()
+    again, trigger = site.start(arguments)
+
+    def lines() -> list[str]:
+        wake(trigger)
+        return again.lines()
+
+    eventually(lines, "it is written")
+    assert task in again.lines()[0]
+    eventually(lambda: site.rows("SELECT count(*) FROM history") == [(0,)], "it is not stored any more")
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    """A file system of one MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only the superuser can mount a file system")
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_row_42_a_disk_that_is_full_takes_ends_and_what_an_operator_drops_and_then_works_again(
+    site: Site, small_disk: Path
+) -> None:
+    outbox = small_disk / "outbox.db"
+    site.change('"outbox.db"', f'"{outbox}"')
+    site.outbox = outbox
+    site.standin.rule(HOOK, reply={"status": 503})
+    _, trigger = site.start({"response_timeout": "0s", "initial_backoff": "1h", "max_backoff": "1h"})
+    accepted = 0
+    for n in range(200):
+        answer = trigger.notify(to("hook", f"{n}" + "x" * 20_000))
+        if answer.status != 200:
+            break
+        accepted += 1
+    assert answer.status == 503, answer.text
+    assert answer.json["error"]["code"] == "outbox"
+    assert accepted >= 5
+    # Nothing more fits, whatever is tried.
+    for _ in range(5):
+        assert trigger.notify(to("hook", "y" * 20_000)).status == 503
+    listed = command("outbox", "list", "--format", "json", "--limit", "1000", outbox)
+    assert len(listed.json["deliveries"]) == accepted, listed.out
+    dropped = command("outbox", "drop", "--all", "--format", "json", outbox)
+    assert dropped.json["deliveries"] == accepted, dropped.out + dropped.err
+    site.standin.clear()
+    eventually(lambda: trigger.notify(to("hook", "after")).status == 200, "it is accepted again", timeout=15)
+    eventually(lambda: "after" in texts(site.standin), "it is delivered")
