@@ -117,11 +117,13 @@ pub fn judge(data: &[u8]) {
             assert!(!name.contains(&secret));
             is_fit_to_show(name, 128);
         }
-        Verdict::Retry { failure, .. } | Verdict::Ambiguous(failure) | Verdict::Reject(failure) => {
+        Verdict::Retry { failure, .. }
+        | Verdict::Ambiguous(failure)
+        | Verdict::Reject(failure)
+        | Verdict::Stale(failure) => {
             is_of_few_words(failure);
             assert!(!failure.to_string().contains(&secret), "{failure}");
         }
-        Verdict::Stale => {}
     }
 }
 

@@ -26,8 +26,8 @@ pub enum Ending {
     Failed(Failure),
     Ambiguous(Failure),
     HandedOn,
-    /// The earlier message is gone.
-    Stale,
+    /// The earlier message is gone or cannot be changed.
+    Stale(Failure),
 }
 
 /// Another process has taken the delivery over, or an operator has dropped it.
@@ -93,7 +93,7 @@ impl Run {
             Verdict::Ambiguous(failure) => {
                 return ControlFlow::Break(Err(Ending::Ambiguous(failure)));
             }
-            Verdict::Stale => return ControlFlow::Break(Err(Ending::Stale)),
+            Verdict::Stale(failure) => return ControlFlow::Break(Err(Ending::Stale(failure))),
             Verdict::Retry { failure, .. } => failure,
         };
         let wait = tries.failed(&failure, asked, self.queue.limits());
@@ -315,12 +315,9 @@ fn pause(judgement: &Judgement, tries: &Tries) -> Option<Pause> {
     })
 }
 
-/// Whether the destination took the message or refused it for what it is.
+/// Whether the destination took the message or refused it for what it is. A stale edit says nothing of the next message.
 const fn has_worked(verdict: &Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::Delivered { .. } | Verdict::Reject(_) | Verdict::Stale
-    )
+    matches!(verdict, Verdict::Delivered { .. } | Verdict::Reject(_))
 }
 
 /// The tries of one message.

@@ -264,7 +264,7 @@ impl Run {
             return ControlFlow::Continue(());
         };
         match self.send_all(&mut [update], tries).await {
-            Err(Ending::Stale) => {
+            Err(Ending::Stale(_)) => {
                 sent.set(&key, None, outbox);
                 ControlFlow::Continue(())
             }
@@ -325,7 +325,7 @@ impl Run {
             Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
             Err(Ending::HandedOn) => return None,
             // Nothing that could be gone was referred to.
-            Err(Ending::Stale) => Outcome::Failed(Failure::new(Reason::Rejected)),
+            Err(Ending::Stale(failure)) => Outcome::Failed(failure),
         })
     }
 

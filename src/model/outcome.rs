@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::secret::Redactor;
-use super::text::printable;
+use super::text::{printable, without_page};
 
 /// Declares [`Reason`] with one row a reason: variant, code, sentence, hint.
 macro_rules! reasons {
@@ -124,7 +124,7 @@ reasons! {
         "Please report it, with the log line of the same time.";
 }
 
-/// A provider's own words, fit to be shown: printable, without secrets, at most 300 characters.
+/// A provider's own words, fit to be shown: printable, without secrets, at most 300 characters. Of a page of HTML the title.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail(String);
 
@@ -139,9 +139,11 @@ impl Detail {
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        let cut = end < text.len();
         let head = text.get(..end).unwrap_or_default();
-        let clean = printable(&redactor.redact(head));
+        let redacted = redactor.redact(head);
+        let words = without_page(&redacted);
+        let cut = end < text.len() && matches!(words, Cow::Borrowed(_));
+        let clean = printable(&words);
         let clean = clean.trim();
         if clean.is_empty() {
             return None;
@@ -229,8 +231,9 @@ pub enum Verdict {
     Ambiguous(Failure),
     /// Permanent.
     Reject(Failure),
-    /// The earlier message that it refers to is gone: to be composed again without it.
-    Stale,
+    /// The earlier message that it refers to is gone or cannot be changed: to be composed again without it. Where it refers
+    /// to none, it is refused.
+    Stale(Failure),
 }
 
 /// What a reply means for the message and for others on the same way.
@@ -330,6 +333,10 @@ mod tests {
             ("bell\u{7} \u{1b}[31mred\u{1b}[0m", "bell [31mred[0m"),
             ("nul\0 and \u{202e}override", "nul and override"),
             ("echo s3cret-\u{0}token", "echo ***"),
+            (
+                "<html><title>s3cret-token\n&\u{1b}[2J</title>",
+                "an HTML page, \"*** &[2J\"",
+            ),
         ];
         for (given, shown) in table {
             assert_eq!(Detail::new(given, &redactor).unwrap().as_str(), shown);

@@ -1,6 +1,11 @@
 """Discord's webhooks."""
 
-from tests.channels.channel import Bad, Channel, Reply, delivered
+from typing import Any
+
+import pytest
+
+from tests.channels.channel import FAST, FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
 
 CODES = {
     10003: ("unknown_destination", True),
@@ -88,3 +93,28 @@ CHANNEL = Channel(
         ({"Content-Type": "application/json", "User-Agent": "DiscordBot (x, 1)"}, b"{}", 400),
     ],
 )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "members"),
+    [
+        (404, 10008, {}),
+        (429, 30046, {"retry_after": 1800.5, "global": False}),
+        (403, 50005, {}),
+        (400, 50083, {}),
+    ],
+)
+def test_what_cannot_be_edited_is_posted_anew_at_once(
+    sender: Sender, standin: Standin, status: int, code: int, members: dict[str, Any]
+) -> None:
+    number = next(NUMBERS)
+    place = CHANNEL.place_of(number)
+    headers = [["Retry-After", "1801"], ["X-RateLimit-Remaining", "0"], ["X-RateLimit-Reset-After", "1800.5"]]
+    refusal = {"status": status, "headers": headers, "json": {"code": code, "message": "no", **members}}
+    standin.rule(place + "/messages/*", reply=refusal)
+    destination = (CHANNEL, CHANNEL.at(standin, number))
+    for state in ("firing", "resolved", "firing"):
+        sent = sender.send([destination], FAST, **{**FIRING, "status": state}, dedup_key=f"k{number}")
+        assert sent.entry["outcome"] == "delivered", sent.entry
+    methods = [request["method"] for request in standin.requests(place)]
+    assert methods == ["POST", "PATCH", "POST", "POST"], "and the webhook is not paused"

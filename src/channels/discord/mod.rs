@@ -109,16 +109,18 @@ impl Discord {
         reply: &HttpReply,
         detail: Option<Detail>,
     ) -> Judgement {
-        let scope = if error.global && self.endpoint.destination.account.is_some() {
-            Scope::Account
-        } else {
-            Scope::Destination
-        };
-        let after = error
-            .retry_after
-            .and_then(verdict::seconds)
-            .or_else(|| verdict::reply_retry_after(reply));
         let failure = Failure::new(Reason::RateLimited).with_detail(detail);
+        let header = verdict::reply_retry_after(reply);
+        let is_discord = self.endpoint.destination.account.is_some();
+        if is_discord && !error.names_a_wait {
+            let after = header.unwrap_or(BLOCK);
+            return verdict::paused(failure.with_hint(BLOCKED), Some(after), Scope::Account);
+        }
+        let scope = match is_discord && error.global {
+            true => Scope::Account,
+            false => Scope::Destination,
+        };
+        let after = error.retry_after.and_then(verdict::seconds).or(header);
         verdict::paused(failure, after, scope)
     }
 }
@@ -175,10 +177,14 @@ impl Channel for Discord {
         let detail = || error.detail(reply, &self.endpoint);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
             (_, 200..=299) => delivered(reply, &self.endpoint).into(),
+            // Whatever else the reply says is about edits, and the next message is a new one.
+            (Some(Meaning::Stale), 400..=499) => {
+                let failure = Failure::new(Reason::Rejected).with_detail(detail());
+                return Verdict::Stale(failure).into();
+            }
             (_, 429) | (Some(Meaning::Transient(Reason::RateLimited)), 400..=599) => {
                 self.rate_limited(&error, reply, detail())
             }
-            (Some(Meaning::Stale), 400..=499) => Verdict::Stale.into(),
             (Some(Meaning::Permanent(reason)), 400..=599) => {
                 Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
             }
@@ -266,6 +272,12 @@ fn bucket_empty(reply: &HttpReply) -> Option<Gate> {
 /// Nobody's bucket takes longer; a hostile header must not close a destination for years.
 const LONGEST_RESET: Duration = Duration::from_secs(3600);
 
+/// How long nothing is sent to Discord after a 429 that names no wait. Discord names one always; without it is Cloudflare, in
+/// front of Discord, which blocks this server's address (discord-api-docs, issue 5810). Discord counts refusals over ten minutes
+/// <https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans>.
+const BLOCK: Duration = Duration::from_secs(600);
+const BLOCKED: &str = "Discord blocks this server's address for a while, for too many requests that it refused: see which webhooks fail, and remove them.";
+
 /// Discord's `{code, message, errors, retry_after, global}`.
 #[derive(Default)]
 struct ErrorBody {
@@ -274,6 +286,8 @@ struct ErrorBody {
     /// The first field that the form's errors name, and what is wrong with it.
     field: Option<String>,
     retry_after: Option<f64>,
+    /// Whether it has a `retry_after`, be it a number or not.
+    names_a_wait: bool,
     global: bool,
 }
 
@@ -295,6 +309,7 @@ impl ErrorBody {
                 .get("errors")
                 .and_then(|errors| first_error(errors, "", 0)),
             retry_after: json.get("retry_after").and_then(Value::as_f64),
+            names_a_wait: json.get("retry_after").is_some(),
             global: json.get("global") == Some(&Value::Bool(true)),
         }
     }
@@ -344,15 +359,17 @@ fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
 enum Meaning {
     Permanent(Reason),
     Transient(Reason),
-    /// The message that was to be changed is gone.
+    /// The message that was to be changed is gone or cannot be changed.
     Stale,
 }
 
-/// Discord's error codes, whatever the status, which is documented for few (docs: opcodes and status codes).
+/// Discord's error codes, whatever the status, which is documented for few
+/// <https://docs.discord.com/developers/topics/opcodes-and-status-codes#json>.
 fn meaning(code: u64) -> Option<Meaning> {
     use Meaning::{Permanent, Stale, Transient};
     Some(match code {
-        10008 => Stale,
+        // Unknown message; too many edits of a message older than an hour; a message of another webhook; an archived thread.
+        10008 | 30046 | 50005 | 50083 => Stale,
         10003 | 10015 => Permanent(Reason::UnknownDestination),
         50027 => Permanent(Reason::Unauthorized),
         50001 | 50013 | 160005 | 200000 | 240000 | 40333 => Permanent(Reason::Forbidden),
@@ -368,29 +385,106 @@ mod tests {
     use std::time::SystemTime;
 
     use bytes::Bytes;
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
     use crate::channels::configured;
 
+    fn reply(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> HttpReply {
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        HttpReply {
+            status,
+            headers: HeaderMap::from_iter(headers),
+            body: Bytes::from_static(body.as_bytes()),
+            complete: true,
+            received: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn at(url: &str) -> Arc<dyn Channel> {
+        let value = |one: &Parameter| (one.name == "discord_webhook_url").then(|| url.to_owned());
+        configured(&SPEC, value).unwrap()
+    }
+
+    const DISCORD: &str = "https://discord.com/api/webhooks/1/token";
+
     #[test]
     fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body_says() {
-        let discord = configured(&SPEC, |one| Some(one.example.to_owned())).unwrap();
         let body = r#"{"code": 20028, "message": "limited", "retry_after": 2.5}"#;
         for status in [400, 403, 429, 503] {
-            let reply = HttpReply {
-                status,
-                headers: HeaderMap::new(),
-                body: Bytes::from_static(body.as_bytes()),
-                complete: true,
-                received: SystemTime::UNIX_EPOCH,
-            };
-            let Judgement { verdict, gate } = discord.judge_http(&reply);
+            let Judgement { verdict, gate } = at(DISCORD).judge_http(&reply(status, &[], body));
             let wait = Some(Duration::from_millis(2_500));
             let is_retry = matches!(verdict, Verdict::Retry { after, .. } if after == wait);
             assert!(is_retry, "{status}: {verdict:?}");
             let scope = Scope::Destination;
             assert_eq!(gate, Some(Gate::Pause { wait, scope }), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_this_servers_address_pauses_all_of_discord_for_long() {
+        let limit = r#"{"message": "limited", "retry_after": 0, "global": false}"#;
+        let blocked = r#"{"code": 0, "message": "You are being blocked from accessing our API"}"#;
+        let page = "<html><title>Access denied | discord.com</title>";
+        let header: &[_] = &[("retry-after", "3000")];
+        let (host, own) = (Scope::Account, Scope::Destination);
+        for (url, headers, body, wait, scope) in [
+            (DISCORD, &[][..], blocked, Some(600), host),
+            (DISCORD, &[], page, Some(600), host),
+            (DISCORD, &[], "", Some(600), host),
+            (DISCORD, header, page, Some(3_000), host),
+            (DISCORD, &[], limit, Some(0), own),
+            (DISCORD, header, limit, Some(0), own),
+            ("http://elsewhere/api/webhooks/1/t", &[], page, None, own),
+            (
+                "http://elsewhere/api/webhooks/1/t",
+                header,
+                page,
+                Some(3_000),
+                own,
+            ),
+        ] {
+            let judgement = at(url).judge_http(&reply(429, headers, body));
+            let wait = wait.map(Duration::from_secs);
+            assert_eq!(
+                judgement.gate,
+                Some(Gate::Pause { wait, scope }),
+                "{url} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_edit_that_cannot_be_made_is_stale_and_pauses_nothing() {
+        let headers: &[_] = &[
+            ("retry-after", "3000"),
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset-after", "3000"),
+        ];
+        for (status, body) in [
+            (404, r#"{"code": 10008, "message": "Unknown Message"}"#),
+            (
+                429,
+                r#"{"code": 30046, "message": "m", "retry_after": 3000.0, "global": false}"#,
+            ),
+            (403, r#"{"code": 50005, "message": "m"}"#),
+            (400, r#"{"code": 50083, "message": "m"}"#),
+        ] {
+            let judgement = at(DISCORD).judge_http(&reply(status, headers, body));
+            let is_stale = matches!(judgement.verdict, Verdict::Stale(_));
+            assert!(
+                is_stale && judgement.gate.is_none(),
+                "{body}: {judgement:?}"
+            );
         }
     }
 }

@@ -98,7 +98,7 @@ fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
         Verdict::Retry { failure, .. } => ("retry", Some(failure.reason)),
         Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
         Verdict::Reject(failure) => ("reject", Some(failure.reason)),
-        Verdict::Stale => ("stale", None),
+        Verdict::Stale(failure) => ("stale", Some(failure.reason)),
     }
 }
 
@@ -331,6 +331,31 @@ fn a_body_that_cannot_be_read_leaves_the_status_to_decide() {
                 } else if body != b"no_service" {
                     check_verdict(spec, status, &judgement);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_detail_holds_a_page_of_html() {
+    let page =
+        "<!DOCTYPE html><html><head><title>Access denied</title></head><body>Ray ID</body></html>";
+    let quoted = serde_json::json!({
+        "message": page, "error": page, "description": page, "errors": [page], "code": 0,
+    });
+    for (spec, channel) in by_protocol().0 {
+        for body in [page.to_owned(), quoted.to_string()] {
+            for status in [200, 302, 400, 403, 404, 429, 500, 503, 999] {
+                let judgement = channel.judge(&reply(status, &[], body.as_bytes()));
+                let failure = match &judgement.verdict {
+                    Verdict::Retry { failure, .. }
+                    | Verdict::Ambiguous(failure)
+                    | Verdict::Reject(failure)
+                    | Verdict::Stale(failure) => failure,
+                    Verdict::Delivered { .. } => continue,
+                };
+                let detail = failure.detail.as_ref().map_or("", |detail| detail.as_str());
+                assert!(!detail.contains('<'), "{} {status}: {detail}", spec.key);
             }
         }
     }

@@ -95,7 +95,7 @@ impl Transport for Answers {
             if let Ok(reply) = &result {
                 let verdict = self.channel.judge(reply).verdict;
                 attempt.is_limited = matches!(&verdict, Verdict::Retry { failure, .. } if failure.reason == Reason::RateLimited);
-                attempt.is_stale = verdict == Verdict::Stale;
+                attempt.is_stale = matches!(verdict, Verdict::Stale(_));
             }
             self.attempts.lock().unwrap()[number] = attempt;
             result

@@ -2,10 +2,12 @@
 
 mod clean;
 mod markup;
+mod page;
 mod split;
 
 pub use self::clean::{ascii, is_invisible, one_line, printable, without_controls};
 pub use self::markup::{Fences, Markup};
+pub use self::page::without_page;
 pub use self::split::{
     MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
 };

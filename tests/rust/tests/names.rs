@@ -86,6 +86,28 @@ fn row_17_discords_429_is_heeded_at_version_10_of_its_api() {
 }
 
 #[test]
+fn a_block_of_this_servers_address_pauses_every_destination_of_discord() {
+    let world = World::default();
+    let port = world.port();
+    let page = "<!DOCTYPE html><html><title>Access denied</title><body>Ray ID: 1</body></html>";
+    let blocked: CannedReply =
+        serde_json::from_value(json!({"status": 429, "body": page})).unwrap();
+    world
+        .standin
+        .rule(Rule::reply("/api/v10/webhooks/1/a", 1, blocked));
+    for (id, attempts) in [(1, 1), (2, 0), (3, 0)] {
+        let url = format!("http://discord.com:{port}/api/webhooks/{id}/a");
+        let answer = world.notify(json!({"discord": {"discord_webhook_url": url}}), &[]);
+        let entry = &answer["deliveries"][0];
+        assert_eq!(entry["outcome"], "failed", "{entry}");
+        assert_eq!(entry["reason"], "rate_limited", "{entry}");
+        assert_eq!(entry["attempts"], attempts, "{entry}");
+        assert!(!entry["detail"].to_string().contains('<'), "{entry}");
+    }
+    assert_eq!(world.standin.requests().len(), 1);
+}
+
+#[test]
 fn row_17_a_global_limit_pauses_every_destination_of_discord() {
     let world = World::default();
     let port = world.port();
