@@ -205,6 +205,11 @@ impl OpenOutbox {
         while dispatcher.has_much_room(settings.policy.max_in_flight) {
             let asked = Instant::now();
             let claimed = self.outbox.claim(&config, CLAIM).await?;
+            if let Some(warning) = self.outbox.warning() {
+                let log = TaskLog::new(None);
+                log.hand_over(Arc::<LogPort>::clone(&self.port));
+                log.log(&Event::Warning(&warning));
+            }
             let count = claimed.len();
             taken += count;
             for kept in claimed {

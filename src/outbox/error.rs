@@ -33,6 +33,7 @@ pub enum Trouble {
     Tls,
     NoPermission,
     NoJetStream,
+    NoLeader,
     OtherSettings,
     TooFewServers,
     TooLarge,
@@ -85,7 +86,9 @@ impl OutboxError {
                 "Deliver what it holds with the version that made it; then move the file and those with -wal and -shm after \
                  its name to a safe place: a new one is made."
             }
-            Trouble::Full => "Make room on its file system.",
+            Trouble::Full => {
+                "Make room on its file system; on NATS raise the stream's max_bytes or the account's limits."
+            }
             Trouble::Busy => {
                 "Look for a program that keeps the file open for writing, such as sqlite3 or a backup."
             }
@@ -109,10 +112,14 @@ impl OutboxError {
             }
             Trouble::NoPermission => {
                 "Let the NATS user publish to $JS.API.>, $JS.ACK.>, $KV.notifier_attempts.>, $KV.notifier_known.>, \
-                 notifier.> and subscribe to _INBOX.> and notifier.alive.*; or make the streams beforehand, as docs/cluster.md says."
+                 $KV.notifier_lasts.>, notifier.> and subscribe to _INBOX.> and notifier.alive.*; or make the streams beforehand, as docs/cluster.md says."
             }
             Trouble::NoJetStream => {
                 "Start the NATS server with JetStream (-js, or jetstream {} in its configuration), and enable it for the account."
+            }
+            Trouble::NoLeader => {
+                "Try again in some seconds: the NATS servers elect a leader. If they do not, look whether most of them run and \
+                 reach each other."
             }
             Trouble::OtherSettings => {
                 "Give that stream another name or other subjects, or the settings that docs/cluster.md lists: the outbox \
@@ -140,7 +147,7 @@ impl fmt::Display for OutboxError {
             Trouble::Damaged => "is damaged",
             Trouble::Newer => "was made by a newer version",
             Trouble::Older => "was made by an older version",
-            Trouble::Full => "finds no more room on its disk",
+            Trouble::Full => "finds no more room",
             Trouble::Busy => "is locked by another program",
             Trouble::TooSlow => "did not take the notification in time",
             Trouble::Broken => "cannot be read or written",
@@ -153,6 +160,7 @@ impl fmt::Display for OutboxError {
             Trouble::Tls => "cannot be reached by TLS: the certificates do not fit",
             Trouble::NoPermission => "does not permit this user what is needed",
             Trouble::NoJetStream => "has no JetStream",
+            Trouble::NoLeader => "has no leader at present",
             Trouble::OtherSettings => "has other settings than an outbox needs",
             Trouble::TooFewServers => "finds fewer servers than it is to have copies",
             Trouble::TooLarge => "takes no request as large as this one",

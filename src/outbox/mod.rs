@@ -118,6 +118,11 @@ pub trait Outbox: Send + Sync {
         true
     }
 
+    /// What an operator should know of the store; each warning is given once in a while.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// How often a process asks for what belongs to nobody.
     fn claim_every(&self) -> Duration {
         RENEW_EVERY

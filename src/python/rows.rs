@@ -1,5 +1,7 @@
 //! What a write trigger is passed, copied: rows of tables as the engine's dicts have them.
 
+use std::time::{Duration, Instant};
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
@@ -7,24 +9,38 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use crate::model::json::Json;
 use crate::model::row::{Row, TableRows};
 
-/// Copies all tables. What is no list of tables, or no list of rows, is as if it were empty.
+/// How long rows are read before other Python threads may run.
+const SLICE: Duration = Duration::from_millis(2);
+
+/// Copies all tables. What is no list of tables, or no list of rows, is as if it were empty. Lets other Python threads run
+/// between rows: a dict that is being read must not change.
 pub fn read(table_batches: &Bound<'_, PyAny>) -> Vec<TableRows> {
     let Ok(batches) = table_batches.cast::<PyList>() else {
         return Vec::new();
     };
-    batches.iter().filter_map(|batch| table(&batch)).collect()
+    let mut slice = Instant::now();
+    let tables = batches.iter();
+    tables
+        .filter_map(|batch| table(&batch, &mut slice))
+        .collect()
 }
 
-fn table(batch: &Bound<'_, PyAny>) -> Option<TableRows> {
+fn table(batch: &Bound<'_, PyAny>, slice: &mut Instant) -> Option<TableRows> {
     let batch = batch.cast::<PyDict>().ok()?;
     let py = batch.py();
     let table = batch.get_item(intern!(py, "table_name")).ok()??;
     let rows = batch.get_item(intern!(py, "rows")).ok()??;
     let rows = rows.cast::<PyList>().ok()?;
-    Some(TableRows {
-        table: table.extract().ok()?,
-        rows: rows.iter().filter_map(|found| row(&found)).collect(),
-    })
+    let table = table.extract().ok()?;
+    let mut read = Vec::with_capacity(rows.len());
+    for found in rows {
+        read.extend(row(&found));
+        if slice.elapsed() >= SLICE {
+            py.detach(|| ());
+            *slice = Instant::now();
+        }
+    }
+    Some(TableRows { table, rows: read })
 }
 
 fn row(row: &Bound<'_, PyAny>) -> Option<Row> {

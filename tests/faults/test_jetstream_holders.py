@@ -79,6 +79,21 @@ def pause_sms(standin: Standin, seconds: int) -> None:
     standin.rule(MESSAGES, method="POST", reply=limited, times=1)
 
 
+def keep_waiting(
+    trigger: Trigger,
+    standin: Standin,
+    texts: list[str],
+    receivers: tuple[str, ...] = ("phone",),
+    seconds: int = 5,
+) -> None:
+    """Have notifications accepted whose SMS wait because the provider has refused the first."""
+    pause_sms(standin, seconds)
+    for text in texts:
+        answer = trigger.notify({"notification_text": text, "receivers": list(receivers), "idempotency_key": text})
+        assert answer.json["results"]["phone"] == "pending"
+        trigger.wait_for_log("rate_limited")
+
+
 def until_handed_on(trigger: Trigger, count: int) -> None:
     """Until a process has noticed that its deliveries are another's."""
     eventually(
@@ -94,13 +109,11 @@ def test_a_process_that_is_cut_off_from_nats_sends_no_sms_that_another_has_sent(
     texts = [f"text {n}" for n in range(COUNT)]
     cable = stack.enter_context(Cable(site.server.port))
     site.use(cable.url)
-    pause_sms(standin, 2)
-    _, trigger = site.start({"response_timeout": "200ms"})
-    for text in texts:
-        assert trigger.notify(to("phone", text)).json["results"] == {"phone": "pending"}
+    _, trigger = site.start({"response_timeout": "100ms"})
+    keep_waiting(trigger, standin, texts)
     cable.cut()
     # Its attempts cannot be noted: what it has asked for comes later.
-    time.sleep(4)
+    time.sleep(6)
     assert counts(standin)[1] == Counter()
     site.lapse()
     other.worker()
@@ -115,10 +128,8 @@ def test_a_process_that_was_stopped_leaves_what_another_has_taken_over(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     texts = [f"text {n}" for n in range(COUNT)]
-    pause_sms(standin, 2)
-    engine, trigger = site.start({"response_timeout": "200ms", "rate_limit": "1/1s"})
-    for text in texts:
-        assert trigger.notify({"notification_text": text, "receivers": ["hook", "phone"]}).status == 200
+    engine, trigger = site.start({"response_timeout": "100ms", "rate_limit": "1/1s"})
+    keep_waiting(trigger, standin, texts, ("hook", "phone"))
     # One webhook has left before the rate limit.
     arrived(standin, HOOK, 1)
     with stopped(engine, site):
@@ -133,10 +144,8 @@ def test_a_request_is_finished_by_whoever_has_its_last_delivery(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     texts = [f"text {n}" for n in range(COUNT)]
-    pause_sms(standin, 2)
-    engine, trigger = site.start({"response_timeout": "200ms"})
-    for text in texts:
-        assert trigger.notify({"notification_text": text, "receivers": ["hook", "phone"]}).status == 200
+    engine, trigger = site.start({"response_timeout": "100ms"})
+    keep_waiting(trigger, standin, texts, ("hook", "phone"))
     arrived(standin, HOOK, COUNT)
     pause_sms(standin, 6)
     with stopped(engine, site):
@@ -153,7 +162,7 @@ def test_a_process_takes_back_what_another_had_taken_over_and_left(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     standin.rule(HOOK, reply={"status": 503}, times=3)
-    engine, trigger = site.start({"response_timeout": "200ms", "initial_backoff": "2s", "max_backoff": "2s"})
+    engine, trigger = site.start({"response_timeout": "100ms", "initial_backoff": "2s", "max_backoff": "2s"})
     assert trigger.notify(to("hook")).json["results"] == {"hook": "pending"}
     arrived(standin, HOOK, 1)
     with stopped(engine, site):
@@ -193,11 +202,9 @@ def test_a_clock_that_jumps_changes_no_lease_and_no_deadline(
     site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
 ) -> None:
     environment, offset = clock
-    pause_sms(standin, 2)
-    _, trigger = site.start({"response_timeout": "200ms"}, environment=environment)
+    _, trigger = site.start({"response_timeout": "100ms"}, environment=environment)
     texts = [f"text {n}" for n in range(COUNT)]
-    for text in texts:
-        assert trigger.notify(to("phone", text, idempotency_key=text)).json["results"] == {"phone": "pending"}
+    keep_waiting(trigger, standin, texts, seconds=2)
     set_clock(offset, jump)
     eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=20)
     eventually(lambda: site.server.messages() == 0, "all have ended")

@@ -12,7 +12,7 @@ use super::claim::hold;
 use super::idempotency::{Key, free_key, has_key, take_key};
 use super::lane::{Expected, Lane};
 use super::owned::Asked;
-use super::server::{Session, of_publication};
+use super::server::{Session, refusal};
 use super::stored::Stored;
 use super::subjects::{config_token, known_key};
 use super::{ANY, Shared, lock, subjects};
@@ -146,26 +146,24 @@ impl Publication<'_> {
             let Err(error) = published else {
                 return Ok(());
             };
-            match (error.kind(), of_publication(&error)) {
-                // No stream took it: there is none, or it has no leader.
-                (PublishErrorKind::StreamNotFound, _) if !may_be_there => {
-                    let missed = servers.missed(&session, begun);
-                    if has_made_streams {
-                        return Err(missed);
-                    }
-                    has_made_streams = true;
-                    session = servers.session().await?;
-                    continue;
+            if let Some(trouble) = refusal(&error) {
+                return Err(servers.error(trouble));
+            }
+            let missed = servers.missed(&session, begun);
+            // No stream took it: there is none, or it has no leader.
+            let is_nowhere = error.kind() == PublishErrorKind::StreamNotFound;
+            if is_nowhere && !may_be_there {
+                if has_made_streams {
+                    return Err(servers.error(Trouble::NoLeader));
                 }
-                (PublishErrorKind::StreamNotFound, _) | (_, None) => {
-                    let missed = servers.missed(&session, begun);
-                    may_be_there |= error.kind() != PublishErrorKind::StreamNotFound;
-                    // The server refuses without an answer; and what is too old is not sent by anybody.
-                    if missed.trouble == Trouble::NoPermission || Instant::now() >= until {
-                        return Err(missed);
-                    }
-                }
-                (_, Some(trouble)) => return Err(servers.error(trouble)),
+                has_made_streams = true;
+                session = servers.session().await?;
+                continue;
+            }
+            may_be_there |= !is_nowhere;
+            // A server that does not permit it sends no answer; what is too old is sent by nobody.
+            if missed.trouble == Trouble::NoPermission || Instant::now() >= until {
+                return Err(missed);
             }
             sleep(PUBLISH_AGAIN).await;
             if let Ok(current) = servers.session().await {

@@ -37,7 +37,7 @@ impl OwnedRequest {
             let subject = subjects::dead(&config, &self.stored.task);
             let id = format!("{}/{}", self.stored.task, self.sequence);
             let published = self.session.publish(subject, letter, &id).await;
-            published.map_err(|_| self.missed(begun))?;
+            published.map_err(|error| self.failed(begun, &error))?;
         }
         if let Some(key) = &self.stored.key {
             self.end_key(key, begun).await?;
@@ -85,7 +85,7 @@ impl OwnedRequest {
             match written.await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(_) => return Err(self.missed(begun)),
+                Err(error) => return Err(self.failed(begun, &error)),
             }
         }
         Err(self.missed(begun))

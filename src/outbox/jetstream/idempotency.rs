@@ -41,7 +41,7 @@ pub async fn take_key(
         match session.known.update(&name, json(&ours), revision).await {
             Ok(_) => return Ok(Key::Free(name)),
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-            Err(_) => return Err(missed()),
+            Err(error) => return Err(servers.failed(session, begun, &error)),
         }
         let entry = session.known.entry(&name).await.map_err(|_| missed())?;
         let Some(entry) = entry else {

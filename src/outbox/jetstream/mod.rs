@@ -224,6 +224,10 @@ impl Outbox for JetStreamOutbox {
         false
     }
 
+    fn warning(&self) -> Option<String> {
+        self.shared.servers.warning()
+    }
+
     fn running(&self) -> &Running {
         &self.shared.running
     }

@@ -297,7 +297,7 @@ impl Work<'_> {
             match self.runtime.block_on(written) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(_) => return Err(self.servers.missed(self.session, begun)),
+                Err(error) => return Err(self.servers.failed(self.session, begun, &error)),
             }
         }
         Err(self.servers.error(Trouble::Busy))

@@ -400,7 +400,7 @@ impl OwnedRequest {
             Question::Write { over } => match attempts.update(key, json(note), over).await {
                 Ok(revision) => Known::Written { revision },
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Known::Conflict,
-                Err(_) => return Err(self.missed(begun)),
+                Err(error) => return Err(self.failed(begun, &error)),
             },
             Question::ReadNote => {
                 let entry = attempts.entry(key).await.map_err(|_| self.missed(begun))?;
@@ -465,7 +465,9 @@ impl OwnedRequest {
         let asked = Instant::now();
         match self.acknowledge("+WPI").await {
             Ok(()) => self.renewed = asked,
-            Err(_) => {
+            Err(()) => {
+                // The next call finds out what is wrong.
+                let _ = self.missed(asked);
                 let _ = self.find_replaced().await;
             }
         }
@@ -559,6 +561,14 @@ impl OwnedRequest {
 
     fn key(&self, place: usize) -> String {
         attempt_key(&self.stored.task, self.sequence, place)
+    }
+
+    pub(super) fn failed(
+        &self,
+        since: Instant,
+        error: &(dyn std::error::Error + 'static),
+    ) -> OutboxError {
+        self.shared.servers.failed(&self.session, since, error)
     }
 
     pub(super) fn missed(&self, since: Instant) -> OutboxError {

@@ -18,6 +18,7 @@ use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::{join, join_all};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -32,8 +33,16 @@ const ASK_WITHIN: Duration = Duration::from_millis(1500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How soon a server that has fallen silent is missed: after the third.
 const PING_EVERY: Duration = Duration::from_secs(2);
+/// A sequence that no stream has.
+const NO_SEQUENCE: u64 = 1 << 62;
+/// Where nobody listens, among the subjects of acknowledgements.
+const NO_ACKNOWLEDGEMENT: &str = "$JS.ACK.notifier_work.check.1.1.1.1.0";
+/// How far this machine's clock may be from the servers' without a word.
+const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(10);
+const WARN_EVERY: Duration = Duration::from_secs(3600);
 /// For so long what was just found wrong is not looked at again.
 const WRONG_FOR: Duration = Duration::from_millis(500);
+
 /// The way to the servers, opened when it is first needed, and kept.
 pub struct Servers {
     nats: Nats,
@@ -98,25 +107,43 @@ pub async fn purge(bucket: &Store, key: &str) -> Result<(), PurgeError> {
 
 /// The servers' clock, as they last told it.
 #[derive(Default)]
-struct Clock(Lock<Option<(Instant, u64)>>);
+struct Clock {
+    told: Lock<Option<(Instant, u64)>>,
+    warned: Lock<Option<Instant>>,
+}
 
 impl Clock {
     fn set(&self, time: &str) {
         if let Ok(time) = time.parse::<jiff::Timestamp>() {
             let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
-            *lock(&self.0) = Some((Instant::now(), millis));
+            *lock(&self.told) = Some((Instant::now(), millis));
         }
     }
 
     fn now(&self) -> u64 {
-        match *lock(&self.0) {
+        match *lock(&self.told) {
             Some((at, millis)) => {
                 let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(0);
                 millis.saturating_add(since)
             }
-            None => super::stored::millis(std::time::SystemTime::now()),
+            None => this_machines_clock(),
         }
     }
+
+    /// By how much this machine's clock is wrong, once in a while.
+    fn error_to_warn_of(&self) -> Option<Duration> {
+        let error = Duration::from_millis(this_machines_clock().abs_diff(self.now()));
+        let mut warned = lock(&self.warned);
+        let is_due = warned.is_none_or(|at| at.elapsed() >= WARN_EVERY);
+        (error > CLOCKS_AGREE_WITHIN && is_due).then(|| {
+            *warned = Some(Instant::now());
+            error
+        })
+    }
+}
+
+fn this_machines_clock() -> u64 {
+    super::stored::millis(std::time::SystemTime::now())
 }
 
 /// What the servers say of the stream of requests.
@@ -250,6 +277,16 @@ impl Servers {
         self.clock.now()
     }
 
+    /// What an operator should know, once in a while.
+    pub fn warning(&self) -> Option<String> {
+        let seconds = self.clock.error_to_warn_of()?.as_secs();
+        Some(format!(
+            "This machine's clock and that of the NATS servers at {} differ by {seconds} s. Deliveries go by the servers'; \
+             let NTP set both.",
+            self.place
+        ))
+    }
+
     /// Looks at the stream of requests, and at the servers' clock.
     pub async fn overview(&self, session: &Session) -> Result<Overview, OutboxError> {
         let begun = Instant::now();
@@ -260,6 +297,19 @@ impl Servers {
         let overview = overview.ok_or_else(|| self.missed(session, begun))?;
         self.clock.set(&overview.ts);
         Ok(overview)
+    }
+
+    /// What it means that something was refused, or was not answered.
+    pub fn failed(
+        &self,
+        session: &Session,
+        since: Instant,
+        error: &(dyn std::error::Error + 'static),
+    ) -> OutboxError {
+        match refusal(error) {
+            Some(trouble) => self.error(trouble),
+            None => self.missed(session, since),
+        }
     }
 
     /// What it means that something asked for did not come.
@@ -300,7 +350,7 @@ impl Servers {
         }
         let [work, dead, attempts, known, lasts] =
             <[_; 5]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
-        Ok(Session {
+        let session = Session {
             attempts: store(ATTEMPTS, attempts),
             known: store(KNOWN, known),
             lasts: store(LASTS, lasts),
@@ -308,7 +358,37 @@ impl Servers {
             dead,
             context,
             client,
-        })
+        };
+        // An operator's way may be for looking only.
+        if self.alive.is_some() {
+            self.check_permissions(&session).await?;
+        }
+        Ok(session)
+    }
+
+    /// Whether this user may publish what an outbox must. Publishes what each stream refuses; a server that does not permit
+    /// it says so beside, and sends no reply.
+    async fn check_permissions(&self, session: &Session) -> Result<(), OutboxError> {
+        let begun = Instant::now();
+        let buckets = [&session.attempts, &session.known, &session.lasts];
+        let subjects = buckets.map(|bucket| format!("{}check", bucket.prefix));
+        let subjects = subjects.into_iter().chain([
+            subjects::dead("check", "check"),
+            subjects::work("check", "check", "check"),
+        ]);
+        let publications = subjects.map(|subject| async move {
+            let message = PublishMessage::build().expected_last_subject_sequence(NO_SEQUENCE);
+            let sent = session.context.send_publish(subject, message).await;
+            if let Ok(sent) = sent {
+                let _ = sent.await;
+            }
+        });
+        let acknowledgement = session.client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
+        let (_, _) = join(join_all(publications), acknowledgement).await;
+        match self.heard.since(begun) {
+            Some(trouble) => Err(self.error(trouble)),
+            None => Ok(()),
+        }
     }
 
     async fn connect(&self) -> Result<Client, Trouble> {
@@ -477,20 +557,30 @@ fn of_code(error: &jetstream::Error) -> Trouble {
         ErrorCode::CLUSTER_NO_PEERS => Trouble::TooFewServers,
         ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+        | ErrorCode::STREAM_STORE_FAILED
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => Trouble::Full,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Trouble::TooLarge,
         ErrorCode::CLUSTER_NOT_AVAILABLE
         | ErrorCode::CLUSTER_NOT_LEADER
-        | ErrorCode::CLUSTER_INCOMPLETE => Trouble::Unreachable,
+        | ErrorCode::STREAM_OFFLINE
+        | ErrorCode::CLUSTER_INCOMPLETE => Trouble::NoLeader,
         _ => Trouble::Refused,
     }
 }
 
-/// What a refused publication means; `None`: the servers' state says more.
-pub fn of_publication(error: &PublishError) -> Option<Trouble> {
-    match error.kind() {
-        PublishErrorKind::StreamNotFound => Some(Trouble::NoOutbox),
-        PublishErrorKind::MaxPayloadExceeded => Some(Trouble::TooLarge),
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => None,
-        _ => Some(Trouble::Full),
+/// What a server's refusal means, wherever in an error it stands; `None`: it is none.
+pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(refused) = error.downcast_ref::<jetstream::Error>() {
+            return Some(of_code(refused));
+        }
+        let published = error.downcast_ref::<PublishError>();
+        if published.is_some_and(|error| error.kind() == PublishErrorKind::MaxPayloadExceeded) {
+            return Some(Trouble::TooLarge);
+        }
+        next = error.source();
     }
+    None
 }

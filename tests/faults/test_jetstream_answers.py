@@ -1,0 +1,209 @@
+"""What a call is told is so, whatever NATS does: nothing is sent of which it was said that it was not."""
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from nats.js.api import DiscardPolicy, StreamConfig
+
+from tests.faults.site import HOOK, arrived, to
+from tests.faults.streams import PASSWORD, Streams
+from tests.harness import Answer, Standin, eventually
+from tests.harness.cable import Cable
+from tests.harness.nats import NatsServer, run
+
+COUNT = 8
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Ends what was begun."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def site(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> Streams:
+    """A plugin directory with an outbox on it."""
+    return Streams(tmp_path, standin, stack, server)
+
+
+def hooks(standin: Standin) -> Counter[str]:
+    """How often each text has come to the webhook."""
+    return Counter(json.loads(request["body"])["message"] for request in standin.requests(HOOK))
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["without keys", "with keys"])
+def test_a_call_whose_publication_nobody_has_answered_is_told_that_it_is_pending(
+    site: Streams, standin: Standin, stack: ExitStack, keyed: bool
+) -> None:
+    cable = stack.enter_context(Cable(site.server.port))
+    site.use(cable.url)
+    _, trigger = site.start()
+    assert trigger.notify(to("hook", "before")).json["results"] == {"hook": True}
+
+    def ask(n: int) -> tuple[str, Answer]:
+        text = f"text {n}"
+        more = {"idempotency_key": text} if keyed else {}
+        return text, trigger.notify(to("hook", text, **more), timeout=20)
+
+    with ThreadPoolExecutor(COUNT) as pool:
+        # The publications, or what comes before them, arrive; the replies wait.
+        cable.hold_replies()
+        asked = [pool.submit(ask, n) for n in range(COUNT)]
+        time.sleep(3)
+        cable.heal()
+        answers = [answer.result() for answer in asked]
+    for _, answer in answers:
+        if answer.status == 503:
+            assert keyed, "a publication without an answer is no refusal"
+            assert "Nothing was sent" in answer.json["message"]
+            continue
+        assert answer.json["results"] == {"hook": "pending"}, answer.text
+    expected = {text for text, answer in answers if answer.status == 200}
+    eventually(lambda: expected <= set(hooks(standin)), "all are delivered", timeout=20)
+    eventually(lambda: site.server.messages() == 0, "all have ended", timeout=20)
+    assert hooks(standin) == Counter(["before", *expected])
+
+
+def test_the_pending_answer_says_that_the_outbox_is_the_reason(
+    site: Streams, standin: Standin, stack: ExitStack
+) -> None:
+    cable = stack.enter_context(Cable(site.server.port))
+    site.use(cable.url)
+    _, trigger = site.start({"response_timeout": "100ms"})
+    assert trigger.notify(to("hook", "before")).status == 200
+    arrived(standin, HOOK, 1)
+    cable.hold_replies()
+    answer = trigger.notify(to("hook", "later"), timeout=20)
+    assert answer.elapsed < 3
+    [delivery] = answer.json["deliveries"]
+    assert (answer.status, delivery["outcome"], delivery["reason"]) == (200, "pending", "outbox")
+    assert "did not take the notification in time" in delivery["detail"]
+    cable.heal()
+    trigger.wait_for_log("delivered in")
+    eventually(lambda: hooks(standin) == Counter(["before", "later"]), "it is delivered once", timeout=20)
+
+
+def delete_consumers(site: Streams) -> None:
+    """Delete all consumers of the stream of requests."""
+
+    async def delete() -> None:
+        async with site.server.client() as client:
+            js = client.jetstream()
+            for info in await js.consumers_info("notifier_work"):
+                await js.delete_consumer("notifier_work", info.name)
+
+    run(delete())
+
+
+def delete_streams(site: Streams) -> None:
+    """Delete all streams and buckets."""
+
+    async def delete() -> None:
+        async with site.server.client() as client:
+            js = client.jetstream()
+            for info in await js.streams_info():
+                assert info.config.name is not None
+                await js.delete_stream(info.config.name)
+
+    run(delete())
+
+
+def replace_server(site: Streams) -> None:
+    """Put an empty server in the place of the one that is there."""
+    site.server.kill()
+    shutil.rmtree(site.server.directory / "store")
+    site.server.start()
+
+
+@pytest.mark.parametrize("lose", [delete_consumers, delete_streams, replace_server])
+@pytest.mark.parametrize("delivered_by", ["server", "workers"])
+def test_what_is_deleted_at_the_servers_is_made_again(
+    site: Streams, standin: Standin, lose: Callable[[Streams], None], delivered_by: str
+) -> None:
+    site.use(site.server.url, f'delivered_by = "{delivered_by}"')
+    _, trigger = site.start()
+    site.worker()
+    assert trigger.notify(to("hook", "before")).status == 200
+    arrived(standin, HOOK, 1)
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+    lose(site)
+    texts = [f"text {n}" for n in range(COUNT)]
+    for text in texts:
+        answer = trigger.notify(to("hook", text), timeout=20)
+        assert answer.status == 200, answer.text
+    eventually(lambda: len(hooks(standin)) == COUNT + 1, "all are delivered", timeout=30)
+    eventually(lambda: site.server.messages() == 0, "all have ended", timeout=30)
+    assert hooks(standin) == Counter(["before", *texts])
+
+
+@pytest.mark.parametrize("lose", [delete_consumers, delete_streams, replace_server])
+def test_what_is_in_flight_when_streams_are_deleted_is_delivered(
+    site: Streams, standin: Standin, lose: Callable[[Streams], None]
+) -> None:
+    standin.rule(HOOK, reply={"status": 503}, times=COUNT)
+    _, trigger = site.start({"response_timeout": "100ms", "initial_backoff": "3s", "max_backoff": "3s"})
+    texts = [f"text {n}" for n in range(COUNT)]
+    for text in texts:
+        assert trigger.notify(to("hook", text)).json["results"] == {"hook": "pending"}
+    arrived(standin, HOOK, COUNT)
+    lose(site)
+    arrived(standin, HOOK, 2 * COUNT)
+    eventually(lambda: site.server.messages() == 0, "all have ended", timeout=30)
+    assert hooks(standin) == Counter(dict.fromkeys(texts, 2))
+
+
+@pytest.mark.parametrize(
+    "subject", ["$JS.ACK.>", "$KV.notifier_attempts.>", "$KV.notifier_known.>", "notifier.work.>", "notifier.dead.>"]
+)
+def test_a_permission_that_is_missing_is_said_at_the_first_call(site: Streams, standin: Standin, subject: str) -> None:
+    denied = f'{{ publish: {{ deny: ["{subject}"] }} }}'
+    site.server.kill()
+    site.server.configure(
+        f'authorization {{ users: [{{ user: alerts, password: "{PASSWORD}", permissions: {denied} }}] }}\n'
+    )
+    site.server.start()
+    site.use(site.server.url, 'nats_credentials = { env = "NATS_LOGIN" }')
+    _, trigger = site.start(environment={"NATS_LOGIN": f"alerts:{PASSWORD}"})
+    answer = trigger.notify(to("hook"), timeout=10)
+    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox"), answer.text
+    assert "does not permit" in answer.json["message"]
+    assert "$JS.ACK.>" in answer.json["error"]["hint"]
+    trigger.wait_for_log("does not permit")
+    assert not standin.requests(HOOK)
+
+
+@pytest.mark.parametrize("stream", ["notifier_work", "KV_notifier_known"])
+def test_a_stream_that_is_full_is_said_to_be_full(site: Streams, standin: Standin, stream: str) -> None:
+    _, trigger = site.start()
+    assert trigger.notify(to("hook", "before")).status == 200
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+
+    async def fill() -> None:
+        async with site.server.client() as client:
+            js = client.jetstream()
+            config: StreamConfig = (await js.stream_info(stream)).config
+            assert config.discard == DiscardPolicy.NEW
+            config.max_bytes = 1
+            await js.update_stream(config)
+
+    run(fill())
+    answer = trigger.notify(to("hook", idempotency_key="k"), timeout=10)
+    assert answer.status == 503
+    assert "finds no more room" in answer.json["message"]
+    assert "max_bytes" in answer.json["error"]["hint"]
+    assert hooks(standin) == Counter(["before"])
