@@ -60,6 +60,12 @@ const FIELDS: usize = 2_000;
 const LINK: usize = 2_000;
 /// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
 const NEXT_REQUEST: Duration = Duration::from_secs(5);
+/// One more wrong login is allowed every minute (server: `DefaultVisitorAuthFailureLimitReplenish`), and topics end one by one.
+const MINUTE: Duration = Duration::from_secs(60);
+/// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: answered with 40010.
+const RESERVED: [&str; 10] = [
+    "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
+];
 
 #[derive(Debug)]
 struct Ntfy {
@@ -86,6 +92,11 @@ impl Ntfy {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("ntfy_url")?;
         let topic = fields.formed("ntfy_topic", TOPIC_FORM, is_topic)?;
+        if RESERVED.contains(&topic.as_str()) {
+            let what =
+                "ntfy_topic is a name that every ntfy server uses for itself; choose another";
+            return Err(fields.error("ntfy_topic", what));
+        }
         if url.path().trim_matches('/') == topic {
             let what =
                 "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
@@ -159,6 +170,8 @@ impl Ntfy {
     }
 }
 
+const FULL: &str = "The server has as many topics as it allows: use a topic that exists, or raise global-topic-limit there.";
+const WRONG_LOGINS: &str = "Too many wrong logins came from this address: check the ntfy_token of every destination on this server.";
 const NOT_NTFY: &str = "ntfy_url must lead to an ntfy server: what answered is none.";
 
 fn hint(reason: Reason) -> Option<&'static str> {
@@ -250,13 +263,51 @@ impl Channel for Ntfy {
                 }
                 verdict::delivered(id, self.endpoint.redactor()).into()
             }
-            // The day's messages (server: errors.go).
-            429 if code == Some(42_908) => Verdict::Reject(failure(Reason::QuotaExhausted)).into(),
+            // The day's bandwidth and messages <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
+            429 if matches!(code, Some(42_905 | 42_908)) => {
+                Verdict::Reject(failure(Reason::QuotaExhausted)).into()
+            }
             429 => {
-                let after = verdict::reply_retry_after(reply).unwrap_or(NEXT_REQUEST);
-                verdict::paused(failure(Reason::RateLimited), Some(after), Scope::Account)
+                let (least, hint) = match code {
+                    Some(42_904) => (MINUTE, Some(FULL)),
+                    Some(42_909) => (MINUTE, Some(WRONG_LOGINS)),
+                    _ => (NEXT_REQUEST, None),
+                };
+                let mut failure = failure(Reason::RateLimited);
+                failure.hint = hint.map(Into::into);
+                let after = verdict::reply_retry_after(reply).unwrap_or(least);
+                verdict::paused(failure, Some(after), Scope::Account)
             }
             _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::{configured, example};
+    use crate::model::outcome::Gate;
+
+    #[test]
+    fn a_limit_is_waited_for_as_long_as_the_server_needs() {
+        let channel = configured(&SPEC, example).unwrap();
+        for (code, seconds) in [(42_901, 5), (42_904, 60), (42_909, 60), (0, 5)] {
+            let reply = HttpReply {
+                status: 429,
+                headers: http::HeaderMap::new(),
+                body: format!(r#"{{"code": {code}, "http": 429, "error": "limit reached"}}"#)
+                    .into(),
+                complete: true,
+                received: std::time::SystemTime::UNIX_EPOCH,
+            };
+            let wait = Some(Duration::from_secs(seconds));
+            let scope = Scope::Account;
+            assert_eq!(
+                channel.judge_http(&reply).gate,
+                Some(Gate::Pause { wait, scope }),
+                "{code}"
+            );
         }
     }
 }

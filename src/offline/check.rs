@@ -1,8 +1,9 @@
 //! Whether a configuration file is in order.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Opened;
+use super::{Opened, sample};
 use crate::settings::arguments::ArgumentError;
 use crate::settings::problem::{self, Report};
 use crate::settings::{FromFile, Settings, Unusable};
@@ -103,12 +104,16 @@ impl Check {
             });
         }
         // Those of the arguments: the file's have been added with their places.
+        let of_arguments = settings.warnings.iter().cloned();
+        let of_templates = sample::warnings(settings, Timestamp::now()).into_iter();
+        let of_templates =
+            of_templates.map(|what| format!("with quotes and line breaks in the values, {what}"));
         self.warnings
-            .extend(settings.warnings.iter().map(|warning| Problem {
+            .extend(of_arguments.chain(of_templates).map(|what| Problem {
                 line: None,
                 column: None,
                 path: String::new(),
-                what: warning.clone(),
+                what,
             }));
     }
 }

@@ -4,6 +4,7 @@
 mod check;
 mod render;
 mod routes;
+mod sample;
 mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};

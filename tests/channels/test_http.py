@@ -1,6 +1,13 @@
 """A web server of the user's own."""
 
-from tests.channels.channel import Bad, Channel, Reply, delivered
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.channels.channel import NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.harness import Standin
 
 CHANNEL = Channel(
     "http",
@@ -31,3 +38,55 @@ CHANNEL = Channel(
     secrets={"http_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
     refusals=[({"Content-Type": "text/plain"}, b"hi", 415), ({"Content-Type": "application/json"}, b"hi", 400)],
 )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"timestamp": "2026-11-25T02:41:58Z"},
+        {"timestamp": "1969-12-31T23:59:59Z"},
+        {"dedup_key": "cpu db1"},
+        {"timestamp": "2026-11-25T02:41:58Z", "dedup_key": "cpu db1"},
+    ],
+    ids=", ".join,
+)
+def test_what_a_plain_text_has_besides_is_sent(more: dict[str, str], sender: Sender, standin: Standin) -> None:
+    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
+    assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", [])
+    [message] = standin.messages()
+    assert message["detail"] == {"message": "hi", **more}
+
+
+NO_JSON = "body_template: it makes no valid JSON, so the usual JSON is sent; write each value as {{ … | tojson }}"
+TEXT = 'a "quoted" word\nand a second line'
+USUAL = {"message": TEXT}
+
+
+@pytest.mark.parametrize(
+    ("template", "more", "body"),
+    [
+        ('{"text": "{{ notification.text }}"}', "", USUAL),
+        ('{"text": {{ notification.text | tojson }}}', "", {"text": TEXT}),
+        ('{"text": {{ notification.text | tojson }}', "", USUAL),
+        ('{"n": 1}{"n": 2}', "", USUAL),
+        ('{"n": NaN}', "", USUAL),
+        (" [1] ", "", [1]),
+        ('{"text": "{{ notification.text }}"}', 'content_type = "application/vnd.api+json; charset=utf-8"', USUAL),
+        ("text: {{ notification.text }}", 'content_type = "text/plain"', f"text: {TEXT}"),
+        ("text: {{ notification.text }}", 'headers = { Content-Type = "text/plain" }', f"text: {TEXT}"),
+        ("text: {{ notification.text }}", 'headers = { Content-Type = "Application/JSON" }', USUAL),
+    ],
+)
+def test_a_body_that_is_no_json_where_it_must_be_goes_as_usual(
+    template: str, more: str, body: Any, sender: Sender, standin: Standin, tmp_path: Path
+) -> None:
+    standin.rule("*", any_content_type=True)
+    url = CHANNEL.at(standin, next(NUMBERS))["http_webhook_url"]
+    file = tmp_path / "n.toml"
+    file.write_text(f"[receivers.r.http]\nwebhook_url = {url!r}\nbody_template = {template!r}\n{more}\n")
+    trigger = sender.trigger({"config_file_path": str(file)})
+    answer = trigger.notify({"notification_text": TEXT, "receivers": ["r"]}).json
+    assert answer["results"] == {"r": True}, answer
+    [request] = standin.requests()
+    assert (request["body"] if isinstance(body, str) else json.loads(request["body"])) == body
+    assert answer["warnings"] == ([f"receivers.r: {NO_JSON}"] if body == USUAL else [])

@@ -76,6 +76,32 @@ def test_a_file_whose_rules_leave_notifications_over_is_warned_of(tmp_path: Path
     assert "is refused" not in check(tmp_path, receiver + some, "--argument", "default_receivers=ops").out
 
 
+BODIES = """\
+[receivers.r.http]
+webhook_url = "https://ops.example/hook"
+body_template = '{}'
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "is_safe"),
+    [
+        ('{"text": "{{ notification.text }}"}', False),
+        ('{"text": {{ notification.text | tojson }}}', True),
+        ('{"host": "{{ notification.fields.host }}"}', False),
+        ('{"host": {{ notification.fields.host | tojson }}}', True),
+        ('{"who": "{{ data.owner.name }}"}', False),
+        ('{"who": "{{ data.owner.name | default(1) | tojson }}"}', True),
+        ('{"level": "{{ notification.level }}"}', True),
+        ('{"cpu": {{ notification.fields.cpu }}}', True),
+        ('{"cpu": {{ notification.fields.cpu', True),
+    ],
+)
+def test_a_body_that_quotes_and_line_breaks_spoil_is_warned_of(template: str, is_safe: bool, tmp_path: Path) -> None:
+    done = check(tmp_path, BODIES.format(template))
+    assert ("with quotes and line breaks in the values, receivers.r: body_template" in done.out) != is_safe, done.out
+
+
 def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD, "--resolve")
     assert done.status == 1

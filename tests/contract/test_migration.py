@@ -207,7 +207,7 @@ def test_http_webhooks_receive_an_idempotency_key(notify: Notify, standin: Stand
 
 
 def test_a_header_value_that_is_no_string_is_dropped(notify: Notify, standin: Standin) -> None:
-    headers = b64encode(json.dumps({"X-Number": 5, "X-Text": "5"}).encode()).decode()
+    headers = b64encode(json.dumps({"X-Number": 0.5, "X-Text": "5"}).encode()).decode()
     configuration = senders(standin, "http")["http"] | {"http_headers": headers}
     answer = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json
     assert (answer["results"], len(answer["warnings"])) == ({"http": True}, 1)

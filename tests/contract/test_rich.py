@@ -50,7 +50,8 @@ ROWS = [
         {"notification_text": "hi", "senders_config": SENDERS, "timestamp": "2026-11-25T02:41:58Z", "dedup_key": "k"},
         to_slack("hi"),
         to_discord("hi"),
-        to_http("hi"),
+        # A program may want them, whatever else there is.
+        to_http(b'{"message":"hi","timestamp":"2026-11-25T02:41:58Z","dedup_key":"k"}'),
         to_twilio(FORM + b"hi"),
         to_twilio(FORM.replace(b"=", b"=whatsapp%3A", 2) + b"hi", "whatsapp"),
     ),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method};
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Serialize, Serializer};
 
 use self::signing::Signer;
@@ -21,7 +22,7 @@ use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Failure, Gate, Judgement};
 use crate::model::secret::Secret;
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
@@ -97,10 +98,10 @@ struct Http {
 struct Payload<'a> {
     message: &'a Json,
     #[serde(flatten)]
-    rich: Option<Members<'a>>,
+    more: Members<'a>,
 }
 
-/// What else the notification has, under the names and in the order of the request.
+/// What else the notification has, under the names and in the order of the request; a plain text has nothing else.
 #[derive(Serialize)]
 struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,6 +229,23 @@ fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderVal
     })
 }
 
+const NO_JSON: &str = "body_template: it makes no valid JSON, so the usual JSON is sent; write each value as {{ … | tojson }}";
+
+/// Whether the request says that its body is JSON: `application/json`, `application/vnd.api+json`.
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers.get(CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media_type = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
 impl Channel for Http {
     fn destination(&self) -> &Destination {
         &self.endpoint.destination
@@ -242,20 +260,31 @@ impl Channel for Http {
         notification: &Notification,
         cx: &Composing<'_>,
     ) -> Result<Composition, Failure> {
-        let body = match cx.rendered("body_template") {
-            Some(body) => body.as_bytes().to_vec(),
-            None => body::json(&Payload {
-                message: &notification.text,
-                rich: notification.is_rich().then(|| Members::of(notification)),
-            }),
-        };
         // The same on every attempt; a caller's own wins.
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
+        let usual = || {
+            body::json(&Payload {
+                message: &notification.text,
+                more: Members::of(notification),
+            })
+        };
+        let mut warnings = Vec::new();
+        let request = match cx.rendered("body_template") {
+            None => self.endpoint.request(usual(), &own),
+            Some(body) => {
+                let mut request = self.endpoint.request(body.as_bytes().to_vec(), &own);
+                if is_json(&request) && serde_json::from_str::<IgnoredAny>(body).is_err() {
+                    warnings.push(NO_JSON.to_owned());
+                    request.body = usual().into();
+                }
+                request
+            }
+        };
         Ok(Composition {
-            messages: vec![self.endpoint.post(body, &own)],
+            messages: vec![Outbound::Http(request)],
             segments: None,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 

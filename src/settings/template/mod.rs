@@ -130,6 +130,15 @@ impl Templates {
     }
 }
 
+impl Templates {
+    /// The paths at which a template looks, such as `notification.fields.host`.
+    pub fn paths(&self, template: &Template) -> Vec<String> {
+        let compiled = self.environment.get_template(&template.name);
+        let paths = compiled.map(|compiled| compiled.undeclared_variables(true));
+        paths.map_or_else(|_| Vec::new(), |paths| paths.into_iter().collect())
+    }
+}
+
 /// Why a template made nothing. Quotes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {

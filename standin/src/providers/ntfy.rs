@@ -27,8 +27,12 @@ pub const PROVIDER: Provider = Provider {
 
 /// From so many bytes on a message is an attachment [ntfy server: Peek].
 const MAX_MESSAGE: usize = 4096;
-/// Twice that [ntfy server: transformBodyJSON].
+/// Twice that, and from so many bytes on: reading stops there [ntfy server: transformBodyJSON, Peek].
 const MAX_JSON: usize = 8192;
+/// [ntfy server: DefaultDisallowedTopics]
+const RESERVED: [&str; 10] = [
+    "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
+];
 
 fn answer(world: &World, call: &Call) -> Answer {
     judge(world, call).unwrap_or_else(|(status, code, sentence)| {
@@ -47,7 +51,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
     if !matches!(call.method, Method::POST | Method::PUT) {
         return Err((404, 40401, "page not found"));
     }
-    if call.body.len() > MAX_JSON {
+    if call.body.len() >= MAX_JSON {
         return Err((413, 41303, "JSON body too large"));
     }
     let not_json = (
@@ -66,6 +70,21 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
     if !is_topic(topic) {
         return Err((400, 40009, "invalid request: topic invalid"));
     }
+    if RESERVED.contains(&topic) {
+        return Err((400, 40010, "invalid request: topic name is not allowed"));
+    }
+    // Members are read into fields with types [ntfy server: publishMessage].
+    text("click")?;
+    let words = |value: &Value| {
+        value
+            .as_array()
+            .is_some_and(|words| words.iter().all(Value::is_string))
+    };
+    let is_typed =
+        body.get("tags").is_none_or(words) && body.get("markdown").is_none_or(Value::is_boolean);
+    if !is_typed {
+        return Err(not_json);
+    }
     let sequence = text("sequence_id")?;
     if !sequence.is_empty() && !is_topic(sequence) {
         return Err((400, 40049, "invalid request: sequence ID invalid"));
@@ -77,8 +96,9 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
     if topic.starts_with("protected") && token.is_empty() {
         return Err((403, 40301, "forbidden"));
     }
-    let priority = body.get("priority").map_or(Some(0), Value::as_u64);
-    if priority.is_none_or(|priority| priority > 5) {
+    let priority = body.get("priority").map_or(Some(0), Value::as_i64);
+    let priority = priority.ok_or(not_json)?;
+    if !(0..=5).contains(&priority) {
         return Err((400, 40007, "invalid priority parameter"));
     }
     if message.len() >= MAX_MESSAGE {

@@ -1,0 +1,86 @@
+//! Notifications with which `check` tries the templates of parameters: one whose values are plain, and one whose values hold what
+//! JSON must escape.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::read;
+use super::render::Rendering;
+use crate::settings::Settings;
+use crate::settings::file::Rendered;
+
+const PLAIN: &str = "x";
+const HOSTILE: &str = "a \"quoted\" word\nand a second line \\";
+/// How many receivers are tried.
+const MOST: usize = 100;
+
+/// Warnings that only a notification with quotes and line breaks in its values brings about.
+pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
+    let config = &settings.config;
+    let (mut receivers, mut paths) = (Vec::new(), BTreeSet::new());
+    for receiver in &config.receivers {
+        let rendered = receiver
+            .destinations
+            .iter()
+            .flat_map(|destination| &destination.rendered);
+        let templates = rendered.flat_map(|rendered| match rendered {
+            Rendered::One(_, template) => vec![template],
+            Rendered::Table(_, members) => members.iter().map(|(_, template)| template).collect(),
+        });
+        let mut has_templates = false;
+        for template in templates {
+            has_templates = true;
+            paths.extend(config.templates.paths(template));
+        }
+        if has_templates && receivers.len() < MOST {
+            receivers.push(receiver.name.as_str());
+        }
+    }
+    if receivers.is_empty() {
+        return Vec::new();
+    }
+    let warnings = |value| {
+        let request = read(request(&receivers, &paths, value).to_string().as_bytes());
+        let rendering =
+            request.and_then(|request| Rendering::of(settings, request, true, now, false));
+        rendering.map_or_else(|_| Vec::new(), |rendering| rendering.warnings)
+    };
+    let plain = warnings(PLAIN);
+    let mut hostile = warnings(HOSTILE);
+    hostile.retain(|warning| !plain.contains(warning));
+    hostile
+}
+
+/// A request with this value wherever a template may look.
+fn request(receivers: &[&str], paths: &BTreeSet<String>, value: &str) -> Value {
+    let (mut fields, mut data) = (Map::new(), Map::new());
+    for path in paths {
+        match path.split('.').collect::<Vec<_>>().as_slice() {
+            ["notification", "fields", name, ..] => insert(&mut fields, &[name], value),
+            ["data", rest @ ..] => insert(&mut data, rest, value),
+            _ => {}
+        }
+    }
+    json!({
+        "notification_text": value, "title": value, "level": "critical", "status": "firing", "fields": fields,
+        "link": "https://example.com/", "dedup_key": value, "data": data, "receivers": receivers,
+    })
+}
+
+fn insert(object: &mut Map<String, Value>, path: &[&str], value: &str) {
+    let Some((name, rest)) = path.split_first() else {
+        return;
+    };
+    let member = object
+        .entry(*name)
+        .or_insert_with(|| match rest.is_empty() {
+            true => value.into(),
+            false => Value::Object(Map::new()),
+        });
+    // A shorter path may have put a text here.
+    if let Some(member) = member.as_object_mut() {
+        insert(member, rest, value);
+    }
+}
