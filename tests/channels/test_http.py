@@ -50,7 +50,7 @@ CHANNEL = Channel(
     ],
     ids=", ".join,
 )
-def test_what_a_plain_text_has_besides_is_sent(more: dict[str, str], sender: Sender, standin: Standin) -> None:
+def test_what_a_plain_text_has_besides_is_sent(more: dict[str, Any], sender: Sender, standin: Standin) -> None:
     sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
     assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", [])
     [message] = standin.messages()

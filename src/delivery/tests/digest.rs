@@ -115,7 +115,7 @@ impl Parameters for Loud {
     ) -> Vec<(&'static str, Arc<str>)> {
         warnings.push("be warned".to_owned());
         let text = notification.as_text().unwrap().to_uppercase();
-        vec![("body_template", text.into())]
+        vec![("body_template", format!("{text:?}").into())]
     }
 }
 
@@ -134,7 +134,7 @@ async fn a_digest_takes_the_form_that_its_destination_asks_for() {
         .await;
     outcomes(&tasks).await;
     let body = world.script.bodies.lock().unwrap().pop().unwrap();
-    assert_eq!(body, "AND 2 MORE IN THE LAST MINUTE. THE FIRST: B");
+    assert_eq!(body, r#""AND 2 MORE IN THE LAST MINUTE. THE FIRST: B""#);
     let lines = tasks[1].log.take();
     assert!(
         lines.iter().any(|line| line.text.ends_with("be warned")),
