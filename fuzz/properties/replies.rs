@@ -118,6 +118,7 @@ pub fn judge(data: &[u8]) {
             is_fit_to_show(name, 128);
         }
         Verdict::Retry { failure, .. }
+        | Verdict::Moved { failure, .. }
         | Verdict::Ambiguous(failure)
         | Verdict::Reject(failure)
         | Verdict::Stale(failure) => {

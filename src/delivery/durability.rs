@@ -69,7 +69,7 @@ impl Keeping {
             config: config_of(&self.arguments),
             arguments: self.arguments.clone(),
             said: self.said.clone(),
-            warnings: task.warnings.clone(),
+            warnings: task.warnings(),
             accepted: SystemTime::now(),
             deliveries: deliveries
                 .iter()

@@ -13,6 +13,7 @@ mod idempotency;
 mod intake;
 mod last_sent;
 mod lookup;
+mod moved;
 mod pacing;
 mod queue;
 mod retry;

@@ -51,6 +51,7 @@ impl Run {
         tries: &mut Tries,
         mut unanswered: Option<SystemTime>,
     ) -> Result<Option<MessageRef>, Ending> {
+        let mut has_moved = false;
         loop {
             let begun = unanswered.take();
             let at = begun.unwrap_or_else(SystemTime::now);
@@ -60,6 +61,11 @@ impl Run {
             };
             let verdict = match verdict {
                 Verdict::Delivered { message } => return Ok(message),
+                // Once: what has moved again is not there.
+                Verdict::Moved { ref to, .. } if !has_moved && self.follow_move(message, to) => {
+                    has_moved = true;
+                    continue;
+                }
                 verdict => verdict,
             };
             let sent = Unanswered { message, at };
@@ -89,7 +95,9 @@ impl Run {
         let asked = tries.asked(&verdict);
         let failure = match verdict {
             Verdict::Delivered { message } => return ControlFlow::Break(Ok(message)),
-            Verdict::Reject(failure) => return ControlFlow::Break(Err(tries.end(failure))),
+            Verdict::Reject(failure) | Verdict::Moved { failure, .. } => {
+                return ControlFlow::Break(Err(tries.end(failure)));
+            }
             Verdict::Ambiguous(failure) => {
                 return ControlFlow::Break(Err(Ending::Ambiguous(failure)));
             }

@@ -9,12 +9,16 @@ use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::observe::{TaskLog, Written};
 
+/// More are found on the way by nobody who can use them.
+const MAX_LATE_WARNINGS: usize = 20;
+
 /// A request that was taken charge of.
 pub struct Task {
     pub id: String,
     pub accepted: Instant,
     pub log: TaskLog,
-    pub warnings: Vec<String>,
+    /// What was found before anything was sent.
+    warnings: Vec<String>,
     state: Mutex<State>,
     /// For the call, which waits on a thread of the engine's.
     settled: Condvar,
@@ -25,6 +29,8 @@ pub struct Task {
 struct State {
     entries: Vec<Entry>,
     ended_at: Option<Instant>,
+    /// What was found on the way.
+    warnings: Vec<String>,
     /// Entries that have not ended.
     unfinished: usize,
     /// Of these, entries of which it is not known that they only wait.
@@ -106,6 +112,7 @@ impl Task {
             state: Mutex::new(State {
                 entries,
                 ended_at: (unfinished == 0).then_some(now),
+                warnings: Vec::new(),
                 unfinished,
                 active: unfinished,
             }),
@@ -173,8 +180,28 @@ impl Task {
     pub fn size(&self) -> usize {
         let state = self.lock();
         let entries = state.entries.iter().map(|entry| entry.report.size());
-        let warnings = self.warnings.iter().map(String::len);
+        let warnings = self.warnings.iter().chain(&state.warnings).map(String::len);
         size_of::<Self>() + self.id.len() + entries.chain(warnings).sum::<usize>()
+    }
+
+    /// What the caller should know beside the deliveries.
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.lock();
+        self.warnings
+            .iter()
+            .chain(&state.warnings)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds a warning that was found on the way; `false`: it is there already, or there are too many.
+    pub fn warn(&self, warning: String) -> bool {
+        let mut state = self.lock();
+        let is_new = state.warnings.len() < MAX_LATE_WARNINGS && !state.warnings.contains(&warning);
+        if is_new {
+            state.warnings.push(warning);
+        }
+        is_new
     }
 
     /// Every delivery as it stands.

@@ -50,6 +50,12 @@ pub trait Channel: Send + Sync + Debug {
     /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
     fn sign(&self, _out: &mut Outbound, _now: Timestamp) {}
 
+    /// Sends a message to where its destination is now, as [`Verdict::Moved`] has it, and says what the operator should
+    /// change. `None`: it cannot.
+    fn readdress(&self, _out: &mut Outbound, _to: &str) -> Option<String> {
+        None
+    }
+
     /// What a dry run shows of a message's body: as it is, but for what is secret in it.
     fn preview(&self, body: &[u8]) -> String {
         String::from_utf8_lossy(body).into_owned()

@@ -234,6 +234,11 @@ pub enum Verdict {
     /// The earlier message that it refers to is gone or cannot be changed: to be composed again without it. Where it refers
     /// to none, it is refused.
     Stale(Failure),
+    /// The destination has another address now, to which the message may go. The failure is for where it cannot.
+    Moved {
+        to: String,
+        failure: Failure,
+    },
 }
 
 /// What a reply means for the message and for others on the same way.

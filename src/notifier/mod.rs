@@ -318,7 +318,7 @@ impl Notifier {
         let answer = Answer::new(Report {
             task_id,
             deliveries: task.reports(),
-            warnings: task.warnings.clone(),
+            warnings: task.warnings(),
             replayed,
             joined,
         });
@@ -358,7 +358,7 @@ impl Notifier {
         Answer::new(Report {
             task_id: task.id.clone(),
             deliveries: task.reports(),
-            warnings: task.warnings.clone(),
+            warnings: task.warnings(),
             replayed: false,
             joined: None,
         })

@@ -25,6 +25,11 @@ pub enum Event<'a> {
         attempt: u32,
         wait: Duration,
     },
+    /// A destination has another address now; the message went there.
+    Moved {
+        destination: &'a str,
+        what: &'a str,
+    },
     /// It is not known whether a message was taken; the provider will be asked.
     LookUp {
         destination: &'a str,
@@ -155,6 +160,9 @@ impl Event<'_> {
                     milliseconds(*wait)
                 ),
             ),
+            Event::Moved { destination, what } => {
+                (LogLevel::Warn, format!("{destination}: {what}"))
+            }
             Event::LookUp {
                 destination,
                 failure,

@@ -3,7 +3,7 @@
 import json
 
 from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
-from tests.harness import Standin
+from tests.harness import Standin, http_request
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 CHAT = "-1001234567890"
@@ -41,11 +41,20 @@ CHANNEL = Channel(
         Reply(200, "<html>", reason="rejected"),
         Reply(*error(400, "Bad Request: chat not found"), reason="unknown_destination", hint="groups are negative"),
         Reply(*error(400, "Bad Request: message thread not found"), reason="unknown_destination", hint="thread_id"),
-        Reply(
-            *error(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100400),
-            reason="unknown_destination",
-            detail="whose id is -100400",
-            hint="telegram_chat_id",
+        Reply(*error(400, "Bad Request: TOPIC_DELETED"), reason="unknown_destination", hint="thread_id"),
+        Reply(*error(400, "Bad Request: TOPIC_CLOSED"), reason="forbidden", hint="Open the topic again"),
+        *(
+            Reply(
+                *error(400, f"Bad Request: {words}"), reason="forbidden", hint="its permissions forbid it", detail=words
+            )
+            for words in (
+                "CHAT_WRITE_FORBIDDEN",
+                "CHAT_SEND_PLAIN_FORBIDDEN",
+                "CHAT_RESTRICTED",
+                "not enough rights to send text messages to the chat",
+                "have no rights to send a message",
+                "need administrator rights in the channel chat",
+            )
         ),
         Reply(*error(400, "Bad Request: message is too long"), reason="too_large"),
         Reply(*error(400, "Bad Request: message text is empty"), reason="rejected", detail="Telegram: Bad Request"),
@@ -74,6 +83,17 @@ CHANNEL = Channel(
         (JSON, b'{"chat_id":-404,"text":"hi"}', 400),
         (JSON, b'{"chat_id":-400,"text":"hi"}', 400),
         (JSON, b'{"chat_id":-403,"text":"hi"}', 403),
+        (JSON, b'{"chat_id":-405,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":-406,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":"","text":"hi"}', 400),
+        (JSON, b'{"chat_id":"group","text":"hi"}', 400),
+        (JSON, b'{"chat_id":"-1001234567890","text":"hi"}', 200),
+        (JSON, b'{"chat_id":1,"message_thread_id":1,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":1,"message_thread_id":403,"text":"hi"}', 400),
+        (JSON, b'{"chat_id":1,"message_thread_id":2,"text":"hi"}', 200),
+        (JSON, b'{"chat_id":1,"text":"hi","link_preview_options":true}', 400),
+        (JSON, b'{"chat_id":1,"text":"hi","link_preview_options":{"is_disabled":1}}', 400),
+        (JSON, b'{"chat_id":1,"text":"hi","link_preview_options":{"no_such":true}}', 400),
         (JSON, b'{"chat_id":1,"text":" "}', 400),
         (JSON, json.dumps({"chat_id": 1, "text": "x" * 4097}).encode(), 400),
         (JSON, b'{"chat_id":1,"text":"<b>a","parse_mode":"HTML"}', 400),
@@ -92,6 +112,51 @@ def test_a_topic_and_the_name_of_a_channel_are_taken(sender: Sender, standin: St
     [request] = standin.requests(CHANNEL.place_of(number))
     body = json.loads(request["body"])
     assert (body["chat_id"], body["message_thread_id"]) == ("@alerts", 7)
+
+
+def test_the_general_topic_is_no_thread(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    for topic in ("1", "2"):
+        sent = sender.send([(CHANNEL, {**CHANNEL.at(standin, number), "telegram_thread_id": topic})])
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+    bodies = [json.loads(request["body"]) for request in standin.requests(CHANNEL.place_of(number))]
+    assert [body.get("message_thread_id") for body in bodies] == [None, 2]
+
+
+def test_a_group_that_became_a_supergroup_is_followed_once_and_the_answer_and_the_log_say_so(
+    sender: Sender, standin: Standin
+) -> None:
+    number = next(NUMBERS)
+    destination = (CHANNEL, {**CHANNEL.at(standin, number), "telegram_chat_id": "-400"})
+    sent = sender.send([destination], {"max_attempts": "1"}, notification_text="word " * 1_000)
+    assert (sent.entry["outcome"], sent.entry["parts_delivered"]) == ("delivered", 2), sent.answer.text
+    [warning] = sent.answer.json["warnings"]
+    assert "give -100400 as telegram_chat_id" in warning
+    assert len([line for _, line in sent.trigger.log_lines() if "give -100400 as telegram_chat_id" in line]) == 1
+    requests = standin.requests(CHANNEL.place_of(number))
+    assert [json.loads(request["body"])["chat_id"] for request in requests] == [-400, -100400] * 2
+    assert len(standin.messages()) == 2
+
+
+def test_a_group_that_moves_again_is_not_followed(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    status, body = error(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100400)
+    standin.rule(CHANNEL.place_of(number), reply={"status": status, "json": body})
+    sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))])
+    assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", "unknown_destination")
+    assert "whose id is -100400" in sent.entry["detail"]
+    assert "telegram_chat_id" in sent.entry["hint"]
+    assert len(standin.requests(CHANNEL.place_of(number))) == 2
+
+
+def test_the_stand_in_tells_of_what_has_no_effect(standin: Standin) -> None:
+    place = f"{standin.url}/at/{next(NUMBERS)}{CHANNEL.path}"
+    long = json.dumps({"chat_id": 1, "text": "&amp;" * 1_000 + "<b></b>" * 5_000 + "x", "parse_mode": "HTML"})
+    for body, told in [('{"chat_id":1,"text":"x","no_such":1}', "no_such"), (long, "35000")]:
+        standin.clear()
+        assert http_request("POST", place, body=body.encode(), headers=JSON).status == 200
+        [request] = standin.requests()
+        assert told in request["problem"]
 
 
 def test_what_follows_answers_the_message_before_and_stands_alone_where_that_is_gone(

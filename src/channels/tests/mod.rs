@@ -99,6 +99,7 @@ fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
         Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
         Verdict::Reject(failure) => ("reject", Some(failure.reason)),
         Verdict::Stale(failure) => ("stale", Some(failure.reason)),
+        Verdict::Moved { failure, .. } => ("moved", Some(failure.reason)),
     }
 }
 
@@ -351,7 +352,8 @@ fn no_detail_holds_a_page_of_html() {
                     Verdict::Retry { failure, .. }
                     | Verdict::Ambiguous(failure)
                     | Verdict::Reject(failure)
-                    | Verdict::Stale(failure) => failure,
+                    | Verdict::Stale(failure)
+                    | Verdict::Moved { failure, .. } => failure,
                     Verdict::Delivered { .. } => continue,
                 };
                 let detail = failure.detail.as_ref().map_or("", |detail| detail.as_str());

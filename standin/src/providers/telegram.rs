@@ -1,7 +1,8 @@
 //! Telegram: `POST /bot{token}/sendMessage`.
 //!
 //! Sentences are those of [telegram-bot-api source] and [Telegram docs: sendMessage]. Tokens whose second part begins with `bad`
-//! were revoked; the chat -404 is nobody's, -403 has shut the bot out, -400 has become -100400.
+//! were revoked; the chat -404 is nobody's, -403 has shut the bot out, -400 has become -100400, in -405 and -406 the bot may not
+//! write; the topic 403 is closed, 404 and 1 (General, which is no thread [telegram-bot-api issue 798]) are none.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -25,6 +26,29 @@ pub const PROVIDER: Provider = Provider {
 
 /// Code points, once entities are taken out [tdlib: utf8_length].
 const MAX_TEXT: usize = 4096;
+/// Bytes before that; what is beyond is cut in silence [tdlib: clean_input_string, "server-side limit"].
+const MAX_INPUT: usize = 35_000;
+/// Others have no effect [Telegram docs: sendMessage].
+const MEMBERS: [&str; 18] = [
+    "business_connection_id",
+    "chat_id",
+    "message_thread_id",
+    "direct_messages_topic_id",
+    "text",
+    "parse_mode",
+    "entities",
+    "link_preview_options",
+    "disable_notification",
+    "protect_content",
+    "allow_paid_broadcast",
+    "message_effect_id",
+    "suggested_post_parameters",
+    "reply_parameters",
+    "reply_markup",
+    "disable_web_page_preview",
+    "reply_to_message_id",
+    "allow_sending_without_reply",
+];
 
 fn error(code: u16, description: &str, parameters: Option<Value>) -> Reply {
     let mut body = json!({ "ok": false, "error_code": code, "description": description });
@@ -65,10 +89,19 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         return Err(refuse(400, "Bad Request: message text is empty"));
     };
     check_chat(body.get("chat_id"))?;
-    if body.get("message_thread_id").is_some_and(|id| !id.is_u64()) {
-        return Err(refuse(400, "Bad Request: message thread not found"));
-    }
+    check_thread(body.get("message_thread_id"))?;
+    check_preview(body.get("link_preview_options"))?;
+    let mut problem = body
+        .keys()
+        .find(|name| !MEMBERS.contains(&name.as_str()))
+        .map(|name| format!("the member {name} has no effect"));
     let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
+    if text.len() > MAX_INPUT {
+        problem = Some(format!(
+            "text of {} bytes was cut to {MAX_INPUT}",
+            text.len()
+        ));
+    }
     let seen = match body.get("parse_mode").and_then(Value::as_str) {
         None => Seen {
             text: text.to_owned(),
@@ -101,13 +134,23 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         detail: result.clone(),
     };
     let reply = Reply::json(200, &json!({ "ok": true, "result": result }));
-    Ok(Answer::accepted(reply, message))
+    Ok(Answer::accepted(reply, message).with_problem(problem))
 }
 
+/// A number, also as a string, or the name of a public chat [telegram-bot-api source: Client.cpp, check_chat].
 fn check_chat(chat: Option<&Value>) -> Result<(), Refusal> {
     let not_found = || refuse(400, "Bad Request: chat not found");
     match chat {
-        Some(Value::Number(id)) => match id.as_i64() {
+        Some(Value::String(name)) if name.len() > 1 && name.starts_with('@') => Ok(()),
+        Some(Value::String(id)) if id.is_empty() => {
+            Err(refuse(400, "Bad Request: chat_id is empty"))
+        }
+        Some(id @ (Value::Number(_) | Value::String(_))) => match integer(id) {
+            Some(-405) => Err(refuse(
+                400,
+                "Bad Request: not enough rights to send text messages to the chat",
+            )),
+            Some(-406) => Err(refuse(400, "Bad Request: CHAT_WRITE_FORBIDDEN")),
             Some(-403) => Err(refuse(403, "Forbidden: bot was kicked from the group chat")),
             Some(-400) => Err((
                 400,
@@ -117,10 +160,53 @@ fn check_chat(chat: Option<&Value>) -> Result<(), Refusal> {
             Some(0 | -404) | None => Err(not_found()),
             Some(_) => Ok(()),
         },
-        Some(Value::String(name)) if name.starts_with('@') => Ok(()),
         Some(_) => Err(not_found()),
         None => Err(refuse(400, "Bad Request: chat_id is empty")),
     }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_i64(),
+    }
+}
+
+fn check_thread(thread: Option<&Value>) -> Result<(), Refusal> {
+    match thread.map(integer) {
+        None => Ok(()),
+        Some(Some(403)) => Err(refuse(400, "Bad Request: TOPIC_CLOSED")),
+        Some(Some(id)) if id > 1 && id != 404 => Ok(()),
+        Some(_) => Err(refuse(400, "Bad Request: message thread not found")),
+    }
+}
+
+/// An object whose members are flags, but for the address [Telegram docs: LinkPreviewOptions]; the sentence is unverified.
+fn check_preview(options: Option<&Value>) -> Result<(), Refusal> {
+    const FLAGS: [&str; 4] = [
+        "is_disabled",
+        "prefer_small_media",
+        "prefer_large_media",
+        "show_above_text",
+    ];
+    let refuse = |what: &str| {
+        let sentence = format!("Bad Request: can't parse link preview options: {what}");
+        Err((400, sentence, None))
+    };
+    let Some(options) = options else {
+        return Ok(());
+    };
+    let Some(options) = options.as_object() else {
+        return refuse("object expected");
+    };
+    for (name, value) in options {
+        match name.as_str() {
+            "url" if value.is_string() => {}
+            flag if FLAGS.contains(&flag) && value.is_boolean() => {}
+            other => return refuse(&format!("field \"{other}\" cannot be {value}")),
+        }
+    }
+    Ok(())
 }
 
 fn check_reply(world: &World, reply: Option<&Value>) -> Result<(), Refusal> {

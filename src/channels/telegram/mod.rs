@@ -3,24 +3,29 @@
 //! The text is a plain one, in which Telegram itself finds mentions, links and hashtags; there is no switch for that. So in
 //! what is data they are broken by a character that does not show, or stand as code, where nothing is looked for.
 
+mod html;
+mod replies;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use self::html::{Html, literal};
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::{USER_AGENT, body, texts};
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
     Resolved,
 };
 use crate::model::notification::Notification;
-use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
+use crate::model::outcome::{Failure, Judgement};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, Markup, split_after, with_entities};
+use crate::model::text::{Limit, Markup, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -70,6 +75,10 @@ const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
 /// Ours, in bytes: an address that anybody may want to open.
 const LINK: usize = 2_000;
+
+/// The topic that a group with topics has from the beginning. Messages to it name no topic: otherwise the reply is "message
+/// thread not found" (telegram-bot-api, issue 798).
+const GENERAL: i64 = 1;
 
 #[derive(Debug)]
 struct Telegram {
@@ -133,17 +142,20 @@ impl Telegram {
         let thread = fields.formed_or_none("telegram_thread_id", THREAD_FORM, |id| {
             id.parse().is_ok_and(|id: i64| id > 0)
         })?;
+        let thread: Option<i64> = thread.and_then(|id| id.parse().ok());
+        let thread = thread.filter(|id| *id != GENERAL);
         let url = below(
             &fields.base_url(API)?,
             [&*format!("bot{token}"), "sendMessage"],
         );
-        let apart = [&token, &chat_id].into_iter().chain(&thread);
+        let topic = thread.map(|id| id.to_string());
+        let apart = [&token, &chat_id].into_iter().chain(&topic);
         let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
             .told_apart_by(fields.sender(), apart.map(Secret::new));
         Ok(Self {
             endpoint,
             chat: Secret::new(chat_id),
-            thread: thread.and_then(|id| id.parse().ok()),
+            thread,
         })
     }
 
@@ -203,14 +215,6 @@ impl Telegram {
     }
 }
 
-const MIGRATED: &str = "Give the id that `detail` names as telegram_chat_id.";
-const NO_CHAT: &str = "Add the bot to the chat, or send it a message, and check telegram_chat_id: the ids of groups are negative.";
-const NO_THREAD: &str = "Check telegram_thread_id: it is the number in a link to the topic.";
-const TOKEN_HINT: &str =
-    "Give telegram_bot_token as @BotFather shows it; it may have been revoked.";
-const SHUT_OUT: &str =
-    "The bot was blocked, removed, or may not write: unblock it, or add it to the chat again.";
-
 const TOKEN_FORM: &str =
     "digits, a colon, and at least 30 letters, digits, hyphens and underscores";
 
@@ -227,48 +231,6 @@ fn is_token(text: &str) -> bool {
 const CHAT_FORM: &str = "a number, or @ and the name of a public channel";
 const THREAD_FORM: &str = "a positive number";
 
-/// HTML, and how many code points of it are seen (section "HTML style").
-struct Html {
-    html: String,
-    length: usize,
-}
-
-impl Html {
-    fn text(text: &str) -> Self {
-        Self {
-            html: with_entities(text),
-            length: LIMIT.unit.of(text),
-        }
-    }
-
-    fn tag(name: &str, text: &str) -> Self {
-        let inner = Self::text(text);
-        Self {
-            html: format!("<{name}>{}</{name}>", inner.html),
-            ..inner
-        }
-    }
-
-    fn link(link: &str) -> Self {
-        let inner = Self::text(&rich::link_words(link));
-        let address = with_entities(link).replace('"', "&quot;");
-        Self {
-            html: format!("<a href=\"{address}\">{}</a>", inner.html),
-            ..inner
-        }
-    }
-
-    fn then(self, text: &str) -> Self {
-        self.and(Self::text(text))
-    }
-
-    fn and(mut self, other: Self) -> Self {
-        self.html.push_str(&other.html);
-        self.length += other.length;
-        self
-    }
-}
-
 fn field(name: String, value: &str) -> Drawn<Html> {
     let mut is_cut = false;
     let value = rich::shorten(value, VALUE, "…", &mut is_cut);
@@ -281,28 +243,6 @@ fn field(name: String, value: &str) -> Drawn<Html> {
         is_cut,
     }
 }
-
-/// `text` in which Telegram finds nobody and nothing to tap: behind an `@`, `#` or `/` that begins a word stands a word
-/// joiner, which does not show.
-fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 8);
-    let mut before = ' ';
-    for character in text.chars() {
-        literal.push(character);
-        let begins = match character {
-            '@' | '#' => true,
-            '/' => before.is_whitespace(),
-            _ => false,
-        };
-        if begins {
-            literal.push(WORD_JOINER);
-        }
-        before = character;
-    }
-    literal
-}
-
-const WORD_JOINER: char = '\u{2060}';
 
 impl Channel for Telegram {
     fn destination(&self) -> &Destination {
@@ -341,67 +281,21 @@ impl Channel for Telegram {
     }
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let json = reply.json().unwrap_or(Value::Null);
-        let description = json.get("description").and_then(Value::as_str);
-        let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-        let redactor = self.endpoint.redactor();
-        let detail = || verdict::said("Telegram", None, description, reply, redactor);
-        let reject = |reason, hint| {
-            let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
-            Verdict::Reject(failure).into()
-        };
-        let says = |words| description.is_some_and(|text| text.to_lowercase().contains(words));
-        match reply.status {
-            200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
-                let id = json
-                    .get("result")
-                    .and_then(|result| result.get("message_id"));
-                let id = id.and_then(Value::as_i64).map(|id| id.to_string());
-                verdict::delivered(id.as_deref(), redactor).into()
-            }
-            200..=299 => {
-                Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
-            }
-            429 => {
-                let wait = parameter("retry_after").and_then(Value::as_f64);
-                let after = wait.and_then(verdict::seconds);
-                let after = after.or_else(|| verdict::reply_retry_after(reply));
-                let failure = Failure::new(Reason::RateLimited).with_detail(detail());
-                verdict::paused(failure, after, Scope::Destination)
-            }
-            400 => match parameter("migrate_to_chat_id").and_then(Value::as_i64) {
-                Some(id) => {
-                    let said = format!("the group became a supergroup, whose id is {id}");
-                    let detail: Option<Detail> = verdict::words("Telegram", &said, redactor);
-                    let failure = Failure::new(Reason::UnknownDestination).with_detail(detail);
-                    Verdict::Reject(failure.with_hint(MIGRATED)).into()
-                }
-                None if says("chat not found") => reject(Reason::UnknownDestination, NO_CHAT),
-                None if says("thread not found") => reject(Reason::UnknownDestination, NO_THREAD),
-                None if says("too long") => reject(Reason::TooLarge, Reason::TooLarge.hint()),
-                None => verdict::by_status(reply, detail),
-            },
-            401 | 404 => reject(Reason::Unauthorized, TOKEN_HINT),
-            403 => reject(Reason::Forbidden, SHUT_OUT),
-            _ => verdict::by_status(reply, detail),
-        }
+        replies::judge(reply, self.endpoint.redactor())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_begins_a_mention_a_hashtag_or_a_command_is_broken_and_nothing_else() {
-        for (text, broken) in [
-            ("db1", "db1"),
-            ("@admin", "@\u{2060}admin"),
-            ("#1 of a@b", "#\u{2060}1 of a@\u{2060}b"),
-            ("/stop and/or /", "/\u{2060}stop and/or /\u{2060}"),
-            ("https://a/b", "https://a/b"),
-        ] {
-            assert_eq!(literal(text), broken, "{text}");
-        }
+    /// `to` is the id of the supergroup that the group has become.
+    fn readdress(&self, out: &mut Outbound, to: &str) -> Option<String> {
+        let Outbound::Http(request) = out else {
+            return None;
+        };
+        let mut payload: Map<String, Value> = serde_json::from_slice(&request.body).ok()?;
+        payload.insert("chat_id".to_owned(), to.parse::<i64>().ok()?.into());
+        // Messages have other ids there.
+        payload.remove("reply_parameters");
+        request.body = Bytes::from(body::json(&payload));
+        Some(format!(
+            "the group became a supergroup, and the message went there; give {to} as telegram_chat_id"
+        ))
     }
 }
