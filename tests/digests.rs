@@ -8,6 +8,7 @@ use influxdb3_notifier::api::request;
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::notification::Notification;
 use influxdb3_notifier::model::plan::{Source, Work};
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::routing;
 use influxdb3_notifier::settings::{Environment, Named, SettingsCache};
 
@@ -42,9 +43,9 @@ fn sources(settings: &str) -> BTreeMap<String, Option<Source>> {
         .unwrap();
     let body = br#"{"notification_text": "cpu", "receivers": ["hook", "broken", "phone", "plain"], "data": {"room": "ops"}}"#;
     let request = request::read(body, &BTreeMap::new()).unwrap();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings.iter().count(), 1, "{warnings:?}");
     let sources = plan.deliveries.into_iter().map(|delivery| {
         let Work::Send(sending) = delivery.work else {
             panic!("{delivery:?}")
@@ -78,7 +79,7 @@ fn a_digest_has_the_body_that_its_destination_asks_for() {
         ),
     ] {
         let parameters = sources[receiver].as_ref().unwrap().parameters.as_ref();
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         let made = parameters.unwrap().render(&digest, &mut warnings);
         let made: Vec<_> = made.iter().map(|(name, text)| (*name, &**text)).collect();
         assert_eq!(made, expected, "{receiver}");

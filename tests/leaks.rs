@@ -18,6 +18,7 @@ use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::plan::Work;
 use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses, ProxySettings, TlsFiles};
 use influxdb3_notifier::model::secret::Secret;
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply, SmtpReply, SmtpStage};
 use influxdb3_notifier::notifier::{Body, Call, Notifier, Response};
 use influxdb3_notifier::panics;
@@ -207,11 +208,11 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
     let request = request::read(&call.body, &call.headers).unwrap();
     debug_shows_none(&request);
     debug_shows_none(&Json::String(secret("path")));
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
     debug_shows_none(&warnings);
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.iter().count(), 2, "{warnings:?}");
 
     let mut channels = 0;
     for delivery in &plan.deliveries {
@@ -337,7 +338,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     debug_shows_none(&settings.config);
     let body = br#"{"notification_text": "x", "template": "none"}"#;
     let request = request::read(body, &BTreeMap::new()).unwrap();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
     debug_shows_none(&warnings);

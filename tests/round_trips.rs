@@ -15,6 +15,7 @@ use influxdb3_notifier::channels::{
 };
 use influxdb3_notifier::model::json::{Json, Path};
 use influxdb3_notifier::model::notification::Notification;
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpRequest, Outbound};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::collection::{btree_map, vec};
@@ -26,7 +27,7 @@ fn configured(spec: &'static ChannelSpec, members: &[(&str, &str)]) -> Arc<dyn C
         .iter()
         .map(|(name, value)| ((*name).to_owned(), Json::String((*value).to_owned())))
         .collect();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let mut fields = Fields::new(
         spec.key,
         Origin::Request,

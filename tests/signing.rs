@@ -20,6 +20,7 @@ use influxdb3_notifier::model::notification::Notification;
 use influxdb3_notifier::model::outcome::{Failure, Judgement, Reason};
 use influxdb3_notifier::model::plan::{Delivery, Identity, Plan, Sending, Work};
 use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses};
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{Destination, Outbound, Repeat, Reply};
 use influxdb3_notifier::observe::TaskLog;
 use influxdb3_notifier::settings::SettingsCache;
@@ -38,7 +39,7 @@ fn http(
     let Json::Object(members) = json::parse(&configuration.to_string()).unwrap().json else {
         panic!("no object")
     };
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let path = Path::root().key("http");
     let mut fields = Fields::new(
         spec.key,
@@ -253,6 +254,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             source: None,
             own: Default::default(),
             configured_in: None,
+            configuration_bytes: 0,
             resume: None,
         })),
     };
@@ -273,6 +275,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         },
         plan: Plan {
             deliveries: vec![delivery],
+            shared_bytes: 0,
         },
         policy: Arc::clone(&settings.policy),
         log: TaskLog::new(None),

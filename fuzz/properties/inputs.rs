@@ -29,7 +29,7 @@ pub fn request(data: &[u8]) {
     };
     for value in [&request.notification.text]
         .into_iter()
-        .chain(&request.data)
+        .chain(request.data.as_deref())
     {
         let written = serde_json::to_string(value).unwrap();
         assert_eq!(json::parse(&written).unwrap().json, *value);
@@ -42,8 +42,8 @@ pub fn request(data: &[u8]) {
     let Ok(plan) = routing::plan(&request, &settings, "task", &mut warnings) else {
         return assert!(request.senders.is_none());
     };
-    for warning in &warnings {
-        is_fit_to_show(warning, 1_000);
+    for warning in warnings.into_lines() {
+        is_fit_to_show(&warning, 1_000);
     }
     for delivery in &plan.deliveries {
         match &delivery.work {
@@ -174,7 +174,7 @@ pub fn template(data: &[u8]) {
     };
     let request = reading::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
     let now = SAMPLE_TIME.parse().unwrap();
-    let seen = Seen::new(&request.notification, request.data.as_ref(), now);
+    let seen = Seen::new(&request.notification, request.data.as_deref(), now);
     let render = || Renderer::new(&settings.config.templates).render(template, &seen);
     let started = Instant::now();
     let rendered = render();

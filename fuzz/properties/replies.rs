@@ -19,6 +19,7 @@ use influxdb3_notifier::model::notification::Notification;
 use influxdb3_notifier::model::outcome::{Reason, Verdict};
 use influxdb3_notifier::model::policy::ClientKey;
 use influxdb3_notifier::model::policy::PrivateAddresses::{Allow, Deny};
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 use influxdb3_notifier::transport::{
     Dns, HttpTransport, ReplyBody, SendError, Sent, SystemLookup, Transport, check_host,
@@ -65,7 +66,7 @@ fn configured(
     spec: &'static ChannelSpec,
     members: &[(String, Json)],
 ) -> (Option<Arc<dyn Channel>>, Vec<String>) {
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let mut fields = Fields::new(
         spec.key,
         Origin::Request,

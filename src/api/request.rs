@@ -1,16 +1,19 @@
 //! A body's bytes to a request; every error with the place where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::encoding;
 use crate::model::json::{self, Json, Path};
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{DedupKey, Level, Members, Notification, Status};
 use crate::model::plan::Fingerprint;
-use crate::model::text::{did_you_mean, nearest, printable, truncate};
+use crate::model::text::{did_you_mean, nearest, shown};
+use crate::model::warnings::{MAX_WARNINGS, Warnings};
 
 /// Bodies beyond this are refused.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
@@ -18,7 +21,7 @@ pub const MAX_BODY_BYTES: usize = 1_048_576;
 /// What a caller asks for.
 #[derive(Debug)]
 pub struct Request {
-    pub notification: Notification,
+    pub notification: Arc<Notification>,
     /// Each sender with its configuration, in the order of the request; `None` where there is no `senders_config`.
     pub senders: Option<Vec<(String, Json)>>,
     /// Names of receivers, in order, each once.
@@ -27,30 +30,39 @@ pub struct Request {
     /// The template that makes the text, by name.
     pub template: Option<String>,
     /// For templates.
-    pub data: Option<Json>,
+    pub data: Option<Arc<Json>>,
     pub idempotency_key: Option<String>,
     /// The same for all bodies that mean the same, wherever the key stands and in whatever order the members do.
     pub fingerprint: Fingerprint,
-    /// Members that are not documented: one of them may be meant to be another.
+    /// The first members that are not documented: one of them may be meant to be another.
     pub unknown: Vec<String>,
-    pub warnings: Vec<String>,
-    members: Vec<(String, Json)>,
+    pub warnings: Warnings,
 }
 
 impl Request {
     /// The request as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
-    /// misspelt one of those, with secrets.
+    /// misspelt one of those, with secrets: it is not there.
     pub fn without_destinations(&self) -> String {
-        let kept = |(name, _): &&(String, Json)| {
-            KNOWN.contains(&name.as_str()) && !DESTINATIONS.contains(&name.as_str())
+        let stored = Stored {
+            notification_text: &self.notification.text,
+            members: Members::of(&self.notification),
+            template: self.template.as_deref(),
+            data: self.data.as_deref(),
         };
-        let members = self.members.iter().filter(kept).cloned().collect();
-        serde_json::to_string(&Json::Object(members)).unwrap_or_default()
+        serde_json::to_string(&stored).unwrap_or_default()
     }
 }
 
-/// Members that say where to, and by what key.
-const DESTINATIONS: &[&str] = &["senders_config", "receivers", "idempotency_key"];
+#[derive(Serialize)]
+struct Stored<'a> {
+    notification_text: &'a Json,
+    #[serde(flatten)]
+    members: Members<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Json>,
+}
 
 /// Why no request could be read. Nothing was sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,17 +105,63 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
         ));
     }
     if bytes.len() > MAX_BODY_BYTES {
-        return Err(error(
-            "too_large",
-            &format!(
-                "The request body has {} bytes; at most {MAX_BODY_BYTES} are taken.",
-                bytes.len()
-            ),
-            "Shorten notification_text, or send it in several requests.",
-        ));
+        return Err(too_large(bytes.len()));
     }
-    let mut warnings = Vec::new();
-    match parse(bytes, &mut warnings)? {
+    let mut warnings = Warnings::default();
+    let text = decode(bytes, &mut warnings)?;
+    of_text(&text, headers, warnings)
+}
+
+/// Reads what [`Request::without_destinations`] has written, which may be longer than a body.
+pub fn read_stored(text: &str) -> Result<Request, RequestError> {
+    of_text(text, &BTreeMap::new(), Warnings::default())
+}
+
+/// A body of so many bytes is not read.
+pub fn too_large(bytes: usize) -> RequestError {
+    error(
+        "too_large",
+        &format!("The request body has {bytes} bytes; at most {MAX_BODY_BYTES} are taken."),
+        "Shorten notification_text, or send it in several requests.",
+    )
+}
+
+fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, RequestError> {
+    let decoded = encoding::decode(bytes).map_err(|no_text| {
+        error(
+            "invalid_encoding",
+            &format!(
+                "{INVALID_JSON} It is no {}: the byte at offset {} cannot stand there.",
+                no_text.encoding, no_text.offset
+            ),
+            "Send the body as UTF-8.",
+        )
+    })?;
+    if decoded.replaced_surrogates {
+        warnings.push(|| "the body holds lone surrogates; each became U+FFFD".to_owned());
+    }
+    Ok(decoded.text)
+}
+
+fn of_text(
+    text: &str,
+    headers: &BTreeMap<String, String>,
+    mut warnings: Warnings,
+) -> Result<Request, RequestError> {
+    let parsed = json::parse(text).map_err(|problem| {
+        error(
+            "invalid_json",
+            &format!(
+                "{INVALID_JSON} At line {}, column {}: {}.",
+                problem.line, problem.column, problem.what
+            ),
+            "Check the body with a JSON linter; a shell needs quotes around it.",
+        )
+    })?;
+    warnings.append(parsed.duplicates, |path| {
+        format!("{path}: the key stands twice; the last value counts")
+    });
+    match parsed.json {
         Json::Object(members) => of_members(members, headers, warnings),
         other => Err(error(
             "invalid_json",
@@ -120,27 +178,23 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
 pub fn of_members(
     members: Vec<(String, Json)>,
     headers: &BTreeMap<String, String>,
-    mut warnings: Vec<String>,
+    warnings: Warnings,
 ) -> Result<Request, RequestError> {
-    let mut reader = Reader {
-        members: &members,
-        unknown: warn_unknown(&members, &mut warnings),
-        warnings,
-    };
+    let fingerprint = fingerprint(&members);
+    let mut reader = Reader::new(members, warnings);
     let text = reader.notification_text()?;
     let receivers = reader.receivers()?;
     let senders = reader.senders()?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
     let notification = reader.notification(text);
-    let template = reader.text("template").map(str::to_owned);
+    let template = reader.text("template");
     let data = reader.data();
     let Reader {
         warnings, unknown, ..
     } = reader;
-    let fingerprint = fingerprint(&members);
     Ok(Request {
-        notification,
+        notification: Arc::new(notification),
         senders,
         receivers,
         dry_run,
@@ -150,40 +204,7 @@ pub fn of_members(
         fingerprint,
         unknown,
         warnings,
-        members,
     })
-}
-
-fn parse(bytes: &[u8], warnings: &mut Vec<String>) -> Result<Json, RequestError> {
-    let decoded = encoding::decode(bytes).map_err(|no_text| {
-        error(
-            "invalid_encoding",
-            &format!(
-                "{INVALID_JSON} It is no {}: the byte at offset {} cannot stand there.",
-                no_text.encoding, no_text.offset
-            ),
-            "Send the body as UTF-8.",
-        )
-    })?;
-    if decoded.replaced_surrogates {
-        warnings.push("the body holds lone surrogates; each became U+FFFD".to_owned());
-    }
-    let parsed = json::parse(&decoded.text).map_err(|problem| {
-        error(
-            "invalid_json",
-            &format!(
-                "{INVALID_JSON} At line {}, column {}: {}.",
-                problem.line, problem.column, problem.what
-            ),
-            "Check the body with a JSON linter; a shell needs quotes around it.",
-        )
-    })?;
-    for path in parsed.duplicates {
-        warnings.push(format!(
-            "{path}: the key stands twice; the last value counts"
-        ));
-    }
-    Ok(parsed.json)
 }
 
 fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
@@ -193,67 +214,111 @@ fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
     hash.finalize().into()
 }
 
-struct Reader<'a> {
-    members: &'a [(String, Json)],
+/// Takes the members of a request one after the other.
+struct Reader {
+    /// By [`KNOWN`].
+    members: [Option<Json>; KNOWN.len()],
     unknown: Vec<String>,
-    warnings: Vec<String>,
+    warnings: Warnings,
 }
 
-impl<'a> Reader<'a> {
-    fn notification_text(&self) -> Result<Json, RequestError> {
-        let text = self.member("notification_text");
-        text.cloned()
+impl Reader {
+    fn new(members: Vec<(String, Json)>, warnings: Warnings) -> Self {
+        let mut reader = Self {
+            members: [const { None }; KNOWN.len()],
+            unknown: Vec::new(),
+            warnings,
+        };
+        for (name, value) in members {
+            match reader.place(&name) {
+                Some(place) => *place = Some(value),
+                None => reader.add_unknown(name),
+            }
+        }
+        reader
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Json>> {
+        let mut places = KNOWN.iter().zip(&mut self.members);
+        places
+            .find(|(known, _)| **known == name)
+            .map(|(_, place)| place)
+    }
+
+    fn add_unknown(&mut self, name: String) {
+        self.warnings.push(|| {
+            let meant = did_you_mean(&name, KNOWN.iter().copied());
+            format!("{}: unknown field, ignored{meant}", shown(&name))
+        });
+        if self.unknown.len() < MAX_WARNINGS {
+            self.unknown.push(name);
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Json> {
+        self.place(name)?.take()
+    }
+
+    /// A member that is neither `null` nor `""`.
+    fn present(&mut self, name: &str) -> Option<Json> {
+        self.take(name).filter(|value| !value.is_absent())
+    }
+
+    fn notification_text(&mut self) -> Result<Json, RequestError> {
+        self.take("notification_text")
             .ok_or_else(|| missing("notification_text", &self.unknown))
     }
 
-    fn senders(&self) -> Result<Option<Vec<(String, Json)>>, RequestError> {
-        match self.member("senders_config") {
+    fn senders(&mut self) -> Result<Option<Vec<(String, Json)>>, RequestError> {
+        match self.take("senders_config") {
             None | Some(Json::Null) => Ok(None),
-            Some(Json::Object(senders)) => Ok(Some(senders.clone())),
-            Some(other) => Err(wrong_type("senders_config", "an object of senders", other)),
+            Some(Json::Object(senders)) => Ok(Some(senders)),
+            Some(other) => Err(wrong_type("senders_config", "an object of senders", &other)),
         }
     }
 
-    fn receivers(&self) -> Result<Vec<String>, RequestError> {
-        let Some(value) = self.present("receivers") else {
-            return Ok(Vec::new());
+    fn receivers(&mut self) -> Result<Vec<String>, RequestError> {
+        let items = match self.present("receivers") {
+            None => return Ok(Vec::new()),
+            Some(Json::Array(items)) => items,
+            Some(other) => return Err(wrong_type("receivers", "a list of names", &other)),
         };
-        let Json::Array(items) = value else {
-            return Err(wrong_type("receivers", "a list of names", value));
-        };
-        let mut names = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let path = Path::root().key("receivers").index(index);
-            let name = item.as_str().filter(|name| !name.trim().is_empty());
-            let name = name.ok_or_else(|| wrong_type(path.as_str(), "a name", item))?;
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
+        let mut names = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Json::String(name) if !name.trim().is_empty() => names.push(name),
+                other => {
+                    let path = Path::root().key("receivers").index(index);
+                    return Err(wrong_type(path.as_str(), "a name", &other));
+                }
             }
         }
+        let mut known = HashSet::with_capacity(names.len());
+        names.retain(|name| known.insert(name.clone()));
         Ok(names)
     }
 
-    fn dry_run(&self) -> Result<bool, RequestError> {
+    fn dry_run(&mut self) -> Result<bool, RequestError> {
         match self.present("dry_run") {
             None => Ok(false),
-            Some(Json::Bool(dry_run)) => Ok(*dry_run),
+            Some(Json::Bool(dry_run)) => Ok(dry_run),
             // Rather no message than one that was meant as a test.
-            Some(other) => Err(wrong_type("dry_run", "true or false", other)),
+            Some(other) => Err(wrong_type("dry_run", "true or false", &other)),
         }
     }
 
     fn idempotency_key(
-        &self,
+        &mut self,
         headers: &BTreeMap<String, String>,
     ) -> Result<Option<String>, RequestError> {
         let header = headers.get("idempotency-key").map(|value| value.trim());
         let header = header.filter(|value| !value.is_empty());
         let field = match self.present("idempotency_key") {
             None => None,
-            Some(Json::String(key)) => Some(key.as_str()),
-            Some(other) => return Err(wrong_type("idempotency_key", "a string", other)),
+            Some(Json::String(key)) => Some(key),
+            Some(other) => return Err(wrong_type("idempotency_key", "a string", &other)),
         };
-        if let (Some(header), Some(field)) = (header, field)
+        if let (Some(header), Some(field)) = (header, &field)
             && header != field
         {
             return Err(RequestError {
@@ -265,8 +330,7 @@ impl<'a> Reader<'a> {
                 )
             });
         }
-        let key = header.or(field).map(str::to_owned);
-        match key {
+        match header.map(str::to_owned).or(field) {
             Some(key) if key.len() > MAX_KEY_BYTES => Err(RequestError {
                 path: Some("idempotency_key".to_owned()),
                 ..error(
@@ -283,21 +347,21 @@ impl<'a> Reader<'a> {
     fn notification(&mut self, text: Json) -> Notification {
         Notification {
             text,
-            title: self.text("title").map(str::to_owned),
+            title: self.text("title"),
             level: self.word("level", &Level::ALL.map(Level::word), Level::parse),
             status: self.word("status", &Status::ALL.map(Status::word), Status::parse),
             fields: self.fields(),
             link: self.link(),
             timestamp: self.timestamp(),
-            dedup_key: self.text("dedup_key").map(str::to_owned),
+            dedup_key: self.dedup_key(),
         }
     }
 
-    fn text(&mut self, name: &str) -> Option<&'a str> {
+    fn text(&mut self, name: &str) -> Option<String> {
         match self.present(name)? {
             Json::String(text) => Some(text),
             other => {
-                self.warn_type(name, "a string", other);
+                self.warn_type(name, "a string", &other);
                 None
             }
         }
@@ -310,34 +374,34 @@ impl<'a> Reader<'a> {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let text = self.text(name)?;
-        let word = parse(text);
+        let word = parse(&text);
         if word.is_none() {
-            self.warn_value(name, &format!("one of {}", known.join(", ")), text);
+            self.warn_value(name, &format!("one of {}", known.join(", ")), &text);
         }
         word
     }
 
     fn fields(&mut self) -> Vec<(String, Json)> {
-        let Some(value) = self.present("fields") else {
-            return Vec::new();
-        };
-        let Json::Object(members) = value else {
-            self.warn_type("fields", "an object", value);
-            return Vec::new();
-        };
-        let mut fields = Vec::with_capacity(members.len());
-        for (name, value) in members {
-            match value {
-                Json::Null => {}
-                Json::String(_) | Json::Number(_) | Json::Bool(_) => {
-                    fields.push((name.clone(), value.clone()));
-                }
-                other => {
-                    let path = Path::root().key("fields").key(name);
-                    self.warn_type(path.as_str(), "a string, a number or a boolean", other);
-                }
+        let mut fields = match self.present("fields") {
+            None => return Vec::new(),
+            Some(Json::Object(fields)) => fields,
+            Some(other) => {
+                self.warn_type("fields", "an object", &other);
+                return Vec::new();
             }
-        }
+        };
+        fields.retain(|(name, value)| match value {
+            Json::Null => false,
+            Json::String(_) | Json::Number(_) | Json::Bool(_) => true,
+            other => {
+                self.warnings.push(|| {
+                    let path = Path::root().key("fields").key(name);
+                    let expected = "a string, a number or a boolean";
+                    of_wrong_type(path.as_str(), expected, other)
+                });
+                false
+            }
+        });
         fields
     }
 
@@ -348,9 +412,11 @@ impl<'a> Reader<'a> {
         let url = url.filter(|url| url.as_str().len() <= MAX_LINK_BYTES);
         if url.is_none() {
             // Not quoted: it may be a webhook's, by mistake.
-            self.warnings.push(format!(
-                "link: must be an http or https URL of at most {MAX_LINK_BYTES} bytes; left out"
-            ));
+            self.warnings.push(|| {
+                format!(
+                    "link: must be an http or https URL of at most {MAX_LINK_BYTES} bytes; left out"
+                )
+            });
         }
         url.map(String::from)
     }
@@ -360,66 +426,54 @@ impl<'a> Reader<'a> {
         let timestamp = text.trim().parse().ok();
         if timestamp.is_none() {
             let expected = "a time of RFC 3339, such as 2026-01-31T12:00:00Z";
-            self.warn_value("timestamp", expected, text);
+            self.warn_value("timestamp", expected, &text);
         }
         timestamp
     }
 
-    fn data(&mut self) -> Option<Json> {
+    fn dedup_key(&mut self) -> Option<DedupKey> {
+        let text = self.text("dedup_key")?;
+        if DedupKey::is_too_long(&text) {
+            self.warnings.push(|| {
+                format!(
+                    "dedup_key: is longer than {} bytes; its SHA-256 is used in its place",
+                    DedupKey::MAX_BYTES
+                )
+            });
+        }
+        Some(text.as_str().into())
+    }
+
+    fn data(&mut self) -> Option<Arc<Json>> {
         match self.present("data")? {
-            data @ Json::Object(_) => Some(data.clone()),
+            data @ Json::Object(_) => Some(Arc::new(data)),
             other => {
-                self.warn_type("data", "an object", other);
+                self.warn_type("data", "an object", &other);
                 None
             }
         }
     }
 
     fn warn_value(&mut self, name: &str, expected: &str, found: &str) {
-        let found = truncate(&printable(found), 64);
-        self.warnings.push(format!(
-            "{name}: must be {expected}, found '{found}'; left out"
-        ));
+        self.warnings.push(|| {
+            let found = shown(found);
+            format!("{name}: must be {expected}, found '{found}'; left out")
+        });
     }
 
     fn warn_type(&mut self, name: &str, expected: &str, found: &Json) {
-        let found = found.kind();
-        self.warnings.push(format!(
-            "{name}: must be {expected}, found {found}; left out"
-        ));
+        self.warnings.push(|| of_wrong_type(name, expected, found));
     }
+}
 
-    /// A member that is neither `null` nor `""`.
-    fn present(&self, name: &str) -> Option<&'a Json> {
-        self.member(name).filter(|value| !value.is_absent())
-    }
-
-    fn member(&self, name: &str) -> Option<&'a Json> {
-        let mut members = self.members.iter();
-        members
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value)
-    }
+fn of_wrong_type(name: &str, expected: &str, found: &Json) -> String {
+    let found = found.kind();
+    format!("{name}: must be {expected}, found {found}; left out")
 }
 
 const MAX_KEY_BYTES: usize = 1024;
 /// No channel takes longer ones.
 const MAX_LINK_BYTES: usize = 2000;
-
-/// Gives back the names.
-fn warn_unknown(members: &[(String, Json)], warnings: &mut Vec<String>) -> Vec<String> {
-    let mut unknown = Vec::new();
-    for (name, _) in members {
-        if KNOWN.contains(&name.as_str()) {
-            continue;
-        }
-        let meant = did_you_mean(name, KNOWN.iter().copied());
-        let shown = truncate(&printable(name), 64);
-        warnings.push(format!("{shown}: unknown field, ignored{meant}"));
-        unknown.push(name.clone());
-    }
-    unknown
-}
 
 /// The request names no destination, where nothing else gives one.
 pub fn no_destination(request: &Request) -> RequestError {
@@ -429,10 +483,7 @@ pub fn no_destination(request: &Request) -> RequestError {
 fn missing(field: &str, unknown: &[String]) -> RequestError {
     let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
     let hint = match meant {
-        Some(name) => format!(
-            "{field} is missing; is `{}` meant to be it?",
-            truncate(&printable(name), 64)
-        ),
+        Some(name) => format!("{field} is missing; is `{}` meant to be it?", shown(name)),
         None if field == "senders_config" => {
             "Add senders_config, or receivers where the trigger has a configuration file."
                 .to_owned()

@@ -8,6 +8,7 @@ use super::request::{self, Request, RequestError};
 use crate::model::json::Json;
 use crate::model::row::{Columns, Row};
 use crate::model::text::{Limit, Unit, cut};
+use crate::model::warnings::Warnings;
 
 /// Longer values are cut: the whole of them is in the table.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
@@ -20,7 +21,7 @@ pub fn read(
     columns: &Columns,
     template: Option<&str>,
 ) -> Result<Request, RequestError> {
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let fields: Vec<_> = row
         .columns
         .iter()
@@ -37,7 +38,6 @@ pub fn read(
         ("level", &columns.level),
         ("status", &columns.status),
         ("link", &columns.link),
-        ("dedup_key", &columns.dedup_key),
     ] {
         let value = column.as_deref().and_then(|column| {
             let value = bounded(column, row.get(column)?, &mut warnings);
@@ -46,6 +46,11 @@ pub fn read(
         if let Some(value) = value {
             members.add(member, value);
         }
+    }
+    // Whole: two that differ in their ends are two.
+    let dedup_key = columns.dedup_key.as_deref();
+    if let Some(key) = dedup_key.and_then(|column| row.get(column)) {
+        members.add("dedup_key", Json::String(scalar(key)));
     }
     let receivers = columns
         .receivers
@@ -86,7 +91,7 @@ fn text(
     columns: &Columns,
     template: Option<&str>,
     fields: &[(String, Json)],
-    warnings: &mut Vec<String>,
+    warnings: &mut Warnings,
 ) -> Json {
     let column = columns.text.as_str();
     let found = row
@@ -96,17 +101,18 @@ fn text(
         Some(Json::String(text)) if !text.trim().is_empty() => return Json::String(text),
         Some(other @ (Json::Number(_) | Json::Bool(_))) => {
             let kind = other.kind();
-            warnings.push(format!(
-                "{column}: must be a string, found {kind}; taken as it is written"
-            ));
+            warnings.push(|| {
+                format!("{column}: must be a string, found {kind}; taken as it is written")
+            });
             return Json::String(scalar(&other));
         }
         // The template makes the text.
         _ if template.is_some() => {}
-        Some(_) => warnings.push(format!("{column}: is blank; the row's fields are the text")),
-        None => warnings.push(format!(
-            "{column}: the row has no such column; its fields are the text"
-        )),
+        Some(_) => {
+            warnings.push(|| format!("{column}: is blank; the row's fields are the text"));
+        }
+        None => warnings
+            .push(|| format!("{column}: the row has no such column; its fields are the text")),
     }
     let fields = fields
         .iter()
@@ -124,12 +130,12 @@ fn scalar(value: &Json) -> String {
 }
 
 /// A value that is not too long.
-fn bounded(column: &str, value: &Json, warnings: &mut Vec<String>) -> Json {
+fn bounded(column: &str, value: &Json, warnings: &mut Warnings) -> Json {
     match value {
         Json::String(text) if text.len() > MAX_VALUE_BYTES => {
-            warnings.push(format!(
-                "{column}: is longer than {MAX_VALUE_BYTES} bytes, and was cut there"
-            ));
+            warnings.push(|| {
+                format!("{column}: is longer than {MAX_VALUE_BYTES} bytes, and was cut there")
+            });
             let limit = Limit::new(MAX_VALUE_BYTES, Unit::Bytes);
             Json::String(cut(text, limit, "…").into_owned())
         }

@@ -37,6 +37,7 @@ pub use self::spec::{
 };
 pub use crate::model::channel::{Channel, Composing, Composition};
 use crate::model::json::{Json, Path};
+use crate::model::warnings::Warnings;
 
 /// Every channel, by its sender's name.
 pub const CHANNELS: &[&ChannelSpec] = &[
@@ -67,7 +68,7 @@ pub fn configured(
     let members: Vec<_> = of_requests
         .filter_map(|one| Some((one.name.to_owned(), Json::String(value(one)?))))
         .collect();
-    let (path, mut warnings) = (Path::root(), Vec::new());
+    let (path, mut warnings) = (Path::root(), Warnings::default());
     let (key, parameters) = (spec.key, spec.parameters);
     let mut fields = Fields::new(
         key,

@@ -55,6 +55,13 @@ pub enum NotKept {
 }
 
 impl Keeping {
+    /// Bytes of what is to be stored besides the deliveries.
+    pub fn size(&self) -> usize {
+        let arguments = self.arguments.iter();
+        let arguments = arguments.map(|(name, value)| name.len() + value.len());
+        self.said.len() + arguments.sum::<usize>()
+    }
+
     /// Keeps a request that has something to send.
     pub async fn keep(
         &self,

@@ -46,28 +46,45 @@ pub enum Accept {
     Suppress,
 }
 
+/// What is known of a request.
+enum Known {
+    Nothing,
+    /// An identical one was delivered within the dedup window.
+    Delivered(Arc<Task>),
+    Answered(Admission),
+}
+
 impl Idempotency {
-    /// Lets `accept` take a request that is not known. One at a time: of several alike that come at once, one is taken.
+    /// Lets `accept` take a request that is not known. Of several alike that come at once one is taken, and what `accept`
+    /// has made of the others is dropped. No other request waits while `accept` works.
     pub fn admit<E>(
         &self,
         identity: Identity,
         window: Duration,
         accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
     ) -> Result<Admission, E> {
-        let mut state = lock(&self.state);
-        let Identity {
-            scope,
-            key,
-            fingerprint,
-        } = identity;
-        if let Some(key) = key {
-            return state
-                .by_key
-                .admit_key((scope, key), fingerprint, || accept(Accept::Send));
+        let known = lock(&self.state).look_up(&identity);
+        match known {
+            Known::Answered(admission) => return Ok(admission),
+            Known::Delivered(_) => return accept(Accept::Suppress).map(Admission::New),
+            Known::Nothing => {}
         }
-        state
-            .by_body
-            .admit_body((scope, fingerprint), window, accept)
+        let task = accept(Accept::Send)?;
+        let is_kept = identity.key.is_some() || !task.has_ended() || !window.is_zero();
+        if !is_kept {
+            return Ok(Admission::New(task));
+        }
+        let entry = Entry::new(&identity, window, &task);
+        let mut state = lock(&self.state);
+        // Another may have come in the meantime.
+        let forgotten = match state.look_up(&identity) {
+            Known::Answered(admission) => return Ok(admission),
+            Known::Delivered(first) => return Ok(Admission::Joined(first)),
+            Known::Nothing => state.insert(identity, entry),
+        };
+        drop(state);
+        drop(forgotten);
+        Ok(Admission::New(task))
     }
 
     /// What was taken is not taken after all.
@@ -82,19 +99,49 @@ impl Idempotency {
 
     /// A request that another process took: from now on it is known here too.
     pub fn remember(&self, identity: Identity, window: Duration, task: &Arc<Task>) {
-        let mut state = lock(&self.state);
+        let entry = Entry::new(&identity, window, task);
+        let forgotten = lock(&self.state).insert(identity, entry);
+        drop(forgotten);
+    }
+}
+
+impl State {
+    fn look_up(&self, identity: &Identity) -> Known {
+        let scope = Arc::clone(&identity.scope);
+        match &identity.key {
+            Some(key) => {
+                let entry = self.by_key.get(&(scope, key.clone()));
+                // A request of which nothing was delivered is forgotten, so that trying again really tries.
+                match entry.filter(|entry| !entry.task.has_failed()) {
+                    None => Known::Nothing,
+                    Some(entry) if entry.fingerprint == identity.fingerprint => {
+                        Known::Answered(Admission::Replayed(Arc::clone(&entry.task)))
+                    }
+                    Some(_) => Known::Answered(Admission::Conflict),
+                }
+            }
+            None => match self.by_body.get(&(scope, identity.fingerprint)) {
+                Some(entry) if !entry.task.has_ended() => {
+                    Known::Answered(Admission::Joined(Arc::clone(&entry.task)))
+                }
+                Some(entry) if entry.task.has_delivered() => {
+                    Known::Delivered(Arc::clone(&entry.task))
+                }
+                _ => Known::Nothing,
+            },
+        }
+    }
+
+    /// Gives back what had to make room: to be dropped where nobody waits.
+    fn insert(&mut self, identity: Identity, entry: Entry) -> Vec<Arc<Task>> {
         let Identity {
             scope,
             key,
             fingerprint,
         } = identity;
         match key {
-            Some(key) => state
-                .by_key
-                .insert((scope, key), fingerprint, task, KEEP_KEY),
-            None => state
-                .by_body
-                .insert((scope, fingerprint), fingerprint, task, window),
+            Some(key) => self.by_key.insert((scope, key), entry),
+            None => self.by_body.insert((scope, fingerprint), entry),
         }
     }
 }
@@ -125,78 +172,34 @@ impl<K> Default for Remembered<K> {
     }
 }
 
-impl Remembered<(Arc<str>, String)> {
-    fn admit_key<E>(
-        &mut self,
-        key: (Arc<str>, String),
-        fingerprint: Fingerprint,
-        accept: impl FnOnce() -> Result<Arc<Task>, E>,
-    ) -> Result<Admission, E> {
-        // A request of which nothing was delivered is forgotten, so that trying again really tries.
-        let known = self.entries.get(&key).filter(|entry| entry.counts());
-        if let Some(entry) = known.filter(|entry| !entry.task.has_failed()) {
-            return Ok(if entry.fingerprint == fingerprint {
-                Admission::Replayed(Arc::clone(&entry.task))
-            } else {
-                Admission::Conflict
-            });
-        }
-        let task = accept()?;
-        self.insert(key, fingerprint, &task, KEEP_KEY);
-        Ok(Admission::New(task))
-    }
-}
-
-impl Remembered<(Arc<str>, Fingerprint)> {
-    fn admit_body<E>(
-        &mut self,
-        key: (Arc<str>, Fingerprint),
-        window: Duration,
-        accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
-    ) -> Result<Admission, E> {
-        let known = self.entries.get(&key).filter(|entry| entry.counts());
-        match known {
-            Some(entry) if !entry.task.has_ended() => {
-                Ok(Admission::Joined(Arc::clone(&entry.task)))
-            }
-            Some(entry) if entry.task.has_delivered() => {
-                accept(Accept::Suppress).map(Admission::New)
-            }
-            _ => {
-                let task = accept(Accept::Send)?;
-                if !task.has_ended() || !window.is_zero() {
-                    let fingerprint = key.1;
-                    self.insert(key, fingerprint, &task, window);
-                }
-                Ok(Admission::New(task))
-            }
-        }
-    }
-}
-
 impl<K: Eq + Hash> Remembered<K> {
-    fn insert(&mut self, key: K, fingerprint: Fingerprint, task: &Arc<Task>, keep: Duration) {
-        let entry = Entry {
-            task: Arc::clone(task),
-            fingerprint,
-            bytes: task.size(),
-            keep,
-        };
+    /// What is known under a key, if that counts any more.
+    fn get(&self, key: &K) -> Option<&Entry> {
+        self.entries.get(key).filter(|entry| entry.counts())
+    }
+
+    fn insert(&mut self, key: K, entry: Entry) -> Vec<Arc<Task>> {
+        let mut forgotten = Vec::new();
         self.bytes += entry.bytes;
         if let Some(before) = self.entries.insert(key, entry) {
             self.bytes -= before.bytes;
+            forgotten.push(before.task);
         }
         if self.entries.len() > self.sweep_at {
-            self.sweep();
+            self.sweep(&mut forgotten);
         }
         while self.entries.len() > MAX_REQUESTS
             || (self.bytes > MAX_BYTES && self.entries.len() > 1)
         {
             match self.entries.pop_front() {
-                Some((_, oldest)) => self.bytes -= oldest.bytes,
+                Some((_, oldest)) => {
+                    self.bytes -= oldest.bytes;
+                    forgotten.push(oldest.task);
+                }
                 None => break,
             }
         }
+        forgotten
     }
 
     fn forget(&mut self, key: &K, task: &Arc<Task>) {
@@ -209,14 +212,30 @@ impl<K: Eq + Hash> Remembered<K> {
     }
 
     /// Forgets what has run out. Done whenever their number has doubled, so that it costs each request the same.
-    fn sweep(&mut self) {
-        self.entries.retain(|_, entry| entry.counts());
+    fn sweep(&mut self, forgotten: &mut Vec<Arc<Task>>) {
+        self.entries.retain(|_, entry| {
+            let counts = entry.counts();
+            if !counts {
+                forgotten.push(Arc::clone(&entry.task));
+            }
+            counts
+        });
         self.bytes = self.entries.values().map(|entry| entry.bytes).sum();
         self.sweep_at = (2 * self.entries.len()).max(64);
     }
 }
 
 impl Entry {
+    fn new(identity: &Identity, window: Duration, task: &Arc<Task>) -> Self {
+        let key = identity.key.as_ref();
+        Self {
+            task: Arc::clone(task),
+            fingerprint: identity.fingerprint,
+            bytes: size_of::<Self>() + key.map_or(0, String::len) + task.size(),
+            keep: if key.is_some() { KEEP_KEY } else { window },
+        }
+    }
+
     /// In flight, or ended no longer ago than it is to be kept.
     fn counts(&self) -> bool {
         let ended = self.task.ended_at();
@@ -371,6 +390,38 @@ mod tests {
             first(&door, identity("s", None, body), Duration::ZERO).end(0, DELIVERED);
         }
         assert!(door.state.lock().unwrap().by_body.entries.len() <= 64 + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_while_a_request_is_made_and_of_two_alike_one_is_taken() {
+        let door = Idempotency::default();
+        for key in [None, Some("k")] {
+            let same = || identity("s", key, 1);
+            let admission = door.admit(same(), Duration::ZERO, |_| {
+                // Others come in the meantime: another one, and the same.
+                assert_eq!(ask(&door, identity("s", Some("other"), 2), HOUR, "b"), "b");
+                assert_eq!(ask(&door, same(), Duration::ZERO, "first"), "first");
+                Ok::<_, ()>(task("second"))
+            });
+            let (Admission::Joined(first) | Admission::Replayed(first)) = admission.unwrap() else {
+                panic!("taken twice");
+            };
+            assert_eq!(first.id, "first");
+            let other = identity("s", Some("other"), 2);
+            assert_eq!(ask(&door, other, HOUR, "c"), "replayed b");
+            door.state.lock().unwrap().by_key = Remembered::default();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_delivered_while_its_like_is_made_is_joined() {
+        let door = Idempotency::default();
+        let same = || identity("s", None, 1);
+        let admission = door.admit(same(), HOUR, |_| {
+            first(&door, same(), HOUR).end(0, DELIVERED);
+            Ok::<_, ()>(task("second"))
+        });
+        assert!(matches!(admission, Ok(Admission::Joined(task)) if task.id == "first"));
     }
 
     #[test]

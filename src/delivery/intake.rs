@@ -16,7 +16,7 @@ use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Redactor;
-use crate::observe::{Event, TaskLog};
+use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES, TaskLog};
 use crate::outbox::{Accepted, OutboxError, Reply};
 
 /// The rule that stands in answers and log lines.
@@ -46,6 +46,8 @@ pub struct TakenOver {
     pub reports: Vec<DeliveryReport>,
     /// By their places in the request.
     pub deliveries: Vec<(usize, Delivery)>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
     pub policy: Arc<DeliveryPolicy>,
     pub log: TaskLog,
     pub warnings: Vec<String>,
@@ -64,9 +66,33 @@ struct Ready {
     task: Arc<Task>,
     deliveries: Vec<(usize, Delivery)>,
     policy: Arc<DeliveryPolicy>,
+    /// One for each delivery.
     places: Vec<Place>,
     kept: Option<KeptTask>,
     batch: Option<Arc<Batch>>,
+}
+
+/// Deliveries of one request that end without being tried: one request may have ten thousand.
+struct Untried<'a> {
+    task: &'a Arc<Task>,
+    lines: LineLimiter,
+    /// For the errors of the status view.
+    errors: LineLimiter,
+    has_failed: bool,
+}
+
+/// Of the last errors that the status view shows, so many may be one request's.
+const MAX_ERRORS: usize = 5;
+
+impl<'a> Untried<'a> {
+    const fn new(task: &'a Arc<Task>) -> Self {
+        Self {
+            task,
+            lines: LineLimiter::new(MAX_LINES),
+            errors: LineLimiter::new(MAX_ERRORS),
+            has_failed: false,
+        }
+    }
 }
 
 impl Dispatcher {
@@ -80,7 +106,9 @@ impl Dispatcher {
         let take = |accept| {
             let prepared = self.prepare(acceptance, accept)?;
             let task = Arc::clone(&prepared.task);
-            ready = Some(prepared);
+            // What is to be kept is held until it is.
+            let stored = keeping.as_ref().map(|keeping| self.room(keeping.size()));
+            ready = Some((prepared, stored.transpose()?));
             Ok(task)
         };
         let admission = self
@@ -91,7 +119,7 @@ impl Dispatcher {
                 self.engine.relieve(policy.max_in_flight, batch.as_deref());
                 NotAccepted::Full(full)
             })?;
-        let (Admission::New(_), Some(ready)) = (&admission, ready) else {
+        let (Admission::New(_), Some((ready, _stored))) = (&admission, ready) else {
             return Ok(admission);
         };
         let sends = |(_, delivery): &(usize, Delivery)| delivery.work.is_to_send();
@@ -214,6 +242,7 @@ impl Dispatcher {
             age,
             mut reports,
             deliveries,
+            shared_bytes,
             policy,
             log,
             warnings,
@@ -238,9 +267,10 @@ impl Dispatcher {
         let window = policy.dedup_window;
         self.engine.idempotency.remember(identity, window, &task);
         let sizes: Vec<usize> = sizes(&deliveries);
+        let shared = shared_bytes + Task::size_without_reports(&task.id, &task.warnings());
         self.start(Ready {
             task: Arc::clone(&task),
-            places: self.engine.bounds.reserve_accepted(&sizes),
+            places: self.engine.bounds.reserve_accepted(&sizes, shared),
             deliveries,
             policy,
             kept: Some(kept),
@@ -263,9 +293,11 @@ impl Dispatcher {
             Accept::Send => plan,
             Accept::Suppress => plan.suppressed(DEDUP_WINDOW),
         };
+        let shared = plan.shared_bytes + Task::size_without_reports(&task_id, &warnings);
         let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
         let sizes = sizes(&deliveries);
-        let places = self.engine.bounds.reserve(&sizes, policy.max_in_flight)?;
+        let bounds = &self.engine.bounds;
+        let places = bounds.reserve(&sizes, shared, policy.max_in_flight)?;
         log.log(&Event::Accepted {
             deliveries: deliveries.len(),
         });
@@ -296,11 +328,9 @@ impl Dispatcher {
             kept,
             batch,
         } = ready;
-        let mut places = places.into_iter();
+        let mut untried = Untried::new(&task);
         let claimed = kept.as_ref().map_or(task.accepted, |kept| kept.confirmed);
-        for (index, delivery) in deliveries {
-            let is_to_send = delivery.work.is_to_send();
-            let place = is_to_send.then(|| places.next()).flatten();
+        for ((index, delivery), place) in deliveries.into_iter().zip(places) {
             let registered = kept.as_ref().map(|kept| kept.delivery(&task, index));
             let Some(kept) = registered.map_or(Some(None), |kept| kept.map(Some)) else {
                 // It runs already, and goes on as it is.
@@ -311,11 +341,14 @@ impl Dispatcher {
                 Work::Preview(_) | Work::Ignore => {}
                 Work::Suppress { sending, rule } => {
                     let outcome = Outcome::Suppressed { rule };
-                    self.ended_at_once(&task, index, &delivery.sender, &sending, &outcome);
+                    let sender = &delivery.sender;
+                    self.ended_at_once(&untried, index, sender, &sending, &outcome);
                 }
                 Work::Reject { failure, path } => {
+                    untried.has_failed = true;
                     let sender = &delivery.sender;
-                    self.reject(&task, index, sender, failure, path.as_deref(), kept);
+                    let path = path.as_deref();
+                    self.reject(&untried, index, sender, failure, path, kept);
                 }
                 Work::Send(sending) => {
                     let deadline = deadline(&sending, &policy, &task, claimed);
@@ -326,7 +359,7 @@ impl Dispatcher {
                         receiver: delivery.receiver,
                         sending,
                         policy: Arc::clone(&policy),
-                        place,
+                        place: Some(place),
                         kept,
                         deadline,
                     };
@@ -336,25 +369,31 @@ impl Dispatcher {
                 }
             }
         }
+        untried.sum_up();
     }
 
     /// What cannot even be tried has ended.
     fn reject(
         &self,
-        task: &Arc<Task>,
+        untried: &Untried<'_>,
         index: usize,
         sender: &str,
         failure: Failure,
         path: Option<&str>,
         kept: Option<Box<Kept>>,
     ) {
+        let task = untried.task;
         let outcome = Outcome::Failed(failure.clone());
-        let line = task.log.log(&Event::NotTried {
-            sender,
-            failure: &failure,
-            path,
-        });
-        self.engine.errors.push(line);
+        if untried.lines.admit() {
+            let line = task.log.log(&Event::NotTried {
+                sender,
+                failure: &failure,
+                path,
+            });
+            if untried.errors.admit() {
+                self.engine.errors.push(line);
+            }
+        }
         // The name is the caller's: only ours become labels.
         let known = channels::find(sender).map_or("unknown", |spec| spec.key);
         self.engine.metrics.ended(known, &outcome, Duration::ZERO);
@@ -367,36 +406,64 @@ impl Dispatcher {
 
     fn ended_at_once(
         &self,
-        task: &Task,
+        untried: &Untried<'_>,
         index: usize,
         sender: &str,
         sending: &Sending,
         outcome: &Outcome,
     ) {
-        task.log.log(&Event::Ended {
-            destination: &sending.channel.destination().label,
-            outcome,
-            http_status: None,
-            attempts: 0,
-            elapsed: Duration::ZERO,
-        });
         self.engine.metrics.ended(sender, outcome, Duration::ZERO);
-        task.record(index);
+        if untried.lines.admit() {
+            untried.task.log.log(&Event::Ended {
+                destination: &sending.channel.destination().label,
+                outcome,
+                http_status: None,
+                attempts: 0,
+                elapsed: Duration::ZERO,
+            });
+        }
+        untried.task.record(index);
+    }
+}
+
+impl Untried<'_> {
+    /// Says how many have no line of their own.
+    fn sum_up(&self) {
+        let lines = self.lines.left_out();
+        if lines > 0 {
+            self.task.log.log(&Event::LeftOut {
+                level: match self.has_failed {
+                    true => LogLevel::Error,
+                    false => LogLevel::Info,
+                },
+                lines,
+                what: "deliveries were not tried; the answer has an entry for each",
+            });
+        }
     }
 }
 
 impl Ready {
     /// What is to be sent is another process's.
-    fn without_work(mut self) -> Self {
-        for (index, delivery) in &self.deliveries {
-            if delivery.work.is_to_send() {
-                self.task.leave(*index);
-            }
+    fn without_work(self) -> Self {
+        let all = self.deliveries.into_iter().zip(self.places);
+        let (deliveries, places) = all
+            .filter(|((index, delivery), _)| {
+                let is_to_send = delivery.work.is_to_send();
+                if is_to_send {
+                    self.task.leave(*index);
+                }
+                !is_to_send
+            })
+            .unzip();
+        Self {
+            task: self.task,
+            deliveries,
+            places,
+            policy: self.policy,
+            kept: self.kept,
+            batch: self.batch,
         }
-        self.deliveries
-            .retain(|(_, delivery)| !delivery.work.is_to_send());
-        self.places.clear();
-        self
     }
 
     /// Says of what is to be sent why it is not yet.
@@ -410,7 +477,7 @@ impl Ready {
         }
     }
 
-    /// Nothing of it is sent after all.
+    /// Nothing of it is sent after all. The answer of its call says why.
     fn refuse(self, reason: Reason) {
         for (index, delivery) in &self.deliveries {
             if delivery.work.is_to_send() {
@@ -431,6 +498,6 @@ fn deadline(sending: &Sending, policy: &DeliveryPolicy, task: &Task, claimed: In
 fn sizes(deliveries: &[(usize, Delivery)]) -> Vec<usize> {
     deliveries
         .iter()
-        .filter_map(|(_, delivery)| delivery.size())
+        .map(|(_, delivery)| delivery.size())
         .collect()
 }

@@ -40,7 +40,7 @@ pub fn key(sending: &Sending, policy: &DeliveryPolicy) -> Option<String> {
         return None;
     }
     let destination = &sending.channel.destination().key;
-    Some(digest(&format!("{destination}\0{dedup_key}")))
+    Some(digest(&format!("{destination}\0{}", &**dedup_key)))
 }
 
 /// What deliveries share that must leave in the order of their acceptance: the destination and the dedup key.

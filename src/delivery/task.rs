@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::{DeliveryReport, HistoryRow};
-use crate::observe::{TaskLog, Written};
+use crate::observe::{LineLimiter, MAX_LINES, TaskLog, Written};
 
 /// More are found on the way by nobody who can use them.
 const MAX_LATE_WARNINGS: usize = 20;
@@ -19,6 +19,7 @@ pub struct Task {
     pub log: TaskLog,
     /// What was found before anything was sent.
     warnings: Vec<String>,
+    untried_rows: LineLimiter,
     state: Mutex<State>,
     /// For the call, which waits on a thread of the engine's.
     settled: Condvar,
@@ -28,13 +29,33 @@ pub struct Task {
 
 struct State {
     entries: Vec<Entry>,
-    ended_at: Option<Instant>,
+    ended: Option<Ended>,
     /// What was found on the way.
     warnings: Vec<String>,
     /// Entries that have not ended.
     unfinished: usize,
     /// Of these, entries of which it is not known that they only wait.
     active: usize,
+}
+
+/// How all of it has ended: asked for by every request with the same key.
+#[derive(Clone, Copy)]
+struct Ended {
+    at: Instant,
+    has_delivered: bool,
+    has_failed: bool,
+}
+
+impl Ended {
+    fn now(entries: &[Entry]) -> Self {
+        let delivered = |entry: &Entry| matches!(entry.report.outcome, Outcome::Delivered { .. });
+        let failed = |entry: &Entry| matches!(entry.report.outcome, Outcome::Failed(_));
+        Self {
+            at: Instant::now(),
+            has_delivered: entries.iter().any(delivered),
+            has_failed: !entries.is_empty() && entries.iter().all(failed),
+        }
+    }
 }
 
 impl State {
@@ -103,15 +124,15 @@ impl Task {
             .iter()
             .filter(|entry| entry.progress != Progress::Ended)
             .count();
-        let now = Instant::now();
         Arc::new(Self {
             id,
             accepted,
             log,
             warnings,
+            untried_rows: LineLimiter::new(MAX_LINES),
             state: Mutex::new(State {
+                ended: (unfinished == 0).then(|| Ended::now(&entries)),
                 entries,
-                ended_at: (unfinished == 0).then_some(now),
                 warnings: Vec::new(),
                 unfinished,
                 active: unfinished,
@@ -160,28 +181,32 @@ impl Task {
 
     /// When the last delivery ended; `None` while one is in flight.
     pub fn ended_at(&self) -> Option<Instant> {
-        self.lock().ended_at
+        self.lock().ended.map(|ended| ended.at)
     }
 
-    /// Whether a delivery has come to its destination.
+    /// Whether all of it has ended, and something has come to its destination.
     pub fn has_delivered(&self) -> bool {
-        let delivered = |entry: &Entry| matches!(entry.report.outcome, Outcome::Delivered { .. });
-        self.lock().entries.iter().any(delivered)
+        self.lock().ended.is_some_and(|ended| ended.has_delivered)
     }
 
-    /// Whether all that was asked for has failed.
+    /// Whether all of it has ended, and nothing but failed.
     pub fn has_failed(&self) -> bool {
-        let failed = |entry: &Entry| matches!(entry.report.outcome, Outcome::Failed(_));
-        let state = self.lock();
-        !state.entries.is_empty() && state.entries.iter().all(failed)
+        self.lock().ended.is_some_and(|ended| ended.has_failed)
     }
 
     /// Bytes that keeping it costs, roughly.
     pub fn size(&self) -> usize {
         let state = self.lock();
         let entries = state.entries.iter().map(|entry| entry.report.size());
-        let warnings = self.warnings.iter().chain(&state.warnings).map(String::len);
-        size_of::<Self>() + self.id.len() + entries.chain(warnings).sum::<usize>()
+        let late = state.warnings.iter().map(String::len);
+        Self::size_without_reports(&self.id, &self.warnings) + entries.chain(late).sum::<usize>()
+    }
+
+    /// [`Self::size`] of a task that has this id and these warnings, but for its reports.
+    pub fn size_without_reports(id: &str, warnings: &[String]) -> usize {
+        let warnings = warnings.iter();
+        let warnings = warnings.map(|warning| size_of::<String>() + warning.len());
+        size_of::<Self>() + id.len() + warnings.sum::<usize>()
     }
 
     /// What the caller should know beside the deliveries.
@@ -304,7 +329,7 @@ impl Task {
             report.elapsed = elapsed;
         });
         let report = self.report(index)?;
-        let row = self.log.history_row(&report);
+        let row = self.history_row(&report);
         let (stored, written) = store(report, row.clone());
         if let Some(row) = row {
             self.log.record(row, written);
@@ -317,10 +342,17 @@ impl Task {
     pub fn record(&self, index: usize) {
         if self.log.has_history()
             && let Some(report) = self.report(index)
-            && let Some(row) = self.log.history_row(&report)
+            && let Some(row) = self.history_row(&report)
         {
             self.log.record(row, None);
         }
+    }
+
+    /// None where there is no history, and for most of many that were never tried: they must not push out others' rows.
+    fn history_row(&self, report: &DeliveryReport) -> Option<HistoryRow> {
+        let is_written =
+            self.log.has_history() && (report.attempts > 0 || self.untried_rows.admit());
+        self.log.history_row(report).filter(|_| is_written)
     }
 
     fn progress(&self, index: usize, progress: Progress) {
@@ -343,7 +375,7 @@ impl Task {
         if progress == Progress::Ended {
             state.unfinished -= 1;
             if state.unfinished == 0 {
-                state.ended_at = Some(Instant::now());
+                state.ended = Some(Ended::now(&state.entries));
             }
         }
         // Whoever waits for an answer looks only when there may be one.

@@ -192,7 +192,7 @@ impl Engine {
 
     fn last_in_line(&self, sending: &Sending) -> Option<Option<State>> {
         let destination = sending.channel.destination();
-        let dedup_key = sending.dedup_key.as_deref()?;
+        let dedup_key = sending.dedup_key.as_ref()?;
         self.queues.last_in_line(destination, dedup_key)
     }
 

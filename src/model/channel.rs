@@ -188,7 +188,7 @@ impl Composition {
         hash.finalize().into()
     }
 
-    /// Bytes of all its messages.
+    /// Bytes that all its messages take.
     pub fn size(&self) -> usize {
         self.messages.iter().map(Outbound::size).sum()
     }

@@ -10,4 +10,5 @@ pub mod report;
 pub mod row;
 pub mod secret;
 pub mod text;
+pub mod warnings;
 pub mod wire;

@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
-use super::json::Json;
+use super::json::{Json, size_of_members};
+use super::text::hex;
 
 /// One notification, as the request gave it.
 #[derive(Clone, Debug)]
@@ -22,7 +27,45 @@ pub struct Notification {
     /// When it happened.
     pub timestamp: Option<Timestamp>,
     /// Deliveries with the same key to one destination go one after another.
-    pub dedup_key: Option<String>,
+    pub dedup_key: Option<DedupKey>,
+}
+
+/// A dedup key, which every delivery of its notification shares.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DedupKey(Arc<str>);
+
+impl DedupKey {
+    /// A longer text becomes its SHA-256: a key is kept, compared and hashed many times.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Whether a text is too long to be a key itself.
+    pub const fn is_too_long(text: &str) -> bool {
+        text.len() > Self::MAX_BYTES
+    }
+}
+
+impl From<&str> for DedupKey {
+    /// The only way to a key, wherever its text comes from.
+    fn from(text: &str) -> Self {
+        match Self::is_too_long(text) {
+            true => Self(hex(&Sha256::digest(text)).into()),
+            false => Self(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for DedupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl Deref for DedupKey {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// How bad it is; a later one is worse.
@@ -75,6 +118,17 @@ impl Notification {
             || self.link.is_some()
     }
 
+    /// Bytes that keeping it costs, roughly.
+    pub fn size(&self) -> usize {
+        let texts = [
+            self.title.as_deref(),
+            self.link.as_deref(),
+            self.dedup_key.as_deref(),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields)
+    }
+
     /// The text for channels that send text: a string, or a number's or boolean's JSON text.
     /// `None` for `null`, arrays, objects and blank strings, which cannot be sent.
     pub fn as_text(&self) -> Option<Cow<'_, str>> {
@@ -90,8 +144,12 @@ impl Notification {
     pub fn level_for_rules(&self) -> Option<Level> {
         self.level.or_else(|| {
             let text = self.text.as_str()?.trim_start().strip_prefix('[')?;
-            let (word, _) = text.split_once(']')?;
-            Level::parse(word)
+            // No word that is a level is longer, and a text may be.
+            let end = text
+                .bytes()
+                .take(MAX_LEVEL_BYTES)
+                .position(|byte| byte == b']')?;
+            Level::parse(text.get(..end)?)
         })
     }
 
@@ -103,6 +161,9 @@ impl Notification {
         }
     }
 }
+
+/// Of a word that a text begins with, with blanks around it.
+const MAX_LEVEL_BYTES: usize = 64;
 
 impl Level {
     pub const ALL: [Level; 5] = [
@@ -175,9 +236,61 @@ impl fmt::Display for Status {
     }
 }
 
+/// All of a notification but its text, under the names and in the order of a request.
+#[derive(Serialize)]
+pub struct Members<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "object")]
+    fields: &'a [(String, Json)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedup_key: Option<&'a str>,
+}
+
+impl<'a> Members<'a> {
+    pub fn of(notification: &'a Notification) -> Self {
+        Self {
+            title: notification.title.as_deref(),
+            level: notification.level.map(Level::word),
+            status: notification.status.map(Status::word),
+            fields: &notification.fields,
+            link: notification.link.as_deref(),
+            timestamp: notification.timestamp.map(|time| time.to_string()),
+            dedup_key: notification.dedup_key.as_deref(),
+        }
+    }
+}
+
+fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_dedup_key_is_its_digest_and_a_short_one_itself() {
+        for (text, expected) in [
+            (String::new(), String::new()),
+            ("cpu db1".to_owned(), "cpu db1".to_owned()),
+            ("x".repeat(1024), "x".repeat(1024)),
+            (
+                "x".repeat(1025),
+                "c6d8e9905300876046729949cc95c2385221270d389176f7234fe7ac00c4e430".to_owned(),
+            ),
+        ] {
+            assert_eq!(&*DedupKey::from(text.as_str()), expected);
+        }
+    }
 
     #[test]
     fn rules_go_by_the_level_or_by_the_word_that_the_text_begins_with() {

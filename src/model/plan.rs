@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, Composing, Composition};
-use super::notification::{Notification, State};
+use super::notification::{DedupKey, Notification, State};
 use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 use super::report::{DeliveryReport, Preview};
 use super::secret::Secret;
+use super::warnings::Warnings;
 use super::wire::Outbound;
 
 /// All deliveries of one request, in the order of the answer.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub deliveries: Vec<Delivery>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
 }
 
 impl Plan {
@@ -33,6 +36,7 @@ impl Plan {
         });
         Self {
             deliveries: deliveries.collect(),
+            ..self
         }
     }
 }
@@ -71,12 +75,18 @@ impl Delivery {
         }
     }
 
-    /// The bytes of a delivery that is to be sent.
-    pub fn size(&self) -> Option<usize> {
-        match &self.work {
-            Work::Send(sending) => Some(sending.composition.size()),
-            Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
-        }
+    /// Bytes that it holds until it has ended, its report among them; of what several deliveries share, none.
+    pub fn size(&self) -> usize {
+        let receiver = self.receiver.as_ref().map_or(0, String::len);
+        let work = match &self.work {
+            Work::Send(sending) => sending.size(),
+            // Its report has the bodies as well.
+            Work::Preview(sending) => sending.size() + sending.composition.size(),
+            Work::Suppress { rule, .. } => rule.len(),
+            Work::Ignore => 0,
+            Work::Reject { path, .. } => path.as_ref().map_or(0, String::len),
+        };
+        DeliveryReport::LEAST_BYTES + self.sender.len() + receiver + work
     }
 
     /// How a delivery stands when it is accepted.
@@ -151,12 +161,14 @@ pub struct Sending {
     /// The trigger's, where a request chose the destination; what the operator chose is not judged.
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
-    pub dedup_key: Option<String>,
+    pub dedup_key: Option<DedupKey>,
     /// What it was composed of, where it may be composed again when its turn comes, or as one of many in a digest.
     pub source: Option<Box<Source>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
     pub configured_in: Option<Box<ConfiguredIn>>,
+    /// Bytes of its configuration, where that is its own: the channel keeps about as much.
+    pub configuration_bytes: usize,
     /// None: nothing of it has been done.
     pub resume: Option<Box<Resume>>,
 }
@@ -166,6 +178,16 @@ impl Sending {
     pub fn state(&self) -> Option<State> {
         let source = self.source.as_ref()?;
         Some(source.notification.state())
+    }
+
+    /// Bytes that are held for it alone.
+    fn size(&self) -> usize {
+        let configured_in = match self.configured_in.as_deref() {
+            Some(ConfiguredIn::Receiver { name, .. }) => name.len(),
+            Some(ConfiguredIn::Request(configuration)) => configuration.expose().len(),
+            None => 0,
+        };
+        size_of::<Self>() + self.composition.size() + self.configuration_bytes + configured_in
     }
 
     /// Messages that an earlier process has delivered.
@@ -224,7 +246,7 @@ pub struct Resume {
 pub struct Source {
     pub notification: Arc<Notification>,
     pub allow_mentions: bool,
-    pub key: String,
+    pub key: Arc<str>,
     pub index: usize,
     pub rendered: Vec<(&'static str, Arc<str>)>,
     /// What makes `rendered` of a digest; none where there is nothing to be made.
@@ -251,7 +273,7 @@ pub trait Parameters: Send + Sync + Debug {
     fn render(
         &self,
         notification: &Notification,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)>;
 }
 

@@ -28,7 +28,10 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
-    /// Bytes that keeping it costs, roughly: with the longest words that a failure may bring.
+    /// What keeping any of them costs: with the longest words that a failure may bring.
+    pub const LEAST_BYTES: usize = size_of::<Self>() + Detail::MAX_CHARACTERS;
+
+    /// Bytes that keeping it costs, roughly.
     pub fn size(&self) -> usize {
         let preview = self
             .preview
@@ -36,7 +39,7 @@ impl DeliveryReport {
             .map_or(0, |preview| preview.body.len());
         let texts = [&self.receiver, &self.destination, &self.path];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        size_of::<Self>() + self.sender.len() + texts + preview + Detail::MAX_CHARACTERS
+        Self::LEAST_BYTES + self.sender.len() + texts + preview
     }
 }
 

@@ -54,12 +54,13 @@ impl Outbound {
         }
     }
 
-    /// Bytes of what it says.
+    /// Bytes that keeping it costs, roughly: not its body alone.
     pub fn size(&self) -> usize {
-        match self {
-            Outbound::Http(request) => request.body.len(),
-            Outbound::Mail(mail) => mail.text.len() + mail.html.as_ref().map_or(0, String::len),
-        }
+        let within = match self {
+            Outbound::Http(request) => request.size(),
+            Outbound::Mail(mail) => mail.size(),
+        };
+        size_of::<Self>() + within
     }
 
     /// What it says, without where it goes.
@@ -106,6 +107,17 @@ pub struct HttpRequest {
     pub body: Bytes,
 }
 
+impl HttpRequest {
+    fn size(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| HEADER_BYTES + name.as_str().len() + value.len());
+        self.url.as_str().len() + headers.sum::<usize>() + self.body.len()
+    }
+}
+
+/// What a map keeps of a header beside its name and value.
+const HEADER_BYTES: usize = 64;
+
 impl fmt::Debug for HttpRequest {
     /// Only what is no secret: the path, the query, the headers and the body may all hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,6 +148,20 @@ pub struct Mail {
     pub thread: Option<String>,
     /// When the attempt began; set just before it.
     pub date: Option<Timestamp>,
+}
+
+impl Mail {
+    fn size(&self) -> usize {
+        let credentials = self.server.credentials.iter();
+        let credentials = credentials.flat_map(|both| [&both.username, &both.password]);
+        let texts = [&self.server.host, &self.from, &self.to, &self.subject];
+        let texts = texts.into_iter().chain([&self.text, &self.message_id]);
+        let optional = [&self.html, &self.thread].into_iter().flatten();
+        texts.chain(optional).map(String::len).sum::<usize>()
+            + credentials
+                .map(|secret| secret.expose().len())
+                .sum::<usize>()
+    }
 }
 
 /// Who takes a mail, and how.

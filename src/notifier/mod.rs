@@ -20,7 +20,7 @@ pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
 use self::refusals::{
-    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, not_kept, outbox_error, too_many,
+    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, not_kept, outbox_error,
 };
 pub use self::worker::Worked;
 pub use self::writes::Tables;
@@ -32,6 +32,7 @@ use crate::delivery::{
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::model::report::Report;
+use crate::model::warnings::Warnings;
 use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, Recorder, TaskLog};
 use crate::outbox::OutboxError;
 use crate::routing::{self, Refusal};
@@ -45,8 +46,6 @@ pub const PLUGIN_APIS: &[i64] = &[1];
 const WORKERS: usize = 2;
 /// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
 const OTHER_BLOCKING: usize = 16;
-/// Warnings of one answer; more would say nothing new.
-const MAX_WARNINGS: usize = 100;
 /// Lines that wait for a call which takes them to the engine's log.
 const MAX_NEWS: usize = 100;
 
@@ -278,13 +277,9 @@ impl Notifier {
         })?;
         // Its room is for what comes next.
         drop(request);
-        let size = acceptance.plan.deliveries.len();
         let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
         let not_accepted = |why| match why {
-            NotAccepted::Full(_) if size > settings.policy.max_in_flight => {
-                refused(400, None, too_many(size, settings))
-            }
             NotAccepted::Full(full) => refused(503, Some(COME_AGAIN), no_room(full)),
             NotAccepted::NotKept(why) => refused(503, None, not_kept(&why)),
         };
@@ -393,10 +388,10 @@ fn acceptance(
     history: &Arc<History>,
 ) -> Result<Acceptance, Refusal> {
     let task_id = uuid::Uuid::new_v4().to_string();
-    let mut warnings = settings.warnings.clone();
-    warnings.extend_from_slice(&request.warnings);
+    let mut warnings = Warnings::default();
+    warnings.extend_from(&settings.warnings);
+    warnings.append(request.warnings.clone(), |warning| warning);
     let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
-    bound_warnings(&mut warnings);
     let log = TaskLog::new(Some(task_id.clone()));
     Ok(Acceptance {
         log: log.recording(recorder(
@@ -413,7 +408,7 @@ fn acceptance(
         },
         plan,
         policy: Arc::clone(&settings.policy),
-        warnings,
+        warnings: warnings.into_lines(),
         keeping: open
             .zip(settings.outbox.as_ref())
             .map(|(open, set)| Keeping {
@@ -477,13 +472,5 @@ impl Answering {
             log: Some(log),
             ..Self::new(task)
         }
-    }
-}
-
-fn bound_warnings(warnings: &mut Vec<String>) {
-    let more = warnings.len().saturating_sub(MAX_WARNINGS);
-    if more > 0 {
-        warnings.truncate(MAX_WARNINGS);
-        warnings.push(format!("and {more} more warnings"));
     }
 }

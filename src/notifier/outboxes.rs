@@ -12,12 +12,13 @@ use crate::api::request;
 use crate::delivery::{Dispatcher, KeptTask, TakenOver, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
+use crate::model::warnings::Warnings;
 use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, MAX_HISTORY, Outbox, OutboxError};
 use crate::panics::guarded;
-use crate::routing;
+use crate::routing::{self, PlannedAgain};
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 
 /// Requests that are taken over at a time.
@@ -241,21 +242,21 @@ impl OpenOutbox {
         dispatcher: &Dispatcher,
         history: &Arc<History>,
     ) {
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         // It was read once.
-        let request = request::read(kept.said.as_bytes(), &BTreeMap::new()).ok();
+        let request = request::read_stored(&kept.said).ok();
         let plan = |request| routing::plan_again(&kept, request, settings, &mut warnings);
         let planned = guarded(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.
-        let deliveries = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
+        let planned = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
         let recorder = request.and_then(|request| {
             recorder(history, &kept.arguments, settings, &request.notification)
         });
         let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
         let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
-        for warning in &warnings {
-            log.log(&Event::Warning(warning));
+        for warning in warnings.into_lines() {
+            log.log(&Event::Warning(&warning));
         }
         let reports = kept.deliveries.into_iter();
         let task = dispatcher.take_over(TakenOver {
@@ -263,7 +264,8 @@ impl OpenOutbox {
             identity: kept.identity,
             age: kept.age,
             reports: reports.map(|delivery| delivery.report).collect(),
-            deliveries,
+            deliveries: planned.deliveries,
+            shared_bytes: planned.shared_bytes,
             policy: Arc::clone(&settings.policy),
             log,
             warnings: kept.warnings,
@@ -278,10 +280,10 @@ impl OpenOutbox {
 }
 
 /// The deliveries of a request that cannot be made again.
-fn impossible(kept: &KeptRequest) -> Vec<(usize, Delivery)> {
+fn impossible(kept: &KeptRequest) -> PlannedAgain {
     let open = kept.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());
-    open.map(|(index, delivery)| {
+    let rejected = open.map(|(index, delivery)| {
         let work = Work::Reject {
             failure: Failure::new(Reason::Internal),
             path: None,
@@ -292,8 +294,11 @@ fn impossible(kept: &KeptRequest) -> Vec<(usize, Delivery)> {
             work,
         };
         (index, delivery)
-    })
-    .collect()
+    });
+    PlannedAgain {
+        deliveries: rejected.collect(),
+        shared_bytes: 0,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

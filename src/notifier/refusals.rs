@@ -8,7 +8,6 @@ use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
 use crate::delivery::{Full, NotKept};
 use crate::observe::{Event, TaskLog};
 use crate::outbox::OutboxError;
-use crate::settings::Settings;
 use crate::settings::arguments::ArgumentError;
 
 /// An answer to what was not taken, with its log line.
@@ -105,19 +104,6 @@ pub fn outbox_error(error: &OutboxError) -> RequestError {
 
 /// When to come again after a 503: most deliveries take less.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
-
-/// Waiting would not help.
-pub fn too_many(deliveries: usize, settings: &Settings) -> RequestError {
-    let limit = settings.policy.max_in_flight;
-    RequestError {
-        code: "too_many_deliveries",
-        message: format!(
-            "The request alone has {deliveries} deliveries; at most {limit} may be in flight."
-        ),
-        path: Some("senders_config".to_owned()),
-        hint: "Send it in several requests, or raise max_in_flight.".to_owned(),
-    }
-}
 
 pub fn no_room(full: Full) -> RequestError {
     let (what, hint) = match full {

@@ -1,6 +1,7 @@
 //! Where log lines wait until somebody may hand them to the engine.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Event, Recorder, Written};
@@ -25,6 +26,35 @@ pub struct LogLine {
 /// Takes lines after the call has returned. Never blocks: deliveries log from the runtime's workers.
 pub trait LateLog: Send + Sync {
     fn push(&self, line: LogLine);
+}
+
+/// Lets the first of many lines through, and counts the rest for a line that sums them up: one request, or one batch of rows,
+/// must not push everybody's lines out of the engine's log.
+pub struct LineLimiter {
+    most: usize,
+    seen: AtomicUsize,
+}
+
+/// Lines of one kind that one request or one batch writes.
+pub const MAX_LINES: usize = 100;
+
+impl LineLimiter {
+    pub const fn new(most: usize) -> Self {
+        Self {
+            most,
+            seen: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether the next line may be written.
+    pub fn admit(&self) -> bool {
+        self.seen.fetch_add(1, Ordering::Relaxed) < self.most
+    }
+
+    /// Lines that were not.
+    pub fn left_out(&self) -> usize {
+        self.seen.load(Ordering::Relaxed).saturating_sub(self.most)
+    }
 }
 
 /// The lines of one request: collected while its call is under way, then passed on as they come.
@@ -193,5 +223,21 @@ impl RecentErrors {
     pub fn all(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_lines_pass_and_the_rest_is_counted() {
+        for (most, lines, passed, left_out) in
+            [(0, 3, 0, 3), (2, 0, 0, 0), (2, 2, 2, 0), (2, 5, 2, 3)]
+        {
+            let limiter = LineLimiter::new(most);
+            let admitted = (0..lines).filter(|_| limiter.admit()).count();
+            assert_eq!((admitted, limiter.left_out()), (passed, left_out));
+        }
     }
 }

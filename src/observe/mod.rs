@@ -7,7 +7,9 @@ mod metrics;
 use std::time::Duration;
 
 pub use self::history::{History, Recorder, Written};
-pub use self::log::{LateLog, LogLevel, LogLine, LogPort, RecentErrors, TaskLog};
+pub use self::log::{
+    LateLog, LineLimiter, LogLevel, LogLine, LogPort, MAX_LINES, RecentErrors, TaskLog,
+};
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::text::{ascii, printable, truncate};
@@ -49,6 +51,12 @@ pub enum Event<'a> {
         sender: &'a str,
         failure: &'a Failure,
         path: Option<&'a str>,
+    },
+    /// Lines of this kind that are not written, since there are too many.
+    LeftOut {
+        level: LogLevel,
+        lines: usize,
+        what: &'a str,
     },
     /// One message goes in place of many notifications, as a rule asks.
     Digest {
@@ -195,6 +203,7 @@ impl Event<'_> {
                 );
                 (LogLevel::Error, text)
             }
+            Event::LeftOut { level, lines, what } => (*level, format!("and {lines} more {what}")),
             Event::Digest {
                 destination,
                 notifications,

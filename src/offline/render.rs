@@ -9,6 +9,7 @@ use crate::channels::CHANNELS;
 use crate::model::json::Json;
 use crate::model::outcome::Failure;
 use crate::model::plan::{Delivery, Sending, Work};
+use crate::model::warnings::Warnings;
 use crate::routing::plan_at;
 use crate::settings::Settings;
 
@@ -54,8 +55,9 @@ impl Rendering {
         if made_up {
             request.senders = Some(samples());
         }
-        let mut warnings = settings.warnings.clone();
-        warnings.extend_from_slice(&request.warnings);
+        let mut warnings = Warnings::default();
+        warnings.extend_from(&settings.warnings);
+        warnings.append(std::mem::take(&mut request.warnings), |warning| warning);
         let plan = plan_at(&request, settings, TASK_ID, now, &mut warnings);
         let plan = plan.map_err(|refusal| refusal.error(&request))?;
         let deliveries = plan.deliveries.into_iter().map(|delivery| {
@@ -65,7 +67,7 @@ impl Rendering {
         });
         Ok(Self {
             deliveries: deliveries.collect(),
-            warnings,
+            warnings: warnings.into_lines(),
         })
     }
 }

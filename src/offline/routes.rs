@@ -79,7 +79,7 @@ pub struct SilenceTrace {
 
 impl Routing {
     pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
-        let subject = Subject::of(&request.notification);
+        let subject = Subject::of(&request.notification).for_regexes(settings.config.regexes);
         let rules_asked = routing::names_nobody(request, settings);
         let silence = routing::silence(settings, &request.notification, now);
         Self {
@@ -90,7 +90,7 @@ impl Routing {
             routes: routes(settings, &subject, rules_asked),
             silences: silences(settings, &subject, now),
             suppressed_by: silence.map(|silence| silence.name.clone()),
-            warnings: request.warnings.clone(),
+            warnings: request.warnings.clone().into_lines(),
         }
     }
 }

@@ -28,7 +28,8 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         .as_ref()
         .ok()
         .map(|settings| Renderer::new(&settings.config.templates));
-    let seen = request.map(|request| Seen::new(&request.notification, request.data.as_ref(), now));
+    let seen =
+        request.map(|request| Seen::new(&request.notification, request.data.as_deref(), now));
     let checks = made.templates.iter().map(|checked| {
         let mut check = TemplateCheck {
             path: checked.path.clone(),

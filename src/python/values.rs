@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 
-use crate::api::request::RequestError;
+use crate::api::request::{MAX_BODY_BYTES, RequestError, too_large};
 
 /// The body as bytes, whatever the engine or a test passes.
 pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, RequestError> {
@@ -13,7 +13,11 @@ pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, RequestError> {
         return Ok(Vec::new());
     }
     if let Ok(bytes) = body.cast::<PyBytes>() {
-        return Ok(bytes.as_bytes().to_vec());
+        let bytes = bytes.as_bytes();
+        return match bytes.len() > MAX_BODY_BYTES {
+            true => Err(too_large(bytes.len())),
+            false => Ok(bytes.to_vec()),
+        };
     }
     if let Ok(text) = body.extract::<String>() {
         return Ok(text.into_bytes());

@@ -2,16 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::texts::Texts;
+use super::limits::Bytes;
 use super::{Planner, Target};
 use crate::api::request::Request;
-use crate::channels;
+use crate::channels::{self, Fields, Origin};
 use crate::model::json::{self, Path};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Resume, Work};
 use crate::model::report::DeliveryReport;
+use crate::model::warnings::Warnings;
 use crate::outbox::{self, DeliveryId, KeptRequest, KeptWork};
 use crate::settings::Settings;
+
+/// Deliveries by their places in the request.
+pub struct PlannedAgain {
+    pub deliveries: Vec<(usize, Delivery)>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
+}
 
 /// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
 /// places. What cannot be made again is rejected; nothing is left out.
@@ -19,25 +27,16 @@ pub fn plan_again(
     kept: &KeptRequest,
     request: &Request,
     settings: &Settings,
-    warnings: &mut Vec<String>,
-) -> Vec<(usize, Delivery)> {
-    let now = Timestamp::now();
-    let mut planner = Planner {
-        request,
-        settings,
-        key: kept.identity.key.as_deref().unwrap_or(&kept.task),
-        texts: Texts::new(request, &settings.config, now, warnings),
-        warnings,
-        deliveries: Vec::new(),
-        first: 0,
-        bytes: 0,
-    };
+    warnings: &mut Warnings,
+) -> PlannedAgain {
+    let key = kept.identity.key.as_deref().unwrap_or(&kept.task);
+    let mut planner = Planner::new(request, settings, key, Timestamp::now(), warnings);
     let open = kept.deliveries.iter().enumerate();
     let open =
         open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));
     let again = open.map(|(index, delivery, work)| {
         planner.first = index;
-        planner.bytes = 0;
+        planner.bytes = Bytes::default();
         let id = DeliveryId {
             task: kept.task.clone(),
             index,
@@ -51,7 +50,10 @@ pub fn plan_again(
         };
         (index, delivery)
     });
-    again.collect()
+    PlannedAgain {
+        deliveries: again.collect(),
+        shared_bytes: planner.shared_bytes(),
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -80,11 +82,13 @@ impl<'a> Planner<'a> {
             Work::Send(mut sending) => {
                 let same = sending.composition.hash() == kept.composition;
                 if !same && report.parts_delivered > 0 {
-                    self.warnings.push(format!(
-                        "{path}: composed anew after a restart it is another message: all of it is sent, though \
-                         {} of {} parts had arrived",
-                        report.parts_delivered, report.parts
-                    ));
+                    self.warnings.push(|| {
+                        format!(
+                            "{path}: composed anew after a restart it is another message: all of it is sent, though \
+                             {} of {} parts had arrived",
+                            report.parts_delivered, report.parts
+                        )
+                    });
                 }
                 sending.resume = Some(Box::new(Resume {
                     parts_done: if same { report.parts_delivered } else { 0 },
@@ -140,14 +144,21 @@ impl<'a> Planner<'a> {
         let spec =
             channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
         let path = Path::root().key("senders_config").key(sender);
+        let members = configuration.as_object().ok_or_else(sealed)?;
+        let mut warnings = Warnings::default();
+        let mut fields = Fields::new(
+            spec.key,
+            Origin::Request,
+            spec.parameters,
+            members,
+            path.clone(),
+            &mut warnings,
+        );
         // What was sealed is one destination's.
-        match self.targets(spec, &configuration, path).pop() {
-            Some(Ok(target)) => Ok(target),
-            Some(Err(work)) => match *work {
-                Work::Reject { failure, .. } => Err(Box::new(failure)),
-                _ => Err(Box::new(Failure::new(Reason::Internal))),
-            },
-            None => Err(Box::new(Failure::new(Reason::Internal))),
-        }
+        let target = self.requested(spec, fields.at(0), &path);
+        target.map_err(|work| match *work {
+            Work::Reject { failure, .. } => Box::new(failure),
+            _ => Box::new(Failure::new(Reason::Internal)),
+        })
     }
 }

@@ -3,22 +3,21 @@
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
 mod again;
+mod limits;
 mod refusal;
 mod rules;
 mod texts;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use self::again::plan_again;
+pub use self::again::{PlannedAgain, plan_again};
 pub use self::refusal::Refusal;
 pub use self::rules::{Reached, Why, reach, silence};
 use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
-use crate::delivery::MAX_BYTES;
 use crate::model::channel::{Channel, Composition};
 use crate::model::json::{Json, Path};
 use crate::model::notification::Notification;
@@ -27,18 +26,24 @@ use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Sourc
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
+use crate::model::warnings::Warnings;
 use crate::panics::guarded;
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::{FileDestination, Receiver, Rendered};
 use crate::settings::template::Template;
 
+/// Deliveries of one request, of every kind.
+pub const MAX_DELIVERIES: usize = 10_000;
+/// Unknown names of one request for which a known one is looked for.
+const MAX_SUGGESTIONS: usize = 20;
+
 /// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
 pub fn plan(
     request: &Request,
     settings: &Settings,
     task_id: &str,
-    warnings: &mut Vec<String>,
+    warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
     plan_at(request, settings, task_id, Timestamp::now(), warnings)
 }
@@ -49,34 +54,27 @@ pub fn plan_at(
     settings: &Settings,
     task_id: &str,
     now: Timestamp,
-    warnings: &mut Vec<String>,
+    warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
     let senders = request.senders.as_deref().unwrap_or_default();
     let mode = settings.request_destinations;
     if mode == RequestDestinations::Deny && !senders.is_empty() {
         return Err(Refusal::DestinationsDenied);
     }
-    let mut planner = Planner {
-        request,
-        settings,
-        key: request.idempotency_key.as_deref().unwrap_or(task_id),
-        texts: Texts::new(request, &settings.config, now, warnings),
-        warnings,
-        deliveries: Vec::new(),
-        first: 0,
-        bytes: 0,
-    };
-    for (sender, configuration) in senders {
-        match mode {
-            RequestDestinations::Ignore => planner.ignore(sender, configuration),
-            _ => planner.sender(sender, configuration)?,
-        }
-    }
-    planner.named_receivers()?;
     let reached = match names_nobody(request, settings) {
         true => reach(settings, &request.notification),
         false => Vec::new(),
     };
+    limits::check(request, settings, &reached)?;
+    let key = request.idempotency_key.as_deref().unwrap_or(task_id);
+    let mut planner = Planner::new(request, settings, key, now, warnings);
+    for (sender, configuration) in senders {
+        match mode {
+            RequestDestinations::Ignore => planner.ignore(sender, configuration)?,
+            _ => planner.sender(sender, configuration)?,
+        }
+    }
+    planner.named_receivers()?;
     if planner.deliveries.is_empty() && reached.is_empty() && request.senders.is_none() {
         let has_receivers = !settings.config.receivers.is_empty();
         return Err(Refusal::NoDestination { has_receivers });
@@ -85,9 +83,7 @@ pub fn plan_at(
         planner.receiver_at(reached.receiver)?;
     }
     planner.say_nobody();
-    let plan = Plan {
-        deliveries: planner.deliveries,
-    };
+    let plan = planner.plan();
     Ok(silenced(plan, request, settings, now, warnings))
 }
 
@@ -104,13 +100,13 @@ fn silenced(
     request: &Request,
     settings: &Settings,
     now: Timestamp,
-    warnings: &mut Vec<String>,
+    warnings: &mut Warnings,
 ) -> Plan {
     let Some(silence) = silence(settings, &request.notification, now) else {
         return plan;
     };
     if request.dry_run || settings.dry_run {
-        warnings.push(format!("the silence {} would suppress this", silence.name));
+        warnings.push(|| format!("the silence {} would suppress this", silence.name));
     }
     plan.suppressed(&silence.name)
 }
@@ -118,14 +114,18 @@ fn silenced(
 struct Planner<'a> {
     request: &'a Request,
     settings: &'a Settings,
-    key: &'a str,
+    key: Arc<str>,
     texts: Texts<'a>,
-    warnings: &'a mut Vec<String>,
+    warnings: &'a mut Warnings,
     deliveries: Vec<Delivery>,
     /// The place of the first of them in the request.
     first: usize,
-    /// Of all messages.
-    bytes: usize,
+    /// What all deliveries hold, and what composing them has looked at.
+    bytes: limits::Bytes,
+    /// Whether what was composed of is kept.
+    shares: bool,
+    /// Suggestions that may still be made.
+    suggestions: usize,
 }
 
 /// One destination, whoever chose it.
@@ -137,17 +137,46 @@ struct Target<'a> {
     template: Option<&'a Template>,
     rendered: &'a [Rendered],
     configured_in: Option<Box<ConfiguredIn>>,
+    /// Bytes of the configuration, where it is this destination's own.
+    configuration_bytes: usize,
     /// For warnings.
     path: Path,
 }
 
 impl<'a> Planner<'a> {
+    fn new(
+        request: &'a Request,
+        settings: &'a Settings,
+        key: &str,
+        now: Timestamp,
+        warnings: &'a mut Warnings,
+    ) -> Self {
+        Self {
+            request,
+            settings,
+            key: key.into(),
+            texts: Texts::new(request, &settings.config, now, warnings),
+            warnings,
+            deliveries: Vec::new(),
+            first: 0,
+            bytes: limits::Bytes::default(),
+            shares: false,
+            suggestions: MAX_SUGGESTIONS,
+        }
+    }
+
+    fn plan(self) -> Plan {
+        Plan {
+            shared_bytes: self.shared_bytes(),
+            deliveries: self.deliveries,
+        }
+    }
+
     /// One delivery for each configuration of a sender.
     fn sender(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let path = Path::root().key("senders_config").key(sender);
         let Some(spec) = channels::find(sender) else {
-            self.unknown_sender(sender, &path);
-            return Ok(());
+            return self.unknown_sender(sender, &path);
         };
         match configuration {
             Json::Array(items) if !items.is_empty() => {
@@ -160,56 +189,23 @@ impl<'a> Planner<'a> {
     }
 
     /// The operator lets requests bring no destinations: what they bring is not looked at.
-    fn ignore(&mut self, sender: &str, configuration: &Json) {
-        let count = match configuration {
-            Json::Array(items) => items.len().max(1),
-            _ => 1,
-        };
-        for _ in 0..count {
-            self.push(sender, None, Work::Ignore);
-        }
+    fn ignore(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
+        let mut each = 0..limits::configurations(configuration);
+        each.try_for_each(|_| self.push(sender, None, Work::Ignore))
     }
 
-    /// The destinations that a configuration makes: one, unless it lists several.
+    /// The destinations that a configuration makes: one, unless it lists several. Each is composed before the next is read,
+    /// so that no more than the limit is ever held.
     fn configuration(
         &mut self,
         spec: &'static ChannelSpec,
         configuration: &Json,
         path: Path,
     ) -> Result<(), Refusal> {
-        let targets = self.targets(spec, configuration, path);
-        let warned = self.warnings.len();
-        for target in targets {
-            let work = match target {
-                Ok(target) => self.work(target)?,
-                Err(work) => *work,
-            };
-            self.push(spec.key, None, work);
-        }
-        // What holds for all of a list is said once.
-        let mut said = HashSet::new();
-        let own = self.warnings.split_off(warned);
-        let once = own.into_iter().filter(|own| said.insert(own.clone()));
-        self.warnings.extend(once);
-        Ok(())
-    }
-
-    /// The destinations that the request brings in one configuration.
-    fn targets(
-        &mut self,
-        spec: &'static ChannelSpec,
-        configuration: &Json,
-        path: Path,
-    ) -> Vec<Result<Target<'a>, Box<Work>>> {
         let Json::Object(members) = configuration else {
-            let found = match configuration {
-                Json::Array(_) => "an empty list or a list of lists",
-                other => other.kind(),
-            };
-            let what = format!("must be an object or a list of objects, found {found}");
-            return vec![Err(misconfigured(&ConfigError::new(path, what)))];
+            return self.push(spec.key, None, *no_object(configuration, path));
         };
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         let mut fields = Fields::new(
             spec.key,
             Origin::Request,
@@ -218,17 +214,33 @@ impl<'a> Planner<'a> {
             path.clone(),
             &mut warnings,
         );
-        let each = 0..fields.destinations();
-        let targets = each.map(|index| {
-            let parsed = (spec.parse)(fields.at(index), &self.settings.operator);
-            let channel = parsed.map_err(|error| misconfigured(&error))?;
-            let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
-            self.target(channel, configured_in, path.clone())
-        });
-        let targets = targets.collect();
+        for index in 0..fields.destinations() {
+            let work = match self.requested(spec, fields.at(index), &path) {
+                Ok(target) => self.work(target)?,
+                Err(work) => *work,
+            };
+            self.push(spec.key, None, work)?;
+        }
+        Ok(())
+    }
+
+    /// A destination that the request brings, as its fields say.
+    fn requested(
+        &mut self,
+        spec: &'static ChannelSpec,
+        fields: &mut Fields<'_>,
+        path: &Path,
+    ) -> Result<Target<'a>, Box<Work>> {
+        let parsed = (spec.parse)(fields, &self.settings.operator);
         self.warnings
-            .extend(warnings.iter().map(ToString::to_string));
-        targets
+            .append(fields.take_warnings(), |warning| warning.to_string());
+        let channel = parsed.map_err(|error| misconfigured(&error))?;
+        let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
+        let target = self.target(channel, configured_in, path.clone())?;
+        Ok(Target {
+            configuration_bytes: fields.size(),
+            ..target
+        })
     }
 
     /// A destination that the request brings.
@@ -258,6 +270,7 @@ impl<'a> Planner<'a> {
             template: None,
             rendered: &[],
             configured_in,
+            configuration_bytes: 0,
             path,
         })
     }
@@ -266,7 +279,7 @@ impl<'a> Planner<'a> {
         for name in &self.request.receivers {
             match self.settings.config.by_name.get(name) {
                 Some(place) => self.receiver_at(*place)?,
-                None => self.unknown_receiver(name),
+                None => self.unknown_receiver(name)?,
             }
         }
         Ok(())
@@ -280,7 +293,7 @@ impl<'a> Planner<'a> {
         for (index, destination) in receiver.destinations.iter().enumerate() {
             let target = self.file_target(receiver, destination, index);
             let work = self.work(target)?;
-            self.push(destination.sender, Some(&receiver.name), work);
+            self.push(destination.sender, Some(&receiver.name), work)?;
         }
         Ok(())
     }
@@ -307,6 +320,7 @@ impl<'a> Planner<'a> {
                 let name = receiver.name.clone();
                 Box::new(ConfiguredIn::Receiver { name, index })
             }),
+            configuration_bytes: 0,
             path: if several { path.index(index) } else { path },
         }
     }
@@ -319,6 +333,7 @@ impl<'a> Planner<'a> {
     /// Composes what a destination gets.
     fn work(&mut self, target: Target<'a>) -> Result<Work, Refusal> {
         let variant = self.texts.variant(target.template, self.warnings);
+        self.bytes.look_at(variant.size)?;
         let path = &target.path;
         let rendered = self
             .texts
@@ -326,31 +341,18 @@ impl<'a> Planner<'a> {
         let source = Source {
             notification: Arc::clone(&variant.notification),
             allow_mentions: target.allow_mentions,
-            key: self.key.to_owned(),
+            key: Arc::clone(&self.key),
             index: self.first + self.deliveries.len(),
             rendered,
             parameters: None,
         };
-        let composition = match compose(target.channel.as_ref(), &source) {
+        let mut composition = match compose(target.channel.as_ref(), &source) {
             Ok(composition) => composition,
-            Err(failure) => {
-                let failure = explain_text(failure, &source.notification);
-                let path = match failure.reason {
-                    Reason::MissingDedupKey => "dedup_key",
-                    _ => "notification_text",
-                };
-                return Ok(Work::Reject {
-                    failure,
-                    path: Some(path.to_owned()),
-                });
-            }
+            Err(failure) => return Ok(not_composed(failure, &source.notification)),
         };
-        self.bytes += composition.size();
-        if self.bytes > MAX_BYTES {
-            return Err(Refusal::TooLarge);
-        }
-        for warning in &composition.warnings {
-            self.warnings.push(format!("{}: {warning}", target.path));
+        for warning in std::mem::take(&mut composition.warnings) {
+            let path = &target.path;
+            self.warnings.push(|| format!("{path}: {warning}"));
         }
         let dedup_key = self.request.notification.dedup_key.clone();
         let source = self.source(source, &target, dedup_key.is_some());
@@ -362,6 +364,7 @@ impl<'a> Planner<'a> {
             source,
             own: target.own,
             configured_in: target.configured_in,
+            configuration_bytes: target.configuration_bytes,
             resume: None,
         });
         Ok(match self.request.dry_run || self.settings.dry_run {
@@ -371,13 +374,20 @@ impl<'a> Planner<'a> {
     }
 
     /// What a delivery keeps to be composed of again: with the last message of its key, or for a digest.
-    fn source(&self, source: Source, target: &Target<'a>, has_key: bool) -> Option<Box<Source>> {
+    fn source(
+        &mut self,
+        source: Source,
+        target: &Target<'a>,
+        has_key: bool,
+    ) -> Option<Box<Source>> {
         let policy = &self.settings.policy;
         let follows = has_key && target.channel.follows_up();
         let repeats = has_key && policy.repeat_interval.is_some();
         let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
         let parameters = digests && !target.rendered.is_empty();
-        (follows || repeats || digests).then(|| {
+        let is_kept = follows || repeats || digests;
+        self.shares |= is_kept;
+        is_kept.then(|| {
             Box::new(Source {
                 parameters: parameters.then(|| self.texts.again(target.rendered)),
                 ..source
@@ -385,46 +395,67 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn unknown_sender(&mut self, sender: &str, path: &Path) {
+    fn unknown_sender(&mut self, sender: &str, path: &Path) -> Result<(), Refusal> {
         let names = channels::CHANNELS.iter().map(|spec| spec.key);
-        let meant = nearest(sender, names);
+        let meant = self.suggestion(sender, names);
         let detail = meant.map(|meant| format!("There is no such sender; did you mean {meant}?"));
         let failure = Failure::new(Reason::UnknownSender)
             .with_hint(channels::unknown_sender_hint())
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some(path.to_string());
-        self.push(sender, None, Work::Reject { failure, path });
+        self.push(sender, None, Work::Reject { failure, path })
     }
 
-    fn unknown_receiver(&mut self, name: &str) {
+    fn unknown_receiver(&mut self, name: &str) -> Result<(), Refusal> {
         let known = self.settings.config.by_name.keys().map(String::as_str);
-        let meant = nearest(name, known);
+        let meant = self.suggestion(name, known);
         let detail = meant.map(|meant| format!("There is no such receiver; did you mean {meant}?"));
         let failure = Failure::new(Reason::UnknownReceiver)
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some("receivers".to_owned());
-        self.push(name, Some(name), Work::Reject { failure, path });
+        self.push(name, Some(name), Work::Reject { failure, path })
     }
 
-    fn push(&mut self, sender: &str, receiver: Option<&str>, work: Work) {
-        self.deliveries.push(Delivery {
+    /// What a name was probably meant to be. Not for every name: each is compared with all there are.
+    fn suggestion<'n>(
+        &mut self,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions = self.suggestions.checked_sub(1)?;
+        nearest(name, known)
+    }
+
+    fn push(&mut self, sender: &str, receiver: Option<&str>, work: Work) -> Result<(), Refusal> {
+        let delivery = Delivery {
             sender: sender.to_owned(),
             receiver: receiver.map(str::to_owned),
             work,
-        });
+        };
+        self.bytes.hold(delivery.size(), self.shared_bytes())?;
+        self.deliveries.push(delivery);
+        Ok(())
+    }
+
+    /// What deliveries hold together: notification and parameters, where they may be composed again.
+    fn shared_bytes(&self) -> usize {
+        match self.shares {
+            true => self.texts.bytes(),
+            false => 0,
+        }
     }
 
     fn say_nobody(&mut self) {
         let ignored = |delivery: &Delivery| matches!(delivery.work, Work::Ignore);
         if self.deliveries.is_empty() {
             self.warnings
-                .push("senders_config names no sender: nothing was sent".to_owned());
+                .push(|| "senders_config names no sender: nothing was sent".to_owned());
         } else if self.deliveries.iter().all(ignored) {
-            self.warnings.push(
+            self.warnings.push(|| {
                 "senders_config is not used (request_destinations=ignore), and no route or default receiver applies: \
                  nothing was sent"
-                    .to_owned(),
-            );
+                    .to_owned()
+            });
         }
     }
 }
@@ -446,6 +477,27 @@ fn misconfigured(error: &ConfigError) -> Box<Work> {
         failure: error.failure(),
         path: Some(error.path.to_string()),
     })
+}
+
+fn no_object(configuration: &Json, path: Path) -> Box<Work> {
+    let found = match configuration {
+        Json::Array(_) => "an empty list or a list of lists",
+        other => other.kind(),
+    };
+    let what = format!("must be an object or a list of objects, found {found}");
+    misconfigured(&ConfigError::new(path, what))
+}
+
+fn not_composed(failure: Failure, notification: &Notification) -> Work {
+    let failure = explain_text(failure, notification);
+    let path = match failure.reason {
+        Reason::MissingDedupKey => "dedup_key",
+        _ => "notification_text",
+    };
+    Work::Reject {
+        failure,
+        path: Some(path.to_owned()),
+    }
 }
 
 /// What is wrong with the text, where the channel could only say that it is.

@@ -1,5 +1,6 @@
 //! Why a request has no plan.
 
+use super::MAX_DELIVERIES;
 use crate::api::request::{Request, RequestError, no_destination};
 use crate::delivery::MAX_BYTES;
 
@@ -12,13 +13,17 @@ pub enum Refusal {
     DestinationsDenied,
     /// Its messages together are longer than what may be held at once.
     TooLarge,
+    /// It has more deliveries, of every kind, than one request may have, or than may be in flight.
+    TooManyDeliveries { deliveries: usize, in_flight: usize },
 }
 
 impl Refusal {
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
-            Refusal::NoDestination { .. } | Refusal::TooLarge => 400,
+            Refusal::NoDestination { .. }
+            | Refusal::TooLarge
+            | Refusal::TooManyDeliveries { .. } => 400,
             Refusal::DestinationsDenied => 403,
         }
     }
@@ -48,6 +53,10 @@ impl Refusal {
                 path: Some("notification_text".to_owned()),
                 hint: "Shorten notification_text, or send it to fewer destinations.".to_owned(),
             },
+            Refusal::TooManyDeliveries {
+                deliveries,
+                in_flight,
+            } => too_many(deliveries, in_flight),
             Refusal::DestinationsDenied => RequestError {
                 code: "destinations_denied",
                 message: "This trigger takes no destinations from requests: nothing was sent.".to_owned(),
@@ -56,5 +65,29 @@ impl Refusal {
                     .to_owned(),
             },
         }
+    }
+}
+
+/// Waiting would not help.
+fn too_many(deliveries: usize, in_flight: usize) -> RequestError {
+    let (message, hint) = match in_flight < MAX_DELIVERIES {
+        true => (
+            format!(
+                "The request alone has {deliveries} deliveries; at most {in_flight} may be in flight."
+            ),
+            "Send it in several requests, or raise max_in_flight.",
+        ),
+        false => (
+            format!(
+                "The request has {deliveries} deliveries; at most {MAX_DELIVERIES} are taken in one: nothing was sent."
+            ),
+            "Send it in several requests.",
+        ),
+    };
+    RequestError {
+        code: "too_many_deliveries",
+        message,
+        path: Some("senders_config".to_owned()),
+        hint: hint.to_owned(),
     }
 }

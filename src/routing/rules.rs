@@ -24,7 +24,7 @@ pub enum Why {
 
 /// Whom the file's rules choose for a notification that names nobody: routes, else the default receivers. Each once.
 pub fn reach(settings: &Settings, notification: &Notification) -> Vec<Reached> {
-    let subject = Subject::of(notification);
+    let subject = Subject::of(notification).for_regexes(settings.config.regexes);
     let mut known = vec![false; settings.config.receivers.len()];
     let mut is_new = |receiver: usize| {
         let known = known.get_mut(receiver);
@@ -65,6 +65,6 @@ pub fn silence<'s>(
     if silences.is_empty() {
         return None;
     }
-    let subject = Subject::of(notification);
+    let subject = Subject::of(notification).for_regexes(settings.config.regexes);
     silences.iter().find(|silence| silence.holds(&subject, now))
 }

@@ -12,7 +12,8 @@ use crate::api::request::Request;
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
-use crate::model::text::{did_you_mean, printable, truncate};
+use crate::model::text::{did_you_mean, shown};
+use crate::model::warnings::Warnings;
 use crate::settings::file::{Config, Rendered};
 use crate::settings::template::{Renderer, Seen, Template, TemplateError};
 
@@ -30,8 +31,9 @@ pub struct Texts<'a> {
     variants: HashMap<Arc<str>, Option<Variant>>,
     /// What templates of parameters made, of which variant.
     parameters: HashMap<Parameter, Result<Arc<str>, TemplateError>>,
-    /// The request's, once for all who outlive it.
-    data: OnceCell<Option<Arc<Json>>>,
+    /// Of all notifications and parameters, and of the data where it outlives the request.
+    bytes: usize,
+    keeps_data: bool,
 }
 
 /// The ids of a parameter's template and of the variant that it looks at.
@@ -41,6 +43,8 @@ type Parameter = (Arc<str>, Option<Arc<str>>);
 #[derive(Clone)]
 pub struct Variant {
     pub notification: Arc<Notification>,
+    /// In bytes.
+    pub size: usize,
     /// The template's.
     id: Option<Arc<str>>,
     /// Made when a template looks at it, once for all who have this variant.
@@ -48,9 +52,10 @@ pub struct Variant {
 }
 
 impl Variant {
-    fn new(notification: Notification, id: Option<Arc<str>>) -> Self {
+    fn new(notification: Arc<Notification>, id: Option<Arc<str>>) -> Self {
         Self {
-            notification: Arc::new(notification),
+            size: notification.size(),
+            notification,
             id,
             seen: Rc::default(),
         }
@@ -62,46 +67,42 @@ impl<'a> Texts<'a> {
         request: &'a Request,
         config: &'a Config,
         now: Timestamp,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Self {
         let named = request.template.as_deref();
         let found = named.and_then(|name| config.template(name));
         if let (Some(name), None) = (named, found) {
-            warnings.push(unknown(name, config));
+            warnings.push(|| unknown(name, config));
         }
+        let given = Variant::new(Arc::clone(&request.notification), None);
         Self {
             request,
             config,
             named: found.cloned(),
             now,
             renderer: Renderer::new(&config.templates),
-            given: Variant::new(request.notification.clone(), None),
+            bytes: given.size,
+            given,
             variants: HashMap::new(),
             parameters: HashMap::new(),
-            data: OnceCell::new(),
+            keeps_data: false,
         }
     }
 
     /// The notification with the text that a template makes: the request's, or else the destination's own. One that fails
     /// fails nothing: the text goes as it is.
-    pub fn variant(&mut self, own: Option<&Template>, warnings: &mut Vec<String>) -> Variant {
+    pub fn variant(&mut self, own: Option<&Template>, warnings: &mut Warnings) -> Variant {
         let Some(template) = self.named.clone().or_else(|| own.cloned()) else {
             return self.given.clone();
         };
         let id = template.id();
         if !self.variants.contains_key(id) {
             let made = match self.text(&template) {
-                Ok(text) => Some(Variant::new(
-                    Notification {
-                        text: Json::String(text),
-                        ..self.request.notification.clone()
-                    },
-                    Some(Arc::clone(id)),
-                )),
+                Ok(text) => Some(self.with_text(text, id)),
                 Err(what) => {
                     let name = self.config.name_of(&template);
                     let name = shown(name.unwrap_or_default());
-                    warnings.push(format!("template {name}: {what}; the text goes as it is"));
+                    warnings.push(|| format!("template {name}: {what}; the text goes as it is"));
                     None
                 }
             };
@@ -109,6 +110,16 @@ impl<'a> Texts<'a> {
         }
         let made = self.variants.get(id).cloned().flatten();
         made.unwrap_or_else(|| self.given.clone())
+    }
+
+    fn with_text(&mut self, text: String, id: &Arc<str>) -> Variant {
+        let notification = Notification {
+            text: Json::String(text),
+            ..Notification::clone(&self.request.notification)
+        };
+        let variant = Variant::new(Arc::new(notification), Some(Arc::clone(id)));
+        self.bytes += variant.size;
+        variant
     }
 
     fn text(&mut self, template: &Template) -> Result<String, String> {
@@ -121,11 +132,18 @@ impl<'a> Texts<'a> {
     }
 
     fn render(&mut self, template: &Template, of: &Variant) -> Result<String, TemplateError> {
-        let data = self.request.data.as_ref();
-        let seen = of
-            .seen
-            .get_or_init(|| Seen::new(&of.notification, data, self.now));
-        self.renderer.render(template, seen)
+        let given = &self.given;
+        let data = self.request.data.as_deref();
+        let seen = || Seen::new(&given.notification, data, self.now);
+        let seen = given.seen.get_or_init(seen);
+        let seen = match of.id {
+            None => seen.clone(),
+            Some(_) => of
+                .seen
+                .get_or_init(|| seen.with_text(&of.notification))
+                .clone(),
+        };
+        self.renderer.render(template, &seen)
     }
 
     /// What the templates of a destination's parameters make; one that fails is as if it were not there.
@@ -134,22 +152,26 @@ impl<'a> Texts<'a> {
         rendered: &[Rendered],
         of: &Variant,
         path: &dyn fmt::Display,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
-        let warn = |what: String| warnings.push(format!("{path}: {what}"));
+        let warn = |what: String| warnings.push(|| format!("{path}: {what}"));
         make(rendered, |template| self.parameter(template, of), warn)
     }
 
     /// What makes the parameters of another notification, when this request has been answered.
-    pub fn again(&self, rendered: &[Rendered]) -> Arc<dyn Parameters> {
+    pub fn again(&mut self, rendered: &[Rendered]) -> Arc<dyn Parameters> {
+        self.keeps_data = true;
         Arc::new(Again {
             rendered: rendered.to_vec(),
             renderer: Renderer::new(&self.config.templates),
-            data: self
-                .data
-                .get_or_init(|| self.request.data.clone().map(Arc::new))
-                .clone(),
+            data: self.request.data.clone(),
         })
+    }
+
+    /// What is made for several deliveries together, if it is kept for them.
+    pub fn bytes(&self) -> usize {
+        let data = self.request.data.as_deref().filter(|_| self.keeps_data);
+        self.bytes + data.map_or(0, Json::size)
     }
 
     fn parameter(&mut self, template: &Template, of: &Variant) -> Result<Arc<str>, TemplateError> {
@@ -157,7 +179,8 @@ impl<'a> Texts<'a> {
         if let Some(known) = self.parameters.get(&key) {
             return known.clone();
         }
-        let made = self.render(template, of).map(Arc::from);
+        let made: Result<Arc<str>, _> = self.render(template, of).map(Arc::from);
+        self.bytes += made.as_ref().map_or(0, |made| made.len());
         self.parameters.insert(key, made.clone());
         made
     }
@@ -212,12 +235,12 @@ impl Parameters for Again {
     fn render(
         &self,
         notification: &Notification,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
         let seen = Seen::new(notification, self.data.as_deref(), Timestamp::now());
         let mut renderer = self.renderer.clone();
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
-        make(&self.rendered, render, |what| warnings.push(what))
+        make(&self.rendered, render, |what| warnings.push(|| what))
     }
 }
 
@@ -234,8 +257,4 @@ fn unknown(name: &str, config: &Config) -> String {
         "template: the configuration file has no template {}, so the text goes as it is{meant}",
         shown(name)
     )
-}
-
-fn shown(name: &str) -> String {
-    truncate(&printable(name), 64)
 }

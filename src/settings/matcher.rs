@@ -1,5 +1,7 @@
 //! Whom a rule is for: routes, silences and the row filter look at notifications with the same matchers.
 
+use std::collections::HashMap;
+
 use regex::Regex;
 
 use crate::model::json::Json;
@@ -25,27 +27,63 @@ pub enum Pattern {
 }
 
 /// What matchers look at in a notification, looked up once for all of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     level: Option<&'static str>,
     status: Option<&'static str>,
     text: Option<&'a str>,
-    fields: &'a [(String, Json)],
+    fields: Fields<'a>,
+    /// Regular expressions are looked for in so much of a value.
+    searched_bytes: usize,
 }
+
+#[derive(Clone, Debug)]
+enum Fields<'a> {
+    Few(&'a [(String, Json)]),
+    Many(HashMap<&'a str, &'a Json>),
+}
+
+/// So few fields are looked through one by one.
+const FEW: usize = 16;
 
 impl<'a> Subject<'a> {
     pub fn of(notification: &'a Notification) -> Self {
+        let fields = &notification.fields;
         Self {
             level: notification.level_for_rules().map(Level::word),
             status: notification.status.map(Status::word),
             text: text(&notification.text),
-            fields: &notification.fields,
+            fields: match fields.len() <= FEW {
+                true => Fields::Few(fields),
+                false => Fields::Many(
+                    fields
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), value))
+                        .collect(),
+                ),
+            },
+            searched_bytes: MAX_SEARCHED_BYTES,
+        }
+    }
+
+    /// The same for so many regular expressions, which look at a value one after the other.
+    pub fn for_regexes(self, regexes: usize) -> Self {
+        let each = MAX_SEARCHED_IN_ALL / regexes.max(1);
+        Self {
+            searched_bytes: each.min(MAX_SEARCHED_BYTES),
+            ..self
         }
     }
 
     fn field(&self, name: &str) -> Option<&'a str> {
-        let field = self.fields.iter().find(|(known, _)| known == name);
-        field.and_then(|(_, value)| text(value))
+        let value = match &self.fields {
+            Fields::Few(fields) => {
+                let field = fields.iter().find(|(known, _)| known == name);
+                field.map(|(_, value)| value)
+            }
+            Fields::Many(fields) => fields.get(name).copied(),
+        };
+        value.and_then(text)
     }
 }
 
@@ -73,27 +111,46 @@ impl Matcher {
 
     /// The first that does not fit.
     pub fn misfit(&self, subject: &Subject<'_>) -> Option<Misfit<'_>> {
-        if !fits(self.level.as_deref(), subject.level) {
+        let most = subject.searched_bytes;
+        if !fits(self.level.as_deref(), subject.level, most) {
             return Some(Misfit::Level);
         }
-        if !fits(self.status.as_deref(), subject.status) {
+        if !fits(self.status.as_deref(), subject.status, most) {
             return Some(Misfit::Status);
         }
-        if !fits(self.text.as_deref(), subject.text) {
+        if !fits(self.text.as_deref(), subject.text, most) {
             return Some(Misfit::Text);
         }
         let mut fields = self.fields.iter();
-        let misfit = fields.find(|(name, patterns)| !fits(Some(patterns), subject.field(name)));
+        let misfit =
+            fields.find(|(name, patterns)| !fits(Some(patterns), subject.field(name), most));
         misfit.map(|(name, _)| Misfit::Field(name))
+    }
+
+    /// How many regular expressions it has.
+    pub fn regexes(&self) -> usize {
+        let fields = self.fields.iter().map(|(_, patterns)| patterns);
+        let all = self
+            .level
+            .iter()
+            .chain(&self.status)
+            .chain(&self.text)
+            .chain(fields);
+        let is_regex = |pattern: &&Pattern| matches!(pattern, Pattern::Regex(_));
+        all.flatten().filter(is_regex).count()
     }
 }
 
 /// What is absent fits no pattern.
-fn fits(patterns: Option<&[Pattern]>, value: Option<&str>) -> bool {
+fn fits(patterns: Option<&[Pattern]>, value: Option<&str>, searched_bytes: usize) -> bool {
     let Some(patterns) = patterns else {
         return true;
     };
-    value.is_some_and(|value| patterns.iter().any(|pattern| pattern.fits(value)))
+    let fits = |value| {
+        let mut patterns = patterns.iter();
+        patterns.any(|pattern| pattern.fits(value, searched_bytes))
+    };
+    value.is_some_and(fits)
 }
 
 fn text(value: &Json) -> Option<&str> {
@@ -107,20 +164,21 @@ fn text(value: &Json) -> Option<&str> {
 
 /// A regular expression is looked for in so much of a value.
 pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
+/// What all expressions of a file may search for one notification: its call waits for them.
+pub const MAX_SEARCHED_IN_ALL: usize = 8 * 1024 * 1024;
 
 impl Pattern {
-    fn fits(&self, value: &str) -> bool {
+    fn fits(&self, value: &str, searched_bytes: usize) -> bool {
         match self {
             Pattern::Equal(text) => text == value,
-            // All expressions of a file over a text of any length would take seconds.
-            Pattern::Regex(regex) => regex.is_match(head(value)),
+            Pattern::Regex(regex) => regex.is_match(head(value, searched_bytes)),
         }
     }
 }
 
 /// The part of a value that regular expressions see.
-fn head(value: &str) -> &str {
-    let mut end = value.len().min(MAX_SEARCHED_BYTES);
+fn head(value: &str, searched_bytes: usize) -> &str {
+    let mut end = value.len().min(searched_bytes);
     while !value.is_char_boundary(end) {
         end -= 1;
     }
@@ -190,6 +248,16 @@ mod tests {
             let subject = Subject::of(&notification);
             assert_eq!(matcher.matches(&subject), expected, "{matcher:?}");
         }
+        let many = (0..100).map(|n| (format!("f{n}"), Json::Number(n.to_string())));
+        notification.fields.extend(many);
+        for (name, value, expected) in [
+            ("host", "db1", true),
+            ("f99", "99", true),
+            ("f99", "98", false),
+        ] {
+            let subject = Subject::of(&notification);
+            assert_eq!(field(name, equal(&[value])).matches(&subject), expected);
+        }
         notification.status = None;
         let firing = Matcher {
             status: Some(equal(&["firing"])),
@@ -199,5 +267,29 @@ mod tests {
             firing.misfit(&Subject::of(&notification)),
             Some(Misfit::Status)
         );
+    }
+
+    #[test]
+    fn the_more_expressions_a_file_has_the_less_of_a_value_they_search() {
+        let matcher = Matcher {
+            fields: vec![("host".to_owned(), regex("y"))],
+            ..Matcher::default()
+        };
+        assert_eq!(matcher.regexes(), 1);
+        for (regexes, searched) in [
+            (0, 16_384),
+            (1, 16_384),
+            (512, 16_384),
+            (1_024, 8_192),
+            (10_000, 838),
+        ] {
+            for (before, expected) in [(searched - 1, true), (searched, false)] {
+                let mut notification = Notification::plain(Json::Null);
+                let value = format!("{}y", "x".repeat(before));
+                notification.fields = vec![("host".to_owned(), Json::String(value))];
+                let subject = Subject::of(&notification).for_regexes(regexes);
+                assert_eq!(matcher.matches(&subject), expected, "{regexes} {before}");
+            }
+        }
     }
 }

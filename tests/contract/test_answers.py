@@ -357,6 +357,29 @@ FAILURE_STATUS = [
         "senders_config",
         args={"max_in_flight": "1"},
     ),
+    refused(
+        "more deliveries that cannot be tried than may be in flight",
+        hi({"slack": [1, 2], "pigeon": {}}),
+        "too_many_deliveries",
+        "The request alone has 3 deliveries; at most 2 may be in flight.",
+        "senders_config",
+        args={"max_in_flight": "2"},
+    ),
+    refused(
+        "more deliveries than one request may have",
+        hi({"slack": [SLACK] * 10_000, "pigeon": {}}),
+        "too_many_deliveries",
+        "The request has 10001 deliveries; at most 10000 are taken in one: nothing was sent.",
+        "senders_config",
+        args={"max_in_flight": "20000"},
+    ),
+    refused(
+        "a text that is too long for so many destinations",
+        {"notification_text": "x" * 500_000, "senders_config": {"discord": [DISCORD] * 135}},
+        "too_large",
+        "The messages of this request have more than 64 MiB together: nothing was sent.",
+        "notification_text",
+    ),
 ]
 
 

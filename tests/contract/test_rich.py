@@ -1,5 +1,6 @@
 """Rich notifications end to end: what arrives, in how many messages, and whom they call."""
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -67,6 +68,19 @@ ROWS = [
         },
         to_slack("hi"),
         warnings=["status: must be one of firing, acknowledged, resolved, found 'over'; left out"],
+    ),
+    arrives(
+        "a dedup key of a kibibyte is the key",
+        {"notification_text": "hi", "title": "t", "dedup_key": "k" * 1024, "senders_config": {"http": HTTP}},
+        to_http(b'{"message":"hi","title":"t","dedup_key":"' + b"k" * 1024 + b'"}'),
+    ),
+    arrives(
+        "a longer dedup key is its SHA-256",
+        {"notification_text": "hi", "title": "t", "dedup_key": "k" * 1025, "senders_config": {"http": HTTP}},
+        to_http(
+            b'{"message":"hi","title":"t","dedup_key":"' + hashlib.sha256(b"k" * 1025).hexdigest().encode() + b'"}'
+        ),
+        warnings=["dedup_key: is longer than 1024 bytes; its SHA-256 is used in its place"],
     ),
     arrives(
         "http gets the members as they came",

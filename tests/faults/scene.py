@@ -213,6 +213,15 @@ def resident_bytes(pid: int) -> int:
     return int(shown.stdout) * 1024
 
 
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has had; where that cannot be had, what it has now."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.is_file():
+        return resident_bytes(pid)
+    [peak] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(peak) * 1024
+
+
 def open_descriptors(pid: int) -> int:
     """Open files of a process."""
     listed = Path(f"/proc/{pid}/fd")

@@ -10,7 +10,6 @@ from tests.faults.scene import TooLateError, best_of_three
 from tests.harness import Answer, Standin, Trigger, Triggers, eventually
 
 WAITING_CALLS = 64
-BYTES = 64 * 1024 * 1024
 
 
 def webhooks(text: str, *urls: str) -> dict[str, object]:
@@ -49,23 +48,6 @@ def test_more_calls_than_may_wait_are_answered_at_once_with_what_is_known(trigge
     assert min(waited) > 1.9
     if max(soon) > 1.0:
         raise TooLateError(f"{max(soon):.3f} s")
-
-
-def test_more_bytes_than_may_be_in_flight_are_503_and_nothing_is_sent(triggers: Triggers, standin: Standin) -> None:
-    trigger = triggers.create({"response_timeout": "0s", "max_attempts": "1"})
-    url = standin.fault("silent")["url"]
-    text = "x" * 1_000_000
-    taken = BYTES // len(text)
-    for n in range(taken):
-        assert trigger.notify(webhooks(f"{n:02}" + text[20:], url)).status == 200
-    refused = trigger.notify(webhooks("one more" + text, url))
-    assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
-    assert "too many bytes" in refused.json["message"]
-    assert (refused.json["results"], refused.header("retry-after")) == ({}, "2")
-    small = trigger.notify(webhooks("small", f"{standin.url}/hook/small"))
-    assert small.status == 200, "what finds room is taken"
-    standin.clear()
-    until_idle(trigger)
 
 
 class _Held:

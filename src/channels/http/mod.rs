@@ -7,8 +7,8 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde::{Serialize, Serializer};
 
 use self::signing::Signer;
 use super::shared::endpoint::{Endpoint, basic_auth};
@@ -19,7 +19,7 @@ use super::{
     Parameter, Resolved,
 };
 use crate::model::json::Json;
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{Members, Notification};
 use crate::model::outcome::{Failure, Gate, Judgement};
 use crate::model::secret::Secret;
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
@@ -99,43 +99,6 @@ struct Payload<'a> {
     message: &'a Json,
     #[serde(flatten)]
     more: Members<'a>,
-}
-
-/// What else the notification has, under the names and in the order of the request; a plain text has nothing else.
-#[derive(Serialize)]
-struct Members<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'static str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "object")]
-    fields: &'a [(String, Json)],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dedup_key: Option<&'a str>,
-}
-
-impl<'a> Members<'a> {
-    fn of(notification: &'a Notification) -> Self {
-        Self {
-            title: notification.title.as_deref(),
-            level: notification.level.map(Level::word),
-            status: notification.status.map(Status::word),
-            fields: &notification.fields,
-            link: notification.link.as_deref(),
-            timestamp: notification.timestamp.map(|time| time.to_string()),
-            dedup_key: notification.dedup_key.as_deref(),
-        }
-    }
-}
-
-fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
 impl Http {

@@ -10,7 +10,8 @@ use super::{Kind, OPTIONS, Parameter, headers, parse_url};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
-use crate::model::text::{nearest, printable, truncate};
+use crate::model::text::{nearest, shown};
+use crate::model::warnings::Warnings;
 
 /// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
 #[derive(Debug)]
@@ -46,18 +47,24 @@ pub struct Fields<'a> {
     sender: &'static str,
     origin: Origin,
     parameters: &'static [Parameter],
-    members: &'a [(String, Json)],
+    /// What stands under each of the parameters that its origin may set.
+    values: Vec<Option<&'a Json>>,
+    /// The first names that no parameter has: one of them may be meant to be one.
+    unknown: Vec<&'a str>,
     path: Path,
     /// The value of a list that this destination is.
     one_of: Option<(&'static str, usize)>,
-    warnings: &'a mut Vec<Warning>,
+    warnings: &'a mut Warnings<Warning>,
 }
+
+/// Unknown fields among which a missing one is looked for.
+const MAX_UNKNOWN: usize = 10;
 
 /// Names and values.
 pub type Members<'a> = Cow<'a, [(String, Json)]>;
 
 /// What is wrong with a configuration and can be done without.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub path: Path,
     pub what: String,
@@ -70,40 +77,63 @@ impl fmt::Display for Warning {
 }
 
 impl<'a> Fields<'a> {
-    /// Warns of every field that `parameters` does not know, or that its origin may not set.
+    /// Finds the parameters among the members, each of which is looked at once. Warns of every field that `parameters` does
+    /// not know, or that its origin may not set.
     pub fn new(
         sender: &'static str,
         origin: Origin,
         parameters: &'static [Parameter],
         members: &'a [(String, Json)],
         path: Path,
-        warnings: &'a mut Vec<Warning>,
+        warnings: &'a mut Warnings<Warning>,
     ) -> Self {
         let mut fields = Self {
             sender,
             origin,
             parameters,
-            members,
+            values: vec![None; parameters.len()],
+            unknown: Vec::new(),
             path,
             one_of: None,
             warnings,
         };
-        for (name, _) in members {
-            if fields.is_operators(name) {
-                fields.warn(name, "only the configuration file may set it; ignored");
-            } else if !fields.known().any(|known| known == name) {
-                fields.warn_unknown(name);
-            }
+        for (name, value) in members {
+            fields.add(name, value);
         }
         fields
     }
 
+    fn add(&mut self, name: &'a str, value: &'a Json) {
+        let origin = self.origin;
+        let mut places = self.parameters.iter().zip(&mut self.values);
+        let place =
+            places.find(|(parameter, _)| parameter.name == name && may_set(origin, parameter));
+        if let Some((_, place)) = place {
+            *place = Some(value);
+        } else if self.is_operators(name) {
+            self.warn(name, "only the configuration file may set it; ignored");
+        } else {
+            if self.unknown.len() < MAX_UNKNOWN {
+                self.unknown.push(name);
+            }
+            self.warn_unknown(name);
+        }
+    }
+
     /// How many destinations it makes: one, unless the parameter that may be a list is one.
     pub fn destinations(&self) -> usize {
-        match self.list().map(|(_, value)| value) {
-            Some(Json::Array(items)) => items.len().max(1),
-            _ => 1,
-        }
+        destinations(self.list().map(|(_, value)| value))
+    }
+
+    /// [`Self::destinations`] of a configuration that is not read yet.
+    pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
+        let list = parameters.iter().find(|one| one.kind == Kind::Destinations);
+        destinations(list.and_then(|list| configuration.get(list.name)))
+    }
+
+    /// What there was to warn of since this was last asked.
+    pub fn take_warnings(&mut self) -> Warnings<Warning> {
+        std::mem::take(self.warnings)
     }
 
     /// The configuration of the destination at this place.
@@ -116,20 +146,32 @@ impl<'a> Fields<'a> {
     }
 
     fn list(&self) -> Option<(&'static str, &'a Json)> {
-        let mut parameters = self.parameters.iter();
-        let list = parameters.find(|parameter| parameter.kind == Kind::Destinations)?;
-        let member = self.members.iter().find(|(key, _)| key == list.name);
-        member.map(|(_, value)| (list.name, value))
+        let mut given = self.given();
+        given
+            .find(|(parameter, _)| parameter.kind == Kind::Destinations)
+            .map(|(list, value)| (list.name, value))
     }
 
-    /// The configuration as it would be for this destination alone.
+    /// The parameters that are given.
+    fn given(&self) -> impl Iterator<Item = (&'static Parameter, &'a Json)> {
+        let given = self.parameters.iter().zip(&self.values);
+        given.filter_map(|(parameter, value)| Some((parameter, (*value)?)))
+    }
+
+    /// The configuration as it would be for this destination alone, without what means nothing.
     pub fn own(&self) -> Json {
-        let members = self.members.iter();
-        let own = members.filter_map(|(name, value)| {
-            let value = self.one(name, value)?;
-            Some((name.clone(), value.clone()))
+        let own = self.given().filter_map(|(parameter, value)| {
+            let value = self.one(parameter.name, value)?;
+            Some((parameter.name.to_owned(), value.clone()))
         });
         Json::Object(own.collect())
+    }
+
+    /// Bytes of what this destination is configured with: about what it keeps.
+    pub fn size(&self) -> usize {
+        let own = self.given();
+        let own = own.filter_map(|(parameter, value)| self.one(parameter.name, value));
+        own.map(Json::size).sum()
     }
 
     /// Of a list of destinations, this one's value.
@@ -352,8 +394,9 @@ impl<'a> Fields<'a> {
 
     /// A warning of the answer that names the field.
     pub fn warn(&mut self, name: &str, what: &str) {
-        self.warnings.push(Warning {
-            path: self.path.key(name),
+        let path = &self.path;
+        self.warnings.push(|| Warning {
+            path: path.key(name),
             what: what.to_owned(),
         });
     }
@@ -367,12 +410,10 @@ impl<'a> Fields<'a> {
             }
             None => String::new(),
         };
-        let found = self.members.iter().map(|(key, _)| key.as_str());
-        let meant = found
-            .filter(|key| !self.known().any(|known| known == *key))
-            .find(|key| nearest(key, [name]).is_some());
+        let mut unknown = self.unknown.iter();
+        let meant = unknown.find(|key| nearest(key, [name]).is_some());
         let meant = meant.map_or(String::new(), |key| {
-            format!("; is `{}` meant to be it?", truncate(&printable(key), 64))
+            format!("; is `{}` meant to be it?", shown(key))
         });
         self.error(
             name,
@@ -382,11 +423,10 @@ impl<'a> Fields<'a> {
 
     /// What stands under a name, where its origin may set it.
     fn member(&self, name: &str) -> Option<&'a Json> {
-        let parameter = self.parameter(name);
-        debug_assert!(parameter.is_some(), "{name} is not in the table");
-        parameter.filter(|parameter| may_set(self.origin, parameter))?;
-        let member = self.members.iter().find(|(key, _)| key == name);
-        member.and_then(|(_, value)| self.one(name, value))
+        debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
+        let mut given = self.given();
+        let (_, value) = given.find(|(parameter, _)| parameter.name == name)?;
+        self.one(name, value)
     }
 
     fn parameter(&self, name: &str) -> Option<&'static Parameter> {
@@ -400,16 +440,25 @@ impl<'a> Fields<'a> {
     }
 
     fn warn_unknown(&mut self, name: &str) {
-        let known = self.known();
-        let what = match nearest(name, known.clone()) {
-            Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
-            None => format!(
-                "unknown field, ignored; {} knows {}",
-                self.sender,
-                known.collect::<Vec<_>>().join(", ")
-            ),
-        };
-        self.warn(name, &what);
+        let (known, sender, path) = (self.known(), self.sender, &self.path);
+        self.warnings.push(|| Warning {
+            path: path.key(name),
+            what: match nearest(name, known.clone()) {
+                Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
+                None => format!(
+                    "unknown field, ignored; {sender} knows {}",
+                    known.collect::<Vec<_>>().join(", ")
+                ),
+            },
+        });
+    }
+}
+
+/// Of the parameter that may be a list of them.
+fn destinations(list: Option<&Json>) -> usize {
+    match list {
+        Some(Json::Array(items)) => items.len().max(1),
+        _ => 1,
     }
 }
 

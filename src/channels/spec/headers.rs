@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Fields;
 use super::fields::text;
 use crate::model::json::{self, Json};
-use crate::model::text::{printable, truncate};
+use crate::model::text::shown;
 
 const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -80,7 +80,7 @@ fn collect(
                 headers.insert(name, value);
             }
             Err(what) => {
-                let name = truncate(&printable(name), 64);
+                let name = shown(name);
                 fields.warn(field, &format!("header `{name}` {what}; dropped"));
             }
         }

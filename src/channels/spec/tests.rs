@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::json::{self, Json, Path};
+use crate::model::warnings::Warnings;
 
 const PARAMETERS: &[Parameter] = &[
     Parameter::new("text", "x", ""),
@@ -13,7 +14,7 @@ fn read<T>(configuration: &str, value: impl FnOnce(&Fields<'_>) -> T) -> T {
     let Json::Object(members) = json::parse(configuration).unwrap().json else {
         panic!("{configuration} is no object");
     };
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let fields = Fields::new(
         "sender",
         Origin::Operator,

@@ -115,7 +115,7 @@ fn rich() -> Notification {
         fields: vec![("host".to_owned(), Json::String("db1".to_owned()))],
         link: Some("https://grafana.example.com/d/1".to_owned()),
         timestamp: Some("2026-11-25T02:41:58Z".parse().unwrap()),
-        dedup_key: Some("cpu db1".to_owned()),
+        dedup_key: Some("cpu db1".into()),
         ..plain()
     }
 }
@@ -175,7 +175,7 @@ fn what_the_registry_says_of_a_resolved_is_so() {
         let channel = channel(spec);
         let with_key = bodies(channel.as_ref(), &rich());
         let another = Notification {
-            dedup_key: Some("another".to_owned()),
+            dedup_key: Some("another".into()),
             ..rich()
         };
         let differs = with_key != bodies(channel.as_ref(), &another);

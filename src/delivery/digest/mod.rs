@@ -15,6 +15,7 @@ use super::{Engine, Task};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
 use crate::model::report::DeliveryReport;
+use crate::model::warnings::Warnings;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
 use crate::panics::guarded;
 
@@ -121,14 +122,14 @@ impl PendingDigest {
             let notification = digest.tally.digest(&source.notification, over);
             digest.first.log.recorder_of(&notification)
         });
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         let delivery = Delivery {
             sender: sender.clone(),
             receiver,
             work: digest.work(*sending, &mut warnings),
         };
         let report = digest
-            .send(&engine, delivery, policy, &warnings, told)
+            .send(&engine, delivery, policy, &warnings.into_lines(), told)
             .await;
         let all = std::iter::once(held).chain(others);
         end_all(all, &engine, &digest, &report).await;
@@ -206,7 +207,7 @@ struct Digest {
 
 impl Digest {
     /// What is sent where the first one would have gone, by the same channel.
-    fn work(&self, mut sending: Sending, warnings: &mut Vec<String>) -> Work {
+    fn work(&self, mut sending: Sending, warnings: &mut Warnings) -> Work {
         let source = sending.source.take();
         let composed = guarded(|| {
             let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
@@ -215,7 +216,7 @@ impl Digest {
         let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
         match composed {
             Ok(composition) => {
-                warnings.extend_from_slice(&composition.warnings);
+                warnings.extend_from(&composition.warnings);
                 Work::Send(Box::new(Sending {
                     composition,
                     dedup_key: None,
@@ -231,14 +232,14 @@ impl Digest {
         }
     }
 
-    fn source(&self, first: Source, warnings: &mut Vec<String>) -> Source {
+    fn source(&self, first: Source, warnings: &mut Warnings) -> Source {
         let notification = self.tally.digest(&first.notification, self.over);
         let parameters = first.parameters;
         let rendered = parameters.map(|parameters| parameters.render(&notification, warnings));
         Source {
             notification: Arc::new(notification),
             allow_mentions: first.allow_mentions,
-            key: self.id.clone(),
+            key: self.id.as_str().into(),
             index: 0,
             rendered: rendered.unwrap_or_default(),
             parameters: None,
@@ -259,12 +260,11 @@ impl Digest {
         // Whatever becomes of the lines, the digest goes.
         let say = || self.say(&log, warnings);
         let _ = guarded(say);
-        let report = delivery.report(0);
+        let (report, sizes) = (delivery.report(0), [delivery.size()]);
         let Work::Send(sending) = delivery.work else {
             return report;
         };
         let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
-        let sizes = [sending.composition.size()];
         let deadline = task.accepted + policy.delivery_timeout;
         let digest = Arriving {
             task: Arc::clone(&task),
@@ -273,7 +273,7 @@ impl Digest {
             receiver: delivery.receiver,
             sending,
             policy,
-            place: engine.bounds.reserve_accepted(&sizes).pop(),
+            place: engine.bounds.reserve_accepted(&sizes, 0).pop(),
             kept: None,
             deadline,
         };

@@ -141,7 +141,7 @@ mod tests {
         Notification {
             title: Some(title.to_owned()),
             link: Some("https://grafana.example.com/d/1".to_owned()),
-            dedup_key: Some("cpu".to_owned()),
+            dedup_key: Some("cpu".into()),
             ..Notification::plain(Json::String("text".to_owned()))
         }
     }

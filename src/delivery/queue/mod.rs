@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use self::memory::Known;
 use super::backoff::Backoff;
 use super::lock;
-use crate::model::notification::State as AlertState;
+use crate::model::notification::{DedupKey, State as AlertState};
 use crate::model::outcome::Scope;
 use crate::model::plan::Rate;
 use crate::model::wire::Destination;
@@ -66,7 +66,7 @@ impl Queues {
     pub fn last_in_line(
         &self,
         destination: &Destination,
-        dedup_key: &str,
+        dedup_key: &DedupKey,
     ) -> Option<Option<AlertState>> {
         let queue = lock(&self.queues)
             .used
@@ -141,7 +141,7 @@ struct State {
     /// When the next message may leave, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
     /// The last in line for each dedup key.
-    lines: HashMap<String, Last>,
+    lines: HashMap<DedupKey, Last>,
 }
 
 struct Last {
@@ -190,7 +190,7 @@ impl DestinationQueue {
     /// A place behind the deliveries with the same dedup key.
     pub fn line_up(
         self: &Arc<Self>,
-        dedup_key: &str,
+        dedup_key: &DedupKey,
         ticket: u64,
         state: Option<AlertState>,
     ) -> Turn {
@@ -200,10 +200,10 @@ impl DestinationQueue {
             state,
             done: next,
         };
-        let line = lock(&self.state).lines.insert(dedup_key.to_owned(), last);
+        let line = lock(&self.state).lines.insert(dedup_key.clone(), last);
         Turn {
             queue: Arc::clone(self),
-            dedup_key: dedup_key.to_owned(),
+            dedup_key: dedup_key.clone(),
             ticket,
             before: line.map(|before| before.done),
             _done: done,
@@ -446,7 +446,7 @@ impl Drop for Permit {
 /// A place in the line of a dedup key; the next one's turn comes when it is dropped.
 pub struct Turn {
     queue: Arc<DestinationQueue>,
-    dedup_key: String,
+    dedup_key: DedupKey,
     ticket: u64,
     before: Option<watch::Receiver<()>>,
     _done: watch::Sender<()>,

@@ -196,8 +196,9 @@ async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast()
 #[tokio::test(start_paused = true)]
 async fn one_dedup_key_goes_one_after_another_in_the_order_of_acceptance() {
     let queue = Queues::default().get(&destination("a", None));
-    let (first, second) = (queue.line_up("k", 0, None), queue.line_up("k", 1, None));
-    let mut other = queue.line_up("other", 2, None);
+    let line_up = |key: &str, ticket| queue.line_up(&key.into(), ticket, None);
+    let (first, second) = (line_up("k", 0), line_up("k", 1));
+    let mut other = line_up("other", 2);
     other.wait().await;
     let waiting = tokio::spawn(async move {
         let mut second = second;

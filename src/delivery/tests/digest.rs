@@ -111,9 +111,9 @@ impl Parameters for Loud {
     fn render(
         &self,
         notification: &Notification,
-        warnings: &mut Vec<String>,
+        warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
-        warnings.push("be warned".to_owned());
+        warnings.push(|| "be warned".to_owned());
         let text = notification.as_text().unwrap().to_uppercase();
         vec![("body_template", format!("{text:?}").into())]
     }

@@ -6,7 +6,7 @@ use super::*;
 fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> Delivery {
     let follow_up = Notification {
         status,
-        dedup_key: Some(dedup_key.to_owned()),
+        dedup_key: Some(dedup_key.into()),
         ..Notification::plain(Json::String(text.to_owned()))
     };
     notification("discord", DISCORD, follow_up)

@@ -2,6 +2,7 @@
 
 mod digest;
 mod follow_up;
+mod intake;
 mod lookup;
 mod panics;
 mod repeat;
@@ -31,6 +32,7 @@ use crate::model::plan::{
 };
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::report::DeliveryReport;
+use crate::model::warnings::Warnings;
 use crate::model::wire::{HttpReply, Outbound, Reply};
 use crate::observe::{LateLog, LogLine, TaskLog};
 use crate::transport::{SendError, Sent};
@@ -205,7 +207,7 @@ const RESOLVED: Option<Status> = Some(Status::Resolved);
 fn delivery(sender: &str, configuration: &str) -> Delivery {
     let spec = channels::find(sender).unwrap();
     let members = parse(configuration).unwrap().json;
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let mut fields = Fields::new(
         spec.key,
         Origin::Request,
@@ -229,6 +231,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             source: None,
             own: OwnPolicy::default(),
             configured_in: None,
+            configuration_bytes: 0,
             resume: None,
         })),
     }
@@ -242,7 +245,7 @@ fn notification(sender: &str, configuration: &str, notification: Notification) -
         let source = Source {
             notification: Arc::new(notification),
             allow_mentions: true,
-            key: "k".to_owned(),
+            key: "k".into(),
             index: 0,
             rendered: Vec::new(),
             parameters: None,
@@ -320,7 +323,10 @@ impl World {
             },
             log: TaskLog::new(Some(number.clone())),
             task_id: number,
-            plan: Plan { deliveries },
+            plan: Plan {
+                deliveries,
+                shared_bytes: 0,
+            },
             policy: Arc::new(policy),
             warnings: Vec::new(),
             keeping: None,

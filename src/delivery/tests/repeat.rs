@@ -20,7 +20,7 @@ fn said(words: &str) -> Notification {
     Notification {
         level: words.next().and_then(Level::parse),
         status: words.next().and_then(Status::parse),
-        dedup_key: Some("k".to_owned()),
+        dedup_key: Some("k".into()),
         ..Notification::plain(Json::String("x".to_owned()))
     }
 }
@@ -110,7 +110,7 @@ async fn another_key_another_destination_and_no_key_are_no_repeats() {
     let world = World::new((0..4).map(|_| ok()));
     let firing = || said("critical firing");
     let other = Notification {
-        dedup_key: Some("other".to_owned()),
+        dedup_key: Some("other".into()),
         ..firing()
     };
     let none = Notification {

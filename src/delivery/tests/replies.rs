@@ -234,13 +234,13 @@ fn any_policy() -> impl Strategy<Value = DeliveryPolicy> {
 fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<Status>) -> Delivery {
     let notification = Notification {
         status,
-        dedup_key: status.map(|_| "k".to_owned()),
+        dedup_key: status.map(|_| "k".into()),
         ..Notification::plain(Json::String("hi".to_owned()))
     };
     let source = Source {
         notification: Arc::new(notification),
         allow_mentions: true,
-        key: "k".to_owned(),
+        key: "k".into(),
         index: 0,
         rendered: Vec::new(),
         parameters: None,
@@ -252,10 +252,11 @@ fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<St
             channel: Arc::clone(channel),
             composition: source.compose(channel.as_ref(), None).unwrap(),
             private_addresses: PrivateAddresses::Allow,
-            dedup_key: status.map(|_| "k".to_owned()),
+            dedup_key: status.map(|_| "k".into()),
             source: Some(Box::new(source)),
             own: OwnPolicy::default(),
             configured_in: None,
+            configuration_bytes: 0,
             resume: None,
         })),
     }

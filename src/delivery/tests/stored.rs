@@ -8,7 +8,7 @@ use crate::outbox::Ownership;
 
 fn keyed(text: &str) -> Delivery {
     let notification = Notification {
-        dedup_key: Some("k".to_owned()),
+        dedup_key: Some("k".into()),
         ..Notification::plain(Json::String(text.to_owned()))
     };
     super::notification("http", HTTP, notification)
@@ -143,6 +143,7 @@ async fn a_delivery_that_runs_is_started_no_second_time() {
             age: Duration::ZERO,
             reports: task.reports(),
             deliveries: vec![(0, plain("x"))],
+            shared_bytes: 0,
             policy: Arc::new(policy()),
             log: TaskLog::new(None),
             warnings: Vec::new(),

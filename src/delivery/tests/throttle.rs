@@ -6,7 +6,7 @@ use crate::delivery::run::Arriving;
 const PAGER: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
 
 fn keyed(sender: &str, configuration: &str, key: &str, status: Option<Status>) -> Delivery {
-    let dedup_key = Some(key.to_owned());
+    let dedup_key = Some(key.into());
     let status = Notification {
         dedup_key,
         status,
@@ -107,7 +107,7 @@ async fn a_storm_of_ten_thousand_makes_as_few_messages_and_loses_none() {
             .dispatcher
             .engine
             .bounds
-            .reserve(&[MAX_BYTES], 1)
+            .reserve(&[MAX_BYTES], 0, 1)
             .map(drop),
         Ok(())
     );

@@ -20,6 +20,8 @@ pub struct Redactor {
 
 /// Shorter strings are left alone: they occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
+/// Of longer ones the beginning is looked for: no more than that of a reply is ever shown.
+const LONGEST_NEEDLE: usize = 4 * 1024;
 /// A destination with more is nobody's, and looking for them would take long: nothing that it answers is shown.
 const MAX_SECRETS: usize = 500;
 
@@ -27,7 +29,9 @@ impl Redactor {
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let secrets = secrets.into_iter();
         Self {
-            secrets: secrets.map(|secret| Secret::new(secret.as_ref())).collect(),
+            secrets: secrets
+                .map(|secret| Secret::new(beginning(secret.as_ref())))
+                .collect(),
             needles: OnceLock::new(),
         }
     }
@@ -60,6 +64,14 @@ impl Redactor {
         }
         masked(text, found)
     }
+}
+
+fn beginning(secret: &str) -> &str {
+    let mut end = LONGEST_NEEDLE;
+    while end < secret.len() && !secret.is_char_boundary(end) {
+        end -= 1;
+    }
+    secret.get(..end).unwrap_or(secret)
 }
 
 fn needles(secrets: &[Secret]) -> Vec<Secret> {
@@ -228,6 +240,17 @@ mod tests {
         let many = |count: usize| Redactor::new((0..count).map(|n| format!("secret-{n}")));
         assert_eq!(many(500).redact("secret-7 and more"), "*** and more");
         assert_eq!(many(501).redact("anything"), MASK);
+    }
+
+    #[test]
+    fn of_a_long_secret_the_beginning_is_found() {
+        let secret = "sécret-".repeat(10_000);
+        let redactor = Redactor::new([&secret]);
+        for length in [800, 3_000] {
+            let echo: String = secret.chars().take(length).collect();
+            assert_eq!(redactor.redact(&format!("no {echo}")), "no ***");
+        }
+        assert!(redactor.finds(&secret));
     }
 
     #[test]

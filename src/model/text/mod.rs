@@ -97,8 +97,26 @@ pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     bytes.into_iter().flat_map(digits).collect()
 }
 
+/// Characters of a word that is shown.
+const SHOWN: usize = 64;
+/// Characters of it that are looked at: what is invisible takes no place.
+const LOOKED_AT: usize = 4 * SHOWN;
+
+/// A word that somebody else chose, fit to stand in a message: on one line, and no longer than a line takes.
+pub fn shown(word: &str) -> String {
+    let end = word.char_indices().nth(LOOKED_AT).map(|(at, _)| at);
+    let head = end.and_then(|end| word.get(..end)).unwrap_or(word);
+    truncate(&printable(head), SHOWN)
+}
+
+/// Longer words, in bytes, are nobody's mistake for a name.
+const LONGEST_MISTAKE: usize = 128;
+
 /// The candidate that `word` was probably meant to be.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_MISTAKE {
+        return None;
+    }
     let folded = word.to_ascii_lowercase();
     candidates
         .into_iter()
@@ -156,8 +174,22 @@ mod tests {
             ("Discord", Some("discord")),
             ("whatsap", Some("whatsapp")),
             ("carrier pigeon", None),
+            (&format!("slack{}", "k".repeat(124)), None),
         ] {
             assert_eq!(nearest(word, names), suggestion, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_shown_on_one_line_and_short() {
+        let long = "x".repeat(1_000_000);
+        for (word, expected) in [
+            ("slack", "slack"),
+            ("a\nb\u{202e}", "a b"),
+            (&long, &format!("{}…", "x".repeat(63))),
+            ("", ""),
+        ] {
+            assert_eq!(shown(word), expected);
         }
     }
 }

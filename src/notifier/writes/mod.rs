@@ -11,15 +11,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::summary::{FewLines, Summary};
+use self::summary::{DeliveryLines, Summary};
 use super::outboxes::OpenOutbox;
 use super::{
     Call, NeedsVariables, Notifier, Scheduled, Taking, acceptance, argument_error, no_room,
-    not_kept, outbox_error, too_many,
+    not_kept, outbox_error,
 };
 use crate::api::request::{Request, RequestError};
 use crate::api::row;
 use crate::delivery::{self, Admission, Dispatcher, NotAccepted, NotKept, Room, Task};
+use crate::model::notification::DedupKey;
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, History, LateLog, LogLevel, RecentErrors, TaskLog};
 use crate::routing::Refusal;
@@ -107,7 +108,7 @@ impl Notifier {
             arguments: call.arguments.clone(),
             settings: Arc::clone(settings),
             open: open.clone(),
-            few: Arc::new(FewLines::new(late)),
+            lines: Arc::new(DeliveryLines::new(late)),
             late: Arc::clone(late),
             least: match table.rows.len() <= MAX_SAID_ROWS {
                 true => LogLevel::Info,
@@ -137,14 +138,14 @@ struct Batch {
     open: Option<Arc<OpenOutbox>>,
     late: Arc<dyn LateLog>,
     /// For lines of deliveries.
-    few: Arc<dyn LateLog>,
+    lines: Arc<DeliveryLines>,
     least: LogLevel,
 }
 
 /// A row that was seen to.
 struct Taken {
     /// Its dedup key.
-    key: Option<String>,
+    key: Option<DedupKey>,
     warnings: Vec<String>,
     became: Became,
 }
@@ -181,7 +182,7 @@ impl Batch {
         self.dispatcher.follow(&tasks).await;
         // Of a few rows each delivery's line says it.
         if self.least > LogLevel::Info {
-            summary.ended(&log, &tasks);
+            summary.ended(&log, &tasks, self.lines.left_out());
         }
     }
 
@@ -248,7 +249,7 @@ impl Batch {
         let mut warnings = Vec::new();
         let became = self.accept_or_wait(&request, &mut warnings).await;
         Taken {
-            key: request.notification.dedup_key,
+            key: request.notification.dedup_key.clone(),
             warnings,
             became,
         }
@@ -270,18 +271,15 @@ impl Batch {
                 Err(Refusal::NoDestination { .. }) => return Became::Nobody,
                 Err(refusal) => return Became::Lost(refusal.error(request)),
             };
-            let deliveries = acceptance.plan.deliveries.len();
             acceptance.batch = Some(Arc::clone(&self.digests));
             // They are said once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.least);
-            acceptance.log.hand_over(Arc::clone(&self.few));
+            let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
+            acceptance.log.hand_over(lines);
             match self.dispatcher.accept(acceptance).await {
                 Ok(Admission::New(task)) => return Became::Task(task),
                 Ok(_) => return Became::Known,
-                Err(NotAccepted::Full(_)) if deliveries > self.settings.policy.max_in_flight => {
-                    return Became::Lost(too_many(deliveries, &self.settings));
-                }
                 Err(NotAccepted::Full(_)) => {}
                 Err(NotAccepted::NotKept(why @ NotKept::NoKey)) => {
                     return Became::Lost(not_kept(&why));

@@ -1,7 +1,6 @@
 //! What the log has of a batch of rows: a line for each thing, however many rows it is so of.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Became, Taken};
 use crate::api::request::RequestError;
@@ -9,35 +8,34 @@ use crate::delivery::Task;
 use crate::model::outcome::Outcome;
 use crate::model::row::{Columns, Row};
 use crate::model::text::did_you_mean;
-use crate::observe::{Event, LateLog, LogLine, TaskLog};
+use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, TaskLog};
 
 /// Different things that one batch warns of.
 const MAX_WARNINGS: usize = 20;
-/// Lines of one batch's deliveries.
-const MAX_LINES: usize = 100;
 
-/// Lets so many lines through.
-pub struct FewLines {
+/// The lines of one batch's deliveries.
+pub struct DeliveryLines {
     late: Arc<dyn LateLog>,
-    left: AtomicUsize,
+    limiter: LineLimiter,
 }
 
-impl FewLines {
+impl DeliveryLines {
     pub fn new(late: &Arc<dyn LateLog>) -> Self {
         Self {
             late: Arc::clone(late),
-            left: AtomicUsize::new(MAX_LINES),
+            limiter: LineLimiter::new(MAX_LINES),
         }
+    }
+
+    /// Lines that are not written.
+    pub fn left_out(&self) -> usize {
+        self.limiter.left_out()
     }
 }
 
-impl LateLog for FewLines {
+impl LateLog for DeliveryLines {
     fn push(&self, line: LogLine) {
-        let one_less = |left: usize| left.checked_sub(1);
-        let left = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        if left.is_ok() {
+        if self.limiter.admit() {
             self.late.push(line);
         }
     }
@@ -157,8 +155,16 @@ impl<'a> Summary<'a> {
         lost.collect()
     }
 
-    /// Says how the deliveries ended, in one line for all.
-    pub fn ended(&self, log: &TaskLog, tasks: &[Arc<Task>]) {
+    /// Says how the deliveries ended, in one line for all, of which `left_out` have no line of their own.
+    pub fn ended(&self, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
+        if left_out > 0 {
+            let table = self.table;
+            log.log(&Event::LeftOut {
+                level: LogLevel::Error,
+                lines: left_out,
+                what: &format!("lines of deliveries of {table}"),
+            });
+        }
         let [mut delivered, mut failed, mut ambiguous, mut suppressed] = [0; 4];
         for report in tasks.iter().flat_map(|task| task.reports()) {
             match report.outcome {

@@ -1,7 +1,7 @@
 //! Why arguments cannot be used.
 
 use super::{Argument, Kind};
-use crate::model::text::{nearest, printable, truncate};
+use crate::model::text::{nearest, shown};
 
 /// An argument that cannot be used. Answered with 503: nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl ArgumentError {
         known: impl Iterator<Item = &'a String>,
     ) -> Self {
         let meant = nearest(given, known.map(String::as_str));
-        let shown = truncate(&printable(given), 64);
+        let shown = shown(given);
         Self {
             name,
             code: "invalid_argument",
@@ -47,7 +47,7 @@ impl ArgumentError {
         let found = match argument.kind {
             // It may hold what nobody should read.
             Kind::Url => String::new(),
-            _ => format!(", found '{}'", truncate(&printable(value), 64)),
+            _ => format!(", found '{}'", shown(value)),
         };
         Self {
             name: argument.name,

@@ -10,7 +10,7 @@ use super::{ARGUMENTS, Argument, ArgumentError, Kind, find};
 use crate::model::plan::{OnAmbiguous, Rate};
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
-use crate::model::text::{did_you_mean, printable, truncate};
+use crate::model::text::{did_you_mean, shown};
 
 /// Whether requests may bring destinations of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<'a> Arguments<'a> {
     ) -> Result<Self, ArgumentError> {
         let mut warnings = Vec::new();
         for (name, value) in given {
-            let shown = truncate(&printable(name), 64);
+            let shown = shown(name);
             let Some(argument) = find(name) else {
                 let meant = did_you_mean(name, ARGUMENTS.iter().map(|argument| argument.name));
                 warnings.push(format!("trigger argument {shown}: unknown, ignored{meant}"));

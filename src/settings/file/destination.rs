@@ -11,6 +11,7 @@ use crate::model::plan::OwnPolicy;
 use crate::model::policy::{ProxySettings, TlsFiles};
 use crate::model::secret::Secret;
 use crate::model::text::nearest;
+use crate::model::warnings::Warnings;
 use crate::settings::arguments;
 use crate::settings::problem::Place;
 use crate::settings::template::Template;
@@ -205,7 +206,7 @@ impl Loader<'_> {
     /// Reads the members as a request's configuration would be read, and puts what is wrong to its place.
     fn channels(&mut self, read: &Read) -> Vec<Arc<dyn Channel>> {
         let spec = read.spec;
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         let mut fields = Fields::new(
             spec.key,
             Origin::Operator,
@@ -217,7 +218,7 @@ impl Loader<'_> {
         let each = 0..fields.destinations();
         let parsed = each.map(|index| (spec.parse)(fields.at(index), &self.operator));
         let parsed: Vec<_> = parsed.collect();
-        for warning in &warnings {
+        for warning in warnings.iter() {
             let place = read.place(warning.path.as_str());
             self.report
                 .warning(place, warning.path.as_str(), &warning.what);

@@ -51,6 +51,8 @@ pub struct Config {
     /// Those of `[templates]`, in the order of the file.
     pub named_templates: Vec<(String, Template)>,
     pub silences: Vec<Silence>,
+    /// Regular expressions of routes and silences.
+    pub regexes: usize,
     /// Rows of tables that do not fit become no notifications.
     pub row_filter: Matcher,
     pub outbox: OutboxConfig,
@@ -225,6 +227,9 @@ impl Loader<'_> {
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
         }
+        let routes = config.routes.iter().map(|route| &route.matcher);
+        let silences = config.silences.iter().map(|silence| &silence.matcher);
+        config.regexes = routes.chain(silences).map(Matcher::regexes).sum();
         if let Some(node) = table.get("settings") {
             self.default_receivers(node, &mut config);
         }

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
 use super::{MEMBERS, TOP, limits};
-use crate::model::text::{did_you_mean, nearest, printable, truncate};
+use crate::model::text::{did_you_mean, nearest, shown};
 
 /// Something to say of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,10 +234,6 @@ fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
         Some(Finding::warning(offset, what))
     });
     findings.collect()
-}
-
-fn shown(name: &str) -> String {
-    truncate(&printable(name), 64)
 }
 
 /// An error of the library's as a finding.

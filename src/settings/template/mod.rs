@@ -165,9 +165,23 @@ pub struct Seen(Value);
 
 impl Seen {
     pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
-        let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
         let fields = notification.fields.iter();
         let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
+        // Never undefined: whether it has a member can be asked always.
+        let data = value(data.unwrap_or(&Json::Object(Vec::new())));
+        Self::of(notification, fields, data, now.to_string().into())
+    }
+
+    /// The same of a notification that has another text: what may be large is shared.
+    pub fn with_text(&self, notification: &Notification) -> Self {
+        let member = |of: &Value, name| of.get_attr(name).unwrap_or_default();
+        let fields = member(&member(&self.0, "notification"), "fields");
+        let [data, now] = ["data", filters::NOW].map(|name| member(&self.0, name));
+        Self::of(notification, fields, data, now)
+    }
+
+    fn of(notification: &Notification, fields: Value, data: Value, now: Value) -> Self {
+        let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
         let timestamp = notification.timestamp.map(|time| time.to_string());
         let level = notification.level_for_rules();
         let look = Look::of(&Notification {
@@ -193,9 +207,8 @@ impl Seen {
         );
         Self(Value::from_pairs([
             ("notification", Value::from_pairs(seen)),
-            // Never undefined: whether it has a member can be asked always.
-            ("data", value(data.unwrap_or(&Json::Object(Vec::new())))),
-            (filters::NOW, Value::from(now.to_string())),
+            ("data", data),
+            (filters::NOW, now),
         ]))
     }
 }

@@ -14,6 +14,7 @@ use influxdb3_notifier::channels::{
 };
 use influxdb3_notifier::model::json::{Json, Path};
 use influxdb3_notifier::model::notification::{Level, Notification, Status};
+use influxdb3_notifier::model::warnings::Warnings;
 
 const ROUNDS: usize = 2_000;
 
@@ -57,7 +58,7 @@ fn median(channels: &[&Arc<dyn Channel>], notification: &Notification) -> Durati
 fn channel(spec: &ChannelSpec) -> Arc<dyn Channel> {
     let example = |parameter: &Parameter| (parameter.name.to_owned(), text(parameter.example));
     let members: Vec<_> = spec.parameters.iter().map(example).collect();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let mut fields = Fields::new(
         spec.key,
         Origin::Request,
@@ -87,7 +88,7 @@ fn rich() -> Notification {
         .into(),
         link: Some("https://grafana.example.com/d/cpu?var-host=db1&from=now-1h".to_owned()),
         timestamp: Some("2026-11-25T02:41:58Z".parse().unwrap()),
-        dedup_key: Some("cpu db1".to_owned()),
+        dedup_key: Some("cpu db1".into()),
         ..Notification::plain(text(
             "cpu_usage has been above 95 % for 5 minutes, and queries are queueing.",
         ))

@@ -14,6 +14,7 @@ use influxdb3_notifier::api::request::{self, Request};
 use influxdb3_notifier::model::channel::Composing;
 use influxdb3_notifier::model::plan::{Plan, Sending, Work};
 use influxdb3_notifier::model::policy::PrivateAddresses;
+use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::notifier::{Body, Call, CallLog, Notifier};
 use influxdb3_notifier::routing;
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
     };
     if done.is_none() {
         eprintln!(
-            "usage: micro time STEP | micro count STEP TIMES\nsteps: plan, answer, cut, guard"
+            "usage: micro time STEP | micro count STEP TIMES\nsteps: plan, answer, cut, guard, load, route, template, \
+             duplicates, rejects, recipients, titles, texts"
         );
         return ExitCode::FAILURE;
     }
@@ -71,6 +73,11 @@ fn step(name: &str) -> Option<Step> {
         "load" => load(),
         "route" => route(),
         "template" => template(),
+        "duplicates" => bodies(duplicates()),
+        "rejects" => bodies(rejects()),
+        "recipients" => bodies(recipients()),
+        "titles" => bodies(discords("title")),
+        "texts" => bodies(discords("notification_text")),
         _ => None,
     }
 }
@@ -86,10 +93,57 @@ fn plan() -> Option<Step> {
 /// All that a call does but sending: read, plan, take charge, answer as JSON, with the log lines. `dry_run` sends nothing,
 /// and shows each message besides.
 fn answer() -> Option<Step> {
+    bodies(THREE_CHANNELS.to_owned())
+}
+
+/// A key that stands 75,000 times, below sixty long ones.
+fn duplicates() -> String {
+    let open = format!("{{\"{}\":", "k".repeat(8_000)).repeat(60);
+    let members = vec!["\"a\":1"; 75_000].join(",");
+    format!(
+        "{{\"notification_text\":\"x\",\"senders_config\":{{}},\"data\":{open}{{{members}}}{}}}",
+        "}".repeat(60)
+    )
+}
+
+/// As many deliveries as one request may have, none of which can be tried.
+fn rejects() -> String {
+    let entries = vec!["1"; 10_000].join(",");
+    format!("{{\"notification_text\":\"x\",\"senders_config\":{{\"slack\":[{entries}]}}}}")
+}
+
+/// As many deliveries as one request may have.
+fn recipients() -> String {
+    let to: Vec<_> = (0..10_000)
+        .map(|n| format!("\"somebody.{n}@example.com\""))
+        .collect();
+    format!(
+        "{{\"notification_text\":\"x\",\"title\":\"t\",\"senders_config\":{{\"email\":{{\"email_host\":\"h\",
+         \"email_from\":\"a@example.com\",\"email_to\":[{}]}}}}}}",
+        to.join(",")
+    )
+}
+
+/// Many destinations that cut a member, as long as so many may have it.
+fn discords(member: &str) -> String {
+    let one = |n| {
+        format!(
+            "{{\"discord_webhook_url\":\"https://discord.com/api/webhooks/12345678901234{n:04}/X\"}}"
+        )
+    };
+    let webhooks: Vec<_> = (0..9_000).map(one).collect();
+    let text = "Größe ".chars().cycle().take(5_000).collect::<String>();
+    format!(
+        "{{\"notification_text\":\"x\",\"{member}\":\"{text}\",\"senders_config\":{{\"discord\":[{}]}}}}",
+        webhooks.join(",")
+    )
+}
+
+fn bodies(body: String) -> Option<Step> {
     let notifier = Notifier::new().ok()?;
     let call = Call {
         arguments: BTreeMap::from([("dry_run".to_owned(), "true".to_owned())]),
-        body: THREE_CHANNELS.as_bytes().to_vec(),
+        body: body.into_bytes(),
         ..Call::default()
     };
     Some(repeated(move || {
@@ -274,7 +328,7 @@ impl Planner {
 
     fn plan(&self, body: &str) -> Option<(Request, Plan)> {
         let request = request::read(body.as_bytes(), &BTreeMap::new()).ok()?;
-        let mut warnings = Vec::new();
+        let mut warnings = Warnings::default();
         let plan = routing::plan(&request, &self.settings, TASK_ID, &mut warnings).ok()?;
         Some((request, plan))
     }

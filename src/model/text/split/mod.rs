@@ -46,7 +46,9 @@ pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Sp
     let longest = first.min(limit.length).saturating_sub(AROUND);
     let cutter = Cutter::new(text, limit.unit, markup, longest);
     // A prefix is as long as the number of parts makes it.
-    for most in [MAX_PARTS - 1, MAX_PARTS] {
+    let length = limit.unit.of(text);
+    let may_hold = |most: &usize| length <= sizes.capacity(*most);
+    for most in [MAX_PARTS - 1, MAX_PARTS].into_iter().filter(may_hold) {
         // Line ends and spaces are kept to only where that needs no part more than there are.
         for prefer_spaces in [true, false] {
             let cuts = cuts(&cutter, sizes, most, prefer_spaces);
@@ -80,6 +82,11 @@ impl Sizes {
         Limit::new(length, self.limit.unit)
     }
 
+    /// The most that so many parts hold.
+    fn capacity(self, parts: usize) -> usize {
+        (0..parts).map(|index| self.room(index, parts)).sum()
+    }
+
     /// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
     fn room(self, index: usize, total: usize) -> usize {
         let digits = |number: usize| if number < 10 { 1 } else { 2 };
@@ -88,9 +95,13 @@ impl Sizes {
     }
 }
 
+/// No unit counts a character of four bytes for less than one.
+const MAX_BYTES_OF_A_UNIT: usize = 4;
+
 fn fits(text: &str, limit: Limit) -> bool {
     let bytes_suffice = limit.unit.is_at_most_bytes() && text.len() <= limit.length;
-    bytes_suffice || limit.unit.of(text) <= limit.length
+    let is_much_longer = text.len() / MAX_BYTES_OF_A_UNIT > limit.length;
+    bytes_suffice || (!is_much_longer && limit.unit.of(text) <= limit.length)
 }
 
 /// Where at most `most` parts end that leave room for their prefixes.

@@ -1,0 +1,120 @@
+//! What a caller is warned of, within a bound.
+
+use super::text::truncate;
+
+/// The first [`MAX_WARNINGS`] warnings as they are told; those beyond are only counted, and never made.
+///
+/// Whoever warns of a request adds to one of these, so that no request can make more of them than an answer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warnings<T = String> {
+    told: Vec<T>,
+    more: usize,
+}
+
+/// Warnings of one answer; more would say nothing new.
+pub const MAX_WARNINGS: usize = 100;
+/// Characters of one warning: a path may be as deep as a request.
+const MAX_CHARACTERS: usize = 1_000;
+
+impl<T> Default for Warnings<T> {
+    fn default() -> Self {
+        Self {
+            told: Vec::new(),
+            more: 0,
+        }
+    }
+}
+
+impl<T: PartialEq> Warnings<T> {
+    /// Adds a warning, which is made only where it will be told. The same is told once.
+    pub fn push(&mut self, warning: impl FnOnce() -> T) {
+        if self.told.len() >= MAX_WARNINGS {
+            self.more += 1;
+            return;
+        }
+        let warning = warning();
+        if !self.told.contains(&warning) {
+            self.told.push(warning);
+        }
+    }
+
+    /// Adds those of another list, in words of this one.
+    pub fn append<U>(&mut self, other: Warnings<U>, mut words: impl FnMut(U) -> T) {
+        for warning in other.told {
+            self.push(|| words(warning));
+        }
+        self.more += other.more;
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Those that are told.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.told.iter()
+    }
+}
+
+impl Warnings {
+    /// Adds warnings that were made before.
+    pub fn extend_from(&mut self, warnings: &[String]) {
+        warnings
+            .iter()
+            .for_each(|warning| self.push(|| warning.clone()));
+    }
+
+    /// For the answer and the log; the last line says how many more there are.
+    pub fn into_lines(self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more warnings", self.more));
+        let told = self
+            .told
+            .into_iter()
+            .map(|warning| match warning.len() > MAX_CHARACTERS {
+                true => truncate(&warning, MAX_CHARACTERS),
+                false => warning,
+            });
+        told.chain(more).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_are_told_each_once_and_the_rest_is_counted_without_being_made() {
+        let mut warnings = Warnings::default();
+        let mut made = 0;
+        for n in 0..250 {
+            warnings.push(|| {
+                made += 1;
+                format!("{}: unknown", n / 2)
+            });
+        }
+        let lines = warnings.into_lines();
+        assert_eq!((made, lines.len()), (199, 101));
+        assert_eq!(lines[1], "1: unknown");
+        assert_eq!(lines[100], "and 51 more warnings");
+    }
+
+    #[test]
+    fn a_long_one_is_cut() {
+        let mut warnings = Warnings::default();
+        warnings.push(|| "é".repeat(20_000));
+        let lines = warnings.into_lines();
+        assert_eq!(lines[0].chars().count(), MAX_CHARACTERS);
+    }
+
+    #[test]
+    fn those_of_another_list_are_counted_too() {
+        let mut all = Warnings::default();
+        all.extend_from(&["first".to_owned()]);
+        let mut others = Warnings::default();
+        (0..150).for_each(|n| others.push(|| n));
+        all.append(others, |n| n.to_string());
+        let lines = all.into_lines();
+        assert_eq!(lines[..2], ["first", "0"]);
+        assert_eq!(lines[100], "and 51 more warnings");
+    }
+}

@@ -1,0 +1,197 @@
+"""What one request may cost: bodies that took seconds and gigabytes are answered soon, within a bound of memory."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.scene import TooLateError, best_of_three, peak_bytes
+from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.rows.scene import Table
+
+MOST_BYTES = 1_048_576
+GROWTH = 200 * 1024 * 1024
+"""Bytes that the engine's process may grow by at the peak: 64 MiB are held, and the engine has copies of its own."""
+LATEST = 3.0
+"""Seconds for an answer of a wheel without optimisation, on a machine that does other things as well."""
+
+
+def each(count: int, one: str) -> str:
+    """So many members of an object or a list; ``#`` stands for the number of each."""
+    return ",".join(one.replace("#", str(n)) for n in range(count))
+
+
+def body(members: str, senders: str = "") -> bytes:
+    """A request's body."""
+    senders = f',"senders_config":{{{senders}}}' if senders else ""
+    return f'{{"notification_text":"x",{members}{senders}}}'.encode()
+
+
+def plain(senders: str) -> bytes:
+    """A body that is nothing but long in its senders."""
+    return body('"title":"t"', senders)
+
+
+def mails(count: int, more: str = "") -> str:
+    """So many recipients."""
+    to = each(count, '"somebody.#@example.com"')
+    return f'"email":{{"email_host":"h","email_from":"a@example.com","email_to":[{to}]{more}}}'
+
+
+def nested() -> bytes:
+    """Sixty objects in one another under long keys, and a key that stands 75,000 times in the innermost."""
+    opened = ('{"' + "k" * 8_000 + '":') * 60
+    return body(f'"data":{opened}{{{each(75_000, QUOTED_1)}}}{"}" * 60}', HOOK)
+
+
+def same_labels() -> bytes:
+    """Fields whose names Alertmanager cannot tell apart."""
+    names = (format(n, "016b").translate({ord("0"): "-", ord("1"): "."}) for n in range(20_900))
+    fields = json.dumps(dict.fromkeys(names, "v"))
+    return body(f'"fields":{fields}', '"alertmanager":{"alertmanager_url":"http://127.0.0.1:9"}')
+
+
+def discords(count: int) -> str:
+    """So many webhooks of Discord."""
+    one = '{"discord_webhook_url":"http://127.0.0.1:9/api/webhooks/#/x"}'
+    return f'"discord":[{each(count, one)}]'
+
+
+QUOTED_1, S, Q, TEAM = '"a":1', '"#":1', '"#"', '"team-#"'
+HOOK = '"http":{"http_webhook_url":"http://127.0.0.1:9/hook"}'
+LONG_KEY = f'"dedup_key":"{"k" * 400_000}"'
+
+BODIES: dict[str, tuple[Callable[[], bytes], int, str | None]] = {
+    "duplicate keys below long ones": (nested, 200, None),
+    "duplicate keys": (lambda: body(each(150_000, QUOTED_1), HOOK), 200, None),
+    "a long key and too many recipients": (lambda: body(LONG_KEY, mails(20_000)), 400, "too_many_deliveries"),
+    "a long key and many recipients": (lambda: body(LONG_KEY, mails(10_000)), 200, None),
+    "too many entries of a sender": (lambda: plain(f'"slack":[{each(500_000, "1")}]'), 400, "too_many_deliveries"),
+    "many entries of a sender": (lambda: plain(f'"slack":[{each(10_000, "1")}]'), 200, None),
+    "too many receivers": (lambda: body(f'"receivers":[{each(110_000, Q)}]'), 400, "too_many_deliveries"),
+    "many unknown receivers": (lambda: body(f'"receivers":[{each(10_000, TEAM)}]'), 200, None),
+    "too many unknown senders": (lambda: plain(each(90_000, S)), 400, "too_many_deliveries"),
+    "many unknown senders": (lambda: plain(each(10_000, S)), 200, None),
+    "fields whose labels become the same": (same_labels, 200, None),
+    "unknown fields beside recipients": (lambda: plain(mails(9_000, "," + each(60_000, S))), 200, None),
+    "a long title to many": (lambda: body(f'"title":"{"t" * 60_000}"', discords(9_000)), 400, "too_large"),
+    "many fields": (lambda: body(f'"fields":{{{each(90_000, S)}}}', discords(1)), 200, None),
+}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[ProcessEngine]:
+    """An engine in a process of its own, whose memory is its own."""
+    with ProcessEngine(tmp_path) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize(("make", "status", "code"), BODIES.values(), ids=BODIES.keys())
+@best_of_three
+def test_a_hostile_body_is_answered_soon_and_takes_little_memory(
+    engine: ProcessEngine, make: Callable[[], bytes], status: int, code: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "notifier.toml"
+    # Names among which a wrong one is looked for, and expressions that look at the fields.
+    receivers = "".join(
+        f'[receivers.oncall-{n}]\nhttp.webhook_url = "http://127.0.0.1:9/{n}"\n'
+        f'[[routes]]\nmatch = {{ fields = {{ "1" = "~^{n}$" }} }}\nreceivers = ["oncall-{n}"]\n'
+        for n in range(500)
+    )
+    file.write_text(receivers)
+    sent = make()
+    assert len(sent) <= MOST_BYTES
+    with ExitStack() as stack:
+        arguments = {"config_file_path": str(file), "response_timeout": "0s", "dry_run": "true"}
+        trigger = Triggers(engine, stack).create(arguments)
+        trigger.notify(body('"title":"warm"', HOOK))
+        before = peak_bytes(engine.pid)
+        answer = trigger.notify(sent)
+        assert answer.status == status, answer.text[:500]
+        assert isinstance(answer.json["results"], dict)
+        assert (answer.json.get("error") or {}).get("code") == code
+        assert len(answer.json["warnings"]) <= 101
+        assert peak_bytes(engine.pid) - before < GROWTH
+        lines = trigger.log_lines()
+        assert len(lines) <= 2 + 101 + 101
+        if answer.elapsed > LATEST:
+            raise TooLateError(f"{answer.elapsed:.3f} s")
+
+
+def fields_of_the_request(n: int, url: str) -> Any:
+    """Small fields, which the channel cuts and which are kept for the alert's next message."""
+    fields = {f"field {f}": f"{n}" for f in range(40_000)}
+    return {"dedup_key": f"k{n}", "fields": fields, "senders_config": {"discord": {"discord_webhook_url": url}}}
+
+
+def title(n: int, url: str) -> Any:
+    """A title that the channel cuts."""
+    text = f"{n}" + "t" * 1_000_000
+    return {"dedup_key": f"k{n}", "title": text, "senders_config": {"discord": {"discord_webhook_url": url}}}
+
+
+def header(n: int, url: str) -> Any:
+    """A header that no server takes."""
+    headers = b64encode(json.dumps({"x-long": f"{n}" + "h" * 700_000}).encode()).decode()
+    return {"senders_config": {"http": {"http_webhook_url": url, "http_headers": headers}}}
+
+
+def text(n: int, url: str) -> Any:
+    """A text that goes as it is."""
+    return {"notification_text": f"{n:02}" + "x" * 999_998, "senders_config": {"http": {"http_webhook_url": url}}}
+
+
+@pytest.mark.parametrize("kind", [fields_of_the_request, title, header, text])
+def test_what_waits_is_counted_whatever_it_is_and_beyond_the_bound_nothing_is_taken(
+    engine: ProcessEngine, standin: Standin, kind: Callable[[int, str], Any]
+) -> None:
+    url = standin.fault("silent")["url"]
+    with ExitStack() as stack:
+        trigger = Triggers(engine, stack).create({"response_timeout": "0s", "max_attempts": "1"})
+        trigger.notify({"notification_text": "warm", "senders_config": {"http": {"http_webhook_url": url}}})
+        before = peak_bytes(engine.pid)
+        refused = until_refused(trigger, lambda n: {"notification_text": "x"} | kind(n, url))
+        assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
+        assert "too many bytes" in refused.json["message"]
+        assert (refused.json["results"], refused.header("retry-after")) == ({}, "2")
+        assert peak_bytes(engine.pid) - before < GROWTH
+        small = {
+            "notification_text": "small",
+            "senders_config": {"http": {"http_webhook_url": f"{standin.url}/hook/s"}},
+        }
+        assert trigger.notify(small).status == 200, "what finds room is taken"
+        standin.clear()
+        eventually(
+            lambda: trigger.notify({"notification_text": "x"} | kind(0, url)).status == 200, "room again", timeout=30
+        )
+
+
+def until_refused(trigger: Trigger, request: Callable[[int], Any]) -> Answer:
+    """Send requests until one is refused; fewer than the bound's bytes are enough."""
+    for n in range(80):
+        answer = trigger.notify(request(n))
+        if answer.status != 200:
+            return answer
+    raise AssertionError("all are taken")
+
+
+def test_what_was_never_tried_leaves_others_their_lines_and_rows(table: Table) -> None:
+    table.engine.create_trigger(
+        "r", spec="request:r", arguments={"config_file_path": table.file, "history_table": "notifications"}
+    )
+    trigger = Trigger(table.engine, "r")
+    good = trigger.notify({"notification_text": "one", "receivers": ["oncall"]})
+    assert good.json["status"] == "success"
+    answer = trigger.notify({"notification_text": "many", "senders_config": {"slack": [1] * 9_000}})
+    assert (answer.status, len(answer.json["deliveries"])) == (200, 9_000)
+    lines = [text for _, text in trigger.log_lines() if answer.json["task_id"] in text]
+    assert len(lines) == 1 + 100 + 1
+    assert lines[-1].endswith("and 8900 more deliveries were not tried; the answer has an entry for each")
+    assert any(good.json["task_id"] in text for _, text in trigger.log_lines())
+    assert len(table.history()) == 1 + 100
+    status = trigger.notify(b"", query={"view": "status"}, method="GET").json
+    assert sum(answer.json["task_id"] in line for line in status["last_errors"]) == 5
