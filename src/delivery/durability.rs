@@ -129,7 +129,7 @@ impl Keeping {
         Ok(Some(KeptWork {
             target,
             time_left: policy.delivery_timeout,
-            order: last_sent::order_key(sending),
+            order: last_sent::order_key(sending, &config_of(&self.arguments)),
             composition: sending.composition.hash(),
             attempting: None,
         }))

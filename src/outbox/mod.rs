@@ -189,7 +189,7 @@ pub struct KeptWork {
 /// SHA-256.
 pub type CompositionHash = [u8; 32];
 
-/// SHA-256 of a destination and a dedup key.
+/// SHA-256 of a configuration file's path, a destination and a dedup key.
 pub type OrderKey = [u8; 32];
 
 /// Where a delivery goes.

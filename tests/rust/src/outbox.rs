@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use influxdb3_notifier::model::notification::{Level, State, Status};
 use influxdb3_notifier::model::outcome::{MessageRef, Outcome};
 use influxdb3_notifier::outbox::{
-    Accepted, HistoryRow, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox, Ownership,
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox,
+    Ownership,
 };
 
 use crate::fixtures::{
@@ -355,6 +356,10 @@ pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Pl
 pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {
     for (step, parts, attempting, open) in [
         ("opened", 0, false, false),
+        ("left", 0, false, true),
+        ("claimed", 0, false, true),
+        ("claimed-attempting", 0, true, true),
+        ("claimed-ended", 0, false, false),
         ("accepted", 0, false, true),
         ("attempting", 0, true, true),
         ("not-taken", 0, false, true),
@@ -582,6 +587,9 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
         outbox.depth().await.unwrap();
         return;
     }
+    if last == "left" || last.starts_with("claimed") {
+        return steps_of_a_claim(outbox, &delivery, last).await;
+    }
     accept(outbox, request(&task)).await;
     for step in [
         "accepted",
@@ -611,6 +619,24 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
         }
     }
     panic!("no step {last}");
+}
+
+/// What was left to whoever comes first, in the hand of a process.
+async fn steps_of_a_claim(outbox: &dyn Outbox, delivery: &DeliveryId, last: &str) {
+    outbox.leave(request(&delivery.task)).await.unwrap();
+    if last == "left" {
+        return;
+    }
+    assert_eq!(claim(outbox).await.len(), 1);
+    if last == "claimed" {
+        return;
+    }
+    let owned = outbox.attempting(delivery, SystemTime::now()).await;
+    assert_eq!(owned.unwrap(), Ownership::Mine);
+    if last == "claimed-ended" {
+        let report = delivered(0, None);
+        outbox.end(delivery, &report, None).await.unwrap();
+    }
 }
 
 /// Lets another process go to a step, where it kills itself as `kill -9` does.
