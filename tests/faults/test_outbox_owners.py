@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,31 @@ def test_a_process_that_is_stopped_takes_nothing_over_from_itself(site: Site) ->
     assert len(sent(site.standin)) == 1
     assert len(site.standin.requests(HOOK)) == 2
     eventually(lambda: site.states() in ([], ["ended"]), "nothing waits")
+
+
+def test_wall_clocks_that_jump_all_the_time_make_nothing_late_and_nothing_twice(
+    site: Site, jumping_clock: Mapping[str, str]
+) -> None:
+    site.standin.rule(HOOK, reply={"status": 503}, times=1)
+    site.standin.rule(HOOK, times=1)
+    site.standin.rule(HOOK, hang=True, times=1)
+    site.standin.rule(MESSAGES, method="POST", reply=TRY_LATER, times=1)
+    first, trigger = site.start(SLOW, environment=jumping_clock)
+    _, other = site.start(SLOW, environment=jumping_clock)
+    wake(other)
+    for receiver in ("hook", "phone"):
+        answer = trigger.notify(to(receiver, idempotency_key=receiver)).json
+        assert answer["results"] == {receiver: "pending"}
+    eventually(lambda: texts(site.standin) == ["hi"] and sent(site.standin), "both are delivered")
+    # Both look every second for what is nobody's.
+    time.sleep(2.5)
+    assert (len(posted(site.standin)), len(site.standin.requests(HOOK))) == (2, 2)
+    eventually(lambda: site.states() == ["ended"] * 2, "both ends are noted")
+    assert other.notify(to("phone", idempotency_key="phone")).json["replayed"] is True
+    trigger.notify(to("hook", "last"))
+    arrived(site.standin, HOOK, 3)
+    first.kill()
+    eventually(lambda: texts(site.standin) == ["hi", "last"], "what the killed process had is delivered", timeout=5)
 
 
 @pytest.mark.timeout(120 + 2 * STOPPED)

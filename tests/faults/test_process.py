@@ -196,17 +196,6 @@ def test_row_49_two_triggers_with_other_arguments_do_not_mix(standin: Standin, t
         list(pool.map(ask, range(200)))
 
 
-@pytest.fixture
-def jumping_clock(tmp_path: Path) -> Mapping[str, str]:
-    """The environment of a process whose wall clock jumps by hours all the time."""
-    if sys.platform != "linux":
-        pytest.skip("clocks can be preloaded on Linux only")
-    library = tmp_path / "clock.so"
-    source = ROOT / "tests" / "faults" / "clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library)}
-
-
 def test_row_50_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
     standin: Standin, process: Callable[..., ProcessEngine], jumping_clock: Mapping[str, str]
 ) -> None:
