@@ -20,6 +20,8 @@ CODES = {
     200000: ("forbidden", False),
     240000: ("forbidden", False),
     220001: ("rejected", False),
+    220002: ("rejected", False),
+    220003: ("rejected", False),
     40333: ("forbidden", False),
     130000: ("server_error", False),
     40004: ("server_error", False),
@@ -118,3 +120,16 @@ def test_what_cannot_be_edited_is_posted_anew_at_once(
         assert sent.entry["outcome"] == "delivered", sent.entry
     methods = [request["method"] for request in standin.requests(place)]
     assert methods == ["POST", "PATCH", "POST", "POST"], "and the webhook is not paused"
+
+
+def test_a_message_in_a_thread_is_changed_there(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    url = f"{standin.url}/at/{number}/api/webhooks/1/token?thread_id=7"
+    destination = (CHANNEL, {"discord_webhook_url": url})
+    for status in ("firing", "resolved"):
+        sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu")
+        assert sent.entry["outcome"] == "delivered", sent.answer.text
+    requests = standin.requests(f"/at/{number}/")
+    assert [request["method"] for request in requests] == ["POST", "PATCH"]
+    assert all((request["accepted"], request["problem"]) == (True, None) for request in requests), requests
+    assert all("thread_id=7" in request["query"] for request in requests)

@@ -373,7 +373,7 @@ fn meaning(code: u64) -> Option<Meaning> {
         10003 | 10015 => Permanent(Reason::UnknownDestination),
         50027 => Permanent(Reason::Unauthorized),
         50001 | 50013 | 160005 | 200000 | 240000 | 40333 => Permanent(Reason::Forbidden),
-        50006 | 50035 | 50109 | 220001 => Permanent(Reason::Rejected),
+        50006 | 50035 | 50109 | 220001..=220003 => Permanent(Reason::Rejected),
         20016 | 20028 | 20029 => Transient(Reason::RateLimited),
         40004 | 130000 => Transient(Reason::ServerError),
         _ => return None,

@@ -356,3 +356,125 @@ async fn discord_v6_knows_flat_errors_and_milliseconds() {
         assert_eq!(reply.header("x-ratelimit-scope"), "user");
     }
 }
+
+fn patch(standin: &Standin, target: &str, body: &str) -> Reply {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("User-Agent", "DiscordBot (https://example.org, 1)"),
+    ];
+    send(standin.addr(), "PATCH", target, &headers, body)
+}
+
+#[tokio::test]
+async fn discord_forums_want_a_thread_and_other_channels_make_none() {
+    let standin = start().await;
+    let (plain, named) = (r#"{"content":"c"}"#, r#"{"content":"c","thread_name":"t"}"#);
+    for (target, body, status, code) in [
+        ("/api/v10/webhooks/1/forum1", plain, 400, 220_001),
+        ("/api/v10/webhooks/1/forum1", named, 204, 0),
+        ("/api/v10/webhooks/1/forum1?thread_id=7", plain, 204, 0),
+        (
+            "/api/v10/webhooks/1/forum1?thread_id=7",
+            named,
+            400,
+            220_002,
+        ),
+        ("/api/v10/webhooks/1/token?thread_id=7", named, 400, 220_002),
+        ("/api/v10/webhooks/1/token", named, 400, 220_003),
+        ("/api/v10/webhooks/1/token?thread_id=7", plain, 204, 0),
+    ] {
+        let reply = discord(&standin, target, body);
+        assert_eq!(reply.status, status, "{target} {body}");
+        if code > 0 {
+            assert_eq!(reply.json()["code"], code, "{target} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn discord_changes_a_message_in_its_own_thread_alone_and_an_old_one_not_too_often() {
+    let standin = start().await;
+    let post = |target: &str| {
+        let reply = discord(&standin, target, r#"{"content":"c"}"#);
+        reply.json()["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let in_thread = post("/api/v10/webhooks/1/token?wait=true&thread_id=7");
+    let in_channel = post("/api/v10/webhooks/1/token?wait=true");
+    let old = post("/api/v10/webhooks/1/old1?wait=true");
+    for (target, status, code) in [
+        (format!("token/messages/{in_thread}?thread_id=7"), 200, 0),
+        (format!("token/messages/{in_thread}"), 404, 10008),
+        (format!("token/messages/{in_channel}"), 200, 0),
+        (
+            format!("token/messages/{in_channel}?thread_id=7"),
+            404,
+            10008,
+        ),
+        (format!("old1/messages/{old}"), 429, 30046),
+    ] {
+        let reply = patch(
+            &standin,
+            &format!("/api/v10/webhooks/1/{target}"),
+            r#"{"content":"d"}"#,
+        );
+        assert_eq!(reply.status, status, "{target}");
+        if code > 0 {
+            assert_eq!(reply.json()["code"], code, "{target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn discord_shows_no_empty_embed_and_wants_addresses() {
+    let standin = start().await;
+    let embed = |embed: Value| json!({ "embeds": [embed] });
+    for (payload, status, code) in [
+        (embed(json!({})), 400, 50006),
+        (
+            embed(json!({ "color": 1, "url": "https://a.example" })),
+            400,
+            50006,
+        ),
+        (embed(json!({ "title": " ", "fields": [] })), 400, 50006),
+        (embed(json!({ "footer": { "text": "f" } })), 204, 0),
+        (
+            embed(json!({ "image": { "url": "https://a.example/b.png" } })),
+            204,
+            0,
+        ),
+        (embed(json!({ "image": { "url": "b.png" } })), 400, 50035),
+        (
+            embed(json!({ "title": "t", "thumbnail": { "url": "ftp://a.example" } })),
+            400,
+            50035,
+        ),
+        (
+            embed(json!({ "author": { "name": "n", "icon_url": "http://grafana/" } })),
+            400,
+            50035,
+        ),
+        (json!({ "content": "c", "avatar_url": "x" }), 400, 50035),
+    ] {
+        let reply = discord(&standin, "/api/v10/webhooks/1/token", &payload.to_string());
+        assert_eq!(reply.status, status, "{payload}");
+        if code > 0 {
+            assert_eq!(reply.json()["code"], code, "{payload}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn discord_takes_members_without_effect_and_the_record_tells() {
+    let standin = start().await;
+    for (body, told) in [
+        (r#"{"content":"c","components":[]}"#, "components"),
+        (r#"{"content":"c","no_such":1}"#, "no_such"),
+    ] {
+        assert_eq!(
+            discord(&standin, "/api/v10/webhooks/1/token", body).status,
+            204
+        );
+        let record = standin.requests().pop().expect("a request");
+        assert!(record.accepted && record.problem.unwrap_or_default().contains(told));
+    }
+}

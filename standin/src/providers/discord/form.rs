@@ -88,6 +88,8 @@ impl Form {
             }
         }
         self.text(payload.get("thread_name"), "thread_name", 100);
+        self.address(payload.get("avatar_url"), "avatar_url");
+        self.members(payload);
         self.mentions(payload.get("allowed_mentions"));
         match payload.get("embeds") {
             None | Some(Value::Null) => {}
@@ -99,6 +101,30 @@ impl Form {
             ),
         }
         text
+    }
+
+    /// Others have no effect, and neither have components of a webhook that no application owns [Discord docs: webhook,
+    /// execute webhook].
+    fn members(&mut self, payload: &Map<String, Value>) {
+        const MEMBERS: [&str; 12] = [
+            "content",
+            "username",
+            "avatar_url",
+            "tts",
+            "embeds",
+            "allowed_mentions",
+            "attachments",
+            "flags",
+            "thread_name",
+            "applied_tags",
+            "poll",
+            "payload_json",
+        ];
+        let others = payload
+            .keys()
+            .filter(|name| !MEMBERS.contains(&name.as_str()));
+        let notes = others.map(|name| format!("the member {name} has no effect"));
+        self.notes.extend(notes);
     }
 
     /// An optional text of at most `max` code points, trimmed.
@@ -226,7 +252,17 @@ impl Form {
             let text = self.text(embed.pointer(&format!("/{pointer}")), &place, max);
             length += text.map_or(0, |text| text.chars().count());
         }
-        self.address(embed.get("url"), &format!("{place}.url"));
+        for pointer in [
+            "url",
+            "image/url",
+            "thumbnail/url",
+            "footer/icon_url",
+            "author/url",
+            "author/icon_url",
+        ] {
+            let place = format!("{place}.{}", pointer.replace('/', "."));
+            self.address(embed.pointer(&format!("/{pointer}")), &place);
+        }
         let time = embed.get("timestamp").filter(|time| !time.is_null());
         let is_time = |time: &Value| {
             let text = time.as_str().unwrap_or_default();
@@ -266,6 +302,27 @@ impl Form {
         }
         length
     }
+}
+
+/// Whether an embed shows anything: one of a colour or an address alone does not, and makes a message empty.
+pub fn is_visible(embed: &Value) -> bool {
+    const SHOWN: [&str; 7] = [
+        "title",
+        "description",
+        "fields",
+        "image",
+        "thumbnail",
+        "author",
+        "footer",
+    ];
+    let shows = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    };
+    SHOWN.iter().any(|name| embed.get(name).is_some_and(shows))
 }
 
 /// The texts of the embeds in reading order.

@@ -6,6 +6,7 @@
 //! are nested with codes [Discord docs: reference, change log 2020-09-24; api-docs issue 2360].
 
 mod form;
+mod thread;
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::{Map, Value, json};
 
-use self::form::{Form, embed_texts, mentions};
+use self::form::{Form, embed_texts, is_visible, mentions};
+use self::thread::{check_edit, check_thread};
 use super::{Answer, Call, Provider, wait};
 use crate::record::Message;
 use crate::reply::Reply;
@@ -154,21 +156,16 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     if !form.errors.is_empty() {
         return Err(form.refusal(call));
     }
-    let embeds = payload
+    match edited {
+        Some(id) => check_edit(world, call, id)?,
+        None => check_thread(call, payload)?,
+    }
+    let mut embeds = payload
         .get("embeds")
         .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    if let Some(id) = edited
-        && !world.messages.has("discord", id)
-    {
-        return Err(refuse(
-            404,
-            10008,
-            "Unknown Message",
-            "no message of that id",
-        ));
-    }
-    if text.is_empty() && embeds == 0 {
+        .into_iter()
+        .flatten();
+    if text.is_empty() && !embeds.any(is_visible) {
         return Err(refuse(
             400,
             50006,
@@ -272,8 +269,7 @@ fn accept(
     let webhook = segments.nth(1).unwrap_or_default();
     let mentions = mentions(&text, payload.get("allowed_mentions"));
     let calls_everyone = mentions.iter().any(|mention| !mention.starts_with('<'));
-    let thread = call.parameter("thread_id");
-    let channel = thread.as_deref().unwrap_or(webhook);
+    let channel = thread::channel(call);
     let empty = json!([]);
     let detail = json!({
         "id": id, "type": 0, "channel_id": channel, "webhook_id": webhook,
