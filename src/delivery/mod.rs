@@ -133,6 +133,7 @@ impl Dispatcher {
             outbox_depth: 0,
             dropped_history_rows: 0,
             abandoned_template_threads: 0,
+            abandoned_file_threads: 0,
         }
     }
 }

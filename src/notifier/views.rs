@@ -10,6 +10,8 @@ use crate::observe::{Gauges, KEPT, TaskLog};
 use crate::settings::SettingsResult;
 use crate::settings::arguments::ArgumentError;
 use crate::settings::template;
+use crate::time_limit::files;
+use crate::transport;
 
 impl Notifier {
     pub(super) fn view(
@@ -63,6 +65,7 @@ impl Notifier {
             outbox_depth: self.runtime.block_on(self.outboxes.depth()),
             dropped_history_rows: self.history.dropped(),
             abandoned_template_threads: template::abandoned_threads(),
+            abandoned_file_threads: files::abandoned_threads() + transport::abandoned_threads(),
             ..self.dispatcher.gauges()
         }
     }

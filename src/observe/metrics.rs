@@ -49,6 +49,8 @@ pub struct Gauges {
     pub outbox_depth: usize,
     /// Templates that still run although their time is over.
     pub abandoned_template_threads: usize,
+    /// Files that are still read although their time is over.
+    pub abandoned_file_threads: usize,
     /// A counter that is kept elsewhere: rows of the history that were never written.
     pub dropped_history_rows: u64,
 }
@@ -177,6 +179,11 @@ impl Metrics {
                 "notifier_abandoned_template_threads",
                 "Templates that still run although their time is over.",
                 gauges.abandoned_template_threads,
+            ),
+            (
+                "notifier_abandoned_file_threads",
+                "Files that are still read although their time is over.",
+                gauges.abandoned_file_threads,
             ),
         ] {
             family(text, name, "gauge", help);

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
-use super::file::{self, secrets};
-use super::file_stamp::FileStamp;
+use super::file;
 use super::problem::Report;
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
+use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// More triggers than anybody has for one plugin.
 const MAX_ENTRIES: usize = 64;
@@ -130,12 +130,22 @@ struct Slot {
 struct Entry {
     current: Option<SettingsResult>,
     broken: Option<Arc<ArgumentError>>,
+    /// Why the files could not be looked at; told once.
+    no_answer: Option<Arc<ArgumentError>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
     stamps: Vec<(PathBuf, Option<FileStamp>)>,
     /// A change that has not rested yet.
     change: Option<(Vec<Option<FileStamp>>, Instant)>,
     looked: Option<Instant>,
+}
+
+/// What came of looking at the files.
+enum Look {
+    Same,
+    Changed,
+    /// The file system does not answer.
+    NoAnswer,
 }
 
 impl Entry {
@@ -153,33 +163,41 @@ impl Entry {
                 .get_or_insert_with(|| make().map(Arc::new).map_err(Arc::new));
             return settled_as(settled.clone(), None, None);
         };
-        if let Some(current) = self.current.clone()
-            && !self.must_read(named)
-        {
-            return settled_as(current, None, self.broken.clone());
+        if let Some(current) = self.current.clone() {
+            match self.look(named) {
+                Look::Same => return settled_as(current, None, self.reason()),
+                Look::NoAnswer => return self.keep(path, current),
+                Look::Changed => {}
+            }
         }
         self.read(path, arguments, environment, named)
     }
 
-    /// Whether something has changed since the file was read, and has rested.
-    fn must_read(&mut self, named: &Named) -> bool {
+    /// Why the last good settings are used instead of the file as it is now.
+    fn reason(&self) -> Option<Arc<ArgumentError>> {
+        self.no_answer.clone().or_else(|| self.broken.clone())
+    }
+
+    /// Looks whether something has changed since the file was read, and has rested.
+    fn look(&mut self, named: &Named) -> Look {
         let changed = |(name, value): (&String, _)| named.get(name).is_some_and(|now| now != value);
         if self.named.iter().any(changed) {
-            return true;
+            return Look::Changed;
         }
         let now = Instant::now();
         if self.looked.is_some_and(|looked| now - looked < LOOK_EVERY) {
-            return false;
+            return Look::Same;
         }
-        self.looked = Some(now);
-        let stamps: Vec<_> = self
-            .stamps
-            .iter()
-            .map(|(path, _)| FileStamp::of(path))
-            .collect();
+        let paths = self.stamps.iter().map(|(path, _)| path.clone()).collect();
+        let stamps = files::stamps(paths, files::LIMIT);
+        self.looked = Some(Instant::now());
+        let Ok(stamps) = stamps else {
+            return Look::NoAnswer;
+        };
         if self.stamps.iter().map(|(_, stamp)| stamp).eq(&stamps) {
+            self.no_answer = None;
             self.change = None;
-            return false;
+            return Look::Same;
         }
         let since = match &self.change {
             Some((seen, since)) if *seen == stamps => *since,
@@ -190,7 +208,22 @@ impl Entry {
             |stamp: &Option<FileStamp>| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
         let rested = now - since >= REST || stamps.iter().all(has_rested);
         self.change = Some((stamps, since));
-        rested
+        match rested {
+            true => Look::Changed,
+            false => Look::Same,
+        }
+    }
+
+    /// Keeps the settings while their files cannot be looked at.
+    fn keep(&mut self, given: &str, current: SettingsResult) -> Resolution {
+        let mut news = None;
+        if current.is_ok() && self.no_answer.is_none() {
+            let subject = format!("{}, or a file that it names,", shown(given));
+            let error = Arc::new(cannot_read(&subject, FileError::TimeLimit));
+            news = Some(News::Broken(Arc::clone(&error)));
+            self.no_answer = Some(error);
+        }
+        settled_as(current, news, self.reason())
     }
 
     fn read(
@@ -204,39 +237,40 @@ impl Entry {
             Ok(path) => path,
             Err(error) => return self.settle(Err(error)),
         };
-        // Before the text: what changes while it is read is a change.
-        let before = FileStamp::of(&path);
-        let bytes = read_bytes(&path);
+        let reading = files::read(&path, file::MAX_FILE_BYTES, files::LIMIT);
+        let bytes = reading.bytes;
         let variables = bytes.as_deref().map(file::variables).unwrap_or_default();
         if !variables.iter().all(|name| named.contains_key(name)) {
             // It is looked at again when they have come.
             self.looked = None;
             return Resolution::Ask(variables);
         }
-        self.named = named
+        let named = named
             .iter()
             .filter(|(name, _)| variables.contains(*name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        self.stamps = vec![(path.clone(), before)];
+        let made = bytes
+            .map(|bytes| from_file(&bytes, &path, arguments, environment, &named, true))
+            .map_err(|error| (error, cannot_read(&shown(given), error)));
         self.looked = Some(Instant::now());
-        self.change = None;
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(what) => return self.settle(Err(cannot_read(given, what))),
+        let no_answer = match &made {
+            Ok(made) => made.no_answer,
+            Err((error, _)) => *error == FileError::TimeLimit,
         };
-        let made = from_file(&bytes, &path, arguments, environment, &self.named, true);
-        self.stamps.extend(made.files);
-        let settings = match made.settings {
-            Ok(mut settings) => {
-                let warnings = made.warnings.warnings.iter();
-                let name = shown(given);
-                let warnings = warnings.map(|warning| format!("{name}: {warning}"));
-                settings.warnings.extend(warnings);
-                Ok(settings)
+        // The change stays one, and is read later.
+        if let (true, Some(current @ Ok(_))) = (no_answer, self.current.clone()) {
+            return self.keep(given, current);
+        }
+        self.named = named;
+        self.stamps = vec![(path, reading.stamp)];
+        self.change = None;
+        let settings = match made {
+            Ok(made) => {
+                self.stamps.extend(made.files);
+                usable(made.settings, &made.warnings, given)
             }
-            Err(Unusable::Arguments(error)) => Err(error),
-            Err(Unusable::File(report)) => Err(unusable(given, &report)),
+            Err((_, error)) => Err(error),
         };
         self.settle(settings)
     }
@@ -245,6 +279,7 @@ impl Entry {
     fn settle(&mut self, settings: Result<Settings, ArgumentError>) -> Resolution {
         let before = self.current.take();
         self.broken = None;
+        self.no_answer = None;
         let (current, news) = match (before, settings) {
             (None, Ok(settings)) => (Ok(Arc::new(settings)), None),
             (Some(_), Ok(settings)) => {
@@ -262,7 +297,7 @@ impl Entry {
             (_, Err(error)) => (Err(Arc::new(error)), None),
         };
         self.current = Some(current.clone());
-        settled_as(current, news, self.broken.clone())
+        settled_as(current, news, self.reason())
     }
 }
 
@@ -275,6 +310,25 @@ const fn settled_as(
         settings,
         news,
         broken,
+    }
+}
+
+/// The settings with the file's warnings among their own.
+fn usable(
+    settings: Result<Settings, Unusable>,
+    warnings: &Report,
+    given: &str,
+) -> Result<Settings, ArgumentError> {
+    match settings {
+        Ok(mut settings) => {
+            let name = shown(given);
+            let warnings = warnings.warnings.iter();
+            let warnings = warnings.map(|warning| format!("{name}: {warning}"));
+            settings.warnings.extend(warnings);
+            Ok(settings)
+        }
+        Err(Unusable::Arguments(error)) => Err(error),
+        Err(Unusable::File(report)) => Err(unusable(given, &report)),
     }
 }
 
@@ -292,15 +346,31 @@ fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, ArgumentE
 
 /// The bytes of a configuration file. The error follows the file's name.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, &'static str> {
-    secrets::read_at_most(path, file::MAX_FILE_BYTES)?.ok_or("is longer than 64 MiB")
+    files::read(path, file::MAX_FILE_BYTES, files::LIMIT)
+        .bytes
+        .map_err(sentence)
 }
 
-fn cannot_read(given: &str, what: &str) -> ArgumentError {
+const fn sentence(error: FileError) -> &'static str {
+    match error {
+        FileError::TooLong => "is longer than 64 MiB",
+        error => error.sentence(),
+    }
+}
+
+/// `subject`: the file, and what else it may be.
+fn cannot_read(subject: &str, error: FileError) -> ArgumentError {
+    let hint = match error {
+        FileError::TimeLimit => {
+            "Look at the file system, or move the file to another one. The next requests try again."
+        }
+        _ => "Mend the file, or create the trigger with another config_file_path.",
+    };
     ArgumentError {
         name: "config_file_path",
         code: "config_file",
-        what: format!("The configuration file {} {what}.", shown(given)),
-        hint: "Mend the file, or create the trigger with another config_file_path.".to_owned(),
+        what: format!("The configuration file {subject} {}.", sentence(error)),
+        hint: hint.to_owned(),
     }
 }
 

@@ -6,7 +6,6 @@ mod cache;
 mod deep_stack;
 mod environment;
 pub mod file;
-mod file_stamp;
 pub mod matcher;
 mod outbox;
 pub mod problem;
@@ -71,6 +70,8 @@ pub struct FromFile {
     pub warnings: Report,
     /// Whose change is a change of the file.
     pub files: Files,
+    /// Whether one of these files did not answer in time.
+    pub no_answer: bool,
     pub templates: Vec<Checked>,
 }
 
@@ -81,6 +82,7 @@ impl FromFile {
             settings: settings.map_err(Unusable::Arguments),
             warnings: Report::default(),
             files: Files::new(),
+            no_answer: false,
             templates: Vec::new(),
         }
     }
@@ -125,6 +127,7 @@ pub fn from_file(
         }),
         warnings: loaded.warnings,
         files: loaded.files,
+        no_answer: loaded.no_answer,
         templates: loaded.templates,
     }
 }

@@ -7,6 +7,7 @@ mod guard;
 mod reply;
 mod route;
 mod smtp;
+mod system_roots;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,6 +20,7 @@ pub use self::client::HttpTransport;
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check as check_address, check_host};
 pub use self::reply::ReplyBody;
+pub use self::system_roots::abandoned_threads;
 pub use self::tls::{Unusable, client_config};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::policy::ClientKey;

@@ -1,10 +1,10 @@
 //! TLS: the system's certificates and the bundled ones together, and what to say when a handshake fails.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -14,6 +14,7 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
+use super::system_roots;
 use crate::model::policy::TlsFiles;
 
 /// The configuration of clients, with a receiver's own certificates or without. Reading the system's is left until the
@@ -24,7 +25,7 @@ pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, Unusable>
     let verifier = Arc::new(Verifier {
         provider: Arc::clone(&provider),
         authorities: authorities(files)?,
-        inner: OnceLock::new(),
+        trust: Mutex::default(),
     });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -109,7 +110,7 @@ struct Verifier {
     provider: Arc<CryptoProvider>,
     /// Trusted besides.
     authorities: Certificates,
-    inner: OnceLock<Result<Trust, Error>>,
+    trust: Mutex<Option<Arc<Trust>>>,
 }
 
 /// Who is trusted, and whether this host's own store has a say in it.
@@ -120,22 +121,28 @@ struct Trust {
 }
 
 impl Verifier {
-    fn trust(&self) -> Result<&Trust, Error> {
-        let built = self.inner.get_or_init(|| {
-            // `SSL_CERT_FILE` and `SSL_CERT_DIR` count; what cannot be read is left out.
-            let system = rustls_native_certs::load_native_certs().certs;
-            let (mut roots, of_system) = roots(system);
-            roots.add_parsable_certificates(self.authorities.iter().cloned());
-            let provider = Arc::clone(&self.provider);
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| Error::General(error.to_string()))?;
-            Ok(Trust {
-                verifier,
-                has_system_roots: of_system > 0,
-            })
+    fn trust(&self) -> Result<Arc<Trust>, Error> {
+        let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trust) = known.as_ref() {
+            return Ok(Arc::clone(trust));
+        }
+        let system = system_roots::load();
+        let was_read = system.is_ok();
+        let (mut roots, of_system) = roots(system.unwrap_or_default());
+        roots.add_parsable_certificates(self.authorities.iter().cloned());
+        let provider = Arc::clone(&self.provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        let trust = Arc::new(Trust {
+            verifier,
+            has_system_roots: of_system > 0,
         });
-        built.as_ref().map_err(Clone::clone)
+        // The next handshake tries again to read what did not answer in time.
+        if was_read {
+            *known = Some(Arc::clone(&trust));
+        }
+        Ok(trust)
     }
 
     /// Whether the operator trusts exactly this certificate, and only its issuer or its being an authority was at fault: a
@@ -146,10 +153,6 @@ impl Verifier {
             CertificateError::UnknownIssuer | CertificateError::Other(_)
         );
         of_issuer && self.authorities.iter().any(|known| known == certificate)
-    }
-
-    fn inner(&self) -> Result<&Arc<WebPkiServerVerifier>, Error> {
-        self.trust().map(|trust| &trust.verifier)
     }
 }
 
@@ -212,7 +215,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner()?.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -221,7 +229,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner()?.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

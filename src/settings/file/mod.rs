@@ -85,6 +85,8 @@ pub struct Loaded {
     pub warnings: Report,
     /// Whose change is a change of the file.
     pub files: Files,
+    /// Whether one of these files did not answer in time.
+    pub no_answer: bool,
     /// Every template, also those of parameters, and of a file that cannot be used.
     pub templates: Vec<Checked>,
 }
@@ -131,6 +133,7 @@ impl Loaded {
             config: Err(report),
             warnings: Report::default(),
             files: Files::default(),
+            no_answer: false,
             templates: Vec::new(),
         }
     }
@@ -188,6 +191,7 @@ impl<'a> Loader<'a> {
         config.digest = digest(self.text);
         config.templates = self.templates;
         config.named_templates = self.named_templates;
+        let no_answer = self.sources.no_answer;
         let (files, mut report) = (self.sources.files, self.report);
         report.sort();
         let (config, warnings) = match report.errors.is_empty() {
@@ -198,6 +202,7 @@ impl<'a> Loader<'a> {
             config,
             warnings,
             files,
+            no_answer,
             templates: self.checked,
         }
     }

@@ -1,16 +1,18 @@
 //! Where secrets come from: `{ env = "NAME" }` and `{ file = "PATH" }`, only here and never in a request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::tree::{Node, Table, Value};
 use crate::model::secret::Secret;
-use crate::settings::file_stamp::FileStamp;
+use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// A secret file is at most so long.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// How long all files that a configuration names may take. A call waits for them.
+const ALL_FILES_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the file may look at, and what it has looked at.
 pub struct Sources<'a> {
@@ -22,6 +24,10 @@ pub struct Sources<'a> {
     look_up: bool,
     /// Files that were read, or would have been.
     pub files: Files,
+    /// Whether one of them did not answer in time.
+    pub no_answer: bool,
+    /// What is left of the time for all of them.
+    time: Duration,
 }
 
 /// Files, and how they were just before they were read.
@@ -61,6 +67,8 @@ impl<'a> Sources<'a> {
             environment,
             look_up,
             files: Files::new(),
+            no_answer: false,
+            time: ALL_FILES_LIMIT,
         }
     }
 
@@ -112,47 +120,19 @@ impl<'a> Sources<'a> {
     /// A file's bytes; `None` where it is not looked at.
     pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let place = self.directory.join(path);
-        let before = FileStamp::of(&place);
-        self.files.entry(place.clone()).or_insert(before);
         if !self.look_up {
+            self.files.entry(place).or_insert(None);
             return Ok(None);
         }
-        let bytes = read_at_most(&place, MAX_FILE_BYTES);
-        let bytes = bytes.map_err(|what| format!("the file {path} {what}"))?;
-        match bytes {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(format!(
-                "the file {path} is longer than {MAX_FILE_BYTES} bytes"
-            )),
-        }
-    }
-}
-
-/// A file's bytes; `None` of one that is longer. The error follows the file's name.
-pub fn read_at_most(path: &Path, bytes: u64) -> Result<Option<Vec<u8>>, &'static str> {
-    let file = fs::metadata(path).map_err(|error| reason(&error))?;
-    // A pipe would be waited for.
-    if !file.is_file() {
-        return Err(if file.is_dir() {
-            "is a directory"
-        } else {
-            "is no file"
-        });
-    }
-    let mut read = Vec::new();
-    let file = fs::File::open(path).map_err(|error| reason(&error))?;
-    file.take(bytes.saturating_add(1))
-        .read_to_end(&mut read)
-        .map_err(|error| reason(&error))?;
-    Ok((read.len() as u64 <= bytes).then_some(read))
-}
-
-/// Why a file cannot be read, in our own words.
-fn reason(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "is not there",
-        std::io::ErrorKind::PermissionDenied => "may not be read by this process",
-        _ => "cannot be read",
+        let started = Instant::now();
+        let reading = files::read(&place, MAX_FILE_BYTES, files::LIMIT.min(self.time));
+        self.time = self.time.saturating_sub(started.elapsed());
+        self.files.entry(place).or_insert(reading.stamp);
+        self.no_answer |= matches!(reading.bytes, Err(FileError::TimeLimit));
+        reading.bytes.map(Some).map_err(|error| match error {
+            FileError::TooLong => format!("the file {path} is longer than {MAX_FILE_BYTES} bytes"),
+            error => format!("the file {path} {}", error.sentence()),
+        })
     }
 }
 

@@ -305,7 +305,8 @@ fn the_templates_of_one_request_may_take_so_much_together() {
         .iter()
         .filter(|what| what.contains("already"))
         .count();
-    assert_eq!(refused, 10, "{errors:?}");
+    // By the fuel, or by the time where the machine is busy.
+    assert!((10..20).contains(&refused), "{errors:?}");
     // A new request begins anew.
     let error = Renderer::new(&templates)
         .render(&made[0], &seen)

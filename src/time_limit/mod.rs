@@ -1,6 +1,8 @@
 //! Work that may never end, such as reading a file of a server that does not answer. A thread cannot be stopped: the caller
 //! waits for a limited time, then abandons it.
 
+pub mod files;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

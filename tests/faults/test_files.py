@@ -1,0 +1,244 @@
+"""Files that do not answer, are no files, or have no end: a call answers soon, and what was read stays in use."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.contract.row import settled
+from tests.faults.scene import GROWTH, resident_bytes
+from tests.faults.test_bounds import metric
+from tests.faults.test_tls import served
+from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually
+
+HI = {"notification_text": "hi"}
+THREADS = "notifier_abandoned_file_threads"
+LATE = "does not answer in time"
+SOON = 3.0
+"""Seconds, of which a file may take half a one; what hangs never ends."""
+
+
+class HungFiles:
+    """An engine for whose process files in a directory can stop to answer."""
+
+    def __init__(self, engine: ProcessEngine, stack: ExitStack, switches: Path, standin: Standin) -> None:
+        self.engine, self.standin = engine, standin
+        self.triggers = Triggers(engine, stack)
+        self.directory = switches.parent / "hung"
+        self._switches = switches
+
+    @contextmanager
+    def hang(self, *operations: str) -> Iterator[None]:
+        """Let looking at files, opening or reading them never end, until the context ends."""
+        for operation in operations:
+            (self._switches / operation).touch()
+        yield
+        for operation in operations:
+            (self._switches / operation).unlink()
+
+    def write(self, name: str, text: str) -> Path:
+        file = self.directory / name
+        file.write_text(text)
+        return settled(file)
+
+    def config(self, url: str) -> Path:
+        """Sends to a URL, which is written in TOML."""
+        text = f'[settings]\ndefault_receivers = ["r"]\n[receivers.r.http]\nwebhook_url = {url}\n'
+        return self.write("config.toml", text)
+
+    def hook(self, name: str) -> str:
+        return f"{self.standin.url}/hook/{name}"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """The authority in the engine's SSL_CERT_FILE."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def hung(tmp_path: Path, standin: Standin, authority: trustme.CA) -> Iterator[HungFiles]:
+    """Such an engine."""
+    if sys.platform != "linux":
+        pytest.skip("calls of the C library can be preloaded on Linux only")
+    library, switches = tmp_path / "hung.so", tmp_path / "switches"
+    switches.mkdir()
+    source = ROOT / "tests" / "faults" / "hung.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    (tmp_path / "hung").mkdir()
+    (tmp_path / "hung" / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    store = str(tmp_path / "hung" / "ca.pem")
+    environment = {"LD_PRELOAD": str(library), "HUNG": str(switches), "SSL_CERT_FILE": store}
+    with ProcessEngine(tmp_path, environment=environment) as engine, ExitStack() as stack:
+        yield HungFiles(engine, stack, switches, standin)
+    assert "internal error at" not in engine.errors()
+
+
+def asked(trigger: Trigger) -> tuple[int, dict[str, Any], float]:
+    """Status, answer and seconds of a request."""
+    started = time.monotonic()
+    answer = trigger.notify(HI)
+    return answer.status, answer.json, time.monotonic() - started
+
+
+@pytest.mark.parametrize("operation", ["look", "open", "read"])
+def test_row_48_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hung: HungFiles, operation: str) -> None:
+    file = hung.config(repr(hung.hook("late")))
+    with hung.hang(operation):
+        trigger = hung.triggers.create({"config_file_path": str(file)})
+        took = []
+        for _ in range(6):
+            status, answer, seconds = asked(trigger)
+            assert (status, answer["error"]["code"]) == (503, "config_file")
+            assert LATE in answer["message"]
+            took.append(seconds)
+        assert max(took) < SOON
+        # Two threads wait at most; then nothing is waited for.
+        assert took[-1] < 0.4
+        other = hung.triggers.create({})
+        assert metric(other, THREADS) <= 2
+        named = {"http": {"http_webhook_url": f"{hung.standin.url}/hook/other"}}
+        assert other.notify(HI | {"senders_config": named}).json["results"] == {"http": True}
+    eventually(lambda: metric(other, THREADS) == 0, "threads that end")
+    eventually(lambda: asked(trigger)[0] == 200, "settings")
+    assert hung.standin.requests("/hook/late")
+
+
+@pytest.mark.parametrize("operations", [("look",), ("look", "open", "read")], ids=" ".join)
+def test_row_48_settings_stay_while_their_file_does_not_answer(hung: HungFiles, operations: tuple[str, ...]) -> None:
+    trigger = hung.triggers.create({"config_file_path": str(hung.config(repr(hung.hook("before"))))})
+    assert asked(trigger)[0] == 200
+    with hung.hang(*operations):
+        time.sleep(0.3)
+        for _ in range(8):
+            status, answer, seconds = asked(trigger)
+            assert (status, answer["results"]) == (200, {"r": True})
+            assert seconds < SOON
+            time.sleep(0.1)
+        line = trigger.wait_for_log(LATE)
+        assert "or a file that it names" in line
+        [warning] = trigger.notify(b"", query={"view": "status"}, method="GET").json["warnings"]
+        assert LATE in warning
+    time.sleep(0.3)
+    assert asked(trigger)[0] == 200
+    assert trigger.notify(b"", query={"view": "status"}, method="GET").json["warnings"] == []
+    assert len([text for _, text in trigger.log_lines() if LATE in text]) == 1
+    hung.config(repr(hung.hook("after")))
+    eventually(lambda: asked(trigger)[0] == 200 and bool(hung.standin.requests("/hook/after")), "the edit")
+
+
+def test_row_48_a_secret_that_does_not_answer_keeps_the_last_good_settings(hung: HungFiles) -> None:
+    hung.write("secret", hung.hook("before"))
+    trigger = hung.triggers.create({"config_file_path": str(hung.config('{ file = "secret" }'))})
+    assert asked(trigger)[0] == 200
+    with hung.hang("read"):
+        hung.write("secret", hung.hook("after"))
+        time.sleep(0.3)
+        for _ in range(10):
+            status, answer, seconds = asked(trigger)
+            assert (status, answer["results"]) == (200, {"r": True})
+            assert seconds < SOON
+            time.sleep(0.1)
+        assert len([text for _, text in trigger.log_lines() if LATE in text]) == 1
+    eventually(lambda: asked(trigger)[0] == 200 and bool(hung.standin.requests("/hook/after")), "the new secret")
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_fed_pipe(path: Path) -> None:
+    """With a writer at its other end, which ends with the test's process."""
+    os.mkfifo(path)
+    subprocess.Popen(["timeout", "20", "sh", "-c", f"cat /dev/zero > {path}"], stderr=subprocess.DEVNULL)
+
+
+def make_terabyte(path: Path) -> None:
+    """A hole takes no room on the disk."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+ODD: dict[str, Any] = {
+    "a pipe": make_pipe,
+    "a pipe with a writer": make_fed_pipe,
+    "an endless device": lambda path: path.symlink_to("/dev/zero"),
+    "the kernel's log": lambda path: path.symlink_to("/proc/kmsg"),
+    "a directory": lambda path: path.mkdir(),
+    "a terabyte": make_terabyte,
+}
+PLACES = {
+    "the configuration file": None,
+    "a secret": 'signing_secret = { file = "odd" }\n',
+    "an authority": 'ca_file = "odd"\n',
+    "a client's certificate": 'client_certificate = "odd"\n',
+    "an account's secret": '[settings]\nnats_credentials = { file = "odd" }\n',
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_row_48_what_is_no_file_or_has_no_end_is_a_503_at_once(
+    make: Any, place: str | None, triggers: Triggers, tmp_path: Path
+) -> None:
+    odd = tmp_path / "odd"
+    if not odd.exists():
+        make(odd)
+    file = odd
+    if place is not None:
+        file = tmp_path / "config.toml"
+        is_setting = place.startswith("[")
+        file.write_text(place if is_setting else f'[receivers.r.http]\nwebhook_url = "http://127.0.0.1"\n{place}')
+    status, answer, seconds = asked(triggers.create({"config_file_path": str(file)}))
+    assert (status, answer["error"]["code"]) == (503, "config_file"), answer
+    assert any(why in answer["message"] for why in ("is no file", "is a directory", "is longer than", "cannot be read"))
+    assert seconds < SOON
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+def test_row_04_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_handshake(
+    make: Any, name: str, tmp_path: Path, standin: Standin, authority: trustme.CA
+) -> None:
+    directory = tmp_path / "store"
+    directory.mkdir()
+    store = directory if name == "SSL_CERT_DIR" else directory / "odd"
+    with ProcessEngine(tmp_path, environment={name: str(store)}) as engine, ExitStack() as stack:
+        # Python reads the store too, when the engine starts.
+        make(directory / "odd")
+        trigger = Triggers(engine, stack).create({"max_attempts": "1"})
+        plain = {"http": {"http_webhook_url": f"{standin.url}/hook/plain"}}
+        assert trigger.notify(HI | {"senders_config": plain}).json["results"] == {"http": True}
+        before = resident_bytes(engine.process.pid)
+        secure = {"http": {"http_webhook_url": f"{served(standin, authority.issue_cert('localhost'))}hook/secure"}}
+        answer = trigger.notify(HI | {"senders_config": secure})
+        assert answer.json["deliveries"][0]["reason"] == "tls"
+        assert answer.elapsed < SOON
+        assert resident_bytes(engine.process.pid) - before < GROWTH
+        assert metric(trigger, THREADS) == 0
+
+
+def test_row_04_certificates_that_do_not_answer_are_missed_only_until_they_do(
+    hung: HungFiles, standin: Standin, authority: trustme.CA
+) -> None:
+    url = served(standin, authority.issue_cert("localhost"))
+    trigger = hung.triggers.create({"max_attempts": "1"})
+    secure = HI | {"senders_config": {"http": {"http_webhook_url": f"{url}hook/secure"}}}
+    with hung.hang("read"):
+        for _ in range(4):
+            answer = trigger.notify(secure)
+            assert answer.json["deliveries"][0]["reason"] == "tls"
+            assert answer.elapsed < SOON
+        assert metric(trigger, THREADS) == 2
+        # The files of other triggers have threads of their own.
+        file = hung.directory.parent / "config.toml"
+        file.write_text(f'[settings]\ndefault_receivers = ["r"]\n[receivers.r.http]\nwebhook_url = "{standin.url}"\n')
+        assert asked(hung.triggers.create({"config_file_path": str(file)}))[0] == 200
+    eventually(lambda: trigger.notify(secure).json["results"] == {"http": True}, "the certificates")
