@@ -20,6 +20,8 @@ pub struct Destination {
     pub key: String,
     /// The host that the configuration chose, normalised; none where the operator chooses it (Twilio).
     pub host: Option<String>,
+    /// The host that the configuration's `Host` header names, normalised.
+    pub host_header: Option<String>,
     /// For pauses that hold for more than one destination: Discord for this host's address, a Twilio account.
     pub account: Option<String>,
     /// How many attempts may be under way at once, where the provider allows fewer than is usual.

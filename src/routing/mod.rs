@@ -251,9 +251,22 @@ impl<'a> Planner<'a> {
         path: Path,
     ) -> Result<Target<'a>, Box<Work>> {
         // None where the operator chose it: a policy for requests does not judge that.
-        let host = channel.destination().host.as_deref();
-        if host.is_some_and(|host| !self.settings.addresses.allows_host(host)) {
-            let detail = Detail::from("the host is not one of allowed_hosts");
+        let destination = channel.destination();
+        let host = destination.host.as_deref();
+        let named = [
+            (host, "the host is not one of allowed_hosts"),
+            // One server serves many hosts, and this header chooses one.
+            (
+                destination.host_header.as_deref(),
+                "the Host header names none of allowed_hosts",
+            ),
+        ];
+        let addresses = &self.settings.addresses;
+        let denied = named
+            .into_iter()
+            .find(|(host, _)| host.is_some_and(|host| !addresses.allows_host(host)));
+        if let Some((_, detail)) = denied {
+            let detail = Detail::from(detail);
             return Err(Box::new(Work::Reject {
                 failure: Failure::new(Reason::AddressDenied).with_detail(Some(detail)),
                 path: Some(path.to_string()),

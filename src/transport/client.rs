@@ -31,6 +31,8 @@ use crate::model::wire::{HttpRequest, Outbound, Reply};
 
 /// How long an idle connection is kept for the next message.
 const KEEP_IDLE: Duration = Duration::from_secs(20);
+/// How long is waited for the address of a host that the proxy resolves anyway.
+const LOOKUP_BEFORE_PROXY: Duration = Duration::from_millis(500);
 /// Different clients that are kept.
 const MAX_CLIENTS: usize = 32;
 /// Headers of a reply. The client allows 100 unless it is told otherwise; each takes it 64 bytes for a moment.
@@ -156,8 +158,9 @@ impl HttpTransport {
         }
     }
 
-    /// Behind a proxy the name is resolved where we cannot see it: where private addresses are denied it must resolve
-    /// here too, to public addresses only. The proxy's address is the operator's, and checked as such.
+    /// Behind a proxy the proxy resolves the name. It is resolved here too: a name that leads to a metadata service from here
+    /// does so from the proxy. Where private addresses are denied, it must resolve here, and to public addresses only. The
+    /// proxy's address is the operator's, and checked as such.
     async fn check_before_proxy(
         &self,
         url: &Url,
@@ -168,16 +171,23 @@ impl HttpTransport {
         let proxy = Url::parse(proxy.expose()).map_err(|_| bad_proxy(BadProxy::NoUrl))?;
         guard::check_host(&proxy, PrivateAddresses::Allow)
             .map_err(|rule| of_proxy(denied(rule)))?;
-        let deny = key.private_addresses == PrivateAddresses::Deny;
-        let (true, Some(Host::Domain(name))) = (deny, url.host()) else {
+        let Some(Host::Domain(name)) = url.host() else {
             return Ok(());
         };
-        let wait = key.connect_timeout.min(time);
-        let addresses = self.dns.resolve(name, wait).await.map_err(unresolved)?;
-        for address in addresses.iter() {
-            guard::check(*address, key.private_addresses).map_err(denied)?;
+        let must_resolve = key.private_addresses == PrivateAddresses::Deny;
+        let wait = match must_resolve {
+            true => key.connect_timeout.min(time),
+            // Many such hosts have no name server that knows other hosts, or one that does not answer.
+            false => LOOKUP_BEFORE_PROXY.min(time),
+        };
+        match self.dns.resolve(name, wait).await {
+            Err(error) if must_resolve => Err(unresolved(error)),
+            Err(_) => Ok(()),
+            Ok(addresses) => addresses
+                .iter()
+                .try_for_each(|address| guard::check(*address, key.private_addresses))
+                .map_err(denied),
         }
-        Ok(())
     }
 
     async fn attempt(
@@ -192,6 +202,7 @@ impl HttpTransport {
         };
         let deadline = Instant::now() + time;
         guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
+        guard::check_host_header(&message.headers, key.private_addresses).map_err(denied)?;
         let route = Route::of(&message.url, &key.proxy).map_err(bad_proxy)?;
         if let Route::Proxy(proxy) = &route {
             // In a box of its own: hardly anybody has a proxy, and ten thousand attempts may wait at once.

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use http::HeaderMap;
+use http::header::HOST;
 use url::{Host, Url};
 
 use crate::model::policy::PrivateAddresses;
@@ -46,6 +48,13 @@ pub fn check_host(url: &Url, private: PrivateAddresses) -> Result<(), Denied> {
         Some(Host::Domain(name)) => check_name(name),
         None => Ok(()),
     }
+}
+
+/// Checks the host that a request names in its `Host` header: a proxy or a gateway may send the request there.
+pub fn check_host_header(headers: &HeaderMap, private: PrivateAddresses) -> Result<(), Denied> {
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok());
+    let url = host.and_then(|host| Url::parse(&format!("http://{host}/")).ok());
+    url.map_or(Ok(()), |url| check_host(&url, private))
 }
 
 /// The names of metadata services are denied before anybody asks where they are.

@@ -4,6 +4,7 @@ mod client;
 mod dns;
 mod failure;
 mod guard;
+mod no_proxy;
 mod reply;
 mod route;
 mod smtp;

@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::no_proxy::is_exempt;
 use crate::model::policy::ProxySettings;
 use crate::model::secret::{Redactor, Secret};
 
@@ -67,19 +67,6 @@ impl Route {
     }
 }
 
-/// As curl and other clients read `NO_PROXY`: names with all below them, addresses, networks, `*`.
-fn is_exempt(url: &Url, no_proxy: &str) -> bool {
-    if no_proxy.trim().is_empty() {
-        return false;
-    }
-    // Some separate the entries by spaces. The matcher is asked only whether it would intercept, so any proxy will do.
-    let no_proxy = no_proxy.split_whitespace().collect::<Vec<_>>().join(",");
-    let matcher = Matcher::builder().all("http://any").no(no_proxy).build();
-    let host = url.host_str().unwrap_or_default();
-    let target = format!("http://{}/", host.strip_suffix('.').unwrap_or(host)).parse();
-    target.is_ok_and(|target| matcher.intercept(&target).is_none())
-}
-
 /// The proxy's URL; one without a scheme is an HTTP proxy's, as everywhere.
 fn parse(text: &str) -> Result<Url, BadProxy> {
     let url = match text.contains("://") {
@@ -127,6 +114,11 @@ mod tests {
             ("http://a.example/", "localhost, a.example", "direct"),
             ("http://a.example/", "localhost a.example", "direct"),
             ("http://a.example/", "*", "direct"),
+            ("http://10.1.2.3/", "*", "direct"),
+            ("http://[fd00::1]/", "*", "direct"),
+            ("http://a.example:8080/", "a.example:8080", "direct"),
+            ("http://a.example/", "a.example:8080", "http://h:1/"),
+            ("http://b.a.example/", "*.a.example", "direct"),
             ("http://10.1.2.3/", "10.0.0.0/8", "direct"),
             ("http://0xa.1.2.3/", "10.1.2.3", "direct"),
             ("http://11.1.2.3/", "10.0.0.0/8", "http://h:1/"),

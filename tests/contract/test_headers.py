@@ -152,6 +152,10 @@ DROPPED = [
         to_http("hi"),
         warnings=["senders_config.http.http_headers: header `X-Bad X-Evil` has a name that is no token; dropped"],
     ),
+    *(
+        dropped(f"Host as {value!r}", "Host", value, "has a value that is no host name")
+        for value in ["", ":80", "a.example/x", "user@a.example", "a.example,b.example", "a b", "a.example:x", "[::1"]
+    ),
     taken("row 32: Host to http", {"Host": "virtual.example"}, host=r"virtual\.example"),
 ]
 

@@ -1,6 +1,7 @@
 """Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport."""
 
 import base64
+import json
 
 import pytest
 
@@ -142,6 +143,29 @@ def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
     for host, entry in zip(near, held.entries, strict=True):
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
         assert entry["detail"] == "the host is not one of allowed_hosts"
+
+
+@best_of_three
+def test_a_host_header_is_judged_by_allowed_hosts(scene: Scene) -> None:
+    """The server at an allowed address may have other hosts, which only this header tells apart."""
+
+    def named(host: str) -> dict[str, str]:
+        headers = base64.b64encode(json.dumps({"Host": host}).encode()).decode()
+        return {"http_webhook_url": f"{scene.standin.url}/hook/{MARK}", "http_headers": headers}
+
+    allowed = ["127.0.0.1", "A.Example.COM", "a.example.com.:8080", "127.1:80"]
+    denied = ["evil.example", "example.com", "a.example.com.evil.example", "127.0.0.2", "localhost", "[::1]:80"]
+    held = scene.holds({"http": [named(host) for host in [*allowed, *denied]]}, allowed_hosts="127.0.0.1 *.example.com")
+    entries = held.entries
+    assert [entry["outcome"] for entry in entries[: len(allowed)]] == ["delivered"] * len(allowed)
+    for host, entry in zip(denied, entries[len(allowed) :], strict=True):
+        assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
+        assert entry["detail"] == "the Host header names none of allowed_hosts"
+    # Without such a policy any host may be named but a metadata service's.
+    held = scene.holds(
+        {"http": [named("virtual.example"), named("metadata.google.internal"), named("169.254.169.254")]}
+    )
+    assert [entry["reason"] for entry in held.entries] == [None, "address_denied", "address_denied"]
 
 
 def test_row_30_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:

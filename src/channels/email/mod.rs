@@ -104,6 +104,7 @@ impl Email {
                 label: format!("email {}", masked(&recipient)),
                 key: digest(&format!("{account} {} {recipient}", from.email)),
                 host: Some(server.host.clone()),
+                host_header: None,
                 account: Some(digest(&account)),
                 at_once: None,
             },

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -42,7 +42,11 @@ impl Endpoint {
         let sender = fields.sender();
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);
-        let endpoint = Self::new(sender, given, user_agent);
+        let mut endpoint = Self::new(sender, given, user_agent);
+        let named = callers.get(HOST).and_then(|value| value.to_str().ok());
+        endpoint.destination.host_header = named
+            .and_then(headers::host_of)
+            .map(|host| normal_host(&host));
         let callers = callers
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()));
@@ -66,6 +70,7 @@ impl Endpoint {
                 label: label(sender, &url, given.as_str()),
                 key: digest(&format!("{sender} {url}")),
                 host: url.host_str().map(normal_host),
+                host_header: None,
                 account: None,
                 at_once: None,
             },

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
 
 use super::Fields;
 use super::fields::text;
@@ -102,11 +103,25 @@ fn header(
         return Err("may be set for the http sender only");
     }
     let text = text(value).ok_or("has a value that is no string")?;
+    if name == http::header::HOST && host_of(text.trim()).is_none() {
+        return Err("has a value that is no host name");
+    }
     // Beyond ASCII as UTF-8 bytes, as clients commonly send it.
     let mut value = HeaderValue::from_bytes(text.trim().as_bytes())
         .map_err(|_| "has a value with a control character, such as CR, LF or NUL")?;
     value.set_sensitive(true);
     Ok((name, value))
+}
+
+/// The host that a `Host` header names, as in a URL, without the port. What a server could read as another host is none.
+pub fn host_of(value: &str) -> Option<String> {
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if !value.chars().all(is_plain) {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{value}/")).ok()?;
+    url.host_str().map(ToOwned::to_owned)
 }
 
 /// Framing and hop-by-hop headers.

@@ -181,6 +181,7 @@ impl Twilio {
                 label: format!("{sender} {}", mask_number(to.expose())),
                 key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
                 host: None,
+                host_header: None,
                 account: Some(digest(&format!("twilio {}", account.expose()))),
                 at_once: None,
             },

@@ -7,6 +7,7 @@ fn destination(key: &str, account: Option<&str>) -> Destination {
         label: key.to_owned(),
         key: key.to_owned(),
         host: None,
+        host_header: None,
         account: account.map(str::to_owned),
         at_once: None,
     }

@@ -44,7 +44,14 @@ impl Lookup for Names {
             Some(answers) => Ok(answers[0].clone()),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        Box::pin(async move { answer })
+        // An empty list stands for a name server that does not answer.
+        let is_silent = answer.as_ref().is_ok_and(Vec::is_empty);
+        Box::pin(async move {
+            match is_silent {
+                true => std::future::pending().await,
+                false => answer,
+            }
+        })
     }
 }
 
@@ -94,13 +101,7 @@ impl World {
 
     /// The reply's status, or the reason with the sentence that the user reads.
     async fn send(&self, url: &str, private: PrivateAddresses) -> Result<u16, (Reason, String)> {
-        let outbound = Outbound::Http(HttpRequest {
-            method: Method::POST,
-            url: Url::parse(url).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(b"{}"),
-        });
-        self.send_any(outbound, private).await
+        self.send_any(Outbound::Http(message(url)), private).await
     }
 
     /// The same of a mail to a server at a host and a port; of a refusal its code.
@@ -157,6 +158,15 @@ impl World {
 
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.names.asked.lock().unwrap())
+    }
+}
+
+fn message(url: &str) -> HttpRequest {
+    HttpRequest {
+        method: Method::POST,
+        url: Url::parse(url).unwrap(),
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"{}"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The guard where a proxy stands between: what it can still see, and whose fault is told of whom.
 
+use std::time::Instant;
+
 use super::*;
 use crate::model::secret::Secret;
 
@@ -35,8 +37,11 @@ async fn row_29_behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_
 }
 
 #[tokio::test]
-async fn row_29_behind_a_proxy_names_are_the_proxys_unless_private_addresses_are_denied() {
+async fn row_29_behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_what_is_denied() {
     let (world, proxy) = behind_a_proxy(&[
+        ("metadata.example", &[&["169.254.169.254"]]),
+        ("mapped.example", &[&["::ffff:169.254.169.254"]]),
+        ("half.example", &[&[PUBLIC, "169.254.1.1"]]),
         ("public.example", &[&[PUBLIC, ALSO_PUBLIC]]),
         ("mixed.example", &[&[PUBLIC, "10.0.0.1"]]),
         ("loop.example", &[&["127.0.0.1"]]),
@@ -47,27 +52,41 @@ async fn row_29_behind_a_proxy_names_are_the_proxys_unless_private_addresses_are
         "the host's name could not be resolved: it does not exist or has no address".to_owned(),
     );
     for (host, private, expected, asked) in [
-        ("mixed.example", Allow, Ok(200), vec!["proxy.internal"]),
-        ("unknown.example", Allow, Ok(200), vec![]),
-        ("public.example", Deny, Ok(200), vec!["public.example"]),
         (
             "mixed.example",
-            Deny,
-            refused(RFC_1918),
-            vec!["mixed.example"],
+            Allow,
+            Ok(200),
+            vec!["mixed.example", "proxy.internal"],
         ),
+        ("unknown.example", Allow, Ok(200), vec!["unknown.example"]),
+        (
+            "metadata.example",
+            Allow,
+            refused(METADATA),
+            vec!["metadata.example"],
+        ),
+        (
+            "mapped.example",
+            Allow,
+            refused(METADATA),
+            vec!["mapped.example"],
+        ),
+        (
+            "half.example",
+            Allow,
+            refused(LINK_LOCAL),
+            vec!["half.example"],
+        ),
+        ("metadata.example", Deny, refused(METADATA), vec![]),
+        ("public.example", Deny, Ok(200), vec!["public.example"]),
+        ("mixed.example", Deny, refused(RFC_1918), vec![]),
         (
             "loop.example",
             Deny,
             refused(LOOPBACK),
             vec!["loop.example"],
         ),
-        (
-            "unknown.example",
-            Deny,
-            Err(nowhere),
-            vec!["unknown.example"],
-        ),
+        ("unknown.example", Deny, Err(nowhere), vec![]),
     ] {
         let got = world.send(&format!("http://{host}/hook"), private).await;
         assert_eq!(got, expected, "{host} {private:?}");
@@ -171,4 +190,35 @@ async fn row_29_what_is_wrong_with_the_proxy_is_said_of_the_proxy() {
         head.starts_with("CONNECT public.example:443 HTTP/1.1"),
         "{head}"
     );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_a_name_server_that_does_not_answer_is_waited_for_only_a_moment() {
+    let (world, proxy) = behind_a_proxy(&[("silent.example", &[&[]])]).await;
+    let started = Instant::now();
+    let got = world.send("http://silent.example/hook", Allow).await;
+    assert_eq!((got, proxy.heads().len()), (Ok(200), 1));
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_host_header_is_judged_like_the_host_of_the_url() {
+    let (world, proxy) = behind_a_proxy(&[]).await;
+    for (host, private, expected) in [
+        ("virtual.example", Allow, Ok(200)),
+        ("virtual.example:8080", Deny, Ok(200)),
+        ("10.0.0.1", Allow, Ok(200)),
+        ("10.0.0.1", Deny, refused(RFC_1918)),
+        ("metadata.google.internal", Allow, refused(METADATA)),
+        ("METADATA.google.internal.:80", Allow, refused(METADATA)),
+        ("169.254.169.254", Allow, refused(METADATA)),
+        ("0xa9fea9fe:80", Allow, refused(METADATA)),
+        ("[fe80::1]:80", Allow, refused(LINK_LOCAL)),
+    ] {
+        let mut message = message(&format!("http://{PUBLIC}/hook"));
+        message.headers.insert("host", host.parse().unwrap());
+        let got = world.send_any(Outbound::Http(message), private).await;
+        assert_eq!(got, expected, "{host} {private:?}");
+        assert_eq!(proxy.heads().len(), usize::from(expected.is_ok()), "{host}");
+    }
 }
