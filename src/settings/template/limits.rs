@@ -14,8 +14,10 @@ use minijinja::{Environment, Error, State};
 
 use super::filters::error;
 
-/// How long a template may take.
-pub const TIME_LIMIT: Duration = Duration::from_millis(100);
+/// How much time of the processor a template may take. A busy machine gives it less than all of the time.
+const TIME_LIMIT: Duration = Duration::from_millis(100);
+/// How long a template may take in all.
+pub const WALL_LIMIT: Duration = Duration::from_secs(1);
 /// How deep values may nest. The data of a request nests 64 levels at most.
 const MAX_DEPTH: usize = 128;
 /// How large a value may be with all that it contains. What stands in it twice counts twice, since it is printed twice.
@@ -77,16 +79,58 @@ const WITHOUT_CONTAINERS: &[&str] = &[
 ];
 
 thread_local! {
-    /// When the template that this thread renders must be done.
-    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// When the template began that this thread renders.
+    static BEGUN: Cell<Option<Begun>> = const { Cell::new(None) };
 }
 
-/// Runs `work` with a deadline for the checks in it.
-pub fn with_deadline<T>(deadline: Instant, work: impl FnOnce() -> T) -> T {
-    let outer = DEADLINE.replace(Some(deadline));
+#[derive(Clone, Copy)]
+struct Begun {
+    at: Instant,
+    /// The time of the processor that the thread had taken before.
+    processor: Option<Duration>,
+}
+
+/// Runs `work` within the time limits, which the checks in it look at.
+pub fn with_time_limits<T>(work: impl FnOnce() -> T) -> T {
+    let begun = Begun {
+        at: Instant::now(),
+        processor: processor_time(),
+    };
+    let outer = BEGUN.replace(Some(begun));
     let result = work();
-    DEADLINE.set(outer);
+    BEGUN.set(outer);
     result
+}
+
+fn check_time() -> Result<(), Error> {
+    let Some(begun) = BEGUN.get() else {
+        return Ok(());
+    };
+    let elapsed = begun.at.elapsed();
+    if elapsed < TIME_LIMIT {
+        return Ok(());
+    }
+    if elapsed >= WALL_LIMIT {
+        return Err(error(STARVED));
+    }
+    let processor = processor_time().zip(begun.processor);
+    let taken = processor.map_or(elapsed, |(now, before)| now.saturating_sub(before));
+    match taken < TIME_LIMIT {
+        true => Ok(()),
+        false => Err(error(TOO_LONG)),
+    }
+}
+
+/// The time of the processor that this thread has taken, where the system tells it.
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).ok()
+}
+
+#[cfg(not(unix))]
+const fn processor_time() -> Option<Duration> {
+    None
 }
 
 pub fn add(environment: &mut Environment<'static>) {
@@ -201,14 +245,8 @@ fn retarget(instructions: &mut Instructions<'_>, positions: &[u32]) {
     }
 }
 
-fn check_time() -> Result<(), Error> {
-    match DEADLINE.get() {
-        Some(deadline) if Instant::now() >= deadline => Err(error(TOO_LONG)),
-        _ => Ok(()),
-    }
-}
-
-pub const TOO_LONG: &str = "it takes longer than 100 ms";
+const TOO_LONG: &str = "it takes longer than 100 ms";
+pub const STARVED: &str = "it is not done within 1 s";
 pub const CANNOT_STAND_INSIDE: &str =
     "a namespace and `loop` cannot be put into a list, an object or a namespace";
 

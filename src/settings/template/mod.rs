@@ -33,7 +33,7 @@ const FUEL: u64 = 200_000;
 /// What all renderings of one request may take together: it is rendered while the caller waits.
 const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
 /// How long all renderings of one request may take together.
-const TIME_OF_A_REQUEST: Duration = Duration::from_millis(300);
+const TIME_OF_A_REQUEST: Duration = Duration::from_secs(1);
 /// How deep calls of macros and recursive loops may stand in one another.
 const MAX_RECURSION: usize = 100;
 /// How long a template may be.
@@ -340,11 +340,11 @@ impl Renderer {
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {
             true => guarded(work).map_err(|_| Unfinished::Failed),
-            false => THREADS.run(limits::TIME_LIMIT + GRACE, work),
+            false => THREADS.run(limits::WALL_LIMIT, work),
         };
         rendered.unwrap_or_else(|unfinished| {
             let what = match unfinished {
-                Unfinished::TimeLimit => limits::TOO_LONG,
+                Unfinished::TimeLimit => limits::STARVED,
                 Unfinished::Failed => "it cannot be rendered on this machine now",
             };
             Err(Finding::error(0, what.to_owned()))
@@ -354,8 +354,6 @@ impl Renderer {
 
 /// For templates that can nest calls. Values nest less deep than such a stack holds.
 static THREADS: TimeLimited = TimeLimited::new("notifier-text", 16 * 1024 * 1024);
-/// The checks in a template end it in time and know the line. Only what they do not reach ends by the thread's limit.
-const GRACE: Duration = Duration::from_millis(50);
 
 /// Threads that still render although nobody waits for them.
 pub fn abandoned_threads() -> usize {
@@ -371,8 +369,7 @@ fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(Stri
     let instructions = limits::with_checks(&compiled.instructions);
     let mut text = String::with_capacity(compiled.buffer_size_hint);
     let mut output = make_string_output(&mut text);
-    let deadline = Instant::now() + limits::TIME_LIMIT;
-    let state = limits::with_deadline(deadline, || {
+    let state = limits::with_time_limits(|| {
         let escape = compiled.initial_auto_escape.clone();
         eval(
             environment,
