@@ -159,10 +159,11 @@ bench-programs:
 	cargo build --release --locked --package standin
 	cargo build --release --locked --package bench
 
-lint: build ## check formatting, lints, types and stubs, Rust and Python
+lint: build ## check formatting, lints, unused dependencies, types and stubs, Rust and Python
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude embedding --all-targets --no-default-features -- -D warnings
 	cargo clippy --locked --package influxdb3-notifier --all-targets -- -D warnings
+	cargo clippy --locked --package influxdb3-notifier --lib -- -D unused-crate-dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
