@@ -165,7 +165,7 @@ pub fn forget_row(outbox: Arc<dyn Outbox>) -> Written {
 /// A stored request of this process.
 pub struct KeptTask {
     pub outbox: Arc<dyn Outbox>,
-    /// Places of deliveries that wait for older ones which the store has.
+    /// Places of deliveries that wait for older ones which the store has, in ascending order.
     pub behind: Vec<usize>,
     /// When this process asked for it: since then it is its own.
     pub confirmed: Instant,
@@ -178,7 +178,7 @@ impl KeptTask {
         Some(Box::new(Kept {
             outbox: Arc::clone(&self.outbox),
             running,
-            is_behind: self.behind.contains(&index),
+            is_behind: self.behind.binary_search(&index).is_ok(),
             confirmed: Mutex::new(self.confirmed),
         }))
     }

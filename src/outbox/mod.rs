@@ -204,7 +204,7 @@ pub enum Target {
 /// What became of a request that was to be kept.
 #[derive(Debug)]
 pub enum Accepted {
-    /// `behind`: places of deliveries of which an older one with the same [`KeptWork::order`] has not ended, and may be in no
+    /// `behind`: places, in ascending order, of deliveries of which an older one with the same [`KeptWork::order`] has not ended, and may be in no
     /// line of this process: they wait until [`Outbox::has_older`] says no.
     New { behind: Vec<usize> },
     /// It is kept, and whoever claims it delivers it.
