@@ -1,10 +1,7 @@
 //! How much of everything there may be at once in this process.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::oneshot;
 
 /// What accepted deliveries hold: messages with their headers and addresses, configurations, notifications, warnings, reports.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -17,25 +14,6 @@ pub struct Bounds {
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
     waiting_calls: AtomicUsize,
-    connections: Mutex<Connections>,
-}
-
-#[derive(Default)]
-struct Connections {
-    in_use: usize,
-    /// First come, first served; each with its own limit.
-    waiting: VecDeque<(usize, oneshot::Sender<Slot>)>,
-}
-
-impl Connections {
-    /// Whoever has given up keeps nobody waiting by a limit of its own.
-    fn skip_gone(&mut self) {
-        while let Some((_, sender)) = self.waiting.front()
-            && sender.is_closed()
-        {
-            self.waiting.pop_front();
-        }
-    }
 }
 
 /// There is no room: nothing was taken.
@@ -107,51 +85,6 @@ impl Bounds {
         add_within(&self.waiting_calls, 1, MAX_WAITING_CALLS).ok()?;
         Some(WaitingCall(Arc::clone(self)))
     }
-
-    /// Waits until fewer than `limit` connections are in use.
-    pub async fn connection(self: &Arc<Self>, limit: usize) -> Slot {
-        let waiting = {
-            let mut connections = self.lock();
-            connections.skip_gone();
-            if connections.in_use < limit && connections.waiting.is_empty() {
-                connections.in_use += 1;
-                return Slot(Some(Arc::clone(self)));
-            }
-            let (sender, receiver) = oneshot::channel();
-            connections.waiting.push_back((limit, sender));
-            receiver
-        };
-        // The sender is kept until it is used.
-        waiting.await.unwrap_or(Slot(None))
-    }
-
-    /// Passes free places on, in order.
-    fn admit(self: &Arc<Self>) {
-        loop {
-            let sender = {
-                let mut connections = self.lock();
-                connections.skip_gone();
-                match connections.waiting.front() {
-                    Some((limit, _)) if connections.in_use < *limit => {}
-                    _ => return,
-                }
-                connections.in_use += 1;
-                connections.waiting.pop_front()
-            };
-            let Some((_, sender)) = sender else { return };
-            if let Err(slot) = sender.send(Slot(Some(Arc::clone(self)))) {
-                // Who waited is gone; its place is given back here, not by a drop that would come back to this loop.
-                slot.forget();
-                self.lock().in_use -= 1;
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connections> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Adds if the sum stays within the limit.
@@ -211,28 +144,8 @@ impl Drop for WaitingCall {
     }
 }
 
-/// A connection that may be used.
-pub struct Slot(Option<Arc<Bounds>>);
-
-impl Slot {
-    fn forget(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(bounds) = self.0.take() {
-            bounds.lock().in_use -= 1;
-            bounds.admit();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
 
     #[test]
@@ -266,42 +179,5 @@ mod tests {
         assert_eq!(held(), 2 * MAX_BYTES + 1);
         drop(accepted);
         assert_eq!(held(), 0);
-    }
-
-    #[tokio::test]
-    async fn connections_are_given_in_order_and_come_back() {
-        let bounds = Arc::new(Bounds::default());
-        let first = bounds.connection(1).await;
-        let gone = tokio::spawn({
-            let bounds = Arc::clone(&bounds);
-            async move { drop(bounds.connection(1).await) }
-        });
-        tokio::task::yield_now().await;
-        gone.abort();
-        let second = tokio::spawn({
-            let bounds = Arc::clone(&bounds);
-            async move { bounds.connection(1).await }
-        });
-        tokio::task::yield_now().await;
-        drop(first);
-        let second = second.await.unwrap();
-        assert_eq!(bounds.lock().in_use, 1);
-        drop(second);
-        assert_eq!(bounds.lock().in_use, 0);
-    }
-
-    #[tokio::test]
-    async fn who_has_given_up_keeps_nobody_waiting_by_a_lower_limit() {
-        let bounds = Arc::new(Bounds::default());
-        let (first, _second) = (bounds.connection(3).await, bounds.connection(3).await);
-        assert!(bounds.connection(1).now_or_never().is_none());
-        let third = bounds.connection(3).now_or_never();
-        assert!(third.is_some(), "the one before is gone");
-        let mut low = Box::pin(bounds.connection(1));
-        assert!((&mut low).now_or_never().is_none());
-        let mut fourth = Box::pin(bounds.connection(3));
-        assert!((&mut fourth).now_or_never().is_none(), "behind it");
-        drop((low, first));
-        assert!(fourth.now_or_never().is_some(), "the one before is gone");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::run::Run;
 use crate::model::channel::{Found, Unanswered};
@@ -87,13 +87,10 @@ impl Run {
     async fn ask(&self, question: &Outbound, sent: &Unanswered<'_>) -> Option<Verdict> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
-        let answer = timeout(time, async {
-            let limit = self.policy.max_connections;
-            let _connection = self.engine.bounds.connection(limit).await;
-            let transport = &self.engine.transport;
-            transport.send(question, &self.client(), time).await
-        });
-        let reply = answer.await.ok()?.ok()?;
+        let (client, until) = (self.client(), Instant::now() + time);
+        let _connection = self.connection(question, &client, false, until).await?;
+        let transport = &self.engine.transport;
+        let reply = transport.send(question, &client, time).await.ok()?;
         let mut found = self.sending.channel.find(sent, &reply);
         if let Some(kept) = &self.kept {
             found = kept.free(found).await;

@@ -5,8 +5,10 @@
 //! its turn comes by `queue`, `last_sent` says whether it is news, `retry` sends its messages, and `lookup` finds out what
 //! became of one that may not be repeated. `pacing` has nothing to do with them: it says how long a call may wait.
 
+mod attempt;
 mod backoff;
 mod bounds;
+mod connections;
 mod digest;
 mod durability;
 mod idempotency;
@@ -28,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
+use self::connections::Connections;
 pub use self::durability::{Keeping, KeptTask, NotKept, config_of, forget_row};
 pub use self::idempotency::Admission;
 use self::idempotency::Idempotency;
@@ -48,6 +51,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     errors: Arc<RecentErrors>,
     bounds: Arc<Bounds>,
+    connections: Arc<Connections>,
     idempotency: Idempotency,
     queues: Queues,
     claims: Claims,
@@ -71,6 +75,7 @@ impl Dispatcher {
     ) -> Self {
         Self {
             engine: Arc::new(Engine {
+                connections: Arc::new(Connections::new(Arc::clone(&transport))),
                 transport,
                 metrics,
                 errors,

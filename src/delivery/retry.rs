@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::durability::Kept;
@@ -20,6 +20,9 @@ use crate::model::wire::{Outbound, Repeat, Reply};
 use crate::observe::Event;
 use crate::outbox::Ownership;
 use crate::transport::{SendError, Sent};
+
+/// An attempt that holds its connection for so long was slow, whatever came of it; and so was one that timed out.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// What ends a message other than its delivery.
 pub enum Ending {
@@ -129,7 +132,7 @@ impl Run {
         // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
         let permit = Box::pin(self.enter(tries.last.as_deref())).await;
         let permit = permit.map_err(|failure| tries.end(failure))?;
-        let attempt = self.attempt(message, tries, at).await;
+        let attempt = self.attempt(message, tries, at, &permit).await;
         let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
         apply_gate(&permit, &judgement, tries);
         Ok(judgement.verdict)
@@ -162,19 +165,31 @@ impl Run {
         message: &mut Outbound,
         tries: &Tries,
         at: SystemTime,
+        permit: &Permit,
     ) -> Result<Judgement, HandedOn> {
         let last = tries.last.as_deref();
-        let limit = self.policy.max_connections;
-        let connection = timeout_at(self.deadline, self.engine.bounds.connection(limit)).await;
-        let Ok(_connection) = connection else {
+        // The first attempt has the time that it would have without the wait for a connection. Whoever holds one gives it back
+        // within an attempt's time.
+        let (asked, mut deadline) = (Instant::now(), self.deadline);
+        let until = match last {
+            None => deadline + self.policy.attempt_timeout,
+            Some(_) => deadline,
+        };
+        let mut client = self.client();
+        let connection = self.connection(message, &client, permit.is_slow(), until);
+        let connection = connection.await;
+        let Some(connection) = connection else {
             return Ok(retry(last.cloned().unwrap_or_else(no_connection)));
         };
+        if last.is_none() {
+            deadline += asked.elapsed();
+        }
         if let Some(kept) = &self.kept
             && let Some(failure) = Box::pin(self.permitted(kept, at)).await?
         {
             return Ok(retry(failure));
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
         self.engine.metrics.attempt(&self.sender);
         self.task.update(self.index, |report| report.attempts += 1);
@@ -183,8 +198,15 @@ impl Run {
             let twin = self.twin(message);
             self.engine.claims.attempt(twin)
         });
+        client.reuse = connection.is_reusable();
         let transport = &self.engine.transport;
-        let judgement = match transport.send(message, &self.client(), time).await {
+        transport.expect(message, connection.is_one_of_many());
+        let begun = Instant::now();
+        let sent = transport.send(message, &client, time).await;
+        connection.give_back().await;
+        let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
+        permit.was_slow(timed_out || begun.elapsed() >= SLOW);
+        let judgement = match sent {
             Ok(reply) => {
                 self.answered(match &reply {
                     Reply::Http(reply) => Some(reply.status),
@@ -430,7 +452,7 @@ fn interrupted() -> Failure {
 }
 
 fn no_connection() -> Failure {
-    let detail = "no connection was free in time: max_connections were in use";
+    let detail = "no connection was free in time: max_connections, or this destination's share of them, were in use";
     Failure::new(Reason::Timeout).with_detail(Some(detail.into()))
 }
 

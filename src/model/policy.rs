@@ -38,7 +38,7 @@ impl AddressPolicy {
 }
 
 /// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin), as they are written there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProxySettings {
     pub http: Option<Secret>,
     pub https: Option<Secret>,
@@ -46,7 +46,7 @@ pub struct ProxySettings {
 }
 
 /// Certificates beside the system's, for one receiver.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
     /// Of authorities to trust besides, in PEM.
     pub authorities: Option<Vec<u8>>,
@@ -56,7 +56,7 @@ pub struct TlsFiles {
 
 /// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one
 /// policy opened is ever used under another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     pub private_addresses: PrivateAddresses,
     /// Whether connections are kept for the next message. Off where a message must not be repeated: a pooled connection

@@ -1,5 +1,6 @@
 //! HTTP clients, and one attempt with one of them.
 
+use std::collections::HashMap;
 #[cfg(test)]
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -17,11 +18,13 @@ use http_body::{Frame, SizeHint};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Body, Client, Proxy, Request};
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 use super::dns::Dns;
 use super::failure::{bad_proxy, classify, denied, of_proxy, too_late, unresolved, unusable};
+use super::pool::PoolKey;
 use super::reply::read;
 use super::route::{BadProxy, Route};
 use super::{SendError, Sent, Transport, guard, tls};
@@ -30,13 +33,15 @@ use crate::model::secret::Secret;
 use crate::model::wire::{HttpRequest, Outbound, Reply};
 
 /// How long an idle connection is kept for the next message.
-const KEEP_IDLE: Duration = Duration::from_secs(20);
+pub const KEEP_IDLE: Duration = Duration::from_secs(20);
 /// How long is waited for the address of a host that the proxy resolves anyway.
 const LOOKUP_BEFORE_PROXY: Duration = Duration::from_millis(500);
-/// Different clients that are kept.
+/// Different clients that are kept, of those that keep no connections.
 const MAX_CLIENTS: usize = 32;
 /// Headers of a reply. The client allows 100 unless it is told otherwise; each takes it 64 bytes for a moment.
 pub(super) const MAX_HEADERS: usize = 1_000;
+/// Connections that wait for a mail server's farewell.
+const MAX_FAREWELLS: usize = 16;
 
 /// Sends by reqwest: HTTP/1.1 only (one HTTP/2 connection would couple all destinations of a host), no redirects, no
 /// retries of its own, no decompression. It takes every head that curl takes: after a 2xx the message is delivered, and a
@@ -44,8 +49,11 @@ pub(super) const MAX_HEADERS: usize = 1_000;
 pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
-    /// The most recently used last.
+    /// Those that keep no connections, the most recently used last.
     clients: Mutex<Vec<Kept>>,
+    /// Those that keep connections: one for each server, so that its connections can be closed. Who asks for them bounds them.
+    pools: Mutex<HashMap<PoolKey, Kept>>,
+    pub(super) farewells: Arc<Semaphore>,
     #[cfg(test)]
     pub(super) detour: Detour,
 }
@@ -60,13 +68,35 @@ impl HttpTransport {
             tls: tls::client_config(None).ok(),
             dns: Arc::new(dns),
             clients: Mutex::default(),
+            pools: Mutex::default(),
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             #[cfg(test)]
             detour: None,
         }
     }
 
-    /// The client for a key and a route, from the cache where there is one.
-    fn client(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
+    /// The client for a request, from the cache where there is one.
+    fn client(
+        &self,
+        request: &HttpRequest,
+        key: &ClientKey,
+        route: &Route,
+    ) -> Result<Client, SendError> {
+        if !key.reuse {
+            return self.client_without_reuse(key, route);
+        }
+        let pool = PoolKey::of(request, key);
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = pools.get(&pool).filter(|kept| kept.is_for(key, route)) {
+            return Ok(kept.client.clone());
+        }
+        let kept = self.build(key, route)?;
+        let client = kept.client.clone();
+        pools.insert(pool, kept);
+        Ok(client)
+    }
+
+    fn client_without_reuse(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let known = clients.iter().rposition(|kept| kept.is_for(key, route));
         if let Some(place) = known {
@@ -79,19 +109,16 @@ impl HttpTransport {
                 return Ok(kept.client.clone());
             }
         }
-        let client = self.build(key, route)?;
+        let kept = self.build(key, route)?;
+        let client = kept.client.clone();
         if clients.len() >= MAX_CLIENTS {
             clients.remove(0);
         }
-        clients.push(Kept {
-            key: key.clone(),
-            route: route.clone(),
-            client: client.clone(),
-        });
+        clients.push(kept);
         Ok(client)
     }
 
-    fn build(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
+    fn build(&self, key: &ClientKey, route: &Route) -> Result<Kept, SendError> {
         let config = self.tls_config(key)?;
         let builder = Client::builder()
             .tls_backend_preconfigured(config)
@@ -115,9 +142,14 @@ impl HttpTransport {
                 builder.proxy(proxy)
             }
         };
-        builder
+        let client = builder
             .build()
-            .map_err(|_| unusable("the HTTP client could not be set up"))
+            .map_err(|_| unusable("the HTTP client could not be set up"))?;
+        Ok(Kept {
+            key: key.clone(),
+            route: route.clone(),
+            client,
+        })
     }
 
     /// One configuration serves all who bring no certificates of their own, and so do the roots that it reads.
@@ -208,7 +240,7 @@ impl HttpTransport {
             // In a box of its own: hardly anybody has a proxy, and ten thousand attempts may wait at once.
             Box::pin(self.check_before_proxy(&message.url, proxy, key, time)).await?;
         }
-        let client = self.client(key, &route)?;
+        let client = self.client(message, key, &route)?;
         let asked_for = Arc::new(AtomicBool::new(false));
         let request = request(message, Arc::clone(&asked_for));
         let sent = || match asked_for.load(Ordering::Acquire) {
@@ -244,6 +276,22 @@ impl Transport for HttpTransport {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>> {
         Box::pin(self.attempt(outbound, client, timeout))
+    }
+
+    fn expect(&self, outbound: &Outbound, is_one_of_many: bool) {
+        let host = match outbound {
+            Outbound::Http(request) => request.url.domain(),
+            Outbound::Mail(mail) => Some(mail.server.host.as_str()),
+        };
+        if let Some(host) = host {
+            self.dns.expect(host, is_one_of_many);
+        }
+    }
+
+    fn close_idle(&self, pool: PoolKey) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        // Its connections close with the client.
+        pools.remove(&pool);
     }
 }
 

@@ -5,6 +5,7 @@ mod dns;
 mod failure;
 mod guard;
 mod no_proxy;
+mod pool;
 mod reply;
 mod route;
 mod smtp;
@@ -17,9 +18,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use self::client::HttpTransport;
+pub use self::client::{HttpTransport, KEEP_IDLE};
 pub use self::dns::{Dns, Lookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check as check_address, check_host};
+pub use self::pool::PoolKey;
 pub use self::reply::ReplyBody;
 pub use self::system_roots::abandoned_threads;
 pub use self::tls::{Unusable, client_config};
@@ -36,6 +38,12 @@ pub trait Transport: Send + Sync {
         client: &'a ClientKey,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>>;
+
+    /// A message will be sent; it may be one of many of a request, which should hold up no other.
+    fn expect(&self, _: &Outbound, _is_one_of_many: bool) {}
+
+    /// Closes the connections of a pool that nobody uses.
+    fn close_idle(&self, _: PoolKey) {}
 }
 
 /// Why no reply came.

@@ -151,11 +151,13 @@ def test_row_46_ten_thousand_destinations_that_never_answer(
         assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
         assert int(refused.header("Retry-After") or "") > 0
         limit = _max_connections()
-        eventually(lambda: standin.fault_report(silent["port"])["connections"] >= limit, timeout=30)
+        # Two parts are kept back for other servers.
+        usable = limit - 2 * min(limit // 16, 12)
+        eventually(lambda: standin.fault_report(silent["port"])["connections"] >= usable, timeout=30)
         assert _status(trigger)["in_flight"] == 10_000
         assert resident_bytes(engine.pid) - memory < 64 * MIB
         assert open_descriptors(engine.pid) - descriptors <= limit + 16
-        assert standin.fault_report(silent["port"])["connections"] <= limit
+        assert standin.fault_report(silent["port"])["connections"] <= usable
 
 
 def _max_connections() -> int:

@@ -25,6 +25,9 @@ pub const PERMITS: usize = 8;
 /// A gate stays closed no longer, whatever a header says: then one request tries again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
+/// How long a destination that was slow counts as slow.
+const KEEP_SLOW: Duration = Duration::from_secs(600);
+
 /// All queues, and the gates of accounts above them.
 #[derive(Default)]
 pub struct Queues {
@@ -138,6 +141,7 @@ struct State {
     /// Rate limits in a row: pauses since the destination worked last.
     limits: u32,
     refused_until: Option<Instant>,
+    slow_until: Option<Instant>,
     /// When the next message may leave, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
     /// The last in line for each dedup key.
@@ -334,7 +338,8 @@ impl State {
     /// Until when something would be lost with it, where nobody has it.
     fn remembered_until(&self, now: Instant) -> Option<Instant> {
         let limits = self.next_by_rate.iter().map(|(_, next)| *next);
-        let gates = self.paused_until.into_iter().chain(self.refused_until);
+        let gates = [self.paused_until, self.refused_until, self.slow_until];
+        let gates = gates.into_iter().flatten();
         limits.chain(gates).max().filter(|until| *until > now)
     }
 
@@ -421,6 +426,17 @@ impl Permit {
         if std::mem::take(&mut state.half_open) {
             state.call_first();
         }
+    }
+
+    /// Whether the last attempt that ended held its connection for long.
+    pub fn is_slow(&self) -> bool {
+        let slow_until = lock(&self.queue.state).slow_until;
+        slow_until.is_some_and(|until| until > Instant::now())
+    }
+
+    pub fn was_slow(&self, was_slow: bool) {
+        let until = was_slow.then(|| Instant::now() + KEEP_SLOW);
+        lock(&self.queue.state).slow_until = until;
     }
 
     pub fn pause(&self, pause: &Pause) {

@@ -17,30 +17,47 @@ async fn an_attempt_that_the_deliverys_end_cuts_short_says_what_was_known_before
     assert_eq!((report.http_status, report.attempts), (Some(503), 2));
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_gets_no_connection_in_time_says_so() {
-    let hangs = After(Duration::from_secs(14), Box::new(ok()));
-    let world = World::new([hangs]);
+/// Two deliveries of one connection. The first holds it for as long; the second has 10 s, and 5 s for an attempt.
+async fn two_of_one_connection(holds: u64, then: Does) -> (World, DeliveryReport) {
+    let hangs = After(Duration::from_secs(holds), Box::new(ok()));
+    let world = World::new([hangs, then]);
     let one = DeliveryPolicy {
         max_connections: 1,
-        delivery_timeout: Duration::from_secs(15),
+        attempt_timeout: Duration::from_secs(60),
         ..policy()
     };
     let short = DeliveryPolicy {
         delivery_timeout: Duration::from_secs(10),
+        attempt_timeout: Duration::from_secs(5),
         ..one.clone()
     };
     let first = world.accept(vec![delivery("http", HTTP)], one).await;
     let second = world.accept(vec![delivery("http", OTHER)], short).await;
     second.ended().await;
     let report = second.report(0).unwrap();
-    assert_eq!(
-        (reason(&report), report.attempts),
-        (("failed", Some("timeout")), 0)
-    );
-    assert_eq!(world.start.elapsed(), Duration::from_secs(10));
     first.ended().await;
     assert_eq!(first.report(0).unwrap().outcome.code(), "delivered");
+    (world, report)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_connection_takes_nothing_from_the_first_attempt() {
+    for holds in [0, 4, 9, 11, 14] {
+        let then = After(Duration::from_secs(4), Box::new(ok()));
+        let (world, report) = two_of_one_connection(holds, then).await;
+        assert_eq!(report.attempts, 1);
+        assert_eq!(reason(&report), ("delivered", None), "after {holds} s");
+        assert_eq!(world.start.elapsed(), Duration::from_secs(holds + 4));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gets_no_connection_in_time_says_so() {
+    let (world, report) = two_of_one_connection(16, Panics).await;
+    assert_eq!(reason(&report), ("failed", Some("timeout")));
+    assert_eq!(report.attempts, 0);
+    assert_eq!(report.elapsed, Duration::from_secs(15));
+    assert_eq!(world.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

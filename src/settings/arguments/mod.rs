@@ -83,7 +83,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "outbox" Text, "", "notifier-outbox.db", "Where accepted notifications are kept until they are delivered.";
     "history_table" Kind::Table, "", "notifications", "The table that gets one row a delivery.";
     "max_in_flight" Count(1, 1_000_000), "10000", "10000", "Deliveries in flight in this process; over it the answer is 503.";
-    "max_connections" Count(1, 65_535), "", "256", "Connections in use in this process; by default an eighth of the limit of open files, between 64 and 1024.";
+    "max_connections" Count(1, 65_535), "", "256", "Connections of this process, in use and idle; by default an eighth of the limit of open files, between 64 and 1024.";
     "twilio_base_url" Kind::Url, "", "https://api.twilio.com", "Where Twilio's API is.";
     "allow_mentions" Boolean, "true", "false", "Whether texts may mention people and groups.";
     "dry_run" Boolean, "false", "true", "Compose everything and send nothing.";

@@ -159,6 +159,35 @@ impl Dns {
         }
     }
 
+    /// Notes for the next look-up of a name whether it is one of many that a request brings.
+    pub fn expect(&self, host: &str, is_one_of_many: bool) {
+        let mut state = self.lock();
+        match (state.names.get_mut(host), is_one_of_many) {
+            (None, true) => {
+                let (_, answer) = watch::channel(None);
+                let name = Name {
+                    answer,
+                    phase: Phase::Known {
+                        until: Instant::now(),
+                    },
+                    kind: Kind::OneOfMany,
+                    last: None,
+                };
+                state.make_room();
+                state.names.insert(host.to_owned(), name);
+            }
+            (Some(name), false) if name.kind == Kind::OneOfMany => {
+                name.kind = Kind::Fresh;
+                if let Phase::Queued(_) = name.phase {
+                    state.places.queue(host, Kind::Fresh);
+                    drop(state);
+                    self.start_queued();
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What is known of a name, or will be, and its last addresses. A look-up goes on even if nobody waits for it any more.
     fn ask(&self, host: &str) -> (watch::Receiver<Option<Answer>>, Option<Addresses>) {
         let now = Instant::now();

@@ -1,8 +1,9 @@
 //! Who may be looked up when: names that hang must not take the places of names that work.
 //!
 //! Nothing tells a name that will hang from one that works before it is looked up. So only half of the places are given to
-//! whoever comes. Of the other half one is given every 50 ms, to the name that was asked for last. Names that failed
-//! before have a share of the first half.
+//! whoever comes. Of the other half one is given every 50 ms, and of the last quarter one every 500 ms, to the name that was
+//! asked for last. So there is a place for a new name until the first look-ups that hang have ended. Names that failed before,
+//! and names of which one request brings many, have shares of the first half.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,10 +14,12 @@ use tokio::time::Instant;
 pub const MAX_LOOKUPS: usize = 128;
 /// Of these, places that are given at once.
 const AT_ONCE: usize = MAX_LOOKUPS / 2;
-/// Of these, places for names whose last look-up failed.
+/// Of these, places for names of which a request brings many, and places for names whose last look-up failed.
+const MAX_OF_MANY: usize = AT_ONCE * 3 / 4;
 const MAX_FAILED: usize = AT_ONCE / 2;
-/// The time between two places beyond [`AT_ONCE`].
+/// The time between two places beyond [`AT_ONCE`], and between two of the last quarter.
 const SPACING: Duration = Duration::from_millis(50);
+const LAST_SPACING: Duration = Duration::from_millis(500);
 /// Names of each kind that wait; the one asked for the longest ago is dropped, and whoever waits for it is out of time.
 const MAX_QUEUED: usize = 4096;
 
@@ -25,6 +28,8 @@ const MAX_QUEUED: usize = 4096;
 pub enum Kind {
     /// Nothing, or that it works.
     Fresh,
+    /// Nothing, and it is one of many that a request brings.
+    OneOfMany,
     /// Its last look-up failed.
     Failed,
 }
@@ -42,11 +47,13 @@ pub enum Next {
 #[derive(Default)]
 pub struct Places {
     in_use: usize,
+    in_use_by_many: usize,
     in_use_by_failed: usize,
     /// When the next place beyond [`AT_ONCE`] may be given.
     due: Option<Instant>,
     is_timer_set: bool,
     fresh: VecDeque<String>,
+    many: VecDeque<String>,
     failed: VecDeque<String>,
 }
 
@@ -54,6 +61,7 @@ impl Places {
     pub fn queue(&mut self, host: &str, kind: Kind) {
         let queue = match kind {
             Kind::Fresh => &mut self.fresh,
+            Kind::OneOfMany => &mut self.many,
             Kind::Failed => &mut self.failed,
         };
         if queue.len() >= MAX_QUEUED {
@@ -67,8 +75,15 @@ impl Places {
         let is_due = self.due.is_none_or(|due| due <= now);
         if self.in_use < AT_ONCE || (self.in_use < MAX_LOOKUPS && is_due) {
             if let Some(host) = self.fresh.pop_back() {
-                self.due = Some(now + SPACING);
+                let is_last = self.in_use >= MAX_LOOKUPS * 3 / 4;
+                self.due = Some(now + if is_last { LAST_SPACING } else { SPACING });
                 return self.start(host, Kind::Fresh);
+            }
+            if self.in_use < AT_ONCE
+                && self.in_use_by_many < MAX_OF_MANY
+                && let Some(host) = self.many.pop_back()
+            {
+                return self.start(host, Kind::OneOfMany);
             }
             if self.in_use < AT_ONCE
                 && self.in_use_by_failed < MAX_FAILED
@@ -93,6 +108,7 @@ impl Places {
 
     fn start(&mut self, host: String, kind: Kind) -> Next {
         self.in_use += 1;
+        self.in_use_by_many += usize::from(kind == Kind::OneOfMany);
         self.in_use_by_failed += usize::from(kind == Kind::Failed);
         Next::Start(host, kind)
     }
@@ -105,6 +121,7 @@ impl Places {
 
     pub fn leave(&mut self, kind: Kind) {
         self.in_use -= 1;
+        self.in_use_by_many -= usize::from(kind == Kind::OneOfMany);
         self.in_use_by_failed -= usize::from(kind == Kind::Failed);
     }
 }

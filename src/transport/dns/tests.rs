@@ -157,3 +157,28 @@ async fn a_name_that_nobody_waits_for_any_more_takes_no_place() {
     assert_eq!(asked.load(Ordering::Relaxed), before);
     assert!(dns.resolve("host", LOOKUP_TIMEOUT).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_of_which_a_request_brings_many_leave_places_for_others() {
+    let (dns, _) = dns();
+    let names = names("dead", 1000);
+    let dead = async {
+        for name in &names {
+            dns.expect(name, true);
+        }
+        resolve_all(&dns, &names).await
+    };
+    let working = async {
+        for n in 0..150 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let started = Instant::now();
+            let (host, both) = (format!("host{n}"), format!("dead{n}"));
+            // One that both bring is looked up for the other.
+            dns.expect(&both, false);
+            assert!(dns.resolve(&host, LOOKUP_TIMEOUT).await.is_ok());
+            let elapsed = started.elapsed();
+            assert!(elapsed <= Duration::from_millis(510), "{n}: {elapsed:?}");
+        }
+    };
+    tokio::join!(dead, working);
+}

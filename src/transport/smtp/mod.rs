@@ -62,9 +62,13 @@ impl HttpTransport {
             Some(answer) => answer?,
             None => return Err(too_late(Sent::No)),
         };
-        tokio::spawn(async move {
-            let _ = timeout(FAREWELL, connection.quit()).await;
-        });
+        // Beyond so many, the connection is closed without a word.
+        if let Ok(farewell) = Arc::clone(&self.farewells).try_acquire_owned() {
+            tokio::spawn(async move {
+                let _ = timeout(FAREWELL, connection.quit()).await;
+                drop(farewell);
+            });
+        }
         Ok(Reply::Smtp(answer))
     }
 
