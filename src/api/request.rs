@@ -12,7 +12,7 @@ use super::encoding;
 use crate::model::json::{self, Json, Path};
 use crate::model::notification::{DedupKey, Level, Members, Notification, Status};
 use crate::model::plan::Fingerprint;
-use crate::model::text::{did_you_mean, nearest, shown};
+use crate::model::text::{did_you_mean, nearest, shown, shown_value};
 use crate::model::warnings::{MAX_WARNINGS, Warnings};
 
 /// Bodies beyond this are refused.
@@ -456,7 +456,7 @@ impl Reader {
 
     fn warn_value(&mut self, name: &str, expected: &str, found: &str) {
         self.warnings.push(|| {
-            let found = shown(found);
+            let found = shown_value(found);
             format!("{name}: must be {expected}, found '{found}'; left out")
         });
     }

@@ -12,7 +12,7 @@ use crate::api::request::Request;
 use crate::model::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
-use crate::model::text::{did_you_mean, shown};
+use crate::model::text::{did_you_mean, shown, shown_value};
 use crate::model::warnings::Warnings;
 use crate::settings::file::{Config, Rendered};
 use crate::settings::template::{Renderer, Seen, Template, TemplateError};
@@ -255,6 +255,6 @@ fn unknown(name: &str, config: &Config) -> String {
     let meant = did_you_mean(name, known.map(|(name, _)| name.as_str()));
     format!(
         "template: the configuration file has no template {}, so the text goes as it is{meant}",
-        shown(name)
+        shown_value(name)
     )
 }

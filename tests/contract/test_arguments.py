@@ -63,7 +63,6 @@ UNPARSABLE = [
     ("on_ambiguous", "retry", "one of lookup, report, resend"),
     *(("rate_limit", value, RATE) for value in ["fast", "5", "0/s", "-1/s", "5/", "/s", "5/soon", "5/0s"]),
     ("allowed_hosts", "a b:80:80", HOSTS),
-    ("allowed_hosts", "http://a.example", HOSTS),
 ]
 
 ROWS = [
@@ -79,6 +78,15 @@ ROWS = [
     for name, value, expected in UNPARSABLE
 ] + [
     refused(
+        "a URL is not quoted",
+        HI,
+        "invalid_argument",
+        f"The trigger argument allowed_hosts must be {HOSTS}, found '***'.",
+        "allowed_hosts",
+        http=503,
+        args={"allowed_hosts": "http://a.example"},
+    ),
+    refused(
         "an unparsable argument comes before an unreadable body",
         b"",
         "invalid_argument",
@@ -91,7 +99,7 @@ ROWS = [
         "a value that is long and not printable",
         HI,
         "invalid_argument",
-        f"The trigger argument max_attempts must be a whole number from 1 to 100, found 'ä b{'x' * 60}…'.",
+        "The trigger argument max_attempts must be a whole number from 1 to 100, found 'ä ***'.",
         "max_attempts",
         http=503,
         args={"max_attempts": "ä\n\x1bb" + "x" * 100},

@@ -166,6 +166,7 @@ OVERRIDES = [
         ("user-agent", "slack", "mine/1", "user_agent"),
         ("USER-AGENT", "discord", "DiscordBot (mine, 1)", "user_agent"),
         ("accept", "http", "text/plain", "accept"),
+        ("Accept-Encoding", "slack", "gzip", "accept_encoding"),
         ("Authorization", "http", "Bearer abc", "authorization"),
         ("aUTHORIZATION", "slack", "Bearer abc", "authorization"),
         ("content-type", "http", "application/vnd.acme+json", "content_type"),

@@ -25,7 +25,12 @@ TWILIO = {
 }
 
 AGENT = re.escape(f"influxdb3-notifier/{influxdb3_notifier.__version__}")
-WEBHOOK_HEADERS = {"content-type": "application/json", "accept": r"\*/\*", "user-agent": AGENT}
+WEBHOOK_HEADERS = {
+    "content-type": "application/json",
+    "accept": r"\*/\*",
+    "accept-encoding": "identity",
+    "user-agent": AGENT,
+}
 DEFAULT_HEADERS: Mapping[str, Mapping[str, str]] = {
     "slack": WEBHOOK_HEADERS,
     "discord": WEBHOOK_HEADERS | {"user-agent": r"DiscordBot \(https://\S+, [0-9.]+\)"},
@@ -33,6 +38,7 @@ DEFAULT_HEADERS: Mapping[str, Mapping[str, str]] = {
     "twilio": {
         "content-type": "application/x-www-form-urlencoded",
         "accept": "application/json",
+        "accept-encoding": "identity",
         "user-agent": AGENT,
         "authorization": re.escape("Basic " + base64.b64encode(f"{ACCOUNT}:twilio-secret".encode()).decode()),
     },

@@ -33,6 +33,11 @@ def in_path(sender: str) -> Callable[[str, str], dict[str, str]]:
     return lambda secret, base: webhook(sender, f"{base}hook/{quote(secret, safe='')}")
 
 
+def in_header(name: str) -> Callable[[str, str], dict[str, str]]:
+    """A place in a header of the caller's."""
+    return lambda secret, base: webhook("http", unique(base + "hook/"), {name: secret})
+
+
 def unique(path: str) -> str:
     """A path that nobody else has."""
     return f"{path}{next(NUMBERS)}"
@@ -64,6 +69,17 @@ PLACES: list[Place] = [
     Place("user", "http", lambda s, base: webhook("http", userinfo(base, s, "password"))),
     Place("password", "slack", lambda s, base: webhook("slack", userinfo(base, "user", s))),
     Place("header", "http", lambda s, base: webhook("http", unique(base + "hook/"), {"X-Api-Key": s})),
+    *(Place(f"header {name}", "http", in_header(name)) for name in ("User-Agent", "Accept")),
+    Place(
+        "within User-Agent",
+        "slack",
+        lambda s, base: webhook("slack", unique(base), {"User-Agent": f"monitor/1.0 (token={s})"}),
+    ),
+    Place(
+        "within Accept",
+        "discord",
+        lambda s, base: webhook("discord", unique(base), {"Accept": f"application/json; key={s}"}),
+    ),
     Place("bearer", "slack", lambda s, base: webhook("slack", unique(base), {"Authorization": f"Bearer {s}"})),
     Place("basic", "discord", lambda s, base: webhook("discord", unique(base), {"authorization": basic("user", s)})),
     Place(

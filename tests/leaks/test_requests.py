@@ -323,3 +323,25 @@ def test_row_33_labels_are_the_same_after_a_restart_and_say_nothing_of_the_secre
     outputs = Outputs()
     outputs.add("labels", "\n".join(before))
     outputs.show_none({})
+
+
+@pytest.mark.parametrize("form", ["https://hooks.example/T0/{}", "hooks.example.com/T0/{}", "//u:{}@h", "me:{}@host"])
+def test_no_url_in_a_value_that_cannot_be_read_is_quoted(
+    standin: Standin, engine: ProcessEngine, own_triggers: Triggers, form: str
+) -> None:
+    members = ("level", "status", "timestamp", "template", "link")
+    secrets = {member: new_word() for member in (*members, "an argument", "the name of one")}
+    outputs = Outputs()
+    trigger = own_triggers.create({**FAST, f"https://{secrets['the name of one']}": "1"})
+    given = {member: form.format(secrets[member]) for member in members}
+    answer = trigger.notify(
+        {"notification_text": "x", "senders_config": {"http": {"http_webhook_url": f"{standin.url}/hook/q"}}, **given}
+    )
+    assert answer.json["results"] == {"http": True}, answer.text
+    assert len(answer.json["warnings"]) >= len(members) - 1, answer.text
+    outputs.add("answer", answer.text)
+    outputs.of(trigger, engine)
+    refused = own_triggers.create({**FAST, "delivery_timeout": form.format(secrets["an argument"])})
+    outputs.add("refusal", refused.notify({"notification_text": "x"}).text)
+    outputs.of(refused, engine, sends=False)
+    outputs.show_none(secrets)

@@ -209,16 +209,40 @@ pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// What may be a credential in a header whose usual words are no secret, and stand in many replies.
+fn uncommon_words(value: &str) -> impl Iterator<Item = &str> {
+    const SHORTEST: usize = 8;
+    const COMMON: [&str; 11] = [
+        "application",
+        "multipart",
+        "form-data",
+        "octet-stream",
+        "event-stream",
+        "x-www-form-urlencoded",
+        "compatible",
+        "influxdb3-notifier",
+        "discordbot",
+        "applewebkit",
+        "mozilla",
+    ];
+    let is_between = |c: char| c.is_whitespace() || "/;,=()\"".contains(c);
+    let words = value
+        .split(is_between)
+        .filter(|word| word.len() >= SHORTEST);
+    words.filter(|word| !COMMON.iter().any(|known| known.eq_ignore_ascii_case(word)))
+}
+
 /// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
 pub fn secrets_of_headers<'a>(
     headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) -> Vec<Cow<'a, str>> {
     let mut secrets = Vec::new();
     for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
         if [CONTENT_TYPE, ACCEPT, USER_AGENT].contains(name) {
+            secrets.extend(uncommon_words(&value).map(|word| Cow::Owned(word.to_owned())));
             continue;
         }
-        let value = String::from_utf8_lossy(value.as_bytes());
         if let Some((scheme, credential)) = value.split_once(' ') {
             let credential = credential.trim();
             secrets.push(credential.to_owned().into());

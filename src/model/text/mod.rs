@@ -3,11 +3,13 @@
 mod clean;
 mod markup;
 mod page;
+mod quote;
 mod split;
 
 pub use self::clean::{ascii, is_invisible, one_line, printable, without_controls};
 pub use self::markup::{Fences, Markup};
 pub use self::page::without_page;
+pub use self::quote::{shown, shown_value};
 pub use self::split::{
     MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
 };
@@ -95,18 +97,6 @@ pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
     bytes.into_iter().flat_map(digits).collect()
-}
-
-/// Characters of a word that is shown.
-const SHOWN: usize = 64;
-/// Characters of it that are looked at: what is invisible takes no place.
-const LOOKED_AT: usize = 4 * SHOWN;
-
-/// A word that somebody else chose, fit to stand in a message: on one line, and no longer than a line takes.
-pub fn shown(word: &str) -> String {
-    let end = word.char_indices().nth(LOOKED_AT).map(|(at, _)| at);
-    let head = end.and_then(|end| word.get(..end)).unwrap_or(word);
-    truncate(&printable(head), SHOWN)
 }
 
 /// Longer words, in bytes, are nobody's mistake for a name.

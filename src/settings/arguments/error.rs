@@ -1,7 +1,7 @@
 //! Why arguments cannot be used.
 
 use super::{Argument, Kind};
-use crate::model::text::{nearest, shown};
+use crate::model::text::{nearest, shown, shown_value};
 
 /// An argument that cannot be used. Answered with 503: nothing is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl ArgumentError {
         let found = match argument.kind {
             // It may hold what nobody should read.
             Kind::Url => String::new(),
-            _ => format!(", found '{}'", shown(value)),
+            _ => format!(", found '{}'", shown_value(value)),
         };
         Self {
             name: argument.name,
