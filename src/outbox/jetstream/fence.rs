@@ -1,7 +1,7 @@
 //! Decides whether a process may act on a delivery: which question to ask the servers next, and what an answer means.
 //!
 //! Pure, so that [`model`](super::model) can run every interleaving of it. [`Fence`] remembers the revision of the note
-//! that is certainly this holder's. An [`Inquiry`] gets or writes that note. docs/decisions/0001-jetstream-outbox.md
+//! that is certainly this holder's. An [`Inquiry`] gets or writes that note. docs/decisions/0002-jetstream-outbox.md
 //! says why this suffices.
 
 /// What a holder of a delivery is certain of.
