@@ -256,6 +256,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             configured_in: None,
             configuration_bytes: 0,
             resume: None,
+            silence: None,
         })),
     };
     let arguments = [("max_attempts".to_owned(), "3".to_owned())].into();

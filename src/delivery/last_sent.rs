@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
-use crate::model::plan::{DeliveryPolicy, Sending};
+use crate::model::plan::Sending;
 use crate::model::secret::digest;
 use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
 
@@ -33,12 +33,9 @@ pub struct Before {
 }
 
 /// Under what it is remembered what a delivery has told; `None`: it is not.
-pub fn key(sending: &Sending, policy: &DeliveryPolicy) -> Option<String> {
+pub fn key(sending: &Sending) -> Option<String> {
     let dedup_key = sending.dedup_key.as_ref()?;
     sending.source.as_ref()?;
-    if !sending.channel.follows_up() && policy.repeat_interval.is_none() {
-        return None;
-    }
     let destination = &sending.channel.destination().key;
     Some(digest(&format!("{destination}\0{}", &**dedup_key)))
 }
@@ -124,6 +121,12 @@ impl Before {
     pub fn message(&self) -> Option<&MessageRef> {
         let fresh = self.age.is_some_and(|age| age < KEEP_MESSAGE);
         self.last.message.as_ref().filter(|_| fresh)
+    }
+
+    /// Whether the destination was told of an alert that has not ended there.
+    pub fn is_open(&self) -> bool {
+        let status = self.last.state.and_then(|state| state.status);
+        status != Some(Status::Resolved)
     }
 
     /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.

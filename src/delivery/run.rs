@@ -243,17 +243,24 @@ impl Run {
 
     /// Under what it is remembered what it tells.
     fn key(&self) -> Option<String> {
-        last_sent::key(&self.sending, &self.policy)
+        last_sent::key(&self.sending)
     }
 
     /// What is done in view of what was told last: nothing where this is no news, or what edits or answers it. Where that is
     /// stale, the attempts that it has made count for the new message too.
     async fn follow_up(&self, tries: &mut Tries) -> ControlFlow<Option<Outcome>> {
-        let Some(key) = self.key() else {
+        let Some(key) = self.key().filter(|_| self.depends_on_last()) else {
             return ControlFlow::Continue(());
         };
         let (sent, outbox) = (&self.engine.last_sents, self.outbox());
-        let Some(before) = sent.before(&key, outbox).await else {
+        let before = sent.before(&key, outbox).await;
+        if let Some(silence) = &self.sending.silence
+            && !before.as_ref().is_some_and(Before::is_open)
+        {
+            let rule = silence.to_string();
+            return ControlFlow::Break(Some(Outcome::Suppressed { rule }));
+        }
+        let Some(before) = before else {
             return ControlFlow::Continue(());
         };
         if self.is_repeat(&before) {
@@ -270,6 +277,13 @@ impl Run {
             }
             ended => ControlFlow::Break(self.outcome(ended, 1)),
         }
+    }
+
+    /// Whether what the destination was told last decides what becomes of this.
+    fn depends_on_last(&self) -> bool {
+        self.sending.channel.follows_up()
+            || self.policy.repeat_interval.is_some()
+            || self.sending.silence.is_some()
     }
 
     fn is_repeat(&self, before: &Before) -> bool {

@@ -168,6 +168,7 @@ impl Engine {
         };
         let changes = state.status.is_some_and(Status::follows_up);
         sending.has_begun()
+            || sending.silence.is_some()
             || (changes && sending.channel.keeps_alerts())
             || self.is_known_repeat(arriving, state)
     }
@@ -177,8 +178,7 @@ impl Engine {
         let Arriving {
             sending, policy, ..
         } = arriving;
-        let Some((interval, key)) = policy.repeat_interval.zip(last_sent::key(sending, policy))
-        else {
+        let Some((interval, key)) = policy.repeat_interval.zip(last_sent::key(sending)) else {
             return false;
         };
         match self.last_in_line(sending) {
@@ -259,13 +259,8 @@ impl Engine {
     /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
     /// sent, behind those that were accepted before it.
     fn mention(self: &Arc<Self>, arriving: &Arriving) {
-        let Arriving {
-            sending,
-            policy,
-            kept,
-            ..
-        } = arriving;
-        let key = last_sent::key(sending, policy);
+        let Arriving { sending, kept, .. } = arriving;
+        let key = last_sent::key(sending);
         let Some((key, dedup_key)) = key.zip(sending.dedup_key.as_ref()) else {
             return;
         };

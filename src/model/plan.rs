@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, Composing, Composition};
-use super::notification::{DedupKey, Notification, State};
+use super::notification::{DedupKey, Notification, State, Status};
 use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 use super::report::{DeliveryReport, Preview};
@@ -23,21 +23,25 @@ pub struct Plan {
 
 impl Plan {
     /// What would have been sent is not; `rule` says why.
-    pub fn suppressed(self, rule: &str) -> Self {
-        let deliveries = self.deliveries.into_iter().map(|delivery| Delivery {
-            work: match delivery.work {
-                Work::Send(sending) => Work::Suppress {
-                    sending,
-                    rule: rule.to_owned(),
-                },
-                other => other,
-            },
-            ..delivery
-        });
-        Self {
-            deliveries: deliveries.collect(),
-            ..self
+    pub fn suppressed(mut self, rule: &str) -> Self {
+        for delivery in &mut self.deliveries {
+            delivery.suppress(rule);
         }
+        self
+    }
+
+    /// A silence stops what would have been sent. What ends an alert waits for its turn instead: by then it is known whether
+    /// the destination was told of the alert, and must not be left with it.
+    pub fn silenced(mut self, silence: &str) -> Self {
+        for delivery in &mut self.deliveries {
+            match &mut delivery.work {
+                Work::Send(sending) if sending.ends_alert() => {
+                    sending.silence = Some(silence.into());
+                }
+                _ => delivery.suppress(silence),
+            }
+        }
+        self
     }
 }
 
@@ -67,6 +71,17 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    fn suppress(&mut self, rule: &str) {
+        let work = std::mem::replace(&mut self.work, Work::Ignore);
+        self.work = match work {
+            Work::Send(sending) => Work::Suppress {
+                sending,
+                rule: rule.to_owned(),
+            },
+            other => other,
+        };
+    }
+
     /// Messages that an earlier process has delivered.
     pub fn parts_done(&self) -> usize {
         match &self.work {
@@ -171,6 +186,8 @@ pub struct Sending {
     pub configuration_bytes: usize,
     /// None: nothing of it has been done.
     pub resume: Option<Box<Resume>>,
+    /// A silence that stops it unless its destination was told of the alert that it ends.
+    pub silence: Option<Arc<str>>,
 }
 
 impl Sending {
@@ -188,6 +205,17 @@ impl Sending {
             None => 0,
         };
         size_of::<Self>() + self.composition.size() + self.configuration_bytes + configured_in
+    }
+
+    /// Whether it ends an alert that its destination may know: it is resolved, or acknowledged where alerts are kept.
+    fn ends_alert(&self) -> bool {
+        let status = self.state().and_then(|state| state.status);
+        let ends = match status {
+            Some(Status::Resolved) => true,
+            Some(Status::Acknowledged) => self.channel.keeps_alerts(),
+            Some(Status::Firing) | None => false,
+        };
+        ends && self.dedup_key.is_some()
     }
 
     /// Messages that an earlier process has delivered.

@@ -94,7 +94,8 @@ pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
     request.receivers.is_empty() && (senders.is_empty() || !counts)
 }
 
-/// A silence holds for every delivery, whoever named it.
+/// A silence holds for every delivery, whoever named it. One that names a status is meant for that status, and stops it; others
+/// let an alert end that was told of before.
 fn silenced(
     plan: Plan,
     request: &Request,
@@ -108,7 +109,10 @@ fn silenced(
     if request.dry_run || settings.dry_run {
         warnings.push(|| format!("the silence {} would suppress this", silence.name));
     }
-    plan.suppressed(&silence.name)
+    match silence.matcher.status {
+        Some(_) => plan.suppressed(&silence.name),
+        None => plan.silenced(&silence.name),
+    }
 }
 
 struct Planner<'a> {
@@ -379,6 +383,7 @@ impl<'a> Planner<'a> {
             configured_in: target.configured_in,
             configuration_bytes: target.configuration_bytes,
             resume: None,
+            silence: None,
         });
         Ok(match self.request.dry_run || self.settings.dry_run {
             true => Work::Preview(sending),
@@ -386,7 +391,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What a delivery keeps to be composed of again: with the last message of its key, or for a digest.
+    /// What a delivery keeps to be composed of again, with the last message of its key or for a digest, and to be remembered
+    /// under its key.
     fn source(
         &mut self,
         source: Source,
@@ -394,11 +400,9 @@ impl<'a> Planner<'a> {
         has_key: bool,
     ) -> Option<Box<Source>> {
         let policy = &self.settings.policy;
-        let follows = has_key && target.channel.follows_up();
-        let repeats = has_key && policy.repeat_interval.is_some();
         let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
         let parameters = digests && !target.rendered.is_empty();
-        let is_kept = follows || repeats || digests;
+        let is_kept = has_key || digests;
         self.shares |= is_kept;
         is_kept.then(|| {
             Box::new(Source {

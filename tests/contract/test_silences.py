@@ -98,6 +98,34 @@ def create(triggers: Triggers, standin: Standin, config: str) -> Trigger:
     return triggers.create({"config_file_path": str(write_config(triggers.engine.plugin_dir, text))})
 
 
+PAGER = f"""\
+[receivers.ops]
+http = {{ webhook_url = "http://{HOST}/hook/pager" }}
+pagerduty = {{ routing_key = "R0151XYZ0151XYZ0151XYZ0151XYZ015", base_url = "http://{HOST}" }}
+"""
+
+
+@pytest.mark.parametrize(
+    "match", ["", 'match = { level = "critical" }\n', 'match = { status = ["resolved", "acknowledged"] }\n']
+)
+def test_a_silence_of_later_leaves_no_incident_open(match: str, triggers: Triggers, standin: Standin) -> None:
+    key = f"silence {match}"
+    body = HI | {"dedup_key": key, "level": "critical"}
+    assert create(triggers, standin, PAGER).notify(body | {"status": "firing"}).json["results"] == {"ops": True}
+    silent = create(triggers, standin, PAGER + ALWAYS + match)
+    # A silence that names the status is meant for it.
+    ends = "status" not in match
+    for status, another in [("acknowledged", False), ("resolved", True), ("resolved", False)]:
+        request = body | {"status": status, "dedup_key": f"{key} of another" if another else key}
+        silent.notify(request)
+    actions = [
+        message["detail"]["event_action"] for message in standin.messages() if message["provider"] == "pagerduty"
+    ]
+    assert actions == (["trigger", "acknowledge", "resolve"] if ends else ["trigger"])
+    texts = [message["detail"] for message in standin.messages() if message["provider"] == "webhook"]
+    assert [text["status"] for text in texts] == (["firing", "resolved"] if ends else ["firing"])
+
+
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Chatham"]
 
 

@@ -222,6 +222,7 @@ impl Digest {
                     dedup_key: None,
                     configured_in: None,
                     resume: None,
+                    silence: None,
                     ..sending
                 }))
             }

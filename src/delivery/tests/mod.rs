@@ -8,6 +8,7 @@ mod panics;
 mod repeat;
 mod replies;
 mod retry;
+mod silence;
 mod stored;
 mod throttle;
 
@@ -233,6 +234,7 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
             configured_in: None,
             configuration_bytes: 0,
             resume: None,
+            silence: None,
         })),
     }
 }

@@ -258,6 +258,7 @@ fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<St
             configured_in: None,
             configuration_bytes: 0,
             resume: None,
+            silence: None,
         })),
     }
 }

@@ -1,0 +1,99 @@
+//! What a silence stops, and what ends in spite of it.
+
+use super::*;
+
+const PAGERDUTY: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
+const ACKNOWLEDGED: Option<Status> = Some(Status::Acknowledged);
+
+fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> Delivery {
+    let configuration = match sender {
+        "pagerduty" => PAGERDUTY,
+        _ => HTTP,
+    };
+    let text = Notification {
+        status,
+        dedup_key: key.map(Into::into),
+        ..Notification::plain(Json::String("x".to_owned()))
+    };
+    notification(sender, configuration, text)
+}
+
+fn silenced(delivery: Delivery) -> Delivery {
+    let plan = Plan {
+        deliveries: vec![delivery],
+        shared_bytes: 0,
+    };
+    plan.silenced("planned work").deliveries.remove(0)
+}
+
+/// Whether each of these is sent; any reply is a success.
+async fn sent(deliveries: impl IntoIterator<Item = Delivery>, policy: DeliveryPolicy) -> Vec<bool> {
+    let success = || {
+        Answers(
+            202,
+            &[],
+            json!({ "status": "success", "dedup_key": "k" }).to_string(),
+        )
+    };
+    let world = World::new((0..9).map(|_| success()));
+    let mut sent = Vec::new();
+    for delivery in deliveries {
+        let task = world.accept(vec![delivery], policy.clone()).await;
+        task.ended().await;
+        sent.push(match task.report(0).unwrap().outcome {
+            Outcome::Delivered { .. } => true,
+            Outcome::Suppressed { rule } if rule == "planned work" => false,
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(
+        world.seen().len(),
+        sent.iter().filter(|sent| **sent).count()
+    );
+    sent
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolved_passes_a_silence_where_its_firing_was_delivered() {
+    for sender in ["pagerduty", "http"] {
+        for policy in [policy(), per_minute(1)] {
+            let deliveries = [
+                keyed(sender, Some("k"), FIRING),
+                silenced(keyed(sender, Some("k"), FIRING)),
+                silenced(keyed(sender, Some("other"), RESOLVED)),
+                silenced(keyed(sender, Some("k"), RESOLVED)),
+                // It is over.
+                silenced(keyed(sender, Some("k"), RESOLVED)),
+            ];
+            let expected = [true, false, false, true, false];
+            assert_eq!(sent(deliveries, policy).await, expected, "{sender}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolved_without_a_firing_that_was_delivered_is_silenced() {
+    let deliveries = [
+        silenced(keyed("http", Some("k"), FIRING)),
+        silenced(keyed("http", Some("k"), RESOLVED)),
+        silenced(keyed("http", None, RESOLVED)),
+        silenced(keyed("http", None, None)),
+    ];
+    assert_eq!(sent(deliveries, policy()).await, [false; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledged_passes_a_silence_only_where_alerts_are_kept() {
+    for (sender, passes) in [("pagerduty", true), ("http", false)] {
+        let deliveries = [
+            keyed(sender, Some("k"), FIRING),
+            silenced(keyed(sender, Some("k"), ACKNOWLEDGED)),
+            silenced(keyed(sender, Some("k"), RESOLVED)),
+        ];
+        assert_eq!(
+            sent(deliveries, policy()).await,
+            [true, passes, true],
+            "{sender}"
+        );
+    }
+}
