@@ -117,9 +117,9 @@ async fn a_rate_limit_holds_for_each_path_in_the_providers_own_form() {
     assert_eq!(say(&standin, "/services/T0/B0/other").status, 200);
     std::thread::sleep(Duration::from_millis(110));
     assert_eq!(say(&standin, SLACK).status, 200);
-    let twilio = "/2010-04-01/Accounts/AC1/Messages.json";
+    let twilio = format!("/2010-04-01/Accounts/AC{}/Messages.json", "0".repeat(32));
     let codes: Vec<Value> = (0..3)
-        .map(|_| post(standin.addr(), twilio, &json!({})).json()["code"].clone())
+        .map(|_| post(standin.addr(), &twilio, &json!({})).json()["code"].clone())
         .collect();
     assert_eq!(codes, [20003, 20003, 20429]);
 }

@@ -72,8 +72,7 @@ impl<'a> Cutter<'a> {
     /// The end of the longest part from here of at most `room` units, by preference after a line end or a space in its
     /// second half.
     pub fn next(&self, from: Cut<'a>, room: usize, prefer_spaces: bool) -> Cut<'a> {
-        let rest = self.text.get(from.at..).unwrap_or_default();
-        let mut clusters = rest.graphemes(true);
+        let mut clusters = self.clusters(from.at);
         let mut used = self.unit.of(&opening(from.code));
         let mut here = from;
         let mut shows_code = false;
@@ -107,6 +106,23 @@ impl<'a> Cutter<'a> {
             }
         }
         here
+    }
+
+    /// The clusters from here. A character that joins the next one into a cluster hides no markup that begins there.
+    fn clusters(&self, from: usize) -> impl Iterator<Item = &'a str> {
+        let rest = self.text.get(from..).unwrap_or_default();
+        let markup = self.markup;
+        let clusters = rest.grapheme_indices(true);
+        let pieces = clusters.flat_map(move |(at, cluster)| {
+            let begins = |inner: &usize| {
+                let rest = rest.get(at + inner..).unwrap_or_default();
+                markup.at_start(rest, false).is_some()
+            };
+            let mut inner = cluster.char_indices().skip(1).map(|(inner, _)| inner);
+            let (before, behind) = cluster.split_at(inner.find(begins).unwrap_or(0));
+            [before, behind]
+        });
+        pieces.filter(|piece| !piece.is_empty())
     }
 
     /// The markup that begins here and can be kept whole.
