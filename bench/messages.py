@@ -9,7 +9,12 @@ from urllib.parse import urlencode
 TEXT = "CPU usage of db1 is 97 %"
 ACCOUNT, TOKEN = "AC" + "0" * 32, "0" * 32
 FROM, TO = "+14155238886", "+15558675310"
-JSON_HEADERS = {"content-type": "application/json", "accept": "*/*", "user-agent": "influxdb3-notifier/0.1.0"}
+JSON_HEADERS = {
+    "content-type": "application/json",
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "user-agent": "influxdb3-notifier/0.1.0",
+}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def destinations(standin: Standin) -> list[Destination]:
         Destination("refuses the connection", "http", broken("refuse"), "failed", "connect", 2),
         Destination("hangs", "http", broken("silent"), "failed", "timeout", 2),
         Destination("resets the connection", "http", broken("reset"), "failed", "connection_lost", 2),
-        Destination("answers garbage", "http", broken("malformed_status"), "failed", "malformed_reply", 2),
+        Destination("answers garbage", "http", broken("malformed_status"), "ambiguous", "malformed_reply", 1),
     ]
 
 
