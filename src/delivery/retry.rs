@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
+use super::connections::Connection;
 use super::durability::Kept;
 use super::queue::{Entry, NotAdmitted, Pause, PauseAfter, Permit};
 use super::run::Run;
@@ -199,11 +200,12 @@ impl Run {
             self.engine.claims.attempt(twin)
         });
         client.reuse = connection.is_reusable();
-        let transport = &self.engine.transport;
-        transport.expect(message, connection.is_one_of_many());
+        self.engine
+            .transport
+            .expect(message, connection.is_one_of_many());
         let begun = Instant::now();
-        let sent = transport.send(message, &client, time).await;
-        connection.give_back().await;
+        // In a box of its own: most of ten thousand deliveries wait for a connection.
+        let sent = Box::pin(self.exchange(message, &client, time, connection)).await;
         let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
         permit.was_slow(timed_out || begun.elapsed() >= SLOW);
         let judgement = match sent {
@@ -226,6 +228,19 @@ impl Run {
             }
         }
         Ok(judgement)
+    }
+
+    /// Sends the message and gives the connection back.
+    async fn exchange(
+        &self,
+        message: &Outbound,
+        client: &ClientKey,
+        time: Duration,
+        connection: Connection,
+    ) -> Result<Reply, SendError> {
+        let sent = self.engine.transport.send(message, client, time).await;
+        connection.give_back().await;
+        sent
     }
 
     /// Asks the outbox for an attempt, be it the first or not: the delivery may have waited for long, or its process may have
