@@ -1,7 +1,5 @@
 """Fixtures of the fault tests."""
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +9,8 @@ import pytest
 from tests.faults.scene import Scene
 from tests.faults.site import Site
 from tests.harness import ROOT, Standin, Triggers
+from tests.harness.nats import NatsServer
+from tests.harness.preload import preloaded
 
 
 @pytest.fixture
@@ -22,18 +22,26 @@ def scene(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str
 
 
 @pytest.fixture
-def site(tmp_path: Path, standin: Standin) -> Iterator[Site]:
-    """A plugin directory with an outbox."""
+def stack() -> Iterator[ExitStack]:
+    """Ends what was begun."""
     with ExitStack() as stack:
-        yield Site(tmp_path, standin, stack)
+        yield stack
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def site(tmp_path: Path, standin: Standin, stack: ExitStack) -> Site:
+    """A plugin directory with an outbox."""
+    return Site(tmp_path, standin, stack)
 
 
 @pytest.fixture
 def jumping_clock(tmp_path: Path) -> Mapping[str, str]:
     """The environment of a process whose wall clock jumps by hours all the time."""
-    if sys.platform != "linux":
-        pytest.skip("clocks can be preloaded on Linux only")
-    library = tmp_path / "clock.so"
-    source = ROOT / "tests" / "faults" / "clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library)}
+    return preloaded(ROOT / "tests" / "faults" / "clock.c", tmp_path)

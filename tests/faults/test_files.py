@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from tests.faults.scene import GROWTH, resident_bytes
 from tests.faults.test_bounds import metric
 from tests.faults.test_tls import served
 from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness.preload import preloaded
 
 HI = {"notification_text": "hi"}
 THREADS = "notifier_abandoned_file_threads"
@@ -66,16 +66,13 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def hung(tmp_path: Path, standin: Standin, authority: trustme.CA) -> Iterator[HungFiles]:
     """Such an engine."""
-    if sys.platform != "linux":
-        pytest.skip("calls of the C library can be preloaded on Linux only")
-    library, switches = tmp_path / "hung.so", tmp_path / "switches"
+    switches = tmp_path / "switches"
     switches.mkdir()
-    source = ROOT / "tests" / "faults" / "hung.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
     (tmp_path / "hung").mkdir()
     (tmp_path / "hung" / "ca.pem").write_bytes(authority.cert_pem.bytes())
     store = str(tmp_path / "hung" / "ca.pem")
-    environment = {"LD_PRELOAD": str(library), "HUNG": str(switches), "SSL_CERT_FILE": store}
+    library = preloaded(ROOT / "tests" / "faults" / "hung.c", tmp_path)
+    environment = library | {"HUNG": str(switches), "SSL_CERT_FILE": store}
     with ProcessEngine(tmp_path, environment=environment) as engine, ExitStack() as stack:
         yield HungFiles(engine, stack, switches, standin)
     assert "internal error at" not in engine.errors()

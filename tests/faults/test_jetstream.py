@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,9 @@ USER = f'authorization {{ user: alerts, password: "{PASSWORD}" }}\n'
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A NATS server."""
-    with NatsServer(tmp_path / "nats") as server:
-        yield server
-
-
-@pytest.fixture
-def site(tmp_path: Path, standin: Standin, server: NatsServer) -> Iterator[Streams]:
+def site(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer) -> Streams:
     """A plugin directory with an outbox on it."""
-    with ExitStack() as stack:
-        yield Streams(tmp_path, standin, stack, server)
+    return Streams(tmp_path, standin, stack, server)
 
 
 def texts(site: Streams) -> list[str]:

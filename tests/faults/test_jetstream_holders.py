@@ -3,8 +3,6 @@
 import json
 import signal
 import struct
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,23 +16,10 @@ from tests.faults.streams import Streams, until_line
 from tests.harness import ROOT, ProcessEngine, Standin, Trigger, eventually
 from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer
+from tests.harness.preload import preloaded
 
 HANDED_ON = "left to the process that has taken it over"
 COUNT = 6
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A NATS server."""
-    with NatsServer(tmp_path / "nats") as server:
-        yield server
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    """Ends what was begun."""
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture
@@ -179,13 +164,9 @@ def test_a_process_takes_back_what_another_had_taken_over_and_left(
 @pytest.fixture
 def clock(tmp_path: Path) -> tuple[Mapping[str, str], Path]:
     """The environment of processes whose wall clock is wrong by the seconds in a file, and the file."""
-    if sys.platform != "linux":
-        pytest.skip("clocks can be preloaded on Linux only")
-    library, offset = tmp_path / "clock.so", tmp_path / "offset"
-    source = ROOT / "tests" / "faults" / "clock.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    offset = tmp_path / "offset"
     set_clock(offset, 0)
-    return {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}, offset
+    return preloaded(ROOT / "tests" / "faults" / "clock.c", tmp_path) | {"CLOCK_OFFSET": str(offset)}, offset
 
 
 def set_clock(offset: Path, seconds: int) -> None:

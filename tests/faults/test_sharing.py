@@ -1,8 +1,6 @@
 """Connections and look-ups are shared out: what hangs holds up no other notification, and descriptors are bounded."""
 
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ import pytest
 from tests.channels.mailserver import Book, MailServer, Order, ca_file
 from tests.faults.scene import TooLateError, best_of_three, notifier_threads, open_descriptors
 from tests.harness import ROOT, Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness.preload import preloaded
 
 CONNECTIONS = 64
 MAX_LOOKUPS = 128
@@ -27,12 +26,7 @@ Start = Callable[..., tuple[ProcessEngine, Triggers]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts an engine in a process of its own, in which names below ``.test`` are made up."""
-    if sys.platform != "linux":
-        pytest.skip("names can be preloaded on Linux only")
-    library = tmp_path / "names.so"
-    source = ROOT / "tests" / "faults" / "names.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    environment = {"LD_PRELOAD": str(library), "SSL_CERT_FILE": ca_file()}
+    environment = preloaded(ROOT / "tests" / "faults" / "names.c", tmp_path) | {"SSL_CERT_FILE": ca_file()}
     with ExitStack() as stack:
 
         def started(descriptors: int | None = None) -> tuple[ProcessEngine, Triggers]:

@@ -8,6 +8,7 @@
 ``process_engine``  an engine host in a process of its own
 ``triggers``        makes triggers for a test, and notifies by them
 ``nats``            NATS servers
+``preload``         other names, files or clocks for a process
 ``cable``           a connection that can be cut and healed
 """
 
