@@ -26,6 +26,14 @@ pub struct LastSents {
     lasts: Mutex<LinkedHashMap<String, (LastSent, Instant)>>,
 }
 
+/// What is known of a delivery that has ended well.
+pub struct Delivered<'a> {
+    pub parts: usize,
+    pub message: Option<&'a MessageRef>,
+    /// Whether there is a `repeat_interval`.
+    pub suppresses_repeats: bool,
+}
+
 /// What a destination was told last, and how long ago that is. `None`: the clock does not say.
 pub struct Before {
     pub last: LastSent,
@@ -75,25 +83,39 @@ impl LastSents {
         }
     }
 
-    /// A delivery has ended well. What is resolved is over; of a split message none stands for the whole.
+    /// Remembers the state that a delivery has told. A resolved alert has no message to follow up on, and its state is
+    /// remembered only where a repeat would be suppressed. No part of a split message stands for the whole.
     pub fn delivered(
         &self,
         key: &str,
         sending: &Sending,
-        parts: usize,
-        message: Option<&MessageRef>,
+        delivered: Delivered<'_>,
         outbox: Option<&dyn Outbox>,
     ) {
         let Some(state) = sending.state() else {
             return;
         };
-        let follows_up = sending.channel.follows_up() && parts == 1;
-        let last = (state.status != Some(Status::Resolved)).then(|| LastSent {
-            message: message.filter(|_| follows_up).cloned(),
+        let is_resolved = state.status == Some(Status::Resolved);
+        let has_message = sending.channel.follows_up() && delivered.parts == 1 && !is_resolved;
+        let last = (!is_resolved || delivered.suppresses_repeats).then(|| LastSent {
+            message: delivered.message.filter(|_| has_message).cloned(),
             state: Some(state),
             at: SystemTime::now(),
         });
         self.set(key, last, outbox);
+    }
+
+    /// Forgets the state but not the message: the destination may know another state, so the next notification is sent
+    /// whatever it says.
+    pub async fn forget_state(&self, key: &str, outbox: Option<&dyn Outbox>) {
+        if let Some(before) = self.before(key, outbox).await {
+            let state = None;
+            let last = LastSent {
+                state,
+                ..before.last
+            };
+            self.set(key, Some(last), outbox);
+        }
     }
 
     /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
@@ -132,6 +154,6 @@ impl Before {
     /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.
     pub fn says(&self, state: State, interval: Duration) -> bool {
         let fresh = self.age.is_some_and(|age| age < interval);
-        fresh && self.last.state == Some(state) && state.status != Some(Status::Resolved)
+        fresh && self.last.state == Some(state)
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::bounds::Place;
 use super::durability::{EndNote, Kept};
-use super::last_sent::{self, Before};
+use super::last_sent::{self, Before, Delivered};
 use super::queue::{DestinationQueue, Turn};
 use super::retry::{Ending, Tries};
 use super::throttle::REPEAT_INTERVAL;
@@ -238,7 +238,7 @@ impl Run {
         let mut messages = std::mem::take(&mut self.sending.composition.messages);
         let parts = messages.len();
         let ended = self.send_all(&mut messages, &mut tries).await;
-        self.outcome(ended, parts)
+        self.outcome(ended, parts).await
     }
 
     /// Under what it is remembered what it tells.
@@ -275,7 +275,7 @@ impl Run {
                 sent.set(&key, None, outbox);
                 ControlFlow::Continue(())
             }
-            ended => ControlFlow::Break(self.outcome(ended, 1)),
+            ended => ControlFlow::Break(self.outcome(ended, 1).await),
         }
     }
 
@@ -326,21 +326,38 @@ impl Run {
         Ok(reference)
     }
 
-    fn outcome(&self, ended: Result<Option<MessageRef>, Ending>, parts: usize) -> Option<Outcome> {
-        Some(match ended {
+    async fn outcome(
+        &self,
+        ended: Result<Option<MessageRef>, Ending>,
+        parts: usize,
+    ) -> Option<Outcome> {
+        let ended = match ended {
             Ok(message) => {
-                if let Some(key) = self.key() {
-                    let (sent, outbox) = (&self.engine.last_sents, self.outbox());
-                    sent.delivered(&key, &self.sending, parts, message.as_ref(), outbox);
-                }
-                Outcome::Delivered { message }
+                self.remember(parts, message.as_ref());
+                return Some(Outcome::Delivered { message });
             }
-            Err(Ending::Failed(failure)) => Outcome::Failed(failure),
-            Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
             Err(Ending::HandedOn) => return None,
-            // Nothing that could be gone was referred to.
-            Err(Ending::Stale(failure)) => Outcome::Failed(failure),
-        })
+            Err(Ending::Ambiguous(failure)) => Outcome::Ambiguous(failure),
+            // Nothing that could be stale was referred to.
+            Err(Ending::Failed(failure) | Ending::Stale(failure)) => Outcome::Failed(failure),
+        };
+        // An attempt whose reply was lost may have arrived.
+        if let Some(key) = self.key() {
+            let outbox = self.outbox();
+            Box::pin(self.engine.last_sents.forget_state(&key, outbox)).await;
+        }
+        Some(ended)
+    }
+
+    fn remember(&self, parts: usize, message: Option<&MessageRef>) {
+        let Some(key) = self.key() else { return };
+        let delivered = Delivered {
+            parts,
+            message,
+            suppresses_repeats: self.policy.repeat_interval.is_some(),
+        };
+        let (sent, outbox) = (&self.engine.last_sents, self.outbox());
+        sent.delivered(&key, &self.sending, delivered, outbox);
     }
 
     /// When the last try must have ended. A delivery whose turn comes late has one attempt all the same: a `resolved`

@@ -15,7 +15,6 @@ use super::run::Arriving;
 use super::{Engine, last_sent, lock};
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
-use crate::outbox::LastSent;
 
 /// The rule that stands in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
@@ -182,7 +181,7 @@ impl Engine {
             return false;
         };
         match self.last_in_line(sending) {
-            Some(last) => last == Some(state) && state.status != Some(Status::Resolved),
+            Some(last) => last == Some(state),
             None => self
                 .last_sents
                 .known(&key)
@@ -276,15 +275,10 @@ impl Engine {
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             turn.wait().await;
-            let outbox = outbox.as_deref();
-            if let Some(before) = engine.last_sents.before(&key, outbox).await {
-                let state = None;
-                let last = LastSent {
-                    state,
-                    ..before.last
-                };
-                engine.last_sents.set(&key, Some(last), outbox);
-            }
+            engine
+                .last_sents
+                .forget_state(&key, outbox.as_deref())
+                .await;
             drop(turn);
             engine.queues.release(channel.destination(), queue);
         });

@@ -24,6 +24,7 @@ NO_NEWS = ("suppressed", "repeat_interval")
 Step = tuple[dict[str, Any], tuple[str, str | None]]
 
 FIRING = {"level": "critical", "status": "firing"}
+RESOLVED = {"level": "critical", "status": "resolved"}
 STORIES: dict[str, list[Step]] = {
     "the same": [(FIRING, SENT), (FIRING, NO_NEWS), (FIRING, NO_NEWS)],
     "another text": [(FIRING, SENT), ({**FIRING, "notification_text": "cpu at 98 %"}, NO_NEWS)],
@@ -35,12 +36,8 @@ STORIES: dict[str, list[Step]] = {
     ],
     "another level": [({**FIRING, "level": "warning"}, SENT), (FIRING, SENT), ({**FIRING, "level": "warning"}, SENT)],
     "another status": [({"level": "critical"}, SENT), (FIRING, SENT), (FIRING, NO_NEWS)],
-    "resolved": [
-        (FIRING, SENT),
-        ({**FIRING, "status": "resolved"}, SENT),
-        ({**FIRING, "status": "resolved"}, SENT),
-        (FIRING, SENT),
-    ],
+    "resolved": [(FIRING, SENT), (RESOLVED, SENT), (RESOLVED, NO_NEWS), (RESOLVED, NO_NEWS), (FIRING, SENT)],
+    "resolved without a firing": [(RESOLVED, SENT), (RESOLVED, NO_NEWS), ({"status": "resolved"}, SENT)],
     "another key": [(FIRING, SENT), ({**FIRING, "dedup_key": "another"}, SENT)],
     "no key": [({**FIRING, "dedup_key": None}, SENT), ({**FIRING, "dedup_key": None}, SENT)],
 }
@@ -110,8 +107,9 @@ def test_another_destination_is_told_and_so_is_one_that_was_not_reached(
 
 def test_triggers_without_the_interval_repeat(path: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create()
-    body = request(standin.url + path, **FIRING)
-    assert [outcome(trigger.notify(body)) for _ in range(2)] == [SENT, SENT]
+    for fields in (FIRING, RESOLVED):
+        body = request(standin.url + path, **fields)
+        assert [outcome(trigger.notify(body)) for _ in range(2)] == [SENT, SENT]
 
 
 def test_the_configuration_file_sets_them_too(tmp_path: Path, standin: Standin) -> None:
@@ -201,6 +199,22 @@ def test_what_was_told_before_a_restart_is_no_news_and_its_message_is_edited(
         message = answer.json["deliveries"][0]["message_id"]
         assert message
         assert edited["path"].endswith(f"/messages/{message}")
+
+
+def test_a_resolved_that_was_sent_before_a_restart_is_not_sent_again(
+    tmp_path: Path, kept: str, standin: Standin
+) -> None:
+    kept = kept.replace("max_per_minute = 2", "")
+    with ExitStack() as stack:
+        engine, trigger = start(stack, tmp_path, kept, standin)
+        steps: list[Step] = [(FIRING, SENT), (RESOLVED, SENT), (RESOLVED, NO_NEWS)]
+        for fields, expected in steps:
+            assert outcome(trigger.notify(alert("hook", **fields))) == expected
+        eventually(lambda: not _sql(tmp_path, "SELECT 1 FROM deliveries"), "both ends are noted")
+        engine.kill()
+        _, trigger = start(stack, tmp_path, kept, standin)
+        for fields, expected in [(RESOLVED, NO_NEWS), (FIRING, SENT), (RESOLVED, SENT)]:
+            assert outcome(trigger.notify(alert("hook", **fields))) == expected
 
 
 def test_what_is_held_when_the_process_is_killed_is_sent_by_the_next(

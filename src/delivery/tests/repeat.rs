@@ -34,6 +34,15 @@ fn hourly() -> DeliveryPolicy {
 
 impl World {
     async fn end(&self, delivery: Delivery, outbox: Option<&Arc<Memory>>) -> Outcome {
+        self.end_under(hourly(), delivery, outbox).await
+    }
+
+    async fn end_under(
+        &self,
+        policy: DeliveryPolicy,
+        delivery: Delivery,
+        outbox: Option<&Arc<Memory>>,
+    ) -> Outcome {
         let keeping = outbox.map(|outbox| Keeping {
             outbox: Arc::<Memory>::clone(outbox),
             seal: None,
@@ -42,7 +51,7 @@ impl World {
             for_workers: false,
         });
         let with = |acceptance: &mut Acceptance| acceptance.keeping = keeping;
-        let task = self.accept_with(vec![delivery], hourly(), with).await;
+        let task = self.accept_with(vec![delivery], policy, with).await;
         task.ended().await;
         task.report(0).unwrap().outcome
     }
@@ -76,12 +85,25 @@ async fn what_says_the_same_is_told_again_after_the_interval() {
             (1, "critical acknowledged", "no news"),
             (1, "critical firing", "sent"),
         ],
-        // What is resolved is always told, and the key is over.
+        // Of equal ones that are resolved the first is sent, and what fires again is news.
         &[
             (0, "critical firing", "sent"),
             (1, "critical resolved", "sent"),
-            (1, "critical resolved", "sent"),
+            (1, "critical resolved", "no news"),
+            (1, "critical resolved", "no news"),
             (1, "critical firing", "sent"),
+            (1, "critical firing", "no news"),
+            (1, "critical resolved", "sent"),
+            (3599, "critical resolved", "no news"),
+            (1, "critical resolved", "sent"),
+        ],
+        // The first is sent where no firing was seen, and another level is news.
+        &[
+            (0, " resolved", "sent"),
+            (0, " resolved", "no news"),
+            (1, "ok resolved", "sent"),
+            (1, "critical acknowledged", "sent"),
+            (1, "ok resolved", "sent"),
         ],
     ];
     for story in stories {
@@ -140,6 +162,51 @@ async fn what_was_not_delivered_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_end_without_success_the_next_notification_is_sent() {
+    for failing in [
+        Answers(400, &[], String::new()),
+        // The destination may have been told.
+        Breaks(Sent::Answered),
+    ] {
+        for outbox in [None, Some(Arc::<Memory>::default())] {
+            let world = World::new([ok(), failing.clone(), ok(), ok()]);
+            let expected = [
+                ("resolved", "delivered"),
+                ("firing", "not delivered"),
+                ("resolved", "delivered"),
+                ("resolved", "suppressed"),
+                ("firing", "delivered"),
+            ];
+            for (status, expected) in expected {
+                let delivery = notification("http", HTTP, said(&format!("critical {status}")));
+                let code = world.end(delivery, outbox.as_ref()).await.code();
+                let found = match code {
+                    "failed" | "ambiguous" => "not delivered",
+                    code => code,
+                };
+                assert_eq!(found, expected, "{status}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolved_is_remembered_only_where_repeats_are_suppressed() {
+    let outbox = Arc::<Memory>::default();
+    let world = World::new([ok(), ok(), ok()]);
+    for (words, remembered) in [
+        ("critical firing", 1),
+        ("critical resolved", 0),
+        ("critical resolved", 0),
+    ] {
+        let delivery = notification("http", HTTP, said(words));
+        let outcome = world.end_under(policy(), delivery, Some(&outbox)).await;
+        assert_eq!(outcome.code(), "delivered");
+        assert_eq!(outbox.lasts.lock().unwrap().len(), remembered);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn whether_it_is_a_repeat_is_decided_when_its_turn_comes() {
     let slow = After(
         Duration::from_secs(5),
@@ -184,7 +251,24 @@ async fn a_resolved_edits_the_message_of_another_process() {
         .end(delivery("critical resolved"), Some(&outbox))
         .await;
     assert_eq!(second.seen(), [(0.0, "PATCH")]);
-    assert!(outbox.lasts.lock().unwrap().is_empty());
+    // Neither a third process's resolved nor its firing edits it again.
+    let lasts: Vec<_> = outbox.lasts.lock().unwrap().values().cloned().collect();
+    assert_eq!(
+        lasts.iter().filter(|last| last.message.is_some()).count(),
+        0
+    );
+    let third = World::new([message()]);
+    let outcomes = [
+        third
+            .end(delivery("critical resolved"), Some(&outbox))
+            .await,
+        third.end(delivery("critical firing"), Some(&outbox)).await,
+    ];
+    assert_eq!(
+        outcomes.map(|outcome| outcome.code()),
+        ["suppressed", "delivered"]
+    );
+    assert_eq!(third.seen(), [(0.0, "POST")]);
 }
 
 #[tokio::test(start_paused = true)]
