@@ -8,6 +8,7 @@ use influxdb3_notifier::api::request;
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::notification::Notification;
 use influxdb3_notifier::model::plan::{Source, Work};
+use influxdb3_notifier::model::read_options::ReadOptions;
 use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::routing;
 use influxdb3_notifier::settings::{Environment, Named, SettingsCache};
@@ -42,7 +43,7 @@ fn sources(settings: &str) -> BTreeMap<String, Option<Source>> {
         .settings()
         .unwrap();
     let body = br#"{"notification_text": "cpu", "receivers": ["hook", "broken", "phone", "plain"], "data": {"room": "ops"}}"#;
-    let request = request::read(body, &BTreeMap::new()).unwrap();
+    let request = request::read(body, &BTreeMap::new(), &ReadOptions::default()).unwrap();
     let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     assert_eq!(warnings.iter().count(), 1, "{warnings:?}");

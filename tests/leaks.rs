@@ -17,6 +17,7 @@ use influxdb3_notifier::api::request;
 use influxdb3_notifier::model::json::Json;
 use influxdb3_notifier::model::plan::Work;
 use influxdb3_notifier::model::policy::{ClientKey, PrivateAddresses, ProxySettings, TlsFiles};
+use influxdb3_notifier::model::read_options::ReadOptions;
 use influxdb3_notifier::model::secret::Secret;
 use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply, SmtpReply, SmtpStage};
@@ -205,7 +206,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         proxy: Arc::new(call.environment.proxy.clone()),
         tls: None,
     });
-    let request = request::read(&call.body, &call.headers).unwrap();
+    let request = request::read(&call.body, &call.headers, &ReadOptions::default()).unwrap();
     debug_shows_none(&request);
     debug_shows_none(&Json::String(secret("path")));
     let mut warnings = Warnings::default();
@@ -337,7 +338,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     debug_shows_none(&settings);
     debug_shows_none(&settings.config);
     let body = br#"{"notification_text": "x", "template": "none"}"#;
-    let request = request::read(body, &BTreeMap::new()).unwrap();
+    let request = request::read(body, &BTreeMap::new(), &ReadOptions::default()).unwrap();
     let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
@@ -406,7 +407,7 @@ fn row_33_no_error_quotes_what_it_is_about() {
         ),
     ];
     for body in bodies {
-        let error = request::read(body.as_bytes(), &headers).unwrap_err();
+        let error = request::read(body.as_bytes(), &headers, &ReadOptions::default()).unwrap_err();
         debug_shows_none(&error);
     }
     for (name, value) in [

@@ -7,6 +7,7 @@ use influxdb3_notifier::api::request as reading;
 use influxdb3_notifier::channels::Operator;
 use influxdb3_notifier::model::json;
 use influxdb3_notifier::model::plan::Work;
+use influxdb3_notifier::model::read_options::ReadOptions;
 use influxdb3_notifier::model::secret::Secret;
 use influxdb3_notifier::model::wire::Outbound;
 use influxdb3_notifier::routing;
@@ -19,7 +20,7 @@ use super::{are_sound, is_fit_to_show, is_of_few_words};
 
 /// A body is read and planned, or refused with words that can be shown; what was read means the same when written again.
 pub fn request(data: &[u8]) {
-    let request = match reading::read(data, &BTreeMap::new()) {
+    let request = match reading::read(data, &BTreeMap::new(), &ReadOptions::default()) {
         Ok(request) => request,
         Err(error) => {
             is_fit_to_show(&error.message, 400);
@@ -172,7 +173,8 @@ pub fn template(data: &[u8]) {
     let (Ok(settings), Some(template)) = (&made.settings, &checked.template) else {
         return;
     };
-    let request = reading::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
+    let request =
+        reading::read(SAMPLE.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).unwrap();
     let now = SAMPLE_TIME.parse().unwrap();
     let seen = Seen::new(&request.notification, request.data.as_deref(), now);
     let render = || Renderer::new(&settings.config.templates).render(template, &seen);

@@ -10,8 +10,9 @@ use url::Url;
 
 use super::encoding;
 use crate::model::json::{self, Json, Path};
-use crate::model::notification::{DedupKey, Level, Members, Notification, Status};
+use crate::model::notification::{DedupKey, Level, LevelMap, Members, Notification, Status};
 use crate::model::plan::Fingerprint;
+use crate::model::read_options::ReadOptions;
 use crate::model::text::{did_you_mean, nearest, shown, shown_value};
 use crate::model::warnings::{MAX_WARNINGS, Warnings};
 
@@ -96,7 +97,11 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Reads a body and the headers that belong to it (names in lower case).
-pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request, RequestError> {
+pub fn read(
+    bytes: &[u8],
+    headers: &BTreeMap<String, String>,
+    options: &ReadOptions,
+) -> Result<Request, RequestError> {
     if bytes.is_empty() {
         return Err(error(
             "no_body",
@@ -109,12 +114,12 @@ pub fn read(bytes: &[u8], headers: &BTreeMap<String, String>) -> Result<Request,
     }
     let mut warnings = Warnings::default();
     let text = decode(bytes, &mut warnings)?;
-    of_text(&text, headers, warnings)
+    of_text(&text, headers, options, warnings)
 }
 
 /// Reads what [`Request::without_destinations`] has written, which may be longer than a body.
-pub fn read_stored(text: &str) -> Result<Request, RequestError> {
-    of_text(text, &BTreeMap::new(), Warnings::default())
+pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, RequestError> {
+    of_text(text, &BTreeMap::new(), options, Warnings::default())
 }
 
 /// A body of so many bytes is not read.
@@ -146,6 +151,7 @@ fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, RequestError>
 fn of_text(
     text: &str,
     headers: &BTreeMap<String, String>,
+    options: &ReadOptions,
     mut warnings: Warnings,
 ) -> Result<Request, RequestError> {
     let parsed = json::parse(text).map_err(|problem| {
@@ -162,7 +168,7 @@ fn of_text(
         format!("{path}: the key stands twice; the last value counts")
     });
     match parsed.json {
-        Json::Object(members) => of_members(members, headers, warnings),
+        Json::Object(members) => of_members(members, headers, options, warnings),
         other => Err(error(
             "invalid_json",
             &format!(
@@ -178,6 +184,7 @@ fn of_text(
 pub fn of_members(
     members: Vec<(String, Json)>,
     headers: &BTreeMap<String, String>,
+    options: &ReadOptions,
     warnings: Warnings,
 ) -> Result<Request, RequestError> {
     let fingerprint = fingerprint(&members);
@@ -187,7 +194,7 @@ pub fn of_members(
     let senders = reader.senders()?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
-    let notification = reader.notification(text);
+    let notification = reader.notification(text, &options.levels);
     let template = reader.text("template");
     let data = reader.data();
     let Reader {
@@ -344,12 +351,13 @@ impl Reader {
     }
 
     /// The text with all that is optional; what cannot be used is left out, with a warning.
-    fn notification(&mut self, text: Json) -> Notification {
+    fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
+            level_in_text: text.as_str().and_then(|text| levels.in_text(text)),
             text,
             title: self.text("title"),
-            level: self.word("level", &Level::ALL.map(Level::word), Level::parse),
-            status: self.word("status", &Status::ALL.map(Status::word), Status::parse),
+            level: self.level(levels),
+            status: self.status(),
             fields: self.fields(),
             link: self.link(),
             timestamp: self.timestamp(),
@@ -367,18 +375,35 @@ impl Reader {
         }
     }
 
-    fn word<T>(
-        &mut self,
-        name: &str,
-        known: &[&str],
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        let text = self.text(name)?;
-        let word = parse(&text);
-        if word.is_none() {
-            self.warn_value(name, &format!("one of {}", known.join(", ")), &text);
+    /// One that cannot be read is an error: the worst of alerts must not pass for one without a level.
+    fn level(&mut self, levels: &LevelMap) -> Option<Level> {
+        let found = self.present("level")?;
+        let word = found.as_word();
+        if word.is_some_and(|word| word.trim().is_empty()) {
+            return None;
         }
-        word
+        let level = word.and_then(|word| levels.parse(word));
+        Some(level.unwrap_or_else(|| {
+            self.warnings.push(|| {
+                let found = match word {
+                    Some(word) => format!("'{}'", shown_value(word)),
+                    None => found.kind().to_owned(),
+                };
+                let known = Level::ALL.map(Level::word).join(", ");
+                format!("level: must be one of {known}, found {found}; error is used")
+            });
+            Level::Error
+        }))
+    }
+
+    fn status(&mut self) -> Option<Status> {
+        let text = self.text("status")?;
+        let status = Status::parse(&text);
+        if status.is_none() {
+            let known = Status::ALL.map(Status::word).join(", ");
+            self.warn_value("status", &format!("one of {known}"), &text);
+        }
+        status
     }
 
     fn fields(&mut self) -> Vec<(String, Json)> {

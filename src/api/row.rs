@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::request::{self, Request, RequestError};
 use crate::model::json::Json;
+use crate::model::read_options::ReadOptions;
 use crate::model::row::{Columns, Row};
 use crate::model::text::{Limit, Unit, cut};
 use crate::model::warnings::Warnings;
@@ -20,6 +21,7 @@ pub fn read(
     row: &Row,
     columns: &Columns,
     template: Option<&str>,
+    options: &ReadOptions,
 ) -> Result<Request, RequestError> {
     let mut warnings = Warnings::default();
     let fields: Vec<_> = row
@@ -74,7 +76,7 @@ pub fn read(
     members.add("fields", Json::Object(fields));
     let table = ("table".to_owned(), Json::String(table.to_owned()));
     members.add("data", Json::Object(vec![table]));
-    request::of_members(members.0, &BTreeMap::new(), warnings)
+    request::of_members(members.0, &BTreeMap::new(), options, warnings)
 }
 
 struct Members(Vec<(String, Json)>);

@@ -2,10 +2,12 @@
 
 pub mod channel;
 pub mod json;
+pub mod level;
 pub mod notification;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod read_options;
 pub mod report;
 pub mod row;
 pub mod secret;

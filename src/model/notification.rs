@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::json::{Json, size_of_members};
+use super::level::word_in_text;
+pub use super::level::{Level, LevelMap};
 use super::text::hex;
 
 /// One notification, as the request gave it.
@@ -19,6 +21,8 @@ pub struct Notification {
     pub text: Json,
     pub title: Option<String>,
     pub level: Option<Level>,
+    /// What the operator's own word means that the text begins with. It makes no rich notification.
+    pub level_in_text: Option<Level>,
     pub status: Option<Status>,
     /// In the order of the request: strings, numbers, booleans.
     pub fields: Vec<(String, Json)>,
@@ -68,16 +72,6 @@ impl Deref for DedupKey {
     }
 }
 
-/// How bad it is; a later one is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    Ok,
-    Info,
-    Warning,
-    Error,
-    Critical,
-}
-
 /// Whether it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -101,6 +95,7 @@ impl Notification {
             text,
             title: None,
             level: None,
+            level_in_text: None,
             status: None,
             fields: Vec::new(),
             link: None,
@@ -142,15 +137,8 @@ impl Notification {
 
     /// The level that rules go by: the notification's own, or the one that its text begins with, as in `[CRITICAL] cpu`.
     pub fn level_for_rules(&self) -> Option<Level> {
-        self.level.or_else(|| {
-            let text = self.text.as_str()?.trim_start().strip_prefix('[')?;
-            // No word that is a level is longer, and a text may be.
-            let end = text
-                .bytes()
-                .take(MAX_LEVEL_BYTES)
-                .position(|byte| byte == b']')?;
-            Level::parse(text.get(..end)?)
-        })
+        let in_text = || Level::parse(word_in_text(self.text.as_str()?)?);
+        self.level.or(self.level_in_text).or_else(in_text)
     }
 
     /// By the level that rules go by.
@@ -159,47 +147,6 @@ impl Notification {
             level: self.level_for_rules(),
             status: self.status,
         }
-    }
-}
-
-/// Of a word that a text begins with, with blanks around it.
-const MAX_LEVEL_BYTES: usize = 64;
-
-impl Level {
-    pub const ALL: [Level; 5] = [
-        Level::Ok,
-        Level::Info,
-        Level::Warning,
-        Level::Error,
-        Level::Critical,
-    ];
-
-    /// `critical`, and `crit`, in any case.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word.trim().to_ascii_lowercase().as_str() {
-            "ok" => Level::Ok,
-            "info" => Level::Info,
-            "warning" | "warn" => Level::Warning,
-            "error" | "err" => Level::Error,
-            "critical" | "crit" => Level::Critical,
-            _ => return None,
-        })
-    }
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            Level::Ok => "ok",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-            Level::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }
 

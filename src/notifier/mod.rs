@@ -209,7 +209,8 @@ impl Notifier {
     }
 
     fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
-        let request = match request::read(&call.body, &call.headers) {
+        let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
+        {
             Ok(request) => request,
             Err(error) => return refused(400, None, error),
         };

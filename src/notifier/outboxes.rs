@@ -244,7 +244,7 @@ impl OpenOutbox {
     ) {
         let mut warnings = Warnings::default();
         // It was read once.
-        let request = request::read_stored(&kept.said).ok();
+        let request = request::read_stored(&kept.said, &settings.config.read_options).ok();
         let plan = |request| routing::plan_again(&kept, request, settings, &mut warnings);
         let planned = guarded(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.

@@ -18,6 +18,7 @@ pub use self::render::Rendering;
 pub use self::routes::Routing;
 pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request, RequestError};
+use crate::model::read_options::ReadOptions;
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{
     self, Environment, FromFile, Named, OutboxPlace, Settings, Unusable, file, from_file,
@@ -111,7 +112,7 @@ impl Opened {
     /// Who would get the notification of a request, and why.
     pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<Routing, Refused> {
         let settings = self.settings()?;
-        let request = read(request)?;
+        let request = read(request, &settings.config.read_options)?;
         Ok(Routing::of(&settings, &request, now, self.given.look_up))
     }
 
@@ -119,7 +120,8 @@ impl Opened {
     pub fn render(&self, request: &[u8], now: Timestamp) -> Result<Rendering, Refused> {
         let settings = self.settings()?;
         let has_file = self.given.path.is_some();
-        Rendering::of(&settings, read(request)?, has_file, now, self.given.look_up)
+        let request = read(request, &settings.config.read_options)?;
+        Rendering::of(&settings, request, has_file, now, self.given.look_up)
     }
 
     /// Every template of the file, and what it makes of a request's notification where there is one.
@@ -128,11 +130,15 @@ impl Opened {
         request: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<Vec<TemplateCheck>, Refused> {
-        let request = request.map(read).transpose()?;
         let made = self.make();
         if made.templates.is_empty() && made.settings.is_err() {
             return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
         }
+        let settings = made.settings.as_ref();
+        let options = settings.map(|settings| settings.config.read_options.clone());
+        let options = options.unwrap_or_default();
+        let read = |bytes| read(bytes, &options);
+        let request = request.map(read).transpose()?;
         Ok(templates::checks(&made, request.as_ref(), now))
     }
 
@@ -188,6 +194,6 @@ pub fn moment(text: Option<&str>) -> Result<Timestamp, Refused> {
 }
 
 /// A request as the endpoint reads it, without headers.
-fn read(bytes: &[u8]) -> Result<Request, Refused> {
-    Ok(request::read(bytes, &BTreeMap::new())?)
+fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, Refused> {
+    Ok(request::read(bytes, &BTreeMap::new(), options)?)
 }

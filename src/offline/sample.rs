@@ -42,7 +42,8 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
         return Vec::new();
     }
     let warnings = |value| {
-        let request = read(request(&receivers, &paths, value).to_string().as_bytes());
+        let request = request(&receivers, &paths, value).to_string();
+        let request = read(request.as_bytes(), &config.read_options);
         let rendering =
             request.and_then(|request| Rendering::of(settings, request, true, now, false));
         rendering.map_or_else(|_| Vec::new(), |rendering| rendering.warnings)

@@ -52,7 +52,7 @@ impl<'a> Subject<'a> {
         Self {
             level: notification.level_for_rules().map(Level::word),
             status: notification.status.map(Status::word),
-            text: text(&notification.text),
+            text: notification.text.as_word(),
             fields: match fields.len() <= FEW {
                 true => Fields::Few(fields),
                 false => Fields::Many(
@@ -83,7 +83,7 @@ impl<'a> Subject<'a> {
             }
             Fields::Many(fields) => fields.get(name).copied(),
         };
-        value.and_then(text)
+        value.and_then(Json::as_word)
     }
 }
 
@@ -151,15 +151,6 @@ fn fits(patterns: Option<&[Pattern]>, value: Option<&str>, searched_bytes: usize
         patterns.any(|pattern| pattern.fits(value, searched_bytes))
     };
     value.is_some_and(fits)
-}
-
-fn text(value: &Json) -> Option<&str> {
-    match value {
-        Json::String(text) | Json::Number(text) => Some(text),
-        Json::Bool(true) => Some("true"),
-        Json::Bool(false) => Some("false"),
-        _ => None,
-    }
 }
 
 /// A regular expression is looked for in so much of a value.

@@ -35,7 +35,6 @@ OPTIONAL = [
         )
         for name, expected, value, found in [
             ("title", "a string", 5, "a number"),
-            ("level", "a string", ["error"], "an array"),
             ("status", "a string", True, "a boolean"),
             ("fields", "an object", "x", "a string"),
             ("link", "a string", {}, "an object"),
@@ -48,12 +47,6 @@ OPTIONAL = [
     *(
         arrives(f"{name} that is no {what}", hi(**{name: value}), to_slack("hi"), warnings=[warning])
         for name, what, value, warning in [
-            (
-                "level",
-                "level",
-                "loud",
-                "level: must be one of ok, info, warning, error, critical, found 'loud'; left out",
-            ),
             (
                 "status",
                 "status",

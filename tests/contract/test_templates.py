@@ -154,8 +154,8 @@ ROWS = [
         "what a request brings is data and never a template",
         hi("ops", level="{{ 7 * 7 }}", fields={"a": "{{ 7 * 7 }}"}) | {"notification_text": "{{ 7 * 7 }}"},
         FILE.replace("[receivers.ops]", "[receivers.ops]  # {{ 7 * 7 }}"),
-        to("ops", b'{"message":": {{ 7 * 7 }}","fields":{"a":"{{ 7 * 7 }}"}}'),
-        warnings=["level: must be one of ok, info, warning, error, critical, found '{{ 7 * 7 }}'; left out"],
+        to("ops", b'{"message":"ERROR: {{ 7 * 7 }}","level":"error","fields":{"a":"{{ 7 * 7 }}"}}'),
+        warnings=["level: must be one of ok, info, warning, error, critical, found '{{ 7 * 7 }}'; error is used"],
     ),
 ]
 

@@ -25,6 +25,7 @@ const TABLES: &[&str] = &[
     "other senders",
     "channels",
     "looks",
+    "levels",
     "reasons",
     "file fields",
     "file options",

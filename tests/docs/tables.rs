@@ -6,6 +6,7 @@ use influxdb3_notifier::channels::{
     CHANNELS, ChannelSpec, Kind as FieldKind, Look, OPTIONS, Parameter,
 };
 use influxdb3_notifier::model::json::Json;
+use influxdb3_notifier::model::level::ALIASES;
 use influxdb3_notifier::model::notification::{Level, Notification, Status};
 use influxdb3_notifier::model::outcome::Reason;
 use influxdb3_notifier::settings::arguments::{ARGUMENTS, Kind};
@@ -23,6 +24,7 @@ pub fn table(name: &str) -> Option<String> {
         "other senders" => other_senders(),
         "channels" => channels(),
         "looks" => looks(),
+        "levels" => levels(),
         "reasons" => reasons(),
         "file fields" => file_fields(),
         "file options" => file_options(),
@@ -326,6 +328,15 @@ fn helpers(helpers: &[template::Helper]) -> String {
             &code(&result),
         ];
         row(&mut text, &cells);
+    }
+    text
+}
+
+fn levels() -> String {
+    let mut text = head(&["Level", "Other words for it"]);
+    for (level, words) in ALIASES.iter().rev() {
+        let words: Vec<_> = words.iter().map(|word| code(word)).collect();
+        row(&mut text, &[&code(level.word()), &words.join(", ")]);
     }
     text
 }

@@ -102,6 +102,18 @@ def test_routes_decide_as_for_requests(table: Table) -> None:
     table.wait_for_line("alerts: 3 rows: 2 notifications, 1 for nobody")
 
 
+def test_levels_of_rows_are_read_as_those_of_requests(table: Table) -> None:
+    more = '[[routes]]\nmatch = { level = "critical" }\nreceivers = ["oncall"]\n'
+    more += '[[routes]]\nmatch = { level = "error" }\nreceivers = ["team"]\n'
+    table.configure('level_map = { wichtig = "critical" }\nrow_filter = { level = ["fatal", "error"] }', more)
+    table.trigger(level_column="level")
+    lines = [f'alerts,level={level} message="{level}"' for level in ["emerg", "P1", "WICHTIG", "3", "debug", "high"]]
+    table.write(*(f"{line} {n}" for n, line in enumerate(lines)))
+    assert sorted(body["message"] for body in table.sent(3)) == ["P1", "WICHTIG", "emerg"]
+    assert sorted(body["message"] for body in table.sent(2, "/hook/team")) == ["3", "high"]
+    table.wait_for_line("alerts: 6 rows: 5 notifications, 1 filtered out")
+
+
 def test_rows_that_nobody_is_there_for_are_warned_of(table: Table) -> None:
     table.trigger(name="other", config_file_path="")
     table.write('alerts message="a" 1')
@@ -117,7 +129,7 @@ def test_every_table_with_rows_is_seen_to_but_the_history(table: Table) -> None:
 
 def test_what_is_wrong_with_rows_is_warned_of_once_for_all(table: Table) -> None:
     table.trigger(**COLUMNS | {"title_column": "titel"})
-    lines = [f'alerts,level=sev{n} message="m{n}",title="t",status="on",runbook="nowhere" {n}' for n in range(1, 6)]
+    lines = [f'alerts,level=loud{n} message="m{n}",title="t",status="on",runbook="nowhere" {n}' for n in range(1, 6)]
     table.write(*lines, 'alerts,level=info other="x" 6', 'alerts,level=info message="" 7')
     assert {body["message"] for body in table.sent(7)} >= {"alerts: other=x", "alerts:"}
     table.wait_for_line("7 rows: 7 notifications")
@@ -125,7 +137,7 @@ def test_what_is_wrong_with_rows_is_warned_of_once_for_all(table: Table) -> None
         "alerts: titel: no row has this column; did you mean title? (7 rows)",
         "alerts: id: no row has this column (7 rows)",
         "alerts: to: no row has this column (7 rows)",
-        "alerts: level: must be one of ok, info, warning, error, critical, found 'sev1'; left out (5 rows)",
+        "alerts: level: must be one of ok, info, warning, error, critical, found 'loud1'; error is used (5 rows)",
         "alerts: status: must be one of firing, acknowledged, resolved, found 'on'; left out (5 rows)",
         "alerts: link: must be an http or https URL of at most 2000 bytes; left out (5 rows)",
         "alerts: message: the row has no such column; its fields are the text (1 row)",

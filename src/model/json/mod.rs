@@ -56,6 +56,16 @@ impl Json {
         }
     }
 
+    /// The text of a string, a number or a boolean.
+    pub fn as_word(&self) -> Option<&str> {
+        match self {
+            Json::String(text) | Json::Number(text) => Some(text),
+            Json::Bool(true) => Some("true"),
+            Json::Bool(false) => Some("false"),
+            _ => None,
+        }
+    }
+
     pub fn as_object(&self) -> Option<&[(String, Json)]> {
         match self {
             Json::Object(members) => Some(members),

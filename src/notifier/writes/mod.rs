@@ -231,7 +231,9 @@ impl Batch {
     /// The request that a row stands for; none where the filter keeps it back.
     fn request(&self, table: &str, row: &Row, summary: &mut Summary<'_>) -> Option<Request> {
         let rows = &self.settings.rows;
-        let request = match row::read(table, row, &rows.columns, rows.template.as_deref()) {
+        let options = &self.settings.config.read_options;
+        let template = rows.template.as_deref();
+        let request = match row::read(table, row, &rows.columns, template, options) {
             Ok(request) => request,
             Err(error) => {
                 summary.lost(error);

@@ -31,6 +31,8 @@ use super::silence::Silence;
 use super::template::{Template, Templates};
 use crate::channels::Operator;
 use crate::model::json::Path;
+use crate::model::level::LevelMap;
+use crate::model::read_options::ReadOptions;
 use crate::model::secret::{Secret, digest};
 use crate::model::text::nearest;
 
@@ -53,6 +55,7 @@ pub struct Config {
     pub silences: Vec<Silence>,
     /// Regular expressions of routes and silences.
     pub regexes: usize,
+    pub read_options: ReadOptions,
     /// Rows of tables that do not fit become no notifications.
     pub row_filter: Matcher,
     pub outbox: OutboxConfig,
@@ -149,6 +152,8 @@ struct Loader<'a> {
     named_templates: Vec<(String, Template)>,
     checked: Vec<Checked>,
     regexes: HashMap<String, Option<Regex>>,
+    /// What `level_map` says, which matchers look at too.
+    levels: LevelMap,
 }
 
 /// The file's tables.
@@ -177,6 +182,7 @@ impl<'a> Loader<'a> {
             named_templates: Vec::new(),
             checked: Vec::new(),
             regexes: HashMap::new(),
+            levels: LevelMap::default(),
         }
     }
 
@@ -191,6 +197,7 @@ impl<'a> Loader<'a> {
         config.digest = digest(self.text);
         config.templates = self.templates;
         config.named_templates = self.named_templates;
+        config.read_options.levels = self.levels;
         let no_answer = self.sources.no_answer;
         let (files, mut report) = (self.sources.files, self.report);
         report.sort();

@@ -121,12 +121,13 @@ impl Loader<'_> {
         };
         self.known_matcher_keys(table, path);
         let mut matcher = Matcher::default();
+        let levels = self.levels.clone();
         for member in table.iter() {
             let path = path.key(&member.key);
             match member.key.as_str() {
                 "level" => {
                     let known = Level::ALL.map(Level::word);
-                    let word = |text: &str| Level::parse(text).map(Level::word);
+                    let word = |text: &str| levels.parse(text).map(Level::word);
                     matcher.level = Some(self.patterns(member, &path, Some((&known, &word))));
                 }
                 "status" => {

@@ -6,6 +6,7 @@ use super::tree::{Member, Node, Value};
 use super::{Config, Loader, identity};
 use crate::channels;
 use crate::model::json::Path;
+use crate::model::level::{Level, MAX_WORD_BYTES};
 use crate::model::policy::TlsFiles;
 use crate::model::secret::Secret;
 use crate::model::text::did_you_mean;
@@ -20,9 +21,11 @@ const NATS_CREDENTIALS: &str = "nats_credentials";
 const NATS_CA_FILE: &str = "nats_ca_file";
 const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
 const DELIVERED_BY: &str = "delivered_by";
+const LEVEL_MAP: &str = "level_map";
 /// Settings that are no arguments.
-const OWN_SETTINGS: [&str; 6] = [
+const OWN_SETTINGS: [&str; 7] = [
     DELIVERED_BY,
+    LEVEL_MAP,
     OUTBOX_KEY,
     ROW_FILTER,
     NATS_CREDENTIALS,
@@ -36,6 +39,10 @@ impl Loader<'_> {
         let Some(table) = self.table(node, "settings") else {
             return;
         };
+        // First: the row filter is a matcher.
+        if let Some(node) = table.get(LEVEL_MAP) {
+            self.level_map(node);
+        }
         for member in table.iter() {
             let path = Path::root().key("settings").key(&member.key);
             if OWN_SETTINGS.contains(&member.key.as_str()) {
@@ -116,6 +123,8 @@ impl Loader<'_> {
                     self.mismatch(node, path, "\"server\" or \"workers\"");
                 }
             },
+            // Read before all others.
+            LEVEL_MAP => {}
             OUTBOX_KEY => outbox.key = self.outbox_key(node, path),
             ROW_FILTER => config.row_filter = self.matcher(node, path),
             NATS_CREDENTIALS => outbox.nats.credentials = self.secret(node, path),
@@ -133,6 +142,33 @@ impl Loader<'_> {
                 };
                 outbox.nats.tls.identity = self.tls_file(node, path, made).identity;
             }
+        }
+    }
+
+    /// `{ WORD = "LEVEL" }`.
+    fn level_map(&mut self, node: &Node) {
+        let path = Path::root().key("settings").key(LEVEL_MAP);
+        let Some(table) = self.table(node, path.as_str()) else {
+            return;
+        };
+        for member in table.iter() {
+            let path = path.key(&member.key);
+            let Some(word) = member.node.as_str() else {
+                self.mismatch(&member.node, &path, "the name of a level");
+                continue;
+            };
+            let what = match Level::parse(word) {
+                Some(level) if self.levels.insert(&member.key, level) => continue,
+                Some(_) => format!(
+                    "the word is blank, longer than {MAX_WORD_BYTES} bytes, or stands here twice; case, blanks, - and _ do not count"
+                ),
+                None => {
+                    let known = Level::ALL.map(Level::word);
+                    let meant = did_you_mean(word, known);
+                    format!("must be one of {}{meant}", known.join(", "))
+                }
+            };
+            self.report.error(member.node.place, path.as_str(), &what);
         }
     }
 

@@ -14,6 +14,7 @@ use influxdb3_notifier::api::request::{self, Request};
 use influxdb3_notifier::model::channel::Composing;
 use influxdb3_notifier::model::plan::{Plan, Sending, Work};
 use influxdb3_notifier::model::policy::PrivateAddresses;
+use influxdb3_notifier::model::read_options::ReadOptions;
 use influxdb3_notifier::model::warnings::Warnings;
 use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
 use influxdb3_notifier::notifier::{Body, Call, CallLog, Notifier};
@@ -236,7 +237,8 @@ fn load() -> Option<Step> {
 /// Whom a thousand routes choose, of which the last matches.
 fn route() -> Option<Step> {
     let settings = settings_of(&scaled_file(1_000))?;
-    let request = request::read(ALERT.as_bytes(), &BTreeMap::new()).ok()?;
+    let request =
+        request::read(ALERT.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).ok()?;
     let reached = routing::reach(&settings, &request.notification);
     if reached.first().map(|reached| reached.receiver) != Some(999) {
         return None;
@@ -252,7 +254,8 @@ fn route() -> Option<Step> {
 /// What a template adds to a notification: what it sees is gathered, and it is rendered.
 fn template() -> Option<Step> {
     let settings = settings_of(TEMPLATE)?;
-    let request = request::read(ALERT.as_bytes(), &BTreeMap::new()).ok()?;
+    let request =
+        request::read(ALERT.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).ok()?;
     let template = settings.config.template("alert")?.clone();
     let now = request.notification.timestamp?;
     Some(repeated(move || {
@@ -327,7 +330,8 @@ impl Planner {
     }
 
     fn plan(&self, body: &str) -> Option<(Request, Plan)> {
-        let request = request::read(body.as_bytes(), &BTreeMap::new()).ok()?;
+        let request =
+            request::read(body.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).ok()?;
         let mut warnings = Warnings::default();
         let plan = routing::plan(&request, &self.settings, TASK_ID, &mut warnings).ok()?;
         Some((request, plan))

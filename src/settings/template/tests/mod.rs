@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::api::request;
+use crate::model::read_options::ReadOptions;
 use crate::settings::deep_stack;
 
 const SOURCE_PLACE: Place = Place { line: 1, column: 1 };
@@ -331,7 +332,8 @@ fn equal_templates_are_kept_once() {
 
 #[test]
 fn every_example_of_a_filter_and_a_function_makes_what_it_says() {
-    let request = request::read(SAMPLE.as_bytes(), &BTreeMap::new()).unwrap();
+    let request =
+        request::read(SAMPLE.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).unwrap();
     assert_eq!(request.warnings.into_lines(), [] as [&str; 0]);
     let now = SAMPLE_TIME.parse().unwrap();
     let seen = Seen::new(&request.notification, request.data.as_deref(), now);
