@@ -5,7 +5,10 @@ from os import PathLike
 from typing import Any, Final, Self, final
 
 __all__ = [
+    "LEVELS",
     "PLUGIN_APIS",
+    "REASONS",
+    "STATUSES",
     "Choice",
     "Outbox",
     "OutboxError",
@@ -13,6 +16,7 @@ __all__ = [
     "channels",
     "check",
     "check_templates",
+    "is_level",
     "metrics",
     "plugin_source",
     "process_request",
@@ -30,6 +34,15 @@ __version__: Final[str]
 
 PLUGIN_APIS: Final[tuple[int, ...]]
 """The values of ``PLUGIN_API`` in ``notifier_plugin.py`` that this wheel takes."""
+
+LEVELS: Final[tuple[str, ...]]
+"""The names of the levels, the least first."""
+
+STATUSES: Final[tuple[str, ...]]
+"""The statuses of a notification."""
+
+REASONS: Final[tuple[str, ...]]
+"""The codes of the reasons why a delivery fails."""
 
 def channels() -> str:
     """A JSON list of objects: what is known of every channel, in the registry's order."""
@@ -170,6 +183,13 @@ def check_templates(path: str | PathLike[str], request: bytes | None, at: str | 
     """Check every template of a configuration file, and render it of a request's notification if there is one.
 
     :returns: a list of {"path", "line", "column", "errors", "warnings", "text"}.
+    """
+
+def is_level(word: str, path: str | PathLike[str] | None) -> dict[str, Any]:
+    """Whether a word is a level or another word for one, also by the file's ``level_map``.
+
+    :param path: None: without a file.
+    :returns: a boolean.
     """
 
 def send(log: object, request: bytes, arguments: dict[str, str], wait: float | None) -> dict[str, Any]:

@@ -142,6 +142,12 @@ impl Opened {
         Ok(templates::checks(&made, request.as_ref(), now))
     }
 
+    /// Whether a word is a level, also by the file's `level_map`.
+    pub fn is_level(&self, word: &str) -> Result<bool, Refused> {
+        let settings = self.settings()?;
+        Ok(settings.config.read_options.levels.parse(word).is_some())
+    }
+
     /// Where an outbox of that name is, and how it is reached.
     pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, ArgumentError>, Refused> {
         let settings = self.settings()?;

@@ -14,6 +14,9 @@ mod worker;
 
 use pyo3::prelude::*;
 
+use crate::model::notification::{Level, Status};
+use crate::model::outcome::Reason;
+
 /// What `notifier_plugin.py` and the command line call.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -23,12 +26,18 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "PLUGIN_APIS",
         pyo3::types::PyTuple::new(module.py(), crate::notifier::PLUGIN_APIS)?,
     )?;
+    let words = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
+    module.add("LEVELS", words(Level::ALL.map(Level::word).into())?)?;
+    module.add("STATUSES", words(Status::ALL.map(Status::word).into())?)?;
+    let reasons = Reason::ALL.iter().map(|reason| reason.code());
+    module.add("REASONS", words(reasons.collect())?)?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
     module.add_function(wrap_pyfunction!(channels, module)?)?;
     module.add_function(wrap_pyfunction!(offline::check, module)?)?;
     module.add_function(wrap_pyfunction!(offline::routes, module)?)?;
     module.add_function(wrap_pyfunction!(offline::render, module)?)?;
     module.add_function(wrap_pyfunction!(offline::check_templates, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::is_level, module)?)?;
     module.add_function(wrap_pyfunction!(send::send, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
     module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;

@@ -90,6 +90,14 @@ pub fn check_templates(
     })
 }
 
+/// Whether a word is a level, also by the `level_map` of a file.
+#[pyfunction]
+pub fn is_level(py: Python<'_>, word: String, path: Option<PathBuf>) -> PyResult<Bound<'_, PyAny>> {
+    answer(py, path, BTreeMap::new(), false, move |opened| {
+        opened.is_level(&word)
+    })
+}
+
 /// Reads the environment while the interpreter is held, and files while it is not.
 fn answer<T: Serialize + Send>(
     py: Python<'_>,

@@ -72,6 +72,22 @@ WHO: list[tuple[list[str], list[tuple[str, str, int | None]], list[str]]] = [
 ]
 
 
+def test_the_files_own_words_for_levels_are_levels_on_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "n.toml"
+    text = '[settings]\nlevel_map = { wichtig = "critical", page = "info" }\n'
+    text += '[receivers.a.slack]\nwebhook_url = "https://a.example"\n'
+    file.write_text(text)
+    for word, level in [("wichtig", "critical"), ("PAGE", "info"), ("fatal", "critical"), ("sev-3", "warning")]:
+        assert routes(file, "--level", word)["level"] == level
+    done = run("routes", file, "--level", "wichtg")
+    assert (done.status, done.err.count("\n")) == (2, 2)
+    assert "--level: unknown value: wichtg; there are ok, info, warning, error, critical" in done.err
+    # What is wrong with the file comes first: it might know the word.
+    file.write_text(text + "[recievers]\n")
+    done = run("routes", file, "--level", "wichtg")
+    assert (done.status, "did you mean receivers?" in done.err) == (3, True)
+
+
 @pytest.mark.parametrize(("flags", "who", "said"), WHO, ids=lambda value: " ".join(map(str, value)))
 def test_who_is_reached_and_what_each_route_says(
     flags: list[str], who: list[tuple[str, str, int | None]], said: list[str], file: Path

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from influxdb3_notifier import _native
 from influxdb3_notifier.cli.command import FAILED, CommandError
 from influxdb3_notifier.cli.output import complain
+from influxdb3_notifier.cli.parser import unknown_word
 from influxdb3_notifier.cli.terminal import is_terminal
 
 TEXTS = {
     "title": ("TEXT", "a headline"),
-    "level": ("LEVEL", "ok, info, warning, error or critical"),
-    "status": ("STATUS", "firing or resolved"),
+    "level": ("LEVEL", "ok, info, warning, error or critical, or another word for one"),
+    "status": ("STATUS", "firing, acknowledged or resolved"),
     "link": ("URL", "where to look"),
     "timestamp": ("TIME", "when it happened, by RFC 3339"),
     "dedup_key": ("KEY", "notifications with the same key leave one after the other"),
@@ -28,7 +30,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the notification")
     group.add_argument("--text", metavar="TEXT", help="what to say")
     for name, (metavar, meaning) in TEXTS.items():
-        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning)
+        words: dict[str, Any] = {"choices": _native.STATUSES, "type": str.lower} if name == "status" else {}
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning, **words)
     group.add_argument(
         "--field",
         metavar="NAME=VALUE",
@@ -66,6 +69,7 @@ def request(options: argparse.Namespace, *, text: str | None = None, **more: Any
     :param more: members besides.
     :raises CommandError: the file of ``--request`` cannot be read.
     """
+    _check_level(options)
     members = {**_members(options), **more}
     if options.request is not None:
         return _merged(options.request, members)
@@ -74,6 +78,16 @@ def request(options: argparse.Namespace, *, text: str | None = None, **more: Any
             options.parser.error("give --text, or --request")
         members["notification_text"] = text
     return json.dumps(members).encode()
+
+
+def _check_level(options: argparse.Namespace) -> None:
+    """Refuse a level that is none: the endpoint would take it for an error."""
+    word = options.level
+    if word is None or word in _native.LEVELS:
+        return
+    # A file that cannot be used may know the word; the command says what is wrong with the file.
+    if _native.is_level(word, options.file)["result"] is False:
+        options.parser.error(f"argument --level: {unknown_word('value', word, _native.LEVELS)}")
 
 
 def _members(options: argparse.Namespace) -> dict[str, Any]:

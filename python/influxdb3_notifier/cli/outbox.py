@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import command, output
+from influxdb3_notifier.cli import channels, command, output
 
 STATES = ("waiting", "dead", "ended", "dropped")
 SHOWN = ("waiting", "dead")
@@ -170,9 +170,11 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sender", metavar="NAME", help="only those of this sender")
+    parser.add_argument("--sender", metavar="CHANNEL", type=channels.known_name, help="only those of this sender")
     parser.add_argument("--receiver", metavar="NAME", help="only those to this receiver of the configuration file")
-    parser.add_argument("--reason", metavar="CODE", help="only those that failed for this reason")
+    parser.add_argument(
+        "--reason", metavar="CODE", choices=_native.REASONS, help="only those that failed for this reason"
+    )
 
 
 def list_deliveries(options: argparse.Namespace) -> int:

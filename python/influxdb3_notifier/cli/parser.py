@@ -39,14 +39,27 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            what = "command" if isinstance(action, argparse._SubParsersAction) else "value"
-            known = list(action.choices)
-            meant = did_you_mean(str(value), known) or f"; there are {', '.join(known)}"
-            raise argparse.ArgumentError(None if what == "command" else action, f"unknown {what}: {value}{meant}")
+            if isinstance(action, argparse._SubParsersAction):
+                raise argparse.ArgumentError(None, unknown_word("command", value, action.choices))
+            raise argparse.ArgumentError(action, unknown_word("value", value, action.choices))
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``; did you mean --resolve?``; empty where nothing is near."""
+def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
+    """What is said of a word that is none of a few: the nearest one, or all.
+
+    :param what: such as ``value``.
+    """
+    known = list(known)
+    # Of a few words one that is less like it is meant too: `Fired` is `firing`.
+    meant = did_you_mean(word, known, likeness=0.5) or f"; there are {', '.join(known)}"
+    return f"unknown {what}: {word}{meant}"
+
+
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """``; did you mean --resolve?``; empty where nothing is near.
+
+    :param likeness: what counts as near, from 0 to 1.
+    """
     spelled = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), spelled, n=1)
+    near = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=likeness)
     return f"; did you mean {spelled[near[0]]}?" if near else ""
