@@ -362,6 +362,7 @@ impl Dispatcher {
                         place: Some(place),
                         kept,
                         deadline,
+                        ahead_of: Vec::new(),
                     };
                     if let Some(arriving) = self.engine.throttle(arriving, batch.as_deref()) {
                         self.engine.run(arriving);

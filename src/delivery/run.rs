@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::bounds::Place;
+use super::digest::AheadGuard;
 use super::durability::{EndNote, Kept};
 use super::last_sent::{self, Before, Delivered};
 use super::queue::{DestinationQueue, Turn};
@@ -41,6 +42,8 @@ pub struct Arriving {
     pub kept: Option<Box<Kept>>,
     /// When the last try must have ended.
     pub deadline: Instant,
+    /// Digests that refer to it.
+    pub ahead_of: Vec<AheadGuard>,
 }
 
 /// One delivery on its way.
@@ -58,6 +61,8 @@ pub struct Run {
     pub deadline: Instant,
     /// Its side of the store, where it is stored.
     pub kept: Option<Box<Kept>>,
+    /// Digests that refer to it leave when it has ended.
+    pub ahead_of: Vec<AheadGuard>,
 }
 
 impl Engine {
@@ -78,6 +83,7 @@ impl Engine {
             place,
             kept,
             deadline,
+            ahead_of,
             ..
         } = arriving;
         let queue = self.queues.get(sending.channel.destination());
@@ -94,6 +100,7 @@ impl Engine {
             turn: None,
             deadline,
             kept,
+            ahead_of,
         });
         run.turn = run.line_up();
         (run, place)
@@ -114,6 +121,7 @@ pub async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         queue,
         turn,
         kept,
+        ahead_of,
         ..
     } = *run;
     let destination = sending.channel.destination();
@@ -136,7 +144,7 @@ pub async fn to_the_end(mut run: Box<Run>, place: Option<Place>) {
         kept.as_deref(),
     );
     // The next one of the key finds the end in the store.
-    drop(turn);
+    drop((turn, ahead_of));
     engine.queues.release(destination, queue);
     // The place is kept until the end is, so that a slow disk holds back what comes and gathers nothing.
     if let Some((kept, note)) = kept.zip(note) {

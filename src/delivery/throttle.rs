@@ -10,7 +10,7 @@ use hashlink::LinkedHashMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::digest::{Over, PendingDigest};
+use super::digest::{Ahead, AheadGuard, Over, PendingDigest};
 use super::run::Arriving;
 use super::{Engine, last_sent, lock};
 use crate::model::notification::{State, Status};
@@ -46,14 +46,30 @@ impl Key {
 struct Window {
     passed: u32,
     held: Option<Box<PendingDigest>>,
+    /// Those that have passed: the digest leaves after them.
+    ahead: Ahead,
 }
 
 impl Window {
+    /// The window whose first message is a digest.
+    fn beginning_with(digest: &mut PendingDigest) -> Self {
+        let mut window = Self::default();
+        digest.leave_before(window.count());
+        window
+    }
+
     /// Lets a delivery pass.
-    fn pass(&mut self, limit: u32) -> bool {
+    fn pass(&mut self, arriving: &mut Arriving, limit: u32) -> bool {
         let free = self.passed < limit;
-        self.passed += u32::from(free);
+        if free {
+            arriving.ahead_of.push(self.count());
+        }
         free
+    }
+
+    fn count(&mut self) -> AheadGuard {
+        self.passed += 1;
+        self.ahead.add()
     }
 
     fn hold(&mut self, arriving: Arriving, over: Over) {
@@ -61,6 +77,14 @@ impl Window {
             Some(digest) => digest.add(arriving),
             None => self.held = Some(Box::new(PendingDigest::new(arriving, over))),
         }
+    }
+
+    /// The digest of what is held. The next digest of the window leaves after this one.
+    fn take_digest(&mut self) -> Option<PendingDigest> {
+        let mut digest = *self.held.take()?;
+        digest.leave_after(std::mem::take(&mut self.ahead));
+        digest.leave_before(self.ahead.add());
+        Some(digest)
     }
 }
 
@@ -81,6 +105,10 @@ impl Minute {
     fn end(&self) -> Instant {
         self.began + MINUTE
     }
+
+    fn into_digest(mut self) -> Option<PendingDigest> {
+        self.window.take_digest()
+    }
 }
 
 impl Minutes {
@@ -90,29 +118,24 @@ impl Minutes {
         let now = Instant::now();
         let mut open = lock(&self.open);
         let mut due = Vec::new();
-        let mut passed = 0;
+        let mut window = Window::default();
         if open.get(key).is_some_and(|minute| minute.end() <= now)
-            && let Some(held) = open.remove(key).and_then(|minute| minute.window.held)
+            && let Some(mut digest) = open.remove(key).and_then(Minute::into_digest)
         {
-            // Its digest is the first of the next minute.
-            passed = 1;
-            due.push(*held);
+            window = Window::beginning_with(&mut digest);
+            due.push(digest);
         }
         let is_over = |minute: &Minute| minute.end() <= now && minute.window.held.is_none();
         let full =
             |open: &LinkedHashMap<_, _>| open.len() >= MAX_MINUTES && !open.contains_key(key);
         while open.front().is_some_and(|(_, oldest)| is_over(oldest)) || full(&open) {
             let oldest = open.pop_front();
-            due.extend(
-                oldest
-                    .and_then(|(_, oldest)| oldest.window.held)
-                    .map(|held| *held),
-            );
+            due.extend(oldest.and_then(|(_, oldest)| oldest.into_digest()));
         }
-        let minute = open.entry(key.clone()).or_insert_with(|| Minute {
-            began: now,
-            window: Window { passed, held: None },
-        });
+        let began = now;
+        let minute = open
+            .entry(key.clone())
+            .or_insert_with(|| Minute { began, window });
         (work(minute), due)
     }
 
@@ -122,16 +145,13 @@ impl Minutes {
         if open.get(key)?.began != began {
             return None;
         }
-        let held = open.remove(key)?.window.held?;
+        let mut digest = open.remove(key)?.into_digest()?;
         let next = Minute {
             began: Instant::now(),
-            window: Window {
-                passed: 1,
-                held: None,
-            },
+            window: Window::beginning_with(&mut digest),
         };
         open.insert(key.clone(), next);
-        Some(*held)
+        Some(digest)
     }
 }
 
@@ -195,10 +215,10 @@ impl Engine {
         self.queues.last_in_line(destination, dedup_key)
     }
 
-    fn admit_to_minute(self: &Arc<Self>, arriving: Arriving, limit: u32) -> Option<Arriving> {
+    fn admit_to_minute(self: &Arc<Self>, mut arriving: Arriving, limit: u32) -> Option<Arriving> {
         let key = Key::new(&arriving, limit);
         let (passed, due) = self.minutes.at(&key, |minute| {
-            if minute.window.pass(limit) {
+            if minute.window.pass(&mut arriving, limit) {
                 return Some(arriving);
             }
             if minute.window.held.is_none() {
@@ -206,21 +226,21 @@ impl Engine {
                 tokio::spawn(async move { engine.end_minute(key, began).await });
             }
             arriving.task.waiting(arriving.index, minute.end());
-            self.mention(&arriving);
+            self.mention(&arriving, minute.window.ahead.add());
             self.minutes.held.fetch_add(1, Ordering::Relaxed);
             minute.window.hold(arriving, Over::Minute);
             None
         });
-        due.into_iter().for_each(|digest| self.tell(digest));
+        due.into_iter().for_each(|digest| self.tell(digest, None));
         passed
     }
 
-    /// Sends the digest. Must be called on a runtime.
-    fn tell(self: &Arc<Self>, digest: PendingDigest) {
+    /// Sends the digest after the messages that it refers to, or when its patience is over. Must be called on a runtime.
+    fn tell(self: &Arc<Self>, digest: PendingDigest, patience: Option<Duration>) {
         self.minutes
             .held
             .fetch_sub(digest.size(), Ordering::Relaxed);
-        tokio::spawn(digest.tell(Arc::clone(self)));
+        tokio::spawn(digest.tell(Arc::clone(self), patience));
     }
 
     /// There is no room for a delivery. Where that is so because of those that are held, their digests go now: none that
@@ -230,34 +250,39 @@ impl Engine {
             return;
         }
         let mut due = Vec::new();
-        let held = |window: &mut Window| window.held.take().map(|held| *held);
         due.extend(
             lock(&self.minutes.open)
                 .values_mut()
-                .filter_map(|minute| held(&mut minute.window)),
+                .filter_map(|minute| minute.window.take_digest()),
         );
         if let Some(batch) = batch {
-            due.extend(lock(&batch.rows).windows.values_mut().filter_map(held));
+            let mut rows = lock(&batch.rows);
+            due.extend(rows.windows.values_mut().filter_map(Window::take_digest));
         }
-        due.into_iter().for_each(|digest| self.tell(digest));
+        for digest in due {
+            // One message that fails for minutes must not keep everybody's room.
+            let patience = digest.policy().attempt_timeout;
+            self.tell(digest, Some(patience));
+        }
     }
 
     async fn end_minute(self: Arc<Self>, key: Key, began: Instant) {
         sleep_until(began + MINUTE).await;
         if let Some(digest) = self.minutes.end(&key, began) {
-            self.tell(digest);
+            self.tell(digest, None);
         }
     }
 
     /// A digest of something else is a message of the minute like any other, but for that it is never held.
-    fn count_in_minute(self: &Arc<Self>, key: Key) {
-        let ((), due) = self.minutes.at(&key, |minute| minute.window.passed += 1);
-        due.into_iter().for_each(|digest| self.tell(digest));
+    fn count_in_minute(self: &Arc<Self>, key: &Key) -> AheadGuard {
+        let (guard, due) = self.minutes.at(key, |minute| minute.window.count());
+        due.into_iter().for_each(|digest| self.tell(digest, None));
+        guard
     }
 
     /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
-    /// sent, behind those that were accepted before it.
-    fn mention(self: &Arc<Self>, arriving: &Arriving) {
+    /// sent, behind those that were accepted before it. The digest comes after them too, which the guard sees to.
+    fn mention(self: &Arc<Self>, arriving: &Arriving, guard: AheadGuard) {
         let Arriving { sending, kept, .. } = arriving;
         let key = last_sent::key(sending);
         let Some((key, dedup_key)) = key.zip(sending.dedup_key.as_ref()) else {
@@ -279,7 +304,7 @@ impl Engine {
                 .last_sents
                 .forget_state(&key, outbox.as_deref())
                 .await;
-            drop(turn);
+            drop((turn, guard));
             engine.queues.release(channel.destination(), queue);
         });
     }
@@ -310,16 +335,16 @@ impl Batch {
         }
     }
 
-    fn admit(&self, arriving: Arriving, limit: u32) -> Option<Arriving> {
+    fn admit(&self, mut arriving: Arriving, limit: u32) -> Option<Arriving> {
         let mut rows = lock(&self.rows);
         let key = Key::new(&arriving, limit);
         let window = rows.windows.entry(key).or_default();
-        if window.pass(limit) {
+        if window.pass(&mut arriving, limit) {
             return Some(arriving);
         }
         // No answer waits for what others of the batch decide.
         arriving.task.asking(arriving.index);
-        self.engine.mention(&arriving);
+        self.engine.mention(&arriving, window.ahead.add());
         self.engine.minutes.held.fetch_add(1, Ordering::Relaxed);
         window.hold(arriving, Over::Batch);
         rows.runtime.get_or_insert_with(Handle::current);
@@ -333,14 +358,14 @@ impl Batch {
         let Some(runtime) = runtime else { return };
         let _on = runtime.enter();
         for (key, window) in windows {
-            let Some(digest) = window.held.take() else {
+            let Some(mut digest) = window.take_digest() else {
                 continue;
             };
             if let Some(limit) = digest.policy().max_per_minute {
                 let key = key.clone();
-                self.engine.count_in_minute(Key { limit, ..key });
+                digest.leave_before(self.engine.count_in_minute(&Key { limit, ..key }));
             }
-            self.engine.tell(*digest);
+            self.engine.tell(digest, None);
         }
     }
 }

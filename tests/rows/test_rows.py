@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from influxdb3_notifier import process_writes
 from tests.harness import eventually
 from tests.rows.scene import Table
@@ -253,6 +255,19 @@ def test_more_rows_than_may_be_in_flight_wait_for_no_digest_of_their_own(table: 
     digests = [int(text.split()[1]) for text in texts if text.startswith("and ")]
     alone = [text for text in texts if not text.startswith("and ")]
     assert len(alone) + sum(digests) == 200
+
+
+@pytest.mark.parametrize("outbox", [False, True])
+def test_a_batchs_digest_leaves_after_its_messages_and_their_retries(table: Table, outbox: bool) -> None:
+    if outbox:
+        table.configure('outbox = "digest.db"')
+    table.trigger(max_per_batch="2")
+    # The first message fails late, and is sent again.
+    table.standin.rule("/hook/oncall", delay_ms=300, reply={"status": 503}, times=1)
+    table.write(*[f'alerts message="{n}" {n}' for n in range(6)])
+    *messages, digest = [body["message"] for body in table.sent(4)]
+    assert sorted(messages) in (["0", "0", "1"], ["0", "1", "1"])
+    assert digest.startswith("and 4 more in the same batch")
 
 
 def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:

@@ -1,11 +1,15 @@
 //! Deliveries that are held, and the digest that tells of them.
 
+mod ahead;
 mod tally;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
 
+pub use self::ahead::{Ahead, AheadGuard};
 pub use self::tally::Over;
 use self::tally::Tally;
 use super::bounds::Place;
@@ -28,6 +32,10 @@ pub struct PendingDigest {
     others: Vec<Held>,
     tally: Tally,
     over: Over,
+    /// The messages that it refers to.
+    ahead: Ahead,
+    /// Later digests refer to this one.
+    ahead_of: Vec<AheadGuard>,
 }
 
 /// A delivery that waits for the digest's end.
@@ -40,14 +48,18 @@ struct Held {
 }
 
 impl PendingDigest {
-    pub fn new(first: Arriving, over: Over) -> Self {
+    pub fn new(mut first: Arriving, over: Over) -> Self {
         let mut tally = Tally::default();
         tally.count(&first.sending);
+        // It makes no message that another digest could refer to.
+        first.ahead_of = Vec::new();
         Self {
             first,
             others: Vec::new(),
             tally,
             over,
+            ahead: Ahead::default(),
+            ahead_of: Vec::new(),
         }
     }
 
@@ -79,20 +91,36 @@ impl PendingDigest {
         &self.first.policy
     }
 
-    /// Tells of all of them in one message, and ends each as that has ended. One alone goes as it is, unless its alert may
-    /// have been closed meanwhile.
-    pub async fn tell(self, engine: Arc<Engine>) {
+    pub fn leave_after(&mut self, ahead: Ahead) {
+        self.ahead = ahead;
+    }
+
+    pub fn leave_before(&mut self, guard: AheadGuard) {
+        self.ahead_of.push(guard);
+    }
+
+    /// Tells of all of them in one message, and ends each as that has ended. It waits until the messages that it refers to
+    /// have ended, but no longer than `patience`. One alone goes as it is, unless its alert may have been closed meanwhile.
+    pub async fn tell(mut self, engine: Arc<Engine>, patience: Option<Duration>) {
         let sending = &self.first.sending;
         let is_alert = sending.dedup_key.is_some() && sending.channel.keeps_alerts();
         if self.others.is_empty() && !is_alert {
+            self.first.ahead_of = self.ahead_of;
             engine.run(self.first);
             return;
+        }
+        let deadline = Instant::now() + self.policy().delivery_timeout;
+        match patience {
+            Some(patience) => drop(timeout(patience, self.ahead.ended()).await),
+            None => self.ahead.ended().await,
         }
         let Self {
             first,
             others,
             tally,
             over,
+            ahead: _,
+            ahead_of,
         } = self;
         let Arriving {
             task,
@@ -104,6 +132,7 @@ impl PendingDigest {
             place,
             kept,
             deadline: _,
+            ahead_of: _,
         } = first;
         let held = Held {
             task,
@@ -128,9 +157,15 @@ impl PendingDigest {
             receiver,
             work: digest.work(*sending, &mut warnings),
         };
-        let report = digest
-            .send(&engine, delivery, policy, &warnings.into_lines(), told)
-            .await;
+        let run = DigestRun {
+            delivery,
+            policy,
+            deadline,
+            ahead_of,
+            warnings: warnings.into_lines(),
+            recorder: told,
+        };
+        let report = digest.send(&engine, run).await;
         let all = std::iter::once(held).chain(others);
         end_all(all, &engine, &digest, &report).await;
     }
@@ -195,6 +230,17 @@ impl Held {
     }
 }
 
+/// What sends a digest.
+struct DigestRun {
+    delivery: Delivery,
+    policy: Arc<DeliveryPolicy>,
+    /// When the last try must have ended.
+    deadline: Instant,
+    ahead_of: Vec<AheadGuard>,
+    warnings: Vec<String>,
+    recorder: Option<Recorder>,
+}
+
 /// The one message in place of many: a delivery of its own, with a task of its own.
 struct Digest {
     id: String,
@@ -248,25 +294,25 @@ impl Digest {
     }
 
     /// Sends it to its end. It goes whatever else there is: it takes the place of many.
-    async fn send(
-        &self,
-        engine: &Arc<Engine>,
-        delivery: Delivery,
-        policy: Arc<DeliveryPolicy>,
-        warnings: &[String],
-        recorder: Option<Recorder>,
-    ) -> DeliveryReport {
+    async fn send(&self, engine: &Arc<Engine>, run: DigestRun) -> DeliveryReport {
+        let DigestRun {
+            delivery,
+            policy,
+            deadline,
+            ahead_of,
+            warnings,
+            recorder,
+        } = run;
         let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
         log.hand_over(Arc::new(Beside(Arc::clone(&self.first))));
         // Whatever becomes of the lines, the digest goes.
-        let say = || self.say(&log, warnings);
+        let say = || self.say(&log, &warnings);
         let _ = guarded(say);
         let (report, sizes) = (delivery.report(0), [delivery.size()]);
         let Work::Send(sending) = delivery.work else {
             return report;
         };
         let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
-        let deadline = task.accepted + policy.delivery_timeout;
         let digest = Arriving {
             task: Arc::clone(&task),
             index: 0,
@@ -277,6 +323,7 @@ impl Digest {
             place: engine.bounds.reserve_accepted(&sizes, 0).pop(),
             kept: None,
             deadline,
+            ahead_of,
         };
         let (run, place) = engine.ready(digest);
         to_the_end(run, place).await;

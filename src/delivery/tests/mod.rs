@@ -1,6 +1,7 @@
 //! Deliveries over a transport that does as it is told, in paused time.
 
 mod digest;
+mod digest_order;
 mod follow_up;
 mod intake;
 mod lookup;

@@ -441,6 +441,7 @@ async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
             place: None,
             kept: None,
             deadline: Instant::now(),
+            ahead_of: Vec::new(),
         };
         assert!(world.dispatcher.engine.throttle(arriving, None).is_some());
     }
