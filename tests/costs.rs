@@ -278,6 +278,9 @@ const KINDS: &[Kind] = &[
         let deep = format!("{}{}", "[".repeat(61), "]".repeat(61));
         data(&format!("[{}]", members(n, |_| deep.clone())))
     }),
+    kind("words for numbers", 180_000, |n| {
+        data(&format!("[{}]", members(n, |_| "-NaN".to_owned())))
+    }),
     kind("numbers", 500_000, |n| {
         data(&format!("[{}]", members(n, |_| "1".to_owned())))
     }),

@@ -167,6 +167,11 @@ fn of_text(
     warnings.append(parsed.duplicates, |path| {
         format!("{path}: the key stands twice; the last value counts")
     });
+    warnings.append(parsed.not_finite, |path| {
+        format!(
+            "{path}: JSON has no such number (NaN, infinite, or beyond a double); taken as text"
+        )
+    });
     match parsed.json {
         Json::Object(members) => of_members(members, headers, options, warnings),
         other => Err(error(

@@ -170,9 +170,13 @@ def test_a_number_is_sent_as_its_text(notify: Notify, standin: Standin) -> None:
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
-def test_numbers_that_json_does_not_have_are_400(notify: Notify, number: bytes) -> None:
-    answer = notify(b'{"notification_text": ' + number + b', "senders_config": {}}')
-    assert (answer.status, answer.json["results"]) == (400, {})
+def test_numbers_that_json_does_not_have_are_text(notify: Notify, standin: Standin, number: bytes) -> None:
+    request = json.dumps({"notification_text": "TEXT", "senders_config": senders(standin, "slack", "http")})
+    answer = notify(request.replace('"TEXT"', number.decode()).encode())
+    assert (answer.status, answer.json["results"]) == (200, {"slack": True, "http": True})
+    bodies = {key: value for body in sent(standin) for key, value in json.loads(body).items()}
+    assert bodies == {"text": number.decode(), "message": number.decode()}
+    assert "taken as text" in answer.json["warnings"][0]
 
 
 def test_a_body_over_one_mebibyte_is_400(notify: Notify) -> None:

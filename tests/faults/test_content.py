@@ -111,8 +111,7 @@ HI = '{"notification_text": "hi", "senders_config": {}}'
 UNREADABLE: list[tuple[str, bytes]] = [
     ("depth 100,000", b'{"a":' * 100_000),
     ("depth 100,000, closed", b"[" * 100_000 + b"]" * 100_000),
-    ("beyond a double", HI.replace("{}", "1e999").encode()),
-    ("NaN", HI.replace("{}", "NaN").encode()),
+    ("a word", HI.replace("{}", "NaNs").encode()),
     ("Latin-1", HI.replace("hi", "gr\u00fc\u00df").encode("latin-1")),
     ("trailing bytes", HI.encode() + b"\0\0"),
     ("cut", HI.encode()[:-1]),
@@ -123,6 +122,8 @@ UNREADABLE: list[tuple[str, bytes]] = [
 ]
 READABLE: list[tuple[str, bytes, int]] = [
     ("duplicate keys", HI.replace('"hi"', '"no", "notification_text": "hi"').encode(), 2),
+    ("beyond a double", HI.replace('"hi"', "1e999").encode(), 2),
+    ("NaN", HI.replace('"hi"', "NaN").encode(), 2),
     ("BOM", HI.encode("utf-8-sig"), 1),
     ("UTF-16", HI.encode("utf-16"), 1),
     ("UTF-32", HI.encode("utf-32-be"), 1),

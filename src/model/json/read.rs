@@ -18,30 +18,88 @@ pub struct JsonError {
     pub what: String,
 }
 
-/// A tree, and where in it a key stood twice in one object.
+/// A tree, and what in it JSON does not have.
 #[derive(Debug)]
 pub struct Parsed {
     pub json: Json,
+    /// Keys that stood twice in one object.
     pub duplicates: Warnings<Path>,
+    /// `NaN`, `Infinity`, and numbers that a double does not hold: they are strings in the tree.
+    pub not_finite: Warnings<Path>,
 }
 
 /// Parses a text, in time and memory that grow with its length alone. Lone surrogates in escapes must have been replaced
 /// before.
 pub fn parse(text: &str) -> Result<Parsed, JsonError> {
     // One pass over the whole text finds every syntax error, without recursion.
-    let _: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
+        let replaced = replace_words(text).ok_or_else(|| syntax_error(text, &error))?;
+        let _: &RawValue =
+            serde_json::from_str(&replaced).map_err(|error| syntax_error(text, &error))?;
+    }
     let mut reader = Reader {
         text,
         at: 0,
         items: Vec::new(),
         members: Vec::new(),
         duplicates: Warnings::default(),
+        not_finite: Warnings::default(),
     };
     let json = reader.value(0, &Place::Root)?;
     Ok(Parsed {
         json,
         duplicates: reader.duplicates,
+        not_finite: reader.not_finite,
     })
+}
+
+/// Words for numbers that JSON does not have, in any case, each with a number of the same length. Python's `json.dumps` writes
+/// `NaN` and `Infinity`, <https://docs.python.org/3/library/json.html#infinite-and-nan-number-values>; C's `printf`, and so awk
+/// and shells, `nan` and `inf`.
+const WORDS: [(&str, &str); 3] = [("nan", "0.0"), ("infinity", "0.000000"), ("inf", "0.0")];
+
+/// The text with a number in place of each of [`WORDS`] outside strings. `None`: it has none.
+fn replace_words(text: &str) -> Option<String> {
+    let mut replaced = String::with_capacity(text.len());
+    let (mut copied, mut in_string) = (0, false);
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                bytes.next();
+            }
+            b'N' | b'n' | b'I' | b'i' if !in_string => {
+                if let Some((word, number)) = word_at(text, at) {
+                    replaced.push_str(text.get(copied..at)?);
+                    replaced.push_str(number);
+                    copied = at + word.len();
+                }
+            }
+            _ => {}
+        }
+    }
+    replaced.push_str(text.get(copied..)?);
+    (copied > 0).then_some(replaced)
+}
+
+/// The one of [`WORDS`] that stands here alone, with a minus before it or without.
+fn word_at(text: &str, at: usize) -> Option<&'static (&'static str, &'static str)> {
+    let (before, rest) = text.split_at_checked(at)?;
+    if before.ends_with(|c| is_of_number(c) && c != '-') {
+        return None;
+    }
+    WORDS.iter().find(|(word, _)| {
+        let split = rest.split_at_checked(word.len());
+        split.is_some_and(|(found, after)| {
+            found.eq_ignore_ascii_case(word) && !after.starts_with(is_of_number)
+        })
+    })
+}
+
+/// Whether it can be part of a number, or of a word that stands for one.
+const fn is_of_number(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
 }
 
 /// Reads a text whose syntax is known to be right, each byte once.
@@ -53,6 +111,7 @@ struct Reader<'a> {
     items: Vec<Json>,
     members: Vec<(String, Json)>,
     duplicates: Warnings<Path>,
+    not_finite: Warnings<Path>,
 }
 
 /// Where the reader is. A path is made of it only where there is something to report.
@@ -88,8 +147,8 @@ impl<'a> Reader<'a> {
             Some(b'"') => self.string().map(Json::String),
             Some(b't') => Ok(self.word("true", Json::Bool(true))),
             Some(b'f') => Ok(self.word("false", Json::Bool(false))),
-            Some(b'n') => Ok(self.word("null", Json::Null)),
-            _ => self.number(),
+            Some(b'n') if self.has_null() => Ok(self.word("null", Json::Null)),
+            _ => Ok(self.number(place)),
         }
     }
 
@@ -165,17 +224,25 @@ impl<'a> Reader<'a> {
             .map_err(|_| self.error(start, "a string with an escape that means nothing"))
     }
 
-    fn number(&mut self) -> Result<Json, JsonError> {
-        let start = self.at;
-        let rest = self.text.get(start..).unwrap_or_default();
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        let end = rest.bytes().position(|byte| !is_part(byte));
-        let text = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    /// What is no finite number of a double is a string: no channel could send it on as a number.
+    fn number(&mut self, place: &Place<'_>) -> Json {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
+        let text = rest.get(..end).unwrap_or_default();
         self.at += text.len();
-        match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Json::Number(text.to_owned())),
-            _ => Err(self.error(start, "a number beyond the range of a double")),
+        match text.parse::<f64>().is_ok_and(f64::is_finite) {
+            true => Json::Number(text.to_owned()),
+            false => {
+                self.not_finite.push(|| place.path());
+                Json::String(text.to_owned())
+            }
         }
+    }
+
+    /// Whether what begins with n is no `nan`.
+    fn has_null(&self) -> bool {
+        let rest = self.text.get(self.at..);
+        rest.is_some_and(|rest| rest.starts_with("null"))
     }
 
     const fn word(&mut self, word: &str, value: Json) -> Json {
@@ -330,7 +397,7 @@ fn describe(found: Option<u8>) -> &'static str {
             "a number that is not written as JSON writes numbers"
         }
         Some(byte) if byte.is_ascii_alphabetic() => {
-            "a word that JSON does not know; strings stand in double quotes, NaN and Infinity do not exist"
+            "a word that JSON does not know; strings stand in double quotes"
         }
         Some(byte) if byte.is_ascii_control() => {
             "a control character; inside a string a line break is written \\n"
@@ -391,19 +458,57 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_no_double_holds_is_a_string_wherever_it_stands() {
+        let text = r#"{"a": NaN, "b": [ -Infinity,1e400 ,{"c":-NaN}], "NaN \" Infinity": "Infinity \\", "d": INFINITY,
+            "e": [1e308, 1e-400, -0, NaN], "f": -1E+309}"#;
+        let parsed = parse(text).unwrap();
+        assert_eq!(
+            serde_json::to_string(&parsed.json).unwrap(),
+            concat!(
+                r#"{"a":"NaN","b":["-Infinity","1e400",{"c":"-NaN"}],"NaN \" Infinity":"Infinity \\","d":"INFINITY","#,
+                r#""e":[1e308,1e-400,-0,"NaN"],"f":"-1E+309"}"#
+            )
+        );
+        let places: Vec<_> = parsed.not_finite.iter().map(Path::as_str).collect();
+        assert_eq!(places, ["a", "b[0]", "b[1]", "b[2].c", "d", "e[3]", "f"]);
+        let digits = "9".repeat(400);
+        for text in [
+            " NaN ",
+            "-Infinity",
+            "1e999",
+            "nan",
+            "-inf",
+            digits.as_str(),
+        ] {
+            let parsed = parse(text).unwrap();
+            assert_eq!(parsed.json, Json::String(text.trim().to_owned()));
+        }
+    }
+
+    #[test]
     fn errors_name_the_place_and_what_was_found() {
         for (text, line, column, what) in [
             ("", 1, 1, "the end of the body"),
             ("{", 1, 2, "the end of the body"),
             ("{'a':1}", 1, 2, "a single quote"),
             ("{\n \"a\": 1,\n}", 3, 1, "a closing bracket"),
-            ("{\"a\": NaN}", 1, 7, "a word"),
-            ("[1e999]", 1, 2, "beyond the range"),
-            ("[-1e999]", 1, 2, "beyond the range"),
+            ("{\"a\": nano}", 1, 8, "a word"),
+            ("[NaN, Nil]", 1, 7, "a word"),
+            ("[Infinit]", 1, 2, "a word"),
+            ("[NaN5]", 1, 2, "a word"),
+            ("[5NaN]", 1, 3, "a word"),
+            ("[NaNe5]", 1, 2, "a word"),
+            ("[+Infinity]", 1, 2, "a number"),
+            ("[--NaN]", 1, 3, "a number"),
+            ("[NaN-1]", 1, 2, "a word"),
+            ("[NaN NaN]", 1, 6, "a word"),
+            ("[NaN", 1, 5, "the end of the body"),
+            ("{NaN: 1}", 1, 2, "a word"),
+            ("\"NaN", 1, 5, "the end of the body"),
             ("{\"a\":1} x", 1, 9, "a word"),
             ("[01]", 1, 3, "a number"),
             ("\"a\nb\"", 1, 3, "a control character"),
-            ("{\"ä😀\": NaN}", 1, 8, "a word"),
+            ("{\"ä😀\": Info}", 1, 8, "a word"),
             (r#"["\x41"]"#, 1, 3, "an escape"),
             (r#"["\u12"]"#, 1, 3, "an escape"),
             (r#"["a\u12x4"]"#, 1, 4, "an escape"),
@@ -416,6 +521,12 @@ mod tests {
                 "{text:?}: {error:?}"
             );
         }
+    }
+
+    #[test]
+    fn words_that_are_no_numbers_are_found_in_one_pass() {
+        let long = format!("[NaN, {}]", "-n-i".repeat(250_000));
+        assert_eq!(error(&long).column, 8);
     }
 
     #[test]
