@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Task, last_sent, lock};
 use crate::model::channel::Found;
+use crate::model::notification::DedupKey;
 use crate::model::outcome::Verdict;
 use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
 use crate::model::report::DeliveryReport;
@@ -76,6 +77,7 @@ impl Keeping {
             config: config_of(&self.arguments),
             arguments: self.arguments.clone(),
             said: self.said.clone(),
+            dedup_key: dedup_key(deliveries),
             warnings: task.warnings(),
             accepted: SystemTime::now(),
             deliveries: deliveries
@@ -129,11 +131,21 @@ impl Keeping {
         Ok(Some(KeptWork {
             target,
             time_left: policy.delivery_timeout,
-            order: last_sent::order_key(sending, &config_of(&self.arguments)),
+            order: last_sent::order_key(sending),
             composition: sending.composition.hash(),
             attempting: None,
         }))
     }
+}
+
+/// The dedup key that all deliveries of a request share.
+fn dedup_key(deliveries: &[(usize, Delivery)]) -> Option<DedupKey> {
+    deliveries
+        .iter()
+        .find_map(|(_, delivery)| match &delivery.work {
+            Work::Send(sending) => sending.dedup_key.clone(),
+            _ => None,
+        })
 }
 
 /// Under which configuration file a trigger's requests are kept.

@@ -48,12 +48,12 @@ pub fn key(sending: &Sending) -> Option<String> {
     Some(digest(&format!("{destination}\0{}", &**dedup_key)))
 }
 
-/// What deliveries share that must leave in the order of their acceptance: the destination, the dedup key and the configuration
-/// file. A delivery under another file may have nobody who would ever claim it: none waits for that.
-pub fn order_key(sending: &Sending, config: &str) -> Option<OrderKey> {
+/// What deliveries share that must leave in the order of their acceptance, besides the configuration file: the destination and
+/// the dedup key. A delivery under another file may have nobody who would ever claim it: none waits for that.
+pub fn order_key(sending: &Sending) -> Option<OrderKey> {
     let dedup_key = sending.dedup_key.as_ref()?;
     let destination = &sending.channel.destination().key;
-    let hash = Sha256::digest(format!("{config}\0{destination}\0{dedup_key}"));
+    let hash = Sha256::digest(format!("{destination}\0{dedup_key}"));
     Some(hash.into())
 }
 

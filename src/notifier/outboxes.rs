@@ -79,6 +79,19 @@ pub struct TakeOver {
     pub history: Arc<History>,
 }
 
+impl TakeOver {
+    fn resolve(
+        &self,
+        source: &Source,
+        arguments: &BTreeMap<String, String>,
+    ) -> Option<Arc<Settings>> {
+        let resolution = self
+            .settings
+            .resolve(arguments, &source.environment, &source.named);
+        resolution.settings()
+    }
+}
+
 impl Outboxes {
     /// Opens the outbox at the first time; from then on what other processes leave in it is taken over now and again, for
     /// as long as this process lives.
@@ -175,26 +188,37 @@ impl OpenOutbox {
         }
     }
 
-    /// Goes on with requests that belong to nobody, as long as there is room for them; gives back how many.
+    /// Goes on with what belongs to nobody: requests, then history rows. Gives back how many requests.
     async fn take_over(&self, source: &Source, take_over: &TakeOver) -> Result<usize, OutboxError> {
-        let TakeOver {
-            settings: cache,
-            dispatcher,
-            history,
-        } = take_over;
-        let resolve = |arguments: &BTreeMap<String, String>| {
-            let resolution = cache.resolve(arguments, &source.environment, &source.named);
-            resolution.settings()
-        };
         // Without settings there is nothing to go on with: what is there waits.
-        let Some(settings) = resolve(&source.arguments) else {
+        let Some(settings) = take_over.resolve(source, &source.arguments) else {
             return Ok(0);
         };
+        let taken = self
+            .take_over_requests(source, take_over, &settings)
+            .await?;
+        // A worker cannot write rows.
+        if settings.history_table.is_some() && source.stands_for.is_none() {
+            self.recover_history(&source.config(), &take_over.history)
+                .await?;
+        }
+        Ok(taken)
+    }
+
+    /// Goes on with requests, as long as there is room for them.
+    async fn take_over_requests(
+        &self,
+        source: &Source,
+        take_over: &TakeOver,
+        settings: &Arc<Settings>,
+    ) -> Result<usize, OutboxError> {
+        let TakeOver {
+            dispatcher,
+            history,
+            ..
+        } = take_over;
         let config = source.config();
         let is_worker = source.stands_for.is_some();
-        if settings.history_table.is_some() && !is_worker {
-            self.recover_history(&config, history).await?;
-        }
         let for_workers = settings
             .outbox
             .as_ref()
@@ -215,9 +239,9 @@ impl OpenOutbox {
             taken += count;
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
-                let settings =
-                    resolve(&source.arguments_of(&kept)).unwrap_or_else(|| Arc::clone(&settings));
-                self.go_on(kept, asked, &settings, dispatcher, history);
+                let own = take_over.resolve(source, &source.arguments_of(&kept));
+                let settings = own.as_ref().unwrap_or(settings);
+                self.go_on(kept, asked, settings, dispatcher, history);
             }
             if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
                 break;
@@ -226,7 +250,7 @@ impl OpenOutbox {
         Ok(taken)
     }
 
-    /// Lines up the history rows that a process has left. A worker cannot write them.
+    /// Lines up the history rows that a process has left.
     async fn recover_history(&self, config: &str, history: &History) -> Result<(), OutboxError> {
         for row in self.outbox.claim_history(config, MAX_HISTORY).await? {
             history.push(row, Some(forget_row(Arc::clone(&self.outbox))));

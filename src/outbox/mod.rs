@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 pub use self::error::{OutboxError, Trouble};
 pub use self::running::{Running, RunningDelivery};
 pub use self::seal::{MIN_KEY_BYTES, Seal};
-use crate::model::notification::State;
+use crate::model::notification::{DedupKey, State};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
@@ -83,7 +83,8 @@ pub trait Outbox: Send + Sync {
         row: Option<&HistoryRow>,
     ) -> Reply<()>;
 
-    /// Whether a delivery with the same [`KeptWork::order`] that was accepted earlier has not ended, whoever owns it.
+    /// Whether a delivery with the same [`KeptWork::order`] that was accepted earlier under the same configuration file has not
+    /// ended, whoever owns it.
     fn has_older(&self, delivery: &DeliveryId) -> Reply<bool>;
 
     /// Takes over history rows of processes that have ended before they were written: at most `limit` of this configuration
@@ -159,6 +160,8 @@ pub struct NewRequest {
     pub config: String,
     /// The request's JSON, without its destinations.
     pub said: String,
+    /// Of all its deliveries.
+    pub dedup_key: Option<DedupKey>,
     pub warnings: Vec<String>,
     pub accepted: SystemTime,
     /// All of them, in the order of the answer.
@@ -178,7 +181,7 @@ pub struct KeptWork {
     pub target: Target,
     /// From acceptance or from the claim until the last attempt must have ended. Zero: it is too late.
     pub time_left: Duration,
-    /// Deliveries with the same value leave in the order of their acceptance.
+    /// Deliveries with the same value, of requests under the same configuration file, leave in the order of their acceptance.
     pub order: Option<OrderKey>,
     /// Of the messages' bodies: parts that are done count only while it is the same.
     pub composition: CompositionHash,
@@ -189,7 +192,7 @@ pub struct KeptWork {
 /// SHA-256.
 pub type CompositionHash = [u8; 32];
 
-/// SHA-256 of a configuration file's path, a destination and a dedup key.
+/// SHA-256 of a destination and a dedup key.
 pub type OrderKey = [u8; 32];
 
 /// Where a delivery goes.
@@ -204,8 +207,8 @@ pub enum Target {
 /// What became of a request that was to be kept.
 #[derive(Debug)]
 pub enum Accepted {
-    /// `behind`: places, in ascending order, of deliveries of which an older one with the same [`KeptWork::order`] has not ended, and may be in no
-    /// line of this process: they wait until [`Outbox::has_older`] says no.
+    /// `behind`: places, in ascending order, of deliveries that must wait until [`Outbox::has_older`] says no. These are at least
+    /// the ones with an older one of the same [`KeptWork::order`] that has not ended and is in no line of this process.
     New { behind: Vec<usize> },
     /// It is kept, and whoever claims it delivers it.
     Elsewhere,

@@ -154,7 +154,15 @@ def test_what_is_in_flight_when_streams_are_deleted_is_delivered(
 
 
 @pytest.mark.parametrize(
-    "subject", ["$JS.ACK.>", "$KV.notifier_attempts.>", "$KV.notifier_known.>", "notifier.work.>", "notifier.dead.>"]
+    "subject",
+    [
+        "$JS.ACK.>",
+        "$KV.notifier_attempts.>",
+        "$KV.notifier_known.>",
+        "notifier.work.>",
+        "notifier.dead.>",
+        "notifier.history.>",
+    ],
 )
 def test_a_permission_that_is_missing_is_said_at_the_first_call(site: Streams, standin: Standin, subject: str) -> None:
     denied = f'{{ publish: {{ deny: ["{subject}"] }} }}'

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::PublishErrorKind;
 use bytes::Bytes;
+use futures_util::future::join;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::claim::hold;
 use super::idempotency::{Key, free_key, has_key, take_key};
 use super::lane::{Expected, Lane};
+use super::order::PlaceInLine;
 use super::owned::Asked;
 use super::server::{Session, refusal};
 use super::stored::Stored;
@@ -39,6 +41,8 @@ struct Publication<'a> {
     payload: Bytes,
     /// The entry of its idempotency key.
     key: Option<String>,
+    /// Among the requests of its dedup key, if this process is to deliver it.
+    place: Option<Arc<PlaceInLine>>,
 }
 
 /// Takes a request. Withdraws it where its caller does not wait for the answer.
@@ -74,11 +78,12 @@ async fn take(
     whose: Whose,
 ) -> Result<Accepted, OutboxError> {
     let session = shared.servers.session().await?;
-    let payload = Stored::of(request).bytes();
+    let stored = Stored::of(request);
+    let payload = stored.bytes();
     if payload.len() + ENVELOPE > session.client.max_payload() {
         return Err(shared.servers.error(Trouble::TooLarge));
     }
-    let subject = subject(shared, request, whose);
+    let subject = subject(shared, &stored, whose);
     let key = match &request.identity.key {
         Some(_) => match take_key(&shared.servers, &session, request, &subject).await? {
             Key::Free(key) => Some(key),
@@ -92,12 +97,16 @@ async fn take(
         subject,
         payload,
         key,
+        place: match whose {
+            Whose::Ours => PlaceInLine::enter(shared, &stored, 0),
+            Whose::Anyones => None,
+        },
     };
     let accepted = match whose {
         Whose::Ours => publication.publish_and_hold(&session).await,
         Whose::Anyones => {
             let published = publication.publish(session.clone()).await;
-            published.map(|()| Accepted::New { behind: Vec::new() })
+            published.map(|_| Accepted::New { behind: Vec::new() })
         }
     };
     if let (Err(_), Some(key)) = (&accepted, &publication.key) {
@@ -106,12 +115,13 @@ async fn take(
     accepted
 }
 
-fn subject(shared: &Shared, request: &NewRequest, whose: Whose) -> String {
+fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
     let owner = match whose {
         Whose::Ours => shared.owner.as_str(),
         Whose::Anyones => ANY,
     };
-    subjects::work(owner, &config_token(&request.config), &request.task)
+    let config = config_token(&stored.config);
+    subjects::work(owner, &config, stored.dedup_key.as_deref(), &stored.task)
 }
 
 impl Publication<'_> {
@@ -120,20 +130,33 @@ impl Publication<'_> {
         let config = config_token(&self.request.config);
         let lane = Lane::of(self.shared, session, &config).await?;
         let expected: Expected = lane.expect(&self.request.task);
-        self.publish(Arc::clone(session)).await?;
-        let Some(message) = expected.within(FETCH_WITHIN).await else {
+        let sequence = self.publish(Arc::clone(session)).await?;
+        let message = expected.within(FETCH_WITHIN);
+        let (message, has_others) = join(message, self.has_others(session, sequence)).await;
+        let Some(message) = message else {
             return Ok(Accepted::Elsewhere);
         };
-        let Some(owned) = hold(self.shared, session, message).await else {
+        let Some(owned) = hold(self.shared, session, message, self.place.clone()).await else {
             return Ok(Accepted::Elsewhere);
         };
         owned.start();
-        Ok(Accepted::New { behind: Vec::new() })
+        let place = self.place.as_ref();
+        let behind = place.map(|place| place.line_up(has_others));
+        Ok(Accepted::New {
+            behind: behind.unwrap_or_default(),
+        })
+    }
+
+    async fn has_others(&self, session: &Session, sequence: u64) -> bool {
+        match &self.place {
+            Some(place) => place.has_others(session, sequence).await,
+            None => false,
+        }
     }
 
     /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
-    /// or arrive yet. The stream takes its id once. An error says that nothing of it is there.
-    async fn publish(&self, mut session: Arc<Session>) -> Result<(), OutboxError> {
+    /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
+    async fn publish(&self, mut session: Arc<Session>) -> Result<u64, OutboxError> {
         let servers = &self.shared.servers;
         let times = self.request.deliveries.iter();
         let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
@@ -143,8 +166,9 @@ impl Publication<'_> {
             let begun = Instant::now();
             let (subject, payload) = (self.subject.clone(), self.payload.clone());
             let published = session.publish(subject, payload, &self.request.task).await;
-            let Err(error) = published else {
-                return Ok(());
+            let error = match published {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
             };
             if let Some(trouble) = refusal(&error) {
                 return Err(servers.error(trouble));
@@ -194,7 +218,7 @@ async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
     let Ok(session) = shared.servers.session().await else {
         return;
     };
-    let subject = subject(shared, request, whose);
+    let subject = subject(shared, &Stored::of(request), whose);
     let _ = session.work.purge().filter(subject).await;
     if let Some(key) = &request.identity.key {
         free_key(&session, &known_key(&request.identity.scope, key)).await;

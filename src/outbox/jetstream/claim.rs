@@ -8,8 +8,10 @@ use async_nats::jetstream::consumer::{Info, PullConsumer, pull};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::order::PlaceInLine;
 use super::owned::{Asked, OwnedRequest, Registration, published};
 use super::server::{Session, lives};
 use super::stored::Stored;
@@ -46,7 +48,7 @@ pub async fn claim(
     // Whose messages are the oldest comes first.
     consumers.sort_by_key(|info| info.ack_floor.stream_sequence);
     let lane = lock(&shared.lanes).get(&config).cloned();
-    let mut claimed = Vec::new();
+    let mut claimed: Vec<Claimed> = Vec::new();
     for message in lane.iter().flat_map(|lane| lane.strays()) {
         claimed.extend(take(shared, &session, message, false).await);
     }
@@ -83,8 +85,32 @@ pub async fn claim(
             .map(|message| take(shared, &session, message, is_anyones));
         claimed.extend(join_all(taken).await.into_iter().flatten());
     }
-    claimed.sort_by_key(|(sequence, _)| *sequence);
-    Ok(claimed.into_iter().map(|(_, kept)| kept).collect())
+    claimed.sort_by_key(|claimed| claimed.sequence);
+    line_up(&session, &mut claimed).await;
+    Ok(claimed.into_iter().map(|claimed| claimed.kept).collect())
+}
+
+/// A request that was taken over.
+struct Claimed {
+    sequence: u64,
+    kept: KeptRequest,
+    place: Option<Arc<PlaceInLine>>,
+}
+
+/// Finds out which deliveries must wait for older ones. Those of this process are lined up in their order.
+async fn line_up(session: &Session, claimed: &mut [Claimed]) {
+    let looks = claimed.iter().map(|claimed| async {
+        match &claimed.place {
+            Some(place) => place.has_others(session, claimed.sequence).await,
+            None => false,
+        }
+    });
+    let have_others = join_all(looks).await;
+    for (claimed, has_others) in claimed.iter_mut().zip(have_others) {
+        if let Some(place) = &claimed.place {
+            claimed.kept.behind = place.line_up(has_others);
+        }
+    }
 }
 
 /// Makes consumers that are not there yet, or that somebody has deleted: what they would hand out would stay in the stream for
@@ -169,16 +195,20 @@ async fn take(
     session: &Arc<Session>,
     message: Message,
     is_anyones: bool,
-) -> Option<(u64, KeptRequest)> {
+) -> Option<Claimed> {
     // Its owner has published it a moment ago, and is about to fetch it.
     if !is_anyones && is_fresh(shared, &message) {
         let _ = message.ack_with(AckKind::Nak(None)).await;
         return None;
     }
-    let owned = hold(shared, session, message).await?;
-    let kept = owned.kept().map(|kept| (owned.sequence, kept));
+    let owned = hold(shared, session, message, None).await?;
+    let claimed = owned.kept().map(|kept| Claimed {
+        sequence: owned.sequence,
+        kept,
+        place: owned.place_in_line().cloned(),
+    });
     owned.start();
-    kept
+    claimed
 }
 
 /// Whether nobody has had it yet, and its owner may be about to.
@@ -187,11 +217,13 @@ fn is_fresh(shared: &Shared, message: &Message) -> bool {
     message.info().is_ok_and(|info| info.delivered <= 1) && u128::from(age) < FRESH_FOR.as_millis()
 }
 
-/// Takes a request that a consumer has handed out into this process's hand; `None`: not now.
+/// Takes a request that a consumer has handed out into this process's hand, with its place in line where it has one already;
+/// `None`: not now.
 pub async fn hold(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     message: Message,
+    place: Option<Arc<PlaceInLine>>,
 ) -> Option<OwnedRequest> {
     let not_now = async |wait| {
         let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
@@ -202,7 +234,8 @@ pub async fn hold(
         not_now(LATER).await;
         return None;
     };
-    let Some(registration) = registration(shared, &stored, &message, sequence) else {
+    let registered = registration(shared, &stored, &message, sequence, place);
+    let Some(registration) = registered.await else {
         if !is_owned(shared, &stored.task, sequence) {
             not_now(RENEW_EVERY).await;
         }
@@ -226,28 +259,33 @@ pub async fn hold(
     Some(owned)
 }
 
-/// `None`: the process holds the request, or runs deliveries of its task. What it holds it goes on holding by the new message.
-fn registration(
+/// `None`: the process holds the request, or runs deliveries of its task. What it runs it goes on holding by the new message.
+async fn registration(
     shared: &Arc<Shared>,
     stored: &Stored,
     message: &Message,
     sequence: u64,
+    place: Option<Arc<PlaceInLine>>,
 ) -> Option<Registration> {
-    let runs = stored.open().into_iter().any(|index| {
-        let task = stored.task.clone();
-        shared.running.contains(&DeliveryId { task, index })
-    });
-    let registration = match runs {
-        true => None,
-        false => Registration::new(shared, &stored.task, sequence),
+    let asked = {
+        let owned = lock(&shared.owned);
+        let owned = owned.get(&stored.task);
+        let owned = owned.filter(|owned| owned.sequence == sequence);
+        owned.map(|owned| owned.asked.clone())
     };
-    if registration.is_none()
-        && let Some(owned) = lock(&shared.owned).get(&stored.task)
-        && owned.sequence == sequence
-    {
-        let _ = owned.asked.send(Asked::Redelivered(message.reply.clone()));
+    if shared.runs(stored) {
+        if let Some(asked) = asked {
+            let _ = asked.send(Asked::Redelivered(message.reply.clone()));
+        }
+        return None;
     }
-    registration
+    // It is held, and nothing of it runs: it begins anew.
+    if let Some(asked) = asked {
+        let (reply, done) = oneshot::channel();
+        let _ = asked.send(Asked::Abandon(reply));
+        let _ = done.await;
+    }
+    Registration::new(shared, stored, sequence, place)
 }
 
 fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {

@@ -101,9 +101,11 @@ impl Lane {
     }
 
     fn arrived(&self, message: Message, shared: &Shared) {
-        let task = Stored::read(&message.payload).map(|stored| stored.task);
-        let Some(task) = task else { return };
-        let message = match lock(&self.awaited).remove(&task) {
+        let Some(stored) = Stored::read(&message.payload) else {
+            return;
+        };
+        let task = &stored.task;
+        let message = match lock(&self.awaited).remove(task) {
             Some(sender) => match sender.send(message) {
                 Ok(()) => return,
                 Err(message) => message,
@@ -111,9 +113,11 @@ impl Lane {
             None => message,
         };
         // Its lease ran out while the servers were away, and nobody has taken it over.
-        match lock(&shared.owned).get(&task) {
-            Some(owned) => drop(owned.asked.send(Asked::Redelivered(message.reply.clone()))),
-            None => lock(&self.strays).push(message),
+        match lock(&shared.owned).get(task) {
+            Some(owned) if shared.runs(&stored) => {
+                let _ = owned.asked.send(Asked::Redelivered(message.reply.clone()));
+            }
+            _ => lock(&self.strays).push(message),
         }
     }
 }

@@ -4,9 +4,12 @@
 //! [`RENEW_EVERY`] that it lives, and acknowledges the message when the last delivery has ended. Where it says nothing for a
 //! [`LEASE`] the server hands the message to the next who asks.
 //!
-//! What happens to a delivery meanwhile is noted in a key-value bucket under `attempt.TASK.INDEX`, before the first byte of
-//! what must not be repeated. A note names its owner, and is written only over the one that its writer knows: so of two
-//! processes that believe that a delivery is theirs one is told that it is not.
+//! What happens to a delivery meanwhile is noted in a key-value bucket under `attempt.TASK.SEQUENCE.INDEX`, before the first
+//! byte of what must not be repeated; `SEQUENCE` is the request's in the stream. A note names its owner, and is written only
+//! over the one that its writer knows: so of two processes that believe that a delivery is theirs one is told that it is not.
+//!
+//! The dedup key's hash is a token of the request's subject: a delivery finds the older ones of its key in the stream, and
+//! waits for them ([`order`]). Rows of the history are in a stream of their own until they are written ([`history`]).
 //!
 //! Idempotency keys are entries of another bucket, since a key of which everything failed is free again; the stream's own
 //! duplicate window, by the task's id, makes a publication that is repeated one.
@@ -15,12 +18,15 @@ mod accept;
 mod claim;
 mod fence;
 mod finish;
+mod history;
 mod idempotency;
 mod lane;
 mod last_sent;
+mod line;
 #[cfg(test)]
 mod model;
 pub mod operator;
+mod order;
 mod owned;
 mod server;
 mod stored;
@@ -42,8 +48,10 @@ use tokio::time::{Instant, timeout};
 use self::accept::Whose;
 use self::lane::Lane;
 use self::last_sent::LastSents;
+use self::order::{Lines, PlaceInLine};
 use self::owned::{Asked, Owned};
 use self::server::{Servers, Session};
+use self::stored::Stored;
 use super::{
     Accepted, DeliveryId, HistoryRow, KeptRequest, LEASE, LastSent, NewRequest, Outbox,
     OutboxError, Ownership, Reply, Running, Trouble,
@@ -110,8 +118,21 @@ struct Shared {
     owned: Mutex<HashMap<String, Owned>>,
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     running: Running,
+    lines: Lines,
+    /// By configuration file.
+    history: Mutex<HashMap<String, history::Progress>>,
     /// Since when the stream has held more than its consumers know of.
     uncounted_since: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    /// Whether this process runs one of a request's deliveries.
+    fn runs(&self, stored: &Stored) -> bool {
+        stored.open().into_iter().any(|index| {
+            let task = stored.task.clone();
+            self.running.contains(&DeliveryId { task, index })
+        })
+    }
 }
 
 impl JetStreamOutbox {
@@ -125,6 +146,8 @@ impl JetStreamOutbox {
             owned: Mutex::default(),
             lanes: Mutex::default(),
             running: Running::default(),
+            lines: Lines::default(),
+            history: Mutex::default(),
             uncounted_since: Mutex::default(),
         });
         Self {
@@ -146,6 +169,11 @@ impl JetStreamOutbox {
             let _ = owned.asked.send(question(reply));
         }
         Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
+    }
+
+    /// `None`: its request has no dedup key, or is another's.
+    fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<PlaceInLine>> {
+        lock(&self.shared.owned).get(&delivery.task)?.place.clone()
     }
 
     fn on_runtime<T: Send + 'static>(
@@ -202,22 +230,39 @@ impl Outbox for JetStreamOutbox {
         &self,
         delivery: &DeliveryId,
         report: &DeliveryReport,
-        _row: Option<&HistoryRow>,
+        row: Option<&HistoryRow>,
     ) -> Reply<()> {
-        let (place, report) = (delivery.index, Box::new(report.clone()));
-        self.ask(delivery, (), |reply| Asked::End(place, report, reply))
+        let (place, end) = (delivery.index, Box::new((report.clone(), row.cloned())));
+        if let Some(line) = self.place_in_line(delivery) {
+            line.is_ending(place);
+        }
+        self.ask(delivery, (), |reply| Asked::End(place, end, reply))
     }
 
-    fn has_older(&self, _delivery: &DeliveryId) -> Reply<bool> {
-        Box::pin(async { Ok(false) })
+    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
+        let (line, place) = (self.place_in_line(delivery), delivery.index);
+        self.on_runtime(async move {
+            match line {
+                Some(line) => line.has_older(place).await,
+                None => Ok(false),
+            }
+        })
     }
 
-    fn claim_history(&self, _config: &str, _limit: usize) -> Reply<Vec<HistoryRow>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+        let (shared, config) = (Arc::clone(&self.shared), config.to_owned());
+        self.on_runtime(async move { history::claim(&shared, &config, limit).await })
     }
 
-    fn history_written(&self, _row: &HistoryRow) -> Reply<()> {
-        Box::pin(async { Ok(()) })
+    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+        let (shared, row) = (Arc::clone(&self.shared), row.clone());
+        let stopped = self.shared.servers.error(Trouble::Stopped);
+        // Begun now: nobody may wait for the reply.
+        let forgotten = self
+            .shared
+            .runtime
+            .spawn(async move { history::forget(&shared, &row).await });
+        Box::pin(async move { forgotten.await.unwrap_or(Err(stopped)) })
     }
 
     fn can_withdraw(&self) -> bool {

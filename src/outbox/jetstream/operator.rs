@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_nats::jetstream::kv::UpdateErrorKind;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::Stream;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::server::{Servers, Session, lives};
+use super::server::{Servers, Session, lives, next_message};
 use super::stored::{Note, Stored, StoredWork, json, read};
 use super::subjects::{attempt_key, config_token};
 use super::{ANY, Nats, TRIES, make_consumer, subjects};
@@ -128,14 +128,7 @@ impl Work<'_> {
         subject: &str,
         from: u64,
     ) -> Result<Option<StreamMessage>, OutboxError> {
-        self.ask(async {
-            let next = stream.raw_message_builder().next_by_subject(subject);
-            match next.sequence(from).send().await {
-                Ok(message) => Ok(Some(message)),
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
+        self.ask(next_message(stream, subject, from))
     }
 
     fn look(
@@ -272,7 +265,7 @@ impl Work<'_> {
             }
         }
         again.is_retried = true;
-        let subject = subjects::work(ANY, &config, &again.task);
+        let subject = subjects::work(ANY, &config, again.dedup_key.as_deref(), &again.task);
         let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
         self.ask(self.session.publish(subject, again.bytes(), &id))?;
         self.take_out(looked, places)
@@ -411,6 +404,7 @@ impl Operator for JetStreamOperator {
         for stream in [
             &session.work,
             &session.dead,
+            &session.history,
             &session.attempts.stream,
             &session.known.stream,
         ] {

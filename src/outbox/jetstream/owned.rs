@@ -16,14 +16,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::fence::{Answer as Known, Fence, Inquiry, Next, Question};
 use super::idempotency::has_key;
+use super::order::PlaceInLine;
 use super::server::Session;
 use super::stored::{Note, Stored, json, millis, read};
 use super::subjects::{attempt_key, known_key, message_key};
-use super::{Shared, TRIES, lock};
+use super::{Shared, TRIES, history, lock};
 use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
 use crate::outbox::record::Record;
-use crate::outbox::{KeptRequest, LEASE, OutboxError, Ownership, RENEW_EVERY, Trouble};
+use crate::outbox::{HistoryRow, KeptRequest, LEASE, OutboxError, Ownership, RENEW_EVERY, Trouble};
 
 type Reply<T> = oneshot::Sender<Result<T, OutboxError>>;
 
@@ -33,11 +34,13 @@ pub enum Asked {
     Attempting(usize, SystemTime, Reply<Ownership>),
     NotTaken(usize, Reply<()>),
     PartsDone(usize, usize, Reply<()>),
-    End(usize, Box<DeliveryReport>, Reply<()>),
+    End(usize, Box<(DeliveryReport, Option<HistoryRow>)>, Reply<()>),
     /// The server has handed the request to this process once more.
     Redelivered(Option<Subject>),
     /// Its caller does not wait any more: nothing of it stays.
     Forget(oneshot::Sender<()>),
+    /// This process begins anew with it.
+    Abandon(oneshot::Sender<()>),
     /// Let another process have it at once.
     Release(oneshot::Sender<()>),
 }
@@ -53,31 +56,42 @@ pub struct Registration {
     task: String,
     sequence: u64,
     asked: UnboundedReceiver<Asked>,
+    place: Option<Arc<PlaceInLine>>,
 }
 
 /// The way to a request that this process holds.
 pub struct Owned {
     pub sequence: u64,
     pub asked: UnboundedSender<Asked>,
+    /// `None`: it has no dedup key.
+    pub place: Option<Arc<PlaceInLine>>,
 }
 
 impl Registration {
     /// `None`: the process holds the request already, by another message.
-    pub fn new(shared: &Arc<Shared>, task: &str, sequence: u64) -> Option<Self> {
+    pub fn new(
+        shared: &Arc<Shared>,
+        stored: &Stored,
+        sequence: u64,
+        place: Option<Arc<PlaceInLine>>,
+    ) -> Option<Self> {
         let mut owned = lock(&shared.owned);
-        let Entry::Vacant(place) = owned.entry(task.to_owned()) else {
+        let Entry::Vacant(entry) = owned.entry(stored.task.clone()) else {
             return None;
         };
+        let place = place.or_else(|| PlaceInLine::enter(shared, stored, sequence));
         let (sender, asked) = unbounded_channel();
-        place.insert(Owned {
+        entry.insert(Owned {
             sequence,
             asked: sender,
+            place: place.clone(),
         });
         Some(Self {
             shared: Arc::clone(shared),
-            task: task.to_owned(),
+            task: stored.task.clone(),
             sequence,
             asked,
+            place,
         })
     }
 }
@@ -185,6 +199,9 @@ impl OwnedRequest {
         for ((place, held), revision) in self.deliveries.iter_mut().zip(revisions) {
             if let Some(ended) = held.note.ended.clone() {
                 held.state = HeldState::Ended(Box::new(ended));
+                if let Some(line) = &self.registration.place {
+                    line.ended(*place);
+                }
                 continue;
             }
             held.note.owner.clone_from(&self.shared.owner);
@@ -263,8 +280,14 @@ impl OwnedRequest {
                         let _ = reply.send(());
                         return;
                     }
-                    Some(Asked::End(place, report, reply)) => {
-                        let ended = self.end(place, &report).await;
+                    Some(Asked::Abandon(reply)) => {
+                        drop(self);
+                        let _ = reply.send(());
+                        return;
+                    }
+                    Some(Asked::End(place, end, reply)) => {
+                        let (report, row) = *end;
+                        let ended = self.end(place, &report, row.as_ref()).await;
                         let goes_on = self.goes_on().await;
                         let _ = reply.send(ended);
                         if !goes_on {
@@ -317,7 +340,7 @@ impl OwnedRequest {
                 let _ = reply.send(noted.await.map(drop));
             }
             Asked::Redelivered(reply) => self.reply = reply,
-            Asked::End(..) | Asked::Forget(_) | Asked::Release(_) => {}
+            Asked::End(..) | Asked::Forget(_) | Asked::Abandon(_) | Asked::Release(_) => {}
         }
     }
 
@@ -378,6 +401,9 @@ impl OwnedRequest {
                         // An operator has dropped it.
                         let ended = ended.map(|ended| HeldState::Ended(Box::new(ended)));
                         held.state = ended.unwrap_or(HeldState::Lost);
+                    }
+                    if let Some(line) = self.place_in_line() {
+                        line.lost(place);
                     }
                     return Ok(Ownership::Lost);
                 }
@@ -446,9 +472,9 @@ impl OwnedRequest {
     }
 
     /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
-    /// would keep it from whoever comes after that process.
+    /// would keep it from whoever comes after that process. What this process holds and does not run is handed out again.
     async fn renew(&mut self) {
-        if self.is_orphan {
+        if self.is_orphan || !self.shared.runs(&self.stored) {
             return;
         }
         if self.renewed.elapsed() >= LEASE {
@@ -481,9 +507,21 @@ impl OwnedRequest {
         Ok(())
     }
 
-    async fn end(&mut self, place: usize, report: &DeliveryReport) -> Result<(), OutboxError> {
+    /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
+    /// between the two has its delivery done again, and the row may be there twice.
+    async fn end(
+        &mut self,
+        place: usize,
+        report: &DeliveryReport,
+        mut row: Option<&HistoryRow>,
+    ) -> Result<(), OutboxError> {
         let record = Record::of(report);
         loop {
+            if let Some(stored) = row
+                && history::store(&self.shared, &self.session, stored).await
+            {
+                row = None;
+            }
             let noted = match self.is_noted(place) || self.deliveries.len() > 1 {
                 true => {
                     let ended = record.clone();
@@ -511,6 +549,12 @@ impl OwnedRequest {
         if let Some(held) = self.open(place) {
             held.state = HeldState::Ended(Box::new(record));
         }
+        // Without a note, the end is known once the request is gone.
+        if let Some(line) = self.place_in_line()
+            && self.is_noted(place)
+        {
+            line.ended(place);
+        }
         Ok(())
     }
 
@@ -521,6 +565,9 @@ impl OwnedRequest {
                 return;
             }
             sleep(TELL_AGAIN).await;
+        }
+        if let Some(line) = self.place_in_line() {
+            line.finished();
         }
     }
 
@@ -540,6 +587,10 @@ impl OwnedRequest {
         let how = Bytes::from_static(how.as_bytes());
         let answered = self.session.client.request(reply, how).await;
         answered.map(drop).map_err(drop)
+    }
+
+    pub fn place_in_line(&self) -> Option<&Arc<PlaceInLine>> {
+        self.registration.place.as_ref()
     }
 
     fn open(&mut self, place: usize) -> Option<&mut Held> {

@@ -13,7 +13,9 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
-use async_nats::jetstream::stream::{Config, LastRawMessageErrorKind, PurgeError, Stream};
+use async_nats::jetstream::stream::{
+    Config, LastRawMessageErrorKind, PurgeError, RawMessageError, Stream,
+};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
@@ -63,6 +65,7 @@ pub struct Session {
     pub context: Context,
     pub work: Stream,
     pub dead: Stream,
+    pub history: Stream,
     pub attempts: Store,
     pub known: Store,
     pub lasts: Store,
@@ -75,16 +78,16 @@ struct Opened {
 }
 
 impl Session {
-    /// Publishes a message once, however often its first publication is repeated.
+    /// Publishes a message once, however often its first publication is repeated. Gives back its sequence.
     pub async fn publish(
         &self,
         subject: String,
         payload: Bytes,
         id: &str,
-    ) -> Result<(), PublishError> {
+    ) -> Result<u64, PublishError> {
         let message = PublishMessage::build().payload(payload).message_id(id);
         let sent = self.context.send_publish(subject, message).await?;
-        sent.await.map(drop)
+        Ok(sent.await?.sequence)
     }
 }
 
@@ -96,6 +99,20 @@ impl Session {
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(_) => Err(()),
         }
+    }
+}
+
+/// The first message of these subjects at a sequence or after it, as the stream's leader has it.
+pub async fn next_message(
+    stream: &Stream,
+    subjects: &str,
+    from: u64,
+) -> Result<Option<StreamMessage>, RawMessageError> {
+    let next = stream.raw_message_builder().next_by_subject(subjects);
+    match next.sequence(from.max(1)).send().await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -348,14 +365,15 @@ impl Servers {
                 OutboxError::new(format!("{}, stream {name},", self.place), trouble)
             })?);
         }
-        let [work, dead, attempts, known, lasts] =
-            <[_; 5]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
+        let [work, dead, history, attempts, known, lasts] =
+            <[_; 6]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
         let session = Session {
             attempts: store(ATTEMPTS, attempts),
             known: store(KNOWN, known),
             lasts: store(LASTS, lasts),
             work,
             dead,
+            history,
             context,
             client,
         };
@@ -374,7 +392,8 @@ impl Servers {
         let subjects = buckets.map(|bucket| format!("{}check", bucket.prefix));
         let subjects = subjects.into_iter().chain([
             subjects::dead("check", "check"),
-            subjects::work("check", "check", "check"),
+            subjects::history("check", "check"),
+            subjects::work("check", "check", None, "check"),
         ]);
         let publications = subjects.map(|subject| async move {
             let message = PublishMessage::build().expected_last_subject_sequence(NO_SEQUENCE);

@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::subjects::dedup_token;
 use crate::model::plan::Identity;
 use crate::model::report::DeliveryReport;
 use crate::model::text::hex;
 use crate::outbox::record::Record;
-use crate::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, Target};
+use crate::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, OrderKey, Target};
 
 /// A request, as it was accepted; as a dead letter with the reports of its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Stored {
     arguments: BTreeMap<String, String>,
     pub said: String,
     warnings: Vec<String>,
+    /// Of its dedup key, as its subject has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
     /// Milliseconds since 1970, as all times here. For people: the age is told by the stream's clock.
     pub accepted: u64,
     /// It was a dead letter.
@@ -53,6 +57,9 @@ pub struct StoredWork {
     /// How long it is tried after its request has come into the stream.
     pub timeout: u64,
     composition: String,
+    /// Of the deliveries that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
 }
 
 impl Stored {
@@ -72,6 +79,7 @@ impl Stored {
             arguments: request.arguments.clone(),
             said: request.said.clone(),
             warnings: request.warnings.clone(),
+            dedup_key: request.dedup_key.as_deref().map(dedup_token),
             accepted,
             is_retried: false,
             deliveries: deliveries.collect(),
@@ -93,6 +101,12 @@ impl Stored {
         let places = self.deliveries.iter().enumerate();
         let open = places.filter(|(_, delivery)| delivery.work.is_some());
         open.map(|(place, _)| place).collect()
+    }
+
+    /// The orders of the deliveries that are to be done, by their places.
+    pub fn orders(&self) -> impl Iterator<Item = (usize, OrderKey)> {
+        let places = self.deliveries.iter().enumerate();
+        places.filter_map(|(place, delivery)| Some((place, delivery.work.as_ref()?.order()?)))
     }
 
     pub fn reports(&self) -> Vec<DeliveryReport> {
@@ -177,7 +191,14 @@ impl StoredWork {
             sealed,
             timeout,
             composition: hex(&work.composition),
+            order: work.order.map(|order| hex(&order)),
         }
+    }
+
+    fn order(&self) -> Option<OrderKey> {
+        let mut order = [0; 32];
+        read_hex(self.order.as_ref()?, &mut order);
+        Some(order)
     }
 
     pub fn is_sealed(&self) -> bool {
@@ -197,7 +218,7 @@ impl StoredWork {
                 None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
             },
             time_left: Duration::from_millis(self.timeout).saturating_sub(in_stream),
-            order: None,
+            order: self.order(),
             composition,
             attempting: None,
         }

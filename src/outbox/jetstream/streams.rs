@@ -6,10 +6,11 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 
 use super::Nats;
-use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_LAST_SENT};
+use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_HISTORY, MAX_LAST_SENT};
 
 pub const WORK: &str = "notifier_work";
 const DEAD: &str = "notifier_dead";
+const HISTORY: &str = "notifier_history";
 pub const ATTEMPTS: &str = "notifier_attempts";
 pub const KNOWN: &str = "notifier_known";
 pub const LASTS: &str = "notifier_lasts";
@@ -22,11 +23,13 @@ const KEEP_NOTES: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How long a key and a provider's message are known.
 const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
 const MAX_DEAD: i64 = 100_000;
+/// How long a history row waits for a process that can write it.
+const KEEP_HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Servers from which on what is kept is kept three times.
 const CLUSTER: usize = 3;
 
 /// The streams, as they are made where they are missing. The last three are key-value buckets.
-pub fn configs(num_replicas: usize) -> [Config; 5] {
+pub fn configs(num_replicas: usize) -> [Config; 6] {
     let stream = |name: &str, subject: &str| Config {
         name: name.to_owned(),
         subjects: vec![subject.to_owned()],
@@ -57,6 +60,13 @@ pub fn configs(num_replicas: usize) -> [Config; 5] {
             max_messages: MAX_DEAD,
             duplicate_window: DUPLICATE_WINDOW,
             ..stream(DEAD, "notifier.dead.>")
+        },
+        Config {
+            discard: DiscardPolicy::Old,
+            max_age: KEEP_HISTORY,
+            max_messages: MAX_HISTORY as i64,
+            max_messages_per_subject: 1,
+            ..stream(HISTORY, "notifier.history.>")
         },
         bucket(ATTEMPTS, KEEP_NOTES),
         bucket(KNOWN, KEEP_KNOWN),

@@ -4,19 +4,39 @@ use sha2::{Digest, Sha256};
 
 use crate::model::text::hex;
 
-/// Of a request that is to be done, by its owner or by anyone; `config` is the [`config_token`].
-pub fn work(owner: &str, config: &str, task: &str) -> String {
-    format!("notifier.work.{owner}.{config}.{}", token(task))
+/// In the place of the hash of a dedup key.
+const NO_KEY: &str = "-";
+
+/// Of a request that is to be done, by its owner or by anyone; `config` is the [`config_token`], `key` the
+/// [`dedup_token`].
+pub fn work(owner: &str, config: &str, key: Option<&str>, task: &str) -> String {
+    let key = key.unwrap_or(NO_KEY);
+    format!("notifier.work.{owner}.{config}.{key}.{}", token(task))
 }
 
 /// Of all requests of an owner under one configuration file.
 pub fn works(owner: &str, config: &str) -> String {
-    format!("notifier.work.{owner}.{config}.*")
+    format!("notifier.work.{owner}.{config}.*.*")
+}
+
+/// Of all requests under one configuration file and dedup key.
+pub fn works_of_key(config: &str, key: &str) -> String {
+    format!("notifier.work.*.{config}.{key}.*")
 }
 
 /// Of a dead letter.
 pub fn dead(config: &str, task: &str) -> String {
     format!("notifier.dead.{config}.{}", token(task))
+}
+
+/// Of a history row.
+pub fn history(config: &str, line: &str) -> String {
+    format!("notifier.history.{config}.{}", short_hash(&[line]))
+}
+
+/// Of all history rows under one configuration file.
+pub fn histories(config: &str) -> String {
+    format!("notifier.history.{config}.*")
 }
 
 /// Where an owner that lives answers whoever asks.
@@ -28,6 +48,11 @@ pub fn alive(owner: &str) -> String {
 pub fn config_token(config: &str) -> String {
     let name = config.rsplit(['/', '\\']).next().unwrap_or_default();
     short_hash(&[name])
+}
+
+/// Of a dedup key.
+pub fn dedup_token(key: &str) -> String {
+    short_hash(&[key])
 }
 
 /// What is noted of one delivery of the request with this sequence in the stream: a task that is sent again has other notes.
@@ -51,7 +76,7 @@ pub fn message_key(message: &str) -> String {
 }
 
 /// Text as one token of a subject.
-fn token(text: &str) -> String {
+pub fn token(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match !text.is_empty() && text.len() <= 64 && text.chars().all(safe) {
         true => text.to_owned(),

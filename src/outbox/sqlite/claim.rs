@@ -145,7 +145,8 @@ pub fn is_behind(tx: &Transaction<'_>, order: &OrderKey, request: i64) -> Result
         .db
         .prepare_cached(
             "SELECT task, place, owner, behind, taken_over FROM deliveries JOIN requests ON id = request
-             WHERE order_key = ? AND state IN ('waiting', 'claimed') AND request < ?
+             WHERE order_key = ?1 AND state IN ('waiting', 'claimed') AND request < ?2
+               AND config = (SELECT config FROM requests WHERE id = ?2)
              ORDER BY request DESC, place DESC LIMIT 1",
         )?
         .query_row(params![order.as_slice(), request], |row| {
@@ -178,8 +179,8 @@ fn has_older_elsewhere(
         .prepare_cached(
             "SELECT EXISTS (
                SELECT 1 FROM deliveries JOIN requests ON id = request
-               WHERE order_key = ? AND state IN ('waiting', 'claimed') AND (request, place) < (?, ?)
-                 AND (owner IS NOT ? OR behind))",
+               WHERE order_key = ?1 AND state IN ('waiting', 'claimed') AND (request, place) < (?2, ?3)
+                 AND config = (SELECT config FROM requests WHERE id = ?2) AND (owner IS NOT ?4 OR behind))",
         )?
         .query_row(
             params![order.as_slice(), request, place, tx.owner.id],
@@ -193,9 +194,9 @@ pub fn has_older(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<bool> {
         .db
         .prepare_cached(
             "SELECT request, behind, EXISTS (
-               SELECT 1 FROM deliveries AS older
+               SELECT 1 FROM deliveries AS older JOIN requests AS of_older ON of_older.id = older.request
                WHERE older.order_key = mine.order_key AND older.state IN ('waiting', 'claimed')
-                 AND (older.request, older.place) < (mine.request, mine.place))
+                 AND (older.request, older.place) < (mine.request, mine.place) AND of_older.config = requests.config)
              FROM deliveries AS mine JOIN requests ON id = mine.request WHERE task = ? AND mine.place = ?",
         )?
         .query_row(params![delivery.task, delivery.index], |row| {

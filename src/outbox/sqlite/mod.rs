@@ -204,6 +204,7 @@ mod tests {
             arguments: Default::default(),
             config: String::new(),
             said: "x".repeat(20_000),
+            dedup_key: None,
             warnings: Vec::new(),
             accepted: SystemTime::now(),
             deliveries: vec![NewDelivery {

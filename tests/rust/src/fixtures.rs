@@ -27,6 +27,7 @@ pub fn request(task: &str) -> NewRequest {
         arguments: [("config_file_path".to_owned(), "notifier.toml".to_owned())].into(),
         config: "notifier.toml".to_owned(),
         said: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
+        dedup_key: None,
         warnings: vec!["be warned".to_owned()],
         accepted: SystemTime::now(),
         deliveries: vec![new_delivery(0)],

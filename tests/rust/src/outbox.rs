@@ -56,6 +56,14 @@ macro_rules! conformance {
             what_is_left_belongs_to_whoever_comes_first,
             what_is_left_and_unheard_of_is_not_taken,
             what_is_released_is_anothers_at_once,
+            a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has,
+            what_is_claimed_keeps_its_order,
+            a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up,
+            a_delivery_waits_for_its_own_destination_and_configuration_file_alone,
+            an_end_that_is_on_its_way_to_the_store_is_waited_for,
+            what_runs_in_this_process_is_not_claimed_again,
+            a_history_row_is_stored_until_it_is_written,
+            a_delivery_waits_for_one_that_was_taken_from_its_process,
         );
     };
     ($place:expr; $($test:ident),* $(,)?) => {
@@ -525,15 +533,97 @@ pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_lat
     assert_eq!(accept(&*other, in_order("d", 1)).await, [0; 0]);
 }
 
+pub async fn a_delivery_waits_for_its_own_destination_and_configuration_file_alone(
+    place: &dyn Place,
+) {
+    let (one, other) = (place.open(), place.open());
+    let to = |task: &str, destinations: &[u8]| {
+        let mut request = in_order(task, 1);
+        let deliveries = destinations.iter().enumerate();
+        request.deliveries = deliveries
+            .map(|(index, destination)| {
+                let mut delivery = new_delivery(index);
+                delivery.work.as_mut().unwrap().order = Some([*destination; 32]);
+                delivery
+            })
+            .collect();
+        request
+    };
+    accept(&*one, to("a", &[1, 2])).await;
+    accept(&*one, to("b", &[3])).await;
+    let mut elsewhere = to("c", &[1]);
+    elsewhere.config = "other.toml".to_owned();
+    assert_eq!(accept(&*other, elsewhere).await, [0; 0]);
+    accept(&*other, to("d", &[1, 2, 3, 4, 4])).await;
+    let has_older = async |index| other.has_older(&id("d", index)).await.unwrap();
+    let all = async || {
+        let mut all = Vec::new();
+        for index in 0..5 {
+            all.push(has_older(index).await);
+        }
+        all
+    };
+    // Of two to the same destination the second waits for the first.
+    assert_eq!(all().await, [true, true, true, false, true]);
+    one.end(&id("a", 1), &delivered(1, None), None)
+        .await
+        .unwrap();
+    assert_eq!(all().await, [true, false, true, false, true]);
+    one.end(&id("b", 0), &failed(0), None).await.unwrap();
+    assert_eq!(all().await, [true, false, false, false, true]);
+    one.end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    other
+        .end(&id("d", 3), &delivered(3, None), None)
+        .await
+        .unwrap();
+    assert_eq!(all().await, [false; 5]);
+}
+
+pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(place: &dyn Place) {
+    let outbox = place.open();
+    for n in 0..20 {
+        accept(&*outbox, in_order(&format!("t{n}"), 1)).await;
+    }
+    for n in 1..20 {
+        drop(outbox.end(&id(&format!("t{}", n - 1), 0), &delivered(0, None), None));
+        let has_older = outbox.has_older(&id(&format!("t{n}"), 0));
+        assert!(!has_older.await.unwrap(), "{n}");
+    }
+}
+
+pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    for task in ["a", "b"] {
+        assert_eq!(accept(&*one, in_order(task, 1)).await, [0; 0]);
+    }
+    place.lapse();
+    let [taken, _] = <[_; 2]>::try_from(claim(&*other).await).unwrap();
+    assert_eq!(taken.task, "a");
+    for task in ["a", "b"] {
+        assert_eq!(one.owns(&id(task, 0)).await.unwrap(), Ownership::Lost);
+    }
+    assert_eq!(accept(&*one, in_order("c", 1)).await, [0]);
+    for task in ["a", "b"] {
+        assert!(one.has_older(&id("c", 0)).await.unwrap());
+        other
+            .end(&id(task, 0), &delivered(0, None), None)
+            .await
+            .unwrap();
+    }
+    assert!(!one.has_older(&id("c", 0)).await.unwrap());
+}
+
 pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
     let (one, other) = (place.open(), place.open());
     accept(&*one, request("a")).await;
     let runs = one.running().start(id("a", 0)).unwrap();
     assert!(one.running().start(id("a", 0)).is_none());
     place.lapse();
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
     assert!(claim(&*one).await.is_empty());
     drop(runs);
+    place.lapse();
     assert_eq!(claim(&*one).await.len(), 1);
     assert!(claim(&*other).await.is_empty());
     assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
@@ -571,8 +661,10 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
     assert_eq!(last.claim_history("notifier.toml", 9).await.unwrap(), []);
 }
 
-fn in_order(task: &str, key: u8) -> NewRequest {
+/// With a dedup key; deliveries of equal numbers wait for each other.
+pub fn in_order(task: &str, key: u8) -> NewRequest {
     let mut request = request(task);
+    request.dedup_key = Some(key.to_string().as_str().into());
     if let Some(work) = &mut request.deliveries[0].work {
         work.order = Some([key; 32]);
     }

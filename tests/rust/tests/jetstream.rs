@@ -12,7 +12,7 @@ use influxdb3_notifier::outbox::operator::{Choice, Operator};
 use influxdb3_notifier::outbox::{Accepted, NewDelivery, Outbox, Ownership};
 use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
-use rust_tests::outbox::Place;
+use rust_tests::outbox::{Place, in_order};
 use tokio::runtime::Handle;
 
 struct Server(NatsServer);
@@ -80,6 +80,37 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn order_holds_between_machines_that_keep_the_configuration_file_in_different_places() {
+    let server = Server::new();
+    let (one, other) = (server.open(), server.open());
+    let mut here = in_order("a", 1);
+    here.config = "/etc/here/notifier.toml".to_owned();
+    let mut there = in_order("b", 1);
+    there.config = r"C:\there\notifier.toml".to_owned();
+    one.accept(here).await.unwrap();
+    let accepted = other.accept(there).await.unwrap();
+    assert!(matches!(accepted, Accepted::New { behind } if behind == [0]));
+    assert!(other.has_older(&id("b", 0)).await.unwrap());
+    one.end(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert!(!other.has_older(&id("b", 0)).await.unwrap());
+}
+
+/// Servers that do not answer hold up no alert for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_there_is_an_older_one_is_an_error_where_servers_are_away() {
+    let server = Server::new();
+    let (one, other) = (server.open(), server.open());
+    one.accept(in_order("a", 1)).await.unwrap();
+    other.accept(in_order("b", 1)).await.unwrap();
+    drop(server);
+    let asked = tokio::time::Instant::now();
+    assert!(other.has_older(&id("b", 0)).await.is_err());
+    assert!(asked.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
     let server = Server::new();
     let outbox = server.open();
@@ -123,10 +154,11 @@ async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind()
 }
 
 /// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
-/// process has said nothing for half a minute.
+/// process has said nothing for half a minute. Makes history rows a minute older.
 async fn lapse(url: &str) {
     let client = async_nats::connect(url).await.unwrap();
     let context = jetstream::new(client.clone());
+    make_rows_older(&context).await;
     let stream = context.get_stream("notifier_work").await.unwrap();
     let state = &stream.cached_info().state;
     let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
@@ -139,5 +171,19 @@ async fn lapse(url: &str) {
                 .await
                 .unwrap();
         }
+    }
+}
+
+async fn make_rows_older(context: &jetstream::Context) {
+    let stream = context.get_stream("notifier_history").await.unwrap();
+    let state = &stream.cached_info().state;
+    for sequence in state.first_sequence..=state.last_sequence {
+        let Ok(message) = stream.get_raw_message(sequence).await else {
+            continue;
+        };
+        let mut row: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        row["stored"] = (row["stored"].as_u64().unwrap() - 60_000).into();
+        let published = context.publish(message.subject, row.to_string().into());
+        published.await.unwrap().await.unwrap();
     }
 }

@@ -17,13 +17,6 @@ use rust_tests::outbox::Place;
 use self::file::File;
 
 rust_tests::conformance!(File::new());
-rust_tests::conformance!(File::new();
-    a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has,
-    what_is_claimed_keeps_its_order,
-    a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up,
-    what_runs_in_this_process_is_not_claimed_again,
-    a_history_row_is_stored_until_it_is_written,
-);
 
 /// An outbox with one dead letter and one delivery that waits.
 async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
