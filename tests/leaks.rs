@@ -448,7 +448,7 @@ impl Transport for Panics {
             Outbound::Http(request) => {
                 panic!("{} {:?} {}", request.url, request.body, echo(PLACES))
             }
-            Outbound::Mail(mail) => panic!("{} {} {}", mail.to, mail.text, echo(PLACES)),
+            Outbound::Mail(mail) => panic!("{} {} {}", mail.recipient, mail.text, echo(PLACES)),
         }
     }
 }

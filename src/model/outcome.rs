@@ -92,6 +92,8 @@ reasons! {
         "Unarchive the channel; a new webhook is not needed.";
     Rejected "rejected" "The provider refused the message."
         "Read `detail`: the provider's own words.";
+    NoSmtputf8 "no_smtputf8" "The mail server takes no addresses beyond ASCII."
+        "Give an address in ASCII, or a mail server that offers SMTPUTF8; email_from, email_cc and email_reply_to count too.";
     TooLarge "too_large" "The message is longer than the provider takes."
         "Shorten notification_text.";
     QuotaExhausted "quota_exhausted" "The account's quota is used up."

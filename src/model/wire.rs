@@ -138,9 +138,13 @@ impl fmt::Debug for HttpRequest {
 #[derive(Clone)]
 pub struct Mail {
     pub server: MailServer,
-    /// `InfluxDB <alerts@example.com>`, or the address alone.
-    pub from: String,
-    pub to: String,
+    pub from: Mailbox,
+    /// The address that gets it, which no header need show.
+    pub recipient: String,
+    /// Those whom the headers show.
+    pub to: Vec<Mailbox>,
+    pub cc: Vec<Mailbox>,
+    pub reply_to: Vec<Mailbox>,
     pub subject: String,
     pub text: String,
     pub html: Option<String>,
@@ -156,13 +160,46 @@ impl Mail {
     fn size(&self) -> usize {
         let credentials = self.server.credentials.iter();
         let credentials = credentials.flat_map(|both| [&both.username, &both.password]);
-        let texts = [&self.server.host, &self.from, &self.to, &self.subject];
+        let texts = [&self.server.host, &self.recipient, &self.subject];
         let texts = texts.into_iter().chain([&self.text, &self.message_id]);
-        let optional = [&self.html, &self.thread].into_iter().flatten();
-        texts.chain(optional).map(String::len).sum::<usize>()
+        let optional = [&self.html, &self.thread, &self.server.hello];
+        let texts = texts.chain(optional.into_iter().flatten());
+        texts.map(String::len).sum::<usize>()
+            + self.mailboxes().map(Mailbox::size).sum::<usize>()
             + credentials
                 .map(|secret| secret.expose().len())
                 .sum::<usize>()
+    }
+
+    /// Whether an address in it is beyond ASCII, in its envelope or its headers: not every server takes such a mail.
+    pub fn needs_smtputf8(&self) -> bool {
+        let mut addresses = self.mailboxes().map(|mailbox| &mailbox.address);
+        !self.recipient.is_ascii() || addresses.any(|address| !address.is_ascii())
+    }
+
+    fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        let lists = [&self.to, &self.cc, &self.reply_to];
+        lists.into_iter().flatten().chain([&self.from])
+    }
+}
+
+/// A mail address, with a name that people read or without.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    pub name: Option<String>,
+    pub address: String,
+}
+
+impl Mailbox {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.address.len() + self.name.as_ref().map_or(0, String::len)
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    /// It may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
     }
 }
 
@@ -174,15 +211,19 @@ pub struct MailServer {
     pub port: u16,
     pub tls: MailTls,
     pub credentials: Option<Credentials>,
+    /// The name that we give in `EHLO`. None: our own address.
+    pub hello: Option<String>,
 }
 
-/// How the connection is encrypted; in clear nothing is sent.
+/// How the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTls {
     /// After a greeting in clear.
     StartTls,
     /// From the first byte.
     Implicit,
+    /// Not at all: to a private address alone, and without credentials.
+    Clear,
 }
 
 #[derive(Clone)]

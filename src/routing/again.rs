@@ -144,7 +144,7 @@ impl<'a> Planner<'a> {
         let spec =
             channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
         let path = Path::root().key("senders_config").key(sender);
-        let members = configuration.as_object().ok_or_else(sealed)?;
+        let (members, index) = Fields::stored(&configuration).ok_or_else(sealed)?;
         let mut warnings = Warnings::default();
         let mut fields = Fields::new(
             spec.key,
@@ -154,8 +154,7 @@ impl<'a> Planner<'a> {
             path.clone(),
             &mut warnings,
         );
-        // What was sealed is one destination's.
-        let target = self.requested(spec, fields.at(0), &path);
+        let target = self.requested(spec, fields.at(index), &path);
         target.map_err(|work| match *work {
             Work::Reject { failure, .. } => Box::new(failure),
             _ => Box::new(Failure::new(Reason::Internal)),

@@ -18,6 +18,8 @@ pub enum Denied {
     Metadata,
     /// By `private_addresses=deny`; with the kind of address.
     Private(&'static str),
+    /// By the rule of what is not encrypted.
+    Unencrypted,
 }
 
 impl std::fmt::Display for Denied {
@@ -30,6 +32,9 @@ impl std::fmt::Display for Denied {
             Denied::Metadata => {
                 f.write_str("the host is a cloud metadata service, which is always denied")
             }
+            Denied::Unencrypted => f.write_str(
+                "the host is at a public address, to which nothing is sent without encryption",
+            ),
             Denied::Private(kind) => write!(
                 f,
                 "the host is at {kind}, which private_addresses=deny forbids"
@@ -84,6 +89,19 @@ pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
         IpAddr::V4(address) => check_private_v4(address),
         IpAddr::V6(address) => check_private_v6(address, !inner.is_empty()),
     })
+}
+
+/// Whether what is not encrypted may go to an address: only within this host, or a network that is not the internet (RFC 1918,
+/// RFC 4193). A carrier shares 100.64.0.0/10, and an address inside another one leads through somebody's gateway.
+pub fn check_unencrypted(address: IpAddr) -> Result<(), Denied> {
+    let is_near = match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    match is_near {
+        true => Ok(()),
+        false => Err(Denied::Unencrypted),
+    }
 }
 
 /// Names under which clouds serve metadata to any process of the machine. Behind a proxy the name may be all there is.
@@ -259,6 +277,40 @@ mod tests {
                 matches!(verdict, Err(Denied::Metadata | Denied::LinkLocal)),
                 "{host}: {verdict:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_not_encrypted_goes_to_private_and_loopback_addresses_alone() {
+        for (address, is_allowed) in [
+            ("127.0.0.1", true),
+            ("127.255.255.255", true),
+            ("10.1.2.3", true),
+            ("172.16.0.1", true),
+            ("172.31.255.255", true),
+            ("192.168.1.1", true),
+            ("::1", true),
+            ("fd12::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("172.32.0.1", false),
+            ("100.64.0.1", false),
+            ("93.184.216.34", false),
+            ("192.0.2.1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("169.254.1.1", false),
+            ("2606:2800:220:1::1", false),
+            ("::ffff:93.184.216.34", false),
+            ("64:ff9b::10.0.0.1", false),
+            ("2002:a00:1::", false),
+            ("fe80::1", false),
+            ("fec0::1", false),
+            ("ff02::1", false),
+            ("::", false),
+        ] {
+            let checked = check_unencrypted(address.parse().unwrap());
+            assert_eq!(checked.is_ok(), is_allowed, "{address}");
         }
     }
 

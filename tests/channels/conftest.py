@@ -21,7 +21,9 @@ def sender(triggers: Triggers, standin: Standin, tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def book() -> Iterator[Book]:
-    """What the mail server that all tests share knows, which is nothing yet."""
+    """What the mail server that all tests share knows, which is nothing yet; nothing that a server need not bear."""
     shared().book.clear()
     yield shared().book
+    problems = shared().book.problems
     shared().book.clear()
+    assert problems == []

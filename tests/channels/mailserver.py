@@ -1,8 +1,12 @@
-"""A mail server in this process that does as it is told, and knows what it was told."""
+"""A mail server in this process that does as it is told, and knows what it was told.
+
+It is as strict as any: what a server in the wild may refuse is refused here, and noted as a problem.
+"""
 
 import asyncio
 import email.policy
 import functools
+import re
 import ssl
 import tempfile
 import threading
@@ -64,6 +68,10 @@ class Book:
     mails: list[Mail] = field(default_factory=list)
     commands: list[tuple[str, bool]] = field(default_factory=list)
     """Each command by its name, and whether it came encrypted."""
+    names: list[str] = field(default_factory=list)
+    """By which clients called themselves."""
+    problems: list[str] = field(default_factory=list)
+    """What a client did that no server need bear."""
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -71,6 +79,7 @@ class Book:
         """Forget all."""
         with self.lock:
             self.orders, self.mails, self.commands = [], [], []
+            self.names, self.problems = [], []
 
     def find(self, stage: str, addresses: Iterable[str]) -> Order | None:
         """The order for a stage, which it uses up."""
@@ -99,6 +108,8 @@ class Server(SMTP):
     """Looks for an order before it does what a mail server does."""
 
     book: Book
+    encrypted = False
+    """From the first byte, of which the protocol here does not know."""
     greeted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -134,20 +145,42 @@ class Server(SMTP):
         else:
             await super().push(order.reply.encode())
 
+    async def refuse(self, reply: str) -> None:
+        """Refuse what no client should do."""
+        self.book.problems.append(reply)
+        await super().push(reply)
+
     async def smtp_EHLO(self, hostname: str) -> None:
-        await self.obey("EHLO", super().smtp_EHLO(hostname), [])
+        self.book.names.append(hostname)
+        is_name = EHLO_NAME.fullmatch(hostname or "")
+        usual = super().smtp_EHLO(hostname) if is_name else self.refuse("501 5.5.4 Invalid domain name")
+        await self.obey("EHLO", usual, [])
 
     async def smtp_STARTTLS(self, arg: str) -> None:
         await self.obey("STARTTLS", super().smtp_STARTTLS(arg), [])
 
     async def smtp_AUTH(self, arg: str) -> None:
-        await self.obey("AUTH", super().smtp_AUTH(arg), [])
+        usual = super().smtp_AUTH(arg) if self.may_log_in() else self.refuse("538 5.7.11 Encryption required")
+        await self.obey("AUTH", usual, [])
+
+    def may_log_in(self) -> bool:
+        """Never before encryption."""
+        return self.encrypted or (self.session is not None and self.session.ssl is not None)
 
     async def smtp_MAIL(self, arg: str) -> None:
-        await self.obey("MAIL", super().smtp_MAIL(arg), [])
+        is_beyond_ascii = not arg.isascii() and "SMTPUTF8" not in arg.upper().split()
+        usual = self.refuse("553 5.6.7 SMTPUTF8 was not asked for") if is_beyond_ascii else super().smtp_MAIL(arg)
+        await self.obey("MAIL", usual, [])
 
     async def smtp_RCPT(self, arg: str) -> None:
-        await self.obey("RCPT", super().smtp_RCPT(arg), [arg.partition("<")[2].partition(">")[0]])
+        envelope = self.envelope
+        if envelope is not None and not arg.isascii() and not envelope.smtp_utf8:
+            usual = self.refuse("553 5.6.7 SMTPUTF8 was not asked for")
+        elif envelope is not None and envelope.rcpt_tos:
+            usual = self.refuse("452 4.5.3 Too many recipients: each gets a mail of its own")
+        else:
+            usual = super().smtp_RCPT(arg)
+        await self.obey("RCPT", usual, [arg.partition("<")[2].partition(">")[0]])
 
     async def smtp_DATA(self, arg: str) -> None:
         recipients = self.envelope.rcpt_tos if self.envelope else []
@@ -168,6 +201,10 @@ class Handler:
         [recipient] = envelope.rcpt_tos
         login = session.auth_data.decode() if isinstance(session.auth_data, bytes) else None
         assert isinstance(envelope.original_content, bytes)
+        problem = defect(envelope)
+        if problem is not None:
+            self.book.problems.append(problem)
+            return problem
         mail = Mail(str(envelope.mail_from), recipient, envelope.original_content, session.ssl is not None, login)
         with self.book.lock:
             self.book.mails.append(mail)
@@ -179,6 +216,35 @@ class Handler:
         if order.reply is None:
             await server.say(order)
         return "250 nobody hears it" if order.reply is None else order.reply
+
+
+EHLO_NAME = re.compile(
+    r"\[\d+\.\d+\.\d+\.\d+\]|\[IPv6:[0-9a-fA-F:.]+\]"
+    r"|(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    re.IGNORECASE,
+)
+"""A domain, or an address literal (RFC 5321, 4.1.1.1 and 4.1.3)."""
+
+
+def defect(envelope: Envelope) -> str | None:
+    """What is wrong with a mail, as the reply that refuses it."""
+    content = envelope.original_content
+    assert isinstance(content, bytes)
+    head = content.partition(b"\r\n\r\n")[0]
+    if re.search(rb"\r(?!\n)|(?<!\r)\n", content):
+        return "550 5.6.11 Bare carriage returns or line feeds (RFC 5321, 2.3.8)"
+    if any(len(line) > 998 for line in content.split(b"\r\n")):
+        return "500 5.6.0 Line too long (RFC 5321, 4.5.3.1.6)"
+    if not head.isascii() and not envelope.smtp_utf8:
+        return "554 5.6.9 Headers beyond ASCII without SMTPUTF8 (RFC 6531)"
+    if not content.isascii() and "BODY=8BITMIME" not in envelope.mail_options:
+        return "554 5.6.1 Bytes beyond ASCII without BODY=8BITMIME (RFC 6152)"
+    names = [name.lower() for name in re.findall(rb"^([!-9;-~]+):", head, re.MULTILINE)]
+    if len(names) != len(set(names)) or not {b"from", b"date", b"message-id"} <= set(names):
+        return "550 5.7.1 Headers are missing or stand twice (RFC 5322, 3.6)"
+    if b"bcc" in names:
+        return "550 5.6.0 A header shows blind recipients"
+    return None
 
 
 def knows(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
@@ -209,11 +275,12 @@ class MailServer:
         (leaf or authority().issue_cert("localhost", "127.0.0.1")).configure_cert(context)
         options |= {"tls_context": context, "require_starttls": True} if tls == "starttls" else {}
         # What is encrypted from the first byte does not know that it is.
-        options |= {"authenticator": knows, "auth_require_tls": tls == "starttls"}
+        options |= {"authenticator": knows, "auth_require_tls": tls != "tls"}
 
         def factory() -> Server:
             server = Server(Handler(self.book), hostname="mail.example.com", loop=loop(), **options)
             server.book = self.book
+            server.encrypted = tls == "tls"
             return server
 
         encrypted = context if tls == "tls" else None

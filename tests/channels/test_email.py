@@ -72,17 +72,20 @@ CHANNEL = Email(
     bad=[
         Bad("email_host", "smtp://smtp.example.com", "email_host must be the name or the address of a mail server"),
         Bad("email_host", "smtp.example.com:587", "without scheme and port, such as smtp.example.com"),
-        Bad("email_from", "alerts", "email_from must be one mail address"),
-        Bad("email_from", "größe@example.com", "email_from must be one mail address"),
-        Bad("email_to", "oncall", "email_to must be one mail address, such as oncall@example.com"),
-        Bad("email_to", ["a@example.com, b@example.com"], "email_to must be one mail address"),
-        Bad("email_to", ["a@example.com\r\nBcc: b@example.com"], "email_to must be one mail address"),
+        Bad("email_from", "alerts", "email_from has no @ in its address; write user@example.com"),
+        Bad("email_from", "a@example.com, b@example.com", "email_from must be one address, found several"),
+        Bad("email_to", "oncall", "email_to has no @ in its address"),
+        Bad("email_to", ["a@example.com; b@example.com"], "holds several addresses; separate them by commas"),
+        Bad("email_to", ["a@example.com\r\nBcc: b@example.com"], "holds a control character"),
         Bad("email_to", [], "email_to"),
         Bad("email_to", [5], "email_to"),
         Bad("email_port", 0, "email_port must be"),
         Bad("email_port", 65536, "email_port must be"),
         Bad("email_port", "smtp", "email_port must be"),
-        Bad("email_tls", "none", "email_tls must be starttls or tls; in clear nothing is sent"),
+        Bad("email_tls", "none", "email_tls none is for the configuration file alone"),
+        Bad("email_tls", "ssl", "email_tls must be starttls or tls, or none in the configuration file"),
+        Bad("email_hello", "db_1", "email_hello must be a domain, or an address in brackets, such as db1.example.com"),
+        Bad("email_reply_to", ["a@example.com", "b"], "email_reply_to has no @"),
     ],
     where=("email_host", "email_port", "ca_file"),
 )
@@ -242,7 +245,11 @@ def test_of_a_list_the_wrong_one_is_named(sender: Sender) -> None:
 
 
 def test_what_holds_for_a_whole_list_is_warned_of_once(sender: Sender) -> None:
-    request = {"email_host": "smtp.example.com", "email_from": "a@example.com", "email_to": ["a@example.com"] * 3}
+    request = {
+        "email_host": "smtp.example.com",
+        "email_from": "a@example.com",
+        "email_to": [f"{name}@example.com" for name in "abc"],
+    }
     body = {"notification_text": "hi", "title": "x" * 300, "senders_config": {"email": request}, "dry_run": True}
     answer = sender.trigger({}).notify(body).json
     assert [len(answer["deliveries"]), len(answer["warnings"])] == [3, 1], answer

@@ -38,6 +38,19 @@ PERMANENT = [
     Said("AUTH", "535 5.7.8 Username and Password not accepted", "unauthorized", "app password"),
     Said("AUTH", "534 5.7.9 Application-specific password required", "unauthorized", "app password"),
     Said("AUTH", "504 5.5.4 unrecognized type", "unauthorized", "app password"),
+    Said("AUTH", "535 5.7.3 Authentication unsuccessful", "unauthorized", "app password"),
+    # Of one provider alone.
+    Said(
+        "AUTH", "550 5.7.30 Basic authentication is not supported for Client Submission.", "unauthorized", "by a relay"
+    ),
+    Said("AUTH", "535 5.7.139 Authentication unsuccessful", "unauthorized", "enable Authenticated SMTP"),
+    Said("AUTH", "535 5.7.8 Username and Password not accepted. x - gsmtp", "unauthorized", "need 2-Step Verification"),
+    Said("AUTH", "534 5.7.9 Application-specific password required. x - gsmtp", "unauthorized", "/apppasswords"),
+    Said("MAIL", "530 5.7.57 Client not authenticated to send mail.", "unauthorized", "email_username"),
+    Said("MAIL", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "forbidden", "(Send As)"),
+    Said(
+        "MESSAGE", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "forbidden", "(Send As)"
+    ),
     Said("MAIL", "530 5.7.0 Authentication required", "unauthorized", "email_username and email_password"),
     Said("MAIL", "553 5.7.1 Sender address rejected: not owned by user", "forbidden", "may send for"),
     Said("MAIL", "550 5.1.8 bad sender", "forbidden", "may send for"),
@@ -78,7 +91,7 @@ TRANSIENT = [
 
 def said(row: Said) -> str:
     """A test's name."""
-    return f"{row.stage}-{row.reply[:9]}"
+    return f"{row.stage}-{row.reply[:11]}"
 
 
 @pytest.mark.parametrize("row", PERMANENT + TRANSIENT, ids=said)
@@ -157,7 +170,7 @@ def test_nobody_listens(sender: Sender) -> None:
 # Encryption
 
 
-def test_in_clear_nothing_is_sent(sender: Sender) -> None:
+def test_in_clear_nothing_is_sent_unless_the_file_says_so(sender: Sender) -> None:
     server = MailServer(None)
     for tls in ("starttls", "tls"):
         entry = sender.send(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, Sender
+from tests.channels.channel import FIRING, Sender, toml
 from tests.channels.conftest import sender
 from tests.channels.mailserver import PASSWORD, authority, ca_file
 from tests.channels.test_email import CHANNEL
@@ -27,7 +27,14 @@ __all__ = ["sender"]
 
 MANY = [f"n{number}@example.com" for number in range(80)]
 """More than Postfix serves one client at a time."""
-MAILBOXES = ["oncall@example.com", "later@example.com", *MANY]
+MAILBOXES = [
+    "oncall@example.com",
+    "later@example.com",
+    "team@example.com",
+    "archive@example.com",
+    "jürgen@example.com",
+    *MANY,
+]
 MAIN = """
 compatibility_level = 3.6
 myhostname = mail.example.com
@@ -181,6 +188,39 @@ def test_a_mail_of_an_account_is_in_the_mailbox(tls: str, postfix: Postfix, send
     assert text.get_content().rstrip("\n") == CHANNEL.rich
     assert ">cpu_usage is 97.3 %</div>" in page.get_content()
     assert mail.defects == []
+
+
+def test_copies_and_blind_copies_are_in_their_mailboxes(postfix: Postfix, sender: Sender, tmp_path: Path) -> None:
+    own = postfix.at(
+        email_to="Doe, Jane <oncall@example.com>", email_cc="team@example.com", email_bcc="archive@example.com"
+    )
+    (tmp_path / "copies.toml").write_text(f"[receivers.r]\nemail = {toml(own)}\n", encoding="utf-8")
+    trigger = sender.trigger({"config_file_path": str(tmp_path / "copies.toml")})
+    answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
+    assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 3, answer
+    found = [mail for name in ("oncall", "team", "archive") for mail in postfix.mails(f"{name}@example.com")]
+    assert len(found) == 3
+    assert {(mail["To"], mail["Cc"], mail["Bcc"]) for mail in found} == {
+        ('"Doe, Jane" <oncall@example.com>', "team@example.com", None)
+    }
+    assert len({mail["Message-ID"] for mail in found}) == 1
+
+
+def test_an_address_beyond_ascii_has_its_mail(postfix: Postfix, sender: Sender) -> None:
+    own = postfix.at(email_to="Jürgen <jürgen@example.com>", email_hello="db1.example.com")
+    entry = sender.send([(CHANNEL, own)], LIMITS).entry
+    assert entry["outcome"] == "delivered", entry
+    [mail] = postfix.mails("jürgen@example.com")
+    assert str(mail["To"]) == "Jürgen <jürgen@example.com>"
+    assert "(db1.example.com" in mail["Received"] or "from db1.example.com" in mail["Received"]
+    assert "UTF8" in mail["Received"]
+
+
+def test_a_relay_at_loopback_takes_mails_in_clear(postfix: Postfix, sender: Sender) -> None:
+    own = postfix.at("none", email_port=postfix.starttls)
+    assert sender.send([(CHANNEL, own)], LIMITS).entry["outcome"] == "delivered"
+    [mail] = postfix.mails()
+    assert "TLS" not in mail["Received"]
 
 
 def test_every_line_comes_out_as_it_was(postfix: Postfix, sender: Sender) -> None:

@@ -1,16 +1,18 @@
 //! Mail by SMTP <https://www.rfc-editor.org/rfc/rfc5321>. Each recipient is a destination of its own, with a transaction of its
-//! own: a refused one is no other's failure.
+//! own: a refused one is no other's failure, and a retry sends to no one who has the mail.
 
-mod address;
 mod html;
+mod replies;
+mod server;
 
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use self::address::{masked, server_name};
+use self::replies::{NO_SMTP, meaning, queued_as};
 use super::shared::rich::{self, Cuts, Look};
 use super::shared::{lines, texts, verdict};
+use super::spec::mailboxes::masked;
 use super::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
     Parameter, Resolved,
@@ -20,7 +22,7 @@ use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::{Redactor, Secret, digest};
 use crate::model::text::{Limit, one_line, without_controls};
 use crate::model::wire::{
-    Credentials, Destination, Mail, MailServer, MailTls, Outbound, Repeat, SmtpReply, SmtpStage,
+    Destination, Mail, MailServer, Mailbox, Outbound, Repeat, SmtpReply, SmtpStage,
 };
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -40,23 +42,48 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .required(),
         Parameter::new(
-            "email_to",
+            TO,
             "oncall@example.com",
-            "The recipient, or a list: each gets a mail of its own.",
+            "The recipients: a list, or one string with commas between them. Each gets a mail of its own.",
         )
         .of(Kind::Destinations)
         .required()
         .secret(),
         Parameter::new(
+            CC,
+            "team@example.com",
+            "Further recipients, in the same forms. With them everybody sees all of email_to and email_cc.",
+        )
+        .of(Kind::Destinations)
+        .secret(),
+        Parameter::new(
+            BCC,
+            "archive@example.com",
+            "Further recipients whom nobody sees.",
+        )
+        .of(Kind::Destinations)
+        .secret(),
+        Parameter::new(
+            REPLY_TO,
+            "db-team@example.com",
+            "Where answers go, if not to email_from.",
+        )
+        .of(Kind::Texts),
+        Parameter::new(
             "email_port",
             "587",
-            "587 if absent, or 465 with email_tls tls.",
+            "587 if absent; 465 with email_tls tls, 25 with none.",
         )
         .of(Kind::Port),
         Parameter::new(
-            "email_tls",
+            server::TLS,
             "starttls",
-            "starttls (if absent), or tls from the first byte; in clear nothing is sent.",
+            "starttls (if absent), or tls from the first byte. The configuration file may say none, for a relay at a private address.",
+        ),
+        Parameter::new(
+            server::HELLO,
+            "db1.example.com",
+            "This host's name for EHLO: a domain, or an address in brackets. Its address if absent.",
         ),
         Parameter::new(
             "email_username",
@@ -81,12 +108,23 @@ const SUBJECT: Limit = Limit::utf16(200);
 /// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
 
+const TO: &str = "email_to";
+const CC: &str = "email_cc";
+const BCC: &str = "email_bcc";
+const REPLY_TO: &str = "email_reply_to";
+
+/// Recipients whom the headers of one mail show together. Ours: the headers grow by each, and so does each copy.
+const TOGETHER: usize = 100;
+
 struct Email {
     server: MailServer,
-    from: String,
-    to: Secret,
-    /// Of ids that are made here.
-    domain: String,
+    from: Mailbox,
+    recipient: Secret,
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    reply_to: Vec<Mailbox>,
+    /// Who else has the same mail, by which its copies have one name; none where it is this recipient's alone.
+    shared: Option<String>,
     destination: Destination,
     /// Made when there is a reply to look at.
     redactor: OnceLock<Redactor>,
@@ -94,39 +132,77 @@ struct Email {
 
 impl Email {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let server = server(fields)?;
-        let from = address::field(fields, "email_from")?;
-        let to = address::field(fields, "email_to")?;
+        let server = server::read(fields)?;
+        let from = fields.mailbox("email_from")?;
+        let reply_to = fields.mailboxes(REPLY_TO)?;
+        let (list, recipient) = fields.recipient()?;
+        let recipient = recipient.clone();
         let account = format!("email {}:{}", server.host, server.port);
-        let recipient = to.email.to_string();
+        let (mut to, mut cc, mut shared) = (vec![recipient.clone()], Vec::new(), None);
+        if fields.has_several_lists() {
+            check_together(fields)?;
+            cc.extend(fields.listed(CC).cloned());
+            if !cc.is_empty() || list == BCC {
+                to = fields.listed(TO).cloned().collect();
+                let shown = to.iter().chain(&cc).map(|mailbox| &mailbox.address);
+                let names = [&account, &from.address].into_iter().chain(shown);
+                shared = Some(names.cloned().collect::<Vec<_>>().join(" "));
+            }
+        }
         Ok(Self {
             destination: Destination {
-                label: format!("email {}", masked(&recipient)),
-                key: digest(&format!("{account} {} {recipient}", from.email)),
+                label: format!("email {}", masked(&recipient.address)),
+                key: digest(&format!("{account} {} {}", from.address, recipient.address)),
                 host: Some(server.host.clone()),
                 host_header: None,
                 account: Some(digest(&account)),
                 at_once: None,
             },
-            domain: from.email.domain().to_owned(),
-            from: from.to_string(),
-            to: Secret::new(to.to_string()),
             server,
+            from,
+            recipient: Secret::new(recipient.address),
+            to,
+            cc,
+            reply_to,
+            shared,
             redactor: OnceLock::new(),
         })
     }
 
-    /// Takes address and credentials out of what the server says.
+    /// A name for a mail, or for the head of its thread.
+    fn id(&self, name: &str) -> String {
+        let domain = self.from.address.rsplit_once('@');
+        format!("{name}@{}", domain.map_or("", |(_, domain)| domain))
+    }
+
+    /// The same on every attempt. Copies of one mail have one, so that answers to any of them are in one conversation.
+    fn message_id(&self, cx: &Composing<'_>, subject: &str, text: &str) -> String {
+        match &self.shared {
+            None => self.id(&cx.message_key(0)),
+            Some(shared) => {
+                let parts = [cx.key, shared.as_str(), subject, text];
+                self.id(&digest(&parts.join("\0")))
+            }
+        }
+    }
+
+    /// One made-up mail is what all of a key answer, as Alertmanager does it.
+    fn thread(&self, dedup_key: &str) -> String {
+        let of = self.shared.as_ref().unwrap_or(&self.destination.key);
+        self.id(&digest(&format!("{of} {dedup_key}")))
+    }
+
+    /// Takes addresses and credentials out of what the server says.
     fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
             let credentials = self.server.credentials.iter();
             let credentials = credentials.flat_map(|both| [&both.username, &both.password]);
-            let to = self.to.expose();
-            let address = to
-                .rsplit('<')
-                .next()
-                .map(|address| address.trim_end_matches('>'));
-            let own = [to].into_iter().chain(address);
+            let mailboxes = self.to.iter().chain(&self.cc);
+            let names = mailboxes
+                .clone()
+                .filter_map(|mailbox| mailbox.name.as_deref());
+            let addresses = mailboxes.map(|mailbox| mailbox.address.as_str());
+            let own = names.chain(addresses).chain([self.recipient.expose()]);
             Redactor::new(own.chain(credentials.map(Secret::expose)))
         })
     }
@@ -146,50 +222,15 @@ impl std::fmt::Debug for Email {
     }
 }
 
-const HOST_FORM: &str = "the name or the address of a mail server, without scheme and port";
-
-fn server(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
-    let host = fields.formed("email_host", HOST_FORM, |text| server_name(text).is_some())?;
-    let tls = match fields.optional("email_tls")?.as_deref().map(str::trim) {
-        None | Some("starttls") => MailTls::StartTls,
-        Some("tls") => MailTls::Implicit,
-        Some(_) => {
-            let what = "email_tls must be starttls or tls; in clear nothing is sent";
-            return Err(fields.error("email_tls", what));
-        }
-    };
-    let port = fields.port("email_port")?.unwrap_or(match tls {
-        MailTls::StartTls => 587,
-        MailTls::Implicit => 465,
-    });
-    let username = fields.optional("email_username")?;
-    let password = fields.optional("email_password")?;
-    let credentials = match (username, password) {
-        (None, None) => None,
-        (Some(username), Some(password)) => Some(Credentials {
-            username: Secret::new(username.trim()),
-            password: Secret::new(password),
-        }),
-        (Some(_), None) => {
-            return Err(fields.error(
-                "email_password",
-                "email_password is required with email_username",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(fields.error(
-                "email_username",
-                "email_username is required with email_password",
-            ));
-        }
-    };
-    Ok(MailServer {
-        // It has the form already.
-        host: server_name(&host).unwrap_or_default(),
-        port,
-        tls,
-        credentials,
-    })
+fn check_together(fields: &Fields<'_>) -> Result<(), ConfigError> {
+    let found = fields.destinations();
+    if found <= TOGETHER {
+        return Ok(());
+    }
+    let what = format!(
+        "email_cc and email_bcc are for at most {TOGETHER} recipients together, found {found}; use the address of a mailing list"
+    );
+    Err(fields.error(TO, what))
 }
 
 impl Channel for Email {
@@ -227,18 +268,21 @@ impl Channel for Email {
             let link = notification.link.as_deref().map(without_controls);
             body.extend(link.iter().flat_map(|link| ["\n", link]));
         }
-        let id = |name: String| format!("{name}@{}", self.domain);
-        let thread = notification.dedup_key.as_deref();
         let mail = Mail {
             server: self.server.clone(),
             from: self.from.clone(),
-            to: self.to.expose().to_owned(),
+            recipient: self.recipient.expose().to_owned(),
+            to: self.to.clone(),
+            cc: self.cc.clone(),
+            reply_to: self.reply_to.clone(),
+            message_id: self.message_id(cx, &subject, &body),
             subject,
             html: is_rich.then(|| html::page(notification, &text, &cuts)),
             text: body,
-            message_id: id(cx.message_key(0)),
-            // One made-up mail is what all of a key answer, as Alertmanager does it.
-            thread: thread.map(|key| id(digest(&format!("{} {key}", self.destination.key)))),
+            thread: notification
+                .dedup_key
+                .as_deref()
+                .map(|key| self.thread(key)),
             date: None,
         };
         Ok(Composition {
@@ -284,52 +328,6 @@ impl Channel for Email {
                 after: None,
             }
             .into(),
-        }
-    }
-}
-
-/// `2.0.0 Ok: queued as 4F1A2B3C`: the server's own name for the mail, where it tells it.
-fn queued_as(text: &str) -> Option<&str> {
-    let (_, name) = text.split_once("queued as ")?;
-    name.split_whitespace().next()
-}
-
-const NO_SMTP: &str = "Check that email_host and email_port lead to a mail server's submission port, and email_tls to how it speaks there.";
-const LOGIN: &str = "Check email_username and email_password; many providers want an app password, made for this purpose alone.";
-const SENDER: &str = "Give an email_from that the account may send for.";
-const RECIPIENT: &str = "Check email_to: the server knows no such mailbox.";
-const RELAY: &str = "Give email_username and email_password, or ask who runs the mail server to take mails from this one.";
-
-/// Permanent refusals, by where they came and their enhanced codes (RFC 3463).
-fn meaning(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str>) {
-    let enhanced = |class: &str| reply.text.trim_start().starts_with(class);
-    match (stage, reply.code) {
-        // Wrong credentials, a mechanism that is too weak, none at all, or encryption that lacks (RFC 4954, 6).
-        (SmtpStage::Auth, _) | (_, 530 | 534 | 535 | 538) => (Reason::Unauthorized, Some(LOGIN)),
-        (_, 552) => (Reason::TooLarge, None),
-        (_, 554) if enhanced("5.3.4") => (Reason::TooLarge, None),
-        (SmtpStage::Recipient, _) if enhanced("5.7.") => (Reason::Forbidden, Some(RELAY)),
-        (SmtpStage::Recipient, 554) => (Reason::Forbidden, Some(RELAY)),
-        (SmtpStage::Recipient, 550 | 551 | 553) => (Reason::UnknownDestination, Some(RECIPIENT)),
-        (SmtpStage::Sender, _) => (Reason::Forbidden, Some(SENDER)),
-        (SmtpStage::Data | SmtpStage::Message, _) if enhanced("5.7.") => (Reason::Forbidden, None),
-        (SmtpStage::Greeting | SmtpStage::Hello, _) => (Reason::Forbidden, None),
-        _ => (Reason::Rejected, None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_server_calls_the_mail_is_its_name() {
-        for (text, name) in [
-            ("2.0.0 Ok: queued as 4F1A2B3C", Some("4F1A2B3C")),
-            ("OK: queued as <x@y> and more", Some("<x@y>")),
-            ("2.0.0 message accepted", None),
-        ] {
-            assert_eq!(queued_as(text), name);
         }
     }
 }

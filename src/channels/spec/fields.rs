@@ -5,6 +5,7 @@ use std::fmt;
 
 use url::Url;
 
+use super::destinations::{self, Lists};
 use super::parameter::BASE_URL;
 use super::{Kind, OPTIONS, Parameter, headers, parse_url};
 use crate::model::json::{Json, Path};
@@ -52,8 +53,9 @@ pub struct Fields<'a> {
     /// The first names that no parameter has: one of them may be meant to be one.
     unknown: Vec<&'a str>,
     path: Path,
-    /// The value of a list that this destination is.
-    one_of: Option<(&'static str, usize)>,
+    pub(super) lists: Lists<'a>,
+    /// Which of their destinations is read.
+    pub(super) index: usize,
     warnings: &'a mut Warnings<Warning>,
 }
 
@@ -94,12 +96,14 @@ impl<'a> Fields<'a> {
             values: vec![None; parameters.len()],
             unknown: Vec::new(),
             path,
-            one_of: None,
+            lists: Lists::default(),
+            index: 0,
             warnings,
         };
         for (name, value) in members {
             fields.add(name, value);
         }
+        fields.lists = destinations::lists(&mut fields);
         fields
     }
 
@@ -120,15 +124,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// How many destinations it makes: one, unless the parameter that may be a list is one.
-    pub fn destinations(&self) -> usize {
-        destinations(self.list().map(|(_, value)| value))
-    }
-
     /// [`Self::destinations`] of a configuration that is not read yet.
     pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
-        let list = parameters.iter().find(|one| one.kind == Kind::Destinations);
-        destinations(list.and_then(|list| configuration.get(list.name)))
+        destinations::count(parameters, configuration)
     }
 
     /// What there was to warn of since this was last asked.
@@ -138,56 +136,22 @@ impl<'a> Fields<'a> {
 
     /// The configuration of the destination at this place.
     pub fn at(&mut self, index: usize) -> &mut Self {
-        let several = self
-            .list()
-            .filter(|(_, value)| matches!(value, Json::Array(_)));
-        self.one_of = several.map(|(name, _)| (name, index));
+        self.index = index;
         self
     }
 
-    fn list(&self) -> Option<(&'static str, &'a Json)> {
-        let mut given = self.given();
-        given
-            .find(|(parameter, _)| parameter.kind == Kind::Destinations)
-            .map(|(list, value)| (list.name, value))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
     }
 
     /// The parameters that are given.
-    fn given(&self) -> impl Iterator<Item = (&'static Parameter, &'a Json)> {
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static Parameter, &'a Json)> {
         let given = self.parameters.iter().zip(&self.values);
         given.filter_map(|(parameter, value)| Some((parameter, (*value)?)))
-    }
-
-    /// The configuration as it would be for this destination alone, without what means nothing.
-    pub fn own(&self) -> Json {
-        let own = self.given().filter_map(|(parameter, value)| {
-            let value = self.one(parameter.name, value)?;
-            Some((parameter.name.to_owned(), value.clone()))
-        });
-        Json::Object(own.collect())
-    }
-
-    /// Bytes of what this destination is configured with: about what it keeps.
-    pub fn size(&self) -> usize {
-        let own = self.given();
-        let own = own.filter_map(|(parameter, value)| self.one(parameter.name, value));
-        own.map(Json::size).sum()
-    }
-
-    /// Of a list of destinations, this one's value.
-    fn one(&self, name: &str, value: &'a Json) -> Option<&'a Json> {
-        match (self.one_of, value) {
-            (Some((list, index)), Json::Array(items)) if list == name => items.get(index),
-            _ => Some(value),
-        }
-    }
-
-    fn place(&self, name: &str) -> Path {
-        let path = self.path.key(name);
-        match self.one_of {
-            Some((list, index)) if list == name && self.member(name).is_some() => path.index(index),
-            _ => path,
-        }
     }
 
     /// The fields that this origin may set.
@@ -275,12 +239,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the operator wrote the configuration, in the file.
+    pub fn is_of_operator(&self) -> bool {
+        self.origin == Origin::Operator
+    }
+
     /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
     pub fn is_rendered(&self, name: &str) -> bool {
         let parameter = self.parameter(name);
         let is_template =
             parameter.is_some_and(|one| matches!(one.kind, Kind::Template | Kind::Templates));
-        is_template && self.origin == Origin::Operator
+        is_template && self.is_of_operator()
     }
 
     /// A table of strings that may be absent; of templates those of the file have their names alone.
@@ -389,7 +358,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
-        ConfigError::new(self.place(name), what)
+        ConfigError::new(self.path.key(name), what)
     }
 
     /// A warning of the answer that names the field.
@@ -401,7 +370,7 @@ impl<'a> Fields<'a> {
         });
     }
 
-    fn missing(&self, name: &str) -> ConfigError {
+    pub(super) fn missing(&self, name: &str) -> ConfigError {
         let example = self.example(name);
         let variable = self.parameter(name).and_then(|one| one.environment);
         let environment = match variable {
@@ -426,7 +395,7 @@ impl<'a> Fields<'a> {
         debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
         let mut given = self.given();
         let (_, value) = given.find(|(parameter, _)| parameter.name == name)?;
-        self.one(name, value)
+        Some(value)
     }
 
     fn parameter(&self, name: &str) -> Option<&'static Parameter> {
@@ -451,14 +420,6 @@ impl<'a> Fields<'a> {
                 ),
             },
         });
-    }
-}
-
-/// Of the parameter that may be a list of them.
-fn destinations(list: Option<&Json>) -> usize {
-    match list {
-        Some(Json::Array(items)) => items.len().max(1),
-        _ => 1,
     }
 }
 

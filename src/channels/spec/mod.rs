@@ -1,8 +1,10 @@
 //! What the registry knows of a channel, and how a sender's configuration is read by that.
 
 mod describe;
+mod destinations;
 mod fields;
 pub mod headers;
+pub mod mailboxes;
 mod parameter;
 #[cfg(test)]
 mod tests;

@@ -127,7 +127,7 @@ pub enum Kind {
     Text,
     /// One string, or a list of them.
     Texts,
-    /// One string, or a list of which each is a destination of its own.
+    /// Mail addresses in one string or a list, of which each is a destination of its own.
     Destinations,
     /// A number up to 65535, also as a string.
     Port,

@@ -7,15 +7,23 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new("several", "x", "").of(Kind::Texts),
     Parameter::new("port", "587", "").of(Kind::Port),
     Parameter::new("table", "x", "").of(Kind::Table),
+    Parameter::new("to", "a@example.com", "")
+        .of(Kind::Destinations)
+        .required(),
+    Parameter::new("cc", "a@example.com", "").of(Kind::Destinations),
 ];
 
 /// Reads a configuration that is written as JSON.
 fn read<T>(configuration: &str, value: impl FnOnce(&Fields<'_>) -> T) -> T {
+    read_mut(configuration, |fields| value(fields))
+}
+
+fn read_mut<T>(configuration: &str, value: impl FnOnce(&mut Fields<'_>) -> T) -> T {
     let Json::Object(members) = json::parse(configuration).unwrap().json else {
         panic!("{configuration} is no object");
     };
     let mut warnings = Warnings::default();
-    let fields = Fields::new(
+    let mut fields = Fields::new(
         "sender",
         Origin::Operator,
         PARAMETERS,
@@ -23,7 +31,7 @@ fn read<T>(configuration: &str, value: impl FnOnce(&Fields<'_>) -> T) -> T {
         Path::root(),
         &mut warnings,
     );
-    value(&fields)
+    value(&mut fields)
 }
 
 #[test]
@@ -100,5 +108,96 @@ fn a_port_is_a_number_or_its_digits() {
             fields.port("port")
         });
         assert_eq!(read.ok().flatten(), port, "{given}");
+    }
+}
+
+/// `list:address` of each destination, or what is said of it.
+fn recipients(configuration: &str) -> Vec<String> {
+    read_mut(configuration, |fields| {
+        let each = 0..fields.destinations();
+        each.map(|index| match fields.at(index).recipient() {
+            Ok((list, mailbox)) => format!("{list}:{}", mailbox.address),
+            Err(error) => format!("{} {}", error.path, error.what),
+        })
+        .collect()
+    })
+}
+
+#[test]
+fn each_address_of_the_lists_is_one_destination() {
+    for (configuration, expected) in [
+        (r#"{"to": "a@x.example"}"#, &["to:a@x.example"][..]),
+        (
+            r#"{"cc": ["c@x.example"], "to": "a@x.example, b@x.example"}"#,
+            &["to:a@x.example", "to:b@x.example", "cc:c@x.example"],
+        ),
+        (
+            r#"{"to": ["a@x.example", "Doe, J <b@x.example>, c@x.example"], "cc": " "}"#,
+            &["to:a@x.example", "to:b@x.example", "to:c@x.example"],
+        ),
+        // Twice is once.
+        (
+            r#"{"to": ["a@x.example", "A <A@X.example>"], "cc": "a@x.example,c@x.example"}"#,
+            &["to:a@x.example", "cc:c@x.example"],
+        ),
+        (
+            r#"{"to": "a@x.example, b", "cc": [5]}"#,
+            &[
+                "to:a@x.example",
+                "to address 2 of to has no @ in its address; write user@example.com, or \"Name\" <user@example.com>",
+                "cc[0] cc has no @ in its address; write user@example.com, or \"Name\" <user@example.com>",
+            ],
+        ),
+        (
+            r#"{"to": ["a@x.example", {}]}"#,
+            &[
+                "to:a@x.example",
+                "to[1] to must be a string, found an object",
+            ],
+        ),
+        (
+            r#"{"to": []}"#,
+            &["to to is required: for example a@example.com"],
+        ),
+        (
+            r#"{"to": null}"#,
+            &["to to is required: for example a@example.com"],
+        ),
+        (
+            r#"{"cc": "c@x.example"}"#,
+            &["to to is required: for example a@example.com"],
+        ),
+    ] {
+        assert_eq!(recipients(configuration), expected, "{configuration}");
+        let counted = Fields::count(PARAMETERS, &json::parse(configuration).unwrap().json);
+        assert!(counted >= expected.len(), "{configuration}: {counted}");
+    }
+}
+
+#[test]
+fn what_is_stored_of_a_destination_makes_the_same_one_again() {
+    for configuration in [
+        r#"{"to": ["a@x.example", "D, J <b@x.example>"], "text": "t"}"#,
+        r#"{"to": "a@x.example, b@x.example", "cc": ["c@x.example", "a@x.example"], "text": 5}"#,
+    ] {
+        let expected = recipients(configuration);
+        for (index, expected) in expected.iter().enumerate() {
+            let own = read_mut(configuration, |fields| fields.at(index).own());
+            let (members, index) = Fields::stored(&own).unwrap();
+            let again = serde_json::to_string(&Json::Object(members.to_vec())).unwrap();
+            let again = &recipients(&again)[index];
+            assert_eq!(again, expected);
+        }
+    }
+    for other in [
+        "{}",
+        "[]",
+        r#"{"index": "0", "configuration": {}}"#,
+        r#"{"index": 0}"#,
+    ] {
+        assert!(
+            Fields::stored(&json::parse(other).unwrap().json).is_none(),
+            "{other}"
+        );
     }
 }

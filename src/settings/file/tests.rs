@@ -379,7 +379,7 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         2,
         67,
         "receivers.a.email.email_to[1]",
-        "email_to must be one mail address",
+        "email_to has no @ in its address",
     ),
     (
         "[receivers.a]\nemail = { host = \"smtp.example.com\", from = \"a@example.com\", to = \"b@example.com\", port = 70000 }",

@@ -2,23 +2,37 @@
 
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+use lettre::Address;
+use lettre::address::Envelope;
+use lettre::message::header::{
+    self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
+};
+use lettre::message::{Body, Mailboxes, Message, MultiPart, SinglePart};
 
 use crate::model::secret::digest;
-use crate::model::wire::Mail;
+use crate::model::wire::{Mail, Mailbox};
 use crate::transport::SendError;
 use crate::transport::failure::unusable;
 
 /// But for its lines that begin with a dot, which are doubled on the way.
 pub fn formatted(mail: &Mail) -> Result<Vec<u8>, SendError> {
     let date = mail.date.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let (from, recipient) = (address(&mail.from.address)?, address(&mail.recipient)?);
+    let envelope = Envelope::new(Some(from), vec![recipient]);
+    let envelope = envelope.map_err(|_| unusable("the mail has no recipient"))?;
     let mut builder = Message::builder()
-        .from(mailbox(&mail.from)?)
-        .to(mailbox(&mail.to)?)
+        .envelope(envelope)
+        .header(header::From::from(Mailboxes::from(placeholder()?)))
+        .header(header::To::from(mailboxes(&mail.to)?))
         .subject(mail.subject.clone())
         .date(wall_clock(date))
         .message_id(Some(format!("<{}>", mail.message_id)));
+    if !mail.cc.is_empty() {
+        builder = builder.header(header::Cc::from(mailboxes(&mail.cc)?));
+    }
+    if !mail.reply_to.is_empty() {
+        builder = builder.header(header::ReplyTo::from(mailboxes(&mail.reply_to)?));
+    }
     if let Some(thread) = &mail.thread {
         let thread = format!("<{thread}>");
         builder = builder.in_reply_to(thread.clone()).references(thread);
@@ -37,6 +51,8 @@ pub fn formatted(mail: &Mail) -> Result<Vec<u8>, SendError> {
         }
     };
     let mut message = message.map_err(|_| unusable("the mail could not be put together"))?;
+    let from = Mailboxes::from(mailbox(&mail.from)?);
+    message.headers_mut().set(header::From::from(from));
     // No absence notes, please (RFC 3834).
     message.headers_mut().insert_raw(HeaderValue::new(
         HeaderName::new_from_ascii_str("Auto-Submitted"),
@@ -55,8 +71,22 @@ fn wall_clock(time: jiff::Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
+fn mailboxes(mailboxes: &[Mailbox]) -> Result<Mailboxes, SendError> {
+    mailboxes.iter().map(mailbox).collect()
+}
+
+fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, SendError> {
+    let address = address(&mailbox.address)?;
+    Ok(lettre::message::Mailbox::new(mailbox.name.clone(), address))
+}
+
+/// lettre reads the sender once more when it builds a message, and knows fewer names than it writes.
+fn placeholder() -> Result<lettre::message::Mailbox, SendError> {
+    Ok(lettre::message::Mailbox::new(None, address("a@localhost")?))
+}
+
 /// The channel has read it already.
-pub fn mailbox(text: &str) -> Result<Mailbox, SendError> {
+pub fn address(text: &str) -> Result<Address, SendError> {
     text.parse()
         .map_err(|_| unusable("a mail address cannot be used"))
 }

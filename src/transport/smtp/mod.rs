@@ -1,5 +1,6 @@
 //! One mail to one mail server: to an address that the guard has let through, encrypted by our own configuration, under the
-//! name that the configuration gives. Nothing is sent in clear but a greeting and the wish for encryption.
+//! name that the configuration gives. Nothing is sent in clear but a greeting and the wish for encryption, unless the
+//! operator's file chooses so for a server at a private address.
 
 mod message;
 mod stream;
@@ -14,16 +15,17 @@ use std::time::Duration;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Host;
 
-use self::message::{formatted, mailbox};
-use self::stream::{ask_for_tls, encrypted};
+use self::message::{address, formatted};
+use self::stream::{Stream, ask_for_tls, encrypted};
 use super::client::HttpTransport;
-use super::failure::{denied, too_late, unconnected, unresolved};
+use super::failure::{denied, too_late, unconnected, unresolved, unusable};
+use super::guard::Denied;
 use super::{SendError, Sent, guard};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::policy::ClientKey;
@@ -78,10 +80,11 @@ impl HttpTransport {
         mail: &Mail,
         key: &ClientKey,
     ) -> Result<Result<Open, SmtpReply>, SendError> {
-        let (stream, address) = self.connect(&mail.server, key).await?;
-        let hello = match address.ip() {
-            IpAddr::V4(address) => ClientId::Ipv4(address),
-            IpAddr::V6(address) => ClientId::Ipv6(address),
+        let (stream, own) = self.connect(&mail.server, key).await?;
+        let hello = match (&mail.server.hello, own.ip()) {
+            (Some(name), _) => ClientId::Domain(name.clone()),
+            (None, IpAddr::V4(address)) => ClientId::Ipv4(address),
+            (None, IpAddr::V6(address)) => ClientId::Ipv6(address),
         };
         let config = self.tls_config(key)?;
         let stream = match mail.server.tls {
@@ -94,6 +97,7 @@ impl HttpTransport {
                 let stream = encrypted(stream, &mail.server, config).await?;
                 stream.after_greeting()
             }
+            MailTls::Clear => Stream::in_clear(stream),
         };
         let dot = Arc::clone(&stream.dot);
         let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
@@ -102,7 +106,7 @@ impl HttpTransport {
             // A greeting in clear was heard before: what is refused now is the name.
             Err(error) => refusal(
                 match mail.server.tls {
-                    MailTls::Implicit => SmtpStage::Greeting,
+                    MailTls::Implicit | MailTls::Clear => SmtpStage::Greeting,
                     MailTls::StartTls => SmtpStage::Hello,
                 },
                 error,
@@ -129,13 +133,14 @@ impl HttpTransport {
         };
         let (mut allowed, mut refused) = (Vec::new(), None);
         for address in addresses {
-            match guard::check(address, private) {
+            let check = guard::check(address, private);
+            match check.and_then(|()| check_encryption(server, address)) {
                 Ok(()) => allowed.push(self.detoured(address)),
                 Err(rule) => refused = Some(rule),
             }
         }
         if let (true, Some(rule)) = (allowed.is_empty(), refused) {
-            return Err(denied(rule));
+            return Err(not_allowed(rule));
         }
         let connecting = async {
             let mut last = io::ErrorKind::AddrNotAvailable.into();
@@ -157,6 +162,14 @@ impl HttpTransport {
             Ok(Err(error)) => Err(unconnected(&error)),
             Err(_) => Err(too_late(Sent::No)),
         }
+    }
+}
+
+/// Without encryption a mail goes to private addresses alone.
+fn check_encryption(server: &MailServer, address: IpAddr) -> Result<(), Denied> {
+    match server.tls {
+        MailTls::Clear => guard::check_unencrypted(address),
+        MailTls::StartTls | MailTls::Implicit => Ok(()),
     }
 }
 
@@ -193,7 +206,11 @@ async fn announce(
     connection: &mut AsyncSmtpConnection,
     mail: &Mail,
 ) -> Result<Option<SmtpReply>, SendError> {
+    let parameters = parameters(connection, mail)?;
     if let Some(credentials) = &mail.server.credentials {
+        if mail.server.tls == MailTls::Clear {
+            return Err(unusable("a password is not sent without encryption"));
+        }
         let known = [Mechanism::Plain, Mechanism::Login];
         if connection
             .server_info()
@@ -210,8 +227,10 @@ async fn announce(
             return Ok(Some(refusal));
         }
     }
-    let (from, to) = (mailbox(&mail.from)?.email, mailbox(&mail.to)?.email);
-    let answer = connection.command(MailFrom::new(Some(from), vec![])).await;
+    let (from, to) = (address(&mail.from.address)?, address(&mail.recipient)?);
+    let answer = connection
+        .command(MailFrom::new(Some(from), parameters))
+        .await;
     if let Some(refusal) = unless(200..300, SmtpStage::Sender, answer)? {
         return Ok(Some(refusal));
     }
@@ -223,6 +242,29 @@ async fn announce(
     // Without it the lines of the message would be commands.
     unless(354..355, SmtpStage::Data, answer)
 }
+
+/// What the server must know of the mail beforehand: an address beyond ASCII takes a server that knows of those (RFC 6531).
+fn parameters(
+    connection: &AsyncSmtpConnection,
+    mail: &Mail,
+) -> Result<Vec<MailParameter>, SendError> {
+    let offers = |extension| connection.server_info().supports_feature(extension);
+    if !mail.needs_smtputf8() {
+        return Ok(Vec::new());
+    }
+    if !offers(Extension::SmtpUtfEight) {
+        return Err(permanent(Reason::NoSmtputf8, NO_SMTPUTF8));
+    }
+    let mut parameters = vec![MailParameter::SmtpUtfEight];
+    // Its headers have bytes beyond ASCII.
+    if offers(Extension::EightBitMime) {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
+}
+
+const NO_SMTPUTF8: &str =
+    "an address has characters beyond ASCII before its @, and the mail server offers no SMTPUTF8";
 
 /// The message; the server has ten minutes for its answer.
 async fn deliver(
@@ -292,6 +334,17 @@ fn refusal(
 }
 
 // What can go wrong
+
+fn not_allowed(rule: Denied) -> SendError {
+    let mut error = denied(rule);
+    if rule == Denied::Unencrypted {
+        error.failure = error.failure.with_hint(UNENCRYPTED);
+    }
+    error
+}
+
+const UNENCRYPTED: &str =
+    "Use email_tls starttls or tls, or a mail server at a private or loopback address.";
 
 fn permanent(reason: Reason, sentence: &'static str) -> SendError {
     SendError {

@@ -1,4 +1,4 @@
-//! The way to a mail server: what is said in clear, and the encryption below all that comes after.
+//! The way to a mail server: what is said in clear, and what all that comes after goes through.
 
 use std::fmt;
 use std::io;
@@ -100,9 +100,11 @@ async fn said(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, Sen
     }
 }
 
-/// What is below lettre: bytes are encrypted, and it is known whether the final dot may have left.
+/// What is below lettre: bytes are encrypted as the server's configuration has it, and it is known whether the final dot may
+/// have left.
 pub struct Stream {
-    inner: tokio_rustls::client::TlsStream<TcpStream>,
+    inner: Box<dyn Connection>,
+    peer: io::Result<SocketAddr>,
     /// Read before anything of the server's: lettre waits for a greeting, which STARTTLS has none of.
     greeting: &'static [u8],
     /// Bytes since we last said something.
@@ -113,7 +115,27 @@ pub struct Stream {
 /// As lettre writes it, by itself.
 const DOT: &[u8] = b"\r\n.\r\n";
 
+/// Encrypted or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Connection for T {}
+
 impl Stream {
+    pub fn in_clear(stream: TcpStream) -> Self {
+        let peer = stream.peer_addr();
+        Self::new(stream, peer)
+    }
+
+    fn new(inner: impl Connection + 'static, peer: io::Result<SocketAddr>) -> Self {
+        Self {
+            inner: Box::new(inner),
+            peer,
+            greeting: b"",
+            heard: 0,
+            dot: Arc::default(),
+        }
+    }
+
     pub const fn after_greeting(mut self) -> Self {
         self.greeting = b"220 \r\n";
         self
@@ -128,6 +150,7 @@ pub async fn encrypted(
     let name = ServerName::try_from(server.host.clone())
         .map_err(|_| unusable("the mail server's name cannot be checked"))?;
     let connector = TlsConnector::from(Arc::new(config));
+    let peer = stream.peer_addr();
     let inner = connector.connect(name, stream).await.map_err(|error| {
         let tls = error
             .get_ref()
@@ -137,12 +160,7 @@ pub async fn encrypted(
             None => broken(&error),
         }
     })?;
-    Ok(Stream {
-        inner,
-        greeting: b"",
-        heard: 0,
-        dot: Arc::default(),
-    })
+    Ok(Stream::new(inner, peer))
 }
 
 impl fmt::Debug for Stream {
@@ -196,6 +214,9 @@ impl AsyncWrite for Stream {
 
 impl AsyncTokioStream for Stream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.get_ref().0.peer_addr()
+        match &self.peer {
+            Ok(peer) => Ok(*peer),
+            Err(error) => Err(error.kind().into()),
+        }
     }
 }

@@ -22,7 +22,7 @@ use super::client::MAX_HEADERS;
 use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
 use crate::model::outcome::Reason;
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
-use crate::model::wire::{HttpRequest, Mail, MailServer, MailTls, Outbound, Reply};
+use crate::model::wire::{HttpRequest, Mail, MailServer, MailTls, Mailbox, Outbound, Reply};
 use PrivateAddresses::{Allow, Deny};
 
 const PUBLIC: &str = "93.184.216.34";
@@ -117,9 +117,16 @@ impl World {
                 port,
                 tls: MailTls::StartTls,
                 credentials: None,
+                hello: None,
             },
-            from: "a@example.com".to_owned(),
-            to: "b@example.com".to_owned(),
+            from: Mailbox {
+                name: None,
+                address: "a@example.com".to_owned(),
+            },
+            recipient: "b@example.com".to_owned(),
+            to: Vec::new(),
+            cc: Vec::new(),
+            reply_to: Vec::new(),
             subject: "hi".to_owned(),
             text: "hi".to_owned(),
             html: None,

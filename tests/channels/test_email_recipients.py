@@ -1,0 +1,352 @@
+"""Who gets a mail, how addresses are written, and how the server is reached."""
+
+import json
+from email.headerregistry import Address, AddressHeader
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.channels.channel import FAST, FIRING, KEY, Sender, toml
+from tests.channels.mailserver import PASSWORD, Book, MailServer, Order, shared
+from tests.channels.test_email import CHANNEL, at, by_file, send
+
+pytestmark = pytest.mark.usefixtures("book")
+
+TWO = ["a@example.com", "b@example.com"]
+
+
+def delivered(answer: Any) -> list[tuple[str, str]]:
+    """Destination and outcome of each delivery."""
+    return [(entry["destination"].removeprefix("email "), entry["outcome"]) for entry in answer["deliveries"]]
+
+
+def dry(sender: Sender, **configuration: Any) -> Any:
+    """What a request says of a configuration that it brings."""
+    own = {"email_host": "smtp.example.com", "email_from": "alerts@example.com", "email_to": "a@example.com"}
+    body = {"notification_text": "hi", "senders_config": {"email": {**own, **configuration}}, "dry_run": True}
+    return sender.trigger({}).notify(json.dumps(body, ensure_ascii=False).encode()).json
+
+
+def shown(header: Any) -> list[tuple[str, str]]:
+    """Names and addresses of a header, as a mail program reads them."""
+    assert isinstance(header, AddressHeader)
+    return [(address.display_name, address.addr_spec) for address in header.addresses if isinstance(address, Address)]
+
+
+# How addresses are written
+
+
+NAMES = [
+    ("DB team <oncall@example.com>", "DB team"),
+    ("Doe, Jane <oncall@example.com>", "Doe, Jane"),
+    ('"Doe, Jane" <oncall@example.com>', "Doe, Jane"),
+    ("Jane (DB, ops) <oncall@example.com>", "Jane (DB, ops)"),
+    ('Jane "JD" Doe <oncall@example.com>', 'Jane "JD" Doe'),
+    (r'"Jane \"JD\" \\ Doe" <oncall@example.com>', r'Jane "JD" \ Doe'),
+    ("oncall@example.com <oncall@example.com>", "oncall@example.com"),
+    ("oncall@example.com (Doe, Jane)", "Doe, Jane"),
+    ("Größe, 東京 😀 <oncall@example.com>", "Größe, 東京 😀"),
+    ("x9; 100% [sic] <oncall@example.com>", "x9; 100% [sic]"),
+    ("x" * 300 + " <oncall@example.com>", "x" * 300),
+    ("ä" * 150 + " <oncall@example.com>", "ä" * 150),
+]
+
+
+@pytest.mark.parametrize("place", ["email_from", "email_to", "email_cc", "email_reply_to"])
+def test_a_name_is_shown_as_it_was_written(place: str, sender: Sender, book: Book, tmp_path: Path) -> None:
+    header = {"email_from": "From", "email_to": "To", "email_cc": "Cc", "email_reply_to": "Reply-To"}[place]
+    configurations = [at(shared(), **{"email_to": "a@example.com", place: written}) for written, _ in NAMES]
+    by_file(sender, tmp_path, *configurations)
+    got = {name for mail in book.mails for name, _ in shown(mail.message[header])}
+    # Python's parser keeps the blanks between encoded words, which belong to no name (RFC 2047, 6.2).
+    assert {name.replace(" ", "") for name in got} == {name.replace(" ", "") for _, name in NAMES}
+
+
+@pytest.mark.parametrize("place", ["email_to", "email_cc", "email_bcc"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Doe, Jane <a@example.com>, b@example.com",
+        "a@example.com,b@example.com,",
+        ["a@example.com", "b@example.com"],
+        ["Doe, Jane <a@example.com>,b@example.com", "A@example.com"],
+    ],
+    ids=["names", "commas", "list", "mixed"],
+)
+def test_a_string_with_commas_and_a_list_make_the_same_recipients(
+    place: str, written: Any, sender: Sender, book: Book, tmp_path: Path
+) -> None:
+    own = {"email_to": "x@example.com"} | {place: written}
+    answer = by_file(sender, tmp_path, at(shared(), **own)).json
+    expected = TWO if place == "email_to" else ["x@example.com", *TWO]
+    assert sorted(mail.recipient for mail in book.mails) == sorted(expected)
+    assert len(answer["deliveries"]) == len(expected)
+    requested = dry(sender, **own)
+    assert [one for one, _ in delivered(requested)] == [one for one, _ in delivered(answer)]
+
+
+def test_addresses_of_the_environment_are_a_list_too(
+    sender: Sender, book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONCALL", "Doe, Jane <a@example.com>, b@example.com")
+    (tmp_path / "cc").write_text("c@example.com\n", encoding="utf-8")
+    own = at(shared(), email_to={"env": "ONCALL"}, email_cc={"file": str(tmp_path / "cc")})
+    by_file(sender, tmp_path, own)
+    assert sorted(mail.recipient for mail in book.mails) == [*TWO, "c@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("Doe, jane@example.com", "(j***@example.com) is ambiguous"),
+        ("jane@example.com; joe@example.com", "(j***@example.com) holds several addresses; separate them by commas"),
+        ("Jane jane@example.com", "(j***@example.com) has a blank or an invisible character in its address; if there"),
+        ('Jane "JD <jane@example.com>', "a quote or a parenthesis that does not end"),
+        ("Jane", "has no @ in its address; write user@example.com"),
+    ],
+)
+@pytest.mark.parametrize("place", ["email_to", "email_cc", "email_bcc", "email_from", "email_reply_to"])
+def test_what_is_ambiguous_is_refused_with_what_to_write(place: str, written: str, words: str, sender: Sender) -> None:
+    entries = dry(sender, **{place: written})["deliveries"]
+    entry = entries[-1]
+    assert (entry["outcome"], entry["reason"]) == ("failed", "invalid_config"), entry
+    assert entry["path"] == f"senders_config.email.{place}"
+    assert entry["detail"].startswith(f"{place} ")
+    assert words in entry["detail"]
+    assert "jane@" not in entry["detail"]
+
+
+def test_of_several_in_one_string_the_wrong_one_is_counted(sender: Sender) -> None:
+    entries = dry(sender, email_to="a@example.com, b", email_cc=["c@example.com, d, e@example.com"])["deliveries"]
+    assert [(entry["outcome"], entry.get("path")) for entry in entries] == [
+        ("dry_run", None),
+        ("failed", "senders_config.email.email_to"),
+        ("dry_run", None),
+        ("failed", "senders_config.email.email_cc[0]"),
+    ]
+    assert entries[1]["detail"].startswith("address 2 of email_to has no @")
+    assert entries[3]["detail"].startswith("address 2 of email_cc (e***@example.com) is ambiguous")
+
+
+# Cc and Bcc
+
+
+def test_with_cc_everybody_sees_all_of_to_and_cc_and_nobody_sees_bcc(
+    sender: Sender, book: Book, tmp_path: Path
+) -> None:
+    own = at(
+        shared(),
+        email_to=[*TWO],
+        email_cc="Team <team@example.com>",
+        email_bcc="archive@example.com, audit@example.com",
+        email_reply_to=["DB <db@example.com>", "ops@example.com"],
+    )
+    answer = by_file(sender, tmp_path, own, **FIRING, dedup_key="cpu db1").json
+    assert delivered(answer) == [
+        ("a***@example.com", "delivered"),
+        ("b***@example.com", "delivered"),
+        ("t***@example.com", "delivered"),
+        ("a***@example.com", "delivered"),
+        ("a***@example.com", "delivered"),
+    ]
+    everybody = [*TWO, "team@example.com", "archive@example.com", "audit@example.com"]
+    assert sorted(mail.recipient for mail in book.mails) == sorted(everybody)
+    for mail in book.mails:
+        message = mail.message
+        assert shown(message["To"]) == [("", "a@example.com"), ("", "b@example.com")]
+        assert shown(message["Cc"]) == [("Team", "team@example.com")]
+        assert shown(message["Reply-To"]) == [("DB", "db@example.com"), ("", "ops@example.com")]
+        assert b"archive" not in mail.content
+        assert b"audit" not in mail.content
+    # It is one mail, in as many copies.
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
+    assert len({mail.message["References"] for mail in book.mails}) == 1
+
+
+def test_without_cc_recipients_see_nobody_else_and_a_bcc_sees_them(sender: Sender, book: Book, tmp_path: Path) -> None:
+    by_file(sender, tmp_path, at(shared(), email_to=TWO, email_bcc="archive@example.com"))
+    heads = {mail.recipient: [address for _, address in shown(mail.message["To"])] for mail in book.mails}
+    assert heads == {"a@example.com": TWO[:1], "b@example.com": TWO[1:], "archive@example.com": TWO}
+    assert all(mail.message["Cc"] is None for mail in book.mails)
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
+
+
+def test_a_resolved_is_in_the_conversation_of_all(sender: Sender, book: Book, tmp_path: Path) -> None:
+    own = at(shared(), email_to="a@example.com", email_cc="team@example.com")
+    for status in ("firing", "resolved"):
+        by_file(sender, tmp_path, own, **{**FIRING, "status": status}, dedup_key="cpu db1")
+    assert len(book.mails) == 4
+    assert len({mail.message["References"] for mail in book.mails}) == 1
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 2
+
+
+def test_who_stands_in_several_lists_gets_one_mail(sender: Sender, book: Book) -> None:
+    own = at(shared(), email_to="a@example.com", email_cc=["A@example.com", "c@example.com"], email_bcc="c@example.com")
+    lines = f"[receivers.r]\nemail = {toml(own)}\n"
+    path = sender._directory / "twice.toml"
+    path.write_text(lines, encoding="utf-8")
+    trigger = sender.trigger({**FAST, "config_file_path": str(path)})
+    answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
+    assert [mail.recipient for mail in sorted(book.mails, key=lambda mail: mail.recipient)] == [
+        "a@example.com",
+        "c@example.com",
+    ]
+    assert len(answer["deliveries"]) == 2
+    said = dry(sender, email_to="a@example.com, A@example.com")
+    assert len(said["deliveries"]) == 1
+    assert "senders_config.email.email_to: an address stands twice; it gets one message" in said["warnings"]
+
+
+@pytest.mark.parametrize("stage", ["RCPT", "MESSAGE"])
+def test_a_retry_sends_to_no_one_who_has_the_mail(stage: str, sender: Sender, book: Book, tmp_path: Path) -> None:
+    book.orders += [
+        Order(stage, "451 4.3.0 later", "team@example.com", times=1),
+        Order("RCPT", "550 5.1.1 no such user", "gone@example.com"),
+    ]
+    own = at(
+        shared(), email_to="a@example.com", email_cc="team@example.com, gone@example.com", email_bcc="b@example.com"
+    )
+    answer = by_file(sender, tmp_path, own, idempotency_key=KEY).json
+    entries = [(entry["outcome"], entry["attempts"]) for entry in answer["deliveries"]]
+    assert entries == [("delivered", 1), ("delivered", 2), ("failed", 1), ("delivered", 1)]
+    tried = 2 if stage == "MESSAGE" else 1
+    assert [len(book.to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [1, tried, 1]
+    # The second attempt is the same mail.
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
+
+
+@pytest.mark.parametrize("place", ["email_cc", "email_bcc"])
+def test_a_mail_shows_a_hundred_recipients_at_most(place: str, sender: Sender) -> None:
+    def listed(count: int) -> Any:
+        return dry(sender, email_to=[f"n{number}@example.com" for number in range(count)], **{place: "x@example.com"})
+
+    assert {entry["outcome"] for entry in listed(99)["deliveries"]} == {"dry_run"}
+    entry = listed(100)["deliveries"][0]
+    assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_to")
+    assert "at most 100 recipients together, found 101" in entry["detail"]
+
+
+# Addresses beyond ASCII
+
+
+BEYOND = [
+    {"email_to": "größe@example.com"},
+    {"email_from": "Größe <größe@example.com>"},
+    {"email_cc": "größe@example.com"},
+    {"email_bcc": "größe@example.com"},
+    {"email_reply_to": "größe@example.com"},
+]
+
+
+@pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
+def test_an_address_beyond_ascii_goes_where_the_server_knows_of_those(
+    configuration: dict[str, str], sender: Sender, tmp_path: Path
+) -> None:
+    server = MailServer(enable_SMTPUTF8=True)
+    answer = by_file(sender, tmp_path, at(server, **configuration)).json
+    assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
+    assert server.book.problems == []
+    [place] = configuration
+    mails = {mail.recipient: mail for mail in server.book.mails}
+    if place in ("email_to", "email_cc", "email_bcc"):
+        assert "größe@example.com" in mails
+    mail = next(iter(mails.values()))
+    header = {"email_to": "To", "email_from": "From", "email_cc": "Cc", "email_reply_to": "Reply-To"}.get(place)
+    assert header is None or "größe@example.com" in str(mail.message[header])
+    if place == "email_from":
+        assert mail.sender == "größe@example.com"
+
+
+@pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
+def test_an_address_beyond_ascii_is_sent_to_no_server_that_does_not_know_of_those(
+    configuration: dict[str, str], sender: Sender, book: Book, tmp_path: Path
+) -> None:
+    own = at(shared(), email_username="alerts", email_password=PASSWORD, **configuration)
+    answer = by_file(sender, tmp_path, own).json
+    failed = [entry for entry in answer["deliveries"] if entry["outcome"] != "delivered"]
+    assert failed
+    for entry in failed:
+        assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
+        assert "offers no SMTPUTF8" in entry["detail"]
+        assert "Give an address in ASCII" in entry["hint"]
+    # A bcc recipient is shown to nobody, and keeps nobody from the mail.
+    assert len(book.mails) == (1 if "email_bcc" in configuration else 0)
+    if not book.mails:
+        assert {name for name, _ in book.commands} <= {"EHLO", "STARTTLS", "QUIT"}
+
+
+@pytest.mark.parametrize(("reply", "stage"), [("553 5.6.7 non-ASCII", "RCPT"), ("550 5.6.9 no UTF-8", "MESSAGE")])
+def test_a_server_may_refuse_a_single_address_beyond_ascii(reply: str, stage: str, sender: Sender, book: Book) -> None:
+    book.orders.append(Order(stage, reply))
+    entry = send(sender)
+    assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
+
+
+def test_a_domain_beyond_ascii_needs_no_server_of_its_own(sender: Sender, book: Book) -> None:
+    entry = sender.send([(CHANNEL, at(shared(), email_to="Größe <a@bücher.example>"))], FAST).entry
+    assert entry["outcome"] == "delivered"
+    assert [mail.recipient for mail in book.mails] == ["a@xn--bcher-kva.example"]
+
+
+# How the server is reached
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (None, "[127.0.0.1]"),
+        ("DB1.example.com.", "db1.example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+    ],
+)
+@pytest.mark.parametrize("tls", ["starttls", "tls", "none"])
+def test_this_host_has_the_name_that_it_is_given(given: str | None, name: str, tls: str, sender: Sender) -> None:
+    server = MailServer(None if tls == "none" else tls)
+    own = at(server, email_host="127.0.0.1", email_tls=tls, **({} if given is None else {"email_hello": given}))
+    assert sender.send([(CHANNEL, own)], FAST).entry["outcome"] == "delivered"
+    assert server.book.names == [name] * (2 if tls == "starttls" else 1)
+    assert server.book.problems == []
+
+
+@pytest.mark.parametrize("given", ["db 1", "db_1", "-x", "[db1]", "a/b", "x\r\nQUIT", "[1.2.3.4.5]", "x" * 64])
+def test_a_name_that_no_server_takes_is_refused(given: str, sender: Sender) -> None:
+    [entry] = dry(sender, email_hello=given)["deliveries"]
+    assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_hello")
+    assert "must be a domain, or an address in brackets, such as db1.example.com" in entry["detail"]
+
+
+def test_a_relay_without_encryption_is_the_files_choice(sender: Sender, tmp_path: Path) -> None:
+    server = MailServer(None)
+    answer = by_file(sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
+    assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 2, answer
+    assert server.book.problems == []
+    assert {mail.encrypted for mail in server.book.mails} == {False}
+    server.book.wait_for_farewell()
+    assert {name for name, _ in server.book.commands} == {"EHLO", "MAIL", "RCPT", "DATA", "QUIT"}
+
+
+def test_a_request_cannot_choose_a_relay_without_encryption(sender: Sender) -> None:
+    [entry] = dry(sender, email_tls="none")["deliveries"]
+    assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_tls")
+    assert "none is for the configuration file alone" in entry["detail"]
+
+
+def test_no_password_is_sent_without_encryption(sender: Sender, tmp_path: Path) -> None:
+    server = MailServer(None)
+    own = at(server, email_tls="none", email_username="alerts", email_password=PASSWORD)
+    answer = by_file(sender, tmp_path, own)
+    assert answer.status == 503
+    assert "leave email_username and email_password out" in answer.text
+    assert server.book.commands == []
+
+
+@pytest.mark.parametrize("host", ["93.184.216.34", "100.64.0.1", "2606:2800:220:1::1", "64:ff9b::10.0.0.1"])
+def test_nothing_goes_to_a_public_address_without_encryption(host: str, sender: Sender, tmp_path: Path) -> None:
+    own = at(shared(), email_tls="none", email_host=host)
+    [entry] = by_file(sender, tmp_path, own).json["deliveries"]
+    assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 1), entry
+    assert "a public address, to which nothing is sent without encryption" in entry["detail"]
+    assert "starttls or tls" in entry["hint"]
