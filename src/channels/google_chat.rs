@@ -98,7 +98,8 @@ struct Card {
 #[derive(Serialize)]
 struct Header {
     title: String,
-    subtitle: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtitle: Option<String>,
 }
 
 #[derive(Serialize)]

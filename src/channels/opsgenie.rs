@@ -155,8 +155,9 @@ impl Opsgenie {
         });
         let mut tail = String::new();
         if notification.is_rich() {
-            tail = format!("\n\n{}", rich::summary(notification, &cuts));
-            tail.extend(link.iter().flat_map(|link| ["\n", link]));
+            let summary = rich::summary_without_heading(notification, &cuts);
+            let lines = summary.iter().map(String::as_str).chain(link);
+            tail = format!("\n\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
         let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
         let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION.unit));

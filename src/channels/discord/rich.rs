@@ -49,7 +49,8 @@ struct Embed<'a> {
     color: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field>,
-    footer: Footer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    footer: Option<Footer>,
     /// Shown in the reader's own time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
@@ -89,20 +90,18 @@ pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> 
     let time = notification.timestamp;
     let shown = time.filter(|time| rich::unix_seconds(*time).is_some());
     let told = time.filter(|_| shown.is_none()).map(rich::time_in_utc);
-    let footer = [
-        Some(Look::of_level(notification).word.to_owned()),
+    let footer = rich::joined([
+        rich::level_below_heading(notification).map(str::to_owned),
         rich::phase(notification, told.as_deref()),
         cuts.note(),
-    ];
+    ]);
     let embed = Embed {
         title,
         description: parts.next().unwrap_or_default(),
         url,
         color: Look::of(notification).colour,
         fields,
-        footer: Footer {
-            text: footer.into_iter().flatten().collect::<Vec<_>>().join(" · "),
-        },
+        footer: footer.map(|text| Footer { text }),
         timestamp: shown.map(|time| time.to_string()),
     };
     Rich {

@@ -12,7 +12,8 @@ pub fn page(notification: &Notification, text: &str, cuts: &Cuts) -> String {
     let colour = Look::of(notification).colour;
     let heading = escape(&rich::heading(notification));
     let text = escape(text).replace("\r\n", "\n").replace('\n', "<br>\n");
-    let summary = escape(&rich::summary(notification, cuts));
+    let summary = rich::summary(notification, cuts);
+    let summary = summary.as_deref().map(below_heading).unwrap_or_default();
     let fields = fields(notification, cuts.shown());
     let link = notification.link.as_deref().map(link).unwrap_or_default();
     format!(
@@ -21,8 +22,7 @@ pub fn page(notification: &Notification, text: &str, cuts: &Cuts) -> String {
          <div style=\"max-width:640px;border-left:4px solid #{colour:06X};padding:4px 0 4px 16px\">\n\
          <div style=\"font-size:19px;font-weight:bold;margin:0 0 8px\">{heading}</div>\n\
          <div style=\"margin:0 0 12px\">{text}</div>\n\
-         {fields}<div style=\"color:#616061;font-size:13px\">{summary}</div>\n\
-         {link}</div>\n</body></html>\n"
+         {fields}{summary}{link}</div>\n</body></html>\n"
     )
 }
 
@@ -48,6 +48,11 @@ fn fields(notification: &Notification, shown: usize) -> String {
             "<table style=\"border-collapse:collapse;margin:0 0 12px;{FONT}\">\n{rows}</table>\n"
         ),
     }
+}
+
+fn below_heading(summary: &str) -> String {
+    let summary = escape(summary);
+    format!("<div style=\"color:#616061;font-size:13px\">{summary}</div>\n")
 }
 
 fn link(link: &str) -> String {

@@ -266,7 +266,12 @@ impl Channel for Email {
         if is_rich {
             body.push_str(&lines::below(notification, FIELDS, SUBJECT.unit, &mut cuts));
             let link = notification.link.as_deref().map(without_controls);
-            body.extend(link.iter().flat_map(|link| ["\n", link]));
+            let end = if body.len() == text.len() {
+                "\n\n"
+            } else {
+                "\n"
+            };
+            body.extend(link.iter().flat_map(|link| [end, link]));
         }
         let mail = Mail {
             server: self.server.clone(),

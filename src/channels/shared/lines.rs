@@ -10,17 +10,19 @@ use crate::model::text::{Limit, Unit};
 const NAME: usize = 80;
 const VALUE: usize = 300;
 
-/// Two line ends, then the lines; `room` units for all of them.
+/// Two line ends, then the lines; `room` units for all of them. Empty where there is none.
 pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cuts) -> String {
     let room = room.saturating_sub(unit.of("\n\n") + rich::SUMMARY);
     let names = NameRules::any(Limit::new(NAME, unit), "…");
     let fields = cuts.fields(notification, usize::MAX, room, &names, |name, value| {
         draw(&name, value, unit)
     });
-    let lines = fields
-        .into_iter()
-        .chain([rich::summary(notification, cuts)]);
-    format!("\n\n{}", lines.collect::<Vec<_>>().join("\n"))
+    let lines = fields.into_iter().chain(rich::summary(notification, cuts));
+    let lines: Vec<_> = lines.collect();
+    match lines.is_empty() {
+        true => String::new(),
+        false => format!("\n\n{}", lines.join("\n")),
+    }
 }
 
 fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {

@@ -65,9 +65,21 @@ pub fn heading(notification: &Notification) -> String {
     format!("{} {}", look.emoji, title.as_deref().unwrap_or(look.word))
 }
 
+/// What stands below a [`heading`] must not say its word again.
+fn is_heading(notification: &Notification, word: &str) -> bool {
+    title(notification).is_none() && Look::of(notification).word.eq_ignore_ascii_case(word)
+}
+
+/// How bad it is, unless the heading is this word.
+pub fn level_below_heading(notification: &Notification) -> Option<&'static str> {
+    let level = Look::of_level(notification).word;
+    (!is_heading(notification, level)).then_some(level)
+}
+
 /// `firing since 2026-11-25 02:41 UTC`, as far as it is known; `time` is the moment as this channel writes it.
 pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
     match (notification.status, time) {
+        (Some(status), None) if is_heading(notification, status.word()) => None,
         (Some(Status::Firing), Some(time)) => Some(format!("firing since {time}")),
         (Some(status), Some(time)) => Some(format!("{} {time}", status.word())),
         (Some(status), None) => Some(status.word().to_owned()),
@@ -111,13 +123,31 @@ pub fn link_words(link: &str) -> String {
     format!("Open {}", link_host(link).unwrap_or("link"))
 }
 
-/// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`: how bad, since when, what is missing. All of it words of
-/// ours, and never more than [`SUMMARY`] bytes.
-pub fn summary(notification: &Notification, cuts: &Cuts) -> String {
+/// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`, below a [`heading`]: how bad, since when, what is
+/// missing. All of it words of ours, and never more than [`SUMMARY`] bytes. `None`: the heading says it all.
+pub fn summary(notification: &Notification, cuts: &Cuts) -> Option<String> {
+    summary_with_level(level_below_heading(notification), notification, cuts)
+}
+
+/// The same where no heading stands above it.
+pub fn summary_without_heading(notification: &Notification, cuts: &Cuts) -> Option<String> {
+    summary_with_level(Some(Look::of_level(notification).word), notification, cuts)
+}
+
+fn summary_with_level(
+    level: Option<&str>,
+    notification: &Notification,
+    cuts: &Cuts,
+) -> Option<String> {
     let time = notification.timestamp.map(time_in_utc);
-    let level = Some(Look::of_level(notification).word.to_owned());
-    let parts = [level, phase(notification, time.as_deref()), cuts.note()];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    let phase = phase(notification, time.as_deref());
+    joined([level.map(str::to_owned), phase, cuts.note()])
+}
+
+/// The parts of a summary in one line, if there is one.
+pub fn joined(parts: [Option<String>; 3]) -> Option<String> {
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 /// The most that [`summary`] takes, in bytes.
@@ -289,4 +319,52 @@ pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> Str
 /// Providers refuse what is blank.
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_nothing_that_the_heading_says() {
+        const TIME: &str = "2026-11-25T02:41:58Z";
+        let cases = [
+            ("t", "critical firing", "", Some("Critical · firing")),
+            ("t", "", "", Some("Info")),
+            ("", "critical", "", None),
+            ("", "", "", None),
+            // A title of which nothing can be shown is none.
+            ("\u{7}", "critical", "", None),
+            ("", "critical firing", "", Some("firing")),
+            (
+                "",
+                "critical firing",
+                TIME,
+                Some("firing since 2026-11-25 02:41 UTC"),
+            ),
+            ("", "critical", TIME, Some("2026-11-25 02:41 UTC")),
+            ("", "critical acknowledged", "", Some("acknowledged")),
+            ("", "critical resolved", "", Some("Critical")),
+            ("", " resolved", "", Some("Info")),
+            (
+                "",
+                "critical resolved",
+                TIME,
+                Some("Critical · resolved 2026-11-25 02:41 UTC"),
+            ),
+            ("t", "critical resolved", "", Some("Critical · resolved")),
+        ];
+        for (title, words, time, expected) in cases {
+            let mut words = words.split(' ');
+            let notification = Notification {
+                title: Some(title.to_owned()),
+                level: words.next().and_then(Level::parse),
+                status: words.next().and_then(Status::parse),
+                timestamp: time.parse().ok(),
+                ..Notification::plain(Json::String("x".to_owned()))
+            };
+            let found = summary(&notification, &Cuts::default());
+            assert_eq!(found.as_deref(), expected, "{notification:?}");
+        }
+    }
 }

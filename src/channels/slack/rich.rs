@@ -49,7 +49,9 @@ pub struct Payload {
     /// Shown in notifications, read by screen readers, and all that servers show which know no blocks.
     text: String,
     blocks: Vec<Block>,
-    attachments: [Attachment; 1],
+    /// The colour bar, where something stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachments: Option<[Attachment; 1]>,
 }
 
 #[derive(Serialize)]
@@ -140,17 +142,17 @@ pub fn compose(
     let fields = cuts.fields(notification, most, room, &NAMES, draw);
 
     let blocks = [Block::Header { text: heading }, Block::section(text_block)];
-    let attachment = Attachment {
+    let context = context(notification, &cuts).into_iter();
+    let beside: Vec<_> = context.chain(sections(fields)).collect();
+    let attachment = (!beside.is_empty()).then(|| Attachment {
         color: format!("#{:06X}", Look::of(notification).colour),
-        blocks: std::iter::once(context(notification, &cuts))
-            .chain(sections(fields))
-            .collect(),
-    };
+        blocks: beside,
+    });
     Rich {
         payload: Payload {
             text: preview(notification, text, cx),
             blocks: blocks.into_iter().chain(link.map(Block::section)).collect(),
-            attachments: [attachment],
+            attachments: attachment.map(|attachment| [attachment]),
         },
         more: parts.collect(),
         missing: split.missing,
@@ -175,8 +177,8 @@ fn link(link: &str) -> String {
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.
-fn context(notification: &Notification, cuts: &Cuts) -> Block {
-    let level = format!("*{}*", Look::of_level(notification).word);
+fn context(notification: &Notification, cuts: &Cuts) -> Option<Block> {
+    let level = rich::level_below_heading(notification).map(|level| format!("*{level}*"));
     let time = notification.timestamp.map(|time| {
         let utc = rich::time_in_utc(time);
         match rich::unix_seconds(time) {
@@ -186,13 +188,10 @@ fn context(notification: &Notification, cuts: &Cuts) -> Block {
         }
     });
     let phase = rich::phase(notification, time.as_deref());
-    let parts: Vec<_> = [Some(level), phase, cuts.note()]
-        .into_iter()
-        .flatten()
-        .collect();
-    Block::Context {
-        elements: [Text::ours(parts.join(" · "))],
-    }
+    let line = rich::joined([level, phase, cuts.note()])?;
+    Some(Block::Context {
+        elements: [Text::ours(line)],
+    })
 }
 
 fn draw(name: String, value: &str) -> Drawn<Text> {

@@ -108,14 +108,13 @@ impl Teams {
                 spacing: None,
             })],
         };
-        let last = TextRun {
-            is_subtle: Some(true),
-            ..TextRun::new(rich::summary(notification, &cuts))
-        };
-        let last = Element::RichTextBlock {
-            inlines: vec![last],
+        let last = rich::summary(notification, &cuts).map(|summary| Element::RichTextBlock {
+            inlines: vec![TextRun {
+                is_subtle: Some(true),
+                ..TextRun::new(summary)
+            }],
             spacing: Some("Medium"),
-        };
+        });
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
         let taken = body::json(&around).len() + AROUND;
@@ -125,7 +124,7 @@ impl Teams {
         let body = [head, text]
             .into_iter()
             .chain(fields.into_iter().flatten())
-            .chain([last])
+            .chain(last)
             .collect();
         let rich = Rich {
             payload: message(body, actions, Some("Full")),

@@ -7,6 +7,7 @@ mod html;
 mod replies;
 
 use std::borrow::Cow;
+use std::iter::{once, repeat};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -182,14 +183,10 @@ impl Telegram {
         let link = link.map(Html::link);
         let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, &NAMES, field);
         let head = Html::tag("b", &title).then("\n");
-        let mut tail = Html::text("\n\n");
-        for field in fields {
-            tail = tail.and(field).then("\n");
-        }
-        tail = tail.then(&rich::summary(notification, &cuts));
-        if let Some(link) = link {
-            tail = tail.then("\n").and(link);
-        }
+        let summary = rich::summary(notification, &cuts).map(|summary| Html::text(&summary));
+        let lines = fields.into_iter().chain(summary).chain(link);
+        let tail = lines.zip(once("\n\n").chain(repeat("\n")));
+        let tail = tail.fold(Html::text(""), |tail, (line, end)| tail.then(end).and(line));
         let room = LIMIT.length - head.length - tail.length;
         let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();

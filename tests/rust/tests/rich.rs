@@ -97,6 +97,16 @@ fn cases() -> Vec<(&'static str, Value, Arguments)> {
             vec![],
         ),
         (
+            "firing without a title",
+            with(&firing, &json!({"title": ""})),
+            vec![],
+        ),
+        (
+            "resolved without a title",
+            json!({"notification_text": "Disk of db1 has room again", "level": "critical", "status": "resolved", "dedup_key": "disk db1"}),
+            vec![],
+        ),
+        (
             "link inside the network",
             json!({"notification_text": "See <https://wiki.example.com|the wiki>, <!here>", "link": "http://grafana:3000/d/1?a=1|2&b=_x_"}),
             vec![],
