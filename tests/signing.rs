@@ -148,7 +148,7 @@ fn a_key_that_cannot_be_used_is_named_by_its_place_and_not_quoted() {
         (
             json!([KEY, "swordfish"]),
             "http.signing_secret[1]",
-            "must begin with whsec_",
+            "must be whsec_ and base64 of 24 to 64 bytes",
         ),
         (
             json!([KEY, 0.5]),

@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -258,6 +258,19 @@ def test_a_signature_is_taken_by_the_reference_implementation_with_each_of_two_k
     for key in keys:
         assert Webhook(key).verify(request["body"], headers(request)) == {"message": "hi"}
     assert headers(request)["webhook-id"] == headers(request)["idempotency-key"]
+
+
+@pytest.mark.parametrize("prefix", ["whsec_", "v1,whsec_", "v1,", ""])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_key_in_every_spelling_signs_as_the_reference_implementation_does(
+    prefix: str, encode: Callable[[bytes], bytes], triggers: Triggers, standin: Standin
+) -> None:
+    key = bytes.fromhex("fbffbf49690c") * 5
+    secret = prefix + encode(key).decode()
+    answer = send(triggers, standin, receiver("http", f'signing_secret = "{secret}"'))
+    assert answer["results"] == {"r": True}
+    [request] = standin.requests()
+    Webhook("whsec_" + base64.b64encode(key).decode()).verify(request["body"], headers(request))
 
 
 def test_a_retry_is_signed_anew_under_the_same_name(triggers: Triggers, standin: Standin) -> None:

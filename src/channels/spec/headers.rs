@@ -14,8 +14,7 @@ use crate::model::text::shown;
 const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
-/// The standard alphabet, with padding or without.
-pub const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
 
 /// What becomes of a caller's `Host`, by which a server with several names tells what is asked of it.
@@ -43,12 +42,7 @@ pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
         .chars()
         .filter(|character| !character.is_whitespace())
         .collect();
-    let engine = if compact.contains(['-', '_']) {
-        &URL_SAFE
-    } else {
-        &LENIENT_BASE64
-    };
-    let bytes = engine.decode(compact).map_err(|_| "is not base64")?;
+    let bytes = decode_base64(&compact).ok_or("is not base64")?;
     let text = String::from_utf8(bytes).map_err(|_| "is base64, but not of UTF-8 text")?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match json::parse(text).map(|parsed| parsed.json) {
@@ -56,6 +50,15 @@ pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
         Ok(_) => Err("is base64 of JSON that is no object"),
         Err(_) => Err("is base64, but not of JSON"),
     }
+}
+
+/// The bytes of base64 in the standard alphabet or the one for URLs, with padding or without.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let engine = match text.contains(['-', '_']) {
+        true => &URL_SAFE,
+        false => &STANDARD,
+    };
+    engine.decode(text).ok()
 }
 
 /// Many servers take 100 in all, ours and those of proxies among them.
