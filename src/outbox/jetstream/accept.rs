@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::PublishErrorKind;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::join;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -13,11 +14,10 @@ use super::claim::hold;
 use super::idempotency::{Key, free_key, has_key, take_key};
 use super::lane::{Expected, Lane};
 use super::order::PlaceInLine;
-use super::owned::Asked;
 use super::server::{Session, refusal};
 use super::stored::Stored;
 use super::subjects::{config_token, known_key};
-use super::{ANY, Shared, lock, subjects};
+use super::{ANY, Shared, subjects};
 use crate::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
 
 /// What a message has besides its payload: its subject and its id.
@@ -205,14 +205,9 @@ impl Publication<'_> {
 
 /// Takes a request back whose caller does not wait any more, if no other process was faster.
 async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
-    let owned = lock(&shared.owned)
-        .get(&request.task)
-        .map(|owned| owned.asked.clone());
-    if let Some(owned) = owned {
-        let (reply, done) = oneshot::channel();
-        if owned.send(Asked::Forget(reply)).is_ok() {
-            let _ = done.await;
-        }
+    let forgotten = shared.ask(&request.task, |request| request.forget().boxed());
+    if let Some(forgotten) = forgotten {
+        let _ = forgotten.await;
         return;
     }
     let Ok(session) = shared.servers.session().await else {

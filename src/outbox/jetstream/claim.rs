@@ -7,12 +7,11 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{Info, PullConsumer, pull};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::join_all;
-use futures_util::{StreamExt, TryStreamExt};
-use tokio::sync::oneshot;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::order::PlaceInLine;
-use super::owned::{Asked, OwnedRequest, Registration, published};
+use super::owned::{OwnedRequest, Registration, published};
 use super::server::{Session, lives};
 use super::stored::Stored;
 use super::subjects::{config_token, message_key};
@@ -267,23 +266,19 @@ async fn registration(
     sequence: u64,
     place: Option<Arc<PlaceInLine>>,
 ) -> Option<Registration> {
-    let asked = {
+    let abandoned = {
         let owned = lock(&shared.owned);
         let owned = owned.get(&stored.task);
         let owned = owned.filter(|owned| owned.sequence == sequence);
-        owned.map(|owned| owned.asked.clone())
-    };
-    if shared.runs(stored) {
-        if let Some(asked) = asked {
-            let _ = asked.send(Asked::Redelivered(message.reply.clone()));
+        if shared.runs(stored) {
+            owned?.redelivered(message.reply.clone());
+            return None;
         }
-        return None;
-    }
-    // It is held, and nothing of it runs: it begins anew.
-    if let Some(asked) = asked {
-        let (reply, done) = oneshot::channel();
-        let _ = asked.send(Asked::Abandon(reply));
-        let _ = done.await;
+        // It is held, and nothing of it runs: it begins anew.
+        owned.map(|owned| owned.ask(|request| request.abandon().boxed()))
+    };
+    if let Some(abandoned) = abandoned {
+        let _ = abandoned.await;
     }
     Registration::new(shared, stored, sequence, place)
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::server::Session;
 use super::stored::Stored;
-use super::{Asked, Shared, lock, make_consumer};
+use super::{Shared, lock, make_consumer};
 use crate::outbox::OutboxError;
 
 /// Requests that are fetched at a time.
@@ -115,7 +115,7 @@ impl Lane {
         // Its lease ran out while the servers were away, and nobody has taken it over.
         match lock(&shared.owned).get(task) {
             Some(owned) if shared.runs(&stored) => {
-                let _ = owned.asked.send(Asked::Redelivered(message.reply.clone()));
+                owned.redelivered(message.reply.clone());
             }
             _ => lock(&self.strays).push(message),
         }

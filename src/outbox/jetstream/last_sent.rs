@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -12,80 +13,61 @@ use super::Shared;
 use crate::outbox::record::LastSentRecord;
 use crate::outbox::{LastSent, OutboxError, Reply, Trouble};
 
-type Answer<T> = oneshot::Sender<Result<T, OutboxError>>;
-
-enum Asked {
-    Get(String, Answer<Option<LastSent>>),
-    Set(String, Option<LastSent>, Answer<()>),
-}
-
-/// The way to whoever asks the servers. What waits there are deliveries in flight, whose number is bounded.
+/// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
 pub struct LastSents {
-    asked: UnboundedSender<Asked>,
-    stopped: OutboxError,
+    shared: Arc<Shared>,
+    jobs: UnboundedSender<BoxFuture<'static, ()>>,
 }
 
 impl LastSents {
     pub fn start(shared: Arc<Shared>, runtime: &Handle) -> Self {
-        let (asked, questions) = unbounded_channel();
-        let stopped = shared.servers.error(Trouble::Stopped);
-        runtime.spawn(answer(shared, questions));
-        Self { asked, stopped }
+        let (jobs, mut waiting) = unbounded_channel::<BoxFuture<'static, ()>>();
+        runtime.spawn(async move {
+            while let Some(job) = waiting.recv().await {
+                job.await;
+            }
+        });
+        Self { shared, jobs }
     }
 
     pub fn get(&self, key: &str) -> Reply<Option<LastSent>> {
-        self.ask(|answer| Asked::Get(key.to_owned(), answer))
+        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        self.ask(async move {
+            let session = shared.servers.session().await?;
+            let begun = Instant::now();
+            let found = session.lasts.get(key).await;
+            let found = found.map_err(|_| shared.servers.missed(&session, begun))?;
+            let record = found.and_then(|json| LastSentRecord::read(&json));
+            Ok(record.map(LastSent::from))
+        })
     }
 
     pub fn set(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
-        self.ask(|answer| Asked::Set(key.to_owned(), last.cloned(), answer))
+        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let json = last.map(|last| LastSentRecord::from(last).json());
+        self.ask(async move {
+            let session = shared.servers.session().await?;
+            let begun = Instant::now();
+            let is_done = match json {
+                Some(json) => session.lasts.put(key, json.into()).await.is_ok(),
+                None => session.lasts.purge(key).await.is_ok(),
+            };
+            match is_done {
+                true => Ok(()),
+                false => Err(shared.servers.missed(&session, begun)),
+            }
+        })
     }
 
-    fn ask<T: Send + 'static>(&self, question: impl FnOnce(Answer<T>) -> Asked) -> Reply<T> {
-        let (answer, answered) = oneshot::channel();
-        let _ = self.asked.send(question(answer));
-        let stopped = self.stopped.clone();
-        Box::pin(async move { answered.await.unwrap_or(Err(stopped)) })
-    }
-}
-
-/// Ends when nobody can ask any more.
-async fn answer(shared: Arc<Shared>, mut questions: UnboundedReceiver<Asked>) {
-    while let Some(asked) = questions.recv().await {
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+    ) -> Reply<T> {
+        let (reply, answer) = oneshot::channel();
         // Whoever asked may have given up meanwhile.
-        match asked {
-            Asked::Get(key, answer) => {
-                let _ = answer.send(get(&shared, &key).await);
-            }
-            Asked::Set(key, last, answer) => {
-                let _ = answer.send(set(&shared, &key, last.as_ref()).await);
-            }
-        }
-    }
-}
-
-async fn get(shared: &Shared, key: &str) -> Result<Option<LastSent>, OutboxError> {
-    let session = shared.servers.session().await?;
-    let begun = Instant::now();
-    let found = session.lasts.get(key).await;
-    let found = found.map_err(|_| shared.servers.missed(&session, begun))?;
-    Ok(found
-        .and_then(|json| LastSentRecord::read(&json))
-        .map(LastSent::from))
-}
-
-async fn set(shared: &Shared, key: &str, last: Option<&LastSent>) -> Result<(), OutboxError> {
-    let session = shared.servers.session().await?;
-    let begun = Instant::now();
-    let done = match last {
-        Some(last) => {
-            let json = Bytes::from(LastSentRecord::from(last).json());
-            session.lasts.put(key, json).await.is_ok()
-        }
-        None => session.lasts.purge(key).await.is_ok(),
-    };
-    match done {
-        true => Ok(()),
-        false => Err(shared.servers.missed(&session, begun)),
+        let job = work.map(|answer| drop(reply.send(answer)));
+        let _ = self.jobs.send(job.boxed());
+        let stopped = self.shared.servers.error(Trouble::Stopped);
+        Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })
     }
 }

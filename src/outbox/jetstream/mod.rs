@@ -16,24 +16,19 @@
 
 mod accept;
 mod claim;
-mod fence;
-mod finish;
 mod history;
 mod idempotency;
 mod lane;
 mod last_sent;
 mod line;
-#[cfg(test)]
-mod model;
 pub mod operator;
 mod order;
 mod owned;
 mod server;
 mod stored;
-mod streams;
 mod subjects;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -41,15 +36,17 @@ use std::time::{Duration, SystemTime};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, timeout};
 
 use self::accept::Whose;
 use self::lane::Lane;
 use self::last_sent::LastSents;
 use self::order::{Lines, PlaceInLine};
-use self::owned::{Asked, Owned};
+use self::owned::{Owned, OwnedRequest};
 use self::server::{Servers, Session};
 use self::stored::Stored;
 use super::{
@@ -125,7 +122,19 @@ struct Shared {
     uncounted_since: Mutex<Option<Instant>>,
 }
 
+/// What a request answers, which this process holds.
+type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
+
 impl Shared {
+    /// Has something done with a request; `None`: this process does not hold it.
+    fn ask<T: Send + 'static>(
+        &self,
+        task: &str,
+        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Option<Receiver<T>> {
+        Some(lock(&self.owned).get(task)?.ask(work))
+    }
+
     /// Whether this process runs one of a request's deliveries.
     fn runs(&self, stored: &Stored) -> bool {
         stored.open().into_iter().any(|index| {
@@ -161,14 +170,16 @@ impl JetStreamOutbox {
         &self,
         delivery: &DeliveryId,
         of_anothers: T,
-        question: impl FnOnce(oneshot::Sender<Result<T, OutboxError>>) -> Asked,
+        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> Answer<'a, T> + Send + 'static,
     ) -> Reply<T> {
-        let (reply, answer) = oneshot::channel();
-        // Sent now: what is asked of one request is done in the order of asking.
-        if let Some(owned) = lock(&self.shared.owned).get(&delivery.task) {
-            let _ = owned.asked.send(question(reply));
-        }
-        Box::pin(async move { answer.await.unwrap_or(Ok(of_anothers)) })
+        // Asked now: what is asked of one request is done in the order of asking.
+        let answer = self.shared.ask(&delivery.task, work);
+        Box::pin(async move {
+            match answer {
+                Some(answer) => answer.await.unwrap_or(Ok(of_anothers)),
+                None => Ok(of_anothers),
+            }
+        })
     }
 
     /// `None`: its request has no dedup key, or is another's.
@@ -206,24 +217,30 @@ impl Outbox for JetStreamOutbox {
 
     fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
         let place = delivery.index;
-        self.ask(delivery, Ownership::Lost, |reply| Asked::Owns(place, reply))
+        self.ask(delivery, Ownership::Lost, move |request| {
+            request.owns(place).boxed()
+        })
     }
 
     fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
         let place = delivery.index;
-        self.ask(delivery, Ownership::Lost, |reply| {
-            Asked::Attempting(place, at, reply)
+        self.ask(delivery, Ownership::Lost, move |request| {
+            request.attempting(place, at).boxed()
         })
     }
 
     fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
         let place = delivery.index;
-        self.ask(delivery, (), |reply| Asked::NotTaken(place, reply))
+        self.ask(delivery, (), move |request| {
+            request.not_taken(place).boxed()
+        })
     }
 
     fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
         let place = delivery.index;
-        self.ask(delivery, (), |reply| Asked::PartsDone(place, parts, reply))
+        self.ask(delivery, (), move |request| {
+            request.parts_done(place, parts).boxed()
+        })
     }
 
     fn end(
@@ -232,11 +249,13 @@ impl Outbox for JetStreamOutbox {
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
     ) -> Reply<()> {
-        let (place, end) = (delivery.index, Box::new((report.clone(), row.cloned())));
+        let (place, report, row) = (delivery.index, report.clone(), row.cloned());
         if let Some(line) = self.place_in_line(delivery) {
             line.is_ending(place);
         }
-        self.ask(delivery, (), |reply| Asked::End(place, end, reply))
+        self.ask(delivery, (), move |request| {
+            request.end(place, report, row).boxed()
+        })
     }
 
     fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
@@ -304,17 +323,16 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let mut owned: Vec<_> = lock(&shared.owned)
-                .values()
-                .map(|owned| (owned.sequence, owned.asked.clone()))
+            let owned: BTreeMap<_, _> = lock(&shared.owned)
+                .iter()
+                .map(|(task, owned)| (owned.sequence, task.clone()))
                 .collect();
-            owned.sort_by_key(|(sequence, _)| *sequence);
             // The server hands them out in the order in which they are given back.
             let release = async {
-                for (_, owned) in owned {
-                    let (reply, done) = oneshot::channel();
-                    let _ = owned.send(Asked::Release(reply));
-                    let _ = done.await;
+                for task in owned.values() {
+                    if let Some(released) = shared.ask(task, |request| request.release().boxed()) {
+                        let _ = released.await;
+                    }
                 }
             };
             // Where the servers are away nothing can be told to them, and the leases run out by themselves.

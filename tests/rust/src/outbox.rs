@@ -1,9 +1,10 @@
 //! What every outbox must do. A suite of functions over a [`Place`]; `conformance!` makes tests of them for one kind.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use influxdb3_notifier::model::notification::{Level, State, Status};
 use influxdb3_notifier::model::outcome::{MessageRef, Outcome};
@@ -64,6 +65,7 @@ macro_rules! conformance {
             what_runs_in_this_process_is_not_claimed_again,
             a_history_row_is_stored_until_it_is_written,
             a_delivery_waits_for_one_that_was_taken_from_its_process,
+            deliveries_of_a_key_leave_in_their_order_whichever_process_has_them,
         );
     };
     ($place:expr; $($test:ident),* $(,)?) => {
@@ -613,6 +615,112 @@ pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(place: &dy
             .unwrap();
     }
     assert!(!one.has_older(&id("c", 0)).await.unwrap());
+}
+
+/// Three processes accept, one of them gives back what it has, and the others go on with it.
+pub async fn deliveries_of_a_key_leave_in_their_order_whichever_process_has_them(
+    place: &dyn Place,
+) {
+    const COUNT: usize = 45;
+    let processes: [Process; 3] = std::array::from_fn(|_| Process::new(place.open()));
+    let left = Arc::new(Mutex::new(Vec::new()));
+    for n in 0..COUNT {
+        let process = &processes[n * 7 % 5 % 3];
+        let task = format!("{n:02}");
+        let behind = accept(&*process.outbox, in_order(&task, 1)).await;
+        process.run(task, !behind.is_empty(), &left);
+        if n == COUNT / 2 {
+            processes[0].outbox.release().await.unwrap();
+        }
+        if n % 5 == 0 {
+            for process in &processes[1..] {
+                process.claim(&left).await;
+            }
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let expected: Vec<_> = (0..COUNT).map(|n| format!("{n:02}")).collect();
+    let told = || left.lock().unwrap().clone();
+    while told().last() != expected.last() {
+        assert!(Instant::now() < deadline, "{:?}", told());
+        for process in &processes {
+            process.claim(&left).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What was given back in the instant of its end may have left twice.
+    let mut left = told();
+    assert!(left.is_sorted(), "{left:?}");
+    left.dedup();
+    assert_eq!(left, expected);
+}
+
+/// A process that delivers what it has of one dedup key, one after the other.
+struct Process {
+    outbox: Arc<dyn Outbox>,
+    line: Arc<Mutex<Queue>>,
+}
+
+impl Process {
+    fn new(outbox: Arc<dyn Outbox>) -> Self {
+        Self {
+            outbox,
+            line: Arc::default(),
+        }
+    }
+
+    async fn claim(&self, left: &Arc<Mutex<Vec<String>>>) {
+        for request in claim(&*self.outbox).await {
+            self.run(request.task, !request.behind.is_empty(), left);
+        }
+    }
+
+    /// As delivery code does: a delivery waits for its turn in the process, and asks for older ones where it must.
+    fn run(&self, task: String, is_behind: bool, left: &Arc<Mutex<Vec<String>>>) {
+        let delivery = id(&task, 0);
+        let running = self.outbox.running().start(delivery.clone()).unwrap();
+        let (outbox, line, left) = (
+            Arc::clone(&self.outbox),
+            Arc::clone(&self.line),
+            Arc::clone(left),
+        );
+        let mut turn = line.lock().unwrap().join();
+        let must_ask = is_behind || line.lock().unwrap().waiting.len() > 1;
+        tokio::spawn(async move {
+            loop {
+                while line.lock().unwrap().waiting.first() != Some(&turn) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                if !must_ask || !outbox.has_older(&delivery).await.unwrap() {
+                    break;
+                }
+                line.lock().unwrap().waiting.remove(&turn);
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                turn = line.lock().unwrap().join();
+            }
+            if outbox.owns(&delivery).await.unwrap() == Ownership::Mine {
+                left.lock().unwrap().push(task);
+            }
+            let ended = outbox.end(&delivery, &delivered(0, None), None);
+            line.lock().unwrap().waiting.remove(&turn);
+            ended.await.unwrap();
+            drop(running);
+        });
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeSet<usize>,
+    next: usize,
+}
+
+impl Queue {
+    fn join(&mut self) -> usize {
+        self.next += 1;
+        self.waiting.insert(self.next);
+        self.next
+    }
 }
 
 pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {

@@ -1,24 +1,91 @@
-//! The end of a request: what is published, noted and removed once all its deliveries have ended.
+//! The ends of deliveries, and of a request: what is published, noted and removed once all its deliveries have ended.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_nats::jetstream::kv::UpdateErrorKind;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::idempotency::free_key;
-use super::owned::{HeldState, OwnedRequest};
-use super::server::purge;
-use super::stored::{Known, json, read};
-use super::subjects::{attempt_keys, config_token, known_key};
-use super::{TRIES, subjects};
-use crate::outbox::OutboxError;
+use super::{HeldState, OwnedRequest};
+use crate::model::outcome::Outcome;
+use crate::model::report::DeliveryReport;
+use crate::outbox::jetstream::server::purge;
+use crate::outbox::jetstream::stored::{Known, json, read};
+use crate::outbox::jetstream::subjects::{
+    self, attempt_keys, config_token, known_key, message_key,
+};
+use crate::outbox::jetstream::{TRIES, history};
 use crate::outbox::operator::State;
 use crate::outbox::record::Record;
+use crate::outbox::{HistoryRow, OutboxError, Ownership, Trouble};
+
+/// How long to wait before servers that did not answer are told again what has happened.
+const TELL_AGAIN: Duration = Duration::from_millis(500);
 
 impl OwnedRequest {
+    /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
+    /// between the two has its delivery done again, and the row may be there twice.
+    pub async fn end(
+        &mut self,
+        place: usize,
+        report: DeliveryReport,
+        mut row: Option<HistoryRow>,
+    ) -> Result<(), OutboxError> {
+        let record = Record::of(&report);
+        loop {
+            if let Some(unstored) = &row
+                && history::store(&self.shared, &self.session, unstored).await
+            {
+                row = None;
+            }
+            let noted = match self.is_noted(place) || self.deliveries.len() > 1 {
+                true => {
+                    let ended = record.clone();
+                    self.note(place, |note| note.ended = Some(ended)).await
+                }
+                false => self.owns(place).await,
+            };
+            match noted {
+                Ok(Ownership::Mine | Ownership::Gone) => break,
+                // Whoever has taken it over says how it ends.
+                Ok(Ownership::Lost) => {
+                    self.goes_on().await;
+                    return Ok(());
+                }
+                Err(error) if !passes(&error) => return Err(error),
+                Err(_) => sleep(TELL_AGAIN).await,
+            }
+        }
+        if let Outcome::Delivered {
+            message: Some(message),
+        } = &report.outcome
+            && self.is_noted(place)
+        {
+            let whose = format!("{}/{place}", self.stored.task);
+            let key = message_key(&message.0);
+            let _ = self.session.known.put(key, whose.into()).await;
+        }
+        self.set_state(place, HeldState::Ended(Box::new(record)));
+        self.goes_on().await;
+        Ok(())
+    }
+
+    /// All has ended: says so to everyone, until they have heard it.
+    pub(super) async fn finish(&mut self) {
+        while let Err(error) = self.say_ended().await {
+            if !passes(&error) {
+                return;
+            }
+            sleep(TELL_AGAIN).await;
+        }
+        if let Some(line) = self.place_in_line() {
+            line.finished();
+        }
+    }
+
     /// Publishes a dead letter, updates the key's entry, acknowledges the request, and then removes its notes. Each step
     /// may be repeated.
-    pub(super) async fn say_ended(&mut self) -> Result<(), OutboxError> {
+    async fn say_ended(&mut self) -> Result<(), OutboxError> {
         let begun = Instant::now();
         let mut dead = BTreeSet::new();
         for (place, held) in &self.deliveries {
@@ -90,11 +157,9 @@ impl OwnedRequest {
         }
         Err(self.missed(begun))
     }
+}
 
-    pub(super) async fn free_key(&self) {
-        if let Some(key) = &self.stored.key {
-            let name = known_key(&self.stored.identity().scope, key);
-            free_key(&self.session, &name).await;
-        }
-    }
+/// Whether it is only a matter of time.
+fn passes(error: &OutboxError) -> bool {
+    !matches!(error.trouble, Trouble::NoPermission | Trouble::TooLarge)
 }

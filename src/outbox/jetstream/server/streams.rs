@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 
-use super::Nats;
+use crate::outbox::jetstream::Nats;
 use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_HISTORY, MAX_LAST_SENT};
 
 pub const WORK: &str = "notifier_work";

@@ -1,0 +1,44 @@
+//! What it means that a server refuses something.
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode};
+
+use crate::outbox::Trouble;
+
+/// What a server's refusal means.
+pub fn of_code(error: &jetstream::Error) -> Trouble {
+    match error.error_code() {
+        ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+            Trouble::NoJetStream
+        }
+        ErrorCode::STREAM_SUBJECT_OVERLAP => Trouble::OtherSettings,
+        ErrorCode::CLUSTER_NO_PEERS => Trouble::TooFewServers,
+        ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+        | ErrorCode::STREAM_STORE_FAILED
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => Trouble::Full,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Trouble::TooLarge,
+        ErrorCode::CLUSTER_NOT_AVAILABLE
+        | ErrorCode::CLUSTER_NOT_LEADER
+        | ErrorCode::STREAM_OFFLINE
+        | ErrorCode::CLUSTER_INCOMPLETE => Trouble::NoLeader,
+        _ => Trouble::Refused,
+    }
+}
+
+/// What a server's refusal means, wherever in an error it stands; `None`: it is none.
+pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(refused) = error.downcast_ref::<jetstream::Error>() {
+            return Some(of_code(refused));
+        }
+        let published = error.downcast_ref::<PublishError>();
+        if published.is_some_and(|error| error.kind() == PublishErrorKind::MaxPayloadExceeded) {
+            return Some(Trouble::TooLarge);
+        }
+        next = error.source();
+    }
+    None
+}
