@@ -33,7 +33,10 @@ impl Environment {
                 .filter(|value| !value.trim().is_empty())
         };
         // Without the line break that a file or a shell has left at its end, as in a request.
-        let secret = |name: &str| text(name).map(|value| Secret::new(value.trim()));
+        let secret = |name: &str| {
+            let value = text(name)?;
+            Some(Secret::new(value.trim().trim_start_matches('\u{feff}')))
+        };
         // The lower-case names are the older ones, and win as in curl.
         let either = |name: &str| text(&name.to_lowercase()).or_else(|| text(name));
         let all = || either("ALL_PROXY");

@@ -131,9 +131,11 @@ def test_a_silence_holds_here_too(standin: Standin, environment: dict[str, str],
     assert standin.requests() == []
 
 
-def test_without_a_file_the_request_brings_its_destinations(standin: Standin, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_without_a_file_the_request_brings_its_destinations(encoding: str, standin: Standin, tmp_path: Path) -> None:
     senders = tmp_path / "senders.json"
-    senders.write_text(json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/direct"}, "pager": {}}))
+    text = json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/direct"}, "pager": {}})
+    senders.write_text(text, encoding=encoding)
     done = run("send", "--text", "hi", "--senders-config", f"@{senders}")
     assert (done.status, done.lines()[0]) == (1, "partial")
     assert done.lines()[2].startswith("  pager: failed, unknown_sender: ")

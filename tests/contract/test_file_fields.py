@@ -363,6 +363,23 @@ def test_a_server_of_another_authority_that_asks_for_a_certificate_is_reached_wi
         assert entry["reason"] in ("tls", "connect", "connection_lost"), entry
 
 
+def test_a_byte_order_mark_before_pem_is_left_out_with_a_warning(
+    authority: trustme.CA, triggers: Triggers, standin: Standin
+) -> None:
+    server = authority.issue_cert("localhost")
+    chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
+    url = standin.tls(chain, server.private_key_pem.bytes(), authority.cert_pem.bytes())["url"]
+    client = authority.issue_cert("notifier@example.com").private_key_and_cert_chain_pem
+    directory, mark = triggers.engine.plugin_dir, trustme.Blob(b"\xef\xbb\xbf")
+    files = f'ca_file = "{pem(directory, "marked-ca.pem", mark, authority.cert_pem)}"\n'
+    files += f'client_certificate = "{pem(directory, "marked-me.pem", mark, client)}"\n'
+    answer = send(triggers, standin, f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\n{files}')
+    assert answer["results"] == {"r": True}, answer
+    words = [warning.partition(": the file ")[2] for warning in answer["warnings"]]
+    what = "begins with a byte order mark, which is left out"
+    assert sorted(words) == [f"marked-ca.pem {what}", f"marked-me.pem {what}"]
+
+
 def self_signed(name: str, *, since: int, until: int) -> tuple[bytes, bytes]:
     """A certificate as ``openssl req -x509`` makes it: an authority that signs itself; days from now. And its key."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -3,6 +3,7 @@
 On an engine host of this process: the tests set the environment that the server has.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,6 +114,41 @@ def test_every_value_of_a_destination_may_be_a_secret(
     got = {name.lower(): value for name, value in request["headers"]}
     assert (got["authorization"], got["x-team"]) == ("Basic bWU6d29yZA==", "ops")
     assert got["webhook-signature"].count("v1,") == 2
+
+
+MARK = "begins with a byte order mark, which is left out"
+BREAKS = "ends with several line breaks, which are left out"
+
+
+@pytest.mark.parametrize(
+    ("content", "warnings"),
+    [
+        ("pass word", []),
+        ("pass word\n", []),
+        ("\ufeffpass word", [f"the file secret {MARK}"]),
+        ("\ufeffpass word\r\n", [f"the file secret {MARK}"]),
+        ("pass word\n\n", [f"the file secret {BREAKS}"]),
+        ("pass word\r\n\r\n\r\n", [f"the file secret {BREAKS}"]),
+    ],
+)
+def test_a_byte_order_mark_and_line_breaks_are_no_part_of_a_secret(
+    content: str, warnings: list[str], own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "secret", content)
+    variables.setenv("TEST_USER", "\ufeffme\n")
+    url = f'"{standin.url}/hook/r"'
+    file = to(url) + 'basic_auth = { username = { env = "TEST_USER" }, password = { file = "secret" } }\n'
+    trigger = own.create({"config_file_path": str(write(tmp_path / "n.toml", file))})
+    answer = trigger.notify(HI).json
+    assert answer["results"] == {"r": True}
+    [request] = standin.requests()
+    got = {name.lower(): value for name, value in request["headers"]}
+    assert base64.b64decode(got["authorization"].removeprefix("Basic ")) == b"me:pass word"
+    expected = [f"the environment variable TEST_USER {MARK}", *warnings]
+    assert len(answer["warnings"]) == len(expected)
+    for warning in expected:
+        assert sum(line.endswith(warning) for line in answer["warnings"]) == 1, answer["warnings"]
+    assert "pass word" not in str(answer) + str(view(trigger)) + trigger.wait_for_log("delivered in")
 
 
 def test_a_file_whose_secret_is_missing_is_503_until_it_is_there(

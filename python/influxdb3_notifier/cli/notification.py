@@ -147,7 +147,7 @@ def _is_scalar(value: Any) -> bool:
 def _object(text: str) -> dict[str, Any]:
     try:
         if text.startswith("@"):
-            text = Path(text[1:]).read_text(encoding="utf-8")
+            text = Path(text[1:]).read_text(encoding="utf-8-sig")
         value = json.loads(text)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text[1:]}: {error.strerror or error}") from None

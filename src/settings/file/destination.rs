@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::secrets::Sources;
 use super::tree::{Member, Node, Table, Value};
 use super::{Loader, identity};
 use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Parameter};
@@ -178,7 +179,7 @@ impl Loader<'_> {
 
     fn string_table(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
         // The secret form stands for the base64 text of headers.
-        if parameter.kind == Kind::Headers && self.sources.text(node).is_some() {
+        if parameter.kind == Kind::Headers && Sources::is_text(node) {
             return self.string(parameter, node, path);
         }
         let Value::Table(table) = &node.value else {

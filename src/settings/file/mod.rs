@@ -264,7 +264,9 @@ impl Loader<'_> {
 
     /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
     fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<Text> {
-        match self.sources.text(node) {
+        let text = self.sources.text(node);
+        self.warn_of_left_out(node, path);
+        match text {
             Some(Ok(text)) => Some(text),
             Some(Err(what)) => {
                 self.report.error(node.place, path.as_str(), &what);
@@ -279,10 +281,19 @@ impl Loader<'_> {
         let Some(name) = node.as_str() else {
             return self.wrong_type(node, path, "the path of a file");
         };
-        self.sources.read(name).unwrap_or_else(|what| {
+        let pem = self.sources.pem(name);
+        self.warn_of_left_out(node, path);
+        pem.unwrap_or_else(|what| {
             self.report.error(node.place, path.as_str(), &what);
             None
         })
+    }
+
+    /// Warns of what was left out of a value that stands elsewhere.
+    fn warn_of_left_out(&mut self, node: &Node, path: &Path) {
+        for warning in self.sources.take_warnings() {
+            self.report.warning(node.place, path.as_str(), &warning);
+        }
     }
 
     fn table<'t>(&mut self, node: &'t Node, path: &str) -> Option<&'t Table> {

@@ -26,6 +26,8 @@ pub struct Sources<'a> {
     pub files: Files,
     /// Whether one of them did not answer in time.
     pub no_answer: bool,
+    /// What was left out of values that were looked up.
+    warnings: Vec<String>,
     /// What is left of the time for all of them.
     time: Duration,
 }
@@ -68,8 +70,14 @@ impl<'a> Sources<'a> {
             look_up,
             files: Files::new(),
             no_answer: false,
+            warnings: Vec::new(),
             time: ALL_FILES_LIMIT,
         }
+    }
+
+    /// Whether a node is a string or a secret form.
+    pub fn is_text(node: &Node) -> bool {
+        node.as_str().is_some() || node.as_table().and_then(form).is_some()
     }
 
     /// A string, or what the secret form stands for; `None` where the node is neither.
@@ -84,14 +92,24 @@ impl<'a> Sources<'a> {
         Some(secret)
     }
 
-    fn variable(&self, name: &str) -> Result<Text, String> {
+    /// The warnings since the last call.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn variable(&mut self, name: &str) -> Result<Text, String> {
         if !self.look_up {
             return Ok(Text::Unknown);
         }
         let value = self.environment.get(name).and_then(Option::as_ref);
-        let value = value.map(|value| value.expose().trim().to_owned());
-        match value.filter(|value| !value.is_empty()) {
-            Some(value) => Ok(Text::Known(value)),
+        let value = value.map(|value| value.expose().trim()).map(trimmed);
+        match value.filter(|(value, _)| !value.is_empty()) {
+            Some((value, left_out)) => {
+                let warning =
+                    left_out.map(|what| format!("the environment variable {name} {what}"));
+                self.warnings.extend(warning);
+                Ok(Text::Known(value.to_owned()))
+            }
             None => Err(format!(
                 "the environment variable {name} is not set where the server runs"
             )),
@@ -99,26 +117,38 @@ impl<'a> Sources<'a> {
     }
 
     fn file(&mut self, path: &str) -> Result<Text, String> {
-        let bytes = self.read(path)?;
-        let Some(bytes) = bytes else {
+        let Some(bytes) = self.read(path)? else {
             return Ok(Text::Unknown);
         };
-        let mut text =
-            String::from_utf8(bytes).map_err(|_| format!("the file {path} is no UTF-8"))?;
-        if text.ends_with('\n') {
-            text.pop();
-            if text.ends_with('\r') {
-                text.pop();
+        let text = String::from_utf8(bytes).map_err(|error| match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                format!("the file {path} is UTF-16; save it as UTF-8")
             }
-        }
+            _ => format!("the file {path} is no UTF-8"),
+        })?;
+        let (text, left_out) = trimmed(&text);
+        self.warnings
+            .extend(left_out.map(|what| format!("the file {path} {what}")));
         match text.is_empty() {
             true => Err(format!("the file {path} is empty")),
-            false => Ok(Text::Known(text)),
+            false => Ok(Text::Known(text.to_owned())),
         }
     }
 
+    /// The bytes of a PEM file; `None` where it is not looked at.
+    pub fn pem(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(bytes) = self.read(path)? else {
+            return Ok(None);
+        };
+        let Some(rest) = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()) else {
+            return Ok(Some(bytes));
+        };
+        self.warnings.push(format!("the file {path} {HAS_MARK}"));
+        Ok(Some(rest.to_owned()))
+    }
+
     /// A file's bytes; `None` where it is not looked at.
-    pub fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let place = self.directory.join(path);
         if !self.look_up {
             self.files.entry(place).or_insert(None);
@@ -134,6 +164,28 @@ impl<'a> Sources<'a> {
             error => format!("the file {path} {}", error.sentence()),
         })
     }
+}
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+const HAS_MARK: &str = "begins with a byte order mark, which is left out";
+
+/// A secret without what an editor puts before it and behind it, and what was left out beyond one line break.
+fn trimmed(text: &str) -> (&str, Option<&'static str>) {
+    let (line, has_mark) = match text.strip_prefix(BYTE_ORDER_MARK) {
+        Some(line) => (line, true),
+        None => (text, false),
+    };
+    let secret = line.trim_end_matches(['\r', '\n']);
+    let has_several = !matches!(line.strip_prefix(secret), Some("" | "\n" | "\r\n" | "\r"));
+    let left_out = match (has_mark, has_several) {
+        (false, false) => None,
+        (true, false) => Some(HAS_MARK),
+        (false, true) => Some("ends with several line breaks, which are left out"),
+        (true, true) => Some(
+            "begins with a byte order mark and ends with several line breaks, which are left out",
+        ),
+    };
+    (secret, left_out)
 }
 
 /// A table with the one key `env` or `file`, and a string.

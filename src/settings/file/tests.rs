@@ -683,28 +683,52 @@ fn without_looking_up_secrets_count_as_being_in_order() {
 }
 
 #[test]
-fn a_secret_file_loses_one_line_break_and_has_a_limit() {
+fn a_secret_file_loses_what_editors_put_around_it_and_has_a_limit() {
+    const MARK: &str = "the file secret begins with a byte order mark, which is left out";
+    const BREAKS: &str = "the file secret ends with several line breaks, which are left out";
+    const BOTH: &str = "the file secret begins with a byte order mark and ends with several line breaks, which are left out";
     let (directory, named) = world();
     let path = directory.path().join("secret");
-    let url = |text: &str| {
-        fs::write(&path, text).unwrap();
+    let load = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
         let file = "[receivers.a]\nslack = { webhook_url = { file = \"secret\" } }";
         let file = file.as_bytes();
-        let loaded = load(file, directory.path(), &named, Operator::default(), true);
-        loaded.config.map(|config| config.receivers.len())
+        load(file, directory.path(), &named, Operator::default(), true)
     };
-    assert_eq!(url("https://a.example/x\n").ok(), Some(1));
-    assert_eq!(url("https://a.example/x\r\n").ok(), Some(1));
-    let report = url("https://a.example/x\n\n").unwrap_err();
-    assert!(
-        report.errors[0].what.contains("control character"),
-        "{report:?}"
-    );
-    for (text, words) in [("", "is empty"), ("\n", "is empty")] {
-        assert!(url(text).unwrap_err().errors[0].what.contains(words));
+    for (before, after, warning) in [
+        ("", "", None),
+        ("", "\n", None),
+        ("", "\r\n", None),
+        ("", "\r", None),
+        ("", "\n\n", Some(BREAKS)),
+        ("", "\r\n\r\n\n", Some(BREAKS)),
+        ("\u{feff}", "", Some(MARK)),
+        ("\u{feff}", "\r\n", Some(MARK)),
+        ("\u{feff}", "\n\n", Some(BOTH)),
+    ] {
+        let loaded = load(format!("{before}https://a.example/x{after}").as_bytes());
+        let warnings = loaded.warnings.warnings.iter();
+        let warnings: Vec<_> = warnings.map(|warning| warning.what.as_str()).collect();
+        assert_eq!(warnings, Vec::from_iter(warning), "{before:?} {after:?}");
+        let config = loaded.config.unwrap();
+        let channel = &config.receivers[0].destinations[0].channel;
+        assert_eq!(channel.destination().host.as_deref(), Some("a.example"));
     }
-    let report = url(&"x".repeat(64 * 1024 + 1)).unwrap_err();
-    assert!(report.errors[0].what.contains("longer than 65536 bytes"));
+    let long = "x".repeat(64 * 1024 + 1);
+    for (bytes, words) in [
+        (b"".as_slice(), "is empty"),
+        (b"\n", "is empty"),
+        (b"\n\r\n\n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\xef\xbb\xbf\n\n", "is empty"),
+        (b"\xff\xfeh\0t\0", "is UTF-16; save it as UTF-8"),
+        (b"https://\xff.example", "is no UTF-8"),
+        (b"https://a.example/x\n/y", "control character"),
+        (long.as_bytes(), "longer than 65536 bytes"),
+    ] {
+        let report = load(bytes).config.unwrap_err();
+        assert!(report.errors[0].what.contains(words), "{report:?}");
+    }
 }
 
 #[test]
