@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use influxdb3_notifier::channels::{
-    Channel, Composing, Composition, ConfigError, Fields, Operator, Origin, find,
+    Channel, Composing, Composition, ConfigError, Fields, Operator, Origin, Resolved, find,
 };
 use influxdb3_notifier::delivery::{Acceptance, Admission, Dispatcher};
 use influxdb3_notifier::model::json::{self, Json, Path};
@@ -184,6 +184,10 @@ impl Channel for Counting {
 
     fn repeat(&self) -> Repeat {
         self.0.repeat()
+    }
+
+    fn resolved(&self) -> Resolved {
+        self.0.resolved()
     }
 
     fn compose(

@@ -289,8 +289,8 @@ impl Channel for Alertmanager {
         SPEC.repeat
     }
 
-    fn keeps_alerts(&self) -> bool {
-        true
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
     }
 
     fn compose(

@@ -306,6 +306,10 @@ impl Channel for GoogleChat {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -32,10 +32,10 @@ pub use self::shared::rich::Look;
 pub use self::shared::verdict::retry_after;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::spec::{
-    ChannelSpec, ConfigError, Fields, Kind, Length, OPTIONS, Operator, Origin, Parameter, Resolved,
-    Warning, describe, parse_url,
+    ChannelSpec, ConfigError, Fields, Kind, Length, OPTIONS, Operator, Origin, Parameter, Warning,
+    describe, parse_url,
 };
-pub use crate::model::channel::{Channel, Composing, Composition};
+pub use crate::model::channel::{Channel, Composing, Composition, Resolved};
 use crate::model::json::{Json, Path};
 use crate::model::warnings::Warnings;
 

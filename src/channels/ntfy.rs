@@ -225,6 +225,10 @@ impl Channel for Ntfy {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn follows_up(&self) -> bool {
         true
     }

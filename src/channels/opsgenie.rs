@@ -276,8 +276,8 @@ impl Channel for Opsgenie {
         REPEAT
     }
 
-    fn keeps_alerts(&self) -> bool {
-        true
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
     }
 
     fn compose(

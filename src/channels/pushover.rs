@@ -190,6 +190,10 @@ impl Channel for Pushover {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn least_backoff(&self) -> Duration {
         LEAST_BACKOFF
     }

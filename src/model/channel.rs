@@ -30,9 +30,12 @@ pub trait Channel: Send + Sync + Debug {
         false
     }
 
-    /// Whether it keeps alerts, which what is acknowledged or resolved changes in place of telling people of it.
+    /// What a `resolved` or `acknowledged` does at its provider.
+    fn resolved(&self) -> Resolved;
+
+    /// Whether its provider keeps alerts, which what is acknowledged or resolved changes: no limit of messages holds that up.
     fn keeps_alerts(&self) -> bool {
-        false
+        self.resolved() == Resolved::Closes
     }
 
     /// The least wait before another try, where the provider asks for more than the operator does.
@@ -89,6 +92,19 @@ pub trait Channel: Send + Sync + Debug {
     fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
         Vec::new()
     }
+}
+
+/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// A further message says it.
+    Says,
+    /// A further message that hangs together with the earlier one.
+    Threads,
+    /// It takes the earlier message's place.
+    Edits,
+    /// The provider's incident or alert is closed.
+    Closes,
 }
 
 /// A 2xx whose body could not be read is no refusal: what the channel misses in the body may well have stood there.

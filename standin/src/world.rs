@@ -1,5 +1,6 @@
 //! The state that all connections share.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub struct World {
     pub rules: Rules,
     pub sink: Sink,
     pub faults: Faults,
+    /// Receipts of Pushover's emergencies that were cancelled.
+    pub cancelled: Mutex<HashSet<String>>,
     /// Told whenever a request arrives or ends.
     pub changed: Notify,
     connections: AtomicU64,
@@ -43,6 +46,7 @@ impl World {
             rules: Rules::default(),
             sink: Sink::default(),
             faults: Faults::default(),
+            cancelled: Mutex::default(),
             changed: Notify::new(),
             connections: AtomicU64::new(0),
             ids: AtomicU64::new(0),
@@ -87,12 +91,13 @@ impl World {
         self.faults.open(kind, self.ip, &self.runtime)
     }
 
-    /// Forgets records, messages, rules and sink counts; faults and TLS listeners stay.
+    /// Forgets records, messages, cancellations, rules and sink counts; faults and TLS listeners stay.
     pub fn clear(&self) {
         self.records.clear();
         self.messages.clear();
         self.rules.clear();
         self.sink.clear();
+        lock(&self.cancelled).clear();
     }
 }
 

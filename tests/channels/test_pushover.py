@@ -1,10 +1,14 @@
 """Pushover. Limits and errors are those of pushover.net/api."""
 
+from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
-from tests.harness import Standin
+import pytest
 
+from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered, toml
+from tests.harness import Standin, http_request
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TOKEN = "azGDORePK8gMaC0QOYAMyEEuzJnyUi"
 USER = "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"
 TAKEN = delivered(200, {"status": 1, "request": "647d2300-702c-4b38-8b2f-d56326ae460b"})
@@ -79,13 +83,17 @@ CHANNEL = Channel(
     resolved=("POST", "POST", "POST"),
     refusals=[
         (headers, body, 400)
-        for headers in [{"Content-Type": "application/x-www-form-urlencoded"}]
+        for headers in [FORM]
         for body in [
             b"message=hi",
             form(),
             form(message="x" * 1025),
             form(message="x", title="x" * 251),
             form(message="x", url="x" * 513),
+            form(message="x", url="https://a.example", url_title="x" * 101),
+            form(message="x", html="1", monospace="1"),
+            form(message="x", ttl="0"),
+            form(message="x", sound="no such sound"),
             form(message="x", priority="3"),
             form(message="x", priority="2"),
             form(message="x", priority="2", retry="29", expire="60"),
@@ -111,6 +119,44 @@ def test_an_emergency_has_a_key_that_ends_it(sender: Sender, standin: Standin) -
     ] * 2
     assert [parse_qs(request["body"]).get("priority") for request in rest] == [None] * 4
     assert rest[1]["body"] == f"token={TOKEN}"
+
+
+@pytest.mark.parametrize("status", ["acknowledged", "resolved"])
+def test_no_limit_of_messages_keeps_an_emergency_from_its_end(
+    status: str, sender: Sender, standin: Standin, tmp_path: Path
+) -> None:
+    number = next(NUMBERS)
+    path = tmp_path / "siren.toml"
+    own = toml(CHANNEL.at(standin, number))
+    path.write_text(f"[settings]\nmax_per_minute = 1\n[receivers.siren]\npushover = {own}\n", encoding="utf-8")
+    trigger = sender.trigger({"config_file_path": str(path)})
+
+    def notify(key: str, status: str) -> str:
+        body = {**FIRING, "status": status, "dedup_key": key, "receivers": ["siren"]}
+        return str(trigger.notify(body).json["deliveries"][0]["outcome"])
+
+    assert [notify("cpu", "firing"), notify("disk", "firing")] == ["delivered", "pending"]
+    assert notify("cpu", status) == "delivered"
+    firing, told, cancelled = standin.requests(f"/at/{number}/")
+    tag = dict(parse_qsl(firing["body"]))["tags"]
+    assert told["path"].endswith("/1/messages.json")
+    assert cancelled["path"] == f"/at/{number}/1/receipts/cancel_by_tag/{tag}.json"
+    assert going_on(standin, tag) == 0
+
+
+def going_on(standin: Standin, tag: str) -> int:
+    """How many emergencies of a tag have sounded until now, when they end."""
+    body = urlencode({"token": TOKEN}).encode()
+    got = http_request("POST", f"{standin.url}/1/receipts/cancel_by_tag/{tag}.json", body=body, headers=FORM)
+    return int(got.json["canceled"])
+
+
+def test_an_emergency_goes_on_until_it_is_cancelled(sender: Sender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    sender.send([(CHANNEL, CHANNEL.at(standin, number))], **FIRING, dedup_key="cpu db1")
+    [firing] = standin.requests(f"/at/{number}/")
+    tag = dict(parse_qsl(firing["body"]))["tags"]
+    assert [going_on(standin, tag) for _ in range(2)] == [1, 0]
 
 
 def test_no_more_than_two_requests_are_under_way_at_once(sender: Sender, standin: Standin) -> None:

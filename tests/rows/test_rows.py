@@ -270,6 +270,26 @@ def test_a_batchs_digest_leaves_after_its_messages_and_their_retries(table: Tabl
     assert digest.startswith("and 4 more in the same batch")
 
 
+def test_a_row_that_ends_an_emergency_is_in_no_digest_of_its_batch(table: Table) -> None:
+    """A siren goes on until it is cancelled: the digest that says so would come with the siren."""
+    url, keys = table.standin.url, f'token = "{"t" * 30}", user = "{"u" * 30}"'
+    siren = f'[receivers.siren]\npushover = {{ base_url = "{url}", {keys} }}\n[[routes]]\nreceivers = ["siren"]\n'
+    table.configure(more=siren)
+    table.trigger(max_per_batch="1", **COLUMNS)
+
+    def row(key: str, status: str) -> str:
+        return f'alerts,level=crit,id={key} message="m",status="{status}" {len(key)}'
+
+    table.write(row("cpu", "firing"))
+    eventually(lambda: len(table.standin.messages()) == 1, "the emergency sounds")
+    table.write(row("disk1", "firing"), row("disk22", "firing"), row("cpu", "resolved"))
+    eventually(lambda: len(table.standin.requests("/1/receipts/")) == 1, "the emergency ends")
+    [firing, *_] = table.standin.messages()
+    [cancelled] = table.standin.requests("/1/receipts/")
+    assert cancelled["path"] == f"/1/receipts/cancel_by_tag/{firing['detail']['tags']}.json"
+    assert firing["detail"]["priority"] == "2"
+
+
 def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:
     table.configure('outbox = "outbox.db"')
     table.trigger(dedup_key_column="id")

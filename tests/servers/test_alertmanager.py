@@ -119,3 +119,21 @@ def test_the_stand_in_is_as_strict_as_it(headers: dict[str, str], body: bytes, s
     got = http_request("POST", f"{alertmanager}/api/v2/alerts", body=body, headers=headers)
     # It says 400 as well to what its own check of the form finds.
     assert got.status in (status, 400), got.text
+
+
+@pytest.mark.parametrize(
+    ("bad", "status", "taken"),
+    [
+        ({"labels": {"a b": "c"}}, 400, ["x"]),
+        ({"labels": {"a": "b"}, "annotations": {"a b": "c"}}, 400, ["x"]),
+        ({"labels": {"a": "b"}, "generatorURL": "x"}, 422, []),
+    ],
+)
+def test_of_a_request_with_a_bad_alert_it_takes_the_others_unless_the_form_is_wrong(
+    bad: dict[str, Any], status: int, taken: list[str], alertmanager: str, standin: Standin
+) -> None:
+    body = json.dumps([{"labels": {"alertname": "x"}}, bad]).encode()
+    for url in (alertmanager, f"{standin.url}/at/1"):
+        headers = {"Content-Type": "application/json"}
+        assert http_request("POST", f"{url}/api/v2/alerts", body=body, headers=headers).status == status
+        assert [alert["labels"]["alertname"] for alert in active(url)] == taken

@@ -134,6 +134,10 @@ impl Channel for Discord {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn follows_up(&self) -> bool {
         true
     }

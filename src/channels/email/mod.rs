@@ -242,6 +242,10 @@ impl Channel for Email {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn is_http(&self) -> bool {
         false
     }

@@ -218,6 +218,10 @@ impl Channel for Http {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -247,8 +247,8 @@ impl Channel for PagerDuty {
         SPEC.repeat
     }
 
-    fn keeps_alerts(&self) -> bool {
-        true
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
     }
 
     fn compose(

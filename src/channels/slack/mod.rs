@@ -132,6 +132,10 @@ impl Channel for Slack {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -18,7 +18,7 @@ pub use self::describe::describe;
 pub use self::fields::{ConfigError, Fields, Origin, Warning};
 pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
-use crate::model::channel::Channel;
+use crate::model::channel::{Channel, Resolved};
 use crate::model::secret::Secret;
 use crate::model::text::{Limit, Markup};
 use crate::model::wire::Repeat;
@@ -55,19 +55,6 @@ impl Length {
             Length::Split(limit, _) | Length::Cut(limit) => Some(limit),
         }
     }
-}
-
-/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolved {
-    /// A further message says it.
-    Says,
-    /// A further message that hangs together with the earlier one.
-    Threads,
-    /// It takes the earlier message's place.
-    Edits,
-    /// The provider's incident or alert is closed.
-    Closes,
 }
 
 /// Reads a sender's configuration.

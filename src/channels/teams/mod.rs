@@ -254,6 +254,10 @@ impl Channel for Teams {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -250,6 +250,10 @@ impl Channel for Telegram {
         SPEC.repeat
     }
 
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
     fn follows_up(&self) -> bool {
         true
     }

@@ -415,6 +415,17 @@ impl Parameter {
     }
 }
 
+#[test]
+fn every_channel_says_of_itself_what_its_row_says() {
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        assert_eq!(channel.repeat(), spec.repeat, "{}", spec.key);
+        assert_eq!(channel.resolved(), spec.resolved, "{}", spec.key);
+        let closes = spec.resolved == Resolved::Closes;
+        assert_eq!(channel.keeps_alerts(), closes, "{}", spec.key);
+    }
+}
+
 /// A value of the form of a parameter's example that nothing else has.
 fn marked(parameter: &Parameter) -> String {
     let example = parameter.example;

@@ -256,6 +256,10 @@ impl Channel for Twilio {
         REPEAT
     }
 
+    fn resolved(&self) -> Resolved {
+        SMS.resolved
+    }
+
     fn compose(
         &self,
         notification: &Notification,

@@ -54,6 +54,10 @@ impl channels::Channel for JudgePanics {
         self.0.repeat()
     }
 
+    fn resolved(&self) -> channels::Resolved {
+        self.0.resolved()
+    }
+
     fn compose(
         &self,
         notification: &Notification,

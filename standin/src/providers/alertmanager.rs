@@ -1,6 +1,11 @@
-//! Prometheus Alertmanager: `POST /api/v2/alerts`.
+//! Prometheus Alertmanager: `POST /api/v2/alerts`, and by GET the alerts that fire, there and in groups by `alertname` below
+//! `/groups`.
 //!
-//! What it checks is in [Alertmanager: API v2 handler; go-openapi]; the real one is asked by `make test-servers`.
+//! What it checks is in [Alertmanager: API v2 handler; go-openapi]; the real one is asked by `make test-servers`. A request whose
+//! form is wrong is refused whole, by 422. Of alerts that are not valid the others are taken all the same, and the reply is 400
+//! [Alertmanager: api/v2/api.go, postAlertsHandler].
+
+use std::collections::BTreeMap;
 
 use hyper::Method;
 use jiff::Timestamp;
@@ -13,26 +18,48 @@ use crate::world::World;
 
 pub const PROVIDER: Provider = Provider {
     name: "alertmanager",
-    paths: &["/api/v2/alerts"],
-    answer: |_: &World, call| answer(call),
+    paths: &[ALERTS],
+    answer,
     too_many,
 };
 
-fn answer(call: &Call) -> Answer {
-    if call.method != Method::POST {
-        return Answer::refused(Reply::error(405, "POST"), "no POST");
+const ALERTS: &str = "/api/v2/alerts";
+const GROUPS: &str = "/groups";
+
+fn answer(world: &World, call: &Call) -> Answer {
+    match (&call.method, call.path.strip_prefix(ALERTS)) {
+        (&Method::POST, Some("")) => take(call),
+        (&Method::GET, Some("")) => look_up(Reply::json(200, &firing(world, call).into())),
+        (&Method::GET, Some(GROUPS)) => look_up(Reply::json(200, &groups(firing(world, call)))),
+        (_, Some("" | GROUPS)) => Answer::refused(Reply::error(405, "GET or POST"), "no POST"),
+        _ => Answer::refused(Reply::error(404, "path was not found"), "no such path"),
     }
+}
+
+fn look_up(reply: Reply) -> Answer {
+    Answer {
+        accepted: false,
+        ..Answer::plain(reply)
+    }
+}
+
+fn take(call: &Call) -> Answer {
     let body = call.json().ok().filter(|_| call.is_json());
     let Some(Value::Array(alerts)) = body else {
         return Answer::refused(unprocessable("alerts in body must be an array"), "no array");
     };
-    for alert in &alerts {
-        if let Err(reply) = check(alert) {
-            let problem = String::from_utf8_lossy(&reply.body).into_owned();
-            return Answer::refused(reply, problem);
+    if let Some(reply) = alerts.iter().find_map(|alert| check_form(alert).err()) {
+        let problem = String::from_utf8_lossy(&reply.body).into_owned();
+        return Answer::refused(reply, problem);
+    }
+    let (mut valid, mut errors) = (Vec::new(), Vec::new());
+    for alert in alerts {
+        match check(&alert) {
+            Ok(()) => valid.push(alert),
+            Err(error) => errors.push(error),
         }
     }
-    let text = |name| alerts.first()?.pointer(name)?.as_str();
+    let text = |name| valid.first()?.pointer(name)?.as_str();
     let message = Message {
         provider: "alertmanager",
         destination: call.full_path.clone(),
@@ -41,9 +68,51 @@ fn answer(call: &Call) -> Answer {
             .to_owned(),
         mentions: Vec::new(),
         id: None,
-        detail: alerts.into(),
+        detail: valid.clone().into(),
     };
-    Answer::accepted(Reply::empty(200), message)
+    if errors.is_empty() {
+        return Answer::accepted(Reply::empty(200), message);
+    }
+    let errors = errors.join("\n");
+    Answer {
+        message: (!valid.is_empty()).then_some(message),
+        ..Answer::refused(Reply::json(400, &json!(errors)), errors)
+    }
+}
+
+/// The alerts of this address that have not ended: of each label set what was said last.
+fn firing(world: &World, call: &Call) -> Vec<Value> {
+    let place = call.full_path.trim_end_matches(GROUPS);
+    let messages = world
+        .messages
+        .newest(|message| message.provider == "alertmanager" && message.destination == place);
+    let mut latest: BTreeMap<String, Value> = BTreeMap::new();
+    for alerts in messages.into_iter().rev() {
+        for alert in alerts.as_array().into_iter().flatten() {
+            let labels: BTreeMap<_, _> =
+                alert["labels"].as_object().into_iter().flatten().collect();
+            latest.insert(format!("{labels:?}"), alert.clone());
+        }
+    }
+    let goes_on = |alert: &Value| {
+        let ends = alert["endsAt"]
+            .as_str()
+            .and_then(|time| time.parse::<Timestamp>().ok());
+        ends.is_none_or(|ends| ends > Timestamp::now())
+    };
+    latest.into_values().filter(goes_on).collect()
+}
+
+fn groups(alerts: Vec<Value>) -> Value {
+    let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for alert in alerts {
+        let name = alert["labels"]["alertname"].as_str().unwrap_or_default();
+        groups.entry(name.to_owned()).or_default().push(alert);
+    }
+    let groups = groups.into_iter().map(|(name, alerts)| {
+        json!({ "labels": { "alertname": name }, "receiver": { "name": "standin" }, "alerts": alerts })
+    });
+    groups.collect()
 }
 
 /// From the check of the request's form.
@@ -51,29 +120,24 @@ fn unprocessable(what: &str) -> Reply {
     Reply::json(422, &json!({ "code": 602, "message": what }))
 }
 
-fn check(alert: &Value) -> Result<(), Reply> {
+fn check_form(alert: &Value) -> Result<(), Reply> {
     let labels = alert.get("labels").and_then(Value::as_object);
-    let labels = labels.ok_or_else(|| unprocessable("labels in body is required"))?;
-    check_names(labels)?;
-    if let Some(annotations) = alert.get("annotations").and_then(Value::as_object) {
-        check_names(annotations)?;
+    labels.ok_or_else(|| unprocessable("labels in body is required"))?;
+    for name in ["labels", "annotations"] {
+        let pairs = alert.get(name).unwrap_or(&Value::Null);
+        let is_map = pairs.is_null()
+            || pairs
+                .as_object()
+                .is_some_and(|pairs| pairs.values().all(Value::is_string));
+        if !is_map {
+            return Err(unprocessable(&format!(
+                "{name} in body must be of type string"
+            )));
+        }
     }
-    let invalid = |what: &str| Reply::json(400, &json!(what));
-    if labels.values().all(|value| value.as_str() == Some("")) {
-        return Err(invalid("at least one label pair required"));
-    }
-    let time = |name| match alert.get(name).and_then(Value::as_str) {
-        None => Ok(None),
-        Some(text) => match text.parse::<Timestamp>() {
-            Ok(time) => Ok(Some(time)),
-            Err(_) => Err(unprocessable(&format!(
-                "{name} in body must be of type date-time"
-            ))),
-        },
-    };
-    let (starts, ends) = (time("startsAt")?, time("endsAt")?);
-    if starts.zip(ends).is_some_and(|(starts, ends)| ends < starts) {
-        return Err(invalid("start time must be before end time"));
+    for name in ["startsAt", "endsAt"] {
+        time(alert, name)
+            .map_err(|_| unprocessable(&format!("{name} in body must be of type date-time")))?;
     }
     let url = alert.get("generatorURL").and_then(Value::as_str);
     if url.is_some_and(|url| !url.starts_with("http") || url.contains(' ')) {
@@ -82,20 +146,37 @@ fn check(alert: &Value) -> Result<(), Reply> {
     Ok(())
 }
 
-fn check_names(pairs: &Map<String, Value>) -> Result<(), Reply> {
-    for (name, value) in pairs {
-        let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-        let mut bytes = name.bytes();
-        let is_name = bytes.next().is_some_and(first)
-            && bytes.all(|byte| first(byte) || byte.is_ascii_digit());
-        if !is_name {
-            return Err(Reply::json(400, &json!(format!("invalid name {name:?}"))));
-        }
-        if !value.is_string() {
-            return Err(unprocessable(&format!(
-                "{name} in body must be of type string"
-            )));
+fn time(alert: &Value, name: &str) -> Result<Option<Timestamp>, jiff::Error> {
+    let text = alert.get(name).and_then(Value::as_str);
+    text.map(str::parse).transpose()
+}
+
+/// What is wrong with one alert whose form is right [Alertmanager: alert/alert.go, Validate]. Empty labels are none.
+fn check(alert: &Value) -> Result<(), String> {
+    let times = (time(alert, "startsAt"), time(alert, "endsAt"));
+    if let (Ok(Some(starts)), Ok(Some(ends))) = times
+        && ends < starts
+    {
+        return Err("start time must be before end time".to_owned());
+    }
+    let is_empty = |pairs: &Map<String, Value>| pairs.values().all(|value| value == "");
+    let pairs = |name| alert.get(name).and_then(Value::as_object);
+    if pairs("labels").is_none_or(is_empty) {
+        return Err("at least one label pair required".to_owned());
+    }
+    let names = [("labels", "label set"), ("annotations", "annotations")];
+    for (member, words) in names {
+        let mut names = pairs(member).into_iter().flat_map(Map::keys);
+        if let Some(name) = names.find(|name| !is_name(name)) {
+            return Err(format!("invalid {words}: invalid name {name:?}"));
         }
     }
     Ok(())
+}
+
+/// As versions before 0.27 want it.
+fn is_name(name: &str) -> bool {
+    let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(first) && bytes.all(|byte| first(byte) || byte.is_ascii_digit())
 }

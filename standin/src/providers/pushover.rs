@@ -1,19 +1,20 @@
-//! Pushover: `POST /1/messages.json`, and `POST /1/receipts/cancel_by_tag/{tag}.json`.
+//! Pushover: `POST /1/messages.json`, `POST /1/receipts/{receipt}/cancel.json` and
+//! `POST /1/receipts/cancel_by_tag/{tag}.json`.
 //!
-//! Limits and errors are those of [Pushover docs: API, receipts]. Tokens that begin with `bad` are no application's, users that
-//! begin with `gone` nobody's.
+//! Limits and errors are those of [Pushover docs: API, receipts]; the words of errors about `html`, `ttl` and receipts are
+//! unverified. Tokens that begin with `bad` are no application's, users that begin with `gone` nobody's.
 
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, Call, Provider, form};
 use crate::record::Message;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::world::{World, lock};
 
 pub const PROVIDER: Provider = Provider {
     name: "pushover",
-    paths: &["/1/messages.json", "/1/receipts/cancel_by_tag/"],
+    paths: &["/1/messages.json", RECEIPTS],
     answer,
     too_many: |_| {
         Reply::json(
@@ -24,6 +25,35 @@ pub const PROVIDER: Provider = Provider {
         .with("x-limit-app-remaining", "0")
     },
 };
+
+const RECEIPTS: &str = "/1/receipts/";
+
+/// [Pushover docs: API, sounds]. An application's own ones are not known here.
+const SOUNDS: [&str; 23] = [
+    "pushover",
+    "bike",
+    "bugle",
+    "cashregister",
+    "classical",
+    "cosmic",
+    "falling",
+    "gamelan",
+    "incoming",
+    "intermission",
+    "magic",
+    "mechanical",
+    "pianobar",
+    "siren",
+    "spacealarm",
+    "tugboat",
+    "alien",
+    "climb",
+    "persistent",
+    "echo",
+    "updown",
+    "vibrate",
+    "none",
+];
 
 /// Fields and their longest values, in code points.
 const LONGEST: [(&str, usize); 4] = [
@@ -47,14 +77,13 @@ fn answer(world: &World, call: &Call) -> Answer {
     if let Err(wrong) = check_key(field("token"), "token", "application token", "bad") {
         return refuse(wrong);
     }
-    if let Some(tag) = call.path.strip_prefix("/1/receipts/cancel_by_tag/") {
-        return match tag.strip_suffix(".json") {
-            Some(tag) if !tag.is_empty() && !tag.contains('/') => Answer::plain(Reply::json(
-                200,
-                &json!({ "status": 1, "canceled": 0, "request": request }),
-            )),
-            _ => refuse(("tag", "invalid", "tag is invalid".to_owned())),
-        };
+    if let Some(path) = call.path.strip_prefix(RECEIPTS) {
+        let token = field("token").unwrap_or_default();
+        let cancelled = cancel(world, path, &token);
+        return cancelled.map_or_else(refuse, |count| {
+            let body = json!({ "status": 1, "canceled": count, "request": request });
+            Answer::plain(Reply::json(200, &body))
+        });
     }
     let checked = check_key(field("user"), "user", "user identifier", "gone")
         .and_then(|()| check_message(&field));
@@ -63,12 +92,18 @@ fn answer(world: &World, call: &Call) -> Answer {
     }
     let texts = [field("title"), field("message")].into_iter().flatten();
     let mut reply = json!({ "status": 1, "request": request });
-    if field("priority").as_deref() == Some("2") {
-        reply["receipt"] = "rLqVuqTRh62UzxtmqiaLzQmVcPgiCy".into();
-    }
-    let fields: serde_json::Map<_, _> = form_urlencoded::parse(&call.body)
+    let mut fields: serde_json::Map<_, _> = form_urlencoded::parse(&call.body)
         .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
         .collect();
+    let is_emergency = field("priority").as_deref() == Some(EMERGENCY);
+    if is_emergency {
+        let receipt = Value::from(format!("r{:029}", world.next_id()));
+        reply[RECEIPT] = receipt.clone();
+        fields.insert(RECEIPT.to_owned(), receipt);
+    }
+    // "Ignored for messages with a priority value of 2" [Pushover docs: API, time to live].
+    let ignored =
+        (is_emergency && field("ttl").is_some()).then(|| "ttl of an emergency".to_owned());
     let message = Message {
         provider: "pushover",
         destination: call.full_path.clone(),
@@ -77,7 +112,55 @@ fn answer(world: &World, call: &Call) -> Answer {
         id: Some(request),
         detail: fields.into(),
     };
-    Answer::accepted(Reply::json(200, &reply), message)
+    Answer::accepted(Reply::json(200, &reply), message).with_problem(ignored)
+}
+
+const EMERGENCY: &str = "2";
+const RECEIPT: &str = "receipt";
+
+/// Ends the emergency of a receipt, or those of a tag, of this application; gives how many went on until then.
+fn cancel(world: &World, path: &str, token: &str) -> Result<usize, Wrong> {
+    let tag = path
+        .strip_prefix("cancel_by_tag/")
+        .map(|tag| tag.strip_suffix(".json"));
+    let by_receipt = path.strip_suffix("/cancel.json");
+    let is_one_segment = |text: &str| !text.is_empty() && !text.contains('/');
+    let fits = |detail: &Value| match (tag, by_receipt) {
+        (Some(tag), _) => {
+            let tags = detail["tags"].as_str().unwrap_or_default();
+            tags.split(',').any(|one| Some(one) == tag)
+        }
+        (None, receipt) => detail[RECEIPT].as_str() == receipt,
+    };
+    match (tag, by_receipt) {
+        (Some(tag), _) if !tag.is_some_and(is_one_segment) => {
+            return Err(("tag", "invalid", "tag is invalid".to_owned()));
+        }
+        (None, receipt) if !receipt.is_some_and(is_one_segment) => return Err(no_receipt()),
+        _ => {}
+    }
+    let emergencies = world.messages.newest(|message| {
+        let detail = &message.detail;
+        message.provider == "pushover"
+            && detail["token"] == token
+            && detail[RECEIPT].is_string()
+            && fits(detail)
+    });
+    if emergencies.is_empty() && tag.is_none() {
+        return Err(no_receipt());
+    }
+    let mut cancelled = lock(&world.cancelled);
+    let receipts = emergencies
+        .iter()
+        .filter_map(|detail| detail[RECEIPT].as_str());
+    Ok(receipts
+        .filter(|receipt| cancelled.insert((*receipt).to_owned()))
+        .count())
+}
+
+fn no_receipt() -> Wrong {
+    let sentence = "receipt not found; may be invalid or expired";
+    (RECEIPT, "not found", sentence.to_owned())
 }
 
 type Wrong = (&'static str, &'static str, String);
@@ -109,6 +192,22 @@ fn check_message(field: &impl Fn(&str) -> Option<String>) -> Result<(), Wrong> {
         if field(name).is_some_and(|text| text.chars().count() > longest) {
             return Err((name, "is too long", format!("{name} is too long")));
         }
+    }
+    let is_on = |name| field(name).is_some_and(|value| value == "1");
+    if is_on("html") && is_on("monospace") {
+        let sentence = "html and monospace are mutually exclusive";
+        return Err(("monospace", "invalid", sentence.to_owned()));
+    }
+    if field("sound").is_some_and(|sound| !SOUNDS.contains(&sound.as_str())) {
+        let sentence = "sound is invalid, see https://pushover.net/api#sounds";
+        return Err(("sound", "invalid", sentence.to_owned()));
+    }
+    let seconds = |name| field(name).map(|text| text.parse::<u64>());
+    if seconds("ttl").is_some_and(|ttl| !ttl.is_ok_and(|ttl| ttl > 0)) {
+        return Err(("ttl", "invalid", "ttl must be a positive number".to_owned()));
+    }
+    if seconds("timestamp").is_some_and(|time| time.is_err()) {
+        return Err(("timestamp", "invalid", "timestamp is invalid".to_owned()));
     }
     let number = |name| field(name).and_then(|text| text.parse::<i64>().ok());
     let priority = field("priority").map_or(Some(0), |text| text.parse::<i64>().ok());

@@ -3,7 +3,9 @@
 #[path = "../client/mod.rs"]
 mod client;
 
+mod alertmanager;
 mod discord;
+mod pushover;
 mod slack;
 mod twilio;
 mod webhook;
