@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::response::{ErrorDetail, Results};
+use crate::observe::RecentError;
 
 /// The views, by the query parameter's value.
 pub const NAMES: &[&str] = &["status", "metrics"];
@@ -10,7 +11,8 @@ pub const NAMES: &[&str] = &["status", "metrics"];
 /// How the notifier is.
 #[derive(Debug, Serialize)]
 pub struct StatusView {
-    /// `ok`, or `unusable` where the settings are.
+    /// `ok`; `outdated` where the configuration file as it is now cannot be used, and what was read before is in use;
+    /// `unusable` where there are no settings.
     pub status: &'static str,
     /// Always empty: every answer has the member.
     pub results: Results,
@@ -26,7 +28,7 @@ pub struct StatusView {
     /// Destinations that are paused or refuse.
     pub paused: usize,
     /// The last deliveries that failed, the latest first, as log lines.
-    pub last_errors: Vec<String>,
+    pub last_errors: Vec<RecentError>,
     pub warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ViewError>,

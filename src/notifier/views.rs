@@ -71,36 +71,31 @@ impl Notifier {
     }
 
     fn status_view(&self, settings: &SettingsResult, broken: Option<&ArgumentError>) -> StatusView {
-        let (error, receivers, mut warnings) = match settings {
-            Ok(settings) => {
-                let receivers = settings.config.receivers.iter();
-                let names = receivers.map(|receiver| receiver.name.clone()).collect();
-                (None, names, settings.warnings.clone())
-            }
-            Err(error) => {
-                let message = error.what.clone();
-                let detail = error_detail(argument_error(error));
-                (
-                    Some(view::ViewError { message, detail }),
-                    Vec::new(),
-                    Vec::new(),
-                )
-            }
+        let shown = |error: &ArgumentError, message| {
+            let detail = error_detail(argument_error(error));
+            Some(view::ViewError { message, detail })
         };
-        warnings.extend(broken.map(|error| format!("{} {KEPT}", error.what)));
+        let (status, error) = match (settings, broken) {
+            (Err(error), _) => ("unusable", shown(error, error.what.clone())),
+            (Ok(_), Some(error)) => ("outdated", shown(error, format!("{} {KEPT}", error.what))),
+            (Ok(_), None) => ("ok", None),
+        };
+        let settings = settings.as_ref().ok();
+        let receivers = settings.map(|settings| settings.config.receivers.iter());
+        let receivers = receivers.into_iter().flatten();
         let gauges = self.gauges();
         StatusView {
-            status: if error.is_none() { "ok" } else { "unusable" },
+            status,
             results: Results::default(),
             version: env!("CARGO_PKG_VERSION"),
             plugin_api: PLUGIN_APIS,
             channels: CHANNELS.iter().map(|spec| spec.key).collect(),
-            receivers,
+            receivers: receivers.map(|receiver| receiver.name.clone()).collect(),
             in_flight: gauges.in_flight,
             pending: gauges.pending,
             paused: gauges.paused_destinations,
             last_errors: self.errors.all(),
-            warnings,
+            warnings: settings.map_or_else(Vec::new, |settings| settings.warnings.clone()),
             error,
         }
     }

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+use serde::Serialize;
+
 use super::{Event, Recorder, Written};
 use crate::model::notification::Notification;
 use crate::model::report::{DeliveryReport, HistoryRow};
@@ -207,22 +210,33 @@ impl LateLog for LogPort {
 /// The last deliveries that failed, for the status view.
 #[derive(Default)]
 pub struct RecentErrors {
-    lines: Mutex<VecDeque<String>>,
+    errors: Mutex<VecDeque<RecentError>>,
+}
+
+/// A line of the log, and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecentError {
+    /// `2026-11-25T02:41:58Z`, as `timestamp` in a request.
+    pub time: String,
+    pub line: String,
 }
 
 const MAX_ERRORS: usize = 20;
 
 impl RecentErrors {
     pub fn push(&self, line: LogLine) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.truncate(MAX_ERRORS - 1);
-        lines.push_front(line.text);
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.truncate(MAX_ERRORS - 1);
+        errors.push_front(RecentError {
+            time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            line: line.text,
+        });
     }
 
     /// The latest first.
-    pub fn all(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().collect()
+    pub fn all(&self) -> Vec<RecentError> {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().cloned().collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub use self::history::{History, Recorder, Written};
 pub use self::log::{
-    LateLog, LineLimiter, LogLevel, LogLine, LogPort, MAX_LINES, RecentErrors, TaskLog,
+    LateLog, LineLimiter, LogLevel, LogLine, LogPort, MAX_LINES, RecentError, RecentErrors, TaskLog,
 };
 pub use self::metrics::{Gauges, Metrics};
 use crate::model::outcome::{Failure, Outcome};

@@ -123,7 +123,7 @@ fn in_file(problem: &problem::Problem) -> Problem {
         line: Some(problem.place.line),
         column: Some(problem.place.column),
         path: problem.path.clone(),
-        what: problem.what.clone(),
+        what: problem.what_with_source(),
     }
 }
 

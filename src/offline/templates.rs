@@ -46,6 +46,7 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
                 Err(error) => check.errors.push(Problem {
                     place: error.place,
                     path: checked.path.clone(),
+                    source: None,
                     what: error.what,
                 }),
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
 use super::file;
-use super::problem::Report;
+use super::problem::{Problem, Report};
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
 use crate::time_limit::files::{self, FileError, FileStamp};
@@ -376,24 +376,39 @@ fn cannot_read(subject: &str, error: FileError) -> ArgumentError {
 
 /// The first problem, and how many more there are.
 fn unusable(given: &str, report: &Report) -> ArgumentError {
-    let first = report
-        .errors
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let first = report.errors.first();
+    let source = first.and_then(|problem| Some((problem, problem.source.as_ref()?)));
+    let name = shown(given);
+    let (first, check) = match source {
+        Some((problem, source)) => (of_source(source, problem, &name), "check --resolve"),
+        None => {
+            let first = first.map(ToString::to_string).unwrap_or_default();
+            let first = format!("The configuration file {name} cannot be used: {first}");
+            (first, "check")
+        }
+    };
     let stop = if first.ends_with(['.', '?']) { "" } else { "." };
     let more = match report.errors.len().saturating_sub(1) {
         0 => String::new(),
         1 => " There is 1 more error.".to_owned(),
         more => format!(" There are {more} more errors."),
     };
-    let name = shown(given);
     ArgumentError {
         name: "config_file_path",
         code: "config_file",
-        what: format!("The configuration file {name} cannot be used: {first}{stop}{more}"),
-        hint: format!("Mend it; `influxdb3-notifier check {name}` shows everything."),
+        what: format!("{first}{stop}{more}"),
+        hint: format!("Mend it; `influxdb3-notifier {check} {name}` shows everything."),
     }
+}
+
+/// What is wrong with a value that the configuration file `name` takes from elsewhere.
+fn of_source(source: &str, problem: &Problem, name: &str) -> String {
+    let Problem { place, path, .. } = problem;
+    let source = source.trim_start_matches("the ");
+    format!(
+        "The {source}, which {name} names (line {}, column {}: {path}), cannot be used: {}",
+        place.line, place.column, problem.what
+    )
 }
 
 fn shown(path: &str) -> String {
@@ -576,9 +591,70 @@ mod tests {
         world.write("secret", "https://another.example\n");
         world.has("one", true, false);
         world.write("secret", "no address\n");
+        let (receivers, news, broken) = world.call();
+        assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
+        let Some(News::Broken(error)) = news else {
+            panic!("{news:?}")
+        };
+        let what = "The file secret, which notifier.toml names (line 2, column 21: \
+                    receivers.one.slack.slack_webhook_url), cannot be used: ";
+        assert!(error.what.starts_with(what), "{}", error.what);
+        assert_eq!(
+            error.hint,
+            "Mend it; `influxdb3-notifier check --resolve notifier.toml` shows everything."
+        );
         world.has("one", false, true);
         world.write("secret", "https://one.example\n");
         world.has("one", true, false);
+    }
+
+    #[test]
+    fn an_error_names_the_source_of_the_value() {
+        let mut world = World::new(TWO);
+        let cases = [
+            (
+                "notifier.toml",
+                "slack.webhook_url = { env = \"TWO\" }",
+                "environment variable TWO",
+            ),
+            (
+                "secret",
+                "slack.webhook_url = { file = \"secret\" }",
+                "file secret",
+            ),
+            (
+                "proxy",
+                "slack = { webhook_url = \"https://a\", proxy = { file = \"proxy\" } }",
+                "file proxy",
+            ),
+            (
+                "ca",
+                "http = { webhook_url = \"https://a\", ca_file = \"ca\" }",
+                "file ca",
+            ),
+            (
+                "cert",
+                "http = { webhook_url = \"https://a\", client_certificate = \"cert\" }",
+                "file cert",
+            ),
+            (
+                "number",
+                "slack.webhook_url = \"https://a\"\n[settings]\nmax_attempts = { file = \"number\" }",
+                "file number",
+            ),
+        ];
+        world.set("TWO", "no address");
+        for (name, line, source) in cases {
+            if name != "notifier.toml" {
+                world.write(name, "no address\n");
+            }
+            world.write("notifier.toml", &format!("[receivers.two]\n{line}\n"));
+            let (receivers, ..) = world.call();
+            let error = receivers.unwrap_err();
+            let start = format!("The {source}, which notifier.toml names (line ");
+            assert!(error.starts_with(&start), "{error}");
+            assert!(!error.contains("no address"), "{error}");
+        }
     }
 
     #[test]

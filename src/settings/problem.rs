@@ -1,5 +1,6 @@
 //! What is wrong with the file: all of it, each with its place.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -18,7 +19,20 @@ pub struct Problem {
     pub place: Place,
     /// The keys that lead there, such as `receivers.oncall.slack.webhook_url`; empty for the file as a whole.
     pub path: String,
+    /// Where the wrong value comes from, if it is not the file itself: `the file secrets/slack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     pub what: String,
+}
+
+impl Problem {
+    /// What is wrong, behind the source of the value.
+    pub fn what_with_source(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{source}: {}", self.what),
+            None => self.what.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -29,7 +43,7 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        f.write_str(&self.what)
+        f.write_str(&self.what_with_source())
     }
 }
 
@@ -52,6 +66,16 @@ impl Report {
         push(&mut self.warnings, place, path, what);
     }
 
+    /// Names the sources of values that were read from elsewhere. By the places where the file names them.
+    pub fn name_sources(&mut self, sources: &BTreeMap<Place, String>) {
+        for problem in self.errors.iter_mut().chain(&mut self.warnings) {
+            let source = sources.get(&problem.place);
+            // Some say it themselves.
+            let source = source.filter(|source| !problem.what.starts_with(source.as_str()));
+            problem.source = source.cloned();
+        }
+    }
+
     pub fn sort(&mut self) {
         self.errors.sort_by_key(|problem| problem.place);
         self.warnings.sort_by_key(|problem| problem.place);
@@ -63,6 +87,7 @@ fn push(problems: &mut Vec<Problem>, place: Place, path: &str, what: &str) {
         problems.push(Problem {
             place,
             path: path.to_owned(),
+            source: None,
             what: what.to_owned(),
         });
     }

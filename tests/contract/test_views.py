@@ -1,6 +1,7 @@
 """What one can look at without sending anything: the views status and metrics."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,9 +63,10 @@ def test_the_status_view_shows_what_is_under_way_and_what_failed(triggers: Trigg
     trigger = triggers.create()
     got = look(trigger, "status").json
     assert (got["in_flight"], got["pending"]) == (1, 1)
-    assert got["last_errors"][0].startswith(
-        f"notifier [{answer.json['task_id']}] carrier_pigeon: failed, unknown_sender: "
-    )
+    error = got["last_errors"][0]
+    assert error["line"].startswith(f"notifier [{answer.json['task_id']}] carrier_pigeon: failed, unknown_sender: ")
+    age = datetime.now(UTC) - datetime.fromisoformat(error["time"])
+    assert timedelta(seconds=-1) < age < timedelta(seconds=30)
     standin.wait_for("/hook/")
 
 

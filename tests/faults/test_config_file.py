@@ -138,11 +138,10 @@ def test_row_48_after_a_bad_edit_the_last_good_settings_stay_and_the_log_says_wh
     assert why in line
     edited.goes_on(standin, "before")
     status = edited.status()
-    assert status["status"] == "ok"
-    [warning] = status["warnings"]
-    assert warning.endswith(STAYS)
-    assert why in warning
-    assert status["last_errors"][0] == line
+    assert (status["status"], status["warnings"]) == ("outdated", [])
+    assert status["error"]["message"].endswith(STAYS)
+    assert why in status["error"]["message"]
+    assert status["last_errors"][0]["line"] == line
     edited.goes_on(standin, "before")
     assert len(edited.lines(STAYS)) == 1
     # Mended, it is taken up.
@@ -194,3 +193,30 @@ def test_row_48_a_file_that_is_gone_for_a_moment_is_waited_for(edited: Edited, s
         edited.goes_on(standin, "before")
     edited.trigger.wait_for_log(TAKEN_UP)
     assert edited.lines(STAYS) == []
+
+
+def test_a_bad_secret_file_is_named_and_the_status_view_shows_it(triggers: Triggers, standin: Standin) -> None:
+    with Edited(triggers, standin) as edited:
+        secret = edited.file.with_name("hook-url")
+        overwrite(f"{standin.url}/hook/first\n")(secret)
+        overwrite('[settings]\ndefault_receivers = ["r"]\n[receivers.r.http]\nwebhook_url = { file = "hook-url" }\n')(
+            edited.file
+        )
+        edited.goes_on(standin, "first")
+        overwrite("hooks.example.com/token\n")(secret)
+        line = edited.trigger.wait_for_log(STAYS)
+        assert line.startswith(
+            f"notifier [-] The file hook-url, which {edited.file} names (line 4, column 15: "
+            "receivers.r.http.http_webhook_url), cannot be used: "
+        )
+        assert f"`influxdb3-notifier check --resolve {edited.file}`" in line
+        assert "hooks.example.com" not in line
+        edited.goes_on(standin, "first")
+        status = edited.status()
+        assert (status["status"], status["receivers"]) == ("outdated", ["r"])
+        assert status["error"]["message"].startswith("The file hook-url, which ")
+        assert status["last_errors"][0]["line"] == line
+        overwrite(f"{standin.url}/hook/second\n")(secret)
+        edited.goes_on(standin, "second")
+        status = edited.status()
+        assert (status["status"], "error" in status) == ("ok", False)

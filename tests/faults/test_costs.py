@@ -199,4 +199,4 @@ def test_what_was_never_tried_leaves_others_their_lines_and_rows(table: Table) -
     # A call writes rows for a few milliseconds.
     eventually(lambda: status() and len(table.history()) >= 1 + 100, "all rows are written")
     assert len(table.history()) == 1 + 100
-    assert sum(answer.json["task_id"] in line for line in status()["last_errors"]) == 5
+    assert sum(answer.json["task_id"] in error["line"] for error in status()["last_errors"]) == 5

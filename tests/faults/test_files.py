@@ -121,11 +121,11 @@ def test_row_48_settings_stay_while_their_file_does_not_answer(hung: HungFiles, 
             time.sleep(0.1)
         line = trigger.wait_for_log(LATE)
         assert "or a file that it names" in line
-        [warning] = trigger.notify(b"", query={"view": "status"}, method="GET").json["warnings"]
-        assert LATE in warning
+        status_view = trigger.notify(b"", query={"view": "status"}, method="GET").json
+        assert (status_view["status"], LATE in status_view["error"]["message"]) == ("outdated", True)
     time.sleep(0.3)
     assert asked(trigger)[0] == 200
-    assert trigger.notify(b"", query={"view": "status"}, method="GET").json["warnings"] == []
+    assert trigger.notify(b"", query={"view": "status"}, method="GET").json["status"] == "ok"
     assert len([text for _, text in trigger.log_lines() if LATE in text]) == 1
     hung.config(repr(hung.hook("after")))
     eventually(lambda: asked(trigger)[0] == 200 and bool(hung.standin.requests("/hook/after")), "the edit")

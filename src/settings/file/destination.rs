@@ -16,7 +16,6 @@ use crate::model::warnings::Warnings;
 use crate::settings::arguments;
 use crate::settings::problem::Place;
 use crate::settings::template::Template;
-use crate::transport;
 
 /// One destination of a receiver.
 #[derive(Debug)]
@@ -61,18 +60,6 @@ impl Loader<'_> {
             return Vec::new();
         }
         let channels = self.channels(&read);
-        let tls = read.tls_files();
-        if let Some(Err(unusable)) = tls
-            .as_deref()
-            .map(|files| transport::client_config(Some(files)))
-        {
-            let at = read.tls_place.unwrap_or(node.place);
-            self.report.error(
-                at,
-                path.as_str(),
-                &format!("the certificates cannot be used: {}", unusable.0),
-            );
-        }
         if let Some(proxy) = table.iter().find(|member| member.key == "proxy")
             && channels.iter().any(|channel| !channel.is_http())
         {
@@ -85,7 +72,10 @@ impl Loader<'_> {
                 ),
             );
         }
-        let own = OwnPolicy { tls, ..options.own };
+        let own = OwnPolicy {
+            tls: read.tls_files(),
+            ..options.own
+        };
         let destinations = channels.into_iter().map(|channel| FileDestination {
             sender: spec.key,
             channel,
@@ -141,13 +131,20 @@ impl Loader<'_> {
                 return;
             }
             Kind::AuthorityFile => {
-                read.tls_place = Some(place);
-                read.tls.authorities = self.pem(&member.node, &path);
+                let made = |pem| TlsFiles {
+                    authorities: Some(pem),
+                    identity: None,
+                };
+                let files = self.tls_file(&member.node, &path, made);
+                read.tls.authorities = files.authorities;
                 return;
             }
             Kind::CertificateFile => {
-                read.tls_place = Some(place);
-                read.tls.identity = self.pem(&member.node, &path).map(identity);
+                let made = |pem| TlsFiles {
+                    authorities: None,
+                    identity: Some(identity(pem)),
+                };
+                read.tls.identity = self.tls_file(&member.node, &path, made).identity;
                 return;
             }
         };
@@ -344,7 +341,6 @@ struct Read {
     places: HashMap<String, Place>,
     rendered: Vec<Rendered>,
     tls: TlsFiles,
-    tls_place: Option<Place>,
 }
 
 impl Read {
@@ -358,7 +354,6 @@ impl Read {
             places: HashMap::new(),
             rendered: Vec::new(),
             tls: TlsFiles::default(),
-            tls_place: None,
         }
     }
 

@@ -200,6 +200,7 @@ impl<'a> Loader<'a> {
         config.read_options.levels = self.levels;
         let no_answer = self.sources.no_answer;
         let (files, mut report) = (self.sources.files, self.report);
+        report.name_sources(&self.sources.origins);
         report.sort();
         let (config, warnings) = match report.errors.is_empty() {
             true => (Ok(config), report),
@@ -281,7 +282,7 @@ impl Loader<'_> {
         let Some(name) = node.as_str() else {
             return self.wrong_type(node, path, "the path of a file");
         };
-        let pem = self.sources.pem(name);
+        let pem = self.sources.pem(name, node.place);
         self.warn_of_left_out(node, path);
         pem.unwrap_or_else(|what| {
             self.report.error(node.place, path.as_str(), &what);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::tree::{Node, Table, Value};
 use crate::model::secret::Secret;
+use crate::settings::problem::Place;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// A secret file is at most so long.
@@ -24,6 +25,8 @@ pub struct Sources<'a> {
     look_up: bool,
     /// Files that were read, or would have been.
     pub files: Files,
+    /// Where the values that were read come from, by the place that names it.
+    pub origins: BTreeMap<Place, String>,
     /// Whether one of them did not answer in time.
     pub no_answer: bool,
     /// What was left out of values that were looked up.
@@ -69,6 +72,7 @@ impl<'a> Sources<'a> {
             environment,
             look_up,
             files: Files::new(),
+            origins: BTreeMap::new(),
             no_answer: false,
             warnings: Vec::new(),
             time: ALL_FILES_LIMIT,
@@ -86,8 +90,8 @@ impl<'a> Sources<'a> {
             return Some(Ok(Text::Known(text.clone())));
         }
         let secret = match form(node.as_table()?)? {
-            Form::Variable(name) => self.variable(name),
-            Form::File(path) => self.file(path),
+            Form::Variable(name) => self.variable(name, node.place),
+            Form::File(path) => self.file(path, node.place),
         };
         Some(secret)
     }
@@ -97,7 +101,7 @@ impl<'a> Sources<'a> {
         std::mem::take(&mut self.warnings)
     }
 
-    fn variable(&mut self, name: &str) -> Result<Text, String> {
+    fn variable(&mut self, name: &str, place: Place) -> Result<Text, String> {
         if !self.look_up {
             return Ok(Text::Unknown);
         }
@@ -105,9 +109,10 @@ impl<'a> Sources<'a> {
         let value = value.map(|value| value.expose().trim()).map(trimmed);
         match value.filter(|(value, _)| !value.is_empty()) {
             Some((value, left_out)) => {
-                let warning =
-                    left_out.map(|what| format!("the environment variable {name} {what}"));
+                let origin = format!("the environment variable {name}");
+                let warning = left_out.map(|what| format!("{origin} {what}"));
                 self.warnings.extend(warning);
+                self.origins.insert(place, origin);
                 Ok(Text::Known(value.to_owned()))
             }
             None => Err(format!(
@@ -116,8 +121,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn file(&mut self, path: &str) -> Result<Text, String> {
-        let Some(bytes) = self.read(path)? else {
+    fn file(&mut self, path: &str, place: Place) -> Result<Text, String> {
+        let Some(bytes) = self.read(path, place)? else {
             return Ok(Text::Unknown);
         };
         let text = String::from_utf8(bytes).map_err(|error| match error.as_bytes() {
@@ -136,8 +141,8 @@ impl<'a> Sources<'a> {
     }
 
     /// The bytes of a PEM file; `None` where it is not looked at.
-    pub fn pem(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(bytes) = self.read(path)? else {
+    pub fn pem(&mut self, path: &str, place: Place) -> Result<Option<Vec<u8>>, String> {
+        let Some(bytes) = self.read(path, place)? else {
             return Ok(None);
         };
         let Some(rest) = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()) else {
@@ -147,22 +152,24 @@ impl<'a> Sources<'a> {
         Ok(Some(rest.to_owned()))
     }
 
-    /// A file's bytes; `None` where it is not looked at.
-    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let place = self.directory.join(path);
+    /// The bytes of a file that is named at this place; `None` where it is not looked at.
+    fn read(&mut self, path: &str, place: Place) -> Result<Option<Vec<u8>>, String> {
+        let absolute = self.directory.join(path);
         if !self.look_up {
-            self.files.entry(place).or_insert(None);
+            self.files.entry(absolute).or_insert(None);
             return Ok(None);
         }
         let started = Instant::now();
-        let reading = files::read(&place, MAX_FILE_BYTES, files::LIMIT.min(self.time));
+        let reading = files::read(&absolute, MAX_FILE_BYTES, files::LIMIT.min(self.time));
         self.time = self.time.saturating_sub(started.elapsed());
-        self.files.entry(place).or_insert(reading.stamp);
+        self.files.entry(absolute).or_insert(reading.stamp);
         self.no_answer |= matches!(reading.bytes, Err(FileError::TimeLimit));
-        reading.bytes.map(Some).map_err(|error| match error {
+        let bytes = reading.bytes.map_err(|error| match error {
             FileError::TooLong => format!("the file {path} is longer than {MAX_FILE_BYTES} bytes"),
             error => format!("the file {path} {}", error.sentence()),
-        })
+        })?;
+        self.origins.insert(place, format!("the file {path}"));
+        Ok(Some(bytes))
     }
 }
 

@@ -195,7 +195,7 @@ impl Loader<'_> {
     }
 
     /// What a PEM file holds, where a client can use it by itself.
-    fn tls_file(
+    pub(super) fn tls_file(
         &mut self,
         node: &Node,
         path: &Path,
@@ -207,9 +207,7 @@ impl Loader<'_> {
         let Err(unusable) = transport::client_config(Some(&files)) else {
             return files;
         };
-        let name = node.as_str().unwrap_or_default();
-        let what = format!("the file {name} cannot be used: {}", unusable.0);
-        self.report.error(node.place, path.as_str(), &what);
+        self.report.error(node.place, path.as_str(), unusable.0);
         TlsFiles::default()
     }
 }

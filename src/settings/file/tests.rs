@@ -406,7 +406,7 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", ca_file = \"token\" }",
         2,
         55,
-        "receivers.a.http",
+        "receivers.a.http.ca_file",
         "it holds no certificate in PEM",
     ),
     (
