@@ -1,5 +1,7 @@
 //! What the caller reads: always a JSON object, always with `results`.
 
+use std::collections::HashMap;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -162,10 +164,13 @@ impl Status {
 impl Results {
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let mut results: Vec<(String, SenderResult)> = Vec::new();
+        // A request may name ten thousand.
+        let mut places: HashMap<&str, usize> = HashMap::new();
         for delivery in deliveries {
             let name = delivery.receiver.as_ref().unwrap_or(&delivery.sender);
             let result = SenderResult::of(&delivery.outcome);
-            match results.iter_mut().find(|(known, _)| known == name) {
+            let place = *places.entry(name).or_insert(results.len());
+            match results.get_mut(place) {
                 Some((_, worst)) => *worst = result.max(*worst),
                 None => results.push((name.clone(), result)),
             }

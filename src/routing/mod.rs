@@ -25,7 +25,7 @@ use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Source, Work};
 use crate::model::policy::PrivateAddresses;
 use crate::model::secret::Secret;
-use crate::model::text::nearest;
+use crate::model::text::{nearest, with_recent_splits};
 use crate::model::warnings::Warnings;
 use crate::panics::guarded;
 use crate::settings::Settings;
@@ -45,7 +45,8 @@ pub fn plan(
     task_id: &str,
     warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
-    plan_at(request, settings, task_id, Timestamp::now(), warnings)
+    // Many of its destinations get the same text.
+    with_recent_splits(|| plan_at(request, settings, task_id, Timestamp::now(), warnings))
 }
 
 /// Makes the plan that a request would have at another time: silences and templates look at the clock.

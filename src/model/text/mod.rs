@@ -12,6 +12,7 @@ pub use self::page::without_page;
 pub use self::quote::{shown, shown_value};
 pub use self::split::{
     MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
+    with_recent_splits,
 };
 
 /// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.

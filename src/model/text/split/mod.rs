@@ -4,12 +4,15 @@
 //! block of code that goes on in the next part is closed and opened again.
 
 mod cutter;
+mod recent;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 use self::cutter::{Cut, Cutter};
+pub use self::recent::with_recent_splits;
+use self::recent::{Options, Overflow, recent_or};
 use super::Limit;
 use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
 
@@ -17,7 +20,7 @@ use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
 pub const MAX_PARTS: usize = 10;
 
 /// A text in numbered parts, each within the limit.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     pub parts: Vec<String>,
     /// Code points that found no place in [`MAX_PARTS`] parts.
@@ -43,6 +46,18 @@ pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Sp
             missing: 0,
         };
     }
+    let options = Options {
+        first,
+        limit,
+        markup,
+        overflow: Overflow::Parts,
+    };
+    recent_or(text, options, || in_parts(text, sizes, markup))
+}
+
+/// A text that is too long for one part.
+fn in_parts(text: &str, sizes: Sizes, markup: Markup) -> Split {
+    let Sizes { first, limit } = sizes;
     let longest = first.min(limit.length).saturating_sub(AROUND);
     let cutter = Cutter::new(text, limit.unit, markup, longest);
     // A prefix is as long as the number of parts makes it.
@@ -140,7 +155,21 @@ pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
     if fits(text, limit) {
         return (text.to_owned(), 0);
     }
-    Cutter::new(text, limit.unit, Markup::NONE, 0).with_note(Cut::START, limit.length)
+    let options = Options {
+        first: limit.length,
+        limit,
+        markup: Markup::NONE,
+        overflow: Overflow::Note,
+    };
+    let mut split = recent_or(text, options, || {
+        let cutter = Cutter::new(text, limit.unit, Markup::NONE, 0);
+        let (part, missing) = cutter.with_note(Cut::START, limit.length);
+        Split {
+            parts: vec![part],
+            missing,
+        }
+    });
+    (split.parts.pop().unwrap_or_default(), split.missing)
 }
 
 fn missing_note(characters: usize) -> String {
@@ -172,9 +201,21 @@ pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup)
     if fits(text, limit) {
         return Cow::Borrowed(text);
     }
-    let room = limit.length.saturating_sub(limit.unit.of(ending));
-    let cutter = Cutter::new(text, limit.unit, markup, room);
-    let to = cutter.next(Cut::START, room, false);
-    let part = cutter.part(Cut::START, to);
-    Cow::Owned(format!("{}{ending}", part.trim_end()))
+    let options = Options {
+        first: limit.length,
+        limit,
+        markup,
+        overflow: Overflow::Ending(ending.to_owned()),
+    };
+    let mut split = recent_or(text, options, || {
+        let room = limit.length.saturating_sub(limit.unit.of(ending));
+        let cutter = Cutter::new(text, limit.unit, markup, room);
+        let to = cutter.next(Cut::START, room, false);
+        let part = cutter.part(Cut::START, to);
+        Split {
+            parts: vec![format!("{}{ending}", part.trim_end())],
+            missing: 0,
+        }
+    });
+    Cow::Owned(split.parts.pop().unwrap_or_default())
 }
