@@ -57,10 +57,19 @@ def same_labels() -> bytes:
 
 def discords(count: int) -> str:
     """So many webhooks of Discord."""
-    one = '{"discord_webhook_url":"http://127.0.0.1:9/api/webhooks/#/x"}'
-    return f'"discord":[{each(count, one)}]'
+    return f'"discord":[{each(count, DISCORD)}]'
 
 
+def long_text(sender: str, members: str) -> bytes:
+    """A text that is split for each of four hundred destinations."""
+    text = "wörld *bold* <b>x</b> " * 3_000
+    return f'{{"notification_text":"{text}","senders_config":{{"{sender}":[{each(400, members)}]}}}}'.encode()
+
+
+DISCORD = '{"discord_webhook_url":"http://127.0.0.1:9/api/webhooks/#/x"}'
+SLACK = '{"slack_webhook_url":"http://127.0.0.1:9/#"}'
+TEAMS = '{"teams_webhook_url":"http://127.0.0.1:9/#"}'
+SMS = '{"twilio_sid":"AC1","twilio_token":"t","twilio_from_number":"+15005550006","twilio_to_number":"+1500555#"}'
 QUOTED_1, S, Q, TEAM = '"a":1', '"#":1', '"#"', '"team-#"'
 HOOK = '"http":{"http_webhook_url":"http://127.0.0.1:9/hook"}'
 LONG_KEY = f'"dedup_key":"{"k" * 400_000}"'
@@ -79,6 +88,10 @@ BODIES: dict[str, tuple[Callable[[], bytes], int, str | None]] = {
     "fields whose labels become the same": (same_labels, 200, None),
     "unknown fields beside recipients": (lambda: plain(mails(9_000, "," + each(60_000, S))), 200, None),
     "a long title to many": (lambda: body(f'"title":"{"t" * 60_000}"', discords(9_000)), 400, "too_large"),
+    "a long text to many of Slack": (lambda: long_text("slack", SLACK), 200, None),
+    "a long text to many of Discord": (lambda: long_text("discord", DISCORD), 200, None),
+    "a long text to many of Teams": (lambda: long_text("teams", TEAMS), 200, None),
+    "a long text to many numbers": (lambda: long_text("sms", SMS), 200, None),
     "many fields": (lambda: body(f'"fields":{{{each(90_000, S)}}}', discords(1)), 200, None),
 }
 

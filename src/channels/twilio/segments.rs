@@ -3,20 +3,16 @@
 /// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
 /// (docs: glossary, SMS character limit).
 pub fn segments(text: &str) -> u32 {
-    let septets: Option<Vec<usize>> = text.chars().map(gsm7_septets).collect();
-    match septets {
-        Some(widths) => packed(&widths, 160, 153),
-        None => packed(
-            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
-            70,
-            67,
-        ),
+    let septets = text.chars().map(gsm7_septets);
+    match septets.clone().all(|width| width.is_some()) {
+        true => packed(septets.flatten(), 160, 153),
+        false => packed(text.chars().map(char::len_utf16), 70, 67),
     }
 }
 
 /// How many segments characters of these widths fill; none stands in two.
-fn packed(widths: &[usize], alone: usize, each: usize) -> u32 {
-    if widths.iter().sum::<usize>() <= alone {
+fn packed(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize) -> u32 {
+    if widths.clone().sum::<usize>() <= alone {
         return 1;
     }
     let mut count = 1;
@@ -35,7 +31,8 @@ fn packed(widths: &[usize], alone: usize, each: usize) -> u32 {
 fn gsm7_septets(character: char) -> Option<usize> {
     const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     const EXTENSION: &str = "\u{c}^{}\\[~]|€";
-    if BASIC.contains(character) {
+    // Most are, and a request may have millions.
+    if character.is_ascii_alphanumeric() || character == ' ' || BASIC.contains(character) {
         Some(1)
     } else {
         EXTENSION.contains(character).then_some(2)
