@@ -1,4 +1,5 @@
-//! Pushover <https://pushover.net/api>.
+//! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. The lengths of title, text and address are also those of
+//! Alertmanager's client (`notify/pushover/pushover.go`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -244,10 +245,11 @@ impl Channel for Pushover {
                 verdict::delivered(request, self.endpoint.redactor()).into()
             }
             200..=299 => reject(Reason::Rejected, None),
+            // The month's messages (section on limitations), of which the body says that the token is invalid
+            // <https://github.com/Tautulli/Tautulli/issues/396>. No 4xx heals by repeating, and many block this address.
+            429 => reject(Reason::QuotaExhausted, None),
             400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
             400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
-            // The month's messages (section on limitations). No 4xx heals by repeating, and many block this address.
-            429 => reject(Reason::QuotaExhausted, None),
             408 | 425 => reject(Reason::Rejected, None),
             404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
             _ => verdict::by_status(reply, detail),

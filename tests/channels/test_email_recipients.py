@@ -216,6 +216,15 @@ def test_a_retry_sends_to_no_one_who_has_the_mail(stage: str, sender: Sender, bo
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
 
 
+def test_many_recipients_with_long_names_make_no_line_too_long(sender: Sender, book: Book, tmp_path: Path) -> None:
+    names = [f"Team {number}, Größe {'x' * 200}" for number in range(30)]
+    to = ", ".join(f"{name} <n{number}@example.com>" for number, name in enumerate(names))
+    answer = by_file(sender, tmp_path, at(shared(), email_to=to, email_cc="cc@example.com")).json
+    assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
+    mail = book.mails[0]
+    assert [address for _, address in shown(mail.message["To"])] == [f"n{number}@example.com" for number in range(30)]
+
+
 @pytest.mark.parametrize("place", ["email_cc", "email_bcc"])
 def test_a_mail_shows_a_hundred_recipients_at_most(place: str, sender: Sender) -> None:
     def listed(count: int) -> Any:

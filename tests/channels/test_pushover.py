@@ -69,7 +69,12 @@ CHANNEL = Channel(
         Reply(
             400, {"message": "cannot be blank", "errors": ["message cannot be blank"], "status": 0}, reason="rejected"
         ),
-        Reply(429, {"status": 0, "errors": ["over its monthly limit"]}, reason="quota_exhausted", detail="monthly"),
+        Reply(
+            429,
+            {"token": "invalid", "status": 0, "errors": ["application has exceeded current limit of 10000 messages"]},
+            reason="quota_exhausted",
+            detail="exceeded current limit",
+        ),
         Reply(500, "", reason="server_error"),
     ],
     bad=[

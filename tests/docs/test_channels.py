@@ -72,6 +72,14 @@ def test_every_channel_has_a_plain_and_a_rich_example() -> None:
         ]
 
 
+def test_every_channel_names_the_day_on_which_its_facts_were_checked() -> None:
+    for name in SENDERS:
+        checked = re.findall(
+            r"^\*The facts of this section were checked on \d{4}-\d\d-\d\d[.,:]", section(name), re.MULTILINE
+        )
+        assert len(checked) == 1, name
+
+
 # Errors
 
 

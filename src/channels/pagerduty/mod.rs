@@ -1,4 +1,5 @@
-//! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>.
+//! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>, whose pages are made from
+//! <https://github.com/PagerDuty/developer-docs/tree/main/docs/events-API-v2>: facts were read there.
 
 mod context;
 

@@ -19,7 +19,8 @@ pub const PROVIDER: Provider = Provider {
     too_many: |_| {
         Reply::json(
             429,
-            &json!({ "status": 0, "errors": ["application is over its monthly message limit"] }),
+            // As seen [Tautulli issue 396].
+            &json!({ "token": "invalid", "status": 0, "errors": ["application has exceeded current limit of 10000 messages"] }),
         )
         .with("x-limit-app-limit", "10000")
         .with("x-limit-app-remaining", "0")
