@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::api::request::Request;
 use crate::settings::FromFile;
 use crate::settings::problem::{Place, Problem};
-use crate::settings::template::{Renderer, Seen};
+use crate::settings::template::{Renderer, Seen, TemplateError};
 
 /// One template.
 #[derive(Debug, Serialize)]
@@ -41,15 +41,18 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         if let (Some(renderer), Some(seen), Some(template)) =
             (&mut renderer, &seen, &checked.template)
         {
+            let problem = |error: TemplateError| Problem {
+                place: error.place,
+                path: checked.path.clone(),
+                source: None,
+                what: error.what,
+            };
             match renderer.render(template, seen) {
                 Ok(text) => check.text = Some(text),
-                Err(error) => check.errors.push(Problem {
-                    place: error.place,
-                    path: checked.path.clone(),
-                    source: None,
-                    what: error.what,
-                }),
+                Err(error) => check.errors.push(problem(error)),
             }
+            let warnings = renderer.take_warnings().into_iter();
+            check.warnings.extend(warnings.map(problem));
         }
         check
     });

@@ -106,6 +106,10 @@ impl<'a> Texts<'a> {
                     None
                 }
             };
+            let name = self.config.name_of(&template).unwrap_or_default();
+            for warning in self.renderer.take_warnings() {
+                warnings.push(|| format!("template {}: {warning}", shown(name)));
+            }
             self.variants.insert(Arc::clone(id), made);
         }
         let made = self.variants.get(id).cloned().flatten();
@@ -154,8 +158,11 @@ impl<'a> Texts<'a> {
         path: &dyn fmt::Display,
         warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
-        let warn = |what: String| warnings.push(|| format!("{path}: {what}"));
-        make(rendered, |template| self.parameter(template, of), warn)
+        let mut warn = |what: String| warnings.push(|| format!("{path}: {what}"));
+        let made = make(rendered, |template| self.parameter(template, of), &mut warn);
+        let doubts = self.renderer.take_warnings().into_iter();
+        doubts.for_each(|doubt| warn(doubt.to_string()));
+        made
     }
 
     /// What makes the parameters of another notification, when this request has been answered.
@@ -240,7 +247,11 @@ impl Parameters for Again {
         let seen = Seen::new(notification, self.data.as_deref(), Timestamp::now());
         let mut renderer = self.renderer.clone();
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
-        make(&self.rendered, render, |what| warnings.push(|| what))
+        let made = make(&self.rendered, render, |what| warnings.push(|| what));
+        for warning in renderer.take_warnings() {
+            warnings.push(|| warning.to_string());
+        }
+        made
     }
 }
 

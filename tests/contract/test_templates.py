@@ -1,10 +1,11 @@
 """Templates end to end: whose template makes the text, what it sees, and what is said when it makes none."""
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, Row, arrives, reaches, run
+from tests.contract.row import HOST, Row, arrives, reaches, run, write_config
 from tests.contract.wire import HTTP, SLACK, to_http, to_slack
 from tests.harness import Standin, Triggers
 
@@ -36,6 +37,14 @@ http = {{ webhook_url = "http://{HOST}/hook/plain" }}
 webhook_url = "http://{HOST}/hook/body"
 body_template = '{{"n": {{{{ data.n | default(0) }}}}, "text": {{{{ notification.text | tojson }}}}}}'
 """
+COMPARED = FILE.replace(
+    '"{{ notification.level | upper }}: {{ notification.text }}"',
+    "'{% if notification.fields.cpu > 90 %}high{% else %}low{% endif %}'",
+)
+TEXT_COMPARED = (
+    "template short: line 3, column 12 of the configuration file: a text is compared with a number, and a text is "
+    "always more; write | float behind it"
+)
 BROKEN_BODY = FILE.replace("data.n | default(0)", "data.n | number")
 
 
@@ -150,6 +159,15 @@ ROWS = [
             "sent without it"
         ],
     ),
+    *(
+        reaches(
+            f"a field that is the {type(cpu).__name__} {cpu!r} made a number before it is compared",
+            hi("ops", fields={"cpu": cpu}),
+            COMPARED.replace("fields.cpu >", "fields.cpu | float(0) >"),
+            to("ops", f'{{"message":"{made}","fields":{{"cpu":{json.dumps(cpu)}}}}}'.encode()),
+        )
+        for cpu, made in [(95, "high"), ("95", "high"), ("5", "low"), ("abc", "low"), (0.001, "low")]
+    ),
     reaches(
         "what a request brings is data and never a template",
         hi("ops", level="{{ 7 * 7 }}", fields={"a": "{{ 7 * 7 }}"}) | {"notification_text": "{{ 7 * 7 }}"},
@@ -165,3 +183,22 @@ def test_a_template_makes_the_text_or_the_plain_one_goes_with_a_warning(
     row: Row, triggers: Triggers, standin: Standin
 ) -> None:
     run(row, triggers, standin)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "made", "doubts"),
+    [(95, "high", []), (5, "low", []), ("5", "high", [TEXT_COMPARED]), ("abc", "high", [TEXT_COMPARED])],
+)
+def test_a_field_that_is_compared_with_a_number_as_it_came_is_warned_of(
+    cpu: object, made: str, doubts: list[str], triggers: Triggers, standin: Standin
+) -> None:
+    file = write_config(triggers.engine.plugin_dir, COMPARED.replace(HOST, f"127.0.0.1:{standin.port}"))
+    answer = triggers.create({"config_file_path": str(file)}).notify(hi("ops", fields={"cpu": cpu})).json
+    assert answer["results"] == {"ops": True}
+    assert standin.requests()[0]["body"].startswith(f'{{"message":"{made}"')
+    first, *others = answer["warnings"]
+    assert first.endswith(
+        "line 3, column 12: templates.short.text: notification.fields.cpu may be a text, and a text is always more "
+        "than a number; write notification.fields.cpu | float"
+    )
+    assert others == doubts

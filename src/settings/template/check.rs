@@ -6,7 +6,7 @@ use minijinja::machinery::{Instruction, Instructions, get_compiled_template};
 use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
-use super::{MEMBERS, TOP, limits};
+use super::{MEMBERS, TOP, compare, limits};
 use crate::model::text::{did_you_mean, nearest, shown};
 
 /// Something to say of a template.
@@ -28,7 +28,7 @@ impl Finding {
         }
     }
 
-    const fn warning(offset: usize, what: String) -> Self {
+    pub const fn warning(offset: usize, what: String) -> Self {
         Self {
             offset,
             what,
@@ -59,6 +59,7 @@ pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
     }
     if findings.is_empty() {
         findings = unknown_variables(template);
+        findings.extend(compare::findings(instructions, template.source()));
     }
     findings
 }
@@ -246,7 +247,7 @@ pub fn finding(error: &Error, source: &str) -> Finding {
     Finding::error(offset, explain(error))
 }
 
-fn offset(instructions: &Instructions<'_>, at: u32, source: &str) -> usize {
+pub fn offset(instructions: &Instructions<'_>, at: u32, source: &str) -> usize {
     match (instructions.get_span(at), instructions.get_line(at)) {
         (Some(span), _) => span.start_offset as usize,
         (None, Some(line)) => start_of(line, source),

@@ -12,6 +12,8 @@ use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Environment, Error, State};
 
+use super::check::offset;
+use super::compare::comparison;
 use super::filters::error;
 
 /// How much time of the processor a template may take. A busy machine gives it less than all of the time.
@@ -158,8 +160,8 @@ pub fn add(environment: &mut Environment<'static>) {
     );
 }
 
-/// The same instructions with checks after what builds a value, before what stores one inside another, and in each round of
-/// a loop.
+/// The same instructions with checks after what builds a value, before what stores one inside another, in each round of a
+/// loop, and before comparisons.
 pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
     let mut checked = Instructions::new(plain.name(), plain.source());
     let mut positions = Vec::new();
@@ -191,6 +193,17 @@ pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
                 add(Instruction::LoadConst(Value::UNDEFINED));
                 add(Instruction::PerformTest(CHECK_TIME, Some(1), UNCACHED));
                 add(Instruction::DiscardTop);
+            }
+            _ if let Some(comparison) = comparison(instruction) => {
+                let offset = offset(plain, at, plain.source());
+                positions.push(add(Instruction::LoadConst(Value::from(offset))));
+                add(Instruction::ApplyFilter(
+                    comparison.check(),
+                    Some(3),
+                    UNCACHED,
+                ));
+                add(Instruction::UnpackList(2));
+                add(instruction.clone());
             }
             _ => {
                 positions.push(add(instruction.clone()));

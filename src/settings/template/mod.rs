@@ -2,6 +2,7 @@
 //! nothing else.
 
 mod check;
+mod compare;
 mod filters;
 mod limits;
 #[cfg(test)]
@@ -84,6 +85,7 @@ impl Default for Templates {
         environment.set_debug(true);
         filters::add(&mut environment);
         limits::add(&mut environment);
+        compare::add(&mut environment);
         Self {
             environment: Arc::new(environment),
             known: HashMap::new(),
@@ -139,7 +141,7 @@ impl Templates {
     }
 }
 
-/// Why a template made nothing. Quotes nothing of it.
+/// Why a template made nothing, or what to warn of. Quotes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
     /// In the configuration file.
@@ -296,6 +298,7 @@ pub struct Renderer {
     environment: Arc<Environment<'static>>,
     fuel: u64,
     time: Duration,
+    warnings: Vec<TemplateError>,
 }
 
 impl Renderer {
@@ -304,6 +307,7 @@ impl Renderer {
             environment: Arc::clone(&templates.environment),
             fuel: FUEL_OF_A_REQUEST,
             time: TIME_OF_A_REQUEST,
+            warnings: Vec::new(),
         }
     }
 
@@ -318,15 +322,20 @@ impl Renderer {
         let started = Instant::now();
         let rendered = self.render_within_limits(template, seen);
         self.time = self.time.saturating_sub(started.elapsed());
-        let fuel = rendered.as_ref().map_or(FUEL, |(_, fuel)| *fuel);
+        let fuel = rendered.as_ref().map_or(FUEL, |rendered| rendered.fuel);
         self.fuel = self.fuel.saturating_sub(fuel);
-        match rendered {
-            Ok((text, _)) => Ok(text),
-            Err(finding) => Err(TemplateError {
-                place: template.written.place_of(finding.offset),
-                what: finding.what,
-            }),
-        }
+        let placed = |finding: Finding| TemplateError {
+            place: template.written.place_of(finding.offset),
+            what: finding.what,
+        };
+        let rendered = rendered.map_err(placed)?;
+        self.warnings.extend(rendered.warning.map(placed));
+        Ok(rendered.text)
+    }
+
+    /// What to warn of in what was rendered since the last call.
+    pub fn take_warnings(&mut self) -> Vec<TemplateError> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Another thread takes longer than most templates do.
@@ -334,7 +343,7 @@ impl Renderer {
         &self,
         template: &Template,
         seen: &Seen,
-    ) -> Result<(String, u64), Finding> {
+    ) -> Result<RenderedText, Finding> {
         let environment = Arc::clone(&self.environment);
         let (name, seen) = (Arc::clone(&template.name), seen.clone());
         let work = move || render(&environment, &name, seen);
@@ -360,8 +369,13 @@ pub fn abandoned_threads() -> usize {
     THREADS.abandoned()
 }
 
-/// The text, and the fuel that it took.
-fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(String, u64), Finding> {
+struct RenderedText {
+    text: String,
+    fuel: u64,
+    warning: Option<Finding>,
+}
+
+fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<RenderedText, Finding> {
     let template = environment
         .get_template(name)
         .map_err(|error| check::finding(&error, ""))?;
@@ -369,7 +383,7 @@ fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(Stri
     let instructions = limits::with_checks(&compiled.instructions);
     let mut text = String::with_capacity(compiled.buffer_size_hint);
     let mut output = make_string_output(&mut text);
-    let state = limits::with_time_limits(|| {
+    let eval = || {
         let escape = compiled.initial_auto_escape.clone();
         eval(
             environment,
@@ -379,8 +393,13 @@ fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<(Stri
             &mut output,
             escape,
         )
-    });
+    };
+    let (state, warning) = compare::with_doubt(|| limits::with_time_limits(eval));
     let (_, state) = state.map_err(|error| check::finding(&error, template.source()))?;
     let fuel = state.fuel_levels().map_or(0, |(used, _)| used);
-    Ok((text, fuel))
+    Ok(RenderedText {
+        text,
+        fuel,
+        warning,
+    })
 }

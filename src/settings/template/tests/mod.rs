@@ -1,3 +1,4 @@
+mod compare;
 mod limits;
 
 use std::collections::BTreeMap;
