@@ -12,7 +12,7 @@ use crate::model::notification::DedupKey;
 use crate::model::outcome::Verdict;
 use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
 use crate::model::report::DeliveryReport;
-use crate::observe::Written;
+use crate::observe::{StoreRow, Written};
 use crate::outbox::{
     Accepted, DeliveryId, HistoryRow, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError,
     Ownership, Reply, RunningDelivery, Seal, Target, Trouble,
@@ -166,6 +166,16 @@ pub struct EndNote {
     report: DeliveryReport,
     row: Option<HistoryRow>,
     reply: Reply<()>,
+}
+
+/// What stores the history rows of deliveries that are not stored themselves.
+pub fn store_rows(outbox: &Arc<dyn Outbox>) -> StoreRow {
+    let outbox = Arc::clone(outbox);
+    Arc::new(move |row| {
+        // Nobody waits for it: the delivery has ended, and a store that cannot have the row is told of by others.
+        drop(outbox.store_history(row));
+        forget_row(Arc::clone(&outbox))
+    })
 }
 
 /// What is called when a history row of this store need not be stored any more.

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
 use self::connections::Connections;
-pub use self::durability::{Keeping, KeptTask, NotKept, config_of, forget_row};
+pub use self::durability::{Keeping, KeptTask, NotKept, config_of, forget_row, store_rows};
 pub use self::idempotency::Admission;
 use self::idempotency::Idempotency;
 pub use self::intake::{Acceptance, NotAccepted, TakenOver};

@@ -28,13 +28,14 @@ use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, Status};
 use crate::delivery::{
     Acceptance, Admission, Caller, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
+    store_rows,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::model::report::Report;
 use crate::model::warnings::Warnings;
 use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, Recorder, TaskLog};
-use crate::outbox::OutboxError;
+use crate::outbox::{Outbox, OutboxError};
 use crate::routing::{self, Refusal};
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
@@ -400,6 +401,7 @@ fn acceptance(
             arguments,
             settings,
             &request.notification,
+            open.map(|open| &open.outbox),
         )),
         task_id,
         identity: Identity {
@@ -429,10 +431,12 @@ fn recorder(
     arguments: &BTreeMap<String, String>,
     settings: &Settings,
     notification: &Notification,
+    outbox: Option<&Arc<dyn Outbox>>,
 ) -> Option<Recorder> {
     let table = settings.history_table.as_ref()?;
     let config = config_of(arguments);
-    Some(Recorder::new(history, &config, table, notification))
+    let store = outbox.map(store_rows);
+    Some(Recorder::new(history, &config, table, notification, store))
 }
 
 /// Whose state a call is answered with.

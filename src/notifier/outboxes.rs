@@ -274,7 +274,14 @@ impl OpenOutbox {
         // What was claimed comes to an end, whatever is wrong with it.
         let planned = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
         let recorder = request.and_then(|request| {
-            recorder(history, &kept.arguments, settings, &request.notification)
+            let outbox = Some(&self.outbox);
+            recorder(
+                history,
+                &kept.arguments,
+                settings,
+                &request.notification,
+                outbox,
+            )
         });
         let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
         let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);

@@ -38,6 +38,9 @@ struct Queue {
 /// What is called when a row is in the database, or was given up: whoever has it stored may forget it.
 pub type Written = Box<dyn FnOnce(HistoryRow) + Send>;
 
+/// What stores a row until it is in the database, and gives back what is called then.
+pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> Written + Send + Sync>;
+
 /// A row that waits.
 pub struct Row {
     row: HistoryRow,
@@ -64,6 +67,8 @@ pub struct Recorder {
     table: Arc<str>,
     level: Option<Level>,
     text_bytes: usize,
+    /// `None`: rows are lost with the process.
+    store: Option<StoreRow>,
 }
 
 impl History {
@@ -134,6 +139,7 @@ impl Recorder {
         config: &str,
         table: &Arc<str>,
         notification: &Notification,
+        store: Option<StoreRow>,
     ) -> Self {
         Self {
             history: Arc::clone(history),
@@ -144,15 +150,20 @@ impl Recorder {
                 Json::String(text) => text.len(),
                 other => serde_json::to_vec(other).map_or(0, |text| text.len()),
             },
+            store,
         }
     }
 
     /// For another notification under the same settings.
     pub fn of(&self, notification: &Notification) -> Self {
-        Self::new(&self.history, &self.config, &self.table, notification)
+        let (history, store) = (&self.history, self.store.clone());
+        Self::new(history, &self.config, &self.table, notification, store)
     }
 
+    /// The row waits to be written. It is stored until then, unless `written` says that it is already.
     pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+        let store = || self.store.as_ref().map(|store| store(&row));
+        let written = written.or_else(store);
         self.history.push(row, written);
     }
 
@@ -245,7 +256,7 @@ mod tests {
 
     fn recorder(history: &Arc<History>, table: &str) -> Recorder {
         let notification = Notification::plain(Json::String("disk full".to_owned()));
-        Recorder::new(history, "n.toml", &table.into(), &notification)
+        Recorder::new(history, "n.toml", &table.into(), &notification, None)
     }
 
     #[test]

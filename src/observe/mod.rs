@@ -6,7 +6,7 @@ mod metrics;
 
 use std::time::Duration;
 
-pub use self::history::{History, Recorder, Written};
+pub use self::history::{History, Recorder, StoreRow, Written};
 pub use self::log::{
     LateLog, LineLimiter, LogLevel, LogLine, LogPort, MAX_LINES, RecentError, RecentErrors, TaskLog,
 };

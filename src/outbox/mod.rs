@@ -87,6 +87,10 @@ pub trait Outbox: Send + Sync {
     /// ended, whoever owns it.
     fn has_older(&self, delivery: &DeliveryId) -> Reply<bool>;
 
+    /// Stores the row of a delivery that is not stored itself, until [`Outbox::history_written`]: it ended when it was
+    /// accepted, or is a digest. Is begun at once, whether or not the reply is waited for.
+    fn store_history(&self, row: &HistoryRow) -> Reply<()>;
+
     /// Takes over history rows of processes that have ended before they were written: at most `limit` of this configuration
     /// file, the oldest first.
     fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>>;

@@ -24,7 +24,7 @@ fn for_many() -> DeliveryPolicy {
     }
 }
 
-fn silenced() -> Delivery {
+pub fn silenced() -> Delivery {
     let mut delivery = delivery("http", HTTP);
     delivery.work = match delivery.work {
         Work::Send(sending) => Work::Suppress {
@@ -47,7 +47,7 @@ async fn of_many_deliveries_that_are_not_tried_the_first_have_lines_and_rows_and
         let world = World::new([]);
         let history = Arc::new(History::default());
         let notification = Notification::plain(Json::Null);
-        let recorder = Recorder::new(&history, "n.toml", &"t".into(), &notification);
+        let recorder = Recorder::new(&history, "n.toml", &"t".into(), &notification, None);
         let deliveries = (0..count).map(rejected).collect();
         let task = world
             .accept_with(deliveries, for_many(), |acceptance| {

@@ -1,10 +1,11 @@
 //! Deliveries that are stored: whose they are, and in which order they leave.
 
+use super::intake::silenced;
 use super::repeat::Memory;
 use super::*;
 use crate::model::plan::Rate;
 use crate::observe::{History, Recorder};
-use crate::outbox::Ownership;
+use crate::outbox::{Outbox, Ownership};
 
 fn keyed(text: &str) -> Delivery {
     let notification = Notification {
@@ -169,7 +170,7 @@ async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_his
     let history = Arc::new(History::default());
     let recorder = {
         let notification = Notification::plain(Json::String("x".to_owned()));
-        Recorder::new(&history, "n.toml", &"table".into(), &notification)
+        Recorder::new(&history, "n.toml", &"table".into(), &notification, None)
     };
     let task = world
         .accept_with(vec![plain("x")], policy(), |acceptance| {
@@ -198,4 +199,44 @@ async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_his
     assert_eq!(waiting.line(), row.line);
     waiting.done();
     assert_eq!(*outbox.written.lock().unwrap(), [row]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
+    let outbox = Arc::<Memory>::default();
+    let world = World::new([ok()]);
+    let history = Arc::new(History::default());
+    let notification = Notification::plain(Json::String("x".to_owned()));
+    let store = store_rows(&(Arc::<Memory>::clone(&outbox) as Arc<dyn Outbox>));
+    let table = "table".into();
+    let recorder = Recorder::new(&history, "n.toml", &table, &notification, Some(store));
+    let task = world
+        .accept_with(vec![plain("x"), silenced()], policy(), |acceptance| {
+            let log = TaskLog::new(Some("t".to_owned()));
+            acceptance.log = log.recording(Some(recorder));
+            acceptance.keeping = Some(Keeping {
+                outbox: Arc::<Memory>::clone(&outbox),
+                seal: None,
+                arguments: Default::default(),
+                said: String::new(),
+                for_workers: false,
+            });
+        })
+        .await;
+    task.ended().await;
+    let alone = outbox.rows.lock().unwrap().clone();
+    let [suppressed] = <[_; 1]>::try_from(alone).unwrap();
+    assert!(
+        suppressed.line.contains("outcome=suppressed"),
+        "{suppressed:?}"
+    );
+    let ends = std::mem::take(&mut *outbox.ends.lock().unwrap());
+    let [(_, _, Some(delivered))] = <[_; 1]>::try_from(ends).unwrap() else {
+        panic!("without a row");
+    };
+    // Both are forgotten when they are in the database.
+    assert!(outbox.written.lock().unwrap().is_empty());
+    std::iter::from_fn(|| history.next("n.toml")).for_each(|row| row.done());
+    let written = outbox.written.lock().unwrap();
+    assert_eq!(*written, [suppressed, delivered]);
 }

@@ -195,6 +195,16 @@ impl JetStreamOutbox {
         let runtime = self.shared.runtime.clone();
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
     }
+
+    /// [`Self::on_runtime`], begun at once: nobody may wait for the reply.
+    fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+    ) -> Reply<T> {
+        let stopped = self.shared.servers.error(Trouble::Stopped);
+        let begun = self.shared.runtime.spawn(work);
+        Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
+    }
 }
 
 impl Outbox for JetStreamOutbox {
@@ -268,6 +278,18 @@ impl Outbox for JetStreamOutbox {
         })
     }
 
+    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+        let (shared, row) = (Arc::clone(&self.shared), row.clone());
+        self.begin(async move {
+            let session = shared.servers.session().await?;
+            let begun = Instant::now();
+            match history::store(&shared, &session, &row).await {
+                true => Ok(()),
+                false => Err(shared.servers.missed(&session, begun)),
+            }
+        })
+    }
+
     fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
         let (shared, config) = (Arc::clone(&self.shared), config.to_owned());
         self.on_runtime(async move { history::claim(&shared, &config, limit).await })
@@ -275,13 +297,7 @@ impl Outbox for JetStreamOutbox {
 
     fn history_written(&self, row: &HistoryRow) -> Reply<()> {
         let (shared, row) = (Arc::clone(&self.shared), row.clone());
-        let stopped = self.shared.servers.error(Trouble::Stopped);
-        // Begun now: nobody may wait for the reply.
-        let forgotten = self
-            .shared
-            .runtime
-            .spawn(async move { history::forget(&shared, &row).await });
-        Box::pin(async move { forgotten.await.unwrap_or(Err(stopped)) })
+        self.begin(async move { history::forget(&shared, &row).await })
     }
 
     fn can_withdraw(&self) -> bool {

@@ -122,6 +122,11 @@ impl Outbox for SqliteOutbox {
         self.writer.look(move |tx| claim::has_older(tx, &delivery))
     }
 
+    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+        let row = row.clone();
+        self.writer.ask(move |tx| history::insert(tx, &row))
+    }
+
     fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
         let config = config.to_owned();
         self.writer

@@ -750,6 +750,11 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
             .unwrap();
     }
     one.history_written(&row("b")).await.unwrap();
+    // It has no delivery here.
+    for line in ["d", "e"] {
+        one.store_history(&row(line)).await.unwrap();
+    }
+    one.history_written(&row("e")).await.unwrap();
     // They are another's for as long as it lives.
     let claim = async || other.claim_history("notifier.toml", 9).await.unwrap();
     assert_eq!(claim().await, []);
@@ -759,9 +764,9 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
         other.claim_history("notifier.toml", 1).await.unwrap(),
         [row("a")]
     );
-    assert_eq!(claim().await, [row("c")]);
+    assert_eq!(claim().await, [row("c"), row("d")]);
     assert_eq!(claim().await, []);
-    for task in ["a", "c"] {
+    for task in ["a", "c", "d"] {
         other.history_written(&row(task)).await.unwrap();
     }
     place.lapse();
