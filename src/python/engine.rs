@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::slice::Slice;
 use crate::model::text::{printable, truncate};
 use crate::observe::{Event, History, LogLevel, LogLine};
 
@@ -73,7 +74,7 @@ pub fn write_history(
     config: &str,
     time: Duration,
 ) {
-    let until = Instant::now() + time;
+    let (until, mut slice) = (Instant::now() + time, Slice::begin());
     let py = influxdb3_local.py();
     while let Some(row) = history.next(config) {
         let line = Bound::new(py, Line(row.line().to_owned()));
@@ -91,6 +92,7 @@ pub fn write_history(
             return;
         }
         row.done();
+        slice.pause(py);
         if Instant::now() >= until {
             return;
         }

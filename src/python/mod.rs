@@ -9,6 +9,7 @@ mod outbox;
 mod process;
 mod rows;
 mod send;
+mod slice;
 mod values;
 mod worker;
 

@@ -1,16 +1,12 @@
 //! What a write trigger is passed, copied: rows of tables as the engine's dicts have them.
 
-use std::time::{Duration, Instant};
-
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
+use super::slice::Slice;
 use crate::model::json::Json;
 use crate::model::row::{Row, TableRows};
-
-/// How long rows are read before other Python threads may run.
-const SLICE: Duration = Duration::from_millis(2);
 
 /// Copies all tables. What is no list of tables, or no list of rows, is as if it were empty. Lets other Python threads run
 /// between rows: a dict that is being read must not change.
@@ -18,14 +14,14 @@ pub fn read(table_batches: &Bound<'_, PyAny>) -> Vec<TableRows> {
     let Ok(batches) = table_batches.cast::<PyList>() else {
         return Vec::new();
     };
-    let mut slice = Instant::now();
+    let mut slice = Slice::begin();
     let tables = batches.iter();
     tables
         .filter_map(|batch| table(&batch, &mut slice))
         .collect()
 }
 
-fn table(batch: &Bound<'_, PyAny>, slice: &mut Instant) -> Option<TableRows> {
+fn table(batch: &Bound<'_, PyAny>, slice: &mut Slice) -> Option<TableRows> {
     let batch = batch.cast::<PyDict>().ok()?;
     let py = batch.py();
     let table = batch.get_item(intern!(py, "table_name")).ok()??;
@@ -35,10 +31,7 @@ fn table(batch: &Bound<'_, PyAny>, slice: &mut Instant) -> Option<TableRows> {
     let mut read = Vec::with_capacity(rows.len());
     for found in rows {
         read.extend(row(&found));
-        if slice.elapsed() >= SLICE {
-            py.detach(|| ());
-            *slice = Instant::now();
-        }
+        slice.pause(py);
     }
     Some(TableRows { table, rows: read })
 }
