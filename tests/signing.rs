@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use influxdb3_notifier::channels::{
     Channel, Composing, Composition, ConfigError, Fields, Operator, Origin, Resolved, find,
 };
-use influxdb3_notifier::delivery::{Acceptance, Admission, Dispatcher};
+use influxdb3_notifier::delivery::{Acceptance, Admission, Caller, Dispatcher, RoomPolicy};
 use influxdb3_notifier::model::json::{self, Json, Path};
 use influxdb3_notifier::model::notification::Notification;
 use influxdb3_notifier::model::outcome::{Failure, Judgement, Reason};
@@ -285,8 +285,10 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         policy: Arc::clone(&settings.policy),
         log: TaskLog::new(None),
         warnings: Vec::new(),
+        caller: Caller::Settings(Arc::clone(&settings.scope)),
         keeping: None,
         batch: None,
+        room: RoomPolicy::default(),
     });
     let Ok(Admission::New(task)) = admission.await else {
         panic!("not taken");

@@ -19,7 +19,7 @@ use crate::outbox::{
 };
 
 /// How long a call waits for its request to be kept.
-const KEEP_WITHIN: Duration = Duration::from_secs(2);
+pub const KEEP_WITHIN: Duration = Duration::from_secs(2);
 /// How long to wait before an end that could not be noted is noted again.
 const NOTE_AGAIN: Duration = Duration::from_secs(2);
 /// How long the store's word holds that a delivery is this process's: much shorter than a lease. A process that was stopped
@@ -36,8 +36,10 @@ pub struct Keeping {
     pub arguments: BTreeMap<String, String>,
     /// The request's JSON without its destinations.
     pub said: String,
-    /// Whether workers deliver it, and this process does not.
-    pub for_workers: bool,
+    /// Whether whoever takes it over delivers it: a worker, or a process that has room.
+    pub for_others: bool,
+    /// How long the call waits until it is known whether the request is stored. `None`: no call waits.
+    pub wait: Option<Duration>,
 }
 
 /// What is known of a request that was to be stored, by the time that its call waits for it.
@@ -90,11 +92,14 @@ impl Keeping {
                 })
                 .collect::<Result<_, NotKept>>()?,
         };
-        let mut kept = match self.for_workers {
+        let mut kept = match self.for_others {
             true => self.outbox.leave(request),
             false => self.outbox.accept(request),
         };
-        match timeout(KEEP_WITHIN, &mut kept).await {
+        let Some(wait) = self.wait else {
+            return kept.await.map(StoreAnswer::Known).map_err(NotKept::Outbox);
+        };
+        match timeout(wait, &mut kept).await {
             Ok(kept) => kept.map(StoreAnswer::Known).map_err(NotKept::Outbox),
             Err(_) if self.outbox.can_withdraw() => Err(NotKept::Outbox(self.too_slow())),
             Err(_) => Ok(StoreAnswer::Unknown(kept)),

@@ -30,6 +30,8 @@ struct State {
 /// What became of a request at the door.
 pub enum Admission {
     New(Arc<Task>),
+    /// It is stored, and whoever takes it over delivers it.
+    Left(Arc<Task>),
     /// The key's first request, as it stands now.
     Replayed(Arc<Task>),
     /// An identical request in flight.
@@ -299,6 +301,7 @@ mod tests {
             Admission::New(task) => format!("{suppressed}{}", task.id),
             Admission::Replayed(task) => format!("replayed {}", task.id),
             Admission::Joined(task) => format!("joined {}", task.id),
+            Admission::Left(task) => format!("left {}", task.id),
             Admission::Conflict => "conflict".to_owned(),
         }
     }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bounds::{Full, Place};
-use super::durability::{Keeping, Kept, KeptTask, NotKept, StoreAnswer};
+use super::bounds::{Full, Need, Place, Room, Usage};
+use super::durability::{Keeping, KeptTask, NotKept, StoreAnswer};
 use super::idempotency::{Accept, Admission};
-use super::run::{Arriving, end_task, wait_until_noted};
+use super::run::Arriving;
 use super::throttle::Batch;
-use super::{Dispatcher, Task};
-use crate::channels;
+use super::untried::Untried;
+use super::{Caller, Dispatcher, Task};
 use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Identity, Plan, Sending, Work};
 use crate::model::report::DeliveryReport;
 use crate::model::secret::Redactor;
-use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES, TaskLog};
+use crate::observe::{Event, TaskLog};
 use crate::outbox::{Accepted, OutboxError, Reply};
 
 /// The rule that stands in answers and log lines.
@@ -25,6 +25,8 @@ const DEDUP_WINDOW: &str = "dedup_window";
 /// A request on its way in.
 pub struct Acceptance {
     pub task_id: String,
+    /// Whose share of the limits it takes.
+    pub caller: Caller,
     pub identity: Identity,
     pub plan: Plan,
     pub policy: Arc<DeliveryPolicy>,
@@ -34,11 +36,25 @@ pub struct Acceptance {
     pub keeping: Option<Keeping>,
     /// What it came with.
     pub batch: Option<Arc<Batch>>,
+    pub room: RoomPolicy,
+}
+
+/// What becomes of a request for which there is no room.
+#[derive(Default)]
+pub enum RoomPolicy {
+    #[default]
+    Refuse,
+    /// It is stored, and whoever has room takes it over. Needs [`Acceptance::keeping`].
+    LeaveInStore,
+    /// The room that it has waited for.
+    Reserved(Vec<Place>),
 }
 
 /// A request that an outbox has handed to this process, with the deliveries that are to be done.
 pub struct TakenOver {
     pub task_id: String,
+    /// Whose share of the limits it takes.
+    pub caller: Caller,
     pub identity: Identity,
     /// How long ago it was accepted.
     pub age: Duration,
@@ -57,7 +73,7 @@ pub struct TakenOver {
 /// Why a request was not accepted. Nothing of it was sent.
 #[derive(Debug)]
 pub enum NotAccepted {
-    Full(Full),
+    Full(Full, Need),
     NotKept(NotKept),
 }
 
@@ -72,27 +88,11 @@ struct Ready {
     batch: Option<Arc<Batch>>,
 }
 
-/// Deliveries of one request that end without being tried: one request may have ten thousand.
-struct Untried<'a> {
-    task: &'a Arc<Task>,
-    lines: LineLimiter,
-    /// For the errors of the status view.
-    errors: LineLimiter,
-    has_failed: bool,
-}
-
-/// Of the last errors that the status view shows, so many may be one request's.
-const MAX_ERRORS: usize = 5;
-
-impl<'a> Untried<'a> {
-    const fn new(task: &'a Arc<Task>) -> Self {
-        Self {
-            task,
-            lines: LineLimiter::new(MAX_LINES),
-            errors: LineLimiter::new(MAX_ERRORS),
-            has_failed: false,
-        }
-    }
+/// A request that has gone through the bounds.
+struct Prepared {
+    ready: Ready,
+    /// Room for what is to be stored, until it is. `None`: there is no room, so it is left in the store.
+    stored: Option<Room>,
 }
 
 impl Dispatcher {
@@ -101,27 +101,36 @@ impl Dispatcher {
         let identity = acceptance.identity.clone();
         let window = acceptance.policy.dedup_window;
         let (policy, batch) = (Arc::clone(&acceptance.policy), acceptance.batch.clone());
-        let keeping = acceptance.keeping.take();
-        let mut ready = None;
+        let mut keeping = acceptance.keeping.take();
+        let own = self.engine.bounds.usage(&acceptance.caller);
+        let stored_bytes = keeping.as_ref().map_or(0, Keeping::size);
+        let mut prepared = None;
         let take = |accept| {
-            let prepared = self.prepare(acceptance, accept)?;
-            let task = Arc::clone(&prepared.task);
-            // What is to be kept is held until it is.
-            let stored = keeping.as_ref().map(|keeping| self.room(keeping.size()));
-            ready = Some((prepared, stored.transpose()?));
+            let new = self.prepare(acceptance, accept, &own, stored_bytes)?;
+            let task = Arc::clone(&new.ready.task);
+            prepared = Some(new);
             Ok(task)
         };
         let admission = self
             .engine
             .idempotency
-            .admit(identity.clone(), window, take)
-            .map_err(|full| {
-                self.engine.relieve(policy.max_in_flight, batch.as_deref());
-                NotAccepted::Full(full)
-            })?;
-        let (Admission::New(_), Some((ready, _stored))) = (&admission, ready) else {
+            .admit(identity.clone(), window, take);
+        let is_left = matches!(&prepared, Some(Prepared { stored: None, .. }));
+        if is_left || admission.is_err() {
+            let limit = policy.max_in_flight;
+            self.engine.relieve(&own, limit, batch.as_deref());
+        }
+        let admission = admission.map_err(|(full, need)| NotAccepted::Full(full, need))?;
+        let (Admission::New(_), Some(prepared)) = (&admission, prepared) else {
             return Ok(admission);
         };
+        let Prepared {
+            ready,
+            stored: _stored,
+        } = prepared;
+        if let Some(keeping) = &mut keeping {
+            keeping.for_others |= is_left;
+        }
         let sends = |(_, delivery): &(usize, Delivery)| delivery.work.is_to_send();
         match keeping.filter(|_| ready.deliveries.iter().any(sends)) {
             Some(keeping) => self.keep_and_start(ready, &keeping, identity).await,
@@ -204,7 +213,7 @@ impl Dispatcher {
     ) -> Result<Admission, NotAccepted> {
         let task = Arc::clone(&ready.task);
         match accepted {
-            Accepted::New { behind } if !keeping.for_workers => {
+            Accepted::New { behind } if !keeping.for_others => {
                 ready.kept = Some(KeptTask {
                     outbox: Arc::clone(&keeping.outbox),
                     behind,
@@ -217,7 +226,7 @@ impl Dispatcher {
                 // What becomes of it stands in the outbox alone: a repeat is answered from there.
                 self.engine.idempotency.forget(identity, &task);
                 self.start(ready.without_work());
-                Ok(Admission::New(task))
+                Ok(Admission::Left(task))
             }
             Accepted::Known(known) => {
                 self.engine.idempotency.forget(identity, &task);
@@ -238,6 +247,7 @@ impl Dispatcher {
     pub fn take_over(&self, taken: TakenOver) -> Arc<Task> {
         let TakenOver {
             task_id,
+            caller,
             identity,
             age,
             mut reports,
@@ -268,9 +278,10 @@ impl Dispatcher {
         self.engine.idempotency.remember(identity, window, &task);
         let sizes: Vec<usize> = sizes(&deliveries);
         let shared = shared_bytes + Task::size_without_reports(&task.id, &task.warnings());
+        let bounds = &self.engine.bounds;
         self.start(Ready {
             task: Arc::clone(&task),
-            places: self.engine.bounds.reserve_accepted(&sizes, shared),
+            places: bounds.reserve_accepted(&bounds.usage(&caller), &sizes, shared),
             deliveries,
             policy,
             kept: Some(kept),
@@ -279,7 +290,13 @@ impl Dispatcher {
         task
     }
 
-    fn prepare(&self, acceptance: Acceptance, accept: Accept) -> Result<Ready, Full> {
+    fn prepare(
+        &self,
+        acceptance: Acceptance,
+        accept: Accept,
+        own: &Arc<Usage>,
+        stored_bytes: usize,
+    ) -> Result<Prepared, (Full, Need)> {
         let Acceptance {
             task_id,
             plan,
@@ -287,6 +304,7 @@ impl Dispatcher {
             log,
             warnings,
             batch,
+            room,
             ..
         } = acceptance;
         let plan = match accept {
@@ -297,7 +315,21 @@ impl Dispatcher {
         let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
         let sizes = sizes(&deliveries);
         let bounds = &self.engine.bounds;
-        let places = bounds.reserve(&sizes, shared, policy.max_in_flight)?;
+        let may_be_left = matches!(room, RoomPolicy::LeaveInStore);
+        // What was reserved is used now.
+        drop(room);
+        let reserved = bounds
+            .reserve(own, &sizes, shared, policy.max_in_flight)
+            .and_then(|places| Ok((places, bounds.room(own, stored_bytes)?)));
+        let (places, stored) = match reserved {
+            Ok((places, stored)) => (places, Some(stored)),
+            Err(_) if may_be_left => (bounds.reserve_accepted(own, &sizes, shared), None),
+            Err(full) => {
+                let bytes = sizes.iter().sum::<usize>() + shared + stored_bytes;
+                let deliveries = sizes.len();
+                return Err((full, Need { deliveries, bytes }));
+            }
+        };
         log.log(&Event::Accepted {
             deliveries: deliveries.len(),
         });
@@ -308,14 +340,15 @@ impl Dispatcher {
             .iter()
             .map(|(index, delivery)| delivery.report(*index));
         let task = Task::new(task_id, log, warnings, reports);
-        Ok(Ready {
+        let ready = Ready {
             task,
             deliveries,
             policy,
             places,
             kept: None,
             batch,
-        })
+        };
+        Ok(Prepared { ready, stored })
     }
 
     /// Must be called on a runtime.
@@ -371,76 +404,6 @@ impl Dispatcher {
             }
         }
         untried.sum_up();
-    }
-
-    /// What cannot even be tried has ended.
-    fn reject(
-        &self,
-        untried: &Untried<'_>,
-        index: usize,
-        sender: &str,
-        failure: Failure,
-        path: Option<&str>,
-        kept: Option<Box<Kept>>,
-    ) {
-        let task = untried.task;
-        let outcome = Outcome::Failed(failure.clone());
-        if untried.lines.admit() {
-            let line = task.log.log(&Event::NotTried {
-                sender,
-                failure: &failure,
-                path,
-            });
-            if untried.errors.admit() {
-                self.engine.errors.push(line);
-            }
-        }
-        // The name is the caller's: only ours become labels.
-        let known = channels::find(sender).map_or("unknown", |spec| spec.key);
-        self.engine.metrics.ended(known, &outcome, Duration::ZERO);
-        let note = end_task(task, index, outcome, kept.as_deref());
-        if let Some((kept, note)) = kept.zip(note) {
-            let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
-            tokio::spawn(async move { wait_until_noted(&engine, &task, index, &kept, note).await });
-        }
-    }
-
-    fn ended_at_once(
-        &self,
-        untried: &Untried<'_>,
-        index: usize,
-        sender: &str,
-        sending: &Sending,
-        outcome: &Outcome,
-    ) {
-        self.engine.metrics.ended(sender, outcome, Duration::ZERO);
-        if untried.lines.admit() {
-            untried.task.log.log(&Event::Ended {
-                destination: &sending.channel.destination().label,
-                outcome,
-                http_status: None,
-                attempts: 0,
-                elapsed: Duration::ZERO,
-            });
-        }
-        untried.task.record(index);
-    }
-}
-
-impl Untried<'_> {
-    /// Says how many have no line of their own.
-    fn sum_up(&self) {
-        let lines = self.lines.left_out();
-        if lines > 0 {
-            self.task.log.log(&Event::LeftOut {
-                level: match self.has_failed {
-                    true => LogLevel::Error,
-                    false => LogLevel::Info,
-                },
-                lines,
-                what: "deliveries were not tried; the answer has an entry for each",
-            });
-        }
     }
 }
 

@@ -24,17 +24,20 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod untried;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::bounds::Bounds;
-pub use self::bounds::{Full, MAX_BYTES, Room, WaitingCall};
+pub use self::bounds::{Full, MAX_BYTES, Need, Place, Room, WaitingCall};
 use self::connections::Connections;
-pub use self::durability::{Keeping, KeptTask, NotKept, config_of, forget_row, store_rows};
+pub use self::durability::{
+    KEEP_WITHIN, Keeping, KeptTask, NotKept, config_of, forget_row, store_rows,
+};
 pub use self::idempotency::Admission;
 use self::idempotency::Idempotency;
-pub use self::intake::{Acceptance, NotAccepted, TakenOver};
+pub use self::intake::{Acceptance, NotAccepted, RoomPolicy, TakenOver};
 use self::last_sent::LastSents;
 use self::lookup::Claims;
 pub use self::pacing::{Caller, Pacing};
@@ -96,8 +99,8 @@ impl Dispatcher {
     }
 
     /// Whether there is so much room that deliveries of former processes are welcome too.
-    pub fn has_much_room(&self, max_in_flight: usize) -> bool {
-        self.engine.bounds.has_much_room(max_in_flight)
+    pub fn has_much_room(&self, caller: &Caller, max_in_flight: usize) -> bool {
+        self.engine.bounds.has_much_room(caller, max_in_flight)
     }
 
     /// A place among the calls that wait; `None`: answer at once with what is known.
@@ -105,9 +108,26 @@ impl Dispatcher {
         self.engine.bounds.waiting_call()
     }
 
-    /// Room for bytes that are to become deliveries.
-    pub fn room(&self, bytes: usize) -> Result<Room, Full> {
-        self.engine.bounds.room(bytes)
+    /// Room for rows that wait until they become deliveries.
+    pub fn waiting_room(&self, caller: &Caller, bytes: usize) -> Result<Room, Full> {
+        let bounds = &self.engine.bounds;
+        bounds.waiting_room(&bounds.usage(caller), bytes)
+    }
+
+    /// Waits until a request that needs so much finds room, and keeps that for it. Digests that hold much of it go at once.
+    pub async fn wait_for_room(
+        &self,
+        caller: &Caller,
+        need: Need,
+        max_in_flight: usize,
+        batch: &Batch,
+    ) -> Vec<Place> {
+        let bounds = &self.engine.bounds;
+        let own = bounds.usage(caller);
+        let relieve = || self.engine.relieve(&own, max_in_flight, Some(batch));
+        bounds
+            .wait_for_room(&own, need, max_in_flight, relieve)
+            .await
     }
 
     /// The call was answered; from now on what goes on is pending.
@@ -136,6 +156,7 @@ impl Dispatcher {
             pending: self.engine.pending.load(Ordering::Relaxed),
             paused_destinations: self.engine.queues.paused(),
             outbox_depth: 0,
+            waiting_rows: 0,
             dropped_history_rows: 0,
             abandoned_template_threads: 0,
             abandoned_file_threads: 0,

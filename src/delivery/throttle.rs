@@ -2,7 +2,6 @@
 //! goes in its place.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use hashlink::LinkedHashMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
+use super::bounds::Usage;
 use super::digest::{Ahead, AheadGuard, Over, PendingDigest};
 use super::run::Arriving;
 use super::{Engine, last_sent, lock};
@@ -92,8 +92,6 @@ impl Window {
 #[derive(Default)]
 pub struct Minutes {
     open: Mutex<LinkedHashMap<Key, Minute>>,
-    /// Deliveries that are held, those of batches among them.
-    held: AtomicUsize,
 }
 
 struct Minute {
@@ -227,7 +225,6 @@ impl Engine {
             }
             arriving.task.waiting(arriving.index, minute.end());
             self.mention(&arriving, minute.window.ahead.add());
-            self.minutes.held.fetch_add(1, Ordering::Relaxed);
             minute.window.hold(arriving, Over::Minute);
             None
         });
@@ -236,17 +233,20 @@ impl Engine {
     }
 
     /// Sends the digest after the messages that it refers to, or when its patience is over. Must be called on a runtime.
-    fn tell(self: &Arc<Self>, digest: PendingDigest, patience: Option<Duration>) {
-        self.minutes
-            .held
-            .fetch_sub(digest.size(), Ordering::Relaxed);
+    fn tell(self: &Arc<Self>, mut digest: PendingDigest, patience: Option<Duration>) {
+        digest.set_due();
         tokio::spawn(digest.tell(Arc::clone(self), patience));
     }
 
     /// There is no room for a delivery. Where that is so because of those that are held, their digests go now: none that
     /// waits for room waits for them. The limits stay reached.
-    pub(super) fn relieve(self: &Arc<Self>, max_in_flight: usize, batch: Option<&Batch>) {
-        if self.minutes.held.load(Ordering::Relaxed) < max_in_flight.div_ceil(2) {
+    pub(super) fn relieve(
+        self: &Arc<Self>,
+        own: &Usage,
+        max_in_flight: usize,
+        batch: Option<&Batch>,
+    ) {
+        if !self.bounds.hold_much(own, max_in_flight) {
             return;
         }
         let mut due = Vec::new();
@@ -345,7 +345,6 @@ impl Batch {
         // No answer waits for what others of the batch decide.
         arriving.task.asking(arriving.index);
         self.engine.mention(&arriving, window.ahead.add());
-        self.engine.minutes.held.fetch_add(1, Ordering::Relaxed);
         window.hold(arriving, Over::Batch);
         rows.runtime.get_or_insert_with(Handle::current);
         None

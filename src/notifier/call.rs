@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outboxes::Source;
 use crate::api::response::{Answer, ErrorAnswer};
 use crate::api::view::StatusView;
-use crate::delivery::Task;
+use crate::delivery::{Caller, Task};
 use crate::observe::{LogLine, LogPort, TaskLog};
-use crate::settings::{Environment, Named};
+use crate::settings::{Environment, Named, Settings};
 
 /// What the engine passes to `process_request`, copied.
 #[derive(Default)]
@@ -23,6 +24,26 @@ pub struct Call {
     pub body: Vec<u8>,
     /// Tells the triggers of the process apart, where the engine does.
     pub trigger: Option<u64>,
+}
+
+impl Call {
+    /// Whose pace and share of the limits the call takes.
+    pub(super) fn caller(&self, settings: &Settings) -> Caller {
+        match self.trigger {
+            Some(mark) => Caller::Trigger(mark),
+            None => Caller::Settings(Arc::clone(&settings.scope)),
+        }
+    }
+
+    /// What settings are made of again.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            arguments: self.arguments.clone(),
+            environment: self.environment.clone(),
+            named: self.named.clone(),
+            stands_for: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Call {

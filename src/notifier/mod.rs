@@ -20,15 +20,17 @@ pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
 use self::refusals::{
-    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, not_kept, outbox_error,
+    COME_AGAIN, argument_error, internal, key_conflict, no_outbox, no_room, no_room_for_rows,
+    not_kept, outbox_error,
 };
 pub use self::worker::Worked;
+use self::writes::Lanes;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, Status};
 use crate::delivery::{
-    Acceptance, Admission, Caller, Dispatcher, Keeping, NotAccepted, Pacing, Task, config_of,
-    store_rows,
+    Acceptance, Admission, Caller, Dispatcher, KEEP_WITHIN, Keeping, NotAccepted, Pacing,
+    RoomPolicy, Task, config_of, store_rows,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
@@ -47,6 +49,8 @@ pub const PLUGIN_APIS: &[i64] = &[1];
 const WORKERS: usize = 2;
 /// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
 const OTHER_BLOCKING: usize = 16;
+/// Requests that come at once, of which each has lines of its own in the log. Of more only what went wrong has.
+const MAX_SAID: usize = 20;
 /// Lines that wait for a call which takes them to the engine's log.
 const MAX_NEWS: usize = 100;
 
@@ -55,7 +59,9 @@ pub struct Notifier {
     runtime: Runtime,
     dispatcher: Dispatcher,
     settings: Arc<SettingsCache>,
-    outboxes: Outboxes,
+    outboxes: Arc<Outboxes>,
+    /// Rows of write triggers that wait.
+    lanes: Arc<Lanes>,
     pacing: Pacing,
     history: Arc<History>,
     metrics: Arc<Metrics>,
@@ -86,7 +92,8 @@ impl Notifier {
             dispatcher: Dispatcher::new(transport(), Arc::clone(&metrics), Arc::clone(&errors)),
             runtime,
             settings: Arc::default(),
-            outboxes: Outboxes::default(),
+            outboxes: Arc::default(),
+            lanes: Arc::default(),
             pacing: Pacing::default(),
             history: Arc::default(),
             metrics,
@@ -221,13 +228,7 @@ impl Notifier {
             Err(error) => return refused(503, None, outbox_error(&error)),
         };
         let mut response = match self.accept(request, call, settings, open.as_deref()) {
-            Ok(answering) => {
-                let caller = match call.trigger {
-                    Some(mark) => Caller::Trigger(mark),
-                    None => Caller::Settings(Arc::clone(&settings.scope)),
-                };
-                self.answer(answering, begun, settings, caller)
-            }
+            Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
             Err(response) => *response,
         };
         response.port = open.map(|open| Arc::clone(&open.port));
@@ -244,25 +245,27 @@ impl Notifier {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
         };
-        let take_over = || TakeOver {
-            settings: Arc::clone(&self.settings),
-            dispatcher: self.dispatcher.clone(),
-            history: Arc::clone(&self.history),
-        };
+        let take_over = || self.take_over();
         let runtime = self.runtime.handle();
         let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
         let source = Source {
-            arguments: call.arguments.clone(),
-            environment: call.environment.clone(),
-            named: call.named.clone(),
             stands_for: match taking {
                 Taking::For(file) => Some(file.to_owned()),
                 Taking::Once | Taking::Now => None,
             },
+            ..call.source()
         };
         let called = open.called(!matches!(taking, Taking::Once), source, take_over);
         let taken = self.runtime.block_on(called);
         Ok(Some((open, taken)))
+    }
+
+    fn take_over(&self) -> TakeOver {
+        TakeOver {
+            settings: Arc::clone(&self.settings),
+            dispatcher: self.dispatcher.clone(),
+            history: Arc::clone(&self.history),
+        }
     }
 
     /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
@@ -273,7 +276,14 @@ impl Notifier {
         settings: &Settings,
         open: Option<&OpenOutbox>,
     ) -> Result<Answering, Box<Response>> {
-        let acceptance = acceptance(&request, &call.arguments, settings, open, &self.history);
+        let acceptance = acceptance(
+            &request,
+            call.caller(settings),
+            &call.arguments,
+            settings,
+            open,
+            &self.history,
+        );
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(refused(refusal.status(), None, refusal.error(&request)))
         })?;
@@ -282,11 +292,11 @@ impl Notifier {
         let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
         let not_accepted = |why| match why {
-            NotAccepted::Full(full) => refused(503, Some(COME_AGAIN), no_room(full)),
+            NotAccepted::Full(full, _) => refused(503, Some(COME_AGAIN), no_room(full)),
             NotAccepted::NotKept(why) => refused(503, None, not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
-            Admission::New(task) => Ok(Answering::new(task)),
+            Admission::New(task) | Admission::Left(task) => Ok(Answering::new(task)),
             Admission::Replayed(task) => Ok(Answering::replayed(task)),
             Admission::Joined(task) => {
                 self.metrics.joined.fetch_add(1, Ordering::Relaxed);
@@ -384,6 +394,7 @@ enum Taking<'a> {
 /// A request's plan, ready to be taken charge of.
 fn acceptance(
     request: &Request,
+    caller: Caller,
     arguments: &BTreeMap<String, String>,
     settings: &Settings,
     open: Option<&OpenOutbox>,
@@ -404,6 +415,7 @@ fn acceptance(
             open.map(|open| &open.outbox),
         )),
         task_id,
+        caller,
         identity: Identity {
             scope: Arc::clone(&settings.scope),
             key: request.idempotency_key.clone(),
@@ -419,9 +431,11 @@ fn acceptance(
                 seal: set.seal.clone(),
                 arguments: arguments.clone(),
                 said: request.without_destinations(),
-                for_workers: set.for_workers,
+                for_others: set.for_workers,
+                wait: Some(KEEP_WITHIN),
             }),
         batch: None,
+        room: RoomPolicy::default(),
     })
 }
 

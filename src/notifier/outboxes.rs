@@ -1,19 +1,20 @@
 //! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use super::recorder;
+use super::{MAX_SAID, recorder};
 use crate::api::request;
-use crate::delivery::{Dispatcher, KeptTask, TakenOver, config_of, forget_row};
+use crate::delivery::{Caller, Dispatcher, KeptTask, TakenOver, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
 use crate::model::warnings::Warnings;
-use crate::observe::{Event, History, LateLog, LogPort, TaskLog};
+use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, MAX_HISTORY, Outbox, OutboxError};
@@ -27,6 +28,8 @@ const CLAIM: usize = 64;
 const ENOUGH: usize = 256;
 /// How long a call waits for what a former process has left.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is room for requests for which there was none.
+const CLAIM_LEFT_EVERY: Duration = Duration::from_secs(1);
 const CONFIG_FILE_PATH: &str = "config_file_path";
 /// How long a view waits for a count.
 const COUNT_WITHIN: Duration = Duration::from_millis(300);
@@ -44,6 +47,8 @@ pub struct OpenOutbox {
     pub port: Arc<LogPort>,
     /// What is needed to make settings again, by configuration file: as the last call brought it.
     sources: Mutex<HashMap<String, Source>>,
+    /// Whether the outbox may hold requests for which there was no room.
+    has_left: AtomicBool,
 }
 
 /// What the last call under one configuration file brought.
@@ -73,6 +78,7 @@ impl Source {
 }
 
 /// What it takes to go on with a request.
+#[derive(Clone)]
 pub struct TakeOver {
     pub settings: Arc<SettingsCache>,
     pub dispatcher: Dispatcher,
@@ -110,6 +116,7 @@ impl Outboxes {
             outbox: open_outbox(place, runtime)?,
             port: Arc::default(),
             sources: Mutex::default(),
+            has_left: AtomicBool::default(),
         });
         open.insert(key, Arc::clone(&outbox));
         runtime.spawn(watch(Arc::downgrade(&outbox), take_over()));
@@ -154,12 +161,13 @@ fn open_outbox(place: &OutboxPlace, runtime: &Handle) -> Result<Arc<dyn Outbox>,
 
 /// Looks for what belongs to nobody.
 async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
-    while let Some(every) = outbox.upgrade().map(|open| open.outbox.claim_every()) {
+    while let Some(every) = outbox.upgrade().map(|open| open.claim_every()) {
         tokio::time::sleep(every).await;
         let Some(outbox) = outbox.upgrade() else {
             return;
         };
         let sources: Vec<_> = lock(&outbox.sources).values().cloned().collect();
+        outbox.has_left.store(false, Ordering::Relaxed);
         for source in sources {
             let _ = outbox.take_over(&source, &take_over).await;
         }
@@ -185,6 +193,19 @@ impl OpenOutbox {
         match timeout(TAKE_OVER_WITHIN, taking).await {
             Ok(Ok(taken)) => taken,
             _ => Ok(0),
+        }
+    }
+
+    /// This process has left a request for which it had no room.
+    pub fn note_left(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    fn claim_every(&self) -> Duration {
+        let every = self.outbox.claim_every();
+        match self.has_left.load(Ordering::Relaxed) {
+            true => every.min(CLAIM_LEFT_EVERY),
+            false => every,
         }
     }
 
@@ -226,28 +247,50 @@ impl OpenOutbox {
         if for_workers && !is_worker {
             return Ok(0);
         }
+        // All that is taken over under one configuration file has one share.
+        let caller = Caller::Settings(Arc::clone(&settings.scope));
         let mut taken = 0;
-        while dispatcher.has_much_room(settings.policy.max_in_flight) {
+        while dispatcher.has_much_room(&caller, settings.policy.max_in_flight) {
             let asked = Instant::now();
             let claimed = self.outbox.claim(&config, CLAIM).await?;
             if let Some(warning) = self.outbox.warning() {
-                let log = TaskLog::new(None);
-                log.hand_over(Arc::<LogPort>::clone(&self.port));
-                log.log(&Event::Warning(&warning));
+                self.log().log(&Event::Warning(&warning));
             }
             let count = claimed.len();
             taken += count;
+            let least = self.announce(&claimed);
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
                 let own = take_over.resolve(source, &source.arguments_of(&kept));
-                let settings = own.as_ref().unwrap_or(settings);
-                self.go_on(kept, asked, settings, dispatcher, history);
+                let settings = (&**own.as_ref().unwrap_or(settings), caller.clone());
+                self.go_on(kept, asked, settings, dispatcher, history, least);
             }
             if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
-                break;
+                return Ok(taken);
             }
         }
+        self.note_left();
         Ok(taken)
+    }
+
+    /// Of many requests one line says that they were taken over. Gives back from which level on each has lines of its own.
+    fn announce(&self, claimed: &[KeptRequest]) -> LogLevel {
+        if claimed.len() <= MAX_SAID {
+            return LogLevel::Info;
+        }
+        let deliveries = claimed.iter().flat_map(|kept| &kept.deliveries);
+        let deliveries = deliveries
+            .filter(|delivery| delivery.work.is_some())
+            .count();
+        self.log().log(&Event::TakenOver { deliveries });
+        LogLevel::Error
+    }
+
+    /// For lines of no request.
+    fn log(&self) -> TaskLog {
+        let log = TaskLog::new(None);
+        log.hand_over(Arc::<LogPort>::clone(&self.port));
+        log
     }
 
     /// Lines up the history rows that a process has left.
@@ -262,9 +305,10 @@ impl OpenOutbox {
         &self,
         kept: KeptRequest,
         claimed: Instant,
-        settings: &Settings,
+        (settings, caller): (&Settings, Caller),
         dispatcher: &Dispatcher,
         history: &Arc<History>,
+        least: LogLevel,
     ) {
         let mut warnings = Warnings::default();
         // It was read once.
@@ -284,6 +328,7 @@ impl OpenOutbox {
             )
         });
         let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
+        let log = log.from_level(least);
         let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
         for warning in warnings.into_lines() {
@@ -292,6 +337,7 @@ impl OpenOutbox {
         let reports = kept.deliveries.into_iter();
         let task = dispatcher.take_over(TakenOver {
             task_id: kept.task,
+            caller,
             identity: kept.identity,
             age: kept.age,
             reports: reports.map(|delivery| delivery.report).collect(),

@@ -102,6 +102,27 @@ pub fn outbox_error(error: &OutboxError) -> RequestError {
     }
 }
 
+/// The rows of a call that are one too many.
+pub fn no_room_for_rows() -> RequestError {
+    RequestError {
+        code: "overloaded",
+        message: "Too many rows wait already.".to_owned(),
+        path: None,
+        hint: "Look which destination or outbox does not answer, or write fewer rows at a time."
+            .to_owned(),
+    }
+}
+
+/// What becomes of rows when a panic ends their batch.
+pub fn internal() -> RequestError {
+    RequestError {
+        code: "internal",
+        message: "An error of the notifier's own.".to_owned(),
+        path: None,
+        hint: "Please report it, with the line before this.".to_owned(),
+    }
+}
+
 /// When to come again after a 503: most deliveries take less.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 

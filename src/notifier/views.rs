@@ -63,6 +63,7 @@ impl Notifier {
     pub(super) fn gauges(&self) -> Gauges {
         Gauges {
             outbox_depth: self.runtime.block_on(self.outboxes.depth()),
+            waiting_rows: self.lanes.waiting(),
             dropped_history_rows: self.history.dropped(),
             abandoned_template_threads: template::abandoned_threads(),
             abandoned_file_threads: files::abandoned_threads() + transport::abandoned_threads(),

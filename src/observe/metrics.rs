@@ -19,6 +19,7 @@ pub struct Metrics {
     counted: Mutex<Counted>,
     pub joined: AtomicU64,
     pub dropped_log_lines: AtomicU64,
+    dropped_rows: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,6 +48,8 @@ pub struct Gauges {
     pub paused_destinations: usize,
     /// Deliveries in the outboxes that have not ended, other processes' too.
     pub outbox_depth: usize,
+    /// Rows of tables that wait in memory until they are deliveries.
+    pub waiting_rows: usize,
     /// Templates that still run although their time is over.
     pub abandoned_template_threads: usize,
     /// Files that are still read although their time is over.
@@ -77,6 +80,11 @@ impl Metrics {
                 counted.attempts.insert(sender.to_owned(), 1);
             }
         }
+    }
+
+    /// Nobody is notified of so many rows of a table.
+    pub fn rows_dropped(&self, rows: usize) {
+        self.dropped_rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// All of it, in the text format.
@@ -146,6 +154,11 @@ impl Metrics {
                 dropped,
             ),
             (
+                "notifier_rows_dropped_total",
+                "Rows of tables that nobody was notified of: errors, or no room to wait.",
+                self.dropped_rows.load(Ordering::Relaxed),
+            ),
+            (
                 "notifier_history_rows_dropped_total",
                 "Rows of the history that could not be written, or found no place to wait.",
                 gauges.dropped_history_rows,
@@ -164,6 +177,11 @@ impl Metrics {
                 "notifier_pending",
                 "Deliveries that go on after their call was answered.",
                 gauges.pending,
+            ),
+            (
+                "notifier_waiting_rows",
+                "Rows of tables that wait in memory until they are deliveries.",
+                gauges.waiting_rows,
             ),
             (
                 "notifier_paused_destinations",

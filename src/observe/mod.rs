@@ -112,6 +112,14 @@ pub enum Event<'a> {
         filtered: usize,
         known: usize,
         nobody: usize,
+        /// Of the notifications, those that are stored and not under way.
+        left: usize,
+    },
+    /// Rows wait in memory, and why.
+    RowsWait {
+        table: &'a str,
+        message: &'a str,
+        hint: &'a str,
     },
     /// The deliveries of a table's rows have come to their ends.
     RowsEnded {
@@ -263,8 +271,10 @@ impl Event<'_> {
                 filtered,
                 known,
                 nobody,
+                left,
             } => {
                 let parts = [
+                    (left, "left in the outbox"),
                     (filtered, "filtered out"),
                     (known, "known already"),
                     (nobody, "for nobody"),
@@ -283,6 +293,14 @@ impl Event<'_> {
                 );
                 (level, format!("{table}: {rows}: {notifications}{parts}"))
             }
+            Event::RowsWait {
+                table,
+                message,
+                hint,
+            } => (
+                LogLevel::Error,
+                format!("{table}: rows wait in memory: {message} {hint}"),
+            ),
             Event::RowsEnded {
                 table,
                 delivered,

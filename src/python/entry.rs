@@ -65,7 +65,11 @@ pub fn process_writes(
         let process = here()?;
         let tables = Mutex::new(rows::read(table_batches));
         let late = process.log.late(influxdb3_local.clone().unbind());
-        with_variables(py, process, call(strings(args)), |call| {
+        let call = Call {
+            trigger: engine::trigger_mark(influxdb3_local),
+            ..call(strings(args))
+        };
+        with_variables(py, process, call, |call| {
             process.notifier.process_writes(call, &tables, &late)
         })
     });

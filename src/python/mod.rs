@@ -46,9 +46,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(worker::work, module)?)?;
     module.add_function(wrap_pyfunction!(worker::stop_work, module)?)?;
     module.add_function(wrap_pyfunction!(worker::metrics, module)?)?;
-    let stop_logging = wrap_pyfunction!(process::stop_logging, module)?;
+    let stop = wrap_pyfunction!(process::stop, module)?;
     let atexit = module.py().import("atexit")?;
-    atexit.call_method1("register", (stop_logging,))?;
+    atexit.call_method1("register", (stop,))?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
     module.add_class::<outbox::Choice>()?;
     module.add_class::<outbox::Outbox>()

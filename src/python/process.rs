@@ -37,13 +37,20 @@ impl Process {
     }
 }
 
-/// No log line may be on its way when the interpreter ends. Where there is an engine this is never called: it ends otherwise.
+/// How long the end of the interpreter waits for rows that are to be stored.
+const STORE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Stores the rows that wait for an outbox: what was accepted is stored. Then no log line may be on its way when the
+/// interpreter ends. Where there is an engine this is never called: it ends otherwise.
 #[pyfunction]
-pub fn stop_logging(py: Python<'_>) {
+pub fn stop(py: Python<'_>) {
     // A forked child has no such thread.
     let process = PROCESS.get().and_then(Option::as_ref);
     if let Some(process) = process.filter(|process| process.id == std::process::id()) {
-        py.detach(|| process.log.stop());
+        py.detach(|| {
+            process.notifier.store_waiting_rows(STORE_WITHIN);
+            process.log.stop();
+        });
     }
 }
 

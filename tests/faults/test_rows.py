@@ -1,37 +1,240 @@
-"""Row 55: the database's writers wait for no delivery."""
+"""The database's writers wait for no delivery, no outbox, no network and no other trigger."""
 
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from influxdb3_notifier import process_writes
+from influxdb3_notifier._native import metrics
 from tests.faults.scene import TooLateError, best_of_three
-from tests.harness import eventually
+from tests.faults.writing import Calls
+from tests.harness import ROOT, eventually
+from tests.harness.cable import Cable
+from tests.harness.nats import NatsServer
+from tests.harness.processes import until_json_line
 from tests.rows.scene import Table
 
-PLUGIN_API = 1
+CALL_SECONDS = 0.020
+"""The longest that a call may take."""
 
 
-class Silent:
-    """An engine's object that nobody reads."""
+@pytest.fixture(autouse=True)
+def until_idle() -> Iterator[None]:
+    """Nothing is left for other tests of this process."""
+    yield
+    eventually(lambda: metric("notifier_in_flight") == metric("notifier_waiting_rows") == 0, timeout=30)
 
-    def info(self, _line: str) -> None:
-        """A log line."""
 
-    warn = error = info
+class Writer:
+    """A write trigger, and how long its calls took.
+
+    :param settings: of its configuration file. The file is its own: a changed one is noticed some time later.
+    :param receiver: the URL that its rows go to; the stand-in's by default.
+    """
+
+    def __init__(self, table: Table, name: str, settings: str = "", *, receiver: str = "", **arguments: str) -> None:
+        self.table = table
+        self.name = f"{name}{time.monotonic_ns()}"
+        self.hook = f"/hook/{self.name}"
+        url = receiver or f"{table.standin.url}{self.hook}"
+        more = f'[receivers.mine]\nhttp = {{ webhook_url = "{url}" }}\n[[routes]]\nreceivers = ["mine"]\n'
+        table.configure(settings, more)
+        self.path = table.path.with_name(f"{self.name}.toml")
+        shutil.copy(table.path, self.path)
+        self.calls = Calls({"config_file_path": str(self.path), **arguments})
+        self.slowest = 0.0
+        self.written = 0
+
+    def write(self, rows: int) -> None:
+        """Call the trigger with so many rows."""
+        self.written += rows
+        self.slowest = max(self.slowest, self.call(rows))
+
+    def call(self, rows: int) -> float:
+        """One call; gives back the seconds that it took."""
+        return self.calls.write(rows)
+
+    def lines(self) -> list[str]:
+        """The log."""
+        return self.calls.log.lines
+
+    def wait_for_line(self, part: str) -> None:
+        """Until the log has a line with ``part`` in it."""
+        eventually(lambda: any(part in line for line in self.lines()), part)
+
+    def until_sent(self) -> None:
+        """Until all rows have arrived, each once."""
+
+        def texts() -> list[str]:
+            return [body["message"] for body in self.table.bodies(self.hook)]
+
+        eventually(lambda: len(texts()) >= self.written, f"{self.written} rows of {self.name}", timeout=30)
+        assert sorted(map(int, texts())) == list(range(self.written))
+
+
+class ProcessWriter(Writer):
+    """A write trigger in a process of its own: what it has open ends with it."""
+
+    def __init__(self, stack: ExitStack, table: Table, name: str, settings: str) -> None:
+        super().__init__(table, name, settings)
+        script = [sys.executable, "-m", "tests.faults.writing", str(self.path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = stack.enter_context(subprocess.Popen(script, cwd=ROOT, text=True, **pipes))  # type: ignore[call-overload]
+        stack.callback(self.process.kill)
+
+    def call(self, rows: int) -> float:
+        return float(self._ask(rows)["seconds"])
+
+    def lines(self) -> list[str]:
+        return list(self._ask(0)["lines"])
+
+    def _ask(self, rows: int) -> dict[str, Any]:
+        self.process.stdin.write(f"{rows}\n")
+        self.process.stdin.flush()
+        return until_json_line(self.process)
+
+
+def metric(name: str) -> float:
+    """A metric of this process."""
+    [line] = [line for line in metrics().splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
+
+
+def in_time(*writers: Writer) -> None:
+    """Refuse calls that took too long."""
+    slowest = max(writer.slowest for writer in writers)
+    if slowest > CALL_SECONDS:
+        raise TooLateError(f"{slowest * 1000:.1f} ms")
 
 
 @best_of_three
 def test_row_55_a_hundred_batches_return_in_20_ms_each_while_the_destination_hangs(table: Table) -> None:
     silent = table.standin.fault("silent")
-    more = f'[receivers.dead]\nhttp = {{ webhook_url = "{silent["url"]}x" }}\n[[routes]]\nreceivers = ["dead"]\n'
-    table.configure(more=more)
-    arguments = {"config_file_path": str(table.path), "delivery_timeout": "1s"}
-    slowest = 0.0
-    for number in range(100):
-        rows = [{"message": f"{number}.{row}", "host": "db1", "time": number * 10 + row} for row in range(10)]
-        begun = time.perf_counter()
-        process_writes(PLUGIN_API, Silent(), [{"table_name": "alerts", "rows": rows}], arguments)
-        slowest = max(slowest, time.perf_counter() - begun)
-    if slowest > 0.020:
-        raise TooLateError(f"{slowest * 1000:.1f} ms")
+    writer = Writer(table, "hanging", receiver=f"{silent['url']}x", delivery_timeout="1s")
+
+    def requests() -> int:
+        return int(table.standin.fault_report(silent["port"])["requests"])
+
+    # What a process does once at its start may take longer than a delivery has.
+    while requests() == 0:
+        writer.write(1)
+        time.sleep(0.1)
+    writer.slowest, before = 0, requests()
+    for _ in range(100):
+        writer.write(10)
+    in_time(writer)
     # They are under way all the same.
-    eventually(lambda: table.standin.fault_report(silent["port"])["requests"] >= 8)
+    eventually(lambda: requests() >= before + 8)
+
+
+@best_of_three
+@pytest.mark.parametrize("has_outbox", [True, False])
+def test_writers_and_another_trigger_wait_for_no_destination_that_hangs(
+    table: Table, tmp_path: Path, has_outbox: bool
+) -> None:
+    outbox = f'outbox = "{tmp_path}/{time.monotonic_ns()}.db"\n' if has_outbox else ""
+    settings = f"{outbox}max_in_flight = 1000"
+    hanging = Writer(table, "hanging", settings)
+    healthy = Writer(table, "healthy", settings)
+    # What the first call opens is not what is measured.
+    for writer in (hanging, healthy):
+        writer.write(1)
+        writer.slowest = 0
+    table.standin.rule(hanging.hook, delay_ms=2_500)
+    for _ in range(20):
+        hanging.write(100)
+    for _ in range(50):
+        healthy.write(1)
+    healthy.until_sent()
+    assert len(table.bodies(hanging.hook)) < 20, "the others wait"
+    table.standin.clear_rules()
+    hanging.until_sent()
+    in_time(hanging, healthy)
+
+
+@best_of_three
+def test_writers_wait_for_no_servers_that_are_away(table: Table, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(NatsServer(tmp_path / str(time.monotonic_ns())))
+        writer = ProcessWriter(stack, table, "away", f'outbox = "{server.url}"')
+        writer.write(1)
+        writer.until_sent()
+        server.kill()
+        writer.slowest = 0
+        for _ in range(10):
+            writer.write(10)
+        writer.wait_for_line("alerts: rows wait in memory: The outbox")
+        server.start()
+        writer.until_sent()
+        in_time(writer)
+
+
+@best_of_three
+def test_writers_wait_for_no_servers_whose_replies_are_held(table: Table, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(NatsServer(tmp_path / str(time.monotonic_ns())))
+        cable = stack.enter_context(Cable(server.port))
+        writer = ProcessWriter(stack, table, "held", f'outbox = "{cable.url}"')
+        writer.write(1)
+        writer.until_sent()
+        cable.hold_replies()
+        writer.slowest = 0
+        for _ in range(10):
+            writer.write(10)
+        # Longer than a request waits until it is known whether it is stored.
+        time.sleep(2.5)
+        cable.heal()
+        writer.until_sent()
+        in_time(writer)
+
+
+def test_rows_without_room_are_stored_and_leave_when_there_is_room(table: Table, tmp_path: Path) -> None:
+    writer = Writer(table, "left", f'outbox = "{tmp_path}/left.db"\nmax_in_flight = 10')
+    table.standin.rule(writer.hook, delay_ms=20)
+    writer.write(200)
+    writer.wait_for_line("left in the outbox")
+    writer.until_sent()
+
+
+def test_rows_that_wait_for_more_than_there_is_memory_for_are_dropped_and_counted(table: Table) -> None:
+    writer = Writer(table, "flood", "max_in_flight = 1")
+    table.standin.rule(writer.hook, delay_ms=1_000)
+    dropped = metric("notifier_rows_dropped_total")
+    rows = [{"message": "x" * 1_000_000, "time": row} for row in range(20)]
+    for _ in range(4):
+        process_writes(1, writer.calls.log, [{"table_name": "alerts", "rows": rows}], writer.calls.arguments)
+    [line] = [line for line in writer.lines() if "nobody was notified" in line]
+    assert line.endswith(
+        "alerts: nobody was notified of 20 rows: Too many rows wait already. Look which destination or outbox does not "
+        "answer, or write fewer rows at a time."
+    )
+    assert metric("notifier_rows_dropped_total") == dropped + 20
+    assert 40 < metric("notifier_waiting_rows") <= 60
+    table.standin.clear_rules()
+    eventually(lambda: metric("notifier_waiting_rows") == 0, timeout=30)
+
+
+def test_the_end_of_a_process_stores_rows_that_wait(table: Table, tmp_path: Path) -> None:
+    settings = f'outbox = "{tmp_path}/ending.db"'
+    writer = Writer(table, "ending", settings)
+    table.standin.rule(writer.hook, delay_ms=1_000)
+    script = [sys.executable, "-m", "tests.faults.writing", str(writer.path)]
+    ended = subprocess.run(script, input="300\n", cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    table.standin.clear()
+    # This process takes over what the other has stored. It repeats what was on its way.
+    writer.write(1)
+    messages: set[str] = set()
+
+    def all_are_there() -> bool:
+        messages.update(body["message"] for body in table.bodies(writer.hook))
+        return len(messages) == 300
+
+    eventually(all_are_there, "all rows", timeout=30)

@@ -55,6 +55,10 @@ class Standin:
         """Order something for a path: ``times``, ``delay_ms``, ``reply``, ``hang``, ``take``, ``rate_limit`` …"""
         self._control("POST", "rules", {"path": path, **order})
 
+    def clear_rules(self) -> None:
+        """Behave as the providers do again; what was recorded stays."""
+        self._control("DELETE", "rules")
+
     def fault(self, kind: str, **parameters: object) -> dict[str, Any]:
         """Open a socket that misbehaves; returns its ``port`` and ``url``."""
         return dict(self._control("POST", "faults", {"kind": kind, **parameters}))

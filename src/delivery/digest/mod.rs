@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 pub use self::ahead::{Ahead, AheadGuard};
 pub use self::tally::Over;
 use self::tally::Tally;
-use super::bounds::Place;
+use super::bounds::{Place, Usage};
 use super::durability::{EndNote, Kept};
 use super::run::{Arriving, end, to_the_end, wait_until_noted};
 use super::{Engine, Task};
@@ -44,11 +44,14 @@ struct Held {
     index: usize,
     kept: Option<Box<Kept>>,
     /// Its own until its end is noted.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl PendingDigest {
     pub fn new(mut first: Arriving, over: Over) -> Self {
+        if let Some(place) = &mut first.place {
+            place.set_held(true);
+        }
         let mut tally = Tally::default();
         tally.count(&first.sending);
         // It makes no message that another digest could refer to.
@@ -74,17 +77,22 @@ impl PendingDigest {
         } = arriving;
         if let Some(place) = &mut place {
             place.give_back_bytes();
+            place.set_held(true);
         }
         self.others.push(Held {
             task,
             index,
             kept,
-            _place: place,
+            place,
         });
     }
 
-    pub fn size(&self) -> usize {
-        self.tally.notifications
+    /// They are held no longer: the digest is about to be sent.
+    pub fn set_due(&mut self) {
+        let others = self.others.iter_mut().map(|held| &mut held.place);
+        for place in others.chain([&mut self.first.place]).flatten() {
+            place.set_held(false);
+        }
     }
 
     pub fn policy(&self) -> &DeliveryPolicy {
@@ -134,11 +142,12 @@ impl PendingDigest {
             deadline: _,
             ahead_of: _,
         } = first;
+        let usage = place.as_ref().map(Place::usage).unwrap_or_default();
         let held = Held {
             task,
             index,
             kept,
-            _place: place,
+            place,
         };
         let digest = Digest {
             id: uuid::Uuid::new_v4().to_string(),
@@ -146,6 +155,7 @@ impl PendingDigest {
             label: sending.channel.destination().label.clone(),
             over,
             tally,
+            usage,
         };
         let told = sending.source.as_ref().and_then(|source| {
             let notification = digest.tally.digest(&source.notification, over);
@@ -249,6 +259,8 @@ struct Digest {
     label: String,
     over: Over,
     tally: Tally,
+    /// What its caller uses.
+    usage: Arc<Usage>,
 }
 
 impl Digest {
@@ -320,7 +332,7 @@ impl Digest {
             receiver: delivery.receiver,
             sending,
             policy,
-            place: engine.bounds.reserve_accepted(&sizes, 0).pop(),
+            place: engine.bounds.reserve_accepted(&self.usage, &sizes, 0).pop(),
             kept: None,
             deadline,
             ahead_of,

@@ -332,13 +332,15 @@ impl World {
             },
             policy: Arc::new(policy),
             warnings: Vec::new(),
+            caller: Caller::Settings("test".into()),
             keeping: None,
             batch: None,
+            room: RoomPolicy::default(),
         };
         change(&mut acceptance);
         match self.dispatcher.accept(acceptance).await {
-            Ok(Admission::New(task)) => Some(task),
-            Err(NotAccepted::Full(_)) => None,
+            Ok(Admission::New(task) | Admission::Left(task)) => Some(task),
+            Err(NotAccepted::Full(..)) => None,
             _ => panic!("not accepted"),
         }
     }

@@ -48,7 +48,8 @@ impl World {
             seal: None,
             arguments: Default::default(),
             said: String::new(),
-            for_workers: false,
+            for_others: false,
+            wait: Some(KEEP_WITHIN),
         });
         let with = |acceptance: &mut Acceptance| acceptance.keeping = keeping;
         let task = self.accept_with(vec![delivery], policy, with).await;
@@ -314,6 +315,10 @@ pub(super) struct Memory {
     /// Rows of deliveries that are not stored themselves.
     pub rows: Mutex<Vec<HistoryRow>>,
     pub written: Mutex<Vec<HistoryRow>>,
+    /// Requests that were left to whoever takes them over.
+    pub left: Mutex<Vec<String>>,
+    /// How long it takes to store a request.
+    pub latency: Duration,
     /// What it answers when it is asked for what was told; `Some(None)`: it never does.
     pub trouble: Mutex<Option<Option<Trouble>>>,
     pub running: Running,
@@ -344,12 +349,15 @@ impl Outbox for Memory {
     }
 
     fn accept(&self, _: NewRequest) -> Reply<Accepted> {
-        at_once(Accepted::New {
-            behind: self.behind.clone(),
+        let (behind, latency) = (self.behind.clone(), self.latency);
+        Box::pin(async move {
+            tokio::time::sleep(latency).await;
+            Ok(Accepted::New { behind })
         })
     }
 
-    fn leave(&self, _: NewRequest) -> Reply<Accepted> {
+    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+        self.left.lock().unwrap().push(request.task);
         at_once(Accepted::New { behind: Vec::new() })
     }
 

@@ -23,15 +23,20 @@ impl World {
         policy: DeliveryPolicy,
     ) -> Arc<Task> {
         self.accept_with(deliveries, policy, |acceptance| {
-            acceptance.keeping = Some(Keeping {
-                outbox: Arc::<Memory>::clone(outbox),
-                seal: None,
-                arguments: Default::default(),
-                said: String::new(),
-                for_workers: false,
-            });
+            acceptance.keeping = Some(keeping(outbox));
         })
         .await
+    }
+}
+
+fn keeping(outbox: &Arc<Memory>) -> Keeping {
+    Keeping {
+        outbox: Arc::<Memory>::clone(outbox),
+        seal: None,
+        arguments: Default::default(),
+        said: String::new(),
+        for_others: false,
+        wait: Some(KEEP_WITHIN),
     }
 }
 
@@ -135,6 +140,7 @@ async fn a_delivery_that_runs_is_started_no_second_time() {
             confirmed: Instant::now(),
         };
         world.dispatcher.take_over(TakenOver {
+            caller: Caller::Settings("test".into()),
             task_id: task.id.clone(),
             identity: Identity {
                 scope: "test".into(),
@@ -176,13 +182,7 @@ async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_his
         .accept_with(vec![plain("x")], policy(), |acceptance| {
             let log = TaskLog::new(Some("t".to_owned()));
             acceptance.log = log.recording(Some(recorder));
-            acceptance.keeping = Some(Keeping {
-                outbox: Arc::<Memory>::clone(&outbox),
-                seal: None,
-                arguments: Default::default(),
-                said: String::new(),
-                for_workers: false,
-            });
+            acceptance.keeping = Some(keeping(&outbox));
         })
         .await;
     task.ended().await;
@@ -214,13 +214,7 @@ async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
         .accept_with(vec![plain("x"), silenced()], policy(), |acceptance| {
             let log = TaskLog::new(Some("t".to_owned()));
             acceptance.log = log.recording(Some(recorder));
-            acceptance.keeping = Some(Keeping {
-                outbox: Arc::<Memory>::clone(&outbox),
-                seal: None,
-                arguments: Default::default(),
-                said: String::new(),
-                for_workers: false,
-            });
+            acceptance.keeping = Some(keeping(&outbox));
         })
         .await;
     task.ended().await;
@@ -239,4 +233,52 @@ async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
     std::iter::from_fn(|| history.next("n.toml")).for_each(|row| row.done());
     let written = outbox.written.lock().unwrap();
     assert_eq!(*written, [suppressed, delivered]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_room_is_left_in_the_store_where_its_caller_wants_that() {
+    let outbox = Arc::<Memory>::default();
+    let slow = After(Duration::from_secs(5), Box::new(ok()));
+    let world = World::new([slow, ok()]);
+    let one = || DeliveryPolicy {
+        max_in_flight: 1,
+        ..policy()
+    };
+    let first = world.stored(&outbox, vec![plain("first")], one()).await;
+    let mut accepted = Vec::new();
+    for leaves in [false, true] {
+        let task = world.try_accept(vec![plain("second")], one(), |acceptance| {
+            acceptance.keeping = Some(keeping(&outbox));
+            if leaves {
+                acceptance.room = RoomPolicy::LeaveInStore;
+            }
+        });
+        accepted.push(task.await);
+    }
+    let [None, Some(left)] = &accepted[..] else {
+        panic!("refused, then left");
+    };
+    assert_eq!(outbox.left.lock().unwrap().concat(), left.id);
+    assert_eq!(left.report(0).unwrap().outcome, Outcome::Pending(None));
+    assert!(left.has_ended(), "for this process");
+    assert_eq!(world.dispatcher.gauges().in_flight, 1);
+    outcomes(&[first]).await;
+    assert_eq!(world.said(), ["first"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_may_take_its_time_where_no_call_waits() {
+    let outbox = Arc::new(Memory {
+        latency: Duration::from_secs(60),
+        ..Memory::default()
+    });
+    let world = World::new([ok()]);
+    let task = world.accept_with(vec![plain("x")], policy(), |acceptance| {
+        acceptance.keeping = Some(Keeping {
+            wait: None,
+            ..keeping(&outbox)
+        });
+    });
+    outcomes(&[task.await]).await;
+    assert_eq!(world.start.elapsed(), Duration::from_secs(60));
 }

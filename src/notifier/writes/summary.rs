@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Became, Taken};
+use super::batch::{Became, Taken};
 use crate::api::request::RequestError;
 use crate::delivery::Task;
 use crate::model::outcome::Outcome;
@@ -42,21 +42,22 @@ impl LateLog for DeliveryLines {
 }
 
 /// Counts of one batch, for its lines.
-pub struct Summary<'a> {
-    table: &'a str,
+pub struct Summary {
+    table: String,
     rows: usize,
     pub filtered: usize,
     notifications: usize,
     known: usize,
     nobody: usize,
+    left: usize,
     /// By what they say of which column; of how many rows each is so.
     warnings: Vec<(String, usize)>,
     more_warnings: usize,
     lost: Vec<(RequestError, usize)>,
 }
 
-impl<'a> Summary<'a> {
-    pub fn new(table: &'a str, rows: usize) -> Self {
+impl Summary {
+    pub fn new(table: String, rows: usize) -> Self {
         Self {
             table,
             rows,
@@ -64,6 +65,7 @@ impl<'a> Summary<'a> {
             notifications: 0,
             known: 0,
             nobody: 0,
+            left: 0,
             warnings: Vec::new(),
             more_warnings: 0,
             lost: Vec::new(),
@@ -104,26 +106,35 @@ impl<'a> Summary<'a> {
                 self.notifications += 1;
                 return Some(task);
             }
+            Became::Left => {
+                self.notifications += 1;
+                self.left += 1;
+            }
             Became::Known => self.known += 1,
             Became::Nobody => self.nobody += 1,
-            Became::Lost(error) => self.lost(error),
+            Became::Lost(error) => self.lost(error, 1),
         }
         None
     }
 
-    /// Counts a row that nobody is told of.
-    pub fn lost(&mut self, error: RequestError) {
+    /// Counts rows that nobody is told of.
+    pub fn lost(&mut self, error: RequestError, rows: usize) {
         let mut known = self.lost.iter_mut();
         match known.find(|(known, _)| known.message == error.message) {
-            Some((_, count)) => *count += 1,
-            None => self.lost.push((error, 1)),
+            Some((_, count)) => *count += rows,
+            None => self.lost.push((error, rows)),
         }
+    }
+
+    /// Rows that nobody is told of.
+    pub fn rows_lost(&self) -> usize {
+        self.lost.iter().map(|(_, rows)| rows).sum()
     }
 
     /// Says what became of the rows; gives back the lines that are errors. Where the filter kept back all of them there is
     /// nothing to say.
     pub fn accepted(&self, log: &TaskLog) -> Vec<LogLine> {
-        let table = self.table;
+        let table = self.table.as_str();
         for (warning, rows) in &self.warnings {
             let rows = of_rows(*rows);
             log.log(&Event::Warning(&format!("{table}: {warning} ({rows})")));
@@ -142,6 +153,7 @@ impl<'a> Summary<'a> {
                 filtered: self.filtered,
                 known: self.known,
                 nobody: self.nobody,
+                left: self.left,
             });
         }
         let lost = self.lost.iter().map(|(error, rows)| {
@@ -158,7 +170,7 @@ impl<'a> Summary<'a> {
     /// Says how the deliveries ended, in one line for all, of which `left_out` have no line of their own.
     pub fn ended(&self, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
         if left_out > 0 {
-            let table = self.table;
+            let table = &self.table;
             log.log(&Event::LeftOut {
                 level: LogLevel::Error,
                 lines: left_out,
@@ -176,7 +188,7 @@ impl<'a> Summary<'a> {
             }
         }
         log.log(&Event::RowsEnded {
-            table: self.table,
+            table: &self.table,
             delivered,
             failed,
             ambiguous,

@@ -1,0 +1,381 @@
+//! The rows of one table that were written together, on their way to deliveries.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+use super::lanes::WaitingRows;
+use super::summary::{DeliveryLines, Summary};
+use crate::api::request::{Request, RequestError};
+use crate::api::row;
+use crate::delivery::{
+    self, Admission, Caller, Dispatcher, Need, NotAccepted, NotKept, RoomPolicy, Task,
+};
+use crate::model::notification::DedupKey;
+use crate::model::row::{Row, TableRows};
+use crate::notifier::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+use crate::notifier::{MAX_SAID, acceptance, internal, not_kept, outbox_error};
+use crate::observe::{Event, LateLog, LogLevel, Metrics, RecentErrors, TaskLog};
+use crate::outbox::{OutboxError, Trouble};
+use crate::routing::Refusal;
+use crate::settings::Settings;
+use crate::settings::matcher::Subject;
+
+/// Rows that are on their way into an outbox at once.
+const AT_ONCE: usize = 64;
+/// Rows after which others are let to the processor.
+const TURN: usize = 16;
+/// How long to wait before an outbox that does not work is tried again: twice as long each time.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The rows of one table, from one call.
+pub struct Batch {
+    pub table: TableRows,
+    pub waiting: WaitingRows,
+    pub context: BatchContext,
+}
+
+/// What the rows of one call have in common.
+#[derive(Clone)]
+pub struct BatchContext {
+    pub dispatcher: Dispatcher,
+    /// Whose share of the limits they take.
+    pub caller: Caller,
+    pub outboxes: Arc<Outboxes>,
+    pub take_over: TakeOver,
+    pub metrics: Arc<Metrics>,
+    pub errors: Arc<RecentErrors>,
+    pub settings: Arc<Settings>,
+    /// What the call brought.
+    pub source: Source,
+    pub arrived: Instant,
+    pub late: Arc<dyn LateLog>,
+}
+
+/// A batch while its rows are accepted.
+struct Acceptor {
+    context: BatchContext,
+    table: String,
+    open: Option<Arc<OpenOutbox>>,
+    /// What of them goes to a receiver as it is.
+    digests: Arc<delivery::Batch>,
+    /// For lines of deliveries.
+    lines: Arc<DeliveryLines>,
+    least: LogLevel,
+    /// Whether the log has why rows wait for the outbox.
+    has_said_why: AtomicBool,
+}
+
+/// A row that was seen to.
+pub struct Taken {
+    /// Its dedup key.
+    key: Option<DedupKey>,
+    /// Of the row.
+    bytes: usize,
+    pub warnings: Vec<String>,
+    pub became: Became,
+}
+
+/// What became of a row.
+pub enum Became {
+    Task(Arc<Task>),
+    /// It is stored, and delivered by a worker, or when there is room.
+    Left,
+    /// It is under way already: the engine has passed it twice.
+    Known,
+    /// No receiver is named, routed to or a default.
+    Nobody,
+    /// It could not be taken; why.
+    Lost(RequestError),
+}
+
+impl Batch {
+    /// Accepts every row. The ends of their deliveries are waited for by a task of their own.
+    pub async fn accept(self) {
+        let Self {
+            table: TableRows { table, rows },
+            mut waiting,
+            context,
+        } = self;
+        let mut summary = Summary::new(table.clone(), rows.len());
+        summary.look_for_columns(&context.settings.rows.columns, &rows);
+        let log = TaskLog::new(None);
+        log.hand_over(Arc::clone(&context.late));
+        let open = match context.open_outbox().await {
+            Ok(open) => open,
+            Err(error) => {
+                summary.lost(outbox_error(&error), rows.len());
+                context.report(&summary, &log);
+                return;
+            }
+        };
+        let acceptor = Acceptor::new(context, table, rows.len(), open);
+        let tasks = acceptor.accept_all(rows, &mut waiting, &mut summary).await;
+        acceptor.digests.close();
+        acceptor.context.report(&summary, &log);
+        if !tasks.is_empty() {
+            tokio::spawn(async move { acceptor.follow(&tasks, &summary, &log).await });
+        }
+    }
+
+    /// Says that the notifier has failed, for when it has.
+    pub fn report_panic(&self) -> impl FnOnce() + use<> {
+        let (table, rows) = (self.table.table.clone(), self.table.rows.len());
+        let context = self.context.clone();
+        move || {
+            let mut summary = Summary::new(table, rows);
+            summary.lost(internal(), rows);
+            let log = TaskLog::new(None);
+            log.hand_over(Arc::clone(&context.late));
+            context.report(&summary, &log);
+        }
+    }
+}
+
+impl BatchContext {
+    /// The outbox of the settings, where they have one: opened, and what former processes have left there taken over, so that
+    /// it goes before the rows.
+    async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
+        let Some(outbox) = &self.settings.outbox else {
+            return Ok(None);
+        };
+        let (until, mut pause) = (self.deadline(), LEAST_PAUSE);
+        let open = loop {
+            let (outboxes, place) = (Arc::clone(&self.outboxes), outbox.place.clone());
+            let (take_over, runtime) = (self.take_over.clone(), Handle::current());
+            // The disk may be slow.
+            let opening =
+                tokio::task::spawn_blocking(move || outboxes.get(&place, || take_over, &runtime));
+            let stopped = || OutboxError::new(outbox.place.key(), Trouble::Stopped);
+            match opening.await.unwrap_or_else(|_| Err(stopped())) {
+                Err(error) if error.may_pass() && Instant::now() < until => {}
+                opened => break opened?,
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        for line in open.port.connect(Arc::clone(&self.late)) {
+            self.late.push(line);
+        }
+        let take_over = || self.take_over.clone();
+        // Where nothing could be taken over, the rows cannot be stored either, and the log says why.
+        let _ = open.called(false, self.source.clone(), take_over).await;
+        Ok(Some(open))
+    }
+
+    /// Until when a row waits for an outbox that does not work.
+    fn deadline(&self) -> Instant {
+        self.arrived + self.settings.policy.delivery_timeout
+    }
+
+    fn report(&self, summary: &Summary, log: &TaskLog) {
+        self.metrics.rows_dropped(summary.rows_lost());
+        for line in summary.accepted(log) {
+            self.errors.push(line);
+        }
+    }
+}
+
+impl Acceptor {
+    fn new(
+        context: BatchContext,
+        table: String,
+        rows: usize,
+        open: Option<Arc<OpenOutbox>>,
+    ) -> Self {
+        Self {
+            digests: context.dispatcher.batch(),
+            lines: Arc::new(DeliveryLines::new(&context.late)),
+            least: match rows <= MAX_SAID {
+                true => LogLevel::Info,
+                false => LogLevel::Error,
+            },
+            has_said_why: AtomicBool::new(false),
+            context,
+            table,
+            open,
+        }
+    }
+
+    /// The tasks of those that are new.
+    async fn accept_all(
+        &self,
+        rows: Vec<Row>,
+        waiting: &mut WaitingRows,
+        summary: &mut Summary,
+    ) -> Vec<Arc<Task>> {
+        let at_once = match self.open {
+            Some(_) => AT_ONCE,
+            None => 1,
+        };
+        let mut tasks = Vec::new();
+        let mut note = |taken: Taken, summary: &mut Summary| {
+            waiting.done(taken.bytes);
+            tasks.extend(summary.note(taken));
+        };
+        let mut accepting = FuturesUnordered::new();
+        let mut under_way = HashSet::new();
+        for (index, row) in rows.into_iter().enumerate() {
+            let Some(request) = self.request(&row, summary) else {
+                continue;
+            };
+            let key = request.notification.dedup_key.clone();
+            // Those of one key go in, and so out, in their order.
+            while accepting.len() >= at_once
+                || key.as_ref().is_some_and(|key| under_way.contains(key))
+            {
+                let taken: Option<Taken> = accepting.next().await;
+                let Some(taken) = taken else { break };
+                if let Some(key) = &taken.key {
+                    under_way.remove(key);
+                }
+                note(taken, summary);
+            }
+            under_way.extend(key);
+            accepting.push(self.accept(request, row.size()));
+            if index % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        while let Some(taken) = accepting.next().await {
+            note(taken, summary);
+        }
+        tasks
+    }
+
+    /// The request that a row stands for; none where the filter keeps it back.
+    fn request(&self, row: &Row, summary: &mut Summary) -> Option<Request> {
+        let rows = &self.context.settings.rows;
+        let options = &self.context.settings.config.read_options;
+        let template = rows.template.as_deref();
+        let request = match row::read(&self.table, row, &rows.columns, template, options) {
+            Ok(request) => request,
+            Err(error) => {
+                summary.lost(error, 1);
+                return None;
+            }
+        };
+        if !rows.filter.matches(&Subject::of(&request.notification)) {
+            summary.filtered += 1;
+            return None;
+        }
+        Some(request)
+    }
+
+    async fn accept(&self, request: Request, bytes: usize) -> Taken {
+        let mut warnings = Vec::new();
+        let became = self.accept_or_wait(&request, &mut warnings).await;
+        Taken {
+            key: request.notification.dedup_key.clone(),
+            bytes,
+            warnings,
+            became,
+        }
+    }
+
+    /// Waits for room, and for an outbox that works again.
+    async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> Became {
+        let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
+        loop {
+            let room = self.room(need).await;
+            let context = &self.context;
+            let acceptance = acceptance(
+                request,
+                context.caller.clone(),
+                &context.source.arguments,
+                &context.settings,
+                self.open.as_deref(),
+                &context.take_over.history,
+            );
+            let mut acceptance = match acceptance {
+                Ok(acceptance) => acceptance,
+                Err(Refusal::NoDestination { .. }) => return Became::Nobody,
+                Err(refusal) => return Became::Lost(refusal.error(request)),
+            };
+            acceptance.room = room;
+            acceptance.batch = Some(Arc::clone(&self.digests));
+            if let Some(keeping) = &mut acceptance.keeping {
+                // No call waits.
+                keeping.wait = None;
+            }
+            // They are said once for all rows.
+            *warnings = std::mem::take(&mut acceptance.warnings);
+            acceptance.log = acceptance.log.from_level(self.least);
+            let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
+            acceptance.log.hand_over(lines);
+            match context.dispatcher.accept(acceptance).await {
+                Ok(Admission::New(task)) => return Became::Task(task),
+                Ok(Admission::Left(_)) => {
+                    if let Some(open) = &self.open {
+                        open.note_left();
+                    }
+                    return Became::Left;
+                }
+                Ok(_) => return Became::Known,
+                Err(NotAccepted::Full(_, needed)) => {
+                    need = needed;
+                    continue;
+                }
+                Err(NotAccepted::NotKept(why))
+                    if is_final(&why) || Instant::now() >= context.deadline() =>
+                {
+                    return Became::Lost(not_kept(&why));
+                }
+                Err(NotAccepted::NotKept(why)) => self.say_why_rows_wait(&why),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A row for which there is no room is stored where there is an outbox. Where a digest is to tell of it, it waits in
+    /// memory: once it was stored it would be a notification of its own.
+    async fn room(&self, need: Need) -> RoomPolicy {
+        let policy = &self.context.settings.policy;
+        if self.open.is_some() && policy.max_per_batch.is_none() {
+            return RoomPolicy::LeaveInStore;
+        }
+        let (caller, limit) = (&self.context.caller, policy.max_in_flight);
+        let dispatcher = &self.context.dispatcher;
+        let room = dispatcher.wait_for_room(caller, need, limit, &self.digests);
+        RoomPolicy::Reserved(room.await)
+    }
+
+    fn say_why_rows_wait(&self, why: &NotKept) {
+        if self.has_said_why.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let error = not_kept(why);
+        let log = TaskLog::new(None);
+        log.hand_over(Arc::clone(&self.context.late));
+        let line = log.log(&Event::RowsWait {
+            table: &self.table,
+            message: &error.message,
+            hint: &error.hint,
+        });
+        self.context.errors.push(line);
+    }
+
+    async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
+        self.context.dispatcher.follow(tasks).await;
+        // Of a few rows each delivery's line says it.
+        if self.least > LogLevel::Info {
+            summary.ended(log, tasks, self.lines.left_out());
+        }
+    }
+}
+
+/// Whether it is of no use to try again.
+fn is_final(why: &NotKept) -> bool {
+    match why {
+        NotKept::NoKey => true,
+        NotKept::Outbox(error) => error.trouble == Trouble::TooLarge,
+    }
+}

@@ -1,0 +1,128 @@
+//! Rows that wait until they are deliveries. Those of one trigger are accepted in the order of its calls; no trigger waits for
+//! another.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+use super::batch::Batch;
+use crate::delivery::{Caller, Room};
+
+/// How often it is looked whether all rows are stored.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The batches of all triggers.
+#[derive(Default)]
+pub struct Lanes {
+    /// By trigger, of those that have a task of theirs at work.
+    lanes: Mutex<HashMap<Caller, VecDeque<Batch>>>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    rows: AtomicUsize,
+    /// Of these, rows for an outbox.
+    to_store: AtomicUsize,
+}
+
+/// Rows of a batch that wait: counted, and their bytes reserved.
+pub struct WaitingRows {
+    waiting: Arc<Waiting>,
+    room: Room,
+    rows: usize,
+    to_store: usize,
+}
+
+impl Lanes {
+    pub fn count(&self, rows: usize, has_outbox: bool, room: Room) -> WaitingRows {
+        let to_store = if has_outbox { rows } else { 0 };
+        self.waiting.rows.fetch_add(rows, Ordering::Relaxed);
+        self.waiting.to_store.fetch_add(to_store, Ordering::Relaxed);
+        WaitingRows {
+            waiting: Arc::clone(&self.waiting),
+            room,
+            rows,
+            to_store,
+        }
+    }
+
+    /// Puts a batch behind those of the same trigger. Waits for nothing.
+    pub fn push(self: &Arc<Self>, caller: Caller, batch: Batch, runtime: &Handle) {
+        let mut lanes = self.lock();
+        if let Some(lane) = lanes.get_mut(&caller) {
+            lane.push_back(batch);
+            return;
+        }
+        lanes.insert(caller.clone(), VecDeque::from([batch]));
+        drop(lanes);
+        let lanes = Arc::clone(self);
+        runtime.spawn(async move { lanes.work(&caller).await });
+    }
+
+    async fn work(&self, caller: &Caller) {
+        while let Some(batch) = self.next(caller) {
+            let panicked = batch.report_panic();
+            let accepted = AssertUnwindSafe(batch.accept()).catch_unwind().await;
+            if accepted.is_err() {
+                panicked();
+            }
+        }
+    }
+
+    /// The next batch of a trigger. Where there is none the trigger's task ends.
+    fn next(&self, caller: &Caller) -> Option<Batch> {
+        let mut lanes = self.lock();
+        let batch = lanes.get_mut(caller)?.pop_front();
+        if batch.is_none() {
+            lanes.remove(caller);
+        }
+        batch
+    }
+
+    /// Rows that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.rows.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no row waits for an outbox, or so long.
+    pub async fn stored(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while self.waiting.to_store.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, VecDeque<Batch>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WaitingRows {
+    /// A row of this size waits no longer.
+    pub fn done(&mut self, bytes: usize) {
+        self.room.shrink(bytes);
+        self.subtract(1);
+    }
+
+    fn subtract(&mut self, rows: usize) {
+        let rows = rows.min(self.rows);
+        let to_store = rows.min(self.to_store);
+        self.rows -= rows;
+        self.to_store -= to_store;
+        self.waiting.rows.fetch_sub(rows, Ordering::Relaxed);
+        self.waiting.to_store.fetch_sub(to_store, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WaitingRows {
+    fn drop(&mut self) {
+        self.subtract(self.rows);
+    }
+}

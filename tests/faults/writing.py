@@ -1,0 +1,49 @@
+"""A process that calls a write trigger: ``python -m tests.faults.writing CONFIG_FILE``.
+
+Each line of standard input is a number of rows for one call. The answer is a line with the seconds that the call took,
+and the log's lines so far. The process ends when standard input does.
+"""
+
+import json
+import sys
+import time
+
+from influxdb3_notifier import process_writes
+
+
+class Log:
+    """An ``influxdb3_local`` that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.info = self.warn = self.error = self.lines.append
+
+
+class Calls:
+    """Calls of one trigger."""
+
+    def __init__(self, arguments: dict[str, str]) -> None:
+        self.arguments = arguments
+        self.log = Log()
+        self.written = 0
+
+    def write(self, rows: int) -> float:
+        """Write so many rows, whose texts go on counting; gives back the seconds that the call took."""
+        numbers = range(self.written, self.written + rows)
+        self.written += rows
+        batch = [{"message": str(number), "host": "db1", "time": number} for number in numbers]
+        begun = time.perf_counter()
+        process_writes(1, self.log, [{"table_name": "alerts", "rows": batch}], self.arguments)
+        return time.perf_counter() - begun
+
+
+def main(path: str) -> None:
+    """Call as often as is asked for."""
+    calls = Calls({"config_file_path": path})
+    for line in sys.stdin:
+        took = calls.write(int(line))
+        print(json.dumps({"seconds": took, "lines": calls.log.lines}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
