@@ -93,7 +93,8 @@ impl OutboxError {
                 "Look for a program that keeps the file open for writing, such as sqlite3 or a backup."
             }
             Trouble::TooSlow => {
-                "Put the file on a disk of this machine that is less busy, or look how busy the NATS servers are, and try again."
+                "Put the file on a disk of this machine that is less busy; on NATS look how busy the servers are, and whether most of \
+                 them run. Try again."
             }
             Trouble::Broken => "Look at the disk and at the system's log.",
             Trouble::Stopped => "Restart the server, and report the log line before this.",

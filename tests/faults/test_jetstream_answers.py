@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from nats.js.api import DiscardPolicy, StreamConfig
+from nats.js.api import StreamConfig
 
 from tests.faults.site import HOOK, arrived, to
 from tests.faults.streams import PASSWORD, Streams
@@ -181,23 +181,89 @@ def test_a_permission_that_is_missing_is_said_at_the_first_call(site: Streams, s
     assert not standin.requests(HOOK)
 
 
+def limit(site: Streams, stream: str, max_bytes: int) -> None:
+    """Give a stream room for so many bytes; -1: for any number."""
+
+    async def update() -> None:
+        async with site.server.client() as client:
+            js = client.jetstream()
+            config: StreamConfig = (await js.stream_info(stream)).config
+            config.max_bytes = max_bytes
+            await js.update_stream(config)
+
+    run(update())
+
+
+def max_age(site: Streams, stream: str) -> float:
+    """After how many seconds a message of a stream is deleted."""
+
+    async def find() -> float:
+        async with site.server.client() as client:
+            return float((await client.jetstream().stream_info(stream)).config.max_age or 0)
+
+    return run(find())
+
+
 @pytest.mark.parametrize("stream", ["notifier_work", "KV_notifier_known"])
 def test_a_stream_that_is_full_is_said_to_be_full(site: Streams, standin: Standin, stream: str) -> None:
     _, trigger = site.start()
     assert trigger.notify(to("hook", "before")).status == 200
     eventually(lambda: site.server.messages() == 0, "it has ended")
-
-    async def fill() -> None:
-        async with site.server.client() as client:
-            js = client.jetstream()
-            config: StreamConfig = (await js.stream_info(stream)).config
-            assert config.discard == DiscardPolicy.NEW
-            config.max_bytes = 1
-            await js.update_stream(config)
-
-    run(fill())
+    limit(site, stream, 1)
     answer = trigger.notify(to("hook", idempotency_key="k"), timeout=10)
     assert answer.status == 503
     assert "finds no more room" in answer.json["message"]
     assert "max_bytes" in answer.json["error"]["hint"]
     assert hooks(standin) == Counter(["before"])
+
+
+def test_calls_that_a_full_stream_refuses_leave_nothing_behind(site: Streams, standin: Standin) -> None:
+    _, trigger = site.start()
+    assert trigger.notify(to("hook", "before")).status == 200
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+    limit(site, "notifier_work", 1)
+
+    def ask(n: int) -> int:
+        return trigger.notify(to("hook", f"text {n}", idempotency_key=f"k{n}", dedup_key="d"), timeout=20).status
+
+    with ThreadPoolExecutor(COUNT) as pool:
+        assert Counter(pool.map(ask, range(300))) == Counter({503: 300})
+    assert site.server.messages("KV_notifier_attempts") == 0
+    assert site.server.messages("KV_notifier_known") == 0
+    # What is left of others goes by itself.
+    day = 24 * 3600
+    assert [max_age(site, f"KV_notifier_{bucket}") for bucket in ("attempts", "known", "lasts")] == [
+        14 * day,
+        2 * day,
+        7 * day,
+    ]
+    limit(site, "notifier_work", -1)
+    assert ask(0) == 200
+    eventually(lambda: hooks(standin) == Counter(["before", "text 0"]), "it is delivered")
+
+
+@pytest.mark.parametrize("stream", ["KV_notifier_attempts", "KV_notifier_lasts", "notifier_history"])
+def test_what_was_accepted_ends_while_a_bucket_is_full_or_once_there_is_room(
+    site: Streams, standin: Standin, stream: str
+) -> None:
+    arguments = {"history_table": "notifications", "response_timeout": "100ms", "repeat_interval": "1h"}
+    _, trigger = site.start(arguments)
+    assert trigger.notify(to("hook", "before")).status == 200
+    eventually(lambda: site.server.messages() == 0, "it has ended")
+    limit(site, stream, 1)
+    assert trigger.notify(to("hook", "keyed", dedup_key="d", status="firing")).status == 200
+    assert trigger.notify({"notification_text": "both", "receivers": ["hook", "phone"]}).status == 200
+    standin.rule(HOOK, reply={"status": 404}, times=1)
+    assert trigger.notify(to("hook", "dead")).status == 200
+    arrived(standin, HOOK, 4)
+    time.sleep(1)
+    texts = [message["text"] for message in standin.messages() if message["provider"] == "twilio"]
+    # Before an SMS leaves, its attempt is noted.
+    waits = stream == "KV_notifier_attempts"
+    assert len(texts) == int(not waits)
+    eventually(lambda: site.server.messages() == int(waits), "the others have ended")
+    limit(site, stream, -1)
+    eventually(lambda: site.server.messages() == 0, "all have ended", timeout=30)
+    assert hooks(standin) == Counter(["before", "keyed", "both", "dead"])
+    assert len([message for message in standin.messages() if message["provider"] == "twilio"]) == 1
+    assert site.server.messages("notifier_dead") == 1

@@ -1,6 +1,7 @@
 """A process is stopped, cut off or has a wrong clock, and another goes on: nothing is sent twice or lost."""
 
 import json
+import re
 import signal
 import struct
 import time
@@ -205,7 +206,10 @@ def test_a_worker_whose_clock_is_wrong_delivers_what_is_fresh(
     texts = [f"text {n}" for n in range(COUNT)]
     for text in texts:
         assert trigger.notify(to("phone", text)).json["results"] == {"phone": "pending"}
-    site.worker(environment=environment)
+    worker = site.worker(environment=environment)
+    warning = until_line(worker, "This machine's clock and that of the NATS servers")
+    [difference] = re.findall(r"differ by (\d+) s", warning)
+    assert abs(int(difference) - abs(jump)) < 5
     eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=20)
     eventually(lambda: site.server.messages() == 0, "all have ended")
     assert site.server.messages("notifier_dead") == 0

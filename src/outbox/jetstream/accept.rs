@@ -77,7 +77,7 @@ async fn take(
     request: &NewRequest,
     whose: Whose,
 ) -> Result<Accepted, OutboxError> {
-    let session = shared.servers.session().await?;
+    let mut session = shared.servers.session().await?;
     let stored = Stored::of(request);
     let payload = stored.bytes();
     if payload.len() + ENVELOPE > session.client.max_payload() {
@@ -85,10 +85,21 @@ async fn take(
     }
     let subject = subject(shared, &stored, whose);
     let key = match &request.identity.key {
-        Some(_) => match take_key(&shared.servers, &session, request, &subject).await? {
-            Key::Free(key) => Some(key),
-            Key::Taken(known) => return Ok(known),
-        },
+        Some(_) => {
+            let mut taken = take_key(&shared.servers, &session, request, &subject).await;
+            // Somebody may have deleted the bucket: it is made again.
+            if taken
+                .as_ref()
+                .is_err_and(|error| error.trouble == Trouble::NoLeader)
+            {
+                session = shared.servers.session().await?;
+                taken = take_key(&shared.servers, &session, request, &subject).await;
+            }
+            match taken? {
+                Key::Free(key) => Some(key),
+                Key::Taken(known) => return Ok(known),
+            }
+        }
         None => None,
     };
     let publication = Publication {
@@ -181,7 +192,12 @@ impl Publication<'_> {
                     return Err(servers.error(Trouble::NoLeader));
                 }
                 has_made_streams = true;
-                session = servers.session().await?;
+                let found = servers.session().await;
+                session = found.map_err(|error| match error.trouble {
+                    // It would be asked about the stream.
+                    Trouble::TooSlow => servers.error(Trouble::NoLeader),
+                    _ => error,
+                })?;
                 continue;
             }
             may_be_there |= !is_nowhere;

@@ -1,6 +1,7 @@
 //! Finds the streams and buckets that must be there, and makes those that are missing.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::context::{
@@ -10,15 +11,20 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::refusal::of_code;
+use super::refusal::{of_code, refusal};
 use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
 use super::{ASK_WITHIN, Servers, Session};
 use crate::outbox::jetstream::subjects;
 use crate::outbox::{OutboxError, Trouble};
 
+/// How long a stream's leader may take to tell of its stream, and after that the cluster's: together less than
+/// [`ASK_WITHIN`].
+const LEADER_WITHIN: Duration = Duration::from_millis(1000);
+const NAMES_WITHIN: Duration = Duration::from_millis(400);
 /// A sequence that no stream has.
 const NO_SEQUENCE: u64 = 1 << 62;
 /// Where nobody listens, among the subjects of acknowledgements.
@@ -93,7 +99,11 @@ impl Servers {
         begun: Instant,
     ) -> Result<Stream, Trouble> {
         for _ in 0..3 {
-            match context.get_stream(&config.name).await {
+            let answer = timeout(LEADER_WITHIN, context.get_stream(&config.name)).await;
+            let Ok(found) = answer else {
+                return Err(self.silence(context, &config.name, begun).await);
+            };
+            match found {
                 Ok(found) => {
                     return match fits(&found.cached_info().config, &config) {
                         true => Ok(found),
@@ -127,6 +137,21 @@ impl Servers {
             }
         }
         Err(Trouble::OtherSettings)
+    }
+
+    /// Why nobody says anything of a stream: its leader alone does. The leader of the cluster knows whether there is such a
+    /// stream, and so that it has no leader.
+    async fn silence(&self, context: &Context, name: &str, begun: Instant) -> Trouble {
+        let names = context.stream_names().try_collect::<Vec<String>>();
+        let refused = match timeout(NAMES_WITHIN, names).await {
+            Ok(Ok(names)) if names.iter().any(|known| known == name) => Some(Trouble::NoLeader),
+            Ok(Err(error)) => refusal(&error),
+            _ => None,
+        };
+        match refused {
+            Some(trouble) => trouble,
+            None => self.unasked(None, begun).await,
+        }
     }
 
     /// Why a question was not answered.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::clock::Clock;
 use self::connect::{Heard, connect};
+use self::refusal::has_no_taker;
 pub use self::refusal::refusal;
 pub use self::session::{Session, next_message, purge};
 use self::streams::WORK;
@@ -207,9 +208,14 @@ impl Servers {
         since: Instant,
         error: &(dyn std::error::Error + 'static),
     ) -> OutboxError {
+        let missed = self.missed(session, since);
         match refusal(error) {
             Some(trouble) => self.error(trouble),
-            None => self.missed(session, since),
+            // Nobody takes it: the stream has no leader, or is not there.
+            None if missed.trouble == Trouble::TooSlow && has_no_taker(error) => {
+                self.error(Trouble::NoLeader)
+            }
+            None => missed,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What it means that a server refuses something.
 
+use std::error::Error;
+
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
@@ -28,17 +30,26 @@ pub fn of_code(error: &jetstream::Error) -> Trouble {
 }
 
 /// What a server's refusal means, wherever in an error it stands; `None`: it is none.
-pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
-    let mut next = Some(error);
-    while let Some(error) = next {
+pub fn refusal(error: &(dyn Error + 'static)) -> Option<Trouble> {
+    chain(error).find_map(|error| {
         if let Some(refused) = error.downcast_ref::<jetstream::Error>() {
             return Some(of_code(refused));
         }
-        let published = error.downcast_ref::<PublishError>();
-        if published.is_some_and(|error| error.kind() == PublishErrorKind::MaxPayloadExceeded) {
-            return Some(Trouble::TooLarge);
-        }
-        next = error.source();
-    }
-    None
+        (publish_error(error) == Some(PublishErrorKind::MaxPayloadExceeded))
+            .then_some(Trouble::TooLarge)
+    })
+}
+
+/// Whether no stream listens to the subject of a publication.
+pub fn has_no_taker(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| publish_error(error) == Some(PublishErrorKind::StreamNotFound))
+}
+
+fn publish_error(error: &(dyn Error + 'static)) -> Option<PublishErrorKind> {
+    error.downcast_ref::<PublishError>().map(PublishError::kind)
+}
+
+/// An error, and all that it comes from.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
