@@ -42,6 +42,8 @@ const PLACES: &[&str] = &[
     "from",
     "to",
     "mail-to",
+    "mail-cc",
+    "mail-bcc",
     "mail-user",
     "mail-password",
     "env-sid",
@@ -61,6 +63,7 @@ const PLACES: &[&str] = &[
     "file-template",
     "file-certificate",
     "file-mail-to",
+    "file-mail-cc",
     "file-mail-user",
     "file-mail-password",
 ];
@@ -72,7 +75,9 @@ fn secret(place: &str) -> String {
         "sid" | "env-sid" => "AC5ecre7Mark".repeat(2),
         "from" => "+15005557701".to_owned(),
         "to" => "+15005557702".to_owned(),
-        "mail-to" | "file-mail-to" => format!("s3cr3t.{place}.M4rk@example.com"),
+        "mail-to" | "mail-cc" | "mail-bcc" | "file-mail-to" | "file-mail-cc" => {
+            format!("s3cr3t.{place}.M4rk@example.com")
+        }
         place => format!("s3cr3t+{place}/M4rk"),
     }
 }
@@ -147,6 +152,7 @@ fn body() -> String {
             "sms": [twilio, to_only],
             "email": {
                 "email_host": "smtp.example.com", "email_from": "alerts@example.com", "email_to": [s("mail-to")],
+                "email_cc": s("mail-cc"), "email_bcc": s("mail-bcc"),
                 "email_username": s("mail-user"), "email_password": s("mail-password"),
             },
         },
@@ -234,7 +240,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
             "http" => &["path", "query", "user", "password", "header", "bearer"],
             "slack" => &["slack"],
             "discord" => &["discord"],
-            "email" => &["mail-to", "mail-user", "mail-password"],
+            "email" => &["mail-to", "mail-cc", "mail-user", "mail-password"],
             _ => &["from", "to"],
         };
         for status in [200, 404, 407, 429, 500] {
@@ -262,7 +268,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
             debug_shows_none(&sending.channel.judge(&reply));
         }
     }
-    assert_eq!(channels, 6, "those that can be sent");
+    assert_eq!(channels, 8, "those that can be sent");
 }
 
 /// A file with a secret in every place, and those of the environment that it names.
@@ -290,6 +296,7 @@ to_number = "{to}"
 host = "smtp.example.com"
 from = "alerts@example.com"
 to = ["{mail_to}"]
+cc = "{mail_cc}"
 username = "{mail_user}"
 password = "{mail_password}"
 [templates.t]
@@ -307,6 +314,7 @@ receivers = ["a", "b", "c", "d"]
         from = secret("from"),
         to = secret("to"),
         mail_to = secret("file-mail-to"),
+        mail_cc = secret("file-mail-cc"),
         mail_user = secret("file-mail-user"),
         mail_password = secret("file-mail-password"),
     );
@@ -343,7 +351,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     debug_shows_none(&plan);
     debug_shows_none(&warnings);
-    assert_eq!(plan.deliveries.len(), 4);
+    assert_eq!(plan.deliveries.len(), 5);
     for delivery in &plan.deliveries {
         let Work::Send(sending) = &delivery.work else {
             panic!("{delivery:?}")
@@ -500,7 +508,7 @@ fn panics_in_a_delivery_and_in_a_call() {
         shows_none("the answer", &answer);
         assert_eq!(
             answer.matches("\"reason\":\"internal\"").count(),
-            6,
+            8,
             "{answer}"
         );
     }

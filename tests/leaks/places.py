@@ -106,6 +106,8 @@ def mail(base: str, **given: str) -> dict[str, str]:
 
 MAILS: list[Place] = [
     Place("recipient", "email", lambda s, base: mail(base, email_to=s), new_mailbox),
+    Place("copy", "email", lambda s, base: mail(base, email_cc=s), new_mailbox),
+    Place("blind copy", "email", lambda s, base: mail(base, email_bcc=s), new_mailbox),
     Place("account", "email", lambda s, base: mail(base, email_username=s)),
     Place("password", "email", lambda s, base: mail(base, email_password=s)),
 ]

@@ -199,6 +199,7 @@ def bad_files(secret: str) -> list[str]:
         f"[receivers.r.sms]\nsid = {quoted}\ntoken = {quoted}\nfrom_number = {quoted}\nto_number = {quoted}\n",
         f"[receivers.r.sms]\nsid = 'AC0'\ntoken = {{ t = {quoted} }}\n",
         f'[receivers.r.email]\nhost = "h"\nfrom = {quoted}\nto = [{quoted}]\nport = {quoted}\ntls = {quoted}\n',
+        f'[receivers.r.email]\nhost = "h"\nfrom = "a@b"\nto = []\ncc = [{quoted}]\nbcc = {quoted}\nhello = {quoted}\n',
         f'[receivers.r.email]\nhost = {quoted}\nfrom = "a@b.example"\nto = {{ a = {quoted} }}\npassword = {quoted}\n',
         f'[settings]\ntwilio_base_url = "ftp://user:{word}@host"\nmax_attempts = {quoted}\nnope = {quoted}\n',
         f"[templates.t]\ntext = '{{{{ \"{word}\" + 1'\n",

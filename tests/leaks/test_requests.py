@@ -228,8 +228,8 @@ def bad_requests(secret: str) -> list[bytes]:
     ]
     mails: list[dict[str, Any]] = [
         mail("http://127.0.0.1:9", **{f"email_{field}": value})
-        for field in ("host", "from", "to", "port", "tls", "username", "password")
-        for value in (secret, f"{secret}\n", f"<{secret}")
+        for field in ("host", "from", "to", "cc", "bcc", "reply_to", "hello", "port", "tls", "username", "password")
+        for value in (secret, f"{secret}\n", f"<{secret}", f"{secret}, {secret}@example.com")
     ]
     mails += [
         {"email_password": secret, "email_pasword": secret},

@@ -111,11 +111,22 @@ impl World {
         port: u16,
         private: PrivateAddresses,
     ) -> Result<u16, (Reason, String)> {
+        self.mail_by(MailTls::StartTls, host, port, private).await
+    }
+
+    /// The same, encrypted so.
+    async fn mail_by(
+        &self,
+        tls: MailTls,
+        host: &str,
+        port: u16,
+        private: PrivateAddresses,
+    ) -> Result<u16, (Reason, String)> {
         let mail = Mail {
             server: MailServer {
                 host: host.to_owned(),
                 port,
-                tls: MailTls::StartTls,
+                tls,
                 credentials: None,
                 hello: None,
             },
@@ -386,6 +397,21 @@ async fn rows_24_to_27_mail_servers_are_guarded_as_web_servers_are() {
         assert_eq!(world.mail(host, port, private).await, expected, "{host}");
         assert_eq!(world.let_through(), tried, "{host}");
         assert!(!world.asked().iter().any(|name| name.contains("google")));
+    }
+    let public = "the host is at a public address, to which nothing is sent without encryption";
+    for (host, private, expected, tried) in [
+        ("internal.example", Allow, Ok(554), vec!["10.0.0.1"]),
+        ("internal.example", Deny, refused(RFC_1918), vec![]),
+        ("127.0.0.1", Allow, Ok(554), vec!["127.0.0.1"]),
+        ("mixed.example", Allow, Ok(554), vec!["10.0.0.1"]),
+        ("rebound.example", Allow, refused(public), vec![]),
+        (PUBLIC, Allow, refused(public), vec![]),
+        ("metadata.example", Allow, refused(METADATA), vec![]),
+    ] {
+        let world = World::new(names);
+        let answer = world.mail_by(MailTls::Clear, host, port, private).await;
+        assert_eq!(answer, expected, "{host} in clear");
+        assert_eq!(world.let_through(), tried, "{host} in clear");
     }
     let world = World::new(names);
     for _ in 0..3 {
