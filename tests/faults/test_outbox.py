@@ -187,6 +187,36 @@ def test_row_41_each_recipient_of_a_list_gets_the_mail_of_before_after_the_resta
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
 
 
+def test_after_a_restart_those_get_a_mails_copies_who_lack_them(site: Site, book: Book) -> None:
+    """Of a request's own mails it is stored which recipient a copy is for, and whom its headers show."""
+    book.orders += [Order("RCPT", "450 4.2.0 greylisted", f"{name}@example.com") for name in ("cc", "bcc")]
+    mail = {
+        "email_host": "localhost",
+        "email_port": shared().port,
+        "email_from": "alerts@example.com",
+        "email_to": "Doe, Jane <a@example.com>, b@example.com",
+        "email_cc": ["cc@example.com"],
+        "email_bcc": "bcc@example.com",
+    }
+    trust = {"SSL_CERT_FILE": ca_file()}
+    engine, trigger = site.start(environment=trust)
+    answer = trigger.notify({"notification_text": "hi", "senders_config": {"email": mail}})
+    assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered"] * 2 + ["pending"] * 2
+    engine.kill()
+    # Between two attempts.
+    site.rows("UPDATE deliveries SET attempting = NULL")
+    book.orders.clear()
+    _, again = site.start(environment=trust)
+    wake(again)
+    eventually(lambda: site.states() == ["ended"] * 4, "all have ended")
+    assert sorted(mail.recipient.split("@")[0] for mail in book.mails) == ["a", "b", "bcc", "cc"]
+    assert {(str(mail.message["To"]), str(mail.message["Cc"]), mail.message["Bcc"]) for mail in book.mails} == {
+        ('"Doe, Jane" <a@example.com>, b@example.com', "cc@example.com", None)
+    }
+    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
+    assert book.problems == []
+
+
 def test_row_41_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site, book: Book) -> None:
     trusted = {"SSL_CERT_FILE": ca_file()}
     book.orders.append(Order("MESSAGE", "250 2.0.0 Ok", after=5))
