@@ -32,6 +32,7 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "P13": [size.wheel],
     "P14": [streams.workers],
     "rows": [tables.rows],
+    "writes": [tables.beside_a_hanging_destination],
     "history": [tables.history],
     "core": [core.steps],
 }

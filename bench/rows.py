@@ -145,6 +145,7 @@ def all_rows() -> dict[str, Row]:
             for number in (1, 2, 4)
         ),
         Row("rows", "10,000 rows of one write, until the writers may go on", "ms", within(50)),
+        Row("writes", "1,000 rows of one write beside a destination that hangs, longest call", "ms", within(20)),
         Row("history", "what a row of the history adds to a notification", "µs", within(20)),
         Row("core answer", "reading, planning and answering three channels", "µs", within(30)),
         Row("core cut", "1,000,000 characters cut for Discord", "ms", within(20)),

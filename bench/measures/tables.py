@@ -13,11 +13,12 @@ from bench.rows import OURS
 from bench.run import Run
 
 ROWS, BATCHES = 10_000, 3
+HANGING_CALLS, HANGING_ROWS, HEALTHY_CALLS = 100, 1_000, 50
 ARRIVAL_SECONDS = 60
 TURNS = 10
 FILE = """\
 [receivers.sink]
-http = {{ webhook_url = "{url}/sink/0/hook/rows" }}
+http = {{ webhook_url = "{url}" }}
 [[routes]]
 receivers = ["sink"]
 """
@@ -27,7 +28,7 @@ def rows(run: Run) -> None:
     """How long a write of 10,000 rows keeps the database's writers, each row a message of its own."""
     with tempfile.TemporaryDirectory() as directory, Contender(OURS) as contender:
         file = Path(directory) / "notifier.toml"
-        file.write_text(FILE.format(url=run.sink), encoding="utf-8")
+        file.write_text(FILE.format(url=_hook(run)), encoding="utf-8")
         arguments = {"config_file_path": str(file)}
         contender.ask({"do": "write", "rows": 10, "arguments": arguments})
         run.arrived(10, ARRIVAL_SECONDS)
@@ -39,6 +40,33 @@ def rows(run: Run) -> None:
             taken += contender.ask({"do": "write", "rows": ROWS, "arguments": arguments})
             check_arrivals("rows", OURS, ROWS, run.arrived(ROWS, ARRIVAL_SECONDS))
     run.rows["rows"].add(OURS, median(taken) / 1e6)
+
+
+def beside_a_hanging_destination(run: Run) -> None:
+    """The longest call of two write triggers with one outbox, of which one has a destination that never answers."""
+    with tempfile.TemporaryDirectory() as directory, Contender(OURS) as contender:
+        run.standin.clear()
+        outbox = f'[settings]\noutbox = "{directory}/outbox.db"\n'
+        urls = {"healthy": _hook(run), "hanging": run.standin.fault("silent")["url"]}
+        arguments = {}
+        for name, url in urls.items():
+            file = Path(directory) / f"{name}.toml"
+            file.write_text(outbox + FILE.format(url=url), encoding="utf-8")
+            arguments[name] = {"config_file_path": str(file)}
+        # What a process does once is no cost of these calls.
+        contender.ask({"do": "write", "rows": 1, "arguments": arguments["healthy"]})
+        run.arrived(1, ARRIVAL_SECONDS)
+        taken = []
+        for name, calls, rows_of_one in (("hanging", HANGING_CALLS, HANGING_ROWS), ("healthy", HEALTHY_CALLS, 1)):
+            for _ in range(calls):
+                taken += contender.ask({"do": "write", "rows": rows_of_one, "arguments": arguments[name]})
+        healthy = 1 + HEALTHY_CALLS
+        check_arrivals("writes", OURS, healthy, run.arrived(healthy, ARRIVAL_SECONDS))
+    run.rows["writes"].add(OURS, max(taken) / 1e6)
+
+
+def _hook(run: Run) -> str:
+    return f"{run.sink}/sink/0/hook/rows"
 
 
 def history(run: Run) -> None:
