@@ -6,14 +6,15 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::fits_as_link;
 use crate::channels::shared::rich;
 use crate::channels::{ConfigError, Fields, parse_url};
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, cut, one_line};
+use crate::model::text::{Limit, Unit, cut, one_line};
 
 /// Ours: PagerDuty documents none. The whole value of a field stands in the details.
 const NAME: Limit = Limit::utf16(255);
+/// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
+const LINK: usize = 4_000;
 /// Ours, of links and of images.
 const MOST: usize = 20;
 const SOURCE: &str = "InfluxDB 3";
@@ -149,4 +150,8 @@ impl Serialize for Image {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map([("src", self.src.as_str())])
     }
+}
+
+pub fn fits_as_link(url: &str) -> bool {
+    Unit::JsonBytes.of(url) <= LINK
 }

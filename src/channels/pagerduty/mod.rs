@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::context::{Context, Image, Link};
+use self::context::{Context, Image, Link, fits_as_link};
 use crate::channels::shared::endpoint::{Endpoint, below};
 use crate::channels::shared::incident::{self, Action};
 use crate::channels::shared::names::NameRules;
@@ -94,13 +94,6 @@ const NAMES: NameRules = NameRules {
 /// Of the details: the text, of which the summary may have only the beginning.
 const WHOLE_TEXT: &str = "notification_text";
 const VALUE: Limit = Limit::json_bytes(10_000);
-/// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
-const LINK: usize = 4_000;
-
-fn fits_as_link(url: &str) -> bool {
-    TEXT.unit.of(url) <= LINK
-}
-
 /// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
 

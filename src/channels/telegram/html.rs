@@ -1,8 +1,10 @@
 //! Telegram's HTML, and texts in which it finds nothing of its own.
 
-use super::LIMIT;
 use crate::channels::shared::rich;
-use crate::model::text::with_entities;
+use crate::model::text::{Limit, with_entities};
+
+/// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
+pub const LIMIT: Limit = Limit::code_points(4_096);
 
 /// HTML, and how many code points of it are seen (section "HTML style").
 pub struct Html {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::html::{Html, literal};
+use self::html::{Html, LIMIT, literal};
 use super::shared::endpoint::{Endpoint, below};
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
@@ -62,8 +62,6 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 const API: &str = "https://api.telegram.org";
 
-/// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
-const LIMIT: Limit = Limit::code_points(4_096);
 /// Ours: a headline.
 const TITLE: Limit = Limit::code_points(250);
 const NAMES: NameRules = NameRules {

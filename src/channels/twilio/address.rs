@@ -3,9 +3,15 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::Medium;
 use crate::channels::{ConfigError, Fields};
 use crate::model::secret::{Secret, mask_number};
+
+/// By which service a number is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    Sms,
+    WhatsApp,
+}
 
 /// Who a message comes from: a number, a service that picks one, or a number of the service's.
 pub struct Sender {

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use self::address::{Sender, bare_number, masked_address, number};
+use self::address::{Medium, Sender, bare_number, masked_address, number};
 use self::content::Content;
 use self::replies::{refusal, taken};
 use self::segments::segments;
@@ -127,12 +127,6 @@ const PARAMETERS: &[Parameter] = &[
     )
     .of(Kind::Templates),
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Medium {
-    Sms,
-    WhatsApp,
-}
 
 struct Twilio {
     /// `…/2010-04-01/Accounts/{AC…}/Messages.json`

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Result, Row, named_params, params};
 
-use super::rows::{Transaction, parse, report};
 use super::time::time;
+use super::transaction::{Transaction, parse, report};
 use crate::model::plan::Identity;
 use crate::outbox::{DeliveryId, KeptRequest, KeptWork, NewDelivery, OrderKey, Target};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Result, params};
 
-use super::rows::Transaction;
+use super::transaction::Transaction;
 use crate::outbox::HistoryRow;
 
 pub fn insert(tx: &Transaction<'_>, row: &HistoryRow) -> Result<()> {

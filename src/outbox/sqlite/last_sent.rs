@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::rows::Transaction;
 use super::time::{millis, time};
+use super::transaction::Transaction;
 use crate::model::outcome::MessageRef;
 use crate::outbox::record::{read_state, state_text};
 use crate::outbox::{LastSent, MAX_LAST_SENT};

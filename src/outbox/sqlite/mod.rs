@@ -10,6 +10,7 @@ mod purge;
 mod reserve;
 mod rows;
 mod time;
+mod transaction;
 mod writer;
 
 use std::path::Path;

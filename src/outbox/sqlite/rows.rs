@@ -6,29 +6,16 @@ use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
 
 use super::claim::is_behind;
 use super::history;
-use super::owners::{Observer, Owner};
 use super::time::{Moment, millis, whole_millis};
+use super::transaction::{Transaction, json, parse, report};
 use crate::model::outcome::{MessageRef, Outcome};
 use crate::model::plan::{Identity, KEEP_KEY};
 use crate::model::report::DeliveryReport;
 use crate::outbox::operator::State;
 use crate::outbox::record::Record;
 use crate::outbox::{
-    Accepted, DeliveryId, HistoryRow, KnownRequest, NewDelivery, NewRequest, Ownership, Running,
-    Target,
+    Accepted, DeliveryId, HistoryRow, KnownRequest, NewDelivery, NewRequest, Ownership, Target,
 };
-
-/// A transaction of one owner, and what is done in it needs besides.
-pub struct Transaction<'a> {
-    pub db: &'a Connection,
-    pub owner: &'a Owner,
-    pub observer: &'a mut Observer,
-    pub running: &'a Running,
-    /// Whether this process worked with another file before, which somebody has moved away.
-    pub is_another_file: bool,
-    pub now: Moment,
-    pub uptime: std::time::Duration,
-}
 
 pub fn accept(tx: &Transaction<'_>, request: &NewRequest) -> Result<Accepted> {
     if let Some(known) = known(tx, &request.identity)? {
@@ -330,16 +317,4 @@ pub fn reports(db: &Connection, id: i64) -> Result<Vec<DeliveryReport>> {
         Ok(report(row.get(0)?, &row.get::<_, String>(1)?))
     })?;
     rows.collect()
-}
-
-pub fn report(place: usize, json: &str) -> DeliveryReport {
-    Record::read(json).unwrap_or_default().report(place)
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-pub fn parse<T: serde::de::DeserializeOwned + Default>(json: &str) -> T {
-    serde_json::from_str(json).unwrap_or_default()
 }

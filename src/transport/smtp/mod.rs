@@ -2,6 +2,7 @@
 //! name that the configuration gives. Nothing is sent in clear but a greeting and the wish for encryption, unless the
 //! operator's file chooses so for a server at a private address.
 
+mod failure;
 mod message;
 mod stream;
 
@@ -21,13 +22,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Host;
 
+use self::failure::{broken, malformed, permanent};
 use self::message::{address, formatted};
 use self::stream::{Stream, ask_for_tls, encrypted};
 use super::client::HttpTransport;
 use super::failure::{denied, too_late, unconnected, unresolved, unusable};
 use super::guard::Denied;
 use super::{SendError, Sent, guard};
-use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::outcome::Reason;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Mail, MailServer, MailTls, Reply, SmtpReply, SmtpStage};
 
@@ -345,36 +347,3 @@ fn not_allowed(rule: Denied) -> SendError {
 
 const UNENCRYPTED: &str =
     "Use email_tls starttls or tls, or a mail server at a private or loopback address.";
-
-fn permanent(reason: Reason, sentence: &'static str) -> SendError {
-    SendError {
-        failure: Failure::new(reason).with_detail(Some(Detail::from(sentence))),
-        sent: Sent::No,
-        permanent: true,
-    }
-}
-
-/// The connection is gone; before the dot nothing was taken.
-fn broken(error: &io::Error) -> SendError {
-    let reason = match error.kind() {
-        io::ErrorKind::TimedOut => Reason::Timeout,
-        _ => Reason::ConnectionLost,
-    };
-    let detail = Detail::from("the mail server closed the connection, or it broke");
-    SendError {
-        failure: Failure::new(reason).with_detail(Some(detail)),
-        sent: Sent::No,
-        permanent: false,
-    }
-}
-
-fn malformed() -> SendError {
-    let detail = Detail::from("what came back is no SMTP reply");
-    SendError {
-        failure: Failure::new(Reason::MalformedReply)
-            .with_detail(Some(detail))
-            .with_hint("Check that email_host and email_port lead to a mail server's submission port, and email_tls to how it speaks there."),
-        sent: Sent::No,
-        permanent: false,
-    }
-}

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{broken, malformed, permanent};
+use super::failure::{broken, malformed, permanent};
 use crate::model::outcome::Reason;
 use crate::model::wire::{MailServer, SmtpReply, SmtpStage};
 use crate::transport::failure::unusable;

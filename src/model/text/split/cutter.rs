@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::missing_note;
 use crate::model::text::Unit;
 use crate::model::text::markup::{FENCE, Mark, Markup};
 
@@ -157,6 +156,10 @@ impl<'a> Cutter<'a> {
         }
         to
     }
+}
+
+fn missing_note(characters: usize) -> String {
+    format!("… {characters} characters missing")
 }
 
 fn is_line_end(cluster: &str) -> bool {

@@ -4,6 +4,7 @@
 //! block of code that goes on in the next part is closed and opened again.
 
 mod cutter;
+mod parts;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -11,21 +12,12 @@ mod tests;
 use std::borrow::Cow;
 
 use self::cutter::{Cut, Cutter};
+use self::parts::number;
+pub use self::parts::{MAX_PARTS, Split};
 pub use self::recent::with_recent_splits;
 use self::recent::{Options, Overflow, recent_or};
 use super::Limit;
 use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
-
-/// A split message has at most this many parts.
-pub const MAX_PARTS: usize = 10;
-
-/// A text in numbered parts, each within the limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    pub parts: Vec<String>,
-    /// Code points that found no place in [`MAX_PARTS`] parts.
-    pub missing: usize,
-}
 
 /// Splits `text` into as few parts as the limit asks for, each beginning `(2/3) ` where there are several.
 ///
@@ -170,19 +162,6 @@ pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
         }
     });
     (split.parts.pop().unwrap_or_default(), split.missing)
-}
-
-fn missing_note(characters: usize) -> String {
-    format!("… {characters} characters missing")
-}
-
-fn number(parts: Vec<String>) -> Vec<String> {
-    let total = parts.len();
-    parts
-        .into_iter()
-        .enumerate()
-        .map(|(index, part)| format!("({}/{total}) {part}", index + 1))
-        .collect()
 }
 
 /// Shortens to at most `characters` code points, with `…` at the end where something was cut.

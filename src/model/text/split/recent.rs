@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use super::Split;
+use super::parts::Split;
 use crate::model::text::{Limit, Markup};
 
 /// More kinds of texts than a request has for one kind of destination: title, text, values of fields.
