@@ -329,7 +329,10 @@ impl Channel for Alertmanager {
             let failure = Failure::new(Reason::Rejected).with_detail(detail());
             return Verdict::Reject(failure.with_hint(ADDRESS)).into();
         }
-        verdict::with_hints(verdict::by_status(reply, detail), hint)
+        verdict::with_hints(
+            verdict::by_status(reply, self.endpoint.redactor(), detail),
+            hint,
+        )
     }
 }
 

@@ -349,7 +349,10 @@ impl Channel for GoogleChat {
                 let after = verdict::reply_retry_after(reply);
                 verdict::paused(failure(Reason::RateLimited), after, Scope::Account)
             }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+            _ => verdict::with_hints(
+                verdict::by_status(reply, self.endpoint.redactor(), detail),
+                hint,
+            ),
         }
     }
 }

@@ -282,7 +282,10 @@ impl Channel for Ntfy {
                 let after = verdict::reply_retry_after(reply).unwrap_or(least);
                 verdict::paused(failure, Some(after), Scope::Account)
             }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+            _ => verdict::with_hints(
+                verdict::by_status(reply, self.endpoint.redactor(), detail),
+                hint,
+            ),
         }
     }
 }

@@ -320,9 +320,10 @@ impl Channel for Opsgenie {
                 let after = verdict::reply_retry_after(reply).or(period);
                 verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
             }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), |reason| {
-                self.hint(reason)
-            }),
+            _ => verdict::with_hints(
+                verdict::by_status(reply, self.endpoint.redactor(), detail),
+                |reason| self.hint(reason),
+            ),
         }
     }
 }

@@ -252,7 +252,7 @@ impl Channel for Pushover {
             400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
             408 | 425 => reject(Reason::Rejected, None),
             404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
-            _ => verdict::by_status(reply, detail),
+            _ => verdict::by_status(reply, self.endpoint.redactor(), detail),
         }
     }
 }

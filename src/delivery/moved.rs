@@ -12,12 +12,17 @@ impl Run {
         let Some(what) = channel.readdress(message, to) else {
             return false;
         };
-        let destination = &channel.destination().label;
+        self.warn(&what);
+        true
+    }
+
+    /// Says in the answer and the log what is to be known of this destination.
+    pub fn warn(&self, what: &str) {
+        let destination = &self.sending.channel.destination().label;
         // The parts of a long text all find the same.
         if self.task.warn(format!("{destination}: {what}")) {
-            let what = &what;
-            self.task.log.log(&Event::Moved { destination, what });
+            let event = Event::DestinationWarning { destination, what };
+            self.task.log.log(&event);
         }
-        true
     }
 }

@@ -135,6 +135,9 @@ impl Run {
         let permit = permit.map_err(|failure| tries.end(failure))?;
         let attempt = self.attempt(message, tries, at, &permit).await;
         let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
+        if let Some(what) = judgement.warning {
+            self.warn(what);
+        }
         apply_gate(&permit, &judgement, tries);
         Ok(judgement.verdict)
     }
@@ -325,7 +328,7 @@ impl Run {
 
 /// What a reply means for the others at its destination.
 fn apply_gate(permit: &Permit, judgement: &Judgement, tries: &Tries) {
-    let Judgement { verdict, gate } = judgement;
+    let Judgement { verdict, gate, .. } = judgement;
     if let Some(pause) = pause(judgement, tries) {
         return permit.pause(&pause);
     }
@@ -339,7 +342,7 @@ fn apply_gate(permit: &Permit, judgement: &Judgement, tries: &Tries) {
 
 /// The pause that a reply asks for. A rate limit always asks for one.
 fn pause(judgement: &Judgement, tries: &Tries) -> Option<Pause> {
-    let Judgement { verdict, gate } = judgement;
+    let Judgement { verdict, gate, .. } = judgement;
     let after = match verdict {
         Verdict::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
             PauseAfter::RateLimit

@@ -109,8 +109,11 @@ pub enum Resolved {
 
 /// A 2xx whose body could not be read is no refusal: what the channel misses in the body may well have stood there.
 fn after_success(reply: &HttpReply, mut judgement: Judgement) -> Judgement {
-    let is_delivered = matches!(judgement.verdict, Verdict::Delivered { .. });
-    if (200..=299).contains(&reply.status) && !reply.complete && !is_delivered {
+    let stays = matches!(
+        judgement.verdict,
+        Verdict::Delivered { .. } | Verdict::Ambiguous(_)
+    );
+    if (200..=299).contains(&reply.status) && !reply.complete && !stays {
         judgement.verdict = Verdict::Delivered { message: None };
     }
     judgement

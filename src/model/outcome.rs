@@ -248,6 +248,8 @@ pub enum Verdict {
 pub struct Judgement {
     pub verdict: Verdict,
     pub gate: Option<Gate>,
+    /// What the caller and the operator should know of a success.
+    pub warning: Option<&'static str>,
 }
 
 impl From<Verdict> for Judgement {
@@ -255,6 +257,7 @@ impl From<Verdict> for Judgement {
         Self {
             verdict,
             gate: None,
+            warning: None,
         }
     }
 }

@@ -27,8 +27,8 @@ pub enum Event<'a> {
         attempt: u32,
         wait: Duration,
     },
-    /// A destination has another address now; the message went there.
-    Moved {
+    /// Something to know of a destination that takes its messages: it has another address, for one.
+    DestinationWarning {
         destination: &'a str,
         what: &'a str,
     },
@@ -176,7 +176,7 @@ impl Event<'_> {
                     milliseconds(*wait)
                 ),
             ),
-            Event::Moved { destination, what } => {
+            Event::DestinationWarning { destination, what } => {
                 (LogLevel::Warn, format!("{destination}: {what}"))
             }
             Event::LookUp {

@@ -106,8 +106,12 @@ fn meaning(error: &reqwest::Error, sent: Sent) -> SendError {
     } else {
         (Reason::ConnectionLost, None, false)
     };
+    let mut failure = Failure::new(reason).with_detail(detail.map(Detail::from));
+    failure.hint = cause::<rustls::Error>(error)
+        .and_then(tls::hint)
+        .map(Into::into);
     let error = SendError {
-        failure: Failure::new(reason).with_detail(detail.map(Detail::from)),
+        failure,
         sent: Sent::No,
         permanent,
     };

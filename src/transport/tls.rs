@@ -264,12 +264,23 @@ pub fn sentence(error: &Error) -> &'static str {
             CertificateError::Revoked => "the server's certificate is revoked",
             _ => "the server's certificate is not valid",
         },
-        Error::InvalidMessage(_) => {
-            "the server does not speak TLS on this port (plain HTTP, perhaps?)"
-        }
+        Error::InvalidMessage(_) => "the server does not speak TLS on this port",
         Error::AlertReceived(_) => "the server refused the TLS handshake",
         Error::PeerIncompatible(_) => "the server speaks no TLS version or cipher that is safe",
         _ => "the TLS handshake failed",
+    }
+}
+
+/// Advice where the certificate has no part in it.
+pub fn hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::InvalidMessage(_) => Some(
+            "A server of plain HTTP answers so: write http:// in the URL, or give the port at which the server speaks TLS.",
+        ),
+        Error::AlertReceived(_) | Error::PeerIncompatible(_) => Some(
+            "Check host and port, and which TLS versions the server offers; it may ask for a client certificate.",
+        ),
+        _ => None,
     }
 }
 

@@ -292,7 +292,7 @@ REFUSALS = [
         "http",
         {"status": 302, "body": "", "headers": [["location", "http://standin.test/hook/other"]]},
         "redirected",
-        "The destination answered with a redirect, which is never followed.",
+        "the redirect leads to http://standin.test",
     ),
     answered(
         "Twilio's 21211",

@@ -285,6 +285,83 @@ def test_a_retry_is_signed_anew_under_the_same_name(triggers: Triggers, standin:
     assert len({headers(request)["webhook-id"] for request in requests}) == 1
 
 
+OK = "success = '~\"ok\": ?true'"
+LOGIN = "<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>token-of-the-page</body></html>"
+HTML = [["content-type", "text/html; charset=utf-8"]]
+
+
+@pytest.mark.parametrize(
+    ("success", "body", "outcome"),
+    [
+        (OK, '{"ok":true}', "delivered"),
+        (OK, '{"id": 1, "ok": true}', "delivered"),
+        (OK, '{"ok":false}', "failed"),
+        (OK, "", "failed"),
+        (OK, LOGIN, "failed"),
+        ('success = "accepted"', " accepted\n", "delivered"),
+        ('success = "accepted"', "not accepted", "failed"),
+        ('success = "~Log in"', LOGIN, "delivered"),
+        ('success = ""', LOGIN, "delivered"),
+        # What is missing may have stood behind the bytes that are read.
+        (OK, "x" * 70_000, "ambiguous"),
+        (OK, '{"ok":true}' + "x" * 70_000, "delivered"),
+    ],
+)
+def test_a_success_is_what_the_file_says(
+    success: str, body: str, outcome: str, triggers: Triggers, standin: Standin
+) -> None:
+    standin.rule("/hook/*", reply={"status": 200, "body": body, "headers": HTML})
+    answer = send(triggers, standin, receiver("http", success))
+    [entry] = answer["deliveries"]
+    assert (entry["outcome"], entry["attempts"], entry["http_status"]) == (outcome, 1, 200)
+    reasons = {"delivered": None, "failed": "rejected", "ambiguous": "lost_reply"}
+    assert entry.get("reason") == reasons[outcome]
+    assert ("`success`" in (entry.get("hint") or "")) == (outcome != "delivered")
+    assert answer["warnings"] == [] or success == 'success = ""'
+
+
+def test_a_success_that_does_not_match_is_not_sent_again(triggers: Triggers, standin: Standin) -> None:
+    standin.rule("/hook/*", reply={"status": 200, "body": '{"ok": false, "why": "no such team"}'})
+    answer = send(triggers, standin, receiver("http", OK), initial_backoff="10ms")
+    [entry] = answer["deliveries"]
+    assert (entry["outcome"], entry["reason"]) == ("failed", "rejected")
+    assert entry["detail"] == 'the receiver: {"ok": false, "why": "no such team"}'
+    assert len(standin.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "fields", "body", "warned"),
+    [
+        ("http", "", LOGIN, True),
+        ("http", "", "<p>Welcome", True),
+        ("discord", "", LOGIN, True),
+        # A few words are no page, whatever their type is said to be.
+        ("http", "", "ok", False),
+        ("http", "", '{"html": "<html>"}', False),
+        ("http", "", "", False),
+        ("slack", "", "ok", False),
+        ("http", 'content_type = "text/plain"\nbody_template = "x"', LOGIN, False),
+    ],
+)
+def test_a_web_page_in_place_of_a_reply_is_warned_of(
+    sender: str, fields: str, body: str, warned: bool, triggers: Triggers, standin: Standin
+) -> None:
+    path = PATHS[sender].rsplit("/", 1)[0] + "/*"
+    reply = {"status": 200, "body": body, "headers": HTML}
+    standin.rule(path, reply=reply, any_content_type=True)
+    answer = send(triggers, standin, receiver(sender, fields))
+    assert answer["results"] == {"r": True}
+    words = ": answered 2xx with a web page (text/html), and counts as delivered; check"
+    assert [words in line for line in answer["warnings"]] == [True] * warned
+    assert "token-of-the-page" not in json.dumps(answer)
+
+
+def test_a_regular_expression_of_success_that_cannot_be_read_is_refused(triggers: Triggers, standin: Standin) -> None:
+    for expression in ("~(", "~(?:a{1000}){1000}"):
+        answer = send(triggers, standin, receiver("http", f'success = "{expression}"'))
+        assert "success has a regular expression after ~ that cannot be read, or is too large" in answer["message"]
+
+
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 def test_a_receiver_has_a_proxy_of_its_own_with_its_password(sender: str, triggers: Triggers, standin: Standin) -> None:
     """The stand-in takes the part of the proxy."""
@@ -432,6 +509,7 @@ HTTP_ONLY = {
     "method": "PUT",
     "body_template": "x",
     "content_type": "text/plain",
+    "success": "ok",
     "basic_auth": {"username": "a", "password": "b"},
     "bearer_token": "x",
     "ca_file": "/etc/passwd",

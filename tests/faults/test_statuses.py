@@ -94,5 +94,7 @@ def test_row_23_a_redirect_is_never_followed(scene: Scene, sender: str, target: 
         held = scene.holds_at(sender, opened["url"])
         assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "redirected"), status
         assert (held.entry["http_status"], held.entry["attempts"]) == (status, 1)
+        leads_to = other["url"].rstrip("/") if target == "another host" else "another path of the same host"
+        assert held.entry["detail"] == f"the redirect leads to {leads_to}"
         assert scene.standin.fault_report(opened["port"])["requests"] == 1
     assert scene.standin.fault_report(other["port"])["connections"] == 0

@@ -180,7 +180,10 @@ impl Channel for Discord {
         let error = ErrorBody::read(reply);
         let detail = || error.detail(reply, &self.endpoint);
         let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => delivered(reply, &self.endpoint).into(),
+            (_, 200..=299) => Judgement {
+                verdict: delivered(reply, &self.endpoint),
+                ..verdict::by_status(reply, self.endpoint.redactor(), detail)
+            },
             // Whatever else the reply says is about edits, and the next message is a new one.
             (Some(Meaning::Stale), 400..=499) => {
                 let failure = Failure::new(Reason::Rejected).with_detail(detail());
@@ -197,7 +200,7 @@ impl Channel for Discord {
                 after: verdict::reply_retry_after(reply),
             }
             .into(),
-            _ => verdict::by_status(reply, detail),
+            _ => verdict::by_status(reply, self.endpoint.redactor(), detail),
         };
         if judgement.gate.is_none() {
             judgement.gate = if error.condemns(reply.status) {
@@ -425,7 +428,7 @@ mod tests {
     fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body_says() {
         let body = r#"{"code": 20028, "message": "limited", "retry_after": 2.5}"#;
         for status in [400, 403, 429, 503] {
-            let Judgement { verdict, gate } = at(DISCORD).judge_http(&reply(status, &[], body));
+            let Judgement { verdict, gate, .. } = at(DISCORD).judge_http(&reply(status, &[], body));
             let wait = Some(Duration::from_millis(2_500));
             let is_retry = matches!(verdict, Verdict::Retry { after, .. } if after == wait);
             assert!(is_retry, "{status}: {verdict:?}");

@@ -1,6 +1,7 @@
 //! A webhook of the user's own: JSON in a POST, any 2xx is success.
 
 mod signing;
+mod success;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use self::signing::Signer;
+use self::success::Success;
 use super::shared::endpoint::{Endpoint, basic_auth};
 use super::shared::{USER_AGENT, body, verdict};
 use super::spec::headers::HostHeader;
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::model::json::Json;
 use crate::model::notification::{Members, Notification};
-use crate::model::outcome::{Failure, Gate, Judgement};
+use crate::model::outcome::{Failure, Gate, Judgement, Reason};
 use crate::model::secret::Secret;
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
@@ -78,6 +80,12 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .of(Kind::Texts)
         .secret()
         .operator_only(),
+        Parameter::new(
+            "success",
+            r#"~"ok": ?true"#,
+            "What the body of a 2xx must be to count as delivered; behind ~ a regular expression that is found in it.",
+        )
+        .operator_only(),
     ],
     length: Length::Any,
     // A receiver that checks the idempotency key recognises it; we cannot count on that.
@@ -92,6 +100,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 struct Http {
     endpoint: Endpoint,
     signer: Option<Signer>,
+    success: Option<Success>,
+    sends_json: bool,
 }
 
 #[derive(Serialize)]
@@ -117,7 +127,16 @@ impl Http {
         let signer = Self::signer(fields)?;
         let keys = fields.several("signing_secret")?.into_iter();
         endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
-        Ok(Self { endpoint, signer })
+        let success = fields.optional("success")?;
+        let success = success.as_deref().map(success::read).transpose();
+        let success = success.map_err(|what| fields.error("success", format!("success {what}")))?;
+        let sends_json = is_json(&endpoint.request(Vec::new(), &[]));
+        Ok(Self {
+            endpoint,
+            signer,
+            success,
+            sends_json,
+        })
     }
 
     fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
@@ -267,7 +286,14 @@ impl Channel for Http {
 
     fn judge_http(&self, reply: &HttpReply) -> Judgement {
         let detail = || verdict::words("the receiver", &reply.text(), self.endpoint.redactor());
-        let mut judgement = verdict::by_status(reply, detail);
+        let mut judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
+        if !self.sends_json {
+            judgement.warning = None;
+        }
+        if let Some(success) = &self.success {
+            let failure = Failure::new(Reason::Rejected).with_detail(detail());
+            judgement = success.judge(reply, judgement, failure);
+        }
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
             judgement.gate = Some(Gate::Refuse {

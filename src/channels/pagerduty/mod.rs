@@ -311,7 +311,10 @@ impl Channel for PagerDuty {
                     Scope::Destination,
                 )
             }
-            _ => verdict::with_hints(verdict::by_status(reply, detail), hint),
+            _ => verdict::with_hints(
+                verdict::by_status(reply, self.endpoint.redactor(), detail),
+                hint,
+            ),
         }
     }
 }

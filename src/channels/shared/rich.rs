@@ -111,7 +111,11 @@ fn value_text(value: &Json) -> Cow<'_, str> {
 
 /// The host that a link leads to, where it is plain enough to stand in a text.
 pub fn link_host(link: &str) -> Option<&str> {
-    let (_, rest) = link.split_once("://")?;
+    host_in(link.split_once("://")?.1)
+}
+
+/// The host and port in an address without its scheme.
+pub fn host_in(rest: &str) -> Option<&str> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);

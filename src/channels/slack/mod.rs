@@ -172,7 +172,7 @@ impl Channel for Slack {
         let body = text.trim();
         let words = LazyCell::new(|| verdict::words("Slack", body, self.endpoint.redactor()));
         let failure = |reason| Failure::new(reason).with_detail(words.clone());
-        let by_status = verdict::by_status(reply, || words.clone());
+        let by_status = verdict::by_status(reply, self.endpoint.redactor(), || words.clone());
         // "Not now" stands whatever the body says.
         if by_status.gate.is_some() {
             return by_status;

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
+use crate::model::secret::Redactor;
 use crate::model::text::{Limit, Markup, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
@@ -185,7 +186,11 @@ fn meaning(code: &str) -> Option<(Reason, &'static str)> {
 /// A 200 whose text says that the message was not posted: "Webhook message delivery failed with error: Microsoft Teams endpoint
 /// returned HTTP error 429 with ContextId …"
 /// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using, "rate limiting").
-fn undelivered(reply: &HttpReply, detail: &impl Fn() -> Option<Detail>) -> Option<Judgement> {
+fn undelivered(
+    reply: &HttpReply,
+    redactor: &Redactor,
+    detail: &impl Fn() -> Option<Detail>,
+) -> Option<Judgement> {
     let text = reply.text().to_ascii_lowercase();
     let is_failure =
         text.contains("delivery failed") || text.contains("endpoint returned http error");
@@ -203,7 +208,7 @@ fn undelivered(reply: &HttpReply, detail: &impl Fn() -> Option<Detail>) -> Optio
                 status: told,
                 ..reply.clone()
             };
-            verdict::by_status(&told, detail)
+            verdict::by_status(&told, redactor, detail)
         }
         _ => Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
     })
@@ -294,10 +299,10 @@ impl Channel for Teams {
             let failure = Failure::new(reason).with_detail(detail());
             return Verdict::Reject(failure.with_hint(hint)).into();
         }
-        if let Some(judgement) = undelivered(reply, &detail) {
+        if let Some(judgement) = undelivered(reply, self.endpoint.redactor(), &detail) {
             return judgement;
         }
-        let judgement = verdict::by_status(reply, detail);
+        let judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
         let host = self.endpoint.destination.host.as_deref();
         let is_old = host.is_some_and(|host| host.ends_with(LOGIC_APPS));
         verdict::with_hints(judgement, |reason| {

@@ -66,12 +66,12 @@ pub fn judge(reply: &HttpReply, redactor: &Redactor) -> Judgement {
             let said = description.unwrap_or_default().to_lowercase();
             match WORDS.iter().find(|(words, ..)| said.contains(*words)) {
                 Some(&(_, reason, hint)) => reject(reason, hint),
-                None => verdict::by_status(reply, detail),
+                None => verdict::by_status(reply, redactor, detail),
             }
         }
         401 | 404 => reject(Reason::Unauthorized, TOKEN),
         403 => reject(Reason::Forbidden, SHUT_OUT),
-        _ => verdict::by_status(reply, detail),
+        _ => verdict::by_status(reply, redactor, detail),
     }
 }
 

@@ -309,7 +309,7 @@ impl Channel for Twilio {
         match (reply.status, code) {
             (200..=299, _) => taken(&json, self.content.is_some(), self.redactor()).into(),
             // Never processed, both of them (docs: errors 20429, 20503).
-            (429, _) => verdict::by_status(reply, detail),
+            (429, _) => verdict::by_status(reply, self.redactor(), detail),
             (503, Some(20503)) => Verdict::Retry {
                 failure: failure(Reason::ServerError),
                 after: verdict::reply_retry_after(reply),
@@ -325,9 +325,9 @@ impl Channel for Twilio {
             (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
             (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
                 Some(refusal) => Verdict::Reject(refusal.with_detail(detail())).into(),
-                None => verdict::by_status(reply, detail),
+                None => verdict::by_status(reply, self.redactor(), detail),
             },
-            _ => verdict::by_status(reply, detail),
+            _ => verdict::by_status(reply, self.redactor(), detail),
         }
     }
 

@@ -6,6 +6,8 @@ mod page;
 mod quote;
 mod split;
 
+use regex::{Regex, RegexBuilder};
+
 pub use self::clean::{ascii, is_invisible, one_line, printable, without_controls};
 pub use self::markup::{Fences, Markup};
 pub use self::page::without_page;
@@ -14,6 +16,13 @@ pub use self::split::{
     MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
     with_recent_splits,
 };
+
+/// A regular expression of the configuration, whose size is bounded. Its time is linear in the text.
+pub fn bounded_regex(expression: &str) -> Option<Regex> {
+    const MAX_BYTES: usize = 1024 * 1024;
+    let builder = &mut RegexBuilder::new(expression);
+    builder.size_limit(MAX_BYTES).build().ok()
+}
 
 /// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

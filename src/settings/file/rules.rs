@@ -8,7 +8,7 @@ use super::Loader;
 use super::tree::{Member, Node, Table, Value};
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
-use crate::model::text::{did_you_mean, nearest};
+use crate::model::text::{bounded_regex, did_you_mean, nearest};
 use crate::settings::matcher::{Matcher, Pattern};
 use crate::settings::problem::Place;
 use crate::settings::silence::{Silence, Window};
@@ -223,10 +223,7 @@ impl Loader<'_> {
         if let Some(known) = self.regexes.get(expression) {
             return known.clone();
         }
-        let made = regex::RegexBuilder::new(expression)
-            .size_limit(MAX_REGEX_BYTES)
-            .build()
-            .ok();
+        let made = bounded_regex(expression);
         self.regexes.insert(expression.to_owned(), made.clone());
         made
     }
@@ -348,7 +345,6 @@ impl Loader<'_> {
 /// The words that a value can be, and how one of them is read.
 type Words<'a> = Option<(&'a [&'static str], &'a dyn Fn(&str) -> Option<&'static str>)>;
 
-const MAX_REGEX_BYTES: usize = 1024 * 1024;
 const MATCHER_KEYS: &[&str] = &["level", "status", "text", "fields"];
 
 /// The regular expression that a text with asterisks stands for, as shells read it.

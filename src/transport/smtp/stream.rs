@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::{broken, malformed, permanent};
 use crate::model::outcome::Reason;
-use crate::model::wire::{MailServer, SmtpReply, SmtpStage};
+use crate::model::wire::{MailServer, MailTls, SmtpReply, SmtpStage};
 use crate::transport::failure::unusable;
 use crate::transport::{SendError, tls};
 
@@ -156,12 +156,24 @@ pub async fn encrypted(
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
-            Some(tls) => permanent(Reason::Tls, tls::sentence(tls)),
+            Some(tls) => refused(tls, server.tls),
             None => broken(&error),
         }
     })?;
     Ok(Stream::new(inner, peer))
 }
+
+fn refused(error: &rustls::Error, tls: MailTls) -> SendError {
+    let mut refused = permanent(Reason::Tls, tls::sentence(error));
+    refused.failure.hint = match (error, tls) {
+        (rustls::Error::InvalidMessage(_), MailTls::Implicit) => Some(STARTTLS_PORT.into()),
+        (error, _) => tls::hint(error).map(Into::into),
+    };
+    refused
+}
+
+const STARTTLS_PORT: &str = "A server that begins in clear answers so: use STARTTLS there (port 587, as a rule), or give the port at which it speaks TLS from the \
+                             first byte (465).";
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
