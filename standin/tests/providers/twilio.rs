@@ -187,6 +187,16 @@ async fn twilio_takes_content_templates_by_its_own_rules() {
     }
     let free = twilio(&standin, outside, "whatsapp:+15557650000", "hi");
     assert_eq!(free.json()["code"], 63016);
+    // A text beside a template is not sent.
+    let both = [
+        ("To", sms),
+        ("From", "+15557650000"),
+        ("Body", "hi"),
+        ("ContentSid", TEMPLATE),
+    ];
+    assert_eq!(twilio_as(&standin, USER, "POST", TWILIO, &both).status, 201);
+    let record = standin.requests().pop().expect("a request");
+    assert_eq!(record.problem.as_deref(), Some("Body beside ContentSid"));
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+use proptest::{prop_assert, prop_assert_eq, proptest};
+
 use super::*;
 
 /// `name|address` of each, or a part of what is said of it.
@@ -180,5 +182,20 @@ fn a_client_is_called_by_a_domain_or_an_address_in_brackets() {
         (&long, None),
     ] {
         assert_eq!(hello_name(given).as_deref(), name, "{given}");
+    }
+}
+
+proptest! {
+    /// Transport reads the address once more, and a header takes the name.
+    #[test]
+    fn what_is_read_of_any_text_can_be_sent(text in r#"[a-zé"\\\\()<>@,;. \PC\r\n]{0,40}(@|<a@)?[a-z.]{0,8}>?"#) {
+        for mailbox in split(&text).filter_map(|text| parse(text).ok()) {
+            let address: Result<Address, _> = mailbox.address.parse();
+            prop_assert_eq!(address.map(|address| address.to_string()), Ok(mailbox.address.clone()));
+            let name = mailbox.name.unwrap_or_default();
+            prop_assert!(name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control));
+            let (user, domain) = mailbox.address.rsplit_once('@').unwrap();
+            prop_assert!(domain.is_ascii() && user.len() <= 64);
+        }
     }
 }
