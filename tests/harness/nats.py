@@ -31,6 +31,7 @@ class NatsServer:
     :param more: lines of its configuration file besides.
     :param jetstream: whether it has JetStream.
     :param host: the address that it listens on.
+    :param address: the address that it is reached at, where that is another one.
     :param inside: a command that its own is given to, such as ``ip netns exec NAME``.
     """
 
@@ -41,19 +42,21 @@ class NatsServer:
         *,
         jetstream: bool = True,
         host: str = "127.0.0.1",
+        address: str = "",
         inside: Sequence[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port, self._monitor = free_port(), free_port()
         self._host, self._inside = host, inside
+        self._address = address or host
         self.configure(more, jetstream=jetstream)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{self._host}:{self.port}"
+        return f"nats://{self._address}:{self.port}"
 
     def configure(self, more: str = "", *, jetstream: bool = True) -> None:
         """Write the configuration file: for the next start."""
@@ -85,7 +88,7 @@ class NatsServer:
         assert self.process is not None
         assert self.process.poll() is None, (self.directory / "log").read_text()
         with contextlib.suppress(OSError):
-            return http_request("GET", f"http://{self._host}:{self._monitor}/healthz", timeout=2).status == 200
+            return http_request("GET", f"http://{self._address}:{self._monitor}/healthz", timeout=2).status == 200
         return False
 
     def kill(self) -> None:
