@@ -11,7 +11,7 @@ use crate::fault::FaultKind;
 use crate::providers::Call;
 use crate::reply::Reply;
 use crate::rules::Rule;
-use crate::tls;
+use crate::tls::{self, Serve};
 use crate::world::World;
 
 pub const PREFIX: &str = "/_standin/";
@@ -29,14 +29,14 @@ struct TlsRequest {
     stall: bool,
 }
 
-pub async fn answer(world: &Arc<World>, call: Call) -> Reply {
+pub async fn answer(world: &Arc<World>, call: Call, serve: Serve) -> Reply {
     let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
     let answered = match call.method {
         Method::GET => {
             wait(world, &call, path).await;
             show(world, &call, path)
         }
-        Method::POST => open(world, &call, path),
+        Method::POST => open(world, &call, path, serve),
         Method::DELETE => clear(world, path).then(|| Reply::json(200, &json!({ "ok": true }))),
         _ => None,
     };
@@ -85,11 +85,11 @@ fn show(world: &World, call: &Call, path: &str) -> Option<Reply> {
     })
 }
 
-fn open(world: &Arc<World>, call: &Call, path: &str) -> Option<Reply> {
+fn open(world: &Arc<World>, call: &Call, path: &str, serve: Serve) -> Option<Reply> {
     let opened = match path {
         "rules" => add_rules(world, call),
         "faults" => open_fault(world, call),
-        "tls" => open_tls(world, call),
+        "tls" => open_tls(world, call, serve),
         _ => return None,
     };
     Some(opened.unwrap_or_else(|refusal| refusal))
@@ -148,14 +148,15 @@ fn open_fault(world: &World, call: &Call) -> Result<Reply, Reply> {
     ))
 }
 
-fn open_tls(world: &Arc<World>, call: &Call) -> Result<Reply, Reply> {
+fn open_tls(world: &Arc<World>, call: &Call, serve: Serve) -> Result<Reply, Reply> {
     let request: TlsRequest =
         serde_json::from_value(parsed(call)?).map_err(|e| bad(format!("tls: {e}")))?;
     let port = if request.stall {
         world.open_fault(FaultKind::Stall).map(|fault| fault.port())
     } else {
         let clients = Some(request.client_ca_pem.as_str()).filter(|pem| !pem.is_empty());
-        tls::open(world, &request.cert_pem, &request.key_pem, clients).map(|addr| addr.port())
+        tls::open(world, &request.cert_pem, &request.key_pem, clients, serve)
+            .map(|addr| addr.port())
     };
     let port = port.map_err(bad)?;
     Ok(Reply::json(

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::fault::{Fault, FaultKind};
+use crate::listen;
 use crate::record::{Message, Record};
 use crate::rules::Rule;
 use crate::server;
@@ -38,7 +39,7 @@ impl Standin {
 
     /// Starts on that loopback address (port 0: a free one) with so many worker threads. Not async: for use without a runtime.
     pub fn start_on(addr: SocketAddr, workers: usize) -> io::Result<Self> {
-        let listener = server::listen(addr)?;
+        let listener = listen::listen(addr)?;
         let addr = listener.local_addr()?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers)
@@ -141,7 +142,7 @@ impl Standin {
 
     /// The same providers behind TLS with that chain and key (PEM): the address of the new listener.
     pub async fn tls(&self, cert_pem: &str, key_pem: &str) -> io::Result<SocketAddr> {
-        tls::open(&self.world, cert_pem, key_pem, None)
+        tls::open(&self.world, cert_pem, key_pem, None, server::serve_tls)
     }
 
     /// Forgets records, messages, rules and sink counts; faults stay.

@@ -6,7 +6,8 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`instance`] | [`Standin`]: start, ask, stop; what Rust tests use |
-//! | [`server`] | listening, HTTP/1.1, the way of one request |
+//! | [`server`] | HTTP/1.1, the way of one request |
+//! | [`listen`] | sockets on loopback addresses |
 //! | [`providers`] | one file each: checks and answers |
 //! | [`record`] | what arrived, and what the providers accepted |
 //! | [`rules`] | orders for a path: delay, hang, another reply, a rate limit |
@@ -30,6 +31,8 @@
 pub mod control;
 pub mod fault;
 pub mod instance;
+pub mod listen;
+mod lock;
 pub mod providers;
 pub mod record;
 pub mod reply;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::world::lock;
+use crate::lock::lock;
 
 const MAX_KEPT: usize = 200_000;
 const MAX_BYTES: usize = 64 << 20;

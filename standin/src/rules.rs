@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::lock::lock;
 use crate::reply::CannedReply;
-use crate::world::lock;
 
 /// One order. The first that matches and has times left applies, and is counted down.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

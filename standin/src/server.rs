@@ -1,7 +1,5 @@
 //! Listening, HTTP/1.1, and the way of one request: record, order, provider, answer.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,57 +9,21 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
 use crate::control;
+use crate::listen::accept;
 use crate::providers::{Answer, Call, Provider};
 use crate::record::{End, Record};
 use crate::reply::{CannedReply, Reply};
 use crate::rules::Order;
+use crate::tls::Serving;
 use crate::world::World;
 
-/// A burst of thousands of connections waits here instead of being dropped and tried again a second later.
-const BACKLOG: i32 = 4096;
 /// No provider takes more; a test that sends more wants to see it refused.
 const MAX_BODY: usize = 32 << 20;
-
-/// Listens on a loopback address; others are refused, for no test may be reachable from outside.
-pub fn listen(addr: SocketAddr) -> io::Result<StdListener> {
-    let socket = bound(addr)?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-/// Bound to a loopback address, not yet listening: connecting to it is refused.
-pub fn bound(addr: SocketAddr) -> io::Result<Socket> {
-    if !addr.ip().is_loopback() {
-        let sentence = format!("{addr} is not a loopback address");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
-    }
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    if addr.port() != 0 {
-        socket.set_reuse_address(true)?;
-    }
-    socket.bind(&addr.into())?;
-    Ok(socket)
-}
-
-/// The next connection. Out of descriptors, it waits for some to be closed rather than spin.
-pub async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Small answers would wait for the client's delayed acknowledgement; without it they are only slower.
-                let _ = stream.set_nodelay(true);
-                return stream;
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    }
-}
 
 /// Serves the providers until the task is aborted.
 pub async fn run(world: Arc<World>, listener: TcpListener) {
@@ -88,6 +50,11 @@ where
         .await;
 }
 
+/// [`serve`], for listeners that the control opens.
+pub fn serve_tls(world: Arc<World>, stream: TlsStream<TcpStream>) -> Serving {
+    Box::pin(serve(world, stream, true))
+}
+
 async fn dispatch(
     world: &Arc<World>,
     connection: u64,
@@ -103,7 +70,7 @@ async fn dispatch(
     let call = Call::new(&parts);
     let reply = if controls {
         match read(body).await {
-            Ok(body) => control::answer(world, call.with_body(body)).await,
+            Ok(body) => control::answer(world, call.with_body(body), serve_tls).await,
             Err(unread) => unread.reply(),
         }
     } else {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,18 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
-use crate::server;
+use crate::listen;
 use crate::world::World;
 
 /// A client that stops in the middle of its hello is not waited for longer.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(120);
+
+/// One connection, to its end.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What serves a connection once it is encrypted.
+pub type Serve = fn(Arc<World>, TlsStream<TcpStream>) -> Serving;
 
 /// Starts a listener with that chain and key (PEM); gives its address. It lives as long as the stand-in. With `client_ca_pem`
 /// only those are let in who show a certificate of that authority's.
@@ -25,15 +32,16 @@ pub fn open(
     cert_pem: &str,
     key_pem: &str,
     client_ca_pem: Option<&str>,
+    serve: Serve,
 ) -> io::Result<SocketAddr> {
     let acceptor = TlsAcceptor::from(Arc::new(config(cert_pem, key_pem, client_ca_pem)?));
-    let listener = server::listen(SocketAddr::new(world.ip, 0))?;
+    let listener = listen::listen(SocketAddr::new(world.ip, 0))?;
     let addr = listener.local_addr()?;
     let _guard = world.runtime.enter();
     let listener = TcpListener::from_std(listener)?;
     world
         .runtime
-        .spawn(run(Arc::clone(world), listener, acceptor));
+        .spawn(run(Arc::clone(world), listener, acceptor, serve));
     Ok(addr)
 }
 
@@ -74,16 +82,21 @@ fn invalid(what: &str, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {error}"))
 }
 
-async fn run(world: Arc<World>, listener: TcpListener, acceptor: TlsAcceptor) {
+async fn run(world: Arc<World>, listener: TcpListener, acceptor: TlsAcceptor, serve: Serve) {
     loop {
-        let stream = server::accept(&listener).await;
-        tokio::spawn(serve(Arc::clone(&world), stream, acceptor.clone()));
+        let stream = listen::accept(&listener).await;
+        tokio::spawn(handshake(
+            Arc::clone(&world),
+            stream,
+            acceptor.clone(),
+            serve,
+        ));
     }
 }
 
-async fn serve(world: Arc<World>, stream: TcpStream, acceptor: TlsAcceptor) {
+async fn handshake(world: Arc<World>, stream: TcpStream, acceptor: TlsAcceptor, serve: Serve) {
     // A refused certificate ends here: the client is the one to tell of it.
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-        server::serve(world, stream, true).await;
+        serve(world, stream).await;
     }
 }

@@ -27,8 +27,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use self::kind::{FaultKind, Flaw, Hostile, Played, Sequence};
-use crate::server;
-use crate::world::lock;
+use crate::listen;
+use crate::lock::lock;
 
 pub const LIFETIME: Duration = Duration::from_secs(120);
 pub const MAX_CONNECTIONS: usize = 2_000;
@@ -150,10 +150,10 @@ impl Faults {
         let any_port = SocketAddr::new(ip, 0);
         let (addr, end) = match kind.as_ref() {
             // Bound but never listening: refuses, and nobody else can get the port meanwhile.
-            FaultKind::Refuse => held(server::bound(any_port)?, Vec::new())?,
+            FaultKind::Refuse => held(listen::bound(any_port)?, Vec::new())?,
             FaultKind::Blackhole => blackhole(any_port)?,
             _ => {
-                let listener = server::listen(any_port)?;
+                let listener = listen::listen(any_port)?;
                 let addr = listener.local_addr()?;
                 let _guard = runtime.enter();
                 let task = runtime.spawn(accept(
@@ -209,7 +209,7 @@ fn blackhole(addr: SocketAddr) -> io::Result<(SocketAddr, End)> {
     const WAIT: Duration = Duration::from_millis(50);
     // Linux takes one more than asked for; others up to half as many again, or a minimum of their own.
     const MOST: usize = 256;
-    let socket = server::bound(addr)?;
+    let socket = listen::bound(addr)?;
     socket.listen(1)?;
     let target = socket.local_addr()?;
     let mut fillers = Vec::new();
@@ -230,7 +230,7 @@ async fn accept(listener: TcpListener, kind: Arc<FaultKind>, log: Arc<Log>) {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
-            stream = server::accept(&listener) => stream,
+            stream = listen::accept(&listener) => stream,
             Some(_) = connections.join_next() => continue,
         };
         let number = log.connections.fetch_add(1, Relaxed) + 1;

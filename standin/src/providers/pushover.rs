@@ -8,9 +8,10 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Provider, form};
+use crate::lock::lock;
 use crate::record::Message;
 use crate::reply::Reply;
-use crate::world::{World, lock};
+use crate::world::World;
 
 pub const PROVIDER: Provider = Provider {
     name: "pushover",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Refusal, version};
+use super::refusal::Refusal;
 use crate::providers::Call;
 
 const MAX_CONTENT: usize = 2000;
@@ -400,4 +400,12 @@ fn is_well_formed(url: &str) -> bool {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     labels.len() > 1 && labels.iter().all(is_label)
+}
+
+/// The version that a path means: none is 6.
+pub fn version(path: &str) -> u32 {
+    let stated = path
+        .strip_prefix("/api/v")
+        .and_then(|rest| rest.split('/').next());
+    stated.and_then(|number| number.parse().ok()).unwrap_or(6)
 }

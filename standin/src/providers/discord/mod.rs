@@ -6,6 +6,7 @@
 //! are nested with codes [Discord docs: reference, change log 2020-09-24; api-docs issue 2360].
 
 mod form;
+mod refusal;
 mod thread;
 
 use std::time::Duration;
@@ -14,7 +15,8 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::{Map, Value, json};
 
-use self::form::{Form, embed_texts, is_visible, mentions};
+use self::form::{Form, embed_texts, is_visible, mentions, version};
+use self::refusal::{Refusal, refuse};
 use self::thread::{check_edit, check_thread};
 use super::{Answer, Call, Provider, wait};
 use crate::record::Message;
@@ -99,28 +101,6 @@ fn bucket(path: &str) -> String {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("{hash:016x}")
-}
-
-struct Refusal {
-    status: u16,
-    body: Value,
-    problem: String,
-}
-
-fn refuse(status: u16, code: u32, message: &str, problem: impl Into<String>) -> Refusal {
-    Refusal {
-        status,
-        body: json!({ "message": message, "code": code }),
-        problem: problem.into(),
-    }
-}
-
-/// The version that a path means: none is 6.
-fn version(path: &str) -> u32 {
-    let stated = path
-        .strip_prefix("/api/v")
-        .and_then(|rest| rest.split('/').next());
-    stated.and_then(|number| number.parse().ok()).unwrap_or(6)
 }
 
 fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {

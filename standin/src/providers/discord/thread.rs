@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Refusal, refuse};
+use super::refusal::{Refusal, refuse};
 use crate::providers::Call;
 use crate::world::World;
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::members::{check_attachment, check_block_members, check_text_members};
-use super::{Refusal, refuse};
+use super::refusal::{Refusal, refuse};
 use crate::providers::units;
 
 /// In each message [Slack docs: blocks]; those of attachments are counted as well, which no text says or denies.

@@ -5,12 +5,14 @@
 
 mod blocks;
 mod members;
+mod refusal;
 mod workflow;
 
 use hyper::Method;
 use serde_json::Value;
 
 use self::blocks::{check_all_blocks, mentions};
+use self::refusal::{Refusal, refuse};
 use super::{Answer, Call, Provider, retry_after, units};
 use crate::record::Message;
 use crate::reply::Reply;
@@ -71,20 +73,6 @@ fn answer(call: &Call) -> Answer {
 /// 429 with whole seconds [Slack docs: rate limits]; the body's word is unverified.
 fn too_many(call: &Call) -> Reply {
     Reply::text(429, "rate_limited").with("retry-after", retry_after(call))
-}
-
-struct Refusal {
-    status: u16,
-    word: &'static str,
-    problem: String,
-}
-
-fn refuse(status: u16, word: &'static str, problem: impl Into<String>) -> Refusal {
-    Refusal {
-        status,
-        word,
-        problem: problem.into(),
-    }
 }
 
 fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {

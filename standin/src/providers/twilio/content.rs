@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, is_sid, refuse};
+use super::refusal::{Refusal, refuse};
 use crate::providers::units;
 
 /// [Twilio docs: using variables with content templates]
@@ -62,4 +62,10 @@ fn is_value(value: &Value) -> bool {
     value.as_str().is_some_and(|text| {
         !text.trim().is_empty() && !text.contains(['\n', '\r', '\t']) && !text.contains("     ")
     })
+}
+
+/// A kind of thing, and 32 hexadecimal digits [Twilio docs: what is a string identifier].
+pub fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }

@@ -4,6 +4,7 @@
 
 mod content;
 mod magic;
+mod refusal;
 mod segments;
 
 use base64::Engine as _;
@@ -13,8 +14,9 @@ use hyper::header::AUTHORIZATION;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::content::check_content;
+use self::content::{check_content, is_sid};
 use self::magic::Magic;
+use self::refusal::{Refusal, error, refuse};
 use self::segments::segments;
 use super::{Answer, Call, Provider, form, retry_after, units};
 use crate::record::Message;
@@ -30,42 +32,6 @@ pub const PROVIDER: Provider = Provider {
 
 /// [Twilio docs: error 21617]; "characters", so UTF-16 code units.
 const MAX_BODY: usize = 1600;
-
-struct Refusal {
-    status: u16,
-    code: u32,
-    message: String,
-}
-
-fn refuse(status: u16, code: u32, message: impl Into<String>) -> Refusal {
-    Refusal {
-        status,
-        code,
-        message: message.into(),
-    }
-}
-
-impl Refusal {
-    fn answer(self) -> Answer {
-        Answer::refused(
-            error(self.status, self.code, &self.message),
-            format!("{}: {}", self.code, self.message),
-        )
-    }
-}
-
-fn error(status: u16, code: u32, message: &str) -> Reply {
-    let more_info = format!("https://www.twilio.com/docs/errors/{code}");
-    let reply = Reply::json(
-        status,
-        &json!({ "code": code, "message": message, "more_info": more_info, "status": status }),
-    );
-    if status == 401 {
-        reply.with("www-authenticate", "Basic realm=\"Twilio API\"")
-    } else {
-        reply
-    }
-}
 
 fn too_many(call: &Call) -> Reply {
     error(429, 20429, "Too Many Requests").with("retry-after", retry_after(call))
@@ -98,12 +64,6 @@ fn account(call: &Call) -> Result<&str, Refusal> {
             format!("The requested resource {} was not found", call.path),
         )
     })
-}
-
-/// A kind of thing, and 32 hexadecimal digits [Twilio docs: what is a string identifier].
-fn is_sid(text: &str, kind: &str) -> bool {
-    let digits = text.strip_prefix(kind);
-    digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Basic auth by the account's SID and token, or an API key's SID and secret. A password that begins with `wrong` is wrong.
