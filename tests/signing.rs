@@ -279,6 +279,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             fingerprint: [0; 32],
         },
         plan: Plan {
+            notification: Arc::new(Notification::plain(Json::Null)),
             deliveries: vec![delivery],
             shared_bytes: 0,
         },

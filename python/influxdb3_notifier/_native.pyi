@@ -165,8 +165,8 @@ def routes(
     """Say who would get the notification of a request, and why.
 
     :param at: a time of RFC 3339; None: now.
-    :returns: ``level``, ``receivers``, ``senders``, ``rules_asked``, ``routes``, ``silences``, ``suppressed_by``,
-        ``warnings``.
+    :returns: ``level``, ``fields``, ``receivers``, ``senders``, ``rules_asked``, ``routes``, ``silences``,
+        ``suppressed_by``, ``warnings``.
     """
 
 def render(

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::encoding;
+use crate::model::extract::{MAX_FIELDS, MAX_SEARCHED_BYTES, extract};
 use crate::model::json::{self, Json, Path};
 use crate::model::notification::{DedupKey, Level, LevelMap, Members, Notification, Status};
 use crate::model::plan::Fingerprint;
@@ -41,12 +42,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// The request as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
+    /// The request with a notification as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
     /// misspelt one of those, with secrets: it is not there.
-    pub fn without_destinations(&self) -> String {
+    pub fn without_destinations(&self, notification: &Notification) -> String {
         let stored = Stored {
-            notification_text: &self.notification.text,
-            members: Members::of(&self.notification),
+            notification_text: &notification.text,
+            members: Members::of(notification),
             template: self.template.as_deref(),
             data: self.data.as_deref(),
         };
@@ -199,14 +200,21 @@ pub fn of_members(
     let senders = reader.senders()?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
-    let notification = reader.notification(text, &options.levels);
+    let mut notification = Arc::new(reader.notification(text, &options.levels));
+    let mut left = MAX_FIELDS;
+    extract(
+        &options.extract,
+        &mut notification,
+        MAX_SEARCHED_BYTES,
+        &mut left,
+    );
     let template = reader.text("template");
     let data = reader.data();
     let Reader {
         warnings, unknown, ..
     } = reader;
     Ok(Request {
-        notification: Arc::new(notification),
+        notification,
         senders,
         receivers,
         dry_run,

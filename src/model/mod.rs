@@ -1,6 +1,7 @@
 //! The vocabulary: what every other module speaks of. No I/O, and no use of any other module.
 
 pub mod channel;
+pub mod extract;
 pub mod json;
 pub mod level;
 pub mod notification;

@@ -14,8 +14,10 @@ use super::warnings::Warnings;
 use super::wire::Outbound;
 
 /// All deliveries of one request, in the order of the answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Plan {
+    /// With the fields that routes made of its text.
+    pub notification: Arc<Notification>,
     pub deliveries: Vec<Delivery>,
     /// Bytes that they hold together.
     pub shared_bytes: usize,

@@ -411,7 +411,7 @@ fn acceptance(
             history,
             arguments,
             settings,
-            &request.notification,
+            &plan.notification,
             open.map(|open| &open.outbox),
         )),
         task_id,
@@ -421,7 +421,6 @@ fn acceptance(
             key: request.idempotency_key.clone(),
             fingerprint: request.fingerprint,
         },
-        plan,
         policy: Arc::clone(&settings.policy),
         warnings: warnings.into_lines(),
         keeping: open
@@ -430,12 +429,13 @@ fn acceptance(
                 outbox: Arc::clone(&open.outbox),
                 seal: set.seal.clone(),
                 arguments: arguments.clone(),
-                said: request.without_destinations(),
+                said: request.without_destinations(&plan.notification),
                 for_others: set.for_workers,
                 wait: Some(KEEP_WITHIN),
             }),
         batch: None,
         room: RoomPolicy::default(),
+        plan,
     })
 }
 

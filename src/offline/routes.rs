@@ -1,11 +1,15 @@
 //! Who would get a notification, and why.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::api::request::Request;
-use crate::model::notification::Level;
-use crate::routing::{self, Why};
+use crate::model::json::Json;
+use crate::model::notification::{Level, Notification};
+use crate::routing::{self, Routed, Why};
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::Receiver;
@@ -16,6 +20,8 @@ use crate::settings::matcher::{Misfit, Subject};
 pub struct Routing {
     /// The level that rules go by; none matches no rule that names one.
     pub level: Option<&'static str>,
+    /// Those that rules go by and messages show, also those that `extract` has made. Values as texts.
+    pub fields: BTreeMap<String, String>,
     pub receivers: Vec<Reached>,
     /// What the request brings itself.
     pub senders: Vec<Sender>,
@@ -79,15 +85,21 @@ pub struct SilenceTrace {
 
 impl Routing {
     pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
-        let subject = Subject::of(&request.notification).for_regexes(settings.config.regexes);
         let rules_asked = routing::names_nobody(request, settings);
-        let silence = routing::silence(settings, &request.notification, now);
+        let routed = match rules_asked {
+            true => routing::route(settings, &request.notification),
+            false => Routed::unasked(&request.notification),
+        };
+        let notification = &routed.notification;
+        let subject = Subject::of(notification).for_regexes(settings.config.regexes);
+        let silence = routing::silence(settings, notification, now);
         Self {
-            level: request.notification.level_for_rules().map(Level::word),
-            receivers: reached(settings, request, rules_asked, labels),
+            level: notification.level_for_rules().map(Level::word),
+            fields: fields(notification),
+            receivers: reached(settings, request, &routed, labels),
             senders: senders(settings, request),
             rules_asked,
-            routes: routes(settings, &subject, rules_asked),
+            routes: routes(settings, &request.notification, &subject, rules_asked),
             silences: silences(settings, &subject, now),
             suppressed_by: silence.map(|silence| silence.name.clone()),
             warnings: request.warnings.clone().into_lines(),
@@ -95,12 +107,13 @@ impl Routing {
     }
 }
 
-fn reached(
-    settings: &Settings,
-    request: &Request,
-    rules_asked: bool,
-    labels: bool,
-) -> Vec<Reached> {
+fn fields(notification: &Notification) -> BTreeMap<String, String> {
+    let fields = notification.fields.iter();
+    let text = |(name, value): &(String, Json)| Some((name.clone(), value.as_word()?.to_owned()));
+    fields.filter_map(text).collect()
+}
+
+fn reached(settings: &Settings, request: &Request, routed: &Routed, labels: bool) -> Vec<Reached> {
     let config = &settings.config;
     let mut all = Vec::new();
     for name in &request.receivers {
@@ -114,10 +127,7 @@ fn reached(
             destinations: known.map_or_else(Vec::new, |known| destinations(known, labels)),
         });
     }
-    if !rules_asked {
-        return all;
-    }
-    for reached in routing::reach(settings, &request.notification) {
+    for reached in &routed.receivers {
         let Some(receiver) = config.receivers.get(reached.receiver) else {
             continue;
         };
@@ -159,25 +169,36 @@ fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
     senders.collect()
 }
 
-fn routes(settings: &Settings, subject: &Subject<'_>, mut asked: bool) -> Vec<RouteTrace> {
+/// What each route says: one that is asked, of the notification as it was then; the others, of the notification as it is.
+fn routes(
+    settings: &Settings,
+    notification: &Arc<Notification>,
+    subject: &Subject<'_>,
+    rules_asked: bool,
+) -> Vec<RouteTrace> {
     let config = &settings.config;
+    let mut misfits = Vec::with_capacity(config.routes.len());
+    if rules_asked {
+        routing::ask_routes(settings, notification, |_, _, misfit| misfits.push(misfit));
+    }
+    let asked = misfits.len();
+    let others = config.routes.iter().skip(asked);
+    misfits.extend(others.map(|route| route.matcher.misfit(subject)));
     let name = |place: &usize| {
         let receiver = config.receivers.get(*place);
         receiver.map(|receiver| receiver.name.clone())
     };
     let mut traces = Vec::with_capacity(config.routes.len());
-    for (place, route) in config.routes.iter().enumerate() {
-        let misfit = route.matcher.misfit(subject);
+    for ((place, route), misfit) in config.routes.iter().enumerate().zip(misfits) {
         traces.push(RouteTrace {
             number: place + 1,
             line: route.place.line,
-            asked,
+            asked: place < asked,
             matches: misfit.is_none(),
             goes_on: route.goes_on,
             receivers: route.receivers.iter().filter_map(name).collect(),
             misfit: misfit.map(shown),
         });
-        asked &= misfit.is_some() || route.goes_on;
     }
     traces
 }

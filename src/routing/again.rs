@@ -30,7 +30,14 @@ pub fn plan_again(
     warnings: &mut Warnings,
 ) -> PlannedAgain {
     let key = kept.identity.key.as_deref().unwrap_or(&kept.task);
-    let mut planner = Planner::new(request, settings, key, Timestamp::now(), warnings);
+    let mut planner = Planner::new(
+        request,
+        &request.notification,
+        settings,
+        key,
+        Timestamp::now(),
+        warnings,
+    );
     let open = kept.deliveries.iter().enumerate();
     let open =
         open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));

@@ -1,6 +1,6 @@
 //! What one request may ask for, before anything is made of it and while it is.
 
-use super::rules::Reached;
+use super::rules::Routed;
 use super::{MAX_DELIVERIES, Refusal};
 use crate::api::request::Request;
 use crate::channels::{self, Fields};
@@ -11,9 +11,9 @@ use crate::settings::arguments::RequestDestinations;
 
 /// Refuses a request with more deliveries, of every kind, than one may have or than may be in flight, and one whose
 /// notification is too long for so many. Makes none of them.
-pub fn check(request: &Request, settings: &Settings, reached: &[Reached]) -> Result<(), Refusal> {
+pub fn check(request: &Request, settings: &Settings, routed: &Routed) -> Result<(), Refusal> {
     let (composed, others) = senders(request, settings);
-    let deliveries = composed + others + receivers(request, settings, reached);
+    let deliveries = composed + others + receivers(request, settings, routed);
     let in_flight = settings.policy.max_in_flight;
     if deliveries > MAX_DELIVERIES.min(in_flight) {
         return Err(Refusal::TooManyDeliveries {
@@ -23,7 +23,7 @@ pub fn check(request: &Request, settings: &Settings, reached: &[Reached]) -> Res
     }
     // What a template makes of it may be shorter.
     match request.template {
-        None => within(request.notification.size().saturating_mul(composed)),
+        None => within(routed.notification.size().saturating_mul(composed)),
         Some(_) => Ok(()),
     }
 }
@@ -56,7 +56,7 @@ pub fn configurations(configuration: &Json) -> usize {
     }
 }
 
-fn receivers(request: &Request, settings: &Settings, reached: &[Reached]) -> usize {
+fn receivers(request: &Request, settings: &Settings, routed: &Routed) -> usize {
     let config = &settings.config;
     let destinations = |place: usize| {
         let receiver = config.receivers.get(place);
@@ -66,7 +66,8 @@ fn receivers(request: &Request, settings: &Settings, reached: &[Reached]) -> usi
         let place = config.by_name.get(name);
         place.map_or(1, |place| destinations(*place))
     });
-    let reached = reached.iter().map(|reached| destinations(reached.receiver));
+    let reached = routed.receivers.iter();
+    let reached = reached.map(|reached| destinations(reached.receiver));
     named.chain(reached).sum()
 }
 

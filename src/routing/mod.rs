@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 pub use self::again::{PlannedAgain, plan_again};
 pub use self::refusal::Refusal;
-pub use self::rules::{Reached, Why, reach, silence};
+pub use self::rules::{Reached, Routed, Why, ask_routes, route, silence};
 use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
@@ -62,13 +62,14 @@ pub fn plan_at(
     if mode == RequestDestinations::Deny && !senders.is_empty() {
         return Err(Refusal::DestinationsDenied);
     }
-    let reached = match names_nobody(request, settings) {
-        true => reach(settings, &request.notification),
-        false => Vec::new(),
+    let routed = match names_nobody(request, settings) {
+        true => route(settings, &request.notification),
+        false => Routed::unasked(&request.notification),
     };
-    limits::check(request, settings, &reached)?;
+    limits::check(request, settings, &routed)?;
     let key = request.idempotency_key.as_deref().unwrap_or(task_id);
-    let mut planner = Planner::new(request, settings, key, now, warnings);
+    let notification = routed.notification;
+    let mut planner = Planner::new(request, &notification, settings, key, now, warnings);
     for (sender, configuration) in senders {
         match mode {
             RequestDestinations::Ignore => planner.ignore(sender, configuration)?,
@@ -76,11 +77,11 @@ pub fn plan_at(
         }
     }
     planner.named_receivers()?;
-    if planner.deliveries.is_empty() && reached.is_empty() && request.senders.is_none() {
+    if planner.deliveries.is_empty() && routed.receivers.is_empty() && request.senders.is_none() {
         let has_receivers = !settings.config.receivers.is_empty();
         return Err(Refusal::NoDestination { has_receivers });
     }
-    for reached in &reached {
+    for reached in &routed.receivers {
         planner.receiver_at(reached.receiver)?;
     }
     planner.say_nobody();
@@ -104,7 +105,7 @@ fn silenced(
     now: Timestamp,
     warnings: &mut Warnings,
 ) -> Plan {
-    let Some(silence) = silence(settings, &request.notification, now) else {
+    let Some(silence) = silence(settings, &plan.notification, now) else {
         return plan;
     };
     if request.dry_run || settings.dry_run {
@@ -118,6 +119,8 @@ fn silenced(
 
 struct Planner<'a> {
     request: &'a Request,
+    /// The request's, with the fields that routes made.
+    notification: &'a Arc<Notification>,
     settings: &'a Settings,
     key: Arc<str>,
     texts: Texts<'a>,
@@ -151,6 +154,7 @@ struct Target<'a> {
 impl<'a> Planner<'a> {
     fn new(
         request: &'a Request,
+        notification: &'a Arc<Notification>,
         settings: &'a Settings,
         key: &str,
         now: Timestamp,
@@ -158,9 +162,10 @@ impl<'a> Planner<'a> {
     ) -> Self {
         Self {
             request,
+            notification,
             settings,
             key: key.into(),
-            texts: Texts::new(request, &settings.config, now, warnings),
+            texts: Texts::new(request, notification, &settings.config, now, warnings),
             warnings,
             deliveries: Vec::new(),
             first: 0,
@@ -172,6 +177,7 @@ impl<'a> Planner<'a> {
 
     fn plan(self) -> Plan {
         Plan {
+            notification: Arc::clone(self.notification),
             shared_bytes: self.shared_bytes(),
             deliveries: self.deliveries,
         }
@@ -372,7 +378,7 @@ impl<'a> Planner<'a> {
             let path = &target.path;
             self.warnings.push(|| format!("{path}: {warning}"));
         }
-        let dedup_key = self.request.notification.dedup_key.clone();
+        let dedup_key = self.notification.dedup_key.clone();
         let source = self.source(source, &target, dedup_key.is_some());
         let sending = Box::new(Sending {
             channel: target.channel,

@@ -1,10 +1,14 @@
 //! Whom the file's rules choose, and what they keep back.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
+use crate::model::extract::{MAX_FIELDS, extract};
 use crate::model::notification::Notification;
 use crate::settings::Settings;
-use crate::settings::matcher::Subject;
+use crate::settings::file::Route;
+use crate::settings::matcher::{Misfit, Subject, searched_bytes};
 use crate::settings::silence::Silence;
 
 /// A receiver that the rules choose, by its place in the file.
@@ -22,37 +26,89 @@ pub enum Why {
     Default,
 }
 
-/// Whom the file's rules choose for a notification that names nobody: routes, else the default receivers. Each once.
-pub fn reach(settings: &Settings, notification: &Notification) -> Vec<Reached> {
-    let subject = Subject::of(notification).for_regexes(settings.config.regexes);
+/// Whom the file's rules choose for a notification that names nobody.
+#[derive(Debug)]
+pub struct Routed {
+    /// Each once: those of routes, else the default receivers.
+    pub receivers: Vec<Reached>,
+    /// With the fields that routes made of its text.
+    pub notification: Arc<Notification>,
+}
+
+impl Routed {
+    /// A notification that names somebody.
+    pub fn unasked(notification: &Arc<Notification>) -> Self {
+        Self {
+            receivers: Vec::new(),
+            notification: Arc::clone(notification),
+        }
+    }
+}
+
+pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
     let mut known = vec![false; settings.config.receivers.len()];
     let mut is_new = |receiver: usize| {
         let known = known.get_mut(receiver);
         known.is_some_and(|known| !std::mem::replace(known, true))
     };
-    let mut reached = Vec::new();
-    for (place, route) in settings.config.routes.iter().enumerate() {
-        if !route.matcher.matches(&subject) {
-            continue;
+    let mut receivers = Vec::new();
+    let notification = ask_routes(settings, notification, |place, route, misfit| {
+        if misfit.is_some() {
+            return;
         }
         let new = route.receivers.iter().filter(|receiver| is_new(**receiver));
-        reached.extend(new.map(|receiver| Reached {
+        receivers.extend(new.map(|receiver| Reached {
             receiver: *receiver,
             why: Why::Route(place),
         }));
-        if !route.goes_on {
-            break;
-        }
-    }
-    if reached.is_empty() {
+    });
+    if receivers.is_empty() {
         let default = settings.default_receivers.iter();
         let new = default.filter(|receiver| is_new(**receiver));
-        reached.extend(new.map(|receiver| Reached {
+        receivers.extend(new.map(|receiver| Reached {
             receiver: *receiver,
             why: Why::Default,
         }));
     }
-    reached
+    Routed {
+        receivers,
+        notification,
+    }
+}
+
+/// Asks the routes one after the other, until one that matches is the last. Those behind a route that makes fields see them.
+/// Gives back the notification with all of these fields.
+pub fn ask_routes<'s>(
+    settings: &'s Settings,
+    notification: &Arc<Notification>,
+    mut told: impl FnMut(usize, &'s Route, Option<Misfit<'s>>),
+) -> Arc<Notification> {
+    let (config, mut left) = (&settings.config, MAX_FIELDS);
+    let mut notification = Arc::clone(notification);
+    let mut routes = config.routes.iter().enumerate();
+    // Again for each route that has made fields: what is looked up for all routes has changed.
+    loop {
+        let seen = Arc::clone(&notification);
+        let subject = Subject::of(&seen).for_regexes(config.regexes);
+        loop {
+            let Some((place, route)) = routes.next() else {
+                return notification;
+            };
+            let misfit = route.matcher.misfit(&subject);
+            told(place, route, misfit);
+            if misfit.is_some() {
+                continue;
+            }
+            let searched = searched_bytes(config.regexes);
+            let has_new = extract(&route.extract, &mut notification, searched, &mut left);
+            if !route.goes_on {
+                return notification;
+            }
+            if has_new {
+                break;
+            }
+        }
+    }
 }
 
 /// The first silence that holds for a notification.

@@ -65,6 +65,7 @@ impl Variant {
 impl<'a> Texts<'a> {
     pub fn new(
         request: &'a Request,
+        notification: &Arc<Notification>,
         config: &'a Config,
         now: Timestamp,
         warnings: &mut Warnings,
@@ -74,7 +75,7 @@ impl<'a> Texts<'a> {
         if let (Some(name), None) = (named, found) {
             warnings.push(|| unknown(name, config));
         }
-        let given = Variant::new(Arc::clone(&request.notification), None);
+        let given = Variant::new(Arc::clone(notification), None);
         Self {
             request,
             config,
@@ -119,7 +120,7 @@ impl<'a> Texts<'a> {
     fn with_text(&mut self, text: String, id: &Arc<str>) -> Variant {
         let notification = Notification {
             text: Json::String(text),
-            ..Notification::clone(&self.request.notification)
+            ..Notification::clone(&self.given.notification)
         };
         let variant = Variant::new(Arc::new(notification), Some(Arc::clone(id)));
         self.bytes += variant.size;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use regex::Regex;
 
+use crate::model::extract::MAX_SEARCHED_BYTES;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
+use crate::model::text::head;
 
 /// All of it must fit; what is not named fits always.
 #[derive(Clone, Debug, Default)]
@@ -68,9 +70,8 @@ impl<'a> Subject<'a> {
 
     /// The same for so many regular expressions, which look at a value one after the other.
     pub fn for_regexes(self, regexes: usize) -> Self {
-        let each = MAX_SEARCHED_IN_ALL / regexes.max(1);
         Self {
-            searched_bytes: each.min(MAX_SEARCHED_BYTES),
+            searched_bytes: searched_bytes(regexes),
             ..self
         }
     }
@@ -153,10 +154,14 @@ fn fits(patterns: Option<&[Pattern]>, value: Option<&str>, searched_bytes: usize
     value.is_some_and(fits)
 }
 
-/// A regular expression is looked for in so much of a value.
-pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
 /// What all expressions of a file may search for one notification: its call waits for them.
 pub const MAX_SEARCHED_IN_ALL: usize = 8 * 1024 * 1024;
+
+/// How much of a value each of so many expressions searches.
+pub fn searched_bytes(regexes: usize) -> usize {
+    let each = MAX_SEARCHED_IN_ALL / regexes.max(1);
+    each.min(MAX_SEARCHED_BYTES)
+}
 
 impl Pattern {
     fn fits(&self, value: &str, searched_bytes: usize) -> bool {
@@ -165,15 +170,6 @@ impl Pattern {
             Pattern::Regex(regex) => regex.is_match(head(value, searched_bytes)),
         }
     }
-}
-
-/// The part of a value that regular expressions see.
-fn head(value: &str, searched_bytes: usize) -> &str {
-    let mut end = value.len().min(searched_bytes);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    value.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -81,6 +81,25 @@ def test_dead_letters_are_listed_shown_retried_and_dropped_beside_a_working_serv
     assert [(row["id"], row["delivery"]["reason"]) for row in dropped] == [(f"{second}/0", "dropped")]
 
 
+def test_fields_that_a_route_made_are_stored_with_the_notification(tmp_path: Path, standin: Standin) -> None:
+    with ExitStack() as stack:
+        site = Site(tmp_path, standin, stack)
+        route = "[[routes]]\nextract = '~host=(?<host>\\w+)'\nreceivers = [\"hook\"]\n"
+        site.configure(site.config.read_text() + route)
+        desk = Desk(site)
+        standin.clear()
+        standin.rule(HOOK, reply={"status": 404}, times=1)
+        desk.trigger.notify({"notification_text": "host=db1"})
+        eventually(lambda: site.states().count("dead") == 1, "a dead letter")
+        [row] = desk.run("list", "--format", "json").json["deliveries"]
+        assert 'fields: {"host": "db1"}' in desk.run("show", row["id"].partition("/")[0]).out
+        desk.run("retry", "--all")
+        desk.look()
+        first, second = eventually(lambda: standin.requests(HOOK)[1:] and standin.requests(HOOK), "it is sent again")
+        assert json.loads(first["body"]) == json.loads(second["body"])
+        assert json.loads(second["body"])["fields"] == {"host": "db1"}
+
+
 def test_what_waits_is_listed_with_who_has_it_and_dropped_for_good(desk: Desk) -> None:
     desk.site.standin.rule(HOOK, reply={"status": 503})
     _, patient = desk.site.start({"initial_backoff": "300ms", "max_backoff": "300ms", "response_timeout": "0s"})

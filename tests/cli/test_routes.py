@@ -110,6 +110,7 @@ def test_people_read_lines(file: Path) -> None:
         "ops: by route 2 (line 16) -> http",
         "",
         "level for rules: critical",
+        "fields for rules: host=db1",
         "route 1 (line 11): matches, and the next are asked too",
         "route 2 (line 16): matches",
         "route 3 (line 20): not asked, since one before it matches; status does not match",

@@ -51,6 +51,29 @@ def test_a_text_goes_where_the_page_says(file: Path, text: str, reached: str, si
     assert receivers(file, text) == ([reached], silence)
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_pages_expressions_make_fields_of_every_plugins_text(file: Path, text: str) -> None:
+    fields = run("routes", file, "--text", text, "--format", "json").json["fields"]
+    table = "unit" if "table unit" in text else "cpu"
+    assert fields == {"table": table} | ({"host": "db1"} if "host=db1" in text else {})
+
+
+@pytest.mark.parametrize(
+    ("tags", "host"),
+    [
+        ("host=db1.", "db1"),
+        ("host=db1.example.com.", "db1.example.com"),
+        ("region=eu:host=db-1:rack=7.", "db-1"),
+        ("region=eu, host=db1, rack=7", "db1"),
+        ("region=eu", None),
+    ],
+)
+def test_the_host_is_found_among_other_tags(file: Path, tags: str, host: str | None) -> None:
+    text = f"[ERROR] Threshold Alert on table cpu: matched in row cpu:usage:avg:ERROR:{tags}"
+    fields = run("routes", file, "--text", text, "--format", "json").json["fields"]
+    assert fields.get("host") == host
+
+
 def test_the_commands_of_the_page_are_read(file: Path) -> None:
     lines = [
         line for block in blocks(PAGE) for line in block.text.splitlines() if line.startswith("influxdb3-notifier ")

@@ -96,6 +96,9 @@ def looked_at(routing: dict[str, Any]) -> Iterator[str]:
     """What the rules say of it."""
     yield ""
     yield f"level for rules: {routing['level'] or 'none'}"
+    if routing["fields"]:
+        fields = (f"{name}={value}" for name, value in routing["fields"].items())
+        yield output.clean(f"fields for rules: {' '.join(fields)}")
     for route in routing["routes"]:
         yield f"route {route['number']} (line {route['line']}): {of_route(routing, route)}"
     for silence in routing["silences"]:

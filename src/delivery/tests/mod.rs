@@ -327,6 +327,7 @@ impl World {
             log: TaskLog::new(Some(number.clone())),
             task_id: number,
             plan: Plan {
+                notification: Arc::new(Notification::plain(Json::Null)),
                 deliveries,
                 shared_bytes: 0,
             },

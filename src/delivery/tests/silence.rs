@@ -20,6 +20,7 @@ fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> Delivery {
 
 fn silenced(delivery: Delivery) -> Delivery {
     let plan = Plan {
+        notification: Arc::new(Notification::plain(Json::Null)),
         deliveries: vec![delivery],
         shared_bytes: 0,
     };

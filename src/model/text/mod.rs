@@ -24,6 +24,15 @@ pub fn bounded_regex(expression: &str) -> Option<Regex> {
     builder.size_limit(MAX_BYTES).build().ok()
 }
 
+/// The text's first bytes, at most so many.
+pub fn head(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {

@@ -3,6 +3,7 @@
 //! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
 
 mod destination;
+mod extract;
 mod receivers;
 mod rules;
 pub mod secrets;
@@ -240,9 +241,11 @@ impl Loader<'_> {
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
         }
-        let routes = config.routes.iter().map(|route| &route.matcher);
-        let silences = config.silences.iter().map(|silence| &silence.matcher);
-        config.regexes = routes.chain(silences).map(Matcher::regexes).sum();
+        let routes = config.routes.iter();
+        let routes = routes.map(|route| route.matcher.regexes() + route.extract.len());
+        let silences = config.silences.iter();
+        let silences = silences.map(|silence| silence.matcher.regexes());
+        config.regexes = routes.chain(silences).sum();
         if let Some(node) = table.get("settings") {
             self.default_receivers(node, &mut config);
         }

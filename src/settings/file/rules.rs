@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::Loader;
 use super::tree::{Member, Node, Table, Value};
+use crate::model::extract::Extraction;
 use crate::model::json::Path;
 use crate::model::notification::{Level, Status};
 use crate::model::text::{bounded_regex, did_you_mean, nearest};
@@ -23,6 +24,8 @@ pub struct Route {
     pub receivers: Vec<usize>,
     /// Whether the routes after it are asked as well.
     pub goes_on: bool,
+    /// What makes fields of the text where it matches.
+    pub extract: Vec<Extraction>,
 }
 
 impl Route {
@@ -59,11 +62,12 @@ impl Loader<'_> {
             matcher: Matcher::default(),
             receivers: Vec::new(),
             goes_on: false,
+            extract: Vec::new(),
         };
         let Some(table) = self.table(node, path.as_str()) else {
             return route;
         };
-        self.known_keys(table, path, &["match", "receivers", "continue"]);
+        self.known_keys(table, path, &["match", "receivers", "continue", "extract"]);
         for member in table.iter() {
             let path = path.key(&member.key);
             match (member.key.as_str(), &member.node.value) {
@@ -71,6 +75,7 @@ impl Loader<'_> {
                 ("receivers", _) => {
                     route.receivers = self.receiver_names(&member.node, &path, receivers)
                 }
+                ("extract", _) => route.extract = self.extractions(&member.node, &path),
                 ("continue", Value::Boolean(value)) => route.goes_on = *value,
                 ("continue", _) => {
                     self.mismatch(&member.node, &path, "true or false");
@@ -219,7 +224,7 @@ impl Loader<'_> {
     }
 
     /// Equal ones are made once: there may be ten thousand routes.
-    fn regex(&mut self, expression: &str) -> Option<Regex> {
+    pub fn regex(&mut self, expression: &str) -> Option<Regex> {
         if let Some(known) = self.regexes.get(expression) {
             return known.clone();
         }

@@ -22,10 +22,12 @@ const NATS_CA_FILE: &str = "nats_ca_file";
 const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
 const DELIVERED_BY: &str = "delivered_by";
 const LEVEL_MAP: &str = "level_map";
+const EXTRACT: &str = "extract";
 /// Settings that are no arguments.
-const OWN_SETTINGS: [&str; 7] = [
+const OWN_SETTINGS: [&str; 8] = [
     DELIVERED_BY,
     LEVEL_MAP,
+    EXTRACT,
     OUTBOX_KEY,
     ROW_FILTER,
     NATS_CREDENTIALS,
@@ -125,6 +127,7 @@ impl Loader<'_> {
             },
             // Read before all others.
             LEVEL_MAP => {}
+            EXTRACT => config.read_options.extract = self.extractions(node, path),
             OUTBOX_KEY => outbox.key = self.outbox_key(node, path),
             ROW_FILTER => config.row_filter = self.matcher(node, path),
             NATS_CREDENTIALS => outbox.nats.credentials = self.secret(node, path),

@@ -239,12 +239,12 @@ fn route() -> Option<Step> {
     let settings = settings_of(&scaled_file(1_000))?;
     let request =
         request::read(ALERT.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).ok()?;
-    let reached = routing::reach(&settings, &request.notification);
-    if reached.first().map(|reached| reached.receiver) != Some(999) {
+    let routed = routing::route(&settings, &request.notification);
+    if routed.receivers.first().map(|reached| reached.receiver) != Some(999) {
         return None;
     }
     Some(repeated(move || {
-        black_box(routing::reach(
+        black_box(routing::route(
             black_box(&settings),
             black_box(&request.notification),
         ));
