@@ -95,8 +95,7 @@ def test_who_adds_a_channel_sees_a_message_arrive(standin: Standin, tmp_path: Pa
 
 
 def test_upgrading_shows_commands_that_the_other_pages_show_too() -> None:
-    [block] = blocks((DOCS / "upgrading.md").read_text(encoding="utf-8"))
-    install, file = block.text.splitlines()
+    install, file = (block.text.strip() for block in blocks((DOCS / "upgrading.md").read_text(encoding="utf-8")))
     assert f"\n{install}\n" in (DOCS / "install.md").read_text(encoding="utf-8")
     assert file == "~/.plugins/.venv/bin/influxdb3-notifier install-plugin --force ~/.plugins"
 

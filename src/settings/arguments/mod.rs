@@ -74,7 +74,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "text_column" Text, "message", "message", "The column that holds the text.";
     "level_column" Text, "", "level", "The column that holds the level.";
     "title_column" Text, "", "title", "The column that holds the title.";
-    "status_column" Text, "", "status", "The column that holds firing or resolved.";
+    "status_column" Text, "", "status", "The column that holds firing, acknowledged or resolved.";
     "dedup_key_column" Text, "", "alert_id", "The column that holds the dedup key.";
     "link_column" Text, "", "link", "The column that holds the link.";
     "receivers_column" Text, "", "receivers", "The column that names the receivers.";

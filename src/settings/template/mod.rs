@@ -237,7 +237,7 @@ pub const MEMBERS: &[Member] = &[
     },
     Member {
         name: "status",
-        description: "`firing` or `resolved`.",
+        description: "`firing`, `acknowledged` or `resolved`.",
     },
     Member {
         name: "fields",
