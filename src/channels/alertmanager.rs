@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::text::Limit;
+use crate::model::text::{Limit, shorten};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -130,7 +130,7 @@ impl Alertmanager {
             labels.insert("alertname".to_owned(), name.into());
         } else {
             let title = rich::title(notification).unwrap_or("InfluxDB 3".into());
-            let title = rich::shorten(&title, NAME, "…", &mut false);
+            let title = shorten(&title, NAME, "…", &mut false);
             labels.insert("alertname".to_owned(), title.into());
             labels.insert("notification".to_owned(), name.into());
         }
@@ -237,7 +237,7 @@ fn annotation_name(text: &str) -> String {
 /// A field as an annotation.
 fn annotation(name: String, value: &str) -> Drawn<(String, Value)> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     Drawn {
         length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
         field: (name, value.into()),

@@ -21,7 +21,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::digest;
-use crate::model::text::{Fences, Limit, Markup, split_after, with_entities};
+use crate::model::text::{Fences, Limit, Markup, shorten, split_after, with_entities};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -257,7 +257,7 @@ fn thread(notification: &Notification) -> Option<Thread> {
 
 fn field(name: String, value: &str) -> Drawn<Widget> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     let field = Widget::DecoratedText {
         text: format!(
             "<b>{}</b>: {}",

@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, Unit, with_ending};
+use crate::model::text::{Limit, Unit, shorten, with_ending};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -259,7 +259,7 @@ const fn priority(level: Option<Level>) -> Option<&'static str> {
 
 fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     Drawn {
         length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
         field: (name, value.into()),

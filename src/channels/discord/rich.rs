@@ -10,7 +10,7 @@ use super::{MARKUP, NoMentions};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit, split_after};
+use crate::model::text::{Limit, Unit, shorten, split_after};
 
 /// Code points, as everywhere at Discord (docs: message, embed limits).
 const TITLE: Limit = Limit::code_points(256);
@@ -160,7 +160,7 @@ fn draw(name: String, value: &str) -> Drawn<Field> {
     let mut is_cut = false;
     let field = Field {
         name,
-        value: rich::shorten(&escape(value), VALUE, "…", &mut is_cut),
+        value: shorten(&escape(value), VALUE, "…", &mut is_cut),
         inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
     };
     Drawn {

@@ -20,7 +20,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::{Redactor, Secret, digest};
-use crate::model::text::{Limit, one_line, without_controls};
+use crate::model::text::{Limit, one_line, shorten, without_controls};
 use crate::model::wire::{
     Destination, Mail, MailServer, Mailbox, Outbound, Repeat, SmtpReply, SmtpStage,
 };
@@ -264,7 +264,7 @@ impl Channel for Email {
         };
         let subject = match rich::title(notification) {
             Some(title) => cuts.title(&subject(&title), SUBJECT, "…"),
-            None => rich::shorten(&subject(&one_line(&text)), SUBJECT, "…", &mut false),
+            None => shorten(&subject(&one_line(&text)), SUBJECT, "…", &mut false),
         };
         let mut body = text.clone().into_owned();
         if is_rich {

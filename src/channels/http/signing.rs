@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::channels::spec::headers::decode_base64;
+use crate::channels::spec::decode_base64;
 use crate::model::secret::{MASK, digest};
 use crate::model::wire::HttpRequest;
 

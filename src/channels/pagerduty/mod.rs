@@ -14,7 +14,7 @@ use self::context::{Context, Image, Link, fits_as_link};
 use crate::channels::shared::endpoint::{Endpoint, below};
 use crate::channels::shared::incident::{self, Action};
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{self, Cuts, Drawn};
+use crate::channels::shared::rich::{Cuts, Drawn};
 use crate::channels::shared::{USER_AGENT, body, texts, verdict};
 use crate::channels::{
     Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
@@ -23,7 +23,7 @@ use crate::channels::{
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, with_ending};
+use crate::model::text::{Limit, shorten, with_ending};
 use crate::model::wire::{Destination, HttpReply, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -224,7 +224,7 @@ const fn severity(level: Option<Level>) -> &'static str {
 
 fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     Drawn {
         length: TEXT.unit.of(&name) + TEXT.unit.of(&value) + r#""":"","#.len(),
         field: (name, value.into()),

@@ -6,7 +6,7 @@
 use super::names::NameRules;
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit, one_line};
+use crate::model::text::{Limit, Unit, one_line, shorten};
 
 /// What stands before and after the text. Its limits are a reader's: a text message is no table.
 pub struct Compact<'a> {
@@ -57,7 +57,7 @@ pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts)
 
 fn draw(name: String, value: &str) -> Drawn<String> {
     let mut is_cut = false;
-    let value = rich::shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
+    let value = shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
     let field = format!("{name}: {value}");
     Drawn {
         length: Unit::Utf16.of(&field) + ", ".len(),

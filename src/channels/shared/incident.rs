@@ -5,7 +5,7 @@ use crate::model::channel::Composing;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::secret::digest;
-use crate::model::text::{Limit, one_line};
+use crate::model::text::{Limit, one_line, shorten};
 
 /// What is to be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub fn name(
 pub fn headline(notification: &Notification, text: &str, limit: Limit, cuts: &mut Cuts) -> String {
     match rich::title(notification) {
         Some(title) => cuts.title(&title, limit, "…"),
-        None => rich::shorten(&one_line(text), limit, "…", &mut false),
+        None => shorten(&one_line(text), limit, "…", &mut false),
     }
 }
 

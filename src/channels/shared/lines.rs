@@ -4,7 +4,7 @@
 use super::names::NameRules;
 use super::rich::{self, Cuts, Drawn};
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit};
+use crate::model::text::{Limit, Unit, shorten};
 
 /// Ours, in the channel's unit, as all of this is.
 const NAME: usize = 80;
@@ -27,7 +27,7 @@ pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cu
 
 fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {
     let mut is_cut = false;
-    let value = rich::shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
+    let value = shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
     let field = format!("{name}: {value}");
     Drawn {
         length: unit.of(&field) + unit.of("\n"),

@@ -5,8 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::channels::shared::rich::shorten;
-use crate::model::text::{Limit, cut};
+use crate::model::text::{Limit, cut, shorten};
 
 /// How a channel writes the names of fields.
 pub struct NameRules {

@@ -10,7 +10,7 @@ use super::names::{FieldNames, NameRules};
 use crate::model::channel::Composition;
 use crate::model::json::Json;
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::text::{Limit, cut, one_line, without_controls};
+use crate::model::text::{Limit, one_line, shorten, without_controls};
 use crate::model::wire::Outbound;
 
 /// What tells at a glance how bad it is.
@@ -311,13 +311,6 @@ impl Cuts {
             .filter_map(|(is_so, words)| is_so.then_some(words))
             .collect()
     }
-}
-
-/// [`cut`], noting whether it was needed.
-pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> String {
-    let short = cut(text, limit, ending);
-    *is_cut |= matches!(short, Cow::Owned(_));
-    short.into_owned()
 }
 
 /// Providers refuse what is blank.

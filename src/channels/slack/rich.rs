@@ -14,7 +14,7 @@ use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::channels::shared::texts::missing_warning;
 use crate::model::channel::Composing;
 use crate::model::notification::Notification;
-use crate::model::text::{Limit, Unit, cut, cut_markup, split_after};
+use crate::model::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
 
 /// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
 /// Slack makes of them, so we count the more.
@@ -197,7 +197,7 @@ fn context(notification: &Notification, cuts: &Cuts) -> Option<Block> {
 fn draw(name: String, value: &str) -> Drawn<Text> {
     let mut is_cut = false;
     let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
-    let value = rich::shorten(value, room, "…", &mut is_cut);
+    let value = shorten(value, room, "…", &mut is_cut);
     let field = Text::plain(format!("{name}: {value}"));
     Drawn {
         length: field.units(),

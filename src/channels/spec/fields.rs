@@ -5,9 +5,11 @@ use std::fmt;
 
 use url::Url;
 
-use super::destinations::{self, Lists};
+use super::encoded::decode;
+use super::lists::{self, Lists};
 use super::parameter::BASE_URL;
-use super::{Kind, OPTIONS, Parameter, headers, parse_url};
+use super::values::text;
+use super::{Kind, OPTIONS, Parameter, parse_url};
 use crate::model::json::{Json, Path};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::secret::{Redactor, Secret};
@@ -103,7 +105,7 @@ impl<'a> Fields<'a> {
         for (name, value) in members {
             fields.add(name, value);
         }
-        fields.lists = destinations::lists(&mut fields);
+        fields.read_lists();
         fields
     }
 
@@ -124,9 +126,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn read_lists(&mut self) {
+        let given: Vec<_> = self.given().collect();
+        let (lists, twice) = lists::read(given, &self.path);
+        self.lists = lists;
+        for parameter in twice {
+            self.warn(parameter, "an address stands twice; it gets one message");
+        }
+    }
+
     /// [`Self::destinations`] of a configuration that is not read yet.
     pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
-        destinations::count(parameters, configuration)
+        lists::count(parameters, configuration)
     }
 
     /// What there was to warn of since this was last asked.
@@ -273,7 +284,7 @@ impl<'a> Fields<'a> {
                 Some(Ok(Cow::Borrowed(members)))
             }
             _ => match self.optional(name) {
-                Ok(encoded) => encoded.map(|encoded| match headers::decode(&encoded) {
+                Ok(encoded) => encoded.map(|encoded| match decode(&encoded) {
                     Ok(members) => Ok(Cow::Owned(members)),
                     Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
                 }),
@@ -420,19 +431,6 @@ impl<'a> Fields<'a> {
                 ),
             },
         });
-    }
-}
-
-/// A string, or a whole number as it is written: people write ids and phone numbers without quotes.
-pub(super) fn text(value: &Json) -> Option<&str> {
-    let is_whole = |number: &str| {
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    match value {
-        Json::String(text) => Some(text),
-        Json::Number(number) if is_whole(number) => Some(number),
-        _ => None,
     }
 }
 

@@ -2,19 +2,23 @@
 
 mod describe;
 mod destinations;
+mod encoded;
 mod fields;
 pub mod headers;
+mod lists;
 pub mod mailboxes;
 mod parameter;
 #[cfg(test)]
 mod tests;
 mod urls;
+mod values;
 
 use std::sync::Arc;
 
 use url::Url;
 
 pub use self::describe::describe;
+pub use self::encoded::decode_base64;
 pub use self::fields::{ConfigError, Fields, Origin, Warning};
 pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;

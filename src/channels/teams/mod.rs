@@ -24,7 +24,7 @@ use super::{
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
 use crate::model::secret::Redactor;
-use crate::model::text::{Limit, Markup, split_after};
+use crate::model::text::{Limit, Markup, shorten, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -227,7 +227,7 @@ const fn style(notification: &Notification) -> &'static str {
 /// A line of the value is an element: a card's texts know no line breaks.
 fn field(name: String, value: &str) -> Drawn<Vec<Element>> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     let mut lines = value.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default().to_owned();
     let first = Element::RichTextBlock {

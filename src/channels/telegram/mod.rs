@@ -26,7 +26,7 @@ use super::{
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Judgement};
 use crate::model::secret::Secret;
-use crate::model::text::{Limit, Markup, split_after};
+use crate::model::text::{Limit, Markup, shorten, split_after};
 use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -228,7 +228,7 @@ const THREAD_FORM: &str = "a positive number";
 
 fn field(name: String, value: &str) -> Drawn<Html> {
     let mut is_cut = false;
-    let value = rich::shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE, "…", &mut is_cut);
     let field = Html::tag("b", &format!("{name}:"))
         .then(" ")
         .and(Html::tag("code", &value));

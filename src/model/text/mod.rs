@@ -13,7 +13,7 @@ pub use self::markup::{Fences, Markup};
 pub use self::page::without_page;
 pub use self::quote::{shown, shown_value};
 pub use self::split::{
-    MAX_PARTS, Split, cut, cut_markup, split, split_after, truncate, with_ending,
+    MAX_PARTS, Split, cut, cut_markup, shorten, split, split_after, truncate, with_ending,
     with_recent_splits,
 };
 

@@ -6,36 +6,9 @@ use minijinja::machinery::{Instruction, Instructions, get_compiled_template};
 use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
+use super::finding::{Finding, offset, start_of};
 use super::{MEMBERS, TOP, compare, limits};
 use crate::model::text::{did_you_mean, nearest, shown};
-
-/// Something to say of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The byte of the source where it is.
-    pub offset: usize,
-    pub what: String,
-    /// Without it the template can be used.
-    pub is_error: bool,
-}
-
-impl Finding {
-    pub const fn error(offset: usize, what: String) -> Self {
-        Self {
-            offset,
-            what,
-            is_error: true,
-        }
-    }
-
-    pub const fn warning(offset: usize, what: String) -> Self {
-        Self {
-            offset,
-            what,
-            is_error: false,
-        }
-    }
-}
 
 /// Goes through a template that could be read, also through what no notification has reached yet: a filter is looked up only
 /// when it is used, and that may be in the night.
@@ -245,20 +218,6 @@ pub fn finding(error: &Error, source: &str) -> Finding {
         (None, None) => 0,
     };
     Finding::error(offset, explain(error))
-}
-
-pub fn offset(instructions: &Instructions<'_>, at: u32, source: &str) -> usize {
-    match (instructions.get_span(at), instructions.get_line(at)) {
-        (Some(span), _) => span.start_offset as usize,
-        (None, Some(line)) => start_of(line, source),
-        (None, None) => 0,
-    }
-}
-
-/// Where a line begins; lines count from 1.
-fn start_of(line: usize, source: &str) -> usize {
-    let lines = source.split_inclusive('\n');
-    lines.take(line.saturating_sub(1)).map(str::len).sum()
 }
 
 fn explain(error: &Error) -> String {

@@ -9,7 +9,7 @@ use minijinja::Environment;
 use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::Value;
 
-use super::check::{Finding, offset};
+use super::finding::{Finding, offset};
 use crate::model::text::shown;
 
 /// What a comparison asks.

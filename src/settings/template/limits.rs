@@ -12,9 +12,9 @@ use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Environment, Error, State};
 
-use super::check::offset;
 use super::compare::comparison;
 use super::filters::error;
+use super::finding::offset;
 
 /// How much time of the processor a template may take. A busy machine gives it less than all of the time.
 const TIME_LIMIT: Duration = Duration::from_millis(100);

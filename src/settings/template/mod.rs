@@ -4,6 +4,7 @@
 mod check;
 mod compare;
 mod filters;
+mod finding;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,8 @@ use minijinja::machinery::{eval, get_compiled_template, make_string_output};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-pub use self::check::Finding;
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
+pub use self::finding::Finding;
 use super::problem::Place;
 use super::written::Written;
 use crate::channels::Look;

@@ -175,6 +175,13 @@ pub fn cut<'a>(text: &'a str, limit: Limit, ending: &str) -> Cow<'a, str> {
     cut_markup(text, limit, ending, Markup::NONE)
 }
 
+/// [`cut`], noting whether it was needed.
+pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> String {
+    let short = cut(text, limit, ending);
+    *is_cut |= matches!(short, Cow::Owned(_));
+    short.into_owned()
+}
+
 /// [`cut`] of a text with markup, of which nothing is broken or left open.
 pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup) -> Cow<'a, str> {
     if fits(text, limit) {
