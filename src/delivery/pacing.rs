@@ -29,6 +29,9 @@ pub enum Caller {
     Trigger(u64),
     /// All who have the same settings, where the engine tells no trigger apart.
     Settings(Arc<str>),
+    /// No call: an outbox, of the requests under one configuration file. It shares no room with those who call, since what
+    /// they have in flight may wait for what is still in the outbox.
+    Outbox(String),
 }
 
 /// The budgets of all triggers.

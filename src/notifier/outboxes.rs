@@ -247,8 +247,7 @@ impl OpenOutbox {
         if for_workers && !is_worker {
             return Ok(0);
         }
-        // All that is taken over under one configuration file has one share.
-        let caller = Caller::Settings(Arc::clone(&settings.scope));
+        let caller = Caller::Outbox(config.clone());
         let mut taken = 0;
         while dispatcher.has_much_room(&caller, settings.policy.max_in_flight) {
             let asked = Instant::now();

@@ -14,7 +14,7 @@ import pytest
 from influxdb3_notifier import process_writes
 from influxdb3_notifier._native import metrics
 from tests.faults.scene import TooLateError, best_of_three
-from tests.faults.writing import Calls
+from tests.faults.writing import Calls, Log
 from tests.harness import ROOT, eventually
 from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer
@@ -196,11 +196,35 @@ def test_writers_wait_for_no_servers_whose_replies_are_held(table: Table, tmp_pa
 
 
 def test_rows_without_room_are_stored_and_leave_when_there_is_room(table: Table, tmp_path: Path) -> None:
-    writer = Writer(table, "left", f'outbox = "{tmp_path}/left.db"\nmax_in_flight = 10')
-    table.standin.rule(writer.hook, delay_ms=20)
-    writer.write(200)
+    settings = f'outbox = "{tmp_path}/left.db"\nmax_in_flight = 10'
+    # Rows that have found room wait for those of their host that have not.
+    writer = Writer(table, "left", settings, dedup_key_column="host")
+    table.standin.rule(writer.hook, delay_ms=5)
+    for _ in range(4):
+        writer.write(50)
     writer.wait_for_line("left in the outbox")
     writer.until_sent()
+    sent = [int(body["message"]) for body in table.bodies(writer.hook)]
+    for host in range(7):
+        of_host = [number for number in sent if number % 7 == host]
+        assert of_host == sorted(of_host)
+
+
+def test_rows_that_are_left_in_the_outbox_outlive_a_kill(table: Table, tmp_path: Path) -> None:
+    settings = f'outbox = "{tmp_path}/killed.db"\nmax_in_flight = 10'
+    with ExitStack() as stack:
+        killed = ProcessWriter(stack, table, "killed", settings)
+        table.standin.rule(killed.hook, delay_ms=10_000)
+        killed.write(200)
+        killed.wait_for_line("left in the outbox")
+        killed.process.kill()
+    table.standin.clear_rules()
+    # Another trigger of the same file takes over.
+    process_writes(1, Log(), [{"table_name": "alerts", "rows": [{"message": "200"}]}], killed.calls.arguments)
+    killed.written = 201
+    eventually(
+        lambda: {body["message"] for body in table.bodies(killed.hook)} == {str(n) for n in range(201)}, timeout=30
+    )
 
 
 def test_rows_that_wait_for_more_than_there_is_memory_for_are_dropped_and_counted(table: Table) -> None:

@@ -290,6 +290,21 @@ def test_a_row_that_ends_an_emergency_is_in_no_digest_of_its_batch(table: Table)
     assert firing["detail"]["priority"] == "2"
 
 
+def test_rows_that_find_no_room_arrive_in_the_order_of_their_dedup_key(table: Table) -> None:
+    table.configure('outbox = "outbox.db"\nmax_in_flight = 10')
+    table.standin.rule("/hook/oncall", delay_ms=5)
+    table.trigger(dedup_key_column="id")
+    for first in range(0, 200, 50):
+        table.write(*[f'alerts,id=k{n % 7} message="{n}" {n}' for n in range(first, first + 50)])
+    eventually(lambda: len(table.bodies()) >= 200, "all rows", timeout=30)
+    sent = [int(body["message"]) for body in table.bodies()]
+    assert sorted(sent) == list(range(200))
+    for key in range(7):
+        of_key = [n for n in sent if n % 7 == key]
+        assert of_key == sorted(of_key)
+    assert any("left in the outbox" in text for _, text in table.lines())
+
+
 def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:
     table.configure('outbox = "outbox.db"')
     table.trigger(dedup_key_column="id")
