@@ -232,6 +232,9 @@ impl Kept {
 
     /// Whether it is still this process that delivers it. Asks the store, unless it has said so a moment ago.
     pub async fn owns(&self) -> Result<Ownership, OutboxError> {
+        if self.outbox.running().is_released() {
+            return Ok(Ownership::Lost);
+        }
         let now = Instant::now();
         if now.saturating_duration_since(*lock(&self.confirmed)) < CONFIRMED_FOR {
             return Ok(Ownership::Mine);
@@ -243,6 +246,9 @@ impl Kept {
 
     /// Notes that an attempt begins that must not be repeated.
     pub async fn attempting(&self, at: SystemTime) -> Result<Ownership, OutboxError> {
+        if self.outbox.running().is_released() {
+            return Ok(Ownership::Lost);
+        }
         self.outbox.attempting(self.running.id(), at).await
     }
 

@@ -62,6 +62,8 @@ pub struct Engine {
     minutes: Minutes,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
+    /// Deliveries that wait for older ones which no queue of this process has.
+    waiting_for_older: AtomicUsize,
 }
 
 /// Takes plans and runs them on the runtime that it is called on.
@@ -89,6 +91,7 @@ impl Dispatcher {
                 last_sents: LastSents::default(),
                 minutes: Minutes::default(),
                 pending: AtomicUsize::new(0),
+                waiting_for_older: AtomicUsize::new(0),
             }),
         }
     }
@@ -101,6 +104,12 @@ impl Dispatcher {
     /// Whether there is so much room that deliveries of former processes are welcome too.
     pub fn has_much_room(&self, caller: &Caller, max_in_flight: usize) -> bool {
         self.engine.bounds.has_much_room(caller, max_in_flight)
+    }
+
+    /// Whether a delivery waits for an older one that no queue of this process has, and there is some room left.
+    pub fn waits_for_older(&self, max_in_flight: usize) -> bool {
+        let waiting = self.engine.waiting_for_older.load(Ordering::Relaxed);
+        waiting > 0 && self.engine.bounds.in_flight() < max_in_flight.saturating_mul(2)
     }
 
     /// A place among the calls that wait; `None`: answer at once with what is known.

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -397,7 +398,10 @@ impl Run {
             && Instant::now() < deadline
         {
             self.turn = None;
+            let waiting = &self.engine.waiting_for_older;
+            waiting.fetch_add(1, Ordering::Relaxed);
             sleep_until((Instant::now() + pause).min(deadline)).await;
+            waiting.fetch_sub(1, Ordering::Relaxed);
             pause = (pause * 2).min(LONGEST_PAUSE);
             let mut turn = self.line_up();
             if let Some(turn) = &mut turn {

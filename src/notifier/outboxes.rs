@@ -134,6 +134,7 @@ impl Outboxes {
     pub async fn release(&self) {
         let open: Vec<_> = lock(&self.open).values().cloned().collect();
         for open in open {
+            open.outbox.running().release();
             let _ = open.outbox.release().await;
         }
     }
@@ -248,10 +249,16 @@ impl OpenOutbox {
             return Ok(0);
         }
         let caller = Caller::Outbox(config.clone());
+        let max_in_flight = settings.policy.max_in_flight;
+        let room = || match dispatcher.has_much_room(&caller, max_in_flight) {
+            true => CLAIM,
+            // What takes the room may wait for one that nobody has.
+            false => usize::from(dispatcher.waits_for_older(max_in_flight)),
+        };
         let mut taken = 0;
-        while dispatcher.has_much_room(&caller, settings.policy.max_in_flight) {
+        while let limit @ 1.. = room() {
             let asked = Instant::now();
-            let claimed = self.outbox.claim(&config, CLAIM).await?;
+            let claimed = self.outbox.claim(&config, limit).await?;
             if let Some(warning) = self.outbox.warning() {
                 self.log().log(&Event::Warning(&warning));
             }
@@ -263,6 +270,9 @@ impl OpenOutbox {
                 let own = take_over.resolve(source, &source.arguments_of(&kept));
                 let settings = (&**own.as_ref().unwrap_or(settings), caller.clone());
                 self.go_on(kept, asked, settings, dispatcher, history, least);
+            }
+            if limit < CLAIM {
+                break;
             }
             if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
                 return Ok(taken);

@@ -1,6 +1,7 @@
 //! The deliveries that run in this process.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::DeliveryId;
@@ -9,6 +10,7 @@ use super::DeliveryId;
 #[derive(Clone, Default)]
 pub struct Running {
     deliveries: Arc<Mutex<HashSet<DeliveryId>>>,
+    is_released: Arc<AtomicBool>,
 }
 
 impl Running {
@@ -23,6 +25,15 @@ impl Running {
 
     pub fn contains(&self, delivery: &DeliveryId) -> bool {
         self.lock().contains(delivery)
+    }
+
+    /// The process gives up what it has: no attempt begins any more.
+    pub fn release(&self) {
+        self.is_released.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_released(&self) -> bool {
+        self.is_released.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {

@@ -128,6 +128,33 @@ async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_gives_up_what_it_has_begins_no_attempt() {
+    for sender in ["http", "sms"] {
+        let outbox = Arc::<Memory>::default();
+        let slow = DeliveryPolicy {
+            rate_limit: Some(Rate {
+                messages: 1,
+                per: Duration::from_millis(500),
+            }),
+            ..policy()
+        };
+        let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
+        let some = || match sender {
+            "sms" => delivery("sms", SMS),
+            _ => plain("x"),
+        };
+        let first = world.stored(&outbox, vec![some()], slow.clone()).await;
+        let second = world.stored(&outbox, vec![some()], slow).await;
+        first.ended().await;
+        // The store has said a moment ago that the second one is this process's.
+        outbox.running().release();
+        second.ended().await;
+        assert_eq!(world.seen().len(), 1, "{sender}");
+        assert_eq!(outbox.ends.lock().unwrap().len(), 1, "{sender}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_that_runs_is_started_no_second_time() {
     let outbox = Arc::<Memory>::default();
     let slow = || After(Duration::from_secs(5), Box::new(ok()));
