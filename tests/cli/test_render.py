@@ -1,6 +1,7 @@
 """``render``: what each channel would send is what it sends."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -78,12 +79,79 @@ def test_without_a_file_every_channel_is_shown_and_is_what_a_dry_run_shows() -> 
 
 
 def test_people_read_json_with_line_breaks_and_forms_as_their_fields() -> None:
-    done = run("render", "--text", "hi & ü", "--channel", "http", "--channel", "sms")
+    done = run("render", "--text", "hi & ü", "--channel", "http", "--channel", "sms", "--json")
     assert (done.status, done.err) == (0, "")
     assert done.out == (
         'http (application/json)\n{\n  "message": "hi & ü"\n}\n\n'
         "sms (application/x-www-form-urlencoded, 1 segment)\nTo: +1***06\nFrom: +1***01\nBody: hi & ü\n"
     )
+
+
+def seen(*flags: str) -> dict[str, str]:
+    """What people see of each channel's messages, without the line before them."""
+    done = run("render", *flags)
+    assert done.err == ""
+    parts = re.split(r"^(\w+) \(.*\)\n", done.out, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_people_see_title_text_fields_link_and_colour() -> None:
+    shown = seen(*FLAGS, "--dedup-key", "k")
+    assert list(shown) == CHANNELS
+    for channel, text in shown.items():
+        for part in ("Disk of db1", "disk full", "https://grafana.example.com/d/1"):
+            assert part in text, channel
+        if channel != "http":
+            assert re.search(r"\bhost: db1\b", text), channel
+            assert re.search(r"\bused: 97\.3\b", text), channel
+            assert not re.search(r'[{}"]|</?b>|\\', text), f"{channel} shows markup: {text}"
+    assert json.loads(shown["http"])["message"] == "disk full"
+    assert shown["slack"] == (
+        "🟠 Disk of db1\ndisk full\nOpen grafana.example.com <https://grafana.example.com/d/1>\n"
+        "Error · firing since 2026-11-25 02:41 UTC\nhost: db1\nused: 97.3\ncolour: orange\n\n"
+    )
+    assert shown["teams"].endswith("[Open grafana.example.com] <https://grafana.example.com/d/1>\ncolour: red\n\n")
+    assert shown["sms"].startswith("ERROR: Disk of db1\ndisk full\nhost: db1, used: 97.3\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "colour"),
+    [
+        (["--level", "critical"], "red"),
+        (["--level", "error"], "orange"),
+        (["--level", "warning"], "yellow"),
+        (["--level", "info"], "blue"),
+        (["--level", "ok"], "green"),
+        (["--level", "critical", "--status", "resolved"], "green"),
+    ],
+)
+def test_the_colour_is_a_word(flags: list[str], colour: str) -> None:
+    shown = seen(
+        "--text", "x", "--field", "a=b", *flags, "--channel", "slack", "--channel", "discord", "--channel", "email"
+    )
+    assert {text.strip().splitlines()[-1] for text in shown.values()} == {f"colour: {colour}"}
+
+
+def test_a_plain_text_is_seen_as_it_is() -> None:
+    shown = seen("--text", "a & b <c>", "--dedup-key", "k")
+    del shown["http"], shown["alertmanager"], shown["email"]
+    assert [channel for channel, text in shown.items() if "a & b <c>" not in text] == []
+
+
+def test_markup_is_seen_as_it_is_shown_and_controls_are_escaped() -> None:
+    text = "see <https://a.example|the page> & go\x1b[31m"
+    shown = seen("--text", text, "--title", "db_1 *x*", "--channel", "slack", "--channel", "discord")
+    assert "see the page <https://a.example> & go" in shown["slack"]
+    assert "db_1 *x*" in shown["slack"]
+    assert "🔵 db_1 *x*" in shown["discord"]
+    assert "\x1b" not in "".join(shown.values())
+
+
+def test_the_body_is_shown_where_it_is_asked_for() -> None:
+    done = run("render", *FLAGS, "--channel", "slack", "--json")
+    _, _, body = done.out.partition("\n")
+    [delivery] = run("render", *FLAGS, "--channel", "slack", "--format", "json").json["deliveries"]
+    assert json.loads(body) == json.loads(delivery["messages"][0])
 
 
 def test_a_long_text_is_shown_message_by_message() -> None:

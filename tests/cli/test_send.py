@@ -63,6 +63,29 @@ def test_people_read_what_became_of_each(standin: Standin, environment: dict[str
     assert chat.startswith("  chat: slack 127.0.0.1:")
     assert " ms (HTTP 200, attempt 1)" in chat
     assert "failed, unknown_destination: the receiver: gone. " in hook
+    # The log does not say it again.
+    assert "gone" not in done.err
+    assert "accepted: 2 deliveries" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--receiver", "nobody"], "unknown_receiver"),
+        (["--request", "-"], "Missing required fields"),
+    ],
+)
+def test_a_failure_is_said_once(
+    flags: list[str], words: str, standin: Standin, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = write(tmp_path, standin)
+    text = ["--text", "hi"] if "--receiver" in flags else []
+    done = run("send", file, *flags, *text, stdin=b"{}", environment=environment)
+    assert done.status in (1, 3)
+    assert (done.out.count(words), done.err.count(words)) == (1, 0)
+    done = run("send", file, *flags, *text, "--format", "json", stdin=b"{}", environment=environment)
+    # A program reads the one, and people the other.
+    assert (words in done.out, words in done.err) == (True, True)
 
 
 def test_every_receiver_is_tested_at_once(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
@@ -161,8 +184,10 @@ def test_what_is_not_taken_ends_with_3_and_the_endpoints_words(arguments: list[s
     assert done.status == 3
     assert words in done.out
     assert done.out.startswith("nothing was sent: ")
+    assert done.err == ""
+    done = run("send", *arguments, "--format", "json")
     assert done.err.startswith("ERROR notifier [-] answered ")
-    answer: Any = run("send", *arguments, "--format", "json").json
+    answer: Any = done.json
     assert (answer["error"]["code"], answer["results"]) == (code, {})
 
 

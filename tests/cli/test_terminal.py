@@ -71,7 +71,9 @@ def test_nothing_is_coloured_against_ones_wish(tmp_path: Path, environment: dict
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["routes"], ["send", "--text", "x"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["check"], ["routes"], ["send", "--text", "x", "--format", "json"]], ids=" ".join
+)
 def test_a_pipe_gets_no_colour(tmp_path: Path, arguments: list[str]) -> None:
     done = run(*arguments, broken(tmp_path), environment={"TERM": "xterm"})
     assert "error" in (done.out + done.err).lower()
@@ -84,8 +86,10 @@ def test_outcomes_and_levels_have_colours(standin: Standin, tmp_path: Path) -> N
     standin.rule("/hook/no", reply={"status": 404, "body": ""})
     delivered = Terminal("send", "--text", "x", "--senders-config", f"@{tmp_path}/ok.json").end()
     assert "\x1b[32mdelivered\x1b[0m in " in delivered
-    failed = Terminal("send", "--text", "x", "--senders-config", f"@{tmp_path}/no.json").end()
-    assert "\x1b[31mERROR\x1b[0m notifier [" in failed
+    command = ("send", "--text", "x", "--senders-config", f"@{tmp_path}/no.json")
+    assert "\x1b[31mERROR\x1b[0m notifier [" in Terminal(*command, "--format", "json").end()
+    failed = Terminal(*command).end()
+    assert "ERROR" not in failed
     assert "\x1b[31mfailed\x1b[0m, unknown_destination" in failed
 
 

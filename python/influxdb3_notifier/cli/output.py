@@ -97,10 +97,19 @@ class Log:
     """Takes log lines in the engine's place.
 
     :param write: takes each line, its level before it.
+    :param keep_errors: errors wait for :meth:`release`, as most of them stand in the result.
     """
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], *, keep_errors: bool = False) -> None:
         self._to = write
+        self._kept: list[str] | None = [] if keep_errors else None
+
+    def release(self, is_told: Callable[[str], bool] = lambda _: False) -> None:
+        """Write the errors that were kept, but for those that are told elsewhere."""
+        kept, self._kept = self._kept or [], None
+        for line in kept:
+            if not is_told(line):
+                self.error(line)
 
     def info(self, line: str) -> None:
         """Of what went well."""
@@ -112,7 +121,10 @@ class Log:
 
     def error(self, line: str) -> None:
         """Of what failed."""
-        self._write("ERROR", line, "bad")
+        if self._kept is not None:
+            self._kept.append(line)
+        else:
+            self._write("ERROR", line, "bad")
 
     def _write(self, level: str, line: str, style: str | None = None) -> None:
         shown = terminal.paint(level, style, sys.stderr) if style else level

@@ -1,15 +1,16 @@
-"""``render [FILE]``: what each channel would send."""
+"""``render [FILE]``: what each channel would show and send."""
 
 import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import channels, command, notification, output
+from influxdb3_notifier.cli import channels, command, notification, output, text_form
 
 DOES = """
-Shows the messages that a notification would become, as a dry run of the endpoint does. With FILE for the receivers
-that would get it; without, for every channel. Nothing is sent, and without --resolve no secret is looked up.
+Shows what people would see of a notification: title, text, fields, links, and the colour as a word. With --json the
+bodies that would be sent, as a dry run of the endpoint shows them. With FILE for the receivers that would get it;
+without, for every channel. Nothing is sent, and without --resolve no secret is looked up.
 """
 STATUSES = {
     command.DONE: "every message could be made",
@@ -19,6 +20,7 @@ STATUSES = {
 EXAMPLES = """
 influxdb3-notifier render --text 'disk full' --title 'Disk of db1' --level error --field host=db1
 influxdb3-notifier render notifier.toml --receiver oncall --template short --text 'disk full'
+influxdb3-notifier render --text 'disk full' --level error --channel slack --json
 influxdb3-notifier render notifier.toml --request alert.json --channel slack --format json
 """
 
@@ -29,7 +31,7 @@ def add(commands: command.Commands) -> None:
         commands,
         "render",
         run,
-        brief="show what each channel would send",
+        brief="show what people would see in each channel",
         does=DOES,
         statuses=STATUSES,
         examples=EXAMPLES,
@@ -43,6 +45,7 @@ def add(commands: command.Commands) -> None:
         action="append",
         help="only this channel; may be repeated",
     )
+    parser.add_argument("--json", action="store_true", help="the bodies as they would be sent")
     command.add_at(parser)
     command.add_resolve(parser)
     command.add_format(parser)
@@ -60,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         output.print_json(rendering)
     else:
-        print("\n\n".join("\n".join(shown(delivery)) for delivery in rendering["deliveries"]) or "nobody")
+        print("\n\n".join("\n".join(shown(delivery, options.json)) for delivery in rendering["deliveries"]) or "nobody")
         for warning in rendering["warnings"]:
             print(f"\nwarning: {warning}")
     deliveries = rendering["deliveries"]
@@ -69,8 +72,11 @@ def run(options: argparse.Namespace) -> int:
     return command.NO if failed or not made else command.DONE
 
 
-def shown(delivery: dict[str, Any]) -> Iterator[str]:
-    """A delivery for people: a line about it, then its messages."""
+def shown(delivery: dict[str, Any], raw: bool) -> Iterator[str]:
+    """A delivery for people: a line about it, then its messages.
+
+    :param raw: show the bodies.
+    """
     name = delivery["destination"] or delivery["sender"]
     receiver = f" for {delivery['receiver']}" if delivery["receiver"] else ""
     if delivery["reason"]:
@@ -85,4 +91,6 @@ def shown(delivery: dict[str, Any]) -> Iterator[str]:
     for number, message in enumerate(messages, 1):
         if len(messages) > 1:
             yield f"message {number} of {len(messages)}:"
-        yield output.readable(message, delivery["content_type"] or "")
+        content_type = delivery["content_type"] or ""
+        seen = None if raw else text_form.of(delivery["sender"], message, content_type)
+        yield seen if seen is not None else output.readable(message, content_type)

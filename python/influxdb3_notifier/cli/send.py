@@ -66,7 +66,13 @@ def run(options: argparse.Namespace) -> int:
     body = notification.request(options, text=TEST if options.all else None, **more)
     arguments = command.trigger_arguments(options, with_file=True)
     with terminal.Waiting("waiting for the end of every delivery; Ctrl-C stops them") as waiting:
-        answer = _native.send(output.Log(waiting.print), body, arguments, options.wait)
+        log = output.Log(waiting.print, keep_errors=options.format != "json")
+        try:
+            answer = _native.send(log, body, arguments, options.wait)
+        except BaseException:
+            log.release()
+            raise
+        log.release(lambda line: is_told(line, answer))
     if options.format == "json":
         output.print_json(answer)
     else:
@@ -93,6 +99,14 @@ def every_receiver(options: argparse.Namespace) -> list[str]:
             output.complain(f"{options.file}: it has no receiver")
         raise command.CommandError(command.FAILED)
     return names
+
+
+def is_told(line: str, answer: dict[str, Any]) -> bool:
+    """Whether the answer for people says what this line of the log says."""
+    if "error" in answer:
+        return answer["message"] in line
+    failed = (delivery for delivery in answer["deliveries"] if delivery["reason"])
+    return any(f"] {delivery['destination'] or delivery['sender']}: " in line for delivery in failed)
 
 
 def told(answer: dict[str, Any]) -> Iterator[str]:
