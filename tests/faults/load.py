@@ -79,14 +79,15 @@ def each_has_one_key(standin: Standin) -> None:
 
 
 class Notifier:
-    """A process with callers of its own."""
+    """A process, with callers of its own if it is loaded."""
 
-    def __init__(self, site: Streams, stack: ExitStack, name: str = "message") -> None:
+    def __init__(self, site: Streams, stack: ExitStack, name: str = "message", *, loaded: bool = True) -> None:
         self.site = site
         self.engine, trigger = site.start(ARGUMENTS)
         self.load = Load(name)
         self.load.trigger = trigger
-        stack.enter_context(self.load)
+        if loaded:
+            stack.enter_context(self.load)
 
     def again(self) -> None:
         """Kill it, and start another."""

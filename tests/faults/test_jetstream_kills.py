@@ -1,7 +1,11 @@
 """Two notifiers and a worker on one stream are killed at random, and servers of a cluster; nothing is lost."""
 
+import http.client
+import itertools
+import json
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
-from tests.faults.site import HOOK, MESSAGES
+from tests.faults.site import HOOK, MESSAGES, to
 from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
 from tests.harness.nats import Cluster, NatsServer
@@ -56,6 +60,79 @@ def test_row_41_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_sen
     assert len(accepted) > 5 * KILLS
     until_all_have_ended(server.url, lambda: server.lapse(as_if_a_minute_had_passed=True))
     accounted_for(site, accepted, server.url)
+
+
+class Alerts:
+    """One caller for each of some dedup keys, who sends to whichever process there is."""
+
+    def __init__(self, notifiers: list[Notifier], chance: random.Random) -> None:
+        self._notifiers, self._chance = notifiers, chance
+        self._stop = threading.Event()
+        self.accepted: dict[str, list[int]] = {f"key{number}": [] for number in range(6)}
+        """The numbers of the notifications of a key that are on the stream, in their order."""
+        self._threads = [threading.Thread(target=self._run, args=(key,), daemon=True) for key in self.accepted]
+
+    def __enter__(self) -> "Alerts":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _run(self, key: str) -> None:
+        for number in itertools.count():
+            body = to("hook", f"{key} {number}", dedup_key=key, idempotency_key=f"{key} {number}")
+            while not self._stop.is_set():
+                try:
+                    answer = self._chance.choice(self._notifiers).load.trigger.notify(body, timeout=5)
+                except (OSError, http.client.HTTPException):
+                    # It was killed: the same again, under the same key.
+                    time.sleep(0.05)
+                    continue
+                if answer.status == 200:
+                    # With this reason it may come to the stream later, or never.
+                    if answer.json["deliveries"][0]["reason"] != "outbox":
+                        self.accepted[key].append(number)
+                    break
+                time.sleep(0.05)
+            if self._stop.is_set():
+                return
+
+
+@pytest.mark.timeout(180 + 10 * KILLS)
+def test_two_notifiers_killed_at_random_and_a_worker_deliver_what_shares_a_key_in_its_order(
+    tmp_path: Path, standin: Standin, stack: ExitStack
+) -> None:
+    chance = random.Random(4)  # noqa: S311
+    standin.rule(HOOK, delay_ms=5)
+    server = stack.enter_context(NatsServer(tmp_path / "nats"))
+    notifiers = []
+    for name in ("one", "other", "third"):
+        (tmp_path / name).mkdir()
+        site = Streams(tmp_path / name, standin, stack, server)
+        if name == "third":
+            Worker(site)
+        else:
+            notifiers.append(Notifier(site, stack, name, loaded=False))
+    with Alerts(notifiers, chance) as alerts:
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.3, 1))
+            chance.choice(notifiers).again()
+            server.lapse()
+    until_all_have_ended(server.url, server.lapse)
+    told: dict[str, list[int]] = {key: [] for key in alerts.accepted}
+    for request in standin.requests(HOOK):
+        key, number = json.loads(request["body"])["message"].split()
+        told[key].append(int(number))
+    for key, accepted in alerts.accepted.items():
+        assert len(accepted) > KILLS
+        assert set(accepted) <= set(told[key])
+        # One that was under way when its process was killed may be there twice, before all that come later.
+        numbers = [number for number in told[key] if number in set(accepted)]
+        assert numbers == sorted(numbers), key
 
 
 @pytest.mark.timeout(180 + 20 * SERVER_KILLS)
