@@ -1,12 +1,12 @@
 //! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{MAX_SAID, recorder};
 use crate::api::request;
@@ -28,8 +28,8 @@ const CLAIM: usize = 64;
 const ENOUGH: usize = 256;
 /// How long a call waits for what a former process has left.
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
-/// How often it is looked whether there is room for requests for which there was none.
-const CLAIM_LEFT_EVERY: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether there is room for requests for which there was none.
+const CLAIM_LEFT_AFTER: Duration = Duration::from_secs(1);
 const CONFIG_FILE_PATH: &str = "config_file_path";
 /// How long a view waits for a count.
 const COUNT_WITHIN: Duration = Duration::from_millis(300);
@@ -47,8 +47,8 @@ pub struct OpenOutbox {
     pub port: Arc<LogPort>,
     /// What is needed to make settings again, by configuration file: as the last call brought it.
     sources: Mutex<HashMap<String, Source>>,
-    /// Whether the outbox may hold requests for which there was no room.
-    has_left: AtomicBool,
+    /// The outbox may hold requests for which there was no room.
+    left: Arc<Notify>,
 }
 
 /// What the last call under one configuration file brought.
@@ -116,7 +116,7 @@ impl Outboxes {
             outbox: open_outbox(place, runtime)?,
             port: Arc::default(),
             sources: Mutex::default(),
-            has_left: AtomicBool::default(),
+            left: Arc::default(),
         });
         open.insert(key, Arc::clone(&outbox));
         runtime.spawn(watch(Arc::downgrade(&outbox), take_over()));
@@ -162,13 +162,16 @@ fn open_outbox(place: &OutboxPlace, runtime: &Handle) -> Result<Arc<dyn Outbox>,
 
 /// Looks for what belongs to nobody.
 async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
-    while let Some(every) = outbox.upgrade().map(|open| open.claim_every()) {
-        tokio::time::sleep(every).await;
+    let every = |open: Arc<OpenOutbox>| (open.outbox.claim_every(), Arc::clone(&open.left));
+    while let Some((every, left)) = outbox.upgrade().map(every) {
+        if timeout(every, left.notified()).await.is_ok() {
+            // A moment ago there was no room.
+            sleep(CLAIM_LEFT_AFTER).await;
+        }
         let Some(outbox) = outbox.upgrade() else {
             return;
         };
         let sources: Vec<_> = lock(&outbox.sources).values().cloned().collect();
-        outbox.has_left.store(false, Ordering::Relaxed);
         for source in sources {
             let _ = outbox.take_over(&source, &take_over).await;
         }
@@ -199,15 +202,7 @@ impl OpenOutbox {
 
     /// This process has left a request for which it had no room.
     pub fn note_left(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
-    }
-
-    fn claim_every(&self) -> Duration {
-        let every = self.outbox.claim_every();
-        match self.has_left.load(Ordering::Relaxed) {
-            true => every.min(CLAIM_LEFT_EVERY),
-            false => every,
-        }
+        self.left.notify_one();
     }
 
     /// Goes on with what belongs to nobody: requests, then history rows. Gives back how many requests.

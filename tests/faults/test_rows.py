@@ -1,11 +1,12 @@
 """The database's writers wait for no delivery, no outbox, no network and no other trigger."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,23 @@ def test_writers_and_another_trigger_wait_for_no_destination_that_hangs(
 
 
 @best_of_three
+def test_writers_wait_for_no_file_that_another_program_has_locked(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / f"{time.monotonic_ns()}.db"
+    with ExitStack() as stack:
+        writer = ProcessWriter(stack, table, "locked", f'outbox = "{path}"')
+        writer.write(1)
+        writer.until_sent()
+        writer.slowest = 0
+        with closing(sqlite3.connect(path, isolation_level=None)) as this_program:
+            this_program.execute("BEGIN EXCLUSIVE")
+            for _ in range(10):
+                writer.write(10)
+            writer.wait_for_line("alerts: rows wait in memory: The outbox")
+        writer.until_sent()
+        in_time(writer)
+
+
+@best_of_three
 def test_writers_wait_for_no_servers_that_are_away(table: Table, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(NatsServer(tmp_path / str(time.monotonic_ns())))
@@ -195,10 +213,16 @@ def test_writers_wait_for_no_servers_whose_replies_are_held(table: Table, tmp_pa
         in_time(writer)
 
 
-def test_rows_without_room_are_stored_and_leave_when_there_is_room(table: Table, tmp_path: Path) -> None:
-    settings = f'outbox = "{tmp_path}/left.db"\nmax_in_flight = 10'
+@pytest.mark.parametrize("kind", ["file", "servers"])
+def test_rows_without_room_are_stored_and_leave_when_there_is_room(
+    table: Table, tmp_path: Path, stack: ExitStack, kind: str
+) -> None:
+    outbox = f"{tmp_path}/left.db"
+    if kind == "servers":
+        outbox = stack.enter_context(NatsServer(tmp_path / "nats")).url
     # Rows that have found room wait for those of their host that have not.
-    writer = Writer(table, "left", settings, dedup_key_column="host")
+    settings = f'outbox = "{outbox}"\nmax_in_flight = 10\ndedup_key_column = "host"'
+    writer = ProcessWriter(stack, table, "left", settings)
     table.standin.rule(writer.hook, delay_ms=5)
     for _ in range(4):
         writer.write(50)

@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::lanes::WaitingRows;
 use super::summary::{DeliveryLines, Summary};
 use crate::api::request::{Request, RequestError};
 use crate::api::row;
 use crate::delivery::{
-    self, Admission, Caller, Dispatcher, Need, NotAccepted, NotKept, RoomPolicy, Task,
+    self, Admission, Caller, Dispatcher, KEEP_WITHIN, Need, NotAccepted, NotKept, RoomPolicy, Task,
 };
 use crate::model::notification::DedupKey;
 use crate::model::row::{Row, TableRows};
@@ -310,7 +310,7 @@ impl Acceptor {
             acceptance.log = acceptance.log.from_level(self.least);
             let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
             acceptance.log.hand_over(lines);
-            match context.dispatcher.accept(acceptance).await {
+            match self.stored(context.dispatcher.accept(acceptance)).await {
                 Ok(Admission::New(task)) => return Became::Task(task),
                 Ok(Admission::Left(_)) => {
                     if let Some(open) = &self.open {
@@ -346,6 +346,20 @@ impl Acceptor {
         let dispatcher = &self.context.dispatcher;
         let room = dispatcher.wait_for_room(caller, need, limit, &self.digests);
         RoomPolicy::Reserved(room.await)
+    }
+
+    /// Waits for the store however long it takes, and says so where it takes long.
+    async fn stored<T>(&self, accepting: impl Future<Output = T>) -> T {
+        tokio::pin!(accepting);
+        let Some(open) = &self.open else {
+            return accepting.await;
+        };
+        if let Ok(accepted) = timeout(KEEP_WITHIN, &mut accepting).await {
+            return accepted;
+        }
+        let too_slow = OutboxError::new(open.outbox.place(), Trouble::TooSlow);
+        self.say_why_rows_wait(&NotKept::Outbox(too_slow));
+        accepting.await
     }
 
     fn say_why_rows_wait(&self, why: &NotKept) {
