@@ -106,7 +106,7 @@ def test_row_34_markup_in_a_rich_form_is_shown_as_text(scene: Scene, markup: str
 def test_row_34_markup_in_a_link_stays_in_the_link(scene: Scene, markup: str, host: str) -> None:
     trigger, answer = send(scene, {"link": f"https://{host}/|{markup}"})
     [slack] = bodies(scene, "/services/")
-    [_, link, _] = text_objects(slack, "mrkdwn")
+    [_, link] = text_objects(slack, "mrkdwn")
     assert re.fullmatch(rf"<https://{host}/%7C[^<>|]*\|Open {host}>", link)
     [discord] = bodies(scene, "/api/webhooks/")
     [embed] = discord["embeds"]
