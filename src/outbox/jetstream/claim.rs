@@ -122,8 +122,9 @@ async fn make_missing(
     messages: u64,
 ) -> Result<bool, OutboxError> {
     let is_there = |owner: &str| {
-        let name = consumer_name(owner, config);
-        consumers.iter().any(|info| info.name == name)
+        let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
+        let mut named = consumers.iter().filter(|info| info.name == name);
+        named.any(|info| info.config.filter_subject == subjects)
     };
     if !is_there(ANY) {
         make_consumer(&shared.servers, session, ANY, config).await?;

@@ -383,11 +383,16 @@ async fn make_consumer(
 ) -> Result<PullConsumer, OutboxError> {
     let begun = Instant::now();
     let name = consumer_name(owner, config);
-    let made = session
-        .work
-        .get_or_create_consumer(&name, consumer(owner, config))
-        .await;
-    made.map_err(|_| servers.missed(session, begun))
+    let missed = |_| servers.missed(session, begun);
+    let needed = consumer(owner, config);
+    let found = session.work.get_or_create_consumer(&name, needed.clone());
+    let found = found.await.map_err(missed)?;
+    if found.cached_info().config.filter_subject == needed.filter_subject {
+        return Ok(found);
+    }
+    // An older version made it, for subjects of another form.
+    let made = session.work.create_consumer(needed).await;
+    made.map_err(missed)
 }
 
 /// Requests of nobody: those that were left to workers, and those that an operator has put back.

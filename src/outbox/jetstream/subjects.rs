@@ -16,7 +16,7 @@ pub fn work(owner: &str, config: &str, key: Option<&str>, task: &str) -> String 
 
 /// Of all requests of an owner under one configuration file.
 pub fn works(owner: &str, config: &str) -> String {
-    format!("notifier.work.{owner}.{config}.*.*")
+    format!("notifier.work.{owner}.{config}.>")
 }
 
 /// Of all requests under one configuration file and dedup key.

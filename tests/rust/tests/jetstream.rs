@@ -97,6 +97,28 @@ async fn order_holds_between_machines_that_keep_the_configuration_file_in_differ
     assert!(!other.has_older(&id("b", 0)).await.unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_for_subjects_of_another_form_is_made_to_fit() {
+    let server = Server::new();
+    let outbox = server.open();
+    assert!(outbox.claim("notifier.toml", 9).await.unwrap().is_empty());
+    let client = async_nats::connect(&server.0.url).await.unwrap();
+    let context = jetstream::new(client);
+    let stream = context.get_stream("notifier_work").await.unwrap();
+    let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
+    let [info] = <[_; 1]>::try_from(consumers).unwrap();
+    let filter = info.config.filter_subject.replace(".>", ".*");
+    let older = jetstream::consumer::pull::Config {
+        durable_name: Some(info.name.clone()),
+        filter_subject: filter,
+        ..Default::default()
+    };
+    stream.delete_consumer(&info.name).await.unwrap();
+    stream.create_consumer(older).await.unwrap();
+    outbox.leave(in_order("a", 1)).await.unwrap();
+    assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
+}
+
 /// Servers that do not answer hold up no alert for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn whether_there_is_an_older_one_is_an_error_where_servers_are_away() {
