@@ -1,5 +1,6 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
+mod acceptance;
 mod call;
 mod outboxes;
 mod refusals;
@@ -16,29 +17,23 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use self::acceptance::acceptance;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
 use self::refusals::{
-    COME_AGAIN, argument_error, internal, key_conflict, no_outbox, no_room, no_room_for_rows,
-    not_kept, outbox_error,
+    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept,
+    outbox_error,
 };
 pub use self::worker::Worked;
 use self::writes::Lanes;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request, RequestError};
 use crate::api::response::{Answer, Status};
-use crate::delivery::{
-    Acceptance, Admission, Caller, Dispatcher, KEEP_WITHIN, Keeping, NotAccepted, Pacing,
-    RoomPolicy, Task, config_of, store_rows,
-};
-use crate::model::notification::Notification;
-use crate::model::plan::Identity;
+use crate::delivery::{Admission, Caller, Dispatcher, NotAccepted, Pacing, Task};
 use crate::model::report::Report;
-use crate::model::warnings::Warnings;
-use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, Recorder, TaskLog};
-use crate::outbox::{Outbox, OutboxError};
-use crate::routing::{self, Refusal};
+use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::outbox::OutboxError;
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
@@ -49,8 +44,6 @@ pub const PLUGIN_APIS: &[i64] = &[1];
 const WORKERS: usize = 2;
 /// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
 const OTHER_BLOCKING: usize = 16;
-/// Requests that come at once, of which each has lines of its own in the log. Of more only what went wrong has.
-const MAX_SAID: usize = 20;
 /// Lines that wait for a call which takes them to the engine's log.
 const MAX_NEWS: usize = 100;
 
@@ -281,7 +274,7 @@ impl Notifier {
             call.caller(settings),
             &call.arguments,
             settings,
-            open,
+            open.map(|open| &open.outbox),
             &self.history,
         );
         let acceptance = acceptance.map_err(|refusal| {
@@ -389,68 +382,6 @@ enum Taking<'a> {
     Now,
     /// Now, of triggers whose configuration file is this.
     For(&'a str),
-}
-
-/// A request's plan, ready to be taken charge of.
-fn acceptance(
-    request: &Request,
-    caller: Caller,
-    arguments: &BTreeMap<String, String>,
-    settings: &Settings,
-    open: Option<&OpenOutbox>,
-    history: &Arc<History>,
-) -> Result<Acceptance, Refusal> {
-    let task_id = uuid::Uuid::new_v4().to_string();
-    let mut warnings = Warnings::default();
-    warnings.extend_from(&settings.warnings);
-    warnings.append(request.warnings.clone(), |warning| warning);
-    let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
-    let log = TaskLog::new(Some(task_id.clone()));
-    Ok(Acceptance {
-        log: log.recording(recorder(
-            history,
-            arguments,
-            settings,
-            &plan.notification,
-            open.map(|open| &open.outbox),
-        )),
-        task_id,
-        caller,
-        identity: Identity {
-            scope: Arc::clone(&settings.scope),
-            key: request.idempotency_key.clone(),
-            fingerprint: request.fingerprint,
-        },
-        policy: Arc::clone(&settings.policy),
-        warnings: warnings.into_lines(),
-        keeping: open
-            .zip(settings.outbox.as_ref())
-            .map(|(open, set)| Keeping {
-                outbox: Arc::clone(&open.outbox),
-                seal: set.seal.clone(),
-                arguments: arguments.clone(),
-                said: request.without_destinations(&plan.notification),
-                for_others: set.for_workers,
-                wait: Some(KEEP_WITHIN),
-            }),
-        batch: None,
-        room: RoomPolicy::default(),
-        plan,
-    })
-}
-
-/// What writes the history of a request's deliveries, where the settings ask for one.
-fn recorder(
-    history: &Arc<History>,
-    arguments: &BTreeMap<String, String>,
-    settings: &Settings,
-    notification: &Notification,
-    outbox: Option<&Arc<dyn Outbox>>,
-) -> Option<Recorder> {
-    let table = settings.history_table.as_ref()?;
-    let config = config_of(arguments);
-    let store = outbox.map(store_rows);
-    Some(Recorder::new(history, &config, table, notification, store))
 }
 
 /// Whose state a call is answered with.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{MAX_SAID, recorder};
+use super::acceptance::{MAX_SAID, recorder};
 use crate::api::request;
 use crate::delivery::{Caller, Dispatcher, KeptTask, TakenOver, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};

@@ -10,17 +10,17 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::lanes::WaitingRows;
-use super::summary::{DeliveryLines, Summary};
-use crate::api::request::{Request, RequestError};
+use super::summary::{Became, DeliveryLines, Summary, Taken};
+use super::waiting::WaitingRows;
+use crate::api::request::Request;
 use crate::api::row;
 use crate::delivery::{
     self, Admission, Caller, Dispatcher, KEEP_WITHIN, Need, NotAccepted, NotKept, RoomPolicy, Task,
 };
-use crate::model::notification::DedupKey;
 use crate::model::row::{Row, TableRows};
+use crate::notifier::acceptance::{MAX_SAID, acceptance};
 use crate::notifier::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
-use crate::notifier::{MAX_SAID, acceptance, internal, not_kept, outbox_error};
+use crate::notifier::refusals::{internal, not_kept, outbox_error};
 use crate::observe::{Event, LateLog, LogLevel, Metrics, RecentErrors, TaskLog};
 use crate::outbox::{OutboxError, Trouble};
 use crate::routing::Refusal;
@@ -71,29 +71,6 @@ struct Acceptor {
     least: LogLevel,
     /// Whether the log has why rows wait for the outbox.
     has_said_why: AtomicBool,
-}
-
-/// A row that was seen to.
-pub struct Taken {
-    /// Its dedup key.
-    key: Option<DedupKey>,
-    /// Of the row.
-    bytes: usize,
-    pub warnings: Vec<String>,
-    pub became: Became,
-}
-
-/// What became of a row.
-pub enum Became {
-    Task(Arc<Task>),
-    /// It is stored, and delivered by a worker, or when there is room.
-    Left,
-    /// It is under way already: the engine has passed it twice.
-    Known,
-    /// No receiver is named, routed to or a default.
-    Nobody,
-    /// It could not be taken; why.
-    Lost(RequestError),
 }
 
 impl Batch {
@@ -291,7 +268,7 @@ impl Acceptor {
                 context.caller.clone(),
                 &context.source.arguments,
                 &context.settings,
-                self.open.as_deref(),
+                self.open.as_ref().map(|open| &open.outbox),
                 &context.take_over.history,
             );
             let mut acceptance = match acceptance {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::batch::Batch;
+use super::waiting::{Waiting, WaitingRows};
 use crate::delivery::{Caller, Room};
 
 /// How often it is looked whether all rows are stored.
@@ -25,32 +26,9 @@ pub struct Lanes {
     waiting: Arc<Waiting>,
 }
 
-#[derive(Default)]
-struct Waiting {
-    rows: AtomicUsize,
-    /// Of these, rows for an outbox.
-    to_store: AtomicUsize,
-}
-
-/// Rows of a batch that wait: counted, and their bytes reserved.
-pub struct WaitingRows {
-    waiting: Arc<Waiting>,
-    room: Room,
-    rows: usize,
-    to_store: usize,
-}
-
 impl Lanes {
     pub fn count(&self, rows: usize, has_outbox: bool, room: Room) -> WaitingRows {
-        let to_store = if has_outbox { rows } else { 0 };
-        self.waiting.rows.fetch_add(rows, Ordering::Relaxed);
-        self.waiting.to_store.fetch_add(to_store, Ordering::Relaxed);
-        WaitingRows {
-            waiting: Arc::clone(&self.waiting),
-            room,
-            rows,
-            to_store,
-        }
+        WaitingRows::new(&self.waiting, rows, has_outbox, room)
     }
 
     /// Puts a batch behind those of the same trigger. Waits for nothing.
@@ -101,28 +79,5 @@ impl Lanes {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Caller, VecDeque<Batch>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl WaitingRows {
-    /// A row of this size waits no longer.
-    pub fn done(&mut self, bytes: usize) {
-        self.room.shrink(bytes);
-        self.subtract(1);
-    }
-
-    fn subtract(&mut self, rows: usize) {
-        let rows = rows.min(self.rows);
-        let to_store = rows.min(self.to_store);
-        self.rows -= rows;
-        self.to_store -= to_store;
-        self.waiting.rows.fetch_sub(rows, Ordering::Relaxed);
-        self.waiting.to_store.fetch_sub(to_store, Ordering::Relaxed);
-    }
-}
-
-impl Drop for WaitingRows {
-    fn drop(&mut self) {
-        self.subtract(self.rows);
     }
 }

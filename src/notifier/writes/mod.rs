@@ -4,6 +4,7 @@
 mod batch;
 mod lanes;
 mod summary;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -2,13 +2,36 @@
 
 use std::sync::Arc;
 
-use super::batch::{Became, Taken};
 use crate::api::request::RequestError;
 use crate::delivery::Task;
+use crate::model::notification::DedupKey;
 use crate::model::outcome::Outcome;
 use crate::model::row::{Columns, Row};
 use crate::model::text::did_you_mean;
 use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, TaskLog};
+
+/// A row that was seen to.
+pub struct Taken {
+    /// Its dedup key.
+    pub key: Option<DedupKey>,
+    /// Of the row.
+    pub bytes: usize,
+    pub warnings: Vec<String>,
+    pub became: Became,
+}
+
+/// What became of a row.
+pub enum Became {
+    Task(Arc<Task>),
+    /// It is stored, and delivered by a worker, or when there is room.
+    Left,
+    /// It is under way already: the engine has passed it twice.
+    Known,
+    /// No receiver is named, routed to or a default.
+    Nobody,
+    /// It could not be taken; why.
+    Lost(RequestError),
+}
 
 /// Different things that one batch warns of.
 const MAX_WARNINGS: usize = 20;

@@ -1,0 +1,57 @@
+//! Counts of rows that wait until they are deliveries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::delivery::Room;
+
+/// In all triggers.
+#[derive(Default)]
+pub struct Waiting {
+    pub rows: AtomicUsize,
+    /// Of these, rows for an outbox.
+    pub to_store: AtomicUsize,
+}
+
+/// Rows of a batch that wait: counted, and their bytes reserved.
+pub struct WaitingRows {
+    waiting: Arc<Waiting>,
+    room: Room,
+    rows: usize,
+    to_store: usize,
+}
+
+impl WaitingRows {
+    pub fn new(waiting: &Arc<Waiting>, rows: usize, has_outbox: bool, room: Room) -> Self {
+        let to_store = if has_outbox { rows } else { 0 };
+        waiting.rows.fetch_add(rows, Ordering::Relaxed);
+        waiting.to_store.fetch_add(to_store, Ordering::Relaxed);
+        Self {
+            waiting: Arc::clone(waiting),
+            room,
+            rows,
+            to_store,
+        }
+    }
+
+    /// A row of this size waits no longer.
+    pub fn done(&mut self, bytes: usize) {
+        self.room.shrink(bytes);
+        self.subtract(1);
+    }
+
+    fn subtract(&mut self, rows: usize) {
+        let rows = rows.min(self.rows);
+        let to_store = rows.min(self.to_store);
+        self.rows -= rows;
+        self.to_store -= to_store;
+        self.waiting.rows.fetch_sub(rows, Ordering::Relaxed);
+        self.waiting.to_store.fetch_sub(to_store, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WaitingRows {
+    fn drop(&mut self) {
+        self.subtract(self.rows);
+    }
+}
