@@ -50,6 +50,8 @@ mod tests {
             ("one\r\n\r\ntwo", "one\r\n\r\ntwo"),
             ("one\n\ntwo\n\n\nthree", "one\n\ntwo\n\n\nthree"),
             ("one\n", "one\n"),
+            // A part that begins between the two.
+            ("(2/2) \ntwo", "(2/2) \n\ntwo"),
             (
                 "hosts:\n- db1\n- db2\nand more",
                 "hosts:\n\n- db1\n- db2\n\nand more",

@@ -86,6 +86,8 @@ impl Teams {
     }
 
     fn plain(&self, text: String) -> Outbound {
+        // A cut may have come between the two line breaks of a paragraph.
+        let text = breaks::as_paragraphs(&text).into_owned();
         let message = message(vec![text_block(text)], None, None);
         self.endpoint.post(body::json(&message), &[])
     }
