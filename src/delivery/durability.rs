@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Task, last_sent, lock};
+use super::last_sent;
+use super::lock::lock;
+use super::task::Task;
 use crate::model::channel::Found;
 use crate::model::notification::DedupKey;
 use crate::model::outcome::Verdict;

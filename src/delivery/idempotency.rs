@@ -7,7 +7,8 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use super::{Task, lock};
+use super::lock::lock;
+use super::task::Task;
 use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
 
 /// How many requests of each kind are remembered.

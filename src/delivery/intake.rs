@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::arriving::Arriving;
 use super::bounds::{Full, Need, Place, Room, Usage};
 use super::durability::{Keeping, KeptTask, NotKept, StoreAnswer};
 use super::idempotency::{Accept, Admission};
-use super::run::Arriving;
 use super::throttle::Batch;
 use super::untried::Untried;
 use super::{Caller, Dispatcher, Task};

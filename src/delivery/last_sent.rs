@@ -14,6 +14,9 @@ use crate::model::plan::Sending;
 use crate::model::secret::digest;
 use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
 
+/// The rule that stands in answers and log lines.
+pub const REPEAT_INTERVAL: &str = "repeat_interval";
+
 /// How long a message may be referred to.
 const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a delivery waits for what an outbox remembers.

@@ -1,16 +1,13 @@
 //! Finding out what became of a message that must not be repeated, when its reply was lost.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hashlink::LinkedHashMap;
 use tokio::time::{Instant, sleep_until};
 
+use super::claims::Twin;
 use super::run::Run;
-use crate::model::channel::{Found, Unanswered};
-use crate::model::outcome::{Failure, MessageRef, Verdict};
+use crate::model::channel::Unanswered;
+use crate::model::outcome::{Failure, Verdict};
 use crate::model::plan::OnAmbiguous;
 use crate::model::wire::Outbound;
 use crate::observe::Event;
@@ -101,103 +98,6 @@ impl Run {
 
     /// The same for messages that a provider's list cannot tell apart.
     pub fn twin(&self, message: &Outbound) -> Twin {
-        let mut hash = DefaultHasher::new();
-        self.sending.channel.destination().key.hash(&mut hash);
-        match message {
-            Outbound::Http(request) => request.body.hash(&mut hash),
-            Outbound::Mail(mail) => mail.message_id.hash(&mut hash),
-        }
-        Twin(hash.finish())
-    }
-}
-
-/// Which message at a provider is whose: none is ever counted for two deliveries.
-#[derive(Default)]
-pub struct Claims {
-    state: Mutex<State>,
-}
-
-/// The destination and the body of a message.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Twin(u64);
-
-#[derive(Default)]
-struct State {
-    /// Names that the provider gave, with when they were claimed; the oldest first.
-    claimed: LinkedHashMap<MessageRef, Instant>,
-    /// Attempts of which no reply has come yet.
-    under_way: HashMap<Twin, usize>,
-}
-
-/// Longer than any look-up comes after its attempt began.
-const KEEP_CLAIM: Duration = Duration::from_secs(600);
-/// Some ten megabytes.
-const MAX_CLAIMS: usize = 100_000;
-
-impl Claims {
-    /// An attempt begins: until its end it may turn out that any such message at the provider is its own.
-    pub fn attempt(&self, twin: Twin) -> UnderWay<'_> {
-        *self.lock().under_way.entry(twin).or_default() += 1;
-        UnderWay { claims: self, twin }
-    }
-
-    /// The first of these that belongs to nobody; from now on it does.
-    fn first_free(&self, twin: Twin, found: Vec<Found>) -> Option<Verdict> {
-        let mut state = self.lock();
-        // It may be that one's, whose reply will say so.
-        if state.under_way.contains_key(&twin) {
-            return None;
-        }
-        let free = found
-            .into_iter()
-            .find(|found| !state.claimed.contains_key(&found.message))?;
-        state.claim(free.message);
-        Some(free.verdict)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn claim(&mut self, name: MessageRef) {
-        let now = Instant::now();
-        while let Some((_, since)) = self.claimed.front()
-            && (now - *since > KEEP_CLAIM || self.claimed.len() >= MAX_CLAIMS)
-        {
-            self.claimed.pop_front();
-        }
-        self.claimed.insert(name, now);
-    }
-}
-
-/// An attempt whose reply has not come.
-pub struct UnderWay<'a> {
-    claims: &'a Claims,
-    twin: Twin,
-}
-
-impl UnderWay<'_> {
-    /// What came of it. A message that the reply names is this delivery's.
-    pub fn ended(self, verdict: &Verdict) {
-        if let Verdict::Delivered {
-            message: Some(name),
-        } = verdict
-        {
-            self.claims.lock().claim(name.clone());
-        }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut state = self.claims.lock();
-        if let Some(count) = state.under_way.get_mut(&self.twin) {
-            *count -= 1;
-            if *count == 0 {
-                state.under_way.remove(&self.twin);
-            }
-        }
+        Twin::of(self.sending.channel.destination(), message)
     }
 }

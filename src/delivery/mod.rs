@@ -1,19 +1,25 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 //!
 //! A request is let in by `intake` (`idempotency` knows it from before, `bounds` has room for it, `durability` keeps it) and
-//! becomes a [`Task`]. Each of its deliveries passes `throttle`, or is held for a `digest`, and is then a `run` of its own:
-//! its turn comes by `queue`, `last_sent` says whether it is news, `retry` sends its messages, and `lookup` finds out what
-//! became of one that may not be repeated. `pacing` has nothing to do with them: it says how long a call may wait.
+//! becomes a [`Task`]. Each of its deliveries is first `arriving`: it passes `throttle`, or is held for a `digest`. Then it is a
+//! `run`, which `deliver` takes to its end: its turn comes by `queue`, `last_sent` says whether it is news, `retry` sends its
+//! messages, and `lookup` finds out what became of one that may not be repeated (`claims` knows which message is whose). What
+//! all of them share is the `engine`. `pacing` has nothing to do with them: it says how long a call may wait.
 
+mod arriving;
 mod attempt;
 mod backoff;
 mod bounds;
+mod claims;
 mod connections;
+mod deliver;
 mod digest;
 mod durability;
+mod engine;
 mod idempotency;
 mod intake;
 mod last_sent;
+mod lock;
 mod lookup;
 mod moved;
 mod pacing;
@@ -26,45 +32,21 @@ mod tests;
 mod throttle;
 mod untried;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use self::bounds::Bounds;
 pub use self::bounds::{Full, MAX_BYTES, Need, Place, Room, WaitingCall};
-use self::connections::Connections;
 pub use self::durability::{
     KEEP_WITHIN, Keeping, KeptTask, NotKept, config_of, forget_row, store_rows,
 };
+use self::engine::Engine;
 pub use self::idempotency::Admission;
-use self::idempotency::Idempotency;
 pub use self::intake::{Acceptance, NotAccepted, RoomPolicy, TakenOver};
-use self::last_sent::LastSents;
-use self::lookup::Claims;
 pub use self::pacing::{Caller, Pacing};
-use self::queue::Queues;
 pub use self::task::Task;
 pub use self::throttle::Batch;
-use self::throttle::Minutes;
 use crate::observe::{Gauges, Metrics, RecentErrors};
 use crate::transport::Transport;
-
-/// What all deliveries of the process share.
-pub struct Engine {
-    transport: Arc<dyn Transport>,
-    metrics: Arc<Metrics>,
-    errors: Arc<RecentErrors>,
-    bounds: Arc<Bounds>,
-    connections: Arc<Connections>,
-    idempotency: Idempotency,
-    queues: Queues,
-    claims: Claims,
-    last_sents: LastSents,
-    minutes: Minutes,
-    /// Deliveries whose call has been answered.
-    pending: AtomicUsize,
-    /// Deliveries that wait for older ones which no queue of this process has.
-    waiting_for_older: AtomicUsize,
-}
 
 /// Takes plans and runs them on the runtime that it is called on.
 #[derive(Clone)]
@@ -79,20 +61,7 @@ impl Dispatcher {
         errors: Arc<RecentErrors>,
     ) -> Self {
         Self {
-            engine: Arc::new(Engine {
-                connections: Arc::new(Connections::new(Arc::clone(&transport))),
-                transport,
-                metrics,
-                errors,
-                bounds: Arc::default(),
-                idempotency: Idempotency::default(),
-                queues: Queues::default(),
-                claims: Claims::default(),
-                last_sents: LastSents::default(),
-                minutes: Minutes::default(),
-                pending: AtomicUsize::new(0),
-                waiting_for_older: AtomicUsize::new(0),
-            }),
+            engine: Arc::new(Engine::new(transport, metrics, errors)),
         }
     }
 
@@ -171,9 +140,4 @@ impl Dispatcher {
             abandoned_file_threads: 0,
         }
     }
-}
-
-/// A panic of one delivery is its own: the others go on with what is locked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

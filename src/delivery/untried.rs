@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deliver::{end_task, wait_until_noted};
 use super::durability::Kept;
-use super::run::{end_task, wait_until_noted};
 use super::{Dispatcher, Task};
 use crate::channels;
 use crate::model::outcome::{Failure, Outcome};

@@ -1,10 +1,12 @@
 """The layers that docs/architecture.md shows are those of the sources: each module uses what is below it alone."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from docs import diagram
+from tests.docs.imports import Crate, circles
 from tests.harness import ROOT
 
 SOURCES = ROOT / "src"
@@ -47,3 +49,32 @@ def test_the_picture_is_that_of_the_layers() -> None:
 
 def test_the_page_describes_every_module() -> None:
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(LAYER)
+
+
+STILL_IN_CIRCLES = "outbox::jetstream"
+"""Files of this folder use each other: what they share holds what they make of it."""
+
+
+@pytest.mark.parametrize("sources", ["src", "standin/src"])
+def test_no_two_files_use_each_other(sources: str) -> None:
+    edges = Crate(ROOT / sources).edges()
+    found = [circle for circle in circles(edges) if not all(file.startswith(STILL_IN_CIRCLES) for file in circle)]
+    assert found == [], "each of these files reaches each other: define what they share in a file below them"
+    assert len(edges) > 40
+
+
+def test_what_a_file_uses_is_found(tmp_path: Path) -> None:
+    files = {
+        "lib.rs": "pub mod a;\nmod b;\npub use b::Shown;\n",
+        "a.rs": "use crate::Shown;\nuse crate::b::{self, inner::Deep};\n// use crate::c::No;\nfn f() { b::g(); }\n",
+        "b/mod.rs": "pub mod inner;\npub struct Shown;\npub fn g() {}\n#[cfg(test)]\nmod tests { use crate::a::f; }\n",
+        "b/inner.rs": 'use super::Shown;\npub struct Deep;\nconst TEXT: &str = "use crate::a::f;";\n',
+        "c.rs": "use std::fmt;\nfn f() -> usize { crate::b::inner::COUNT }\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    edges = Crate(tmp_path).edges()
+    assert edges == {"": set(), "a": {"b", "b::inner"}, "b": set(), "b::inner": {"b"}, "c": {"b::inner"}}
+    assert circles(edges) == []
+    assert circles(edges | {"b": {"a"}}) == [["a", "b", "b::inner"]]

@@ -1,6 +1,7 @@
 //! Deliveries that are held, and the digest that tells of them.
 
 mod ahead;
+mod pending;
 mod tally;
 
 use std::sync::Arc;
@@ -10,12 +11,16 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 pub use self::ahead::{Ahead, AheadGuard};
+use self::pending::Held;
+pub use self::pending::PendingDigest;
 pub use self::tally::Over;
 use self::tally::Tally;
+use super::arriving::Arriving;
 use super::bounds::{Place, Usage};
-use super::durability::{EndNote, Kept};
-use super::run::{Arriving, end, to_the_end, wait_until_noted};
-use super::{Engine, Task};
+use super::deliver::{end, to_the_end, wait_until_noted};
+use super::durability::EndNote;
+use super::engine::Engine;
+use super::task::Task;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{Delivery, DeliveryPolicy, Sending, Source, Work};
 use crate::model::report::DeliveryReport;
@@ -26,87 +31,7 @@ use crate::panics::guarded;
 /// Deliveries that end at once: an outbox commits them together.
 const AT_ONCE: usize = 512;
 
-/// Those of whom one digest will tell. Of all but the first it is known only how they count and who waits for their end.
-pub struct PendingDigest {
-    first: Arriving,
-    others: Vec<Held>,
-    tally: Tally,
-    over: Over,
-    /// The messages that it refers to.
-    ahead: Ahead,
-    /// Later digests refer to this one.
-    ahead_of: Vec<AheadGuard>,
-}
-
-/// A delivery that waits for the digest's end.
-struct Held {
-    task: Arc<Task>,
-    index: usize,
-    kept: Option<Box<Kept>>,
-    /// Its own until its end is noted.
-    place: Option<Place>,
-}
-
 impl PendingDigest {
-    pub fn new(mut first: Arriving, over: Over) -> Self {
-        if let Some(place) = &mut first.place {
-            place.set_held(true);
-        }
-        let mut tally = Tally::default();
-        tally.count(&first.sending);
-        // It makes no message that another digest could refer to.
-        first.ahead_of = Vec::new();
-        Self {
-            first,
-            others: Vec::new(),
-            tally,
-            over,
-            ahead: Ahead::default(),
-            ahead_of: Vec::new(),
-        }
-    }
-
-    pub fn add(&mut self, arriving: Arriving) {
-        self.tally.count(&arriving.sending);
-        let Arriving {
-            task,
-            index,
-            kept,
-            mut place,
-            ..
-        } = arriving;
-        if let Some(place) = &mut place {
-            place.give_back_bytes();
-            place.set_held(true);
-        }
-        self.others.push(Held {
-            task,
-            index,
-            kept,
-            place,
-        });
-    }
-
-    /// They are held no longer: the digest is about to be sent.
-    pub fn set_due(&mut self) {
-        let others = self.others.iter_mut().map(|held| &mut held.place);
-        for place in others.chain([&mut self.first.place]).flatten() {
-            place.set_held(false);
-        }
-    }
-
-    pub fn policy(&self) -> &DeliveryPolicy {
-        &self.first.policy
-    }
-
-    pub fn leave_after(&mut self, ahead: Ahead) {
-        self.ahead = ahead;
-    }
-
-    pub fn leave_before(&mut self, guard: AheadGuard) {
-        self.ahead_of.push(guard);
-    }
-
     /// Tells of all of them in one message, and ends each as that has ended. It waits until the messages that it refers to
     /// have ended, but no longer than `patience`. One alone goes as it is, unless its alert may have been closed meanwhile.
     pub async fn tell(mut self, engine: Arc<Engine>, patience: Option<Duration>) {

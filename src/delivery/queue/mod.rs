@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::memory::Known;
 use super::backoff::Backoff;
-use super::lock;
+use super::lock::lock;
 use crate::model::notification::{DedupKey, State as AlertState};
 use crate::model::outcome::Scope;
 use crate::model::plan::Rate;

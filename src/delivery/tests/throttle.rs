@@ -1,7 +1,7 @@
 //! What of a storm passes, and what is held.
 
 use super::*;
-use crate::delivery::run::Arriving;
+use crate::delivery::arriving::Arriving;
 
 const PAGER: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
 

@@ -1,161 +1,29 @@
 //! What keeps a storm from making many messages: what is over `max_per_minute` or `max_per_batch` is held, and one digest
 //! goes in its place.
 
+mod windows;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hashlink::LinkedHashMap;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::windows::Minutes;
+use self::windows::{Key, MINUTE, Window};
+use super::arriving::Arriving;
 use super::bounds::Usage;
-use super::digest::{Ahead, AheadGuard, Over, PendingDigest};
-use super::run::Arriving;
-use super::{Engine, last_sent, lock};
+use super::digest::{AheadGuard, Over, PendingDigest};
+use super::engine::Engine;
+use super::last_sent;
+use super::lock::lock;
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
 
-/// The rule that stands in answers and log lines.
-pub const REPEAT_INTERVAL: &str = "repeat_interval";
-
-const MINUTE: Duration = Duration::from_secs(60);
-/// Minutes that are counted at once.
-const MAX_MINUTES: usize = 10_000;
-
-/// What is counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    receiver: Option<String>,
-    destination: String,
-    limit: u32,
-}
-
-impl Key {
-    fn new(arriving: &Arriving, limit: u32) -> Self {
-        Self {
-            receiver: arriving.receiver.clone(),
-            destination: arriving.sending.channel.destination().key.clone(),
-            limit,
-        }
-    }
-}
-
-/// How many have passed, and who had to stay.
-#[derive(Default)]
-struct Window {
-    passed: u32,
-    held: Option<Box<PendingDigest>>,
-    /// Those that have passed: the digest leaves after them.
-    ahead: Ahead,
-}
-
-impl Window {
-    /// The window whose first message is a digest.
-    fn beginning_with(digest: &mut PendingDigest) -> Self {
-        let mut window = Self::default();
-        digest.leave_before(window.count());
-        window
-    }
-
-    /// Lets a delivery pass.
-    fn pass(&mut self, arriving: &mut Arriving, limit: u32) -> bool {
-        let free = self.passed < limit;
-        if free {
-            arriving.ahead_of.push(self.count());
-        }
-        free
-    }
-
-    fn count(&mut self) -> AheadGuard {
-        self.passed += 1;
-        self.ahead.add()
-    }
-
-    fn hold(&mut self, arriving: Arriving, over: Over) {
-        match &mut self.held {
-            Some(digest) => digest.add(arriving),
-            None => self.held = Some(Box::new(PendingDigest::new(arriving, over))),
-        }
-    }
-
-    /// The digest of what is held. The next digest of the window leaves after this one.
-    fn take_digest(&mut self) -> Option<PendingDigest> {
-        let mut digest = *self.held.take()?;
-        digest.leave_after(std::mem::take(&mut self.ahead));
-        digest.leave_before(self.ahead.add());
-        Some(digest)
-    }
-}
-
-/// The minutes of the process, the oldest first.
-#[derive(Default)]
-pub struct Minutes {
-    open: Mutex<LinkedHashMap<Key, Minute>>,
-}
-
-struct Minute {
-    began: Instant,
-    window: Window,
-}
-
-impl Minute {
-    fn end(&self) -> Instant {
-        self.began + MINUTE
-    }
-
-    fn into_digest(mut self) -> Option<PendingDigest> {
-        self.window.take_digest()
-    }
-}
-
-impl Minutes {
-    /// Goes to a minute that is open now, and begins one where there is none. What has had to stay in those that are over
-    /// is given back: its digest is due.
-    fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<PendingDigest>) {
-        let now = Instant::now();
-        let mut open = lock(&self.open);
-        let mut due = Vec::new();
-        let mut window = Window::default();
-        if open.get(key).is_some_and(|minute| minute.end() <= now)
-            && let Some(mut digest) = open.remove(key).and_then(Minute::into_digest)
-        {
-            window = Window::beginning_with(&mut digest);
-            due.push(digest);
-        }
-        let is_over = |minute: &Minute| minute.end() <= now && minute.window.held.is_none();
-        let full =
-            |open: &LinkedHashMap<_, _>| open.len() >= MAX_MINUTES && !open.contains_key(key);
-        while open.front().is_some_and(|(_, oldest)| is_over(oldest)) || full(&open) {
-            let oldest = open.pop_front();
-            due.extend(oldest.and_then(|(_, oldest)| oldest.into_digest()));
-        }
-        let began = now;
-        let minute = open
-            .entry(key.clone())
-            .or_insert_with(|| Minute { began, window });
-        (work(minute), due)
-    }
-
-    /// Ends a minute, unless it is over already, and gives back what has had to stay.
-    fn end(&self, key: &Key, began: Instant) -> Option<PendingDigest> {
-        let mut open = lock(&self.open);
-        if open.get(key)?.began != began {
-            return None;
-        }
-        let mut digest = open.remove(key)?.into_digest()?;
-        let next = Minute {
-            began: Instant::now(),
-            window: Window::beginning_with(&mut digest),
-        };
-        open.insert(key.clone(), next);
-        Some(digest)
-    }
-}
-
 impl Engine {
     /// Lets a delivery pass, or holds it until a digest tells of it. Must be called on a runtime.
-    pub(super) fn throttle(
+    pub fn throttle(
         self: &Arc<Self>,
         arriving: Arriving,
         batch: Option<&Batch>,
@@ -240,12 +108,7 @@ impl Engine {
 
     /// There is no room for a delivery. Where that is so because of those that are held, their digests go now: none that
     /// waits for room waits for them. The limits stay reached.
-    pub(super) fn relieve(
-        self: &Arc<Self>,
-        own: &Usage,
-        max_in_flight: usize,
-        batch: Option<&Batch>,
-    ) {
+    pub fn relieve(self: &Arc<Self>, own: &Usage, max_in_flight: usize, batch: Option<&Batch>) {
         if !self.bounds.hold_much(own, max_in_flight) {
             return;
         }
@@ -328,7 +191,7 @@ struct Rows {
 }
 
 impl Batch {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
+    pub fn new(engine: Arc<Engine>) -> Self {
         Self {
             engine,
             rows: Mutex::default(),

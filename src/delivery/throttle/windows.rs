@@ -1,0 +1,145 @@
+//! What is counted together, and what is held in it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hashlink::LinkedHashMap;
+use tokio::time::Instant;
+
+use crate::delivery::arriving::Arriving;
+use crate::delivery::digest::{Ahead, AheadGuard, Over, PendingDigest};
+use crate::delivery::lock::lock;
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+/// Minutes that are counted at once.
+const MAX_MINUTES: usize = 10_000;
+
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub receiver: Option<String>,
+    pub destination: String,
+    pub limit: u32,
+}
+
+impl Key {
+    pub fn new(arriving: &Arriving, limit: u32) -> Self {
+        Self {
+            receiver: arriving.receiver.clone(),
+            destination: arriving.sending.channel.destination().key.clone(),
+            limit,
+        }
+    }
+}
+
+/// How many have passed, and who had to stay.
+#[derive(Default)]
+pub struct Window {
+    passed: u32,
+    pub held: Option<Box<PendingDigest>>,
+    /// Those that have passed: the digest leaves after them.
+    pub ahead: Ahead,
+}
+
+impl Window {
+    /// The window whose first message is a digest.
+    pub fn beginning_with(digest: &mut PendingDigest) -> Self {
+        let mut window = Self::default();
+        digest.leave_before(window.count());
+        window
+    }
+
+    /// Lets a delivery pass.
+    pub fn pass(&mut self, arriving: &mut Arriving, limit: u32) -> bool {
+        let free = self.passed < limit;
+        if free {
+            arriving.ahead_of.push(self.count());
+        }
+        free
+    }
+
+    pub fn count(&mut self) -> AheadGuard {
+        self.passed += 1;
+        self.ahead.add()
+    }
+
+    pub fn hold(&mut self, arriving: Arriving, over: Over) {
+        match &mut self.held {
+            Some(digest) => digest.add(arriving),
+            None => self.held = Some(Box::new(PendingDigest::new(arriving, over))),
+        }
+    }
+
+    /// The digest of what is held. The next digest of the window leaves after this one.
+    pub fn take_digest(&mut self) -> Option<PendingDigest> {
+        let mut digest = *self.held.take()?;
+        digest.leave_after(std::mem::take(&mut self.ahead));
+        digest.leave_before(self.ahead.add());
+        Some(digest)
+    }
+}
+
+/// The minutes of the process, the oldest first.
+#[derive(Default)]
+pub struct Minutes {
+    pub open: Mutex<LinkedHashMap<Key, Minute>>,
+}
+
+pub struct Minute {
+    pub began: Instant,
+    pub window: Window,
+}
+
+impl Minute {
+    pub fn end(&self) -> Instant {
+        self.began + MINUTE
+    }
+
+    pub fn into_digest(mut self) -> Option<PendingDigest> {
+        self.window.take_digest()
+    }
+}
+
+impl Minutes {
+    /// Goes to a minute that is open now, and begins one where there is none. What has had to stay in those that are over
+    /// is given back: its digest is due.
+    pub fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<PendingDigest>) {
+        let now = Instant::now();
+        let mut open = lock(&self.open);
+        let mut due = Vec::new();
+        let mut window = Window::default();
+        if open.get(key).is_some_and(|minute| minute.end() <= now)
+            && let Some(mut digest) = open.remove(key).and_then(Minute::into_digest)
+        {
+            window = Window::beginning_with(&mut digest);
+            due.push(digest);
+        }
+        let is_over = |minute: &Minute| minute.end() <= now && minute.window.held.is_none();
+        let full =
+            |open: &LinkedHashMap<_, _>| open.len() >= MAX_MINUTES && !open.contains_key(key);
+        while open.front().is_some_and(|(_, oldest)| is_over(oldest)) || full(&open) {
+            let oldest = open.pop_front();
+            due.extend(oldest.and_then(|(_, oldest)| oldest.into_digest()));
+        }
+        let began = now;
+        let minute = open
+            .entry(key.clone())
+            .or_insert_with(|| Minute { began, window });
+        (work(minute), due)
+    }
+
+    /// Ends a minute, unless it is over already, and gives back what has had to stay.
+    pub fn end(&self, key: &Key, began: Instant) -> Option<PendingDigest> {
+        let mut open = lock(&self.open);
+        if open.get(key)?.began != began {
+            return None;
+        }
+        let mut digest = open.remove(key)?.into_digest()?;
+        let next = Minute {
+            began: Instant::now(),
+            window: Window::beginning_with(&mut digest),
+        };
+        open.insert(key.clone(), next);
+        Some(digest)
+    }
+}
