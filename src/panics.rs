@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 thread_local! {
     static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -13,6 +14,11 @@ pub fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
         let place = PANICKED_AT.with_borrow_mut(Option::take);
         place.unwrap_or_else(|| "an unknown place".to_owned())
     })
+}
+
+/// Locks whatever became of who had it before: the panic of one is its own, and others go on with what is locked.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The panic hook of this library's own copy of the standard library: it notes the place, and prints nothing else.

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::last_sent;
-use super::lock::lock;
 use super::task::Task;
 use crate::model::channel::Found;
 use crate::model::notification::DedupKey;
@@ -19,6 +18,7 @@ use crate::outbox::{
     Accepted, DeliveryId, HistoryRow, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError,
     Ownership, Reply, RunningDelivery, Seal, Target, Trouble,
 };
+use crate::panics::lock;
 
 /// How long a call waits for its request to be kept.
 pub const KEEP_WITHIN: Duration = Duration::from_secs(2);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use super::lock::lock;
 use super::task::Task;
 use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
+use crate::panics::lock;
 
 /// How many requests of each kind are remembered.
 const MAX_REQUESTS: usize = 10_000;

@@ -19,7 +19,6 @@ mod engine;
 mod idempotency;
 mod intake;
 mod last_sent;
-mod lock;
 mod lookup;
 mod moved;
 mod pacing;

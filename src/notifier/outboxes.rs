@@ -1,7 +1,7 @@
 //! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -18,7 +18,7 @@ use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
 use crate::outbox::jetstream::{JetStreamOutbox, Nats};
 use crate::outbox::sqlite::SqliteOutbox;
 use crate::outbox::{KeptRequest, MAX_HISTORY, Outbox, OutboxError};
-use crate::panics::guarded;
+use crate::panics::{guarded, lock};
 use crate::routing::{self, PlannedAgain};
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 
@@ -380,8 +380,4 @@ fn impossible(kept: &KeptRequest) -> PlannedAgain {
         deliveries: rejected.collect(),
         shared_bytes: 0,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::arguments::ArgumentError;
@@ -11,6 +11,7 @@ use super::file;
 use super::problem::{Problem, Report};
 use super::{Config, Settings, Unusable, from_file, resolve};
 use crate::model::text::{printable, truncate};
+use crate::panics::lock;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// More triggers than anybody has for one plugin.
@@ -111,10 +112,6 @@ impl SettingsCache {
         entries.push(entry);
         slot
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One trigger's place in the cache.

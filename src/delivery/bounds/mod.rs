@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::lock::lock;
 use super::pacing::Caller;
+use crate::panics::lock;
 
 /// What accepted deliveries hold: messages with their headers and addresses, configurations, notifications, warnings, reports.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use self::idle::IdlePools;
-use super::lock::lock;
+use crate::panics::lock;
 use crate::transport::{PoolKey, Transport};
 
 /// Of `max_connections`, what is kept back for servers that use none, and as much for the first [`FEW`] of each request.

@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep_until};
 
 use self::memory::Known;
 use super::backoff::Backoff;
-use super::lock::lock;
 use crate::model::notification::{DedupKey, State as AlertState};
 use crate::model::outcome::Scope;
 use crate::model::plan::Rate;
 use crate::model::wire::Destination;
+use crate::panics::lock;
 
 /// Attempts under way at one destination.
 pub const PERMITS: usize = 8;

@@ -17,9 +17,9 @@ use super::bounds::Usage;
 use super::digest::{AheadGuard, Over, PendingDigest};
 use super::engine::Engine;
 use super::last_sent;
-use super::lock::lock;
 use crate::model::notification::{State, Status};
 use crate::model::plan::Sending;
+use crate::panics::lock;
 
 impl Engine {
     /// Lets a delivery pass, or holds it until a digest tells of it. Must be called on a runtime.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::delivery::arriving::Arriving;
 use crate::delivery::digest::{Ahead, AheadGuard, Over, PendingDigest};
-use crate::delivery::lock::lock;
+use crate::panics::lock;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 /// Minutes that are counted at once.

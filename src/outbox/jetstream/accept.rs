@@ -11,13 +11,15 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::claim::hold;
+use super::consumer::ANY;
 use super::idempotency::{Key, free_key, has_key, take_key};
-use super::lane::{Expected, Lane};
+use super::lane::{Expected, Lanes};
 use super::order::PlaceInLine;
 use super::server::{Session, refusal};
+use super::shared::Shared;
 use super::stored::Stored;
+use super::subjects;
 use super::subjects::{config_token, known_key};
-use super::{ANY, Shared, subjects};
 use crate::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
 
 /// What a message has besides its payload: its subject and its id.
@@ -36,6 +38,7 @@ pub enum Whose {
 /// A request on its way to the stream.
 struct Publication<'a> {
     shared: &'a Arc<Shared>,
+    lanes: &'a Lanes,
     request: &'a NewRequest,
     subject: String,
     payload: Bytes,
@@ -46,15 +49,20 @@ struct Publication<'a> {
 }
 
 /// Takes a request. Withdraws it where its caller does not wait for the answer.
-pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<Accepted> {
-    let stopped = shared.servers.error(Trouble::Stopped);
+pub fn accept(
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+    request: NewRequest,
+    whose: Whose,
+) -> Reply<Accepted> {
+    let stopped = shared.process.servers.error(Trouble::Stopped);
     // Nothing is done for a caller who never asks for the answer.
     Box::pin(async move {
         type Answer = (Result<Accepted, OutboxError>, oneshot::Sender<()>);
         let (reply, answer) = oneshot::channel::<Answer>();
-        let runtime = shared.runtime.clone();
+        let runtime = shared.process.runtime.clone();
         runtime.spawn(async move {
-            let accepted = take(&shared, &request, whose).await;
+            let accepted = take(&shared, &lanes, &request, whose).await;
             let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Elsewhere));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
@@ -74,26 +82,27 @@ pub fn accept(shared: Arc<Shared>, request: NewRequest, whose: Whose) -> Reply<A
 
 async fn take(
     shared: &Arc<Shared>,
+    lanes: &Lanes,
     request: &NewRequest,
     whose: Whose,
 ) -> Result<Accepted, OutboxError> {
-    let mut session = shared.servers.session().await?;
+    let mut session = shared.process.servers.session().await?;
     let stored = Stored::of(request);
     let payload = stored.bytes();
     if payload.len() + ENVELOPE > session.client.max_payload() {
-        return Err(shared.servers.error(Trouble::TooLarge));
+        return Err(shared.process.servers.error(Trouble::TooLarge));
     }
     let subject = subject(shared, &stored, whose);
     let key = match &request.identity.key {
         Some(_) => {
-            let mut taken = take_key(&shared.servers, &session, request, &subject).await;
+            let mut taken = take_key(&shared.process.servers, &session, request, &subject).await;
             // Somebody may have deleted the bucket: it is made again.
             if taken
                 .as_ref()
                 .is_err_and(|error| error.trouble == Trouble::NoLeader)
             {
-                session = shared.servers.session().await?;
-                taken = take_key(&shared.servers, &session, request, &subject).await;
+                session = shared.process.servers.session().await?;
+                taken = take_key(&shared.process.servers, &session, request, &subject).await;
             }
             match taken? {
                 Key::Free(key) => Some(key),
@@ -104,12 +113,13 @@ async fn take(
     };
     let publication = Publication {
         shared,
+        lanes,
         request,
         subject,
         payload,
         key,
         place: match whose {
-            Whose::Ours => PlaceInLine::enter(shared, &stored, 0),
+            Whose::Ours => PlaceInLine::enter(&shared.process, &stored, 0),
             Whose::Anyones => None,
         },
     };
@@ -128,7 +138,7 @@ async fn take(
 
 fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
     let owner = match whose {
-        Whose::Ours => shared.owner.as_str(),
+        Whose::Ours => shared.process.owner.as_str(),
         Whose::Anyones => ANY,
     };
     let config = config_token(&stored.config);
@@ -139,7 +149,7 @@ impl Publication<'_> {
     /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
     async fn publish_and_hold(&self, session: &Arc<Session>) -> Result<Accepted, OutboxError> {
         let config = config_token(&self.request.config);
-        let lane = Lane::of(self.shared, session, &config).await?;
+        let lane = self.lanes.of(self.shared, session, &config).await?;
         let expected: Expected = lane.expect(&self.request.task);
         let sequence = self.publish(Arc::clone(session)).await?;
         let message = expected.within(FETCH_WITHIN);
@@ -168,7 +178,7 @@ impl Publication<'_> {
     /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
     /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
     async fn publish(&self, mut session: Arc<Session>) -> Result<u64, OutboxError> {
-        let servers = &self.shared.servers;
+        let servers = &self.shared.process.servers;
         let times = self.request.deliveries.iter();
         let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
         let until = Instant::now() + times.max().unwrap_or_default();
@@ -226,7 +236,7 @@ async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
         let _ = forgotten.await;
         return;
     }
-    let Ok(session) = shared.servers.session().await else {
+    let Ok(session) = shared.process.servers.session().await else {
         return;
     };
     let subject = subject(shared, &Stored::of(request), whose);

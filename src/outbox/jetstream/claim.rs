@@ -10,14 +10,19 @@ use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use super::consumer::{ANY, consumer_name, make_consumer};
+use super::lane::Lanes;
 use super::order::PlaceInLine;
-use super::owned::{OwnedRequest, Registration, published};
+use super::owned::{OwnedRequest, published};
+use super::requests::Registration;
 use super::server::{Session, lives};
+use super::shared::Shared;
 use super::stored::Stored;
+use super::subjects;
 use super::subjects::{config_token, message_key};
-use super::{ANY, Shared, consumer_name, lock, make_consumer, subjects};
 use crate::model::outcome::MessageRef;
 use crate::outbox::{DeliveryId, KeptRequest, OutboxError, RENEW_EVERY};
+use crate::panics::lock;
 
 /// When a message is looked at again that cannot be taken now.
 const LATER: Duration = Duration::from_secs(60);
@@ -29,15 +34,22 @@ const FRESH_FOR: Duration = Duration::from_secs(5);
 /// Asks for what other owners have left, what is nobody's, and what has come back to this process.
 pub async fn claim(
     shared: &Arc<Shared>,
+    lanes: &Lanes,
     config: &str,
     limit: usize,
 ) -> Result<Vec<KeptRequest>, OutboxError> {
-    let session = shared.servers.session().await?;
+    let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let config = config_token(config);
-    let messages = shared.servers.overview(&session).await?.state.messages;
+    let messages = shared
+        .process
+        .servers
+        .overview(&session)
+        .await?
+        .state
+        .messages;
     let list = || session.work.consumers().try_collect::<Vec<Info>>();
-    let missed = |_| shared.servers.missed(&session, begun);
+    let missed = |_| shared.process.servers.missed(&session, begun);
     let mut consumers = list().await.map_err(missed)?;
     if make_missing(shared, &session, &config, &consumers, messages).await? {
         consumers = list().await.map_err(missed)?;
@@ -46,7 +58,7 @@ pub async fn claim(
     consumers.retain(|info| info.name.ends_with(&suffix));
     // Whose messages are the oldest comes first.
     consumers.sort_by_key(|info| info.ack_floor.stream_sequence);
-    let lane = lock(&shared.lanes).get(&config).cloned();
+    let lane = lanes.get(&config);
     let mut claimed: Vec<Claimed> = Vec::new();
     for message in lane.iter().flat_map(|lane| lane.strays()) {
         claimed.extend(take(shared, &session, message, false).await);
@@ -62,7 +74,7 @@ pub async fn claim(
         let owner = info.name.split('_').next().unwrap_or_default();
         let is_anyones = owner == ANY;
         // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
-        let is_busy = match owner == shared.owner {
+        let is_busy = match owner == shared.process.owner {
             true => lane.as_ref().is_some_and(|lane| lane.awaits() > 0),
             false if is_anyones || info.num_pending == 0 => false,
             false => lives(&session.client, owner).await,
@@ -127,7 +139,7 @@ async fn make_missing(
         named.any(|info| info.config.filter_subject == subjects)
     };
     if !is_there(ANY) {
-        make_consumer(&shared.servers, session, ANY, config).await?;
+        make_consumer(&shared.process.servers, session, ANY, config).await?;
         return Ok(true);
     }
     let counted: u64 = consumers
@@ -136,7 +148,7 @@ async fn make_missing(
         .sum();
     // The two numbers are of different moments: only a difference that stays means something.
     let is_missing = {
-        let mut since = lock(&shared.uncounted_since);
+        let mut since = lock(&shared.process.uncounted_since);
         *since = since
             .or(Some(Instant::now()))
             .filter(|_| messages > counted);
@@ -145,9 +157,9 @@ async fn make_missing(
     if !is_missing {
         return Ok(false);
     }
-    *lock(&shared.uncounted_since) = None;
+    *lock(&shared.process.uncounted_since) = None;
     let begun = Instant::now();
-    let missed = || shared.servers.missed(session, begun);
+    let missed = || shared.process.servers.missed(session, begun);
     let filter = subjects::works("*", config);
     let subjects = session.work.info_with_subjects(filter).await;
     let mut subjects = subjects.map_err(|_| missed())?;
@@ -157,7 +169,7 @@ async fn make_missing(
         owners.extend(subject.split('.').nth(2).map(str::to_owned));
     }
     for owner in owners.iter().filter(|owner| !is_there(owner)) {
-        make_consumer(&shared.servers, session, owner, config).await?;
+        make_consumer(&shared.process.servers, session, owner, config).await?;
     }
     Ok(true)
 }
@@ -179,9 +191,9 @@ async fn clean_up(shared: &Shared, session: &Session, info: &Info) {
     ];
     let last = seen.into_iter().flatten().max();
     let last = last.map_or(0, |last| last.unix_timestamp_nanos() / 1_000_000);
-    let unused = i128::from(shared.servers.now()) - last;
+    let unused = i128::from(shared.process.servers.now()) - last;
     let is_kept =
-        [ANY, &shared.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
+        [ANY, &shared.process.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
     if is_kept == [false, false]
         && u128::try_from(unused).is_ok_and(|unused| unused > UNUSED_FOR.as_millis())
     {
@@ -213,7 +225,11 @@ async fn take(
 
 /// Whether nobody has had it yet, and its owner may be about to.
 fn is_fresh(shared: &Shared, message: &Message) -> bool {
-    let age = shared.servers.now().saturating_sub(published(message));
+    let age = shared
+        .process
+        .servers
+        .now()
+        .saturating_sub(published(message));
     message.info().is_ok_and(|info| info.delivered <= 1) && u128::from(age) < FRESH_FOR.as_millis()
 }
 
@@ -241,7 +257,13 @@ pub async fn hold(
         }
         return None;
     };
-    let mut owned = OwnedRequest::first(registration, Arc::clone(session), stored, &message);
+    let mut owned = OwnedRequest::first(
+        registration,
+        &shared.process,
+        Arc::clone(session),
+        stored,
+        &message,
+    );
     let taken = match owned.has_its_key().await {
         Some(false) => {
             // Another request has the same key: it was published so late that the key was free again.
@@ -266,12 +288,12 @@ async fn registration(
     message: &Message,
     sequence: u64,
     place: Option<Arc<PlaceInLine>>,
-) -> Option<Registration> {
+) -> Option<Registration<OwnedRequest>> {
     let abandoned = {
-        let owned = lock(&shared.owned);
+        let owned = shared.requests.lock();
         let owned = owned.get(&stored.task);
         let owned = owned.filter(|owned| owned.sequence == sequence);
-        if shared.runs(stored) {
+        if shared.process.runs(stored) {
             owned?.redelivered(message.reply.clone());
             return None;
         }
@@ -281,11 +303,12 @@ async fn registration(
     if let Some(abandoned) = abandoned {
         let _ = abandoned.await;
     }
-    Registration::new(shared, stored, sequence, place)
+    let place = || place.or_else(|| PlaceInLine::enter(&shared.process, stored, sequence));
+    Registration::new(&shared.requests, &stored.task, sequence, place)
 }
 
 fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {
-    let owned = lock(&shared.owned);
+    let owned = shared.requests.lock();
     owned
         .get(task)
         .is_some_and(|owned| owned.sequence == sequence)
@@ -297,13 +320,13 @@ pub async fn taken(
     delivery: &DeliveryId,
     messages: Vec<MessageRef>,
 ) -> Result<Vec<MessageRef>, OutboxError> {
-    let session = shared.servers.session().await?;
+    let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let own = format!("{}/{}", delivery.task, delivery.index);
     let mut taken = Vec::new();
     for message in messages {
         let entry = session.known.entry(message_key(&message.0)).await;
-        let entry = entry.map_err(|_| shared.servers.missed(&session, begun))?;
+        let entry = entry.map_err(|_| shared.process.servers.missed(&session, begun))?;
         if entry.is_some_and(|entry| entry.value != own.as_bytes()) {
             taken.push(message);
         }

@@ -7,10 +7,12 @@ use async_nats::jetstream::message::PublishMessage;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::process::{Process, Progress};
 use super::server::{Session, next_message};
 use super::stored::{json, read};
 use super::subjects::{self, config_token};
-use super::{Shared, lock};
+use crate::panics::lock;
+
 use crate::outbox::{HistoryRow, LEASE, OutboxError};
 
 #[derive(Serialize, Deserialize)]
@@ -22,20 +24,12 @@ struct StoredRow {
     stored: u64,
 }
 
-/// How far this process has come under one configuration file.
-#[derive(Clone, Copy, Default)]
-pub struct Progress {
-    /// When the stream was made: the sequences of another begin anew.
-    stream: i128,
-    next: u64,
-}
-
 /// Stores a row; gives back whether it is stored. Another of the same line takes its place.
-pub async fn store(shared: &Shared, session: &Session, row: &HistoryRow) -> bool {
+pub async fn store(process: &Process, session: &Session, row: &HistoryRow) -> bool {
     let stored = json(&StoredRow {
         line: row.line.clone(),
-        owner: shared.owner.clone(),
-        stored: shared.servers.now(),
+        owner: process.owner.clone(),
+        stored: process.servers.now(),
     });
     let subject = subject(row);
     let message = PublishMessage::build().payload(stored);
@@ -47,27 +41,27 @@ pub async fn store(shared: &Shared, session: &Session, row: &HistoryRow) -> bool
 
 /// Rows that other processes have not written within a lease, the oldest first. Each is given to this process once.
 pub async fn claim(
-    shared: &Shared,
+    process: &Process,
     config: &str,
     limit: usize,
 ) -> Result<Vec<HistoryRow>, OutboxError> {
-    let session = shared.servers.session().await?;
+    let session = process.servers.session().await?;
     let begun = Instant::now();
     let token = config_token(config);
     let stream = session.history.cached_info().created.unix_timestamp_nanos();
-    let progress = lock(&shared.history).get(&token).copied();
+    let progress = lock(&process.history).get(&token).copied();
     let progress = progress.filter(|progress| progress.stream == stream);
     let mut next = progress.map_or(1, |progress| progress.next);
     let subjects = subjects::histories(&token);
     let mut rows = Vec::new();
     while rows.len() < limit {
         let message = next_message(&session.history, &subjects, next).await;
-        let message = message.map_err(|_| shared.servers.missed(&session, begun))?;
+        let message = message.map_err(|_| process.servers.missed(&session, begun))?;
         let Some(message) = message else { break };
         if let Some(row) = read::<StoredRow>(&message.payload)
-            && row.owner != shared.owner
+            && row.owner != process.owner
         {
-            let age = shared.servers.now().saturating_sub(row.stored);
+            let age = process.servers.now().saturating_sub(row.stored);
             if u128::from(age) < LEASE.as_millis() {
                 break;
             }
@@ -78,18 +72,18 @@ pub async fn claim(
         }
         next = message.sequence + 1;
     }
-    lock(&shared.history).insert(token, Progress { stream, next });
+    lock(&process.history).insert(token, Progress { stream, next });
     Ok(rows)
 }
 
 /// The row need not be stored any more.
-pub async fn forget(shared: &Shared, row: &HistoryRow) -> Result<(), OutboxError> {
-    let session = shared.servers.session().await?;
+pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), OutboxError> {
+    let session = process.servers.session().await?;
     let begun = Instant::now();
     let purged = session.history.purge().filter(subject(row)).await;
     purged
         .map(drop)
-        .map_err(|_| shared.servers.missed(&session, begun))
+        .map_err(|_| process.servers.missed(&session, begun))
 }
 
 fn subject(row: &HistoryRow) -> String {

@@ -10,10 +10,12 @@ use futures_util::StreamExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::consumer::make_consumer;
 use super::server::Session;
+use super::shared::Shared;
 use super::stored::Stored;
-use super::{Shared, lock, make_consumer};
 use crate::outbox::OutboxError;
+use crate::panics::lock;
 
 /// Requests that are fetched at a time.
 const BATCH: usize = 256;
@@ -32,26 +34,41 @@ pub struct Lane {
     wake: Arc<Notify>,
 }
 
-impl Lane {
+/// The lanes of this process, by configuration file.
+#[derive(Default)]
+pub struct Lanes(Mutex<HashMap<String, Arc<Lane>>>);
+
+impl Lanes {
+    pub fn get(&self, config: &str) -> Option<Arc<Lane>> {
+        lock(&self.0).get(config).cloned()
+    }
+
     /// The process's own under a configuration file.
     pub async fn of(
+        &self,
         shared: &Arc<Shared>,
         session: &Session,
         config: &str,
-    ) -> Result<Arc<Self>, OutboxError> {
-        let known = lock(&shared.lanes).get(config).cloned();
+    ) -> Result<Arc<Lane>, OutboxError> {
+        let known = self.get(config);
         if let Some(lane) = &known
             && lock(&lane.consumer).1.elapsed() < USED_FOR
         {
             return Ok(Arc::clone(lane));
         }
-        let consumer = make_consumer(&shared.servers, session, &shared.owner, config).await?;
-        let mut lanes = lock(&shared.lanes);
+        let consumer = make_consumer(
+            &shared.process.servers,
+            session,
+            &shared.process.owner,
+            config,
+        )
+        .await?;
+        let mut lanes = lock(&self.0);
         if let Some(lane) = lanes.get(config) {
             *lock(&lane.consumer) = (consumer, Instant::now());
             return Ok(Arc::clone(lane));
         }
-        let lane = Arc::new(Self {
+        let lane = Arc::new(Lane {
             config: config.to_owned(),
             consumer: Mutex::new((consumer, Instant::now())),
             awaited: Mutex::default(),
@@ -64,10 +81,12 @@ impl Lane {
             Arc::downgrade(shared),
             Arc::clone(&lane.wake),
         );
-        shared.runtime.spawn(fetching);
+        shared.process.runtime.spawn(fetching);
         Ok(lane)
     }
+}
 
+impl Lane {
     /// Tells that a request is about to be published.
     pub fn expect(self: &Arc<Self>, task: &str) -> Expected {
         let (sender, message) = oneshot::channel();
@@ -82,10 +101,10 @@ impl Lane {
 
     /// Somebody may have deleted the consumer.
     async fn make_again(&self, shared: &Shared) {
-        let servers = &shared.servers;
+        let servers = &shared.process.servers;
         if let Ok(session) = servers.session().await
             && let Ok(consumer) =
-                make_consumer(servers, &session, &shared.owner, &self.config).await
+                make_consumer(servers, &session, &shared.process.owner, &self.config).await
         {
             *lock(&self.consumer) = (consumer, Instant::now());
         }
@@ -113,8 +132,8 @@ impl Lane {
             None => message,
         };
         // Its lease ran out while the servers were away, and nobody has taken it over.
-        match lock(&shared.owned).get(task) {
-            Some(owned) if shared.runs(&stored) => {
+        match shared.requests.lock().get(task) {
+            Some(owned) if shared.process.runs(&stored) => {
                 owned.redelivered(message.reply.clone());
             }
             _ => lock(&self.strays).push(message),

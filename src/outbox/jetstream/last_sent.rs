@@ -9,44 +9,44 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::process::Process;
 use crate::outbox::record::LastSentRecord;
 use crate::outbox::{LastSent, OutboxError, Reply, Trouble};
 
 /// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
 pub struct LastSents {
-    shared: Arc<Shared>,
+    process: Arc<Process>,
     jobs: UnboundedSender<BoxFuture<'static, ()>>,
 }
 
 impl LastSents {
-    pub fn start(shared: Arc<Shared>, runtime: &Handle) -> Self {
+    pub fn start(process: Arc<Process>, runtime: &Handle) -> Self {
         let (jobs, mut waiting) = unbounded_channel::<BoxFuture<'static, ()>>();
         runtime.spawn(async move {
             while let Some(job) = waiting.recv().await {
                 job.await;
             }
         });
-        Self { shared, jobs }
+        Self { process, jobs }
     }
 
     pub fn get(&self, key: &str) -> Reply<Option<LastSent>> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (process, key) = (Arc::clone(&self.process), key.to_owned());
         self.ask(async move {
-            let session = shared.servers.session().await?;
+            let session = process.servers.session().await?;
             let begun = Instant::now();
             let found = session.lasts.get(key).await;
-            let found = found.map_err(|_| shared.servers.missed(&session, begun))?;
+            let found = found.map_err(|_| process.servers.missed(&session, begun))?;
             let record = found.and_then(|json| LastSentRecord::read(&json));
             Ok(record.map(LastSent::from))
         })
     }
 
     pub fn set(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (process, key) = (Arc::clone(&self.process), key.to_owned());
         let json = last.map(|last| LastSentRecord::from(last).json());
         self.ask(async move {
-            let session = shared.servers.session().await?;
+            let session = process.servers.session().await?;
             let begun = Instant::now();
             let is_done = match json {
                 Some(json) => session.lasts.put(key, json.into()).await.is_ok(),
@@ -54,7 +54,7 @@ impl LastSents {
             };
             match is_done {
                 true => Ok(()),
-                false => Err(shared.servers.missed(&session, begun)),
+                false => Err(process.servers.missed(&session, begun)),
             }
         })
     }
@@ -67,7 +67,7 @@ impl LastSents {
         // Whoever asked may have given up meanwhile.
         let job = work.map(|answer| drop(reply.send(answer)));
         let _ = self.jobs.send(job.boxed());
-        let stopped = self.shared.servers.error(Trouble::Stopped);
+        let stopped = self.process.servers.error(Trouble::Stopped);
         Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })
     }
 }

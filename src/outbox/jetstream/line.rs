@@ -1,8 +1,18 @@
 //! What a process remembers of its own requests that share a configuration file and a dedup key.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use tokio::sync::Notify;
 
 use crate::outbox::{DeliveryId, OrderKey, Running};
+
+/// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
+#[derive(Default)]
+pub struct Lines {
+    pub lines: Mutex<HashMap<String, Line>>,
+    pub changed: Notify,
+}
 
 /// The requests of a key that this process publishes or holds.
 #[derive(Default)]

@@ -16,152 +16,78 @@
 
 mod accept;
 mod claim;
+mod consumer;
 mod history;
 mod idempotency;
 mod lane;
 mod last_sent;
 mod line;
+mod nats;
 pub mod operator;
 mod order;
 mod owned;
+mod process;
+mod requests;
 mod server;
+mod shared;
 mod stored;
 mod subjects;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::ConnectOptions;
-use async_nats::jetstream::consumer::pull;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, timeout};
 
 use self::accept::Whose;
-use self::lane::Lane;
+use self::lane::Lanes;
 use self::last_sent::LastSents;
-use self::order::{Lines, PlaceInLine};
-use self::owned::{Owned, OwnedRequest};
-use self::server::{Servers, Session};
-use self::stored::Stored;
+pub use self::nats::{Credentials, Nats};
+use self::order::PlaceInLine;
+use self::owned::OwnedRequest;
+use self::process::Process;
+use self::requests::Requests;
+use self::server::Servers;
+use self::shared::Shared;
 use super::{
-    Accepted, DeliveryId, HistoryRow, KeptRequest, LEASE, LastSent, NewRequest, Outbox,
-    OutboxError, Ownership, Reply, Running, Trouble,
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
+    Ownership, Reply, Running, Trouble,
 };
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
-use crate::model::secret::Secret;
 
-/// How often something is written that meets what another has written.
-const TRIES: usize = 5;
 /// How long a process that stops tries to give up what it has.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
-/// How the servers are reached.
-#[derive(Clone)]
-pub struct Nats {
-    /// URLs without a user: `nats://host:4222`, `tls://host:4222`.
-    pub servers: Vec<String>,
-    pub credentials: Option<Credentials>,
-    pub tls: Option<rustls::ClientConfig>,
-}
-
-/// What `nats_credentials` says: the text of a `.creds` file, an nkey's seed, `user:password`, or a token.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials(Secret);
-
-impl Credentials {
-    pub fn new(secret: Secret) -> Self {
-        Self(secret)
-    }
-
-    fn apply(&self, options: ConnectOptions) -> Option<ConnectOptions> {
-        let text = self.0.expose().trim();
-        if text.contains("-----BEGIN") {
-            return options.credentials(text).ok();
-        }
-        let is_seed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
-        if text.len() == 58 && text.starts_with("SU") && text.chars().all(is_seed) {
-            return Some(options.nkey(text.to_owned()));
-        }
-        Some(match text.split_once(':') {
-            Some((user, password)) => {
-                options.user_and_password(user.to_owned(), password.to_owned())
-            }
-            None if text.is_empty() => return None,
-            None => options.token(text.to_owned()),
-        })
-    }
-}
-
 /// This process's use of the streams.
 pub struct JetStreamOutbox {
+    process: Arc<Process>,
     shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
     last_sents: LastSents,
-}
-
-/// What all who work for it share.
-struct Shared {
-    servers: Servers,
-    runtime: Handle,
-    /// No name that another process could have too.
-    owner: String,
-    /// The way to each request that this process holds, by its task.
-    owned: Mutex<HashMap<String, Owned>>,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
-    running: Running,
-    lines: Lines,
-    /// By configuration file.
-    history: Mutex<HashMap<String, history::Progress>>,
-    /// Since when the stream has held more than its consumers know of.
-    uncounted_since: Mutex<Option<Instant>>,
 }
 
 /// What a request answers, which this process holds.
 type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
 
-impl Shared {
-    /// Has something done with a request; `None`: this process does not hold it.
-    fn ask<T: Send + 'static>(
-        &self,
-        task: &str,
-        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> BoxFuture<'a, T> + Send + 'static,
-    ) -> Option<Receiver<T>> {
-        Some(lock(&self.owned).get(task)?.ask(work))
-    }
-
-    /// Whether this process runs one of a request's deliveries.
-    fn runs(&self, stored: &Stored) -> bool {
-        stored.open().into_iter().any(|index| {
-            let task = stored.task.clone();
-            self.running.contains(&DeliveryId { task, index })
-        })
-    }
-}
-
 impl JetStreamOutbox {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
     pub fn new(nats: Nats, runtime: Handle) -> Self {
         let owner = uuid::Uuid::new_v4().simple().to_string();
-        let shared = Arc::new(Shared {
-            servers: Servers::of_owner(nats, &owner),
-            runtime: runtime.clone(),
-            owner,
-            owned: Mutex::default(),
-            lanes: Mutex::default(),
-            running: Running::default(),
-            lines: Lines::default(),
-            history: Mutex::default(),
-            uncounted_since: Mutex::default(),
-        });
+        let servers = Servers::of_owner(nats, &owner);
+        let process = Arc::new(Process::new(servers, runtime.clone(), owner));
         Self {
-            last_sents: LastSents::start(Arc::clone(&shared), &runtime),
-            shared,
+            shared: Arc::new(Shared {
+                process: Arc::clone(&process),
+                requests: Requests::default(),
+            }),
+            lanes: Arc::default(),
+            last_sents: LastSents::start(Arc::clone(&process), &runtime),
+            process,
         }
     }
 
@@ -184,15 +110,20 @@ impl JetStreamOutbox {
 
     /// `None`: its request has no dedup key, or is another's.
     fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<PlaceInLine>> {
-        lock(&self.shared.owned).get(&delivery.task)?.place.clone()
+        self.shared
+            .requests
+            .lock()
+            .get(&delivery.task)?
+            .place
+            .clone()
     }
 
     fn on_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.shared.servers.error(Trouble::Stopped);
-        let runtime = self.shared.runtime.clone();
+        let stopped = self.process.servers.error(Trouble::Stopped);
+        let runtime = self.process.runtime.clone();
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
     }
 
@@ -201,28 +132,31 @@ impl JetStreamOutbox {
         &self,
         work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.shared.servers.error(Trouble::Stopped);
-        let begun = self.shared.runtime.spawn(work);
+        let stopped = self.process.servers.error(Trouble::Stopped);
+        let begun = self.process.runtime.spawn(work);
         Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
     }
 }
 
 impl Outbox for JetStreamOutbox {
     fn place(&self) -> String {
-        self.shared.servers.place().to_owned()
+        self.process.servers.place().to_owned()
     }
 
     fn accept(&self, request: NewRequest) -> Reply<Accepted> {
-        accept::accept(Arc::clone(&self.shared), request, Whose::Ours)
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        accept::accept(shared, lanes, request, Whose::Ours)
     }
 
     fn leave(&self, request: NewRequest) -> Reply<Accepted> {
-        accept::accept(Arc::clone(&self.shared), request, Whose::Anyones)
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        accept::accept(shared, lanes, request, Whose::Anyones)
     }
 
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
-        let (shared, config) = (Arc::clone(&self.shared), config.to_owned());
-        self.on_runtime(async move { claim::claim(&shared, &config, limit).await })
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        let config = config.to_owned();
+        self.on_runtime(async move { claim::claim(&shared, &lanes, &config, limit).await })
     }
 
     fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
@@ -279,25 +213,25 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn store_history(&self, row: &HistoryRow) -> Reply<()> {
-        let (shared, row) = (Arc::clone(&self.shared), row.clone());
+        let (process, row) = (Arc::clone(&self.process), row.clone());
         self.begin(async move {
-            let session = shared.servers.session().await?;
+            let session = process.servers.session().await?;
             let begun = Instant::now();
-            match history::store(&shared, &session, &row).await {
+            match history::store(&process, &session, &row).await {
                 true => Ok(()),
-                false => Err(shared.servers.missed(&session, begun)),
+                false => Err(process.servers.missed(&session, begun)),
             }
         })
     }
 
     fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
-        let (shared, config) = (Arc::clone(&self.shared), config.to_owned());
-        self.on_runtime(async move { history::claim(&shared, &config, limit).await })
+        let (process, config) = (Arc::clone(&self.process), config.to_owned());
+        self.on_runtime(async move { history::claim(&process, &config, limit).await })
     }
 
     fn history_written(&self, row: &HistoryRow) -> Reply<()> {
-        let (shared, row) = (Arc::clone(&self.shared), row.clone());
-        self.begin(async move { history::forget(&shared, &row).await })
+        let (process, row) = (Arc::clone(&self.process), row.clone());
+        self.begin(async move { history::forget(&process, &row).await })
     }
 
     fn can_withdraw(&self) -> bool {
@@ -305,11 +239,11 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn warning(&self) -> Option<String> {
-        self.shared.servers.warning()
+        self.process.servers.warning()
     }
 
     fn running(&self) -> &Running {
-        &self.shared.running
+        &self.process.running
     }
 
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
@@ -328,10 +262,10 @@ impl Outbox for JetStreamOutbox {
     fn depth(&self) -> Reply<usize> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let session = shared.servers.session().await?;
+            let session = shared.process.servers.session().await?;
             let begun = Instant::now();
             let info = session.work.get_info().await;
-            let info = info.map_err(|_| shared.servers.missed(&session, begun))?;
+            let info = info.map_err(|_| shared.process.servers.missed(&session, begun))?;
             Ok(usize::try_from(info.state.messages).unwrap_or(usize::MAX))
         })
     }
@@ -339,7 +273,9 @@ impl Outbox for JetStreamOutbox {
     fn release(&self) -> Reply<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
-            let owned: BTreeMap<_, _> = lock(&shared.owned)
+            let owned: BTreeMap<_, _> = shared
+                .requests
+                .lock()
                 .iter()
                 .map(|(task, owned)| (owned.sequence, task.clone()))
                 .collect();
@@ -356,48 +292,4 @@ impl Outbox for JetStreamOutbox {
             Ok(())
         })
     }
-}
-
-/// What whoever reads the requests of one owner under one configuration file is called at the servers.
-fn consumer_name(owner: &str, config: &str) -> String {
-    format!("{owner}_{config}")
-}
-
-fn consumer(owner: &str, config: &str) -> pull::Config {
-    pull::Config {
-        durable_name: Some(consumer_name(owner, config)),
-        filter_subject: subjects::works(owner, config),
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: LEASE,
-        max_ack_pending: -1,
-        ..pull::Config::default()
-    }
-}
-
-/// Makes the consumer where it is not there.
-async fn make_consumer(
-    servers: &Servers,
-    session: &Session,
-    owner: &str,
-    config: &str,
-) -> Result<PullConsumer, OutboxError> {
-    let begun = Instant::now();
-    let name = consumer_name(owner, config);
-    let missed = |_| servers.missed(session, begun);
-    let needed = consumer(owner, config);
-    let found = session.work.get_or_create_consumer(&name, needed.clone());
-    let found = found.await.map_err(missed)?;
-    if found.cached_info().config.filter_subject == needed.filter_subject {
-        return Ok(found);
-    }
-    // An older version made it, for subjects of another form.
-    let made = session.work.create_consumer(needed).await;
-    made.map_err(missed)
-}
-
-/// Requests of nobody: those that were left to workers, and those that an operator has put back.
-const ANY: &str = "any";
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

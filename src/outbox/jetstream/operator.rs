@@ -11,10 +11,12 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use super::consumer::{ANY, TRIES, make_consumer};
+use super::nats::Nats;
 use super::server::{Servers, Session, lives, next_message};
 use super::stored::{Note, Stored, StoredWork, json, read};
+use super::subjects;
 use super::subjects::{attempt_key, config_token};
-use super::{ANY, Nats, TRIES, make_consumer, subjects};
 use crate::model::report::DeliveryReport;
 use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;

@@ -4,35 +4,27 @@
 //! finds the older requests of a key. A process remembers besides which of them are its own ([`Line`]). Nothing else is
 //! stored, so that a process that ends leaves nothing behind.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::line::{Line, OwnOlder};
+use super::process::Process;
 use super::server::{Session, next_message};
 use super::stored::{Note, Stored, read};
 use super::subjects::{self, attempt_key, config_token};
-use super::{Shared, lock};
 use crate::outbox::{OrderKey, OutboxError, Trouble};
+use crate::panics::lock;
 
 /// How long a delivery is held up by servers that do not answer.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 /// Own requests that one look passes. A delivery behind more of them asks again before it leaves.
 const LOOKS: usize = 16;
 
-/// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
-#[derive(Default)]
-pub struct Lines {
-    lines: Mutex<HashMap<String, Line>>,
-    changed: Notify,
-}
-
 /// The place of a request with a dedup key that this process publishes or holds. Given up when it is dropped.
 pub struct PlaceInLine {
-    shared: Arc<Shared>,
+    process: Arc<Process>,
     /// The subjects of all requests of the line.
     subjects: String,
     token: String,
@@ -41,9 +33,9 @@ pub struct PlaceInLine {
 
 impl PlaceInLine {
     /// `None`: the request has no dedup key. A sequence of zero is not known yet.
-    pub fn enter(shared: &Arc<Shared>, stored: &Stored, sequence: u64) -> Option<Arc<Self>> {
+    pub fn enter(process: &Arc<Process>, stored: &Stored, sequence: u64) -> Option<Arc<Self>> {
         let place = Self {
-            shared: Arc::clone(shared),
+            process: Arc::clone(process),
             subjects: subjects::works_of_key(
                 &config_token(&stored.config),
                 stored.dedup_key.as_deref()?,
@@ -58,7 +50,7 @@ impl PlaceInLine {
     /// Lines up the deliveries of a request that was just accepted or claimed; gives back those that must ask for older ones
     /// before they leave.
     pub fn line_up(&self, has_others: bool) -> Vec<usize> {
-        let running = &self.shared.running;
+        let running = &self.process.running;
         self.with(|line, token| line.line_up(token, has_others, running))
     }
 
@@ -98,12 +90,12 @@ impl PlaceInLine {
     /// to the stream is waited for.
     pub async fn has_older(&self, place: usize) -> Result<bool, OutboxError> {
         let look = timeout(LOOK_WITHIN, self.look_for_older(place)).await;
-        look.unwrap_or_else(|_| Err(self.shared.servers.error(Trouble::TooSlow)))
+        look.unwrap_or_else(|_| Err(self.process.servers.error(Trouble::TooSlow)))
     }
 
     async fn look_for_older(&self, place: usize) -> Result<bool, OutboxError> {
         let (position, order) = loop {
-            let changed = self.shared.lines.changed.notified();
+            let changed = self.process.lines.changed.notified();
             let state = self.with(|line, token| {
                 let (sequence, order) = line.position(token, place)?;
                 let position = (sequence, place);
@@ -116,7 +108,7 @@ impl PlaceInLine {
                 None => return Ok(false),
             }
         };
-        let servers = &self.shared.servers;
+        let servers = &self.process.servers;
         let session = servers.session().await?;
         let begun = Instant::now();
         let mut older = self.older.lock().await;
@@ -151,11 +143,11 @@ impl PlaceInLine {
 
     fn change(&self, change: impl FnOnce(&mut Line, &str)) {
         self.with(change);
-        self.shared.lines.changed.notify_waiters();
+        self.process.lines.changed.notify_waiters();
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Line, &str) -> T) -> T {
-        let mut lines = lock(&self.shared.lines.lines);
+        let mut lines = lock(&self.process.lines.lines);
         work(lines.entry(self.subjects.clone()).or_default(), &self.token)
     }
 }
@@ -163,7 +155,7 @@ impl PlaceInLine {
 impl Drop for PlaceInLine {
     fn drop(&mut self) {
         self.change(Line::leave);
-        let mut lines = lock(&self.shared.lines.lines);
+        let mut lines = lock(&self.process.lines.lines);
         if lines.get(&self.subjects).is_some_and(Line::is_empty) {
             lines.remove(&self.subjects);
         }

@@ -9,12 +9,13 @@ use tokio::time::{Instant, sleep};
 use super::{HeldState, OwnedRequest};
 use crate::model::outcome::Outcome;
 use crate::model::report::DeliveryReport;
+use crate::outbox::jetstream::consumer::TRIES;
+use crate::outbox::jetstream::history;
 use crate::outbox::jetstream::server::purge;
 use crate::outbox::jetstream::stored::{Known, json, read};
 use crate::outbox::jetstream::subjects::{
     self, attempt_keys, config_token, known_key, message_key,
 };
-use crate::outbox::jetstream::{TRIES, history};
 use crate::outbox::operator::State;
 use crate::outbox::record::Record;
 use crate::outbox::{HistoryRow, OutboxError, Ownership, Trouble};
@@ -34,7 +35,7 @@ impl OwnedRequest {
         let record = Record::of(&report);
         loop {
             if let Some(unstored) = &row
-                && history::store(&self.shared, &self.session, unstored).await
+                && history::store(&self.process, &self.session, unstored).await
             {
                 row = None;
             }

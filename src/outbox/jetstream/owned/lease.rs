@@ -10,7 +10,7 @@ impl OwnedRequest {
     /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
     /// would keep it from whoever comes after that process. What this process holds and does not run is handed out again.
     pub(super) async fn renew(&mut self) {
-        if self.is_orphan || !self.shared.runs(&self.stored) {
+        if self.is_orphan || !self.process.runs(&self.stored) {
             return;
         }
         if self.renewed.elapsed() >= LEASE {
@@ -53,7 +53,7 @@ impl OwnedRequest {
             return Ok(false);
         }
         if self.renewed.elapsed() >= LEASE {
-            return Err(self.shared.servers.error(Trouble::NoOutbox));
+            return Err(self.process.servers.error(Trouble::NoOutbox));
         }
         self.is_orphan = true;
         Ok(true)

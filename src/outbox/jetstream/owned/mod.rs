@@ -6,7 +6,6 @@ mod lease;
 #[cfg(test)]
 mod model;
 mod notes;
-mod registration;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +15,10 @@ use async_nats::jetstream::Message;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::fence::Fence;
-pub use self::registration::{Owned, Registration};
-use super::Shared;
 use super::idempotency::{free_key, has_key};
 use super::order::PlaceInLine;
+use super::process::Process;
+use super::requests::Registration;
 use super::server::Session;
 use super::stored::{Note, Stored};
 use super::subjects::{attempt_key, known_key};
@@ -28,8 +27,8 @@ use crate::outbox::{KeptRequest, OutboxError, RENEW_EVERY};
 
 /// A request that this process holds.
 pub struct OwnedRequest {
-    registration: Registration,
-    shared: Arc<Shared>,
+    registration: Registration<Self>,
+    process: Arc<Process>,
     session: Arc<Session>,
     stored: Stored,
     pub sequence: u64,
@@ -37,7 +36,7 @@ pub struct OwnedRequest {
     /// When the stream took it.
     published: u64,
     /// Where the message is acknowledged.
-    reply: Option<Subject>,
+    pub reply: Option<Subject>,
     deliveries: BTreeMap<usize, Held>,
     /// When the server was last asked to renew the lease, and did.
     renewed: Instant,
@@ -65,14 +64,14 @@ enum HeldState {
 impl OwnedRequest {
     /// The process that accepted the request, or the first that was handed it: no other can hold it.
     pub fn first(
-        registration: Registration,
+        registration: Registration<Self>,
+        process: &Arc<Process>,
         session: Arc<Session>,
         stored: Stored,
         message: &Message,
     ) -> Self {
-        let shared = Arc::clone(&registration.shared);
         let note = Note {
-            owner: shared.owner.clone(),
+            owner: process.owner.clone(),
             ..Note::default()
         };
         let open = stored.open().into_iter().map(|place| {
@@ -88,7 +87,7 @@ impl OwnedRequest {
             deliveries: open.collect(),
             sequence: registration.sequence,
             registration,
-            shared,
+            process: Arc::clone(process),
             session,
             subject: message.subject.clone(),
             published: published(message),
@@ -114,7 +113,7 @@ impl OwnedRequest {
     pub fn kept(&self) -> Option<KeptRequest> {
         let notes = self.deliveries.iter().filter(|(_, held)| held.is_noted);
         let notes = notes.map(|(place, held)| (*place, held.note.clone()));
-        let now = self.shared.servers.now();
+        let now = self.process.servers.now();
         let kept = self.stored.kept(&notes.collect(), self.published, now);
         let is_open = kept
             .deliveries
@@ -125,7 +124,7 @@ impl OwnedRequest {
 
     /// From now on the process answers questions about it.
     pub fn start(self) {
-        let runtime = self.shared.runtime.clone();
+        let runtime = self.process.runtime.clone();
         runtime.spawn(self.serve());
     }
 
@@ -220,11 +219,11 @@ impl OwnedRequest {
     }
 
     fn failed(&self, since: Instant, error: &(dyn std::error::Error + 'static)) -> OutboxError {
-        self.shared.servers.failed(&self.session, since, error)
+        self.process.servers.failed(&self.session, since, error)
     }
 
     fn missed(&self, since: Instant) -> OutboxError {
-        self.shared.servers.missed(&self.session, since)
+        self.process.servers.missed(&self.session, since)
     }
 }
 

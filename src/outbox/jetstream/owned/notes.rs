@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::fence::{Answer, Fence, Inquiry, Next, Question};
 use super::{HeldState, OwnedRequest};
-use crate::outbox::jetstream::TRIES;
+use crate::outbox::jetstream::consumer::TRIES;
 use crate::outbox::jetstream::stored::{Note, json, millis, read};
 use crate::outbox::jetstream::subjects::attempt_key;
 use crate::outbox::record::Record;
@@ -47,7 +47,7 @@ impl OwnedRequest {
                 }
                 continue;
             }
-            held.note.owner.clone_from(&self.shared.owner);
+            held.note.owner.clone_from(&self.process.owner);
             held.note.fence = fence;
             held.is_noted = true;
             let key = attempt_key(&self.stored.task, self.sequence, *place);

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::outbox::jetstream::lock;
 use crate::outbox::jetstream::stored::millis;
+use crate::panics::lock;
 
 /// How far this machine's clock may be from the servers' without a word.
 const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(10);

@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::time::Instant;
 
-use super::ASK_WITHIN;
 use crate::outbox::Trouble;
-use crate::outbox::jetstream::{Nats, lock};
+use crate::outbox::jetstream::nats::Nats;
+use crate::panics::lock;
+
+pub const ASK_WITHIN: Duration = Duration::from_millis(1500);
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// How soon a server that has fallen silent is missed: after the third.

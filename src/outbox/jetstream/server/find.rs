@@ -15,9 +15,10 @@ use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, timeout};
 
+use super::connect::ASK_WITHIN;
 use super::refusal::{of_code, refusal};
 use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
-use super::{ASK_WITHIN, Servers, Session};
+use super::{Servers, Session};
 use crate::outbox::jetstream::subjects;
 use crate::outbox::{OutboxError, Trouble};
 

@@ -20,17 +20,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::clock::Clock;
-use self::connect::{Heard, connect};
+use self::connect::{ASK_WITHIN, Heard, connect};
 use self::refusal::has_no_taker;
 pub use self::refusal::refusal;
 pub use self::session::{Session, next_message, purge};
 use self::streams::WORK;
-use super::{Nats, lock, subjects};
+use super::nats::Nats;
+use super::subjects;
 use crate::outbox::{OutboxError, Trouble};
+use crate::panics::lock;
 
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
 const REACH_WITHIN: Duration = Duration::from_millis(1700);
-const ASK_WITHIN: Duration = Duration::from_millis(1500);
 /// For so long what was just found wrong is not looked at again.
 const WRONG_FOR: Duration = Duration::from_millis(500);
 

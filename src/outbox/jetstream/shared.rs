@@ -1,0 +1,38 @@
+//! What this process knows, and the requests that it holds.
+
+use std::sync::Arc;
+
+use async_nats::Subject;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot::Receiver;
+
+use super::owned::OwnedRequest;
+use super::process::Process;
+use super::requests::{Owned, Requests};
+
+pub struct Shared {
+    pub process: Arc<Process>,
+    pub requests: Requests<OwnedRequest>,
+}
+
+impl Shared {
+    /// Has something done with a request; `None`: this process does not hold it.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        task: &str,
+        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> Option<Receiver<T>> {
+        Some(self.requests.lock().get(task)?.ask(work))
+    }
+}
+
+impl Owned<OwnedRequest> {
+    /// The server has handed the request to this process once more.
+    pub fn redelivered(&self, reply: Option<Subject>) {
+        drop(self.ask(|request| {
+            request.reply = reply;
+            std::future::ready(()).boxed()
+        }));
+    }
+}
