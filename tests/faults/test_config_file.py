@@ -35,13 +35,18 @@ class Edited:
 
     def _send(self) -> None:
         while not self._stop.is_set():
-            self._sent += 1
-            answer = self.trigger.notify({"notification_text": f"{threading.get_ident()} {self._sent}"})
-            if answer.status != 200 or answer.json["results"] != {"r": True}:
-                self._failures.append(answer.text)
+            self._send_one()
             time.sleep(0.01)
 
+    def _send_one(self) -> None:
+        self._sent += 1
+        answer = self.trigger.notify({"notification_text": f"{threading.get_ident()} {self._sent}"})
+        if answer.status != 200 or answer.json["results"] != {"r": True}:
+            self._failures.append(answer.text)
+
     def __enter__(self) -> "Edited":
+        # Only a file that was read once stays in use.
+        self._send_one()
         for thread in self._threads:
             thread.start()
         return self
