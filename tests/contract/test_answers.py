@@ -1,13 +1,15 @@
 """What is answered beyond one sender: optional fields, receivers, dry runs, statuses, repeated attempts."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.row import Entry, Row, arrives, body_bytes, delivered, fails, not_tried, previewed, refused, run
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Standin, Triggers, eventually
+from tests.harness import ProcessEngine, Standin, Triggers
 
 JSON = "application/json"
 FORM = b"To=%2B15558675310&From=%2B15017122661&Body=hi"
@@ -409,18 +411,16 @@ def test_a_retry_is_a_warning_once_for_each_reason(triggers: Triggers, standin: 
 
 
 def test_nothing_is_sent_when_too_much_is_in_flight_and_the_caller_learns_when_to_come_again(
-    triggers: Triggers, standin: Standin
+    standin: Standin, tmp_path: Path
 ) -> None:
     standin.rule("/hook/*", delay_ms=300)
-    trigger = triggers.create({"max_in_flight": "1", "response_timeout": "0s"})
-    # What other tests have left takes room too.
-    eventually(
-        lambda: trigger.notify(b"", query={"view": "status"}, method="GET").json["in_flight"] == 0, "no delivery"
-    )
-    body = body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}")
-    assert trigger.notify(body).json["results"] == {"http": "pending"}
-    refusal = trigger.notify(body.replace(b'"hi"', b'"ho"'))
-    assert (refusal.status, refusal.header("retry-after")) == (503, "2")
-    assert (refusal.json["results"], refusal.json["error"]["code"]) == ({}, "overloaded")
-    trigger.wait_for_log("delivered in")
-    assert len(standin.requests()) == 1
+    # What other tests have left takes room too, so they have another process.
+    with ProcessEngine(tmp_path) as engine, ExitStack() as stack:
+        trigger = Triggers(engine, stack).create({"max_in_flight": "1", "response_timeout": "0s"})
+        body = body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}")
+        assert trigger.notify(body).json["results"] == {"http": "pending"}
+        refusal = trigger.notify(body.replace(b'"hi"', b'"ho"'))
+        assert (refusal.status, refusal.header("retry-after")) == (503, "2")
+        assert (refusal.json["results"], refusal.json["error"]["code"]) == ({}, "overloaded")
+        trigger.wait_for_log("delivered in")
+        assert len(standin.requests()) == 1
