@@ -1,12 +1,13 @@
 """Pushover. Limits and errors are those of pushover.net/api."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import pytest
 
 from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered, toml
-from tests.harness import Standin, http_request
+from tests.harness import ProcessEngine, Standin, Triggers, http_request
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TOKEN = "azGDORePK8gMaC0QOYAMyEEuzJnyUi"
@@ -127,22 +128,22 @@ def test_an_emergency_has_a_key_that_ends_it(sender: Sender, standin: Standin) -
 
 
 @pytest.mark.parametrize("status", ["acknowledged", "resolved"])
-def test_no_limit_of_messages_keeps_an_emergency_from_its_end(
-    status: str, sender: Sender, standin: Standin, tmp_path: Path
-) -> None:
+def test_no_limit_of_messages_keeps_an_emergency_from_its_end(status: str, standin: Standin, tmp_path: Path) -> None:
     number = next(NUMBERS)
     path = tmp_path / "siren.toml"
     own = toml(CHANNEL.at(standin, number))
     path.write_text(f"[settings]\nmax_per_minute = 1\n[receivers.siren]\npushover = {own}\n", encoding="utf-8")
-    trigger = sender.trigger({"config_file_path": str(path)})
+    # What is held for a minute takes room, so that it is held in another process than other tests have.
+    with ProcessEngine(tmp_path) as engine, ExitStack() as stack:
+        trigger = Triggers(engine, stack).create({"config_file_path": str(path)})
 
-    def notify(key: str, status: str) -> str:
-        body = {**FIRING, "status": status, "dedup_key": key, "receivers": ["siren"]}
-        return str(trigger.notify(body).json["deliveries"][0]["outcome"])
+        def notify(key: str, status: str) -> str:
+            body = {**FIRING, "status": status, "dedup_key": key, "receivers": ["siren"]}
+            return str(trigger.notify(body).json["deliveries"][0]["outcome"])
 
-    assert [notify("cpu", "firing"), notify("disk", "firing")] == ["delivered", "pending"]
-    assert notify("cpu", status) == "delivered"
-    firing, told, cancelled = standin.requests(f"/at/{number}/")
+        assert [notify("cpu", "firing"), notify("disk", "firing")] == ["delivered", "pending"]
+        assert notify("cpu", status) == "delivered"
+    firing, told, cancelled = standin.requests(f"/at/{number}/")[:3]
     tag = dict(parse_qsl(firing["body"]))["tags"]
     assert told["path"].endswith("/1/messages.json")
     assert cancelled["path"] == f"/at/{number}/1/receipts/cancel_by_tag/{tag}.json"
