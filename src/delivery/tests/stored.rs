@@ -99,25 +99,28 @@ async fn one_that_waits_for_an_older_one_lets_that_one_pass_in_the_line() {
     assert_eq!(world.said(), ["older", "late"]);
 }
 
+/// Of two stored deliveries the first has ended, and the second waits for its destination's rate limit.
+async fn one_waits(sender: &str, outbox: &Arc<Memory>, per: Duration) -> (World, Arc<Task>) {
+    let slow = DeliveryPolicy {
+        rate_limit: Some(Rate { messages: 1, per }),
+        ..policy()
+    };
+    let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
+    let some = || match sender {
+        "sms" => delivery("sms", SMS),
+        _ => plain("x"),
+    };
+    let first = world.stored(outbox, vec![some()], slow.clone()).await;
+    let second = world.stored(outbox, vec![some()], slow).await;
+    first.ended().await;
+    (world, second)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
     for sender in ["http", "sms"] {
         let outbox = Arc::<Memory>::default();
-        let slow = DeliveryPolicy {
-            rate_limit: Some(Rate {
-                messages: 1,
-                per: Duration::from_secs(10),
-            }),
-            ..policy()
-        };
-        let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
-        let some = || match sender {
-            "sms" => delivery("sms", SMS),
-            _ => plain("x"),
-        };
-        let first = world.stored(&outbox, vec![some()], slow.clone()).await;
-        let second = world.stored(&outbox, vec![some()], slow).await;
-        first.ended().await;
+        let (world, second) = one_waits(sender, &outbox, Duration::from_secs(10)).await;
         *outbox.ownership.lock().unwrap() = Some(Ownership::Lost);
         second.ended().await;
         assert_eq!(world.seen().len(), 1, "{sender}");
@@ -131,21 +134,7 @@ async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
 async fn a_process_that_gives_up_what_it_has_begins_no_attempt() {
     for sender in ["http", "sms"] {
         let outbox = Arc::<Memory>::default();
-        let slow = DeliveryPolicy {
-            rate_limit: Some(Rate {
-                messages: 1,
-                per: Duration::from_millis(500),
-            }),
-            ..policy()
-        };
-        let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
-        let some = || match sender {
-            "sms" => delivery("sms", SMS),
-            _ => plain("x"),
-        };
-        let first = world.stored(&outbox, vec![some()], slow.clone()).await;
-        let second = world.stored(&outbox, vec![some()], slow).await;
-        first.ended().await;
+        let (world, second) = one_waits(sender, &outbox, Duration::from_millis(500)).await;
         // The store has said a moment ago that the second one is this process's.
         outbox.running().release();
         second.ended().await;

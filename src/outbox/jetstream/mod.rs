@@ -65,7 +65,6 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// This process's use of the streams.
 pub struct JetStreamOutbox {
-    process: Arc<Process>,
     shared: Arc<Shared>,
     lanes: Arc<Lanes>,
     last_sents: LastSents,
@@ -81,13 +80,12 @@ impl JetStreamOutbox {
         let servers = Servers::of_owner(nats, &owner);
         let process = Arc::new(Process::new(servers, runtime.clone(), owner));
         Self {
+            last_sents: LastSents::start(Arc::clone(&process), &runtime),
             shared: Arc::new(Shared {
-                process: Arc::clone(&process),
+                process,
                 requests: Requests::default(),
             }),
             lanes: Arc::default(),
-            last_sents: LastSents::start(Arc::clone(&process), &runtime),
-            process,
         }
     }
 
@@ -122,8 +120,8 @@ impl JetStreamOutbox {
         &self,
         work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.process.servers.error(Trouble::Stopped);
-        let runtime = self.process.runtime.clone();
+        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let runtime = self.shared.process.runtime.clone();
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
     }
 
@@ -132,15 +130,15 @@ impl JetStreamOutbox {
         &self,
         work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.process.servers.error(Trouble::Stopped);
-        let begun = self.process.runtime.spawn(work);
+        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let begun = self.shared.process.runtime.spawn(work);
         Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
     }
 }
 
 impl Outbox for JetStreamOutbox {
     fn place(&self) -> String {
-        self.process.servers.place().to_owned()
+        self.shared.process.servers.place().to_owned()
     }
 
     fn accept(&self, request: NewRequest) -> Reply<Accepted> {
@@ -213,7 +211,7 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn store_history(&self, row: &HistoryRow) -> Reply<()> {
-        let (process, row) = (Arc::clone(&self.process), row.clone());
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
         self.begin(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
@@ -225,12 +223,12 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
-        let (process, config) = (Arc::clone(&self.process), config.to_owned());
+        let (process, config) = (Arc::clone(&self.shared.process), config.to_owned());
         self.on_runtime(async move { history::claim(&process, &config, limit).await })
     }
 
     fn history_written(&self, row: &HistoryRow) -> Reply<()> {
-        let (process, row) = (Arc::clone(&self.process), row.clone());
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
         self.begin(async move { history::forget(&process, &row).await })
     }
 
@@ -239,11 +237,11 @@ impl Outbox for JetStreamOutbox {
     }
 
     fn warning(&self) -> Option<String> {
-        self.process.servers.warning()
+        self.shared.process.servers.warning()
     }
 
     fn running(&self) -> &Running {
-        &self.process.running
+        &self.shared.process.running
     }
 
     fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {

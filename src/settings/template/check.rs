@@ -101,7 +101,8 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, at: usize) ->
             (!known.contains(name)).then(|| unknown("filter", name, &known))?
         }
         Instruction::PerformTest(name, ..) => {
-            (!TESTS.contains(name)).then(|| unknown("test", name, TESTS))?
+            let known = [TESTS, compare::COMPARING_TESTS].concat();
+            (!known.contains(name)).then(|| unknown("test", name, &known))?
         }
         Instruction::CallFunction(name, _) => {
             let known: Vec<_> = FUNCTIONS.iter().map(|function| function.name).collect();
@@ -126,7 +127,7 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, at: usize) ->
     }
 }
 
-/// The tests behind `is`.
+/// The tests behind `is`, beside those that compare.
 const TESTS: &[&str] = &[
     "undefined",
     "defined",
@@ -148,21 +149,6 @@ const TESTS: &[&str] = &[
     "lower",
     "upper",
     "sameas",
-    "eq",
-    "equalto",
-    "==",
-    "ne",
-    "!=",
-    "lt",
-    "lessthan",
-    "<",
-    "le",
-    "<=",
-    "gt",
-    "greaterthan",
-    ">",
-    "ge",
-    ">=",
     "in",
     "true",
     "false",

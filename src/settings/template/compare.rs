@@ -128,7 +128,7 @@ pub fn findings(instructions: &Instructions<'_>, source: &str) -> Vec<Finding> {
 
 /// Who asks for the type first knows it.
 const TYPE_TESTS: &[&str] = &["number", "integer", "int", "float", "string"];
-const COMPARING_TESTS: &[&str] = &[
+pub const COMPARING_TESTS: &[&str] = &[
     "eq",
     "equalto",
     "==",
