@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::model::channel::Found;
 use crate::model::outcome::{MessageRef, Verdict};
 use crate::model::wire::{Destination, Outbound};
+use crate::panics::lock;
 
 /// Which message at a provider is whose: none is ever counted for two deliveries.
 #[derive(Default)]
@@ -69,7 +70,7 @@ impl Claims {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What each destination was told last under each dedup key: what follows up on it edits or answers it, and what says the
 //! same is no news.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use hashlink::LinkedHashMap;
@@ -13,6 +13,7 @@ use crate::model::outcome::MessageRef;
 use crate::model::plan::Sending;
 use crate::model::secret::digest;
 use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
+use crate::panics::lock;
 
 /// The rule that stands in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
@@ -137,7 +138,7 @@ impl LastSents {
     }
 
     fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (LastSent, Instant)>> {
-        self.lasts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lasts)
     }
 }
 

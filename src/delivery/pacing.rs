@@ -5,11 +5,13 @@
 //! a leaky bucket: it holds one `response_timeout`, a wait spends from it, and time in which no call waits refills it.
 //! On a trigger whose calls overlap nobody waits behind a call, so each call has the whole time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
+
+use crate::panics::lock;
 
 /// The share of the passing time that refills the budget.
 const REFILL: u32 = 5;
@@ -74,7 +76,7 @@ impl Pacing {
     }
 
     fn lock(&self) -> MutexGuard<'_, LinkedHashMap<Caller, Budget>> {
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.budgets)
     }
 }
 

@@ -11,7 +11,7 @@ mod writes;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -34,6 +34,7 @@ use crate::delivery::{Admission, Caller, Dispatcher, NotAccepted, Pacing, Task};
 use crate::model::report::Report;
 use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
 use crate::outbox::OutboxError;
+use crate::panics::lock;
 use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
@@ -206,7 +207,7 @@ impl Notifier {
     }
 
     fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.news)
     }
 
     fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {

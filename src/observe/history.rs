@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use influxdb_line_protocol::LineProtocolBuilder;
@@ -12,6 +12,7 @@ use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Outcome, Reason};
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::model::text::{printable, truncate};
+use crate::panics::lock;
 
 /// Rows that wait for a call under one configuration; the oldest make room.
 const MAX_WAITING: usize = 10_000;
@@ -128,7 +129,7 @@ impl History {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Queue>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queues)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Event, Recorder, Written};
 use crate::model::notification::Notification;
 use crate::model::report::{DeliveryReport, HistoryRow};
+use crate::panics::lock;
 
 /// A later one is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +168,7 @@ impl TaskLog {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lines)
     }
 }
 
@@ -186,7 +187,7 @@ struct Port {
 impl LogPort {
     /// From now on lines go to this one; those that wait are given back.
     pub fn connect(&self, late: Arc<dyn LateLog>) -> Vec<LogLine> {
-        let mut port = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut port = lock(&self.state);
         port.late = Some(late);
         port.waiting.drain(..).collect()
     }
@@ -194,7 +195,7 @@ impl LogPort {
 
 impl LateLog for LogPort {
     fn push(&self, line: LogLine) {
-        let mut port = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut port = lock(&self.state);
         match &port.late {
             Some(late) => late.push(line),
             None => {
@@ -225,7 +226,7 @@ const MAX_ERRORS: usize = 20;
 
 impl RecentErrors {
     pub fn push(&self, line: LogLine) {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = lock(&self.errors);
         errors.truncate(MAX_ERRORS - 1);
         errors.push_front(RecentError {
             time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -235,7 +236,7 @@ impl RecentErrors {
 
     /// The latest first.
     pub fn all(&self) -> Vec<RecentError> {
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = lock(&self.errors);
         errors.iter().cloned().collect()
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::DeliveryId;
+
+use crate::panics::lock;
 
 /// A delivery runs at most once in a process, whatever the store hands out.
 #[derive(Clone, Default)]
@@ -37,9 +39,7 @@ impl Running {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<DeliveryId>> {
-        self.deliveries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.deliveries)
     }
 }
 

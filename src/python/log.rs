@@ -5,13 +5,14 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
 use super::engine;
 use crate::observe::{LateLog, LogLine, Metrics};
+use crate::panics::lock;
 
 /// Lines that may wait; more are dropped and counted.
 const MAX_WAITING: usize = 10_000;
@@ -108,7 +109,7 @@ struct State {
 
 impl Turn {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// False where nothing may be written any more.

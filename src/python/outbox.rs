@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -17,6 +17,7 @@ use crate::outbox::jetstream::Nats;
 use crate::outbox::jetstream::operator::JetStreamOperator;
 use crate::outbox::operator::{self, Listed, Operator, State};
 use crate::outbox::sqlite::operator::SqliteOperator;
+use crate::panics::lock;
 use crate::settings::{Environment, OutboxPlace};
 
 create_exception!(
@@ -151,7 +152,7 @@ impl Outbox {
         work: impl FnOnce(&mut dyn Operator) -> Result<T, outbox::OutboxError> + Send,
     ) -> PyResult<T> {
         let done = py.detach(|| {
-            let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut operator = lock(&self.operator);
             work(&mut **operator)
         });
         done.map_err(raise)

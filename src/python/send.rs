@@ -1,7 +1,7 @@
 //! What the command line sends: as the endpoint would, and to the end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use super::offline::internal;
 use super::{answer, engine, process};
 use crate::notifier::{Call, CallLog};
 use crate::observe::{LateLog, LogLine};
-use crate::panics::guarded;
+use crate::panics::{guarded, lock};
 
 /// How often it is looked for signals and log lines while deliveries are under way.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -70,13 +70,13 @@ struct Waiting(Mutex<Vec<LogLine>>);
 
 impl Waiting {
     fn take(&self) -> Vec<LogLine> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.0))
     }
 }
 
 impl LateLog for Waiting {
     fn push(&self, line: LogLine) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.0);
         lines.push(line);
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use super::{SendError, Sent, Transport, guard, tls};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::secret::Secret;
 use crate::model::wire::{HttpRequest, Outbound, Reply};
+use crate::panics::lock;
 
 /// How long an idle connection is kept for the next message.
 pub const KEEP_IDLE: Duration = Duration::from_secs(20);
@@ -86,7 +87,7 @@ impl HttpTransport {
             return self.client_without_reuse(key, route);
         }
         let pool = PoolKey::of(request, key);
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = lock(&self.pools);
         if let Some(kept) = pools.get(&pool).filter(|kept| kept.is_for(key, route)) {
             return Ok(kept.client.clone());
         }
@@ -97,7 +98,7 @@ impl HttpTransport {
     }
 
     fn client_without_reuse(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = lock(&self.clients);
         let known = clients.iter().rposition(|kept| kept.is_for(key, route));
         if let Some(place) = known {
             // Nearly always the last already.
@@ -289,7 +290,7 @@ impl Transport for HttpTransport {
     }
 
     fn close_idle(&self, pool: PoolKey) {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = lock(&self.pools);
         // Its connections close with the client.
         pools.remove(&pool);
     }

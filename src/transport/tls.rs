@@ -1,6 +1,6 @@
 //! TLS: the system's certificates and the bundled ones together, and what to say when a handshake fails.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -16,6 +16,7 @@ use rustls::{
 
 use super::system_roots;
 use crate::model::policy::TlsFiles;
+use crate::panics::lock;
 
 /// The configuration of clients, with a receiver's own certificates or without. Reading the system's is left until the
 /// first handshake.
@@ -122,7 +123,7 @@ struct Trust {
 
 impl Verifier {
     fn trust(&self) -> Result<Arc<Trust>, Error> {
-        let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.trust);
         if let Some(trust) = known.as_ref() {
             return Ok(Arc::clone(trust));
         }

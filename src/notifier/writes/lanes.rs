@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::batch::Batch;
 use super::waiting::{Waiting, WaitingRows};
 use crate::delivery::{Caller, Room};
+use crate::panics::lock;
 
 /// How often it is looked whether all rows are stored.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -78,6 +79,6 @@ impl Lanes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Caller, VecDeque<Batch>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lanes)
     }
 }

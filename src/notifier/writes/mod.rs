@@ -6,7 +6,7 @@ mod lanes;
 mod summary;
 mod waiting;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use super::{Call, NeedsVariables, Notifier, Scheduled, argument_error, no_room_f
 use crate::api::request::RequestError;
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LateLog, TaskLog};
+use crate::panics::lock;
 use crate::settings::Settings;
 
 /// The rows of one call, until they are taken.
@@ -32,7 +33,7 @@ impl Notifier {
         late: &Arc<dyn LateLog>,
     ) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
-        let tables = std::mem::take(&mut *tables.lock().unwrap_or_else(PoisonError::into_inner));
+        let tables = std::mem::take(&mut *lock(tables));
         let log = TaskLog::new(None);
         for table in tables.into_iter().filter(|table| !table.rows.is_empty()) {
             let (name, rows) = (table.table.clone(), table.rows.len());

@@ -9,7 +9,7 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 pub use self::places::MAX_LOOKUPS;
 use self::places::{Kind, Next, Places};
+
+use crate::panics::lock;
 
 /// How long an answer is used.
 const KEEP_ANSWER: Duration = Duration::from_secs(30);
@@ -270,7 +272,7 @@ impl Dns {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
