@@ -15,7 +15,7 @@ RELEASE_SETUP_DONE := $(RELEASE_VENV)/.setup-done
 SITE_VENV := docs/site/.venv
 SITE_BIN := $(SITE_VENV)/bin
 SITE_SETUP_DONE := $(SITE_VENV)/.setup-done
-WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml notifier_plugin.py $(shell find src python -type f -not -name '*.pyc' 2>/dev/null)
+WHEEL_SOURCES := Cargo.toml Cargo.lock pyproject.toml notifier_plugin.py $(shell find src core jetstream python -type f -not -name '*.pyc' 2>/dev/null)
 
 # The tools of the environment, whatever is active in the caller's shell.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME CONDA_PREFIX
@@ -55,12 +55,13 @@ build: $(WHEEL_INSTALLED) standin ## build a debug wheel into .venv, and the sta
 
 $(WHEEL_INSTALLED): $(SETUP_DONE) $(WHEEL_SOURCES)
 	rm -rf target/wheels
-	$(BIN)/maturin build --profile dev --locked --compatibility linux --out target/wheels
+	$(BIN)/maturin build --profile dev --features test-util --locked --compatibility linux --out target/wheels
 	$(BIN)/python -m pip install --quiet --no-index --no-deps --force-reinstall target/wheels/*.whl
 	@touch $@
 
+# With the tests' own programs: what all share is compiled once.
 standin:
-	cargo build --locked --package standin
+	cargo build --locked --package standin --package rust-tests --bins
 
 test: build ## run every test: Rust, the documentation's examples, Python, the embedding
 	$(BIN)/python -m tests.run_all rust docs python embedding
@@ -154,16 +155,13 @@ $(BENCH_WHEEL_INSTALLED): $(BENCH_SETUP_DONE) $(WHEEL_SOURCES)
 	$(BENCH_BIN)/python -m pip install --quiet --no-index --no-deps --force-reinstall target/bench/wheels/*.whl
 	@touch $@
 
-# One by one: built together, each would get the features that the others ask for.
 bench-programs:
-	cargo build --release --locked --package standin
-	cargo build --release --locked --package bench
+	cargo build --release --locked --package standin --package bench
 
 lint: build ## check formatting, lints, unused dependencies, types and stubs, Rust and Python
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --exclude embedding --all-targets --no-default-features -- -D warnings
-	cargo clippy --locked --package influxdb3-notifier --all-targets -- -D warnings
-	cargo clippy --locked --package influxdb3-notifier --lib -- -D unused-crate-dependencies
+	cargo clippy --locked --workspace --exclude embedding --all-targets -- -D warnings
+	cargo clippy --locked $(patsubst %,--package %,$(IN_THE_WHEEL)) --lib -- -D unused-crate-dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -172,6 +170,9 @@ lint: build ## check formatting, lints, unused dependencies, types and stubs, Ru
 	@cargo metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 >/dev/null || \
 		{ echo "fuzz/Cargo.lock is not up to date: cargo update --manifest-path fuzz/Cargo.toml --workspace"; exit 1; }
 	@$(MAKE) --no-print-directory deny
+
+# The crates of the wheel.
+IN_THE_WHEEL := influxdb3-notifier notifier-core notifier-jetstream
 
 # What needs the network is said when it is not run: the tool itself, and the database of advisories.
 deny:

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape
 PICTURE = Path(__file__).parent / "architecture.svg"
 LAYERS: Final[dict[str, dict[str, str]]] = {
     "for the engine": {"python": "calls of the engine, log lines; alone knows pyo3"},
+    "stores on servers": {"jetstream": "the outbox on NATS; uses outbox and what is below"},
     "a call as a whole": {"notifier": "a call in, a report out", "offline": "check, routes, render: sends nothing"},
     "who is told what": {"routing": "a request becomes a plan of composed deliveries"},
     "the parts of a call": {
@@ -23,11 +24,14 @@ LAYERS: Final[dict[str, dict[str, str]]] = {
         "outbox": "keep over a restart",
         "observe": "log lines, metrics",
     },
-    "vocabulary": {
-        "model": "notification, plan, verdict, reason, secret",
+    "vocabulary": {"model": "notification, plan, verdict, reason"},
+    "small libraries": {
+        "json": "read, with places",
+        "secret": "hidden, taken out",
         "panics": "kept from the database",
         "time_limit": "ends what may hang",
     },
+    "words": {"text": "cut, split, clean", "warnings": "a bounded list"},
 }
 """From the top; each uses those below it."""
 WIDTH, LABEL, GAP, BOX, STEP = 880, 150, 12, 62, 84

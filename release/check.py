@@ -14,6 +14,8 @@ PACKAGE = {"__init__.py", "__main__.py", "_native.pyi", "py.typed", "cli/__init_
 LICENCES = {"LICENSE-MIT", "LICENSE-APACHE"}
 NAME = re.compile(r"influxdb3_notifier-(?P<version>[^-]+)-cp311-abi3-(?P<platform>\w+(?:\.\w+)*)\.whl")
 PLATFORMS = re.compile(r"manylinux2014_(\w+)\.manylinux_2_17_\1|macosx_11_0_arm64|win_amd64")
+CRATES = (".", "core", "jetstream")
+"""Those of the wheel."""
 MAX_BYTES = 12_000_000
 """More than that is a mistake, such as symbols that were not stripped."""
 
@@ -21,7 +23,7 @@ MAX_BYTES = 12_000_000
 def problems(wheel: Path) -> Iterator[str]:
     """What is wrong with a wheel's file."""
     name = NAME.fullmatch(wheel.name)
-    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"]
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
     if not name or not PLATFORMS.fullmatch(name["platform"]):
         yield "its name is not that of a wheel of ours for Python 3.11 and newer on a platform of ours"
         return
@@ -58,8 +60,9 @@ def of_components(content: bytes | None) -> Iterator[str]:
     named = {(component["name"], component["version"]) for component in listed["components"]}
     if unknown := named - known:
         yield f"its list of components has what Cargo.lock has not: {sorted(unknown)}"
-    direct = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["dependencies"]
-    if lacking := set(direct) - {component for component, _ in named}:
+    manifests = (tomllib.loads((ROOT / crate / "Cargo.toml").read_text(encoding="utf-8")) for crate in CRATES)
+    direct = {name for manifest in manifests for name in manifest["dependencies"]}
+    if lacking := direct - {component for component, _ in named}:
         yield f"its list of components lacks {', '.join(sorted(lacking))}"
 
 

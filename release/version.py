@@ -24,7 +24,7 @@ LOCKS = ("Cargo.toml", "fuzz/Cargo.toml")
 
 def version() -> str:
     """Cargo.toml's."""
-    return str(tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"])
+    return str(tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"])
 
 
 def outdated(right: str) -> Iterator[tuple[Path, str]]:

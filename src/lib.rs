@@ -1,30 +1,71 @@
-//! influxdb3-notifier delivers notifications from inside InfluxDB 3.
-//!
-//! Each layer uses the layers below it, never above, never sideways:
-//!
-//! - `python` is the only code that knows pyo3: it copies what a call brings, releases the interpreter, hands over log lines.
-//! - [`notifier`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
-//! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
-//! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
-//! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
-//! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
-//!   [`outbox`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
-//! - [`panics`] keeps a panic from whoever called, and what it says from whoever reads.
-//! - [`time_limit`] does what may never end on a thread that can be abandoned.
-//! - [`model`] is the vocabulary of all of them.
+//! The extension module `influxdb3_notifier._native`: the only code that knows pyo3.
 
-pub mod api;
-pub mod channels;
-pub mod delivery;
-pub mod model;
-pub mod notifier;
-pub mod observe;
-pub mod offline;
-pub mod outbox;
-pub mod panics;
-#[cfg(feature = "python")]
-pub mod python;
-pub mod routing;
-pub mod settings;
-pub mod time_limit;
-pub mod transport;
+mod answer;
+mod engine;
+mod entry;
+mod log;
+mod offline;
+mod outbox;
+mod process;
+mod rows;
+mod send;
+mod slice;
+mod values;
+mod worker;
+
+use pyo3::prelude::*;
+
+use notifier_core::model::notification::{Level, Status};
+use notifier_core::model::outcome::Reason;
+
+/// What `notifier_plugin.py` and the command line call.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    notifier_core::panics::say_where_it_panicked();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add(
+        "PLUGIN_APIS",
+        pyo3::types::PyTuple::new(module.py(), notifier_core::notifier::PLUGIN_APIS)?,
+    )?;
+    let words = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
+    module.add("LEVELS", words(Level::ALL.map(Level::word).into())?)?;
+    module.add("STATUSES", words(Status::ALL.map(Status::word).into())?)?;
+    let reasons = Reason::ALL.iter().map(|reason| reason.code());
+    module.add("REASONS", words(reasons.collect())?)?;
+    module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
+    module.add_function(wrap_pyfunction!(channels, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::check, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::routes, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::render, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::check_templates, module)?)?;
+    module.add_function(wrap_pyfunction!(offline::is_level, module)?)?;
+    module.add_function(wrap_pyfunction!(send::send, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::process_request, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::process_scheduled_call, module)?)?;
+    module.add_function(wrap_pyfunction!(entry::process_writes, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::work, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::stop_work, module)?)?;
+    module.add_function(wrap_pyfunction!(worker::metrics, module)?)?;
+    let stop = wrap_pyfunction!(process::stop, module)?;
+    let atexit = module.py().import("atexit")?;
+    atexit.call_method1("register", (stop,))?;
+    module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
+    module.add_class::<outbox::Choice>()?;
+    module.add_class::<outbox::Outbox>()
+}
+
+/// What the registry knows of every channel, as a JSON list, for `influxdb3-notifier channels`.
+#[pyfunction]
+fn channels() -> String {
+    let all = notifier_core::channels::CHANNELS.iter();
+    let all: Vec<_> = all
+        .map(|spec| notifier_core::channels::describe(spec))
+        .collect();
+    serde_json::Value::Array(all).to_string()
+}
+
+/// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.
+#[pyfunction]
+const fn plugin_source() -> &'static str {
+    include_str!("../notifier_plugin.py")
+}

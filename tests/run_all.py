@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CARGO = ["--locked", "--no-default-features", "--workspace", "--exclude", "embedding", "--exclude", "bench"]
+# The default members: with others beside them, shared crates would be compiled with other features once more.
+CARGO = ["--locked"]
+EMBEDDING = ["--workspace", "--exclude=influxdb3-notifier", "--exclude=bench", "--test=wheel"]
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|ignored)\b")
 # The lines on which nextest, cargo test and pytest sum up.
 SUMMARY = re.compile(r"Summary \[|^test result:|^=* ?\d+ (?:passed|failed|skipped|error).* in [\d.:]+")
@@ -75,7 +77,7 @@ def embedding() -> Suite:
         "EMBEDDING_PYTHONHOME": sys.base_prefix,
         "EMBEDDING_SITE_PACKAGES": sysconfig.get_path("purelib"),
     }
-    return Suite(["cargo", "test", "--no-fail-fast", "--locked", "--package", "embedding"], environment)
+    return Suite(["cargo", "test", "--no-fail-fast", *CARGO, *EMBEDDING], environment)
 
 
 def shared_libpython() -> Path | None:

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use influxdb3_notifier::api::request as reading;
-use influxdb3_notifier::channels::Operator;
-use influxdb3_notifier::model::json;
-use influxdb3_notifier::model::plan::Work;
-use influxdb3_notifier::model::read_options::ReadOptions;
-use influxdb3_notifier::model::secret::Secret;
-use influxdb3_notifier::model::wire::Outbound;
-use influxdb3_notifier::routing;
-use influxdb3_notifier::settings::arguments::ARGUMENTS;
-use influxdb3_notifier::settings::file;
-use influxdb3_notifier::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, Seen};
-use influxdb3_notifier::settings::{Environment, Resolution, SettingsCache, from_file};
+use notifier_core::api::request as reading;
+use notifier_core::channels::Operator;
+use notifier_core::json;
+use notifier_core::model::plan::Work;
+use notifier_core::model::read_options::ReadOptions;
+use notifier_core::model::wire::Outbound;
+use notifier_core::routing;
+use notifier_core::secret::Secret;
+use notifier_core::settings::arguments::ARGUMENTS;
+use notifier_core::settings::file;
+use notifier_core::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, Seen};
+use notifier_core::settings::{Environment, Resolution, SettingsCache, from_file};
 
 use super::{are_sound, is_fit_to_show, is_of_few_words};
 

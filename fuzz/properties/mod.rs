@@ -1,5 +1,5 @@
 //! What must hold for any bytes at all: one function for each fuzz target. `make fuzz` feeds them what libFuzzer makes up;
-//! `tests/seeds.rs` feeds them the files in `seeds`, so that whatever was found once is tried at every `make test`.
+//! `tests/rust/tests/all/seeds.rs` feeds them the files in `seeds`, so that whatever was found once is tried at every `make test`.
 
 // Each target is a program that needs one of the functions.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
@@ -9,8 +9,8 @@ mod replies;
 mod texts;
 
 use http::HeaderMap;
-use influxdb3_notifier::model::outcome::{Detail, Failure};
-use influxdb3_notifier::model::text::is_invisible;
+use notifier_core::model::outcome::{Detail, Failure};
+use notifier_core::text::is_invisible;
 
 pub use self::inputs::{arguments, config_file, request, template};
 pub use self::replies::{headers, judge, reply_body, reply_head, retry_after, url_guard};

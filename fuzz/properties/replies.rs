@@ -11,19 +11,19 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use influxdb3_notifier::channels::{
+use notifier_core::channels::{
     self, CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter, parse_url,
 };
-use influxdb3_notifier::model::json::{Json, Path};
-use influxdb3_notifier::model::notification::Notification;
-use influxdb3_notifier::model::outcome::{Reason, Verdict};
-use influxdb3_notifier::model::policy::ClientKey;
-use influxdb3_notifier::model::policy::PrivateAddresses::{Allow, Deny};
-use influxdb3_notifier::model::warnings::Warnings;
-use influxdb3_notifier::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
-use influxdb3_notifier::transport::{
+use notifier_core::json::{Json, Path};
+use notifier_core::model::notification::Notification;
+use notifier_core::model::outcome::{Reason, Verdict};
+use notifier_core::model::policy::ClientKey;
+use notifier_core::model::policy::PrivateAddresses::{Allow, Deny};
+use notifier_core::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
+use notifier_core::transport::{
     Dns, HttpTransport, ReplyBody, SendError, Sent, SystemLookup, Transport, check_host,
 };
+use notifier_core::warnings::Warnings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -268,7 +268,7 @@ fn channels() -> Vec<(Arc<dyn Channel>, String)> {
 pub fn retry_after(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
-    let wait = influxdb3_notifier::channels::retry_after(&text, now);
+    let wait = notifier_core::channels::retry_after(&text, now);
     let trimmed = text.trim();
     if trimmed.starts_with('-') || trimmed.is_empty() {
         assert_eq!(wait, None);

@@ -1,8 +1,8 @@
 //! What is done to texts: splitting, and taking secrets out.
 
-use influxdb3_notifier::model::outcome::Detail;
-use influxdb3_notifier::model::secret::{MASK, Redactor};
-use influxdb3_notifier::model::text::{self, Fences, Limit, MAX_PARTS, Markup, Unit, is_invisible};
+use notifier_core::model::outcome::Detail;
+use notifier_core::secret::{MASK, Redactor};
+use notifier_core::text::{self, Fences, Limit, MAX_PARTS, Markup, Unit, is_invisible};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use unicode_segmentation::UnicodeSegmentation;
 

@@ -25,11 +25,11 @@ HTTP = pytest.mark.parametrize("channel", OVER_HTTP, ids=[channel.sender for cha
 
 def test_each_channel_has_its_file_its_line_its_tests_and_its_section() -> None:
     declared = set()
-    for path in (ROOT / "src" / "channels").rglob("*.rs"):
+    for path in (ROOT / "core" / "src" / "channels").rglob("*.rs"):
         declared |= set(re.findall(r'ChannelSpec = ChannelSpec \{\n\s+key: "(\w+)"', path.read_text(encoding="utf-8")))
     document = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
     sections = set(re.findall(r"^## (\w+)$", document, re.MULTILINE))
-    assert declared == set(REGISTRY), "a file in src/channels, and a line in CHANNELS of its mod.rs"
+    assert declared == set(REGISTRY), "a file in core/src/channels, and a line in CHANNELS of its mod.rs"
     assert set(BY_SENDER) == set(REGISTRY), "a file tests/channels/test_NAME.py with a CHANNEL"
     assert sections == set(REGISTRY), "a section `## NAME` in docs/channels.md"
 

@@ -1,6 +1,6 @@
 """A storm makes few messages: ``repeat_interval`` and ``max_per_minute``, as a caller sees them.
 
-What takes a minute is tested in paused time, in src/delivery/tests/throttle.rs.
+What takes a minute is tested in paused time, in core/src/delivery/tests/throttle.rs.
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """The signatures that the Rust tests expect are those of the reference implementation, and it takes them.
 
 The two sides meet in ``tests/vectors/standard_webhooks.json``: here its signatures are held against the
-``standardwebhooks`` package, in ``tests/signing.rs`` the http channel's are held against it. Neither side has to run
-the other, and a difference names its row.
+``standardwebhooks`` package; the http channel is held against it in ``tests/rust/tests/all/signing.rs``. Neither has
+to run the other, and a difference names its row.
 """
 
 import base64

@@ -28,13 +28,21 @@ def dependencies(path: str, *tables: str) -> set[str]:
     return {name for table in tables for name in manifest.get(table, {})}
 
 
+IN_THE_WHEEL = ["Cargo.toml", "core/Cargo.toml", "jetstream/Cargo.toml"]
+
+
 def members() -> list[str]:
-    """The other crates: those of the workspace, and the fuzz targets, which are not."""
-    return [f"{member}/Cargo.toml" for member in [*toml("Cargo.toml")["workspace"]["members"], "fuzz"]]
+    """The crates of the workspace, and the fuzz targets, which are not."""
+    return ["Cargo.toml", *(f"{member}/Cargo.toml" for member in [*toml("Cargo.toml")["workspace"]["members"], "fuzz"])]
+
+
+def own() -> set[str]:
+    return {toml(path)["package"]["name"] for path in members()}
 
 
 def test_every_crate_in_the_wheel_has_a_row_and_every_row_a_crate() -> None:
-    assert section("In the wheel") == dependencies("Cargo.toml", "dependencies")
+    needed = {name for path in IN_THE_WHEEL for name in dependencies(path, "dependencies")}
+    assert section("In the wheel") == needed - own()
 
 
 def test_every_crate_in_the_wheel_has_its_size() -> None:
@@ -46,11 +54,18 @@ def test_every_crate_in_the_wheel_has_its_size() -> None:
 
 
 def test_every_crate_of_tests_stand_ins_and_benchmark_has_a_row_and_every_row_a_crate() -> None:
-    needed = dependencies("Cargo.toml", "dev-dependencies", "build-dependencies")
+    needed: set[str] = set()
     for member in members():
         needed |= dependencies(member, "dependencies", "dev-dependencies", "build-dependencies")
-    own = {toml(path)["package"]["name"] for path in ["Cargo.toml", *members()]}
-    assert section("In tests, demo, stand-ins and benchmark") == needed - own - section("In the wheel")
+    assert section("In tests, demo, stand-ins and benchmark") == needed - own() - section("In the wheel")
+
+
+def test_versions_stand_once() -> None:
+    for path in members():
+        if path != "fuzz/Cargo.toml":
+            for table in ("dependencies", "dev-dependencies", "build-dependencies"):
+                loose = [name for name, value in toml(path).get(table, {}).items() if "workspace" not in value]
+                assert loose == [], f"{path}: name.workspace = true, and the version in the root's Cargo.toml"
 
 
 @pytest.mark.parametrize(

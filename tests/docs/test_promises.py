@@ -6,7 +6,10 @@ import pytest
 
 from tests.harness import ROOT
 
-SOURCES = [*(ROOT / "src").rglob("*.rs"), *(ROOT / "tests").rglob("*.rs"), *(ROOT / "tests").rglob("test_*.py")]
+SOURCES = [
+    *(file for crate in ("src", "core", "jetstream", "tests") for file in (ROOT / crate).rglob("*.rs")),
+    *(ROOT / "tests").rglob("test_*.py"),
+]
 TESTS = {
     name
     for source in SOURCES

@@ -18,7 +18,7 @@ def manifest() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def version() -> str:
-    return str(tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"])
+    return str(tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"])
 
 
 def test_the_manifest_has_these_tables_and_keys_and_no_others(manifest: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ def constant(name: str) -> object:
 
 def test_the_file_names_cargos_version_and_the_plugin_api() -> None:
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
-    assert constant("WHEEL_VERSION") == cargo["package"]["version"]
+    assert constant("WHEEL_VERSION") == cargo["workspace"]["package"]["version"]
     assert constant("PLUGIN_API") == 1
 
 

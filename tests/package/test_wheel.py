@@ -17,7 +17,7 @@ SITE_PACKAGES = sysconfig.get_path("purelib")
 
 def test_the_version_is_cargos_everywhere() -> None:
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
-    version = cargo["package"]["version"]
+    version = cargo["workspace"]["package"]["version"]
     assert influxdb3_notifier.__version__ == version
     assert importlib.metadata.version("influxdb3-notifier") == version
 

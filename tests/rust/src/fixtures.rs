@@ -2,12 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use influxdb3_notifier::model::outcome::{Failure, MessageRef, Outcome, Reason};
-use influxdb3_notifier::model::plan::Identity;
-use influxdb3_notifier::model::report::DeliveryReport;
-use influxdb3_notifier::outbox::{
-    DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Target,
-};
+use notifier_core::model::outcome::{Failure, MessageRef, Outcome, Reason};
+use notifier_core::model::plan::Identity;
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::{DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Target};
 
 pub fn id(task: &str, index: usize) -> DeliveryId {
     DeliveryId {

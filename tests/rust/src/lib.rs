@@ -12,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use influxdb3_notifier::notifier::{Body, Call, Notifier};
-use influxdb3_notifier::transport::{Dns, HttpTransport, Lookup};
+use notifier_core::notifier::{Body, Call, Notifier};
+use notifier_core::outbox::Backends;
+use notifier_core::transport::{Dns, HttpTransport, Lookup};
 use serde_json::{Value, json};
 use standin::Standin;
 
@@ -42,8 +43,10 @@ impl Default for World {
     fn default() -> Self {
         Self {
             standin: Standin::start_on((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap(),
-            notifier: Notifier::with_transport(|| Arc::new(HttpTransport::new(Dns::new(Names))))
-                .unwrap(),
+            notifier: Notifier::with_transport(Backends::default(), || {
+                Arc::new(HttpTransport::new(Dns::new(Names)))
+            })
+            .unwrap(),
         }
     }
 }

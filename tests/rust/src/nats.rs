@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use influxdb3_notifier::outbox::jetstream::Nats;
+use notifier_core::outbox::OutboxServers;
 
 /// The way to one server, without credentials.
-pub fn nats(url: &str) -> Nats {
-    Nats {
-        servers: vec![url.to_owned()],
+pub fn nats(url: &str) -> OutboxServers {
+    OutboxServers {
+        urls: vec![url.to_owned()],
         credentials: None,
         tls: None,
     }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use influxdb3_notifier::model::notification::{Level, State, Status};
-use influxdb3_notifier::model::outcome::{MessageRef, Outcome};
-use influxdb3_notifier::outbox::{
+use notifier_core::model::notification::{Level, State, Status};
+use notifier_core::model::outcome::{MessageRef, Outcome};
+use notifier_core::outbox::{
     Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox,
     Ownership,
 };

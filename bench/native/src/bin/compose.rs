@@ -9,12 +9,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use influxdb3_notifier::channels::{
+use notifier_core::channels::{
     CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter,
 };
-use influxdb3_notifier::model::json::{Json, Path};
-use influxdb3_notifier::model::notification::{Level, Notification, Status};
-use influxdb3_notifier::model::warnings::Warnings;
+use notifier_core::json::{Json, Path};
+use notifier_core::model::notification::{Level, Notification, Status};
+use notifier_core::warnings::Warnings;
 
 const ROUNDS: usize = 2_000;
 

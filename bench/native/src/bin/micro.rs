@@ -10,18 +10,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use influxdb3_notifier::api::request::{self, Request};
-use influxdb3_notifier::model::channel::Composing;
-use influxdb3_notifier::model::plan::{Plan, Sending, Work};
-use influxdb3_notifier::model::policy::PrivateAddresses;
-use influxdb3_notifier::model::read_options::ReadOptions;
-use influxdb3_notifier::model::warnings::Warnings;
-use influxdb3_notifier::model::wire::{HttpReply, Outbound, Reply};
-use influxdb3_notifier::notifier::{Body, Call, CallLog, Notifier};
-use influxdb3_notifier::routing;
-use influxdb3_notifier::settings::template::{Renderer, Seen};
-use influxdb3_notifier::settings::{Environment, Settings, SettingsCache, from_file};
-use influxdb3_notifier::transport::check_host;
+use notifier_core::api::request::{self, Request};
+use notifier_core::model::channel::Composing;
+use notifier_core::model::plan::{Plan, Sending, Work};
+use notifier_core::model::policy::PrivateAddresses;
+use notifier_core::model::read_options::ReadOptions;
+use notifier_core::model::wire::{HttpReply, Outbound, Reply};
+use notifier_core::notifier::{Body, Call, CallLog, Notifier};
+use notifier_core::outbox::Backends;
+use notifier_core::routing;
+use notifier_core::settings::template::{Renderer, Seen};
+use notifier_core::settings::{Environment, Settings, SettingsCache, from_file};
+use notifier_core::transport::check_host;
+use notifier_core::warnings::Warnings;
 
 /// The multi-channel example of the README.
 const THREE_CHANNELS: &str = r#"{
@@ -141,7 +142,7 @@ fn discords(member: &str) -> String {
 }
 
 fn bodies(body: String) -> Option<Step> {
-    let notifier = Notifier::new().ok()?;
+    let notifier = Notifier::new(Backends::default()).ok()?;
     let call = Call {
         arguments: BTreeMap::from([("dry_run".to_owned(), "true".to_owned())]),
         body: body.into_bytes(),

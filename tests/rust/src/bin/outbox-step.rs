@@ -1,10 +1,11 @@
 //! Goes with an outbox to one step of a delivery, and is killed there: `outbox-step sqlite:PATH STEP`, or `jetstream:URL`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use influxdb3_notifier::outbox::Outbox;
-use influxdb3_notifier::outbox::jetstream::JetStreamOutbox;
-use influxdb3_notifier::outbox::sqlite::SqliteOutbox;
+use notifier_core::outbox::sqlite::SqliteOutbox;
+use notifier_core::outbox::{Backend, Outbox};
+use notifier_jetstream::JetStream;
 use rust_tests::nats::nats;
 use tokio::runtime::Handle;
 
@@ -12,9 +13,9 @@ use tokio::runtime::Handle;
 async fn main() {
     let [_, place, step] = <[String; 3]>::try_from(std::env::args().collect::<Vec<_>>()).unwrap();
     let (kind, path) = place.split_once(':').unwrap();
-    let outbox: Box<dyn Outbox> = match kind {
-        "sqlite" => Box::new(SqliteOutbox::open(Path::new(path)).unwrap()),
-        "jetstream" => Box::new(JetStreamOutbox::new(nats(path), Handle::current())),
+    let outbox: Arc<dyn Outbox> = match kind {
+        "sqlite" => Arc::new(SqliteOutbox::open(Path::new(path)).unwrap()),
+        "jetstream" => JetStream.open(&nats(path), &Handle::current()),
         _ => panic!("no outbox of the kind {kind}"),
     };
     rust_tests::outbox::steps_to(&*outbox, &step).await;

@@ -1,0 +1,274 @@
+//! Discord's rich form: one embed <https://docs.discord.com/developers/resources/message#embed-object>.
+//!
+//! Title and fields are data, so every character that Markdown could take for its own has a backslash before it. The text
+//! is Discord's Markdown, as it has always been. Nobody is mentioned.
+
+use serde::Serialize;
+use url::{Host, Url};
+
+use super::{MARKUP, NoMentions};
+use crate::channels::shared::names::NameRules;
+use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::model::notification::Notification;
+use crate::text::{Limit, Unit, shorten, split_after};
+
+/// Code points, as everywhere at Discord (docs: message, embed limits).
+const TITLE: Limit = Limit::code_points(256);
+const DESCRIPTION: usize = 4_096;
+const FIELDS: usize = 25;
+const NAMES: NameRules = NameRules {
+    clean: escape,
+    ..NameRules::any(Limit::code_points(256), "…")
+};
+const VALUE: Limit = Limit::code_points(1_024);
+/// Over title, description, names, values and footer.
+const ALL: usize = 6_000;
+/// More than our footer ever takes.
+const FOOTER: usize = 150;
+/// What fields leave to the text in any case: it can go on in further messages, they cannot.
+const TEXT: usize = 2_000;
+/// Longer values take a row of their own.
+const INLINE: usize = 40;
+const UNIT: Unit = Unit::CodePoints;
+
+#[derive(Serialize)]
+pub struct Payload<'a> {
+    /// `null` takes the text of an earlier message away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<()>,
+    embeds: [Embed<'a>; 1],
+    allowed_mentions: NoMentions,
+}
+
+#[derive(Serialize)]
+struct Embed<'a> {
+    title: String,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    color: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    footer: Option<Footer>,
+    /// Shown in the reader's own time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Field {
+    name: String,
+    value: String,
+    inline: bool,
+}
+
+#[derive(Serialize)]
+struct Footer {
+    text: String,
+}
+
+/// `text` is the notification's, `limit` that of a message that has only a text.
+pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> Rich<Payload<'a>> {
+    let mut cuts = Cuts::default();
+    let title = cuts.title(&escape(&rich::heading(notification)), TITLE, "…");
+    let (url, refused) = match notification.link.as_deref() {
+        Some(link) if is_embeddable(link) => (Some(link), None),
+        link => (None, link.map(Field::of_link)),
+    };
+    let refused = cuts.link(refused, |field| UNIT.of(&field.value) <= VALUE.length);
+
+    let room = ALL - FOOTER - UNIT.of(&title) - refused.as_ref().map_or(0, Field::length);
+    let most = FIELDS - usize::from(refused.is_some());
+    let left_to_fields = room - UNIT.of(text).min(TEXT);
+    let mut fields = cuts.fields(notification, most, left_to_fields, &NAMES, draw);
+    let fields_take: usize = fields.iter().map(Field::length).sum();
+    let split = split_after(text, DESCRIPTION.min(room - fields_take), limit, MARKUP);
+    let mut parts = split.parts.into_iter();
+    fields.extend(refused);
+
+    let time = notification.timestamp;
+    let shown = time.filter(|time| rich::unix_seconds(*time).is_some());
+    let told = time.filter(|_| shown.is_none()).map(rich::time_in_utc);
+    let footer = rich::joined([
+        rich::level_below_heading(notification).map(str::to_owned),
+        rich::phase(notification, told.as_deref()),
+        cuts.note(),
+    ]);
+    let embed = Embed {
+        title,
+        description: parts.next().unwrap_or_default(),
+        url,
+        color: Look::of(notification).colour,
+        fields,
+        footer: footer.map(|text| Footer { text }),
+        timestamp: shown.map(|time| time.to_string()),
+    };
+    Rich {
+        payload: Payload {
+            content: None,
+            embeds: [embed],
+            allowed_mentions: NoMentions { parse: [] },
+        },
+        more: parts.collect(),
+        missing: split.missing,
+        cuts,
+    }
+}
+
+impl Payload<'_> {
+    /// The message that it changes may have been a plain text.
+    pub const fn replaces_text(&mut self) {
+        self.content = Some(());
+    }
+}
+
+impl Field {
+    fn of_link(link: &str) -> Self {
+        Self {
+            name: "Link".to_owned(),
+            // The brackets keep Markdown out of it.
+            value: format!("<{link}>"),
+            inline: false,
+        }
+    }
+
+    fn length(&self) -> usize {
+        UNIT.of(&self.name) + UNIT.of(&self.value)
+    }
+}
+
+/// Discord refuses the whole message for an embed's address without a domain, such as `http://grafana:3000/`, which it calls
+/// "not a well formed URL" (grafana, issue 65270; gitea, issue 11124: an address of digits passes).
+fn is_embeddable(link: &str) -> bool {
+    let Ok(url) = Url::parse(link) else {
+        return false;
+    };
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        !label.is_empty() && label.bytes().all(known)
+    };
+    let has_domain = match url.host() {
+        Some(Host::Domain(name)) => name.contains('.') && name.split('.').all(is_label),
+        Some(Host::Ipv4(_)) => true,
+        Some(Host::Ipv6(_)) | None => false,
+    };
+    has_domain && url.username().is_empty() && url.password().is_none()
+}
+
+fn draw(name: String, value: &str) -> Drawn<Field> {
+    let mut is_cut = false;
+    let field = Field {
+        name,
+        value: shorten(&escape(value), VALUE, "…", &mut is_cut),
+        inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
+    };
+    Drawn {
+        length: field.length(),
+        field,
+        is_cut,
+    }
+}
+
+/// `text` with a backslash before every character that Markdown would take for its own where it stands
+/// (support article "Markdown text 101"). A cut may leave one before the `…`, where it does not show either.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    let mut place = Place::LineStart;
+    for (at, character) in text.char_indices() {
+        let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
+        if is_markup(character, rest, place) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+        place = place.after(character);
+    }
+    escaped
+}
+
+/// Quotes, headings and lists begin a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    LineStart,
+    LeadingDigits,
+    Inside,
+}
+
+impl Place {
+    const fn after(self, character: char) -> Self {
+        match (self, character) {
+            (_, '\n') => Place::LineStart,
+            (Place::LineStart, ' ' | '\t') => Place::LineStart,
+            (Place::LineStart | Place::LeadingDigits, '0'..='9') => Place::LeadingDigits,
+            _ => Place::Inside,
+        }
+    }
+}
+
+fn is_markup(character: char, rest: &str, place: Place) -> bool {
+    match character {
+        '\\' | '*' | '_' | '~' | '`' | '|' | '<' | '[' | '@' => true,
+        // `:fire:`; and an address would be shown with the backslashes in it.
+        ':' => rest.starts_with("//") || begins_shortcode(rest),
+        '#' | '>' => place == Place::LineStart,
+        '-' | '+' => place == Place::LineStart && rest.starts_with([' ', '#']),
+        '.' => place == Place::LeadingDigits && rest.starts_with(' '),
+        _ => false,
+    }
+}
+
+fn begins_shortcode(rest: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-');
+    let after = rest.trim_start_matches(is_inside);
+    after.len() < rest.len() && after.starts_with(':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_that_discord_would_refuse_are_known() {
+        for (link, embeddable) in [
+            ("https://grafana.example.com/d/1?a=b", true),
+            ("http://db1.local:3000/", true),
+            ("http://127.0.0.1:3000/", true),
+            ("https://xn--bcher-kva.xn--p1ai/", true),
+            ("http://grafana:3000/", false),
+            ("http://localhost/", false),
+            ("http://grafana./", false),
+            ("http://*a*.example.com/", false),
+            ("http://[::1]:3000/", false),
+            ("http://user:password@grafana.example.com/", false),
+        ] {
+            assert_eq!(is_embeddable(link), embeddable, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_backslash_stands_before_what_markdown_would_take_for_its_own_and_before_nothing_else() {
+        for (text, escaped) in [
+            ("db1", "db1"),
+            (
+                "*b* _i_ ~~s~~ `c` ||x||",
+                r"\*b\* \_i\_ \~\~s\~\~ \`c\` \|\|x\|\|",
+            ),
+            (
+                "@everyone <@1> <#2> <t:3>",
+                r"\@everyone \<\@1> \<#2> \<t:3>",
+            ),
+            ("[a](https://b)", r"\[a](https\://b)"),
+            (r"C:\db", r"C:\\db"),
+            ("# h\n> q\n  - l\n-# s", "\\# h\n\\> q\n  \\- l\n\\-# s"),
+            ("a # b > c - d 1. e", "a # b > c - d 1. e"),
+            ("1. a\n10. b\n1.5", "1\\. a\n10\\. b\n1.5"),
+            ("-5 %, +3", "-5 %, +3"),
+            (
+                "at 12:30, then 12:30:45 :fire:",
+                r"at 12:30, then 12\:30:45 \:fire:",
+            ),
+        ] {
+            assert_eq!(escape(text), escaped);
+        }
+    }
+}

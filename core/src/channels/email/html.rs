@@ -1,0 +1,112 @@
+//! The HTML of a mail: a table for the fields, and styles in every element, since mail programs know no others.
+
+use crate::channels::shared::rich::{self, Cuts, Look};
+use crate::json::Json;
+use crate::model::notification::Notification;
+use crate::text::{one_line, without_controls};
+
+const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.45;color:#1d1c1d";
+
+/// It has the fields that the text beside it has, whose cuts these are.
+pub fn page(notification: &Notification, text: &str, cuts: &Cuts) -> String {
+    let colour = Look::of(notification).colour;
+    let heading = escape(&rich::heading(notification));
+    let text = escape(text).replace("\r\n", "\n").replace('\n', "<br>\n");
+    let summary = rich::summary(notification, cuts);
+    let summary = summary.as_deref().map(below_heading).unwrap_or_default();
+    let fields = fields(notification, cuts.shown());
+    let link = notification.link.as_deref().map(link).unwrap_or_default();
+    format!(
+        "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head>\
+         <body style=\"margin:0;padding:16px;{FONT}\">\n\
+         <div style=\"max-width:640px;border-left:4px solid #{colour:06X};padding:4px 0 4px 16px\">\n\
+         <div style=\"font-size:19px;font-weight:bold;margin:0 0 8px\">{heading}</div>\n\
+         <div style=\"margin:0 0 12px\">{text}</div>\n\
+         {fields}{summary}{link}</div>\n</body></html>\n"
+    )
+}
+
+/// The first ones, as many as the text beside it has.
+fn fields(notification: &Notification, shown: usize) -> String {
+    let rows = notification.fields.iter().take(shown).map(|(name, value)| {
+        let value = match value {
+            Json::String(text) => escape(&without_controls(text)).replace('\n', "<br>"),
+            Json::Number(text) => escape(text),
+            Json::Bool(value) => value.to_string(),
+            _ => String::new(),
+        };
+        let name = escape(&one_line(name));
+        format!(
+            "<tr><td style=\"padding:2px 16px 2px 0;color:#616061;vertical-align:top\">{name}</td>\
+             <td style=\"padding:2px 0\">{value}</td></tr>\n"
+        )
+    });
+    let rows: String = rows.collect();
+    match rows.is_empty() {
+        true => rows,
+        false => format!(
+            "<table style=\"border-collapse:collapse;margin:0 0 12px;{FONT}\">\n{rows}</table>\n"
+        ),
+    }
+}
+
+fn below_heading(summary: &str) -> String {
+    let summary = escape(summary);
+    format!("<div style=\"color:#616061;font-size:13px\">{summary}</div>\n")
+}
+
+fn link(link: &str) -> String {
+    format!(
+        "<div style=\"margin:12px 0 0\"><a href=\"{}\">{}</a></div>\n",
+        escape(link),
+        escape(&rich::link_words(link))
+    )
+}
+
+/// What HTML would take for its own, and controls, which no mail program shows.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' | '\r' => escaped.push(character),
+            other if other.is_control() => {}
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_notification_becomes_markup() {
+        let hostile = "<b onclick=\"x\">&amp;</b>\u{0}";
+        let mut notification = Notification::plain(Json::String(hostile.to_owned()));
+        notification.title = Some(hostile.to_owned());
+        notification.link = Some(format!("https://a.example/\"{hostile}"));
+        notification.fields = vec![(hostile.to_owned(), Json::String(hostile.to_owned()))];
+        let mut cuts = Cuts::default();
+        crate::channels::shared::lines::below(
+            &notification,
+            10_000,
+            crate::text::Unit::Bytes,
+            &mut cuts,
+        );
+        let page = page(&notification, hostile, &cuts);
+        assert!(
+            !page.contains("<b ") && !page.contains("</b>") && !page.contains('\u{0}'),
+            "{page}"
+        );
+        assert_eq!(
+            page.matches("&lt;b onclick=&quot;x&quot;&gt;&amp;amp;&lt;/b&gt;")
+                .count(),
+            5
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! Which mail server takes the mails, and how.
+
+use crate::channels::spec::mailboxes::{hello_name, server_name};
+use crate::channels::{ConfigError, Fields};
+use crate::model::wire::{Credentials, MailServer, MailTls};
+use crate::secret::Secret;
+
+pub const TLS: &str = "email_tls";
+pub const HELLO: &str = "email_hello";
+const HOST_FORM: &str = "the name or the address of a mail server, without scheme and port";
+
+pub fn read(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
+    let host = fields.formed("email_host", HOST_FORM, |text| server_name(text).is_some())?;
+    let tls = tls(fields)?;
+    let port = fields.port("email_port")?.unwrap_or(match tls {
+        MailTls::StartTls => 587,
+        MailTls::Implicit => 465,
+        MailTls::Clear => 25,
+    });
+    let hello = fields.formed_or_none(HELLO, HELLO_FORM, |text| hello_name(text).is_some())?;
+    Ok(MailServer {
+        // It has the form already.
+        host: server_name(&host).unwrap_or_default(),
+        port,
+        tls,
+        credentials: credentials(fields, tls)?,
+        hello: hello.as_deref().and_then(hello_name),
+    })
+}
+
+const HELLO_FORM: &str = "a domain, or an address in brackets";
+
+fn tls(fields: &Fields<'_>) -> Result<MailTls, ConfigError> {
+    match fields.optional(TLS)?.as_deref().map(str::trim) {
+        None | Some("starttls") => Ok(MailTls::StartTls),
+        Some("tls") => Ok(MailTls::Implicit),
+        Some("none") if fields.is_of_operator() => Ok(MailTls::Clear),
+        Some("none") => {
+            let what = "email_tls none is for the configuration file alone; here it must be starttls or tls";
+            Err(fields.error(TLS, what))
+        }
+        Some(_) => {
+            let what = "email_tls must be starttls or tls, or none in the configuration file";
+            Err(fields.error(TLS, what))
+        }
+    }
+}
+
+fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>, ConfigError> {
+    let username = fields.optional("email_username")?;
+    let password = fields.optional("email_password")?;
+    match (username, password) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if tls == MailTls::Clear => {
+            let what = "email_tls none encrypts nothing: leave email_username and email_password out, or use starttls or tls";
+            Err(fields.error(TLS, what))
+        }
+        (Some(username), Some(password)) => Ok(Some(Credentials {
+            username: Secret::new(username.trim()),
+            password: Secret::new(password),
+        })),
+        (Some(_), None) => {
+            let what = "email_password is required with email_username";
+            Err(fields.error("email_password", what))
+        }
+        (None, Some(_)) => {
+            let what = "email_username is required with email_password";
+            Err(fields.error("email_username", what))
+        }
+    }
+}

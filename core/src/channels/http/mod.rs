@@ -1,0 +1,305 @@
+//! A webhook of the user's own: JSON in a POST, any 2xx is success.
+
+mod signing;
+mod success;
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use self::signing::Signer;
+use self::success::Success;
+use super::shared::endpoint::{Endpoint, basic_auth};
+use super::shared::{USER_AGENT, body, verdict};
+use super::spec::headers::HostHeader;
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved,
+};
+use crate::json::Json;
+use crate::model::notification::{Members, Notification};
+use crate::model::outcome::{Failure, Gate, Judgement, Reason};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::secret::Secret;
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "http",
+    about: "a web server of your own",
+    parameters: &[
+        Parameter::new(
+            "http_webhook_url",
+            "https://example.com/hooks/alerts",
+            "Where to POST the notification.",
+        )
+        .required()
+        .secret(),
+        Parameter::headers(
+            "http_headers",
+            "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
+        ),
+        Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
+        Parameter::new(
+            "body_template",
+            r#"{"alert": {{ notification.text | tojson }}}"#,
+            "A template for the body, in place of the usual JSON.",
+        )
+        .of(Kind::Template)
+        .operator_only(),
+        Parameter::new(
+            "content_type",
+            "text/plain; charset=utf-8",
+            "The body's type; application/json if absent.",
+        )
+        .operator_only(),
+        Parameter::new(
+            "basic_auth",
+            r#"{ username = "notifier", password = { env = "HOOK_PASSWORD" } }"#,
+            "User name and password.",
+        )
+        .of(Kind::Table)
+        .secret()
+        .operator_only(),
+        Parameter::new(
+            "bearer_token",
+            "eyJhbGciOiJIUzI1NiJ9",
+            "A token for the Authorization header.",
+        )
+        .secret()
+        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
+        Parameter::new(
+            "signing_secret",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "Signs each message by Standard Webhooks; several keys while they change.",
+        )
+        .of(Kind::Texts)
+        .secret()
+        .operator_only(),
+        Parameter::new(
+            "success",
+            r#"~"ok": ?true"#,
+            "What the body of a 2xx must be to count as delivered; behind ~ a regular expression that is found in it.",
+        )
+        .operator_only(),
+    ],
+    length: Length::Any,
+    // A receiver that checks the idempotency key recognises it; we cannot count on that.
+    repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
+    parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+#[derive(Debug)]
+struct Http {
+    endpoint: Endpoint,
+    signer: Option<Signer>,
+    success: Option<Success>,
+    sends_json: bool,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    message: &'a Json,
+    #[serde(flatten)]
+    more: Members<'a>,
+}
+
+impl Http {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let mut endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        endpoint.method = method(fields)?;
+        if let Some(content_type) = fields.optional("content_type")? {
+            endpoint.default_header(
+                CONTENT_TYPE,
+                header_value(fields, "content_type", &content_type)?,
+            );
+        }
+        if let Some(authorization) = authorization(fields)? {
+            endpoint.default_header(AUTHORIZATION, authorization);
+        }
+        let signer = Self::signer(fields)?;
+        let keys = fields.several("signing_secret")?.into_iter();
+        endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
+        let success = fields.optional("success")?;
+        let success = success.as_deref().map(success::read).transpose();
+        let success = success.map_err(|what| fields.error("success", format!("success {what}")))?;
+        let sends_json = is_json(&endpoint.request(Vec::new(), &[]));
+        Ok(Self {
+            endpoint,
+            signer,
+            success,
+            sends_json,
+        })
+    }
+
+    fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
+        const NAME: &str = "signing_secret";
+        let secrets = fields.several(NAME)?.into_iter();
+        let keys: Vec<_> = secrets
+            .map(|(path, secret)| {
+                signing::key(secret)
+                    .map_err(|what| ConfigError::new(path, format!("{NAME} {what}")))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((!keys.is_empty()).then(|| Signer::new(keys)))
+    }
+}
+
+fn method(fields: &Fields<'_>) -> Result<Method, ConfigError> {
+    let given = fields.optional("method")?;
+    match given
+        .as_deref()
+        .map(|word| word.trim().to_ascii_uppercase())
+        .as_deref()
+    {
+        None | Some("POST") => Ok(Method::POST),
+        Some("PUT") => Ok(Method::PUT),
+        Some("PATCH") => Ok(Method::PATCH),
+        Some(_) => Err(fields.error("method", "method must be POST, PUT or PATCH")),
+    }
+}
+
+/// `bearer_token` or `basic_auth` as a header.
+fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, ConfigError> {
+    let bearer = fields.optional("bearer_token")?;
+    let basic = fields.table("basic_auth")?;
+    match (bearer, basic) {
+        (Some(_), Some(_)) => Err(fields.error(
+            "basic_auth",
+            "give basic_auth or bearer_token: there is one Authorization header",
+        )),
+        (Some(token), None) => {
+            let mut value =
+                header_value(fields, "bearer_token", &format!("Bearer {}", token.trim()))?;
+            value.set_sensitive(true);
+            Ok(Some(value))
+        }
+        (None, Some(members)) => {
+            let get = |name| {
+                members
+                    .iter()
+                    .find(|(key, _)| key == name)
+                    .map(|(_, text)| text)
+            };
+            let known = members
+                .iter()
+                .all(|(key, _)| matches!(key.as_str(), "username" | "password"));
+            match (get("username"), get("password"), known) {
+                (Some(username), Some(password), true) => {
+                    Ok(basic_auth(format!("{username}:{password}").as_bytes()))
+                }
+                _ => Err(fields.error("basic_auth", "basic_auth must be { username, password }")),
+            }
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderValue, ConfigError> {
+    HeaderValue::from_str(text.trim()).map_err(|_| {
+        fields.error(
+            name,
+            format!("{name} holds a character that no header may have"),
+        )
+    })
+}
+
+const NO_JSON: &str = "body_template: it makes no valid JSON, so the usual JSON is sent; write each value as {{ … | tojson }}";
+
+/// Whether the request says that its body is JSON: `application/json`, `application/vnd.api+json`.
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers.get(CONTENT_TYPE);
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media_type = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+impl Channel for Http {
+    fn destination(&self) -> &Destination {
+        &self.endpoint.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        // The same on every attempt; a caller's own wins.
+        let key = HeaderValue::from_str(&cx.message_key(0)).ok();
+        let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
+        let usual = || {
+            body::json(&Payload {
+                message: &notification.text,
+                more: Members::of(notification),
+            })
+        };
+        let mut warnings = Vec::new();
+        let request = match cx.rendered("body_template") {
+            None => self.endpoint.request(usual(), &own),
+            Some(body) => {
+                let mut request = self.endpoint.request(body.as_bytes().to_vec(), &own);
+                if is_json(&request) && serde_json::from_str::<IgnoredAny>(body).is_err() {
+                    warnings.push(NO_JSON.to_owned());
+                    request.body = usual().into();
+                }
+                request
+            }
+        };
+        Ok(Composition {
+            messages: vec![Outbound::Http(request)],
+            segments: None,
+            warnings,
+        })
+    }
+
+    fn sign(&self, out: &mut Outbound, now: Timestamp) {
+        let Outbound::Http(request) = out else {
+            return;
+        };
+        let id = request.headers.get(IDEMPOTENCY_KEY).cloned();
+        if let (Some(signer), Some(id)) = (&self.signer, id) {
+            signer.sign(request, &id, now);
+        }
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let detail = || verdict::words("the receiver", &reply.text(), self.endpoint.redactor());
+        let mut judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
+        if !self.sends_json {
+            judgement.warning = None;
+        }
+        if let Some(success) = &self.success {
+            let failure = Failure::new(Reason::Rejected).with_detail(detail());
+            judgement = success.judge(reply, judgement, failure);
+        }
+        if reply.status == 410 {
+            // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
+            judgement.gate = Some(Gate::Refuse {
+                wait: verdict::REFUSAL,
+            });
+        }
+        judgement
+    }
+}

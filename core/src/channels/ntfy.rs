@@ -1,0 +1,320 @@
+//! ntfy <https://docs.ntfy.sh/publish/#publish-as-json>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::shared::endpoint::Endpoint;
+use super::shared::rich::{self, Cuts, Rich};
+use super::shared::{USER_AGENT, body, lines, texts, verdict};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
+};
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::secret::{Secret, digest};
+use crate::text::{Limit, Markup, Unit, split_after};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "ntfy",
+    about: "the subscribers of an ntfy topic",
+    parameters: &[
+        Parameter::new(
+            "ntfy_url",
+            "https://ntfy.sh",
+            "The server's address, without the topic.",
+        )
+        .required(),
+        Parameter::new(
+            "ntfy_topic",
+            "db-alerts",
+            "The topic; who knows it can read it.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "ntfy_token",
+            "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+            "An access token, where the topic is protected.",
+        )
+        .secret(),
+    ],
+    length: Length::Split(LIMIT, Markup::NONE),
+    repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Edits,
+    parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
+};
+
+/// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
+/// `transformBodyJSON`), which it does when the text is counted as it stands in JSON.
+const LIMIT: Limit = Limit::json_bytes(4_095);
+/// Ours: a headline. The server has no limit of its own for it.
+const TITLE: Limit = Limit::json_bytes(250);
+/// What fields may take of the message, in bytes of JSON.
+const FIELDS: usize = 2_000;
+/// Ours, in bytes of JSON, so that the whole stays below the server's limit.
+const LINK: usize = 2_000;
+/// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
+const NEXT_REQUEST: Duration = Duration::from_secs(5);
+/// One more wrong login is allowed every minute (server: `DefaultVisitorAuthFailureLimitReplenish`), and topics end one by one.
+const MINUTE: Duration = Duration::from_secs(60);
+/// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: answered with 40010.
+const RESERVED: [&str; 10] = [
+    "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
+];
+
+#[derive(Debug)]
+struct Ntfy {
+    endpoint: Endpoint,
+    topic: Secret,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    click: Option<&'a str>,
+    /// The message that this one replaces: from server 2.16 on, and without effect before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence_id: Option<&'a str>,
+}
+
+impl Ntfy {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let url = fields.url("ntfy_url")?;
+        let topic = fields.formed("ntfy_topic", TOPIC_FORM, is_topic)?;
+        if RESERVED.contains(&topic.as_str()) {
+            let what =
+                "ntfy_topic is a name that every ntfy server uses for itself; choose another";
+            return Err(fields.error("ntfy_topic", what));
+        }
+        if url.path().trim_matches('/') == topic {
+            let what =
+                "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
+            return Err(fields.error("ntfy_url", what));
+        }
+        let token = fields.formed_or_none("ntfy_token", TOKEN_FORM, is_token)?;
+        let topic = Secret::new(topic);
+        let secrets = [topic.clone()]
+            .into_iter()
+            .chain(token.as_deref().map(Secret::new));
+        let mut endpoint =
+            Endpoint::new(fields.sender(), url, USER_AGENT).told_apart_by(fields.sender(), secrets);
+        // Requests are counted for each visitor, whatever the topic.
+        let visitor = format!(
+            "ntfy {} {}",
+            endpoint.url,
+            token.as_deref().unwrap_or_default()
+        );
+        endpoint.destination.account = Some(digest(&visitor));
+        if let Some(token) = token {
+            endpoint.authorize(&format!("Bearer {token}"));
+        }
+        Ok(Self { endpoint, topic })
+    }
+
+    fn payload<'a>(&'a self, message: &'a str) -> Payload<'a> {
+        Payload {
+            topic: self.topic.expose(),
+            title: None,
+            message,
+            priority: None,
+            click: None,
+            sequence_id: None,
+        }
+    }
+
+    fn plain(&self, message: &str) -> Outbound {
+        let body = body::json(&self.payload(message));
+        self.endpoint.post(body, &[])
+    }
+
+    fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
+        let mut cuts = Cuts::default();
+        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            Unit::JsonBytes.of(link) <= LINK
+        });
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let room = LIMIT.length - LIMIT.unit.of(&below);
+        let split = split_after(text, room, LIMIT, Markup::NONE);
+        let mut parts = split.parts.into_iter();
+        let message = parts.next().unwrap_or_default() + &below;
+        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
+        let rich = Rich {
+            payload: Payload {
+                title: Some(title),
+                priority: priority(notification),
+                click: link,
+                sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
+                ..self.payload(&message)
+            },
+            more: parts.collect(),
+            missing: split.missing,
+            cuts,
+        };
+        rich.composition(
+            |body| self.endpoint.post(body, &[]),
+            |part| self.plain(&part),
+        )
+    }
+}
+
+const FULL: &str = "The server has as many topics as it allows: use a topic that exists, or raise global-topic-limit there.";
+const WRONG_LOGINS: &str = "Too many wrong logins came from this address: check the ntfy_token of every destination on this server.";
+const NOT_NTFY: &str = "ntfy_url must lead to an ntfy server: what answered is none.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::Unauthorized => {
+            "Make a new access token in the ntfy account, and give it as ntfy_token."
+        }
+        Reason::Forbidden => {
+            "The topic is protected: give the ntfy_token of a user who may write to it."
+        }
+        Reason::UnknownDestination => {
+            "ntfy_url must be the server's address, such as https://ntfy.sh."
+        }
+        _ => return None,
+    })
+}
+
+const TOPIC_FORM: &str = "1 to 64 letters, digits, hyphens and underscores";
+
+/// As the server checks it (`topicRegex`); ids of messages are checked the same way (`sequenceIDRegex`).
+fn is_topic(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(is_word)
+}
+
+const TOKEN_FORM: &str = "an access token of letters, digits and underscores";
+
+fn is_token(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(is_word)
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// From 1 to 5; without one it is 3.
+const fn priority(notification: &Notification) -> Option<u8> {
+    match (notification.status, notification.level) {
+        (Some(Status::Resolved), _) => None,
+        (_, Some(Level::Critical)) => Some(5),
+        (_, Some(Level::Error)) => Some(4),
+        _ => None,
+    }
+}
+
+impl Channel for Ntfy {
+    fn destination(&self) -> &Destination {
+        &self.endpoint.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
+    fn follows_up(&self) -> bool {
+        true
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = texts::of(notification)?;
+        if notification.is_rich() {
+            return Ok(self.rich(notification, &text, cx));
+        }
+        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
+            self.plain(&part)
+        }))
+    }
+
+    fn preview(&self, body: &[u8]) -> String {
+        body::without_member(body, "topic", &self.topic.expose().into())
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || {
+            let said = json.get("error").and_then(Value::as_str);
+            verdict::said("ntfy", code, said, reply, self.endpoint.redactor())
+        };
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match reply.status {
+            200..=299 => {
+                let id = json.get("id").and_then(Value::as_str);
+                if id.is_none() {
+                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
+                }
+                verdict::delivered(id, self.endpoint.redactor()).into()
+            }
+            // The day's bandwidth and messages <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
+            429 if matches!(code, Some(42_905 | 42_908)) => {
+                Verdict::Reject(failure(Reason::QuotaExhausted)).into()
+            }
+            429 => {
+                let (least, hint) = match code {
+                    Some(42_904) => (MINUTE, Some(FULL)),
+                    Some(42_909) => (MINUTE, Some(WRONG_LOGINS)),
+                    _ => (NEXT_REQUEST, None),
+                };
+                let mut failure = failure(Reason::RateLimited);
+                failure.hint = hint.map(Into::into);
+                let after = verdict::reply_retry_after(reply).unwrap_or(least);
+                verdict::paused(failure, Some(after), Scope::Account)
+            }
+            _ => verdict::with_hints(
+                verdict::by_status(reply, self.endpoint.redactor(), detail),
+                hint,
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::{configured, example};
+    use crate::model::outcome::Gate;
+
+    #[test]
+    fn a_limit_is_waited_for_as_long_as_the_server_needs() {
+        let channel = configured(&SPEC, example).unwrap();
+        for (code, seconds) in [(42_901, 5), (42_904, 60), (42_909, 60), (0, 5)] {
+            let reply = HttpReply {
+                status: 429,
+                headers: http::HeaderMap::new(),
+                body: format!(r#"{{"code": {code}, "http": 429, "error": "limit reached"}}"#)
+                    .into(),
+                complete: true,
+                received: std::time::SystemTime::UNIX_EPOCH,
+            };
+            let wait = Some(Duration::from_secs(seconds));
+            let scope = Scope::Account;
+            assert_eq!(
+                channel.judge_http(&reply).gate,
+                Some(Gate::Pause { wait, scope }),
+                "{code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What an event says besides the notification: which system is affected, links and images
+//! <https://developer.pagerduty.com/docs/send-alert-event>.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use crate::channels::shared::rich;
+use crate::channels::{ConfigError, Fields, parse_url};
+use crate::model::notification::Notification;
+use crate::text::{Limit, Unit, cut, one_line};
+
+/// Ours: PagerDuty documents none. The whole value of a field stands in the details.
+const NAME: Limit = Limit::utf16(255);
+/// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
+const LINK: usize = 4_000;
+/// Ours, of links and of images.
+const MOST: usize = 20;
+const SOURCE: &str = "InfluxDB 3";
+
+#[derive(Debug)]
+pub struct Context {
+    source: Option<String>,
+    component: Option<String>,
+    group: Option<String>,
+    class: Option<String>,
+    links: Vec<(String, String)>,
+    pub images: Vec<Image>,
+}
+
+#[derive(Serialize)]
+pub struct Link<'a> {
+    href: &'a str,
+    text: Cow<'a, str>,
+}
+
+#[derive(Debug)]
+pub struct Image {
+    src: Url,
+}
+
+impl Context {
+    pub fn read(fields: &Fields<'_>) -> Result<Self, ConfigError> {
+        let name =
+            |name| fields.formed_or_none(name, "one line of at most 255 characters", is_name);
+        Ok(Self {
+            source: name("pagerduty_source")?,
+            component: name("pagerduty_component")?,
+            group: name("pagerduty_group")?,
+            class: name("pagerduty_class")?,
+            links: links(fields)?,
+            images: images(fields)?,
+        })
+    }
+
+    /// "The unique location of the affected system, preferably a hostname or FQDN"; an event must have it.
+    pub fn source<'a>(&'a self, notification: &'a Notification) -> Cow<'a, str> {
+        let source = given(self.source.as_deref(), notification, &["source", "host"]);
+        source.unwrap_or(Cow::Borrowed(SOURCE))
+    }
+
+    pub fn component<'a>(&'a self, notification: &'a Notification) -> Option<Cow<'a, str>> {
+        given(self.component.as_deref(), notification, &["component"])
+    }
+
+    pub fn group<'a>(&'a self, notification: &'a Notification) -> Option<Cow<'a, str>> {
+        given(self.group.as_deref(), notification, &["group"])
+    }
+
+    pub fn class<'a>(&'a self, notification: &'a Notification) -> Option<Cow<'a, str>> {
+        given(self.class.as_deref(), notification, &["class"])
+    }
+
+    /// The notification's own link, and those of every incident.
+    pub fn links<'a>(&'a self, own: Option<&'a str>) -> Vec<Link<'a>> {
+        let own = own.map(|href| Link {
+            href,
+            text: rich::link_words(href).into(),
+        });
+        let further = self.links.iter().map(|(text, href)| Link {
+            href,
+            text: text.into(),
+        });
+        own.into_iter().chain(further).collect()
+    }
+}
+
+/// The parameter, or the first field of these names.
+fn given<'a>(
+    parameter: Option<&'a str>,
+    notification: &'a Notification,
+    names: &[&str],
+) -> Option<Cow<'a, str>> {
+    let field =
+        || rich::field(notification, names).map(|value| cut(&value, NAME, "…").into_owned().into());
+    parameter.map(Cow::Borrowed).or_else(field)
+}
+
+fn is_name(text: &str) -> bool {
+    NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
+}
+
+fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    const NAME_OF: &str = "pagerduty_links";
+    let links = fields.table(NAME_OF)?.unwrap_or_default();
+    check_count(fields, NAME_OF, links.len())?;
+    let links = links.into_iter().map(|(text, href)| {
+        let url = parse_url(&href)
+            .ok()
+            .filter(|url| fits_as_link(url.as_str()));
+        let text = one_line(&text).into_owned();
+        match url {
+            Some(url) if !text.is_empty() && is_name(&text) => Ok((text, url.into())),
+            _ => {
+                let what = format!(
+                    "{NAME_OF} must be web addresses by their texts, such as {}",
+                    r#"{ Runbook = "https://wiki.example.com/cpu" }"#
+                );
+                Err(fields.error(NAME_OF, what))
+            }
+        }
+    });
+    links.collect()
+}
+
+/// "This image must be served via HTTPS."
+fn images(fields: &Fields<'_>) -> Result<Vec<Image>, ConfigError> {
+    const NAME_OF: &str = "pagerduty_images";
+    let images = fields.several(NAME_OF)?;
+    check_count(fields, NAME_OF, images.len())?;
+    let images = images.into_iter().map(|(path, text)| {
+        let url = parse_url(text).ok();
+        let url = url.filter(|url| url.scheme() == "https" && fits_as_link(url.as_str()));
+        let what = format!("{NAME_OF} must be web addresses that begin with https://");
+        url.map(|src| Image { src })
+            .ok_or_else(|| ConfigError::new(path, what))
+    });
+    images.collect()
+}
+
+fn check_count(fields: &Fields<'_>, name: &str, count: usize) -> Result<(), ConfigError> {
+    match count {
+        0..=MOST => Ok(()),
+        _ => Err(fields.error(name, format!("{name} may be at most {MOST}, found {count}"))),
+    }
+}
+
+impl Serialize for Image {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([("src", self.src.as_str())])
+    }
+}
+
+pub fn fits_as_link(url: &str) -> bool {
+    Unit::JsonBytes.of(url) <= LINK
+}

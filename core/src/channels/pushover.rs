@@ -1,0 +1,258 @@
+//! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. The lengths of title, text and address are also those of
+//! Alertmanager's client (`notify/pushover/pushover.go`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+use url::Url;
+
+use super::shared::endpoint::{Endpoint, below};
+use super::shared::rich::{self, Cuts};
+use super::shared::{USER_AGENT, lines, texts, verdict};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
+};
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::secret::{MASK, Secret, digest};
+use crate::text::{Limit, Markup, split_after};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "pushover",
+    about: "the devices of a Pushover user or group",
+    parameters: &[
+        Parameter::new(
+            "pushover_token",
+            "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
+            "The application's API token.",
+        )
+        .required()
+        .secret(),
+        Parameter::new(
+            "pushover_user",
+            "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
+            "The key of the user or group.",
+        )
+        .required()
+        .secret(),
+        Parameter::base_url(API),
+    ],
+    length: Length::Split(LIMIT, Markup::NONE),
+    repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Closes,
+    parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
+};
+
+const API: &str = "https://api.pushover.net";
+
+/// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
+const LIMIT: Limit = Limit::code_points(1_024);
+const TITLE: Limit = Limit::code_points(250);
+/// Code points.
+const URL: usize = 512;
+const URL_TITLE: Limit = Limit::code_points(100);
+/// What fields may take of the message, in code points.
+const FIELDS: usize = 500;
+/// "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
+const AT_ONCE: usize = 2;
+const LEAST_BACKOFF: Duration = Duration::from_secs(5);
+/// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
+const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
+
+#[derive(Debug)]
+struct Pushover {
+    endpoint: Endpoint,
+    base: Url,
+    token: Secret,
+    user: Secret,
+}
+
+impl Pushover {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let key = |name| fields.formed(name, KEY_FORM, is_key).map(Secret::new);
+        let (token, user) = (key("pushover_token")?, key("pushover_user")?);
+        let base = fields.base_url(API)?;
+        let url = below(&base, ["1", "messages.json"]);
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        // One queue for all users of an application: the limit of requests at once is not each user's.
+        let key = digest(&format!("pushover {base} {}", token.expose()));
+        let mut endpoint = endpoint.told_apart_by(fields.sender(), [token.clone(), user.clone()]);
+        endpoint.destination.key = key;
+        endpoint.destination.at_once = Some(AT_ONCE);
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        endpoint.default_header(CONTENT_TYPE, form);
+        Ok(Self {
+            endpoint,
+            base,
+            token,
+            user,
+        })
+    }
+
+    /// A message that says this, by the names of Pushover's form.
+    fn form<'a>(&self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", self.token.expose())
+            .append_pair("user", self.user.expose())
+            .extend_pairs(says)
+            .finish();
+        self.endpoint.post(form, &[])
+    }
+
+    /// Ends the emergency of this tag; none there is no error (section on receipts, "cancel by tag").
+    fn cancel(&self, tag: &str) -> Outbound {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", self.token.expose())
+            .finish();
+        let file = format!("{tag}.json");
+        Outbound::Http(HttpRequest {
+            url: below(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
+            ..self.endpoint.request(form, &[])
+        })
+    }
+
+    fn rich(&self, notification: &Notification, text: &str) -> Composition {
+        let mut cuts = Cuts::default();
+        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            LIMIT.unit.of(link) <= URL
+        });
+        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let split = split_after(
+            text,
+            LIMIT.length - LIMIT.unit.of(&below),
+            LIMIT,
+            Markup::NONE,
+        );
+        let mut parts = split.parts.iter().map(String::as_str);
+        let message = parts.next().unwrap_or_default().to_owned() + &below;
+
+        let tag = notification.dedup_key.as_deref().map(digest);
+        let priority = priority(notification);
+        let emergency = tag.as_deref().filter(|_| priority == "2");
+        let time = notification.timestamp.and_then(rich::unix_seconds);
+        let time = time.map(|seconds| seconds.to_string());
+        let opens = link
+            .and_then(rich::link_host)
+            .map(|host| format!("Open {host}"));
+        let opens = opens.filter(|words| LIMIT.unit.of(words) <= URL_TITLE.length);
+        let says = [("title", title.as_str()), ("message", &message)].into_iter();
+        let says = says
+            .chain((priority != "0").then_some(("priority", priority)))
+            .chain(emergency.map(|tag| ("tags", tag)))
+            .chain(emergency.into_iter().flat_map(|_| EMERGENCY))
+            .chain(time.as_deref().map(|time| ("timestamp", time)))
+            .chain(link.map(|link| ("url", link)))
+            .chain(opens.as_deref().map(|words| ("url_title", words)));
+        let first = self.form(says);
+        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
+        let more = parts.map(|part| self.form([("message", part)]));
+        let mut warnings = cuts.warnings();
+        warnings.extend(texts::missing_warning(split.missing));
+        Composition {
+            messages: std::iter::once(first).chain(more).chain(cancel).collect(),
+            segments: None,
+            warnings,
+        }
+    }
+}
+
+const TOKEN_HINT: &str = "Give pushover_token as the application's page at pushover.net shows it.";
+const USER_HINT: &str = "Give pushover_user as the dashboard at pushover.net shows it, and see that a device of the user is active.";
+
+const KEY_FORM: &str = "30 letters and digits";
+
+fn is_key(text: &str) -> bool {
+    text.len() == 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// 1 goes through quiet hours; 2, an emergency, repeats until it is acknowledged. Without a key that ends it, there is none.
+const fn priority(notification: &Notification) -> &'static str {
+    match (notification.status, notification.level) {
+        (Some(Status::Acknowledged | Status::Resolved), _) => "0",
+        (_, Some(Level::Critical)) if notification.dedup_key.is_some() => "2",
+        (_, Some(Level::Critical | Level::Error)) => "1",
+        _ => "0",
+    }
+}
+
+impl Channel for Pushover {
+    fn destination(&self) -> &Destination {
+        &self.endpoint.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
+    fn least_backoff(&self) -> Duration {
+        LEAST_BACKOFF
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        _: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = texts::of(notification)?;
+        if notification.is_rich() {
+            return Ok(self.rich(notification, &text));
+        }
+        let plain = |part: String| self.form([("message", part.as_str())]);
+        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, plain))
+    }
+
+    fn preview(&self, body: &[u8]) -> String {
+        let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
+            "token" | "user" => (name, MASK.into()),
+            _ => (name, value),
+        });
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(masked)
+            .finish()
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let detail = || {
+            let errors = json.get("errors").and_then(Value::as_array);
+            let errors = errors.map(|errors| {
+                let errors = errors.iter().filter_map(Value::as_str);
+                errors.collect::<Vec<_>>().join("; ")
+            });
+            let errors = errors.as_deref().filter(|errors| !errors.is_empty());
+            verdict::said("Pushover", None, errors, reply, self.endpoint.redactor())
+        };
+        let reject = |reason, hint: Option<&'static str>| {
+            let mut failure = Failure::new(reason).with_detail(detail());
+            failure.hint = hint.map(Into::into);
+            Verdict::Reject(failure).into()
+        };
+        let is_invalid = |name| json.get(name).and_then(Value::as_str) == Some("invalid");
+        match reply.status {
+            200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
+                let request = json.get("request").and_then(Value::as_str);
+                verdict::delivered(request, self.endpoint.redactor()).into()
+            }
+            200..=299 => reject(Reason::Rejected, None),
+            // The month's messages (section on limitations), of which the body says that the token is invalid
+            // <https://github.com/Tautulli/Tautulli/issues/396>. No 4xx heals by repeating, and many block this address.
+            429 => reject(Reason::QuotaExhausted, None),
+            400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
+            400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
+            408 | 425 => reject(Reason::Rejected, None),
+            404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
+            _ => verdict::by_status(reply, self.endpoint.redactor(), detail),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A notification as a few lines of text: what, how bad, where, since when, one link. For channels that know no layout, and
+//! for what a phone shows of a message before it is opened.
+//!
+//! What is ours in it is ASCII, so that an SMS stays in its cheap alphabet.
+
+use super::names::NameRules;
+use super::rich::{self, Cuts, Drawn};
+use crate::model::notification::Notification;
+use crate::text::{Limit, Unit, one_line, shorten};
+
+/// What stands before and after the text. Its limits are a reader's: a text message is no table.
+pub struct Compact<'a> {
+    /// `CRITICAL: CPU of db1 above 95 %` and a line end; without a title the text follows at once.
+    pub head: String,
+    /// `host: db1, cpu: 97.3, and 3 more fields`
+    pub fields: Option<String>,
+    phase: Option<String>,
+    link: Option<&'a str>,
+}
+
+impl Compact<'_> {
+    /// Fields, time and link, each after a line end.
+    pub fn tail(&self) -> String {
+        let lines = [self.fields.as_deref(), self.phase.as_deref(), self.link];
+        let lines = lines.into_iter().flatten();
+        lines.flat_map(|line| ["\n", line]).collect()
+    }
+}
+
+const TITLE: Limit = Limit::utf16(150);
+const NAMES: NameRules = NameRules::any(Limit::utf16(40), MARK_OF_CUTS);
+const VALUE: Limit = Limit::utf16(120);
+/// Of all fields together, with names and commas, in UTF-16 code units.
+const FIELDS: usize = 400;
+/// What title, fields and time leave of an SMS, with some for the text; in bytes.
+const LINK: usize = 800;
+const MARK_OF_CUTS: &str = "...";
+
+/// `level` is how this channel says how bad it is: `CRITICAL`.
+pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts) -> Compact<'a> {
+    let head = match rich::title(notification) {
+        Some(title) => format!("{level}: {}\n", cuts.title(&title, TITLE, MARK_OF_CUTS)),
+        None => format!("{level}: "),
+    };
+    let mut fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, draw);
+    let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
+    fields.extend(cuts.note());
+    let time = notification.timestamp.map(rich::time_in_utc);
+    Compact {
+        head,
+        fields: (!fields.is_empty()).then(|| fields.join(", ")),
+        // Without a time it would only say again what the head says.
+        phase: time.and_then(|time| rich::phase(notification, Some(&time))),
+        link,
+    }
+}
+
+fn draw(name: String, value: &str) -> Drawn<String> {
+    let mut is_cut = false;
+    let value = shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
+    let field = format!("{name}: {value}");
+    Drawn {
+        length: Unit::Utf16.of(&field) + ", ".len(),
+        field,
+        is_cut,
+    }
+}

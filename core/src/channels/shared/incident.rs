@@ -1,0 +1,75 @@
+//! What the channels share that open an incident or alert and close it again.
+
+use super::rich::{self, Cuts};
+use crate::model::channel::Composing;
+use crate::model::notification::{Notification, Status};
+use crate::model::outcome::{Failure, Reason};
+use crate::secret::digest;
+use crate::text::{Limit, one_line, shorten};
+
+/// What is to be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Trigger,
+    Acknowledge,
+    Resolve,
+}
+
+impl Action {
+    pub const fn of(notification: &Notification) -> Self {
+        match notification.status {
+            None | Some(Status::Firing) => Action::Trigger,
+            Some(Status::Acknowledged) => Action::Acknowledge,
+            Some(Status::Resolved) => Action::Resolve,
+        }
+    }
+}
+
+/// By what the provider knows it again: the dedup key, as it is where it fits, or, without one, a name that belongs to this
+/// notification alone, so that a second sending of it is recognised.
+pub fn name(
+    notification: &Notification,
+    cx: &Composing<'_>,
+    fits: impl Fn(&str) -> bool,
+) -> Result<String, Failure> {
+    let key = notification.dedup_key.as_deref();
+    match key.filter(|key| !key.trim().is_empty()) {
+        Some(key) if fits(key) => Ok(key.to_owned()),
+        Some(key) => Ok(digest(key)),
+        None if Action::of(notification) == Action::Trigger => Ok(cx.message_key(0)),
+        None => Err(Failure::new(Reason::MissingDedupKey)),
+    }
+}
+
+/// The title within its limit; without one the beginning of the text, whose whole stands elsewhere.
+pub fn headline(notification: &Notification, text: &str, limit: Limit, cuts: &mut Cuts) -> String {
+    match rich::title(notification) {
+        Some(title) => cuts.title(&title, limit, "…"),
+        None => shorten(&one_line(text), limit, "…", &mut false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Json;
+
+    #[test]
+    fn only_a_title_that_is_cut_is_said_to_be() {
+        let long = "x".repeat(20);
+        for (title, text, shown, is_cut) in [
+            (Some("CPU"), long.as_str(), "CPU", false),
+            (Some(long.as_str()), "text", "xxxxxxxxx…", true),
+            (None, long.as_str(), "xxxxxxxxx…", false),
+            // Nothing of it can be shown.
+            (Some("\u{7}"), long.as_str(), "xxxxxxxxx…", false),
+        ] {
+            let mut notification = Notification::plain(Json::String(text.to_owned()));
+            notification.title = title.map(str::to_owned);
+            let mut cuts = Cuts::default();
+            let found = headline(&notification, text, Limit::utf16(10), &mut cuts);
+            assert_eq!(found, shown);
+            assert_eq!(!cuts.warnings().is_empty(), is_cut, "{title:?}");
+        }
+    }
+}

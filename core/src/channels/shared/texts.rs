@@ -1,0 +1,42 @@
+//! The text of a notification, as channels send it.
+
+use std::borrow::Cow;
+
+use crate::model::channel::Composition;
+use crate::model::notification::Notification;
+use crate::model::outcome::{Failure, Reason};
+use crate::model::wire::Outbound;
+use crate::text::{Limit, MAX_PARTS, Markup, split};
+
+/// The text, which every channel but `http` wants.
+pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
+    let text = notification.as_text();
+    text.ok_or(Failure::new(Reason::InvalidText))
+}
+
+/// A text that comes alone, in as many messages as it takes; `message` makes one of each part.
+pub fn in_parts(
+    text: &str,
+    limit: Limit,
+    markup: Markup,
+    message: impl FnMut(String) -> Outbound,
+) -> Composition {
+    let split = split(text, limit, markup);
+    Composition {
+        messages: split.parts.into_iter().map(message).collect(),
+        segments: None,
+        warnings: missing_warning(split.missing).into_iter().collect(),
+    }
+}
+
+/// What is said of a text of which that is missing.
+pub fn cut_warning(missing: usize) -> Option<String> {
+    let what = "notification_text is too long for this channel: the last";
+    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
+}
+
+/// What is said of a text that was longer than ten messages hold.
+pub fn missing_warning(missing: usize) -> Option<String> {
+    let what = format!("notification_text is too long for {MAX_PARTS} messages: the last");
+    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
+}

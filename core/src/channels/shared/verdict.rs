@@ -1,0 +1,331 @@
+//! What a status means where the channel has no rule of its own, and how long to wait.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+
+use super::rich::host_in;
+use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+use crate::text::without_page;
+
+/// How long a destination that condemned itself (webhook deleted, gone) is left alone.
+pub const REFUSAL: Duration = Duration::from_secs(600);
+
+/// The proxy's answer, not the destination's.
+const PROXY_WANTS_CREDENTIALS: &str = "A proxy asks for a user name and password: give them in HTTP_PROXY, as http://user:password@host:port, and restart the server.";
+
+/// A login page or a start page answers so, and takes no notification.
+const PAGE: &str = "answered 2xx with a web page (text/html), and counts as delivered; check that the URL is the receiver's own";
+
+/// The common table. `detail` are the provider's words, asked for only where something failed.
+pub fn by_status(
+    reply: &HttpReply,
+    redactor: &Redactor,
+    detail: impl Fn() -> Option<Detail>,
+) -> Judgement {
+    let failure = |reason| Failure::new(reason).with_detail(detail());
+    match reply.status {
+        200..=299 => Judgement {
+            warning: answers_with_page(reply).then_some(PAGE),
+            ..Verdict::Delivered { message: None }.into()
+        },
+        408 | 425 => wait(reply, failure(Reason::TryLater)),
+        429 => wait(reply, failure(Reason::RateLimited)),
+        300..=399 => {
+            let detail = leads_to(reply, redactor).or_else(&detail);
+            Verdict::Reject(Failure::new(Reason::Redirected).with_detail(detail)).into()
+        }
+        401 => Verdict::Reject(failure(Reason::Unauthorized)).into(),
+        403 => Verdict::Reject(failure(Reason::Forbidden)).into(),
+        404 | 410 => Verdict::Reject(failure(Reason::UnknownDestination)).into(),
+        407 => Verdict::Reject(failure(Reason::Rejected).with_hint(PROXY_WANTS_CREDENTIALS)).into(),
+        413 => Verdict::Reject(failure(Reason::TooLarge)).into(),
+        400..=499 => Verdict::Reject(failure(Reason::Rejected)).into(),
+        500..=599 => Verdict::Retry {
+            failure: failure(Reason::ServerError),
+            after: reply_retry_after(reply),
+        }
+        .into(),
+        // It has answered, with a status that HTTP does not have for it.
+        _ => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
+    }
+}
+
+fn answers_with_page(reply: &HttpReply) -> bool {
+    let content_type = reply.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_html = content_type
+        .trim()
+        .to_ascii_lowercase()
+        .starts_with("text/html");
+    let text = reply.text();
+    let is_markup = text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<');
+    // Slack, and PHP where nobody has set it, say text/html of any text.
+    is_markup && (is_html || matches!(without_page(&text), Cow::Owned(_)))
+}
+
+/// The host that a redirect leads to. Path and query may hold secrets, and so may user and password.
+fn leads_to(reply: &HttpReply, redactor: &Redactor) -> Option<Detail> {
+    let location = reply.header(LOCATION.as_str())?.trim();
+    let words = match location.split_once("//") {
+        Some((scheme, rest)) if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
+            // As it is written, so that a secret in it is found. The whole address may begin like the destination's own,
+            // which is a secret.
+            let host = redactor.redact(host_in(rest)?);
+            format!("{}//{host}", scheme.to_ascii_lowercase())
+        }
+        _ if location.contains(':') && !location.starts_with('/') => return None,
+        _ => "another path of the same host".to_owned(),
+    };
+    let words = format!("the redirect leads to {words}");
+    Detail::new(&words, &Redactor::default())
+}
+
+const SCHEMES: [&str; 3] = ["https:", "http:", ""];
+
+/// The same, with a channel's own advice where it has one for the reason.
+pub fn with_hints(
+    mut judgement: Judgement,
+    hint: impl Fn(Reason) -> Option<&'static str>,
+) -> Judgement {
+    if let Verdict::Retry { failure, .. } | Verdict::Reject(failure) = &mut judgement.verdict
+        && failure.hint.is_none()
+    {
+        failure.hint = hint(failure.reason).map(Into::into);
+    }
+    judgement
+}
+
+/// Not now: the message is tried again, and nothing else leaves for this destination before.
+fn wait(reply: &HttpReply, failure: Failure) -> Judgement {
+    paused(failure, reply_retry_after(reply), Scope::Destination)
+}
+
+/// A retry that closes the gate.
+pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Judgement {
+    Judgement {
+        verdict: Verdict::Retry { failure, after },
+        gate: Some(Gate::Pause { wait: after, scope }),
+        warning: None,
+    }
+}
+
+/// `message` is the provider's name for it. Providers' names are short words: anything else is no name, but may be an
+/// echo of what was sent.
+pub fn delivered(message: Option<&str>, redactor: &Redactor) -> Verdict {
+    let is_name = |name: &&str| {
+        (1..=MAX_NAME_BYTES).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic())
+            && !redactor.finds(name)
+    };
+    Verdict::Delivered {
+        message: message
+            .filter(is_name)
+            .map(|name| MessageRef(name.to_owned())),
+    }
+}
+
+/// Twilio's have 34, Discord's 20.
+const MAX_NAME_BYTES: usize = 128;
+
+/// `Slack: no_service`: who said it, and what.
+pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
+    let detail = Detail::new(text, redactor)?;
+    // The provider's name is ours, and the rest is clean.
+    let words = format!("{provider}: {}", detail.as_str());
+    Detail::new(&words, &Redactor::default())
+}
+
+/// A provider's code and sentence, as far as it has said them; else the whole body.
+pub fn said(
+    provider: &str,
+    code: Option<u64>,
+    sentence: Option<&str>,
+    reply: &HttpReply,
+    redactor: &Redactor,
+) -> Option<Detail> {
+    let Some(sentence) = sentence else {
+        return words(provider, &reply.text(), redactor);
+    };
+    match code {
+        Some(code) => words(&format!("{provider} {code}"), sentence, redactor),
+        None => words(provider, sentence, redactor),
+    }
+}
+
+/// The reply's `Retry-After`; of several the longest.
+pub fn reply_retry_after(reply: &HttpReply) -> Option<Duration> {
+    reply
+        .headers
+        .get_all(RETRY_AFTER)
+        .iter()
+        .filter_map(|value| retry_after(value.to_str().ok()?, reply.received))
+        .max()
+}
+
+/// Seconds (whole or decimal) or an HTTP date; in the past: now. Negative, empty or garbage: `None`.
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return seconds(value.parse().ok()?);
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// A wait of so many seconds, if it can be one.
+pub fn seconds(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_messages_name_is_a_short_word_that_holds_no_secret() {
+        let redactor = Redactor::new(["s3cr3t-token"]);
+        let long = "x".repeat(129);
+        for (given, kept) in [
+            ("SM0123", true),
+            ("1234567890123456789", true),
+            ("", false),
+            ("two words", false),
+            ("line\nbreak", false),
+            ("m\u{fc}ll", false),
+            ("id-s3cr3t-token", false),
+            (long.as_str(), false),
+        ] {
+            let message = kept.then(|| MessageRef(given.to_owned()));
+            let expected = Verdict::Delivered { message };
+            assert_eq!(delivered(Some(given), &redactor), expected, "{given:?}");
+        }
+    }
+
+    fn replied(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> HttpReply {
+        let headers = headers.iter().map(|(name, value)| {
+            let value = http::HeaderValue::from_static(value);
+            (http::HeaderName::from_static(name), value)
+        });
+        HttpReply {
+            status,
+            headers: headers.collect(),
+            body: body.into(),
+            complete: true,
+            received: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn of_the_address_that_a_redirect_leads_to_its_host_is_shown() {
+        let redactor = Redactor::new(["s3cr3t-token"]);
+        for (location, shown) in [
+            (
+                "https://me:pass@login.example.com/s/s3cr3t-token?next=s3cr3t-token#f",
+                "the redirect leads to https://login.example.com",
+            ),
+            (
+                "http://db1.internal:8080/",
+                "the redirect leads to http://db1.internal:8080",
+            ),
+            ("https://[::1]:8443/x", "words"),
+            (
+                "//login.example.com/x",
+                "the redirect leads to //login.example.com",
+            ),
+            (
+                "/login?next=https://s3cr3t-token/",
+                "the redirect leads to another path of the same host",
+            ),
+            (
+                "login",
+                "the redirect leads to another path of the same host",
+            ),
+            (
+                "https://s3cr3t-token.example/",
+                "the redirect leads to https://***.example",
+            ),
+            // Nothing that could be shown: the provider's own words.
+            ("mailto:s3cr3t-token@example.com", "words"),
+            ("s3cr3t-token://example.com", "words"),
+            ("https:///s3cr3t-token", "words"),
+        ] {
+            for status in [301, 302, 303, 307, 308] {
+                let reply = replied(status, &[("location", location)], "");
+                let judgement = by_status(&reply, &redactor, || Some("words".into()));
+                let Verdict::Reject(failure) = judgement.verdict else {
+                    panic!("{judgement:?}")
+                };
+                assert_eq!(failure.reason, Reason::Redirected);
+                let detail = failure.detail.unwrap();
+                assert_eq!(detail.as_str(), shown, "{location}");
+            }
+        }
+        let judgement = by_status(&replied(304, &[], ""), &redactor, || None);
+        assert_eq!(
+            judgement.verdict,
+            Verdict::Reject(Failure::new(Reason::Redirected))
+        );
+    }
+
+    #[test]
+    fn a_web_page_in_place_of_a_reply_is_warned_of() {
+        const HTML: &str = "Text/HTML; charset=utf-8";
+        for (content_type, body, is_page) in [
+            (HTML, "<!DOCTYPE html><title>Log in</title>", true),
+            ("text/plain", "\u{feff}\n<html>", true),
+            ("application/json", "<!-- x --><html>", true),
+            (HTML, "<p>Welcome", true),
+            (HTML, "ok", false),
+            (HTML, "", false),
+            (HTML, r#"{"html": "<html>"}"#, false),
+            ("application/xml", "<ok/>", false),
+        ] {
+            let reply = replied(200, &[("content-type", content_type)], body);
+            let judgement = by_status(&reply, &Redactor::default(), || None);
+            assert_eq!(
+                judgement.warning.is_some(),
+                is_page,
+                "{content_type} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_every_form() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480);
+        for (value, wait) in [
+            ("1", Some(1_000)),
+            ("0", Some(0)),
+            ("0.5", Some(500)),
+            (" 2 ", Some(2_000)),
+            ("999999999", Some(999_999_999_000)),
+            ("Wed, 21 Oct 2015 07:28:05 GMT", Some(5_000)),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+            (".", None),
+            ("1e3", None),
+            ("99999999999999999999999999", None),
+        ] {
+            assert_eq!(
+                retry_after(value, now),
+                wait.map(Duration::from_millis),
+                "{value:?}"
+            );
+        }
+    }
+}

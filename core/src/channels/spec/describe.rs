@@ -1,0 +1,105 @@
+//! The registry as JSON: for the command line, and for tests that are written in other languages.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{ChannelSpec, Length, Parameter, Resolved};
+use crate::model::wire::Repeat;
+use crate::text::Unit;
+
+/// All that the registry knows of a channel.
+pub fn describe(spec: &ChannelSpec) -> Value {
+    let parameters: Vec<_> = spec.parameters.iter().map(Described::of).collect();
+    json!({
+        "sender": spec.key,
+        "about": spec.about,
+        "parameters": parameters,
+        "longest_text": spec.length.limit().map(|limit| json!({
+            "length": limit.length,
+            "unit": limit.unit.words(),
+        })),
+        "longer_text": match spec.length {
+            Length::Any => Value::Null,
+            Length::Split(..) => "split".into(),
+            Length::Cut(_) => "cut".into(),
+        },
+        "second_sending": spec.repeat.words(),
+        "resolved": spec.resolved.words(),
+        "example": example(spec),
+    })
+}
+
+/// A request with what is required.
+fn example(spec: &ChannelSpec) -> Value {
+    let required = spec
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.required);
+    let configuration: Map<_, _> = required
+        .map(|parameter| (parameter.name.to_owned(), parameter.example.into()))
+        .collect();
+    json!({
+        "notification_text": "CPU of db1 at 97 %",
+        "senders_config": { spec.key: configuration },
+    })
+}
+
+#[derive(Serialize)]
+struct Described {
+    name: &'static str,
+    kind: &'static str,
+    required: bool,
+    secret: bool,
+    operator_only: bool,
+    environment: Option<&'static str>,
+    example: &'static str,
+    description: &'static str,
+}
+
+impl Described {
+    const fn of(parameter: &Parameter) -> Self {
+        Self {
+            name: parameter.name,
+            kind: parameter.kind.word(),
+            required: parameter.required,
+            secret: parameter.secret,
+            operator_only: parameter.operator_only,
+            environment: parameter.environment,
+            example: parameter.example,
+            description: parameter.description,
+        }
+    }
+}
+
+impl Unit {
+    /// As people are told; how much more an escaped text counts is a detail.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Unit::CodePoints => "code points",
+            Unit::Utf16 | Unit::Utf16Escaped => "UTF-16 code units",
+            Unit::Bytes => "bytes",
+            Unit::JsonBytes => "bytes of JSON",
+        }
+    }
+}
+
+impl Repeat {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Repeat::Harmless => "is recognised by the provider",
+            Repeat::ShowsTwice => "shows the message twice",
+            Repeat::Never => "never happens by guess",
+        }
+    }
+}
+
+impl Resolved {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Resolved::Says => "is a further message",
+            Resolved::Threads => "is a further message in the same thread",
+            Resolved::Edits => "takes the earlier message's place",
+            Resolved::Closes => "closes the incident",
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The destinations of a configuration that lists several: mail addresses, each of which gets messages of its own.
+
+use super::fields::{ConfigError, Fields};
+use super::lists::mailbox;
+use super::{Kind, Parameter, mailboxes};
+use crate::json::Json;
+use crate::model::wire::Mailbox;
+
+impl<'a> Fields<'a> {
+    /// How many destinations it makes: one, unless its lists have several.
+    pub fn destinations(&self) -> usize {
+        self.lists.listed.len().max(1)
+    }
+
+    /// Whether several parameters list destinations.
+    pub const fn has_several_lists(&self) -> bool {
+        self.lists.are_several
+    }
+
+    /// The parameter that lists the destination that is read, and its address.
+    pub fn recipient(&self) -> Result<(&'static str, &Mailbox), ConfigError> {
+        let mut lists = self
+            .parameters()
+            .iter()
+            .filter(|one| one.kind == Kind::Destinations);
+        let is_listed = |name| self.lists.listed.iter().any(|one| one.parameter == name);
+        if let Some(missing) = lists.find(|list| list.required && !is_listed(list.name)) {
+            return Err(self.missing(missing.name));
+        }
+        // There is one at each index below `destinations`.
+        let listed = self.lists.listed.get(self.index);
+        let listed =
+            listed.ok_or_else(|| ConfigError::new(self.path().clone(), "no destination"))?;
+        match &listed.mailbox {
+            Ok(mailbox) => Ok((listed.parameter, mailbox)),
+            Err(what) => Err(ConfigError::new(listed.path.clone(), what)),
+        }
+    }
+
+    /// The addresses that a parameter lists as destinations, but for those that are none.
+    pub fn listed(&self, parameter: &str) -> impl Iterator<Item = &Mailbox> {
+        let listed = self
+            .lists
+            .listed
+            .iter()
+            .filter(move |one| one.parameter == parameter);
+        listed.filter_map(|one| one.mailbox.as_ref().ok())
+    }
+
+    /// One mailbox that must be there.
+    pub fn mailbox(&self, name: &str) -> Result<Mailbox, ConfigError> {
+        let text = self.required(name)?;
+        let mut pieces = mailboxes::split(&text);
+        let first = pieces.next().unwrap_or_default();
+        if pieces.next().is_some() {
+            let what = "must be one address, found several; write a name with a comma in quotes";
+            return Err(self.error(name, format!("{name} {what}")));
+        }
+        mailbox(name, first, 0, 1).map_err(|what| self.error(name, what))
+    }
+
+    /// Mailboxes that are no destinations: a string, or a list of them.
+    pub fn mailboxes(&self, name: &str) -> Result<Vec<Mailbox>, ConfigError> {
+        let mut mailboxes = Vec::new();
+        for (path, text) in self.several(name)? {
+            let pieces: Vec<_> = mailboxes::split(text).collect();
+            let of = pieces.len();
+            for (index, text) in pieces.into_iter().enumerate() {
+                let read = mailbox(name, text, index, of);
+                mailboxes.push(read.map_err(|what| ConfigError::new(path.clone(), what))?);
+            }
+        }
+        Ok(mailboxes)
+    }
+
+    /// The destination that is read, with all that it is made of: [`Self::stored`] reads it. A list of its own is kept
+    /// whole only where there are others, since messages then show it.
+    pub fn own(&self) -> Json {
+        let index = if self.lists.are_several {
+            self.index
+        } else {
+            0
+        };
+        let configuration = self.given().map(|(parameter, value)| {
+            let text = self.own_text(parameter);
+            let value = text.map_or_else(|| value.clone(), |text| Json::String(text.to_owned()));
+            (parameter.name.to_owned(), value)
+        });
+        let configuration = Json::Object(configuration.collect());
+        Json::Object(vec![
+            ("index".to_owned(), Json::Number(index.to_string())),
+            ("configuration".to_owned(), configuration),
+        ])
+    }
+
+    /// The members of a configuration that [`Self::own`] made, and the index of its destination.
+    pub fn stored(own: &Json) -> Option<(&[(String, Json)], usize)> {
+        let Json::Number(index) = own.get("index")? else {
+            return None;
+        };
+        Some((own.get("configuration")?.as_object()?, index.parse().ok()?))
+    }
+
+    /// Bytes of what this destination is configured with: about what it keeps.
+    pub fn size(&self) -> usize {
+        let sizes = self
+            .given()
+            .map(|(parameter, value)| match self.own_text(parameter) {
+                Some(text) => text.len(),
+                None => value.size(),
+            });
+        sizes.sum()
+    }
+
+    /// The one address of a list that is this destination's.
+    fn own_text(&self, parameter: &Parameter) -> Option<&'a str> {
+        let listed = self.lists.listed.get(self.index)?;
+        let is_own = parameter.name == listed.parameter && !self.lists.are_several;
+        is_own.then_some(listed.text)
+    }
+}

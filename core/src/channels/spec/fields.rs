@@ -1,0 +1,439 @@
+//! Reading a sender's configuration by the channel's table of parameters.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use url::Url;
+
+use super::encoded::decode;
+use super::lists::{self, Lists};
+use super::parameter::BASE_URL;
+use super::values::text;
+use super::{Kind, OPTIONS, Parameter, parse_url};
+use crate::json::{Json, Path};
+use crate::model::outcome::{Detail, Failure, Reason};
+use crate::secret::{Redactor, Secret};
+use crate::text::{nearest, shown};
+use crate::warnings::Warnings;
+
+/// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
+#[derive(Debug)]
+pub struct ConfigError {
+    pub path: Path,
+    pub what: String,
+}
+
+impl ConfigError {
+    pub fn new(path: Path, what: impl Into<String>) -> Self {
+        Self {
+            path,
+            what: what.into(),
+        }
+    }
+
+    pub fn failure(&self) -> Failure {
+        Failure::new(Reason::InvalidConfig)
+            .with_detail(Detail::new(&self.what, &Redactor::default()))
+    }
+}
+
+/// Who wrote a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Request,
+    /// Who runs the trigger, and may set every field.
+    Operator,
+}
+
+/// One sender's configuration on its way to a channel.
+pub struct Fields<'a> {
+    sender: &'static str,
+    origin: Origin,
+    parameters: &'static [Parameter],
+    /// What stands under each of the parameters that its origin may set.
+    values: Vec<Option<&'a Json>>,
+    /// The first names that no parameter has: one of them may be meant to be one.
+    unknown: Vec<&'a str>,
+    path: Path,
+    pub(super) lists: Lists<'a>,
+    /// Which of their destinations is read.
+    pub(super) index: usize,
+    warnings: &'a mut Warnings<Warning>,
+}
+
+/// Unknown fields among which a missing one is looked for.
+const MAX_UNKNOWN: usize = 10;
+
+/// Names and values.
+pub type Members<'a> = Cow<'a, [(String, Json)]>;
+
+/// What is wrong with a configuration and can be done without.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub path: Path,
+    pub what: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.what)
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Finds the parameters among the members, each of which is looked at once. Warns of every field that `parameters` does
+    /// not know, or that its origin may not set.
+    pub fn new(
+        sender: &'static str,
+        origin: Origin,
+        parameters: &'static [Parameter],
+        members: &'a [(String, Json)],
+        path: Path,
+        warnings: &'a mut Warnings<Warning>,
+    ) -> Self {
+        let mut fields = Self {
+            sender,
+            origin,
+            parameters,
+            values: vec![None; parameters.len()],
+            unknown: Vec::new(),
+            path,
+            lists: Lists::default(),
+            index: 0,
+            warnings,
+        };
+        for (name, value) in members {
+            fields.add(name, value);
+        }
+        fields.read_lists();
+        fields
+    }
+
+    fn add(&mut self, name: &'a str, value: &'a Json) {
+        let origin = self.origin;
+        let mut places = self.parameters.iter().zip(&mut self.values);
+        let place =
+            places.find(|(parameter, _)| parameter.name == name && may_set(origin, parameter));
+        if let Some((_, place)) = place {
+            *place = Some(value);
+        } else if self.is_operators(name) {
+            self.warn(name, "only the configuration file may set it; ignored");
+        } else {
+            if self.unknown.len() < MAX_UNKNOWN {
+                self.unknown.push(name);
+            }
+            self.warn_unknown(name);
+        }
+    }
+
+    fn read_lists(&mut self) {
+        let given: Vec<_> = self.given().collect();
+        let (lists, twice) = lists::read(given, &self.path);
+        self.lists = lists;
+        for parameter in twice {
+            self.warn(parameter, "an address stands twice; it gets one message");
+        }
+    }
+
+    /// [`Self::destinations`] of a configuration that is not read yet.
+    pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
+        lists::count(parameters, configuration)
+    }
+
+    /// What there was to warn of since this was last asked.
+    pub fn take_warnings(&mut self) -> Warnings<Warning> {
+        std::mem::take(self.warnings)
+    }
+
+    /// The configuration of the destination at this place.
+    pub fn at(&mut self, index: usize) -> &mut Self {
+        self.index = index;
+        self
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
+    }
+
+    /// The parameters that are given.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static Parameter, &'a Json)> {
+        let given = self.parameters.iter().zip(&self.values);
+        given.filter_map(|(parameter, value)| Some((parameter, (*value)?)))
+    }
+
+    /// The fields that this origin may set.
+    fn known(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        let origin = self.origin;
+        let parameters = self.parameters.iter();
+        let known = parameters.filter(move |parameter| may_set(origin, parameter));
+        known.map(|parameter| parameter.name)
+    }
+
+    /// Whether it names, with the sender's name before it or without, what this origin may not set.
+    fn is_operators(&self, name: &str) -> bool {
+        let bare = name.strip_prefix(self.sender);
+        let bare = bare.and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
+        let mut parameters = self.parameters.iter().chain(OPTIONS);
+        parameters.any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
+    }
+
+    /// The sender's name: the same file may serve several.
+    pub fn sender(&self) -> &'static str {
+        self.sender
+    }
+
+    /// A field that must be there.
+    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, ConfigError> {
+        self.optional(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A field that may be absent, `null` or blank.
+    pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, ConfigError> {
+        let Some(value) = self.member(name).filter(|value| **value != Json::Null) else {
+            return Ok(None);
+        };
+        match text(value) {
+            Some(text) if text.trim().is_empty() => Ok(None),
+            Some(text) => Ok(Some(Cow::Borrowed(text))),
+            None => Err(self.wrong_type(name, "a string", value)),
+        }
+    }
+
+    /// Whether a field is given as a number, not as a string.
+    pub fn is_number(&self, name: &str) -> bool {
+        matches!(self.member(name), Some(Json::Number(_)))
+    }
+
+    /// A field that may be absent, one string, or a list of them; each with its place.
+    pub fn several(&self, name: &str) -> Result<Vec<(Path, &'a str)>, ConfigError> {
+        let path = self.path.key(name);
+        let places = match self.member(name) {
+            None | Some(Json::Null) => Vec::new(),
+            Some(Json::Array(items)) => {
+                let items = items.iter().enumerate();
+                items.map(|(n, item)| (path.index(n), item)).collect()
+            }
+            Some(one) => vec![(path, one)],
+        };
+        let strings = places.into_iter().map(|(path, value)| match text(value) {
+            Some(text) => Ok((path, text)),
+            None => {
+                let what = format!("{name} must be a string, found {}", value.kind());
+                Err(ConfigError::new(path, what))
+            }
+        });
+        strings.collect()
+    }
+
+    /// A port that may be absent.
+    pub fn port(&self, name: &str) -> Result<Option<u16>, ConfigError> {
+        let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
+        self.optional(name)?
+            .map(|text| {
+                let example = self.example(name);
+                let what = format!("{name} must be a number from 1 to 65535, such as {example}");
+                port(&text).ok_or_else(|| self.error(name, what))
+            })
+            .transpose()
+    }
+
+    /// A boolean that may be absent.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+        match self.member(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Bool(value)) => Ok(Some(*value)),
+            Some(other) => Err(self.wrong_type(name, "true or false", other)),
+        }
+    }
+
+    /// Whether the operator wrote the configuration, in the file.
+    pub fn is_of_operator(&self) -> bool {
+        self.origin == Origin::Operator
+    }
+
+    /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
+    pub fn is_rendered(&self, name: &str) -> bool {
+        let parameter = self.parameter(name);
+        let is_template =
+            parameter.is_some_and(|one| matches!(one.kind, Kind::Template | Kind::Templates));
+        is_template && self.is_of_operator()
+    }
+
+    /// A table of strings that may be absent; of templates those of the file have their names alone.
+    pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, ConfigError> {
+        let members = match self.member(name) {
+            None | Some(Json::Null) => return Ok(None),
+            Some(Json::Object(members)) => members,
+            Some(other) => return Err(self.wrong_type(name, "a table of strings", other)),
+        };
+        let strings = members.iter().map(|(key, value)| match text(value) {
+            Some(text) => Ok((key.clone(), text.to_owned())),
+            None => Err(self.wrong_type(name, "a table of strings", value)),
+        });
+        strings.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
+    pub fn headers(&self, name: &str) -> Option<Result<Members<'a>, String>> {
+        match self.member(name)? {
+            Json::Object(members) if self.origin == Origin::Operator => {
+                Some(Ok(Cow::Borrowed(members)))
+            }
+            _ => match self.optional(name) {
+                Ok(encoded) => encoded.map(|encoded| match decode(&encoded) {
+                    Ok(members) => Ok(Cow::Owned(members)),
+                    Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
+                }),
+                Err(error) => Some(Err(format!("{}; sent without these headers", error.what))),
+            },
+        }
+    }
+
+    /// A field that the environment may stand in for.
+    pub fn or_environment(
+        &self,
+        name: &str,
+        environment: Option<&Secret>,
+    ) -> Result<Secret, ConfigError> {
+        match (self.optional(name)?, environment) {
+            (Some(value), _) => Ok(Secret::new(value.trim())),
+            (None, Some(secret)) => Ok(secret.clone()),
+            (None, None) => Err(self.missing(name)),
+        }
+    }
+
+    /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
+    pub fn url(&self, name: &str) -> Result<Url, ConfigError> {
+        parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
+    }
+
+    /// A field that must be there, in the form that its provider gives it: `form` is what it must be.
+    pub fn formed(
+        &self,
+        name: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, ConfigError> {
+        let text = self.required(name)?;
+        self.check_form(name, &text, form, fits)
+    }
+
+    /// The same of a field that may be absent.
+    pub fn formed_or_none(
+        &self,
+        name: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, ConfigError> {
+        let text = self.optional(name)?;
+        text.map(|text| self.check_form(name, &text, form, fits))
+            .transpose()
+    }
+
+    fn check_form(
+        &self,
+        name: &str,
+        text: &str,
+        form: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<String, ConfigError> {
+        let text = text.trim();
+        if fits(text) {
+            return Ok(text.to_owned());
+        }
+        let example = self.example(name);
+        Err(self.error(name, format!("{name} must be {form}, such as {example}")))
+    }
+
+    /// Where a provider's API is: what the operator says, or the provider's own address.
+    pub fn base_url(&self, own: &str) -> Result<Url, ConfigError> {
+        let given = self.optional(BASE_URL)?;
+        let url = parse_url(given.as_deref().unwrap_or(own))
+            .map_err(|what| self.error(BASE_URL, format!("{BASE_URL} {what}")))?;
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(url);
+        }
+        let what = format!("{BASE_URL} must not hold a user name or a password");
+        Err(self.error(BASE_URL, what))
+    }
+
+    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> ConfigError {
+        self.error(
+            name,
+            format!("{name} must be {expected}, found {}", found.kind()),
+        )
+    }
+
+    pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.path.key(name), what)
+    }
+
+    /// A warning of the answer that names the field.
+    pub fn warn(&mut self, name: &str, what: &str) {
+        let path = &self.path;
+        self.warnings.push(|| Warning {
+            path: path.key(name),
+            what: what.to_owned(),
+        });
+    }
+
+    pub(super) fn missing(&self, name: &str) -> ConfigError {
+        let example = self.example(name);
+        let variable = self.parameter(name).and_then(|one| one.environment);
+        let environment = match variable {
+            Some(variable) => {
+                format!(", and the server's environment variable {variable} is not set either")
+            }
+            None => String::new(),
+        };
+        let mut unknown = self.unknown.iter();
+        let meant = unknown.find(|key| nearest(key, [name]).is_some());
+        let meant = meant.map_or(String::new(), |key| {
+            format!("; is `{}` meant to be it?", shown(key))
+        });
+        self.error(
+            name,
+            format!("{name} is required{environment}: for example {example}{meant}"),
+        )
+    }
+
+    /// What stands under a name, where its origin may set it.
+    fn member(&self, name: &str) -> Option<&'a Json> {
+        debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
+        let mut given = self.given();
+        let (_, value) = given.find(|(parameter, _)| parameter.name == name)?;
+        Some(value)
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
+    }
+
+    fn example(&self, name: &str) -> &'static str {
+        self.parameter(name).map_or("", |one| one.example)
+    }
+
+    fn warn_unknown(&mut self, name: &str) {
+        let (known, sender, path) = (self.known(), self.sender, &self.path);
+        self.warnings.push(|| Warning {
+            path: path.key(name),
+            what: match nearest(name, known.clone()) {
+                Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
+                None => format!(
+                    "unknown field, ignored; {sender} knows {}",
+                    known.collect::<Vec<_>>().join(", ")
+                ),
+            },
+        });
+    }
+}
+
+fn may_set(origin: Origin, parameter: &Parameter) -> bool {
+    !parameter.operator_only || origin == Origin::Operator
+}

@@ -1,0 +1,109 @@
+//! The `*_headers` fields: base64 of a JSON object of strings.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::Fields;
+use super::values::text;
+use crate::json::Json;
+use crate::text::shown;
+
+/// What becomes of a caller's `Host`, by which a server with several names tells what is asked of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum HostHeader {
+    Allowed,
+    Dropped,
+}
+
+/// The caller's headers. What cannot be used is left out, with a warning: the message goes all the same.
+pub fn read(fields: &mut Fields<'_>, name: &str, host: HostHeader) -> HeaderMap {
+    match fields.headers(name) {
+        None => HeaderMap::new(),
+        Some(Ok(members)) => collect(fields, name, host, &members),
+        Some(Err(what)) => {
+            fields.warn(name, &what);
+            HeaderMap::new()
+        }
+    }
+}
+
+/// Many servers take 100 in all, ours and those of proxies among them.
+const MAX_HEADERS: usize = 64;
+
+fn collect(
+    fields: &mut Fields<'_>,
+    field: &str,
+    host: HostHeader,
+    members: &[(String, Json)],
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if members.len() > MAX_HEADERS {
+        let count = members.len();
+        let what =
+            format!("holds {count} headers; those after the first {MAX_HEADERS} are dropped");
+        fields.warn(field, &what);
+    }
+    for (name, value) in members.iter().take(MAX_HEADERS) {
+        match header(name, value, host) {
+            // A name given twice in two spellings: the last wins, like a key given twice.
+            Ok((name, value)) => {
+                headers.insert(name, value);
+            }
+            Err(what) => {
+                let name = shown(name);
+                fields.warn(field, &format!("header `{name}` {what}; dropped"));
+            }
+        }
+    }
+    headers
+}
+
+fn header(
+    name: &str,
+    value: &Json,
+    host: HostHeader,
+) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let name =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| "has a name that is no token")?;
+    if is_framing(name.as_str()) {
+        return Err("belongs to the connection and is never the caller's");
+    }
+    if name == http::header::HOST && host == HostHeader::Dropped {
+        return Err("may be set for the http sender only");
+    }
+    let text = text(value).ok_or("has a value that is no string")?;
+    if name == http::header::HOST && host_of(text.trim()).is_none() {
+        return Err("has a value that is no host name");
+    }
+    // Beyond ASCII as UTF-8 bytes, as clients commonly send it.
+    let mut value = HeaderValue::from_bytes(text.trim().as_bytes())
+        .map_err(|_| "has a value with a control character, such as CR, LF or NUL")?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The host that a `Host` header names, as in a URL, without the port. What a server could read as another host is none.
+pub fn host_of(value: &str) -> Option<String> {
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    if !value.chars().all(is_plain) {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{value}/")).ok()?;
+    url.host_str().map(ToOwned::to_owned)
+}
+
+/// Framing and hop-by-hop headers.
+fn is_framing(name: &str) -> bool {
+    matches!(
+        name,
+        "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "upgrade"
+            | "te"
+            | "trailer"
+            | "expect"
+    ) || name.starts_with("proxy-")
+}

@@ -1,0 +1,121 @@
+//! Lists of mail addresses, each of which gets messages of its own.
+
+use std::collections::HashSet;
+
+use super::values::text;
+use super::{Kind, Parameter, mailboxes};
+use crate::json::{Json, Path};
+use crate::model::wire::Mailbox;
+
+/// What the lists hold.
+#[derive(Default)]
+pub struct Lists<'a> {
+    pub listed: Vec<Listed<'a>>,
+    /// Whether more than one parameter lists some.
+    pub are_several: bool,
+}
+
+/// One address of a list.
+pub struct Listed<'a> {
+    /// The parameter that lists it.
+    pub parameter: &'static str,
+    pub path: Path,
+    /// As it is written.
+    pub text: &'a str,
+    pub mailbox: Result<Mailbox, String>,
+}
+
+/// How many destinations a configuration makes, before it is read: an address that stands twice counts twice.
+pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
+    let lists = parameters
+        .iter()
+        .filter(|one| one.kind == Kind::Destinations);
+    let values = lists.filter_map(|list| configuration.get(list.name));
+    let count = |value: &Json| match value {
+        Json::Array(items) => items.iter().map(count_of_item).sum(),
+        one => count_of_item(one),
+    };
+    values.map(count).sum::<usize>().max(1)
+}
+
+fn count_of_item(item: &Json) -> usize {
+    text(item).map_or(1, |text| mailboxes::split(text).count().max(1))
+}
+
+/// Reads the lists of what is given, in the order of the parameters' table. Each address is listed once; the second value is
+/// the parameter of each that stood there before.
+pub fn read<'a>(
+    given: impl IntoIterator<Item = (&'static Parameter, &'a Json)>,
+    path: &Path,
+) -> (Lists<'a>, Vec<&'static str>) {
+    let mut listed = Vec::new();
+    for (parameter, value) in given {
+        let is_blank = text(value).is_some_and(|text| text.trim().is_empty());
+        if parameter.kind != Kind::Destinations || *value == Json::Null || is_blank {
+            continue;
+        }
+        let path = path.key(parameter.name);
+        match value {
+            Json::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    read_item(parameter.name, &path.index(index), item, &mut listed);
+                }
+            }
+            one => read_item(parameter.name, &path, one, &mut listed),
+        }
+    }
+    let (mut seen, mut twice) = (HashSet::new(), Vec::new());
+    listed.retain(|one| {
+        let Ok(mailbox) = &one.mailbox else {
+            return true;
+        };
+        let is_first = seen.insert(mailbox.address.to_ascii_lowercase());
+        if !is_first {
+            twice.push(one.parameter);
+        }
+        is_first
+    });
+    let mut parameters = listed.iter().map(|one| one.parameter);
+    let first = parameters.next();
+    let lists = Lists {
+        are_several: parameters.any(|parameter| Some(parameter) != first),
+        listed,
+    };
+    (lists, twice)
+}
+
+fn read_item<'a>(
+    parameter: &'static str,
+    path: &Path,
+    item: &'a Json,
+    listed: &mut Vec<Listed<'a>>,
+) {
+    let Some(written) = text(item) else {
+        let what = format!("must be a string, found {}", item.kind());
+        return listed.push(Listed {
+            parameter,
+            path: path.clone(),
+            text: "",
+            mailbox: Err(format!("{parameter} {what}")),
+        });
+    };
+    let mut pieces: Vec<_> = mailboxes::split(written).collect();
+    if pieces.is_empty() {
+        pieces.push(written);
+    }
+    let of = pieces.len();
+    listed.extend(pieces.into_iter().enumerate().map(|(index, text)| Listed {
+        parameter,
+        path: path.clone(),
+        text,
+        mailbox: mailbox(parameter, text, index, of),
+    }));
+}
+
+/// A mailbox, or a sentence about it: which one of its string it is, and what to write.
+pub fn mailbox(parameter: &str, text: &str, index: usize, of: usize) -> Result<Mailbox, String> {
+    mailboxes::parse(text).map_err(|what| match of {
+        1 => format!("{parameter} {what}"),
+        _ => format!("address {} of {parameter} {what}", index + 1),
+    })
+}

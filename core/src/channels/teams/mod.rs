@@ -1,0 +1,314 @@
+//! Microsoft Teams, by a workflow that posts to a chat or channel
+//! <https://support.microsoft.com/office/create-incoming-webhooks-with-workflows-for-microsoft-teams-8ae491c7-0394-4861-ba59-055e33f75498>.
+//!
+//! A message is an Adaptive Card. The text is Markdown, as a `TextBlock` reads it; what is data goes as a `TextRun`, of which
+//! the schema says that Markdown is not supported (adaptivecards.io/explorer/TextRun.html).
+
+mod breaks;
+mod card;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use url::Url;
+
+use self::card::{Action, Element, TextRun, message, text_block};
+use super::shared::endpoint::Endpoint;
+use super::shared::names::NameRules;
+use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::{USER_AGENT, body, texts, verdict};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
+    Resolved,
+};
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
+use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::secret::Redactor;
+use crate::text::{Limit, Markup, shorten, split_after};
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "teams",
+    about: "a Microsoft Teams chat or channel, by a workflow",
+    parameters: &[Parameter::new(
+        "teams_webhook_url",
+        "https://default0123456789abcdef0123456789.ab.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=XXXXXXXX",
+        "The URL of the workflow's trigger.",
+    )
+    .required()
+    .secret()],
+    length: Length::Split(LIMIT, MARKUP),
+    repeat: Repeat::ShowsTwice,
+    resolved: Resolved::Says,
+    parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
+};
+
+/// Teams stores a message in another form, up to 28,672 bytes; 24,453 of ours were 28,897 of its (msteams-docs, issue 11274).
+/// A workflow that cannot post says so in its run history alone, so we keep well below.
+const ALL: usize = 20_000;
+const AROUND: usize = 500;
+const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+/// Blocks of code are no markup of cards
+/// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with Markdown").
+const MARKUP: Markup = Markup {
+    links: true,
+    ..Markup::NONE
+};
+const TITLE: Limit = Limit::json_bytes(250);
+const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
+const VALUE: Limit = Limit::json_bytes(1_000);
+/// What fields may take, with what the card says of each, in bytes of JSON.
+const FIELDS: usize = 8_000;
+/// In bytes of JSON.
+const LINK: usize = 2_000;
+
+#[derive(Debug)]
+struct Teams {
+    endpoint: Endpoint,
+}
+
+impl Teams {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let url = fields.url("teams_webhook_url")?;
+        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let host = endpoint.destination.host.as_deref().unwrap_or_default();
+        if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
+            let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
+                        make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
+            return Err(fields.error("teams_webhook_url", what));
+        }
+        if is_microsoft(host) && !has_signature(&endpoint.url) {
+            let what = "teams_webhook_url must be the whole URL of the workflow's trigger, with &sig=… at its end; a URL \
+                        without it is of a trigger that wants a Microsoft login: let anyone trigger the workflow, and copy its new URL";
+            return Err(fields.error("teams_webhook_url", what));
+        }
+        Ok(Self { endpoint })
+    }
+
+    fn plain(&self, text: String) -> Outbound {
+        // A cut may have come between the two line breaks of a paragraph.
+        let text = breaks::as_paragraphs(&text).into_owned();
+        let message = message(vec![text_block(text)], None, None);
+        self.endpoint.post(body::json(&message), &[])
+    }
+
+    fn rich(&self, notification: &Notification, text: &str) -> Composition {
+        let mut cuts = Cuts::default();
+        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            LIMIT.unit.of(link) <= LINK
+        });
+        let fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, field);
+        let heading = TextRun {
+            size: Some("Large"),
+            ..TextRun::bold(title)
+        };
+        let head = Element::Container {
+            style: style(notification),
+            bleed: true,
+            items: [Box::new(Element::RichTextBlock {
+                inlines: vec![heading],
+                spacing: None,
+            })],
+        };
+        let last = rich::summary(notification, &cuts).map(|summary| Element::RichTextBlock {
+            inlines: vec![TextRun {
+                is_subtle: Some(true),
+                ..TextRun::new(summary)
+            }],
+            spacing: Some("Medium"),
+        });
+        let actions = link.map(|link| [open(link)]);
+        let around = (&head, &fields, &last, &actions);
+        let taken = body::json(&around).len() + AROUND;
+        let split = split_after(text, ALL - taken, LIMIT, MARKUP);
+        let mut parts = split.parts.into_iter();
+        let text = text_block(parts.next().unwrap_or_default());
+        let body = [head, text]
+            .into_iter()
+            .chain(fields.into_iter().flatten())
+            .chain(last)
+            .collect();
+        let rich = Rich {
+            payload: message(body, actions, Some("Full")),
+            more: parts.collect(),
+            missing: split.missing,
+            cuts,
+        };
+        rich.composition(
+            |body| self.endpoint.post(body, &[]),
+            |part| self.plain(part),
+        )
+    }
+}
+
+/// The hosts of workflows, and of flows of Azure Logic Apps.
+fn is_microsoft(host: &str) -> bool {
+    host.ends_with(".api.powerplatform.com") || host.ends_with(LOGIC_APPS)
+}
+
+/// Workflows of Teams had this host until 2025-11-30 (Microsoft's notice, quoted in backman, issue 102); flows of Azure Logic
+/// Apps still do.
+const LOGIC_APPS: &str = ".logic.azure.com";
+
+fn has_signature(url: &Url) -> bool {
+    url.query_pairs()
+        .any(|(name, value)| name == "sig" && !value.is_empty())
+}
+
+const OLD_HOST: &str = "URLs of logic.azure.com lead to workflows of Teams no more (since 2025-11-30): open the workflow in the Workflows app of Teams and copy its new URL.";
+const CUT_SHORT: &str =
+    "teams_webhook_url was cut short: give the whole URL, with ?api-version=…&sp=…&sv=…&sig=….";
+const WANTS_LOGIN: &str = "The workflow's trigger wants a Microsoft login, or the URL has no sig=…: let anyone trigger the workflow, and copy its new URL.";
+const SWITCHED_OFF: &str =
+    "Switch the workflow on again, at make.powerautomate.com or in the Workflows app of Teams.";
+const NEW_URL: &str = "Open the workflow in the Workflows app of Teams and copy the URL of its trigger again, with sig=… at its end.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Unauthorized | Reason::Forbidden | Reason::UnknownDestination => Some(NEW_URL),
+        _ => None,
+    }
+}
+
+/// The codes of Azure Logic Apps and of Power Automate, as questions of their users have them.
+fn meaning(code: &str) -> Option<(Reason, &'static str)> {
+    Some(match code {
+        // "Could not execute workflow … with state 'Disabled'."
+        _ if code.contains("NotEnabled") => (Reason::UnknownDestination, SWITCHED_OFF),
+        "DirectApiAuthorizationRequired" | "MisMatchingOAuthClaims" => {
+            (Reason::Unauthorized, WANTS_LOGIN)
+        }
+        // apprise, issue 1161: a shell cuts a URL at its first &.
+        "MissingApiVersionParameter" => (Reason::Rejected, CUT_SHORT),
+        _ => return None,
+    })
+}
+
+/// A 200 whose text says that the message was not posted: "Webhook message delivery failed with error: Microsoft Teams endpoint
+/// returned HTTP error 429 with ContextId …"
+/// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using, "rate limiting").
+fn undelivered(
+    reply: &HttpReply,
+    redactor: &Redactor,
+    detail: &impl Fn() -> Option<Detail>,
+) -> Option<Judgement> {
+    let text = reply.text().to_ascii_lowercase();
+    let is_failure =
+        text.contains("delivery failed") || text.contains("endpoint returned http error");
+    if !((200..=299).contains(&reply.status) && is_failure) {
+        return None;
+    }
+    let (_, rest) = text.split_once("http error").unwrap_or_default();
+    let digits = |c: char| c.is_ascii_digit();
+    let status = rest.trim_start().split(|c| !digits(c)).next();
+    let told = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
+    Some(match told {
+        // Teams' own words for a status, without its headers.
+        413 | 429 | 500..=599 => {
+            let told = HttpReply {
+                status: told,
+                ..reply.clone()
+            };
+            verdict::by_status(&told, redactor, detail)
+        }
+        _ => Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
+    })
+}
+
+/// The colour behind the title, by names of the schema.
+const fn style(notification: &Notification) -> &'static str {
+    match (notification.status, notification.level) {
+        (Some(Status::Resolved), _) | (_, Some(Level::Ok)) => "good",
+        (_, Some(Level::Critical | Level::Error)) => "attention",
+        (_, Some(Level::Warning)) => "warning",
+        (_, None | Some(Level::Info)) => "accent",
+    }
+}
+
+/// A line of the value is an element: a card's texts know no line breaks.
+fn field(name: String, value: &str) -> Drawn<Vec<Element>> {
+    let mut is_cut = false;
+    let value = shorten(value, VALUE, "…", &mut is_cut);
+    let mut lines = value.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    let first = Element::RichTextBlock {
+        inlines: vec![TextRun::bold(format!("{name}: ")), TextRun::new(first)],
+        spacing: Some("Small"),
+    };
+    let more = lines.map(|line| Element::RichTextBlock {
+        inlines: vec![TextRun::new(line.to_owned())],
+        spacing: Some("None"),
+    });
+    let field: Vec<_> = std::iter::once(first).chain(more).collect();
+    Drawn {
+        length: body::json(&field).len(),
+        field,
+        is_cut,
+    }
+}
+
+fn open(link: &str) -> Action {
+    Action::open_url(rich::link_words(link), link)
+}
+
+impl Channel for Teams {
+    fn destination(&self) -> &Destination {
+        &self.endpoint.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        SPEC.repeat
+    }
+
+    fn resolved(&self) -> Resolved {
+        SPEC.resolved
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        _: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        let text = texts::of(notification)?;
+        let text = breaks::as_paragraphs(&text);
+        if notification.is_rich() {
+            return Ok(self.rich(notification, &text));
+        }
+        Ok(texts::in_parts(&text, LIMIT, MARKUP, |part| {
+            self.plain(part)
+        }))
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let error = |name| {
+            json.get("error")
+                .and_then(|error| error.get(name)?.as_str())
+        };
+        let detail = || {
+            verdict::said(
+                "Teams",
+                None,
+                error("message"),
+                reply,
+                self.endpoint.redactor(),
+            )
+        };
+        let code = error("code").unwrap_or_default();
+        if let Some((reason, hint)) = meaning(code).filter(|_| (400..=499).contains(&reply.status))
+        {
+            let failure = Failure::new(reason).with_detail(detail());
+            return Verdict::Reject(failure.with_hint(hint)).into();
+        }
+        if let Some(judgement) = undelivered(reply, self.endpoint.redactor(), &detail) {
+            return judgement;
+        }
+        let judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
+        let host = self.endpoint.destination.host.as_deref();
+        let is_old = host.is_some_and(|host| host.ends_with(LOGIC_APPS));
+        verdict::with_hints(judgement, |reason| {
+            hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Telegram's HTML, and texts in which it finds nothing of its own.
+
+use crate::channels::shared::rich;
+use crate::text::{Limit, with_entities};
+
+/// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
+pub const LIMIT: Limit = Limit::code_points(4_096);
+
+/// HTML, and how many code points of it are seen (section "HTML style").
+pub struct Html {
+    pub html: String,
+    pub length: usize,
+}
+
+impl Html {
+    pub fn text(text: &str) -> Self {
+        Self {
+            html: with_entities(text),
+            length: LIMIT.unit.of(text),
+        }
+    }
+
+    pub fn tag(name: &str, text: &str) -> Self {
+        let inner = Self::text(text);
+        Self {
+            html: format!("<{name}>{}</{name}>", inner.html),
+            ..inner
+        }
+    }
+
+    pub fn link(link: &str) -> Self {
+        let inner = Self::text(&rich::link_words(link));
+        let address = with_entities(link).replace('"', "&quot;");
+        Self {
+            html: format!("<a href=\"{address}\">{}</a>", inner.html),
+            ..inner
+        }
+    }
+
+    pub fn then(self, text: &str) -> Self {
+        self.and(Self::text(text))
+    }
+
+    pub fn and(mut self, other: Self) -> Self {
+        self.html.push_str(&other.html);
+        self.length += other.length;
+        self
+    }
+}
+
+/// `text` in which Telegram finds nobody and nothing to tap: behind an `@`, `#` or `/` that begins a word stands a word
+/// joiner, which does not show.
+pub fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 8);
+    let mut before = ' ';
+    for character in text.chars() {
+        literal.push(character);
+        let begins = match character {
+            '@' | '#' => true,
+            '/' => before.is_whitespace(),
+            _ => false,
+        };
+        if begins {
+            literal.push(WORD_JOINER);
+        }
+        before = character;
+    }
+    literal
+}
+
+const WORD_JOINER: char = '\u{2060}';
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_a_mention_a_hashtag_or_a_command_is_broken_and_nothing_else() {
+        for (text, broken) in [
+            ("db1", "db1"),
+            ("@admin", "@\u{2060}admin"),
+            ("#1 of a@b", "#\u{2060}1 of a@\u{2060}b"),
+            ("/stop and/or /", "/\u{2060}stop and/or /\u{2060}"),
+            ("https://a/b", "https://a/b"),
+        ] {
+            assert_eq!(literal(text), broken, "{text}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What Telegram's replies mean <https://core.telegram.org/bots/api#making-requests>.
+
+use serde_json::Value;
+
+use crate::channels::shared::verdict;
+use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+
+const MIGRATED: &str = "Give the id that `detail` names as telegram_chat_id.";
+const NO_CHAT: &str = "Add the bot to the chat, or send it a message, and check telegram_chat_id: the ids of groups are negative.";
+const NO_THREAD: &str = "Check telegram_thread_id: it is the number in a link to the topic.";
+const CLOSED: &str =
+    "Open the topic again, let the bot manage topics, or give another telegram_thread_id.";
+const NO_RIGHTS: &str = "Let members, or the bot as an administrator, send messages in this chat: its permissions forbid it.";
+const TOKEN: &str = "Give telegram_bot_token as @BotFather shows it; it may have been revoked.";
+const SHUT_OUT: &str =
+    "The bot was blocked, removed, or may not write: unblock it, or add it to the chat again.";
+
+/// Words of a 400, in lower case; the first that fit count. Those in capitals there come from Telegram itself, the others from
+/// the Bot API's server (core.telegram.org/api/errors; telegram-bot-api: Client.cpp).
+const WORDS: [(&str, Reason, &str); 12] = [
+    ("chat not found", Reason::UnknownDestination, NO_CHAT),
+    ("thread not found", Reason::UnknownDestination, NO_THREAD),
+    ("topic_deleted", Reason::UnknownDestination, NO_THREAD),
+    ("not a forum", Reason::UnknownDestination, NO_THREAD),
+    ("too long", Reason::TooLarge, Reason::TooLarge.hint()),
+    ("topic_closed", Reason::Forbidden, CLOSED),
+    ("chat_write_forbidden", Reason::Forbidden, NO_RIGHTS),
+    ("chat_send_plain_forbidden", Reason::Forbidden, NO_RIGHTS),
+    ("chat_restricted", Reason::Forbidden, NO_RIGHTS),
+    ("not enough rights", Reason::Forbidden, NO_RIGHTS),
+    ("no rights to send", Reason::Forbidden, NO_RIGHTS),
+    ("need administrator rights", Reason::Forbidden, NO_RIGHTS),
+];
+
+pub fn judge(reply: &HttpReply, redactor: &Redactor) -> Judgement {
+    let json = reply.json().unwrap_or(Value::Null);
+    let description = json.get("description").and_then(Value::as_str);
+    let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
+    let detail = || verdict::said("Telegram", None, description, reply, redactor);
+    let reject = |reason, hint: &'static str| {
+        let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
+        Verdict::Reject(failure).into()
+    };
+    match reply.status {
+        200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
+            let id = json.pointer("/result/message_id");
+            let id = id.and_then(Value::as_i64).map(|id| id.to_string());
+            verdict::delivered(id.as_deref(), redactor).into()
+        }
+        200..=299 if reply.complete => {
+            Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
+        }
+        429 => {
+            let wait = parameter("retry_after").and_then(Value::as_f64);
+            let after = wait.and_then(verdict::seconds);
+            let after = after.or_else(|| verdict::reply_retry_after(reply));
+            let failure = Failure::new(Reason::RateLimited).with_detail(detail());
+            verdict::paused(failure, after, Scope::Destination)
+        }
+        400 => {
+            if let Some(id) = parameter("migrate_to_chat_id").and_then(Value::as_i64) {
+                return moved(id, redactor);
+            }
+            let said = description.unwrap_or_default().to_lowercase();
+            match WORDS.iter().find(|(words, ..)| said.contains(*words)) {
+                Some(&(_, reason, hint)) => reject(reason, hint),
+                None => verdict::by_status(reply, redactor, detail),
+            }
+        }
+        401 | 404 => reject(Reason::Unauthorized, TOKEN),
+        403 => reject(Reason::Forbidden, SHUT_OUT),
+        _ => verdict::by_status(reply, redactor, detail),
+    }
+}
+
+/// "The group has been migrated to a supergroup with the specified identifier" (ResponseParameters).
+fn moved(id: i64, redactor: &Redactor) -> Judgement {
+    let said = format!("the group became a supergroup, whose id is {id}");
+    let failure = Failure::new(Reason::UnknownDestination)
+        .with_detail(verdict::words("Telegram", &said, redactor))
+        .with_hint(MIGRATED);
+    let to = id.to_string();
+    Verdict::Moved { to, failure }.into()
+}

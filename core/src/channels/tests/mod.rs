@@ -1,0 +1,514 @@
+//! What every channel must do, whatever it is: the registry is gone through, so a new one is tested as well. What the
+//! providers' own words mean stands in `tests/channels`, and every status there too, on the wire.
+
+mod texts;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+
+use super::*;
+use crate::json::Json;
+use crate::model::notification::{Level, Notification, Status};
+use crate::model::outcome::{Gate, Judgement, MessageRef, Reason, Verdict};
+use crate::model::wire::{HttpReply, Mail, Outbound, Repeat, Reply, SmtpReply, SmtpStage};
+
+/// A channel as the examples of its parameters configure it.
+fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
+    configured(spec, example).unwrap()
+}
+
+type Channels = Vec<(&'static ChannelSpec, Arc<dyn Channel>)>;
+
+/// Those that speak HTTP, and the others: what a status means is no mail server's matter.
+fn by_protocol() -> (Channels, Channels) {
+    let channels = CHANNELS.iter().map(|spec| (*spec, channel(spec)));
+    channels.partition(|(_, channel)| channel.is_http())
+}
+
+fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &[u8]) -> Reply {
+    let headers = headers.iter().map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    });
+    Reply::Http(HttpReply {
+        status,
+        headers: HeaderMap::from_iter(headers),
+        body: Bytes::copy_from_slice(body),
+        complete: true,
+        received: std::time::SystemTime::UNIX_EPOCH,
+    })
+}
+
+/// Bodies that say nothing that any provider says.
+fn meaningless() -> Vec<Vec<u8>> {
+    let mut bodies: Vec<Vec<u8>> = [
+        "",
+        " ",
+        "nonsense",
+        "null",
+        "[]",
+        "{}",
+        "5",
+        "\"text\"",
+        r#"{"code": "text", "message": 5, "errors": [], "retry_after": "x", "global": 1}"#,
+        r#"{"code": -1, "message": null, "retry_after": -1}"#,
+        r#"{"code": 1e300, "retry_after": 1e308}"#,
+        r#"{"code": 99999999999999999999999, "retry_after": null}"#,
+        r#"{"errors": {"content": {"_errors": []}}}"#,
+        r#"{"errors": {"_errors": [{"message": {}}]}}"#,
+        r#"{"status": {}, "sid": [], "error_code": "x", "id": 5}"#,
+        r#"{"ok": "yes", "error_code": {}, "description": 1, "parameters": {"retry_after": "x", "migrate_to_chat_id": []}}"#,
+        r#"{"error": {"code": [], "message": {}, "status": 1}}"#,
+        r#"{"error": 1, "http": "x", "link": []}"#,
+        "<html><body>Bad gateway</body></html>",
+        "\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}",
+    ]
+    .iter()
+    .map(|body| body.as_bytes().to_vec())
+    .collect();
+    bodies.push(vec![0xff, 0xfe, 0x00, 0xc3, 0x28]);
+    bodies.push(vec![b'['; 64 * 1024]);
+    bodies.push(br#"{"errors":"#.repeat(6_000));
+    bodies.push(vec![b'x'; 64 * 1024]);
+    bodies
+}
+
+const HEADERS: &[&[(&str, &str)]] = &[
+    &[],
+    &[("retry-after", "")],
+    &[("retry-after", "-1")],
+    &[("retry-after", "99999999999999999999")],
+    &[("retry-after", "NaN")],
+    &[
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset-after", "1e400"),
+    ],
+    &[
+        ("x-ratelimit-remaining", "0"),
+        ("x-ratelimit-reset-after", "-5"),
+    ],
+    &[("x-ratelimit-period-in-sec", "1e400")],
+];
+
+fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
+    match &judgement.verdict {
+        Verdict::Delivered { .. } => ("delivered", None),
+        Verdict::Retry { failure, .. } => ("retry", Some(failure.reason)),
+        Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
+        Verdict::Reject(failure) => ("reject", Some(failure.reason)),
+        Verdict::Stale(failure) => ("stale", Some(failure.reason)),
+        Verdict::Moved { failure, .. } => ("moved", Some(failure.reason)),
+    }
+}
+
+fn plain() -> Notification {
+    Notification::plain(Json::String("text".to_owned()))
+}
+
+fn rich() -> Notification {
+    Notification {
+        title: Some("title".to_owned()),
+        level: Some(Level::Critical),
+        status: Some(Status::Resolved),
+        fields: vec![("host".to_owned(), Json::String("db1".to_owned()))],
+        link: Some("https://grafana.example.com/d/1".to_owned()),
+        timestamp: Some("2026-11-25T02:41:58Z".parse().unwrap()),
+        dedup_key: Some("cpu db1".into()),
+        ..plain()
+    }
+}
+
+fn composed(channel: &dyn Channel, notification: &Notification) -> Vec<Outbound> {
+    let earlier = MessageRef("1".to_owned());
+    let cx = Composing {
+        earlier: Some(&earlier),
+        ..Composing::new("key")
+    };
+    channel.compose(notification, &cx).unwrap().messages
+}
+
+fn bodies(channel: &dyn Channel, notification: &Notification) -> Vec<String> {
+    let messages = composed(channel, notification).into_iter();
+    let bodies = messages.map(|message| {
+        let request = match message {
+            Outbound::Http(request) => request,
+            Outbound::Mail(mail) => {
+                let Mail {
+                    subject,
+                    text,
+                    html,
+                    thread,
+                    ..
+                } = *mail;
+                return format!("{subject} {text} {html:?} {thread:?}");
+            }
+        };
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        format!("{} {} {body}", request.method, request.url)
+    });
+    bodies.collect()
+}
+
+#[test]
+fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
+    let firing = Notification {
+        status: Some(Status::Firing),
+        ..rich()
+    };
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        let drawn = bodies(channel.as_ref(), &firing);
+        assert_eq!(drawn, bodies(channel.as_ref(), &firing), "{}", spec.key);
+        for part in ["title", "db1"] {
+            assert!(drawn.concat().contains(part), "{} lacks {part}", spec.key);
+        }
+        let plain = bodies(channel.as_ref(), &plain());
+        assert!(!plain.concat().contains("title"), "{}", spec.key);
+    }
+}
+
+#[test]
+fn what_the_registry_says_of_a_resolved_is_so() {
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        let with_key = bodies(channel.as_ref(), &rich());
+        let another = Notification {
+            dedup_key: Some("another".into()),
+            ..rich()
+        };
+        let differs = with_key != bodies(channel.as_ref(), &another);
+        match spec.resolved {
+            Resolved::Says => assert!(!channel.follows_up(), "{}", spec.key),
+            _ => assert!(channel.follows_up() || differs, "{}", spec.key),
+        }
+    }
+}
+
+#[test]
+fn row_12_judge_is_total_over_every_status_and_hostile_bodies() {
+    let bodies = meaningless();
+    let every_status = || (100..=599).chain([0, 99, 600, 999, u16::MAX]);
+    for (spec, channel) in by_protocol().0 {
+        let judge = |status, headers, body: &[u8]| channel.judge(&reply(status, headers, body));
+        for status in every_status() {
+            let usual = judge(status, &[], b"");
+            check_verdict(spec, status, &usual);
+            for headers in HEADERS {
+                check_verdict(spec, status, &judge(status, headers, b""));
+            }
+            for body in &bodies {
+                // The long ones take long, and a few statuses of each kind will do.
+                if body.len() >= 1000 && status % 50 >= 5 {
+                    continue;
+                }
+                let judgement = judge(status, &[], body);
+                check_verdict(spec, status, &judgement);
+                if !(200..300).contains(&status) {
+                    let shown: String = String::from_utf8_lossy(body).chars().take(60).collect();
+                    let (got, usual) = (words(&judgement), words(&usual));
+                    assert_eq!(got, usual, "{} {status} {shown}", spec.key);
+                }
+            }
+        }
+    }
+}
+
+/// What no channel's own rules may change.
+fn check_verdict(spec: &ChannelSpec, status: u16, judgement: &Judgement) {
+    let place = format!("{} {status}: {judgement:?}", spec.key);
+    let lost = spec.repeat == Repeat::Never;
+    let (verdict, reason) = words(judgement);
+    match status {
+        200..=299 => assert!(
+            verdict == "delivered" || (verdict, reason) == ("reject", Some(Reason::Rejected)),
+            "{place}"
+        ),
+        300..=399 => assert_eq!(
+            (verdict, reason),
+            ("reject", Some(Reason::Redirected)),
+            "{place}"
+        ),
+        400..=499 => assert!(verdict == "reject" || verdict == "retry", "{place}"),
+        500..=599 if lost => {
+            assert_eq!(
+                (verdict, reason),
+                ("ambiguous", Some(Reason::LostReply)),
+                "{place}"
+            );
+        }
+        500..=599 => {
+            assert_eq!(
+                (verdict, reason),
+                ("retry", Some(Reason::ServerError)),
+                "{place}"
+            );
+        }
+        // It has answered, so it may have the message.
+        _ => assert_eq!(
+            (verdict, reason),
+            ("ambiguous", Some(Reason::MalformedReply)),
+            "{place}"
+        ),
+    }
+    // "Not now" closes the gate; a destination is refused only after it condemned itself.
+    let not_now = verdict == "retry" && (400..500).contains(&status);
+    match judgement.gate {
+        Some(Gate::Pause { .. }) => {}
+        Some(Gate::Refuse { .. }) => assert!(matches!(status, 401 | 403 | 404 | 410), "{place}"),
+        None => assert!(!not_now, "{place}"),
+    }
+}
+
+#[test]
+fn row_12_judge_is_total_over_every_smtp_code_at_every_stage() {
+    let stages = [
+        SmtpStage::Greeting,
+        SmtpStage::Hello,
+        SmtpStage::StartTls,
+        SmtpStage::Auth,
+        SmtpStage::Sender,
+        SmtpStage::Recipient,
+        SmtpStage::Data,
+        SmtpStage::Message,
+    ];
+    let texts = [
+        "",
+        "5.7.1 no",
+        "2.0.0 Ok: queued as ",
+        "\u{1b}]0;title\u{7}\r\nX: y",
+    ];
+    let codes = || (0..=999).chain([u16::MAX]);
+    for (spec, channel) in by_protocol().1 {
+        for (stage, code, text) in stages
+            .iter()
+            .flat_map(|stage| codes().flat_map(move |code| texts.map(|text| (*stage, code, text))))
+        {
+            let reply = SmtpReply {
+                stage,
+                code,
+                text: text.to_owned(),
+            };
+            let judgement = channel.judge(&Reply::Smtp(reply));
+            let place = format!("{} {stage:?} {code} {text:?}: {judgement:?}", spec.key);
+            let verdict = words(&judgement).0;
+            match code {
+                200..=299 if verdict == "delivered" => {
+                    assert_eq!(stage, SmtpStage::Message, "{place}")
+                }
+                400..=499 => assert_eq!(verdict, "retry", "{place}"),
+                500..=599 => assert!(matches!(verdict, "retry" | "reject"), "{place}"),
+                _ if stage == SmtpStage::Message => assert_eq!(verdict, "ambiguous", "{place}"),
+                _ => assert_eq!(verdict, "retry", "{place}"),
+            }
+            assert!(!place.contains("\u{1b}]"), "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_cannot_be_read_leaves_the_status_to_decide() {
+    let mut bodies = meaningless();
+    // What means a failure where it is the whole body.
+    let failures = [
+        "no_service",
+        r#"{"ok": false}"#,
+        r#"{"status": 0, "errors": ["x"]}"#,
+        "<html>",
+    ];
+    bodies.extend(failures.map(|body| body.as_bytes().to_vec()));
+    bodies.retain(|body| body.len() < 1000);
+    for (spec, channel) in by_protocol().0 {
+        for status in 200..=599 {
+            for body in &bodies {
+                let Reply::Http(mut lost) = reply(status, &[], body) else {
+                    unreachable!()
+                };
+                lost.complete = false;
+                let judgement = channel.judge(&Reply::Http(lost));
+                if status < 300 {
+                    assert_eq!(words(&judgement).0, "delivered", "{} {status}", spec.key);
+                } else if body != b"no_service" {
+                    check_verdict(spec, status, &judgement);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_detail_holds_a_page_of_html() {
+    let page =
+        "<!DOCTYPE html><html><head><title>Access denied</title></head><body>Ray ID</body></html>";
+    let quoted = serde_json::json!({
+        "message": page, "error": page, "description": page, "errors": [page], "code": 0,
+    });
+    for (spec, channel) in by_protocol().0 {
+        for body in [page.to_owned(), quoted.to_string()] {
+            for status in [200, 302, 400, 403, 404, 429, 500, 503, 999] {
+                let judgement = channel.judge(&reply(status, &[], body.as_bytes()));
+                let failure = match &judgement.verdict {
+                    Verdict::Retry { failure, .. }
+                    | Verdict::Ambiguous(failure)
+                    | Verdict::Reject(failure)
+                    | Verdict::Stale(failure)
+                    | Verdict::Moved { failure, .. } => failure,
+                    Verdict::Delivered { .. } => continue,
+                };
+                let detail = failure.detail.as_ref().map_or("", |detail| detail.as_str());
+                assert!(!detail.contains('<'), "{} {status}: {detail}", spec.key);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_required_parameter_is_missed_by_its_name_and_with_an_example() {
+    for spec in CHANNELS {
+        let required = spec.parameters.iter().filter(|one| one.required);
+        for missing in required {
+            let value = |one: &Parameter| example(one).filter(|_| one.name != missing.name);
+            let error = configured(spec, value).unwrap_err();
+            for part in [missing.name, "required", missing.example] {
+                assert!(error.what.contains(part), "{}: {}", spec.key, error.what);
+            }
+            assert_eq!(error.path.to_string(), missing.name);
+        }
+    }
+}
+
+#[test]
+fn row_31_no_parameter_takes_a_line_break_or_a_nul() {
+    for spec in CHANNELS {
+        let texts = spec.parameters.iter().filter(|one| {
+            // What is left out with a warning, and what is no part of any line.
+            one.kind == Kind::Text && !one.operator_only && !one.secret_of_basic_auth()
+        });
+        for broken in texts {
+            for between in ["\r\n", "\n", "\0"] {
+                let value = |one: &Parameter| {
+                    if one.name != broken.name {
+                        return example(one);
+                    }
+                    let mut text = one.example.to_owned();
+                    text.insert_str(text.len() / 2, between);
+                    Some(text)
+                };
+                let Err(error) = configured(spec, value) else {
+                    panic!("{}: {} took {between:?}", spec.key, broken.name);
+                };
+                assert_eq!(error.path.to_string(), broken.name);
+                assert!(!error.what.contains(between), "{}", error.what);
+            }
+        }
+    }
+}
+
+impl Parameter {
+    /// They are encoded on their way, so that nothing in them can break out.
+    fn secret_of_basic_auth(&self) -> bool {
+        matches!(
+            self.name,
+            "twilio_sid" | "twilio_token" | "email_password" | "email_username"
+        )
+    }
+}
+
+#[test]
+fn every_channel_says_of_itself_what_its_row_says() {
+    for spec in CHANNELS {
+        let channel = channel(spec);
+        assert_eq!(channel.repeat(), spec.repeat, "{}", spec.key);
+        assert_eq!(channel.resolved(), spec.resolved, "{}", spec.key);
+        let closes = spec.resolved == Resolved::Closes;
+        assert_eq!(channel.keeps_alerts(), closes, "{}", spec.key);
+    }
+}
+
+/// A value of the form of a parameter's example that nothing else has.
+fn marked(parameter: &Parameter) -> String {
+    let example = parameter.example;
+    let is_plain = |c: char| c.is_ascii_alphanumeric();
+    let cut = example.rfind(|c| !is_plain(c)).map_or(0, |at| at + 1);
+    let (head, tail) = example.split_at(cut);
+    // As long, of letters where it has letters: some are counted, and numbers stay numbers.
+    let mut mark = "Qz7s3cr3tM4rk".chars().cycle();
+    let marked: String = tail
+        .chars()
+        .map(|c| match c {
+            '0'..='9' => '7',
+            c if c.is_ascii_lowercase() => mark.next().unwrap_or('q').to_ascii_lowercase(),
+            c if c.is_ascii_uppercase() => mark.next().unwrap_or('Q').to_ascii_uppercase(),
+            c => c,
+        })
+        .collect();
+    format!("{head}{marked}")
+}
+
+#[test]
+fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo() {
+    for spec in CHANNELS {
+        let secrets = spec
+            .parameters
+            .iter()
+            .filter(|one| one.secret && !one.operator_only);
+        for secret in secrets.filter(|one| one.kind == Kind::Text) {
+            let value = marked(secret);
+            let of = |one: &Parameter| {
+                if one.name == secret.name {
+                    return Some(value.clone());
+                }
+                example(one)
+            };
+            let channel = configured(spec, of).unwrap_or_else(|error| {
+                panic!("{}: {value} for {}: {}", spec.key, secret.name, error.what)
+            });
+            // Of a URL the part that is changed, which stands last.
+            let needle = value.rsplit(['/', '=', ':']).next().unwrap_or(&value);
+            let shows = |what: &str, text: String| {
+                assert!(
+                    !text.contains(needle),
+                    "{}: {what} shows {}: {text}",
+                    spec.key,
+                    secret.name
+                );
+            };
+            shows("Debug", format!("{channel:?}"));
+            shows("the destination", format!("{:?}", channel.destination()));
+            shows(
+                "a message",
+                format!("{:?}", composed(channel.as_ref(), &plain())),
+            );
+            for status in [200, 400, 401, 404, 429, 500] {
+                let echo = serde_json::json!({
+                    "ok": false, "status": "invalid", "message": value, "error": value, "errors": [value],
+                    "description": value, "id": value, "name": value, "code": 1, "sid": value, "request": value,
+                });
+                for body in [echo.to_string(), value.clone()] {
+                    let judgement = channel.judge(&reply(status, &[], body.as_bytes()));
+                    shows("a judgement", format!("{judgement:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn row_31_what_is_wrong_with_a_value_is_said_without_quoting_it() {
+    for spec in CHANNELS {
+        for broken in spec.parameters.iter().filter(|one| !one.operator_only) {
+            let value = "s3cr3t\u{7}M4rk \u{1} ".repeat(40);
+            let of = |one: &Parameter| {
+                if one.name == broken.name {
+                    return Some(value.clone());
+                }
+                example(one)
+            };
+            if let Err(error) = configured(spec, of) {
+                assert!(!error.what.contains("M4rk"), "{}: {}", spec.key, error.what);
+                assert_eq!(error.path.to_string(), broken.name);
+            }
+        }
+    }
+}

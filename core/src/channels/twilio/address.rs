@@ -1,0 +1,141 @@
+//! Whom a message is from and to: numbers, and what may stand in their place.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use crate::channels::{ConfigError, Fields};
+use crate::secret::{Secret, mask_number};
+
+/// By which service a number is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    Sms,
+    WhatsApp,
+}
+
+/// Who a message comes from: a number, a service that picks one, or a number of the service's.
+pub struct Sender {
+    number: Option<Secret>,
+    service: Option<Secret>,
+}
+
+impl Sender {
+    pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, ConfigError> {
+        let given = fields.formed_or_none("messaging_service_sid", SERVICE_FORM, is_service)?;
+        let given = given.map(Secret::new);
+        if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
+            return Ok(Self {
+                number: None,
+                service: given,
+            });
+        }
+        let from = number(fields, "twilio_from_number", medium)?;
+        // A service's SID may stand in the number's place.
+        Ok(match given {
+            None if is_service(from.expose()) => Self {
+                number: None,
+                service: Some(from),
+            },
+            service => Self {
+                number: Some(from),
+                service,
+            },
+        })
+    }
+
+    /// As fields of Twilio's form.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        let number = self.number.iter().map(|number| ("From", number.expose()));
+        let service = self.service.iter();
+        number.chain(service.map(|service| ("MessagingServiceSid", service.expose())))
+    }
+}
+
+/// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
+pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Secret, ConfigError> {
+    let given = fields.required(name)?;
+    if given.chars().any(char::is_control) {
+        return Err(fields.error(
+            name,
+            format!("{name} holds a control character; remove it (a line break, perhaps?)"),
+        ));
+    }
+    let mut given = Cow::Borrowed(given.trim());
+    // TOML reads `+15005550006` without quotes as a number, which has no sign. Short codes have none anyway.
+    if fields.is_number(name) && given.len() > *SHORT_CODE.end() && E164.contains(&given.len()) {
+        given = Cow::Owned(format!("+{given}"));
+    }
+    if given.chars().count() > 64 {
+        return Err(fields.error(name, format!("{name} is longer than 64 characters")));
+    }
+    if !is_address(&given) {
+        fields.warn(
+            name,
+            "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
+        );
+    }
+    let prefixed =
+        medium == Medium::WhatsApp && !given.starts_with("whatsapp:") && !is_service(&given);
+    Ok(Secret::new(if prefixed {
+        format!("whatsapp:{given}")
+    } else {
+        given.into_owned()
+    }))
+}
+
+const SERVICE_FORM: &str = "MG and 32 hexadecimal digits";
+
+/// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
+/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
+/// with MG as well.
+fn is_service(text: &str) -> bool {
+    is_sid(text, "MG")
+}
+
+/// A kind of thing, and 32 hexadecimal digits.
+pub fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Lengths of short codes, and of E.164 numbers without their sign.
+const SHORT_CODE: RangeInclusive<usize> = 3..=8;
+const E164: RangeInclusive<usize> = 7..=15;
+
+/// The forms that Twilio documents for `To` and `From`.
+fn is_address(given: &str) -> bool {
+    if let Some((prefix, rest)) = given.split_once(':') {
+        return matches!(prefix, "whatsapp" | "messenger" | "rcs") && !rest.is_empty();
+    }
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match given.strip_prefix('+') {
+        // E.164: a country code does not begin with 0, 15 digits at most.
+        Some(number) => digits(number) && E164.contains(&number.len()) && !number.starts_with('0'),
+        None if digits(given) => SHORT_CODE.contains(&given.len()),
+        // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
+        None => {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
+            is_service(given)
+                || (given.len() <= 11
+                    && given.bytes().all(known)
+                    && given.bytes().any(|b| b.is_ascii_alphabetic()))
+        }
+    }
+}
+
+/// Without what stands before the digits.
+pub fn bare_number(address: &str) -> &str {
+    let number = address.rsplit(':').next().unwrap_or(address);
+    number.strip_prefix('+').unwrap_or(number)
+}
+
+/// `whatsapp:+15005550006` as `whatsapp:+1***06`.
+pub fn masked_address(address: &str) -> String {
+    let masked = mask_number(address);
+    match address.rsplit_once(':') {
+        Some((prefix @ ("whatsapp" | "messenger" | "rcs"), _)) => format!("{prefix}:{masked}"),
+        _ => masked,
+    }
+}

@@ -1,0 +1,185 @@
+//! A content template in place of a text, and its variables in the form that Twilio takes
+//! <https://www.twilio.com/docs/content/using-variables-with-content-api>.
+
+use serde_json::{Map, Value};
+
+use super::address::is_sid;
+use crate::channels::{Composing, ConfigError, Fields};
+use crate::text::{Limit, Unit, cut, one_line};
+
+const SID: &str = "content_sid";
+const VARIABLES: &str = "content_variables";
+
+/// "A variable key has a maximum length of 16 characters" and "can't contain spaces" (page above).
+const NAME: usize = 16;
+/// "Each variable value to 1,600 characters or fewer" <https://www.twilio.com/docs/api/errors/21658>.
+const VALUE: usize = 1_600;
+/// "Length of the parameters and the template text exceeds the allowed length of 1024 for WhatsApp"
+/// <https://www.twilio.com/docs/api/errors/63021>. How long the template's own text is, is not known here.
+const WHATSAPP_VALUES: usize = 1_024;
+
+pub struct Content {
+    pub sid: String,
+    /// A request's own; those of the configuration file are rendered for each notification.
+    given: Option<Map<String, Value>>,
+}
+
+impl Content {
+    pub fn read(fields: &Fields<'_>) -> Result<Option<Self>, ConfigError> {
+        let form = "HX and 32 hexadecimal digits";
+        let sid = fields.formed_or_none(SID, form, |text| is_sid(text, "HX"))?;
+        let variables = fields.table(VARIABLES)?;
+        for (name, _) in variables.iter().flatten() {
+            if name.is_empty() || name.chars().count() > NAME || name.contains(char::is_whitespace)
+            {
+                let what =
+                    format!("{VARIABLES} must have names of 1 to {NAME} characters without spaces");
+                return Err(fields.error(VARIABLES, what));
+            }
+        }
+        match (sid, variables) {
+            (None, Some(_)) => {
+                let what = format!(
+                    "{SID} is required with {VARIABLES}: for example HX and 32 hexadecimal digits"
+                );
+                Err(fields.error(SID, what))
+            }
+            (None, None) => Ok(None),
+            (Some(sid), variables) => Ok(Some(Self {
+                sid,
+                given: variables
+                    .filter(|_| !fields.is_rendered(VARIABLES))
+                    .map(|members| {
+                        members
+                            .into_iter()
+                            .map(|(name, value)| (name, value.into()))
+                            .collect()
+                    }),
+            })),
+        }
+    }
+
+    /// `ContentVariables`, with warnings of what had to be cut.
+    pub fn variables(
+        &self,
+        cx: &Composing<'_>,
+        is_whatsapp: bool,
+    ) -> (Option<String>, Vec<String>) {
+        let rendered = cx
+            .rendered(VARIABLES)
+            .and_then(|json| serde_json::from_str(json).ok());
+        let Some(variables) = rendered.as_ref().or(self.given.as_ref()) else {
+            return (None, Vec::new());
+        };
+        let (variables, cut) = usable(variables, is_whatsapp);
+        let warnings = cut
+            .into_iter()
+            .map(|name| format!("{VARIABLES}.{name}: too long for one message; cut"));
+        let warnings = warnings.collect();
+        (
+            (!variables.is_empty()).then(|| Value::Object(variables).to_string()),
+            warnings,
+        )
+    }
+}
+
+/// Values without what Twilio refuses <https://www.twilio.com/docs/api/errors/21656>: "a newline, a tab, or more than four
+/// consecutive spaces", "null or an empty string"; and the names of those that are cut.
+fn usable(variables: &Map<String, Value>, is_whatsapp: bool) -> (Map<String, Value>, Vec<String>) {
+    let texts: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| {
+            let text = one_line(value.as_str().unwrap_or_default());
+            let text = if text.is_empty() { "-".into() } else { text };
+            (name, text)
+        })
+        .collect();
+    let lengths: Vec<_> = texts.iter().map(|(_, text)| Unit::Utf16.of(text)).collect();
+    let limit = Limit::utf16(longest(&lengths, is_whatsapp));
+    let mut cut_short = Vec::new();
+    let usable = texts
+        .into_iter()
+        .map(|(name, text)| {
+            if Unit::Utf16.of(&text) > limit.length {
+                cut_short.push(name.clone());
+            }
+            (name.clone(), cut(&text, limit, "…").into())
+        })
+        .collect();
+    (usable, cut_short)
+}
+
+/// How long a value may be: WhatsApp counts all of them together, and the longest are cut first.
+fn longest(lengths: &[usize], is_whatsapp: bool) -> usize {
+    if !is_whatsapp {
+        return VALUE;
+    }
+    let fits = |limit: &usize| {
+        lengths
+            .iter()
+            .map(|length| *length.min(limit))
+            .sum::<usize>()
+            <= WHATSAPP_VALUES
+    };
+    (1..=WHATSAPP_VALUES).rev().find(fits).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(given: &[(&str, String)], is_whatsapp: bool) -> (Vec<String>, Vec<String>) {
+        let variables = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+            .collect();
+        let (made, cut) = usable(&variables, is_whatsapp);
+        (
+            made.values()
+                .map(|value| value.as_str().unwrap().to_owned())
+                .collect(),
+            cut,
+        )
+    }
+
+    #[test]
+    fn values_are_single_lines_and_never_empty() {
+        for (given, sent) in [
+            ("a\nb\tc\r\nd", "a b c d"),
+            (" a     b ", "a b"),
+            ("a\u{2028}b\u{a0}c\u{0}d", "a b c d"),
+            ("", "-"),
+            (" \n ", "-"),
+            ("I'm \"here\"", "I'm \"here\""),
+        ] {
+            let (values, cut) = made(&[("1", given.to_owned())], true);
+            assert_eq!((values, cut), (vec![sent.to_owned()], vec![]), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_values_are_cut_until_all_fit_together() {
+        let (values, cut) = made(&[("1", "short".to_owned()), ("2", "x".repeat(1_019))], true);
+        assert_eq!((values[1].len(), cut), (1_019, vec![]));
+        let (values, cut) = made(
+            &[
+                ("1", "short".to_owned()),
+                ("2", "x".repeat(1_020)),
+                ("3", "y".repeat(600)),
+            ],
+            true,
+        );
+        let lengths: Vec<_> = values
+            .iter()
+            .map(|value| value.encode_utf16().count())
+            .collect();
+        assert_eq!(
+            (lengths, cut),
+            (vec![5, 509, 509], vec!["2".to_owned(), "3".to_owned()])
+        );
+        assert!(values[1].ends_with("x…"));
+        let (values, cut) = made(&[("1", "x".repeat(1_600)), ("2", "x".repeat(1_601))], false);
+        assert_eq!(cut, ["2"]);
+        assert_eq!(values[1].encode_utf16().count(), 1_600);
+    }
+}

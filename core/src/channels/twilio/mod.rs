@@ -1,0 +1,388 @@
+//! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
+
+mod address;
+mod content;
+mod lookup;
+mod replies;
+mod rich;
+mod segments;
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
+use url::Url;
+
+use self::address::{Medium, Sender, bare_number, masked_address, number};
+use self::content::Content;
+use self::replies::{refusal, taken};
+use self::segments::segments;
+use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
+use super::shared::rich::Cuts;
+use super::shared::{self, texts, verdict};
+use super::{
+    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
+    Parameter, Resolved,
+};
+use crate::model::channel::{Found, Unanswered};
+use crate::model::notification::Notification;
+use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::secret::{Redactor, Secret, digest, mask_number};
+use crate::text::{Fences, Limit, Markup, split};
+
+pub const SMS: ChannelSpec = ChannelSpec {
+    key: "sms",
+    about: "a phone, by Twilio SMS",
+    parameters: PARAMETERS,
+    length: Length::Split(LIMIT, Markup::NONE),
+    repeat: REPEAT,
+    resolved: Resolved::Says,
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::Sms)?)),
+};
+
+pub const WHATSAPP: ChannelSpec = ChannelSpec {
+    key: "whatsapp",
+    about: "a phone, by Twilio WhatsApp",
+    parameters: PARAMETERS,
+    length: Length::Split(LIMIT, WHATSAPP_MARKUP),
+    repeat: REPEAT,
+    resolved: Resolved::Says,
+    parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::WhatsApp)?)),
+};
+
+/// Each has a price, and wakes somebody: never twice by guess.
+const REPEAT: Repeat = Repeat::Never;
+
+/// "Body: up to 1,600 characters" (Message resource); the unit is not said.
+const LIMIT: Limit = Limit::utf16(1_600);
+/// Of WhatsApp <https://faq.whatsapp.com/539178204879377>. An SMS has none.
+const WHATSAPP_MARKUP: Markup = Markup {
+    fences: Fences::Plain,
+    ..Markup::NONE
+};
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter::new(
+        "twilio_sid",
+        "AC00000000000000000000000000000000",
+        "The account's SID (AC…), or an API key's (SK…).",
+    )
+    .required()
+    .secret()
+    .or_environment("TWILIO_SID"),
+    Parameter::new(
+        "twilio_token",
+        "your_auth_token",
+        "The account's auth token, or the API key's secret.",
+    )
+    .required()
+    .secret()
+    .or_environment("TWILIO_TOKEN"),
+    Parameter::new(
+        "twilio_from_number",
+        "+15005550001",
+        "The number or sender to send from, or a messaging service: MG and 32 hexadecimal digits.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_to_number",
+        "+15005550006",
+        "The number to send to, in E.164 form.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_account_sid",
+        "AC00000000000000000000000000000000",
+        "The account's SID where twilio_sid is an API key's (SK…).",
+    )
+    .secret(),
+    Parameter::new(
+        "messaging_service_sid",
+        "MG0123456789abcdef0123456789abcdef",
+        "The messaging service that picks the sender; twilio_from_number may then be absent.",
+    )
+    .secret()
+    .operator_only(),
+    Parameter::new(
+        "smart_encoding",
+        "true",
+        "Lets Twilio replace look-alikes, so that a text needs fewer segments.",
+    )
+    .of(Kind::Boolean)
+    .operator_only(),
+    Parameter::new(
+        "content_sid",
+        "HX0123456789abcdef0123456789abcdef",
+        "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
+    ),
+    Parameter::new(
+        "content_variables",
+        r#"{ 1 = "{{ notification.text }}" }"#,
+        "The content template's variables by name; in the configuration file they are templates themselves.",
+    )
+    .of(Kind::Templates),
+];
+
+struct Twilio {
+    /// `…/2010-04-01/Accounts/{AC…}/Messages.json`
+    url: Url,
+    headers: HeaderMap,
+    account: Secret,
+    from: Sender,
+    to: Secret,
+    /// Twilio may change the text, so that it cannot be found again by it.
+    smart_encoding: bool,
+    /// Sent in place of a text.
+    content: Option<Content>,
+    destination: Destination,
+    /// Made when there is a reply to look at.
+    redactor: OnceLock<Redactor>,
+}
+
+impl Twilio {
+    fn new(
+        fields: &mut Fields<'_>,
+        operator: &Operator,
+        medium: Medium,
+    ) -> Result<Self, ConfigError> {
+        let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
+        let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
+        let account = account(fields, &sid)?;
+        let from = Sender::read(fields, medium)?;
+        let to = number(fields, "twilio_to_number", medium)?;
+
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(shared::USER_AGENT));
+        let pair = format!("{}:{}", sid.expose(), token.expose());
+        headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
+        let sender = fields.sender();
+        Ok(Self {
+            smart_encoding: fields.flag("smart_encoding")?.unwrap_or(false),
+            content: Content::read(fields)?,
+            url: messages_url(operator, &account),
+            headers,
+            destination: Destination {
+                label: format!("{sender} {}", mask_number(to.expose())),
+                key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
+                host: None,
+                host_header: None,
+                account: Some(digest(&format!("twilio {}", account.expose()))),
+                at_once: None,
+            },
+            account,
+            from,
+            to,
+            redactor: OnceLock::new(),
+        })
+    }
+
+    /// A message that says this, by the names of Twilio's form.
+    fn form<'a>(&self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("To", self.to.expose())
+            .extend_pairs(self.from.fields())
+            .extend_pairs(says)
+            .extend_pairs(self.smart_encoding.then_some(("SmartEncoded", "true")))
+            .finish();
+        Outbound::Http(HttpRequest {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body: form.into(),
+        })
+    }
+
+    /// `sms` may send to a WhatsApp address as well.
+    fn is_whatsapp(&self) -> bool {
+        self.to.expose().starts_with("whatsapp:")
+    }
+
+    fn markup(&self) -> Markup {
+        match self.is_whatsapp() {
+            true => WHATSAPP_MARKUP,
+            false => Markup::NONE,
+        }
+    }
+
+    fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
+        let redactor = self.redactor();
+        match (code, json.get("message").and_then(Value::as_str)) {
+            (Some(code), None) => verdict::words("Twilio", &code.to_string(), redactor),
+            (code, message) => verdict::said("Twilio", code, message, reply, redactor),
+        }
+    }
+
+    /// Takes the account, its credentials and the numbers out of what Twilio answers.
+    fn redactor(&self) -> &Redactor {
+        self.redactor.get_or_init(|| {
+            let senders = self.from.fields().map(|(_, sender)| sender);
+            let addresses = senders.chain([self.to.expose()]);
+            let bare = addresses.clone().map(bare_number);
+            let own = addresses.chain(bare).chain([self.account.expose()]);
+            let credentials = secrets_of_headers(&self.headers);
+            Redactor::new(own.map(Cow::Borrowed).chain(credentials))
+        })
+    }
+}
+
+impl std::fmt::Debug for Twilio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.destination.label)
+    }
+}
+
+impl Channel for Twilio {
+    fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    fn repeat(&self) -> Repeat {
+        REPEAT
+    }
+
+    fn resolved(&self) -> Resolved {
+        SMS.resolved
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &Composing<'_>,
+    ) -> Result<Composition, Failure> {
+        if let Some(content) = &self.content {
+            let (variables, warnings) = content.variables(cx, self.is_whatsapp());
+            let variables = variables
+                .iter()
+                .map(|json| ("ContentVariables", json.as_str()));
+            let says = [("ContentSid", content.sid.as_str())].into_iter();
+            return Ok(Composition {
+                messages: vec![self.form(says.chain(variables))],
+                segments: None,
+                warnings,
+            });
+        }
+        let text = texts::of(notification)?;
+        let (split, cuts) = if notification.is_rich() {
+            rich::compose(notification, &text, self.is_whatsapp(), self.markup())
+        } else {
+            (split(&text, LIMIT, self.markup()), Cuts::default())
+        };
+        let mut warnings = cuts.warnings();
+        warnings.extend(texts::missing_warning(split.missing));
+        Ok(Composition {
+            segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
+            messages: split
+                .parts
+                .iter()
+                .map(|part| self.form([("Body", part.as_str())]))
+                .collect(),
+            warnings,
+        })
+    }
+
+    /// Who may see a dry run may not know the numbers by it: a receiver's are the operator's.
+    fn preview(&self, body: &[u8]) -> String {
+        let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
+            "To" | "From" | "MessagingServiceSid" => (name, masked_address(&value)),
+            _ => (name, value.into_owned()),
+        });
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(masked)
+            .finish()
+    }
+
+    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+        let json = reply.json().unwrap_or(Value::Null);
+        let code = json.get("code").and_then(Value::as_u64);
+        let detail = || self.detail(reply, &json, code);
+        let failure = |reason| Failure::new(reason).with_detail(detail());
+        match (reply.status, code) {
+            (200..=299, _) => taken(&json, self.content.is_some(), self.redactor()).into(),
+            // Never processed, both of them (docs: errors 20429, 20503).
+            (429, _) => verdict::by_status(reply, self.redactor(), detail),
+            (503, Some(20503)) => Verdict::Retry {
+                failure: failure(Reason::ServerError),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
+                failure: failure(Reason::TryLater),
+                after: verdict::reply_retry_after(reply),
+            }
+            .into(),
+            // "Retrying may send the message again" (docs: error 20500).
+            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
+            (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
+                Some(refusal) => Verdict::Reject(refusal.with_detail(detail())).into(),
+                None => verdict::by_status(reply, self.redactor(), detail),
+            },
+            _ => verdict::by_status(reply, self.redactor(), detail),
+        }
+    }
+
+    fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
+        // By its text it is found, if that is what Twilio keeps.
+        let has_text = self.content.is_none() && !self.smart_encoding;
+        has_text.then(|| self.question())
+    }
+
+    fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
+        match reply {
+            Reply::Http(reply) => self.matches(sent, reply),
+            Reply::Smtp(_) => Vec::new(),
+        }
+    }
+}
+
+/// The account in the URL's path: the SID itself, or what stands beside an API key.
+fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
+    let given = fields.optional("twilio_account_sid")?;
+    let field = match given {
+        Some(_) => "twilio_account_sid",
+        None => "twilio_sid",
+    };
+    let account = match given {
+        Some(account) => Secret::new(account.trim()),
+        None if sid.expose().starts_with("SK") => {
+            return Err(fields.error(
+                "twilio_account_sid",
+                "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
+            ));
+        }
+        None => sid.clone(),
+    };
+    // It becomes a part of the URL's path.
+    if account
+        .expose()
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric())
+    {
+        return Ok(account);
+    }
+    Err(fields.error(
+        field,
+        format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
+    ))
+}
+
+fn messages_url(operator: &Operator, account: &Secret) -> Url {
+    let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
+    let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
+    below(&base, path)
+}
+
+#[allow(clippy::expect_used)] // A constant.
+fn twilio_url() -> Url {
+    Url::parse("https://api.twilio.com/").expect("a valid URL")
+}

@@ -1,0 +1,62 @@
+//! What Twilio's codes mean <https://www.twilio.com/docs/api/errors>.
+
+use serde_json::Value;
+
+use crate::channels::shared::verdict;
+use crate::model::outcome::{Failure, Reason, Verdict};
+use crate::secret::Redactor;
+
+const ACCOUNT: &str = "The Twilio account is suspended or not yet active: look at its balance and status in the Twilio console.";
+const ACCOUNT_SID: &str = "Twilio knows no such account at this address: check twilio_sid (AC…) and, for another region, twilio_base_url.";
+const SERVICE: &str =
+    "Give the SID of a messaging service of this account: MG and 32 hexadecimal digits.";
+const CONTENT_SID: &str = "Give the content_sid of a content template of this account, as the Content Template Builder shows it.";
+const VARIABLES: &str = "Compare content_variables with the content template: each name must be one of its variables, and no value may be empty.";
+const NO_TEXT: &str = "Give a text, or content_sid.";
+const SESSION_ONLY: &str = "Use a content template that WhatsApp has approved, of a type that may begin a conversation: not twilio/list-picker or twilio/location.";
+
+/// What a 2xx means: Twilio has it, unless it says that it failed at once.
+pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> Verdict {
+    let text = |key| json.get(key).and_then(Value::as_str);
+    let Some(status @ ("failed" | "undelivered" | "canceled")) = text("status") else {
+        return verdict::delivered(text("sid"), redactor);
+    };
+    let code = json.get("error_code").and_then(Value::as_u64);
+    let words = text("error_message").unwrap_or(status);
+    let provider = match code {
+        Some(code) => format!("Twilio {code}"),
+        None => "Twilio".to_owned(),
+    };
+    let refusal = code.and_then(|code| refusal(code, has_content));
+    let failure = refusal.unwrap_or(Failure::new(Reason::Rejected));
+    Verdict::Reject(failure.with_detail(verdict::words(&provider, words, redactor)))
+}
+
+/// Codes that refine the reason. Each has a page of its own, such as <https://www.twilio.com/docs/api/errors/21656>.
+pub fn refusal(code: u64, has_content: bool) -> Option<Failure> {
+    let (reason, hint) = match code {
+        10001 | 20005 => (Reason::Forbidden, Some(ACCOUNT)),
+        20003 => (Reason::Unauthorized, None),
+        20404 => (Reason::UnknownDestination, Some(ACCOUNT_SID)),
+        21211 | 21614 => (Reason::InvalidNumber, None),
+        21212 | 21603 | 21606 | 21659 | 21660 | 21703 | 63007 => {
+            (Reason::InvalidSenderNumber, None)
+        }
+        21408 | 21612 => (Reason::UnreachableNumber, None),
+        21602 | 21619 => (Reason::Rejected, Some(NO_TEXT)),
+        21608 => (Reason::TrialAccount, None),
+        21610 => (Reason::OptedOut, None),
+        21617 | 21658 | 63021 => (Reason::TooLarge, None),
+        21655 => (Reason::Rejected, Some(CONTENT_SID)),
+        21654 | 21656 | 63028 => (Reason::Rejected, Some(VARIABLES)),
+        21701 | 21705 => (Reason::InvalidSenderNumber, Some(SERVICE)),
+        30007 | 30034 => (Reason::Forbidden, None),
+        63016 => (Reason::OutsideWindow, has_content.then_some(SESSION_ONLY)),
+        _ => return None,
+    };
+    let failure = Failure::new(reason);
+    Some(match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    })
+}

@@ -1,0 +1,163 @@
+//! What each destination was told last under each dedup key: what follows up on it edits or answers it, and what says the
+//! same is no news.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use hashlink::LinkedHashMap;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use crate::model::notification::{State, Status};
+use crate::model::outcome::MessageRef;
+use crate::model::plan::Sending;
+use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
+use crate::panics::lock;
+use crate::secret::digest;
+
+/// The rule that stands in answers and log lines.
+pub const REPEAT_INTERVAL: &str = "repeat_interval";
+
+/// How long a message may be referred to.
+const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a delivery waits for what an outbox remembers.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+
+/// What this process remembers: some three megabytes. Where there is an outbox, all processes remember it there too.
+#[derive(Default)]
+pub struct LastSents {
+    /// The oldest first.
+    lasts: Mutex<LinkedHashMap<String, (LastSent, Instant)>>,
+}
+
+/// What is known of a delivery that has ended well.
+pub struct Delivered<'a> {
+    pub parts: usize,
+    pub message: Option<&'a MessageRef>,
+    /// Whether there is a `repeat_interval`.
+    pub suppresses_repeats: bool,
+}
+
+/// What a destination was told last, and how long ago that is. `None`: the clock does not say.
+pub struct Before {
+    pub last: LastSent,
+    age: Option<Duration>,
+}
+
+/// Under what it is remembered what a delivery has told; `None`: it is not.
+pub fn key(sending: &Sending) -> Option<String> {
+    let dedup_key = sending.dedup_key.as_ref()?;
+    sending.source.as_ref()?;
+    let destination = &sending.channel.destination().key;
+    Some(digest(&format!("{destination}\0{}", &**dedup_key)))
+}
+
+/// What deliveries share that must leave in the order of their acceptance, besides the configuration file: the destination and
+/// the dedup key. A delivery under another file may have nobody who would ever claim it: none waits for that.
+pub fn order_key(sending: &Sending) -> Option<OrderKey> {
+    let dedup_key = sending.dedup_key.as_ref()?;
+    let destination = &sending.channel.destination().key;
+    let hash = Sha256::digest(format!("{destination}\0{dedup_key}"));
+    Some(hash.into())
+}
+
+impl LastSents {
+    /// As far as this process knows.
+    pub fn known(&self, key: &str) -> Option<Before> {
+        let lasts = self.lock();
+        let (last, since) = lasts.get(key)?;
+        Some(Before {
+            last: last.clone(),
+            age: Some(since.elapsed()),
+        })
+    }
+
+    /// As the outbox knows, where there is one: other processes have told of theirs there. One that does not answer keeps
+    /// no delivery from its end.
+    pub async fn before(&self, key: &str, outbox: Option<&dyn Outbox>) -> Option<Before> {
+        let Some(outbox) = outbox else {
+            return self.known(key);
+        };
+        match timeout(ASK_WITHIN, outbox.last_sent(key)).await {
+            Ok(Ok(last)) => last.map(|last| Before {
+                age: SystemTime::now().duration_since(last.at).ok(),
+                last,
+            }),
+            _ => self.known(key),
+        }
+    }
+
+    /// Remembers the state that a delivery has told. A resolved alert has no message to follow up on, and its state is
+    /// remembered only where a repeat would be suppressed. No part of a split message stands for the whole.
+    pub fn delivered(
+        &self,
+        key: &str,
+        sending: &Sending,
+        delivered: Delivered<'_>,
+        outbox: Option<&dyn Outbox>,
+    ) {
+        let Some(state) = sending.state() else {
+            return;
+        };
+        let is_resolved = state.status == Some(Status::Resolved);
+        let has_message = sending.channel.follows_up() && delivered.parts == 1 && !is_resolved;
+        let last = (!is_resolved || delivered.suppresses_repeats).then(|| LastSent {
+            message: delivered.message.filter(|_| has_message).cloned(),
+            state: Some(state),
+            at: SystemTime::now(),
+        });
+        self.set(key, last, outbox);
+    }
+
+    /// Forgets the state but not the message: the destination may know another state, so the next notification is sent
+    /// whatever it says.
+    pub async fn forget_state(&self, key: &str, outbox: Option<&dyn Outbox>) {
+        if let Some(before) = self.before(key, outbox).await {
+            let state = None;
+            let last = LastSent {
+                state,
+                ..before.last
+            };
+            self.set(key, Some(last), outbox);
+        }
+    }
+
+    /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
+    pub fn set(&self, key: &str, last: Option<LastSent>, outbox: Option<&dyn Outbox>) {
+        if let Some(outbox) = outbox {
+            drop(outbox.set_last_sent(key, last.as_ref()));
+        }
+        let mut lasts = self.lock();
+        // At the end, also where it was there.
+        lasts.remove(key);
+        let Some(last) = last else { return };
+        while lasts.len() >= MAX_LAST_SENT {
+            lasts.pop_front();
+        }
+        lasts.insert(key.to_owned(), (last, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (LastSent, Instant)>> {
+        lock(&self.lasts)
+    }
+}
+
+impl Before {
+    /// The message that may be edited or answered.
+    pub fn message(&self) -> Option<&MessageRef> {
+        let fresh = self.age.is_some_and(|age| age < KEEP_MESSAGE);
+        self.last.message.as_ref().filter(|_| fresh)
+    }
+
+    /// Whether the destination was told of an alert that has not ended there.
+    pub fn is_open(&self) -> bool {
+        let status = self.last.state.and_then(|state| state.status);
+        status != Some(Status::Resolved)
+    }
+
+    /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.
+    pub fn says(&self, state: State, interval: Duration) -> bool {
+        let fresh = self.age.is_some_and(|age| age < interval);
+        fresh && self.last.state == Some(state)
+    }
+}

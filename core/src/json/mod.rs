@@ -1,0 +1,223 @@
+//! A JSON tree of our own: it keeps the text of numbers, knows of duplicate keys, and says where in it something is.
+
+mod read;
+
+use std::fmt::{self, Write as _};
+
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+pub use self::read::{JsonError, Parsed, line_and_column, parse};
+use crate::text::shown;
+
+/// Objects and arrays may stand in one another this deep.
+pub const MAX_DEPTH: usize = 64;
+
+#[derive(Clone, Default, PartialEq)]
+pub enum Json {
+    #[default]
+    Null,
+    Bool(bool),
+    /// As it was written: nothing is lost to a double.
+    Number(String),
+    String(String),
+    Array(Vec<Json>),
+    /// In the order of the text; each key once (the last value wins).
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// For messages: `a string`, `an object`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => "an array",
+            Json::Object(_) => "an object",
+        }
+    }
+
+    /// `null` and `""` mean that a field is absent.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Json::Null => true,
+            Json::String(text) => text.is_empty(),
+            _ => false,
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, a number or a boolean.
+    pub fn as_word(&self) -> Option<&str> {
+        match self {
+            Json::String(text) | Json::Number(text) => Some(text),
+            Json::Bool(true) => Some("true"),
+            Json::Bool(false) => Some("false"),
+            _ => None,
+        }
+    }
+
+    pub fn as_object(&self) -> Option<&[(String, Json)]> {
+        match self {
+            Json::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// A member of an object.
+    pub fn get(&self, key: &str) -> Option<&Json> {
+        self.as_object()?
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Bytes that keeping it costs, roughly.
+    pub fn size(&self) -> usize {
+        let within = match self {
+            Json::Null | Json::Bool(_) => 0,
+            Json::Number(text) | Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(Json::size).sum(),
+            Json::Object(members) => size_of_members(members),
+        };
+        size_of::<Self>() + within
+    }
+
+    /// Feeds `sink` a form that is the same for all texts that mean the same: members sorted by key.
+    pub fn canonical(&self, sink: &mut impl FnMut(&[u8])) {
+        match self {
+            Json::Null => sink(b"n"),
+            Json::Bool(value) => sink(if *value { b"t" } else { b"f" }),
+            Json::Number(text) => canonical_text(b'#', text, sink),
+            Json::String(text) => canonical_text(b'"', text, sink),
+            Json::Array(items) => {
+                sink(b"[");
+                items.iter().for_each(|item| item.canonical(sink));
+                sink(b"]");
+            }
+            Json::Object(members) => canonical_object(members, sink),
+        }
+    }
+}
+
+/// [`Json::size`] of an object's members.
+pub fn size_of_members(members: &[(String, Json)]) -> usize {
+    let size = |(name, value): &(String, Json)| size_of::<String>() + name.len() + value.size();
+    members.iter().map(size).sum()
+}
+
+/// [`Json::canonical`] of an object with these members.
+pub fn canonical_object<'a>(
+    members: impl IntoIterator<Item = &'a (String, Json)>,
+    sink: &mut impl FnMut(&[u8]),
+) {
+    let mut sorted: Vec<_> = members.into_iter().collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sink(b"{");
+    for (key, value) in sorted {
+        canonical_text(b':', key, sink);
+        value.canonical(sink);
+    }
+    sink(b"}");
+}
+
+impl fmt::Debug for Json {
+    /// The shape alone: a request's values may all be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Json::Array(items) => f.debug_list().entries(items).finish(),
+            Json::Object(members) => f
+                .debug_map()
+                .entries(members.iter().map(|(key, value)| (key, value)))
+                .finish(),
+            value => f.write_str(value.kind()),
+        }
+    }
+}
+
+/// The length first, so that no text can pass for a structure.
+fn canonical_text(tag: u8, text: &str, sink: &mut impl FnMut(&[u8])) {
+    sink(&[tag]);
+    sink(&text.len().to_le_bytes());
+    sink(text.as_bytes());
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Null => serializer.serialize_unit(),
+            Json::Bool(value) => serializer.serialize_bool(*value),
+            Json::Number(text) => RawValue::from_string(text.clone())
+                .map_err(serde::ser::Error::custom)?
+                .serialize(serializer),
+            Json::String(text) => serializer.serialize_str(text),
+            Json::Array(items) => {
+                let mut seq = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    seq.serialize_element(item)?;
+                }
+                seq.end()
+            }
+            Json::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (key, value) in members {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// Where in a tree something stands: `senders_config.slack[1].slack_webhook_url`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path(String);
+
+impl Path {
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    pub fn key(&self, key: &str) -> Self {
+        let mut path = self.clone();
+        path.push_key(key);
+        path
+    }
+
+    pub fn index(&self, index: usize) -> Self {
+        let mut path = self.clone();
+        path.push_index(index);
+        path
+    }
+
+    fn push_key(&mut self, key: &str) {
+        if !self.0.is_empty() {
+            self.0.push('.');
+        }
+        // A key is the caller's: a long or strange one must not spoil the message.
+        self.0.push_str(&shown(key));
+    }
+
+    fn push_index(&mut self, index: usize) {
+        let _ = write!(self.0, "[{index}]");
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,13 @@
+//! The vocabulary: what every other module speaks of. No I/O, and no use of any other module.
+
+pub mod channel;
+pub mod extract;
+pub mod level;
+pub mod notification;
+pub mod outcome;
+pub mod plan;
+pub mod policy;
+pub mod read_options;
+pub mod report;
+pub mod row;
+pub mod wire;

@@ -1,0 +1,259 @@
+//! What is said.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::level::word_in_text;
+pub use super::level::{Level, LevelMap};
+use crate::json::{Json, size_of_members};
+use crate::text::hex;
+
+/// One notification, as the request gave it.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// `notification_text`: any JSON value, since the `http` channel passes it on unchanged.
+    pub text: Json,
+    pub title: Option<String>,
+    pub level: Option<Level>,
+    /// What the operator's own word means that the text begins with. It makes no rich notification.
+    pub level_in_text: Option<Level>,
+    pub status: Option<Status>,
+    /// In the order of the request: strings, numbers, booleans.
+    pub fields: Vec<(String, Json)>,
+    /// An `http` or `https` URL.
+    pub link: Option<String>,
+    /// When it happened.
+    pub timestamp: Option<Timestamp>,
+    /// Deliveries with the same key to one destination go one after another.
+    pub dedup_key: Option<DedupKey>,
+}
+
+/// A dedup key, which every delivery of its notification shares.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DedupKey(Arc<str>);
+
+impl DedupKey {
+    /// A longer text becomes its SHA-256: a key is kept, compared and hashed many times.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Whether a text is too long to be a key itself.
+    pub const fn is_too_long(text: &str) -> bool {
+        text.len() > Self::MAX_BYTES
+    }
+}
+
+impl From<&str> for DedupKey {
+    /// The only way to a key, wherever its text comes from.
+    fn from(text: &str) -> Self {
+        match Self::is_too_long(text) {
+            true => Self(hex(&Sha256::digest(text)).into()),
+            false => Self(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for DedupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl Deref for DedupKey {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    Firing,
+    /// Somebody sees to it.
+    Acknowledged,
+    Resolved,
+}
+
+/// What a notification says of how its alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub level: Option<Level>,
+    pub status: Option<Status>,
+}
+
+impl Notification {
+    /// A notification that has only a text.
+    pub const fn plain(text: Json) -> Self {
+        Self {
+            text,
+            title: None,
+            level: None,
+            level_in_text: None,
+            status: None,
+            fields: Vec::new(),
+            link: None,
+            timestamp: None,
+            dedup_key: None,
+        }
+    }
+
+    /// Whether the channels' rich forms are for it; without, a text goes as it always did.
+    pub fn is_rich(&self) -> bool {
+        self.title.is_some()
+            || self.level.is_some()
+            || self.status.is_some()
+            || !self.fields.is_empty()
+            || self.link.is_some()
+    }
+
+    /// Bytes that keeping it costs, roughly.
+    pub fn size(&self) -> usize {
+        let texts = [
+            self.title.as_deref(),
+            self.link.as_deref(),
+            self.dedup_key.as_deref(),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields)
+    }
+
+    /// The text for channels that send text: a string, or a number's or boolean's JSON text.
+    /// `None` for `null`, arrays, objects and blank strings, which cannot be sent.
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        match &self.text {
+            Json::String(text) if !text.trim().is_empty() => Some(Cow::Borrowed(text)),
+            Json::Number(text) => Some(Cow::Borrowed(text)),
+            Json::Bool(value) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
+            _ => None,
+        }
+    }
+
+    /// The level that rules go by: the notification's own, or the one that its text begins with, as in `[CRITICAL] cpu`.
+    pub fn level_for_rules(&self) -> Option<Level> {
+        let in_text = || Level::parse(word_in_text(self.text.as_str()?)?);
+        self.level.or(self.level_in_text).or_else(in_text)
+    }
+
+    /// By the level that rules go by.
+    pub fn state(&self) -> State {
+        State {
+            level: self.level_for_rules(),
+            status: self.status,
+        }
+    }
+}
+
+impl Status {
+    pub const ALL: [Status; 3] = [Status::Firing, Status::Acknowledged, Status::Resolved];
+
+    /// In any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word.trim().to_ascii_lowercase().as_str() {
+            "firing" => Status::Firing,
+            "acknowledged" => Status::Acknowledged,
+            "resolved" => Status::Resolved,
+            _ => return None,
+        })
+    }
+
+    /// Whether it tells how an earlier notification goes on.
+    pub const fn follows_up(self) -> bool {
+        matches!(self, Status::Acknowledged | Status::Resolved)
+    }
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Status::Firing => "firing",
+            Status::Acknowledged => "acknowledged",
+            Status::Resolved => "resolved",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// All of a notification but its text, under the names and in the order of a request.
+#[derive(Serialize)]
+pub struct Members<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "object")]
+    fields: &'a [(String, Json)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedup_key: Option<&'a str>,
+}
+
+impl<'a> Members<'a> {
+    pub fn of(notification: &'a Notification) -> Self {
+        Self {
+            title: notification.title.as_deref(),
+            level: notification.level.map(Level::word),
+            status: notification.status.map(Status::word),
+            fields: &notification.fields,
+            link: notification.link.as_deref(),
+            timestamp: notification.timestamp.map(|time| time.to_string()),
+            dedup_key: notification.dedup_key.as_deref(),
+        }
+    }
+}
+
+fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_dedup_key_is_its_digest_and_a_short_one_itself() {
+        for (text, expected) in [
+            (String::new(), String::new()),
+            ("cpu db1".to_owned(), "cpu db1".to_owned()),
+            ("x".repeat(1024), "x".repeat(1024)),
+            (
+                "x".repeat(1025),
+                "c6d8e9905300876046729949cc95c2385221270d389176f7234fe7ac00c4e430".to_owned(),
+            ),
+        ] {
+            assert_eq!(&*DedupKey::from(text.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn rules_go_by_the_level_or_by_the_word_that_the_text_begins_with() {
+        for (text, level, found) in [
+            ("[CRITICAL] cpu at 97 %", None, Some(Level::Critical)),
+            (" [warn] x", None, Some(Level::Warning)),
+            ("[Err]", None, Some(Level::Error)),
+            ("[OK] again", Some(Level::Info), Some(Level::Info)),
+            ("[host=db1] x", None, None),
+            ("x [ERROR]", None, None),
+            ("[ERROR x", None, None),
+            ("", None, None),
+        ] {
+            let mut notification = Notification::plain(Json::String(text.to_owned()));
+            notification.level = level;
+            assert_eq!(notification.level_for_rules(), found, "{text}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! What can become of a message and of a delivery, and the words for it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::secret::Redactor;
+use crate::text::{printable, without_page};
+
+/// Declares [`Reason`] with one row a reason: variant, code, sentence, hint.
+macro_rules! reasons {
+    ($($variant:ident $code:literal $sentence:literal $hint:literal;)*) => {
+        /// Why something was not delivered. Closed: the codes are part of the contract, docs/reasons.md has a section for each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($variant),* }
+
+        impl Reason {
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
+
+            /// The stable code that programs compare.
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code),* }
+            }
+
+            /// What happened, as an English sentence.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Reason::$variant => $sentence),* }
+            }
+
+            /// The reason that a code stands for.
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.code() == code)
+            }
+
+            /// What the reader can do about it.
+            pub const fn hint(self) -> &'static str {
+                match self { $(Reason::$variant => $hint),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Found before anything is sent.
+    InvalidConfig "invalid_config" "The sender's configuration cannot be used."
+        "Correct the field that `path` names.";
+    InvalidText "invalid_text" "The channel cannot send this notification_text."
+        "Give notification_text as a string that is not blank.";
+    MissingDedupKey "missing_dedup_key" "This channel acknowledges and closes only what has a dedup_key."
+        "Give the dedup_key that the notification had which began it.";
+    UnknownSender "unknown_sender" "There is no sender of this name."
+        "Use the name of a channel.";
+    UnknownReceiver "unknown_receiver" "There is no receiver of this name."
+        "Use a receiver that the configuration file names.";
+    AddressDenied "address_denied" "The operator's policy or the address guard does not allow this address."
+        "Ask who runs the trigger: allowed_hosts and private_addresses decide; link-local and metadata addresses are always denied.";
+    // On the way.
+    Dns "dns" "The host's name could not be resolved."
+        "Check the host's name in the URL, and this server's name servers.";
+    Connect "connect" "No connection could be made."
+        "Check that the host and port are right and that a firewall lets this server out.";
+    Tls "tls" "The TLS handshake failed."
+        "Check the certificate that the server presents; a private CA must be in this server's store or in SSL_CERT_FILE.";
+    Proxy "proxy" "The proxy that the environment names cannot be used."
+        "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the server's environment, then restart the server.";
+    Timeout "timeout" "The destination did not answer in time."
+        "Check the destination; connect_timeout and attempt_timeout set how long one attempt may take.";
+    ConnectionLost "connection_lost" "The connection broke before a reply came."
+        "The message may or may not have been taken; look at the destination.";
+    MalformedReply "malformed_reply" "What came back is no HTTP reply, or none of a mail server."
+        "Check that the URL leads to an HTTP server, on the right port; look there for the message before sending it again.";
+    OutOfDescriptors "out_of_descriptors" "This process has no file descriptors left."
+        "Raise the server's limit of open files (ulimit -n), or lower max_connections.";
+    LostReply "lost_reply" "The reply was lost: the provider may have taken the message."
+        "Look for the message in the provider's log before sending it again.";
+    // What the provider said.
+    Redirected "redirected" "The destination answered with a redirect, which is never followed."
+        "Use the address that the redirect leads to, if you trust it.";
+    RateLimited "rate_limited" "The provider limits the rate of messages."
+        "Send less often to this destination, or allow more time with delivery_timeout.";
+    TryLater "try_later" "The provider asked to try again later."
+        "Nothing to do, unless it goes on: then look at the provider's status page.";
+    ServerError "server_error" "The provider had an error of its own."
+        "Nothing to do, unless it goes on: then look at the provider's status page.";
+    Unauthorized "unauthorized" "The provider does not accept the credentials."
+        "Check the token, key or webhook URL; it may have been revoked.";
+    Forbidden "forbidden" "The provider does not allow this."
+        "Check what the credentials may do, and the provider's rules for this destination.";
+    UnknownDestination "unknown_destination" "The destination does not exist any more."
+        "Make a new webhook and use its URL.";
+    Archived "archived" "The channel is archived."
+        "Unarchive the channel; a new webhook is not needed.";
+    Rejected "rejected" "The provider refused the message."
+        "Read `detail`: the provider's own words.";
+    NoSmtputf8 "no_smtputf8" "The mail server takes no addresses beyond ASCII."
+        "Give an address in ASCII, or a mail server that offers SMTPUTF8; email_from, email_cc and email_reply_to count too.";
+    TooLarge "too_large" "The message is longer than the provider takes."
+        "Shorten notification_text.";
+    QuotaExhausted "quota_exhausted" "The account's quota is used up."
+        "Raise the quota at the provider, or wait for the next period.";
+    // Twilio's.
+    InvalidNumber "invalid_number" "The number to send to is not valid."
+        "Give twilio_to_number in E.164 form, such as +15005550006.";
+    InvalidSenderNumber "invalid_sender_number" "The number to send from cannot be used."
+        "Give a twilio_from_number that belongs to this Twilio account and can send such messages.";
+    UnreachableNumber "unreachable_number" "The number cannot be reached by this kind of message."
+        "Check the number, and that its region is enabled in the Twilio console.";
+    OptedOut "opted_out" "The recipient has opted out."
+        "The recipient can opt in again by texting START to the sender's number.";
+    TrialAccount "trial_account" "A trial account can send to verified numbers only."
+        "Verify the number in the Twilio console, or upgrade the account.";
+    OutsideWindow "outside_window" "WhatsApp allows free text only within 24 hours of the recipient's last message."
+        "Give content_sid: outside that time WhatsApp takes approved content templates only.";
+    // What became of it here.
+    DestinationDisabled "destination_disabled" "The destination refused for good a short while ago, so nothing was sent now."
+        "Mend what the earlier failure named; the destination is tried again after 10 minutes.";
+    Expired "expired" "Its time ran out while no process was there to deliver it."
+        "Send it all the same with `influxdb3-notifier outbox retry`, or drop it.";
+    Sealed "sealed" "Its destination was sealed with another outbox_key, or the key is missing now."
+        "Give the outbox_key under which it was accepted, then run `influxdb3-notifier outbox retry`.";
+    Outbox "outbox" "The outbox could not be written, so this was not sent."
+        "Look at the outbox's disk; the log says more.";
+    Dropped "dropped" "An operator has dropped it from the outbox."
+        "Nothing to do.";
+    Internal "internal" "An error of the notifier's own."
+        "Please report it, with the log line of the same time.";
+}
+
+/// A provider's own words, fit to be shown: printable, without secrets, at most 300 characters. Of a page of HTML the title.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail(String);
+
+impl Detail {
+    pub const MAX_CHARACTERS: usize = 300;
+    /// How much of a text is looked at; providers' errors are shorter, and a bound keeps hostile ones cheap.
+    const READ_BYTES: usize = 4 * 1024;
+
+    /// `None` where nothing printable is left.
+    pub fn new(text: &str, redactor: &Redactor) -> Option<Self> {
+        let mut end = text.len().min(Self::READ_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let head = text.get(..end).unwrap_or_default();
+        let redacted = redactor.redact(head);
+        let words = without_page(&redacted);
+        let cut = end < text.len() && matches!(words, Cow::Borrowed(_));
+        let clean = printable(&words);
+        let clean = clean.trim();
+        if clean.is_empty() {
+            return None;
+        }
+        if clean.chars().count() <= Self::MAX_CHARACTERS && !cut {
+            return Some(Self(clean.to_owned()));
+        }
+        let mut short: String = clean.chars().take(Self::MAX_CHARACTERS - 1).collect();
+        short.push('…');
+        Some(Self(short))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&'static str> for Detail {
+    /// A sentence of our own.
+    fn from(sentence: &'static str) -> Self {
+        Self(sentence.to_owned())
+    }
+}
+
+/// Why a message was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: Reason,
+    pub detail: Option<Detail>,
+    /// Where the reason's own hint is not the best one.
+    pub hint: Option<Cow<'static, str>>,
+}
+
+impl Failure {
+    pub fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+            hint: None,
+        }
+    }
+
+    pub fn with_detail(mut self, detail: Option<Detail>) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.reason.hint())
+    }
+}
+
+impl fmt::Display for Failure {
+    /// `unknown_destination: Slack: no_service`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match &self.detail {
+            Some(detail) => detail.as_str(),
+            None => self.reason.sentence(),
+        };
+        write!(f, "{}: {what}", self.reason.code())
+    }
+}
+
+/// The provider's name for a message that it took.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageRef(pub String);
+
+/// What a reply means for the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Delivered {
+        message: Option<MessageRef>,
+    },
+    /// Certainly not delivered; worth another try, not before `after`.
+    Retry {
+        failure: Failure,
+        after: Option<Duration>,
+    },
+    /// The provider may have taken it.
+    Ambiguous(Failure),
+    /// Permanent.
+    Reject(Failure),
+    /// The earlier message that it refers to is gone or cannot be changed: to be composed again without it. Where it refers
+    /// to none, it is refused.
+    Stale(Failure),
+    /// The destination has another address now, to which the message may go. The failure is for where it cannot.
+    Moved {
+        to: String,
+        failure: Failure,
+    },
+}
+
+/// What a reply means for the message and for others on the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub gate: Option<Gate>,
+    /// What the caller and the operator should know of a success.
+    pub warning: Option<&'static str>,
+}
+
+impl From<Verdict> for Judgement {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            gate: None,
+            warning: None,
+        }
+    }
+}
+
+/// What closes a way for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.
+    Pause {
+        wait: Option<Duration>,
+        scope: Scope,
+    },
+    /// Deliveries end at once with `destination_disabled`.
+    Refuse { wait: Duration },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Destination,
+    Account,
+}
+
+/// The end of a delivery, or how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Delivered {
+        message: Option<MessageRef>,
+    },
+    Failed(Failure),
+    Pending(Option<Failure>),
+    Ambiguous(Failure),
+    Suppressed {
+        rule: String,
+    },
+    DryRun,
+    /// The operator lets requests bring no destinations.
+    Ignored,
+}
+
+impl Outcome {
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Outcome::Delivered { .. } => "delivered",
+            Outcome::Failed(_) => "failed",
+            Outcome::Pending(_) => "pending",
+            Outcome::Ambiguous(_) => "ambiguous",
+            Outcome::Suppressed { .. } => "suppressed",
+            Outcome::DryRun => "dry_run",
+            Outcome::Ignored => "ignored",
+        }
+    }
+
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Outcome::Failed(failure) | Outcome::Ambiguous(failure) => Some(failure),
+            Outcome::Pending(failure) => failure.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_a_sentence_and_a_hint_of_its_own() {
+        let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.sentence().ends_with('.'), "{}", reason.code());
+            assert!(reason.hint().ends_with('.'), "{}", reason.code());
+        }
+    }
+
+    #[test]
+    fn a_detail_is_clean_printable_text_of_at_most_300_characters() {
+        let redactor = Redactor::new(["s3cret-token"]);
+        let table = [
+            ("  plain\r\nwords\t", "plain words"),
+            ("bell\u{7} \u{1b}[31mred\u{1b}[0m", "bell [31mred[0m"),
+            ("nul\0 and \u{202e}override", "nul and override"),
+            ("echo s3cret-\u{0}token", "echo ***"),
+            (
+                "<html><title>s3cret-token\n&\u{1b}[2J</title>",
+                "an HTML page, \"*** &[2J\"",
+            ),
+        ];
+        for (given, shown) in table {
+            assert_eq!(Detail::new(given, &redactor).unwrap().as_str(), shown);
+        }
+        assert_eq!(Detail::new(" \u{0} ", &redactor), None);
+        let long = Detail::new(&"ä".repeat(10_000_000), &redactor).unwrap();
+        assert_eq!(long.as_str().chars().count(), 300);
+        assert!(long.as_str().ends_with('…'));
+    }
+}

@@ -1,0 +1,389 @@
+//! What routing makes and delivery runs.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::channel::{Channel, Composing, Composition};
+use super::notification::{DedupKey, Notification, State, Status};
+use super::outcome::{Failure, MessageRef, Outcome};
+use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
+use super::report::{DeliveryReport, Preview};
+use super::wire::Outbound;
+use crate::secret::Secret;
+use crate::warnings::Warnings;
+
+/// All deliveries of one request, in the order of the answer.
+#[derive(Debug)]
+pub struct Plan {
+    /// With the fields that routes made of its text.
+    pub notification: Arc<Notification>,
+    pub deliveries: Vec<Delivery>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
+}
+
+impl Plan {
+    /// What would have been sent is not; `rule` says why.
+    pub fn suppressed(mut self, rule: &str) -> Self {
+        for delivery in &mut self.deliveries {
+            delivery.suppress(rule);
+        }
+        self
+    }
+
+    /// A silence stops what would have been sent. What ends an alert waits for its turn instead: by then it is known whether
+    /// the destination was told of the alert, and must not be left with it.
+    pub fn silenced(mut self, silence: &str) -> Self {
+        for delivery in &mut self.deliveries {
+            match &mut delivery.work {
+                Work::Send(sending) if sending.ends_alert() => {
+                    sending.silence = Some(silence.into());
+                }
+                _ => delivery.suppress(silence),
+            }
+        }
+        self
+    }
+}
+
+/// By what a request is known when it comes again.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Stands for the settings that it came under.
+    pub scope: Arc<str>,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+    pub fingerprint: Fingerprint,
+}
+
+/// How long a key is known after its request has ended.
+pub const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
+
+/// SHA-256 of a request's meaning.
+pub type Fingerprint = [u8; 32];
+
+/// One notification to one destination.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The sender's name in the request.
+    pub sender: String,
+    pub receiver: Option<String>,
+    pub work: Work,
+}
+
+impl Delivery {
+    fn suppress(&mut self, rule: &str) {
+        let work = std::mem::replace(&mut self.work, Work::Ignore);
+        self.work = match work {
+            Work::Send(sending) => Work::Suppress {
+                sending,
+                rule: rule.to_owned(),
+            },
+            other => other,
+        };
+    }
+
+    /// Messages that an earlier process has delivered.
+    pub fn parts_done(&self) -> usize {
+        match &self.work {
+            Work::Send(sending) => sending.parts_done(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that it holds until it has ended, its report among them; of what several deliveries share, none.
+    pub fn size(&self) -> usize {
+        let receiver = self.receiver.as_ref().map_or(0, String::len);
+        let work = match &self.work {
+            Work::Send(sending) => sending.size(),
+            // Its report has the bodies as well.
+            Work::Preview(sending) => sending.size() + sending.composition.size(),
+            Work::Suppress { rule, .. } => rule.len(),
+            Work::Ignore => 0,
+            Work::Reject { path, .. } => path.as_ref().map_or(0, String::len),
+        };
+        DeliveryReport::LEAST_BYTES + self.sender.len() + receiver + work
+    }
+
+    /// How a delivery stands when it is accepted.
+    pub fn report(&self, index: usize) -> DeliveryReport {
+        let (outcome, sending, path) = match &self.work {
+            Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
+            Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
+            Work::Suppress { sending, rule } => {
+                let rule = rule.clone();
+                (Outcome::Suppressed { rule }, Some(sending), None)
+            }
+            Work::Ignore => (Outcome::Ignored, None, None),
+            Work::Reject { failure, path } => {
+                (Outcome::Failed(failure.clone()), None, path.clone())
+            }
+        };
+        let composition = sending.map(|sending| &sending.composition);
+        DeliveryReport {
+            index,
+            sender: self.sender.clone(),
+            receiver: self.receiver.clone(),
+            destination: sending.map(|sending| sending.channel.destination().label.clone()),
+            preview: match &self.work {
+                Work::Preview(sending) => Some(sending.preview()),
+                _ => None,
+            },
+            outcome,
+            path,
+            http_status: None,
+            attempts: 0,
+            parts: composition.map_or(0, |composition| composition.messages.len()),
+            parts_delivered: 0,
+            segments: composition.and_then(|composition| composition.segments),
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+        }
+    }
+}
+
+/// What is to be done for a delivery. In boxes, as lists of ten thousand are made of lists of ten thousand on the way.
+#[derive(Debug)]
+pub enum Work {
+    Send(Box<Sending>),
+    /// Composed, and then left: a dry run.
+    Preview(Box<Sending>),
+    /// Composed, and then left: a rule forbids it.
+    Suppress {
+        sending: Box<Sending>,
+        rule: String,
+    },
+    /// Not used: the operator lets requests bring no destinations.
+    Ignore,
+    /// It cannot even be tried.
+    Reject {
+        failure: Failure,
+        /// Where in the request the fault is.
+        path: Option<String>,
+    },
+}
+
+impl Work {
+    /// Whether something is still to leave.
+    pub const fn is_to_send(&self) -> bool {
+        matches!(self, Work::Send(_))
+    }
+}
+
+#[derive(Debug)]
+pub struct Sending {
+    pub channel: Arc<dyn Channel>,
+    pub composition: Composition,
+    /// The trigger's, where a request chose the destination; what the operator chose is not judged.
+    pub private_addresses: PrivateAddresses,
+    /// Deliveries with one key go to a destination one after another.
+    pub dedup_key: Option<DedupKey>,
+    /// What it was composed of, where it may be composed again when its turn comes, or as one of many in a digest.
+    pub source: Option<Box<Source>>,
+    pub own: OwnPolicy,
+    /// What finds the destination again after a restart; none where nothing is kept.
+    pub configured_in: Option<Box<ConfiguredIn>>,
+    /// Bytes of its configuration, where that is its own: the channel keeps about as much.
+    pub configuration_bytes: usize,
+    /// None: nothing of it has been done.
+    pub resume: Option<Box<Resume>>,
+    /// A silence that stops it unless its destination was told of the alert that it ends.
+    pub silence: Option<Arc<str>>,
+}
+
+impl Sending {
+    /// How the alert stands; `None`: it is not known any more.
+    pub fn state(&self) -> Option<State> {
+        let source = self.source.as_ref()?;
+        Some(source.notification.state())
+    }
+
+    /// Bytes that are held for it alone.
+    fn size(&self) -> usize {
+        let configured_in = match self.configured_in.as_deref() {
+            Some(ConfiguredIn::Receiver { name, .. }) => name.len(),
+            Some(ConfiguredIn::Request(configuration)) => configuration.expose().len(),
+            None => 0,
+        };
+        size_of::<Self>() + self.composition.size() + self.configuration_bytes + configured_in
+    }
+
+    /// Whether it ends an alert that its destination may know: it is resolved, or acknowledged where alerts are kept.
+    fn ends_alert(&self) -> bool {
+        let status = self.state().and_then(|state| state.status);
+        let ends = match status {
+            Some(Status::Resolved) => true,
+            Some(Status::Acknowledged) => self.channel.keeps_alerts(),
+            Some(Status::Firing) | None => false,
+        };
+        ends && self.dedup_key.is_some()
+    }
+
+    /// Messages that an earlier process has delivered.
+    pub fn parts_done(&self) -> usize {
+        self.resume.as_ref().map_or(0, |resume| resume.parts_done)
+    }
+
+    /// When an earlier process began an attempt that must not be repeated, and said no more.
+    pub fn attempting(&self) -> Option<SystemTime> {
+        self.resume.as_ref()?.attempting
+    }
+
+    /// Whether an earlier process has sent something of it, as far as that is known.
+    pub fn has_begun(&self) -> bool {
+        self.parts_done() > 0 || self.attempting().is_some()
+    }
+
+    /// What would have been sent: no URL, no headers.
+    fn preview(&self) -> Preview {
+        let messages = &self.composition.messages;
+        let bodies = messages
+            .iter()
+            .map(|message| self.channel.preview(&message.body()));
+        Preview {
+            content_type: messages
+                .first()
+                .map_or("", Outbound::content_type)
+                .to_owned(),
+            body: bodies.collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+/// Where a destination is configured.
+#[derive(Clone, Debug)]
+pub enum ConfiguredIn {
+    /// A receiver of the file, and the destination's place in it.
+    Receiver { name: String, index: usize },
+    /// The request itself: the sender's configuration as JSON.
+    Request(Secret),
+}
+
+/// What an earlier process has done of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Messages that have come to the destination.
+    pub parts_done: usize,
+    /// When the process began an attempt of the next one that must not be repeated, and said no more.
+    pub attempting: Option<SystemTime>,
+    /// From the claim until the last attempt must have ended; in place of `delivery_timeout`.
+    pub time_left: Duration,
+}
+
+/// What a delivery is composed of.
+#[derive(Clone)]
+pub struct Source {
+    pub notification: Arc<Notification>,
+    pub allow_mentions: bool,
+    pub key: Arc<str>,
+    pub index: usize,
+    pub rendered: Vec<(&'static str, Arc<str>)>,
+    /// What makes `rendered` of a digest; none where there is nothing to be made.
+    pub parameters: Option<Arc<dyn Parameters>>,
+}
+
+impl Debug for Source {
+    /// What templates make may hold what their authors would not show: the parameters' names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.rendered.iter().map(|(name, _)| *name);
+        f.debug_struct("Source")
+            .field("notification", &self.notification)
+            .field("allow_mentions", &self.allow_mentions)
+            .field("key", &self.key)
+            .field("index", &self.index)
+            .field("rendered", &names.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The templates of a destination's parameters.
+pub trait Parameters: Send + Sync + Debug {
+    /// What they make of another notification, by the parameters' names; one that fails is left out, with a warning.
+    fn render(
+        &self,
+        notification: &Notification,
+        warnings: &mut Warnings,
+    ) -> Vec<(&'static str, Arc<str>)>;
+}
+
+impl Source {
+    /// The messages, where `earlier` is the last one of the same dedup key.
+    pub fn compose(
+        &self,
+        channel: &dyn Channel,
+        earlier: Option<&MessageRef>,
+    ) -> Result<Composition, Failure> {
+        let cx = Composing {
+            allow_mentions: self.allow_mentions,
+            key: &self.key,
+            index: self.index,
+            rendered: &self.rendered,
+            earlier,
+        };
+        channel.compose(&self.notification, &cx)
+    }
+}
+
+/// What a receiver of the file has for itself, in place of the trigger's.
+#[derive(Clone, Debug, Default)]
+pub struct OwnPolicy {
+    pub rate_limit: Option<Rate>,
+    pub proxy: Option<Arc<ProxySettings>>,
+    pub tls: Option<Arc<TlsFiles>>,
+}
+
+/// The rules of one trigger for how deliveries are run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// From acceptance to the last try.
+    pub delivery_timeout: Duration,
+    /// For each message; a 429 is not counted.
+    pub max_attempts: u32,
+    pub initial_backoff: Duration,
+    pub max_backoff: Duration,
+    pub attempt_timeout: Duration,
+    /// Deliveries in flight in the whole process.
+    pub max_in_flight: usize,
+    /// Attempts under way in the whole process.
+    pub max_connections: usize,
+    /// For each destination.
+    pub rate_limit: Option<Rate>,
+    /// How long an identical request is not sent again once it was delivered.
+    pub dedup_window: Duration,
+    /// How long a destination is not told the same again under one dedup key.
+    pub repeat_interval: Option<Duration>,
+    /// Rows of one batch for each receiver's destination; the rest goes as one digest.
+    pub max_per_batch: Option<u32>,
+    /// Notifications for each receiver's destination; the rest goes as one digest.
+    pub max_per_minute: Option<u32>,
+    pub on_ambiguous: OnAmbiguous,
+    pub connect_timeout: Duration,
+    pub proxy: Arc<ProxySettings>,
+}
+
+/// What to do when a message that must not be repeated may have been taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Look for it at the provider, then say what was found.
+    #[default]
+    Lookup,
+    /// Say at once that it is not known.
+    Report,
+    /// Look for it, and send it again where it is not found.
+    Resend,
+}
+
+/// So many messages in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    pub messages: u32,
+    pub per: Duration,
+}
+
+impl Rate {
+    /// The time between two messages.
+    pub fn interval(self) -> Duration {
+        self.per / self.messages.max(1)
+    }
+}

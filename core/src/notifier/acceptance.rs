@@ -1,0 +1,81 @@
+//! What a request becomes before the dispatcher takes charge of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::api::request::Request;
+use crate::delivery::{
+    Acceptance, Caller, KEEP_WITHIN, Keeping, RoomPolicy, config_of, store_rows,
+};
+use crate::model::notification::Notification;
+use crate::model::plan::Identity;
+use crate::observe::{History, Recorder, TaskLog};
+use crate::outbox::Outbox;
+use crate::routing::{self, Refusal};
+use crate::settings::Settings;
+use crate::warnings::Warnings;
+
+/// Requests that come at once, of which each has lines of its own in the log. Of more only what went wrong has.
+pub const MAX_SAID: usize = 20;
+
+/// A request's plan, ready to be taken charge of.
+pub fn acceptance(
+    request: &Request,
+    caller: Caller,
+    arguments: &BTreeMap<String, String>,
+    settings: &Settings,
+    outbox: Option<&Arc<dyn Outbox>>,
+    history: &Arc<History>,
+) -> Result<Acceptance, Refusal> {
+    let task_id = uuid::Uuid::new_v4().to_string();
+    let mut warnings = Warnings::default();
+    warnings.extend_from(&settings.warnings);
+    warnings.append(request.warnings.clone(), |warning| warning);
+    let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
+    let log = TaskLog::new(Some(task_id.clone()));
+    Ok(Acceptance {
+        log: log.recording(recorder(
+            history,
+            arguments,
+            settings,
+            &plan.notification,
+            outbox,
+        )),
+        task_id,
+        caller,
+        identity: Identity {
+            scope: Arc::clone(&settings.scope),
+            key: request.idempotency_key.clone(),
+            fingerprint: request.fingerprint,
+        },
+        policy: Arc::clone(&settings.policy),
+        warnings: warnings.into_lines(),
+        keeping: outbox
+            .zip(settings.outbox.as_ref())
+            .map(|(outbox, set)| Keeping {
+                outbox: Arc::clone(outbox),
+                seal: set.seal.clone(),
+                arguments: arguments.clone(),
+                said: request.without_destinations(&plan.notification),
+                for_others: set.for_workers,
+                wait: Some(KEEP_WITHIN),
+            }),
+        batch: None,
+        room: RoomPolicy::default(),
+        plan,
+    })
+}
+
+/// What writes the history of a request's deliveries, where the settings ask for one.
+pub fn recorder(
+    history: &Arc<History>,
+    arguments: &BTreeMap<String, String>,
+    settings: &Settings,
+    notification: &Notification,
+    outbox: Option<&Arc<dyn Outbox>>,
+) -> Option<Recorder> {
+    let table = settings.history_table.as_ref()?;
+    let config = config_of(arguments);
+    let store = outbox.map(store_rows);
+    Some(Recorder::new(history, &config, table, notification, store))
+}

@@ -1,0 +1,432 @@
+//! A call's whole path: in comes what the engine passed, out goes what the caller reads.
+
+mod acceptance;
+mod call;
+mod outboxes;
+mod refusals;
+mod views;
+mod worker;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use self::acceptance::acceptance;
+pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
+use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+pub use self::refusals::refused;
+use self::refusals::{
+    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept,
+    outbox_error,
+};
+pub use self::worker::Worked;
+use self::writes::Lanes;
+pub use self::writes::Tables;
+use crate::api::request::{self, Request, RequestError};
+use crate::api::response::{Answer, Status};
+use crate::delivery::{Admission, Caller, Dispatcher, NotAccepted, Pacing, Task};
+use crate::model::report::Report;
+use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::outbox::{Backends, OutboxError};
+use crate::panics::lock;
+use crate::settings::arguments::ArgumentError;
+use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
+use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
+
+/// The plugin files that this library works with.
+pub const PLUGIN_APIS: &[i64] = &[1];
+/// Threads that deliver. They never wait for Python.
+const WORKERS: usize = 2;
+/// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
+const OTHER_BLOCKING: usize = 16;
+/// Lines that wait for a call which takes them to the engine's log.
+const MAX_NEWS: usize = 100;
+
+/// Everything that lives as long as the process.
+pub struct Notifier {
+    runtime: Runtime,
+    dispatcher: Dispatcher,
+    settings: Arc<SettingsCache>,
+    outboxes: Arc<Outboxes>,
+    /// Rows of write triggers that wait.
+    lanes: Arc<Lanes>,
+    pacing: Pacing,
+    history: Arc<History>,
+    metrics: Arc<Metrics>,
+    errors: Arc<RecentErrors>,
+    /// Lines of no request, until one takes them to the engine's log: views write none.
+    news: Mutex<Vec<LogLine>>,
+}
+
+/// A call's settings, and why the last state of its file is not used.
+type Resolved = (SettingsResult, Option<Arc<ArgumentError>>);
+
+impl Notifier {
+    pub fn new(backends: Backends) -> io::Result<Self> {
+        let transport =
+            || -> Arc<dyn Transport> { Arc::new(HttpTransport::new(Dns::new(SystemLookup))) };
+        Self::with_transport(backends, transport)
+    }
+
+    pub fn with_transport(
+        backends: Backends,
+        transport: impl FnOnce() -> Arc<dyn Transport>,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(crate::transport::MAX_LOOKUPS + OTHER_BLOCKING)
+            .thread_name("notifier")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let metrics = Arc::new(Metrics::default());
+        let errors = Arc::new(RecentErrors::default());
+        Ok(Self {
+            dispatcher: Dispatcher::new(transport(), Arc::clone(&metrics), Arc::clone(&errors)),
+            runtime,
+            settings: Arc::default(),
+            outboxes: Arc::new(Outboxes::new(backends)),
+            lanes: Arc::default(),
+            pacing: Pacing::default(),
+            history: Arc::default(),
+            metrics,
+            errors,
+            news: Mutex::default(),
+        })
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// The variables of the environment that the configuration file of these arguments named when it was last read.
+    pub fn variables(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        environment: &Environment,
+    ) -> Vec<String> {
+        self.settings.names(arguments, environment)
+    }
+
+    /// Answers one call, unless it needs variables that it did not bring. Blocks for no longer than its settings'
+    /// `response_timeout`; the interpreter must not be held.
+    pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
+        let begun = Instant::now();
+        let (settings, broken) = self.settings(call)?;
+        if let Some(view) = call.query.get("view") {
+            return Ok(self.view(view, call, &settings, broken.as_deref()));
+        }
+        let mut response = match settings {
+            Ok(settings) => self.request(call, begun, &settings),
+            Err(error) => refused(503, None, argument_error(&error)),
+        };
+        response.news = self.take_news();
+        Ok(response)
+    }
+
+    /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
+    pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
+        let (settings, _) = self.settings(call)?;
+        let log = TaskLog::new(None);
+        let refuse = |error: &RequestError| {
+            log.log(&Event::NothingDone {
+                message: &error.message,
+                hint: &error.hint,
+            });
+        };
+        let mut port = None;
+        match &settings {
+            Err(error) => refuse(&argument_error(error)),
+            Ok(settings) => match self.outbox(call, settings, Taking::Now) {
+                Err(error) => refuse(&outbox_error(&error)),
+                // Or it is for the rows of the history.
+                Ok(None) if settings.history_table.is_some() => {}
+                Ok(None) => refuse(&no_outbox()),
+                Ok(Some((open, taken))) => {
+                    if let Err(error) = taken {
+                        refuse(&outbox_error(&error));
+                    }
+                    port = Some(Arc::clone(&open.port));
+                }
+            },
+        }
+        let mut lines = self.take_news();
+        lines.extend(log.take());
+        Ok(Scheduled { lines, port })
+    }
+
+    fn settings(&self, call: &Call) -> Result<Resolved, NeedsVariables> {
+        let resolution = self
+            .settings
+            .resolve(&call.arguments, &call.environment, &call.named);
+        match resolution {
+            Resolution::Settled {
+                settings,
+                news,
+                broken,
+            } => {
+                self.note(news);
+                Ok((settings, broken))
+            }
+            Resolution::Ask(names) => Err(NeedsVariables(names)),
+        }
+    }
+
+    /// Notes a change of the configuration file for the log.
+    fn note(&self, news: Option<News>) {
+        let Some(news) = news else { return };
+        let line = match &news {
+            News::TakenUp { receivers, routes } => Event::ConfigTakenUp {
+                receivers: *receivers,
+                routes: *routes,
+            }
+            .line(None),
+            News::Broken(error) => {
+                let line = Event::ConfigBroken {
+                    message: &error.what,
+                    hint: &error.hint,
+                }
+                .line(None);
+                self.errors.push(line.clone());
+                line
+            }
+        };
+        let mut lines = self.lock_news();
+        if lines.len() < MAX_NEWS {
+            lines.push(line);
+        }
+    }
+
+    fn take_news(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *self.lock_news())
+    }
+
+    fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
+        lock(&self.news)
+    }
+
+    fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
+        let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
+        {
+            Ok(request) => request,
+            Err(error) => return refused(400, None, error),
+        };
+        let open = match self.outbox(call, settings, Taking::Once) {
+            // Where nothing could be taken over, this request will be told why it cannot be kept.
+            Ok(open) => open.map(|(open, _)| open),
+            Err(error) => return refused(503, None, outbox_error(&error)),
+        };
+        let mut response = match self.accept(request, call, settings, open.as_deref()) {
+            Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
+            Err(response) => *response,
+        };
+        response.port = open.map(|open| Arc::clone(&open.port));
+        response
+    }
+
+    /// The trigger's outbox, where it has one, and whether what was left in it could be taken over.
+    fn outbox(
+        &self,
+        call: &Call,
+        settings: &Settings,
+        taking: Taking<'_>,
+    ) -> Result<Option<Opened>, OutboxError> {
+        let Some(outbox) = &settings.outbox else {
+            return Ok(None);
+        };
+        let take_over = || self.take_over();
+        let runtime = self.runtime.handle();
+        let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
+        let source = Source {
+            stands_for: match taking {
+                Taking::For(file) => Some(file.to_owned()),
+                Taking::Once | Taking::Now => None,
+            },
+            ..call.source()
+        };
+        let called = open.called(!matches!(taking, Taking::Once), source, take_over);
+        let taken = self.runtime.block_on(called);
+        Ok(Some((open, taken)))
+    }
+
+    fn take_over(&self) -> TakeOver {
+        TakeOver {
+            settings: Arc::clone(&self.settings),
+            dispatcher: self.dispatcher.clone(),
+            history: Arc::clone(&self.history),
+        }
+    }
+
+    /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
+    fn accept(
+        &self,
+        request: Request,
+        call: &Call,
+        settings: &Settings,
+        open: Option<&OpenOutbox>,
+    ) -> Result<Answering, Box<Response>> {
+        let acceptance = acceptance(
+            &request,
+            call.caller(settings),
+            &call.arguments,
+            settings,
+            open.map(|open| &open.outbox),
+            &self.history,
+        );
+        let acceptance = acceptance.map_err(|refusal| {
+            Box::new(refused(refusal.status(), None, refusal.error(&request)))
+        })?;
+        // Its room is for what comes next.
+        drop(request);
+        let task_id = acceptance.task_id.clone();
+        let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
+        let not_accepted = |why| match why {
+            NotAccepted::Full(full, _) => refused(503, Some(COME_AGAIN), no_room(full)),
+            NotAccepted::NotKept(why) => refused(503, None, not_kept(&why)),
+        };
+        match admission.map_err(|why| Box::new(not_accepted(why)))? {
+            Admission::New(task) | Admission::Left(task) => Ok(Answering::new(task)),
+            Admission::Replayed(task) => Ok(Answering::replayed(task)),
+            Admission::Joined(task) => {
+                self.metrics.joined.fetch_add(1, Ordering::Relaxed);
+                Ok(Answering::joined(task, task_id))
+            }
+            Admission::Conflict => Err(Box::new(refused(400, None, key_conflict()))),
+        }
+    }
+
+    /// Waits by the answer rule and says how everything stands.
+    fn answer(
+        &self,
+        answering: Answering,
+        begun: Instant,
+        settings: &Settings,
+        caller: Caller,
+    ) -> Response {
+        let Answering {
+            task,
+            task_id,
+            replayed,
+            joined,
+            log,
+        } = answering;
+        self.wait(&task, begun, settings.response_timeout, caller);
+        let answer = Answer::new(Report {
+            task_id,
+            deliveries: task.reports(),
+            warnings: task.warnings(),
+            replayed,
+            joined,
+        });
+        Response {
+            status: match answer.status {
+                Status::Failed => settings.failure_status,
+                _ => 200,
+            },
+            retry_after: None,
+            body: Body::Answer(Box::new(answer)),
+            news: Vec::new(),
+            port: None,
+            log: match log {
+                Some(log) => CallLog::Closed(log),
+                None => CallLog::Task(task),
+            },
+        }
+    }
+
+    /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
+    fn wait(&self, task: &Task, begun: Instant, response_timeout: Duration, caller: Caller) {
+        let Some(_call) = self.dispatcher.waiting_call() else {
+            return;
+        };
+        let pace = self.pacing.begin(caller, response_timeout);
+        if !pace.time.is_zero() {
+            task.wait_settled(begun + pace.time);
+        }
+    }
+
+    /// Waits until every delivery has ended, or so long; gives the state at that moment. For who has nothing else to do: an
+    /// engine's call is answered by [`Self::process_request`].
+    pub fn wait_ended(&self, task: &Task, limit: Duration) -> Answer {
+        let ended = async { tokio::time::timeout(limit, task.ended()).await };
+        // Which of both it was is in the reports.
+        let _ = self.runtime.block_on(ended);
+        Answer::new(Report {
+            task_id: task.id.clone(),
+            deliveries: task.reports(),
+            warnings: task.warnings(),
+            replayed: false,
+            joined: None,
+        })
+    }
+
+    /// The engine's log has the lines of a call: what comes from now on comes late.
+    pub fn handed_over(&self, task: &Arc<Task>) {
+        let _runtime = self.runtime.enter();
+        self.dispatcher.answered(task);
+    }
+}
+
+/// An outbox in use, and how many requests were taken over, or why none could be.
+type Opened = (Arc<OpenOutbox>, Result<usize, OutboxError>);
+
+/// Whether a call takes over what others have left.
+#[derive(Clone, Copy)]
+enum Taking<'a> {
+    /// At the first call of the process.
+    Once,
+    Now,
+    /// Now, of triggers whose configuration file is this.
+    For(&'a str),
+}
+
+/// Whose state a call is answered with.
+struct Answering {
+    task: Arc<Task>,
+    task_id: String,
+    replayed: bool,
+    joined: Option<String>,
+    /// The call's own lines where they are not the task's: those go where its own call has sent them.
+    log: Option<TaskLog>,
+}
+
+impl Answering {
+    fn new(task: Arc<Task>) -> Self {
+        Self {
+            task_id: task.id.clone(),
+            task,
+            replayed: false,
+            joined: None,
+            log: None,
+        }
+    }
+
+    fn replayed(task: Arc<Task>) -> Self {
+        Self {
+            replayed: true,
+            log: Some(TaskLog::new(None)),
+            ..Self::new(task)
+        }
+    }
+
+    fn joined(task: Arc<Task>, task_id: String) -> Self {
+        let log = TaskLog::new(Some(task_id.clone()));
+        log.log(&Event::Joined { task: &task.id });
+        Self {
+            joined: Some(task.id.clone()),
+            task_id,
+            log: Some(log),
+            ..Self::new(task)
+        }
+    }
+}

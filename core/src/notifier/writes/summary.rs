@@ -1,0 +1,233 @@
+//! What the log has of a batch of rows: a line for each thing, however many rows it is so of.
+
+use std::sync::Arc;
+
+use crate::api::request::RequestError;
+use crate::delivery::Task;
+use crate::model::notification::DedupKey;
+use crate::model::outcome::Outcome;
+use crate::model::row::{Columns, Row};
+use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, TaskLog};
+use crate::text::did_you_mean;
+
+/// A row that was seen to.
+pub struct Taken {
+    /// Its dedup key.
+    pub key: Option<DedupKey>,
+    /// Of the row.
+    pub bytes: usize,
+    pub warnings: Vec<String>,
+    pub became: Became,
+}
+
+/// What became of a row.
+pub enum Became {
+    Task(Arc<Task>),
+    /// It is stored, and delivered by a worker, or when there is room.
+    Left,
+    /// It is under way already: the engine has passed it twice.
+    Known,
+    /// No receiver is named, routed to or a default.
+    Nobody,
+    /// It could not be taken; why.
+    Lost(RequestError),
+}
+
+/// Different things that one batch warns of.
+const MAX_WARNINGS: usize = 20;
+
+/// The lines of one batch's deliveries.
+pub struct DeliveryLines {
+    late: Arc<dyn LateLog>,
+    limiter: LineLimiter,
+}
+
+impl DeliveryLines {
+    pub fn new(late: &Arc<dyn LateLog>) -> Self {
+        Self {
+            late: Arc::clone(late),
+            limiter: LineLimiter::new(MAX_LINES),
+        }
+    }
+
+    /// Lines that are not written.
+    pub fn left_out(&self) -> usize {
+        self.limiter.left_out()
+    }
+}
+
+impl LateLog for DeliveryLines {
+    fn push(&self, line: LogLine) {
+        if self.limiter.admit() {
+            self.late.push(line);
+        }
+    }
+}
+
+/// Counts of one batch, for its lines.
+pub struct Summary {
+    table: String,
+    rows: usize,
+    pub filtered: usize,
+    notifications: usize,
+    known: usize,
+    nobody: usize,
+    left: usize,
+    /// By what they say of which column; of how many rows each is so.
+    warnings: Vec<(String, usize)>,
+    more_warnings: usize,
+    lost: Vec<(RequestError, usize)>,
+}
+
+impl Summary {
+    pub fn new(table: String, rows: usize) -> Self {
+        Self {
+            table,
+            rows,
+            filtered: 0,
+            notifications: 0,
+            known: 0,
+            nobody: 0,
+            left: 0,
+            warnings: Vec::new(),
+            more_warnings: 0,
+            lost: Vec::new(),
+        }
+    }
+
+    /// Warns of columns that the settings name and no row has.
+    pub fn look_for_columns(&mut self, columns: &Columns, rows: &[Row]) {
+        for column in columns.named() {
+            if rows.iter().any(|row| row.get(column).is_some()) {
+                continue;
+            }
+            let known = rows.first().into_iter().flat_map(|row| &row.columns);
+            let meant = did_you_mean(column, known.map(|(name, _)| name.as_str()));
+            let warning = format!("{column}: no row has this column{meant}");
+            self.warnings.push((warning, rows.len()));
+        }
+    }
+
+    /// Counts what a row warns of.
+    fn warn(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            let room = self.warnings.len() < MAX_WARNINGS;
+            let mut known = self.warnings.iter_mut();
+            match known.find(|(known, _)| gist(known) == gist(warning)) {
+                Some((_, count)) => *count += 1,
+                None if room => self.warnings.push((warning.clone(), 1)),
+                None => self.more_warnings += 1,
+            }
+        }
+    }
+
+    /// Counts a row; gives back its task where it is new.
+    pub fn note(&mut self, taken: Taken) -> Option<Arc<Task>> {
+        self.warn(&taken.warnings);
+        match taken.became {
+            Became::Task(task) => {
+                self.notifications += 1;
+                return Some(task);
+            }
+            Became::Left => {
+                self.notifications += 1;
+                self.left += 1;
+            }
+            Became::Known => self.known += 1,
+            Became::Nobody => self.nobody += 1,
+            Became::Lost(error) => self.lost(error, 1),
+        }
+        None
+    }
+
+    /// Counts rows that nobody is told of.
+    pub fn lost(&mut self, error: RequestError, rows: usize) {
+        let mut known = self.lost.iter_mut();
+        match known.find(|(known, _)| known.message == error.message) {
+            Some((_, count)) => *count += rows,
+            None => self.lost.push((error, rows)),
+        }
+    }
+
+    /// Rows that nobody is told of.
+    pub fn rows_lost(&self) -> usize {
+        self.lost.iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// Says what became of the rows; gives back the lines that are errors. Where the filter kept back all of them there is
+    /// nothing to say.
+    pub fn accepted(&self, log: &TaskLog) -> Vec<LogLine> {
+        let table = self.table.as_str();
+        for (warning, rows) in &self.warnings {
+            let rows = of_rows(*rows);
+            log.log(&Event::Warning(&format!("{table}: {warning} ({rows})")));
+        }
+        if self.more_warnings > 0 {
+            let more = self.more_warnings;
+            log.log(&Event::Warning(&format!(
+                "{table}: and {more} more warnings"
+            )));
+        }
+        if self.filtered < self.rows {
+            log.log(&Event::RowsAccepted {
+                table,
+                rows: self.rows,
+                notifications: self.notifications,
+                filtered: self.filtered,
+                known: self.known,
+                nobody: self.nobody,
+                left: self.left,
+            });
+        }
+        let lost = self.lost.iter().map(|(error, rows)| {
+            log.log(&Event::RowsRefused {
+                table,
+                rows: *rows,
+                message: &error.message,
+                hint: &error.hint,
+            })
+        });
+        lost.collect()
+    }
+
+    /// Says how the deliveries ended, in one line for all, of which `left_out` have no line of their own.
+    pub fn ended(&self, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
+        if left_out > 0 {
+            let table = &self.table;
+            log.log(&Event::LeftOut {
+                level: LogLevel::Error,
+                lines: left_out,
+                what: &format!("lines of deliveries of {table}"),
+            });
+        }
+        let [mut delivered, mut failed, mut ambiguous, mut suppressed] = [0; 4];
+        for report in tasks.iter().flat_map(|task| task.reports()) {
+            match report.outcome {
+                Outcome::Delivered { .. } => delivered += 1,
+                Outcome::Failed(_) => failed += 1,
+                Outcome::Ambiguous(_) => ambiguous += 1,
+                Outcome::Suppressed { .. } => suppressed += 1,
+                Outcome::Pending(_) | Outcome::DryRun | Outcome::Ignored => {}
+            }
+        }
+        log.log(&Event::RowsEnded {
+            table: &self.table,
+            delivered,
+            failed,
+            ambiguous,
+            suppressed,
+        });
+    }
+}
+
+/// A warning without what it has found: rows that differ in that are warned of together.
+fn gist(warning: &str) -> &str {
+    warning.split(", found '").next().unwrap_or(warning)
+}
+
+fn of_rows(rows: usize) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    }
+}

@@ -1,0 +1,360 @@
+//! One row of a table for each delivery that has ended, as line protocol, until somebody may write it to the database.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use influxdb_line_protocol::LineProtocolBuilder;
+
+use crate::json::Json;
+use crate::model::notification::{Level, Notification};
+use crate::model::outcome::{Outcome, Reason};
+use crate::model::report::{DeliveryReport, HistoryRow};
+use crate::panics::lock;
+use crate::text::{printable, truncate};
+
+/// Rows that wait for a call under one configuration; the oldest make room.
+const MAX_WAITING: usize = 10_000;
+/// Of a tag: what a caller made long is cut.
+const MAX_CHARACTERS: usize = 200;
+
+/// The rows of the process.
+#[derive(Default)]
+pub struct History {
+    /// By the configuration file of the triggers whose calls may write them; empty: they have none.
+    queues: Mutex<HashMap<Arc<str>, Queue>>,
+    /// The last row's time: two of the same tags and the same time would be one row.
+    last: AtomicI64,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    rows: VecDeque<Row>,
+    /// The database takes no rows from this process.
+    off: bool,
+}
+
+/// What is called when a row is in the database, or was given up: whoever has it stored may forget it.
+pub type Written = Box<dyn FnOnce(HistoryRow) + Send>;
+
+/// What stores a row until it is in the database, and gives back what is called then.
+pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> Written + Send + Sync>;
+
+/// A row that waits.
+pub struct Row {
+    row: HistoryRow,
+    written: Option<Written>,
+}
+
+impl Row {
+    pub fn line(&self) -> &str {
+        &self.row.line
+    }
+
+    /// It is in the database, or will never be.
+    pub fn done(self) {
+        if let Some(written) = self.written {
+            written(self.row);
+        }
+    }
+}
+
+/// Writes the history of one notification's deliveries.
+pub struct Recorder {
+    history: Arc<History>,
+    config: Arc<str>,
+    table: Arc<str>,
+    level: Option<Level>,
+    text_bytes: usize,
+    /// `None`: rows are lost with the process.
+    store: Option<StoreRow>,
+}
+
+impl History {
+    /// The oldest row that waits for a call under this configuration.
+    pub fn next(&self, config: &str) -> Option<Row> {
+        self.lock().get_mut(config)?.rows.pop_front()
+    }
+
+    /// The database has refused a row: those that wait are dropped, and no more are made.
+    pub fn turn_off(&self, config: &str, refused: Row) {
+        let mut rows = VecDeque::from([refused]);
+        if let Some(queue) = self.lock().get_mut(config) {
+            queue.off = true;
+            rows.append(&mut queue.rows);
+        }
+        rows.into_iter().for_each(|row| self.drop_row(row));
+    }
+
+    /// Rows that were never written.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// A row waits for a call under its configuration; the oldest make room.
+    pub fn push(&self, row: HistoryRow, written: Option<Written>) {
+        let config = Arc::clone(&row.config);
+        let row = Row { row, written };
+        let dropped = {
+            let mut queues = self.lock();
+            let queue = queues.entry(config).or_default();
+            let full = queue.rows.len() >= MAX_WAITING;
+            match queue.off {
+                true => Some(row),
+                false => {
+                    queue.rows.push_back(row);
+                    full.then(|| queue.rows.pop_front()).flatten()
+                }
+            }
+        };
+        dropped.into_iter().for_each(|row| self.drop_row(row));
+    }
+
+    fn drop_row(&self, row: Row) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        row.done();
+    }
+
+    /// Nanoseconds since 1970, later than at any time before.
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = i64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX);
+        let later = |last: i64| Some(now.max(last.saturating_add(1)));
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        now.max(last.unwrap_or(now).saturating_add(1))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Queue>> {
+        lock(&self.queues)
+    }
+}
+
+impl Recorder {
+    /// `config` is the configuration file of the trigger, and empty where it has none.
+    pub fn new(
+        history: &Arc<History>,
+        config: &str,
+        table: &Arc<str>,
+        notification: &Notification,
+        store: Option<StoreRow>,
+    ) -> Self {
+        Self {
+            history: Arc::clone(history),
+            config: config.into(),
+            table: Arc::clone(table),
+            level: notification.level_for_rules(),
+            text_bytes: match &notification.text {
+                Json::String(text) => text.len(),
+                other => serde_json::to_vec(other).map_or(0, |text| text.len()),
+            },
+            store,
+        }
+    }
+
+    /// For another notification under the same settings.
+    pub fn of(&self, notification: &Notification) -> Self {
+        let (history, store) = (&self.history, self.store.clone());
+        Self::new(history, &self.config, &self.table, notification, store)
+    }
+
+    /// The row waits to be written. It is stored until then, unless `written` says that it is already.
+    pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+        let store = || self.store.as_ref().map(|store| store(&row));
+        let written = written.or_else(store);
+        self.history.push(row, written);
+    }
+
+    /// Of a delivery that has ended.
+    pub fn row(&self, task_id: &str, report: &DeliveryReport) -> HistoryRow {
+        let reason = match &report.outcome {
+            Outcome::Suppressed { rule } => Some(rule.as_str()),
+            outcome => outcome
+                .failure()
+                .map(|failure| failure.reason)
+                .map(Reason::code),
+        };
+        let level = self.level.map(Level::word);
+        let tags = [
+            ("sender", Some(report.sender.as_str())),
+            ("destination", report.destination.as_deref()),
+            ("outcome", Some(report.outcome.code())),
+            ("reason", reason),
+            ("level", level),
+        ];
+        let mut line = LineProtocolBuilder::new().measurement(&self.table);
+        for (name, value) in tags {
+            // There is no empty tag.
+            if let Some(value) = value.map(tag).filter(|value| !value.is_empty()) {
+                line = line.tag(name, &value);
+            }
+        }
+        let elapsed = i64::try_from(report.elapsed.as_millis()).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(self.text_bytes).unwrap_or(i64::MAX);
+        let mut line = line
+            .field("task_id", task_id)
+            .field("attempts", i64::from(report.attempts))
+            .field("elapsed_ms", elapsed)
+            .field("text_bytes", bytes);
+        if let Some(status) = report.http_status {
+            line = line.field("http_status", i64::from(status));
+        }
+        if let Outcome::Delivered {
+            message: Some(message),
+        } = &report.outcome
+        {
+            line = line.field("message_id", printable(&message.0).as_str());
+        }
+        let line = line.timestamp(self.history.now()).close_line().build();
+        // It was made of text.
+        let mut line = String::from_utf8(line).unwrap_or_default();
+        line.truncate(line.trim_end_matches('\n').len());
+        HistoryRow {
+            config: Arc::clone(&self.config),
+            line,
+        }
+    }
+}
+
+/// A value that a tag can have: on one line, not too long, and without the backslash, which no two programs read alike
+/// before a delimiter.
+fn tag(value: &str) -> String {
+    truncate(&printable(value).replace('\\', "/"), MAX_CHARACTERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use influxdb_line_protocol::{FieldValue, parse_lines};
+
+    use super::*;
+    use crate::model::outcome::MessageRef;
+
+    fn report(sender: &str, destination: &str, message: &str) -> DeliveryReport {
+        DeliveryReport {
+            index: 0,
+            sender: sender.to_owned(),
+            receiver: None,
+            destination: Some(destination.to_owned()),
+            outcome: Outcome::Delivered {
+                message: Some(MessageRef(message.to_owned())),
+            },
+            path: None,
+            http_status: Some(200),
+            attempts: 2,
+            parts: 1,
+            parts_delivered: 1,
+            segments: None,
+            elapsed: Duration::from_micros(1_500),
+            next_attempt_in: None,
+            preview: None,
+        }
+    }
+
+    fn recorder(history: &Arc<History>, table: &str) -> Recorder {
+        let notification = Notification::plain(Json::String("disk full".to_owned()));
+        Recorder::new(history, "n.toml", &table.into(), &notification, None)
+    }
+
+    #[test]
+    fn the_databases_own_parser_reads_what_is_written_whatever_it_holds() {
+        for hostile in [
+            "plain",
+            "a b,c=d",
+            "\"quoted\" \\ back\\",
+            "ends with \\",
+            "line\nbreak\r\n\ttab",
+            "sender=x,outcome=failed task_id=\"1\" 1\nother f=1",
+            "é😀\u{202e}",
+            "",
+        ] {
+            let history = Arc::new(History::default());
+            let table = if hostile.is_empty() { "t" } else { hostile };
+            // What the settings take for a table's name.
+            let table = table.replace(['\n', '\r', '\t', '\\'], " ");
+            ended(
+                &recorder(&history, &table),
+                hostile,
+                &report(hostile, hostile, hostile),
+            );
+            let row = history.next("n.toml").unwrap();
+            let row = row.line();
+            let lines: Vec<_> = parse_lines(row).collect::<Result<_, _>>().unwrap();
+            let [line] = lines.try_into().unwrap();
+            assert_eq!(line.series.measurement.as_str(), table, "{row}");
+            let tag = |name| line.tag_value(name).map(ToString::to_string);
+            let expected = Some(tag_text(hostile)).filter(|text| !text.is_empty());
+            assert_eq!(tag("sender"), expected, "{row}");
+            assert_eq!(tag("destination"), expected, "{row}");
+            assert_eq!(tag("outcome").as_deref(), Some("delivered"));
+            assert_eq!((tag("reason"), tag("level")), (None, None));
+            assert!(matches!(
+                line.field_value("attempts"),
+                Some(FieldValue::I64(2))
+            ));
+            assert!(matches!(
+                line.field_value("elapsed_ms"),
+                Some(FieldValue::I64(1))
+            ));
+            assert!(matches!(
+                line.field_value("text_bytes"),
+                Some(FieldValue::I64(9))
+            ));
+            assert!(line.timestamp.is_some());
+        }
+    }
+
+    fn tag_text(value: &str) -> String {
+        printable(value).replace('\\', "/")
+    }
+
+    #[test]
+    fn no_two_rows_have_the_same_time_and_the_oldest_make_room() {
+        let history = Arc::new(History::default());
+        let recorder = recorder(&history, "t");
+        for number in 0..MAX_WAITING + 5 {
+            ended(&recorder, &number.to_string(), &report("http", "d", "m"));
+        }
+        assert_eq!(history.dropped(), 5);
+        let rows = std::iter::from_fn(|| history.next("n.toml"));
+        let times: Vec<i64> = rows
+            .map(|row| row.line().rsplit(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(times.len(), MAX_WAITING);
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(history.next("other.toml").is_none());
+    }
+
+    #[test]
+    fn once_off_it_keeps_nothing_and_says_so_to_whoever_has_the_rows_stored() {
+        let history = Arc::new(History::default());
+        let recorder = recorder(&history, "t");
+        let forgotten = Arc::new(AtomicU64::new(0));
+        let push = |task: &str| {
+            let forgotten = Arc::clone(&forgotten);
+            let written = Box::new(move |_| {
+                forgotten.fetch_add(1, Ordering::Relaxed);
+            });
+            recorder.record(recorder.row(task, &report("http", "d", "m")), Some(written));
+        };
+        push("1");
+        push("2");
+        let refused = history.next("n.toml").unwrap();
+        assert_eq!(forgotten.load(Ordering::Relaxed), 0);
+        history.turn_off("n.toml", refused);
+        push("3");
+        assert!(history.next("n.toml").is_none());
+        assert_eq!(
+            (history.dropped(), forgotten.load(Ordering::Relaxed)),
+            (3, 3)
+        );
+    }
+
+    fn ended(recorder: &Recorder, task: &str, report: &DeliveryReport) {
+        recorder.record(recorder.row(task, report), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! What each channel would be sent.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Refused;
+use crate::api::request::Request;
+use crate::channels::CHANNELS;
+use crate::json::Json;
+use crate::model::outcome::Failure;
+use crate::model::plan::{Delivery, Sending, Work};
+use crate::routing::plan_at;
+use crate::settings::Settings;
+use crate::warnings::Warnings;
+
+#[derive(Debug, Serialize)]
+pub struct Rendering {
+    pub deliveries: Vec<Rendered>,
+    pub warnings: Vec<String>,
+}
+
+/// One delivery.
+#[derive(Debug, Serialize)]
+pub struct Rendered {
+    pub sender: String,
+    pub receiver: Option<String>,
+    /// As answers and log lines name it; none where its secrets were not looked up.
+    pub destination: Option<String>,
+    pub content_type: Option<String>,
+    /// The bodies, in the order in which they would leave.
+    pub messages: Vec<String>,
+    /// Of SMS.
+    pub segments: Option<u32>,
+    /// Why there are none: `ignored`, or a failure's reason.
+    pub reason: Option<&'static str>,
+    pub detail: Option<String>,
+    pub path: Option<String>,
+}
+
+/// Stands in keys and is in no body.
+const TASK_ID: &str = "render";
+
+impl Rendering {
+    /// Without a file, a request that names nobody is rendered for every channel.
+    pub(super) fn of(
+        settings: &Settings,
+        mut request: Request,
+        has_file: bool,
+        now: Timestamp,
+        labels: bool,
+    ) -> Result<Self, Refused> {
+        request.dry_run = true;
+        let names_nobody = request.receivers.is_empty() && request.senders.is_none();
+        let made_up = names_nobody && !has_file;
+        if made_up {
+            request.senders = Some(samples());
+        }
+        let mut warnings = Warnings::default();
+        warnings.extend_from(&settings.warnings);
+        warnings.append(std::mem::take(&mut request.warnings), |warning| warning);
+        let plan = plan_at(&request, settings, TASK_ID, now, &mut warnings);
+        let plan = plan.map_err(|refusal| refusal.error(&request))?;
+        let deliveries = plan.deliveries.into_iter().map(|delivery| {
+            // What a request brings has no secret that was not looked up.
+            let labels = !made_up && (labels || delivery.receiver.is_none());
+            rendered(delivery, labels)
+        });
+        Ok(Self {
+            deliveries: deliveries.collect(),
+            warnings: warnings.into_lines(),
+        })
+    }
+}
+
+/// Every channel, configured as its documentation shows it.
+fn samples() -> Vec<(String, Json)> {
+    let sample = CHANNELS.iter().map(|spec| {
+        let required = spec
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.required);
+        let fields = required.map(|parameter| {
+            let example = Json::String(parameter.example.to_owned());
+            (parameter.name.to_owned(), example)
+        });
+        (spec.key.to_owned(), Json::Object(fields.collect()))
+    });
+    sample.collect()
+}
+
+fn rendered(delivery: Delivery, labels: bool) -> Rendered {
+    let mut rendered = Rendered {
+        sender: delivery.sender,
+        receiver: delivery.receiver,
+        destination: None,
+        content_type: None,
+        messages: Vec::new(),
+        segments: None,
+        reason: None,
+        detail: None,
+        path: None,
+    };
+    match delivery.work {
+        Work::Preview(sending) | Work::Send(sending) | Work::Suppress { sending, .. } => {
+            rendered.show(&sending, labels);
+        }
+        Work::Ignore => rendered.reason = Some("ignored"),
+        Work::Reject { failure, path } => {
+            rendered.fail(&failure);
+            rendered.path = path;
+        }
+    }
+    rendered
+}
+
+impl Rendered {
+    fn show(&mut self, sending: &Sending, labels: bool) {
+        let messages = &sending.composition.messages;
+        self.destination = labels.then(|| sending.channel.destination().label.clone());
+        let first = messages.first();
+        self.content_type = first.map(|message| message.content_type().to_owned());
+        let bodies = messages
+            .iter()
+            .map(|message| sending.channel.preview(&message.body()));
+        self.messages = bodies.collect();
+        self.segments = sending.composition.segments;
+    }
+
+    fn fail(&mut self, failure: &Failure) {
+        self.reason = Some(failure.reason.code());
+        self.detail = Some(match &failure.detail {
+            Some(detail) => detail.as_str().to_owned(),
+            None => failure.reason.sentence().to_owned(),
+        });
+    }
+}

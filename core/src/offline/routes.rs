@@ -1,0 +1,227 @@
+//! Who would get a notification, and why.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::api::request::Request;
+use crate::json::Json;
+use crate::model::notification::{Level, Notification};
+use crate::routing::{self, Routed, Why};
+use crate::settings::Settings;
+use crate::settings::arguments::RequestDestinations;
+use crate::settings::file::Receiver;
+use crate::settings::matcher::{Misfit, Subject};
+
+/// What routing would do, and what it looked at.
+#[derive(Debug, Serialize)]
+pub struct Routing {
+    /// The level that rules go by; none matches no rule that names one.
+    pub level: Option<&'static str>,
+    /// Those that rules go by and messages show, also those that `extract` has made. Values as texts.
+    pub fields: BTreeMap<String, String>,
+    pub receivers: Vec<Reached>,
+    /// What the request brings itself.
+    pub senders: Vec<Sender>,
+    /// Whether routes are asked: a request that names somebody is for them alone.
+    pub rules_asked: bool,
+    pub routes: Vec<RouteTrace>,
+    pub silences: Vec<SilenceTrace>,
+    /// The silence that keeps all of it back.
+    pub suppressed_by: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Reached {
+    pub name: String,
+    pub why: &'static str,
+    /// The route's number, from 1.
+    pub route: Option<usize>,
+    /// Where the route stands.
+    pub line: Option<usize>,
+    pub destinations: Vec<Destination>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Destination {
+    pub channel: &'static str,
+    /// As answers and log lines name it; none where its secrets were not looked up.
+    pub label: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Sender {
+    pub sender: String,
+    /// `used`, `ignored` or `denied`: what `request_destinations` says.
+    pub becomes: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RouteTrace {
+    /// From 1.
+    pub number: usize,
+    pub line: usize,
+    pub asked: bool,
+    pub matches: bool,
+    /// What does not match: `level`, `status`, `fields.host`.
+    pub misfit: Option<String>,
+    #[serde(rename = "continue")]
+    pub goes_on: bool,
+    pub receivers: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct SilenceTrace {
+    pub name: String,
+    pub line: usize,
+    /// Whether it is its time.
+    pub on: bool,
+    pub matches: bool,
+    pub misfit: Option<String>,
+}
+
+impl Routing {
+    pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
+        let rules_asked = routing::names_nobody(request, settings);
+        let routed = match rules_asked {
+            true => routing::route(settings, &request.notification),
+            false => Routed::unasked(&request.notification),
+        };
+        let notification = &routed.notification;
+        let subject = Subject::of(notification).for_regexes(settings.config.regexes);
+        let silence = routing::silence(settings, notification, now);
+        Self {
+            level: notification.level_for_rules().map(Level::word),
+            fields: fields(notification),
+            receivers: reached(settings, request, &routed, labels),
+            senders: senders(settings, request),
+            rules_asked,
+            routes: routes(settings, &request.notification, &subject, rules_asked),
+            silences: silences(settings, &subject, now),
+            suppressed_by: silence.map(|silence| silence.name.clone()),
+            warnings: request.warnings.clone().into_lines(),
+        }
+    }
+}
+
+fn fields(notification: &Notification) -> BTreeMap<String, String> {
+    let fields = notification.fields.iter();
+    let text = |(name, value): &(String, Json)| Some((name.clone(), value.as_word()?.to_owned()));
+    fields.filter_map(text).collect()
+}
+
+fn reached(settings: &Settings, request: &Request, routed: &Routed, labels: bool) -> Vec<Reached> {
+    let config = &settings.config;
+    let mut all = Vec::new();
+    for name in &request.receivers {
+        let known = config.by_name.get(name);
+        let known = known.and_then(|place| config.receivers.get(*place));
+        all.push(Reached {
+            name: name.clone(),
+            why: if known.is_some() { "named" } else { "unknown" },
+            route: None,
+            line: None,
+            destinations: known.map_or_else(Vec::new, |known| destinations(known, labels)),
+        });
+    }
+    for reached in &routed.receivers {
+        let Some(receiver) = config.receivers.get(reached.receiver) else {
+            continue;
+        };
+        let (why, route) = match reached.why {
+            Why::Route(place) => ("route", Some(place)),
+            Why::Default => ("default", None),
+        };
+        let line = route.and_then(|place| config.routes.get(place));
+        all.push(Reached {
+            name: receiver.name.clone(),
+            why,
+            route: route.map(|place| place + 1),
+            line: line.map(|route| route.place.line),
+            destinations: destinations(receiver, labels),
+        });
+    }
+    all
+}
+
+fn destinations(receiver: &Receiver, labels: bool) -> Vec<Destination> {
+    let each = receiver.destinations.iter().map(|destination| Destination {
+        channel: destination.sender,
+        label: labels.then(|| destination.channel.destination().label.clone()),
+    });
+    each.collect()
+}
+
+fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
+    let becomes = match settings.request_destinations {
+        RequestDestinations::Allow => "used",
+        RequestDestinations::Ignore => "ignored",
+        RequestDestinations::Deny => "denied",
+    };
+    let senders = request.senders.iter().flatten();
+    let senders = senders.map(|(sender, _)| Sender {
+        sender: sender.clone(),
+        becomes,
+    });
+    senders.collect()
+}
+
+/// What each route says: one that is asked, of the notification as it was then; the others, of the notification as it is.
+fn routes(
+    settings: &Settings,
+    notification: &Arc<Notification>,
+    subject: &Subject<'_>,
+    rules_asked: bool,
+) -> Vec<RouteTrace> {
+    let config = &settings.config;
+    let mut misfits = Vec::with_capacity(config.routes.len());
+    if rules_asked {
+        routing::ask_routes(settings, notification, |_, _, misfit| misfits.push(misfit));
+    }
+    let asked = misfits.len();
+    let others = config.routes.iter().skip(asked);
+    misfits.extend(others.map(|route| route.matcher.misfit(subject)));
+    let name = |place: &usize| {
+        let receiver = config.receivers.get(*place);
+        receiver.map(|receiver| receiver.name.clone())
+    };
+    let mut traces = Vec::with_capacity(config.routes.len());
+    for ((place, route), misfit) in config.routes.iter().enumerate().zip(misfits) {
+        traces.push(RouteTrace {
+            number: place + 1,
+            line: route.place.line,
+            asked: place < asked,
+            matches: misfit.is_none(),
+            goes_on: route.goes_on,
+            receivers: route.receivers.iter().filter_map(name).collect(),
+            misfit: misfit.map(shown),
+        });
+    }
+    traces
+}
+
+fn silences(settings: &Settings, subject: &Subject<'_>, now: Timestamp) -> Vec<SilenceTrace> {
+    let silences = settings.config.silences.iter().map(|silence| {
+        let misfit = silence.matcher.misfit(subject);
+        SilenceTrace {
+            name: silence.name.clone(),
+            line: silence.place.line,
+            on: silence.is_on(now),
+            matches: misfit.is_none(),
+            misfit: misfit.map(shown),
+        }
+    });
+    silences.collect()
+}
+
+fn shown(misfit: Misfit<'_>) -> String {
+    match misfit {
+        Misfit::Level => "level".to_owned(),
+        Misfit::Status => "status".to_owned(),
+        Misfit::Text => "text".to_owned(),
+        Misfit::Field(name) => format!("fields.{name}"),
+    }
+}

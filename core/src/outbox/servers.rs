@@ -1,0 +1,52 @@
+//! Stores on servers: how they are reached, and who opens them.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::operator::Operator;
+use super::{Outbox, OutboxError, Trouble};
+use crate::secret::Secret;
+
+/// How servers are reached that hold an outbox.
+#[derive(Clone)]
+pub struct OutboxServers {
+    /// URLs of one scheme, without a user: `nats://host:4222`.
+    pub urls: Vec<String>,
+    /// What `nats_credentials` says: the text of a `.creds` file, the seed of an nkey, `user:password`, or a token.
+    pub credentials: Option<Secret>,
+    pub tls: Option<rustls::ClientConfig>,
+}
+
+/// Opens outboxes on servers of one kind.
+pub trait Backend: Send + Sync {
+    /// Of the URLs that this backend opens.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Opens the outbox without waiting for the servers: they may be away now and be there when a notification comes.
+    fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Outbox>;
+
+    /// Opens what the command line needs. Blocks until the servers have answered.
+    ///
+    /// # Errors
+    /// The servers cannot be reached or used.
+    fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, OutboxError>;
+}
+
+/// The backends of a program, found by the scheme of a URL.
+#[derive(Clone, Copy, Default)]
+pub struct Backends(pub &'static [&'static dyn Backend]);
+
+impl Backends {
+    /// # Errors
+    /// [`Trouble::NoBackend`]: no backend has this scheme.
+    pub fn of(self, servers: &OutboxServers) -> Result<&'static dyn Backend, OutboxError> {
+        let url = servers.urls.first().map_or("", String::as_str);
+        let scheme = url.split("://").next().unwrap_or_default();
+        let mut backends = self.0.iter();
+        let found = backends.find(|backend| backend.schemes().contains(&scheme));
+        found
+            .copied()
+            .ok_or_else(|| OutboxError::new(servers.urls.join(" "), Trouble::NoBackend))
+    }
+}

@@ -1,0 +1,170 @@
+//! Deliveries of a process that has ended, made again from what the outbox has kept.
+
+use jiff::Timestamp;
+
+use super::limits::Bytes;
+use super::{Planner, Target};
+use crate::api::request::Request;
+use crate::channels::{self, Fields, Origin};
+use crate::json::{self, Path};
+use crate::model::outcome::{Failure, Reason};
+use crate::model::plan::{Delivery, Resume, Work};
+use crate::model::report::DeliveryReport;
+use crate::outbox::{self, DeliveryId, KeptRequest, KeptWork};
+use crate::settings::Settings;
+use crate::warnings::Warnings;
+
+/// Deliveries by their places in the request.
+pub struct PlannedAgain {
+    pub deliveries: Vec<(usize, Delivery)>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
+}
+
+/// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
+/// places. What cannot be made again is rejected; nothing is left out.
+pub fn plan_again(
+    kept: &KeptRequest,
+    request: &Request,
+    settings: &Settings,
+    warnings: &mut Warnings,
+) -> PlannedAgain {
+    let key = kept.identity.key.as_deref().unwrap_or(&kept.task);
+    let mut planner = Planner::new(
+        request,
+        &request.notification,
+        settings,
+        key,
+        Timestamp::now(),
+        warnings,
+    );
+    let open = kept.deliveries.iter().enumerate();
+    let open =
+        open.filter_map(|(index, delivery)| Some((index, delivery, delivery.work.as_ref()?)));
+    let again = open.map(|(index, delivery, work)| {
+        planner.first = index;
+        planner.bytes = Bytes::default();
+        let id = DeliveryId {
+            task: kept.task.clone(),
+            index,
+        };
+        let report = &delivery.report;
+        let work = planner.again(&id, report, work);
+        let delivery = Delivery {
+            sender: report.sender.clone(),
+            receiver: report.receiver.clone(),
+            work,
+        };
+        (index, delivery)
+    });
+    PlannedAgain {
+        deliveries: again.collect(),
+        shared_bytes: planner.shared_bytes(),
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// What is to be done for a delivery that was made before.
+    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &KeptWork) -> Work {
+        let reject = |failure: Failure| Work::Reject {
+            failure,
+            path: None,
+        };
+        if kept.attempting.is_none() && kept.time_left.is_zero() {
+            return reject(Failure::new(Reason::Expired));
+        }
+        let target = match &kept.target {
+            outbox::Target::Receiver { name, index } => {
+                self.receiver_again(name, *index, &report.sender)
+            }
+            outbox::Target::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(failure) => return reject(*failure),
+        };
+        let path = target.path.clone();
+        let work = self.work(target);
+        match work.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
+            Work::Send(mut sending) => {
+                let same = sending.composition.hash() == kept.composition;
+                if !same && report.parts_delivered > 0 {
+                    self.warnings.push(|| {
+                        format!(
+                            "{path}: composed anew after a restart it is another message: all of it is sent, though \
+                             {} of {} parts had arrived",
+                            report.parts_delivered, report.parts
+                        )
+                    });
+                }
+                sending.resume = Some(Box::new(Resume {
+                    parts_done: if same { report.parts_delivered } else { 0 },
+                    attempting: kept.attempting,
+                    time_left: kept.time_left,
+                }));
+                Work::Send(sending)
+            }
+            Work::Preview(_) => reject(
+                Failure::new(Reason::InvalidConfig)
+                    .with_detail(Some("dry_run is on: nothing is sent".into()))
+                    .with_hint("Turn dry_run off, then run `influxdb3-notifier outbox retry`."),
+            ),
+            other => other,
+        }
+    }
+
+    fn receiver_again(
+        &self,
+        name: &str,
+        index: usize,
+        sender: &str,
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let place = self.settings.config.by_name.get(name);
+        let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
+        let gone = || {
+            let detail = "since the notification was accepted this receiver, or its destination, has left the configuration file";
+            let failure = Failure::new(Reason::UnknownReceiver).with_detail(Some(detail.into()));
+            let hint = "Put it back into the file, then run `influxdb3-notifier outbox retry`.";
+            Box::new(failure.with_hint(hint))
+        };
+        let receiver = receiver.ok_or_else(gone)?;
+        let destination = receiver.destinations.get(index);
+        let destination = destination.filter(|destination| destination.sender == sender);
+        Ok(self.file_target(receiver, destination.ok_or_else(gone)?, index))
+    }
+
+    fn sealed_again(
+        &mut self,
+        id: &DeliveryId,
+        sender: &str,
+        sealed: &[u8],
+    ) -> Result<Target<'a>, Box<Failure>> {
+        let seal = self
+            .settings
+            .outbox
+            .as_ref()
+            .and_then(|outbox| outbox.seal.as_ref());
+        let opened = seal.and_then(|seal| seal.open(id, sealed));
+        let configuration = opened.and_then(|opened| json::parse(opened.expose()).ok());
+        let sealed = || Box::new(Failure::new(Reason::Sealed));
+        let configuration = configuration.ok_or_else(sealed)?.json;
+        let spec =
+            channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
+        let path = Path::root().key("senders_config").key(sender);
+        let (members, index) = Fields::stored(&configuration).ok_or_else(sealed)?;
+        let mut warnings = Warnings::default();
+        let mut fields = Fields::new(
+            spec.key,
+            Origin::Request,
+            spec.parameters,
+            members,
+            path.clone(),
+            &mut warnings,
+        );
+        let target = self.requested(spec, fields.at(index), &path);
+        target.map_err(|work| match *work {
+            Work::Reject { failure, .. } => Box::new(failure),
+            _ => Box::new(Failure::new(Reason::Internal)),
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! What one request may ask for, before anything is made of it and while it is.
+
+use super::rules::Routed;
+use super::{MAX_DELIVERIES, Refusal};
+use crate::api::request::Request;
+use crate::channels::{self, Fields};
+use crate::delivery::MAX_BYTES;
+use crate::json::Json;
+use crate::settings::Settings;
+use crate::settings::arguments::RequestDestinations;
+
+/// Refuses a request with more deliveries, of every kind, than one may have or than may be in flight, and one whose
+/// notification is too long for so many. Makes none of them.
+pub fn check(request: &Request, settings: &Settings, routed: &Routed) -> Result<(), Refusal> {
+    let (composed, others) = senders(request, settings);
+    let deliveries = composed + others + receivers(request, settings, routed);
+    let in_flight = settings.policy.max_in_flight;
+    if deliveries > MAX_DELIVERIES.min(in_flight) {
+        return Err(Refusal::TooManyDeliveries {
+            deliveries,
+            in_flight,
+        });
+    }
+    // What a template makes of it may be shorter.
+    match request.template {
+        None => within(routed.notification.size().saturating_mul(composed)),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Deliveries of the senders that a request brings: those that are composed, and those that are unknown or not used.
+fn senders(request: &Request, settings: &Settings) -> (usize, usize) {
+    let is_used = settings.request_destinations != RequestDestinations::Ignore;
+    let (mut composed, mut others) = (0, 0);
+    for (sender, configuration) in request.senders.as_deref().unwrap_or_default() {
+        match (is_used, channels::find(sender), configuration) {
+            (false, ..) => others += configurations(configuration),
+            (true, None, _) => others += 1,
+            (true, Some(spec), Json::Array(items)) if !items.is_empty() => {
+                let each = items.iter();
+                composed += each
+                    .map(|item| Fields::count(spec.parameters, item))
+                    .sum::<usize>();
+            }
+            (true, Some(spec), item) => composed += Fields::count(spec.parameters, item),
+        }
+    }
+    (composed, others)
+}
+
+/// Of one sender: a list has one in each place.
+pub fn configurations(configuration: &Json) -> usize {
+    match configuration {
+        Json::Array(items) => items.len().max(1),
+        _ => 1,
+    }
+}
+
+fn receivers(request: &Request, settings: &Settings, routed: &Routed) -> usize {
+    let config = &settings.config;
+    let destinations = |place: usize| {
+        let receiver = config.receivers.get(place);
+        receiver.map_or(0, |receiver| receiver.destinations.len())
+    };
+    let named = request.receivers.iter().map(|name| {
+        let place = config.by_name.get(name);
+        place.map_or(1, |place| destinations(*place))
+    });
+    let reached = routed.receivers.iter();
+    let reached = reached.map(|reached| destinations(reached.receiver));
+    named.chain(reached).sum()
+}
+
+/// Bytes of one request while its deliveries are made.
+#[derive(Default)]
+pub struct Bytes {
+    looked_at: usize,
+    held: usize,
+}
+
+impl Bytes {
+    /// A notification is composed once more: what a channel cuts off is looked at too.
+    pub fn look_at(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.looked_at = self.looked_at.saturating_add(bytes);
+        within(self.looked_at)
+    }
+
+    /// A delivery holds so much, beside what all of them share.
+    pub fn hold(&mut self, bytes: usize, shared: usize) -> Result<(), Refusal> {
+        self.held = self.held.saturating_add(bytes);
+        within(self.held.saturating_add(shared))
+    }
+}
+
+const fn within(bytes: usize) -> Result<(), Refusal> {
+    match bytes > MAX_BYTES {
+        true => Err(Refusal::TooLarge),
+        false => Ok(()),
+    }
+}

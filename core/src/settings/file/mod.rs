@@ -1,0 +1,340 @@
+//! The TOML file: receivers, routes, templates, silences, and settings in place of the trigger's arguments.
+//!
+//! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
+
+mod destination;
+mod extract;
+mod receivers;
+mod rules;
+pub mod secrets;
+mod settings;
+mod templates;
+#[cfg(test)]
+mod tests;
+pub(super) mod tree;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path as FilePath;
+
+use regex::Regex;
+
+pub use self::destination::{FileDestination, Rendered};
+pub use self::receivers::Receiver;
+pub use self::rules::Route;
+use self::secrets::{Files, Sources, Text};
+pub use self::templates::Checked;
+use self::tree::{Node, Table, Value};
+use super::deep_stack;
+use super::matcher::Matcher;
+use super::outbox::OutboxConfig;
+use super::problem::{Place, Report};
+use super::silence::Silence;
+use super::template::{Template, Templates};
+use crate::channels::Operator;
+use crate::json::Path;
+use crate::model::level::LevelMap;
+use crate::model::read_options::ReadOptions;
+use crate::secret::{Secret, digest};
+use crate::text::nearest;
+
+/// Files beyond this are refused.
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// In place of the trigger's arguments, by their names.
+    pub arguments: BTreeMap<String, Secret>,
+    pub receivers: Vec<Receiver>,
+    pub by_name: HashMap<String, usize>,
+    pub routes: Vec<Route>,
+    /// None: the file does not say.
+    pub default_receivers: Option<Vec<usize>>,
+    pub templates: Templates,
+    /// Those of `[templates]`, in the order of the file.
+    pub named_templates: Vec<(String, Template)>,
+    pub silences: Vec<Silence>,
+    /// Regular expressions of routes and silences.
+    pub regexes: usize,
+    pub read_options: ReadOptions,
+    /// Rows of tables that do not fit become no notifications.
+    pub row_filter: Matcher,
+    pub outbox: OutboxConfig,
+    /// Of the text: what is settled by another text is another scope.
+    pub digest: String,
+}
+
+impl Config {
+    /// A template of `[templates]`.
+    pub fn template(&self, name: &str) -> Option<&Template> {
+        let mut named = self.named_templates.iter();
+        named
+            .find(|(known, _)| known == name)
+            .map(|(_, template)| template)
+    }
+
+    /// The name in `[templates]` of what a template says.
+    pub fn name_of(&self, template: &Template) -> Option<&str> {
+        let mut named = self.named_templates.iter();
+        named
+            .find(|(_, known)| known.id() == template.id())
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// A file that was read: what it says, or why it cannot be used.
+pub struct Loaded {
+    pub config: Result<Config, Report>,
+    /// Warnings of a file that can be used.
+    pub warnings: Report,
+    /// Whose change is a change of the file.
+    pub files: Files,
+    /// Whether one of these files did not answer in time.
+    pub no_answer: bool,
+    /// Every template, also those of parameters, and of a file that cannot be used.
+    pub templates: Vec<Checked>,
+}
+
+/// Reads the names of the environment's variables that a file's bytes refer to.
+pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
+    let read = || {
+        let mut report = Report::default();
+        let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
+        Some(secrets::variables(&table))
+    };
+    deep_stack::once(read).ok().flatten().unwrap_or_default()
+}
+
+/// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
+pub fn load(
+    bytes: &[u8],
+    directory: &FilePath,
+    environment: &BTreeMap<String, Option<Secret>>,
+    operator: Operator,
+    look_up: bool,
+) -> Loaded {
+    let load = || {
+        let mut report = Report::default();
+        match tree::decode(bytes, &mut report) {
+            Some(text) => Loader::new(text, directory, environment, operator, look_up).load(),
+            None => Loaded::unusable(report),
+        }
+    };
+    deep_stack::once(load).unwrap_or_else(|deep_stack::NotDone| {
+        let mut report = Report::default();
+        report.error(
+            Place::default(),
+            "",
+            "it cannot be read on this machine now",
+        );
+        Loaded::unusable(report)
+    })
+}
+
+impl Loaded {
+    fn unusable(report: Report) -> Self {
+        Self {
+            config: Err(report),
+            warnings: Report::default(),
+            files: Files::default(),
+            no_answer: false,
+            templates: Vec::new(),
+        }
+    }
+}
+
+/// Goes through a file, and notes all that is wrong.
+struct Loader<'a> {
+    text: &'a str,
+    report: Report,
+    sources: Sources<'a>,
+    operator: Operator,
+    templates: Templates,
+    named_templates: Vec<(String, Template)>,
+    checked: Vec<Checked>,
+    regexes: HashMap<String, Option<Regex>>,
+    /// What `level_map` says, which matchers look at too.
+    levels: LevelMap,
+}
+
+/// The file's tables.
+const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
+
+impl<'a> Loader<'a> {
+    fn new(
+        text: &'a str,
+        directory: &'a FilePath,
+        environment: &'a BTreeMap<String, Option<Secret>>,
+        mut operator: Operator,
+        look_up: bool,
+    ) -> Self {
+        if !look_up {
+            // What would come from the environment counts as being there too.
+            let given = || Some(Secret::new("AC"));
+            operator.twilio_sid = operator.twilio_sid.or_else(given);
+            operator.twilio_token = operator.twilio_token.or_else(given);
+        }
+        Self {
+            text,
+            report: Report::default(),
+            sources: Sources::new(directory, environment, look_up),
+            operator,
+            templates: Templates::default(),
+            named_templates: Vec::new(),
+            checked: Vec::new(),
+            regexes: HashMap::new(),
+            levels: LevelMap::default(),
+        }
+    }
+
+    fn load(mut self) -> Loaded {
+        if self.text.trim().is_empty() {
+            // A disk that is full leaves such files behind.
+            let start = Place { line: 1, column: 1 };
+            self.report.error(start, "", "the file is empty");
+        }
+        let table = tree::parse(self.text, &mut self.report);
+        let mut config = table.map(|table| self.config(&table)).unwrap_or_default();
+        config.digest = digest(self.text);
+        config.templates = self.templates;
+        config.named_templates = self.named_templates;
+        config.read_options.levels = self.levels;
+        let no_answer = self.sources.no_answer;
+        let (files, mut report) = (self.sources.files, self.report);
+        report.name_sources(&self.sources.origins);
+        report.sort();
+        let (config, warnings) = match report.errors.is_empty() {
+            true => (Ok(config), report),
+            false => (Err(report), Report::default()),
+        };
+        Loaded {
+            config,
+            warnings,
+            files,
+            no_answer,
+            templates: self.checked,
+        }
+    }
+}
+
+impl Loader<'_> {
+    fn config(&mut self, table: &Table) -> Config {
+        self.known_keys(table, &Path::root(), SECTIONS);
+        let mut config = Config::default();
+        // First: where Twilio is may be set here, and what the receivers name must be known.
+        if let Some(node) = table.get("settings") {
+            self.settings(node, &mut config);
+        }
+        if let Some(node) = table.get("templates") {
+            self.templates(node);
+        }
+        if let Some(node) = table.get("receivers") {
+            config.receivers = self.receivers(node);
+        }
+        let names = config.receivers.iter().enumerate();
+        config.by_name = names
+            .map(|(place, receiver)| (receiver.name.clone(), place))
+            .collect();
+        if let Some(node) = table.get("routes") {
+            config.routes = self.routes(node, &config.by_name);
+        }
+        if let Some(node) = table.get("silences") {
+            config.silences = self.silences(node);
+        }
+        let routes = config.routes.iter();
+        let routes = routes.map(|route| route.matcher.regexes() + route.extract.len());
+        let silences = config.silences.iter();
+        let silences = silences.map(|silence| silence.matcher.regexes());
+        config.regexes = routes.chain(silences).sum();
+        if let Some(node) = table.get("settings") {
+            self.default_receivers(node, &mut config);
+        }
+        config
+    }
+
+    fn known_keys(&mut self, table: &Table, path: &Path, known: &[&str]) {
+        for member in table
+            .iter()
+            .filter(|member| !known.contains(&member.key.as_str()))
+        {
+            let what = match nearest(&member.key, known.iter().copied()) {
+                Some(meant) => format!("unknown key; did you mean {meant}?"),
+                None => format!("unknown key; there are {}", known.join(", ")),
+            };
+            self.report
+                .error(member.place, path.key(&member.key).as_str(), &what);
+        }
+    }
+
+    /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
+    fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<Text> {
+        let text = self.sources.text(node);
+        self.warn_of_left_out(node, path);
+        match text {
+            Some(Ok(text)) => Some(text),
+            Some(Err(what)) => {
+                self.report.error(node.place, path.as_str(), &what);
+                None
+            }
+            None => self.wrong_type(node, path, expected),
+        }
+    }
+
+    /// The bytes of a PEM file; `None` where it is not looked at, or cannot be read, which is noted.
+    fn pem(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
+        let Some(name) = node.as_str() else {
+            return self.wrong_type(node, path, "the path of a file");
+        };
+        let pem = self.sources.pem(name, node.place);
+        self.warn_of_left_out(node, path);
+        pem.unwrap_or_else(|what| {
+            self.report.error(node.place, path.as_str(), &what);
+            None
+        })
+    }
+
+    /// Warns of what was left out of a value that stands elsewhere.
+    fn warn_of_left_out(&mut self, node: &Node, path: &Path) {
+        for warning in self.sources.take_warnings() {
+            self.report.warning(node.place, path.as_str(), &warning);
+        }
+    }
+
+    fn table<'t>(&mut self, node: &'t Node, path: &str) -> Option<&'t Table> {
+        let table = node.as_table();
+        if table.is_none() {
+            let what = format!("must be a table, found {}", node.kind());
+            self.report.error(node.place, path, &what);
+        }
+        table
+    }
+
+    /// The elements of `[[name]]`, with their paths.
+    fn tables<'t>(&mut self, node: &'t Node, name: &str) -> Vec<(&'t Node, Path)> {
+        let Value::Array(nodes) = &node.value else {
+            let what = format!("must be written [[{name}]], found {}", node.kind());
+            self.report.error(node.place, name, &what);
+            return Vec::new();
+        };
+        let root = Path::root().key(name);
+        let each = nodes.iter().enumerate();
+        each.map(|(index, node)| (node, root.index(index)))
+            .collect()
+    }
+
+    /// Notes that something else was expected; there is no value then.
+    fn wrong_type<T>(&mut self, node: &Node, path: &Path, expected: &str) -> Option<T> {
+        self.mismatch(node, path, expected);
+        None
+    }
+
+    fn mismatch(&mut self, node: &Node, path: &Path, expected: &str) {
+        let what = format!("must be {expected}, found {}", node.kind());
+        self.report.error(node.place, path.as_str(), &what);
+    }
+}
+
+/// A certificate and its key.
+fn identity(pem: Vec<u8>) -> Secret {
+    Secret::new(String::from_utf8_lossy(&pem).into_owned())
+}

@@ -1,0 +1,85 @@
+//! `[receivers.NAME]`: named sets of destinations.
+
+use super::tree::{Member, Node, Value};
+use super::{FileDestination, Loader};
+use crate::channels;
+use crate::json::Path;
+use crate::text::nearest;
+
+/// A named set of destinations.
+#[derive(Debug)]
+pub struct Receiver {
+    pub name: String,
+    pub destinations: Vec<FileDestination>,
+}
+
+impl Loader<'_> {
+    pub fn receivers(&mut self, node: &Node) -> Vec<Receiver> {
+        let Some(table) = self.table(node, "receivers") else {
+            return Vec::new();
+        };
+        let receivers = table.iter().filter_map(|member| self.receiver(member));
+        receivers.collect()
+    }
+
+    fn receiver(&mut self, member: &Member) -> Option<Receiver> {
+        let path = Path::root().key("receivers").key(&member.key);
+        if channels::find(&member.key).is_some() {
+            let what = format!(
+                "{} is a sender's name, and results stand under names: choose another",
+                member.key
+            );
+            self.report.error(member.place, path.as_str(), &what);
+        }
+        if member.key.trim().is_empty() {
+            self.report
+                .error(member.place, path.as_str(), "a receiver needs a name");
+        }
+        let table = self.table(&member.node, path.as_str())?;
+        if table.len() == 0 {
+            let known: Vec<_> = channels::CHANNELS.iter().map(|spec| spec.key).collect();
+            let what = format!(
+                "it has no channel; give one or several of {}",
+                known.join(", ")
+            );
+            self.report.error(member.place, path.as_str(), &what);
+        }
+        let mut destinations = Vec::new();
+        for channel in table.iter() {
+            let Some(spec) = channels::find(&channel.key) else {
+                self.unknown_channel(channel, &path);
+                continue;
+            };
+            let path = path.key(spec.key);
+            match &channel.node.value {
+                Value::Array(nodes) if nodes.is_empty() => {
+                    let what = "the list is empty: nobody would be told";
+                    self.report.error(channel.node.place, path.as_str(), what);
+                }
+                Value::Array(nodes) => {
+                    for (index, node) in nodes.iter().enumerate() {
+                        destinations.extend(self.destination(spec, node, path.index(index)));
+                    }
+                }
+                _ => destinations.extend(self.destination(spec, &channel.node, path)),
+            }
+        }
+        Some(Receiver {
+            name: member.key.clone(),
+            destinations,
+        })
+    }
+
+    fn unknown_channel(&mut self, channel: &Member, path: &Path) {
+        let names = channels::CHANNELS.iter().map(|spec| spec.key);
+        let what = match nearest(&channel.key, names.clone()) {
+            Some(meant) => format!("there is no such channel; did you mean {meant}?"),
+            None => format!(
+                "there is no such channel; there are {}",
+                names.collect::<Vec<_>>().join(", ")
+            ),
+        };
+        self.report
+            .error(channel.place, path.key(&channel.key).as_str(), &what);
+    }
+}

@@ -1,0 +1,287 @@
+//! Settings: a trigger's arguments, its configuration file and the environment, resolved once and kept until one of them
+//! changes.
+
+pub mod arguments;
+mod cache;
+mod deep_stack;
+mod environment;
+pub mod file;
+pub mod matcher;
+mod outbox;
+pub mod problem;
+mod rows;
+pub mod silence;
+pub mod template;
+mod written;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::arguments::{ArgumentError, Arguments, RequestDestinations};
+pub use self::cache::{News, Resolution, SettingsCache, SettingsResult, read_bytes};
+pub use self::environment::{Environment, Named};
+use self::file::secrets::Files;
+use self::file::{Checked, Config};
+pub use self::outbox::{OutboxPlace, OutboxSettings};
+use self::problem::Report;
+pub use self::rows::RowSettings;
+use crate::channels::Operator;
+use crate::model::plan::DeliveryPolicy;
+use crate::model::policy::AddressPolicy;
+use crate::secret::digest;
+
+/// What one trigger is set to.
+#[derive(Debug)]
+pub struct Settings {
+    pub response_timeout: Duration,
+    /// The HTTP status when nothing was delivered: 200 or 502.
+    pub failure_status: u16,
+    pub dry_run: bool,
+    pub allow_mentions: bool,
+    /// Judges the destinations that a request brings.
+    pub addresses: AddressPolicy,
+    pub request_destinations: RequestDestinations,
+    /// Receivers of a request that names nobody and that no route matches, by their places in the file.
+    pub default_receivers: Vec<usize>,
+    pub operator: Operator,
+    pub policy: Arc<DeliveryPolicy>,
+    /// None: what is in flight ends with the process.
+    pub outbox: Option<OutboxSettings>,
+    /// What rows become.
+    pub rows: RowSettings,
+    /// The table that gets one row a delivery.
+    pub history_table: Option<Arc<str>>,
+    /// The configuration file's; empty where there is none.
+    pub config: Config,
+    pub warnings: Vec<String>,
+    /// Stands for these arguments and this file, also after a restart.
+    pub scope: Arc<str>,
+}
+
+/// `delivery_timeout` where it is not given, and what is pending outlives the process.
+const KEPT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// What a configuration file's bytes, arguments and the environment come to.
+pub struct FromFile {
+    pub settings: Result<Settings, Unusable>,
+    /// Warnings of a file that can be used.
+    pub warnings: Report,
+    /// Whose change is a change of the file.
+    pub files: Files,
+    /// Whether one of these files did not answer in time.
+    pub no_answer: bool,
+    pub templates: Vec<Checked>,
+}
+
+impl FromFile {
+    /// What there is where there is no file.
+    pub fn without(settings: Result<Settings, ArgumentError>) -> Self {
+        Self {
+            settings: settings.map_err(Unusable::Arguments),
+            warnings: Report::default(),
+            files: Files::new(),
+            no_answer: false,
+            templates: Vec::new(),
+        }
+    }
+}
+
+/// The settings of arguments alone.
+pub fn without_file(
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Result<Settings, ArgumentError> {
+    resolve(arguments, environment, Config::default())
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub enum Unusable {
+    File(Report),
+    Arguments(ArgumentError),
+}
+
+/// Reads a configuration file's bytes. With `look_up` its secrets are looked up; paths in it begin where it stands.
+pub fn from_file(
+    bytes: &[u8],
+    path: &Path,
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+    named: &Named,
+    look_up: bool,
+) -> FromFile {
+    let operator = match file_operator(arguments, environment) {
+        Ok(operator) => operator,
+        Err(error) => {
+            return FromFile::without(Err(error));
+        }
+    };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let loaded = file::load(bytes, directory, named, operator, look_up);
+    let settings = loaded.config.map_err(Unusable::File);
+    FromFile {
+        settings: settings.and_then(|config| {
+            resolve(arguments, environment, config).map_err(Unusable::Arguments)
+        }),
+        warnings: loaded.warnings,
+        files: loaded.files,
+        no_answer: loaded.no_answer,
+        templates: loaded.templates,
+    }
+}
+
+/// What the channels of the file are told: Twilio's address may be the file's own setting, and is read before.
+fn file_operator(
+    arguments: &BTreeMap<String, String>,
+    environment: &Environment,
+) -> Result<Operator, ArgumentError> {
+    let none = BTreeMap::new();
+    operator(&Arguments::new(arguments, &none)?, environment)
+}
+
+/// Makes settings of a trigger's arguments and what its file says.
+fn resolve(
+    given: &BTreeMap<String, String>,
+    environment: &Environment,
+    config: Config,
+) -> Result<Settings, ArgumentError> {
+    let arguments = Arguments::new(given, &config.arguments)?;
+    let addresses = AddressPolicy {
+        private_addresses: arguments.private_addresses()?,
+        allowed_hosts: arguments.hosts("allowed_hosts")?,
+    };
+    let outbox = OutboxSettings::new(&arguments, environment, &config.outbox)?;
+    let policy = DeliveryPolicy {
+        delivery_timeout: match outbox {
+            Some(_) if !arguments.is_set("delivery_timeout") => KEPT_DELIVERY_TIMEOUT,
+            _ => arguments.duration("delivery_timeout")?,
+        },
+        max_attempts: arguments.count("max_attempts")?,
+        initial_backoff: arguments.duration("initial_backoff")?,
+        max_backoff: arguments.duration("max_backoff")?,
+        attempt_timeout: arguments.duration("attempt_timeout")?,
+        max_in_flight: arguments.size("max_in_flight")?,
+        max_connections: arguments.max_connections()?,
+        rate_limit: arguments.rate("rate_limit")?,
+        dedup_window: arguments.duration("dedup_window")?,
+        repeat_interval: arguments.duration_if_given("repeat_interval")?,
+        max_per_batch: arguments.count_if_given("max_per_batch")?,
+        max_per_minute: arguments.count_if_given("max_per_minute")?,
+        on_ambiguous: arguments.on_ambiguous()?,
+        connect_timeout: arguments.duration("connect_timeout")?,
+        proxy: Arc::new(environment.proxy.clone()),
+    };
+    Ok(Settings {
+        response_timeout: arguments.duration("response_timeout")?,
+        failure_status: arguments.failure_status()?,
+        dry_run: arguments.boolean("dry_run")?,
+        allow_mentions: arguments.boolean("allow_mentions")?,
+        addresses,
+        request_destinations: arguments.request_destinations()?,
+        default_receivers: default_receivers(&arguments, &config)?,
+        operator: operator(&arguments, environment)?,
+        policy: Arc::new(policy),
+        outbox,
+        rows: RowSettings::new(&arguments, &config)?,
+        history_table: arguments.table("history_table")?.map(Arc::from),
+        warnings: arguments.warnings(),
+        scope: scope(given, &config),
+        config,
+    })
+}
+
+fn operator(
+    arguments: &Arguments<'_>,
+    environment: &Environment,
+) -> Result<Operator, ArgumentError> {
+    let url = arguments.url("twilio_base_url")?;
+    Ok(Operator {
+        twilio_base_url: url.or_else(|| environment.twilio_url()),
+        twilio_sid: environment.twilio_sid.clone(),
+        twilio_token: environment.twilio_token.clone(),
+    })
+}
+
+/// The file's own, or those that the argument names.
+fn default_receivers(
+    arguments: &Arguments<'_>,
+    config: &Config,
+) -> Result<Vec<usize>, ArgumentError> {
+    const NAME: &str = "default_receivers";
+    if let Some(places) = &config.default_receivers {
+        return Ok(places.clone());
+    }
+    let places = arguments.names(NAME).map(|name| {
+        let place = config.by_name.get(name).copied();
+        place.ok_or_else(|| ArgumentError::unknown(NAME, "receiver", name, config.by_name.keys()))
+    });
+    places.collect()
+}
+
+/// The same for the same arguments and file. Their lengths stand before them, so that no two sets look alike.
+fn scope(given: &BTreeMap<String, String>, config: &Config) -> Arc<str> {
+    let parts = given.iter().flat_map(|(name, value)| [name, value]);
+    let parts = parts.chain([&config.digest]);
+    let text: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
+    digest(&text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn twilios_address_follows_edge_and_region_and_the_argument_wins() {
+        let set = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+        for (edge, region, argument, expected) in [
+            ("", "", "", None),
+            ("dublin", "", "", Some("https://api.dublin.us1.twilio.com/")),
+            (
+                "dublin",
+                "ie1",
+                "",
+                Some("https://api.dublin.ie1.twilio.com/"),
+            ),
+            ("", "ie1", "", Some("https://api.ie1.twilio.com/")),
+            (
+                " dublin ",
+                "ie1\n",
+                "",
+                Some("https://api.dublin.ie1.twilio.com/"),
+            ),
+            // What is no label of a host name is as if it were not there.
+            ("evil.example/", "", "", None),
+            (
+                "evil.example#",
+                "ie1",
+                "",
+                Some("https://api.ie1.twilio.com/"),
+            ),
+            (
+                "dublin",
+                "ie1",
+                "http://localhost:1",
+                Some("http://localhost:1/"),
+            ),
+        ] {
+            let environment = Environment {
+                twilio_edge: set(edge),
+                twilio_region: set(region),
+                ..Environment::default()
+            };
+            let given = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
+            let settings = resolve(
+                &given.into_iter().collect(),
+                &environment,
+                Config::default(),
+            )
+            .unwrap();
+            let url = settings.operator.twilio_base_url.as_ref().map(Url::as_str);
+            assert_eq!(url, expected, "{edge:?} {region:?} {argument:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! When notifications are not sent, and which.
+
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
+
+use super::matcher::{Matcher, Subject};
+use super::problem::Place;
+
+/// A rule by which matching notifications are suppressed, always or at times.
+#[derive(Clone, Debug, Default)]
+pub struct Silence {
+    pub name: String,
+    /// In the file.
+    pub place: Place,
+    pub matcher: Matcher,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// None: at any time of the week.
+    pub weekly: Vec<Window>,
+    /// Where the windows' clock hangs.
+    pub zone: Option<TimeZone>,
+}
+
+/// Some hours on some days of the week. One that ends before it begins goes on into the next day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    first: Weekday,
+    last: Weekday,
+    /// Minutes since midnight.
+    from: u16,
+    /// 1,440 is the day's end.
+    until: u16,
+}
+
+impl Silence {
+    pub fn holds(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
+        self.is_on(now) && self.matcher.matches(subject)
+    }
+
+    /// Whether it is its time, whoever it is for.
+    pub fn is_on(&self, now: Timestamp) -> bool {
+        let begun = self.from.is_none_or(|from| now >= from);
+        let over = self.until.is_some_and(|until| now >= until);
+        begun && !over && self.in_window(now)
+    }
+
+    fn in_window(&self, now: Timestamp) -> bool {
+        if self.weekly.is_empty() {
+            return true;
+        }
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        let now = now.to_zoned_datetime(zone);
+        self.weekly.iter().any(|window| window.holds(&now))
+    }
+}
+
+impl Window {
+    /// `Sat 00:00-24:00`, `Mon-Fri 22:00-06:00`; days by three letters or whole, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (days, hours) = text.trim().split_once(char::is_whitespace)?;
+        let (first, last) = days.split_once('-').unwrap_or((days, days));
+        let (from, until) = hours.trim().split_once('-')?;
+        let window = Self {
+            first: weekday(first)?,
+            last: weekday(last)?,
+            from: minutes(from)?,
+            until: minutes(until)?,
+        };
+        (window.from < 1440 && window.from != window.until).then_some(window)
+    }
+
+    /// By the clock on the wall, whatever the zone does to it.
+    fn holds(&self, now: &ZonedDateTime) -> bool {
+        let (day, minute) = (now.weekday(), minute_of(now.time()));
+        if self.from < self.until {
+            return self.names(day) && (self.from..self.until).contains(&minute);
+        }
+        let began_today = self.names(day) && minute >= self.from;
+        let began_yesterday = self.names(day.wrapping_sub(1)) && minute < self.until;
+        began_today || began_yesterday
+    }
+
+    /// `Fri-Mon` goes over the week's end.
+    fn names(&self, day: Weekday) -> bool {
+        let place = |day: Weekday| day.to_monday_zero_offset();
+        let (first, last, day) = (place(self.first), place(self.last), place(day));
+        match first <= last {
+            true => (first..=last).contains(&day),
+            false => day >= first || day <= last,
+        }
+    }
+}
+
+fn minute_of(time: Time) -> u16 {
+    u16::try_from(i32::from(time.hour()) * 60 + i32::from(time.minute())).unwrap_or(0)
+}
+
+fn weekday(word: &str) -> Option<Weekday> {
+    const DAYS: [(&str, Weekday); 7] = [
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
+    ];
+    let word = word.trim().to_ascii_lowercase();
+    let fits = |name: &str| word == name || (word.len() == 3 && name.starts_with(&word));
+    DAYS.iter()
+        .find(|(name, _)| fits(name))
+        .map(|(_, day)| *day)
+}
+
+/// `06:30` as minutes since midnight; `24:00` is the day's end.
+fn minutes(text: &str) -> Option<u16> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let number = |text: &str| {
+        let digits = text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse::<u16>().ok()).flatten()
+    };
+    let (hour, minute) = (number(hour)?, number(minute)?);
+    let total = hour * 60 + minute;
+    (minute < 60 && total <= 1440).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Json;
+    use crate::model::notification::Notification;
+
+    fn holds(windows: &[&str], zone: &str, now: &str) -> bool {
+        let silence = Silence {
+            weekly: windows
+                .iter()
+                .map(|text| Window::parse(text).unwrap())
+                .collect(),
+            zone: Some(TimeZone::get(zone).unwrap()),
+            ..Silence::default()
+        };
+        let notification = Notification::plain(Json::String("x".to_owned()));
+        silence.holds(&Subject::of(&notification), now.parse().unwrap())
+    }
+
+    #[test]
+    fn windows_go_by_the_clock_on_the_wall_of_their_zone() {
+        for (windows, zone, now, expected) in [
+            // 2026-11-28 is a Saturday.
+            (
+                &["Sat 00:00-24:00"][..],
+                "UTC",
+                "2026-11-28T00:00:00Z",
+                true,
+            ),
+            (&["Sat 00:00-24:00"], "UTC", "2026-11-28T23:59:59Z", true),
+            (&["Sat 00:00-24:00"], "UTC", "2026-11-29T00:00:00Z", false),
+            (
+                &["Sat 00:00-24:00"],
+                "Europe/Berlin",
+                "2026-11-27T23:00:00Z",
+                true,
+            ),
+            (
+                &["Sat 00:00-24:00"],
+                "America/New_York",
+                "2026-11-28T04:59:00Z",
+                false,
+            ),
+            (
+                &["Mon-Fri 22:00-06:00"],
+                "UTC",
+                "2026-11-28T05:59:00Z",
+                true,
+            ),
+            (
+                &["Mon-Fri 22:00-06:00"],
+                "UTC",
+                "2026-11-28T22:30:00Z",
+                false,
+            ),
+            (
+                &["Mon-Fri 22:00-06:00"],
+                "UTC",
+                "2026-11-30T05:00:00Z",
+                false,
+            ),
+            (
+                &["fri-mon 09:00-10:00"],
+                "UTC",
+                "2026-11-29T09:30:00Z",
+                true,
+            ),
+            (
+                &["fri-mon 09:00-10:00"],
+                "UTC",
+                "2026-12-01T09:30:00Z",
+                false,
+            ),
+            (
+                &["Sunday 01:00-02:00", "Sunday 03:00-04:00"],
+                "UTC",
+                "2026-11-29T03:00:00Z",
+                true,
+            ),
+        ] {
+            assert_eq!(
+                holds(windows, zone, now),
+                expected,
+                "{windows:?} {zone} {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn daylight_saving_moves_a_window_with_the_clock() {
+        // Berlin: UTC+1 until 29 March 2026, 2 o'clock, which becomes 3; UTC+2 until 25 October, 3 o'clock, which becomes 2.
+        let night = &["Sun 01:30-03:30"];
+        for (now, expected) in [
+            ("2026-03-29T00:29:00Z", false),
+            ("2026-03-29T00:30:00Z", true),
+            ("2026-03-29T01:29:00Z", true),
+            ("2026-03-29T01:30:00Z", false),
+            ("2026-10-24T23:29:00Z", false),
+            ("2026-10-24T23:30:00Z", true),
+            ("2026-10-25T01:30:00Z", true),
+            ("2026-10-25T02:29:00Z", true),
+            ("2026-10-25T02:30:00Z", false),
+        ] {
+            assert_eq!(holds(night, "Europe/Berlin", now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_window_is_none() {
+        for text in [
+            "",
+            "Sat",
+            "Sat 00:00",
+            "Son 00:00-01:00",
+            "Sat 25:00-26:00",
+            "Sat 00:60-02:00",
+            "Sat 05:00-05:00",
+            "Sat 24:00-06:00",
+            "Sat -1:00-02:00",
+            "Sat 0x:00-02:00",
+        ] {
+            assert_eq!(Window::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn from_and_until_bound_a_silence() {
+        let silence = Silence {
+            from: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            until: Some("2026-01-02T00:00:00Z".parse().unwrap()),
+            ..Silence::default()
+        };
+        let notification = Notification::plain(Json::String("x".to_owned()));
+        for (now, expected) in [
+            ("2025-12-31T23:59:59Z", false),
+            ("2026-01-01T00:00:00Z", true),
+            ("2026-01-02T00:00:00Z", false),
+        ] {
+            assert_eq!(
+                silence.holds(&Subject::of(&notification), now.parse().unwrap()),
+                expected,
+                "{now}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Comparisons of texts with numbers. A field may be a text even where it looks like a number: tags of rows always are. The
+//! template engine orders values of different types by their type, so that every text is more than every number, and texts by
+//! their characters, so that "10" is less than "9". Neither is an error, so both are warned of.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use minijinja::Environment;
+use minijinja::machinery::{Instruction, Instructions};
+use minijinja::value::Value;
+
+use super::finding::{Finding, offset};
+use crate::text::shown;
+
+/// What a comparison asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    Order,
+    Equality,
+}
+
+pub fn comparison(instruction: &Instruction<'_>) -> Option<Comparison> {
+    use Instruction::{CompareAndPreserve, Eq, Gt, Gte, Lt, Lte, Ne};
+    match instruction {
+        // All but the last of a chain, such as 0 < a < 9. The engine does not show which.
+        Gt | Gte | Lt | Lte | CompareAndPreserve(_) => Some(Comparison::Order),
+        Eq | Ne => Some(Comparison::Equality),
+        _ => None,
+    }
+}
+
+// When a template is rendered
+
+const CHECK_ORDER: &str = "__check_order";
+const CHECK_EQUALITY: &str = "__check_equality";
+
+impl Comparison {
+    /// The filter that looks at both values before they are compared.
+    pub const fn check(self) -> &'static str {
+        match self {
+            Comparison::Order => CHECK_ORDER,
+            Comparison::Equality => CHECK_EQUALITY,
+        }
+    }
+}
+
+thread_local! {
+    /// The first comparison that may not mean what it says, of the template that this thread renders.
+    static DOUBT: Cell<Option<(usize, &'static str)>> = const { Cell::new(None) };
+}
+
+pub fn add(environment: &mut Environment<'static>) {
+    for comparison in [Comparison::Order, Comparison::Equality] {
+        // As the engine unpacks a list, its first value is the upper one.
+        let check = move |left: &Value, right: &Value, offset: usize| {
+            if let (Some(what), None) = (doubt(comparison, left, right), DOUBT.get()) {
+                DOUBT.set(Some((offset, what)));
+            }
+            Value::from(vec![right.clone(), left.clone()])
+        };
+        environment.add_filter(comparison.check(), check);
+    }
+}
+
+/// Runs `work`, and gives a warning of the first comparison in it that may not mean what it says.
+pub fn with_doubt<T>(work: impl FnOnce() -> T) -> (T, Option<Finding>) {
+    let outer = DOUBT.take();
+    let result = work();
+    let doubt = DOUBT.replace(outer);
+    let warning = doubt.map(|(offset, what)| Finding::warning(offset, what.to_owned()));
+    (result, warning)
+}
+
+fn doubt(comparison: Comparison, left: &Value, right: &Value) -> Option<&'static str> {
+    let text = match (left.as_str(), right.as_str()) {
+        (Some(left), Some(right)) => {
+            let is_doubtful =
+                comparison == Comparison::Order && is_number(left) && is_number(right);
+            return is_doubtful.then_some(
+                "two numbers are compared as texts, by their characters; write | float behind both",
+            );
+        }
+        (Some(text), None) if right.is_number() => text,
+        (None, Some(text)) if left.is_number() => text,
+        _ => return None,
+    };
+    match comparison {
+        Comparison::Order => Some(
+            "a text is compared with a number, and a text is always more; write | float behind it",
+        ),
+        Comparison::Equality => is_number(text).then_some(
+            "a text is compared with a number, and they are never equal; write | float behind it",
+        ),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.trim().parse::<f64>().is_ok()
+}
+
+// When a template is read
+
+/// Warnings of comparisons of a field as it came with a number in the source.
+pub fn findings(instructions: &Instructions<'_>, source: &str) -> Vec<Finding> {
+    let all = || (0..).map_while(|at| Some((at, instructions.get(at)?)));
+    let asked: BTreeSet<_> = all()
+        .filter(|(_, instruction)| {
+            matches!(instruction, Instruction::PerformTest(name, ..) if TYPE_TESTS.contains(name))
+        })
+        .filter_map(|(at, _)| field_before(instructions, at))
+        .map(|(_, name)| name)
+        .collect();
+    let compared = all().filter(|(_, instruction)| match instruction {
+        Instruction::PerformTest(name, Some(2), _) => COMPARING_TESTS.contains(name),
+        instruction => comparison(instruction).is_some(),
+    });
+    let findings = compared.filter_map(|(at, _)| {
+        let name = field_and_number(instructions, at).filter(|name| !asked.contains(name))?;
+        let what = format!(
+            "notification.fields.{0} may be a text, and a text is always more than a number; write \
+             notification.fields.{0} | float",
+            shown(&name)
+        );
+        Some(Finding::warning(offset(instructions, at, source), what))
+    });
+    findings.collect()
+}
+
+/// Who asks for the type first knows it.
+const TYPE_TESTS: &[&str] = &["number", "integer", "int", "float", "string"];
+pub const COMPARING_TESTS: &[&str] = &[
+    "eq",
+    "equalto",
+    "==",
+    "ne",
+    "!=",
+    "lt",
+    "lessthan",
+    "<",
+    "le",
+    "<=",
+    "gt",
+    "greaterthan",
+    ">",
+    "ge",
+    ">=",
+];
+
+/// The field of which the value and a number in the source, in either order, are what the instruction at this place takes.
+fn field_and_number(instructions: &Instructions<'_>, at: u32) -> Option<String> {
+    if let Some(number) = number_before(instructions, at) {
+        return field_before(instructions, number).map(|(_, name)| name);
+    }
+    let (field, name) = field_before(instructions, at)?;
+    number_before(instructions, field).map(|_| name)
+}
+
+/// Where the number begins that ends before this place.
+fn number_before(instructions: &Instructions<'_>, at: u32) -> Option<u32> {
+    let last = at.checked_sub(1)?;
+    match instructions.get(last)? {
+        Instruction::Neg => number_before(instructions, last),
+        Instruction::LoadConst(value) if value.is_number() => Some(last),
+        _ => None,
+    }
+}
+
+/// Where `notification.fields.NAME`, or `notification.fields["NAME"]`, begins that ends before this place, and the name.
+fn field_before(instructions: &Instructions<'_>, at: u32) -> Option<(u32, String)> {
+    let get = |steps| instructions.get(at.checked_sub(steps)?);
+    let (name, steps) = match get(1)? {
+        Instruction::GetAttr(name) => ((*name).to_owned(), 1),
+        Instruction::GetItem => match get(2)? {
+            Instruction::LoadConst(name) => (name.as_str()?.to_owned(), 2),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match (get(steps + 2)?, get(steps + 1)?) {
+        (Instruction::Lookup("notification"), Instruction::GetAttr("fields")) => {
+            Some((at.checked_sub(steps + 2)?, name))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,406 @@
+//! Templates: what a notification says, in the operator's words. They reach the notification and the request's data, and
+//! nothing else.
+
+mod check;
+mod compare;
+mod filters;
+mod finding;
+mod limits;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use minijinja::machinery::{eval, get_compiled_template, make_string_output};
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
+pub use self::finding::Finding;
+use super::problem::Place;
+use super::written::Written;
+use crate::channels::Look;
+use crate::json::Json;
+use crate::model::notification::{Level, Notification, Status};
+use crate::panics::guarded;
+use crate::time_limit::{TimeLimited, Unfinished};
+
+/// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
+/// The longest text that a request may have can be gone through a few times with it.
+const FUEL: u64 = 200_000;
+/// What all renderings of one request may take together: it is rendered while the caller waits.
+const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
+/// How long all renderings of one request may take together.
+const TIME_OF_A_REQUEST: Duration = Duration::from_secs(1);
+/// How deep calls of macros and recursive loops may stand in one another.
+const MAX_RECURSION: usize = 100;
+/// How long a template may be.
+pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
+
+/// The templates of one configuration file.
+pub struct Templates {
+    environment: Arc<Environment<'static>>,
+    /// Equal ones are kept once: ten thousand receivers may have the same. By their source; the value is the name there.
+    known: HashMap<Box<str>, Known>,
+}
+
+/// A template's name in the environment, and whether it is shallow.
+type Known = (Arc<str>, bool);
+
+impl fmt::Debug for Templates {
+    /// A template's source is the operator's own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} templates", self.known.len())
+    }
+}
+
+/// A template that can be rendered.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// In the environment.
+    name: Arc<str>,
+    /// Where it stands in the file.
+    written: Arc<Written>,
+    /// Whether it needs no stack of its own.
+    shallow: bool,
+}
+
+impl Template {
+    /// The same for templates that say the same.
+    pub fn id(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(MAX_RECURSION);
+        environment.set_debug(true);
+        filters::add(&mut environment);
+        limits::add(&mut environment);
+        compare::add(&mut environment);
+        Self {
+            environment: Arc::new(environment),
+            known: HashMap::new(),
+        }
+    }
+}
+
+impl Templates {
+    /// Takes a template, and says what there is to say of it: with an error among the findings it is none. Nests as deep as
+    /// the source says.
+    pub fn add(&mut self, source: &str, written: Written) -> (Option<Template>, Vec<Finding>) {
+        if source.len() > MAX_SOURCE_BYTES {
+            let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
+            return (None, vec![Finding::error(0, what)]);
+        }
+        let template = |(name, shallow): &Known, written| Template {
+            name: Arc::clone(name),
+            written: Arc::new(written),
+            shallow: *shallow,
+        };
+        if let Some(known) = self.known.get(source) {
+            return (Some(template(known, written)), Vec::new());
+        }
+        let name: Arc<str> = self.known.len().to_string().into();
+        // Nobody else has it while the file is read.
+        let Some(environment) = Arc::get_mut(&mut self.environment) else {
+            return (None, vec![Finding::error(0, "cannot be taken".to_owned())]);
+        };
+        if let Err(error) = environment.add_template_owned(name.to_string(), source.to_owned()) {
+            return (None, vec![check::finding(&error, source)]);
+        }
+        let (findings, shallow) = match environment.get_template(&name) {
+            Ok(compiled) => (check::findings(&compiled), check::is_shallow(&compiled)),
+            Err(error) => (vec![check::finding(&error, source)], false),
+        };
+        if findings.iter().any(|finding| finding.is_error) {
+            environment.remove_template(&name);
+            return (None, findings);
+        }
+        let known = (name, shallow);
+        let taken = template(&known, written);
+        self.known.insert(source.into(), known);
+        (Some(taken), findings)
+    }
+}
+
+impl Templates {
+    /// The paths at which a template looks, such as `notification.fields.host`.
+    pub fn paths(&self, template: &Template) -> Vec<String> {
+        let compiled = self.environment.get_template(&template.name);
+        let paths = compiled.map(|compiled| compiled.undeclared_variables(true));
+        paths.map_or_else(|_| Vec::new(), |paths| paths.into_iter().collect())
+    }
+}
+
+/// Why a template made nothing, or what to warn of. Quotes nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// In the configuration file.
+    pub place: Place,
+    pub what: String,
+}
+
+impl fmt::Display for TemplateError {
+    /// `line 31, column 14 of the configuration file: …`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { line, column } = self.place;
+        let what = &self.what;
+        write!(
+            f,
+            "line {line}, column {column} of the configuration file: {what}"
+        )
+    }
+}
+
+/// What templates see of one notification. Cheap to clone.
+#[derive(Clone)]
+pub struct Seen(Value);
+
+impl Seen {
+    pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
+        let fields = notification.fields.iter();
+        let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
+        // Never undefined: whether it has a member can be asked always.
+        let data = value(data.unwrap_or(&Json::Object(Vec::new())));
+        Self::of(notification, fields, data, now.to_string().into())
+    }
+
+    /// The same of a notification that has another text: what may be large is shared.
+    pub fn with_text(&self, notification: &Notification) -> Self {
+        let member = |of: &Value, name| of.get_attr(name).unwrap_or_default();
+        let fields = member(&member(&self.0, "notification"), "fields");
+        let [data, now] = ["data", filters::NOW].map(|name| member(&self.0, name));
+        Self::of(notification, fields, data, now)
+    }
+
+    fn of(notification: &Notification, fields: Value, data: Value, now: Value) -> Self {
+        let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
+        let timestamp = notification.timestamp.map(|time| time.to_string());
+        let level = notification.level_for_rules();
+        let look = Look::of(&Notification {
+            level,
+            status: notification.status,
+            ..Notification::plain(Json::Null)
+        });
+        let seen = [
+            ("text", given(&notification.text)),
+            ("title", text(notification.title.as_deref())),
+            ("level", text(level.map(Level::word))),
+            ("status", text(notification.status.map(Status::word))),
+            ("fields", fields),
+            ("link", text(notification.link.as_deref())),
+            ("timestamp", text(timestamp.as_deref())),
+            ("dedup_key", text(notification.dedup_key.as_deref())),
+            ("emoji", Value::from(look.emoji)),
+        ];
+        debug_assert!(
+            seen.iter()
+                .map(|(name, _)| *name)
+                .eq(MEMBERS.iter().map(|member| member.name))
+        );
+        Self(Value::from_pairs([
+            ("notification", Value::from_pairs(seen)),
+            ("data", data),
+            (filters::NOW, now),
+        ]))
+    }
+}
+
+/// What `notification` has in a template.
+#[derive(Debug)]
+pub struct Member {
+    pub name: &'static str,
+    pub description: &'static str,
+}
+
+pub const MEMBERS: &[Member] = &[
+    Member {
+        name: "text",
+        description: "`notification_text`, a string or whatever else it is.",
+    },
+    Member {
+        name: "title",
+        description: "The headline.",
+    },
+    Member {
+        name: "level",
+        description: "`ok`, `info`, `warning`, `error` or `critical`; also the one that the text begins with, as in `[ERROR] disk full`.",
+    },
+    Member {
+        name: "status",
+        description: "`firing`, `acknowledged` or `resolved`.",
+    },
+    Member {
+        name: "fields",
+        description: "Name → string, number or boolean: `notification.fields.host`, `notification.fields[\"db.name\"]`.",
+    },
+    Member {
+        name: "link",
+        description: "The URL.",
+    },
+    Member {
+        name: "timestamp",
+        description: "When it happened, by RFC 3339.",
+    },
+    Member {
+        name: "dedup_key",
+        description: "The key.",
+    },
+    Member {
+        name: "emoji",
+        description: "What tells the level at a glance, never absent: 🔴 🟠 🟡 🔵 🟢, ✅ of what is resolved.",
+    },
+];
+
+/// The names at a template's top.
+pub const TOP: [&str; 2] = ["notification", "data"];
+
+/// What is `null` is not there: it would be written as a word.
+fn given(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::UNDEFINED,
+        json => value(json),
+    }
+}
+
+/// Numbers as numbers: what no number of the engine holds is its text.
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Number(text) => match (text.parse::<i128>(), text.parse::<f64>()) {
+            (Ok(number), _) => Value::from(number),
+            (_, Ok(number)) => Value::from(number),
+            _ => Value::from(text.as_str()),
+        },
+        Json::Array(items) => items.iter().map(value).collect(),
+        Json::Object(members) => Value::from_pairs(
+            members
+                .iter()
+                .map(|(name, member)| (name.as_str(), value(member))),
+        ),
+    }
+}
+
+/// Renders the templates of one request, within what one request may take.
+#[derive(Clone)]
+pub struct Renderer {
+    environment: Arc<Environment<'static>>,
+    fuel: u64,
+    time: Duration,
+    warnings: Vec<TemplateError>,
+}
+
+impl Renderer {
+    pub fn new(templates: &Templates) -> Self {
+        Self {
+            environment: Arc::clone(&templates.environment),
+            fuel: FUEL_OF_A_REQUEST,
+            time: TIME_OF_A_REQUEST,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What the template makes of a notification.
+    pub fn render(&mut self, template: &Template, seen: &Seen) -> Result<String, TemplateError> {
+        if self.fuel == 0 || self.time.is_zero() {
+            return Err(TemplateError {
+                place: template.written.place(),
+                what: "the templates of this request have taken too long already".to_owned(),
+            });
+        }
+        let started = Instant::now();
+        let rendered = self.render_within_limits(template, seen);
+        self.time = self.time.saturating_sub(started.elapsed());
+        let fuel = rendered.as_ref().map_or(FUEL, |rendered| rendered.fuel);
+        self.fuel = self.fuel.saturating_sub(fuel);
+        let placed = |finding: Finding| TemplateError {
+            place: template.written.place_of(finding.offset),
+            what: finding.what,
+        };
+        let rendered = rendered.map_err(placed)?;
+        self.warnings.extend(rendered.warning.map(placed));
+        Ok(rendered.text)
+    }
+
+    /// What to warn of in what was rendered since the last call.
+    pub fn take_warnings(&mut self) -> Vec<TemplateError> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Another thread takes longer than most templates do.
+    fn render_within_limits(
+        &self,
+        template: &Template,
+        seen: &Seen,
+    ) -> Result<RenderedText, Finding> {
+        let environment = Arc::clone(&self.environment);
+        let (name, seen) = (Arc::clone(&template.name), seen.clone());
+        let work = move || render(&environment, &name, seen);
+        let rendered = match template.shallow {
+            true => guarded(work).map_err(|_| Unfinished::Failed),
+            false => THREADS.run(limits::WALL_LIMIT, work),
+        };
+        rendered.unwrap_or_else(|unfinished| {
+            let what = match unfinished {
+                Unfinished::TimeLimit => limits::STARVED,
+                Unfinished::Failed => "it cannot be rendered on this machine now",
+            };
+            Err(Finding::error(0, what.to_owned()))
+        })
+    }
+}
+
+/// For templates that can nest calls. Values nest less deep than such a stack holds.
+static THREADS: TimeLimited = TimeLimited::new("notifier-text", 16 * 1024 * 1024);
+
+/// Threads that still render although nobody waits for them.
+pub fn abandoned_threads() -> usize {
+    THREADS.abandoned()
+}
+
+struct RenderedText {
+    text: String,
+    fuel: u64,
+    warning: Option<Finding>,
+}
+
+fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<RenderedText, Finding> {
+    let template = environment
+        .get_template(name)
+        .map_err(|error| check::finding(&error, ""))?;
+    let compiled = get_compiled_template(&template);
+    let instructions = limits::with_checks(&compiled.instructions);
+    let mut text = String::with_capacity(compiled.buffer_size_hint);
+    let mut output = make_string_output(&mut text);
+    let eval = || {
+        let escape = compiled.initial_auto_escape.clone();
+        eval(
+            environment,
+            &instructions,
+            seen.0,
+            &compiled.blocks,
+            &mut output,
+            escape,
+        )
+    };
+    let (state, warning) = compare::with_doubt(|| limits::with_time_limits(eval));
+    let (_, state) = state.map_err(|error| check::finding(&error, template.source()))?;
+    let fuel = state.fuel_levels().map_or(0, |(used, _)| used);
+    Ok(RenderedText {
+        text,
+        fuel,
+        warning,
+    })
+}

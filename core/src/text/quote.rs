@@ -1,0 +1,84 @@
+//! What a message may quote of somebody else's text.
+
+use super::MASK;
+use super::{printable, truncate};
+
+/// Characters of a text that are shown.
+const SHOWN: usize = 64;
+/// Characters of it that are looked at: what is invisible takes no place.
+const LOOKED_AT: usize = 4 * SHOWN;
+/// A longer word is a token rather than a word.
+const LONGEST_WORD: usize = 40;
+
+/// A name that somebody else chose, fit to stand in a message: on one line, no longer than a line takes, and without URLs and
+/// addresses, which may hold credentials.
+pub fn shown(name: &str) -> String {
+    without(name, may_hold_credentials)
+}
+
+/// A value that somebody else gave: as a name, and without what looks like a path on a host or a token.
+pub fn shown_value(value: &str) -> String {
+    without(value, |word| {
+        let has_letters = word.contains(|c: char| c.is_ascii_alphabetic());
+        let is_path = word.contains('/') && word.contains('.') && has_letters;
+        may_hold_credentials(word) || is_path || word.chars().count() > LONGEST_WORD
+    })
+}
+
+fn may_hold_credentials(word: &str) -> bool {
+    word.contains("//") || word.contains('@')
+}
+
+fn without(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
+    let end = text.char_indices().nth(LOOKED_AT).map(|(at, _)| at);
+    let head = end.and_then(|end| text.get(..end)).unwrap_or(text);
+    let clean = printable(head);
+    let words = clean.split(' ').map(|word| match is_hidden(word) {
+        true => MASK,
+        false => word,
+    });
+    truncate(&words.collect::<Vec<_>>().join(" "), SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_that_may_hold_a_credential_is_shown() {
+        for (value, shown) in [
+            ("kritical", "kritical"),
+            ("very bad", "very bad"),
+            (
+                "2026-13-31T12:00:00.123456789+01:00",
+                "2026-13-31T12:00:00.123456789+01:00",
+            ),
+            ("01/31/2026 10:00", "01/31/2026 10:00"),
+            ("n/a", "n/a"),
+            ("", ""),
+            ("https://hooks.example/T0/s3cr3t", "***"),
+            ("see https://user:pw@host/ now", "see *** now"),
+            ("//host/x", "***"),
+            ("hooks.slack.com/services/T0/B0/s3cr3t", "***"),
+            ("me@example.com", "***"),
+            ("a\nhttps://x\u{200b}/y", "a ***"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x", "***"),
+        ] {
+            assert_eq!(shown_value(value), shown, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_shown_unless_it_is_an_address() {
+        let long = "n".repeat(100);
+        for (name, expected) in [
+            ("disk/var.used", "disk/var.used"),
+            ("https://hooks.example/s3cr3t", "***"),
+            ("https:\u{200b}//hooks.example/s3cr3t", "***"),
+        ] {
+            assert_eq!(shown(name), expected, "{name:?}");
+        }
+        assert_eq!(shown(&long).chars().count(), SHOWN);
+        assert!(shown(&"a ".repeat(1_000_000)).chars().count() <= SHOWN);
+    }
+}

@@ -1,0 +1,171 @@
+//! Thousands of destinations of one request have the same texts, which each of them cuts at the same limit.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use super::parts::Split;
+use crate::text::{Limit, Markup};
+
+/// More kinds of texts than a request has for one kind of destination: title, text, values of fields.
+const MAX_ENTRIES: usize = 16;
+/// Of all texts together.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    static RECENT: RefCell<Option<Recent>> = const { RefCell::new(None) };
+}
+
+/// Inside `work` this thread splits or cuts a text once for all who ask for the same.
+pub fn with_recent_splits<T>(work: impl FnOnce() -> T) -> T {
+    let _scope = Scope(RECENT.replace(Some(Recent::default())));
+    work()
+}
+
+/// Puts back what was before, after a panic too.
+struct Scope(Option<Recent>);
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        RECENT.set(self.0.take());
+    }
+}
+
+/// How a text is split.
+#[derive(PartialEq, Eq)]
+pub struct Options {
+    pub first: usize,
+    pub limit: Limit,
+    pub markup: Markup,
+    pub overflow: Overflow,
+}
+
+/// What becomes of what finds no place.
+#[derive(PartialEq, Eq)]
+pub enum Overflow {
+    /// It comes in further parts.
+    Parts,
+    /// The text ends by saying how much is missing.
+    Note,
+    /// The text ends so.
+    Ending(String),
+}
+
+/// The split that this thread has made of the text, or the one that `make` makes.
+pub fn recent_or(text: &str, options: Options, make: impl FnOnce() -> Split) -> Split {
+    let known = |recent: &Option<Recent>| recent.as_ref()?.get(text, &options).cloned();
+    if let Some(split) = RECENT.with_borrow(known) {
+        return split;
+    }
+    let split = make();
+    RECENT.with_borrow_mut(|recent| {
+        if let Some(recent) = recent {
+            recent.add(text, options, &split);
+        }
+    });
+    split
+}
+
+#[derive(Default)]
+struct Recent {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+struct Entry {
+    text: String,
+    options: Options,
+    split: Split,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.split.parts.iter().map(String::len).sum::<usize>()
+    }
+}
+
+impl Recent {
+    fn get(&self, text: &str, options: &Options) -> Option<&Split> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.options == *options && entry.text == text);
+        entry.map(|entry| &entry.split)
+    }
+
+    fn add(&mut self, text: &str, options: Options, split: &Split) {
+        let entry = Entry {
+            text: text.to_owned(),
+            options,
+            split: split.clone(),
+        };
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+        while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            let oldest = self.entries.pop_front();
+            self.bytes -= oldest.map_or(self.bytes, |entry| entry.bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::text::Unit;
+
+    const LIMIT: Limit = Limit::new(10, Unit::Utf16);
+
+    fn options(first: usize) -> Options {
+        Options {
+            first,
+            limit: LIMIT,
+            markup: Markup::NONE,
+            overflow: Overflow::Parts,
+        }
+    }
+
+    /// How often a text had to be split.
+    fn made(asked: &[(&str, usize)]) -> usize {
+        let made = Cell::new(0);
+        for (text, first) in asked {
+            let make = || {
+                made.set(made.get() + 1);
+                Split {
+                    parts: vec![format!("{text} {first}")],
+                    missing: 0,
+                }
+            };
+            let split = recent_or(text, options(*first), make);
+            assert_eq!(split.parts, [format!("{text} {first}")]);
+        }
+        made.get()
+    }
+
+    #[test]
+    fn a_text_is_split_once_for_each_set_of_options() {
+        let asked = [("a", 1), ("b", 1), ("a", 2), ("a", 1), ("b", 1), ("a", 2)];
+        assert_eq!(with_recent_splits(|| made(&asked)), 3);
+    }
+
+    #[test]
+    fn nothing_is_known_outside_or_afterwards() {
+        let twice = [("a", 1), ("a", 1)];
+        assert_eq!(made(&twice), 2);
+        with_recent_splits(|| {
+            assert_eq!(made(&twice), 1);
+            assert_eq!(with_recent_splits(|| made(&twice)), 1);
+            assert_eq!(made(&twice), 0);
+        });
+        assert_eq!(made(&twice), 2);
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let many: Vec<_> = (0..=MAX_ENTRIES).map(|first| ("a", first)).collect();
+        let long = "x".repeat(MAX_BYTES / 3);
+        with_recent_splits(|| {
+            assert_eq!(made(&many), MAX_ENTRIES + 1);
+            assert_eq!(made(&[("a", 1), ("a", 0)]), 1);
+            assert_eq!(made(&[(&long, 1), (&long, 2), (&long, 2), (&long, 1)]), 3);
+        });
+    }
+}

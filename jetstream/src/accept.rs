@@ -1,0 +1,247 @@
+//! How a request comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishErrorKind;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::join;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::claim::hold;
+use super::consumer::ANY;
+use super::idempotency::{Key, free_key, has_key, take_key};
+use super::lane::{Expected, Lanes};
+use super::order::PlaceInLine;
+use super::server::{Session, refusal};
+use super::shared::Shared;
+use super::stored::Stored;
+use super::subjects;
+use super::subjects::{config_token, known_key};
+use notifier_core::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
+
+/// What a message has besides its payload: its subject and its id.
+const ENVELOPE: usize = 1024;
+const FETCH_WITHIN: Duration = Duration::from_millis(1500);
+/// How soon a publication is repeated whose outcome is not known.
+const PUBLISH_AGAIN: Duration = Duration::from_millis(500);
+
+/// Whose a request is from now on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Ours,
+    Anyones,
+}
+
+/// A request on its way to the stream.
+struct Publication<'a> {
+    shared: &'a Arc<Shared>,
+    lanes: &'a Lanes,
+    request: &'a NewRequest,
+    subject: String,
+    payload: Bytes,
+    /// The entry of its idempotency key.
+    key: Option<String>,
+    /// Among the requests of its dedup key, if this process is to deliver it.
+    place: Option<Arc<PlaceInLine>>,
+}
+
+/// Takes a request. Withdraws it where its caller does not wait for the answer.
+pub fn accept(
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+    request: NewRequest,
+    whose: Whose,
+) -> Reply<Accepted> {
+    let stopped = shared.process.servers.error(Trouble::Stopped);
+    // Nothing is done for a caller who never asks for the answer.
+    Box::pin(async move {
+        type Answer = (Result<Accepted, OutboxError>, oneshot::Sender<()>);
+        let (reply, answer) = oneshot::channel::<Answer>();
+        let runtime = shared.process.runtime.clone();
+        runtime.spawn(async move {
+            let accepted = take(&shared, &lanes, &request, whose).await;
+            let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Elsewhere));
+            let (heard, hears) = oneshot::channel();
+            let _ = reply.send((accepted, heard));
+            if is_kept && hears.await.is_err() {
+                withdraw(&shared, &request, whose).await;
+            }
+        });
+        match answer.await {
+            Ok((accepted, heard)) => {
+                let _ = heard.send(());
+                accepted
+            }
+            Err(_) => Err(stopped),
+        }
+    })
+}
+
+async fn take(
+    shared: &Arc<Shared>,
+    lanes: &Lanes,
+    request: &NewRequest,
+    whose: Whose,
+) -> Result<Accepted, OutboxError> {
+    let mut session = shared.process.servers.session().await?;
+    let stored = Stored::of(request);
+    let payload = stored.bytes();
+    if payload.len() + ENVELOPE > session.client.max_payload() {
+        return Err(shared.process.servers.error(Trouble::TooLarge));
+    }
+    let subject = subject(shared, &stored, whose);
+    let key = match &request.identity.key {
+        Some(_) => {
+            let mut taken = take_key(&shared.process.servers, &session, request, &subject).await;
+            // Somebody may have deleted the bucket: it is made again.
+            if taken
+                .as_ref()
+                .is_err_and(|error| error.trouble == Trouble::NoLeader)
+            {
+                session = shared.process.servers.session().await?;
+                taken = take_key(&shared.process.servers, &session, request, &subject).await;
+            }
+            match taken? {
+                Key::Free(key) => Some(key),
+                Key::Taken(known) => return Ok(known),
+            }
+        }
+        None => None,
+    };
+    let publication = Publication {
+        shared,
+        lanes,
+        request,
+        subject,
+        payload,
+        key,
+        place: match whose {
+            Whose::Ours => PlaceInLine::enter(&shared.process, &stored, 0),
+            Whose::Anyones => None,
+        },
+    };
+    let accepted = match whose {
+        Whose::Ours => publication.publish_and_hold(&session).await,
+        Whose::Anyones => {
+            let published = publication.publish(session.clone()).await;
+            published.map(|_| Accepted::New { behind: Vec::new() })
+        }
+    };
+    if let (Err(_), Some(key)) = (&accepted, &publication.key) {
+        free_key(&session, key).await;
+    }
+    accepted
+}
+
+fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
+    let owner = match whose {
+        Whose::Ours => shared.process.owner.as_str(),
+        Whose::Anyones => ANY,
+    };
+    let config = config_token(&stored.config);
+    subjects::work(owner, &config, stored.dedup_key.as_deref(), &stored.task)
+}
+
+impl Publication<'_> {
+    /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
+    async fn publish_and_hold(&self, session: &Arc<Session>) -> Result<Accepted, OutboxError> {
+        let config = config_token(&self.request.config);
+        let lane = self.lanes.of(self.shared, session, &config).await?;
+        let expected: Expected = lane.expect(&self.request.task);
+        let sequence = self.publish(Arc::clone(session)).await?;
+        let message = expected.within(FETCH_WITHIN);
+        let (message, has_others) = join(message, self.has_others(session, sequence)).await;
+        let Some(message) = message else {
+            return Ok(Accepted::Elsewhere);
+        };
+        let Some(owned) = hold(self.shared, session, message, self.place.clone()).await else {
+            return Ok(Accepted::Elsewhere);
+        };
+        owned.start();
+        let place = self.place.as_ref();
+        let behind = place.map(|place| place.line_up(has_others));
+        Ok(Accepted::New {
+            behind: behind.unwrap_or_default(),
+        })
+    }
+
+    async fn has_others(&self, session: &Session, sequence: u64) -> bool {
+        match &self.place {
+            Some(place) => place.has_others(session, sequence).await,
+            None => false,
+        }
+    }
+
+    /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
+    /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
+    async fn publish(&self, mut session: Arc<Session>) -> Result<u64, OutboxError> {
+        let servers = &self.shared.process.servers;
+        let times = self.request.deliveries.iter();
+        let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
+        let until = Instant::now() + times.max().unwrap_or_default();
+        let (mut may_be_there, mut has_made_streams) = (false, false);
+        loop {
+            let begun = Instant::now();
+            let (subject, payload) = (self.subject.clone(), self.payload.clone());
+            let published = session.publish(subject, payload, &self.request.task).await;
+            let error = match published {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
+            };
+            if let Some(trouble) = refusal(&error) {
+                return Err(servers.error(trouble));
+            }
+            let missed = servers.missed(&session, begun);
+            // No stream took it: there is none, or it has no leader.
+            let is_nowhere = error.kind() == PublishErrorKind::StreamNotFound;
+            if is_nowhere && !may_be_there {
+                if has_made_streams {
+                    return Err(servers.error(Trouble::NoLeader));
+                }
+                has_made_streams = true;
+                let found = servers.session().await;
+                session = found.map_err(|error| match error.trouble {
+                    // It would be asked about the stream.
+                    Trouble::TooSlow => servers.error(Trouble::NoLeader),
+                    _ => error,
+                })?;
+                continue;
+            }
+            may_be_there |= !is_nowhere;
+            // A server that does not permit it sends no answer; what is too old is sent by nobody.
+            if missed.trouble == Trouble::NoPermission || Instant::now() >= until {
+                return Err(missed);
+            }
+            sleep(PUBLISH_AGAIN).await;
+            if let Ok(current) = servers.session().await {
+                session = current;
+                // After some time another request may have the key.
+                if let Some(key) = &self.key
+                    && has_key(&session, key, &self.request.task).await == Some(false)
+                {
+                    return Err(servers.error(Trouble::TooSlow));
+                }
+            }
+        }
+    }
+}
+
+/// Takes a request back whose caller does not wait any more, if no other process was faster.
+async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
+    let forgotten = shared.ask(&request.task, |request| request.forget().boxed());
+    if let Some(forgotten) = forgotten {
+        let _ = forgotten.await;
+        return;
+    }
+    let Ok(session) = shared.process.servers.session().await else {
+        return;
+    };
+    let subject = subject(shared, &Stored::of(request), whose);
+    let _ = session.work.purge().filter(subject).await;
+    if let Some(key) = &request.identity.key {
+        free_key(&session, &known_key(&request.identity.scope, key)).await;
+    }
+}

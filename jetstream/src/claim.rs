@@ -1,0 +1,335 @@
+//! How requests are taken over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{Info, PullConsumer, pull};
+use async_nats::jetstream::{AckKind, Message};
+use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use tokio::time::Instant;
+
+use super::consumer::{ANY, consumer_name, make_consumer};
+use super::lane::Lanes;
+use super::order::PlaceInLine;
+use super::owned::{OwnedRequest, published};
+use super::requests::Registration;
+use super::server::{Session, lives};
+use super::shared::Shared;
+use super::stored::Stored;
+use super::subjects;
+use super::subjects::{config_token, message_key};
+use notifier_core::model::outcome::MessageRef;
+use notifier_core::outbox::{DeliveryId, KeptRequest, OutboxError, RENEW_EVERY};
+use notifier_core::panics::lock;
+
+/// When a message is looked at again that cannot be taken now.
+const LATER: Duration = Duration::from_secs(60);
+/// After so long without use the consumer of an owner that has left nothing is deleted.
+const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// How long an owner may take to fetch what it has published.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+
+/// Asks for what other owners have left, what is nobody's, and what has come back to this process.
+pub async fn claim(
+    shared: &Arc<Shared>,
+    lanes: &Lanes,
+    config: &str,
+    limit: usize,
+) -> Result<Vec<KeptRequest>, OutboxError> {
+    let session = shared.process.servers.session().await?;
+    let begun = Instant::now();
+    let config = config_token(config);
+    let messages = shared
+        .process
+        .servers
+        .overview(&session)
+        .await?
+        .state
+        .messages;
+    let list = || session.work.consumers().try_collect::<Vec<Info>>();
+    let missed = |_| shared.process.servers.missed(&session, begun);
+    let mut consumers = list().await.map_err(missed)?;
+    if make_missing(shared, &session, &config, &consumers, messages).await? {
+        consumers = list().await.map_err(missed)?;
+    }
+    let suffix = consumer_name("", &config);
+    consumers.retain(|info| info.name.ends_with(&suffix));
+    // Whose messages are the oldest comes first.
+    consumers.sort_by_key(|info| info.ack_floor.stream_sequence);
+    let lane = lanes.get(&config);
+    let mut claimed: Vec<Claimed> = Vec::new();
+    for message in lane.iter().flat_map(|lane| lane.strays()) {
+        claimed.extend(take(shared, &session, message, false).await);
+    }
+    for info in consumers {
+        if claimed.len() >= limit {
+            break;
+        }
+        if info.num_pending == 0 && info.num_ack_pending == 0 {
+            clean_up(shared, &session, &info).await;
+            continue;
+        }
+        let owner = info.name.split('_').next().unwrap_or_default();
+        let is_anyones = owner == ANY;
+        // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
+        let is_busy = match owner == shared.process.owner {
+            true => lane.as_ref().is_some_and(|lane| lane.awaits() > 0),
+            false if is_anyones || info.num_pending == 0 => false,
+            false => lives(&session.client, owner).await,
+        };
+        if is_busy {
+            continue;
+        }
+        let consumer = consumer_of(&session, info);
+        let fetching = consumer.fetch().max_messages(limit - claimed.len());
+        let Ok(mut messages) = fetching.messages().await else {
+            continue;
+        };
+        let mut fetched = Vec::new();
+        while let Some(Ok(message)) = messages.next().await {
+            fetched.push(message);
+        }
+        let taken = fetched
+            .into_iter()
+            .map(|message| take(shared, &session, message, is_anyones));
+        claimed.extend(join_all(taken).await.into_iter().flatten());
+    }
+    claimed.sort_by_key(|claimed| claimed.sequence);
+    line_up(&session, &mut claimed).await;
+    Ok(claimed.into_iter().map(|claimed| claimed.kept).collect())
+}
+
+/// A request that was taken over.
+struct Claimed {
+    sequence: u64,
+    kept: KeptRequest,
+    place: Option<Arc<PlaceInLine>>,
+}
+
+/// Finds out which deliveries must wait for older ones. Those of this process are lined up in their order.
+async fn line_up(session: &Session, claimed: &mut [Claimed]) {
+    let looks = claimed.iter().map(|claimed| async {
+        match &claimed.place {
+            Some(place) => place.has_others(session, claimed.sequence).await,
+            None => false,
+        }
+    });
+    let have_others = join_all(looks).await;
+    for (claimed, has_others) in claimed.iter_mut().zip(have_others) {
+        if let Some(place) = &claimed.place {
+            claimed.kept.behind = place.line_up(has_others);
+        }
+    }
+}
+
+/// Makes consumers that are not there yet, or that somebody has deleted: what they would hand out would stay in the stream for
+/// ever. Gives back whether it made any.
+async fn make_missing(
+    shared: &Shared,
+    session: &Session,
+    config: &str,
+    consumers: &[Info],
+    messages: u64,
+) -> Result<bool, OutboxError> {
+    let is_there = |owner: &str| {
+        let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
+        let mut named = consumers.iter().filter(|info| info.name == name);
+        named.any(|info| info.config.filter_subject == subjects)
+    };
+    if !is_there(ANY) {
+        make_consumer(&shared.process.servers, session, ANY, config).await?;
+        return Ok(true);
+    }
+    let counted: u64 = consumers
+        .iter()
+        .map(|info| info.num_pending + info.num_ack_pending as u64)
+        .sum();
+    // The two numbers are of different moments: only a difference that stays means something.
+    let is_missing = {
+        let mut since = lock(&shared.process.uncounted_since);
+        *since = since
+            .or(Some(Instant::now()))
+            .filter(|_| messages > counted);
+        since.is_some_and(|since| since.elapsed() >= RENEW_EVERY)
+    };
+    if !is_missing {
+        return Ok(false);
+    }
+    *lock(&shared.process.uncounted_since) = None;
+    let begun = Instant::now();
+    let missed = || shared.process.servers.missed(session, begun);
+    let filter = subjects::works("*", config);
+    let subjects = session.work.info_with_subjects(filter).await;
+    let mut subjects = subjects.map_err(|_| missed())?;
+    let mut owners = BTreeSet::new();
+    while let Some(subject) = subjects.next().await {
+        let (subject, _) = subject.map_err(|_| missed())?;
+        owners.extend(subject.split('.').nth(2).map(str::to_owned));
+    }
+    for owner in owners.iter().filter(|owner| !is_there(owner)) {
+        make_consumer(&shared.process.servers, session, owner, config).await?;
+    }
+    Ok(true)
+}
+
+fn consumer_of(session: &Session, info: Info) -> PullConsumer {
+    let config = pull::Config {
+        durable_name: Some(info.name.clone()),
+        ..pull::Config::default()
+    };
+    PullConsumer::new(config, info, session.context.clone())
+}
+
+/// Deletes the consumer of an owner that is no more, and has left nothing.
+async fn clean_up(shared: &Shared, session: &Session, info: &Info) {
+    let seen = [
+        Some(info.created),
+        info.delivered.last_active,
+        info.ack_floor.last_active,
+    ];
+    let last = seen.into_iter().flatten().max();
+    let last = last.map_or(0, |last| last.unix_timestamp_nanos() / 1_000_000);
+    let unused = i128::from(shared.process.servers.now()) - last;
+    let is_kept =
+        [ANY, &shared.process.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
+    if is_kept == [false, false]
+        && u128::try_from(unused).is_ok_and(|unused| unused > UNUSED_FOR.as_millis())
+    {
+        let _ = session.work.delete_consumer(&info.name).await;
+    }
+}
+
+/// Takes over one request; `None`: not now.
+async fn take(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    message: Message,
+    is_anyones: bool,
+) -> Option<Claimed> {
+    // Its owner has published it a moment ago, and is about to fetch it.
+    if !is_anyones && is_fresh(shared, &message) {
+        let _ = message.ack_with(AckKind::Nak(None)).await;
+        return None;
+    }
+    let owned = hold(shared, session, message, None).await?;
+    let claimed = owned.kept().map(|kept| Claimed {
+        sequence: owned.sequence,
+        kept,
+        place: owned.place_in_line().cloned(),
+    });
+    owned.start();
+    claimed
+}
+
+/// Whether nobody has had it yet, and its owner may be about to.
+fn is_fresh(shared: &Shared, message: &Message) -> bool {
+    let age = shared
+        .process
+        .servers
+        .now()
+        .saturating_sub(published(message));
+    message.info().is_ok_and(|info| info.delivered <= 1) && u128::from(age) < FRESH_FOR.as_millis()
+}
+
+/// Takes a request that a consumer has handed out into this process's hand, with its place in line where it has one already;
+/// `None`: not now.
+pub async fn hold(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    message: Message,
+    place: Option<Arc<PlaceInLine>>,
+) -> Option<OwnedRequest> {
+    let not_now = async |wait| {
+        let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
+    };
+    let info = message.info().ok()?;
+    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+    let Some(stored) = Stored::read(&message.payload) else {
+        not_now(LATER).await;
+        return None;
+    };
+    let registered = registration(shared, &stored, &message, sequence, place);
+    let Some(registration) = registered.await else {
+        if !is_owned(shared, &stored.task, sequence) {
+            not_now(RENEW_EVERY).await;
+        }
+        return None;
+    };
+    let mut owned = OwnedRequest::first(
+        registration,
+        &shared.process,
+        Arc::clone(session),
+        stored,
+        &message,
+    );
+    let taken = match owned.has_its_key().await {
+        Some(false) => {
+            // Another request has the same key: it was published so late that the key was free again.
+            let _ = message.ack_with(AckKind::Ack).await;
+            return None;
+        }
+        Some(true) if delivered <= 1 => Some(()),
+        Some(true) => owned.take_over().await,
+        None => None,
+    };
+    if taken.is_none() {
+        not_now(Duration::from_secs(1)).await;
+        return None;
+    }
+    Some(owned)
+}
+
+/// `None`: the process holds the request, or runs deliveries of its task. What it runs it goes on holding by the new message.
+async fn registration(
+    shared: &Arc<Shared>,
+    stored: &Stored,
+    message: &Message,
+    sequence: u64,
+    place: Option<Arc<PlaceInLine>>,
+) -> Option<Registration<OwnedRequest>> {
+    let abandoned = {
+        let owned = shared.requests.lock();
+        let owned = owned.get(&stored.task);
+        let owned = owned.filter(|owned| owned.sequence == sequence);
+        if shared.process.runs(stored) {
+            owned?.redelivered(message.reply.clone());
+            return None;
+        }
+        // It is held, and nothing of it runs: it begins anew.
+        owned.map(|owned| owned.ask(|request| request.abandon().boxed()))
+    };
+    if let Some(abandoned) = abandoned {
+        let _ = abandoned.await;
+    }
+    let place = || place.or_else(|| PlaceInLine::enter(&shared.process, stored, sequence));
+    Registration::new(&shared.requests, &stored.task, sequence, place)
+}
+
+fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {
+    let owned = shared.requests.lock();
+    owned
+        .get(task)
+        .is_some_and(|owned| owned.sequence == sequence)
+}
+
+/// Which of a provider's messages belong to other deliveries.
+pub async fn taken(
+    shared: &Shared,
+    delivery: &DeliveryId,
+    messages: Vec<MessageRef>,
+) -> Result<Vec<MessageRef>, OutboxError> {
+    let session = shared.process.servers.session().await?;
+    let begun = Instant::now();
+    let own = format!("{}/{}", delivery.task, delivery.index);
+    let mut taken = Vec::new();
+    for message in messages {
+        let entry = session.known.entry(message_key(&message.0)).await;
+        let entry = entry.map_err(|_| shared.process.servers.missed(&session, begun))?;
+        if entry.is_some_and(|entry| entry.value != own.as_bytes()) {
+            taken.push(message);
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,91 @@
+//! History rows of deliveries that have ended, until a process has written them to the database.
+//!
+//! No process owns a row that another has left: two that write the same line write the same point, since the line has its
+//! time and its tags.
+
+use async_nats::jetstream::message::PublishMessage;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::process::{Process, Progress};
+use super::server::{Session, next_message};
+use super::stored::{json, read};
+use super::subjects::{self, config_token};
+use notifier_core::panics::lock;
+
+use notifier_core::outbox::{HistoryRow, LEASE, OutboxError};
+
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    line: String,
+    /// The process whose delivery it is. It writes the row, unless it ends before.
+    owner: String,
+    /// Milliseconds since 1970 by the servers' clock.
+    stored: u64,
+}
+
+/// Stores a row; gives back whether it is stored. Another of the same line takes its place.
+pub async fn store(process: &Process, session: &Session, row: &HistoryRow) -> bool {
+    let stored = json(&StoredRow {
+        line: row.line.clone(),
+        owner: process.owner.clone(),
+        stored: process.servers.now(),
+    });
+    let subject = subject(row);
+    let message = PublishMessage::build().payload(stored);
+    match session.context.send_publish(subject, message).await {
+        Ok(sent) => sent.await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Rows that other processes have not written within a lease, the oldest first. Each is given to this process once.
+pub async fn claim(
+    process: &Process,
+    config: &str,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, OutboxError> {
+    let session = process.servers.session().await?;
+    let begun = Instant::now();
+    let token = config_token(config);
+    let stream = session.history.cached_info().created.unix_timestamp_nanos();
+    let progress = lock(&process.history).get(&token).copied();
+    let progress = progress.filter(|progress| progress.stream == stream);
+    let mut next = progress.map_or(1, |progress| progress.next);
+    let subjects = subjects::histories(&token);
+    let mut rows = Vec::new();
+    while rows.len() < limit {
+        let message = next_message(&session.history, &subjects, next).await;
+        let message = message.map_err(|_| process.servers.missed(&session, begun))?;
+        let Some(message) = message else { break };
+        if let Some(row) = read::<StoredRow>(&message.payload)
+            && row.owner != process.owner
+        {
+            let age = process.servers.now().saturating_sub(row.stored);
+            if u128::from(age) < LEASE.as_millis() {
+                break;
+            }
+            rows.push(HistoryRow {
+                config: config.into(),
+                line: row.line,
+            });
+        }
+        next = message.sequence + 1;
+    }
+    lock(&process.history).insert(token, Progress { stream, next });
+    Ok(rows)
+}
+
+/// The row need not be stored any more.
+pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), OutboxError> {
+    let session = process.servers.session().await?;
+    let begun = Instant::now();
+    let purged = session.history.purge().filter(subject(row)).await;
+    purged
+        .map(drop)
+        .map_err(|_| process.servers.missed(&session, begun))
+}
+
+fn subject(row: &HistoryRow) -> String {
+    subjects::history(&config_token(&row.config), &row.line)
+}

@@ -1,0 +1,132 @@
+//! Idempotency keys: taken before a request is published, freed where nothing comes of it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep};
+
+use super::server::{Servers, Session, purge};
+use super::stored::{Known, Note, json, read};
+use super::subjects::{attempt_key, known_key};
+use notifier_core::model::outcome::Outcome;
+use notifier_core::model::plan::{Identity, KEEP_KEY};
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::{Accepted, KnownRequest, NewRequest, OutboxError};
+
+/// For so long a key may be there whose request is not yet: its process is between the two.
+const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
+
+/// What became of a key that was to be taken.
+pub enum Key {
+    Free(String),
+    Taken(Accepted),
+}
+
+/// Takes an idempotency key, or says what is known of it.
+pub async fn take_key(
+    servers: &Servers,
+    session: &Session,
+    request: &NewRequest,
+    subject: &str,
+) -> Result<Key, OutboxError> {
+    let Identity { scope, key, .. } = &request.identity;
+    let name = known_key(scope, key.as_deref().unwrap_or_default());
+    let begun = Instant::now();
+    let missed = || servers.missed(session, begun);
+    let ours = Known::of(request, subject);
+    let mut revision = 0;
+    loop {
+        match session.known.update(&name, json(&ours), revision).await {
+            Ok(_) => return Ok(Key::Free(name)),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            Err(error) => return Err(servers.failed(session, begun, &error)),
+        }
+        let entry = session.known.entry(&name).await.map_err(|_| missed())?;
+        let Some(entry) = entry else {
+            revision = 0;
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let Some(known) = read::<Known>(&entry.value) else {
+            revision = entry.revision;
+            continue;
+        };
+        let reports = match known.has_ended {
+            true => Some(first_reports(&known)),
+            false => reports_of_open(session, &known)
+                .await
+                .map_err(|()| missed())?,
+        };
+        // By the servers' clock: the entry's last change is the request's acceptance or its end.
+        let changed = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000);
+        let age = Duration::from_millis(servers.now().saturating_sub(changed.unwrap_or(0)));
+        let Some(reports) = reports else {
+            match age > KEY_BEFORE_REQUEST {
+                true => revision = entry.revision,
+                false => sleep(Duration::from_millis(50)).await,
+            }
+            continue;
+        };
+        let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
+        let old = known.has_ended && age > KEEP_KEY;
+        // A request of which nothing was delivered is forgotten, so that trying again really tries.
+        if old || reports.iter().all(failed) {
+            revision = entry.revision;
+            continue;
+        }
+        return Ok(Key::Taken(match known.fingerprint == ours.fingerprint {
+            true => Accepted::Known(KnownRequest {
+                task: known.task,
+                warnings: known.warnings,
+                reports,
+            }),
+            false => Accepted::Conflict,
+        }));
+    }
+}
+
+fn first_reports(known: &Known) -> Vec<DeliveryReport> {
+    let places = known.reports.iter().cloned().enumerate();
+    places.map(|(place, record)| record.report(place)).collect()
+}
+
+/// How the deliveries of a request stand that has not ended; `None`: it is not there.
+async fn reports_of_open(
+    session: &Session,
+    known: &Known,
+) -> Result<Option<Vec<DeliveryReport>>, ()> {
+    let found = session.work.get_last_raw_message_by_subject(&known.subject);
+    let sequence = match found.await {
+        Ok(message) => message.sequence,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(_) => return Err(()),
+    };
+    let notes = (0..known.reports.len()).map(|place| async move {
+        let key = attempt_key(&known.task, sequence, place);
+        let entry = session.attempts.entry(key).await.map_err(drop)?;
+        let note = entry.and_then(|entry| read::<Note>(&entry.value));
+        Ok::<_, ()>(note.and_then(|note| note.ended))
+    });
+    let notes = try_join_all(notes).await?;
+    let mut reports = first_reports(known);
+    for (report, ended) in reports.iter_mut().zip(notes) {
+        if let Some(ended) = ended {
+            *report = ended.report(report.index);
+        }
+    }
+    Ok(Some(reports))
+}
+
+/// Whether a key's entry names the task; `None`: not known.
+pub async fn has_key(session: &Session, key: &str, task: &str) -> Option<bool> {
+    let entry = session.known.entry(key).await.ok()?;
+    let known = entry.and_then(|entry| read::<Known>(&entry.value));
+    Some(known.is_none_or(|known| known.task == task))
+}
+
+/// Nothing came of its request.
+pub async fn free_key(session: &Session, key: &str) {
+    let _ = purge(&session.known, key).await;
+}

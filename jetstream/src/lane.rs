@@ -1,0 +1,211 @@
+//! The way of a process's own requests: published, and at once fetched again, so that they are in its hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::consumer::make_consumer;
+use super::server::Session;
+use super::shared::Shared;
+use super::stored::Stored;
+use notifier_core::outbox::OutboxError;
+use notifier_core::panics::lock;
+
+/// Requests that are fetched at a time.
+const BATCH: usize = 256;
+const FETCH_WITHIN: Duration = Duration::from_secs(1);
+/// When the consumer is asked for anew: others delete it after a day without use.
+const USED_FOR: Duration = Duration::from_secs(3600);
+
+/// The process's own consumer under one configuration file, and who waits for what it brings.
+pub struct Lane {
+    config: String,
+    /// With when it was last known to be there.
+    consumer: Mutex<(PullConsumer, Instant)>,
+    awaited: Mutex<HashMap<String, oneshot::Sender<Message>>>,
+    /// What nobody here waits for: another process held it, or this one did not wait long enough.
+    strays: Mutex<Vec<Message>>,
+    wake: Arc<Notify>,
+}
+
+/// The lanes of this process, by configuration file.
+#[derive(Default)]
+pub struct Lanes(Mutex<HashMap<String, Arc<Lane>>>);
+
+impl Lanes {
+    pub fn get(&self, config: &str) -> Option<Arc<Lane>> {
+        lock(&self.0).get(config).cloned()
+    }
+
+    /// The process's own under a configuration file.
+    pub async fn of(
+        &self,
+        shared: &Arc<Shared>,
+        session: &Session,
+        config: &str,
+    ) -> Result<Arc<Lane>, OutboxError> {
+        let known = self.get(config);
+        if let Some(lane) = &known
+            && lock(&lane.consumer).1.elapsed() < USED_FOR
+        {
+            return Ok(Arc::clone(lane));
+        }
+        let consumer = make_consumer(
+            &shared.process.servers,
+            session,
+            &shared.process.owner,
+            config,
+        )
+        .await?;
+        let mut lanes = lock(&self.0);
+        if let Some(lane) = lanes.get(config) {
+            *lock(&lane.consumer) = (consumer, Instant::now());
+            return Ok(Arc::clone(lane));
+        }
+        let lane = Arc::new(Lane {
+            config: config.to_owned(),
+            consumer: Mutex::new((consumer, Instant::now())),
+            awaited: Mutex::default(),
+            strays: Mutex::default(),
+            wake: Arc::default(),
+        });
+        lanes.insert(config.to_owned(), Arc::clone(&lane));
+        let fetching = fetch(
+            Arc::downgrade(&lane),
+            Arc::downgrade(shared),
+            Arc::clone(&lane.wake),
+        );
+        shared.process.runtime.spawn(fetching);
+        Ok(lane)
+    }
+}
+
+impl Lane {
+    /// Tells that a request is about to be published.
+    pub fn expect(self: &Arc<Self>, task: &str) -> Expected {
+        let (sender, message) = oneshot::channel();
+        lock(&self.awaited).insert(task.to_owned(), sender);
+        self.wake.notify_one();
+        Expected {
+            lane: Arc::clone(self),
+            task: task.to_owned(),
+            message,
+        }
+    }
+
+    /// Somebody may have deleted the consumer.
+    async fn make_again(&self, shared: &Shared) {
+        let servers = &shared.process.servers;
+        if let Ok(session) = servers.session().await
+            && let Ok(consumer) =
+                make_consumer(servers, &session, &shared.process.owner, &self.config).await
+        {
+            *lock(&self.consumer) = (consumer, Instant::now());
+        }
+    }
+
+    pub fn awaits(&self) -> usize {
+        lock(&self.awaited).len()
+    }
+
+    /// What has come that nobody here waited for.
+    pub fn strays(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.strays))
+    }
+
+    fn arrived(&self, message: Message, shared: &Shared) {
+        let Some(stored) = Stored::read(&message.payload) else {
+            return;
+        };
+        let task = &stored.task;
+        let message = match lock(&self.awaited).remove(task) {
+            Some(sender) => match sender.send(message) {
+                Ok(()) => return,
+                Err(message) => message,
+            },
+            None => message,
+        };
+        // Its lease ran out while the servers were away, and nobody has taken it over.
+        match shared.requests.lock().get(task) {
+            Some(owned) if shared.process.runs(&stored) => {
+                owned.redelivered(message.reply.clone());
+            }
+            _ => lock(&self.strays).push(message),
+        }
+    }
+}
+
+/// A request that is about to be published.
+pub struct Expected {
+    lane: Arc<Lane>,
+    task: String,
+    message: oneshot::Receiver<Message>,
+}
+
+impl Expected {
+    /// `None`: it has not come within the time.
+    pub async fn within(mut self, time: Duration) -> Option<Message> {
+        match timeout(time, &mut self.message).await {
+            Ok(message) => message.ok(),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        lock(&self.lane.awaited).remove(&self.task);
+        // It may have come in this instant.
+        self.message.close();
+        if let Ok(message) = self.message.try_recv() {
+            lock(&self.lane.strays).push(message);
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+/// Fetches as many as are awaited, and no more: what nobody here waits for is another's to take over.
+async fn fetch(lane: Weak<Lane>, shared: Weak<Shared>, wake: Arc<Notify>) {
+    loop {
+        wake.notified().await;
+        while let (Some(lane), Some(shared)) = (lane.upgrade(), shared.upgrade()) {
+            let awaited = lane.awaits();
+            if awaited == 0 {
+                break;
+            }
+            let consumer = lock(&lane.consumer).0.clone();
+            let batch = consumer
+                .batch()
+                .max_messages(awaited.min(BATCH))
+                .expires(FETCH_WITHIN);
+            let mut whole = false;
+            if let Ok(mut messages) = batch.messages().await {
+                whole = true;
+                while let Some(message) = messages.next().await {
+                    match message {
+                        Ok(message) => lane.arrived(message, &shared),
+                        Err(_) => whole = false,
+                    }
+                }
+            }
+            if !whole {
+                sleep(Duration::from_millis(20)).await;
+                lane.make_again(&shared).await;
+            }
+        }
+        if lane.strong_count() == 0 || shared.strong_count() == 0 {
+            return;
+        }
+    }
+}

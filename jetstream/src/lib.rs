@@ -1,0 +1,294 @@
+//! The outbox on NATS JetStream, shared by the processes of many machines.
+//!
+//! An accepted request is one message of the work-queue stream. Whoever has it, first the process that accepted it, says every
+//! [`RENEW_EVERY`] that it lives, and acknowledges the message when the last delivery has ended. Where it says nothing for a
+//! [`LEASE`] the server hands the message to the next who asks.
+//!
+//! What happens to a delivery meanwhile is noted in a key-value bucket under `attempt.TASK.SEQUENCE.INDEX`, before the first
+//! byte of what must not be repeated; `SEQUENCE` is the request's in the stream. A note names its owner, and is written only
+//! over the one that its writer knows: so of two processes that believe that a delivery is theirs one is told that it is not.
+//!
+//! The dedup key's hash is a token of the request's subject: a delivery finds the older ones of its key in the stream, and
+//! waits for them ([`order`]). Rows of the history are in a stream of their own until they are written ([`history`]).
+//!
+//! Idempotency keys are entries of another bucket, since a key of which everything failed is free again; the stream's own
+//! duplicate window, by the task's id, makes a publication that is repeated one.
+
+mod accept;
+mod backend;
+mod claim;
+mod consumer;
+mod credentials;
+mod history;
+mod idempotency;
+mod lane;
+mod last_sent;
+mod line;
+mod operator;
+mod order;
+mod owned;
+mod process;
+mod requests;
+mod server;
+mod shared;
+mod stored;
+mod subjects;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+
+use self::accept::Whose;
+pub use self::backend::JetStream;
+use self::lane::Lanes;
+use self::last_sent::LastSents;
+use self::order::PlaceInLine;
+use self::owned::OwnedRequest;
+use self::process::Process;
+use self::requests::Requests;
+use self::server::Servers;
+use self::shared::Shared;
+use notifier_core::model::outcome::MessageRef;
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::{
+    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
+    OutboxServers, Ownership, Reply, Running, Trouble,
+};
+
+/// How long a process that stops tries to give up what it has.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+
+/// This process's use of the streams.
+struct JetStreamOutbox {
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+    last_sents: LastSents,
+}
+
+/// What a request answers, which this process holds.
+type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
+
+impl JetStreamOutbox {
+    /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
+    fn new(nats: OutboxServers, runtime: Handle) -> Self {
+        let owner = uuid::Uuid::new_v4().simple().to_string();
+        let servers = Servers::of_owner(nats, &owner);
+        let process = Arc::new(Process::new(servers, runtime.clone(), owner));
+        Self {
+            last_sents: LastSents::start(Arc::clone(&process), &runtime),
+            shared: Arc::new(Shared {
+                process,
+                requests: Requests::default(),
+            }),
+            lanes: Arc::default(),
+        }
+    }
+
+    /// Asks whoever has the request; without one it is another's.
+    fn ask<T: Send + 'static>(
+        &self,
+        delivery: &DeliveryId,
+        of_anothers: T,
+        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> Answer<'a, T> + Send + 'static,
+    ) -> Reply<T> {
+        // Asked now: what is asked of one request is done in the order of asking.
+        let answer = self.shared.ask(&delivery.task, work);
+        Box::pin(async move {
+            match answer {
+                Some(answer) => answer.await.unwrap_or(Ok(of_anothers)),
+                None => Ok(of_anothers),
+            }
+        })
+    }
+
+    /// `None`: its request has no dedup key, or is another's.
+    fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<PlaceInLine>> {
+        self.shared
+            .requests
+            .lock()
+            .get(&delivery.task)?
+            .place
+            .clone()
+    }
+
+    fn on_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+    ) -> Reply<T> {
+        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let runtime = self.shared.process.runtime.clone();
+        Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
+    }
+
+    /// [`Self::on_runtime`], begun at once: nobody may wait for the reply.
+    fn begin<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+    ) -> Reply<T> {
+        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let begun = self.shared.process.runtime.spawn(work);
+        Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
+    }
+}
+
+impl Outbox for JetStreamOutbox {
+    fn place(&self) -> String {
+        self.shared.process.servers.place().to_owned()
+    }
+
+    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        accept::accept(shared, lanes, request, Whose::Ours)
+    }
+
+    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        accept::accept(shared, lanes, request, Whose::Anyones)
+    }
+
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
+        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        let config = config.to_owned();
+        self.on_runtime(async move { claim::claim(&shared, &lanes, &config, limit).await })
+    }
+
+    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+        let place = delivery.index;
+        self.ask(delivery, Ownership::Lost, move |request| {
+            request.owns(place).boxed()
+        })
+    }
+
+    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+        let place = delivery.index;
+        self.ask(delivery, Ownership::Lost, move |request| {
+            request.attempting(place, at).boxed()
+        })
+    }
+
+    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
+        let place = delivery.index;
+        self.ask(delivery, (), move |request| {
+            request.not_taken(place).boxed()
+        })
+    }
+
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+        let place = delivery.index;
+        self.ask(delivery, (), move |request| {
+            request.parts_done(place, parts).boxed()
+        })
+    }
+
+    fn end(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        row: Option<&HistoryRow>,
+    ) -> Reply<()> {
+        let (place, report, row) = (delivery.index, report.clone(), row.cloned());
+        if let Some(line) = self.place_in_line(delivery) {
+            line.is_ending(place);
+        }
+        self.ask(delivery, (), move |request| {
+            request.end(place, report, row).boxed()
+        })
+    }
+
+    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
+        let (line, place) = (self.place_in_line(delivery), delivery.index);
+        self.on_runtime(async move {
+            match line {
+                Some(line) => line.has_older(place).await,
+                None => Ok(false),
+            }
+        })
+    }
+
+    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
+        self.begin(async move {
+            let session = process.servers.session().await?;
+            let begun = Instant::now();
+            match history::store(&process, &session, &row).await {
+                true => Ok(()),
+                false => Err(process.servers.missed(&session, begun)),
+            }
+        })
+    }
+
+    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+        let (process, config) = (Arc::clone(&self.shared.process), config.to_owned());
+        self.on_runtime(async move { history::claim(&process, &config, limit).await })
+    }
+
+    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
+        self.begin(async move { history::forget(&process, &row).await })
+    }
+
+    fn can_withdraw(&self) -> bool {
+        false
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.shared.process.servers.warning()
+    }
+
+    fn running(&self) -> &Running {
+        &self.shared.process.running
+    }
+
+    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+        let (shared, delivery) = (Arc::clone(&self.shared), delivery.clone());
+        self.on_runtime(async move { claim::taken(&shared, &delivery, messages).await })
+    }
+
+    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
+        self.last_sents.get(key)
+    }
+
+    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
+        self.last_sents.set(key, last)
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        let shared = Arc::clone(&self.shared);
+        self.on_runtime(async move {
+            let session = shared.process.servers.session().await?;
+            let begun = Instant::now();
+            let info = session.work.get_info().await;
+            let info = info.map_err(|_| shared.process.servers.missed(&session, begun))?;
+            Ok(usize::try_from(info.state.messages).unwrap_or(usize::MAX))
+        })
+    }
+
+    fn release(&self) -> Reply<()> {
+        let shared = Arc::clone(&self.shared);
+        self.on_runtime(async move {
+            let owned: BTreeMap<_, _> = shared
+                .requests
+                .lock()
+                .iter()
+                .map(|(task, owned)| (owned.sequence, task.clone()))
+                .collect();
+            // The server hands them out in the order in which they are given back.
+            let release = async {
+                for task in owned.values() {
+                    if let Some(released) = shared.ask(task, |request| request.release().boxed()) {
+                        let _ = released.await;
+                    }
+                }
+            };
+            // Where the servers are away nothing can be told to them, and the leases run out by themselves.
+            let _ = timeout(RELEASE_WITHIN, release).await;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! What a process remembers of its own requests that share a configuration file and a dedup key.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use tokio::sync::Notify;
+
+use notifier_core::outbox::{DeliveryId, OrderKey, Running};
+
+/// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
+#[derive(Default)]
+pub struct Lines {
+    pub lines: Mutex<HashMap<String, Line>>,
+    pub changed: Notify,
+}
+
+/// The requests of a key that this process publishes or holds.
+#[derive(Default)]
+pub struct Line {
+    /// By the token of the task.
+    requests: HashMap<String, Request>,
+    /// Older requests than this one are held by this process, or have ended.
+    clear_before: u64,
+}
+
+struct Request {
+    task: String,
+    /// In the stream; zero: not known yet.
+    sequence: u64,
+    was_claimed: bool,
+    /// Its deliveries are in the queues of this process, or are about to be.
+    is_lined_up: bool,
+    /// Those that have not ended.
+    deliveries: BTreeMap<usize, Delivery>,
+}
+
+struct Delivery {
+    order: OrderKey,
+    /// An older one may be in no queue of this process.
+    is_behind: bool,
+    /// Its end is on its way to the stream.
+    is_ending: bool,
+}
+
+/// How far the older deliveries of this process are that have the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OwnOlder {
+    None,
+    Ending,
+    Open,
+}
+
+impl Line {
+    /// A sequence of zero is not known yet: the request is about to be published.
+    pub fn enter(
+        &mut self,
+        token: &str,
+        task: &str,
+        sequence: u64,
+        orders: impl Iterator<Item = (usize, OrderKey)>,
+    ) {
+        let delivery = |order| Delivery {
+            order,
+            is_behind: false,
+            is_ending: false,
+        };
+        let request = Request {
+            task: task.to_owned(),
+            sequence,
+            was_claimed: sequence != 0,
+            is_lined_up: sequence != 0,
+            deliveries: orders
+                .map(|(place, order)| (place, delivery(order)))
+                .collect(),
+        };
+        self.requests.insert(token.to_owned(), request);
+    }
+
+    /// The request is no longer this process's; what has not ended may be another's now.
+    pub fn leave(&mut self, token: &str) {
+        let request = self.requests.remove(token);
+        if request.is_some_and(|request| !request.deliveries.is_empty()) {
+            self.clear_before = 0;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    pub fn published(&mut self, token: &str, sequence: u64) {
+        if let Some(request) = self.requests.get_mut(token) {
+            request.sequence = sequence;
+        }
+    }
+
+    /// Whether the deliveries of a request are in the queues of this process.
+    pub fn has_lined_up(&self, token: &str, sequence: u64) -> bool {
+        let request = self.requests.get(token);
+        request.is_some_and(|request| request.is_lined_up && request.sequence == sequence)
+    }
+
+    pub fn clear_before(&self) -> u64 {
+        self.clear_before
+    }
+
+    /// No older request than this one is another process's.
+    pub fn set_clear_before(&mut self, sequence: u64) {
+        self.clear_before = self.clear_before.max(sequence);
+    }
+
+    /// Lines up the deliveries of a request; gives back those that must ask for older ones before they leave. Only the
+    /// youngest own one before a delivery counts: it was itself lined up behind the others.
+    pub fn line_up(&mut self, token: &str, has_others: bool, running: &Running) -> Vec<usize> {
+        let Some(mut request) = self.requests.remove(token) else {
+            return Vec::new();
+        };
+        let mut behind = Vec::new();
+        for (place, delivery) in &mut request.deliveries {
+            let own = self.older(delivery.order, (request.sequence, *place));
+            let youngest = own.max_by_key(|(at, ..)| *at);
+            delivery.is_behind = has_others
+                || youngest.is_some_and(|((_, index), before, older)| {
+                    let task = before.task.clone();
+                    // What is claimed is lined up in its order, but it may not be in its queue yet.
+                    let is_queued = !before.was_claimed
+                        || request.was_claimed
+                        || running.contains(&DeliveryId { task, index });
+                    older.is_behind || !is_queued
+                });
+            if delivery.is_behind {
+                behind.push(*place);
+            }
+        }
+        request.is_lined_up = true;
+        self.requests.insert(token.to_owned(), request);
+        behind
+    }
+
+    /// Where a delivery stands that has not ended, and its order.
+    pub fn position(&self, token: &str, place: usize) -> Option<(u64, OrderKey)> {
+        let request = self.requests.get(token)?;
+        Some((request.sequence, request.deliveries.get(&place)?.order))
+    }
+
+    pub fn own_older(&self, order: OrderKey, position: (u64, usize)) -> OwnOlder {
+        let state = |delivery: &Delivery| match delivery.is_ending {
+            true => OwnOlder::Ending,
+            false => OwnOlder::Open,
+        };
+        let older = self.older(order, position);
+        let older = older.map(|(.., delivery)| state(delivery)).max();
+        older.unwrap_or(OwnOlder::None)
+    }
+
+    /// No older delivery is left: those that come later line up behind this one.
+    pub fn is_first(&mut self, token: &str, place: usize) {
+        if let Some(delivery) = self.delivery(token, place) {
+            delivery.is_behind = false;
+        }
+    }
+
+    pub fn is_ending(&mut self, token: &str, place: usize) {
+        if let Some(delivery) = self.delivery(token, place) {
+            delivery.is_ending = true;
+        }
+    }
+
+    pub fn ended(&mut self, token: &str, place: usize) {
+        if let Some(request) = self.requests.get_mut(token) {
+            request.deliveries.remove(&place);
+        }
+    }
+
+    /// Another process has the delivery.
+    pub fn lost(&mut self, token: &str, place: usize) {
+        self.ended(token, place);
+        self.clear_before = 0;
+    }
+
+    /// The request is not in the stream any more.
+    pub fn finished(&mut self, token: &str) {
+        if let Some(request) = self.requests.get_mut(token) {
+            request.deliveries.clear();
+        }
+    }
+
+    fn delivery(&mut self, token: &str, place: usize) -> Option<&mut Delivery> {
+        self.requests.get_mut(token)?.deliveries.get_mut(&place)
+    }
+
+    fn older(
+        &self,
+        order: OrderKey,
+        position: (u64, usize),
+    ) -> impl Iterator<Item = ((u64, usize), &Request, &Delivery)> {
+        let deliveries = self.requests.values().flat_map(|request| {
+            let deliveries = request.deliveries.iter();
+            deliveries.map(move |(place, delivery)| ((request.sequence, *place), request, delivery))
+        });
+        deliveries
+            .filter(move |(at, _, delivery)| at.0 != 0 && *at < position && delivery.order == order)
+    }
+}

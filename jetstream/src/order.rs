@@ -1,0 +1,250 @@
+//! The order of deliveries that share a configuration file, a dedup key and a destination, over all processes.
+//!
+//! The stream itself is the order: the dedup key's hash is a token of each request's subject, so that the stream's leader
+//! finds the older requests of a key. A process remembers besides which of them are its own ([`Line`]). Nothing else is
+//! stored, so that a process that ends leaves nothing behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::line::{Line, OwnOlder};
+use super::process::Process;
+use super::server::{Session, next_message};
+use super::stored::{Note, Stored, read};
+use super::subjects::{self, attempt_key, config_token};
+use notifier_core::outbox::{OrderKey, OutboxError, Trouble};
+use notifier_core::panics::lock;
+
+/// How long a delivery is held up by servers that do not answer.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// Own requests that one look passes. A delivery behind more of them asks again before it leaves.
+const LOOKS: usize = 16;
+
+/// The place of a request with a dedup key that this process publishes or holds. Given up when it is dropped.
+pub struct PlaceInLine {
+    process: Arc<Process>,
+    /// The subjects of all requests of the line.
+    subjects: String,
+    token: String,
+    older: tokio::sync::Mutex<OlderRequests>,
+}
+
+impl PlaceInLine {
+    /// `None`: the request has no dedup key. A sequence of zero is not known yet.
+    pub fn enter(process: &Arc<Process>, stored: &Stored, sequence: u64) -> Option<Arc<Self>> {
+        let place = Self {
+            process: Arc::clone(process),
+            subjects: subjects::works_of_key(
+                &config_token(&stored.config),
+                stored.dedup_key.as_deref()?,
+            ),
+            token: subjects::token(&stored.task),
+            older: tokio::sync::Mutex::default(),
+        };
+        place.with(|line, token| line.enter(token, &stored.task, sequence, stored.orders()));
+        Some(Arc::new(place))
+    }
+
+    /// Lines up the deliveries of a request that was just accepted or claimed; gives back those that must ask for older ones
+    /// before they leave.
+    pub fn line_up(&self, has_others: bool) -> Vec<usize> {
+        let running = &self.process.running;
+        self.with(|line, token| line.line_up(token, has_others, running))
+    }
+
+    /// Whether an older request of the key may be another process's. Asks the stream once, as a rule; where it does not
+    /// answer, one may be.
+    pub async fn has_others(&self, session: &Session, sequence: u64) -> bool {
+        let look = self.look_for_others(session, sequence);
+        timeout(LOOK_WITHIN, look).await.unwrap_or(true)
+    }
+
+    async fn look_for_others(&self, session: &Session, sequence: u64) -> bool {
+        let mut from = self.with(|line, token| {
+            line.published(token, sequence);
+            line.clear_before()
+        });
+        for _ in 0..LOOKS {
+            match next_message(&session.work, &self.subjects, from).await {
+                Ok(Some(message)) if message.sequence < sequence => {
+                    let token = message.subject.rsplit('.').next().unwrap_or_default();
+                    let at = message.sequence;
+                    if !self.with(|line, _| line.has_lined_up(token, at)) {
+                        return true;
+                    }
+                    from = at + 1;
+                }
+                Ok(_) => {
+                    self.with(|line, _| line.set_clear_before(sequence));
+                    return false;
+                }
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+
+    /// Whether an older delivery of the same order has not ended, whoever has it. One of this process whose end is on its way
+    /// to the stream is waited for.
+    pub async fn has_older(&self, place: usize) -> Result<bool, OutboxError> {
+        let look = timeout(LOOK_WITHIN, self.look_for_older(place)).await;
+        look.unwrap_or_else(|_| Err(self.process.servers.error(Trouble::TooSlow)))
+    }
+
+    async fn look_for_older(&self, place: usize) -> Result<bool, OutboxError> {
+        let (position, order) = loop {
+            let changed = self.process.lines.changed.notified();
+            let state = self.with(|line, token| {
+                let (sequence, order) = line.position(token, place)?;
+                let position = (sequence, place);
+                Some((position, order, line.own_older(order, position)))
+            });
+            match state {
+                Some((_, _, OwnOlder::Open)) => return Ok(true),
+                Some((_, _, OwnOlder::Ending)) => changed.await,
+                Some((position, order, OwnOlder::None)) => break (position, order),
+                None => return Ok(false),
+            }
+        };
+        let servers = &self.process.servers;
+        let session = servers.session().await?;
+        let begun = Instant::now();
+        let mut older = self.older.lock().await;
+        older.begin_at(self.with(|line, _| line.clear_before()));
+        let look = older.has_open(&session, &self.subjects, position.0, order);
+        let has_open = look.await.map_err(|()| servers.missed(&session, begun))?;
+        if !has_open {
+            self.with(|line, token| line.is_first(token, place));
+        }
+        Ok(has_open)
+    }
+
+    /// The end of a delivery is on its way to the stream.
+    pub fn is_ending(&self, place: usize) {
+        self.with(|line, token| line.is_ending(token, place));
+    }
+
+    /// The end of a delivery is noted.
+    pub fn ended(&self, place: usize) {
+        self.change(|line, token| line.ended(token, place));
+    }
+
+    /// Another process has a delivery.
+    pub fn lost(&self, place: usize) {
+        self.change(|line, token| line.lost(token, place));
+    }
+
+    /// The request is not in the stream any more.
+    pub fn finished(&self) {
+        self.change(Line::finished);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Line, &str)) {
+        self.with(change);
+        self.process.lines.changed.notify_waiters();
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Line, &str) -> T) -> T {
+        let mut lines = lock(&self.process.lines.lines);
+        work(lines.entry(self.subjects.clone()).or_default(), &self.token)
+    }
+}
+
+impl Drop for PlaceInLine {
+    fn drop(&mut self) {
+        self.change(Line::leave);
+        let mut lines = lock(&self.process.lines.lines);
+        if lines.get(&self.subjects).is_some_and(Line::is_empty) {
+            lines.remove(&self.subjects);
+        }
+    }
+}
+
+/// The older requests of a key, as far as one of this process has met them in the stream.
+#[derive(Default)]
+struct OlderRequests {
+    begins_at: u64,
+    next: u64,
+    found: Vec<OlderRequest>,
+}
+
+struct OlderRequest {
+    sequence: u64,
+    subject: String,
+    task: String,
+    orders: Vec<(usize, OrderKey)>,
+}
+
+impl OlderRequests {
+    /// Looks again at those that are not certainly this process's own any more.
+    fn begin_at(&mut self, sequence: u64) {
+        if self.next == 0 || sequence < self.begins_at {
+            *self = Self {
+                begins_at: sequence,
+                next: sequence,
+                found: Vec::new(),
+            };
+        }
+    }
+
+    /// Looks on in the stream, until it finds an open delivery of this order or comes to its own request.
+    async fn has_open(
+        &mut self,
+        session: &Session,
+        subjects: &str,
+        own: u64,
+        order: OrderKey,
+    ) -> Result<bool, ()> {
+        let mut at = 0;
+        loop {
+            while let Some(request) = self.found.get_mut(at) {
+                if request.has_open(session, order).await? {
+                    return Ok(true);
+                }
+                at += 1;
+            }
+            let next = next_message(&session.work, subjects, self.next).await;
+            match next.map_err(drop)? {
+                Some(message) if message.sequence < own => {
+                    self.next = message.sequence + 1;
+                    // What a newer version wrote holds up nothing.
+                    let stored = Stored::read(&message.payload);
+                    self.found.extend(stored.map(|stored| OlderRequest {
+                        sequence: message.sequence,
+                        subject: message.subject.to_string(),
+                        orders: stored.orders().collect(),
+                        task: stored.task,
+                    }));
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+}
+
+impl OlderRequest {
+    /// Whether one of its deliveries has this order and has not ended: its end is not noted, and the request is in the
+    /// stream.
+    async fn has_open(&mut self, session: &Session, order: OrderKey) -> Result<bool, ()> {
+        for (place, found) in &self.orders {
+            if *found != order {
+                continue;
+            }
+            let key = attempt_key(&self.task, self.sequence, *place);
+            let entry = session.attempts.entry(key).await.map_err(drop)?;
+            let note = entry.and_then(|entry| read::<Note>(&entry.value));
+            if note.is_some_and(|note| note.ended.is_some()) {
+                continue;
+            }
+            let found = session.find(self.sequence).await?;
+            if found.is_some_and(|found| found.subject.as_str() == self.subject) {
+                return Ok(true);
+            }
+            self.orders.clear();
+            return Ok(false);
+        }
+        Ok(false)
+    }
+}

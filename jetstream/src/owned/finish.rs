@@ -1,0 +1,164 @@
+//! The ends of deliveries, and of a request: what is published, noted and removed once all its deliveries have ended.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::jetstream::kv::UpdateErrorKind;
+use tokio::time::{Instant, sleep};
+
+use super::{HeldState, OwnedRequest};
+use crate::consumer::TRIES;
+use crate::history;
+use crate::server::purge;
+use crate::stored::{Known, json, read};
+use crate::subjects::{self, attempt_keys, config_token, known_key, message_key};
+use notifier_core::model::outcome::Outcome;
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::operator::State;
+use notifier_core::outbox::record::Record;
+use notifier_core::outbox::{HistoryRow, OutboxError, Ownership, Trouble};
+
+/// How long to wait before servers that did not answer are told again what has happened.
+const TELL_AGAIN: Duration = Duration::from_millis(500);
+
+impl OwnedRequest {
+    /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
+    /// between the two has its delivery done again, and the row may be there twice.
+    pub async fn end(
+        &mut self,
+        place: usize,
+        report: DeliveryReport,
+        mut row: Option<HistoryRow>,
+    ) -> Result<(), OutboxError> {
+        let record = Record::of(&report);
+        loop {
+            if let Some(unstored) = &row
+                && history::store(&self.process, &self.session, unstored).await
+            {
+                row = None;
+            }
+            let noted = match self.is_noted(place) || self.deliveries.len() > 1 {
+                true => {
+                    let ended = record.clone();
+                    self.note(place, |note| note.ended = Some(ended)).await
+                }
+                false => self.owns(place).await,
+            };
+            match noted {
+                Ok(Ownership::Mine | Ownership::Gone) => break,
+                // Whoever has taken it over says how it ends.
+                Ok(Ownership::Lost) => {
+                    self.goes_on().await;
+                    return Ok(());
+                }
+                Err(error) if !passes(&error) => return Err(error),
+                Err(_) => sleep(TELL_AGAIN).await,
+            }
+        }
+        if let Outcome::Delivered {
+            message: Some(message),
+        } = &report.outcome
+            && self.is_noted(place)
+        {
+            let whose = format!("{}/{place}", self.stored.task);
+            let key = message_key(&message.0);
+            let _ = self.session.known.put(key, whose.into()).await;
+        }
+        self.set_state(place, HeldState::Ended(Box::new(record)));
+        self.goes_on().await;
+        Ok(())
+    }
+
+    /// All has ended: says so to everyone, until they have heard it.
+    pub(super) async fn finish(&mut self) {
+        while let Err(error) = self.say_ended().await {
+            if !passes(&error) {
+                return;
+            }
+            sleep(TELL_AGAIN).await;
+        }
+        if let Some(line) = self.place_in_line() {
+            line.finished();
+        }
+    }
+
+    /// Publishes a dead letter, updates the key's entry, acknowledges the request, and then removes its notes. Each step
+    /// may be repeated.
+    async fn say_ended(&mut self) -> Result<(), OutboxError> {
+        let begun = Instant::now();
+        let mut dead = BTreeSet::new();
+        for (place, held) in &self.deliveries {
+            let HeldState::Ended(record) = &held.state else {
+                continue;
+            };
+            let record = Record::clone(record);
+            if State::ended(&record.clone().report(*place).outcome) == State::Dead {
+                dead.insert(*place);
+            }
+            self.stored.set_report(*place, record);
+        }
+        if !dead.is_empty() {
+            let letter = self.stored.dead_letter(&dead);
+            let config = config_token(&self.stored.config);
+            let subject = subjects::dead(&config, &self.stored.task);
+            let id = format!("{}/{}", self.stored.task, self.sequence);
+            let published = self.session.publish(subject, letter, &id).await;
+            published.map_err(|error| self.failed(begun, &error))?;
+        }
+        if let Some(key) = &self.stored.key {
+            self.end_key(key, begun).await?;
+        }
+        if !self.is_orphan {
+            self.remove(begun).await?;
+        }
+        if self.deliveries.values().any(|held| held.is_noted) {
+            let keys = attempt_keys(&self.stored.task, self.sequence);
+            let purged = purge(&self.session.attempts, &keys).await;
+            purged.map_err(|_| self.missed(begun))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the request from the stream. Somebody may have deleted the consumer that handed it out.
+    async fn remove(&self, begun: Instant) -> Result<(), OutboxError> {
+        if self.acknowledge("+ACK").await.is_ok() || !self.find_request().await? {
+            return Ok(());
+        }
+        let deleted = self.session.work.delete_message(self.sequence).await;
+        deleted.map(drop).map_err(|_| self.missed(begun))
+    }
+
+    /// The key's entry says from now on how all has ended.
+    async fn end_key(&self, key: &str, begun: Instant) -> Result<(), OutboxError> {
+        let name = known_key(&self.stored.identity().scope, key);
+        for _ in 0..TRIES {
+            let entry = self.session.known.entry(&name).await;
+            let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
+                return Ok(());
+            };
+            let Some(mut known) = read::<Known>(&entry.value) else {
+                return Ok(());
+            };
+            if known.task != self.stored.task {
+                return Ok(());
+            }
+            known.has_ended = true;
+            known.reports = self.stored.reports().iter().map(Record::of).collect();
+            let written = self
+                .session
+                .known
+                .update(&name, json(&known), entry.revision);
+            match written.await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+                Err(error) => return Err(self.failed(begun, &error)),
+            }
+        }
+        Err(self.missed(begun))
+    }
+}
+
+/// Whether it is only a matter of time.
+fn passes(error: &OutboxError) -> bool {
+    !matches!(error.trouble, Trouble::NoPermission | Trouble::TooLarge)
+}

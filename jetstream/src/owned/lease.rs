@@ -1,0 +1,77 @@
+//! How a request stays this process's: the server hands out again what was not renewed for a lease.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::OwnedRequest;
+use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+
+impl OwnedRequest {
+    /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
+    /// would keep it from whoever comes after that process. What this process holds and does not run is handed out again.
+    pub(super) async fn renew(&mut self) {
+        if self.is_orphan || !self.process.runs(&self.stored) {
+            return;
+        }
+        if self.renewed.elapsed() >= LEASE {
+            let open: Vec<_> = self.open_places().collect();
+            for place in open {
+                if self.owns(place).await.is_err() {
+                    return;
+                }
+            }
+            if self.open_places().next().is_none() {
+                return;
+            }
+        }
+        let asked = Instant::now();
+        match self.acknowledge("+WPI").await {
+            Ok(()) => self.renewed = asked,
+            Err(()) => {
+                // The next call finds out what is wrong.
+                let _ = self.missed(asked);
+                let _ = self.find_replaced().await;
+            }
+        }
+    }
+
+    /// Notices in time that the stream is another.
+    async fn find_replaced(&mut self) -> Result<(), OutboxError> {
+        if !self.find_request().await? {
+            self.is_replaced().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the request is missing because somebody has put another stream in the place of its own. This process goes on
+    /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
+    pub(super) async fn is_replaced(&mut self) -> Result<bool, OutboxError> {
+        let begun = Instant::now();
+        let info = self.session.work.get_info().await;
+        let info = info.map_err(|_| self.missed(begun))?;
+        if info.created == self.session.work.cached_info().created {
+            return Ok(false);
+        }
+        if self.renewed.elapsed() >= LEASE {
+            return Err(self.process.servers.error(Trouble::NoOutbox));
+        }
+        self.is_orphan = true;
+        Ok(true)
+    }
+
+    /// Whether the request is in the stream; asks its leader.
+    pub(super) async fn find_request(&self) -> Result<bool, OutboxError> {
+        let begun = Instant::now();
+        let found = self.session.find(self.sequence).await;
+        let found = found.map_err(|()| self.missed(begun))?;
+        Ok(found.is_some_and(|message| message.subject == self.subject))
+    }
+
+    /// Acknowledges the message in one of the server's ways, and waits until it has done so.
+    pub(super) async fn acknowledge(&self, how: &'static str) -> Result<(), ()> {
+        let reply = self.reply.clone().ok_or(())?;
+        let how = Bytes::from_static(how.as_bytes());
+        let answered = self.session.client.request(reply, how).await;
+        answered.map(drop).map_err(drop)
+    }
+}

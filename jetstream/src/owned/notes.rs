@@ -1,0 +1,209 @@
+//! Whose a delivery is, and what is noted of it: each note is written over the one that its writer knows.
+
+use std::time::SystemTime;
+
+use async_nats::jetstream::kv::UpdateErrorKind;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::fence::{Answer, Fence, Inquiry, Next, Question};
+use super::{HeldState, OwnedRequest};
+use crate::consumer::TRIES;
+use crate::stored::{Note, json, millis, read};
+use crate::subjects::attempt_key;
+use notifier_core::outbox::record::Record;
+use notifier_core::outbox::{OutboxError, Ownership};
+
+/// Notes that are taken at a time.
+const NOTES_AT_ONCE: usize = 256;
+
+impl OwnedRequest {
+    /// Takes the deliveries over from whoever held them: each gets a note of a new holder, and the request must be in the
+    /// stream after that. `None`: not now.
+    pub async fn take_over(&mut self) -> Option<()> {
+        let keys = self.deliveries.keys().map(|place| self.key(*place));
+        let attempts = &self.session.attempts;
+        let entries = stream::iter(keys.collect::<Vec<_>>())
+            .map(|key| async move { attempts.entry(key).await })
+            .buffered(NOTES_AT_ONCE);
+        let entries: Vec<_> = entries.collect().await;
+        let mut revisions = Vec::new();
+        for (held, entry) in self.deliveries.values_mut().zip(entries) {
+            let entry = entry.ok()?;
+            revisions.push(entry.as_ref().map_or(0, |entry| entry.revision));
+            if let Some(note) = entry.and_then(|entry| read::<Note>(&entry.value)) {
+                held.is_noted = true;
+                held.note = note;
+            }
+        }
+        let fence = self.deliveries.values().map(|held| held.note.fence).max();
+        let fence = fence.unwrap_or_default() + 1;
+        let mut writes = Vec::new();
+        for ((place, held), revision) in self.deliveries.iter_mut().zip(revisions) {
+            if let Some(ended) = held.note.ended.clone() {
+                held.state = HeldState::Ended(Box::new(ended));
+                if let Some(line) = &self.registration.place {
+                    line.ended(*place);
+                }
+                continue;
+            }
+            held.note.owner.clone_from(&self.process.owner);
+            held.note.fence = fence;
+            held.is_noted = true;
+            let key = attempt_key(&self.stored.task, self.sequence, *place);
+            writes.push((*place, key, json(&held.note), Fence::take(revision)));
+        }
+        let written =
+            stream::iter(writes).map(|(place, key, note, (inquiry, question))| async move {
+                let Question::Write { over } = question else {
+                    return None;
+                };
+                let revision = attempts.update(key, note, over).await.ok()?;
+                Some((place, inquiry, revision))
+            });
+        let written: Vec<_> = written.buffered(NOTES_AT_ONCE).collect().await;
+        if written.is_empty() {
+            return Some(());
+        }
+        let is_there = self.find_request().await.ok()?;
+        for written in written {
+            let (place, mut inquiry, revision) = written?;
+            let fence = &mut self.deliveries.get_mut(&place)?.fence;
+            inquiry.next(fence, Answer::Written { revision });
+            if inquiry.next(fence, Answer::Request { is_there }) != Next::Own {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Whether the delivery is still this process's.
+    pub async fn owns(&mut self, place: usize) -> Result<Ownership, OutboxError> {
+        let Some(held) = self.open(place) else {
+            return Ok(Ownership::Lost);
+        };
+        let (inquiry, question) = held.fence.check();
+        let note = held.note.clone();
+        self.inquire(place, inquiry, question, note).await
+    }
+
+    /// Notes that an attempt begins that must not be repeated.
+    pub async fn attempting(
+        &mut self,
+        place: usize,
+        at: SystemTime,
+    ) -> Result<Ownership, OutboxError> {
+        let at = Some(millis(at));
+        self.note(place, |note| note.attempting = at).await
+    }
+
+    /// Notes that nothing was taken, where an attempt was noted.
+    pub async fn not_taken(&mut self, place: usize) -> Result<(), OutboxError> {
+        if !self.is_noted(place) {
+            return Ok(());
+        }
+        let noted = self.note(place, |note| note.attempting = None).await;
+        noted.map(drop)
+    }
+
+    pub async fn parts_done(&mut self, place: usize, parts: usize) -> Result<(), OutboxError> {
+        let noted = self.note(place, |note| {
+            note.parts = parts;
+            note.attempting = None;
+        });
+        noted.await.map(drop)
+    }
+
+    /// Notes something of a delivery, if it is still this process's.
+    pub(super) async fn note(
+        &mut self,
+        place: usize,
+        change: impl FnOnce(&mut Note),
+    ) -> Result<Ownership, OutboxError> {
+        let Some(held) = self.open(place) else {
+            return Ok(Ownership::Lost);
+        };
+        held.is_noted = true;
+        let (inquiry, question) = held.fence.write();
+        let mut note = held.note.clone();
+        change(&mut note);
+        self.inquire(place, inquiry, question, note).await
+    }
+
+    /// Asks until it is known whose the delivery is. An error says that it is not known.
+    async fn inquire(
+        &mut self,
+        place: usize,
+        mut inquiry: Inquiry,
+        mut question: Question,
+        note: Note,
+    ) -> Result<Ownership, OutboxError> {
+        let begun = Instant::now();
+        if self.is_orphan {
+            return Ok(Ownership::Gone);
+        }
+        for _ in 0..4 * TRIES {
+            let (known, ended) = self.ask(place, question, &note, begun).await?;
+            let Some(held) = self.open(place) else {
+                return Ok(Ownership::Lost);
+            };
+            match inquiry.next(&mut held.fence, known) {
+                Next::Ask(next) => question = next,
+                Next::Own => {
+                    held.note = note;
+                    return Ok(Ownership::Mine);
+                }
+                Next::Lost => {
+                    if question == Question::FindRequest && self.is_replaced().await? {
+                        return Ok(Ownership::Gone);
+                    }
+                    // An operator may have dropped it, in a note of its own.
+                    if let Some(held) = self.open(place) {
+                        held.is_noted |= ended.is_some();
+                    }
+                    let ended = ended.map(|ended| HeldState::Ended(Box::new(ended)));
+                    self.set_state(place, ended.unwrap_or(HeldState::Lost));
+                    return Ok(Ownership::Lost);
+                }
+            }
+        }
+        Err(self.missed(begun))
+    }
+
+    /// Puts one question to the servers. Gives back the end that another's note tells, too.
+    async fn ask(
+        &self,
+        place: usize,
+        question: Question,
+        note: &Note,
+        begun: Instant,
+    ) -> Result<(Answer, Option<Record>), OutboxError> {
+        let key = self.key(place);
+        let attempts = &self.session.attempts;
+        let known = match question {
+            Question::Write { over } => match attempts.update(key, json(note), over).await {
+                Ok(revision) => Answer::Written { revision },
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                    Answer::Conflict
+                }
+                Err(error) => return Err(self.failed(begun, &error)),
+            },
+            Question::ReadNote => {
+                let entry = attempts.entry(key).await.map_err(|_| self.missed(begun))?;
+                let Some(entry) = entry else {
+                    return Ok((Answer::NoNote, None));
+                };
+                let found: Note = read(&entry.value).unwrap_or_default();
+                let known = Answer::Note {
+                    revision: entry.revision,
+                    is_own: (&found.owner, found.fence) == (&note.owner, note.fence),
+                };
+                return Ok((known, found.ended));
+            }
+            Question::FindRequest => Answer::Request {
+                is_there: self.find_request().await?,
+            },
+        };
+        Ok((known, None))
+    }
+}

@@ -1,0 +1,56 @@
+//! What a process knows of itself and of its servers.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::line::Lines;
+use super::server::Servers;
+use super::stored::Stored;
+use notifier_core::outbox::{DeliveryId, Running};
+
+/// What all who work for an outbox share.
+pub struct Process {
+    pub servers: Servers,
+    pub runtime: Handle,
+    /// No name that another process could have too.
+    pub owner: String,
+    pub running: Running,
+    pub lines: Lines,
+    /// By configuration file.
+    pub history: Mutex<HashMap<String, Progress>>,
+    /// Since when the stream has held more than its consumers know of.
+    pub uncounted_since: Mutex<Option<Instant>>,
+}
+
+/// How far this process has come in the stream of history rows under one configuration file.
+#[derive(Clone, Copy, Default)]
+pub struct Progress {
+    /// When the stream was made: the sequences of another begin anew.
+    pub stream: i128,
+    pub next: u64,
+}
+
+impl Process {
+    pub fn new(servers: Servers, runtime: Handle, owner: String) -> Self {
+        Self {
+            servers,
+            runtime,
+            owner,
+            running: Running::default(),
+            lines: Lines::default(),
+            history: Mutex::default(),
+            uncounted_since: Mutex::default(),
+        }
+    }
+
+    /// Whether this process runs one of a request's deliveries.
+    pub fn runs(&self, stored: &Stored) -> bool {
+        stored.open().into_iter().any(|index| {
+            let task = stored.task.clone();
+            self.running.contains(&DeliveryId { task, index })
+        })
+    }
+}

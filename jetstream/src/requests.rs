@@ -1,0 +1,123 @@
+//! Which requests this process holds, and how they are asked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::order::PlaceInLine;
+use notifier_core::panics::lock;
+
+/// The way to each request that this process holds, by its task.
+pub struct Requests<R>(Arc<Mutex<HashMap<String, Owned<R>>>>);
+
+impl<R> Requests<R> {
+    pub fn lock(&self) -> MutexGuard<'_, HashMap<String, Owned<R>>> {
+        lock(&self.0)
+    }
+}
+
+impl<R> Clone for Requests<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R> Default for Requests<R> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// What is done with a request, in the order of asking.
+pub type Job<R> = Box<dyn for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, ()> + Send>;
+
+/// The way to a request that this process holds.
+pub struct Owned<R> {
+    pub sequence: u64,
+    /// `None`: it has no dedup key.
+    pub place: Option<Arc<PlaceInLine>>,
+    jobs: UnboundedSender<Job<R>>,
+}
+
+impl<R: 'static> Owned<R> {
+    /// Has something done once all is done that was asked for before. An error says that the process has given the request up.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.jobs.send(Box::new(|request| {
+            let answered = work(request).map(|answer| drop(reply.send(answer)));
+            answered.boxed()
+        }));
+        answer
+    }
+}
+
+/// That this process holds a request, and what it is asked. Given up when it is dropped.
+pub struct Registration<R> {
+    requests: Requests<R>,
+    pub sequence: u64,
+    pub place: Option<Arc<PlaceInLine>>,
+    task: String,
+    jobs: UnboundedReceiver<Job<R>>,
+    has_ended: bool,
+}
+
+impl<R> Registration<R> {
+    /// `None`: the process holds the request already, by another message.
+    pub fn new(
+        requests: &Requests<R>,
+        task: &str,
+        sequence: u64,
+        place: impl FnOnce() -> Option<Arc<PlaceInLine>>,
+    ) -> Option<Self> {
+        let mut owned = requests.lock();
+        let Entry::Vacant(entry) = owned.entry(task.to_owned()) else {
+            return None;
+        };
+        let place = place();
+        let (sender, jobs) = unbounded_channel();
+        entry.insert(Owned {
+            sequence,
+            place: place.clone(),
+            jobs: sender,
+        });
+        Some(Self {
+            requests: requests.clone(),
+            sequence,
+            place,
+            task: task.to_owned(),
+            jobs,
+            has_ended: false,
+        })
+    }
+
+    /// What is to be done next; `None`: the process has given the request up.
+    pub async fn next(&mut self) -> Option<Job<R>> {
+        self.jobs.recv().await
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The process may hold the request anew.
+    pub fn end(&mut self) {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.requests.lock().remove(&self.task);
+            self.place = None;
+        }
+    }
+}
+
+impl<R> Drop for Registration<R> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

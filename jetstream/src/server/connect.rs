@@ -1,0 +1,108 @@
+//! How the servers are reached, and what they say beside their replies.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use tokio::time::Instant;
+
+use crate::credentials;
+use notifier_core::outbox::OutboxServers;
+use notifier_core::outbox::Trouble;
+use notifier_core::panics::lock;
+
+pub const ASK_WITHIN: Duration = Duration::from_millis(1500);
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How soon a server that has fallen silent is missed: after the third.
+const PING_EVERY: Duration = Duration::from_secs(2);
+
+/// Connects, and says from then on what the servers refuse.
+pub async fn connect(nats: &OutboxServers, heard: &Arc<Heard>) -> Result<Client, Trouble> {
+    let heard = Arc::clone(heard);
+    let mut options = ConnectOptions::new()
+        .name("influxdb3-notifier")
+        .connection_timeout(CONNECT_WITHIN)
+        .request_timeout(Some(ASK_WITHIN))
+        .ping_interval(PING_EVERY)
+        .reconnect_delay_callback(|attempts| {
+            let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
+            Duration::from_millis(25 << attempts)
+        })
+        .event_callback(move |event| {
+            heard.event(&event);
+            std::future::ready(())
+        });
+    if let Some(tls) = &nats.tls {
+        options = options.tls_client_config(tls.clone());
+    }
+    if let Some(credentials) = &nats.credentials {
+        options = credentials::apply(credentials, options).ok_or(Trouble::UnreadableCredentials)?;
+    }
+    let addresses = nats.urls.iter();
+    let addresses = addresses.map(|server| server.parse::<async_nats::ServerAddr>());
+    let addresses: Vec<_> = addresses
+        .collect::<Result<_, _>>()
+        .map_err(|_| Trouble::Unreachable)?;
+    let connected = options.connect(addresses).await;
+    connected.map_err(|error| match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Trouble::Credentials
+        }
+        ConnectErrorKind::Tls => Trouble::Tls,
+        // What the TLS library says is passed on as any other failure of the connection.
+        ConnectErrorKind::Io if is_tls(&error) => Trouble::Tls,
+        _ => Trouble::Unreachable,
+    })
+}
+
+/// What the servers have said beside their replies: a refusal is never a reply.
+#[derive(Default)]
+pub struct Heard {
+    refused: Mutex<Option<(Instant, Trouble)>>,
+}
+
+impl Heard {
+    fn event(&self, event: &Event) {
+        let trouble = match event {
+            Event::ServerError(ServerError::AuthorizationViolation) => Trouble::Credentials,
+            Event::ServerError(ServerError::Other(text))
+                if text.to_ascii_lowercase().contains("permissions violation") =>
+            {
+                Trouble::NoPermission
+            }
+            Event::ClientError(error)
+                if error
+                    .to_string()
+                    .to_ascii_lowercase()
+                    .contains("authorization") =>
+            {
+                Trouble::Credentials
+            }
+            _ => return,
+        };
+        *lock(&self.refused) = Some((Instant::now(), trouble));
+    }
+
+    pub fn since(&self, since: Instant) -> Option<Trouble> {
+        let refused = *lock(&self.refused);
+        refused
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, trouble)| trouble)
+    }
+}
+
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(error) = source {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        source = match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        };
+    }
+    false
+}

@@ -1,0 +1,165 @@
+//! Finds the streams and buckets that must be there, and makes those that are missing.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::context::{
+    ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use futures_util::future::{join, join_all};
+use tokio::time::{Instant, timeout};
+
+use super::connect::ASK_WITHIN;
+use super::refusal::{of_code, refusal};
+use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
+use super::{Servers, Session};
+use crate::subjects;
+use notifier_core::outbox::{OutboxError, Trouble};
+
+/// How long a stream's leader may take to tell of its stream, and after that the cluster's: together less than
+/// [`ASK_WITHIN`].
+const LEADER_WITHIN: Duration = Duration::from_millis(1000);
+const NAMES_WITHIN: Duration = Duration::from_millis(400);
+/// A sequence that no stream has.
+const NO_SEQUENCE: u64 = 1 << 62;
+/// Where nobody listens, among the subjects of acknowledgements.
+const NO_ACKNOWLEDGEMENT: &str = "$JS.ACK.notifier_work.check.1.1.1.1.0";
+
+impl Servers {
+    /// Finds what must be there, and makes what is missing.
+    pub(super) async fn find_streams(&self, client: Client) -> Result<Session, OutboxError> {
+        let begun = Instant::now();
+        let context = ContextBuilder::new()
+            .timeout(ASK_WITHIN)
+            .ack_timeout(ASK_WITHIN)
+            .build(client.clone());
+        let mut found = Vec::new();
+        for config in configs(replicas(&self.nats)) {
+            let name = config.name.clone();
+            let stream = self.stream(&context, config, begun).await;
+            found.push(stream.map_err(|trouble| {
+                OutboxError::new(format!("{}, stream {name},", self.place), trouble)
+            })?);
+        }
+        let [work, dead, history, attempts, known, lasts] =
+            <[_; 6]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
+        let session = Session {
+            attempts: store(ATTEMPTS, attempts),
+            known: store(KNOWN, known),
+            lasts: store(LASTS, lasts),
+            work,
+            dead,
+            history,
+            context,
+            client,
+        };
+        // An operator's way may be for looking only.
+        if self.alive.is_some() {
+            self.check_permissions(&session).await?;
+        }
+        Ok(session)
+    }
+
+    /// Whether this user may publish what an outbox must. Publishes what each stream refuses; a server that does not permit
+    /// it says so beside, and sends no reply.
+    async fn check_permissions(&self, session: &Session) -> Result<(), OutboxError> {
+        let begun = Instant::now();
+        let buckets = [&session.attempts, &session.known, &session.lasts];
+        let subjects = buckets.map(|bucket| format!("{}check", bucket.prefix));
+        let subjects = subjects.into_iter().chain([
+            subjects::dead("check", "check"),
+            subjects::history("check", "check"),
+            subjects::work("check", "check", None, "check"),
+        ]);
+        let publications = subjects.map(|subject| async move {
+            let message = PublishMessage::build().expected_last_subject_sequence(NO_SEQUENCE);
+            let sent = session.context.send_publish(subject, message).await;
+            if let Ok(sent) = sent {
+                let _ = sent.await;
+            }
+        });
+        let acknowledgement = session.client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
+        let (_, _) = join(join_all(publications), acknowledgement).await;
+        match self.heard.since(begun) {
+            Some(trouble) => Err(self.error(trouble)),
+            None => Ok(()),
+        }
+    }
+
+    /// A stream as it is to be. One that is there is not changed.
+    async fn stream(
+        &self,
+        context: &Context,
+        config: Config,
+        begun: Instant,
+    ) -> Result<Stream, Trouble> {
+        for _ in 0..3 {
+            let answer = timeout(LEADER_WITHIN, context.get_stream(&config.name)).await;
+            let Ok(found) = answer else {
+                return Err(self.silence(context, &config.name, begun).await);
+            };
+            match found {
+                Ok(found) => {
+                    return match fits(&found.cached_info().config, &config) {
+                        true => Ok(found),
+                        false => Err(Trouble::OtherSettings),
+                    };
+                }
+                Err(error) => match error.kind() {
+                    GetStreamErrorKind::JetStream(error)
+                        if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+                    GetStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    _ => {
+                        let source = error
+                            .source()
+                            .and_then(|e| e.downcast_ref::<RequestError>());
+                        return Err(self.unasked(source, begun).await);
+                    }
+                },
+            }
+            match context.create_stream(config.clone()).await {
+                Ok(made) => return Ok(made),
+                Err(error) => match error.kind() {
+                    // Another process was faster.
+                    CreateStreamErrorKind::JetStream(error)
+                        if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
+                    CreateStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    CreateStreamErrorKind::JetStreamUnavailable => {
+                        return Err(Trouble::NoJetStream);
+                    }
+                    _ => return Err(self.unasked(None, begun).await),
+                },
+            }
+        }
+        Err(Trouble::OtherSettings)
+    }
+
+    /// Why nobody says anything of a stream: its leader alone does. The leader of the cluster knows whether there is such a
+    /// stream, and so that it has no leader.
+    async fn silence(&self, context: &Context, name: &str, begun: Instant) -> Trouble {
+        let names = context.stream_names().try_collect::<Vec<String>>();
+        let refused = match timeout(NAMES_WITHIN, names).await {
+            Ok(Ok(names)) if names.iter().any(|known| known == name) => Some(Trouble::NoLeader),
+            Ok(Err(error)) => refusal(&error),
+            _ => None,
+        };
+        match refused {
+            Some(trouble) => trouble,
+            None => self.unasked(None, begun).await,
+        }
+    }
+
+    /// Why a question was not answered.
+    async fn unasked(&self, error: Option<&RequestError>, begun: Instant) -> Trouble {
+        if error.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders) {
+            return Trouble::NoJetStream;
+        }
+        self.heard.since(begun).unwrap_or(Trouble::TooSlow)
+    }
+}

@@ -1,0 +1,317 @@
+//! What stands in the streams: JSON that a later version can read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::subjects::dedup_token;
+use notifier_core::model::plan::Identity;
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::record::Record;
+use notifier_core::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, OrderKey, Target};
+use notifier_core::text::hex;
+
+/// A request, as it was accepted; as a dead letter with the reports of its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stored {
+    /// Raised when an older version must not touch what a newer one wrote.
+    pub version: u32,
+    pub task: String,
+    scope: String,
+    pub key: Option<String>,
+    fingerprint: String,
+    pub config: String,
+    arguments: BTreeMap<String, String>,
+    pub said: String,
+    warnings: Vec<String>,
+    /// Of its dedup key, as its subject has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
+    /// Milliseconds since 1970, as all times here. For people: the age is told by the stream's clock.
+    pub accepted: u64,
+    /// It was a dead letter.
+    #[serde(default)]
+    pub is_retried: bool,
+    pub deliveries: Vec<StoredDelivery>,
+}
+
+pub const VERSION: u32 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredDelivery {
+    report: Record,
+    /// `None`: it has ended, or is another message's.
+    pub work: Option<StoredWork>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredWork {
+    receiver: Option<String>,
+    #[serde(default)]
+    destination: usize,
+    sealed: Option<String>,
+    /// How long it is tried after its request has come into the stream.
+    pub timeout: u64,
+    composition: String,
+    /// Of the deliveries that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+}
+
+impl Stored {
+    pub fn of(request: &NewRequest) -> Self {
+        let accepted = millis(request.accepted);
+        let deliveries = request.deliveries.iter().map(|delivery| StoredDelivery {
+            report: Record::of(&delivery.report),
+            work: delivery.work.as_ref().map(StoredWork::of),
+        });
+        Self {
+            version: VERSION,
+            task: request.task.clone(),
+            scope: request.identity.scope.to_string(),
+            key: request.identity.key.clone(),
+            fingerprint: hex(&request.identity.fingerprint),
+            config: request.config.clone(),
+            arguments: request.arguments.clone(),
+            said: request.said.clone(),
+            warnings: request.warnings.clone(),
+            dedup_key: request.dedup_key.as_deref().map(dedup_token),
+            accepted,
+            is_retried: false,
+            deliveries: deliveries.collect(),
+        }
+    }
+
+    pub fn bytes(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// `None`: a newer version wrote it, or it is none of ours.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let stored: Self = serde_json::from_slice(bytes).ok()?;
+        (stored.version <= VERSION).then_some(stored)
+    }
+
+    /// Places of the deliveries that are to be done.
+    pub fn open(&self) -> Vec<usize> {
+        let places = self.deliveries.iter().enumerate();
+        let open = places.filter(|(_, delivery)| delivery.work.is_some());
+        open.map(|(place, _)| place).collect()
+    }
+
+    /// The orders of the deliveries that are to be done, by their places.
+    pub fn orders(&self) -> impl Iterator<Item = (usize, OrderKey)> {
+        let places = self.deliveries.iter().enumerate();
+        places.filter_map(|(place, delivery)| Some((place, delivery.work.as_ref()?.order()?)))
+    }
+
+    pub fn reports(&self) -> Vec<DeliveryReport> {
+        let places = self.deliveries.iter().enumerate();
+        places
+            .map(|(place, delivery)| delivery.report.clone().report(place))
+            .collect()
+    }
+
+    pub fn set_report(&mut self, place: usize, record: Record) {
+        if let Some(delivery) = self.deliveries.get_mut(place) {
+            delivery.report = record;
+        }
+    }
+
+    /// The request with these of its deliveries to do once more.
+    pub fn dead_letter(&self, dead: &BTreeSet<usize>) -> Bytes {
+        let deliveries = self.deliveries.iter().enumerate();
+        let deliveries = deliveries.map(|(place, delivery)| StoredDelivery {
+            report: delivery.report.clone(),
+            work: delivery.work.clone().filter(|_| dead.contains(&place)),
+        });
+        json(&Self {
+            deliveries: deliveries.collect(),
+            ..self.clone()
+        })
+    }
+
+    pub fn identity(&self) -> Identity {
+        let mut fingerprint = [0; 32];
+        read_hex(&self.fingerprint, &mut fingerprint);
+        Identity {
+            scope: self.scope.as_str().into(),
+            key: self.key.clone(),
+            fingerprint,
+        }
+    }
+
+    /// What whoever takes it over is given; `noted` is what its owners have said since.
+    /// `published` and `now` are of the stream's clock.
+    pub fn kept(&self, noted: &BTreeMap<usize, Note>, published: u64, now: u64) -> KeptRequest {
+        let in_stream = Duration::from_millis(now.saturating_sub(published));
+        let places = self.deliveries.iter().enumerate();
+        let deliveries = places.map(|(place, delivery)| {
+            let mut report = delivery.report.clone().report(place);
+            let mut work = delivery.work.as_ref().map(|work| work.work(in_stream));
+            if let Some(note) = noted.get(&place) {
+                report.parts_delivered = note.parts;
+                if let Some(ended) = &note.ended {
+                    report = ended.clone().report(place);
+                    work = None;
+                }
+                if let Some(work) = &mut work {
+                    work.attempting = note.attempting.map(time);
+                }
+            }
+            NewDelivery { report, work }
+        });
+        KeptRequest {
+            task: self.task.clone(),
+            identity: self.identity(),
+            arguments: self.arguments.clone(),
+            said: self.said.clone(),
+            warnings: self.warnings.clone(),
+            age: in_stream,
+            deliveries: deliveries.collect(),
+            behind: Vec::new(),
+        }
+    }
+}
+
+impl StoredWork {
+    fn of(work: &KeptWork) -> Self {
+        let (receiver, destination, sealed) = match &work.target {
+            Target::Receiver { name, index } => (Some(name.clone()), *index, None),
+            Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
+        };
+        let timeout = u64::try_from(work.time_left.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            receiver,
+            destination,
+            sealed,
+            timeout,
+            composition: hex(&work.composition),
+            order: work.order.map(|order| hex(&order)),
+        }
+    }
+
+    fn order(&self) -> Option<OrderKey> {
+        let mut order = [0; 32];
+        read_hex(self.order.as_ref()?, &mut order);
+        Some(order)
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    fn work(&self, in_stream: Duration) -> KeptWork {
+        let mut composition = [0; 32];
+        read_hex(&self.composition, &mut composition);
+        let sealed = self.sealed.as_deref().unwrap_or_default();
+        KeptWork {
+            target: match &self.receiver {
+                Some(name) => Target::Receiver {
+                    name: name.clone(),
+                    index: self.destination,
+                },
+                None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
+            },
+            time_left: Duration::from_millis(self.timeout).saturating_sub(in_stream),
+            order: self.order(),
+            composition,
+            attempting: None,
+        }
+    }
+}
+
+/// What is noted of one delivery: by whoever has it, in the place of what was noted before. The server refuses it where
+/// somebody else has noted something since.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Note {
+    /// Whose the delivery is.
+    pub owner: String,
+    /// Counts the holders. With the owner it is one holder's alone: a process may take a delivery twice.
+    #[serde(default)]
+    pub fence: u64,
+    /// When an attempt began that must not be repeated, and of which it is not known how it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempting: Option<u64>,
+    #[serde(default)]
+    pub parts: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Record>,
+}
+
+/// An idempotency key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Known {
+    pub task: String,
+    pub fingerprint: String,
+    pub warnings: Vec<String>,
+    /// Where the request stands until it has ended.
+    pub subject: String,
+    /// As they were at first, or at the end.
+    pub reports: Vec<Record>,
+    #[serde(default)]
+    pub has_ended: bool,
+}
+
+impl Known {
+    pub fn of(request: &NewRequest, subject: &str) -> Self {
+        let reports = request.deliveries.iter();
+        Self {
+            task: request.task.clone(),
+            fingerprint: hex(&request.identity.fingerprint),
+            warnings: request.warnings.clone(),
+            subject: subject.to_owned(),
+            reports: reports
+                .map(|delivery| Record::of(&delivery.report))
+                .collect(),
+            has_ended: false,
+        }
+    }
+}
+
+pub fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+pub fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    serde_json::from_slice(bytes).ok()
+}
+
+fn read_hex(text: &str, bytes: &mut [u8]) {
+    let digits = text.as_bytes().chunks(2);
+    for (byte, digits) in bytes.iter_mut().zip(digits) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+    }
+}
+
+pub fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_version_wrote_and_what_is_none_of_ours_is_left() {
+        let stored = |version: u32| {
+            format!(
+                r#"{{"version": {version}, "task": "t", "scope": "s", "key": null, "fingerprint": "00", "config": "",
+                    "arguments": {{}}, "said": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
+            )
+        };
+        assert!(Stored::read(stored(VERSION).as_bytes()).is_some());
+        assert!(Stored::read(stored(VERSION + 1).as_bytes()).is_none());
+        assert!(Stored::read(b"{}").is_none());
+    }
+}

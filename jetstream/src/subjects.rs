@@ -1,0 +1,131 @@
+//! What things are called at the servers: subjects of messages, and keys of the buckets.
+
+use sha2::{Digest, Sha256};
+
+use notifier_core::text::hex;
+
+/// In the place of the hash of a dedup key.
+const NO_KEY: &str = "-";
+
+/// Of a request that is to be done, by its owner or by anyone; `config` is the [`config_token`], `key` the
+/// [`dedup_token`].
+pub fn work(owner: &str, config: &str, key: Option<&str>, task: &str) -> String {
+    let key = key.unwrap_or(NO_KEY);
+    format!("notifier.work.{owner}.{config}.{key}.{}", token(task))
+}
+
+/// Of all requests of an owner under one configuration file.
+pub fn works(owner: &str, config: &str) -> String {
+    format!("notifier.work.{owner}.{config}.>")
+}
+
+/// Of all requests under one configuration file and dedup key.
+pub fn works_of_key(config: &str, key: &str) -> String {
+    format!("notifier.work.*.{config}.{key}.*")
+}
+
+/// Of a dead letter.
+pub fn dead(config: &str, task: &str) -> String {
+    format!("notifier.dead.{config}.{}", token(task))
+}
+
+/// Of a history row.
+pub fn history(config: &str, line: &str) -> String {
+    format!("notifier.history.{config}.{}", short_hash(&[line]))
+}
+
+/// Of all history rows under one configuration file.
+pub fn histories(config: &str) -> String {
+    format!("notifier.history.{config}.*")
+}
+
+/// Where an owner that lives answers whoever asks.
+pub fn alive(owner: &str) -> String {
+    format!("notifier.alive.{owner}")
+}
+
+/// Of a configuration file: its name without the directory, since machines keep it in different places.
+pub fn config_token(config: &str) -> String {
+    let name = config.rsplit(['/', '\\']).next().unwrap_or_default();
+    short_hash(&[name])
+}
+
+/// Of a dedup key.
+pub fn dedup_token(key: &str) -> String {
+    short_hash(&[key])
+}
+
+/// What is noted of one delivery of the request with this sequence in the stream: a task that is sent again has other notes.
+pub fn attempt_key(task: &str, sequence: u64, place: usize) -> String {
+    format!("attempt.{}.{sequence}.{place}", token(task))
+}
+
+/// All that is noted of a request.
+pub fn attempt_keys(task: &str, sequence: u64) -> String {
+    format!("attempt.{}.{sequence}.*", token(task))
+}
+
+/// An idempotency key.
+pub fn known_key(scope: &str, key: &str) -> String {
+    format!("key.{}", hash(&[scope, key]))
+}
+
+/// A message at a provider, and so whose it is.
+pub fn message_key(message: &str) -> String {
+    format!("message.{}", hash(&[message]))
+}
+
+/// Text as one token of a subject.
+pub fn token(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !text.is_empty() && text.len() <= 64 && text.chars().all(safe) {
+        true => text.to_owned(),
+        false => format!("x{}", short_hash(&[text])),
+    }
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    hash(parts).chars().take(32).collect()
+}
+
+/// Lengths stand before the parts, so that no two lists look alike.
+fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    hex(&digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_file_is_known_by_its_name_wherever_it_lies() {
+        let here = config_token("notifier.toml");
+        for same in [
+            "/etc/notifier.toml",
+            "a/b/notifier.toml",
+            r"C:\notifier.toml",
+        ] {
+            assert_eq!(config_token(same), here, "{same}");
+        }
+        for other in ["", "other.toml", "notifier.toml/other"] {
+            assert_ne!(config_token(other), here, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_task_is_one_token_of_a_subject_whatever_it_is_called() {
+        assert_eq!(token("7b0c2f0e-5a54-4b0c"), "7b0c2f0e-5a54-4b0c");
+        for text in ["", "a b", "a.b", "*", ">", "ü", &"a".repeat(65)] {
+            let token = token(text);
+            assert!(
+                token.starts_with('x') && token.len() == 33,
+                "{text} {token}"
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the command line sends: as the endpoint would, and to the end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pythonize::pythonize;
+
+use super::offline::internal;
+use super::{answer, engine, process};
+use notifier_core::notifier::{Call, CallLog};
+use notifier_core::observe::{LateLog, LogLine};
+use notifier_core::panics::{guarded, lock};
+
+/// How often it is looked for signals and log lines while deliveries are under way.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Sends a request as the endpoint would, and waits for the end of every delivery, or so many seconds.
+///
+/// Gives the answer. Log lines go to `log` as they come.
+#[pyfunction]
+pub fn send<'py>(
+    py: Python<'py>,
+    log: &Bound<'py, PyAny>,
+    request: Vec<u8>,
+    arguments: BTreeMap<String, String>,
+    wait: Option<f64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let begun = Instant::now();
+    let call = Call {
+        body: request,
+        ..process::call(arguments)
+    };
+    let response = process::respond(py, call, |response| response);
+    let write = |lines: &[LogLine]| {
+        lines
+            .iter()
+            .try_for_each(|line| engine::write_line(log, line))
+    };
+    write(&response.news)?;
+    let task = match response.log {
+        CallLog::Closed(lines) => {
+            write(&lines.take())?;
+            return answer::value(py, &response.body);
+        }
+        CallLog::Task(task) => task,
+    };
+    let lines = Arc::new(Waiting::default());
+    write(&task.log.hand_over(Arc::clone(&lines) as Arc<dyn LateLog>))?;
+    let limit = wait.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    loop {
+        let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let next = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
+        let answer = py.detach(|| guarded(|| process::wait_ended(&task, next)));
+        let answer = answer.map_err(internal)?;
+        write(&lines.take())?;
+        if task.has_ended() || left.is_some_and(|left| left.is_zero()) {
+            let body = answer.map(|answer| pythonize(py, &answer)).transpose()?;
+            let none = || py.None().into_bound(py);
+            return Ok(body.unwrap_or_else(none));
+        }
+        py.check_signals()?;
+    }
+}
+
+/// Lines that wait for the thread that may write them.
+#[derive(Default)]
+struct Waiting(Mutex<Vec<LogLine>>);
+
+impl Waiting {
+    fn take(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl LateLog for Waiting {
+    fn push(&self, line: LogLine) {
+        let mut lines = lock(&self.0);
+        lines.push(line);
+    }
+}

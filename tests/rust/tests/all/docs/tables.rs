@@ -1,0 +1,382 @@
+//! Each table of the documentation, made from the code.
+
+use std::fmt::Write as _;
+
+use notifier_core::channels::{CHANNELS, ChannelSpec, Kind as FieldKind, Look, OPTIONS, Parameter};
+use notifier_core::json::Json;
+use notifier_core::model::level::ALIASES;
+use notifier_core::model::notification::{Level, Notification, Status};
+use notifier_core::model::outcome::Reason;
+use notifier_core::settings::arguments::{ARGUMENTS, Kind};
+use notifier_core::settings::template;
+
+/// Those whose parameters the README shows.
+const OFFICIAL: [&str; 5] = ["slack", "discord", "http", "sms", "whatsapp"];
+
+/// A table by the name that the documents give it; None where there is none.
+pub fn table(name: &str) -> Option<String> {
+    Some(match name {
+        "arguments" => arguments(),
+        "arguments with bounds" => arguments_with_bounds(),
+        "senders of the official plugin" => senders(),
+        "other senders" => other_senders(),
+        "channels" => channels(),
+        "looks" => looks(),
+        "levels" => levels(),
+        "reasons" => reasons(),
+        "file fields" => file_fields(),
+        "file options" => file_options(),
+        "template sample" => format!("```json\n{}\n```\n", template::SAMPLE),
+        "template members" => template_members(),
+        "filters" => helpers(template::FILTERS),
+        "functions" => helpers(template::FUNCTIONS),
+        _ => {
+            let sender = name.strip_prefix("parameters of ")?;
+            let spec = CHANNELS.iter().find(|spec| spec.key == sender)?;
+            parameters(spec)
+        }
+    })
+}
+
+fn arguments() -> String {
+    let mut text = head(&["Parameter", "Type", "Default", "Description"]);
+    for argument in ARGUMENTS {
+        let kind = match argument.kind {
+            Kind::Duration(..) => "duration",
+            Kind::Count(..) => "integer",
+            Kind::Boolean => "boolean",
+            Kind::Rate => "rate",
+            Kind::List | Kind::Hosts => "list",
+            Kind::Url => "URL",
+            Kind::OneOf(_) | Kind::Table | Kind::Text => "string",
+        };
+        let default = or_none(argument.default);
+        row(
+            &mut text,
+            &[&code(argument.name), kind, &default, argument.description],
+        );
+    }
+    text
+}
+
+fn arguments_with_bounds() -> String {
+    let mut text = head(&["Argument", "Default", "Bounds", "Example", "Description"]);
+    for argument in ARGUMENTS {
+        let bounds = match argument.kind {
+            Kind::Duration(least, most) => format!("{least} to {most}"),
+            Kind::Count(least, most) => format!("{least} to {most}"),
+            Kind::OneOf(words) => words
+                .iter()
+                .map(|word| code(word))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Kind::Boolean => "`true`, `false`".to_owned(),
+            Kind::Rate => "messages per time".to_owned(),
+            Kind::List | Kind::Hosts => "separated by spaces".to_owned(),
+            Kind::Url => "`http` or `https`".to_owned(),
+            Kind::Table => "a table's name".to_owned(),
+            Kind::Text => String::new(),
+        };
+        let default = or_none(argument.default);
+        let example = code(argument.example);
+        row(
+            &mut text,
+            &[
+                &code(argument.name),
+                &default,
+                &bounds,
+                &example,
+                argument.description,
+            ],
+        );
+    }
+    text
+}
+
+fn senders() -> String {
+    let mut text = head(&["Sender", "Parameter", "Type", "Default", "Description"]);
+    let official = by_table(
+        CHANNELS
+            .iter()
+            .copied()
+            .filter(|spec| OFFICIAL.contains(&spec.key)),
+    );
+    for (names, spec) in official {
+        for parameter in of_requests(spec) {
+            let default = default_of(parameter);
+            row(
+                &mut text,
+                &[
+                    &names,
+                    &code(parameter.name),
+                    "string",
+                    &default,
+                    parameter.description,
+                ],
+            );
+        }
+    }
+    text
+}
+
+/// The README has no room for their parameters.
+fn other_senders() -> String {
+    let others = CHANNELS.iter().filter(|spec| !OFFICIAL.contains(&spec.key));
+    let names: Vec<_> = others.map(|spec| code(spec.key)).collect();
+    format!(
+        "The senders beyond these ({}) have parameters of their own: [docs/channels.md](docs/channels.md), or \
+         `influxdb3-notifier channels`.\n",
+        names.join(", ")
+    )
+}
+
+/// Channels with the names of all that share their parameters.
+fn by_table(
+    specs: impl IntoIterator<Item = &'static ChannelSpec>,
+) -> Vec<(String, &'static ChannelSpec)> {
+    let mut all: Vec<(String, &ChannelSpec)> = Vec::new();
+    for spec in specs {
+        match all
+            .iter_mut()
+            .find(|(_, known)| std::ptr::eq(known.parameters, spec.parameters))
+        {
+            Some((names, _)) => {
+                let _ = write!(names, ", {}", code(spec.key));
+            }
+            None => all.push((code(spec.key), spec)),
+        }
+    }
+    all
+}
+
+/// What a request may set.
+fn of_requests(spec: &ChannelSpec) -> impl Iterator<Item = &'static Parameter> {
+    spec.parameters
+        .iter()
+        .filter(|parameter| !parameter.operator_only)
+}
+
+fn parameters(spec: &ChannelSpec) -> String {
+    let mut text = head(&["Parameter", "Default", "Secret", "Example", "Description"]);
+    for parameter in of_requests(spec) {
+        let secret = if parameter.secret { "yes" } else { "no" };
+        let default = default_of(parameter);
+        let example = code(parameter.example);
+        row(
+            &mut text,
+            &[
+                &code(parameter.name),
+                &default,
+                secret,
+                &example,
+                parameter.description,
+            ],
+        );
+    }
+    text
+}
+
+fn channels() -> String {
+    let mut text = head(&[
+        "Sender",
+        "Sends to",
+        "Longest text of one message",
+        "A second sending",
+        "A `resolved` with the same `dedup_key`",
+    ]);
+    for spec in CHANNELS {
+        let limit = match spec.length.limit() {
+            Some(limit) => format!("{} {}", limit.length, limit.unit.words()),
+            None => "none".to_owned(),
+        };
+        let cells = [
+            &code(spec.key),
+            spec.about,
+            &limit,
+            spec.repeat.words(),
+            spec.resolved.words(),
+        ];
+        row(&mut text, &cells);
+    }
+    text
+}
+
+fn looks() -> String {
+    let mut text = head(&[
+        "`level`, `status`",
+        "In chats",
+        "In text messages",
+        "Colour",
+    ]);
+    let notification = |level, status| Notification {
+        level,
+        status,
+        ..Notification::plain(Json::Null)
+    };
+    let levels = Level::ALL.map(|level| (code(level.word()), notification(Some(level), None)));
+    let resolved = notification(None, Some(Status::Resolved));
+    let resolved = (format!("any, {}", code("resolved")), resolved);
+    for (name, notification) in levels.into_iter().rev().chain([resolved]) {
+        let look = Look::of(&notification);
+        let name = match notification.level {
+            Some(Level::Info) => format!("{name}, or no level"),
+            _ => name,
+        };
+        let colour = format!("#{:06X}", look.colour);
+        row(
+            &mut text,
+            &[
+                &name,
+                look.emoji,
+                &code(&look.word.to_ascii_uppercase()),
+                &code(&colour),
+            ],
+        );
+    }
+    text
+}
+
+/// What only the configuration file may set.
+fn file_fields() -> String {
+    let mut text = head(&[
+        "Sender",
+        "Field",
+        "Value",
+        "Secret",
+        "Example",
+        "Description",
+    ]);
+    for (names, spec) in by_table(CHANNELS.iter().copied()) {
+        let own = spec.parameters.iter();
+        for parameter in own.filter(|parameter| parameter.operator_only) {
+            let [field, value, secret, example] = file_cells(parameter);
+            let cells = [
+                &names,
+                &field,
+                &value,
+                &secret,
+                &example,
+                parameter.description,
+            ];
+            row(&mut text, &cells);
+        }
+    }
+    text
+}
+
+/// What it may set for every channel.
+fn file_options() -> String {
+    let mut text = head(&["Field", "Value", "Secret", "Example", "Description"]);
+    for parameter in OPTIONS {
+        let [field, value, secret, example] = file_cells(parameter);
+        row(
+            &mut text,
+            &[&field, &value, &secret, &example, parameter.description],
+        );
+    }
+    text
+}
+
+fn file_cells(parameter: &Parameter) -> [String; 4] {
+    let value = match parameter.kind {
+        FieldKind::Text => "string",
+        FieldKind::Texts | FieldKind::Destinations => "string, or a list of them",
+        FieldKind::Port => "number",
+        FieldKind::Boolean => "boolean",
+        FieldKind::Headers | FieldKind::Table => "table of strings",
+        FieldKind::Template => "template",
+        FieldKind::Templates => "table of templates",
+        FieldKind::AuthorityFile | FieldKind::CertificateFile => "path",
+    };
+    let example = match parameter.kind {
+        FieldKind::Table | FieldKind::Templates | FieldKind::Boolean | FieldKind::Port => {
+            parameter.example.to_owned()
+        }
+        // As TOML writes what has quotes in it.
+        _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
+        _ => format!("\"{}\"", parameter.example),
+    };
+    let secret = if parameter.secret { "yes" } else { "no" };
+    [
+        code(parameter.name),
+        value.to_owned(),
+        secret.to_owned(),
+        code(&example),
+    ]
+}
+
+fn template_members() -> String {
+    let mut text = head(&["Name", "What it is"]);
+    for member in template::MEMBERS {
+        let name = code(&format!("notification.{}", member.name));
+        row(&mut text, &[&name, member.description]);
+    }
+    text
+}
+
+fn helpers(helpers: &[template::Helper]) -> String {
+    let mut text = head(&["Name", "What it does", "Example", "Makes"]);
+    for helper in helpers {
+        // A cell has one line.
+        let result = helper.result.replace('\n', "\\n");
+        let cells = [
+            &code(helper.name),
+            helper.description,
+            &code(helper.example),
+            &code(&result),
+        ];
+        row(&mut text, &cells);
+    }
+    text
+}
+
+fn levels() -> String {
+    let mut text = head(&["Level", "Other words for it"]);
+    for (level, words) in ALIASES.iter().rev() {
+        let words: Vec<_> = words.iter().map(|word| code(word)).collect();
+        row(&mut text, &[&code(level.word()), &words.join(", ")]);
+    }
+    text
+}
+
+fn reasons() -> String {
+    let mut text = head(&["Reason", "What happened"]);
+    for reason in Reason::ALL {
+        let link = format!("[`{0}`](#{0})", reason.code());
+        row(&mut text, &[&link, reason.sentence()]);
+    }
+    text
+}
+
+fn default_of(parameter: &Parameter) -> String {
+    let variable = parameter
+        .environment
+        .map_or(String::new(), |name| format!(" (or {} is set)", code(name)));
+    if parameter.required {
+        format!("required{variable}")
+    } else {
+        format!("none{variable}")
+    }
+}
+
+fn or_none(value: &str) -> String {
+    if value.is_empty() {
+        "none".to_owned()
+    } else {
+        code(value)
+    }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn head(columns: &[&str]) -> String {
+    let rule: Vec<_> = columns.iter().map(|_| "---").collect();
+    format!("| {} |\n| {} |\n", columns.join(" | "), rule.join(" | "))
+}
+
+fn row(text: &mut String, cells: &[&str]) {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}

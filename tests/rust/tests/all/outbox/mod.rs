@@ -1,0 +1,205 @@
+//! The outbox in an SQLite file, by the suite that every outbox passes; and what is the file's own.
+
+mod clocks;
+mod file;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use notifier_core::model::outcome::{Failure, Outcome, Reason};
+use notifier_core::outbox::operator::{Choice, Operator, State};
+use notifier_core::outbox::sqlite::SqliteOutbox;
+use notifier_core::outbox::sqlite::operator::SqliteOperator;
+use notifier_core::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Ownership};
+use rust_tests::fixtures::{id, keyed, request};
+use rust_tests::outbox::Place;
+
+use self::file::File;
+
+rust_tests::conformance!(File::new());
+
+/// An outbox with one dead letter and one delivery that waits.
+async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
+    let outbox = file.open();
+    for task in ["dead", "waits"] {
+        let accepted = outbox.accept(request(task)).await.unwrap();
+        assert!(matches!(accepted, Accepted::New { .. }));
+    }
+    let mut report = request("dead").deliveries[0].report.clone();
+    report.outcome = Outcome::Failed(Failure::new(Reason::UnknownDestination));
+    outbox.end(&id("dead", 0), &report, None).await.unwrap();
+    outbox
+}
+
+fn tasks(operator: &mut SqliteOperator, choice: &Choice) -> Vec<(String, &'static str)> {
+    let listed = operator.list(choice, 100).unwrap();
+    listed
+        .into_iter()
+        .map(|listed| (listed.task, listed.state.word()))
+        .collect()
+}
+
+fn named(task: &str) -> Choice {
+    Choice {
+        task: Some((task.to_owned(), None)),
+        ..Choice::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_listed_and_goes_again_when_it_is_asked_for() {
+    let file = File::new();
+    let outbox = with_dead_letter(&file).await;
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
+    let all = [("dead".to_owned(), "dead"), ("waits".to_owned(), "waiting")];
+    assert_eq!(tasks(&mut operator, &Choice::default()), all);
+    for choice in [
+        named("de"),
+        Choice {
+            states: vec![State::Dead],
+            ..Choice::default()
+        },
+        Choice {
+            reason: Some("unknown_destination".to_owned()),
+            ..Choice::default()
+        },
+    ] {
+        assert_eq!(tasks(&mut operator, &choice), all[..1]);
+    }
+    assert_eq!(operator.retry(&named("waits")).unwrap(), 0);
+    assert_eq!(operator.retry(&named("dead")).unwrap(), 1);
+    let [taken] = <[_; 1]>::try_from(outbox.claim("notifier.toml", 9).await.unwrap()).unwrap();
+    assert_eq!(taken.task, "dead");
+    assert!(
+        !taken.deliveries[0]
+            .work
+            .as_ref()
+            .unwrap()
+            .time_left
+            .is_zero()
+    );
+    assert!(outbox.claim("notifier.toml", 9).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() {
+    let file = File::new();
+    let outbox = file.open();
+    let mut two = request("a");
+    two.deliveries.push(two.deliveries[0].clone());
+    two.deliveries[1].report.index = 1;
+    outbox.accept(two.clone()).await.unwrap();
+    let mut report = two.deliveries[0].report.clone();
+    report.outcome = Outcome::Failed(Failure::new(Reason::Rejected));
+    outbox.end(&id("a", 0), &report, None).await.unwrap();
+    assert_eq!(
+        SqliteOperator::open(&file.path)
+            .unwrap()
+            .retry(&named("a"))
+            .unwrap(),
+        1
+    );
+    assert!(
+        file.open()
+            .claim("notifier.toml", 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let [taken] = <[_; 1]>::try_from(outbox.claim("notifier.toml", 9).await.unwrap()).unwrap();
+    let open: Vec<bool> = taken.deliveries.iter().map(|d| d.work.is_some()).collect();
+    assert_eq!(open, [true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_drops_is_not_attempted_again() {
+    let file = File::new();
+    let outbox = with_dead_letter(&file).await;
+    let mut operator = SqliteOperator::open(&file.path).unwrap();
+    assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
+    assert_eq!(outbox.owns(&id("waits", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+    file.lapse();
+    assert!(
+        file.open()
+            .claim("notifier.toml", 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let stats = operator.stats().unwrap();
+    assert_eq!((stats.dropped, stats.waiting, stats.dead), (2, 0, 0));
+    assert_eq!(operator.drop(&Choice::default()).unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_will_ask_for_is_forgotten_in_time() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let file = File::new();
+    let outbox = with_dead_letter(&file).await;
+    let keyed = keyed("keyed", "k", 1);
+    let report = keyed.deliveries[0].report.clone();
+    outbox.accept(keyed).await.unwrap();
+    let report = notifier_core::model::report::DeliveryReport {
+        outcome: Outcome::Delivered { message: None },
+        ..report
+    };
+    outbox.end(&id("keyed", 0), &report, None).await.unwrap();
+    assert_eq!(file.count("requests"), 3);
+    let age = |by: u64| {
+        file.sql(&format!(
+            "UPDATE requests SET ended_used = ended_used - {by}"
+        ))
+    };
+    for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
+        age(by);
+        SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
+        assert_eq!(file.count("requests"), left, "{by}");
+    }
+    assert_eq!(file.count("deliveries"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
+    let file = File::new();
+    let outbox = file.open();
+    let last = LastSent {
+        message: None,
+        state: None,
+        at: SystemTime::now(),
+    };
+    let keep = i64::try_from(KEEP_LAST_SENT.as_millis()).unwrap();
+    for (key, age) in [("a", keep - 60_000), ("b", keep + 1)] {
+        outbox.set_last_sent(key, Some(&last)).await.unwrap();
+        file.sql(&format!(
+            "UPDATE lasts SET used = used - {age} WHERE key = '{key}'"
+        ));
+    }
+    SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
+    assert!(outbox.last_sent("a").await.unwrap().is_some());
+    assert!(outbox.last_sent("b").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_older_version_is_refused_and_left_as_it_is() {
+    let file = File::new();
+    file.open().accept(request("a")).await.unwrap();
+    file.sql("PRAGMA user_version = 2");
+    let error = SqliteOutbox::open(&file.path).err().unwrap();
+    assert!(
+        error.to_string().ends_with("was made by an older version."),
+        "{error}"
+    );
+    assert_eq!(file.count("requests"), 1);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_not_made_for_an_operator() {
+    let file = File::new();
+    let error = SqliteOperator::open(&file.path).err().unwrap();
+    assert!(
+        error.to_string().ends_with("outbox.db is not there."),
+        "{error}"
+    );
+    assert!(!file.path.exists());
+}
