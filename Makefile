@@ -159,6 +159,8 @@ bench-programs:
 	cargo build --release --locked --package standin --package bench
 
 lint: build ## check formatting, lints, unused dependencies, types and stubs, Rust and Python
+	@cargo clippy --version >/dev/null && cargo fmt --version >/dev/null || \
+		{ echo "make lint needs clippy and rustfmt: rustup component add clippy rustfmt"; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --exclude embedding --all-targets -- -D warnings
 	cargo clippy --locked $(patsubst %,--package %,$(IN_THE_WHEEL)) --lib -- -D unused-crate-dependencies

@@ -1,10 +1,12 @@
 """Waiting for what comes to be, processes of ours that say when they are ready, and where the repository is."""
 
 import json
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,17 @@ def until_json_line(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return ready
 
 
+NOT_FOR_CONNECTIONS = (20_000, 30_000)
+"""Below the ports that Linux, macOS and Windows give to connections by default."""
+
+
 def free_port() -> int:
-    """A port on loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on just now.
+
+    Not one that the system gives to connections: one of another process might have it a moment later.
+    """
+    while True:
+        port = random.randrange(*NOT_FOR_CONNECTIONS)  # noqa: S311
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -1,7 +1,9 @@
-"""What the tests against real servers share."""
+"""What the tests against real servers share; the run ends with a line for each server: run, or not run and why."""
 
+import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,31 @@ import pytest
 
 from tests.harness import eventually
 
+SERVERS = {"test_alertmanager": "Alertmanager", "test_postfix": "Postfix"}
 Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count each server's tests as run or not run."""
+    run: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {module: Counter() for module in SERVERS}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.getreports(outcome):
+            module = Path(report.nodeid.partition("::")[0]).stem
+            if outcome == "skipped":
+                reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+                reasons[module][reason.removeprefix("Skipped: ")] += 1
+            elif report.when == "call" or outcome == "error":
+                run[module] += 1
+    terminalreporter.section("real servers")
+    for module, server in SERVERS.items():
+        terminalreporter.line(f"{server}: {run[module]} run")
+        for reason, count in reasons[module].items():
+            terminalreporter.line(f"{server}: {count} not run: {reason}")
+    if "INFLUXDB3" not in os.environ:
+        terminalreporter.line(
+            "InfluxDB 3: not run: the engine host stands in for it (INFLUXDB3=/path/to/influxdb3 make test-python)"
+        )
 
 
 def program(name: str, package: str) -> str:
