@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use notifier_core::outbox::operator::Operator;
-use notifier_core::outbox::{Backend, Outbox, OutboxError, OutboxServers};
+use notifier_core::outbox::{Backend, OutboxError, OutboxServers, Store};
 use tokio::runtime::Handle;
 
-use super::JetStreamOutbox;
+use super::JetStreamStore;
 use super::operator::JetStreamOperator;
 
 /// Opens outboxes on NATS servers.
@@ -17,8 +17,8 @@ impl Backend for JetStream {
         &["nats", "tls"]
     }
 
-    fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Outbox> {
-        Arc::new(JetStreamOutbox::new(servers.clone(), runtime.clone()))
+    fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Store> {
+        Arc::new(JetStreamStore::new(servers.clone(), runtime.clone()))
     }
 
     fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, OutboxError> {

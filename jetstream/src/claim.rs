@@ -21,7 +21,7 @@ use super::stored::Stored;
 use super::subjects;
 use super::subjects::{config_token, message_key};
 use notifier_core::model::outcome::MessageRef;
-use notifier_core::outbox::{DeliveryId, KeptRequest, OutboxError, RENEW_EVERY};
+use notifier_core::outbox::{DeliveryId, OutboxError, RENEW_EVERY, StoredRequest};
 use notifier_core::panics::lock;
 
 /// When a message is looked at again that cannot be taken now.
@@ -37,7 +37,7 @@ pub async fn claim(
     lanes: &Lanes,
     config: &str,
     limit: usize,
-) -> Result<Vec<KeptRequest>, OutboxError> {
+) -> Result<Vec<StoredRequest>, OutboxError> {
     let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let config = config_token(config);
@@ -104,7 +104,7 @@ pub async fn claim(
 /// A request that was taken over.
 struct Claimed {
     sequence: u64,
-    kept: KeptRequest,
+    kept: StoredRequest,
     place: Option<Arc<PlaceInLine>>,
 }
 
@@ -315,7 +315,7 @@ fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {
 }
 
 /// Which of a provider's messages belong to other deliveries.
-pub async fn taken(
+pub async fn claimed_by_others(
     shared: &Shared,
     delivery: &DeliveryId,
     messages: Vec<MessageRef>,

@@ -22,7 +22,7 @@ mod credentials;
 mod history;
 mod idempotency;
 mod lane;
-mod last_sent;
+mod last_notifications;
 mod line;
 mod operator;
 mod order;
@@ -47,7 +47,7 @@ use tokio::time::{Instant, timeout};
 use self::accept::Whose;
 pub use self::backend::JetStream;
 use self::lane::Lanes;
-use self::last_sent::LastSents;
+use self::last_notifications::LastNotifications;
 use self::order::PlaceInLine;
 use self::owned::OwnedRequest;
 use self::process::Process;
@@ -57,31 +57,32 @@ use self::shared::Shared;
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::outbox::{
-    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
-    OutboxServers, Ownership, Reply, Running, Trouble,
+    Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
+    NewRequest, OutboxError, OutboxServers, Ownership, Reply, RequestStore, Running, Store,
+    StoredRequest, Trouble,
 };
 
 /// How long a process that stops tries to give up what it has.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// This process's use of the streams.
-struct JetStreamOutbox {
+struct JetStreamStore {
     shared: Arc<Shared>,
     lanes: Arc<Lanes>,
-    last_sents: LastSents,
+    last_notifications: LastNotifications,
 }
 
 /// What a request answers, which this process holds.
 type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
 
-impl JetStreamOutbox {
+impl JetStreamStore {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
     fn new(nats: OutboxServers, runtime: Handle) -> Self {
         let owner = uuid::Uuid::new_v4().simple().to_string();
         let servers = Servers::of_owner(nats, &owner);
         let process = Arc::new(Process::new(servers, runtime.clone(), owner));
         Self {
-            last_sents: LastSents::start(Arc::clone(&process), &runtime),
+            last_notifications: LastNotifications::start(Arc::clone(&process), &runtime),
             shared: Arc::new(Shared {
                 process,
                 requests: Requests::default(),
@@ -137,45 +138,51 @@ impl JetStreamOutbox {
     }
 }
 
-impl Outbox for JetStreamOutbox {
+impl Store for JetStreamStore {
     fn place(&self) -> String {
         self.shared.process.servers.place().to_owned()
     }
 
+    fn warning(&self) -> Option<String> {
+        self.shared.process.servers.warning()
+    }
+}
+
+impl RequestStore for JetStreamStore {
     fn accept(&self, request: NewRequest) -> Reply<Accepted> {
         let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
         accept::accept(shared, lanes, request, Whose::Ours)
     }
 
-    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
         let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
         accept::accept(shared, lanes, request, Whose::Anyones)
     }
 
-    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>> {
         let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
         let config = config.to_owned();
         self.on_runtime(async move { claim::claim(&shared, &lanes, &config, limit).await })
     }
 
-    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership> {
         let place = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
-            request.owns(place).boxed()
+            request.check_lease(place).boxed()
         })
     }
 
-    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
         let place = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
-            request.attempting(place, at).boxed()
+            request.begin_attempt(place, at).boxed()
         })
     }
 
-    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
+    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()> {
         let place = delivery.index;
         self.ask(delivery, (), move |request| {
-            request.not_taken(place).boxed()
+            request.attempt_failed(place).boxed()
         })
     }
 
@@ -186,7 +193,7 @@ impl Outbox for JetStreamOutbox {
         })
     }
 
-    fn end(
+    fn complete(
         &self,
         delivery: &DeliveryId,
         report: &DeliveryReport,
@@ -197,7 +204,7 @@ impl Outbox for JetStreamOutbox {
             line.is_ending(place);
         }
         self.ask(delivery, (), move |request| {
-            request.end(place, report, row).boxed()
+            request.complete(place, report, row).boxed()
         })
     }
 
@@ -211,51 +218,13 @@ impl Outbox for JetStreamOutbox {
         })
     }
 
-    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
-        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
-        self.begin(async move {
-            let session = process.servers.session().await?;
-            let begun = Instant::now();
-            match history::store(&process, &session, &row).await {
-                true => Ok(()),
-                false => Err(process.servers.missed(&session, begun)),
-            }
-        })
-    }
-
-    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
-        let (process, config) = (Arc::clone(&self.shared.process), config.to_owned());
-        self.on_runtime(async move { history::claim(&process, &config, limit).await })
-    }
-
-    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
-        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
-        self.begin(async move { history::forget(&process, &row).await })
-    }
-
-    fn can_withdraw(&self) -> bool {
-        false
-    }
-
-    fn warning(&self) -> Option<String> {
-        self.shared.process.servers.warning()
-    }
-
-    fn running(&self) -> &Running {
-        &self.shared.process.running
-    }
-
-    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+    fn claimed_by_others(
+        &self,
+        delivery: &DeliveryId,
+        messages: Vec<MessageRef>,
+    ) -> Reply<Vec<MessageRef>> {
         let (shared, delivery) = (Arc::clone(&self.shared), delivery.clone());
-        self.on_runtime(async move { claim::taken(&shared, &delivery, messages).await })
-    }
-
-    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
-        self.last_sents.get(key)
-    }
-
-    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
-        self.last_sents.set(key, last)
+        self.on_runtime(async move { claim::claimed_by_others(&shared, &delivery, messages).await })
     }
 
     fn depth(&self) -> Reply<usize> {
@@ -290,5 +259,47 @@ impl Outbox for JetStreamOutbox {
             let _ = timeout(RELEASE_WITHIN, release).await;
             Ok(())
         })
+    }
+
+    fn running(&self) -> &Running {
+        &self.shared.process.running
+    }
+
+    fn can_withdraw(&self) -> bool {
+        false
+    }
+}
+
+impl HistoryStore for JetStreamStore {
+    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
+        self.begin(async move {
+            let session = process.servers.session().await?;
+            let begun = Instant::now();
+            match history::store(&process, &session, &row).await {
+                true => Ok(()),
+                false => Err(process.servers.missed(&session, begun)),
+            }
+        })
+    }
+
+    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+        let (process, config) = (Arc::clone(&self.shared.process), config.to_owned());
+        self.on_runtime(async move { history::claim(&process, &config, limit).await })
+    }
+
+    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+        let (process, row) = (Arc::clone(&self.shared.process), row.clone());
+        self.begin(async move { history::forget(&process, &row).await })
+    }
+}
+
+impl LastNotificationStore for JetStreamStore {
+    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
+        self.last_notifications.get(key)
+    }
+
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
+        self.last_notifications.set(key, last)
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::consumer::{ANY, TRIES, make_consumer};
 use super::server::{Servers, Session, lives, next_message};
-use super::stored::{Note, Stored, StoredWork, json, read};
+use super::stored::{Note, Stored, WorkRecord, json, read};
 use super::subjects;
 use super::subjects::{attempt_key, config_token};
 use notifier_core::model::report::DeliveryReport;
@@ -232,7 +232,7 @@ impl Work<'_> {
                 .map(|timeout| looked.stored_at.saturating_add(timeout)),
             ended: looked.is_dead.then_some(looked.stored_at),
             owned: owner.is_some_and(|owner| self.lives(owner)),
-            sealed: work.is_some_and(StoredWork::is_sealed),
+            sealed: work.is_some_and(WorkRecord::is_sealed),
             report: delivery.report.clone(),
         }
     }

@@ -12,7 +12,7 @@ use super::subjects::dedup_token;
 use notifier_core::model::plan::Identity;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{KeptRequest, KeptWork, NewDelivery, NewRequest, OrderKey, Target};
+use notifier_core::outbox::{NewDelivery, NewRequest, OrderKey, StoredRequest, StoredWork, Target};
 use notifier_core::text::hex;
 
 /// A request, as it was accepted; as a dead letter with the reports of its end.
@@ -45,11 +45,11 @@ pub const VERSION: u32 = 1;
 pub struct StoredDelivery {
     report: Record,
     /// `None`: it has ended, or is another message's.
-    pub work: Option<StoredWork>,
+    pub work: Option<WorkRecord>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredWork {
+pub struct WorkRecord {
     receiver: Option<String>,
     #[serde(default)]
     destination: usize,
@@ -67,7 +67,7 @@ impl Stored {
         let accepted = millis(request.accepted);
         let deliveries = request.deliveries.iter().map(|delivery| StoredDelivery {
             report: Record::of(&delivery.report),
-            work: delivery.work.as_ref().map(StoredWork::of),
+            work: delivery.work.as_ref().map(WorkRecord::of),
         });
         Self {
             version: VERSION,
@@ -147,7 +147,7 @@ impl Stored {
 
     /// What whoever takes it over is given; `noted` is what its owners have said since.
     /// `published` and `now` are of the stream's clock.
-    pub fn kept(&self, noted: &BTreeMap<usize, Note>, published: u64, now: u64) -> KeptRequest {
+    pub fn kept(&self, noted: &BTreeMap<usize, Note>, published: u64, now: u64) -> StoredRequest {
         let in_stream = Duration::from_millis(now.saturating_sub(published));
         let places = self.deliveries.iter().enumerate();
         let deliveries = places.map(|(place, delivery)| {
@@ -165,7 +165,7 @@ impl Stored {
             }
             NewDelivery { report, work }
         });
-        KeptRequest {
+        StoredRequest {
             task: self.task.clone(),
             identity: self.identity(),
             arguments: self.arguments.clone(),
@@ -178,8 +178,8 @@ impl Stored {
     }
 }
 
-impl StoredWork {
-    fn of(work: &KeptWork) -> Self {
+impl WorkRecord {
+    fn of(work: &StoredWork) -> Self {
         let (receiver, destination, sealed) = match &work.target {
             Target::Receiver { name, index } => (Some(name.clone()), *index, None),
             Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
@@ -205,11 +205,11 @@ impl StoredWork {
         self.sealed.is_some()
     }
 
-    fn work(&self, in_stream: Duration) -> KeptWork {
+    fn work(&self, in_stream: Duration) -> StoredWork {
         let mut composition = [0; 32];
         read_hex(&self.composition, &mut composition);
         let sealed = self.sealed.as_deref().unwrap_or_default();
-        KeptWork {
+        StoredWork {
             target: match &self.receiver {
                 Some(name) => Target::Receiver {
                     name: name.clone(),

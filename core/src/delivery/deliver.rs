@@ -21,7 +21,7 @@ use super::task::Task;
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::wire::Outbound;
 use crate::observe::{Event, LogLevel};
-use crate::outbox::{Outbox, OutboxError};
+use crate::outbox::{LastNotificationStore, OutboxError};
 use crate::panics::guarded;
 
 /// How long to wait before the store is asked again for older deliveries.
@@ -225,7 +225,7 @@ impl Run {
         let Some(key) = self.key().filter(|_| self.depends_on_last()) else {
             return ControlFlow::Continue(());
         };
-        let (sent, outbox) = (&self.engine.last_sents, self.outbox());
+        let (sent, outbox) = (&self.engine.last_sents, self.last_notifications());
         let before = sent.before(&key, outbox).await;
         if let Some(silence) = &self.sending.silence
             && !before.as_ref().is_some_and(Before::is_open)
@@ -316,7 +316,7 @@ impl Run {
         };
         // An attempt whose reply was lost may have arrived.
         if let Some(key) = self.key() {
-            let outbox = self.outbox();
+            let outbox = self.last_notifications();
             Box::pin(self.engine.last_sents.forget_state(&key, outbox)).await;
         }
         Some(ended)
@@ -329,7 +329,7 @@ impl Run {
             message,
             suppresses_repeats: self.policy.repeat_interval.is_some(),
         };
-        let (sent, outbox) = (&self.engine.last_sents, self.outbox());
+        let (sent, outbox) = (&self.engine.last_sents, self.last_notifications());
         sent.delivered(&key, &self.sending, delivered, outbox);
     }
 
@@ -390,7 +390,7 @@ impl Run {
         }
     }
 
-    fn outbox(&self) -> Option<&dyn Outbox> {
-        Some(self.kept.as_ref()?.outbox())
+    fn last_notifications(&self) -> Option<&dyn LastNotificationStore> {
+        Some(self.kept.as_ref()?.last_notifications())
     }
 }

@@ -15,8 +15,8 @@ use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work}
 use crate::model::report::DeliveryReport;
 use crate::observe::{StoreRow, Written};
 use crate::outbox::{
-    Accepted, DeliveryId, HistoryRow, KeptWork, NewDelivery, NewRequest, Outbox, OutboxError,
-    Ownership, Reply, RunningDelivery, Seal, Target, Trouble,
+    Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotificationStore, NewDelivery, NewRequest,
+    OutboxError, Ownership, Reply, RunningDelivery, Seal, Store, StoredWork, Target, Trouble,
 };
 use crate::panics::lock;
 
@@ -31,7 +31,7 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 /// Where and how the deliveries of a request are kept.
 #[derive(Clone)]
 pub struct Keeping {
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<dyn Store>,
     /// Seals the destinations that requests bring.
     pub seal: Option<Arc<Seal>>,
     /// The trigger's arguments.
@@ -95,7 +95,7 @@ impl Keeping {
                 .collect::<Result<_, NotKept>>()?,
         };
         let mut kept = match self.for_others {
-            true => self.outbox.leave(request),
+            true => self.outbox.enqueue(request),
             false => self.outbox.accept(request),
         };
         let Some(wait) = self.wait else {
@@ -117,7 +117,7 @@ impl Keeping {
         id: &DeliveryId,
         delivery: &Delivery,
         policy: &DeliveryPolicy,
-    ) -> Result<Option<KeptWork>, NotKept> {
+    ) -> Result<Option<StoredWork>, NotKept> {
         let Work::Send(sending) = &delivery.work else {
             return Ok(None);
         };
@@ -135,7 +135,7 @@ impl Keeping {
             }
             None => return Ok(None),
         };
-        Ok(Some(KeptWork {
+        Ok(Some(StoredWork {
             target,
             time_left: policy.delivery_timeout,
             order: last_sent::order_key(sending),
@@ -176,8 +176,7 @@ pub struct EndNote {
 }
 
 /// What stores the history rows of deliveries that are not stored themselves.
-pub fn store_rows(outbox: &Arc<dyn Outbox>) -> StoreRow {
-    let outbox = Arc::clone(outbox);
+pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
     Arc::new(move |row| {
         // Nobody waits for it: the delivery has ended, and a store that cannot have the row is told of by others.
         drop(outbox.store_history(row));
@@ -186,14 +185,14 @@ pub fn store_rows(outbox: &Arc<dyn Outbox>) -> StoreRow {
 }
 
 /// What is called when a history row of this store need not be stored any more.
-pub fn forget_row(outbox: Arc<dyn Outbox>) -> Written {
+pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> Written {
     // Nobody waits for it: a row that is written twice is one row.
     Box::new(move |row| drop(outbox.history_written(&row)))
 }
 
 /// A stored request of this process.
 pub struct KeptTask {
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<dyn Store>,
     /// Places of deliveries that wait for older ones which the store has, in ascending order.
     pub behind: Vec<usize>,
     /// When this process asked for it: since then it is its own.
@@ -215,7 +214,7 @@ impl KeptTask {
 
 /// A stored delivery that runs in this process: while this exists it is started no second time.
 pub struct Kept {
-    outbox: Arc<dyn Outbox>,
+    outbox: Arc<dyn Store>,
     running: RunningDelivery,
     /// Whether an older delivery of its key may be stored that is in no line of this process.
     pub is_behind: bool,
@@ -224,12 +223,12 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub fn outbox(&self) -> &dyn Outbox {
+    pub fn last_notifications(&self) -> &dyn LastNotificationStore {
         &*self.outbox
     }
 
-    pub fn shared_outbox(&self) -> Arc<dyn Outbox> {
-        Arc::clone(&self.outbox)
+    pub fn shared_last_notifications(&self) -> Arc<dyn LastNotificationStore> {
+        Arc::<dyn Store>::clone(&self.outbox)
     }
 
     /// Whether it is still this process that delivers it. Asks the store, unless it has said so a moment ago.
@@ -241,7 +240,7 @@ impl Kept {
         if now.saturating_duration_since(*lock(&self.confirmed)) < CONFIRMED_FOR {
             return Ok(Ownership::Mine);
         }
-        let ownership = self.outbox.owns(self.running.id()).await?;
+        let ownership = self.outbox.check_lease(self.running.id()).await?;
         *lock(&self.confirmed) = now;
         Ok(ownership)
     }
@@ -251,7 +250,7 @@ impl Kept {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
         }
-        self.outbox.attempting(self.running.id(), at).await
+        self.outbox.begin_attempt(self.running.id(), at).await
     }
 
     /// Whether an older delivery of the same key has not ended. Where that cannot be found out, none.
@@ -263,7 +262,7 @@ impl Kept {
     /// Notes what is known of such an attempt. Nobody waits for it: were it lost, it would be asked for.
     pub fn attempted(&self, verdict: &Verdict) {
         if let Verdict::Retry { .. } = verdict {
-            drop(self.outbox.not_taken(self.running.id()));
+            drop(self.outbox.attempt_failed(self.running.id()));
         }
     }
 
@@ -274,7 +273,9 @@ impl Kept {
 
     /// Asks the store to note how the delivery has ended: done before whatever it is asked later.
     pub fn end(&self, report: DeliveryReport, row: Option<HistoryRow>) -> EndNote {
-        let reply = self.outbox.end(self.running.id(), &report, row.as_ref());
+        let reply = self
+            .outbox
+            .complete(self.running.id(), &report, row.as_ref());
         EndNote { report, row, reply }
     }
 
@@ -290,7 +291,7 @@ impl Kept {
             sleep(NOTE_AGAIN).await;
             match self
                 .outbox
-                .end(self.running.id(), &report, row.as_ref())
+                .complete(self.running.id(), &report, row.as_ref())
                 .await
             {
                 Ok(()) => return,
@@ -301,14 +302,18 @@ impl Kept {
 
     /// What is called when a history row need not be stored any more.
     pub fn forget_row(&self) -> Written {
-        forget_row(Arc::clone(&self.outbox))
+        forget_row(Arc::<dyn Store>::clone(&self.outbox))
     }
 
     /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than
     /// counted twice.
     pub async fn free(&self, found: Vec<Found>) -> Vec<Found> {
         let names = found.iter().map(|found| found.message.clone()).collect();
-        match self.outbox.taken(self.running.id(), names).await {
+        match self
+            .outbox
+            .claimed_by_others(self.running.id(), names)
+            .await
+        {
             Ok(taken) => found
                 .into_iter()
                 .filter(|found| !taken.contains(&found.message))

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::Sending;
-use crate::outbox::{LastSent, MAX_LAST_SENT, OrderKey, Outbox};
+use crate::outbox::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, OrderKey};
 use crate::panics::lock;
 use crate::secret::digest;
 
@@ -27,7 +27,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct LastSents {
     /// The oldest first.
-    lasts: Mutex<LinkedHashMap<String, (LastSent, Instant)>>,
+    lasts: Mutex<LinkedHashMap<String, (LastNotification, Instant)>>,
 }
 
 /// What is known of a delivery that has ended well.
@@ -40,7 +40,7 @@ pub struct Delivered<'a> {
 
 /// What a destination was told last, and how long ago that is. `None`: the clock does not say.
 pub struct Before {
-    pub last: LastSent,
+    pub last: LastNotification,
     age: Option<Duration>,
 }
 
@@ -74,11 +74,15 @@ impl LastSents {
 
     /// As the outbox knows, where there is one: other processes have told of theirs there. One that does not answer keeps
     /// no delivery from its end.
-    pub async fn before(&self, key: &str, outbox: Option<&dyn Outbox>) -> Option<Before> {
+    pub async fn before(
+        &self,
+        key: &str,
+        outbox: Option<&dyn LastNotificationStore>,
+    ) -> Option<Before> {
         let Some(outbox) = outbox else {
             return self.known(key);
         };
-        match timeout(ASK_WITHIN, outbox.last_sent(key)).await {
+        match timeout(ASK_WITHIN, outbox.last_notification(key)).await {
             Ok(Ok(last)) => last.map(|last| Before {
                 age: SystemTime::now().duration_since(last.at).ok(),
                 last,
@@ -94,14 +98,14 @@ impl LastSents {
         key: &str,
         sending: &Sending,
         delivered: Delivered<'_>,
-        outbox: Option<&dyn Outbox>,
+        outbox: Option<&dyn LastNotificationStore>,
     ) {
         let Some(state) = sending.state() else {
             return;
         };
         let is_resolved = state.status == Some(Status::Resolved);
         let has_message = sending.channel.follows_up() && delivered.parts == 1 && !is_resolved;
-        let last = (!is_resolved || delivered.suppresses_repeats).then(|| LastSent {
+        let last = (!is_resolved || delivered.suppresses_repeats).then(|| LastNotification {
             message: delivered.message.filter(|_| has_message).cloned(),
             state: Some(state),
             at: SystemTime::now(),
@@ -111,10 +115,10 @@ impl LastSents {
 
     /// Forgets the state but not the message: the destination may know another state, so the next notification is sent
     /// whatever it says.
-    pub async fn forget_state(&self, key: &str, outbox: Option<&dyn Outbox>) {
+    pub async fn forget_state(&self, key: &str, outbox: Option<&dyn LastNotificationStore>) {
         if let Some(before) = self.before(key, outbox).await {
             let state = None;
-            let last = LastSent {
+            let last = LastNotification {
                 state,
                 ..before.last
             };
@@ -123,21 +127,26 @@ impl LastSents {
     }
 
     /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
-    pub fn set(&self, key: &str, last: Option<LastSent>, outbox: Option<&dyn Outbox>) {
+    pub fn set(
+        &self,
+        key: &str,
+        last: Option<LastNotification>,
+        outbox: Option<&dyn LastNotificationStore>,
+    ) {
         if let Some(outbox) = outbox {
-            drop(outbox.set_last_sent(key, last.as_ref()));
+            drop(outbox.set_last_notification(key, last.as_ref()));
         }
         let mut lasts = self.lock();
         // At the end, also where it was there.
         lasts.remove(key);
         let Some(last) = last else { return };
-        while lasts.len() >= MAX_LAST_SENT {
+        while lasts.len() >= MAX_LAST_NOTIFICATIONS {
             lasts.pop_front();
         }
         lasts.insert(key.to_owned(), (last, Instant::now()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (LastSent, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, LinkedHashMap<String, (LastNotification, Instant)>> {
         lock(&self.lasts)
     }
 }

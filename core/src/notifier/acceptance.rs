@@ -10,7 +10,7 @@ use crate::delivery::{
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
 use crate::observe::{History, Recorder, TaskLog};
-use crate::outbox::Outbox;
+use crate::outbox::Store;
 use crate::routing::{self, Refusal};
 use crate::settings::Settings;
 use crate::warnings::Warnings;
@@ -24,7 +24,7 @@ pub fn acceptance(
     caller: Caller,
     arguments: &BTreeMap<String, String>,
     settings: &Settings,
-    outbox: Option<&Arc<dyn Outbox>>,
+    outbox: Option<&Arc<dyn Store>>,
     history: &Arc<History>,
 ) -> Result<Acceptance, Refusal> {
     let task_id = uuid::Uuid::new_v4().to_string();
@@ -72,10 +72,10 @@ pub fn recorder(
     arguments: &BTreeMap<String, String>,
     settings: &Settings,
     notification: &Notification,
-    outbox: Option<&Arc<dyn Outbox>>,
+    outbox: Option<&Arc<dyn Store>>,
 ) -> Option<Recorder> {
     let table = settings.history_table.as_ref()?;
     let config = config_of(arguments);
-    let store = outbox.map(store_rows);
+    let store = outbox.map(|outbox| store_rows(Arc::<dyn Store>::clone(outbox)));
     Some(Recorder::new(history, &config, table, notification, store))
 }

@@ -14,8 +14,8 @@ use crate::delivery::{Caller, Dispatcher, KeptTask, TakenOver, config_of, forget
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Work};
 use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
-use crate::outbox::sqlite::SqliteOutbox;
-use crate::outbox::{Backends, KeptRequest, MAX_HISTORY, Outbox, OutboxError};
+use crate::outbox::sqlite::SqliteStore;
+use crate::outbox::{Backends, MAX_HISTORY, OutboxError, Store, StoredRequest};
 use crate::panics::{guarded, lock};
 use crate::routing::{self, PlannedAgain};
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
@@ -41,7 +41,7 @@ pub struct Outboxes {
 
 /// An outbox in use.
 pub struct OpenOutbox {
-    pub outbox: Arc<dyn Outbox>,
+    pub outbox: Arc<dyn Store>,
     /// Where lines of deliveries go that no call of this process has accepted.
     pub port: Arc<LogPort>,
     /// What is needed to make settings again, by configuration file: as the last call brought it.
@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// A request's arguments, with the file where it is here.
-    fn arguments_of(&self, kept: &KeptRequest) -> BTreeMap<String, String> {
+    fn arguments_of(&self, kept: &StoredRequest) -> BTreeMap<String, String> {
         let mut arguments = kept.arguments.clone();
         if let (Some(_), Some(file)) = (&self.stands_for, self.arguments.get(CONFIG_FILE_PATH)) {
             arguments.insert(CONFIG_FILE_PATH.to_owned(), file.clone());
@@ -161,9 +161,9 @@ fn open_outbox(
     place: &OutboxPlace,
     backends: Backends,
     runtime: &Handle,
-) -> Result<Arc<dyn Outbox>, OutboxError> {
+) -> Result<Arc<dyn Store>, OutboxError> {
     Ok(match place {
-        OutboxPlace::File(path) => Arc::new(SqliteOutbox::open(path)?),
+        OutboxPlace::File(path) => Arc::new(SqliteStore::open(path)?),
         OutboxPlace::Servers(_, servers) => backends.of(servers)?.open(servers, runtime),
     })
 }
@@ -286,7 +286,7 @@ impl OpenOutbox {
     }
 
     /// Of many requests one line says that they were taken over. Gives back from which level on each has lines of its own.
-    fn announce(&self, claimed: &[KeptRequest]) -> LogLevel {
+    fn announce(&self, claimed: &[StoredRequest]) -> LogLevel {
         if claimed.len() <= MAX_SAID {
             return LogLevel::Info;
         }
@@ -308,14 +308,14 @@ impl OpenOutbox {
     /// Lines up the history rows that a process has left.
     async fn recover_history(&self, config: &str, history: &History) -> Result<(), OutboxError> {
         for row in self.outbox.claim_history(config, MAX_HISTORY).await? {
-            history.push(row, Some(forget_row(Arc::clone(&self.outbox))));
+            history.push(row, Some(forget_row(Arc::<dyn Store>::clone(&self.outbox))));
         }
         Ok(())
     }
 
     fn go_on(
         &self,
-        kept: KeptRequest,
+        kept: StoredRequest,
         claimed: Instant,
         (settings, caller): (&Settings, Caller),
         dispatcher: &Dispatcher,
@@ -369,7 +369,7 @@ impl OpenOutbox {
 }
 
 /// The deliveries of a request that cannot be made again.
-fn impossible(kept: &KeptRequest) -> PlannedAgain {
+fn impossible(kept: &StoredRequest) -> PlannedAgain {
     let open = kept.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());
     let rejected = open.map(|(index, delivery)| {

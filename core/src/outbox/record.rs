@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::LastSent;
+use super::LastNotification;
 use crate::model::notification::{Level, State, Status};
 use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
 use crate::model::report::DeliveryReport;
@@ -125,13 +125,13 @@ impl Record {
 /// What a destination was told last, in names that stay.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LastSentRecord {
+pub struct LastNotificationRecord {
     message: Option<String>,
     state: Option<String>,
     at_ms: u64,
 }
 
-impl LastSentRecord {
+impl LastNotificationRecord {
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -142,8 +142,8 @@ impl LastSentRecord {
     }
 }
 
-impl From<&LastSent> for LastSentRecord {
-    fn from(last: &LastSent) -> Self {
+impl From<&LastNotification> for LastNotificationRecord {
+    fn from(last: &LastNotification) -> Self {
         let at = last.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             message: last.message.as_ref().map(|message| message.0.clone()),
@@ -153,8 +153,8 @@ impl From<&LastSent> for LastSentRecord {
     }
 }
 
-impl From<LastSentRecord> for LastSent {
-    fn from(record: LastSentRecord) -> Self {
+impl From<LastNotificationRecord> for LastNotification {
+    fn from(record: LastNotificationRecord) -> Self {
         Self {
             message: record.message.map(MessageRef),
             state: record.state.as_deref().and_then(read_state),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::operator::Operator;
-use super::{Outbox, OutboxError, Trouble};
+use super::{OutboxError, Store, Trouble};
 use crate::secret::Secret;
 
 /// How servers are reached that hold an outbox.
@@ -24,7 +24,7 @@ pub trait Backend: Send + Sync {
     fn schemes(&self) -> &'static [&'static str];
 
     /// Opens the outbox without waiting for the servers: they may be away now and be there when a notification comes.
-    fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Outbox>;
+    fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Store>;
 
     /// Opens what the command line needs. Blocks until the servers have answered.
     ///

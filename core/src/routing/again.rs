@@ -10,7 +10,7 @@ use crate::json::{self, Path};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Delivery, Resume, Work};
 use crate::model::report::DeliveryReport;
-use crate::outbox::{self, DeliveryId, KeptRequest, KeptWork};
+use crate::outbox::{self, DeliveryId, StoredRequest, StoredWork};
 use crate::settings::Settings;
 use crate::warnings::Warnings;
 
@@ -24,7 +24,7 @@ pub struct PlannedAgain {
 /// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
 /// places. What cannot be made again is rejected; nothing is left out.
 pub fn plan_again(
-    kept: &KeptRequest,
+    kept: &StoredRequest,
     request: &Request,
     settings: &Settings,
     warnings: &mut Warnings,
@@ -65,7 +65,7 @@ pub fn plan_again(
 
 impl<'a> Planner<'a> {
     /// What is to be done for a delivery that was made before.
-    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &KeptWork) -> Work {
+    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &StoredWork) -> Work {
         let reject = |failure: Failure| Work::Reject {
             failure,
             path: None,

@@ -24,7 +24,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(500);
 impl OwnedRequest {
     /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
     /// between the two has its delivery done again, and the row may be there twice.
-    pub async fn end(
+    pub async fn complete(
         &mut self,
         place: usize,
         report: DeliveryReport,
@@ -42,7 +42,7 @@ impl OwnedRequest {
                     let ended = record.clone();
                     self.note(place, |note| note.ended = Some(ended)).await
                 }
-                false => self.owns(place).await,
+                false => self.check_lease(place).await,
             };
             match noted {
                 Ok(Ownership::Mine | Ownership::Gone) => break,

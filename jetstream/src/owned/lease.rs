@@ -16,7 +16,7 @@ impl OwnedRequest {
         if self.renewed.elapsed() >= LEASE {
             let open: Vec<_> = self.open_places().collect();
             for place in open {
-                if self.owns(place).await.is_err() {
+                if self.check_lease(place).await.is_err() {
                     return;
                 }
             }

@@ -23,7 +23,7 @@ use super::server::Session;
 use super::stored::{Note, Stored};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{KeptRequest, OutboxError, RENEW_EVERY};
+use notifier_core::outbox::{OutboxError, RENEW_EVERY, StoredRequest};
 
 /// A request that this process holds.
 pub struct OwnedRequest {
@@ -110,7 +110,7 @@ impl OwnedRequest {
     }
 
     /// What delivery code goes on with; `None`: all has ended.
-    pub fn kept(&self) -> Option<KeptRequest> {
+    pub fn kept(&self) -> Option<StoredRequest> {
         let notes = self.deliveries.iter().filter(|(_, held)| held.is_noted);
         let notes = notes.map(|(place, held)| (*place, held.note.clone()));
         let now = self.process.servers.now();

@@ -78,7 +78,7 @@ impl OwnedRequest {
     }
 
     /// Whether the delivery is still this process's.
-    pub async fn owns(&mut self, place: usize) -> Result<Ownership, OutboxError> {
+    pub async fn check_lease(&mut self, place: usize) -> Result<Ownership, OutboxError> {
         let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
         };
@@ -88,7 +88,7 @@ impl OwnedRequest {
     }
 
     /// Notes that an attempt begins that must not be repeated.
-    pub async fn attempting(
+    pub async fn begin_attempt(
         &mut self,
         place: usize,
         at: SystemTime,
@@ -98,7 +98,7 @@ impl OwnedRequest {
     }
 
     /// Notes that nothing was taken, where an attempt was noted.
-    pub async fn not_taken(&mut self, place: usize) -> Result<(), OutboxError> {
+    pub async fn attempt_failed(&mut self, place: usize) -> Result<(), OutboxError> {
         if !self.is_noted(place) {
             return Ok(());
         }

@@ -6,7 +6,9 @@ use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 
 use notifier_core::outbox::OutboxServers;
-use notifier_core::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_HISTORY, MAX_LAST_SENT};
+use notifier_core::outbox::{
+    KEEP_DEAD, KEEP_LAST_NOTIFICATIONS, MAX_HISTORY, MAX_LAST_NOTIFICATIONS,
+};
 
 pub const WORK: &str = "notifier_work";
 const DEAD: &str = "notifier_dead";
@@ -72,8 +74,8 @@ pub fn configs(num_replicas: usize) -> [Config; 6] {
         bucket(KNOWN, KEEP_KNOWN),
         Config {
             discard: DiscardPolicy::Old,
-            max_messages: MAX_LAST_SENT as i64,
-            ..bucket(LASTS, KEEP_LAST_SENT)
+            max_messages: MAX_LAST_NOTIFICATIONS as i64,
+            ..bucket(LASTS, KEEP_LAST_NOTIFICATIONS)
         },
     ]
 }

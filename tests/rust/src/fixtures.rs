@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use notifier_core::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use notifier_core::model::plan::Identity;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::{DeliveryId, KeptRequest, KeptWork, NewDelivery, NewRequest, Target};
+use notifier_core::outbox::{
+    DeliveryId, NewDelivery, NewRequest, StoredRequest, StoredWork, Target,
+};
 
 pub fn id(task: &str, index: usize) -> DeliveryId {
     DeliveryId {
@@ -42,7 +44,7 @@ pub fn keyed(task: &str, key: &str, body: u8) -> NewRequest {
 pub fn new_delivery(index: usize) -> NewDelivery {
     NewDelivery {
         report: report(index, Outcome::Pending(None)),
-        work: Some(KeptWork {
+        work: Some(StoredWork {
             target: match index % 2 {
                 0 => Target::Receiver {
                     name: "on call".to_owned(),
@@ -93,7 +95,7 @@ fn report(index: usize, outcome: Outcome) -> DeliveryReport {
     }
 }
 
-pub fn assert_same(taken: &KeptRequest, given: &NewRequest) {
+pub fn assert_same(taken: &StoredRequest, given: &NewRequest) {
     assert_eq!(taken.task, given.task);
     assert_eq!(taken.identity.scope, given.identity.scope);
     assert_eq!(taken.identity.key, given.identity.key);
@@ -109,11 +111,11 @@ pub fn assert_same(taken: &KeptRequest, given: &NewRequest) {
 }
 
 /// The time that is left is less than it was, by what the test has taken.
-fn assert_same_work(taken: Option<&KeptWork>, given: Option<&KeptWork>) {
-    let left = |work: Option<&KeptWork>| work.map_or(Duration::ZERO, |work| work.time_left);
+fn assert_same_work(taken: Option<&StoredWork>, given: Option<&StoredWork>) {
+    let left = |work: Option<&StoredWork>| work.map_or(Duration::ZERO, |work| work.time_left);
     let used = left(given).checked_sub(left(taken)).unwrap();
     assert!(used < Duration::from_secs(60), "{used:?}");
-    let with_the_same_time = taken.cloned().map(|work| KeptWork {
+    let with_the_same_time = taken.cloned().map(|work| StoredWork {
         time_left: left(given),
         ..work
     });

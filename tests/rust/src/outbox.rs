@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use notifier_core::model::notification::{Level, State, Status};
 use notifier_core::model::outcome::{MessageRef, Outcome};
 use notifier_core::outbox::{
-    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, MAX_LAST_SENT, NewRequest, Outbox,
-    Ownership,
+    Accepted, DeliveryId, HistoryRow, LastNotification, MAX_LAST_NOTIFICATIONS, NewRequest,
+    Ownership, Store, StoredRequest,
 };
 
 use crate::fixtures::{
@@ -20,7 +20,7 @@ use crate::fixtures::{
 /// Where one outbox is, and what a test must be able to do with it.
 pub trait Place {
     /// As a process of its own would.
-    fn open(&self) -> Arc<dyn Outbox>;
+    fn open(&self) -> Arc<dyn Store>;
 
     /// As if every owner had said nothing for longer than its lease.
     fn lapse(&self);
@@ -81,7 +81,7 @@ pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
     accept(&*outbox, request("a")).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
     outbox
-        .end(&id("a", 0), &delivered(0, None), None)
+        .complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert_eq!(outbox.depth().await.unwrap(), 0);
@@ -93,14 +93,20 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place:
     let (one, other) = (place.open(), place.open());
     let given = request("a");
     accept(&*one, given.clone()).await;
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
-    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Lost
+    );
     assert!(claim(&*other).await.is_empty());
     place.lapse();
     let [taken] = <[_; 1]>::try_from(claim(&*other).await).unwrap();
     assert_same(&taken, &given);
-    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
     // It is in hand now.
     assert!(claim(&*other).await.is_empty());
     assert!(claim(&*one).await.is_empty());
@@ -122,12 +128,12 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn
                 }
                 'a' => {
                     attempting = Some(at);
-                    let owned = first.attempting(&delivery, at).await.unwrap();
+                    let owned = first.begin_attempt(&delivery, at).await.unwrap();
                     assert_eq!(owned, Ownership::Mine);
                 }
                 _ => {
                     attempting = None;
-                    first.not_taken(&delivery).await.unwrap();
+                    first.attempt_failed(&delivery).await.unwrap();
                 }
             }
         }
@@ -156,7 +162,7 @@ pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
     ];
     accept(&*outbox, given).await;
     outbox
-        .end(&id("a", 2), &delivered(2, None), None)
+        .complete(&id("a", 2), &delivered(2, None), None)
         .await
         .unwrap();
     place.lapse();
@@ -190,7 +196,7 @@ pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
     let mut elsewhere = keyed("c", "k", 2);
     elsewhere.identity.scope = "elsewhere".into();
     accept(&*other, elsewhere).await;
-    one.end(&id("a", 0), &delivered(0, Some("m")), None)
+    one.complete(&id("a", 0), &delivered(0, Some("m")), None)
         .await
         .unwrap();
     let Accepted::Known(known) = place.open().accept(keyed("b", "k", 1)).await.unwrap() else {
@@ -221,7 +227,10 @@ pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
 pub async fn a_key_of_which_everything_failed_is_forgotten(place: &dyn Place) {
     let outbox = place.open();
     accept(&*outbox, keyed("a", "k", 1)).await;
-    outbox.end(&id("a", 0), &failed(0), None).await.unwrap();
+    outbox
+        .complete(&id("a", 0), &failed(0), None)
+        .await
+        .unwrap();
     accept(&*outbox, keyed("b", "k", 2)).await;
     let again = outbox.accept(keyed("c", "k", 2)).await.unwrap();
     assert!(matches!(again, Accepted::Known(known) if known.task == "b"));
@@ -234,7 +243,7 @@ pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(
     }
     place.lapse();
     let next = place.open();
-    let tasks = |taken: Vec<KeptRequest>| -> Vec<String> {
+    let tasks = |taken: Vec<StoredRequest>| -> Vec<String> {
         taken.into_iter().map(|request| request.task).collect()
     };
     assert_eq!(
@@ -275,15 +284,15 @@ pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
     accept(&*outbox, request("b")).await;
     // Of one that must not be repeated, and so is looked for.
     outbox
-        .attempting(&id("a", 0), SystemTime::now())
+        .begin_attempt(&id("a", 0), SystemTime::now())
         .await
         .unwrap();
     outbox
-        .end(&id("a", 0), &delivered(0, Some("SM1")), None)
+        .complete(&id("a", 0), &delivered(0, Some("SM1")), None)
         .await
         .unwrap();
     let asked = vec![MessageRef("SM1".to_owned()), MessageRef("SM2".to_owned())];
-    let taken = |delivery| place.open().taken(&delivery, asked.clone());
+    let taken = |delivery| place.open().claimed_by_others(&delivery, asked.clone());
     assert_eq!(
         taken(id("b", 0)).await.unwrap(),
         [MessageRef("SM1".to_owned())]
@@ -298,12 +307,16 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
     claim(&*other).await;
     let delivery = id("a", 0);
     assert_eq!(
-        one.attempting(&delivery, SystemTime::now()).await.unwrap(),
+        one.begin_attempt(&delivery, SystemTime::now())
+            .await
+            .unwrap(),
         Ownership::Lost
     );
     one.parts_done(&delivery, 2).await.unwrap();
-    one.end(&delivery, &delivered(0, None), None).await.unwrap();
-    assert_eq!(other.owns(&delivery).await.unwrap(), Ownership::Mine);
+    one.complete(&delivery, &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert_eq!(other.check_lease(&delivery).await.unwrap(), Ownership::Mine);
     assert_eq!(other.depth().await.unwrap(), 1);
     place.lapse();
     let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
@@ -318,40 +331,47 @@ pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &
     let states = levels.flat_map(|level| statuses().map(move |status| State { level, status }));
     for state in states.map(Some).chain([None]) {
         for message in [None, Some(MessageRef("17.5".to_owned()))] {
-            let last = LastSent {
+            let last = LastNotification {
                 message,
                 state,
                 at: time(1_764_000_000_123),
             };
-            one.set_last_sent("k", Some(&last)).await.unwrap();
-            assert_eq!(other.last_sent("k").await.unwrap(), Some(last));
+            one.set_last_notification("k", Some(&last)).await.unwrap();
+            assert_eq!(other.last_notification("k").await.unwrap(), Some(last));
         }
     }
-    assert_eq!(one.last_sent("other").await.unwrap(), None);
+    assert_eq!(one.last_notification("other").await.unwrap(), None);
     drop((one, other));
     let next = place.open();
-    assert!(next.last_sent("k").await.unwrap().is_some());
+    assert!(next.last_notification("k").await.unwrap().is_some());
     // What nobody waits for is done all the same, and in its order.
-    drop(next.set_last_sent("k", None));
-    assert_eq!(next.last_sent("k").await.unwrap(), None);
+    drop(next.set_last_notification("k", None));
+    assert_eq!(next.last_notification("k").await.unwrap(), None);
     assert_eq!(next.depth().await.unwrap(), 0);
 }
 
 pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Place) {
     let outbox = place.open();
-    let last = LastSent {
+    let last = LastNotification {
         message: None,
         state: None,
         at: SystemTime::now(),
     };
-    let set = |n: usize| outbox.set_last_sent(&n.to_string(), Some(&last));
-    futures_util::future::join_all((0..MAX_LAST_SENT / 2).map(set)).await;
+    let set = |n: usize| outbox.set_last_notification(&n.to_string(), Some(&last));
+    futures_util::future::join_all((0..MAX_LAST_NOTIFICATIONS / 2).map(set)).await;
     // One that is told again is not the oldest any more.
     set(0).await.unwrap();
-    futures_util::future::join_all((MAX_LAST_SENT / 2..MAX_LAST_SENT + 200).map(set)).await;
+    futures_util::future::join_all(
+        (MAX_LAST_NOTIFICATIONS / 2..MAX_LAST_NOTIFICATIONS + 200).map(set),
+    )
+    .await;
     let mut known = 0;
-    for n in 0..MAX_LAST_SENT + 200 {
-        let is_known = outbox.last_sent(&n.to_string()).await.unwrap().is_some();
+    for n in 0..MAX_LAST_NOTIFICATIONS + 200 {
+        let is_known = outbox
+            .last_notification(&n.to_string())
+            .await
+            .unwrap()
+            .is_some();
         known += usize::from(is_known);
         match n {
             0 => assert!(is_known),
@@ -360,7 +380,7 @@ pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Pl
             _ => {}
         }
     }
-    assert!(known <= MAX_LAST_SENT, "{known}");
+    assert!(known <= MAX_LAST_NOTIFICATIONS, "{known}");
 }
 
 pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place) {
@@ -387,7 +407,7 @@ pub async fn a_process_that_is_killed_leaves_what_it_has_noted(place: &dyn Place
             assert_eq!(delivery.report.parts_delivered, parts, "{step}");
             let work = delivery.work.as_ref().unwrap();
             assert_eq!(work.attempting.is_some(), attempting, "{step}");
-            next.end(&id(&request.task, 0), &delivered(0, None), None)
+            next.complete(&id(&request.task, 0), &delivered(0, None), None)
                 .await
                 .unwrap();
         }
@@ -416,7 +436,7 @@ pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
         let outbox = &outbox;
         async move {
             outbox
-                .end(&id(&format!("t{n}"), 0), &delivered(0, None), None)
+                .complete(&id(&format!("t{n}"), 0), &delivered(0, None), None)
                 .await
         }
     });
@@ -429,15 +449,18 @@ pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
 pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
     let (server, one, other) = (place.open(), place.open(), place.open());
     for task in ["a", "b"] {
-        let left = server.leave(keyed(task, task, 1)).await.unwrap();
+        let left = server.enqueue(keyed(task, task, 1)).await.unwrap();
         assert!(matches!(left, Accepted::New { .. }));
     }
-    assert_eq!(server.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        server.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Lost
+    );
     let known = server.accept(keyed("c", "a", 1)).await.unwrap();
     assert!(matches!(known, Accepted::Known(known) if known.task == "a"));
     let taken = one.claim("notifier.toml", 1).await.unwrap();
     assert_eq!(taken[0].task, "a");
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
     let taken = other.claim("notifier.toml", 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].task, "b");
@@ -446,8 +469,8 @@ pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
 
 pub async fn what_is_left_and_unheard_of_is_not_taken(place: &dyn Place) {
     let server = place.open();
-    drop(server.leave(keyed("a", "k", 1)));
-    let accepted = server.leave(keyed("b", "k", 2)).await.unwrap();
+    drop(server.enqueue(keyed("a", "k", 1)));
+    let accepted = server.enqueue(keyed("b", "k", 2)).await.unwrap();
     assert!(matches!(accepted, Accepted::New { .. }));
     let taken = place.open().claim("notifier.toml", 9).await.unwrap();
     assert_eq!(taken.len(), 1);
@@ -462,8 +485,11 @@ pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
     assert!(other.claim("notifier.toml", 9).await.unwrap().is_empty());
     one.release().await.unwrap();
     assert_eq!(other.claim("notifier.toml", 9).await.unwrap().len(), 2);
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
-    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
 }
 
 pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has(
@@ -482,7 +508,7 @@ pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_h
         assert!(other.has_older(&id("c", 0)).await.unwrap());
         assert!(!one.has_older(&id(task, 0)).await.unwrap());
         // However it ends.
-        one.end(&id(task, 0), &failed(0), None).await.unwrap();
+        one.complete(&id(task, 0), &failed(0), None).await.unwrap();
     }
     assert!(!other.has_older(&id("c", 0)).await.unwrap());
     assert!(other.has_older(&id("d", 0)).await.unwrap());
@@ -504,12 +530,12 @@ pub async fn what_is_claimed_keeps_its_order(place: &dyn Place) {
     assert_eq!(behind, [("a", 0), ("c", 1)]);
     assert_eq!(accept(&*next, in_order("d", 1)).await, [0]);
     assert!(next.has_older(&id("c", 0)).await.unwrap());
-    next.end(&id("a", 0), &delivered(0, None), None)
+    next.complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert!(next.has_older(&id("c", 0)).await.unwrap());
     other
-        .end(&id("b", 0), &delivered(0, None), None)
+        .complete(&id("b", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert!(!next.has_older(&id("c", 0)).await.unwrap());
@@ -521,14 +547,14 @@ pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_lat
     let (one, other) = (place.open(), place.open());
     accept(&*one, in_order("a", 1)).await;
     assert_eq!(accept(&*other, in_order("b", 1)).await, [0]);
-    one.end(&id("a", 0), &delivered(0, None), None)
+    one.complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert_eq!(accept(&*other, in_order("c", 1)).await, [0]);
     assert!(!other.has_older(&id("b", 0)).await.unwrap());
     assert!(other.has_older(&id("c", 0)).await.unwrap());
     other
-        .end(&id("b", 0), &delivered(0, None), None)
+        .complete(&id("b", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert!(!other.has_older(&id("c", 0)).await.unwrap());
@@ -567,17 +593,17 @@ pub async fn a_delivery_waits_for_its_own_destination_and_configuration_file_alo
     };
     // Of two to the same destination the second waits for the first.
     assert_eq!(all().await, [true, true, true, false, true]);
-    one.end(&id("a", 1), &delivered(1, None), None)
+    one.complete(&id("a", 1), &delivered(1, None), None)
         .await
         .unwrap();
     assert_eq!(all().await, [true, false, true, false, true]);
-    one.end(&id("b", 0), &failed(0), None).await.unwrap();
+    one.complete(&id("b", 0), &failed(0), None).await.unwrap();
     assert_eq!(all().await, [true, false, false, false, true]);
-    one.end(&id("a", 0), &delivered(0, None), None)
+    one.complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     other
-        .end(&id("d", 3), &delivered(3, None), None)
+        .complete(&id("d", 3), &delivered(3, None), None)
         .await
         .unwrap();
     assert_eq!(all().await, [false; 5]);
@@ -589,7 +615,7 @@ pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(place: &dyn Pl
         accept(&*outbox, in_order(&format!("t{n}"), 1)).await;
     }
     for n in 1..20 {
-        drop(outbox.end(&id(&format!("t{}", n - 1), 0), &delivered(0, None), None));
+        drop(outbox.complete(&id(&format!("t{}", n - 1), 0), &delivered(0, None), None));
         let has_older = outbox.has_older(&id(&format!("t{n}"), 0));
         assert!(!has_older.await.unwrap(), "{n}");
     }
@@ -604,13 +630,16 @@ pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(place: &dy
     let [taken, _] = <[_; 2]>::try_from(claim(&*other).await).unwrap();
     assert_eq!(taken.task, "a");
     for task in ["a", "b"] {
-        assert_eq!(one.owns(&id(task, 0)).await.unwrap(), Ownership::Lost);
+        assert_eq!(
+            one.check_lease(&id(task, 0)).await.unwrap(),
+            Ownership::Lost
+        );
     }
     assert_eq!(accept(&*one, in_order("c", 1)).await, [0]);
     for task in ["a", "b"] {
         assert!(one.has_older(&id("c", 0)).await.unwrap());
         other
-            .end(&id(task, 0), &delivered(0, None), None)
+            .complete(&id(task, 0), &delivered(0, None), None)
             .await
             .unwrap();
     }
@@ -657,12 +686,12 @@ pub async fn deliveries_of_a_key_leave_in_their_order_whichever_process_has_them
 
 /// A process that delivers what it has of one dedup key, one after the other.
 struct Process {
-    outbox: Arc<dyn Outbox>,
+    outbox: Arc<dyn Store>,
     line: Arc<Mutex<Queue>>,
 }
 
 impl Process {
-    fn new(outbox: Arc<dyn Outbox>) -> Self {
+    fn new(outbox: Arc<dyn Store>) -> Self {
         Self {
             outbox,
             line: Arc::default(),
@@ -698,10 +727,10 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(3)).await;
                 turn = line.lock().unwrap().join();
             }
-            if outbox.owns(&delivery).await.unwrap() == Ownership::Mine {
+            if outbox.check_lease(&delivery).await.unwrap() == Ownership::Mine {
                 left.lock().unwrap().push(task);
             }
-            let ended = outbox.end(&delivery, &delivered(0, None), None);
+            let ended = outbox.complete(&delivery, &delivered(0, None), None);
             line.lock().unwrap().waiting.remove(&turn);
             ended.await.unwrap();
             drop(running);
@@ -734,7 +763,7 @@ pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
     place.lapse();
     assert_eq!(claim(&*one).await.len(), 1);
     assert!(claim(&*other).await.is_empty());
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
 }
 
 pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
@@ -745,7 +774,7 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
     };
     for task in ["a", "b", "c"] {
         accept(&*one, request(task)).await;
-        one.end(&id(task, 0), &delivered(0, None), Some(&row(task)))
+        one.complete(&id(task, 0), &delivered(0, None), Some(&row(task)))
             .await
             .unwrap();
     }
@@ -785,7 +814,7 @@ pub fn in_order(task: &str, key: u8) -> NewRequest {
 }
 
 /// The steps of the program `outbox-step`, each after those before it.
-pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
+pub async fn steps_to(outbox: &dyn Store, last: &str) {
     let task = format!("killed after {last}");
     let delivery = id(&task, 0);
     if last == "opened" {
@@ -807,14 +836,14 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
         match step {
             "attempting" | "attempting-again" => {
                 outbox
-                    .attempting(&delivery, SystemTime::now())
+                    .begin_attempt(&delivery, SystemTime::now())
                     .await
                     .unwrap();
             }
-            "not-taken" => outbox.not_taken(&delivery).await.unwrap(),
+            "not-taken" => outbox.attempt_failed(&delivery).await.unwrap(),
             "parts-done" => outbox.parts_done(&delivery, 1).await.unwrap(),
             "ended" => outbox
-                .end(&delivery, &delivered(0, None), None)
+                .complete(&delivery, &delivered(0, None), None)
                 .await
                 .unwrap(),
             _ => {}
@@ -827,8 +856,8 @@ pub async fn steps_to(outbox: &dyn Outbox, last: &str) {
 }
 
 /// What was left to whoever comes first, in the hand of a process.
-async fn steps_of_a_claim(outbox: &dyn Outbox, delivery: &DeliveryId, last: &str) {
-    outbox.leave(request(&delivery.task)).await.unwrap();
+async fn steps_of_a_claim(outbox: &dyn Store, delivery: &DeliveryId, last: &str) {
+    outbox.enqueue(request(&delivery.task)).await.unwrap();
     if last == "left" {
         return;
     }
@@ -836,11 +865,11 @@ async fn steps_of_a_claim(outbox: &dyn Outbox, delivery: &DeliveryId, last: &str
     if last == "claimed" {
         return;
     }
-    let owned = outbox.attempting(delivery, SystemTime::now()).await;
+    let owned = outbox.begin_attempt(delivery, SystemTime::now()).await;
     assert_eq!(owned.unwrap(), Ownership::Mine);
     if last == "claimed-ended" {
         let report = delivered(0, None);
-        outbox.end(delivery, &report, None).await.unwrap();
+        outbox.complete(delivery, &report, None).await.unwrap();
     }
 }
 
@@ -860,13 +889,13 @@ pub fn killed_at(place: &dyn Place, step: &str) {
 }
 
 /// Gives back which deliveries are behind others.
-async fn accept(outbox: &dyn Outbox, request: NewRequest) -> Vec<usize> {
+async fn accept(outbox: &dyn Store, request: NewRequest) -> Vec<usize> {
     match outbox.accept(request).await.unwrap() {
         Accepted::New { behind } => behind,
         accepted => panic!("{accepted:?}"),
     }
 }
 
-async fn claim(outbox: &dyn Outbox) -> Vec<KeptRequest> {
+async fn claim(outbox: &dyn Store) -> Vec<StoredRequest> {
     outbox.claim("notifier.toml", 1000).await.unwrap()
 }

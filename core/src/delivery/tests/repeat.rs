@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::*;
 use crate::model::notification::Level;
 use crate::outbox::{
-    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
-    Ownership, Reply, Running, Trouble,
+    Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
+    NewRequest, OutboxError, Ownership, Reply, RequestStore, Running, Store, StoredRequest,
+    Trouble,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -302,7 +303,7 @@ async fn row_50_a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
 /// An outbox that remembers what was told, and nothing else.
 #[derive(Default)]
 pub(super) struct Memory {
-    pub lasts: Mutex<HashMap<String, LastSent>>,
+    pub lasts: Mutex<HashMap<String, LastNotification>>,
     /// Places of a request that are behind others.
     pub behind: Vec<usize>,
     /// How often it answers that there is an older one.
@@ -343,11 +344,13 @@ fn at_once<T: Send + 'static>(reply: T) -> Reply<T> {
     Box::pin(async { Ok(reply) })
 }
 
-impl Outbox for Memory {
+impl Store for Memory {
     fn place(&self) -> String {
         "memory".to_owned()
     }
+}
 
+impl RequestStore for Memory {
     fn accept(&self, _: NewRequest) -> Reply<Accepted> {
         let (behind, latency) = (self.behind.clone(), self.latency);
         Box::pin(async move {
@@ -356,28 +359,24 @@ impl Outbox for Memory {
         })
     }
 
-    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
+    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
         self.left.lock().unwrap().push(request.task);
         at_once(Accepted::New { behind: Vec::new() })
     }
 
-    fn release(&self) -> Reply<()> {
-        at_once(())
-    }
-
-    fn claim(&self, _: &str, _: usize) -> Reply<Vec<KeptRequest>> {
+    fn claim(&self, _: &str, _: usize) -> Reply<Vec<StoredRequest>> {
         at_once(Vec::new())
     }
 
-    fn owns(&self, _: &DeliveryId) -> Reply<Ownership> {
+    fn check_lease(&self, _: &DeliveryId) -> Reply<Ownership> {
         at_once(self.ownership.lock().unwrap().unwrap_or(Ownership::Mine))
     }
 
-    fn attempting(&self, delivery: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
-        self.owns(delivery)
+    fn begin_attempt(&self, delivery: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
+        self.check_lease(delivery)
     }
 
-    fn not_taken(&self, _: &DeliveryId) -> Reply<()> {
+    fn attempt_failed(&self, _: &DeliveryId) -> Reply<()> {
         at_once(())
     }
 
@@ -385,7 +384,12 @@ impl Outbox for Memory {
         at_once(())
     }
 
-    fn end(&self, _: &DeliveryId, report: &DeliveryReport, row: Option<&HistoryRow>) -> Reply<()> {
+    fn complete(
+        &self,
+        _: &DeliveryId,
+        report: &DeliveryReport,
+        row: Option<&HistoryRow>,
+    ) -> Reply<()> {
         let mut failing = self.failing_ends.lock().unwrap();
         if *failing > 0 {
             *failing -= 1;
@@ -403,6 +407,24 @@ impl Outbox for Memory {
         at_once(has_older)
     }
 
+    fn claimed_by_others(&self, _: &DeliveryId, _: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+        at_once(Vec::new())
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        at_once(0)
+    }
+
+    fn release(&self) -> Reply<()> {
+        at_once(())
+    }
+
+    fn running(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl HistoryStore for Memory {
     fn store_history(&self, row: &HistoryRow) -> Reply<()> {
         self.rows.lock().unwrap().push(row.clone());
         at_once(())
@@ -416,16 +438,10 @@ impl Outbox for Memory {
         self.written.lock().unwrap().push(row.clone());
         at_once(())
     }
+}
 
-    fn running(&self) -> &Running {
-        &self.running
-    }
-
-    fn taken(&self, _: &DeliveryId, _: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
-        at_once(Vec::new())
-    }
-
-    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
+impl LastNotificationStore for Memory {
+    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
         match *self.trouble.lock().unwrap() {
             Some(Some(trouble)) => {
                 Box::pin(async move { Err(OutboxError::new("memory", trouble)) })
@@ -435,16 +451,12 @@ impl Outbox for Memory {
         }
     }
 
-    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
         let mut lasts = self.lasts.lock().unwrap();
         match last {
             Some(last) => lasts.insert(key.to_owned(), last.clone()),
             None => lasts.remove(key),
         };
         at_once(())
-    }
-
-    fn depth(&self) -> Reply<usize> {
-        at_once(0)
     }
 }

@@ -5,7 +5,7 @@ use super::repeat::Memory;
 use super::*;
 use crate::model::plan::Rate;
 use crate::observe::{History, Recorder};
-use crate::outbox::{Outbox, Ownership};
+use crate::outbox::{Ownership, RequestStore};
 
 fn keyed(text: &str) -> Delivery {
     let notification = Notification {
@@ -223,7 +223,7 @@ async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
     let world = World::new([ok()]);
     let history = Arc::new(History::default());
     let notification = Notification::plain(Json::String("x".to_owned()));
-    let store = store_rows(&(Arc::<Memory>::clone(&outbox) as Arc<dyn Outbox>));
+    let store = store_rows(Arc::<Memory>::clone(&outbox));
     let table = "table".into();
     let recorder = Recorder::new(&history, "n.toml", &table, &notification, Some(store));
     let task = world

@@ -159,7 +159,7 @@ impl Engine {
         let channel = Arc::clone(&sending.channel);
         let queue = self.queues.get(channel.destination());
         let mut turn = queue.line_up(dedup_key, queue.ticket(), None);
-        let outbox = kept.as_ref().map(|kept| kept.shared_outbox());
+        let outbox = kept.as_ref().map(|kept| kept.shared_last_notifications());
         let engine = Arc::clone(self);
         tokio::spawn(async move {
             turn.wait().await;

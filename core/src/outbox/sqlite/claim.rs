@@ -5,11 +5,11 @@ use rusqlite::{OptionalExtension, Result, Row, named_params, params};
 use super::time::time;
 use super::transaction::{Transaction, parse, report};
 use crate::model::plan::Identity;
-use crate::outbox::{DeliveryId, KeptRequest, KeptWork, NewDelivery, OrderKey, Target};
+use crate::outbox::{DeliveryId, NewDelivery, OrderKey, StoredRequest, StoredWork, Target};
 
 /// Requests of nobody, and those of this owner in which an operator has put something back; never one of which a delivery
 /// runs in this process.
-pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<KeptRequest>> {
+pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<StoredRequest>> {
     tx.observer.remove_lost(tx.db, tx.owner, tx.uptime)?;
     let mut open = tx.db.prepare_cached(
         "SELECT id, owner IS NULL FROM requests
@@ -30,7 +30,7 @@ pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec
 }
 
 /// Takes a request over, unless it has a delivery that runs here.
-fn take_over(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Option<KeptRequest>> {
+fn take_over(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Option<StoredRequest>> {
     let mut request = request(tx, id)?;
     request.deliveries = deliveries(tx, id, whole)?;
     let open = request.deliveries.iter().enumerate();
@@ -73,14 +73,14 @@ fn order_of(deliveries: &[NewDelivery], place: usize) -> Option<&OrderKey> {
     deliveries.get(place)?.work.as_ref()?.order.as_ref()
 }
 
-fn request(tx: &Transaction<'_>, id: i64) -> Result<KeptRequest> {
+fn request(tx: &Transaction<'_>, id: i64) -> Result<StoredRequest> {
     tx.db
         .prepare_cached(
             "SELECT task, scope, key, fingerprint, arguments, json, warnings, accepted_age FROM requests JOIN bodies ON request = id WHERE id = ?",
         )?
         .query_row([id], |row| {
             let fingerprint: Vec<u8> = row.get(3)?;
-            Ok(KeptRequest {
+            Ok(StoredRequest {
                 task: row.get(0)?,
                 identity: Identity {
                     scope: row.get::<_, String>(1)?.into(),
@@ -115,7 +115,7 @@ fn deliveries(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Vec<NewDeliv
     rows.collect()
 }
 
-fn work(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Option<KeptWork>> {
+fn work(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Option<StoredWork>> {
     let receiver: Option<String> = row.get(2)?;
     let sealed: Option<Vec<u8>> = row.get(4)?;
     let target = match (receiver, sealed) {
@@ -129,7 +129,7 @@ fn work(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Option<KeptWork>> {
     let composition: Vec<u8> = row.get(6)?;
     let attempting: Option<i64> = row.get(7)?;
     let order: Option<Vec<u8>> = row.get(9)?;
-    Ok(Some(KeptWork {
+    Ok(Some(StoredWork {
         target,
         time_left: tx.now.until(row.get(5)?),
         order: order.and_then(|order| order.try_into().ok()),

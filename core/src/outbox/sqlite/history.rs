@@ -4,8 +4,26 @@ use std::sync::Arc;
 
 use rusqlite::{Result, params};
 
+use super::SqliteStore;
 use super::transaction::Transaction;
-use crate::outbox::HistoryRow;
+use crate::outbox::{HistoryRow, HistoryStore, Reply};
+
+impl HistoryStore for SqliteStore {
+    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+        let row = row.clone();
+        self.writer.ask(move |tx| insert(tx, &row))
+    }
+
+    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+        let config = config.to_owned();
+        self.writer.look(move |tx| claim(tx, &config, limit))
+    }
+
+    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+        let line = row.line.clone();
+        self.writer.ask(move |tx| written(tx, &line))
+    }
+}
 
 pub fn insert(tx: &Transaction<'_>, row: &HistoryRow) -> Result<()> {
     tx.owner.register(tx.db)?;
@@ -16,7 +34,7 @@ pub fn insert(tx: &Transaction<'_>, row: &HistoryRow) -> Result<()> {
 }
 
 /// Those of nobody.
-pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<HistoryRow>> {
+fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<HistoryRow>> {
     tx.observer.remove_lost(tx.db, tx.owner, tx.uptime)?;
     let mut select = tx.db.prepare_cached(
         "SELECT line FROM history WHERE owner IS NULL AND config = ? ORDER BY id LIMIT ?",
@@ -37,7 +55,7 @@ pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec
     Ok(lines.into_iter().map(row).collect())
 }
 
-pub fn written(tx: &Transaction<'_>, line: &str) -> Result<()> {
+fn written(tx: &Transaction<'_>, line: &str) -> Result<()> {
     tx.db
         .prepare_cached("DELETE FROM history WHERE line = ?")?
         .execute([line])

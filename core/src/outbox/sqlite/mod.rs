@@ -3,10 +3,11 @@
 mod claim;
 mod file;
 mod history;
-mod last_sent;
+mod last_notifications;
 pub mod operator;
 mod owners;
 mod purge;
+mod requests;
 mod reserve;
 mod rows;
 mod time;
@@ -15,28 +16,18 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use self::writer::Writer;
 use super::clock::{Clock, SystemClock};
-use super::{
-    Accepted, DeliveryId, HistoryRow, KeptRequest, LastSent, NewRequest, Outbox, OutboxError,
-    Ownership, Reply, Running,
-};
-use crate::model::outcome::MessageRef;
-use crate::model::report::DeliveryReport;
-
-/// To look for what belongs to nobody costs a read of the file, no more: a request of a process that was killed waits no
-/// longer than this.
-const CLAIM_EVERY: Duration = Duration::from_secs(1);
+use super::{OutboxError, Running, Store};
 
 /// This process's use of one file.
-pub struct SqliteOutbox {
+pub struct SqliteStore {
     writer: Writer,
     running: Running,
 }
 
-impl SqliteOutbox {
+impl SqliteStore {
     /// Opens the file, or makes it where it is not there.
     pub fn open(path: &Path) -> Result<Self, OutboxError> {
         Self::open_with(path, Arc::new(SystemClock))
@@ -52,133 +43,23 @@ impl SqliteOutbox {
     }
 }
 
-impl Outbox for SqliteOutbox {
+impl Store for SqliteStore {
     fn place(&self) -> String {
         self.writer.place().to_owned()
-    }
-
-    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
-        let task = request.task.clone();
-        self.writer.ask_or_undo(
-            move |tx| rows::accept(tx, &request),
-            move |tx| rows::forget(tx, &task),
-        )
-    }
-
-    fn leave(&self, request: NewRequest) -> Reply<Accepted> {
-        let task = request.task.clone();
-        self.writer.ask_or_undo(
-            move |tx| {
-                let accepted = rows::accept(tx, &request)?;
-                if matches!(accepted, Accepted::New { .. }) {
-                    rows::leave(tx, &request.task)?;
-                }
-                Ok(accepted)
-            },
-            move |tx| rows::forget(tx, &task),
-        )
-    }
-
-    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<KeptRequest>> {
-        let config = config.to_owned();
-        self.writer.look(move |tx| claim::claim(tx, &config, limit))
-    }
-
-    fn owns(&self, delivery: &DeliveryId) -> Reply<Ownership> {
-        let delivery = delivery.clone();
-        self.writer.ask(move |tx| rows::owns(tx, &delivery))
-    }
-
-    fn attempting(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
-        let delivery = delivery.clone();
-        self.writer
-            .ask(move |tx| rows::attempting(tx, &delivery, Some(at)))
-    }
-
-    fn not_taken(&self, delivery: &DeliveryId) -> Reply<()> {
-        let delivery = delivery.clone();
-        self.writer
-            .ask(move |tx| rows::attempting(tx, &delivery, None).map(drop))
-    }
-
-    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
-        let delivery = delivery.clone();
-        self.writer
-            .ask(move |tx| rows::parts_done(tx, &delivery, parts))
-    }
-
-    fn end(
-        &self,
-        delivery: &DeliveryId,
-        report: &DeliveryReport,
-        row: Option<&HistoryRow>,
-    ) -> Reply<()> {
-        let (delivery, report, row) = (delivery.clone(), report.clone(), row.cloned());
-        self.writer
-            .ask(move |tx| rows::end(tx, &delivery, &report, row.as_ref()))
-    }
-
-    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
-        let delivery = delivery.clone();
-        self.writer.look(move |tx| claim::has_older(tx, &delivery))
-    }
-
-    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
-        let row = row.clone();
-        self.writer.ask(move |tx| history::insert(tx, &row))
-    }
-
-    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
-        let config = config.to_owned();
-        self.writer
-            .look(move |tx| history::claim(tx, &config, limit))
-    }
-
-    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
-        let line = row.line.clone();
-        self.writer.ask(move |tx| history::written(tx, &line))
-    }
-
-    fn taken(&self, delivery: &DeliveryId, messages: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
-        let delivery = delivery.clone();
-        self.writer
-            .ask(move |tx| rows::taken(tx, &delivery, &messages))
-    }
-
-    fn last_sent(&self, key: &str) -> Reply<Option<LastSent>> {
-        let key = key.to_owned();
-        self.writer.look(move |tx| last_sent::get(tx, &key))
-    }
-
-    fn set_last_sent(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
-        let (key, last) = (key.to_owned(), last.cloned());
-        self.writer
-            .ask(move |tx| last_sent::set(tx, &key, last.as_ref()))
-    }
-
-    fn depth(&self) -> Reply<usize> {
-        self.writer.look(|tx| rows::depth(tx))
-    }
-
-    fn release(&self) -> Reply<()> {
-        self.writer.ask(|tx| rows::release(tx))
-    }
-
-    fn running(&self) -> &Running {
-        &self.running
-    }
-
-    fn claim_every(&self) -> Duration {
-        CLAIM_EVERY
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::model::outcome::Outcome;
     use crate::model::plan::Identity;
-    use crate::outbox::{KeptWork, NewDelivery, Target, Trouble};
+    use crate::model::report::DeliveryReport;
+    use crate::outbox::{
+        DeliveryId, NewDelivery, NewRequest, RequestStore, StoredWork, Target, Trouble,
+    };
 
     fn report(outcome: Outcome) -> DeliveryReport {
         DeliveryReport {
@@ -215,7 +96,7 @@ mod tests {
             accepted: SystemTime::now(),
             deliveries: vec![NewDelivery {
                 report: report(Outcome::Pending(None)),
-                work: Some(KeptWork {
+                work: Some(StoredWork {
                     target: Target::Sealed(Vec::new()),
                     time_left: Duration::from_secs(60),
                     order: None,
@@ -229,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_without_room_refuses_what_is_new_and_notes_what_has_ended() {
         let directory = tempfile::tempdir().unwrap();
-        let outbox = SqliteOutbox::open(&directory.path().join("outbox.db")).unwrap();
+        let outbox = SqliteStore::open(&directory.path().join("outbox.db")).unwrap();
         for n in 0..10 {
             outbox.accept(request(&n.to_string())).await.unwrap();
         }
@@ -251,7 +132,7 @@ mod tests {
             task: "0".to_owned(),
             index: 0,
         };
-        outbox.end(&ended, &delivered, None).await.unwrap();
+        outbox.complete(&ended, &delivered, None).await.unwrap();
         assert_eq!(outbox.depth().await.unwrap(), 9);
         outbox.accept(request("after")).await.unwrap();
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result, named_params, params};
 
 use super::time::Moment;
 use crate::model::plan::KEEP_KEY;
-use crate::outbox::{KEEP_DEAD, KEEP_LAST_SENT, MAX_HISTORY};
+use crate::outbox::{KEEP_DEAD, KEEP_LAST_NOTIFICATIONS, MAX_HISTORY};
 
 /// How long a provider's message belongs to the delivery that it was found for.
 const KEEP_MESSAGE: Duration = Duration::from_secs(600);
@@ -39,6 +39,6 @@ pub fn purge(db: &Connection, now: Moment) -> Result<()> {
     )?
     .execute([MAX_HISTORY])?;
     db.prepare_cached("DELETE FROM lasts WHERE used < ?")?
-        .execute(params![now.used_before(KEEP_LAST_SENT)])
+        .execute(params![now.used_before(KEEP_LAST_NOTIFICATIONS)])
         .map(drop)
 }

@@ -144,7 +144,7 @@ pub fn forget(tx: &Transaction<'_>, task: &str) -> Result<()> {
 
 /// Whose a delivery is. The owner's name is enough of a fence: none has it twice, and an owner claims nothing that it still
 /// runs.
-pub fn owns(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<Ownership> {
+pub fn check_lease(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<Ownership> {
     let found: Option<(Option<String>, String)> = tx
         .db
         .prepare_cached(
@@ -167,12 +167,12 @@ fn is_open(state: &str) -> bool {
     matches!(state, "claimed" | "waiting")
 }
 
-pub fn attempting(
+pub fn set_attempting(
     tx: &Transaction<'_>,
     delivery: &DeliveryId,
     at: Option<SystemTime>,
 ) -> Result<Ownership> {
-    let ownership = owns(tx, delivery)?;
+    let ownership = check_lease(tx, delivery)?;
     if ownership == Ownership::Mine {
         tx.db
             .prepare_cached(
@@ -185,7 +185,7 @@ pub fn attempting(
 }
 
 pub fn parts_done(tx: &Transaction<'_>, delivery: &DeliveryId, parts: usize) -> Result<()> {
-    if owns(tx, delivery)? != Ownership::Mine {
+    if check_lease(tx, delivery)? != Ownership::Mine {
         return Ok(());
     }
     tx.db
@@ -197,14 +197,14 @@ pub fn parts_done(tx: &Transaction<'_>, delivery: &DeliveryId, parts: usize) -> 
         .map(drop)
 }
 
-pub fn end(
+pub fn complete(
     tx: &Transaction<'_>,
     delivery: &DeliveryId,
     report: &DeliveryReport,
     row: Option<&HistoryRow>,
 ) -> Result<()> {
     // Whoever has taken it over says how it ends.
-    if owns(tx, delivery)? != Ownership::Mine {
+    if check_lease(tx, delivery)? != Ownership::Mine {
         return Ok(());
     }
     let id: i64 = tx
@@ -268,7 +268,7 @@ pub fn ended(db: &Connection, now: Moment, id: i64) -> Result<()> {
         .map(drop)
 }
 
-pub fn taken(
+pub fn claimed_by_others(
     tx: &Transaction<'_>,
     delivery: &DeliveryId,
     messages: &[MessageRef],
@@ -303,7 +303,7 @@ pub fn release(tx: &Transaction<'_>) -> Result<()> {
 }
 
 /// A request belongs to nobody.
-pub fn leave(tx: &Transaction<'_>, task: &str) -> Result<()> {
+pub fn disown(tx: &Transaction<'_>, task: &str) -> Result<()> {
     tx.db
         .prepare_cached("UPDATE requests SET owner = NULL WHERE task = ?")?
         .execute([task])

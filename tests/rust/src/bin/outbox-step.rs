@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use notifier_core::outbox::sqlite::SqliteOutbox;
-use notifier_core::outbox::{Backend, Outbox};
+use notifier_core::outbox::sqlite::SqliteStore;
+use notifier_core::outbox::{Backend, Store};
 use notifier_jetstream::JetStream;
 use rust_tests::nats::nats;
 use tokio::runtime::Handle;
@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 async fn main() {
     let [_, place, step] = <[String; 3]>::try_from(std::env::args().collect::<Vec<_>>()).unwrap();
     let (kind, path) = place.split_once(':').unwrap();
-    let outbox: Arc<dyn Outbox> = match kind {
-        "sqlite" => Arc::new(SqliteOutbox::open(Path::new(path)).unwrap()),
+    let outbox: Arc<dyn Store> = match kind {
+        "sqlite" => Arc::new(SqliteStore::open(Path::new(path)).unwrap()),
         "jetstream" => JetStream.open(&nats(path), &Handle::current()),
         _ => panic!("no outbox of the kind {kind}"),
     };

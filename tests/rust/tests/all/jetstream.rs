@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures_util::{StreamExt, TryStreamExt};
 use notifier_core::outbox::operator::Choice;
-use notifier_core::outbox::{Accepted, Backend, NewDelivery, Outbox, Ownership};
+use notifier_core::outbox::{Accepted, Backend, NewDelivery, Ownership, Store};
 use notifier_jetstream::JetStream;
 use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
@@ -23,7 +23,7 @@ impl Server {
 }
 
 impl Place for Server {
-    fn open(&self) -> Arc<dyn Outbox> {
+    fn open(&self) -> Arc<dyn Store> {
         JetStream.open(&nats(&self.0.url), &Handle::current())
     }
 
@@ -52,7 +52,7 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     first.accept(given).await.unwrap();
     for place in 0..2 {
         first
-            .end(&id("a", place), &failed(place), None)
+            .complete(&id("a", place), &failed(place), None)
             .await
             .unwrap();
     }
@@ -74,7 +74,7 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     let [taken] = <[_; 1]>::try_from(worker.claim("notifier.toml", 9).await.unwrap()).unwrap();
     let work = |delivery: &NewDelivery| delivery.work.is_some();
     let place = taken.deliveries.iter().position(work).unwrap();
-    let owned = worker.owns(&id("a", place)).await.unwrap();
+    let owned = worker.check_lease(&id("a", place)).await.unwrap();
     assert_eq!(owned, Ownership::Mine);
 }
 
@@ -90,7 +90,7 @@ async fn order_holds_between_machines_that_keep_the_configuration_file_in_differ
     let accepted = other.accept(there).await.unwrap();
     assert!(matches!(accepted, Accepted::New { behind } if behind == [0]));
     assert!(other.has_older(&id("b", 0)).await.unwrap());
-    one.end(&id("a", 0), &delivered(0, None), None)
+    one.complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     assert!(!other.has_older(&id("b", 0)).await.unwrap());
@@ -114,7 +114,7 @@ async fn a_consumer_for_subjects_of_another_form_is_made_to_fit() {
     };
     stream.delete_consumer(&info.name).await.unwrap();
     stream.create_consumer(older).await.unwrap();
-    outbox.leave(in_order("a", 1)).await.unwrap();
+    outbox.enqueue(in_order("a", 1)).await.unwrap();
     assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
 }
 
@@ -138,7 +138,7 @@ async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
     outbox.accept(request("a")).await.unwrap();
     drop(server);
     // It is told to the servers until they have heard of it.
-    let ended = outbox.end(&id("a", 0), &delivered(0, None), None);
+    let ended = outbox.complete(&id("a", 0), &delivered(0, None), None);
     let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
     assert!(released.await.is_ok());
     drop(ended);
@@ -157,7 +157,7 @@ async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind()
         names[0].split('_').next().unwrap().to_owned()
     };
     outbox
-        .end(&id("a", 0), &delivered(0, None), None)
+        .complete(&id("a", 0), &delivered(0, None), None)
         .await
         .unwrap();
     context.delete_stream("notifier_work").await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use notifier_core::outbox::operator::{Choice, Operator};
 use notifier_core::outbox::sqlite::operator::SqliteOperator;
-use notifier_core::outbox::{Accepted, LEASE, Outbox, Ownership, RENEW_EVERY};
+use notifier_core::outbox::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};
 use rust_tests::outbox::{Place, killed_at};
 
@@ -15,13 +15,13 @@ const JUMPS: [i64; 6] = [90_000, -90_000, 3_600_000, -3_600_000, 40 * DAY, -40 *
 const MINUTE: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-async fn claimed(outbox: &dyn Outbox) -> Vec<String> {
+async fn claimed(outbox: &dyn Store) -> Vec<String> {
     let claimed = outbox.claim("notifier.toml", 9).await.unwrap();
     claimed.into_iter().map(|request| request.task).collect()
 }
 
 /// Lets a heartbeat and its share of the work be done, as often as it would be in that time.
-async fn pass(outbox: &dyn Outbox, clock: &TestClock, time: Duration) {
+async fn pass(outbox: &dyn Store, clock: &TestClock, time: Duration) {
     let mut left = time;
     while !left.is_zero() {
         let step = left.min(RENEW_EVERY);
@@ -43,7 +43,7 @@ async fn a_wall_clock_that_jumps_takes_nothing_from_a_process_that_lives() {
             pass(outbox, &clock, RENEW_EVERY).await;
             assert_eq!(claimed(outbox).await, [""; 0], "{jump}");
         }
-        assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+        assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
     }
 }
 
@@ -79,10 +79,13 @@ async fn a_wall_clock_that_jumps_deletes_no_key_and_no_dead_letter() {
         outbox.accept(keyed("keyed", "k", 1)).await.unwrap();
         outbox.accept(request("dead")).await.unwrap();
         outbox
-            .end(&id("keyed", 0), &delivered(0, None), None)
+            .complete(&id("keyed", 0), &delivered(0, None), None)
             .await
             .unwrap();
-        outbox.end(&id("dead", 0), &failed(0), None).await.unwrap();
+        outbox
+            .complete(&id("dead", 0), &failed(0), None)
+            .await
+            .unwrap();
         clock.jump(jump);
         // Whoever looks: the process, the next one, and an operator.
         pass(&outbox, &clock, RENEW_EVERY).await;
@@ -105,7 +108,7 @@ async fn what_a_day_has_passed_for_is_deleted_however_the_wall_clock_stands() {
     let outbox = file.open_with(&clock);
     outbox.accept(keyed("keyed", "k", 1)).await.unwrap();
     outbox
-        .end(&id("keyed", 0), &delivered(0, None), None)
+        .complete(&id("keyed", 0), &delivered(0, None), None)
         .await
         .unwrap();
     clock.jump(-40 * DAY);
@@ -122,7 +125,9 @@ async fn a_restart_of_the_machine_counts_for_deliveries_and_deletes_nothing() {
     let one = file.open_with(&clock);
     one.accept(request("waits")).await.unwrap();
     one.accept(request("dead")).await.unwrap();
-    one.end(&id("dead", 0), &failed(0), None).await.unwrap();
+    one.complete(&id("dead", 0), &failed(0), None)
+        .await
+        .unwrap();
     drop(one);
     file.lapse();
     clock.reboot();
@@ -184,12 +189,21 @@ async fn a_process_that_is_stopped_has_lost_its_requests_after_a_lease_and_not_b
     assert_eq!(claimed(&other).await, [""; 0]);
     pass(&other, &clock, LEASE - RENEW_EVERY).await;
     assert_eq!(claimed(&other).await, [""; 0]);
-    assert_eq!(stopped.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        stopped.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
     pass(&other, &clock, RENEW_EVERY).await;
     // From then on it is nobody's, and then the other's.
-    assert_eq!(stopped.owns(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        stopped.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Lost
+    );
     assert_eq!(claimed(&other).await, ["a"]);
-    assert_eq!(other.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
     assert_eq!(claimed(&stopped).await, [""; 0]);
 }
 
@@ -204,7 +218,7 @@ async fn a_process_that_was_stopped_itself_takes_nothing_from_the_others() {
         clock.pass(2 * LEASE);
         assert_eq!(claimed(&stopped).await, [""; 0]);
     }
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +228,7 @@ async fn a_process_that_was_taken_for_lost_goes_on_with_what_it_accepts_afterwar
     let other = file.open_with(&clock);
     pass(&other, &clock, LEASE + RENEW_EVERY).await;
     one.accept(request("a")).await.unwrap();
-    assert_eq!(one.owns(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
     assert_eq!(claimed(&other).await, [""; 0]);
     drop(one);
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use notifier_core::outbox::Outbox;
+use notifier_core::outbox::Store;
 use notifier_core::outbox::clock::{Clock, Reading, SystemClock};
-use notifier_core::outbox::sqlite::SqliteOutbox;
+use notifier_core::outbox::sqlite::SqliteStore;
 use rust_tests::outbox::Place;
 
 pub struct File {
@@ -38,9 +38,9 @@ impl File {
     }
 
     /// As a process with these clocks would.
-    pub fn open_with(&self, clock: &Arc<TestClock>) -> SqliteOutbox {
+    pub fn open_with(&self, clock: &Arc<TestClock>) -> SqliteStore {
         let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
-        SqliteOutbox::open_with(&self.path, clock).unwrap()
+        SqliteStore::open_with(&self.path, clock).unwrap()
     }
 }
 
@@ -98,8 +98,8 @@ impl Clock for TestClock {
 pub const DAY: i64 = 24 * 3600 * 1000;
 
 impl Place for File {
-    fn open(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox::open(&self.path).unwrap())
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.path).unwrap())
     }
 
     fn lapse(&self) {

@@ -8,9 +8,11 @@ use std::time::SystemTime;
 
 use notifier_core::model::outcome::{Failure, Outcome, Reason};
 use notifier_core::outbox::operator::{Choice, Operator, State};
-use notifier_core::outbox::sqlite::SqliteOutbox;
+use notifier_core::outbox::sqlite::SqliteStore;
 use notifier_core::outbox::sqlite::operator::SqliteOperator;
-use notifier_core::outbox::{Accepted, KEEP_LAST_SENT, LastSent, Outbox, Ownership};
+use notifier_core::outbox::{
+    Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store,
+};
 use rust_tests::fixtures::{id, keyed, request};
 use rust_tests::outbox::Place;
 
@@ -19,7 +21,7 @@ use self::file::File;
 rust_tests::conformance!(File::new());
 
 /// An outbox with one dead letter and one delivery that waits.
-async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
+async fn with_dead_letter(file: &File) -> Arc<dyn Store> {
     let outbox = file.open();
     for task in ["dead", "waits"] {
         let accepted = outbox.accept(request(task)).await.unwrap();
@@ -27,7 +29,10 @@ async fn with_dead_letter(file: &File) -> Arc<dyn Outbox> {
     }
     let mut report = request("dead").deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::UnknownDestination));
-    outbox.end(&id("dead", 0), &report, None).await.unwrap();
+    outbox
+        .complete(&id("dead", 0), &report, None)
+        .await
+        .unwrap();
     outbox
 }
 
@@ -91,7 +96,7 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
     outbox.accept(two.clone()).await.unwrap();
     let mut report = two.deliveries[0].report.clone();
     report.outcome = Outcome::Failed(Failure::new(Reason::Rejected));
-    outbox.end(&id("a", 0), &report, None).await.unwrap();
+    outbox.complete(&id("a", 0), &report, None).await.unwrap();
     assert_eq!(
         SqliteOperator::open(&file.path)
             .unwrap()
@@ -117,7 +122,10 @@ async fn what_an_operator_drops_is_not_attempted_again() {
     let outbox = with_dead_letter(&file).await;
     let mut operator = SqliteOperator::open(&file.path).unwrap();
     assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
-    assert_eq!(outbox.owns(&id("waits", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        outbox.check_lease(&id("waits", 0)).await.unwrap(),
+        Ownership::Lost
+    );
     assert_eq!(outbox.depth().await.unwrap(), 0);
     file.lapse();
     assert!(
@@ -144,7 +152,10 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
         outcome: Outcome::Delivered { message: None },
         ..report
     };
-    outbox.end(&id("keyed", 0), &report, None).await.unwrap();
+    outbox
+        .complete(&id("keyed", 0), &report, None)
+        .await
+        .unwrap();
     assert_eq!(file.count("requests"), 3);
     let age = |by: u64| {
         file.sql(&format!(
@@ -163,21 +174,24 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
 async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
     let file = File::new();
     let outbox = file.open();
-    let last = LastSent {
+    let last = LastNotification {
         message: None,
         state: None,
         at: SystemTime::now(),
     };
-    let keep = i64::try_from(KEEP_LAST_SENT.as_millis()).unwrap();
+    let keep = i64::try_from(KEEP_LAST_NOTIFICATIONS.as_millis()).unwrap();
     for (key, age) in [("a", keep - 60_000), ("b", keep + 1)] {
-        outbox.set_last_sent(key, Some(&last)).await.unwrap();
+        outbox
+            .set_last_notification(key, Some(&last))
+            .await
+            .unwrap();
         file.sql(&format!(
             "UPDATE lasts SET used = used - {age} WHERE key = '{key}'"
         ));
     }
     SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
-    assert!(outbox.last_sent("a").await.unwrap().is_some());
-    assert!(outbox.last_sent("b").await.unwrap().is_none());
+    assert!(outbox.last_notification("a").await.unwrap().is_some());
+    assert!(outbox.last_notification("b").await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +199,7 @@ async fn a_file_of_an_older_version_is_refused_and_left_as_it_is() {
     let file = File::new();
     file.open().accept(request("a")).await.unwrap();
     file.sql("PRAGMA user_version = 2");
-    let error = SqliteOutbox::open(&file.path).err().unwrap();
+    let error = SqliteStore::open(&file.path).err().unwrap();
     assert!(
         error.to_string().ends_with("was made by an older version."),
         "{error}"

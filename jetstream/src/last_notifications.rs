@@ -10,16 +10,16 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::process::Process;
-use notifier_core::outbox::record::LastSentRecord;
-use notifier_core::outbox::{LastSent, OutboxError, Reply, Trouble};
+use notifier_core::outbox::record::LastNotificationRecord;
+use notifier_core::outbox::{LastNotification, OutboxError, Reply, Trouble};
 
 /// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
-pub struct LastSents {
+pub struct LastNotifications {
     process: Arc<Process>,
     jobs: UnboundedSender<BoxFuture<'static, ()>>,
 }
 
-impl LastSents {
+impl LastNotifications {
     pub fn start(process: Arc<Process>, runtime: &Handle) -> Self {
         let (jobs, mut waiting) = unbounded_channel::<BoxFuture<'static, ()>>();
         runtime.spawn(async move {
@@ -30,21 +30,21 @@ impl LastSents {
         Self { process, jobs }
     }
 
-    pub fn get(&self, key: &str) -> Reply<Option<LastSent>> {
+    pub fn get(&self, key: &str) -> Reply<Option<LastNotification>> {
         let (process, key) = (Arc::clone(&self.process), key.to_owned());
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
             let found = session.lasts.get(key).await;
             let found = found.map_err(|_| process.servers.missed(&session, begun))?;
-            let record = found.and_then(|json| LastSentRecord::read(&json));
-            Ok(record.map(LastSent::from))
+            let record = found.and_then(|json| LastNotificationRecord::read(&json));
+            Ok(record.map(LastNotification::from))
         })
     }
 
-    pub fn set(&self, key: &str, last: Option<&LastSent>) -> Reply<()> {
+    pub fn set(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
         let (process, key) = (Arc::clone(&self.process), key.to_owned());
-        let json = last.map(|last| LastSentRecord::from(last).json());
+        let json = last.map(|last| LastNotificationRecord::from(last).json());
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();

@@ -1,0 +1,107 @@
+//! The queue of requests and their deliveries.
+
+use std::time::{Duration, SystemTime};
+
+use super::{DeliveryId, HistoryRow, NewRequest, RENEW_EVERY, Reply, Running, StoredRequest};
+use crate::model::outcome::MessageRef;
+use crate::model::report::DeliveryReport;
+
+/// Stores requests until their deliveries end. A request belongs to the process that accepted or claimed it, until its
+/// [`LEASE`](super::LEASE) expires.
+pub trait RequestStore: Send + Sync {
+    /// Stores a request, all of it or nothing, unless its idempotency key is known; this process delivers it. Where
+    /// [`RequestStore::can_withdraw`], a dropped reply withdraws the request.
+    fn accept(&self, request: NewRequest) -> Reply<Accepted>;
+
+    /// The same, for the process that claims it first.
+    fn enqueue(&self, request: NewRequest) -> Reply<Accepted>;
+
+    /// Claims at most `limit` requests without an owner, the oldest first: those whose process ended, and those that an operator
+    /// has put back. Only requests that were accepted under this configuration file. Never returns a request that this process
+    /// owns and has not completed, nor one with a delivery in [`RequestStore::running`].
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>>;
+
+    /// Whether this process may attempt the delivery.
+    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership>;
+
+    /// The same, and stores that an attempt begins that must not be repeated.
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership>;
+
+    /// Stores that the provider has certainly not taken the message of the attempt.
+    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()>;
+
+    /// Stores how many parts have arrived.
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()>;
+
+    /// Stores the delivery's end, and in the same transaction its history row, until
+    /// [`HistoryStore::history_written`](super::HistoryStore::history_written).
+    fn complete(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        row: Option<&HistoryRow>,
+    ) -> Reply<()>;
+
+    /// Whether an earlier accepted delivery with the same [`StoredWork::order`](super::StoredWork::order), under the same
+    /// configuration file, has not ended, whichever process owns it.
+    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool>;
+
+    /// Which of these messages at a provider belong to other deliveries.
+    fn claimed_by_others(
+        &self,
+        delivery: &DeliveryId,
+        messages: Vec<MessageRef>,
+    ) -> Reply<Vec<MessageRef>>;
+
+    /// How many deliveries have not ended, whichever process owns them. A store that counts only requests gives their number.
+    fn depth(&self) -> Reply<usize>;
+
+    /// Releases what this process owns and has not completed: others may claim it at once.
+    fn release(&self) -> Reply<()>;
+
+    /// The deliveries that this process runs. Delivery code registers them; [`RequestStore::claim`] leaves their requests alone.
+    fn running(&self) -> &Running;
+
+    /// Whether a request whose reply is dropped is certainly not stored. Servers may have it, or get it yet: their reply must be
+    /// waited for.
+    fn can_withdraw(&self) -> bool {
+        true
+    }
+
+    /// How often a process claims.
+    fn claim_every(&self) -> Duration {
+        RENEW_EVERY
+    }
+}
+
+/// The result of storing a request.
+#[derive(Debug)]
+pub enum Accepted {
+    /// `behind`: indexes, in ascending order, of deliveries that must wait until [`RequestStore::has_older`] is false. These are
+    /// at least the ones with an older one of the same order that has not ended and is in no queue of this process.
+    New { behind: Vec<usize> },
+    /// It is stored, and the process that claims it delivers it.
+    Elsewhere,
+    /// The key's first request, as it stands.
+    Known(KnownRequest),
+    /// The key belongs to a request with another body.
+    Conflict,
+}
+
+/// A request that is there already.
+#[derive(Clone, Debug)]
+pub struct KnownRequest {
+    pub task: String,
+    pub warnings: Vec<String>,
+    pub reports: Vec<DeliveryReport>,
+}
+
+/// Who owns a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    Mine,
+    /// Another process has claimed it, or an operator has dropped it.
+    Lost,
+    /// It is not there: somebody has replaced the file or the streams. What is in flight continues without it.
+    Gone,
+}
