@@ -155,7 +155,7 @@ fn answer(
     }
     let body = match bytes(request_body) {
         Ok(body) => body,
-        Err(error) => return Rendered::new(notifier::refused(400, None, error)),
+        Err(error) => return Rendered::new(notifier::refused(400, None, &error)),
     };
     let call = Call {
         query: strings(query_parameters),

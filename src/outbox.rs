@@ -186,7 +186,7 @@ fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<Out
     match place {
         Ok(OutboxPlace::Servers(_, servers)) => Ok(*servers),
         Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err(("It is no NATS server.", ""))),
-        Err(error) => Err(OutboxError::new_err((error.what, error.hint))),
+        Err(error) => Err(OutboxError::new_err((error.message, error.hint))),
     }
 }
 

@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 
 use super::engine;
 use super::log::LogThread;
-use notifier_core::api::request::RequestError;
 use notifier_core::api::response::Answer;
 use notifier_core::delivery::Task;
+use notifier_core::model::problem::{Location, Problem};
 use notifier_core::notifier::{self, Call, CallLog, NeedsVariables, Notifier, Response};
 use notifier_core::observe::LogPort;
 use notifier_core::outbox::Backends;
@@ -146,13 +146,13 @@ pub fn wait_ended(task: &Task, limit: Duration) -> Option<Answer> {
 }
 
 pub fn unusable(code: &'static str, message: &str, hint: String) -> Response {
-    let error = RequestError {
+    let error = Problem {
         code,
         message: message.to_owned(),
-        path: None,
+        location: Location::default(),
         hint,
     };
-    notifier::refused(503, None, error)
+    notifier::refused(503, None, &error)
 }
 
 fn forked() -> Response {
@@ -180,11 +180,11 @@ fn cannot_start() -> Response {
 }
 
 pub fn internal_error(place: &str) -> Response {
-    let error = RequestError {
+    let error = Problem {
         code: "internal",
         message: format!("An error of the notifier's own, at {place}."),
-        path: None,
+        location: Location::default(),
         hint: "Please report it, with this line.".to_owned(),
     };
-    notifier::refused(500, None, error)
+    notifier::refused(500, None, &error)
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 
-use notifier_core::api::request::{MAX_BODY_BYTES, RequestError, too_large};
+use notifier_core::api::request::{MAX_BODY_BYTES, too_large};
+use notifier_core::model::problem::{Location, Problem};
 
 /// The body as bytes, whatever the engine or a test passes.
-pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, RequestError> {
+pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, Problem> {
     if body.is_none() {
         return Ok(Vec::new());
     }
@@ -31,10 +32,10 @@ pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, RequestError> {
         .get_type()
         .name()
         .map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    Err(RequestError {
+    Err(Problem {
         code: "invalid_body",
         message: format!("Invalid JSON in request body. It must be bytes, found {found}."),
-        path: None,
+        location: Location::default(),
         hint: "The engine passes the body as bytes; so must whoever calls the plugin.".to_owned(),
     })
 }

@@ -25,7 +25,7 @@ pub fn request(data: &[u8]) {
         Err(error) => {
             is_fit_to_show(&error.message, 400);
             is_fit_to_show(&error.hint, 400);
-            return is_fit_to_show(error.path.as_deref().unwrap_or_default(), 400);
+            return is_fit_to_show(error.location.path.as_deref().unwrap_or_default(), 400);
         }
     };
     for value in [&request.notification.text]
@@ -113,7 +113,7 @@ pub fn arguments(data: &[u8]) {
             }
         }
         Err(error) => {
-            is_fit_to_show(&error.what, 400);
+            is_fit_to_show(&error.message, 400);
             is_fit_to_show(&error.hint, 400);
         }
     }
@@ -139,8 +139,11 @@ pub fn config_file(data: &[u8]) {
             }
         };
         for problem in &problems {
-            assert!((1..=lines).contains(&problem.place.line), "{problem}");
-            assert!(problem.place.column >= 1);
+            assert!(
+                (1..=lines).contains(&problem.location.place.unwrap().line),
+                "{problem}"
+            );
+            assert!(problem.location.place.unwrap().column >= 1);
             is_fit_to_show(&problem.to_string(), 2_000);
         }
     }
@@ -166,7 +169,7 @@ pub fn template(data: &[u8]) {
     };
     let report = &checked.report;
     for problem in report.errors.iter().chain(&report.warnings) {
-        assert_eq!(problem.place.line, lines, "{problem}");
+        assert_eq!(problem.location.place.unwrap().line, lines, "{problem}");
         is_fit_to_show(&problem.to_string(), 400);
     }
     assert_eq!(report.errors.is_empty(), made.settings.is_ok());

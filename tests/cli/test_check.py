@@ -158,7 +158,8 @@ def test_the_report_is_the_same_for_programs(tmp_path: Path) -> None:
         "line": 2,
         "column": 16,
         "path": "settings.max_attempts",
-        "what": "must be a whole number from 1 to 100",
+        "code": "config_file",
+        "message": "must be a whole number from 1 to 100",
     }
 
 

@@ -13,6 +13,7 @@ use crate::json::{self, Json, Path};
 use crate::model::extract::{MAX_FIELDS, MAX_SEARCHED_BYTES, extract};
 use crate::model::notification::{DedupKey, Level, LevelMap, Members, Notification, Status};
 use crate::model::plan::Fingerprint;
+use crate::model::problem::{Location, Problem};
 use crate::model::read_options::ReadOptions;
 use crate::text::{did_you_mean, nearest, shown, shown_value};
 use crate::warnings::{MAX_WARNINGS, Warnings};
@@ -66,15 +67,6 @@ struct Stored<'a> {
     data: Option<&'a Json>,
 }
 
-/// Why no request could be read. Nothing was sent.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RequestError {
-    pub code: &'static str,
-    pub message: String,
-    pub path: Option<String>,
-    pub hint: String,
-}
-
 /// Sentences that users of the Python plugin know.
 const NO_BODY: &str = "No request body provided.";
 const INVALID_JSON: &str = "Invalid JSON in request body.";
@@ -102,7 +94,7 @@ pub fn read(
     bytes: &[u8],
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
-) -> Result<Request, RequestError> {
+) -> Result<Request, Problem> {
     if bytes.is_empty() {
         return Err(error(
             "no_body",
@@ -119,12 +111,12 @@ pub fn read(
 }
 
 /// Reads what [`Request::without_destinations`] has written, which may be longer than a body.
-pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, RequestError> {
+pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
     of_text(text, &BTreeMap::new(), options, Warnings::default())
 }
 
 /// A body of so many bytes is not read.
-pub fn too_large(bytes: usize) -> RequestError {
+pub fn too_large(bytes: usize) -> Problem {
     error(
         "too_large",
         &format!("The request body has {bytes} bytes; at most {MAX_BODY_BYTES} are taken."),
@@ -132,7 +124,7 @@ pub fn too_large(bytes: usize) -> RequestError {
     )
 }
 
-fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, RequestError> {
+fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, Problem> {
     let decoded = encoding::decode(bytes).map_err(|no_text| {
         error(
             "invalid_encoding",
@@ -154,7 +146,7 @@ fn of_text(
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
     mut warnings: Warnings,
-) -> Result<Request, RequestError> {
+) -> Result<Request, Problem> {
     let parsed = json::parse(text).map_err(|problem| {
         error(
             "invalid_json",
@@ -192,7 +184,7 @@ pub fn of_members(
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
     warnings: Warnings,
-) -> Result<Request, RequestError> {
+) -> Result<Request, Problem> {
     let fingerprint = fingerprint(&members);
     let mut reader = Reader::new(members, warnings);
     let text = reader.notification_text()?;
@@ -284,12 +276,12 @@ impl Reader {
         self.take(name).filter(|value| !value.is_absent())
     }
 
-    fn notification_text(&mut self) -> Result<Json, RequestError> {
+    fn notification_text(&mut self) -> Result<Json, Problem> {
         self.take("notification_text")
             .ok_or_else(|| missing("notification_text", &self.unknown))
     }
 
-    fn senders(&mut self) -> Result<Option<Vec<(String, Json)>>, RequestError> {
+    fn senders(&mut self) -> Result<Option<Vec<(String, Json)>>, Problem> {
         match self.take("senders_config") {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Object(senders)) => Ok(Some(senders)),
@@ -297,7 +289,7 @@ impl Reader {
         }
     }
 
-    fn receivers(&mut self) -> Result<Vec<String>, RequestError> {
+    fn receivers(&mut self) -> Result<Vec<String>, Problem> {
         let items = match self.present("receivers") {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items,
@@ -318,7 +310,7 @@ impl Reader {
         Ok(names)
     }
 
-    fn dry_run(&mut self) -> Result<bool, RequestError> {
+    fn dry_run(&mut self) -> Result<bool, Problem> {
         match self.present("dry_run") {
             None => Ok(false),
             Some(Json::Bool(dry_run)) => Ok(dry_run),
@@ -330,7 +322,7 @@ impl Reader {
     fn idempotency_key(
         &mut self,
         headers: &BTreeMap<String, String>,
-    ) -> Result<Option<String>, RequestError> {
+    ) -> Result<Option<String>, Problem> {
         let header = headers.get("idempotency-key").map(|value| value.trim());
         let header = header.filter(|value| !value.is_empty());
         let field = match self.present("idempotency_key") {
@@ -341,8 +333,8 @@ impl Reader {
         if let (Some(header), Some(field)) = (header, &field)
             && header != field
         {
-            return Err(RequestError {
-                path: Some("idempotency_key".to_owned()),
+            return Err(Problem {
+                location: Location::path("idempotency_key"),
                 ..error(
                     "idempotency_conflict",
                     "The header Idempotency-Key and the field idempotency_key differ.",
@@ -351,8 +343,8 @@ impl Reader {
             });
         }
         match header.map(str::to_owned).or(field) {
-            Some(key) if key.len() > MAX_KEY_BYTES => Err(RequestError {
-                path: Some("idempotency_key".to_owned()),
+            Some(key) if key.len() > MAX_KEY_BYTES => Err(Problem {
+                location: Location::path("idempotency_key"),
                 ..error(
                     "invalid_field",
                     &format!("The idempotency key is longer than {MAX_KEY_BYTES} bytes."),
@@ -514,11 +506,11 @@ const MAX_KEY_BYTES: usize = 1024;
 const MAX_LINK_BYTES: usize = 2000;
 
 /// The request names no destination, where nothing else gives one.
-pub fn no_destination(request: &Request) -> RequestError {
+pub fn no_destination(request: &Request) -> Problem {
     missing("senders_config", &request.unknown)
 }
 
-fn missing(field: &str, unknown: &[String]) -> RequestError {
+fn missing(field: &str, unknown: &[String]) -> Problem {
     let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
     let hint = match meant {
         Some(name) => format!("{field} is missing; is `{}` meant to be it?", shown(name)),
@@ -528,15 +520,15 @@ fn missing(field: &str, unknown: &[String]) -> RequestError {
         }
         None => format!("Add {field}."),
     };
-    RequestError {
-        path: Some(field.to_owned()),
+    Problem {
+        location: Location::path(field),
         ..error("missing_field", MISSING_FIELDS, &hint)
     }
 }
 
-fn wrong_type(path: &str, expected: &str, found: &Json) -> RequestError {
-    RequestError {
-        path: Some(path.to_owned()),
+fn wrong_type(path: &str, expected: &str, found: &Json) -> Problem {
+    Problem {
+        location: Location::path(path),
         ..error(
             "invalid_field",
             &format!(
@@ -548,11 +540,11 @@ fn wrong_type(path: &str, expected: &str, found: &Json) -> RequestError {
     }
 }
 
-fn error(code: &'static str, message: &str, hint: &str) -> RequestError {
-    RequestError {
+fn error(code: &'static str, message: &str, hint: &str) -> Problem {
+    Problem {
         code,
         message: message.to_owned(),
-        path: None,
+        location: Location::default(),
         hint: hint.to_owned(),
     }
 }

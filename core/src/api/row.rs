@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::request::{self, Request, RequestError};
+use super::request::{self, Request};
 use crate::json::Json;
+use crate::model::problem::Problem;
 use crate::model::read_options::ReadOptions;
 use crate::model::row::{Columns, Row};
 use crate::text::{Limit, Unit, cut};
@@ -22,7 +23,7 @@ pub fn read(
     columns: &Columns,
     template: Option<&str>,
     options: &ReadOptions,
-) -> Result<Request, RequestError> {
+) -> Result<Request, Problem> {
     let mut warnings = Warnings::default();
     let fields: Vec<_> = row
         .columns

@@ -7,6 +7,7 @@ pub mod notification;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod problem;
 pub mod read_options;
 pub mod report;
 pub mod row;

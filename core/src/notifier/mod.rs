@@ -22,20 +22,19 @@ pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
 use self::refusals::{
-    COME_AGAIN, argument_error, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept,
-    outbox_error,
+    COME_AGAIN, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept, outbox_error,
 };
 pub use self::worker::Worked;
 use self::writes::Lanes;
 pub use self::writes::Tables;
-use crate::api::request::{self, Request, RequestError};
+use crate::api::request::{self, Request};
 use crate::api::response::{Answer, Status};
 use crate::delivery::{Admission, Caller, Dispatcher, NotAccepted, Pacing, Task};
+use crate::model::problem::Problem;
 use crate::model::report::Report;
 use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
 use crate::outbox::{Backends, OutboxError};
 use crate::panics::lock;
-use crate::settings::arguments::ArgumentError;
 use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 
@@ -65,7 +64,7 @@ pub struct Notifier {
 }
 
 /// A call's settings, and why the last state of its file is not used.
-type Resolved = (SettingsResult, Option<Arc<ArgumentError>>);
+type Resolved = (SettingsResult, Option<Arc<Problem>>);
 
 impl Notifier {
     pub fn new(backends: Backends) -> io::Result<Self> {
@@ -128,7 +127,7 @@ impl Notifier {
         }
         let mut response = match settings {
             Ok(settings) => self.request(call, begun, &settings),
-            Err(error) => refused(503, None, argument_error(&error)),
+            Err(error) => refused(503, None, &error),
         };
         response.news = self.take_news();
         Ok(response)
@@ -138,7 +137,7 @@ impl Notifier {
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
         let log = TaskLog::new(None);
-        let refuse = |error: &RequestError| {
+        let refuse = |error: &Problem| {
             log.log(&Event::NothingDone {
                 message: &error.message,
                 hint: &error.hint,
@@ -146,7 +145,7 @@ impl Notifier {
         };
         let mut port = None;
         match &settings {
-            Err(error) => refuse(&argument_error(error)),
+            Err(error) => refuse(error),
             Ok(settings) => match self.outbox(call, settings, Taking::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
                 // Or it is for the rows of the history.
@@ -193,7 +192,7 @@ impl Notifier {
             .line(None),
             News::Broken(error) => {
                 let line = Event::ConfigBroken {
-                    message: &error.what,
+                    message: &error.message,
                     hint: &error.hint,
                 }
                 .line(None);
@@ -219,12 +218,12 @@ impl Notifier {
         let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
         {
             Ok(request) => request,
-            Err(error) => return refused(400, None, error),
+            Err(error) => return refused(400, None, &error),
         };
         let open = match self.outbox(call, settings, Taking::Once) {
             // Where nothing could be taken over, this request will be told why it cannot be kept.
             Ok(open) => open.map(|(open, _)| open),
-            Err(error) => return refused(503, None, outbox_error(&error)),
+            Err(error) => return refused(503, None, &outbox_error(&error)),
         };
         let mut response = match self.accept(request, call, settings, open.as_deref()) {
             Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
@@ -284,15 +283,15 @@ impl Notifier {
             &self.history,
         );
         let acceptance = acceptance.map_err(|refusal| {
-            Box::new(refused(refusal.status(), None, refusal.error(&request)))
+            Box::new(refused(refusal.status(), None, &refusal.error(&request)))
         })?;
         // Its room is for what comes next.
         drop(request);
         let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
         let not_accepted = |why| match why {
-            NotAccepted::Full(full, _) => refused(503, Some(COME_AGAIN), no_room(full)),
-            NotAccepted::NotKept(why) => refused(503, None, not_kept(&why)),
+            NotAccepted::Full(full, _) => refused(503, Some(COME_AGAIN), &no_room(full)),
+            NotAccepted::NotKept(why) => refused(503, None, &not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
             Admission::New(task) | Admission::Left(task) => Ok(Answering::new(task)),
@@ -301,7 +300,7 @@ impl Notifier {
                 self.metrics.joined.fetch_add(1, Ordering::Relaxed);
                 Ok(Answering::joined(task, task_id))
             }
-            Admission::Conflict => Err(Box::new(refused(400, None, key_conflict()))),
+            Admission::Conflict => Err(Box::new(refused(400, None, &key_conflict()))),
         }
     }
 

@@ -3,32 +3,31 @@
 use std::time::Duration;
 
 use super::{Body, CallLog, Response};
-use crate::api::request::RequestError;
 use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
 use crate::delivery::{Full, NotKept};
+use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, TaskLog};
 use crate::outbox::OutboxError;
-use crate::settings::arguments::ArgumentError;
 
 /// An answer to what was not taken, with its log line.
-pub fn refused(status: u16, retry_after: Option<Duration>, error: RequestError) -> Response {
+pub fn refused(status: u16, retry_after: Option<Duration>, problem: &Problem) -> Response {
     let log = TaskLog::new(None);
     log.log(&Event::Refused {
         status,
-        message: &error.message,
-        hint: &error.hint,
+        message: &problem.message,
+        hint: &problem.hint,
     });
     Response {
         status,
         retry_after,
         body: Body::Error(Box::new(ErrorAnswer {
             status: Status::Failed,
-            message: error.message.clone(),
+            message: problem.message.clone(),
             task_id: None,
             results: Results::default(),
             deliveries: [],
             warnings: Vec::new(),
-            error: error_detail(error),
+            error: error_detail(problem),
         })),
         news: Vec::new(),
         log: CallLog::Closed(log),
@@ -41,84 +40,65 @@ pub fn silent(mut response: Response) -> Response {
     response
 }
 
-pub fn error_detail(error: RequestError) -> ErrorDetail {
+pub fn error_detail(problem: &Problem) -> ErrorDetail {
     ErrorDetail {
-        code: error.code,
-        path: error.path,
-        hint: error.hint,
+        code: problem.code,
+        path: problem.location.path.clone().map(String::from),
+        hint: problem.hint.clone(),
     }
 }
 
-pub fn key_conflict() -> RequestError {
-    RequestError {
+pub fn key_conflict() -> Problem {
+    Problem {
         code: "idempotency_conflict",
         message: "The idempotency key belongs to a request with another body: nothing was sent."
             .to_owned(),
-        path: Some("idempotency_key".to_owned()),
+        location: Location::path("idempotency_key"),
         hint: "Give each notification a key of its own; repeat a request with the very same body."
             .to_owned(),
     }
 }
 
-pub fn argument_error(error: &ArgumentError) -> RequestError {
-    RequestError {
-        code: error.code,
-        message: error.what.clone(),
-        path: Some(error.name.to_owned()),
-        hint: error.hint.clone(),
-    }
-}
-
-pub fn not_kept(why: &NotKept) -> RequestError {
+pub fn not_kept(why: &NotKept) -> Problem {
     match why {
         NotKept::Outbox(error) => outbox_error(error),
-        NotKept::NoKey => RequestError {
-            code: "outbox_key_missing",
-            message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
-                .to_owned(),
-            path: Some("senders_config".to_owned()),
-            hint: "Set outbox_key = { env = \"NAME\" } in the configuration file's [settings], or name receivers of that \
+        NotKept::NoKey => Problem { code: "outbox_key_missing", message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
+                .to_owned(), location: Location::path("senders_config"), hint: "Set outbox_key = { env = \"NAME\" } in the configuration file's [settings], or name receivers of that \
                    file in place of senders_config."
-                .to_owned(),
-        },
+                .to_owned() },
     }
 }
 
-pub fn no_outbox() -> RequestError {
-    RequestError {
-        code: "no_outbox",
-        message: "This scheduled trigger has no outbox to look after.".to_owned(),
-        path: Some("outbox".to_owned()),
-        hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned(),
-    }
+pub fn no_outbox() -> Problem {
+    Problem { code: "no_outbox", message: "This scheduled trigger has no outbox to look after.".to_owned(), location: Location::path("outbox"), hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned() }
 }
 
-pub fn outbox_error(error: &OutboxError) -> RequestError {
-    RequestError {
+pub fn outbox_error(error: &OutboxError) -> Problem {
+    Problem {
         code: "outbox",
         message: format!("{error} Nothing was sent."),
-        path: Some("outbox".to_owned()),
+        location: Location::path("outbox"),
         hint: error.hint().to_owned(),
     }
 }
 
 /// The rows of a call that are one too many.
-pub fn no_room_for_rows() -> RequestError {
-    RequestError {
+pub fn no_room_for_rows() -> Problem {
+    Problem {
         code: "overloaded",
         message: "Too many rows wait already.".to_owned(),
-        path: None,
+        location: Location::default(),
         hint: "Look which destination or outbox does not answer, or write fewer rows at a time."
             .to_owned(),
     }
 }
 
 /// What becomes of rows when a panic ends their batch.
-pub fn internal() -> RequestError {
-    RequestError {
+pub fn internal() -> Problem {
+    Problem {
         code: "internal",
         message: "An error of the notifier's own.".to_owned(),
-        path: None,
+        location: Location::default(),
         hint: "Please report it, with the line before this.".to_owned(),
     }
 }
@@ -126,7 +106,7 @@ pub fn internal() -> RequestError {
 /// When to come again after a 503: most deliveries take less.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 
-pub fn no_room(full: Full) -> RequestError {
+pub fn no_room(full: Full) -> Problem {
     let (what, hint) = match full {
         Full::InFlight => (
             "Too many deliveries are in flight: nothing was sent.",
@@ -137,10 +117,10 @@ pub fn no_room(full: Full) -> RequestError {
             "Try again later, or send shorter texts.",
         ),
     };
-    RequestError {
+    Problem {
         code: "overloaded",
         message: what.to_owned(),
-        path: None,
+        location: Location::default(),
         hint: hint.to_owned(),
     }
 }

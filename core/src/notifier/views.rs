@@ -1,14 +1,13 @@
 //! The views: what a look at the notifier shows.
 
-use super::refusals::{argument_error, error_detail, refused, silent};
+use super::refusals::{error_detail, refused, silent};
 use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
-use crate::api::request::RequestError;
 use crate::api::response::Results;
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
+use crate::model::problem::{Location, Problem};
 use crate::observe::{Gauges, KEPT, TaskLog};
 use crate::settings::SettingsResult;
-use crate::settings::arguments::ArgumentError;
 use crate::settings::template;
 use crate::time_limit::files;
 use crate::transport;
@@ -19,17 +18,17 @@ impl Notifier {
         view: &str,
         call: &Call,
         settings: &SettingsResult,
-        broken: Option<&ArgumentError>,
+        broken: Option<&Problem>,
     ) -> Response {
         let error = |code, message: &str, hint: &str| {
-            let error = RequestError {
+            let error = Problem {
                 code,
                 message: message.to_owned(),
-                path: Some("view".to_owned()),
+                location: Location::path("view"),
                 hint: hint.to_owned(),
             };
             // A view writes no log line.
-            silent(refused(400, None, error))
+            silent(refused(400, None, &error))
         };
         if !call.body.is_empty() {
             return error(
@@ -71,14 +70,17 @@ impl Notifier {
         }
     }
 
-    fn status_view(&self, settings: &SettingsResult, broken: Option<&ArgumentError>) -> StatusView {
-        let shown = |error: &ArgumentError, message| {
-            let detail = error_detail(argument_error(error));
+    fn status_view(&self, settings: &SettingsResult, broken: Option<&Problem>) -> StatusView {
+        let shown = |error: &Problem, message| {
+            let detail = error_detail(error);
             Some(view::ViewError { message, detail })
         };
         let (status, error) = match (settings, broken) {
-            (Err(error), _) => ("unusable", shown(error, error.what.clone())),
-            (Ok(_), Some(error)) => ("outdated", shown(error, format!("{} {KEPT}", error.what))),
+            (Err(error), _) => ("unusable", shown(error, error.message.clone())),
+            (Ok(_), Some(error)) => (
+                "outdated",
+                shown(error, format!("{} {KEPT}", error.message)),
+            ),
             (Ok(_), None) => ("ok", None),
         };
         let settings = settings.as_ref().ok();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Call, NeedsVariables, Notifier, Taking, argument_error, outbox_error};
-use crate::api::request::RequestError;
+use super::{Call, NeedsVariables, Notifier, Taking, outbox_error};
+use crate::model::problem::{Location, Problem};
 use crate::observe::{LogLine, LogPort};
 
 /// How often a stop looks whether all has ended.
@@ -23,7 +23,7 @@ pub struct Worked {
 
 /// Why nothing was taken over.
 pub struct Trouble {
-    pub error: RequestError,
+    pub error: Problem,
     /// Whether it is only a matter of time: servers that are away come back.
     pub passes: bool,
 }
@@ -36,7 +36,7 @@ impl Notifier {
         let trouble = |error, passes| Some(Trouble { error, passes });
         let mut count = 0;
         let (port, trouble) = match &settings {
-            Err(error) => (None, trouble(argument_error(error), false)),
+            Err(error) => (None, trouble(Problem::clone(error), false)),
             Ok(settings) => match self.outbox(call, settings, Taking::For(stands_for)) {
                 Err(error) => (None, trouble(outbox_error(&error), true)),
                 Ok(None) => (None, trouble(nothing_to_work_for(), false)),
@@ -77,11 +77,11 @@ impl Notifier {
     }
 }
 
-fn nothing_to_work_for() -> RequestError {
-    RequestError {
+fn nothing_to_work_for() -> Problem {
+    Problem {
         code: "no_outbox",
         message: "The configuration file names no outbox to work for.".to_owned(),
-        path: Some("outbox".to_owned()),
+        location: Location::path("outbox"),
         hint: "Set outbox in its [settings], or give --argument outbox=….".to_owned(),
     }
 }

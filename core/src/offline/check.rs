@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Opened, sample};
-use crate::settings::arguments::ArgumentError;
-use crate::settings::problem::{self, Report};
+use crate::model::problem::{Location, Problem};
+use crate::settings::report::{CODE, Report};
 use crate::settings::{FromFile, Settings, Unusable};
 
 /// The whole report.
@@ -23,18 +23,6 @@ pub struct Check {
     /// What it needs from outside: variables of the environment, and files.
     pub variables: Vec<String>,
     pub files: Vec<String>,
-}
-
-/// Something to mend.
-#[derive(Debug, Serialize)]
-pub struct Problem {
-    /// From 1; none of what stands in an argument.
-    pub line: Option<usize>,
-    /// From 1, in characters.
-    pub column: Option<usize>,
-    /// The keys that lead there, or the argument.
-    pub path: String,
-    pub what: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,14 +47,14 @@ impl Check {
         match &made.settings {
             Ok(settings) => check.has(settings),
             Err(Unusable::File(report)) => check.add(report),
-            Err(Unusable::Arguments(error)) => check.errors.push(of_argument(error)),
+            Err(Unusable::Arguments(error)) => check.errors.push(error.clone()),
         }
         check
     }
 
     fn add(&mut self, report: &Report) {
-        self.errors.extend(report.errors.iter().map(in_file));
-        self.warnings.extend(report.warnings.iter().map(in_file));
+        self.errors.extend_from_slice(&report.errors);
+        self.warnings.extend_from_slice(&report.warnings);
     }
 
     fn has(&mut self, settings: &Settings) {
@@ -95,10 +83,10 @@ impl Check {
             && !config.routes.iter().any(|route| route.matcher.is_for_all())
         {
             self.warnings.push(Problem {
-                line: Some(first.place.line),
-                column: Some(first.place.column),
-                path: "routes".to_owned(),
-                what: "a notification that no route matches is refused: set default_receivers, or end with a route that \
+                code: CODE,
+                location: Location::in_file(first.place, "routes"),
+                hint: String::new(),
+                message: "a notification that no route matches is refused: set default_receivers, or end with a route that \
                        has no match"
                     .to_owned(),
             });
@@ -109,29 +97,11 @@ impl Check {
         let of_templates =
             of_templates.map(|what| format!("with quotes and line breaks in the values, {what}"));
         self.warnings
-            .extend(of_arguments.chain(of_templates).map(|what| Problem {
-                line: None,
-                column: None,
-                path: String::new(),
-                what,
+            .extend(of_arguments.chain(of_templates).map(|message| Problem {
+                code: CODE,
+                message,
+                location: Location::default(),
+                hint: String::new(),
             }));
-    }
-}
-
-fn in_file(problem: &problem::Problem) -> Problem {
-    Problem {
-        line: Some(problem.place.line),
-        column: Some(problem.place.column),
-        path: problem.path.clone(),
-        what: problem.what_with_source(),
-    }
-}
-
-fn of_argument(error: &ArgumentError) -> Problem {
-    Problem {
-        line: None,
-        column: None,
-        path: error.name.to_owned(),
-        what: format!("{} {}", error.what, error.hint),
     }
 }

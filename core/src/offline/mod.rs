@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use self::check::{Check, Problem};
+pub use self::check::Check;
 pub use self::render::Rendering;
 pub use self::routes::Routing;
 pub use self::templates::TemplateCheck;
-use crate::api::request::{self, Request, RequestError};
+use crate::api::request::{self, Request};
+use crate::model::problem::Problem;
 use crate::model::read_options::ReadOptions;
-use crate::settings::arguments::ArgumentError;
 use crate::settings::{
     self, Environment, FromFile, Named, OutboxPlace, Settings, Unusable, file, from_file,
     read_bytes,
@@ -45,28 +45,14 @@ pub enum Refused {
     Unreadable(String),
     /// The file, or an argument, cannot be used.
     Unusable(Box<Check>),
-    Request(RequestProblem),
+    Request(Problem),
     /// What should be a time is none.
     Time(String),
 }
 
-/// What is wrong with a request.
-#[derive(Debug, Serialize)]
-pub struct RequestProblem {
-    pub code: &'static str,
-    pub message: String,
-    pub path: Option<String>,
-    pub hint: String,
-}
-
-impl From<RequestError> for Refused {
-    fn from(error: RequestError) -> Self {
-        Refused::Request(RequestProblem {
-            code: error.code,
-            message: error.message,
-            path: error.path,
-            hint: error.hint,
-        })
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Refused::Request(problem)
     }
 }
 
@@ -149,7 +135,7 @@ impl Opened {
     }
 
     /// Where an outbox of that name is, and how it is reached.
-    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, ArgumentError>, Refused> {
+    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, Refused> {
         let settings = self.settings()?;
         let environment = &self.given.environment;
         Ok(OutboxPlace::parse(

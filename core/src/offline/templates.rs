@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::api::request::Request;
+use crate::model::problem::{Location, Place, Problem};
 use crate::settings::FromFile;
-use crate::settings::problem::{Place, Problem};
+use crate::settings::report::CODE;
 use crate::settings::template::{Renderer, Seen, TemplateError};
 
 /// One template.
@@ -42,10 +43,10 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
             (&mut renderer, &seen, &checked.template)
         {
             let problem = |error: TemplateError| Problem {
-                place: error.place,
-                path: checked.path.clone(),
-                source: None,
-                what: error.what,
+                code: CODE,
+                message: error.what,
+                location: Location::in_file(error.place, checked.path.as_str()),
+                hint: String::new(),
             };
             match renderer.render(template, seen) {
                 Ok(text) => check.text = Some(text),

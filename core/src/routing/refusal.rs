@@ -1,8 +1,9 @@
 //! Why a request has no plan.
 
 use super::MAX_DELIVERIES;
-use crate::api::request::{Request, RequestError, no_destination};
+use crate::api::request::{Request, no_destination};
 use crate::delivery::MAX_BYTES;
+use crate::model::problem::{Location, Problem};
 
 /// Nothing of the request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,47 +30,33 @@ impl Refusal {
     }
 
     /// What the caller reads.
-    pub fn error(self, request: &Request) -> RequestError {
+    pub fn error(self, request: &Request) -> Problem {
         match self {
             Refusal::NoDestination { has_receivers: false } => no_destination(request),
             Refusal::NoDestination { has_receivers: true } => {
                 let error = no_destination(request);
-                RequestError {
-                    message: format!(
+                Problem { message: format!(
                         "{} The request names no destination, no route matches it, and there is no default receiver.",
                         error.message
-                    ),
-                    hint: "Set default_receivers in [settings], end the routes with one that has no match, or name receivers."
-                        .to_owned(),
-                    ..error
-                }
+                    ), hint: "Set default_receivers in [settings], end the routes with one that has no match, or name receivers."
+                        .to_owned(), ..error }
             }
-            Refusal::TooLarge => RequestError {
-                code: "too_large",
-                message: format!(
+            Refusal::TooLarge => Problem { code: "too_large", message: format!(
                     "The messages of this request have more than {} MiB together: nothing was sent.",
                     MAX_BYTES / (1024 * 1024)
-                ),
-                path: Some("notification_text".to_owned()),
-                hint: "Shorten notification_text, or send it to fewer destinations.".to_owned(),
-            },
+                ), location: Location::path("notification_text"), hint: "Shorten notification_text, or send it to fewer destinations.".to_owned() },
             Refusal::TooManyDeliveries {
                 deliveries,
                 in_flight,
             } => too_many(deliveries, in_flight),
-            Refusal::DestinationsDenied => RequestError {
-                code: "destinations_denied",
-                message: "This trigger takes no destinations from requests: nothing was sent.".to_owned(),
-                path: Some("senders_config".to_owned()),
-                hint: "Leave out senders_config and name receivers; who runs the trigger set request_destinations=deny."
-                    .to_owned(),
-            },
+            Refusal::DestinationsDenied => Problem { code: "destinations_denied", message: "This trigger takes no destinations from requests: nothing was sent.".to_owned(), location: Location::path("senders_config"), hint: "Leave out senders_config and name receivers; who runs the trigger set request_destinations=deny."
+                    .to_owned() },
         }
     }
 }
 
 /// Waiting would not help.
-fn too_many(deliveries: usize, in_flight: usize) -> RequestError {
+fn too_many(deliveries: usize, in_flight: usize) -> Problem {
     let (message, hint) = match in_flight < MAX_DELIVERIES {
         true => (
             format!(
@@ -84,10 +71,10 @@ fn too_many(deliveries: usize, in_flight: usize) -> RequestError {
             "Send it in several requests.",
         ),
     };
-    RequestError {
+    Problem {
         code: "too_many_deliveries",
         message,
-        path: Some("senders_config".to_owned()),
+        location: Location::path("senders_config"),
         hint: hint.to_owned(),
     }
 }

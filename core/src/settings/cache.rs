@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::arguments::ArgumentError;
 use super::environment::{Environment, Named};
 use super::file;
-use super::problem::{Problem, Report};
+use super::report::Report;
 use super::{Config, Settings, Unusable, from_file, resolve};
+use crate::model::problem::{Location, Problem};
 use crate::panics::lock;
 use crate::text::{printable, truncate};
 use crate::time_limit::files::{self, FileError, FileStamp};
@@ -31,7 +31,7 @@ pub struct SettingsCache {
 type Key = (BTreeMap<String, String>, Environment);
 
 /// Settings, or why there are none. Shared by all who call with the same arguments.
-pub type SettingsResult = Result<Arc<Settings>, Arc<ArgumentError>>;
+pub type SettingsResult = Result<Arc<Settings>, Arc<Problem>>;
 
 /// What a call's arguments come to.
 pub enum Resolution {
@@ -40,7 +40,7 @@ pub enum Resolution {
         /// What an operator should read in the log, once.
         news: Option<News>,
         /// Why the file as it is now cannot be used, where an earlier state of it is.
-        broken: Option<Arc<ArgumentError>>,
+        broken: Option<Arc<Problem>>,
     },
     /// The file names variables whose values were not given: come again with these.
     Ask(BTreeSet<String>),
@@ -64,7 +64,7 @@ pub enum News {
         routes: usize,
     },
     /// The last good settings stay.
-    Broken(Arc<ArgumentError>),
+    Broken(Arc<Problem>),
 }
 
 impl SettingsCache {
@@ -126,9 +126,9 @@ struct Slot {
 #[derive(Default)]
 struct Entry {
     current: Option<SettingsResult>,
-    broken: Option<Arc<ArgumentError>>,
+    broken: Option<Arc<Problem>>,
     /// Why the files could not be looked at; told once.
-    no_answer: Option<Arc<ArgumentError>>,
+    no_answer: Option<Arc<Problem>>,
     named: Named,
     /// The file and those that it names, as they were when they were read.
     stamps: Vec<(PathBuf, Option<FileStamp>)>,
@@ -171,7 +171,7 @@ impl Entry {
     }
 
     /// Why the last good settings are used instead of the file as it is now.
-    fn reason(&self) -> Option<Arc<ArgumentError>> {
+    fn reason(&self) -> Option<Arc<Problem>> {
         self.no_answer.clone().or_else(|| self.broken.clone())
     }
 
@@ -273,7 +273,7 @@ impl Entry {
     }
 
     /// A broken edit keeps what was good.
-    fn settle(&mut self, settings: Result<Settings, ArgumentError>) -> Resolution {
+    fn settle(&mut self, settings: Result<Settings, Problem>) -> Resolution {
         let before = self.current.take();
         self.broken = None;
         self.no_answer = None;
@@ -301,7 +301,7 @@ impl Entry {
 const fn settled_as(
     settings: SettingsResult,
     news: Option<News>,
-    broken: Option<Arc<ArgumentError>>,
+    broken: Option<Arc<Problem>>,
 ) -> Resolution {
     Resolution::Settled {
         settings,
@@ -315,7 +315,7 @@ fn usable(
     settings: Result<Settings, Unusable>,
     warnings: &Report,
     given: &str,
-) -> Result<Settings, ArgumentError> {
+) -> Result<Settings, Problem> {
     match settings {
         Ok(mut settings) => {
             let name = shown(given);
@@ -329,11 +329,11 @@ fn usable(
     }
 }
 
-fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, ArgumentError> {
-    environment.absolute(given).ok_or_else(|| ArgumentError {
-        name: "config_file_path",
+fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, Problem> {
+    environment.absolute(given).ok_or_else(|| Problem {
+        location: Location::path("config_file_path"),
         code: "config_file",
-        what: format!(
+        message: format!(
             "The configuration file {} is named by a relative path, and it is not known to what.",
             shown(given)
         ),
@@ -356,25 +356,25 @@ const fn sentence(error: FileError) -> &'static str {
 }
 
 /// `subject`: the file, and what else it may be.
-fn cannot_read(subject: &str, error: FileError) -> ArgumentError {
+fn cannot_read(subject: &str, error: FileError) -> Problem {
     let hint = match error {
         FileError::TimeLimit => {
             "Look at the file system, or move the file to another one. The next requests try again."
         }
         _ => "Mend the file, or create the trigger with another config_file_path.",
     };
-    ArgumentError {
-        name: "config_file_path",
+    Problem {
+        location: Location::path("config_file_path"),
         code: "config_file",
-        what: format!("The configuration file {subject} {}.", sentence(error)),
+        message: format!("The configuration file {subject} {}.", sentence(error)),
         hint: hint.to_owned(),
     }
 }
 
 /// The first problem, and how many more there are.
-fn unusable(given: &str, report: &Report) -> ArgumentError {
+fn unusable(given: &str, report: &Report) -> Problem {
     let first = report.errors.first();
-    let source = first.and_then(|problem| Some((problem, problem.source.as_ref()?)));
+    let source = first.and_then(|problem| Some((problem, problem.location.source.as_ref()?)));
     let name = shown(given);
     let (first, check) = match source {
         Some((problem, source)) => (of_source(source, problem, &name), "check --resolve"),
@@ -390,21 +390,25 @@ fn unusable(given: &str, report: &Report) -> ArgumentError {
         1 => " There is 1 more error.".to_owned(),
         more => format!(" There are {more} more errors."),
     };
-    ArgumentError {
-        name: "config_file_path",
+    Problem {
+        location: Location::path("config_file_path"),
         code: "config_file",
-        what: format!("{first}{stop}{more}"),
+        message: format!("{first}{stop}{more}"),
         hint: format!("Mend it; `influxdb3-notifier {check} {name}` shows everything."),
     }
 }
 
 /// What is wrong with a value that the configuration file `name` takes from elsewhere.
 fn of_source(source: &str, problem: &Problem, name: &str) -> String {
-    let Problem { place, path, .. } = problem;
+    let Location { path, place, .. } = &problem.location;
+    let (path, place) = (
+        path.as_deref().unwrap_or_default(),
+        place.unwrap_or_default(),
+    );
     let source = source.trim_start_matches("the ");
     format!(
         "The {source}, which {name} names (line {}, column {}: {path}), cannot be used: {}",
-        place.line, place.column, problem.what
+        place.line, place.column, problem.message
     )
 }
 
@@ -495,7 +499,7 @@ mod tests {
                             let receivers = settings.config.receivers.iter();
                             receivers.map(|receiver| receiver.name.clone()).collect()
                         });
-                        let receivers = receivers.map_err(|error| error.what.clone());
+                        let receivers = receivers.map_err(|error| error.message.clone());
                         return (receivers, news, broken.is_some());
                     }
                 }
@@ -540,7 +544,9 @@ mod tests {
                 panic!("{text}: {news:?}")
             };
             assert!(
-                error.what.contains("notifier.toml cannot be used: line "),
+                error
+                    .message
+                    .contains("notifier.toml cannot be used: line "),
                 "{error:?}"
             );
             world.has("one", false, true);
@@ -595,7 +601,7 @@ mod tests {
         };
         let what = "The file secret, which notifier.toml names (line 2, column 21: \
                     receivers.one.slack.slack_webhook_url), cannot be used: ";
-        assert!(error.what.starts_with(what), "{}", error.what);
+        assert!(error.message.starts_with(what), "{}", error.message);
         assert_eq!(
             error.hint,
             "Mend it; `influxdb3-notifier check --resolve notifier.toml` shows everything."

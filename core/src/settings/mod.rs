@@ -8,7 +8,7 @@ mod environment;
 pub mod file;
 pub mod matcher;
 mod outbox;
-pub mod problem;
+pub mod report;
 mod rows;
 pub mod silence;
 pub mod template;
@@ -19,17 +19,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::arguments::{ArgumentError, Arguments, RequestDestinations};
+use self::arguments::{Arguments, RequestDestinations, unknown_name};
 pub use self::cache::{News, Resolution, SettingsCache, SettingsResult, read_bytes};
 pub use self::environment::{Environment, Named};
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
 pub use self::outbox::{OutboxPlace, OutboxSettings};
-use self::problem::Report;
+use self::report::Report;
 pub use self::rows::RowSettings;
 use crate::channels::Operator;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::AddressPolicy;
+use crate::model::problem::Problem;
 use crate::secret::digest;
 
 /// What one trigger is set to.
@@ -77,7 +78,7 @@ pub struct FromFile {
 
 impl FromFile {
     /// What there is where there is no file.
-    pub fn without(settings: Result<Settings, ArgumentError>) -> Self {
+    pub fn without(settings: Result<Settings, Problem>) -> Self {
         Self {
             settings: settings.map_err(Unusable::Arguments),
             warnings: Report::default(),
@@ -92,7 +93,7 @@ impl FromFile {
 pub fn without_file(
     arguments: &BTreeMap<String, String>,
     environment: &Environment,
-) -> Result<Settings, ArgumentError> {
+) -> Result<Settings, Problem> {
     resolve(arguments, environment, Config::default())
 }
 
@@ -100,7 +101,7 @@ pub fn without_file(
 #[derive(Debug)]
 pub enum Unusable {
     File(Report),
-    Arguments(ArgumentError),
+    Arguments(Problem),
 }
 
 /// Reads a configuration file's bytes. With `look_up` its secrets are looked up; paths in it begin where it stands.
@@ -136,7 +137,7 @@ pub fn from_file(
 fn file_operator(
     arguments: &BTreeMap<String, String>,
     environment: &Environment,
-) -> Result<Operator, ArgumentError> {
+) -> Result<Operator, Problem> {
     let none = BTreeMap::new();
     operator(&Arguments::new(arguments, &none)?, environment)
 }
@@ -146,7 +147,7 @@ fn resolve(
     given: &BTreeMap<String, String>,
     environment: &Environment,
     config: Config,
-) -> Result<Settings, ArgumentError> {
+) -> Result<Settings, Problem> {
     let arguments = Arguments::new(given, &config.arguments)?;
     let addresses = AddressPolicy {
         private_addresses: arguments.private_addresses()?,
@@ -192,10 +193,7 @@ fn resolve(
     })
 }
 
-fn operator(
-    arguments: &Arguments<'_>,
-    environment: &Environment,
-) -> Result<Operator, ArgumentError> {
+fn operator(arguments: &Arguments<'_>, environment: &Environment) -> Result<Operator, Problem> {
     let url = arguments.url("twilio_base_url")?;
     Ok(Operator {
         twilio_base_url: url.or_else(|| environment.twilio_url()),
@@ -205,17 +203,14 @@ fn operator(
 }
 
 /// The file's own, or those that the argument names.
-fn default_receivers(
-    arguments: &Arguments<'_>,
-    config: &Config,
-) -> Result<Vec<usize>, ArgumentError> {
+fn default_receivers(arguments: &Arguments<'_>, config: &Config) -> Result<Vec<usize>, Problem> {
     const NAME: &str = "default_receivers";
     if let Some(places) = &config.default_receivers {
         return Ok(places.clone());
     }
     let places = arguments.names(NAME).map(|name| {
         let place = config.by_name.get(name).copied();
-        place.ok_or_else(|| ArgumentError::unknown(NAME, "receiver", name, config.by_name.keys()))
+        place.ok_or_else(|| unknown_name(NAME, "receiver", name, config.by_name.keys()))
     });
     places.collect()
 }

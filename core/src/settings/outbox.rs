@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::arguments::{ArgumentError, Arguments};
+use super::arguments::Arguments;
 use super::environment::Environment;
 use crate::model::policy::TlsFiles;
+use crate::model::problem::{Location, Problem};
 use crate::outbox::{OutboxServers, Seal};
 use crate::secret::{Secret, digest};
 use crate::text::{printable, truncate};
@@ -55,16 +56,11 @@ impl OutboxSettings {
         arguments: &Arguments<'_>,
         environment: &Environment,
         config: &OutboxConfig,
-    ) -> Result<Option<Self>, ArgumentError> {
+    ) -> Result<Option<Self>, Problem> {
         let Some(given) = arguments.text(NAME) else {
             return match config.for_workers {
                 false => Ok(None),
-                true => Err(ArgumentError {
-                    name: NAME,
-                    code: "invalid_argument",
-                    what: "Workers are to deliver, and there is no outbox to take it from.".to_owned(),
-                    hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned(),
-                }),
+                true => Err(Problem { location: Location::path(NAME), code: "invalid_argument", message: "Workers are to deliver, and there is no outbox to take it from.".to_owned(), hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned() }),
             };
         };
         Ok(Some(Self {
@@ -81,16 +77,16 @@ impl OutboxPlace {
         given: &str,
         environment: &Environment,
         access: &NatsAccess,
-    ) -> Result<Self, ArgumentError> {
+    ) -> Result<Self, Problem> {
         if given.contains("://") {
             return servers(given).and_then(|servers| Self::nats(servers, access));
         }
         let path = environment.absolute(given).ok_or_else(|| {
             let shown = truncate(&printable(given), 256);
-            ArgumentError {
-                name: NAME,
+            Problem {
+                location: Location::path(NAME),
                 code: "invalid_argument",
-                what: format!(
+                message: format!(
                     "The outbox {shown} is named by a relative path, and it is not known to what."
                 ),
                 hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
@@ -99,18 +95,17 @@ impl OutboxPlace {
         Ok(Self::File(path))
     }
 
-    fn nats(servers: Vec<String>, access: &NatsAccess) -> Result<Self, ArgumentError> {
-        let tls =
-            transport::client_config(Some(&access.tls)).map_err(|unusable| ArgumentError {
-                name: NAME,
-                code: "invalid_argument",
-                what: format!(
-                    "The certificates for the outbox cannot be used: {}.",
-                    unusable.0
-                ),
-                hint: "Look at nats_ca_file and nats_client_certificate in the configuration file."
-                    .to_owned(),
-            })?;
+    fn nats(servers: Vec<String>, access: &NatsAccess) -> Result<Self, Problem> {
+        let tls = transport::client_config(Some(&access.tls)).map_err(|unusable| Problem {
+            location: Location::path(NAME),
+            code: "invalid_argument",
+            message: format!(
+                "The certificates for the outbox cannot be used: {}.",
+                unusable.0
+            ),
+            hint: "Look at nats_ca_file and nats_client_certificate in the configuration file."
+                .to_owned(),
+        })?;
         let credentials = access.credentials.clone();
         let secret = credentials.as_ref().map_or("", Secret::expose);
         let identity = access.tls.identity.as_ref().map_or("", Secret::expose);
@@ -138,7 +133,7 @@ impl OutboxPlace {
 }
 
 /// Without a user: what is an argument can be read by SQL, and what is a server's name stands in log lines.
-fn servers(given: &str) -> Result<Vec<String>, ArgumentError> {
+fn servers(given: &str) -> Result<Vec<String>, Problem> {
     let words = given.split([' ', ',']).filter(|word| !word.is_empty());
     let servers = words.map(|word| {
         let url = Url::parse(word).ok();
@@ -148,13 +143,8 @@ fn servers(given: &str) -> Result<Vec<String>, ArgumentError> {
             return Err(no_server("it names something that is no NATS server"));
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(ArgumentError {
-                name: NAME,
-                code: "secret_in_argument",
-                what: "The outbox holds a user name or password in its URL.".to_owned(),
-                hint: "Set nats_credentials = { env = \"NAME\" } in the configuration file's [settings], to user:password."
-                    .to_owned(),
-            });
+            return Err(Problem { location: Location::path(NAME), code: "secret_in_argument", message: "The outbox holds a user name or password in its URL.".to_owned(), hint: "Set nats_credentials = { env = \"NAME\" } in the configuration file's [settings], to user:password."
+                    .to_owned() });
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(no_server("an address has more than a host and a port"));
@@ -166,15 +156,10 @@ fn servers(given: &str) -> Result<Vec<String>, ArgumentError> {
 
 const PORT: u16 = 4222;
 
-fn no_server(why: &str) -> ArgumentError {
-    ArgumentError {
-        name: NAME,
-        code: "invalid_argument",
-        what: format!("The outbox cannot be found: {why}."),
-        hint: "Give nats://host:4222 or tls://host:4222, several separated by spaces, or the path of a file. Nothing was \
+fn no_server(why: &str) -> Problem {
+    Problem { location: Location::path(NAME), code: "invalid_argument", message: format!("The outbox cannot be found: {why}."), hint: "Give nats://host:4222 or tls://host:4222, several separated by spaces, or the path of a file. Nothing was \
                sent, since it would not have been kept as asked."
-            .to_owned(),
-    }
+            .to_owned() }
 }
 
 impl fmt::Debug for OutboxPlace {

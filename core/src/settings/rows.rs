@@ -1,8 +1,9 @@
 //! What a write trigger makes of the rows that it gets.
 
-use super::arguments::{ArgumentError, Arguments};
+use super::arguments::{Arguments, unknown_name};
 use super::file::Config;
 use super::matcher::Matcher;
+use crate::model::problem::Problem;
 use crate::model::row::Columns;
 
 #[derive(Clone, Debug, Default)]
@@ -15,14 +16,14 @@ pub struct RowSettings {
 }
 
 impl RowSettings {
-    pub fn new(arguments: &Arguments<'_>, config: &Config) -> Result<Self, ArgumentError> {
+    pub fn new(arguments: &Arguments<'_>, config: &Config) -> Result<Self, Problem> {
         let column = |name| arguments.text(name).map(str::to_owned);
         let template = arguments.text("template");
         if let Some(name) = template
             && config.template(name).is_none()
         {
             let known = config.named_templates.iter().map(|(name, _)| name);
-            return Err(ArgumentError::unknown("template", "template", name, known));
+            return Err(unknown_name("template", "template", name, known));
         }
         Ok(Self {
             columns: Columns {

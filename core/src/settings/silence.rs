@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::matcher::{Matcher, Subject};
-use super::problem::Place;
+use crate::model::problem::Place;
 
 /// A rule by which matching notifications are suppressed, always or at times.
 #[derive(Clone, Debug, Default)]

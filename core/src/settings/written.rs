@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::problem::Place;
+use crate::model::problem::Place;
 
 /// A string's token, with its quotes and escapes.
 #[derive(Clone)]
@@ -142,7 +142,7 @@ fn escape(text: &str) -> (usize, usize) {
 mod tests {
     use super::*;
     use crate::settings::file::tree;
-    use crate::settings::problem::Report;
+    use crate::settings::report::Report;
 
     /// The value of the key `t`, and how it is written.
     fn string(text: &str) -> (String, Written) {

@@ -35,8 +35,8 @@ def problem(file: str, kind: str, found: Mapping[str, Any], stream: TextIO | Non
     """``notifier.toml:3:9: error: receivers.oncall.slack: …``, as editors and continuous integration read it."""
     place = [str(found[name]) for name in ("line", "column") if found.get(name) is not None]
     painted = terminal.paint(kind, "bad" if kind == "error" else "doubtful", stream)
-    words = [painted, *filter(None, [found["path"]]), found["what"]]
-    return ":".join([file, *place]) + ": " + ": ".join(words)
+    words = [painted, *filter(None, [found.get("path"), found.get("source")]), found["message"]]
+    return " ".join(filter(None, [":".join([file, *place]) + ": " + ": ".join(words), found.get("hint")]))
 
 
 def problems(file: str, check: Mapping[str, Any], stream: TextIO | None = None) -> Iterable[str]:
@@ -80,7 +80,7 @@ def _reasons(options: argparse.Namespace, refusal: Mapping[str, Any]) -> Iterato
         yield f"--at {refusal['time']}"
     else:
         request = refusal["request"]
-        yield f"the request: {request['message']} {request['hint']}"
+        yield f"the request: {request['message']} {request.get('hint', '')}"
 
 
 def readable(message: str, content_type: str) -> str:

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use self::batch::{Batch, BatchContext};
 pub use self::lanes::Lanes;
-use super::{Call, NeedsVariables, Notifier, Scheduled, argument_error, no_room_for_rows};
-use crate::api::request::RequestError;
+use super::{Call, NeedsVariables, Notifier, Scheduled, no_room_for_rows};
+use crate::model::problem::Problem;
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LateLog, TaskLog};
 use crate::panics::lock;
@@ -43,7 +43,7 @@ impl Notifier {
                     continue;
                 }
                 Ok(settings) => self.take(table, call, settings, late),
-                Err(error) => Err(argument_error(error)),
+                Err(error) => Err(Problem::clone(error)),
             };
             if let Err(error) = taken {
                 self.metrics.rows_dropped(rows);
@@ -68,7 +68,7 @@ impl Notifier {
         call: &Call,
         settings: &Arc<Settings>,
         late: &Arc<dyn LateLog>,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), Problem> {
         let caller = call.caller(settings);
         let bytes = table.rows.iter().map(Row::size).sum();
         let room = self.dispatcher.waiting_room(&caller, bytes);

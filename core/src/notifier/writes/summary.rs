@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::api::request::RequestError;
 use crate::delivery::Task;
 use crate::model::notification::DedupKey;
 use crate::model::outcome::Outcome;
+use crate::model::problem::Problem;
 use crate::model::row::{Columns, Row};
 use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, TaskLog};
 use crate::text::did_you_mean;
@@ -30,7 +30,7 @@ pub enum Became {
     /// No receiver is named, routed to or a default.
     Nobody,
     /// It could not be taken; why.
-    Lost(RequestError),
+    Lost(Problem),
 }
 
 /// Different things that one batch warns of.
@@ -76,7 +76,7 @@ pub struct Summary {
     /// By what they say of which column; of how many rows each is so.
     warnings: Vec<(String, usize)>,
     more_warnings: usize,
-    lost: Vec<(RequestError, usize)>,
+    lost: Vec<(Problem, usize)>,
 }
 
 impl Summary {
@@ -141,7 +141,7 @@ impl Summary {
     }
 
     /// Counts rows that nobody is told of.
-    pub fn lost(&mut self, error: RequestError, rows: usize) {
+    pub fn lost(&mut self, error: Problem, rows: usize) {
         let mut known = self.lost.iter_mut();
         match known.find(|(known, _)| known.message == error.message) {
             Some((_, count)) => *count += rows,

@@ -1,65 +1,50 @@
 //! Why arguments cannot be used.
 
 use super::{Argument, Kind};
+use crate::model::problem::{Location, Problem};
 use crate::text::{nearest, shown, shown_value};
 
-/// An argument that cannot be used. Answered with 503: nothing is sent.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ArgumentError {
-    pub name: &'static str,
-    /// The answer's `error.code`.
-    pub code: &'static str,
-    /// A sentence that says what is wrong.
-    pub what: String,
-    /// What to do.
-    pub hint: String,
+/// It names something that the configuration file does not have: a receiver, a template.
+pub fn unknown_name<'a>(
+    name: &'static str,
+    kind: &str,
+    given: &str,
+    known: impl Iterator<Item = &'a String>,
+) -> Problem {
+    let meant = nearest(given, known.map(String::as_str));
+    let shown = shown(given);
+    Problem {
+        location: Location::path(name),
+        code: "invalid_argument",
+        message: format!(
+            "The trigger argument {name} names '{shown}', which is no {kind} of the configuration file."
+        ),
+        hint: match meant {
+            Some(meant) => format!(
+                "Did you mean {meant}? Create the trigger anew, or add the {kind} to the file."
+            ),
+            None => "Add it to the file that config_file_path names, or create the trigger anew."
+                .to_owned(),
+        },
+    }
 }
 
-impl ArgumentError {
-    /// It names something that the configuration file does not have: a receiver, a template.
-    pub fn unknown<'a>(
-        name: &'static str,
-        kind: &str,
-        given: &str,
-        known: impl Iterator<Item = &'a String>,
-    ) -> Self {
-        let meant = nearest(given, known.map(String::as_str));
-        let shown = shown(given);
-        Self {
-            name,
-            code: "invalid_argument",
-            what: format!(
-                "The trigger argument {name} names '{shown}', which is no {kind} of the configuration file."
-            ),
-            hint: match meant {
-                Some(meant) => format!(
-                    "Did you mean {meant}? Create the trigger anew, or add the {kind} to the file."
-                ),
-                None => {
-                    "Add it to the file that config_file_path names, or create the trigger anew."
-                        .to_owned()
-                }
-            },
-        }
-    }
-
-    pub(super) fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Self {
-        let found = match argument.kind {
-            // It may hold what nobody should read.
-            Kind::Url => String::new(),
-            _ => format!(", found '{}'", shown_value(value)),
-        };
-        Self {
-            name: argument.name,
-            code: "invalid_argument",
-            what: format!(
-                "The trigger argument {} must be {expected}{found}.",
-                argument.name
-            ),
-            hint: format!(
-                "Give for example {}={}, and create the trigger anew.",
-                argument.name, argument.example
-            ),
-        }
+pub(super) fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Problem {
+    let found = match argument.kind {
+        // It may hold what nobody should read.
+        Kind::Url => String::new(),
+        _ => format!(", found '{}'", shown_value(value)),
+    };
+    Problem {
+        location: Location::path(argument.name),
+        code: "invalid_argument",
+        message: format!(
+            "The trigger argument {} must be {expected}{found}.",
+            argument.name
+        ),
+        hint: format!(
+            "Give for example {}={}, and create the trigger anew.",
+            argument.name, argument.example
+        ),
     }
 }

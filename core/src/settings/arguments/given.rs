@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::error::unparsable;
 use super::value::list;
-use super::{ARGUMENTS, Argument, ArgumentError, Kind, find};
+use super::{ARGUMENTS, Argument, Kind, find};
 use crate::model::plan::{OnAmbiguous, Rate};
 use crate::model::policy::PrivateAddresses;
+use crate::model::problem::{Location, Problem};
 use crate::secret::Secret;
 use crate::text::{did_you_mean, shown};
 
@@ -36,7 +38,7 @@ impl<'a> Arguments<'a> {
     pub fn new(
         given: &'a BTreeMap<String, String>,
         file: &'a BTreeMap<String, Secret>,
-    ) -> Result<Self, ArgumentError> {
+    ) -> Result<Self, Problem> {
         let mut warnings = Vec::new();
         for (name, value) in given {
             let shown = shown(name);
@@ -51,7 +53,7 @@ impl<'a> Arguments<'a> {
             refuse_userinfo(argument, value)?;
             let value = value.trim();
             let expected = argument.check(value);
-            expected.map_err(|expected| ArgumentError::unparsable(argument, value, &expected))?;
+            expected.map_err(|expected| unparsable(argument, value, &expected))?;
         }
         for (name, value) in file {
             let given = given.get(name).map(|given| given.trim());
@@ -77,41 +79,41 @@ impl<'a> Arguments<'a> {
         self.warnings
     }
 
-    pub fn duration(&self, name: &'static str) -> Result<Duration, ArgumentError> {
+    pub fn duration(&self, name: &'static str) -> Result<Duration, Problem> {
         self.parsed(name, Argument::duration)
     }
 
     /// `None`: it has no default, and is not given.
-    pub fn duration_if_given(&self, name: &'static str) -> Result<Option<Duration>, ArgumentError> {
+    pub fn duration_if_given(&self, name: &'static str) -> Result<Option<Duration>, Problem> {
         self.parsed_if_given(name, Argument::duration)
     }
 
-    pub fn count(&self, name: &'static str) -> Result<u32, ArgumentError> {
+    pub fn count(&self, name: &'static str) -> Result<u32, Problem> {
         self.parsed(name, Argument::count)
     }
 
     /// `None`: it has no default, and is not given.
-    pub fn count_if_given(&self, name: &'static str) -> Result<Option<u32>, ArgumentError> {
+    pub fn count_if_given(&self, name: &'static str) -> Result<Option<u32>, Problem> {
         self.parsed_if_given(name, Argument::count)
     }
 
-    pub fn size(&self, name: &'static str) -> Result<usize, ArgumentError> {
+    pub fn size(&self, name: &'static str) -> Result<usize, Problem> {
         self.count(name).map(|count| count as usize)
     }
 
-    pub fn boolean(&self, name: &'static str) -> Result<bool, ArgumentError> {
+    pub fn boolean(&self, name: &'static str) -> Result<bool, Problem> {
         self.parsed(name, Argument::boolean)
     }
 
-    pub fn rate(&self, name: &'static str) -> Result<Option<Rate>, ArgumentError> {
+    pub fn rate(&self, name: &'static str) -> Result<Option<Rate>, Problem> {
         self.parsed_if_given(name, Argument::rate)
     }
 
-    pub fn url(&self, name: &'static str) -> Result<Option<Url>, ArgumentError> {
+    pub fn url(&self, name: &'static str) -> Result<Option<Url>, Problem> {
         self.parsed_if_given(name, Argument::url)
     }
 
-    pub fn hosts(&self, name: &'static str) -> Result<Vec<String>, ArgumentError> {
+    pub fn hosts(&self, name: &'static str) -> Result<Vec<String>, Problem> {
         self.parsed(name, Argument::hosts)
     }
 
@@ -121,7 +123,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// A table's name.
-    pub fn table(&self, name: &'static str) -> Result<Option<String>, ArgumentError> {
+    pub fn table(&self, name: &'static str) -> Result<Option<String>, Problem> {
         self.parsed_if_given(name, Argument::table)
     }
 
@@ -129,21 +131,21 @@ impl<'a> Arguments<'a> {
         Some(self.value(name).1).filter(|value| !value.is_empty())
     }
 
-    pub fn failure_status(&self) -> Result<u16, ArgumentError> {
+    pub fn failure_status(&self) -> Result<u16, Problem> {
         Ok(match self.one_of("failure_status")? {
             "502" => 502,
             _ => 200,
         })
     }
 
-    pub fn private_addresses(&self) -> Result<PrivateAddresses, ArgumentError> {
+    pub fn private_addresses(&self) -> Result<PrivateAddresses, Problem> {
         Ok(match self.one_of("private_addresses")? {
             "deny" => PrivateAddresses::Deny,
             _ => PrivateAddresses::Allow,
         })
     }
 
-    pub fn request_destinations(&self) -> Result<RequestDestinations, ArgumentError> {
+    pub fn request_destinations(&self) -> Result<RequestDestinations, Problem> {
         Ok(match self.one_of("request_destinations")? {
             "ignore" => RequestDestinations::Ignore,
             "deny" => RequestDestinations::Deny,
@@ -151,7 +153,7 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    pub fn on_ambiguous(&self) -> Result<OnAmbiguous, ArgumentError> {
+    pub fn on_ambiguous(&self) -> Result<OnAmbiguous, Problem> {
         Ok(match self.one_of("on_ambiguous")? {
             "report" => OnAmbiguous::Report,
             "resend" => OnAmbiguous::Resend,
@@ -159,14 +161,14 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    pub fn max_connections(&self) -> Result<usize, ArgumentError> {
+    pub fn max_connections(&self) -> Result<usize, Problem> {
         match self.has_value("max_connections") {
             true => self.size("max_connections"),
             false => Ok(default_max_connections()),
         }
     }
 
-    fn one_of(&self, name: &'static str) -> Result<&'static str, ArgumentError> {
+    fn one_of(&self, name: &'static str) -> Result<&'static str, Problem> {
         self.parsed(name, Argument::one_of)
     }
 
@@ -174,17 +176,16 @@ impl<'a> Arguments<'a> {
         &self,
         name: &'static str,
         parse: impl Fn(&Argument, &str) -> Result<T, String>,
-    ) -> Result<T, ArgumentError> {
+    ) -> Result<T, Problem> {
         let (argument, value) = self.value(name);
-        parse(argument, value)
-            .map_err(|expected| ArgumentError::unparsable(argument, value, &expected))
+        parse(argument, value).map_err(|expected| unparsable(argument, value, &expected))
     }
 
     fn parsed_if_given<T>(
         &self,
         name: &'static str,
         parse: impl Fn(&Argument, &str) -> Result<T, String>,
-    ) -> Result<Option<T>, ArgumentError> {
+    ) -> Result<Option<T>, Problem> {
         self.has_value(name)
             .then(|| self.parsed(name, parse))
             .transpose()
@@ -221,7 +222,7 @@ impl<'a> Arguments<'a> {
 }
 
 /// Arguments can be read by SQL by whoever may query the server: a password has no place there.
-fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), ArgumentError> {
+fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), Problem> {
     for word in list(value) {
         // Names of columns may be anything; all else with an `@` is meant as an address.
         let bare = word.contains('@') && !word.contains("://") && argument.kind != Kind::Text;
@@ -231,17 +232,12 @@ fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), Argum
         };
         let Ok(url) = url else { continue };
         if url.has_authority() && (!url.username().is_empty() || url.password().is_some()) {
-            return Err(ArgumentError {
-                name: argument.name,
-                code: "secret_in_argument",
-                what: format!(
+            return Err(Problem { location: Location::path(argument.name), code: "secret_in_argument", message: format!(
                     "The trigger argument {} holds a user name or password in its URL.",
                     argument.name
-                ),
-                hint: "Arguments can be read by SQL (system.processing_engine_trigger_arguments): put the URL into \
+                ), hint: "Arguments can be read by SQL (system.processing_engine_trigger_arguments): put the URL into \
                        the configuration file as { env = \"NAME\" }."
-                    .to_owned(),
-            });
+                    .to_owned() });
         }
     }
     Ok(())
@@ -269,9 +265,7 @@ const fn open_files() -> u64 {
 mod tests {
     use super::*;
 
-    fn resolve(
-        given: &BTreeMap<String, String>,
-    ) -> Result<crate::settings::Settings, ArgumentError> {
+    fn resolve(given: &BTreeMap<String, String>) -> Result<crate::settings::Settings, Problem> {
         crate::settings::resolve(given, &Default::default(), Default::default())
     }
 
@@ -329,8 +323,8 @@ mod tests {
             ("twilio_base_url", "ftp://x"),
         ] {
             let error = resolve(&given(&[(name, value)])).unwrap_err();
-            assert_eq!(error.name, name);
-            assert!(error.what.contains(name), "{error:?}");
+            assert_eq!(error.location.path.as_deref(), Some(name));
+            assert!(error.message.contains(name), "{error:?}");
             assert!(error.hint.contains(&format!("{name}=")), "{error:?}");
         }
     }

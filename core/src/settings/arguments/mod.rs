@@ -4,7 +4,7 @@ mod error;
 mod given;
 mod value;
 
-pub use self::error::ArgumentError;
+pub use self::error::unknown_name;
 pub use self::given::{Arguments, RequestDestinations};
 pub use self::value::parse_rate;
 

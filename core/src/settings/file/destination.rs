@@ -10,9 +10,9 @@ use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Paramete
 use crate::json::{Json, Path};
 use crate::model::plan::OwnPolicy;
 use crate::model::policy::{ProxySettings, TlsFiles};
+use crate::model::problem::Place;
 use crate::secret::Secret;
 use crate::settings::arguments;
-use crate::settings::problem::Place;
 use crate::settings::template::Template;
 use crate::text::nearest;
 use crate::warnings::Warnings;

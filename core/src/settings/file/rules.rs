@@ -9,8 +9,8 @@ use super::tree::{Member, Node, Table, Value};
 use crate::json::Path;
 use crate::model::extract::Extraction;
 use crate::model::notification::{Level, Status};
+use crate::model::problem::Place;
 use crate::settings::matcher::{Matcher, Pattern};
-use crate::settings::problem::Place;
 use crate::settings::silence::{Silence, Window};
 use crate::text::{bounded_regex, did_you_mean, nearest};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::tree::{Node, Table, Value};
+use crate::model::problem::Place;
 use crate::secret::Secret;
-use crate::settings::problem::Place;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// A secret file is at most so long.

@@ -3,7 +3,8 @@
 use super::Loader;
 use super::tree::Node;
 use crate::json::Path;
-use crate::settings::problem::{Place, Report};
+use crate::model::problem::Place;
+use crate::settings::report::Report;
 use crate::settings::template::Template;
 use crate::settings::written::Written;
 use crate::text::did_you_mean;

@@ -604,9 +604,13 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
     for (text, line, column, path, words) in BAD {
         let errors = read(text).config.err().unwrap_or_default().errors;
         let found = errors.iter().any(|problem| {
-            (problem.place.line, problem.place.column) == (*line, *column)
-                && problem.path == *path
-                && problem.what.contains(words)
+            problem.location.place
+                == Some(Place {
+                    line: *line,
+                    column: *column,
+                })
+                && problem.location.path.as_deref().unwrap_or_default() == *path
+                && problem.message.contains(words)
         });
         let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
         assert!(!shown.concat().contains("s3cret"), "{shown:?}");
@@ -640,9 +644,9 @@ fn what_is_no_utf_8_has_its_place() {
     ] {
         let loaded = load(bytes, directory.path(), &named, Operator::default(), true);
         let report = loaded.config.map(drop).unwrap_err();
-        let place = report.errors[0].place;
+        let place = report.errors[0].location.place.unwrap();
         assert_eq!((place.line, place.column), (line, column));
-        assert!(report.errors[0].what.contains(what), "{report:?}");
+        assert!(report.errors[0].message.contains(what), "{report:?}");
     }
     let marked = "\u{feff}[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n";
     assert!(read(marked).config.is_ok());
@@ -681,8 +685,8 @@ fn a_field_that_is_matched_by_a_glob_is_warned_of_wherever_matchers_stand() {
     let warnings = loaded.warnings.warnings.iter();
     let meant: Vec<_> = warnings
         .filter_map(|warning| {
-            let (_, meant) = warning.what.split_once("did you mean ")?;
-            Some((warning.place.line, meant.to_owned()))
+            let (_, meant) = warning.message.split_once("did you mean ")?;
+            Some((warning.location.place.unwrap().line, meant.to_owned()))
         })
         .collect();
     assert_eq!(
@@ -702,7 +706,7 @@ fn all_problems_are_found_at_once_in_the_order_of_the_file() {
     let lines: Vec<_> = report
         .errors
         .iter()
-        .map(|problem| problem.place.line)
+        .map(|problem| problem.location.place.unwrap().line)
         .collect();
     assert_eq!(lines, [2, 3, 5, 7]);
 }
@@ -757,7 +761,7 @@ fn a_secret_file_loses_what_editors_put_around_it_and_has_a_limit() {
     ] {
         let loaded = load(format!("{before}https://a.example/x{after}").as_bytes());
         let warnings = loaded.warnings.warnings.iter();
-        let warnings: Vec<_> = warnings.map(|warning| warning.what.as_str()).collect();
+        let warnings: Vec<_> = warnings.map(|warning| warning.message.as_str()).collect();
         assert_eq!(warnings, Vec::from_iter(warning), "{before:?} {after:?}");
         let config = loaded.config.unwrap();
         let channel = &config.receivers[0].destinations[0].channel;
@@ -776,7 +780,7 @@ fn a_secret_file_loses_what_editors_put_around_it_and_has_a_limit() {
         (long.as_bytes(), "longer than 65536 bytes"),
     ] {
         let report = load(bytes).config.unwrap_err();
-        assert!(report.errors[0].what.contains(words), "{report:?}");
+        assert!(report.errors[0].message.contains(words), "{report:?}");
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::settings::problem::{Place, Report};
+use crate::model::problem::Place;
+use crate::settings::report::Report;
 use crate::text::{printable, truncate};
 
 /// A value and where it stands.

@@ -21,11 +21,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 pub use self::finding::Finding;
-use super::problem::Place;
 use super::written::Written;
 use crate::channels::Look;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, Status};
+use crate::model::problem::Place;
 use crate::panics::guarded;
 use crate::time_limit::{TimeLimited, Unfinished};
 

@@ -1,0 +1,57 @@
+//! All that is wrong with the configuration file, each with its place.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::problem::{Location, Place, Problem};
+
+/// The code of what is found in the file.
+pub const CODE: &str = "config_file";
+
+/// All that was found, in the order of the file; of each kind so many at most. Quotes no value: it may be a secret.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    pub errors: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+}
+
+/// Who has more to mend begins with these: what is no TOML has a problem on every line.
+const MAX_PROBLEMS: usize = 1_000;
+
+impl Report {
+    pub fn error(&mut self, place: Place, path: &str, message: &str) {
+        push(&mut self.errors, place, path, message);
+    }
+
+    pub fn warning(&mut self, place: Place, path: &str, message: &str) {
+        push(&mut self.warnings, place, path, message);
+    }
+
+    /// Names the sources of values that were read from elsewhere. By the places where the file names them.
+    pub fn name_sources(&mut self, sources: &BTreeMap<Place, String>) {
+        for problem in self.errors.iter_mut().chain(&mut self.warnings) {
+            let place = problem.location.place.unwrap_or_default();
+            let source = sources.get(&place);
+            // Some say it themselves.
+            let source = source.filter(|source| !problem.message.starts_with(source.as_str()));
+            problem.location.source = source.map(|source| source.as_str().into());
+        }
+    }
+
+    pub fn sort(&mut self) {
+        self.errors.sort_by_key(|problem| problem.location.place);
+        self.warnings.sort_by_key(|problem| problem.location.place);
+    }
+}
+
+fn push(problems: &mut Vec<Problem>, place: Place, path: &str, message: &str) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(Problem {
+            code: CODE,
+            message: message.to_owned(),
+            location: Location::in_file(place, path),
+            hint: String::new(),
+        });
+    }
+}
