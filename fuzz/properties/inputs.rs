@@ -51,12 +51,7 @@ pub fn request(data: &[u8]) {
             Work::Ignore => panic!("nothing is ignored"),
             Work::Send(sending) | Work::Preview(sending) | Work::Suppress { sending, .. } => {
                 is_fit_to_show(&sending.channel.destination().label, 400);
-                for message in sending
-                    .composition
-                    .messages
-                    .iter()
-                    .filter_map(Outbound::http)
-                {
+                for message in sending.messages.parts.iter().filter_map(Outbound::http) {
                     are_sound(&message.headers);
                     assert!(message.url.username().is_empty() && message.url.password().is_none());
                 }

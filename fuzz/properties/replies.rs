@@ -12,14 +12,15 @@ use flate2::write::GzEncoder;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use notifier_core::channels::{
-    self, CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter, parse_url,
+    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Operator, Origin, Parameter,
+    parse_url,
 };
 use notifier_core::json::{Json, Path};
 use notifier_core::model::notification::Notification;
-use notifier_core::model::outcome::{Reason, Verdict};
+use notifier_core::model::outcome::{AttemptResult, Reason};
 use notifier_core::model::policy::ClientKey;
 use notifier_core::model::policy::PrivateAddresses::{Allow, Deny};
-use notifier_core::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
+use notifier_core::model::wire::{HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
 use notifier_core::transport::{
     Dns, HttpTransport, ReplyBody, SendError, Sent, SystemLookup, Transport, check_host,
 };
@@ -81,8 +82,8 @@ fn configured(
 
 fn compose(channel: &dyn Channel, text: &str) -> Vec<Outbound> {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing::new("task");
-    channel.compose(&notification, &cx).unwrap().messages
+    let cx = ComposeContext::new("task");
+    channel.compose(&notification, &cx).unwrap().parts
 }
 
 /// Two bytes are the status, one chooses the channel, one says whether the body came whole; then headers, a blank line, and
@@ -110,22 +111,17 @@ pub fn judge(data: &[u8]) {
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_480),
     });
     let (channel, secret) = channels().swap_remove(usize::from(*which) % CHANNELS.len());
-    let judgement = channel.judge(&reply);
-    match &judgement.verdict {
-        Verdict::Delivered { message } => {
-            assert!((200..300).contains(&status), "{status}");
-            let name = message.as_ref().map_or("", |message| message.0.as_str());
-            assert!(!name.contains(&secret));
-            is_fit_to_show(name, 128);
-        }
-        Verdict::Retry { failure, .. }
-        | Verdict::Moved { failure, .. }
-        | Verdict::Ambiguous(failure)
-        | Verdict::Reject(failure)
-        | Verdict::Stale(failure) => {
-            is_of_few_words(failure);
-            assert!(!failure.to_string().contains(&secret), "{failure}");
-        }
+    let sent = compose(channel.as_ref(), "text").remove(0);
+    let result = channel.classify(&sent, &reply).result;
+    if let Some(failure) = result.failure() {
+        is_of_few_words(failure);
+        assert!(!failure.to_string().contains(&secret), "{failure}");
+    }
+    if let AttemptResult::Delivered { message, .. } = &result {
+        assert!((200..300).contains(&status), "{status}");
+        let name = message.as_ref().map_or("", |message| message.0.as_str());
+        assert!(!name.contains(&secret));
+        is_fit_to_show(name, 128);
     }
 }
 
@@ -201,6 +197,7 @@ async fn answered_with(data: &[u8]) -> (Result<Reply, SendError>, usize) {
         url: format!("http://127.0.0.1:{port}/").parse().unwrap(),
         headers: HeaderMap::new(),
         body: "{}".into(),
+        resend: ResendEffect::ShownTwice,
     });
     let client = ClientKey {
         private_addresses: Allow,

@@ -12,17 +12,18 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::shared::endpoint::{Endpoint, below};
+use super::shared::http_channel::HttpChannel;
 use super::shared::incident::{self, Action};
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::{body, classify, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
+    Length, Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification};
-use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
+use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::text::{Limit, shorten};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -46,11 +47,18 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::client_certificate(),
     ],
     // No limit is documented.
-    length: Length::Any,
-    // The same label set is the same alert.
-    repeat: Repeat::Harmless,
-    resolved: Resolved::Closes,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Alertmanager::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    // The same label set is the same alert.
+    resend: ResendEffect::Deduplicated,
+    follow_ups: FollowUps::incidents(false),
+    attachments: Attachments::None,
+    // No length is documented.
+    limits: Limits::text(Length::Any),
 };
 
 /// Ours: names are read in lists.
@@ -106,7 +114,7 @@ impl Alertmanager {
             }
         }
         Ok(Self {
-            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT),
+            endpoint: Endpoint::new(fields.sender(), url, &CAPABILITIES),
             labels,
         })
     }
@@ -116,7 +124,7 @@ impl Alertmanager {
     fn labels(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
+        cx: &ComposeContext<'_>,
     ) -> Result<Map<String, Value>, Failure> {
         let fits =
             |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
@@ -143,8 +151,8 @@ impl Alertmanager {
         &self,
         notification: &Notification,
         text: &str,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let labels = self.labels(notification, cx)?;
         let mut cuts = Cuts::default();
         let summary = incident::headline(notification, text, VALUE, &mut cuts);
@@ -180,8 +188,8 @@ impl Alertmanager {
             }
             _ => vec![alert.of(level)],
         };
-        Ok(Composition {
-            messages: vec![self.endpoint.post(body::json(&alerts), &[])],
+        Ok(Messages {
+            parts: vec![self.endpoint.post(body::json(&alerts), &[])],
             segments: None,
             warnings: cuts.warnings(),
         })
@@ -280,32 +288,21 @@ fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
     alert.insert(ENDS.to_owned(), ends.to_string().into());
 }
 
-impl Channel for Alertmanager {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for Alertmanager {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         self.alerts(notification, &text, cx)
     }
 
-    fn sign(&self, out: &mut Outbound, now: Timestamp) {
-        let Outbound::Http(request) = out else {
-            return;
-        };
+    fn sign(&self, request: &mut HttpRequest, now: Timestamp) {
         let alerts = serde_json::from_slice::<Vec<Map<String, Value>>>(&request.body);
         if let Ok(mut alerts) = alerts {
             alerts.iter_mut().for_each(|alert| set_times(alert, now));
@@ -313,7 +310,7 @@ impl Channel for Alertmanager {
         }
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let text = reply.text();
         let json = reply.json();
         let detail = || {
@@ -322,15 +319,15 @@ impl Channel for Alertmanager {
                 Some(json) => json.get("message").and_then(Value::as_str),
                 None => None,
             };
-            verdict::said("Alertmanager", None, said, reply, self.endpoint.redactor())
+            classify::said("Alertmanager", None, said, reply, self.endpoint.redactor())
         };
         if (200..=299).contains(&reply.status) && text.trim_start().starts_with('<') {
             // It answers with nothing; this is somebody's web page.
             let failure = Failure::new(Reason::Rejected).with_detail(detail());
-            return Verdict::Reject(failure.with_hint(ADDRESS)).into();
+            return AttemptResult::Reject(failure.with_hint(ADDRESS)).into();
         }
-        verdict::with_hints(
-            verdict::by_status(reply, self.endpoint.redactor(), detail),
+        classify::with_hints(
+            classify::by_status(reply, self.endpoint.redactor(), detail),
             hint,
         )
     }

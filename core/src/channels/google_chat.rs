@@ -6,21 +6,24 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
 use super::shared::endpoint::Endpoint;
+use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::{body, classify, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol, Threads,
 };
 use crate::model::notification::Notification;
-use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason, Scope};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::digest;
 use crate::text::{Fences, Limit, Markup, shorten, split_after, with_entities};
 
@@ -34,10 +37,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMIT, MARKUP),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Threads,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(GoogleChat::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::threads(Threads::ByKey),
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
 /// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create), of which we count every
@@ -141,7 +150,7 @@ struct OpenLink {
 impl GoogleChat {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("google_chat_webhook_url")?;
-        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let has = |name| {
             endpoint
                 .url
@@ -175,7 +184,7 @@ impl GoogleChat {
         self.post(body::json(&payload), notification)
     }
 
-    fn rich(&self, notification: &Notification, text: &str) -> Composition {
+    fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -297,24 +306,16 @@ fn without_mentions(text: &str) -> String {
     text.replace("<users/", "<\u{2060}users/")
 }
 
-impl Channel for GoogleChat {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for GoogleChat {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
@@ -327,12 +328,14 @@ impl Channel for GoogleChat {
         Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let error = json.get("error");
         let detail = || {
             let said = error.and_then(|error| error.get("message")?.as_str());
-            verdict::said("Google Chat", None, said, reply, self.endpoint.redactor())
+            classify::said("Google Chat", None, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
@@ -340,17 +343,18 @@ impl Channel for GoogleChat {
                 // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
                 let name = json.get("name").and_then(Value::as_str);
                 if name.is_none() {
-                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE)).into();
+                    return AttemptResult::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE))
+                        .into();
                 }
                 let id = name.and_then(|name| name.rsplit('/').next());
-                verdict::delivered(id, self.endpoint.redactor()).into()
+                classify::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
-                let after = verdict::reply_retry_after(reply);
-                verdict::paused(failure(Reason::RateLimited), after, Scope::Account)
+                let after = classify::reply_retry_after(reply);
+                classify::paused(failure(Reason::RateLimited), after, Scope::Account)
             }
-            _ => verdict::with_hints(
-                verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::with_hints(
+                classify::by_status(reply, self.endpoint.redactor(), detail),
                 hint,
             ),
         }

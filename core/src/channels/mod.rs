@@ -1,4 +1,4 @@
-//! The channels: each composes messages and judges replies, purely. [`CHANNELS`] has a line for each.
+//! The channels: each composes messages and classifies replies, purely. [`CHANNELS`] has a line for each.
 //!
 //! Each has a file or folder of its own here. Beside them stand only
 //!
@@ -28,15 +28,18 @@ mod tests;
 use std::sync::{Arc, LazyLock};
 
 pub(crate) use self::discord::escape as escape_discord;
+pub use self::shared::classify::retry_after;
 pub use self::shared::rich::Look;
-pub use self::shared::verdict::retry_after;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::spec::{
-    ChannelSpec, ConfigError, Fields, Kind, Length, OPTIONS, Operator, Origin, Parameter, Warning,
+    ChannelSpec, ConfigError, Fields, Kind, OPTIONS, Operator, Origin, Parameter, Warning,
     describe, parse_url,
 };
 use crate::json::{Json, Path};
-pub use crate::model::channel::{Channel, Composing, Composition, Resolved};
+pub use crate::model::capabilities::{
+    Attachments, Capabilities, FollowUps, Length, Limits, Protocol, Threads,
+};
+pub use crate::model::channel::{Channel, ComposeContext, Messages};
 use crate::warnings::Warnings;
 
 /// Every channel, by its sender's name.

@@ -1,21 +1,24 @@
 //! ntfy <https://docs.ntfy.sh/publish/#publish-as-json>.
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::shared::endpoint::Endpoint;
+use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Cuts, Rich};
-use super::shared::{USER_AGENT, body, lines, texts, verdict};
+use super::shared::{body, classify, lines, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{Failure, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, MessageRef, Reason, Scope};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, Unit, split_after};
 
@@ -43,10 +46,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .secret(),
     ],
-    length: Length::Split(LIMIT, Markup::NONE),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Edits,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::EDITS,
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
 };
 
 /// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
@@ -107,8 +116,9 @@ impl Ntfy {
         let secrets = [topic.clone()]
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
-        let mut endpoint =
-            Endpoint::new(fields.sender(), url, USER_AGENT).told_apart_by(fields.sender(), secrets);
+        let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
+            .told_apart_by(fields.sender(), secrets)
+            .with_secret_members(&["topic"]);
         // Requests are counted for each visitor, whatever the topic.
         let visitor = format!(
             "ntfy {} {}",
@@ -138,7 +148,7 @@ impl Ntfy {
         self.endpoint.post(body, &[])
     }
 
-    fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
+    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -216,28 +226,16 @@ const fn priority(notification: &Notification) -> Option<u8> {
     }
 }
 
-impl Channel for Ntfy {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
-    }
-
-    fn follows_up(&self) -> bool {
-        true
+impl HttpChannel for Ntfy {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text, cx));
@@ -247,29 +245,28 @@ impl Channel for Ntfy {
         }))
     }
 
-    fn preview(&self, body: &[u8]) -> String {
-        body::without_member(body, "topic", &self.topic.expose().into())
-    }
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let code = json.get("code").and_then(Value::as_u64);
         let detail = || {
             let said = json.get("error").and_then(Value::as_str);
-            verdict::said("ntfy", code, said, reply, self.endpoint.redactor())
+            classify::said("ntfy", code, said, reply, self.endpoint.redactor())
         };
         let failure = |reason| Failure::new(reason).with_detail(detail());
         match reply.status {
             200..=299 => {
                 let id = json.get("id").and_then(Value::as_str);
                 if id.is_none() {
-                    return Verdict::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY)).into();
+                    return AttemptResult::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY))
+                        .into();
                 }
-                verdict::delivered(id, self.endpoint.redactor()).into()
+                classify::delivered(id, self.endpoint.redactor()).into()
             }
             // The day's bandwidth and messages <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
             429 if matches!(code, Some(42_905 | 42_908)) => {
-                Verdict::Reject(failure(Reason::QuotaExhausted)).into()
+                AttemptResult::Reject(failure(Reason::QuotaExhausted)).into()
             }
             429 => {
                 let (least, hint) = match code {
@@ -279,11 +276,11 @@ impl Channel for Ntfy {
                 };
                 let mut failure = failure(Reason::RateLimited);
                 failure.hint = hint.map(Into::into);
-                let after = verdict::reply_retry_after(reply).unwrap_or(least);
-                verdict::paused(failure, Some(after), Scope::Account)
+                let after = classify::reply_retry_after(reply).unwrap_or(least);
+                classify::paused(failure, Some(after), Scope::Account)
             }
-            _ => verdict::with_hints(
-                verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::with_hints(
+                classify::by_status(reply, self.endpoint.redactor(), detail),
                 hint,
             ),
         }
@@ -294,11 +291,16 @@ impl Channel for Ntfy {
 mod tests {
     use super::*;
     use crate::channels::{configured, example};
-    use crate::model::outcome::Gate;
+    use crate::json::Json;
+    use crate::model::outcome::QueueDirective;
+    use crate::model::wire::Reply;
 
     #[test]
     fn a_limit_is_waited_for_as_long_as_the_server_needs() {
         let channel = configured(&SPEC, example).unwrap();
+        let notification = Notification::plain(Json::String("text".to_owned()));
+        let messages = channel.compose(&notification, &ComposeContext::new("key"));
+        let sent = messages.unwrap().parts.remove(0);
         for (code, seconds) in [(42_901, 5), (42_904, 60), (42_909, 60), (0, 5)] {
             let reply = HttpReply {
                 status: 429,
@@ -311,8 +313,8 @@ mod tests {
             let wait = Some(Duration::from_secs(seconds));
             let scope = Scope::Account;
             assert_eq!(
-                channel.judge_http(&reply).gate,
-                Some(Gate::Pause { wait, scope }),
+                channel.classify(&sent, &Reply::Http(reply)).queue,
+                Some(QueueDirective::Pause { wait, scope }),
                 "{code}"
             );
         }

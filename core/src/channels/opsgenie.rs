@@ -5,21 +5,25 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::shared::endpoint::{Endpoint, below};
+use super::shared::http_channel::HttpChannel;
 use super::shared::incident::{self, Action};
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn};
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::{body, classify, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Parameter, Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification};
-use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason, Scope};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, Unit, shorten, with_ending};
 
@@ -30,9 +34,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         key_parameter(OPSGENIE.key),
         Parameter::base_url(OPSGENIE.api),
     ],
-    length: Length::Cut(DESCRIPTION),
-    repeat: REPEAT,
-    resolved: Resolved::Closes,
+    capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &OPSGENIE)?)),
 };
 
@@ -43,10 +45,17 @@ pub const JSM: ChannelSpec = ChannelSpec {
         key_parameter(SERVICE_MANAGEMENT.key),
         Parameter::base_url(SERVICE_MANAGEMENT.api),
     ],
-    length: Length::Cut(DESCRIPTION),
-    repeat: REPEAT,
-    resolved: Resolved::Closes,
+    capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &SERVICE_MANAGEMENT)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    // An open alert with the same alias counts up.
+    resend: ResendEffect::Deduplicated,
+    follow_ups: FollowUps::incidents(true),
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Cut(DESCRIPTION)),
 };
 
 /// Which of the two products, and what differs.
@@ -85,9 +94,6 @@ const fn key_parameter(name: &'static str) -> Parameter {
     .required()
     .secret()
 }
-
-/// An open alert with the same alias counts up.
-const REPEAT: Repeat = Repeat::Harmless;
 
 /// "Characters" (section "alert fields"), of which the unit is not said. What may be shown as HTML is escaped.
 const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
@@ -131,7 +137,7 @@ impl Opsgenie {
     fn new(fields: &Fields<'_>, product: &'static Product) -> Result<Self, ConfigError> {
         let key = fields.formed(product.key, KEY_FORM, is_key)?;
         let url = below(&fields.base_url(product.api)?, ["v2", "alerts"]);
-        let mut endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
+        let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .told_apart_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
         Ok(Self { endpoint, product })
@@ -146,7 +152,7 @@ impl Opsgenie {
         })
     }
 
-    fn alert(&self, notification: &Notification, text: &str, alias: String) -> Composition {
+    fn alert(&self, notification: &Notification, text: &str, alias: String) -> Messages {
         let mut cuts = Cuts::default();
         let message = incident::headline(notification, text, MESSAGE, &mut cuts);
         let details = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
@@ -171,15 +177,15 @@ impl Opsgenie {
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));
-        Composition {
-            messages: vec![self.endpoint.post(body::json(&alert), &[])],
+        Messages {
+            parts: vec![self.endpoint.post(body::json(&alert), &[])],
             segments: None,
             warnings,
         }
     }
 
     /// `…/v2/alerts/{alias}/close?identifierType=alias`
-    fn change(&self, alias: &str, verb: &str, text: &str) -> Composition {
+    fn change(&self, alias: &str, verb: &str, text: &str) -> Messages {
         let mut url: Url = below(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
         let (note, missing) = with_ending(text, DESCRIPTION);
@@ -187,8 +193,8 @@ impl Opsgenie {
             note,
             source: SOURCE,
         });
-        Composition {
-            messages: vec![Outbound::Http(HttpRequest {
+        Messages {
+            parts: vec![Outbound::Http(HttpRequest {
                 url,
                 ..self.endpoint.request(note, &[])
             })],
@@ -267,24 +273,16 @@ fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     }
 }
 
-impl Channel for Opsgenie {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        REPEAT
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for Opsgenie {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let alias = incident::name(notification, cx, is_alias)?;
         Ok(match Action::of(notification) {
@@ -294,10 +292,12 @@ impl Channel for Opsgenie {
         })
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let detail = || {
-            verdict::said(
+            classify::said(
                 self.product.name,
                 None,
                 sentence(&json).as_deref(),
@@ -310,18 +310,18 @@ impl Channel for Opsgenie {
             200..=299 => {
                 let id = json.get("requestId").and_then(Value::as_str);
                 if id.is_none() {
-                    return Verdict::Reject(failure(Reason::Rejected)).into();
+                    return AttemptResult::Reject(failure(Reason::Rejected)).into();
                 }
-                verdict::delivered(id, self.endpoint.redactor()).into()
+                classify::delivered(id, self.endpoint.redactor()).into()
             }
             429 => {
                 let period = reply.header("x-ratelimit-period-in-sec");
-                let period = period.and_then(|text| verdict::retry_after(text, reply.received));
-                let after = verdict::reply_retry_after(reply).or(period);
-                verdict::paused(failure(Reason::RateLimited), after, Scope::Destination)
+                let period = period.and_then(|text| classify::retry_after(text, reply.received));
+                let after = classify::reply_retry_after(reply).or(period);
+                classify::paused(failure(Reason::RateLimited), after, Scope::Destination)
             }
-            _ => verdict::with_hints(
-                verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::with_hints(
+                classify::by_status(reply, self.endpoint.redactor(), detail),
                 |reason| self.hint(reason),
             ),
         }

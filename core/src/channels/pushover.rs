@@ -2,6 +2,8 @@
 //! Alertmanager's client (`notify/pushover/pushover.go`).
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -10,16 +12,17 @@ use serde_json::Value;
 use url::Url;
 
 use super::shared::endpoint::{Endpoint, below};
+use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Cuts};
-use super::shared::{USER_AGENT, lines, texts, verdict};
+use super::shared::{body, classify, lines, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
-use crate::secret::{MASK, Secret, digest};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
+use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, split_after};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -42,10 +45,21 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMIT, Markup::NONE),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Closes,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::incidents(true),
+    attachments: Attachments::None,
+    limits: Limits {
+        text: Length::Split(LIMIT, Markup::NONE),
+        // "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
+        in_flight: Some(2),
+        least_backoff: Duration::from_secs(5),
+    },
 };
 
 const API: &str = "https://api.pushover.net";
@@ -58,9 +72,6 @@ const URL: usize = 512;
 const URL_TITLE: Limit = Limit::code_points(100);
 /// What fields may take of the message, in code points.
 const FIELDS: usize = 500;
-/// "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
-const AT_ONCE: usize = 2;
-const LEAST_BACKOFF: Duration = Duration::from_secs(5);
 /// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
 
@@ -78,13 +89,14 @@ impl Pushover {
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;
         let url = below(&base, ["1", "messages.json"]);
-        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
-        let mut endpoint = endpoint.told_apart_by(fields.sender(), [token.clone(), user.clone()]);
+        let mut endpoint = endpoint
+            .told_apart_by(fields.sender(), [token.clone(), user.clone()])
+            .with_secret_members(&["token", "user"]);
         endpoint.destination.key = key;
-        endpoint.destination.at_once = Some(AT_ONCE);
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let form = HeaderValue::from_static(body::FORM);
         endpoint.default_header(CONTENT_TYPE, form);
         Ok(Self {
             endpoint,
@@ -112,11 +124,12 @@ impl Pushover {
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
             url: below(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
+            resend: ResendEffect::Deduplicated,
             ..self.endpoint.request(form, &[])
         })
     }
 
-    fn rich(&self, notification: &Notification, text: &str) -> Composition {
+    fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -155,8 +168,8 @@ impl Pushover {
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));
-        Composition {
-            messages: std::iter::once(first).chain(more).chain(cancel).collect(),
+        Messages {
+            parts: std::iter::once(first).chain(more).chain(cancel).collect(),
             segments: None,
             warnings,
         }
@@ -182,28 +195,16 @@ const fn priority(notification: &Notification) -> &'static str {
     }
 }
 
-impl Channel for Pushover {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
-    }
-
-    fn least_backoff(&self) -> Duration {
-        LEAST_BACKOFF
+impl HttpChannel for Pushover {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        _: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        _: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         if notification.is_rich() {
             return Ok(self.rich(notification, &text));
@@ -212,17 +213,9 @@ impl Channel for Pushover {
         Ok(texts::in_parts(&text, LIMIT, Markup::NONE, plain))
     }
 
-    fn preview(&self, body: &[u8]) -> String {
-        let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
-            "token" | "user" => (name, MASK.into()),
-            _ => (name, value),
-        });
-        form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(masked)
-            .finish()
-    }
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let detail = || {
             let errors = json.get("errors").and_then(Value::as_array);
@@ -231,18 +224,18 @@ impl Channel for Pushover {
                 errors.collect::<Vec<_>>().join("; ")
             });
             let errors = errors.as_deref().filter(|errors| !errors.is_empty());
-            verdict::said("Pushover", None, errors, reply, self.endpoint.redactor())
+            classify::said("Pushover", None, errors, reply, self.endpoint.redactor())
         };
         let reject = |reason, hint: Option<&'static str>| {
             let mut failure = Failure::new(reason).with_detail(detail());
             failure.hint = hint.map(Into::into);
-            Verdict::Reject(failure).into()
+            AttemptResult::Reject(failure).into()
         };
         let is_invalid = |name| json.get(name).and_then(Value::as_str) == Some("invalid");
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
                 let request = json.get("request").and_then(Value::as_str);
-                verdict::delivered(request, self.endpoint.redactor()).into()
+                classify::delivered(request, self.endpoint.redactor()).into()
             }
             200..=299 => reject(Reason::Rejected, None),
             // The month's messages (section on limitations), of which the body says that the token is invalid
@@ -252,7 +245,7 @@ impl Channel for Pushover {
             400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
             408 | 425 => reject(Reason::Rejected, None),
             404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
-            _ => verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::by_status(reply, self.endpoint.redactor(), detail),
         }
     }
 }

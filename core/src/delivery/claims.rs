@@ -8,8 +8,8 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use crate::model::channel::Found;
-use crate::model::outcome::{MessageRef, Verdict};
+use crate::model::channel::ProviderMessage;
+use crate::model::outcome::{AttemptResult, MessageRef};
 use crate::model::wire::{Destination, Outbound};
 use crate::panics::lock;
 
@@ -56,7 +56,7 @@ impl Claims {
     }
 
     /// The first of these that belongs to nobody; from now on it does.
-    pub fn first_free(&self, twin: Twin, found: Vec<Found>) -> Option<Verdict> {
+    pub fn first_free(&self, twin: Twin, found: Vec<ProviderMessage>) -> Option<AttemptResult> {
         let mut state = self.lock();
         // It may be that one's, whose reply will say so.
         if state.under_way.contains_key(&twin) {
@@ -66,7 +66,7 @@ impl Claims {
             .into_iter()
             .find(|found| !state.claimed.contains_key(&found.message))?;
         state.claim(free.message);
-        Some(free.verdict)
+        Some(free.result)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,10 +94,11 @@ pub struct UnderWay<'a> {
 
 impl UnderWay<'_> {
     /// What came of it. A message that the reply names is this delivery's.
-    pub fn ended(self, verdict: &Verdict) {
-        if let Verdict::Delivered {
+    pub fn ended(self, result: &AttemptResult) {
+        if let AttemptResult::Delivered {
             message: Some(name),
-        } = verdict
+            ..
+        } = result
         {
             self.claims.lock().claim(name.clone());
         }

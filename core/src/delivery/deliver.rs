@@ -208,7 +208,7 @@ impl Run {
         {
             return outcome;
         }
-        let mut messages = std::mem::take(&mut self.sending.composition.messages);
+        let mut messages = std::mem::take(&mut self.sending.messages.parts);
         let parts = messages.len();
         let ended = self.send_all(&mut messages, &mut tries).await;
         self.outcome(ended, parts).await
@@ -254,7 +254,7 @@ impl Run {
 
     /// Whether what the destination was told last decides what becomes of this.
     fn depends_on_last(&self) -> bool {
-        self.sending.channel.follows_up()
+        self.sending.channel.capabilities().refers_to_earlier()
             || self.policy.repeat_interval.is_some()
             || self.sending.silence.is_some()
     }
@@ -269,9 +269,10 @@ impl Run {
     fn update(&self, before: &Before) -> Option<Outbound> {
         let source = self.sending.source.as_ref()?;
         let channel = self.sending.channel.as_ref();
-        let earlier = before.message().filter(|_| channel.follows_up())?;
+        let refers_to_earlier = channel.capabilities().refers_to_earlier();
+        let earlier = before.message().filter(|_| refers_to_earlier)?;
         let composed = source.compose(channel, Some(earlier));
-        let [message] = <[_; 1]>::try_from(composed.ok()?.messages).ok()?;
+        let [message] = <[_; 1]>::try_from(composed.ok()?.parts).ok()?;
         Some(message)
     }
 

@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::last_sent;
 use super::task::Task;
-use crate::model::channel::Found;
+use crate::model::channel::ProviderMessage;
 use crate::model::notification::DedupKey;
-use crate::model::outcome::Verdict;
+use crate::model::outcome::AttemptResult;
 use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
 use crate::model::report::DeliveryReport;
 use crate::observe::{StoreRow, Written};
@@ -139,7 +139,7 @@ impl Keeping {
             target,
             time_left: policy.delivery_timeout,
             order: last_sent::order_key(sending),
-            composition: sending.composition.hash(),
+            composition: sending.messages.hash(),
             attempting: None,
         }))
     }
@@ -260,8 +260,8 @@ impl Kept {
     }
 
     /// Notes what is known of such an attempt. Nobody waits for it: were it lost, it would be asked for.
-    pub fn attempted(&self, verdict: &Verdict) {
-        if let Verdict::Retry { .. } = verdict {
+    pub fn attempted(&self, result: &AttemptResult) {
+        if let AttemptResult::Retry { .. } = result {
             drop(self.outbox.attempt_failed(self.running.id()));
         }
     }
@@ -307,7 +307,7 @@ impl Kept {
 
     /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than
     /// counted twice.
-    pub async fn free(&self, found: Vec<Found>) -> Vec<Found> {
+    pub async fn free(&self, found: Vec<ProviderMessage>) -> Vec<ProviderMessage> {
         let names = found.iter().map(|found| found.message.clone()).collect();
         match self
             .outbox

@@ -104,7 +104,9 @@ impl LastSents {
             return;
         };
         let is_resolved = state.status == Some(Status::Resolved);
-        let has_message = sending.channel.follows_up() && delivered.parts == 1 && !is_resolved;
+        let has_message = sending.channel.capabilities().refers_to_earlier()
+            && delivered.parts == 1
+            && !is_resolved;
         let last = (!is_resolved || delivered.suppresses_repeats).then(|| LastNotification {
             message: delivered.message.filter(|_| has_message).cloned(),
             state: Some(state),

@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::claims::Twin;
 use super::run::Run;
-use crate::model::channel::Unanswered;
-use crate::model::outcome::{Failure, Verdict};
+use crate::model::channel::{Lookup, LostReply};
+use crate::model::outcome::{AttemptResult, Failure};
 use crate::model::plan::OnAmbiguous;
 use crate::model::wire::Outbound;
 use crate::observe::Event;
@@ -23,20 +23,21 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 impl Run {
     /// Asks the provider for a message that it may have taken. `None`: it was asked, and does not know of it.
-    pub async fn settle(&self, sent: &Unanswered<'_>, failure: &Failure) -> Option<Verdict> {
+    pub async fn settle(&self, sent: &LostReply<'_>, failure: &Failure) -> Option<AttemptResult> {
         let now = Instant::now();
         let ended = self.ended(sent, now);
-        let unknown = || Some(Verdict::Ambiguous(failure.clone()));
+        let unknown = || Some(AttemptResult::Ambiguous(failure.clone()));
         if self.policy.on_ambiguous == OnAmbiguous::Report {
             return unknown();
         }
-        let Some(question) = self.sending.channel.lookup(sent) else {
+        let Some(lookup) = self.sending.channel.lookup() else {
             return unknown();
         };
         let last = self
             .deadline
             .checked_sub(LAST_MOMENT)
             .map_or(ended, |last| last.max(ended));
+        let question = lookup.question();
         let mut asked = None;
         for after in AFTER {
             let due = (ended + after).min(last).max(now);
@@ -47,7 +48,7 @@ impl Run {
                 self.say_look_up(failure, due.saturating_duration_since(now));
             }
             sleep_until(due).await;
-            if let Some(found) = self.ask(&question, sent).await {
+            if let Some(found) = self.ask(lookup, &question, sent).await {
                 // The attempt's own status says nothing any more.
                 self.answered(None);
                 return Some(found);
@@ -60,7 +61,7 @@ impl Run {
     }
 
     /// When the attempt ended: now, or long ago where another process made it.
-    fn ended(&self, sent: &Unanswered<'_>, now: Instant) -> Instant {
+    fn ended(&self, sent: &LostReply<'_>, now: Instant) -> Instant {
         // The wall clock is asked only where there is no other: it may jump.
         if self.sending.attempting() != Some(sent.at) {
             return now;
@@ -81,14 +82,19 @@ impl Run {
     }
 
     /// One look-up. Takes no permit, and its own failure is none of the delivery's.
-    async fn ask(&self, question: &Outbound, sent: &Unanswered<'_>) -> Option<Verdict> {
+    async fn ask(
+        &self,
+        lookup: &dyn Lookup,
+        question: &Outbound,
+        sent: &LostReply<'_>,
+    ) -> Option<AttemptResult> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
-        let (client, until) = (self.client(), Instant::now() + time);
+        let (client, until) = (self.client(sent.message), Instant::now() + time);
         let _connection = self.connection(question, &client, false, until).await?;
         let transport = &self.engine.transport;
         let reply = transport.send(question, &client, time).await.ok()?;
-        let mut found = self.sending.channel.find(sent, &reply);
+        let mut found = lookup.matches(sent, &reply);
         if let Some(kept) = &self.kept {
             found = kept.free(found).await;
         }

@@ -20,7 +20,6 @@ mod idempotency;
 mod intake;
 mod last_sent;
 mod lookup;
-mod moved;
 mod pacing;
 mod queue;
 mod retry;

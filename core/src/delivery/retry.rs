@@ -12,11 +12,13 @@ use super::connections::Connection;
 use super::durability::Kept;
 use super::queue::{Entry, NotAdmitted, Pause, PauseAfter, Permit};
 use super::run::Run;
-use crate::model::channel::Unanswered;
-use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
+use crate::model::channel::LostReply;
+use crate::model::outcome::{
+    AttemptResult, Classification, Detail, Failure, MessageRef, QueueDirective, Reason, Scope,
+};
 use crate::model::plan::{DeliveryPolicy, OnAmbiguous};
 use crate::model::policy::ClientKey;
-use crate::model::wire::{Outbound, Repeat, Reply};
+use crate::model::wire::{Outbound, Reply, ResendEffect};
 use crate::observe::Event;
 use crate::outbox::Ownership;
 use crate::secret::Redactor;
@@ -43,7 +45,7 @@ impl Run {
         Tries::new(Backoff {
             initial: self.policy.initial_backoff,
             max: self.policy.max_backoff,
-            least: self.sending.channel.least_backoff(),
+            least: self.sending.channel.capabilities().limits.least_backoff,
         })
     }
 
@@ -59,22 +61,24 @@ impl Run {
         loop {
             let begun = unanswered.take();
             let at = begun.unwrap_or_else(SystemTime::now);
-            let verdict = match begun {
-                Some(_) => Verdict::Ambiguous(interrupted()),
+            let result = match begun {
+                Some(_) => AttemptResult::Ambiguous(interrupted()),
                 None => self.try_once(message, tries, at).await?,
             };
-            let verdict = match verdict {
-                Verdict::Delivered { message } => return Ok(message),
+            let result = match result {
+                AttemptResult::Delivered { message, .. } => return Ok(message),
                 // Once: what has moved again is not there.
-                Verdict::Moved { ref to, .. } if !has_moved && self.follow_move(message, to) => {
+                AttemptResult::Moved(moved) if !has_moved => {
+                    self.warn(&moved.warning);
+                    *message = Outbound::Http(moved.next);
                     has_moved = true;
                     continue;
                 }
-                verdict => verdict,
+                result => result,
             };
-            let sent = Unanswered { message, at };
+            let sent = LostReply { message, at };
             // In a box of its own: ten thousand may be in flight, most of them in their first attempt.
-            let next = Box::pin(self.until_next(&sent, tries, verdict)).await;
+            let next = Box::pin(self.until_next(&sent, tries, result)).await;
             if let ControlFlow::Break(ended) = next {
                 return ended;
             }
@@ -84,29 +88,32 @@ impl Run {
     /// After an attempt that has not delivered: how it ends, or the wait for the next.
     async fn until_next(
         &self,
-        sent: &Unanswered<'_>,
+        sent: &LostReply<'_>,
         tries: &mut Tries,
-        verdict: Verdict,
+        result: AttemptResult,
     ) -> ControlFlow<Result<Option<MessageRef>, Ending>> {
         let attempted = Instant::now();
-        let verdict = match verdict {
-            Verdict::Ambiguous(failure) => {
+        let result = match result {
+            AttemptResult::Ambiguous(failure) => {
                 let settled = self.settle(sent, &failure).await;
                 settled.unwrap_or_else(|| tries.not_found(failure, &self.policy))
             }
-            verdict => verdict,
+            result => result,
         };
-        let asked = tries.asked(&verdict);
-        let failure = match verdict {
-            Verdict::Delivered { message } => return ControlFlow::Break(Ok(message)),
-            Verdict::Reject(failure) | Verdict::Moved { failure, .. } => {
-                return ControlFlow::Break(Err(tries.end(failure)));
+        let asked = tries.asked(&result);
+        let failure = match result {
+            AttemptResult::Delivered { message, .. } => return ControlFlow::Break(Ok(message)),
+            AttemptResult::Reject(failure) => return ControlFlow::Break(Err(tries.end(failure))),
+            AttemptResult::Moved(moved) => {
+                return ControlFlow::Break(Err(tries.end(moved.failure)));
             }
-            Verdict::Ambiguous(failure) => {
+            AttemptResult::Ambiguous(failure) => {
                 return ControlFlow::Break(Err(Ending::Ambiguous(failure)));
             }
-            Verdict::Stale(failure) => return ControlFlow::Break(Err(Ending::Stale(failure))),
-            Verdict::Retry { failure, .. } => failure,
+            AttemptResult::Stale(failure) => {
+                return ControlFlow::Break(Err(Ending::Stale(failure)));
+            }
+            AttemptResult::Retry { failure, .. } => failure,
         };
         let wait = tries.failed(&failure, asked, self.queue.limits());
         let now = Instant::now();
@@ -129,17 +136,21 @@ impl Run {
         message: &mut Outbound,
         tries: &mut Tries,
         at: SystemTime,
-    ) -> Result<Verdict, Ending> {
+    ) -> Result<AttemptResult, Ending> {
         // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
         let permit = Box::pin(self.enter(tries.last.as_deref())).await;
         let permit = permit.map_err(|failure| tries.end(failure))?;
         let attempt = self.attempt(message, tries, at, &permit).await;
-        let judgement = attempt.map_err(|HandedOn| Ending::HandedOn)?;
-        if let Some(what) = judgement.warning {
+        let classification = attempt.map_err(|HandedOn| Ending::HandedOn)?;
+        if let AttemptResult::Delivered {
+            warning: Some(what),
+            ..
+        } = &classification.result
+        {
             self.warn(what);
         }
-        apply_gate(&permit, &judgement, tries);
-        Ok(judgement.verdict)
+        apply_directive(&permit, &classification, tries);
+        Ok(classification.result)
     }
 
     /// The queue's permission for one attempt.
@@ -170,7 +181,7 @@ impl Run {
         tries: &Tries,
         at: SystemTime,
         permit: &Permit,
-    ) -> Result<Judgement, HandedOn> {
+    ) -> Result<Classification, HandedOn> {
         let last = tries.last.as_deref();
         // The first attempt has the time that it would have without the wait for a connection. Whoever holds one gives it back
         // within an attempt's time.
@@ -179,7 +190,7 @@ impl Run {
             None => deadline + self.policy.attempt_timeout,
             Some(_) => deadline,
         };
-        let mut client = self.client();
+        let mut client = self.client(message);
         let connection = self.connection(message, &client, permit.is_slow(), until);
         let connection = connection.await;
         let Some(connection) = connection else {
@@ -189,7 +200,7 @@ impl Run {
             deadline += asked.elapsed();
         }
         if let Some(kept) = &self.kept
-            && let Some(failure) = Box::pin(self.permitted(kept, at)).await?
+            && let Some(failure) = Box::pin(self.permitted(message, kept, at)).await?
         {
             return Ok(retry(failure));
         }
@@ -198,7 +209,8 @@ impl Run {
         self.engine.metrics.attempt(&self.sender);
         self.task.update(self.index, |report| report.attempts += 1);
         self.sending.channel.sign(message, Timestamp::now());
-        let under_way = self.must_not_repeat().then(|| {
+        let must_not_repeat = message.resend() == ResendEffect::Forbidden;
+        let under_way = must_not_repeat.then(|| {
             let twin = self.twin(message);
             self.engine.claims.attempt(twin)
         });
@@ -211,26 +223,27 @@ impl Run {
         let sent = Box::pin(self.exchange(message, &client, time, connection)).await;
         let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
         permit.was_slow(timed_out || begun.elapsed() >= SLOW);
-        let judgement = match sent {
+        let classification = match sent {
             Ok(reply) => {
                 self.answered(match &reply {
                     Reply::Http(reply) => Some(reply.status),
                     Reply::Smtp(_) => None,
                 });
-                self.sending.channel.judge(&reply)
+                self.sending.channel.classify(message, &reply)
             }
             Err(error) => {
                 let cut_short = time < self.policy.attempt_timeout;
-                self.unanswered(error, last.filter(|_| cut_short)).into()
+                self.unanswered(message, error, last.filter(|_| cut_short))
+                    .into()
             }
         };
         if let Some(under_way) = under_way {
-            under_way.ended(&judgement.verdict);
+            under_way.ended(&classification.result);
             if let Some(kept) = &self.kept {
-                kept.attempted(&judgement.verdict);
+                kept.attempted(&classification.result);
             }
         }
-        Ok(judgement)
+        Ok(classification)
     }
 
     /// Sends the message and gives the connection back.
@@ -249,15 +262,21 @@ impl Run {
     /// Asks the outbox for an attempt, be it the first or not: the delivery may have waited for long, or its process may have
     /// been stopped. Gives back why it cannot be made now: what must not be repeated is not sent where it cannot be noted; all
     /// else is sent rather than not.
-    async fn permitted(&self, kept: &Kept, at: SystemTime) -> Result<Option<Failure>, HandedOn> {
-        let ownership = match self.must_not_repeat() {
+    async fn permitted(
+        &self,
+        message: &Outbound,
+        kept: &Kept,
+        at: SystemTime,
+    ) -> Result<Option<Failure>, HandedOn> {
+        let must_not_repeat = message.resend() == ResendEffect::Forbidden;
+        let ownership = match must_not_repeat {
             true => kept.attempting(at).await,
             false => kept.owns().await,
         };
         match ownership {
             Ok(Ownership::Mine | Ownership::Gone) => Ok(None),
             Ok(Ownership::Lost) => Err(HandedOn),
-            Err(_) if !self.must_not_repeat() => Ok(None),
+            Err(_) if !must_not_repeat => Ok(None),
             Err(error) => {
                 let detail = Detail::new(&error.to_string(), &Redactor::default());
                 Ok(Some(Failure::new(Reason::Outbox).with_detail(detail)))
@@ -266,19 +285,25 @@ impl Run {
     }
 
     /// What it means that no reply came. `last` is the failure before, where the delivery's end cut the attempt short.
-    fn unanswered(&self, error: SendError, last: Option<&Failure>) -> Verdict {
-        let verdict = without_reply(error, self.sending.channel.repeat());
-        match (verdict, last) {
+    fn unanswered(
+        &self,
+        message: &Outbound,
+        error: SendError,
+        last: Option<&Failure>,
+    ) -> AttemptResult {
+        match (without_reply(error, message.resend()), last) {
             // What was known of the destination before says more.
-            (Verdict::Retry { failure, .. }, Some(last)) if failure.reason == Reason::Timeout => {
-                Verdict::Retry {
+            (AttemptResult::Retry { failure, .. }, Some(last))
+                if failure.reason == Reason::Timeout =>
+            {
+                AttemptResult::Retry {
                     failure: last.clone(),
                     after: None,
                 }
             }
-            (verdict, _) => {
+            (result, _) => {
                 self.answered(None);
-                verdict
+                result
             }
         }
     }
@@ -289,16 +314,12 @@ impl Run {
             .update(self.index, |report| report.http_status = status);
     }
 
-    fn must_not_repeat(&self) -> bool {
-        self.sending.channel.repeat() == Repeat::Never
-    }
-
     /// What must not be repeated never goes over a kept connection: one that died unnoticed would leave it unknown
     /// whether the message was taken.
-    pub fn client(&self) -> ClientKey {
+    pub fn client(&self, message: &Outbound) -> ClientKey {
         ClientKey {
             private_addresses: self.sending.private_addresses,
-            reuse: !self.must_not_repeat(),
+            reuse: message.resend() != ResendEffect::Forbidden,
             connect_timeout: self.policy.connect_timeout,
             proxy: Arc::clone(
                 self.sending
@@ -327,32 +348,31 @@ impl Run {
 }
 
 /// What a reply means for the others at its destination.
-fn apply_gate(permit: &Permit, judgement: &Judgement, tries: &Tries) {
-    let Judgement { verdict, gate, .. } = judgement;
-    if let Some(pause) = pause(judgement, tries) {
+fn apply_directive(permit: &Permit, classification: &Classification, tries: &Tries) {
+    if let Some(pause) = pause(classification, tries) {
         return permit.pause(&pause);
     }
-    if let Some(Gate::Refuse { wait }) = gate {
-        permit.refuse(*wait);
+    if let Some(QueueDirective::Disable { wait }) = classification.queue {
+        permit.refuse(wait);
     }
-    if has_worked(verdict) {
+    if has_worked(&classification.result) {
         permit.worked();
     }
 }
 
 /// The pause that a reply asks for. A rate limit always asks for one.
-fn pause(judgement: &Judgement, tries: &Tries) -> Option<Pause> {
-    let Judgement { verdict, gate, .. } = judgement;
-    let after = match verdict {
-        Verdict::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
+fn pause(classification: &Classification, tries: &Tries) -> Option<Pause> {
+    let Classification { result, queue } = classification;
+    let after = match result {
+        AttemptResult::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
             PauseAfter::RateLimit
         }
-        verdict if has_worked(verdict) => PauseAfter::Success,
+        result if has_worked(result) => PauseAfter::Success,
         _ => PauseAfter::Failure,
     };
-    let (asked, scope) = match gate {
-        Some(Gate::Pause { wait, scope }) => (tries.bounded(*wait, verdict), *scope),
-        _ if after == PauseAfter::RateLimit => (tries.asked(verdict), Scope::Destination),
+    let (asked, scope) = match queue {
+        Some(QueueDirective::Pause { wait, scope }) => (tries.bounded(*wait, result), *scope),
+        _ if after == PauseAfter::RateLimit => (tries.asked(result), Scope::Destination),
         _ => return None,
     };
     Some(Pause {
@@ -364,8 +384,11 @@ fn pause(judgement: &Judgement, tries: &Tries) -> Option<Pause> {
 }
 
 /// Whether the destination took the message or refused it for what it is. A stale edit says nothing of the next message.
-const fn has_worked(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Delivered { .. } | Verdict::Reject(_))
+const fn has_worked(result: &AttemptResult) -> bool {
+    matches!(
+        result,
+        AttemptResult::Delivered { .. } | AttemptResult::Reject(_)
+    )
 }
 
 /// The tries of one message.
@@ -392,12 +415,12 @@ impl Tries {
     }
 
     /// The provider does not know of a message that it may have taken.
-    fn not_found(&mut self, failure: Failure, policy: &DeliveryPolicy) -> Verdict {
+    fn not_found(&mut self, failure: Failure, policy: &DeliveryPolicy) -> AttemptResult {
         if policy.on_ambiguous != OnAmbiguous::Resend {
-            return Verdict::Ambiguous(failure);
+            return AttemptResult::Ambiguous(failure);
         }
         self.lost = Some(Box::new(failure.clone()));
-        Verdict::Retry {
+        AttemptResult::Retry {
             failure,
             after: None,
         }
@@ -423,18 +446,18 @@ impl Tries {
     }
 
     /// The wait before the next attempt that the provider asks for.
-    fn asked(&self, verdict: &Verdict) -> Option<Duration> {
-        match verdict {
-            Verdict::Retry { after, .. } => self.bounded(*after, verdict),
+    fn asked(&self, result: &AttemptResult) -> Option<Duration> {
+        match result {
+            AttemptResult::Retry { after, .. } => self.bounded(*after, result),
             _ => None,
         }
     }
 
     /// Only a rate limit may ask for more than our own longest wait: a server in trouble that names a day must not end a
     /// delivery that has minutes.
-    fn bounded(&self, asked: Option<Duration>, verdict: &Verdict) -> Option<Duration> {
-        match verdict {
-            Verdict::Retry { failure, .. } if failure.reason != Reason::RateLimited => {
+    fn bounded(&self, asked: Option<Duration>, result: &AttemptResult) -> Option<Duration> {
+        match result {
+            AttemptResult::Retry { failure, .. } if failure.reason != Reason::RateLimited => {
                 asked.map(|asked| asked.min(self.backoff.max))
             }
             _ => asked,
@@ -444,23 +467,23 @@ impl Tries {
 
 /// What it means that no reply came: not sent can be sent again; maybe sent depends on what a repeat does. What was
 /// answered in bytes that are no reply is never sent again.
-fn without_reply(error: SendError, repeat: Repeat) -> Verdict {
+fn without_reply(error: SendError, resend: ResendEffect) -> AttemptResult {
     if error.permanent {
-        return Verdict::Reject(error.failure);
+        return AttemptResult::Reject(error.failure);
     }
-    match (error.sent, repeat) {
-        (Sent::Answered, _) => Verdict::Ambiguous(error.failure),
-        (Sent::Maybe, Repeat::Never) => Verdict::Ambiguous(lost(error.failure)),
-        _ => Verdict::Retry {
+    match (error.sent, resend) {
+        (Sent::Answered, _) => AttemptResult::Ambiguous(error.failure),
+        (Sent::Maybe, ResendEffect::Forbidden) => AttemptResult::Ambiguous(lost(error.failure)),
+        _ => AttemptResult::Retry {
             failure: error.failure,
             after: None,
         },
     }
 }
 
-fn retry(failure: Failure) -> Judgement {
+fn retry(failure: Failure) -> Classification {
     let after = None;
-    Verdict::Retry { failure, after }.into()
+    AttemptResult::Retry { failure, after }.into()
 }
 
 /// The process that sent it said no more.

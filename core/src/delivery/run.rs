@@ -10,6 +10,7 @@ use super::engine::Engine;
 use super::queue::{DestinationQueue, Turn};
 use super::task::Task;
 use crate::model::plan::{DeliveryPolicy, Sending};
+use crate::observe::Event;
 
 /// One delivery on its way.
 pub struct Run {
@@ -28,4 +29,16 @@ pub struct Run {
     pub kept: Option<Box<Kept>>,
     /// Digests that refer to it leave when it has ended.
     pub ahead_of: Vec<AheadGuard>,
+}
+
+impl Run {
+    /// Says in the answer and the log what is to be known of this destination.
+    pub fn warn(&self, what: &str) {
+        let destination = &self.sending.channel.destination().label;
+        // The parts of a long text all find the same.
+        if self.task.warn(format!("{destination}: {what}")) {
+            let event = Event::DestinationWarning { destination, what };
+            self.task.log.log(&event);
+        }
+    }
 }

@@ -2,131 +2,59 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::capabilities::Capabilities;
 use super::notification::Notification;
-use super::outcome::{Failure, Judgement, MessageRef, Reason, Verdict};
-use super::wire::{Destination, HttpReply, Outbound, Repeat, Reply, SmtpReply};
+use super::outcome::{AttemptResult, Classification, Failure, MessageRef};
+use super::wire::{Destination, Outbound, Reply};
 use crate::text::hex;
 
-/// One configured destination. Pure: it composes messages and judges replies, and does no I/O.
+/// One configured destination. Pure: it composes messages and classifies replies, and does no I/O.
+///
+/// No method has a default that a channel could forget to override: what a channel can do stands in its [`Capabilities`].
 pub trait Channel: Send + Sync + Debug {
+    /// What the channel can do in this configuration.
+    fn capabilities(&self) -> &'static Capabilities;
+
     /// Label, queue key, account key: carries no secret.
     fn destination(&self) -> &Destination;
 
-    /// What a second sending of one of its messages does.
-    fn repeat(&self) -> Repeat;
-
-    /// Whether it sends by HTTP, which a proxy can carry.
-    fn is_http(&self) -> bool {
-        true
-    }
-
-    /// Whether it makes use of [`Composing::earlier`].
-    fn follows_up(&self) -> bool {
-        false
-    }
-
-    /// What a `resolved` or `acknowledged` does at its provider.
-    fn resolved(&self) -> Resolved;
-
-    /// Whether its provider keeps alerts, which what is acknowledged or resolved changes: no limit of messages holds that up.
-    fn keeps_alerts(&self) -> bool {
-        self.resolved() == Resolved::Closes
-    }
-
-    /// The least wait before another try, where the provider asks for more than the operator does.
-    fn least_backoff(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    /// All messages of one delivery in sending order. Deterministic: same inputs, same bytes.
+    /// All messages of one delivery in sending order, before the first byte leaves. Deterministic: same inputs, same bytes.
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure>;
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure>;
 
     /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
-    fn sign(&self, _out: &mut Outbound, _now: Timestamp) {}
+    fn sign(&self, out: &mut Outbound, now: Timestamp);
 
-    /// Sends a message to where its destination is now, as [`Verdict::Moved`] has it, and says what the operator should
-    /// change. `None`: it cannot.
-    fn readdress(&self, _out: &mut Outbound, _to: &str) -> Option<String> {
-        None
-    }
+    /// What a reply to this message means. Total: every status, every body, no panic.
+    fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification;
 
     /// What a dry run shows of a message's body: as it is, but for what is secret in it.
-    fn preview(&self, body: &[u8]) -> String {
-        String::from_utf8_lossy(body).into_owned()
-    }
+    fn preview(&self, out: &Outbound) -> String;
 
-    /// What a reply means. Total: every status, every body, no panic.
-    fn judge(&self, reply: &Reply) -> Judgement {
-        match reply {
-            Reply::Http(reply) => after_success(reply, self.judge_http(reply)),
-            Reply::Smtp(reply) => self.judge_smtp(reply),
-        }
-    }
-
-    /// [`Channel::judge`] of channels that send by HTTP. After a 2xx whose body could not be read it need not be delivered
-    /// here: then the status decides.
-    fn judge_http(&self, _reply: &HttpReply) -> Judgement {
-        unexpected()
-    }
-
-    /// [`Channel::judge`] of channels that send by SMTP.
-    fn judge_smtp(&self, _reply: &SmtpReply) -> Judgement {
-        unexpected()
-    }
-
-    /// A question to the provider, for a message of which nobody knows whether it was taken. `None`: it cannot be asked.
-    fn lookup(&self, _sent: &Unanswered<'_>) -> Option<Outbound> {
-        None
-    }
-
-    /// The messages in the answer to [`Channel::lookup`] that may be the one.
-    fn find(&self, _sent: &Unanswered<'_>, _reply: &Reply) -> Vec<Found> {
-        Vec::new()
-    }
+    /// How to ask the provider about a message whose reply was lost. `None`: it cannot be asked.
+    fn lookup(&self) -> Option<&dyn Lookup>;
 }
 
-/// What a `resolved` or `acknowledged` does where an earlier message had the same dedup key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolved {
-    /// A further message says it.
-    Says,
-    /// A further message that hangs together with the earlier one.
-    Threads,
-    /// It takes the earlier message's place.
-    Edits,
-    /// The provider's incident or alert is closed.
-    Closes,
-}
+/// Finds out whether the provider has a message whose reply was lost.
+pub trait Lookup: Send + Sync {
+    /// The question to the provider.
+    fn question(&self) -> Outbound;
 
-/// A 2xx whose body could not be read is no refusal: what the channel misses in the body may well have stood there.
-fn after_success(reply: &HttpReply, mut judgement: Judgement) -> Judgement {
-    let stays = matches!(
-        judgement.verdict,
-        Verdict::Delivered { .. } | Verdict::Ambiguous(_)
-    );
-    if (200..=299).contains(&reply.status) && !reply.complete && !stays {
-        judgement.verdict = Verdict::Delivered { message: None };
-    }
-    judgement
-}
-
-/// A reply in another protocol than that of the message.
-fn unexpected() -> Judgement {
-    Verdict::Reject(Failure::new(Reason::Internal)).into()
+    /// The messages in the reply to the question that may be the one.
+    fn matches(&self, sent: &LostReply<'_>, reply: &Reply) -> Vec<ProviderMessage>;
 }
 
 /// A message that left, and whose reply was lost.
 #[derive(Clone, Copy, Debug)]
-pub struct Unanswered<'a> {
+pub struct LostReply<'a> {
     pub message: &'a Outbound,
     /// The wall clock when its attempt began.
     pub at: SystemTime,
@@ -134,14 +62,14 @@ pub struct Unanswered<'a> {
 
 /// A message that the provider has, and what became of it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct ProviderMessage {
     pub message: MessageRef,
-    pub verdict: Verdict,
+    pub result: AttemptResult,
 }
 
-/// What a channel is told beside the notification.
+/// What a channel composes messages from, besides the notification.
 #[derive(Clone, Copy, Debug)]
-pub struct Composing<'a> {
+pub struct ComposeContext<'a> {
     /// Whether a text may mention people and groups as the provider's own default allows.
     pub allow_mentions: bool,
     /// The caller's idempotency key, or the task's id.
@@ -154,7 +82,7 @@ pub struct Composing<'a> {
     pub earlier: Option<&'a MessageRef>,
 }
 
-impl<'a> Composing<'a> {
+impl<'a> ComposeContext<'a> {
     /// The first delivery of a request under this key, with nothing set.
     pub const fn new(key: &'a str) -> Self {
         Self {
@@ -185,21 +113,30 @@ impl<'a> Composing<'a> {
     }
 }
 
-/// A delivery's messages, and what is to be said of them.
+/// The messages of one delivery.
 #[derive(Debug)]
-pub struct Composition {
-    pub messages: Vec<Outbound>,
-    /// How many SMS segments they make, where that is what is paid for.
+pub struct Messages {
+    /// In sending order.
+    pub parts: Vec<Outbound>,
+    /// How many SMS segments they make, where the provider charges by segment.
     pub segments: Option<u32>,
-    /// Such as how much of a text found no place.
+    /// Such as how much of a text was left out.
     pub warnings: Vec<String>,
 }
 
-impl Composition {
+impl Messages {
+    pub const fn new(parts: Vec<Outbound>, warnings: Vec<String>) -> Self {
+        Self {
+            parts,
+            segments: None,
+            warnings,
+        }
+    }
+
     /// SHA-256 of the messages' bodies: the same as long as the same parts say the same.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for message in &self.messages {
+        for message in &self.parts {
             let body = message.body();
             hash.update(body.len().to_le_bytes());
             hash.update(&body);
@@ -209,6 +146,6 @@ impl Composition {
 
     /// Bytes that all its messages take.
     pub fn size(&self) -> usize {
-        self.messages.iter().map(Outbound::size).sum()
+        self.parts.iter().map(Outbound::size).sum()
     }
 }

@@ -1,5 +1,6 @@
 //! The vocabulary: what every other module speaks of. No I/O, and no use of any other module.
 
+pub mod capabilities;
 pub mod channel;
 pub mod extract;
 pub mod level;

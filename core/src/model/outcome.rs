@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use super::wire::HttpRequest;
 use crate::secret::Redactor;
 use crate::text::{printable, without_page};
 
@@ -218,13 +219,15 @@ impl fmt::Display for Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageRef(pub String);
 
-/// What a reply means for the message.
+/// What an attempt means for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptResult {
     Delivered {
         message: Option<MessageRef>,
+        /// What the caller and the operator should know of it all the same.
+        warning: Option<&'static str>,
     },
-    /// Certainly not delivered; worth another try, not before `after`.
+    /// Certainly not delivered; worth another attempt, not before `after`.
     Retry {
         failure: Failure,
         after: Option<Duration>,
@@ -236,42 +239,61 @@ pub enum Verdict {
     /// The earlier message that it refers to is gone or cannot be changed: to be composed again without it. Where it refers
     /// to none, it is refused.
     Stale(Failure),
-    /// The destination has another address now, to which the message may go. The failure is for where it cannot.
-    Moved {
-        to: String,
-        failure: Failure,
-    },
+    /// The destination has another address now.
+    Moved(Box<Moved>),
 }
 
-/// What a reply means for the message and for others on the same way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    pub verdict: Verdict,
-    pub gate: Option<Gate>,
-    /// What the caller and the operator should know of a success.
-    pub warning: Option<&'static str>,
-}
-
-impl From<Verdict> for Judgement {
-    fn from(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            gate: None,
-            warning: None,
+impl AttemptResult {
+    /// Why the message was not delivered.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            AttemptResult::Delivered { .. } => None,
+            AttemptResult::Retry { failure, .. }
+            | AttemptResult::Ambiguous(failure)
+            | AttemptResult::Reject(failure)
+            | AttemptResult::Stale(failure) => Some(failure),
+            AttemptResult::Moved(moved) => Some(&moved.failure),
         }
     }
 }
 
-/// What closes a way for a while.
+/// A destination that has another address now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub struct Moved {
+    /// The message as it goes there.
+    pub next: HttpRequest,
+    /// What the operator should change.
+    pub warning: String,
+    /// Where the message has moved before.
+    pub failure: Failure,
+}
+
+/// What an attempt means for the message, and for others on the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classification {
+    pub result: AttemptResult,
+    pub queue: Option<QueueDirective>,
+}
+
+impl From<AttemptResult> for Classification {
+    fn from(result: AttemptResult) -> Self {
+        Self {
+            result,
+            queue: None,
+        }
+    }
+}
+
+/// What holds up other deliveries for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueDirective {
     /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.
     Pause {
         wait: Option<Duration>,
         scope: Scope,
     },
     /// Deliveries end at once with `destination_disabled`.
-    Refuse { wait: Duration },
+    Disable { wait: Duration },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

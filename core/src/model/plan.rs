@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::channel::{Channel, Composing, Composition};
+use super::channel::{Channel, ComposeContext, Messages};
 use super::notification::{DedupKey, Notification, State, Status};
 use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
@@ -98,7 +98,7 @@ impl Delivery {
         let work = match &self.work {
             Work::Send(sending) => sending.size(),
             // Its report has the bodies as well.
-            Work::Preview(sending) => sending.size() + sending.composition.size(),
+            Work::Preview(sending) => sending.size() + sending.messages.size(),
             Work::Suppress { rule, .. } => rule.len(),
             Work::Ignore => 0,
             Work::Reject { path, .. } => path.as_ref().map_or(0, String::len),
@@ -120,7 +120,7 @@ impl Delivery {
                 (Outcome::Failed(failure.clone()), None, path.clone())
             }
         };
-        let composition = sending.map(|sending| &sending.composition);
+        let messages = sending.map(|sending| &sending.messages);
         DeliveryReport {
             index,
             sender: self.sender.clone(),
@@ -134,9 +134,9 @@ impl Delivery {
             path,
             http_status: None,
             attempts: 0,
-            parts: composition.map_or(0, |composition| composition.messages.len()),
+            parts: messages.map_or(0, |messages| messages.parts.len()),
             parts_delivered: 0,
-            segments: composition.and_then(|composition| composition.segments),
+            segments: messages.and_then(|messages| messages.segments),
             elapsed: Duration::ZERO,
             next_attempt_in: None,
         }
@@ -174,7 +174,7 @@ impl Work {
 #[derive(Debug)]
 pub struct Sending {
     pub channel: Arc<dyn Channel>,
-    pub composition: Composition,
+    pub messages: Messages,
     /// The trigger's, where a request chose the destination; what the operator chose is not judged.
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
@@ -206,7 +206,7 @@ impl Sending {
             Some(ConfiguredIn::Request(configuration)) => configuration.expose().len(),
             None => 0,
         };
-        size_of::<Self>() + self.composition.size() + self.configuration_bytes + configured_in
+        size_of::<Self>() + self.messages.size() + self.configuration_bytes + configured_in
     }
 
     /// Whether it ends an alert that its destination may know: it is resolved, or acknowledged where alerts are kept.
@@ -214,7 +214,7 @@ impl Sending {
         let status = self.state().and_then(|state| state.status);
         let ends = match status {
             Some(Status::Resolved) => true,
-            Some(Status::Acknowledged) => self.channel.keeps_alerts(),
+            Some(Status::Acknowledged) => self.channel.capabilities().keeps_incidents(),
             Some(Status::Firing) | None => false,
         };
         ends && self.dedup_key.is_some()
@@ -237,10 +237,8 @@ impl Sending {
 
     /// What would have been sent: no URL, no headers.
     fn preview(&self) -> Preview {
-        let messages = &self.composition.messages;
-        let bodies = messages
-            .iter()
-            .map(|message| self.channel.preview(&message.body()));
+        let messages = &self.messages.parts;
+        let bodies = messages.iter().map(|message| self.channel.preview(message));
         Preview {
             content_type: messages
                 .first()
@@ -313,8 +311,8 @@ impl Source {
         &self,
         channel: &dyn Channel,
         earlier: Option<&MessageRef>,
-    ) -> Result<Composition, Failure> {
-        let cx = Composing {
+    ) -> Result<Messages, Failure> {
+        let cx = ComposeContext {
             allow_mentions: self.allow_mentions,
             key: &self.key,
             index: self.index,

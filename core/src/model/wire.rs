@@ -30,13 +30,13 @@ pub struct Destination {
 
 /// What a second sending of the same message does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
+pub enum ResendEffect {
     /// The provider recognises it.
-    Harmless,
+    Deduplicated,
     /// People see the message twice; better than not at all.
-    ShowsTwice,
+    ShownTwice,
     /// It must not happen (an SMS costs money, and wakes somebody twice).
-    Never,
+    Forbidden,
 }
 
 /// One message on its way out.
@@ -53,6 +53,14 @@ impl Outbound {
         match self {
             Outbound::Http(request) => Some(request),
             Outbound::Mail(_) => None,
+        }
+    }
+
+    /// What a second sending of it does.
+    pub const fn resend(&self) -> ResendEffect {
+        match self {
+            Outbound::Http(request) => request.resend,
+            Outbound::Mail(mail) => mail.resend,
         }
     }
 
@@ -101,12 +109,13 @@ pub enum Reply {
 }
 
 /// A request, complete but for what `sign` adds. Userinfo never stands in `url`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Bytes,
+    pub resend: ResendEffect,
 }
 
 impl HttpRequest {
@@ -154,6 +163,7 @@ pub struct Mail {
     pub thread: Option<String>,
     /// When the attempt began; set just before it.
     pub date: Option<Timestamp>,
+    pub resend: ResendEffect,
 }
 
 impl Mail {

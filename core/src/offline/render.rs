@@ -115,15 +115,15 @@ fn rendered(delivery: Delivery, labels: bool) -> Rendered {
 
 impl Rendered {
     fn show(&mut self, sending: &Sending, labels: bool) {
-        let messages = &sending.composition.messages;
+        let messages = &sending.messages.parts;
         self.destination = labels.then(|| sending.channel.destination().label.clone());
         let first = messages.first();
         self.content_type = first.map(|message| message.content_type().to_owned());
         let bodies = messages
             .iter()
-            .map(|message| sending.channel.preview(&message.body()));
+            .map(|message| sending.channel.preview(message));
         self.messages = bodies.collect();
-        self.segments = sending.composition.segments;
+        self.segments = sending.messages.segments;
     }
 
     fn fail(&mut self, failure: &Failure) {

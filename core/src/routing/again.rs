@@ -87,7 +87,7 @@ impl<'a> Planner<'a> {
         let work = self.work(target);
         match work.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
             Work::Send(mut sending) => {
-                let same = sending.composition.hash() == kept.composition;
+                let same = sending.messages.hash() == kept.composition;
                 if !same && report.parts_delivered > 0 {
                     self.warnings.push(|| {
                         format!(

@@ -19,7 +19,7 @@ use self::texts::Texts;
 use crate::api::request::Request;
 use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::json::{Json, Path};
-use crate::model::channel::{Channel, Composition};
+use crate::model::channel::{Channel, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Source, Work};
@@ -370,11 +370,11 @@ impl<'a> Planner<'a> {
             rendered,
             parameters: None,
         };
-        let mut composition = match compose(target.channel.as_ref(), &source) {
-            Ok(composition) => composition,
+        let mut messages = match compose(target.channel.as_ref(), &source) {
+            Ok(messages) => messages,
             Err(failure) => return Ok(not_composed(failure, &source.notification)),
         };
-        for warning in std::mem::take(&mut composition.warnings) {
+        for warning in std::mem::take(&mut messages.warnings) {
             let path = &target.path;
             self.warnings.push(|| format!("{path}: {warning}"));
         }
@@ -382,7 +382,7 @@ impl<'a> Planner<'a> {
         let source = self.source(source, &target, dedup_key.is_some());
         let sending = Box::new(Sending {
             channel: target.channel,
-            composition,
+            messages,
             private_addresses: target.private_addresses,
             dedup_key,
             source,
@@ -491,7 +491,7 @@ fn in_request(configuration: Json) -> ConfiguredIn {
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.
-fn compose(channel: &dyn Channel, source: &Source) -> Result<Composition, Failure> {
+fn compose(channel: &dyn Channel, source: &Source) -> Result<Messages, Failure> {
     let composed = guarded(|| source.compose(channel, None));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use notifier_core::channels::{
-    CHANNELS, Channel, ChannelSpec, Composing, Fields, Operator, Origin, Parameter,
+    CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Operator, Origin, Parameter,
 };
 use notifier_core::json::{Json, Path};
 use notifier_core::model::notification::{Level, Notification, Status};
@@ -40,7 +40,7 @@ fn print_row(name: &str, plain: Duration, rich: Duration) {
 }
 
 fn median(channels: &[&Arc<dyn Channel>], notification: &Notification) -> Duration {
-    let cx = Composing::new("7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10");
+    let cx = ComposeContext::new("7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10");
     let mut rounds: Vec<_> = (0..ROUNDS)
         .map(|_| {
             let started = Instant::now();

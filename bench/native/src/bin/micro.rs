@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use notifier_core::api::request::{self, Request};
-use notifier_core::model::channel::Composing;
+use notifier_core::model::channel::ComposeContext;
 use notifier_core::model::plan::{Plan, Sending, Work};
 use notifier_core::model::policy::PrivateAddresses;
 use notifier_core::model::read_options::ReadOptions;
@@ -41,7 +41,7 @@ const DISCORD: &str = r#"{
     }
 }"#;
 const TASK_ID: &str = "7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10";
-const COMPOSING: Composing<'_> = Composing::new(TASK_ID);
+const COMPOSING: ComposeContext<'_> = ComposeContext::new(TASK_ID);
 
 /// Runs the step so often and says how long that took.
 type Step = Box<dyn FnMut(usize) -> Duration>;
@@ -199,15 +199,12 @@ fn guard() -> Option<Step> {
         let fresh: Vec<Sending> = plans.flat_map(|(_, plan)| sendings(plan)).collect();
         let started = Instant::now();
         for sending in &fresh {
-            for message in sending
-                .composition
-                .messages
-                .iter()
-                .filter_map(Outbound::http)
-            {
+            for message in sending.messages.parts.iter().filter_map(Outbound::http) {
                 black_box(check_host(&message.url, PrivateAddresses::Allow).is_ok());
             }
-            black_box(sending.channel.judge(black_box(&reply)));
+            if let Some(sent) = sending.messages.parts.first() {
+                black_box(sending.channel.classify(sent, black_box(&reply)));
+            }
         }
         started.elapsed()
     }))

@@ -3,6 +3,8 @@
 mod rich;
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 use std::time::Duration;
 
 use http::Method;
@@ -12,15 +14,19 @@ use url::Url;
 
 pub use self::rich::escape;
 use super::shared::endpoint::Endpoint;
-use super::shared::{body, texts, verdict};
+use super::shared::http_channel::HttpChannel;
+use super::shared::{body, classify, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Notification, Status};
-use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::model::outcome::{
+    AttemptResult, Classification, Detail, Failure, MessageRef, QueueDirective, Reason, Scope,
+};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
+use crate::secret::Redactor;
 use crate::text::{Fences, Limit, Markup};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -37,10 +43,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
-    length: Length::Split(LIMIT, MARKUP),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Edits,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::EDITS,
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
 const LIMIT: Limit = Limit::code_points(2_000);
@@ -83,7 +95,8 @@ struct NoMentions {
 
 impl Discord {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut endpoint = Endpoint::read(fields, DISCORD_USER_AGENT, HostHeader::Dropped)?;
+        let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?
+            .with_user_agent(DISCORD_USER_AGENT);
         if endpoint.destination.host.as_deref().is_some_and(is_discord) {
             with_version(&mut endpoint.url);
             // A limit that says `global` holds for this host's address.
@@ -108,45 +121,33 @@ impl Discord {
         error: &ErrorBody,
         reply: &HttpReply,
         detail: Option<Detail>,
-    ) -> Judgement {
+    ) -> Classification {
         let failure = Failure::new(Reason::RateLimited).with_detail(detail);
-        let header = verdict::reply_retry_after(reply);
+        let header = classify::reply_retry_after(reply);
         let is_discord = self.endpoint.destination.account.is_some();
         if is_discord && !error.names_a_wait {
             let after = header.unwrap_or(BLOCK);
-            return verdict::paused(failure.with_hint(BLOCKED), Some(after), Scope::Account);
+            return classify::paused(failure.with_hint(BLOCKED), Some(after), Scope::Account);
         }
         let scope = match is_discord && error.global {
             true => Scope::Account,
             false => Scope::Destination,
         };
-        let after = error.retry_after.and_then(verdict::seconds).or(header);
-        verdict::paused(failure, after, scope)
+        let after = error.retry_after.and_then(classify::seconds).or(header);
+        classify::paused(failure, after, scope)
     }
 }
 
-impl Channel for Discord {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
-    }
-
-    fn follows_up(&self) -> bool {
-        true
+impl HttpChannel for Discord {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let allow_mentions = cx.allow_mentions && !notification.is_rich();
         let plain = |content: String| {
@@ -168,6 +169,7 @@ impl Channel for Discord {
                 Outbound::Http(HttpRequest {
                     method: Method::PATCH,
                     url,
+                    resend: ResendEffect::Deduplicated,
                     ..self.endpoint.request(body, &[])
                 })
             };
@@ -176,42 +178,44 @@ impl Channel for Discord {
         Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let error = ErrorBody::read(reply);
         let detail = || error.detail(reply, &self.endpoint);
-        let mut judgement = match (error.code.and_then(meaning), reply.status) {
-            (_, 200..=299) => Judgement {
-                verdict: delivered(reply, &self.endpoint),
-                ..verdict::by_status(reply, self.endpoint.redactor(), detail)
-            },
+        let mut classification = match (error.code.and_then(meaning), reply.status) {
+            (_, 200..=299) => {
+                let by_status = classify::by_status(reply, self.endpoint.redactor(), detail);
+                with_id(by_status, reply, self.endpoint.redactor())
+            }
             // Whatever else the reply says is about edits, and the next message is a new one.
             (Some(Meaning::Stale), 400..=499) => {
                 let failure = Failure::new(Reason::Rejected).with_detail(detail());
-                return Verdict::Stale(failure).into();
+                return AttemptResult::Stale(failure).into();
             }
             (_, 429) | (Some(Meaning::Transient(Reason::RateLimited)), 400..=599) => {
                 self.rate_limited(&error, reply, detail())
             }
             (Some(Meaning::Permanent(reason)), 400..=599) => {
-                Verdict::Reject(Failure::new(reason).with_detail(detail())).into()
+                AttemptResult::Reject(Failure::new(reason).with_detail(detail())).into()
             }
-            (Some(Meaning::Transient(reason)), 400..=599) => Verdict::Retry {
+            (Some(Meaning::Transient(reason)), 400..=599) => AttemptResult::Retry {
                 failure: Failure::new(reason).with_detail(detail()),
-                after: verdict::reply_retry_after(reply),
+                after: classify::reply_retry_after(reply),
             }
             .into(),
-            _ => verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::by_status(reply, self.endpoint.redactor(), detail),
         };
-        if judgement.gate.is_none() {
-            judgement.gate = if error.condemns(reply.status) {
-                Some(Gate::Refuse {
-                    wait: verdict::REFUSAL,
+        if classification.queue.is_none() {
+            classification.queue = if error.condemns(reply.status) {
+                Some(QueueDirective::Disable {
+                    wait: classify::REFUSAL,
                 })
             } else {
                 bucket_empty(reply)
             };
         }
-        judgement
+        classification
     }
 }
 
@@ -254,14 +258,22 @@ fn with_wait(url: &mut Url) {
         .append_pair("wait", "true");
 }
 
-fn delivered(reply: &HttpReply, endpoint: &Endpoint) -> Verdict {
-    let json = reply.json();
-    let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
-    verdict::delivered(id, endpoint.redactor())
+/// A delivery with the id that the reply names.
+fn with_id(
+    mut by_status: Classification,
+    reply: &HttpReply,
+    redactor: &Redactor,
+) -> Classification {
+    if let AttemptResult::Delivered { message, .. } = &mut by_status.result {
+        let json = reply.json();
+        let id = json.as_ref().and_then(|json| json.get("id")?.as_str());
+        *message = classify::message_ref(id, redactor);
+    }
+    by_status
 }
 
 /// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
-fn bucket_empty(reply: &HttpReply) -> Option<Gate> {
+fn bucket_empty(reply: &HttpReply) -> Option<QueueDirective> {
     if reply.header("x-ratelimit-remaining")?.trim() != "0" {
         return None;
     }
@@ -270,8 +282,8 @@ fn bucket_empty(reply: &HttpReply) -> Option<Gate> {
         .trim()
         .parse()
         .ok()?;
-    Some(Gate::Pause {
-        wait: Some(verdict::seconds(wait)?.min(LONGEST_RESET)),
+    Some(QueueDirective::Pause {
+        wait: Some(classify::seconds(wait)?.min(LONGEST_RESET)),
         scope: Scope::Destination,
     })
 }
@@ -329,7 +341,7 @@ impl ErrorBody {
         // 0 is what it gives where it has no code.
         let code = self.code.filter(|code| *code > 0);
         let redactor = endpoint.redactor();
-        verdict::said("Discord", code, sentence.as_deref(), reply, redactor)
+        classify::said("Discord", code, sentence.as_deref(), reply, redactor)
     }
 
     /// Whether the webhook itself is done for, so that using it again would only count against this host's address
@@ -395,7 +407,9 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
-    use crate::channels::configured;
+    use crate::channels::{Channel, configured};
+    use crate::json::Json;
+    use crate::model::wire::Reply;
 
     fn reply(
         status: u16,
@@ -422,18 +436,35 @@ mod tests {
         configured(&SPEC, value).unwrap()
     }
 
+    fn classified(
+        url: &str,
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> Classification {
+        let channel = at(url);
+        let notification = Notification::plain(Json::String("text".to_owned()));
+        let messages = channel.compose(&notification, &ComposeContext::new("key"));
+        let sent = messages.unwrap().parts.remove(0);
+        channel.classify(&sent, &Reply::Http(reply(status, headers, body)))
+    }
+
     const DISCORD: &str = "https://discord.com/api/webhooks/1/token";
 
     #[test]
     fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body_says() {
         let body = r#"{"code": 20028, "message": "limited", "retry_after": 2.5}"#;
         for status in [400, 403, 429, 503] {
-            let Judgement { verdict, gate, .. } = at(DISCORD).judge_http(&reply(status, &[], body));
+            let Classification { result, queue } = classified(DISCORD, status, &[], body);
             let wait = Some(Duration::from_millis(2_500));
-            let is_retry = matches!(verdict, Verdict::Retry { after, .. } if after == wait);
-            assert!(is_retry, "{status}: {verdict:?}");
+            let is_retry = matches!(result, AttemptResult::Retry { after, .. } if after == wait);
+            assert!(is_retry, "{status}: {result:?}");
             let scope = Scope::Destination;
-            assert_eq!(gate, Some(Gate::Pause { wait, scope }), "{status}");
+            assert_eq!(
+                queue,
+                Some(QueueDirective::Pause { wait, scope }),
+                "{status}"
+            );
         }
     }
 
@@ -460,11 +491,11 @@ mod tests {
                 own,
             ),
         ] {
-            let judgement = at(url).judge_http(&reply(429, headers, body));
+            let classification = classified(url, 429, headers, body);
             let wait = wait.map(Duration::from_secs);
             assert_eq!(
-                judgement.gate,
-                Some(Gate::Pause { wait, scope }),
+                classification.queue,
+                Some(QueueDirective::Pause { wait, scope }),
                 "{url} {body}"
             );
         }
@@ -486,11 +517,11 @@ mod tests {
             (403, r#"{"code": 50005, "message": "m"}"#),
             (400, r#"{"code": 50083, "message": "m"}"#),
         ] {
-            let judgement = at(DISCORD).judge_http(&reply(status, headers, body));
-            let is_stale = matches!(judgement.verdict, Verdict::Stale(_));
+            let classification = classified(DISCORD, status, headers, body);
+            let is_stale = matches!(classification.result, AttemptResult::Stale(_));
             assert!(
-                is_stale && judgement.gate.is_none(),
-                "{body}: {judgement:?}"
+                is_stale && classification.queue.is_none(),
+                "{body}: {classification:?}"
             );
         }
     }

@@ -11,16 +11,17 @@ use jiff::Timestamp;
 
 use self::replies::{NO_SMTP, meaning, queued_as};
 use super::shared::rich::{self, Cuts, Look};
-use super::shared::{lines, texts, verdict};
+use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
+    FollowUps, Kind, Length, Limits, Messages, Operator, Parameter, Protocol, Threads,
 };
+use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
-use crate::model::outcome::{Detail, Failure, Judgement, Reason, Scope, Verdict};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
 use crate::model::wire::{
-    Destination, Mail, MailServer, Mailbox, Outbound, Repeat, SmtpReply, SmtpStage,
+    Destination, Mail, MailServer, Mailbox, Outbound, Reply, ResendEffect, SmtpReply, SmtpStage,
 };
 use crate::secret::{Redactor, Secret, digest};
 use crate::text::{Limit, one_line, shorten, without_controls};
@@ -95,11 +96,17 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::ca_file(),
         Parameter::client_certificate(),
     ],
-    length: Length::Any,
-    // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.
-    repeat: Repeat::Never,
-    resolved: Resolved::Threads,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Email::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Smtp,
+    // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.
+    resend: ResendEffect::Forbidden,
+    follow_ups: FollowUps::threads(Threads::ByKey),
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Any),
 };
 
 /// Ours: headers are shown in lists. What is in brackets before the title is no part of a conversation's name for mail
@@ -176,7 +183,7 @@ impl Email {
     }
 
     /// The same on every attempt. Copies of one mail have one, so that answers to any of them are in one conversation.
-    fn message_id(&self, cx: &Composing<'_>, subject: &str, text: &str) -> String {
+    fn message_id(&self, cx: &ComposeContext<'_>, subject: &str, text: &str) -> String {
         match &self.shared {
             None => self.id(&cx.message_key(0)),
             Some(shared) => {
@@ -208,7 +215,7 @@ impl Email {
     }
 
     fn detail(&self, reply: &SmtpReply) -> Option<Detail> {
-        verdict::words(
+        classify::words(
             &format!("SMTP {}", reply.code),
             &reply.text,
             self.redactor(),
@@ -234,27 +241,19 @@ fn check_together(fields: &Fields<'_>) -> Result<(), ConfigError> {
 }
 
 impl Channel for Email {
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
     fn destination(&self) -> &Destination {
         &self.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
-    }
-
-    fn is_http(&self) -> bool {
-        false
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let mut cuts = Cuts::default();
         let is_rich = notification.is_rich();
@@ -293,9 +292,10 @@ impl Channel for Email {
                 .as_deref()
                 .map(|key| self.thread(key)),
             date: None,
+            resend: CAPABILITIES.resend,
         };
-        Ok(Composition {
-            messages: vec![Outbound::Mail(Box::new(mail))],
+        Ok(Messages {
+            parts: vec![Outbound::Mail(Box::new(mail))],
             segments: None,
             warnings: cuts.warnings(),
         })
@@ -307,11 +307,14 @@ impl Channel for Email {
         }
     }
 
-    fn judge_smtp(&self, reply: &SmtpReply) -> Judgement {
+    fn classify(&self, _: &Outbound, reply: &Reply) -> Classification {
+        let Reply::Smtp(reply) = reply else {
+            return classify::unexpected();
+        };
         let failure = |reason| Failure::new(reason).with_detail(self.detail(reply));
         let reject = |(reason, hint): (Reason, Option<&'static str>)| {
             let failure = failure(reason);
-            Verdict::Reject(match hint {
+            AttemptResult::Reject(match hint {
                 Some(hint) => failure.with_hint(hint),
                 None => failure,
             })
@@ -319,24 +322,32 @@ impl Channel for Email {
         };
         match (reply.stage, reply.code) {
             (SmtpStage::Message, 200..=299) => {
-                verdict::delivered(queued_as(&reply.text), self.redactor()).into()
+                classify::delivered(queued_as(&reply.text), self.redactor()).into()
             }
             // The server is about to close, or has too much to do: so it is for all that it serves.
-            (_, 421) => verdict::paused(failure(Reason::TryLater), None, Scope::Account),
+            (_, 421) => classify::paused(failure(Reason::TryLater), None, Scope::Account),
             // "Too many recipients" was once said so (RFC 5321, 4.5.3.1.10).
-            (SmtpStage::Recipient, 552) | (_, 400..=499) => Verdict::Retry {
+            (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
                 failure: failure(Reason::TryLater),
                 after: None,
             }
             .into(),
             (stage, 500..=599) => reject(meaning(stage, reply)),
             // It has the mail, and says nothing that tells whether it takes it.
-            (SmtpStage::Message, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
-            _ => Verdict::Retry {
+            (SmtpStage::Message, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
+            _ => AttemptResult::Retry {
                 failure: failure(Reason::MalformedReply).with_hint(NO_SMTP),
                 after: None,
             }
             .into(),
         }
+    }
+
+    fn preview(&self, out: &Outbound) -> String {
+        body::preview(out, &[])
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        None
     }
 }

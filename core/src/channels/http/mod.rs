@@ -14,16 +14,17 @@ use serde::de::IgnoredAny;
 use self::signing::Signer;
 use self::success::Success;
 use super::shared::endpoint::{Endpoint, basic_auth};
-use super::shared::{USER_AGENT, body, verdict};
+use super::shared::http_channel::HttpChannel;
+use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
+    Length, Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::json::Json;
 use crate::model::notification::{Members, Notification};
-use crate::model::outcome::{Failure, Gate, Judgement, Reason};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, QueueDirective, Reason};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -87,11 +88,17 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         )
         .operator_only(),
     ],
-    length: Length::Any,
-    // A receiver that checks the idempotency key recognises it; we cannot count on that.
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Says,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    // A receiver that checks the idempotency key recognises it; we cannot count on that.
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::MESSAGES,
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Any),
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -113,7 +120,7 @@ struct Payload<'a> {
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let mut endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Allowed)?;
+        let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Allowed)?;
         endpoint.method = method(fields)?;
         if let Some(content_type) = fields.optional("content_type")? {
             endpoint.default_header(
@@ -228,24 +235,16 @@ fn is_json(request: &HttpRequest) -> bool {
     media_type == "application/json" || media_type.ends_with("+json")
 }
 
-impl Channel for Http {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for Http {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         // The same on every attempt; a caller's own wins.
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
@@ -267,39 +266,38 @@ impl Channel for Http {
                 request
             }
         };
-        Ok(Composition {
-            messages: vec![Outbound::Http(request)],
+        Ok(Messages {
+            parts: vec![Outbound::Http(request)],
             segments: None,
             warnings,
         })
     }
 
-    fn sign(&self, out: &mut Outbound, now: Timestamp) {
-        let Outbound::Http(request) = out else {
-            return;
-        };
+    fn sign(&self, request: &mut HttpRequest, now: Timestamp) {
         let id = request.headers.get(IDEMPOTENCY_KEY).cloned();
         if let (Some(signer), Some(id)) = (&self.signer, id) {
             signer.sign(request, &id, now);
         }
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        let detail = || verdict::words("the receiver", &reply.text(), self.endpoint.redactor());
-        let mut judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
-        if !self.sends_json {
-            judgement.warning = None;
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
+        let detail = || classify::words("the receiver", &reply.text(), self.endpoint.redactor());
+        let mut classification = classify::by_status(reply, self.endpoint.redactor(), detail);
+        if let AttemptResult::Delivered { warning, .. } = &mut classification.result
+            && !self.sends_json
+        {
+            *warning = None;
         }
         if let Some(success) = &self.success {
             let failure = Failure::new(Reason::Rejected).with_detail(detail());
-            judgement = success.judge(reply, judgement, failure);
+            classification = success.classify(reply, classification, failure);
         }
         if reply.status == 410 {
             // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
-            judgement.gate = Some(Gate::Refuse {
-                wait: verdict::REFUSAL,
+            classification.queue = Some(QueueDirective::Disable {
+                wait: classify::REFUSAL,
             });
         }
-        judgement
+        classification
     }
 }

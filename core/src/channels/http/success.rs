@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
 use crate::model::wire::HttpReply;
 use crate::text::bounded_regex;
 
@@ -25,23 +25,31 @@ pub fn read(text: &str) -> Result<Success, &'static str> {
 }
 
 impl Success {
-    /// What a 2xx means whose verdict by its status is this.
-    pub fn judge(&self, reply: &HttpReply, by_status: Judgement, failure: Failure) -> Judgement {
-        if !matches!(by_status.verdict, Verdict::Delivered { .. }) {
+    /// What a 2xx means that the status alone classifies so.
+    pub fn classify(
+        &self,
+        reply: &HttpReply,
+        by_status: Classification,
+        failure: Failure,
+    ) -> Classification {
+        if !matches!(by_status.result, AttemptResult::Delivered { .. }) {
             return by_status;
         }
         let failure = failure.with_hint(HINT);
         match (self.matches(&reply.text()), reply.complete) {
             // The body may look like a web page, and the operator knows better.
-            (true, _) => Judgement {
-                warning: None,
+            (true, _) => Classification {
+                result: AttemptResult::Delivered {
+                    message: None,
+                    warning: None,
+                },
                 ..by_status
             },
-            (false, true) => Verdict::Reject(failure).into(),
+            (false, true) => AttemptResult::Reject(failure).into(),
             // What is missing may have stood in the rest.
             (false, false) => {
                 let reason = Reason::LostReply;
-                Verdict::Ambiguous(Failure { reason, ..failure }).into()
+                AttemptResult::Ambiguous(Failure { reason, ..failure }).into()
             }
         }
     }

@@ -5,6 +5,8 @@ mod context;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,17 +14,18 @@ use serde_json::{Map, Value};
 
 use self::context::{Context, Image, Link, fits_as_link};
 use crate::channels::shared::endpoint::{Endpoint, below};
+use crate::channels::shared::http_channel::HttpChannel;
 use crate::channels::shared::incident::{self, Action};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{Cuts, Drawn};
-use crate::channels::shared::{USER_AGENT, body, texts, verdict};
+use crate::channels::shared::{body, classify, texts};
 use crate::channels::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
+    Length, Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification};
-use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
-use crate::model::wire::{Destination, HttpReply, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason, Scope};
+use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, shorten, with_ending};
 
@@ -71,11 +74,17 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .of(Kind::Texts),
         Parameter::base_url(API),
     ],
-    length: Length::Cut(TEXT),
-    // "A trigger with the key of an open alert adds to it"; what is no longer open is neither acknowledged nor closed twice.
-    repeat: Repeat::Harmless,
-    resolved: Resolved::Closes,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(PagerDuty::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    // "A trigger with the key of an open alert adds to it"; what is no longer open is neither acknowledged nor closed twice.
+    resend: ResendEffect::Deduplicated,
+    follow_ups: FollowUps::incidents(true),
+    attachments: Attachments::ImageAddresses,
+    limits: Limits::text(Length::Cut(TEXT)),
 };
 
 const API: &str = "https://events.pagerduty.com";
@@ -140,22 +149,23 @@ impl PagerDuty {
         let routing_key = Secret::new(key);
         let url = below(&fields.base_url(API)?, ["v2", "enqueue"]);
         Ok(Self {
-            endpoint: Endpoint::new(fields.sender(), url, USER_AGENT)
-                .told_apart_by(fields.sender(), [routing_key.clone()]),
+            endpoint: Endpoint::new(fields.sender(), url, &CAPABILITIES)
+                .told_apart_by(fields.sender(), [routing_key.clone()])
+                .with_secret_members(&["routing_key"]),
             routing_key,
             context: Context::read(fields)?,
         })
     }
 
-    fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Composition {
-        Composition {
-            messages: vec![self.endpoint.post(body::json(event), &[])],
+    fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Messages {
+        Messages {
+            parts: vec![self.endpoint.post(body::json(event), &[])],
             segments: None,
             warnings,
         }
     }
 
-    fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Composition {
+    fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Messages {
         let mut cuts = Cuts::default();
         let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
         let fields = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
@@ -232,24 +242,16 @@ fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
     }
 }
 
-impl Channel for PagerDuty {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for PagerDuty {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(notification, cx, fits)?;
@@ -269,11 +271,9 @@ impl Channel for PagerDuty {
         Ok(self.composition(&event, Vec::new()))
     }
 
-    fn preview(&self, body: &[u8]) -> String {
-        body::without_member(body, "routing_key", &self.routing_key.expose().into())
-    }
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let errors = json.get("errors").and_then(Value::as_array);
         let errors: Vec<_> = errors
@@ -285,7 +285,7 @@ impl Channel for PagerDuty {
         let detail = || {
             let all: Vec<_> = message.into_iter().chain(errors.iter().copied()).collect();
             let said = message.map(|_| all.join("; "));
-            verdict::said(
+            classify::said(
                 "PagerDuty",
                 None,
                 said.as_deref(),
@@ -297,22 +297,22 @@ impl Channel for PagerDuty {
         match reply.status {
             200..=299 if json.get("status").and_then(Value::as_str) == Some("success") => {
                 let key = json.get("dedup_key").and_then(Value::as_str);
-                verdict::delivered(key, self.endpoint.redactor()).into()
+                classify::delivered(key, self.endpoint.redactor()).into()
             }
-            200..=299 => Verdict::Reject(failure(Reason::Rejected)).into(),
+            200..=299 => AttemptResult::Reject(failure(Reason::Rejected)).into(),
             400 if errors.iter().any(|error| is_about_the_key(error)) => {
-                Verdict::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
+                AttemptResult::Reject(failure(Reason::Unauthorized).with_hint(KEY_HINT)).into()
             }
             429 => {
-                let after = verdict::reply_retry_after(reply).unwrap_or(LIMITED);
-                verdict::paused(
+                let after = classify::reply_retry_after(reply).unwrap_or(LIMITED);
+                classify::paused(
                     failure(Reason::RateLimited),
                     Some(after),
                     Scope::Destination,
                 )
             }
-            _ => verdict::with_hints(
-                verdict::by_status(reply, self.endpoint.redactor(), detail),
+            _ => classify::with_hints(
+                classify::by_status(reply, self.endpoint.redactor(), detail),
                 hint,
             ),
         }

@@ -1,6 +1,14 @@
 //! The bodies of requests.
 
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::model::wire::Outbound;
 use crate::secret::MASK;
+
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Compact JSON, non-ASCII unescaped.
 pub fn json(payload: &impl serde::Serialize) -> Vec<u8> {
@@ -11,8 +19,35 @@ pub fn json(payload: &impl serde::Serialize) -> Vec<u8> {
     body
 }
 
-/// What a dry run shows of a JSON body: the value of this member, which is a secret, masked.
-pub fn without_member(body: &[u8], name: &str, value: &serde_json::Value) -> String {
-    let member = |value: &serde_json::Value| format!("\"{name}\":{value}");
-    String::from_utf8_lossy(body).replacen(&member(value), &member(&MASK.into()), 1)
+/// What a dry run shows of a message's body: these members of its JSON, or fields of its form, are secret and masked.
+pub fn preview(out: &Outbound, secret: &[&str]) -> String {
+    let body = out.body();
+    if secret.is_empty() {
+        return String::from_utf8_lossy(&body).into_owned();
+    }
+    if out.content_type() == FORM {
+        return masked_form(&body, |name, _| {
+            secret.contains(&name).then(|| MASK.to_owned())
+        });
+    }
+    let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(&body) else {
+        return MASK.to_owned();
+    };
+    for name in secret {
+        members
+            .entry(*name)
+            .and_modify(|value| *value = MASK.into());
+    }
+    Value::Object(members).to_string()
+}
+
+/// A form with what `mask` gives in place of a value.
+pub fn masked_form(form: &[u8], mask: impl Fn(&str, &str) -> Option<String>) -> String {
+    let fields = form_urlencoded::parse(form).map(|(name, value)| {
+        let shown = mask(&name, &value).map_or(value, Cow::Owned);
+        (name, shown)
+    });
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
 }

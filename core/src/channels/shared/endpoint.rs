@@ -11,8 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::body;
 use crate::channels::spec::headers::{self, HostHeader};
 use crate::channels::{ConfigError, Fields};
+use crate::model::capabilities::Capabilities;
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 use crate::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 
@@ -21,7 +23,10 @@ pub struct Endpoint {
     pub url: Url,
     pub method: Method,
     pub destination: Destination,
+    pub capabilities: &'static Capabilities,
     user_agent: &'static str,
+    /// Members of the body's JSON, or fields of its form, that are secret.
+    secret_members: &'static [&'static str],
     /// The caller's, and `Authorization` where the URL has user and password.
     headers: Box<[(HeaderName, HeaderValue)]>,
     /// The URL as it was given, where it had user and password.
@@ -36,13 +41,13 @@ impl Endpoint {
     /// Reads `{sender}_webhook_url` and `{sender}_headers`.
     pub fn read(
         fields: &mut Fields<'_>,
-        user_agent: &'static str,
+        capabilities: &'static Capabilities,
         host: HostHeader,
     ) -> Result<Self, ConfigError> {
         let sender = fields.sender();
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);
-        let mut endpoint = Self::new(sender, given, user_agent);
+        let mut endpoint = Self::new(sender, given, capabilities);
         let named = callers.get(HOST).and_then(|value| value.to_str().ok());
         endpoint.destination.host_header = named
             .and_then(headers::host_of)
@@ -58,10 +63,12 @@ impl Endpoint {
     }
 
     /// What is behind this URL.
-    pub fn new(sender: &str, given: Url, user_agent: &'static str) -> Self {
+    pub fn new(sender: &str, given: Url, capabilities: &'static Capabilities) -> Self {
         let (url, basic) = without_userinfo(&given);
         Self {
-            user_agent,
+            capabilities,
+            user_agent: super::USER_AGENT,
+            secret_members: &[],
             headers: basic
                 .map(|value| (AUTHORIZATION, value))
                 .into_iter()
@@ -72,7 +79,7 @@ impl Endpoint {
                 host: url.host_str().map(normal_host),
                 host_header: None,
                 account: None,
-                at_once: None,
+                at_once: capabilities.limits.in_flight,
             },
             given: (url != given).then(|| Box::new(given)),
             url,
@@ -94,6 +101,18 @@ impl Endpoint {
         let address = apart.collect::<Vec<_>>().join(" ");
         self.destination.label = label(sender, &self.url, &address);
         self.destination.key = digest(&format!("{sender} {address}"));
+        self
+    }
+
+    /// Another name for us than the usual one.
+    pub const fn with_user_agent(mut self, user_agent: &'static str) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Members of the body's JSON, or fields of its form, whose values no preview shows.
+    pub const fn with_secret_members(mut self, members: &'static [&'static str]) -> Self {
+        self.secret_members = members;
         self
     }
 
@@ -134,7 +153,13 @@ impl Endpoint {
             url: self.url.clone(),
             headers,
             body: body.into(),
+            resend: self.capabilities.resend,
         }
+    }
+
+    /// What a dry run shows of a message of this endpoint.
+    pub fn preview(&self, out: &Outbound) -> String {
+        body::preview(out, self.secret_members)
     }
 
     /// Takes this destination's secrets out of what a receiver answers.

@@ -1,7 +1,7 @@
 //! What the channels share that open an incident or alert and close it again.
 
 use super::rich::{self, Cuts};
-use crate::model::channel::Composing;
+use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, Reason};
 use crate::secret::digest;
@@ -29,7 +29,7 @@ impl Action {
 /// notification alone, so that a second sending of it is recognised.
 pub fn name(
     notification: &Notification,
-    cx: &Composing<'_>,
+    cx: &ComposeContext<'_>,
     fits: impl Fn(&str) -> bool,
 ) -> Result<String, Failure> {
     let key = notification.dedup_key.as_deref();

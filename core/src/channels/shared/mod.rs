@@ -1,14 +1,15 @@
 //! What several channels are made of.
 
 pub mod body;
+pub mod classify;
 pub mod compact;
 pub mod endpoint;
+pub mod http_channel;
 pub mod incident;
 pub mod lines;
 pub mod names;
 pub mod rich;
 pub mod texts;
-pub mod verdict;
 
 /// Who we say we are.
 pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));

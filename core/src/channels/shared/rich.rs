@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::names::{FieldNames, NameRules};
 use crate::json::Json;
-use crate::model::channel::Composition;
+use crate::model::channel::Messages;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::wire::Outbound;
 use crate::text::{Limit, one_line, shorten, without_controls};
@@ -183,12 +183,12 @@ impl<P: Serialize> Rich<P> {
         self,
         post: impl FnOnce(Vec<u8>) -> Outbound,
         plain: impl FnMut(String) -> Outbound,
-    ) -> Composition {
+    ) -> Messages {
         let first = post(super::body::json(&self.payload));
         let mut warnings = self.cuts.warnings();
         warnings.extend(super::texts::missing_warning(self.missing));
-        Composition {
-            messages: iter::once(first)
+        Messages {
+            parts: iter::once(first)
                 .chain(self.more.into_iter().map(plain))
                 .collect(),
             segments: None,

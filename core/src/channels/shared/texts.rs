@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::channel::Composition;
+use crate::model::channel::Messages;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Reason};
 use crate::model::wire::Outbound;
@@ -20,10 +20,10 @@ pub fn in_parts(
     limit: Limit,
     markup: Markup,
     message: impl FnMut(String) -> Outbound,
-) -> Composition {
+) -> Messages {
     let split = split(text, limit, markup);
-    Composition {
-        messages: split.parts.into_iter().map(message).collect(),
+    Messages {
+        parts: split.parts.into_iter().map(message).collect(),
         segments: None,
         warnings: missing_warning(split.missing).into_iter().collect(),
     }

@@ -7,20 +7,23 @@ mod rich;
 use std::cell::LazyCell;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
 use super::shared::endpoint::Endpoint;
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::http_channel::HttpChannel;
+use super::shared::{body, classify, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::Notification;
-use crate::model::outcome::{Failure, Judgement, Reason, Verdict};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::text::{Fences, Limit, Markup, Unit, with_entities};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -36,10 +39,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         .secret(),
         Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
     ],
-    length: Length::Split(LIMIT, MARKUP),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Says,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::MESSAGES,
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
 /// Slack itself breaks a longer text into several messages, inside a block of code too
@@ -101,7 +110,7 @@ struct Payload<'a> {
 
 impl Slack {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let endpoint = Endpoint::read(fields, USER_AGENT, HostHeader::Dropped)?;
+        let endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?;
         let kind = Kind::of(&endpoint);
         Ok(Self { endpoint, kind })
     }
@@ -123,24 +132,16 @@ impl Slack {
     }
 }
 
-impl Channel for Slack {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for Slack {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
         // It is escaped part by part, so that no cut falls inside an entity.
@@ -153,9 +154,9 @@ impl Channel for Slack {
         let plain = |text: String| self.text(&rich::as_allowed(text, cx));
         if notification.is_rich() && self.kind == Kind::Workflow {
             let (parts, warnings) = rich::lines(notification, &text, cx, limit);
-            return Ok(Composition {
+            return Ok(Messages {
                 // Its markup is written already.
-                messages: parts.iter().map(|text| self.text(text)).collect(),
+                parts: parts.iter().map(|text| self.text(text)).collect(),
                 segments: None,
                 warnings,
             });
@@ -167,40 +168,42 @@ impl Channel for Slack {
         Ok(texts::in_parts(&text, limit, MARKUP, plain))
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let text = reply.text();
         let body = text.trim();
-        let words = LazyCell::new(|| verdict::words("Slack", body, self.endpoint.redactor()));
+        let words = LazyCell::new(|| classify::words("Slack", body, self.endpoint.redactor()));
         let failure = |reason| Failure::new(reason).with_detail(words.clone());
-        let by_status = verdict::by_status(reply, self.endpoint.redactor(), || words.clone());
+        let by_status = classify::by_status(reply, self.endpoint.redactor(), || words.clone());
         // "Not now" stands whatever the body says.
-        if by_status.gate.is_some() {
+        if by_status.queue.is_some() {
             return by_status;
         }
         if let Some((reason, hint)) = meaning(body) {
             return match reason {
-                Reason::ServerError => Verdict::Retry {
+                Reason::ServerError => AttemptResult::Retry {
                     failure: failure(reason),
-                    after: verdict::reply_retry_after(reply),
+                    after: classify::reply_retry_after(reply),
                 },
-                reason => Verdict::Reject(match hint {
+                reason => AttemptResult::Reject(match hint {
                     Some(hint) => failure(reason).with_hint(hint),
                     None => failure(reason),
                 }),
             }
             .into();
         }
-        let delivered = matches!(by_status.verdict, Verdict::Delivered { .. });
+        let delivered = matches!(by_status.result, AttemptResult::Delivered { .. });
         if delivered && !self.is_success(body) {
             let failure = failure(Reason::Rejected);
-            return Verdict::Reject(match self.kind {
+            return AttemptResult::Reject(match self.kind {
                 Kind::Workflow => failure.with_hint(WORKFLOW),
                 Kind::Incoming | Kind::Compatible => failure,
             })
             .into();
         }
         match self.kind {
-            Kind::Workflow => verdict::with_hints(by_status, workflow_hint),
+            Kind::Workflow => classify::with_hints(by_status, workflow_hint),
             Kind::Incoming | Kind::Compatible => by_status,
         }
     }

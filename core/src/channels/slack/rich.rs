@@ -12,7 +12,7 @@ use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
 use crate::channels::shared::texts::missing_warning;
-use crate::model::channel::Composing;
+use crate::model::channel::ComposeContext;
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
 
@@ -120,7 +120,7 @@ impl Block {
 pub fn compose(
     notification: &Notification,
     text: &str,
-    cx: &Composing<'_>,
+    cx: &ComposeContext<'_>,
     limit: Limit,
 ) -> Rich<Payload> {
     let mut cuts = Cuts::default();
@@ -161,7 +161,7 @@ pub fn compose(
 }
 
 /// The caller's text: mrkdwn with mentions, unless the operator forbids them.
-pub fn as_allowed(text: String, cx: &Composing<'_>) -> String {
+pub fn as_allowed(text: String, cx: &ComposeContext<'_>) -> String {
     if cx.allow_mentions {
         text
     } else {
@@ -227,7 +227,7 @@ fn around(notification: &Notification, cuts: &mut Cuts) -> (String, String) {
     (escape(&lines.head), escape(&cut(&tail, TAIL, "…")))
 }
 
-fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> String {
+fn preview(notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> String {
     // The blocks say what is missing; here nobody looks for everything.
     let (head, tail) = around(notification, &mut Cuts::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
@@ -238,7 +238,7 @@ fn preview(notification: &Notification, text: &str, cx: &Composing<'_>) -> Strin
 pub fn lines(
     notification: &Notification,
     text: &str,
-    cx: &Composing<'_>,
+    cx: &ComposeContext<'_>,
     limit: Limit,
 ) -> (Vec<String>, Vec<String>) {
     let mut cuts = Cuts::default();

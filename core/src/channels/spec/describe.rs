@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{ChannelSpec, Length, Parameter, Resolved};
-use crate::model::wire::Repeat;
+use super::{ChannelSpec, Parameter};
+use crate::model::capabilities::{FollowUps, Length, Threads};
+use crate::model::wire::ResendEffect;
 use crate::text::Unit;
 
 /// All that the registry knows of a channel.
@@ -14,17 +15,17 @@ pub fn describe(spec: &ChannelSpec) -> Value {
         "sender": spec.key,
         "about": spec.about,
         "parameters": parameters,
-        "longest_text": spec.length.limit().map(|limit| json!({
+        "longest_text": spec.capabilities.limits.text.limit().map(|limit| json!({
             "length": limit.length,
             "unit": limit.unit.words(),
         })),
-        "longer_text": match spec.length {
+        "longer_text": match spec.capabilities.limits.text {
             Length::Any => Value::Null,
             Length::Split(..) => "split".into(),
             Length::Cut(_) => "cut".into(),
         },
-        "second_sending": spec.repeat.words(),
-        "resolved": spec.resolved.words(),
+        "second_sending": spec.capabilities.resend.words(),
+        "resolved": spec.capabilities.follow_ups.words(),
         "example": example(spec),
     })
 }
@@ -83,23 +84,29 @@ impl Unit {
     }
 }
 
-impl Repeat {
+impl ResendEffect {
     pub const fn words(self) -> &'static str {
         match self {
-            Repeat::Harmless => "is recognised by the provider",
-            Repeat::ShowsTwice => "shows the message twice",
-            Repeat::Never => "never happens by guess",
+            ResendEffect::Deduplicated => "is recognised by the provider",
+            ResendEffect::ShownTwice => "shows the message twice",
+            ResendEffect::Forbidden => "never happens by guess",
         }
     }
 }
 
-impl Resolved {
+impl FollowUps {
+    /// What a `resolved` is for those who read the messages.
     pub const fn words(self) -> &'static str {
         match self {
-            Resolved::Says => "is a further message",
-            Resolved::Threads => "is a further message in the same thread",
-            Resolved::Edits => "takes the earlier message's place",
-            Resolved::Closes => "closes the incident",
+            Self {
+                incidents: Some(_), ..
+            } => "closes the incident",
+            Self { edits: true, .. } => "takes the earlier message's place",
+            Self {
+                threads: Threads::No,
+                ..
+            } => "is a further message",
+            _ => "is a further message in the same thread",
         }
     }
 }

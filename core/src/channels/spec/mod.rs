@@ -22,10 +22,9 @@ pub use self::encoded::decode_base64;
 pub use self::fields::{ConfigError, Fields, Origin, Warning};
 pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
-use crate::model::channel::{Channel, Resolved};
-use crate::model::wire::Repeat;
+use crate::model::capabilities::Capabilities;
+use crate::model::channel::Channel;
 use crate::secret::Secret;
-use crate::text::{Limit, Markup};
 
 /// What the registry knows of a channel: documentation, command line and tests read it too.
 pub struct ChannelSpec {
@@ -35,30 +34,10 @@ pub struct ChannelSpec {
     pub about: &'static str,
     /// What its configuration may hold, beside [`OPTIONS`].
     pub parameters: &'static [Parameter],
-    pub length: Length,
-    pub repeat: Repeat,
-    pub resolved: Resolved,
+    /// What it can do in its usual configuration.
+    pub capabilities: &'static Capabilities,
     /// Makes a destination of a configuration, or says what is wrong with that and where.
     pub parse: Parse,
-}
-
-/// How long the text of one message may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    Any,
-    /// A longer text goes on in further messages, and no cut breaks its markup.
-    Split(Limit, Markup),
-    /// A longer text is cut short, and the answer says so.
-    Cut(Limit),
-}
-
-impl Length {
-    pub const fn limit(self) -> Option<Limit> {
-        match self {
-            Length::Any => None,
-            Length::Split(limit, _) | Length::Cut(limit) => Some(limit),
-        }
-    }
 }
 
 /// Reads a sender's configuration.

@@ -9,21 +9,24 @@ mod card;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use serde_json::Value;
 use url::Url;
 
 use self::card::{Action, Element, TextRun, message, text_block};
 use super::shared::endpoint::Endpoint;
+use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::{USER_AGENT, body, texts, verdict};
+use super::shared::{body, classify, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Redactor;
 use crate::text::{Limit, Markup, shorten, split_after};
 
@@ -37,10 +40,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     )
     .required()
     .secret()],
-    length: Length::Split(LIMIT, MARKUP),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Says,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::MESSAGES,
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
 /// Teams stores a message in another form, up to 28,672 bytes; 24,453 of ours were 28,897 of its (msteams-docs, issue 11274).
@@ -70,7 +79,7 @@ struct Teams {
 impl Teams {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("teams_webhook_url")?;
-        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT);
+        let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let host = endpoint.destination.host.as_deref().unwrap_or_default();
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
             let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
@@ -92,7 +101,7 @@ impl Teams {
         self.endpoint.post(body::json(&message), &[])
     }
 
-    fn rich(&self, notification: &Notification, text: &str) -> Composition {
+    fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Cuts::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -192,7 +201,7 @@ fn undelivered(
     reply: &HttpReply,
     redactor: &Redactor,
     detail: &impl Fn() -> Option<Detail>,
-) -> Option<Judgement> {
+) -> Option<Classification> {
     let text = reply.text().to_ascii_lowercase();
     let is_failure =
         text.contains("delivery failed") || text.contains("endpoint returned http error");
@@ -210,9 +219,9 @@ fn undelivered(
                 status: told,
                 ..reply.clone()
             };
-            verdict::by_status(&told, redactor, detail)
+            classify::by_status(&told, redactor, detail)
         }
-        _ => Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
+        _ => AttemptResult::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
     })
 }
 
@@ -252,24 +261,16 @@ fn open(link: &str) -> Action {
     Action::open_url(rich::link_words(link), link)
 }
 
-impl Channel for Teams {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
+impl HttpChannel for Teams {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        _: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        _: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let text = breaks::as_paragraphs(&text);
         if notification.is_rich() {
@@ -280,14 +281,16 @@ impl Channel for Teams {
         }))
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let error = |name| {
             json.get("error")
                 .and_then(|error| error.get(name)?.as_str())
         };
         let detail = || {
-            verdict::said(
+            classify::said(
                 "Teams",
                 None,
                 error("message"),
@@ -299,15 +302,15 @@ impl Channel for Teams {
         if let Some((reason, hint)) = meaning(code).filter(|_| (400..=499).contains(&reply.status))
         {
             let failure = Failure::new(reason).with_detail(detail());
-            return Verdict::Reject(failure.with_hint(hint)).into();
+            return AttemptResult::Reject(failure.with_hint(hint)).into();
         }
-        if let Some(judgement) = undelivered(reply, self.endpoint.redactor(), &detail) {
-            return judgement;
+        if let Some(classification) = undelivered(reply, self.endpoint.redactor(), &detail) {
+            return classification;
         }
-        let judgement = verdict::by_status(reply, self.endpoint.redactor(), detail);
+        let classification = classify::by_status(reply, self.endpoint.redactor(), detail);
         let host = self.endpoint.destination.host.as_deref();
         let is_old = host.is_some_and(|host| host.ends_with(LOGIC_APPS));
-        verdict::with_hints(judgement, |reason| {
+        classify::with_hints(classification, |reason| {
             hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })
         })
     }

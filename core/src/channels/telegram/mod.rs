@@ -10,22 +10,23 @@ use std::borrow::Cow;
 use std::iter::{once, repeat};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use jiff::Timestamp;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use self::html::{Html, LIMIT, literal};
 use super::shared::endpoint::{Endpoint, below};
+use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::{USER_AGENT, body, texts};
+use super::shared::{body, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Length, Operator, Parameter,
-    Resolved,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Parameter, Protocol, Threads,
 };
 use crate::model::notification::Notification;
-use crate::model::outcome::{Failure, Judgement};
-use crate::model::wire::{Destination, HttpReply, Outbound, Repeat};
+use crate::model::outcome::{Classification, Failure};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, Markup, shorten, split_after};
 
@@ -54,10 +55,16 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         ),
         Parameter::base_url(API),
     ],
-    length: Length::Split(LIMIT, Markup::NONE),
-    repeat: Repeat::ShowsTwice,
-    resolved: Resolved::Threads,
+    capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    resend: ResendEffect::ShownTwice,
+    follow_ups: FollowUps::threads(Threads::ByReference),
+    attachments: Attachments::None,
+    limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
 };
 
 const API: &str = "https://api.telegram.org";
@@ -149,8 +156,9 @@ impl Telegram {
         );
         let topic = thread.map(|id| id.to_string());
         let apart = [&token, &chat_id].into_iter().chain(&topic);
-        let endpoint = Endpoint::new(fields.sender(), url, USER_AGENT)
-            .told_apart_by(fields.sender(), apart.map(Secret::new));
+        let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
+            .told_apart_by(fields.sender(), apart.map(Secret::new))
+            .with_secret_members(&["chat_id"]);
         Ok(Self {
             endpoint,
             chat: Secret::new(chat_id),
@@ -174,7 +182,7 @@ impl Telegram {
         self.endpoint.post(body, &[])
     }
 
-    fn rich(&self, notification: &Notification, text: &str, cx: &Composing<'_>) -> Composition {
+    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
         let mut cuts = Cuts::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
@@ -239,28 +247,16 @@ fn field(name: String, value: &str) -> Drawn<Html> {
     }
 }
 
-impl Channel for Telegram {
-    fn destination(&self) -> &Destination {
-        &self.endpoint.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        SPEC.repeat
-    }
-
-    fn resolved(&self) -> Resolved {
-        SPEC.resolved
-    }
-
-    fn follows_up(&self) -> bool {
-        true
+impl HttpChannel for Telegram {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         let text = texts::of(notification)?;
         let text = match cx.allow_mentions {
             true => text,
@@ -274,27 +270,9 @@ impl Channel for Telegram {
         }))
     }
 
-    fn preview(&self, body: &[u8]) -> String {
-        let chat = serde_json::to_value(Chat::read(self.chat.expose())).unwrap_or_default();
-        body::without_member(body, "chat_id", &chat)
-    }
+    fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
-        replies::judge(reply, self.endpoint.redactor())
-    }
-
-    /// `to` is the id of the supergroup that the group has become.
-    fn readdress(&self, out: &mut Outbound, to: &str) -> Option<String> {
-        let Outbound::Http(request) = out else {
-            return None;
-        };
-        let mut payload: Map<String, Value> = serde_json::from_slice(&request.body).ok()?;
-        payload.insert("chat_id".to_owned(), to.parse::<i64>().ok()?.into());
-        // Messages have other ids there.
-        payload.remove("reply_parameters");
-        request.body = Bytes::from(body::json(&payload));
-        Some(format!(
-            "the group became a supergroup, and the message went there; give {to} as telegram_chat_id"
-        ))
+    fn classify(&self, sent: &HttpRequest, reply: &HttpReply) -> Classification {
+        replies::classify(sent, reply, self.endpoint.redactor())
     }
 }

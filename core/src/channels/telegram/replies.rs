@@ -1,10 +1,10 @@
 //! What Telegram's replies mean <https://core.telegram.org/bots/api#making-requests>.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::channels::shared::verdict;
-use crate::model::outcome::{Failure, Judgement, Reason, Scope, Verdict};
-use crate::model::wire::HttpReply;
+use crate::channels::shared::{body, classify};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Moved, Reason, Scope};
+use crate::model::wire::{HttpReply, HttpRequest};
 use crate::secret::Redactor;
 
 const MIGRATED: &str = "Give the id that `detail` names as telegram_chat_id.";
@@ -34,53 +34,75 @@ const WORDS: [(&str, Reason, &str); 12] = [
     ("need administrator rights", Reason::Forbidden, NO_RIGHTS),
 ];
 
-pub fn judge(reply: &HttpReply, redactor: &Redactor) -> Judgement {
+pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> Classification {
     let json = reply.json().unwrap_or(Value::Null);
     let description = json.get("description").and_then(Value::as_str);
     let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-    let detail = || verdict::said("Telegram", None, description, reply, redactor);
+    let detail = || classify::said("Telegram", None, description, reply, redactor);
     let reject = |reason, hint: &'static str| {
         let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
-        Verdict::Reject(failure).into()
+        AttemptResult::Reject(failure).into()
     };
     match reply.status {
         200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
             let id = json.pointer("/result/message_id");
             let id = id.and_then(Value::as_i64).map(|id| id.to_string());
-            verdict::delivered(id.as_deref(), redactor).into()
+            classify::delivered(id.as_deref(), redactor).into()
         }
         200..=299 if reply.complete => {
-            Verdict::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
+            AttemptResult::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
         }
         429 => {
             let wait = parameter("retry_after").and_then(Value::as_f64);
-            let after = wait.and_then(verdict::seconds);
-            let after = after.or_else(|| verdict::reply_retry_after(reply));
+            let after = wait.and_then(classify::seconds);
+            let after = after.or_else(|| classify::reply_retry_after(reply));
             let failure = Failure::new(Reason::RateLimited).with_detail(detail());
-            verdict::paused(failure, after, Scope::Destination)
+            classify::paused(failure, after, Scope::Destination)
         }
         400 => {
             if let Some(id) = parameter("migrate_to_chat_id").and_then(Value::as_i64) {
-                return moved(id, redactor);
+                return moved(sent, id, redactor);
             }
             let said = description.unwrap_or_default().to_lowercase();
             match WORDS.iter().find(|(words, ..)| said.contains(*words)) {
                 Some(&(_, reason, hint)) => reject(reason, hint),
-                None => verdict::by_status(reply, redactor, detail),
+                None => classify::by_status(reply, redactor, detail),
             }
         }
         401 | 404 => reject(Reason::Unauthorized, TOKEN),
         403 => reject(Reason::Forbidden, SHUT_OUT),
-        _ => verdict::by_status(reply, redactor, detail),
+        _ => classify::by_status(reply, redactor, detail),
     }
 }
 
 /// "The group has been migrated to a supergroup with the specified identifier" (ResponseParameters).
-fn moved(id: i64, redactor: &Redactor) -> Judgement {
+fn moved(sent: &HttpRequest, id: i64, redactor: &Redactor) -> Classification {
     let said = format!("the group became a supergroup, whose id is {id}");
     let failure = Failure::new(Reason::UnknownDestination)
-        .with_detail(verdict::words("Telegram", &said, redactor))
+        .with_detail(classify::words("Telegram", &said, redactor))
         .with_hint(MIGRATED);
-    let to = id.to_string();
-    Verdict::Moved { to, failure }.into()
+    let Some(next) = readdressed(sent, id) else {
+        return AttemptResult::Reject(failure).into();
+    };
+    let warning = format!(
+        "the group became a supergroup, and the message went there; give {id} as telegram_chat_id"
+    );
+    AttemptResult::Moved(Box::new(Moved {
+        next,
+        warning,
+        failure,
+    }))
+    .into()
+}
+
+/// The message for the supergroup.
+fn readdressed(sent: &HttpRequest, id: i64) -> Option<HttpRequest> {
+    let mut payload: Map<String, Value> = serde_json::from_slice(&sent.body).ok()?;
+    payload.insert("chat_id".to_owned(), id.into());
+    // Messages have other ids there.
+    payload.remove("reply_parameters");
+    Some(HttpRequest {
+        body: body::json(&payload).into(),
+        ..sent.clone()
+    })
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::*;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{Gate, Judgement, MessageRef, Reason, Verdict};
-use crate::model::wire::{HttpReply, Mail, Outbound, Repeat, Reply, SmtpReply, SmtpStage};
+use crate::model::outcome::{AttemptResult, Classification, MessageRef, QueueDirective, Reason};
+use crate::model::wire::{HttpReply, Mail, Outbound, Reply, ResendEffect, SmtpReply, SmtpStage};
 
 /// A channel as the examples of its parameters configure it.
 fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
@@ -22,7 +22,7 @@ type Channels = Vec<(&'static ChannelSpec, Arc<dyn Channel>)>;
 /// Those that speak HTTP, and the others: what a status means is no mail server's matter.
 fn by_protocol() -> (Channels, Channels) {
     let channels = CHANNELS.iter().map(|spec| (*spec, channel(spec)));
-    channels.partition(|(_, channel)| channel.is_http())
+    channels.partition(|(spec, _)| spec.capabilities.protocol == Protocol::Http)
 }
 
 fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &[u8]) -> Reply {
@@ -92,15 +92,17 @@ const HEADERS: &[&[(&str, &str)]] = &[
     &[("x-ratelimit-period-in-sec", "1e400")],
 ];
 
-fn words(judgement: &Judgement) -> (&'static str, Option<Reason>) {
-    match &judgement.verdict {
-        Verdict::Delivered { .. } => ("delivered", None),
-        Verdict::Retry { failure, .. } => ("retry", Some(failure.reason)),
-        Verdict::Ambiguous(failure) => ("ambiguous", Some(failure.reason)),
-        Verdict::Reject(failure) => ("reject", Some(failure.reason)),
-        Verdict::Stale(failure) => ("stale", Some(failure.reason)),
-        Verdict::Moved { failure, .. } => ("moved", Some(failure.reason)),
-    }
+fn words(classification: &Classification) -> (&'static str, Option<Reason>) {
+    let result = &classification.result;
+    let word = match result {
+        AttemptResult::Delivered { .. } => "delivered",
+        AttemptResult::Retry { .. } => "retry",
+        AttemptResult::Ambiguous(_) => "ambiguous",
+        AttemptResult::Reject(_) => "reject",
+        AttemptResult::Stale(_) => "stale",
+        AttemptResult::Moved(_) => "moved",
+    };
+    (word, result.failure().map(|failure| failure.reason))
 }
 
 fn plain() -> Notification {
@@ -122,11 +124,16 @@ fn rich() -> Notification {
 
 fn composed(channel: &dyn Channel, notification: &Notification) -> Vec<Outbound> {
     let earlier = MessageRef("1".to_owned());
-    let cx = Composing {
+    let cx = ComposeContext {
         earlier: Some(&earlier),
-        ..Composing::new("key")
+        ..ComposeContext::new("key")
     };
-    channel.compose(notification, &cx).unwrap().messages
+    channel.compose(notification, &cx).unwrap().parts
+}
+
+/// The first message of a plain notification.
+fn first(channel: &dyn Channel) -> Outbound {
+    composed(channel, &plain()).remove(0)
 }
 
 fn bodies(channel: &dyn Channel, notification: &Notification) -> Vec<String> {
@@ -179,35 +186,38 @@ fn what_the_registry_says_of_a_resolved_is_so() {
             ..rich()
         };
         let differs = with_key != bodies(channel.as_ref(), &another);
-        match spec.resolved {
-            Resolved::Says => assert!(!channel.follows_up(), "{}", spec.key),
-            _ => assert!(channel.follows_up() || differs, "{}", spec.key),
+        let capabilities = channel.capabilities();
+        if capabilities.follow_ups != FollowUps::MESSAGES {
+            let is_tied = capabilities.refers_to_earlier() || differs;
+            assert!(is_tied, "{}", spec.key);
         }
     }
 }
 
 #[test]
-fn row_12_judge_is_total_over_every_status_and_hostile_bodies() {
+fn classify_is_total_over_every_status_and_hostile_bodies() {
     let bodies = meaningless();
     let every_status = || (100..=599).chain([0, 99, 600, 999, u16::MAX]);
     for (spec, channel) in by_protocol().0 {
-        let judge = |status, headers, body: &[u8]| channel.judge(&reply(status, headers, body));
+        let sent = first(channel.as_ref());
+        let classify =
+            |status, headers, body: &[u8]| channel.classify(&sent, &reply(status, headers, body));
         for status in every_status() {
-            let usual = judge(status, &[], b"");
+            let usual = classify(status, &[], b"");
             check_verdict(spec, status, &usual);
             for headers in HEADERS {
-                check_verdict(spec, status, &judge(status, headers, b""));
+                check_verdict(spec, status, &classify(status, headers, b""));
             }
             for body in &bodies {
                 // The long ones take long, and a few statuses of each kind will do.
                 if body.len() >= 1000 && status % 50 >= 5 {
                     continue;
                 }
-                let judgement = judge(status, &[], body);
-                check_verdict(spec, status, &judgement);
+                let classification = classify(status, &[], body);
+                check_verdict(spec, status, &classification);
                 if !(200..300).contains(&status) {
                     let shown: String = String::from_utf8_lossy(body).chars().take(60).collect();
-                    let (got, usual) = (words(&judgement), words(&usual));
+                    let (got, usual) = (words(&classification), words(&usual));
                     assert_eq!(got, usual, "{} {status} {shown}", spec.key);
                 }
             }
@@ -216,10 +226,10 @@ fn row_12_judge_is_total_over_every_status_and_hostile_bodies() {
 }
 
 /// What no channel's own rules may change.
-fn check_verdict(spec: &ChannelSpec, status: u16, judgement: &Judgement) {
-    let place = format!("{} {status}: {judgement:?}", spec.key);
-    let lost = spec.repeat == Repeat::Never;
-    let (verdict, reason) = words(judgement);
+fn check_verdict(spec: &ChannelSpec, status: u16, classification: &Classification) {
+    let place = format!("{} {status}: {classification:?}", spec.key);
+    let lost = spec.capabilities.resend == ResendEffect::Forbidden;
+    let (verdict, reason) = words(classification);
     match status {
         200..=299 => assert!(
             verdict == "delivered" || (verdict, reason) == ("reject", Some(Reason::Rejected)),
@@ -254,15 +264,17 @@ fn check_verdict(spec: &ChannelSpec, status: u16, judgement: &Judgement) {
     }
     // "Not now" closes the gate; a destination is refused only after it condemned itself.
     let not_now = verdict == "retry" && (400..500).contains(&status);
-    match judgement.gate {
-        Some(Gate::Pause { .. }) => {}
-        Some(Gate::Refuse { .. }) => assert!(matches!(status, 401 | 403 | 404 | 410), "{place}"),
+    match classification.queue {
+        Some(QueueDirective::Pause { .. }) => {}
+        Some(QueueDirective::Disable { .. }) => {
+            assert!(matches!(status, 401 | 403 | 404 | 410), "{place}")
+        }
         None => assert!(!not_now, "{place}"),
     }
 }
 
 #[test]
-fn row_12_judge_is_total_over_every_smtp_code_at_every_stage() {
+fn classify_is_total_over_every_smtp_code_at_every_stage() {
     let stages = [
         SmtpStage::Greeting,
         SmtpStage::Hello,
@@ -281,6 +293,7 @@ fn row_12_judge_is_total_over_every_smtp_code_at_every_stage() {
     ];
     let codes = || (0..=999).chain([u16::MAX]);
     for (spec, channel) in by_protocol().1 {
+        let sent = first(channel.as_ref());
         for (stage, code, text) in stages
             .iter()
             .flat_map(|stage| codes().flat_map(move |code| texts.map(|text| (*stage, code, text))))
@@ -290,9 +303,9 @@ fn row_12_judge_is_total_over_every_smtp_code_at_every_stage() {
                 code,
                 text: text.to_owned(),
             };
-            let judgement = channel.judge(&Reply::Smtp(reply));
-            let place = format!("{} {stage:?} {code} {text:?}: {judgement:?}", spec.key);
-            let verdict = words(&judgement).0;
+            let classification = channel.classify(&sent, &Reply::Smtp(reply));
+            let place = format!("{} {stage:?} {code} {text:?}: {classification:?}", spec.key);
+            let verdict = words(&classification).0;
             match code {
                 200..=299 if verdict == "delivered" => {
                     assert_eq!(stage, SmtpStage::Message, "{place}")
@@ -320,17 +333,23 @@ fn a_body_that_cannot_be_read_leaves_the_status_to_decide() {
     bodies.extend(failures.map(|body| body.as_bytes().to_vec()));
     bodies.retain(|body| body.len() < 1000);
     for (spec, channel) in by_protocol().0 {
+        let sent = first(channel.as_ref());
         for status in 200..=599 {
             for body in &bodies {
                 let Reply::Http(mut lost) = reply(status, &[], body) else {
                     unreachable!()
                 };
                 lost.complete = false;
-                let judgement = channel.judge(&Reply::Http(lost));
+                let classification = channel.classify(&sent, &Reply::Http(lost));
                 if status < 300 {
-                    assert_eq!(words(&judgement).0, "delivered", "{} {status}", spec.key);
+                    assert_eq!(
+                        words(&classification).0,
+                        "delivered",
+                        "{} {status}",
+                        spec.key
+                    );
                 } else if body != b"no_service" {
-                    check_verdict(spec, status, &judgement);
+                    check_verdict(spec, status, &classification);
                 }
             }
         }
@@ -345,16 +364,12 @@ fn no_detail_holds_a_page_of_html() {
         "message": page, "error": page, "description": page, "errors": [page], "code": 0,
     });
     for (spec, channel) in by_protocol().0 {
+        let sent = first(channel.as_ref());
         for body in [page.to_owned(), quoted.to_string()] {
             for status in [200, 302, 400, 403, 404, 429, 500, 503, 999] {
-                let judgement = channel.judge(&reply(status, &[], body.as_bytes()));
-                let failure = match &judgement.verdict {
-                    Verdict::Retry { failure, .. }
-                    | Verdict::Ambiguous(failure)
-                    | Verdict::Reject(failure)
-                    | Verdict::Stale(failure)
-                    | Verdict::Moved { failure, .. } => failure,
-                    Verdict::Delivered { .. } => continue,
+                let classification = channel.classify(&sent, &reply(status, &[], body.as_bytes()));
+                let Some(failure) = classification.result.failure() else {
+                    continue;
                 };
                 let detail = failure.detail.as_ref().map_or("", |detail| detail.as_str());
                 assert!(!detail.contains('<'), "{} {status}: {detail}", spec.key);
@@ -416,13 +431,15 @@ impl Parameter {
 }
 
 #[test]
-fn every_channel_says_of_itself_what_its_row_says() {
+fn every_channel_has_the_capabilities_of_its_row() {
     for spec in CHANNELS {
         let channel = channel(spec);
-        assert_eq!(channel.repeat(), spec.repeat, "{}", spec.key);
-        assert_eq!(channel.resolved(), spec.resolved, "{}", spec.key);
-        let closes = spec.resolved == Resolved::Closes;
-        assert_eq!(channel.keeps_alerts(), closes, "{}", spec.key);
+        assert_eq!(channel.capabilities(), spec.capabilities, "{}", spec.key);
+        for message in composed(channel.as_ref(), &rich()) {
+            let is_forbidden = |effect| effect == ResendEffect::Forbidden;
+            let expected = is_forbidden(spec.capabilities.resend);
+            assert_eq!(is_forbidden(message.resend()), expected, "{}", spec.key);
+        }
     }
 }
 
@@ -474,6 +491,7 @@ fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_i
                     secret.name
                 );
             };
+            let sent = first(channel.as_ref());
             shows("Debug", format!("{channel:?}"));
             shows("the destination", format!("{:?}", channel.destination()));
             shows(
@@ -486,8 +504,9 @@ fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_i
                     "description": value, "id": value, "name": value, "code": 1, "sid": value, "request": value,
                 });
                 for body in [echo.to_string(), value.clone()] {
-                    let judgement = channel.judge(&reply(status, &[], body.as_bytes()));
-                    shows("a judgement", format!("{judgement:?}"));
+                    let classification =
+                        channel.classify(&sent, &reply(status, &[], body.as_bytes()));
+                    shows("a classification", format!("{classification:?}"));
                 }
             }
         }

@@ -11,10 +11,12 @@ use crate::text::{Fences, Limit, MAX_PARTS, Markup};
 
 /// The channels that split a long text, with what they say of it.
 fn splitting() -> impl Iterator<Item = (&'static ChannelSpec, Limit, Markup)> {
-    CHANNELS.iter().filter_map(|spec| match spec.length {
-        Length::Split(limit, markup) => Some((*spec, limit, markup)),
-        Length::Any | Length::Cut(_) => None,
-    })
+    CHANNELS
+        .iter()
+        .filter_map(|spec| match spec.capabilities.limits.text {
+            Length::Split(limit, markup) => Some((*spec, limit, markup)),
+            Length::Any | Length::Cut(_) => None,
+        })
 }
 
 /// Where the text stands in a plain message, and in the rich one that goes first.

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::address::is_sid;
-use crate::channels::{Composing, ConfigError, Fields};
+use crate::channels::{ComposeContext, ConfigError, Fields};
 use crate::text::{Limit, Unit, cut, one_line};
 
 const SID: &str = "content_sid";
@@ -62,7 +62,7 @@ impl Content {
     /// `ContentVariables`, with warnings of what had to be cut.
     pub fn variables(
         &self,
-        cx: &Composing<'_>,
+        cx: &ComposeContext<'_>,
         is_whatsapp: bool,
     ) -> (Option<String>, Vec<String>) {
         let rendered = cx

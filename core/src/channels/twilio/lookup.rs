@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::Twilio;
 use super::replies::taken;
-use crate::model::channel::{Found, Unanswered};
+use crate::model::channel::{Lookup, LostReply, ProviderMessage};
 use crate::model::outcome::MessageRef;
-use crate::model::wire::{HttpReply, HttpRequest, Outbound};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
 
 /// The newest come first, and a reply is read to 64 KiB.
 const PAGE_SIZE: &str = "50";
@@ -23,11 +23,11 @@ const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// What Twilio puts before the texts of accounts that pay nothing yet.
 const TRIAL_PREFIX: &str = "Sent from your Twilio trial account - ";
 
-impl Twilio {
+impl Lookup for Twilio {
     /// The newest messages to this number, and from the sender's where that is a number: a messaging service picks its own.
     ///
     /// Not asked by date: `DateSent` leaves out what is still queued.
-    pub fn question(&self) -> Outbound {
+    fn question(&self) -> Outbound {
         let mut url = self.url.clone();
         let from = self.from.fields().find(|(name, _)| *name == "From");
         url.query_pairs_mut()
@@ -41,15 +41,21 @@ impl Twilio {
             url,
             headers,
             body: Vec::new().into(),
+            resend: ResendEffect::Deduplicated,
         })
     }
 
     /// Messages with the same text that were made no earlier than the attempt.
-    pub fn matches(&self, sent: &Unanswered<'_>, reply: &HttpReply) -> Vec<Found> {
-        if reply.status != 200 {
-            return Vec::new();
-        }
-        let Some(request) = sent.message.http() else {
+    fn matches(&self, sent: &LostReply<'_>, reply: &Reply) -> Vec<ProviderMessage> {
+        let (
+            Outbound::Http(request),
+            Reply::Http(HttpReply {
+                status: 200,
+                body: list,
+                ..
+            }),
+        ) = (sent.message, reply)
+        else {
             return Vec::new();
         };
         let body = form_urlencoded::parse(&request.body).find(|(name, _)| name == "Body");
@@ -57,14 +63,14 @@ impl Twilio {
             return Vec::new();
         };
         let earliest = sent.at.checked_sub(CLOCK_SKEW).unwrap_or(sent.at);
-        let messages = messages(&reply.body).into_iter();
+        let messages = messages(list).into_iter();
         messages
             .filter(|message| is_same(message, &body) && is_outbound(message))
             .filter(|message| created(message).is_some_and(|created| created >= earliest))
             .filter_map(|message| {
-                Some(Found {
+                Some(ProviderMessage {
                     message: MessageRef(message.get("sid")?.as_str()?.to_owned()),
-                    verdict: taken(&message, false, self.redactor()),
+                    result: taken(&message, false, self.redactor()),
                 })
             })
             .collect()

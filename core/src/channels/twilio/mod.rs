@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
+use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
@@ -21,15 +22,15 @@ use self::replies::{refusal, taken};
 use self::segments::segments;
 use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
 use super::shared::rich::Cuts;
-use super::shared::{self, texts, verdict};
+use super::shared::{self, body, classify, texts};
 use super::{
-    Channel, ChannelSpec, Composing, Composition, ConfigError, Fields, Kind, Length, Operator,
-    Parameter, Resolved,
+    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
+    FollowUps, Kind, Length, Limits, Messages, Operator, Parameter, Protocol,
 };
-use crate::model::channel::{Found, Unanswered};
+use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
-use crate::model::outcome::{Detail, Failure, Judgement, Reason, Verdict};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Repeat, Reply};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
 use crate::secret::{Redactor, Secret, digest, mask_number};
 use crate::text::{Fences, Limit, Markup, split};
 
@@ -37,9 +38,7 @@ pub const SMS: ChannelSpec = ChannelSpec {
     key: "sms",
     about: "a phone, by Twilio SMS",
     parameters: PARAMETERS,
-    length: Length::Split(LIMIT, Markup::NONE),
-    repeat: REPEAT,
-    resolved: Resolved::Says,
+    capabilities: &SMS_CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::Sms)?)),
 };
 
@@ -47,14 +46,23 @@ pub const WHATSAPP: ChannelSpec = ChannelSpec {
     key: "whatsapp",
     about: "a phone, by Twilio WhatsApp",
     parameters: PARAMETERS,
-    length: Length::Split(LIMIT, WHATSAPP_MARKUP),
-    repeat: REPEAT,
-    resolved: Resolved::Says,
+    capabilities: &WHATSAPP_CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Twilio::new(fields, operator, Medium::WhatsApp)?)),
 };
 
-/// Each has a price, and wakes somebody: never twice by guess.
-const REPEAT: Repeat = Repeat::Never;
+const SMS_CAPABILITIES: Capabilities = capabilities(Markup::NONE);
+const WHATSAPP_CAPABILITIES: Capabilities = capabilities(WHATSAPP_MARKUP);
+
+const fn capabilities(markup: Markup) -> Capabilities {
+    Capabilities {
+        protocol: Protocol::Http,
+        // Each message has a price, and wakes somebody.
+        resend: ResendEffect::Forbidden,
+        follow_ups: FollowUps::MESSAGES,
+        attachments: Attachments::None,
+        limits: Limits::text(Length::Split(LIMIT, markup)),
+    }
+}
 
 /// "Body: up to 1,600 characters" (Message resource); the unit is not said.
 const LIMIT: Limit = Limit::utf16(1_600);
@@ -157,10 +165,7 @@ impl Twilio {
         let to = number(fields, "twilio_to_number", medium)?;
 
         let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body::FORM));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(shared::USER_AGENT));
         let pair = format!("{}:{}", sid.expose(), token.expose());
@@ -199,6 +204,7 @@ impl Twilio {
             url: self.url.clone(),
             headers: self.headers.clone(),
             body: form.into(),
+            resend: ResendEffect::Forbidden,
         })
     }
 
@@ -207,18 +213,11 @@ impl Twilio {
         self.to.expose().starts_with("whatsapp:")
     }
 
-    fn markup(&self) -> Markup {
-        match self.is_whatsapp() {
-            true => WHATSAPP_MARKUP,
-            false => Markup::NONE,
-        }
-    }
-
     fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
         let redactor = self.redactor();
         match (code, json.get("message").and_then(Value::as_str)) {
-            (Some(code), None) => verdict::words("Twilio", &code.to_string(), redactor),
-            (code, message) => verdict::said("Twilio", code, message, reply, redactor),
+            (Some(code), None) => classify::words("Twilio", &code.to_string(), redactor),
+            (code, message) => classify::said("Twilio", code, message, reply, redactor),
         }
     }
 
@@ -242,46 +241,53 @@ impl std::fmt::Debug for Twilio {
 }
 
 impl Channel for Twilio {
+    fn capabilities(&self) -> &'static Capabilities {
+        match self.is_whatsapp() {
+            true => &WHATSAPP_CAPABILITIES,
+            false => &SMS_CAPABILITIES,
+        }
+    }
+
     fn destination(&self) -> &Destination {
         &self.destination
-    }
-
-    fn repeat(&self) -> Repeat {
-        REPEAT
-    }
-
-    fn resolved(&self) -> Resolved {
-        SMS.resolved
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         if let Some(content) = &self.content {
             let (variables, warnings) = content.variables(cx, self.is_whatsapp());
             let variables = variables
                 .iter()
                 .map(|json| ("ContentVariables", json.as_str()));
             let says = [("ContentSid", content.sid.as_str())].into_iter();
-            return Ok(Composition {
-                messages: vec![self.form(says.chain(variables))],
+            return Ok(Messages {
+                parts: vec![self.form(says.chain(variables))],
                 segments: None,
                 warnings,
             });
         }
         let text = texts::of(notification)?;
         let (split, cuts) = if notification.is_rich() {
-            rich::compose(notification, &text, self.is_whatsapp(), self.markup())
+            rich::compose(
+                notification,
+                &text,
+                self.is_whatsapp(),
+                self.capabilities().markup(),
+            )
         } else {
-            (split(&text, LIMIT, self.markup()), Cuts::default())
+            (
+                split(&text, LIMIT, self.capabilities().markup()),
+                Cuts::default(),
+            )
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));
-        Ok(Composition {
+        Ok(Messages {
             segments: Some(split.parts.iter().map(|part| segments(part)).sum()),
-            messages: split
+            parts: split
                 .parts
                 .iter()
                 .map(|part| self.form([("Body", part.as_str())]))
@@ -291,17 +297,28 @@ impl Channel for Twilio {
     }
 
     /// Who may see a dry run may not know the numbers by it: a receiver's are the operator's.
-    fn preview(&self, body: &[u8]) -> String {
-        let masked = form_urlencoded::parse(body).map(|(name, value)| match name.as_ref() {
-            "To" | "From" | "MessagingServiceSid" => (name, masked_address(&value)),
-            _ => (name, value.into_owned()),
-        });
-        form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(masked)
-            .finish()
+    fn preview(&self, out: &Outbound) -> String {
+        body::masked_form(&out.body(), |name, value| {
+            let is_address = matches!(name, "To" | "From" | "MessagingServiceSid");
+            is_address.then(|| masked_address(value))
+        })
     }
 
-    fn judge_http(&self, reply: &HttpReply) -> Judgement {
+    fn sign(&self, _: &mut Outbound, _: Timestamp) {}
+
+    fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification {
+        classify::http(sent, reply, |_, reply| self.classify_reply(reply))
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        // A message is found by its text, if that is what Twilio keeps.
+        let has_text = self.content.is_none() && !self.smart_encoding;
+        has_text.then_some(self as &dyn Lookup)
+    }
+}
+
+impl Twilio {
+    fn classify_reply(&self, reply: &HttpReply) -> Classification {
         let json = reply.json().unwrap_or(Value::Null);
         let code = json.get("code").and_then(Value::as_u64);
         let detail = || self.detail(reply, &json, code);
@@ -309,38 +326,25 @@ impl Channel for Twilio {
         match (reply.status, code) {
             (200..=299, _) => taken(&json, self.content.is_some(), self.redactor()).into(),
             // Never processed, both of them (docs: errors 20429, 20503).
-            (429, _) => verdict::by_status(reply, self.redactor(), detail),
-            (503, Some(20503)) => Verdict::Retry {
+            (429, _) => classify::by_status(reply, self.redactor(), detail),
+            (503, Some(20503)) => AttemptResult::Retry {
                 failure: failure(Reason::ServerError),
-                after: verdict::reply_retry_after(reply),
+                after: classify::reply_retry_after(reply),
             }
             .into(),
             // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
-            (400..=599, Some(21611 | 21730)) => Verdict::Retry {
+            (400..=599, Some(21611 | 21730)) => AttemptResult::Retry {
                 failure: failure(Reason::TryLater),
-                after: verdict::reply_retry_after(reply),
+                after: classify::reply_retry_after(reply),
             }
             .into(),
             // "Retrying may send the message again" (docs: error 20500).
-            (500..=599, _) => Verdict::Ambiguous(failure(Reason::LostReply)).into(),
+            (500..=599, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
             (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
-                Some(refusal) => Verdict::Reject(refusal.with_detail(detail())).into(),
-                None => verdict::by_status(reply, self.redactor(), detail),
+                Some(refusal) => AttemptResult::Reject(refusal.with_detail(detail())).into(),
+                None => classify::by_status(reply, self.redactor(), detail),
             },
-            _ => verdict::by_status(reply, self.redactor(), detail),
-        }
-    }
-
-    fn lookup(&self, _: &Unanswered<'_>) -> Option<Outbound> {
-        // By its text it is found, if that is what Twilio keeps.
-        let has_text = self.content.is_none() && !self.smart_encoding;
-        has_text.then(|| self.question())
-    }
-
-    fn find(&self, sent: &Unanswered<'_>, reply: &Reply) -> Vec<Found> {
-        match reply {
-            Reply::Http(reply) => self.matches(sent, reply),
-            Reply::Smtp(_) => Vec::new(),
+            _ => classify::by_status(reply, self.redactor(), detail),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::channels::shared::verdict;
-use crate::model::outcome::{Failure, Reason, Verdict};
+use crate::channels::shared::classify;
+use crate::model::outcome::{AttemptResult, Failure, Reason};
 use crate::secret::Redactor;
 
 const ACCOUNT: &str = "The Twilio account is suspended or not yet active: look at its balance and status in the Twilio console.";
@@ -16,10 +16,10 @@ const NO_TEXT: &str = "Give a text, or content_sid.";
 const SESSION_ONLY: &str = "Use a content template that WhatsApp has approved, of a type that may begin a conversation: not twilio/list-picker or twilio/location.";
 
 /// What a 2xx means: Twilio has it, unless it says that it failed at once.
-pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> Verdict {
+pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptResult {
     let text = |key| json.get(key).and_then(Value::as_str);
     let Some(status @ ("failed" | "undelivered" | "canceled")) = text("status") else {
-        return verdict::delivered(text("sid"), redactor);
+        return classify::delivered(text("sid"), redactor);
     };
     let code = json.get("error_code").and_then(Value::as_u64);
     let words = text("error_message").unwrap_or(status);
@@ -29,7 +29,7 @@ pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> Verdict {
     };
     let refusal = code.and_then(|code| refusal(code, has_content));
     let failure = refusal.unwrap_or(Failure::new(Reason::Rejected));
-    Verdict::Reject(failure.with_detail(verdict::words(&provider, words, redactor)))
+    AttemptResult::Reject(failure.with_detail(classify::words(&provider, words, redactor)))
 }
 
 /// Codes that refine the reason. Each has a page of its own, such as <https://www.twilio.com/docs/api/errors/21656>.

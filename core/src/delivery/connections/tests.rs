@@ -51,6 +51,7 @@ fn pool(server: u64) -> PoolKey {
         url: format!("http://server-{server}.example/").parse().unwrap(),
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::new(),
+        resend: crate::model::wire::ResendEffect::ShownTwice,
     };
     let client = ClientKey {
         private_addresses: crate::model::policy::PrivateAddresses::Allow,

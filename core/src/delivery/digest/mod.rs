@@ -36,7 +36,8 @@ impl PendingDigest {
     /// have ended, but no longer than `patience`. One alone goes as it is, unless its alert may have been closed meanwhile.
     pub async fn tell(mut self, engine: Arc<Engine>, patience: Option<Duration>) {
         let sending = &self.first.sending;
-        let is_alert = sending.dedup_key.is_some() && sending.channel.keeps_alerts();
+        let is_alert =
+            sending.dedup_key.is_some() && sending.channel.capabilities().keeps_incidents();
         if self.others.is_empty() && !is_alert {
             self.first.ahead_of = self.ahead_of;
             engine.run(self.first);
@@ -198,10 +199,10 @@ impl Digest {
         });
         let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
         match composed {
-            Ok(composition) => {
-                warnings.extend_from(&composition.warnings);
+            Ok(messages) => {
+                warnings.extend_from(&messages.warnings);
                 Work::Send(Box::new(Sending {
-                    composition,
+                    messages,
                     dedup_key: None,
                     configured_in: None,
                     resume: None,

@@ -135,7 +135,7 @@ fn subject(notification: &Notification) -> String {
 mod tests {
     use super::*;
     use crate::channels::{CHANNELS, configured};
-    use crate::model::channel::Composing;
+    use crate::model::channel::ComposeContext;
 
     fn rich(title: &str) -> Notification {
         Notification {
@@ -229,10 +229,12 @@ mod tests {
             let channel = configured(spec, crate::channels::example).unwrap();
             for first in &firsts {
                 let digest = tally().digest(first, Over::Minute);
-                let composed = channel.compose(&digest, &Composing::new("key")).unwrap();
-                assert_eq!(composed.messages.len(), 1, "{}", spec.key);
+                let composed = channel
+                    .compose(&digest, &ComposeContext::new("key"))
+                    .unwrap();
+                assert_eq!(composed.parts.len(), 1, "{}", spec.key);
                 assert_eq!(composed.warnings, [] as [&str; 0], "{}", spec.key);
-                let body = composed.messages[0].body();
+                let body = composed.parts[0].body();
                 let body = String::from_utf8_lossy(&body);
                 let body = body.replace('+', " ");
                 assert!(body.contains("212 more"), "{}: {body}", spec.key);

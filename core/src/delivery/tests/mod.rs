@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::channels::{self, Fields, Operator, Origin};
 use crate::json::{Json, Path, parse};
-use crate::model::channel::Composing;
+use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{
@@ -220,14 +220,14 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     );
     let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
     let notification = Notification::plain(Json::String("hi".to_owned()));
-    let cx = Composing::new("k");
-    let composition = channel.compose(&notification, &cx).unwrap();
+    let cx = ComposeContext::new("k");
+    let messages = channel.compose(&notification, &cx).unwrap();
     Delivery {
         sender: sender.to_owned(),
         receiver: None,
         work: Work::Send(Box::new(Sending {
             channel,
-            composition,
+            messages,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
             source: None,
@@ -254,7 +254,7 @@ fn notification(sender: &str, configuration: &str, notification: Notification) -
             parameters: None,
         };
         let composed = source.compose(sending.channel.as_ref(), None);
-        sending.composition = composed.unwrap();
+        sending.messages = composed.unwrap();
         sending.source = Some(Box::new(source));
     }
     delivery

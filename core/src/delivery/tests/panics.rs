@@ -25,11 +25,11 @@ async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_44_a_panic_in_judge_ends_that_delivery_alone() {
+async fn a_panic_in_classify_ends_that_delivery_alone() {
     let world = World::new([ok(), ok()]);
     let mut broken = delivery("http", HTTP);
     if let Work::Send(sending) = &mut broken.work {
-        sending.channel = Arc::new(JudgePanics(Arc::clone(&sending.channel)));
+        sending.channel = Arc::new(ClassifyPanics(Arc::clone(&sending.channel)));
     }
     let task = world.accept(vec![broken], policy()).await;
     task.ended().await;
@@ -43,31 +43,39 @@ async fn row_44_a_panic_in_judge_ends_that_delivery_alone() {
 }
 
 #[derive(Debug)]
-struct JudgePanics(Arc<dyn channels::Channel>);
+struct ClassifyPanics(Arc<dyn channels::Channel>);
 
-impl channels::Channel for JudgePanics {
+impl channels::Channel for ClassifyPanics {
+    fn capabilities(&self) -> &'static channels::Capabilities {
+        self.0.capabilities()
+    }
+
     fn destination(&self) -> &crate::model::wire::Destination {
         self.0.destination()
-    }
-
-    fn repeat(&self) -> crate::model::wire::Repeat {
-        self.0.repeat()
-    }
-
-    fn resolved(&self) -> channels::Resolved {
-        self.0.resolved()
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<channels::Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<channels::Messages, Failure> {
         self.0.compose(notification, cx)
     }
 
-    fn judge(&self, _: &Reply) -> crate::model::outcome::Judgement {
-        panic!("judge")
+    fn sign(&self, out: &mut Outbound, now: jiff::Timestamp) {
+        self.0.sign(out, now);
+    }
+
+    fn classify(&self, _: &Outbound, _: &Reply) -> crate::model::outcome::Classification {
+        panic!("classify")
+    }
+
+    fn preview(&self, out: &Outbound) -> String {
+        self.0.preview(out)
+    }
+
+    fn lookup(&self) -> Option<&dyn crate::model::channel::Lookup> {
+        self.0.lookup()
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::channels::{CHANNELS, Channel, ChannelSpec, configured, example};
-use crate::model::outcome::Verdict;
+use crate::model::outcome::AttemptResult;
 use crate::model::wire::{SmtpReply, SmtpStage};
 
 /// What comes of one request.
@@ -93,9 +93,9 @@ impl Transport for Answers {
                 None => Ok(answer.to_reply(outbound)),
             };
             if let Ok(reply) = &result {
-                let verdict = self.channel.judge(reply).verdict;
-                attempt.is_limited = matches!(&verdict, Verdict::Retry { failure, .. } if failure.reason == Reason::RateLimited);
-                attempt.is_stale = matches!(verdict, Verdict::Stale(_));
+                let result = self.channel.classify(outbound, reply).result;
+                attempt.is_limited = matches!(&result, AttemptResult::Retry { failure, .. } if failure.reason == Reason::RateLimited);
+                attempt.is_stale = matches!(result, AttemptResult::Stale(_));
             }
             self.attempts.lock().unwrap()[number] = attempt;
             result
@@ -250,7 +250,7 @@ fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<St
         receiver: None,
         work: Work::Send(Box::new(Sending {
             channel: Arc::clone(channel),
-            composition: source.compose(channel.as_ref(), None).unwrap(),
+            messages: source.compose(channel.as_ref(), None).unwrap(),
             private_addresses: PrivateAddresses::Allow,
             dedup_key: status.map(|_| "k".into()),
             source: Some(Box::new(source)),
@@ -270,7 +270,7 @@ async fn attempts(
     policy: &DeliveryPolicy,
 ) -> Vec<Attempt> {
     let channel = configured(spec, example).unwrap();
-    let edits = channel.follows_up();
+    let edits = channel.capabilities().refers_to_earlier();
     let taken = Answer {
         status: 200,
         headers: Vec::new(),

@@ -54,7 +54,7 @@ impl Engine {
         let changes = state.status.is_some_and(Status::follows_up);
         sending.has_begun()
             || sending.silence.is_some()
-            || (changes && sending.channel.keeps_alerts())
+            || (changes && sending.channel.capabilities().keeps_incidents())
             || self.is_known_repeat(arriving, state)
     }
 

@@ -8,6 +8,7 @@ use super::tree::{Member, Node, Table, Value};
 use super::{Loader, identity};
 use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Parameter};
 use crate::json::{Json, Path};
+use crate::model::capabilities::Protocol;
 use crate::model::plan::OwnPolicy;
 use crate::model::policy::{ProxySettings, TlsFiles};
 use crate::model::problem::Place;
@@ -61,7 +62,9 @@ impl Loader<'_> {
         }
         let channels = self.channels(&read);
         if let Some(proxy) = table.iter().find(|member| member.key == "proxy")
-            && channels.iter().any(|channel| !channel.is_http())
+            && channels
+                .iter()
+                .any(|channel| channel.capabilities().protocol != Protocol::Http)
         {
             self.report.error(
                 proxy.node.place,

@@ -34,6 +34,7 @@ async fn outcome(reply: Vec<u8>) -> Result<u16, (Reason, Sent)> {
         url: Url::parse(&format!("http://hooks.example:{port}/x")).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
+        resend: ResendEffect::ShownTwice,
     });
     let key = world.key(Allow);
     let sent = world

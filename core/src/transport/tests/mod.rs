@@ -22,7 +22,9 @@ use super::client::MAX_HEADERS;
 use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
 use crate::model::outcome::Reason;
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
-use crate::model::wire::{HttpRequest, Mail, MailServer, MailTls, Mailbox, Outbound, Reply};
+use crate::model::wire::{
+    HttpRequest, Mail, MailServer, MailTls, Mailbox, Outbound, Reply, ResendEffect,
+};
 use PrivateAddresses::{Allow, Deny};
 
 const PUBLIC: &str = "93.184.216.34";
@@ -144,6 +146,7 @@ impl World {
             message_id: "1@example.com".to_owned(),
             thread: None,
             date: None,
+            resend: ResendEffect::Forbidden,
         };
         self.send_any(Outbound::Mail(Box::new(mail)), private).await
     }
@@ -185,6 +188,7 @@ fn message(url: &str) -> HttpRequest {
         url: Url::parse(url).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
+        resend: ResendEffect::ShownTwice,
     }
 }
 

@@ -228,7 +228,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
         channels += 1;
         debug_shows_none(&sending.channel);
         debug_shows_none(sending.channel.destination());
-        for message in &sending.composition.messages {
+        for message in &sending.messages.parts {
             debug_shows_none(message);
             if let Outbound::Http(request) = message {
                 debug_shows_none(&request.headers);
@@ -242,6 +242,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
             "email" => &["mail-to", "mail-cc", "mail-user", "mail-password"],
             _ => &["from", "to"],
         };
+        let sent = &sending.messages.parts[0];
         for status in [200, 404, 407, 429, 500] {
             let reply = Reply::Http(HttpReply {
                 status,
@@ -251,7 +252,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
                 received: SystemTime::now(),
             });
             debug_shows_none(&reply);
-            debug_shows_none(&sending.channel.judge(&reply));
+            debug_shows_none(&sending.channel.classify(sent, &reply));
         }
         for (stage, code) in [
             (SmtpStage::Auth, 535),
@@ -264,7 +265,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
                 text: format!("2.0.0 queued as {}", echo(own)),
             });
             debug_shows_none(&reply);
-            debug_shows_none(&sending.channel.judge(&reply));
+            debug_shows_none(&sending.channel.classify(sent, &reply));
         }
     }
     assert_eq!(channels, 8, "those that can be sent");

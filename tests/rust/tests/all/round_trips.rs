@@ -8,8 +8,8 @@ use base64::prelude::{
 };
 use http::HeaderMap;
 use notifier_core::channels::{
-    self, CHANNELS, Channel, ChannelSpec, Composing, Composition, Fields, Length, Operator, Origin,
-    find,
+    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Length, Messages, Operator,
+    Origin, find,
 };
 use notifier_core::json::{Json, Path};
 use notifier_core::model::notification::Notification;
@@ -43,14 +43,14 @@ fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
     channels::configured(spec, |one| one.required.then(|| one.example.to_owned())).unwrap()
 }
 
-fn compose(channel: &dyn Channel, text: &str) -> Composition {
+fn compose(channel: &dyn Channel, text: &str) -> Messages {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing::new("task");
+    let cx = ComposeContext::new("task");
     channel.compose(&notification, &cx).unwrap()
 }
 
-fn requests(composition: &Composition) -> impl Iterator<Item = &HttpRequest> {
-    composition.messages.iter().filter_map(Outbound::http)
+fn requests(messages: &Messages) -> impl Iterator<Item = &HttpRequest> {
+    messages.parts.iter().filter_map(Outbound::http)
 }
 
 /// Every string in a payload, as the provider reads it.
@@ -116,29 +116,29 @@ proptest! {
     #[test]
     fn every_text_comes_out_of_every_channels_payload(text in any_text()) {
         for spec in CHANNELS {
-            let composition = compose(&*channel(spec), &text);
-            let total = composition.messages.len();
+            let messages = compose(&*channel(spec), &text);
+            let total = messages.parts.len();
             let whole = match spec.key {
                 "teams" => shown(spec.key, &text),
                 _ => text.clone(),
             };
             let mut rest = whole.as_str();
-            for (n, message) in composition.messages.iter().enumerate() {
+            for (n, message) in messages.parts.iter().enumerate() {
                 let prefix = if total > 1 { format!("({}/{total}) ", n + 1) } else { String::new() };
                 // Where the provider has several places for texts, one of them holds the whole part.
                 let parts = strings(message).into_iter().filter_map(|found| {
                     let part = shown(spec.key, found.strip_prefix(&prefix)?);
-                    let fits = spec.length.limit().is_none_or(|limit| limit.unit.of(&found) <= limit.length);
+                    let fits = spec.capabilities.limits.text.limit().is_none_or(|limit| limit.unit.of(&found) <= limit.length);
                     (fits && rest.starts_with(&part)).then_some(part.len())
                 });
                 let Some(length) = parts.max() else {
-                    prop_assert!(!composition.warnings.is_empty(), "{}: {rest:?}", spec.key);
+                    prop_assert!(!messages.warnings.is_empty(), "{}: {rest:?}", spec.key);
                     break;
                 };
                 rest = rest.get(length..).unwrap();
             }
-            let is_cut = !composition.warnings.is_empty();
-            prop_assert!(!is_cut || total == 10 || matches!(spec.length, Length::Cut(_)), "{}", spec.key);
+            let is_cut = !messages.warnings.is_empty();
+            prop_assert!(!is_cut || total == 10 || matches!(spec.capabilities.limits.text, Length::Cut(_)), "{}", spec.key);
             prop_assert!(is_cut || rest.is_empty(), "{}: {rest:?}", spec.key);
         }
     }
@@ -154,8 +154,8 @@ proptest! {
         let mut encoded = engine.encode(json);
         encoded.insert_str(at % encoded.len(), " \r\n\t");
         let members = [("http_webhook_url", "https://hooks.example/x"), ("http_headers", encoded.as_str())];
-        let composition = compose(&*configured(find("http").unwrap(), &members), "x");
-        let sent: &HeaderMap = &requests(&composition).next().unwrap().headers;
+        let messages = compose(&*configured(find("http").unwrap(), &members), "x");
+        let sent: &HeaderMap = &requests(&messages).next().unwrap().headers;
         for (name, value) in &given {
             let values: Vec<_> = sent.get_all(name.as_str()).iter().collect();
             prop_assert_eq!(values.len(), 1, "{}", name);
@@ -178,8 +178,8 @@ proptest! {
         let path: String = segments.iter().map(|segment| format!("/{}", escape(segment))).collect();
         let url = format!("https://{}:{}@hooks.example{path}?q={}", escape(&user), escape(&password), escape(&query));
         let spec = find("http").unwrap();
-        let composition = compose(&*configured(spec, &[("http_webhook_url", &url)]), "x");
-        let request = requests(&composition).next().unwrap();
+        let messages = compose(&*configured(spec, &[("http_webhook_url", &url)]), "x");
+        let request = requests(&messages).next().unwrap();
         prop_assert_eq!(request.url.path(), path);
         prop_assert_eq!(request.url.query_pairs().next().unwrap().1, query);
         prop_assert!(request.url.username().is_empty() && request.url.password().is_none());

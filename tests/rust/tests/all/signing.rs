@@ -11,15 +11,16 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use notifier_core::channels::{
-    Channel, Composing, Composition, ConfigError, Fields, Operator, Origin, Resolved, find,
+    Capabilities, Channel, ComposeContext, ConfigError, Fields, Messages, Operator, Origin, find,
 };
 use notifier_core::delivery::{Acceptance, Admission, Caller, Dispatcher, RoomPolicy};
 use notifier_core::json::{self, Json, Path};
+use notifier_core::model::channel::Lookup;
 use notifier_core::model::notification::Notification;
-use notifier_core::model::outcome::{Failure, Judgement, Reason};
+use notifier_core::model::outcome::{Classification, Failure, Reason};
 use notifier_core::model::plan::{Delivery, Identity, Plan, Sending, Work};
 use notifier_core::model::policy::{ClientKey, PrivateAddresses};
-use notifier_core::model::wire::{Destination, Outbound, Repeat, Reply};
+use notifier_core::model::wire::{Destination, Outbound, Reply};
 use notifier_core::observe::TaskLog;
 use notifier_core::settings::SettingsCache;
 use notifier_core::transport::{SendError, Sent, Transport};
@@ -53,9 +54,9 @@ fn http(
 
 fn compose(channel: &dyn Channel, text: &str) -> Outbound {
     let notification = Notification::plain(Json::String(text.to_owned()));
-    let cx = Composing::new("task");
-    let composition = channel.compose(&notification, &cx).unwrap();
-    composition.messages.into_iter().next().unwrap()
+    let cx = ComposeContext::new("task");
+    let messages = channel.compose(&notification, &cx).unwrap();
+    messages.parts.into_iter().next().unwrap()
 }
 
 fn header(out: &Outbound, name: &str) -> Option<String> {
@@ -176,23 +177,19 @@ fn a_key_that_cannot_be_used_is_named_by_its_place_and_not_quoted() {
 struct Counting(Arc<dyn Channel>, AtomicU32);
 
 impl Channel for Counting {
+    fn capabilities(&self) -> &'static Capabilities {
+        self.0.capabilities()
+    }
+
     fn destination(&self) -> &Destination {
         self.0.destination()
-    }
-
-    fn repeat(&self) -> Repeat {
-        self.0.repeat()
-    }
-
-    fn resolved(&self) -> Resolved {
-        self.0.resolved()
     }
 
     fn compose(
         &self,
         notification: &Notification,
-        cx: &Composing<'_>,
-    ) -> Result<Composition, Failure> {
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
         self.0.compose(notification, cx)
     }
 
@@ -205,8 +202,16 @@ impl Channel for Counting {
         request.headers.insert("x-signed", HeaderValue::from(count));
     }
 
-    fn judge(&self, reply: &Reply) -> Judgement {
-        self.0.judge(reply)
+    fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification {
+        self.0.classify(sent, reply)
+    }
+
+    fn preview(&self, out: &Outbound) -> String {
+        self.0.preview(out)
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        self.0.lookup()
     }
 }
 
@@ -240,17 +245,13 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         &json!({ "http_webhook_url": "https://hooks.example/", "signing_secret": KEY }),
     );
     let channel: Arc<dyn Channel> = Arc::new(Counting(channel.unwrap(), AtomicU32::new(0)));
-    let composition = Composition {
-        messages: vec![compose(&*channel, "x")],
-        segments: None,
-        warnings: Vec::new(),
-    };
+    let messages = Messages::new(vec![compose(&*channel, "x")], Vec::new());
     let delivery = Delivery {
         sender: "http".to_owned(),
         receiver: None,
         work: Work::Send(Box::new(Sending {
             channel,
-            composition,
+            messages,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
             source: None,

@@ -185,7 +185,7 @@ fn channels() -> String {
         "A `resolved` with the same `dedup_key`",
     ]);
     for spec in CHANNELS {
-        let limit = match spec.length.limit() {
+        let limit = match spec.capabilities.limits.text.limit() {
             Some(limit) => format!("{} {}", limit.length, limit.unit.words()),
             None => "none".to_owned(),
         };
@@ -193,8 +193,8 @@ fn channels() -> String {
             &code(spec.key),
             spec.about,
             &limit,
-            spec.repeat.words(),
-            spec.resolved.words(),
+            spec.capabilities.resend.words(),
+            spec.capabilities.follow_ups.words(),
         ];
         row(&mut text, &cells);
     }

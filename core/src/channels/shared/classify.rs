@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 
 use super::rich::host_in;
-use crate::model::outcome::{Detail, Failure, Gate, Judgement, MessageRef, Reason, Scope, Verdict};
-use crate::model::wire::HttpReply;
+use crate::model::outcome::{
+    AttemptResult, Classification, Detail, Failure, MessageRef, QueueDirective, Reason, Scope,
+};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 use crate::secret::Redactor;
 use crate::text::without_page;
 
@@ -20,37 +22,68 @@ const PROXY_WANTS_CREDENTIALS: &str = "A proxy asks for a user name and password
 /// A login page or a start page answers so, and takes no notification.
 const PAGE: &str = "answered 2xx with a web page (text/html), and counts as delivered; check that the URL is the receiver's own";
 
+/// What a channel that sends HTTP requests makes of a reply. A 2xx whose body could not be read is no refusal: what the channel
+/// misses in the body may have been there.
+pub fn http(
+    sent: &Outbound,
+    reply: &Reply,
+    classify: impl FnOnce(&HttpRequest, &HttpReply) -> Classification,
+) -> Classification {
+    let (Outbound::Http(sent), Reply::Http(reply)) = (sent, reply) else {
+        return unexpected();
+    };
+    let mut classification = classify(sent, reply);
+    let stays = matches!(
+        classification.result,
+        AttemptResult::Delivered { .. } | AttemptResult::Ambiguous(_)
+    );
+    if (200..=299).contains(&reply.status) && !reply.complete && !stays {
+        classification.result = AttemptResult::Delivered {
+            message: None,
+            warning: None,
+        };
+    }
+    classification
+}
+
+/// A reply in another protocol than that of the message.
+pub fn unexpected() -> Classification {
+    AttemptResult::Reject(Failure::new(Reason::Internal)).into()
+}
+
 /// The common table. `detail` are the provider's words, asked for only where something failed.
 pub fn by_status(
     reply: &HttpReply,
     redactor: &Redactor,
     detail: impl Fn() -> Option<Detail>,
-) -> Judgement {
+) -> Classification {
     let failure = |reason| Failure::new(reason).with_detail(detail());
     match reply.status {
-        200..=299 => Judgement {
+        200..=299 => AttemptResult::Delivered {
+            message: None,
             warning: answers_with_page(reply).then_some(PAGE),
-            ..Verdict::Delivered { message: None }.into()
-        },
+        }
+        .into(),
         408 | 425 => wait(reply, failure(Reason::TryLater)),
         429 => wait(reply, failure(Reason::RateLimited)),
         300..=399 => {
             let detail = leads_to(reply, redactor).or_else(&detail);
-            Verdict::Reject(Failure::new(Reason::Redirected).with_detail(detail)).into()
+            AttemptResult::Reject(Failure::new(Reason::Redirected).with_detail(detail)).into()
         }
-        401 => Verdict::Reject(failure(Reason::Unauthorized)).into(),
-        403 => Verdict::Reject(failure(Reason::Forbidden)).into(),
-        404 | 410 => Verdict::Reject(failure(Reason::UnknownDestination)).into(),
-        407 => Verdict::Reject(failure(Reason::Rejected).with_hint(PROXY_WANTS_CREDENTIALS)).into(),
-        413 => Verdict::Reject(failure(Reason::TooLarge)).into(),
-        400..=499 => Verdict::Reject(failure(Reason::Rejected)).into(),
-        500..=599 => Verdict::Retry {
+        401 => AttemptResult::Reject(failure(Reason::Unauthorized)).into(),
+        403 => AttemptResult::Reject(failure(Reason::Forbidden)).into(),
+        404 | 410 => AttemptResult::Reject(failure(Reason::UnknownDestination)).into(),
+        407 => AttemptResult::Reject(failure(Reason::Rejected).with_hint(PROXY_WANTS_CREDENTIALS))
+            .into(),
+        413 => AttemptResult::Reject(failure(Reason::TooLarge)).into(),
+        400..=499 => AttemptResult::Reject(failure(Reason::Rejected)).into(),
+        500..=599 => AttemptResult::Retry {
             failure: failure(Reason::ServerError),
             after: reply_retry_after(reply),
         }
         .into(),
         // It has answered, with a status that HTTP does not have for it.
-        _ => Verdict::Ambiguous(failure(Reason::MalformedReply)).into(),
+        _ => AttemptResult::Ambiguous(failure(Reason::MalformedReply)).into(),
     }
 }
 
@@ -90,44 +123,47 @@ const SCHEMES: [&str; 3] = ["https:", "http:", ""];
 
 /// The same, with a channel's own advice where it has one for the reason.
 pub fn with_hints(
-    mut judgement: Judgement,
+    mut classification: Classification,
     hint: impl Fn(Reason) -> Option<&'static str>,
-) -> Judgement {
-    if let Verdict::Retry { failure, .. } | Verdict::Reject(failure) = &mut judgement.verdict
+) -> Classification {
+    if let AttemptResult::Retry { failure, .. } | AttemptResult::Reject(failure) =
+        &mut classification.result
         && failure.hint.is_none()
     {
         failure.hint = hint(failure.reason).map(Into::into);
     }
-    judgement
+    classification
 }
 
 /// Not now: the message is tried again, and nothing else leaves for this destination before.
-fn wait(reply: &HttpReply, failure: Failure) -> Judgement {
+fn wait(reply: &HttpReply, failure: Failure) -> Classification {
     paused(failure, reply_retry_after(reply), Scope::Destination)
 }
 
-/// A retry that closes the gate.
-pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Judgement {
-    Judgement {
-        verdict: Verdict::Retry { failure, after },
-        gate: Some(Gate::Pause { wait: after, scope }),
+/// A retry that pauses the queue.
+pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Classification {
+    Classification {
+        result: AttemptResult::Retry { failure, after },
+        queue: Some(QueueDirective::Pause { wait: after, scope }),
+    }
+}
+
+/// A delivery of the message that the provider calls so.
+pub fn delivered(message: Option<&str>, redactor: &Redactor) -> AttemptResult {
+    AttemptResult::Delivered {
+        message: message_ref(message, redactor),
         warning: None,
     }
 }
 
-/// `message` is the provider's name for it. Providers' names are short words: anything else is no name, but may be an
-/// echo of what was sent.
-pub fn delivered(message: Option<&str>, redactor: &Redactor) -> Verdict {
+/// The provider's name for a message. Providers' names are short words: anything else may be an echo of the message.
+pub fn message_ref(name: Option<&str>, redactor: &Redactor) -> Option<MessageRef> {
     let is_name = |name: &&str| {
         (1..=MAX_NAME_BYTES).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_graphic())
             && !redactor.finds(name)
     };
-    Verdict::Delivered {
-        message: message
-            .filter(is_name)
-            .map(|name| MessageRef(name.to_owned())),
-    }
+    name.filter(is_name).map(|name| MessageRef(name.to_owned()))
 }
 
 /// Twilio's have 34, Discord's 20.
@@ -205,7 +241,8 @@ mod tests {
             (long.as_str(), false),
         ] {
             let message = kept.then(|| MessageRef(given.to_owned()));
-            let expected = Verdict::Delivered { message };
+            let warning = None;
+            let expected = AttemptResult::Delivered { message, warning };
             assert_eq!(delivered(Some(given), &redactor), expected, "{given:?}");
         }
     }
@@ -264,19 +301,19 @@ mod tests {
         ] {
             for status in [301, 302, 303, 307, 308] {
                 let reply = replied(status, &[("location", location)], "");
-                let judgement = by_status(&reply, &redactor, || Some("words".into()));
-                let Verdict::Reject(failure) = judgement.verdict else {
-                    panic!("{judgement:?}")
+                let classification = by_status(&reply, &redactor, || Some("words".into()));
+                let AttemptResult::Reject(failure) = classification.result else {
+                    panic!("{classification:?}")
                 };
                 assert_eq!(failure.reason, Reason::Redirected);
                 let detail = failure.detail.unwrap();
                 assert_eq!(detail.as_str(), shown, "{location}");
             }
         }
-        let judgement = by_status(&replied(304, &[], ""), &redactor, || None);
+        let classification = by_status(&replied(304, &[], ""), &redactor, || None);
         assert_eq!(
-            judgement.verdict,
-            Verdict::Reject(Failure::new(Reason::Redirected))
+            classification.result,
+            AttemptResult::Reject(Failure::new(Reason::Redirected))
         );
     }
 
@@ -294,12 +331,11 @@ mod tests {
             ("application/xml", "<ok/>", false),
         ] {
             let reply = replied(200, &[("content-type", content_type)], body);
-            let judgement = by_status(&reply, &Redactor::default(), || None);
-            assert_eq!(
-                judgement.warning.is_some(),
-                is_page,
-                "{content_type} {body}"
-            );
+            let classification = by_status(&reply, &Redactor::default(), || None);
+            let AttemptResult::Delivered { warning, .. } = classification.result else {
+                panic!("{classification:?}")
+            };
+            assert_eq!(warning.is_some(), is_page, "{content_type} {body}");
         }
     }
 

@@ -1,0 +1,71 @@
+//! Channels that send HTTP requests to one endpoint.
+
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+
+use super::classify;
+use super::endpoint::Endpoint;
+use crate::model::capabilities::Capabilities;
+use crate::model::channel::{Channel, ComposeContext, Lookup, Messages};
+use crate::model::notification::Notification;
+use crate::model::outcome::{Classification, Failure};
+use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Reply};
+
+/// What tells one such channel from another; [`Channel`] follows from it. The provider cannot be asked about a message: a
+/// channel that can ask implements [`Channel`] itself.
+pub trait HttpChannel: Send + Sync + Debug {
+    /// It has the capabilities and the destination.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// See [`Channel::compose`].
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure>;
+
+    /// See [`Channel::sign`].
+    fn sign(&self, request: &mut HttpRequest, now: Timestamp);
+
+    /// See [`Channel::classify`]. A 2xx whose body could not be read is delivered, whatever this says but `Ambiguous`.
+    fn classify(&self, sent: &HttpRequest, reply: &HttpReply) -> Classification;
+}
+
+impl<T: HttpChannel> Channel for T {
+    fn capabilities(&self) -> &'static Capabilities {
+        self.endpoint().capabilities
+    }
+
+    fn destination(&self) -> &Destination {
+        &self.endpoint().destination
+    }
+
+    fn compose(
+        &self,
+        notification: &Notification,
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
+        HttpChannel::compose(self, notification, cx)
+    }
+
+    fn sign(&self, out: &mut Outbound, now: Timestamp) {
+        if let Outbound::Http(request) = out {
+            HttpChannel::sign(self, request, now);
+        }
+    }
+
+    fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification {
+        classify::http(sent, reply, |sent, reply| {
+            HttpChannel::classify(self, sent, reply)
+        })
+    }
+
+    fn preview(&self, out: &Outbound) -> String {
+        self.endpoint().preview(out)
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        None
+    }
+}
