@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use notifier_core::api::request as reading;
 use notifier_core::channels::Operator;
 use notifier_core::json;
-use notifier_core::model::plan::Work;
+use notifier_core::model::plan::Disposition;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::Outbound;
 use notifier_core::routing;
@@ -47,16 +47,18 @@ pub fn request(data: &[u8]) {
         is_fit_to_show(&warning, 1_000);
     }
     for delivery in &plan.deliveries {
-        match &delivery.work {
-            Work::Ignore => panic!("nothing is ignored"),
-            Work::Send(sending) | Work::Preview(sending) | Work::Suppress { sending, .. } => {
+        match &delivery.disposition {
+            Disposition::Ignore => panic!("nothing is ignored"),
+            Disposition::Send(sending)
+            | Disposition::Preview(sending)
+            | Disposition::Suppress { sending, .. } => {
                 is_fit_to_show(&sending.channel.destination().label, 400);
                 for message in sending.messages.parts.iter().filter_map(Outbound::http) {
                     are_sound(&message.headers);
                     assert!(message.url.username().is_empty() && message.url.password().is_none());
                 }
             }
-            Work::Reject { failure, path } => {
+            Disposition::Reject { failure, path } => {
                 is_of_few_words(failure);
                 is_fit_to_show(path.as_deref().unwrap_or_default(), 400);
             }

@@ -1,56 +1,312 @@
-//! The connection that an attempt is made with.
+//! One attempt of a message: admission, a connection, the exchange, and what its reply means.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, timeout_at};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::connections::{Ask, Class, Connection};
-use super::run::Run;
+use super::limits::connections::Connection;
+use super::lookup::claims::MessageFingerprint;
+use super::progress::store::StoreEntry;
+use super::queue::{AdmissionError, AdmissionRequest, Pause, PauseAfter, Permit, QueuePlace};
+use super::retry::RetryState;
+use super::state::{Delivery, Transmission};
+use crate::model::outcome::{
+    AttemptResult, Classification, Detail, Failure, QueueDirective, Reason, Scope,
+};
 use crate::model::policy::ClientKey;
-use crate::model::wire::{HttpRequest, Outbound};
-use crate::transport::PoolKey;
+use crate::model::wire::{Outbound, Reply, ResendEffect};
+use crate::outbox::Ownership;
+use crate::secret::Redactor;
+use crate::transport::{SendError, Sent};
 
-impl Run {
-    /// A connection for a message, if there is one in time.
-    pub async fn connection(
+/// An attempt that holds its connection for so long was slow, whatever came of it; and so was one that timed out.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// Another process has taken the delivery over, or an operator has dropped it.
+#[derive(Debug)]
+pub struct LeaseLost;
+
+impl Delivery {
+    /// Makes one attempt. One that cannot be made has a result as well: no connection was free, or the destination refuses.
+    pub async fn attempt(
+        &self,
+        transmission: &mut Transmission,
+        place: &QueuePlace,
+    ) -> Result<AttemptResult, LeaseLost> {
+        let Transmission {
+            messages,
+            part,
+            retry,
+            began,
+            ..
+        } = transmission;
+        let Some(message) = messages.get_mut(*part) else {
+            return Ok(AttemptResult::Delivered {
+                message: None,
+                warning: None,
+            });
+        };
+        let last = retry.last();
+        // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
+        let permit = match Box::pin(self.admission(place, last)).await {
+            Ok(permit) => permit,
+            Err(failure) => return Ok(AttemptResult::Reject(failure)),
+        };
+        // The first attempt has the time that it would have without the wait for a connection. Whoever holds one gives it back
+        // within an attempt's time.
+        let (asked, mut deadline) = (Instant::now(), self.deadline);
+        let until = match last {
+            None => deadline + self.policy.attempt_timeout,
+            Some(_) => deadline,
+        };
+        let client = self.client(message);
+        let connection = self.connection(message, &client, permit.is_slow(), until);
+        let Some(connection) = connection.await else {
+            return Ok(try_again(last.cloned().unwrap_or_else(no_connection)));
+        };
+        if last.is_none() {
+            deadline += asked.elapsed();
+        }
+        if let Some(entry) = &self.progress.entry
+            && let Some(failure) = Box::pin(self.check_lease(entry, message, *began)).await?
+        {
+            return Ok(try_again(failure));
+        }
+        let exchange = self.exchange(message, client, connection, &permit, deadline, last);
+        let classification = exchange.await;
+        direct_queue(&permit, &classification, retry);
+        if let AttemptResult::Delivered {
+            warning: Some(what),
+            ..
+        } = classification.result
+        {
+            self.warn(what);
+        }
+        Ok(classification.result)
+    }
+
+    /// The queue's permission for one attempt.
+    async fn admission(
+        &self,
+        place: &QueuePlace,
+        last: Option<&Failure>,
+    ) -> Result<Permit, Failure> {
+        let request = AdmissionRequest {
+            ticket: place.ticket,
+            deadline: self.deadline,
+            rate: self.planned.own.rate_limit.or(self.policy.rate_limit),
+            patience: self.policy.delivery_timeout,
+        };
+        let waiting = |due| match due {
+            Some(due) => self.progress.waiting_until(due),
+            None => self.progress.attempting(),
+        };
+        let admitted = place.queue.enter(request, waiting).await;
+        self.progress.attempting();
+        admitted.map_err(|why| match why {
+            AdmissionError::Refused => Failure::new(Reason::DestinationDisabled),
+            AdmissionError::OutOfTime => last
+                .cloned()
+                .unwrap_or_else(|| Failure::new(Reason::RateLimited)),
+        })
+    }
+
+    /// Asks the store whether the delivery is still this process's: it may have waited for long, or its process may have been
+    /// stopped. Gives the failure of an attempt that cannot be made now: what must not be sent twice is not sent where the
+    /// store cannot note it; all else is sent rather than not.
+    async fn check_lease(
+        &self,
+        entry: &StoreEntry,
+        message: &Outbound,
+        began: SystemTime,
+    ) -> Result<Option<Failure>, LeaseLost> {
+        let must_note = message.resend() == ResendEffect::Forbidden;
+        let ownership = match must_note {
+            true => entry.attempting(began).await,
+            false => entry.owns().await,
+        };
+        match ownership {
+            Ok(Ownership::Mine | Ownership::Gone) => Ok(None),
+            Ok(Ownership::Lost) => Err(LeaseLost),
+            Err(_) if !must_note => Ok(None),
+            Err(error) => {
+                let detail = Detail::new(&error.to_string(), &Redactor::default());
+                Ok(Some(Failure::new(Reason::Outbox).with_detail(detail)))
+            }
+        }
+    }
+
+    /// Sends the message and classifies what came back. `last` is the failure before.
+    async fn exchange(
+        &self,
+        message: &mut Outbound,
+        mut client: ClientKey,
+        connection: Connection,
+        permit: &Permit,
+        deadline: Instant,
+        last: Option<&Failure>,
+    ) -> Classification {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let time = self.policy.attempt_timeout.min(left);
+        self.services.metrics.attempt(&self.sender);
+        self.progress.update(|report| report.attempts += 1);
+        self.planned.channel.sign(message, Timestamp::now());
+        let must_not_repeat = message.resend() == ResendEffect::Forbidden;
+        let claim =
+            must_not_repeat.then(|| self.services.claims.attempt(self.fingerprint(message)));
+        client.reuse = connection.is_reusable();
+        let is_one_of_many = connection.is_one_of_many();
+        self.services.transport.expect(message, is_one_of_many);
+        let begun = Instant::now();
+        // In a box of its own: most of ten thousand deliveries wait for a connection.
+        let sent = Box::pin(self.send(message, &client, time, connection)).await;
+        let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
+        permit.was_slow(timed_out || begun.elapsed() >= SLOW);
+        let classification = match sent {
+            Ok(reply) => {
+                self.progress.answered(match &reply {
+                    Reply::Http(reply) => Some(reply.status),
+                    Reply::Smtp(_) => None,
+                });
+                self.planned.channel.classify(message, &reply)
+            }
+            Err(error) => {
+                let was_cut_short = time < self.policy.attempt_timeout;
+                let result = without_reply(error, message.resend());
+                self.explain_by_last(result, last.filter(|_| was_cut_short))
+                    .into()
+            }
+        };
+        if let Some(claim) = claim {
+            claim.ended(&classification.result);
+            if let Some(entry) = &self.progress.entry {
+                entry.attempted(&classification.result);
+            }
+        }
+        classification
+    }
+
+    /// Sends the message and gives the connection back.
+    async fn send(
         &self,
         message: &Outbound,
         client: &ClientKey,
-        is_slow: bool,
-        until: Instant,
-    ) -> Option<Connection> {
-        let ask = Ask {
-            limit: self.policy.max_connections,
-            party: self.party(message),
-            // No other request has this address while one of its deliveries is alive.
-            request: Arc::as_ptr(&self.task) as usize as u64,
-            class: match message {
-                Outbound::Mail(_) => Class::Mail,
-                Outbound::Http(_) if is_slow => Class::Slow,
-                Outbound::Http(_) => Class::Usual,
-            },
-            pool: match message {
-                Outbound::Http(request) if client.reuse => Some(PoolKey::of(request, client)),
-                Outbound::Http(_) | Outbound::Mail(_) => None,
-            },
-        };
-        match self.engine.connections.ask(ask) {
-            Ok(connection) => Some(connection),
-            Err(waiting) => timeout_at(until, waiting).await.ok().flatten(),
+        time: Duration,
+        connection: Connection,
+    ) -> Result<Reply, SendError> {
+        let sent = self.services.transport.send(message, client, time).await;
+        connection.give_back().await;
+        sent
+    }
+
+    /// Where the delivery's end cut an attempt short, the failure before says more about the destination.
+    fn explain_by_last(&self, result: AttemptResult, last: Option<&Failure>) -> AttemptResult {
+        match (result, last) {
+            (AttemptResult::Retry { failure, .. }, Some(last))
+                if failure.reason == Reason::Timeout =>
+            {
+                try_again(last.clone())
+            }
+            (result, _) => {
+                self.progress.answered(None);
+                result
+            }
         }
     }
 
-    /// The account that the message is sent with, or the server that it is sent to.
-    fn party(&self, message: &Outbound) -> u64 {
-        let mut hash = DefaultHasher::new();
-        match (&self.sending.channel.destination().account, message) {
-            (Some(account), _) => account.hash(&mut hash),
-            (None, Outbound::Http(HttpRequest { url, .. })) => {
-                (url.host_str(), url.port_or_known_default()).hash(&mut hash);
-            }
-            (None, Outbound::Mail(mail)) => (&mail.server.host, mail.server.port).hash(&mut hash),
+    /// The client that the message is sent with. What must not be sent twice never goes over a kept connection: one that died
+    /// unnoticed would leave it unknown whether the message was taken.
+    pub fn client(&self, message: &Outbound) -> ClientKey {
+        let own = &self.planned.own;
+        ClientKey {
+            private_addresses: self.planned.private_addresses,
+            reuse: message.resend() != ResendEffect::Forbidden,
+            connect_timeout: self.policy.connect_timeout,
+            proxy: Arc::clone(own.proxy.as_ref().unwrap_or(&self.policy.proxy)),
+            tls: own.tls.clone(),
         }
-        hash.finish()
     }
+
+    /// The same for messages that a provider's list cannot tell apart.
+    pub fn fingerprint(&self, message: &Outbound) -> MessageFingerprint {
+        MessageFingerprint::of(self.planned.channel.destination(), message)
+    }
+}
+
+/// What the result means for the other deliveries to its destination.
+fn direct_queue(permit: &Permit, classification: &Classification, retry: &RetryState) {
+    if let Some(pause) = pause(classification, retry) {
+        return permit.pause(&pause);
+    }
+    if let Some(QueueDirective::Disable { wait }) = classification.queue {
+        permit.refuse(wait);
+    }
+    if has_worked(&classification.result) {
+        permit.worked();
+    }
+}
+
+/// The pause that a reply asks for. A rate limit always asks for one.
+fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
+    let Classification { result, queue } = classification;
+    let after = match result {
+        AttemptResult::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
+            PauseAfter::RateLimit
+        }
+        result if has_worked(result) => PauseAfter::Success,
+        _ => PauseAfter::Failure,
+    };
+    let (asked, scope) = match queue {
+        Some(QueueDirective::Pause { wait, scope }) => (retry.bounded(*wait, result), *scope),
+        _ if after == PauseAfter::RateLimit => (retry.requested_wait(result), Scope::Destination),
+        _ => return None,
+    };
+    Some(Pause {
+        asked,
+        scope,
+        backoff: retry.backoff(),
+        after,
+    })
+}
+
+/// Whether the destination took the message or refused it for what it is. A stale edit says nothing of the next message.
+const fn has_worked(result: &AttemptResult) -> bool {
+    matches!(
+        result,
+        AttemptResult::Delivered { .. } | AttemptResult::Reject(_)
+    )
+}
+
+/// What it means that no reply came: not sent can be sent again; maybe sent depends on what a second sending does. What was
+/// answered in bytes that are no reply is never sent again.
+fn without_reply(error: SendError, resend: ResendEffect) -> AttemptResult {
+    if error.permanent {
+        return AttemptResult::Reject(error.failure);
+    }
+    match (error.sent, resend) {
+        (Sent::Answered, _) => AttemptResult::Ambiguous(error.failure),
+        (Sent::Maybe, ResendEffect::Forbidden) => AttemptResult::Ambiguous(lost(error.failure)),
+        _ => try_again(error.failure),
+    }
+}
+
+fn try_again(failure: Failure) -> AttemptResult {
+    AttemptResult::Retry {
+        failure,
+        after: None,
+    }
+}
+
+fn no_connection() -> Failure {
+    let detail = "no connection was free in time: max_connections, or this destination's share of them, were in use";
+    Failure::new(Reason::Timeout).with_detail(Some(detail.into()))
+}
+
+/// A lost reply, with what became of it for a detail.
+fn lost(failure: Failure) -> Failure {
+    let sentence = failure.reason.sentence();
+    let detail = failure.detail.or(Some(sentence.into()));
+    Failure::new(Reason::LostReply).with_detail(detail)
 }

@@ -1,55 +1,61 @@
 //! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
 //!
-//! A request is let in by `intake` (`idempotency` knows it from before, `bounds` has room for it, `durability` keeps it) and
-//! becomes a [`Task`]. Each of its deliveries is first `arriving`: it passes `throttle`, or is held for a `digest`. Then it is a
-//! `run`, which `deliver` takes to its end: its turn comes by `queue`, `last_sent` says whether it is news, `retry` sends its
-//! messages, and `lookup` finds out what became of one that may not be repeated (`claims` knows which message is whose). What
-//! all of them share is the `engine`. `pacing` has nothing to do with them: it says how long a call may wait.
+//! A request comes in by `submit`: it may be known (`submit::idempotency`), needs capacity (`limits`), may be stored
+//! (`progress::store`), and becomes a [`Task`]. Each of its deliveries is one [`state::Delivery`] from then on. It passes
+//! `submit::throttle`, or is folded into a `digest`. Then `run` takes it from state to state: its `turn` comes in the
+//! destination's `queue`, `follow_up` compares it with the last notification, each `attempt` sends a message, `retry` decides
+//! what is done next, and `lookup` asks what became of a message that must not be sent twice. It reports by `progress`. What
+//! all deliveries use are the `services`.
 
-mod arriving;
 mod attempt;
 mod backoff;
-mod bounds;
-mod claims;
-mod connections;
-mod deliver;
+mod connection;
 mod digest;
-mod durability;
-mod engine;
-mod idempotency;
-mod intake;
-mod last_sent;
+mod follow_up;
+mod last_notifications;
+mod limits;
 mod lookup;
-mod pacing;
+mod progress;
 mod queue;
 mod retry;
 mod run;
-mod task;
+mod services;
+mod state;
+mod submit;
 #[cfg(test)]
 mod tests;
-mod throttle;
-mod untried;
+mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use self::bounds::{Full, MAX_BYTES, Need, Place, Room, WaitingCall};
-pub use self::durability::{
-    KEEP_WITHIN, Keeping, KeptTask, NotKept, config_of, forget_row, store_rows,
+pub use self::limits::capacity::{
+    ByteReservation, CapacityError, InFlightPermit, MAX_BYTES, Need, WaitingCall,
 };
-use self::engine::Engine;
-pub use self::idempotency::Admission;
-pub use self::intake::{Acceptance, NotAccepted, RoomPolicy, TakenOver};
-pub use self::pacing::{Caller, Pacing};
-pub use self::task::Task;
-pub use self::throttle::Batch;
+pub use self::limits::pacing::{Caller, Pacing};
+pub use self::progress::store::{
+    PERSIST_TIMEOUT, PersistError, Persistence, StoredTask, config_of, forget_row, store_rows,
+};
+pub use self::progress::task::Task;
+use self::services::Services;
+use self::submit::idempotency::Idempotency;
+pub use self::submit::idempotency::Submission;
+pub use self::submit::throttle::Batch;
+use self::submit::throttle::windows::Minutes;
+pub use self::submit::{CapacityPolicy, RecoveredRequest, SubmitError, SubmitRequest};
 use crate::observe::{Gauges, Metrics, RecentErrors};
 use crate::transport::Transport;
 
 /// Takes plans and runs them on the runtime that it is called on.
 #[derive(Clone)]
-pub struct Dispatcher {
-    engine: Arc<Engine>,
+pub struct Dispatcher(Arc<Inner>);
+
+struct Inner {
+    services: Arc<Services>,
+    idempotency: Idempotency,
+    minutes: Minutes,
+    /// Deliveries whose call has been answered.
+    pending: AtomicUsize,
 }
 
 impl Dispatcher {
@@ -58,52 +64,60 @@ impl Dispatcher {
         metrics: Arc<Metrics>,
         errors: Arc<RecentErrors>,
     ) -> Self {
-        Self {
-            engine: Arc::new(Engine::new(transport, metrics, errors)),
-        }
+        Self(Arc::new(Inner {
+            services: Arc::new(Services::new(transport, metrics, errors)),
+            idempotency: Idempotency::default(),
+            minutes: Minutes::default(),
+            pending: AtomicUsize::default(),
+        }))
     }
 
-    /// For notifications that come together: so many of them are sent one by one, and of the rest tells a digest.
+    /// For notifications that come together: so many of them are sent one by one, and one digest stands for the rest.
     pub fn batch(&self) -> Arc<Batch> {
-        Arc::new(Batch::new(Arc::clone(&self.engine)))
+        Arc::new(Batch::new(self.clone()))
     }
 
-    /// Whether there is so much room that deliveries of former processes are welcome too.
-    pub fn has_much_room(&self, caller: &Caller, max_in_flight: usize) -> bool {
-        self.engine.bounds.has_much_room(caller, max_in_flight)
+    /// Whether there is so much capacity that deliveries of former processes are welcome too.
+    pub fn has_much_capacity(&self, caller: &Caller, max_in_flight: usize) -> bool {
+        let capacity = &self.0.services.capacity;
+        capacity.is_plentiful(caller, max_in_flight)
     }
 
-    /// Whether a delivery waits for an older one that no queue of this process has, and there is some room left.
+    /// Whether a delivery waits for an older one that no queue of this process has, and there is some capacity left.
     pub fn waits_for_older(&self, max_in_flight: usize) -> bool {
-        let waiting = self.engine.waiting_for_older.load(Ordering::Relaxed);
-        waiting > 0 && self.engine.bounds.in_flight() < max_in_flight.saturating_mul(2)
+        let services = &self.0.services;
+        let waiting = services.waiting_for_older.load(Ordering::Relaxed);
+        waiting > 0 && services.capacity.in_flight() < max_in_flight.saturating_mul(2)
     }
 
     /// A place among the calls that wait; `None`: answer at once with what is known.
     pub fn waiting_call(&self) -> Option<WaitingCall> {
-        self.engine.bounds.waiting_call()
+        self.0.services.capacity.waiting_call()
     }
 
-    /// Room for rows that wait until they become deliveries.
-    pub fn waiting_room(&self, caller: &Caller, bytes: usize) -> Result<Room, Full> {
-        let bounds = &self.engine.bounds;
-        bounds.waiting_room(&bounds.usage(caller), bytes)
+    /// Capacity for rows that wait until they become deliveries.
+    pub fn reserve_waiting_bytes(
+        &self,
+        caller: &Caller,
+        bytes: usize,
+    ) -> Result<ByteReservation, CapacityError> {
+        let capacity = &self.0.services.capacity;
+        capacity.reserve_waiting_bytes(&capacity.usage(caller), bytes)
     }
 
-    /// Waits until a request that needs so much finds room, and keeps that for it. Digests that hold much of it go at once.
-    pub async fn wait_for_room(
+    /// Waits until there is capacity for a request that needs so much, and reserves it. Digests that hold much of it go at
+    /// once.
+    pub async fn wait_for_capacity(
         &self,
         caller: &Caller,
         need: Need,
         max_in_flight: usize,
         batch: &Batch,
-    ) -> Vec<Place> {
-        let bounds = &self.engine.bounds;
-        let own = bounds.usage(caller);
-        let relieve = || self.engine.relieve(&own, max_in_flight, Some(batch));
-        bounds
-            .wait_for_room(&own, need, max_in_flight, relieve)
-            .await
+    ) -> Vec<InFlightPermit> {
+        let capacity = &self.0.services.capacity;
+        let own = capacity.usage(caller);
+        let relieve = || self.relieve(&own, max_in_flight, Some(batch));
+        capacity.wait_for(&own, need, max_in_flight, relieve).await
     }
 
     /// The call was answered; from now on what goes on is pending.
@@ -116,7 +130,7 @@ impl Dispatcher {
 
     /// Waits for the end of requests whose call was answered.
     pub async fn follow(&self, tasks: &[Arc<Task>]) {
-        let pending = &self.engine.pending;
+        let pending = &self.0.pending;
         let open: Vec<_> = tasks.iter().map(|task| task.unfinished()).collect();
         pending.fetch_add(open.iter().sum(), Ordering::Relaxed);
         for (task, open) in tasks.iter().zip(open) {
@@ -128,9 +142,9 @@ impl Dispatcher {
 
     pub fn gauges(&self) -> Gauges {
         Gauges {
-            in_flight: self.engine.bounds.in_flight(),
-            pending: self.engine.pending.load(Ordering::Relaxed),
-            paused_destinations: self.engine.queues.paused(),
+            in_flight: self.0.services.capacity.in_flight(),
+            pending: self.0.pending.load(Ordering::Relaxed),
+            paused_destinations: self.0.services.queues.paused(),
             outbox_depth: 0,
             waiting_rows: 0,
             dropped_history_rows: 0,

@@ -1,44 +1,261 @@
-//! What a delivery is on its way.
+//! Runs a delivery from state to state, to its end.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::time::SystemTime;
 
-use tokio::time::Instant;
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep_until};
 
-use super::digest::AheadGuard;
-use super::durability::Kept;
-use super::engine::Engine;
-use super::queue::{DestinationQueue, Turn};
-use super::task::Task;
-use crate::model::plan::{DeliveryPolicy, Sending};
+use super::attempt::LeaseLost;
+use super::follow_up::FollowUp;
+use super::progress::store::EndNote;
+use super::queue::QueuePlace;
+use super::retry::{Next, Retry, RetryRules, RetryState};
+use super::state::{Delivery, State, Transmission, Wait};
+use crate::model::channel::LostReply;
+use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
+use crate::model::wire::Outbound;
 use crate::observe::Event;
 
-/// One delivery on its way.
-pub struct Run {
-    pub engine: Arc<Engine>,
-    pub task: Arc<Task>,
-    pub index: usize,
-    pub sender: String,
-    pub sending: Box<Sending>,
-    pub policy: Arc<DeliveryPolicy>,
-    pub queue: Arc<DestinationQueue>,
-    pub ticket: u64,
-    pub turn: Option<Box<Turn>>,
-    /// When the last try must have ended; later where its turn comes late.
-    pub deadline: Instant,
-    /// Its side of the store, where it is stored.
-    pub kept: Option<Box<Kept>>,
-    /// Digests that refer to it leave when it has ended.
-    pub ahead_of: Vec<AheadGuard>,
+/// Lines a delivery up behind those that came before, and runs it in a task of its own. Must be called on a runtime.
+pub fn start(delivery: Delivery) {
+    let place = delivery.line_up();
+    tokio::spawn(run(Box::new(delivery), place));
 }
 
-impl Run {
-    /// Says in the answer and the log what is to be known of this destination.
-    pub fn warn(&self, what: &str) {
-        let destination = &self.sending.channel.destination().label;
-        // The parts of a long text all find the same.
-        if self.task.warn(format!("{destination}: {what}")) {
-            let event = Event::DestinationWarning { destination, what };
-            self.task.log.log(&event);
+/// Runs a delivery to its end, and reports that. A panic ends that delivery alone. Boxed, because a future keeps what it is
+/// given twice, and ten thousand may be in flight.
+pub async fn run(mut delivery: Box<Delivery>, mut place: QueuePlace) {
+    let ended = AssertUnwindSafe(delivery.drive(&mut place))
+        .catch_unwind()
+        .await;
+    let ended = ended.unwrap_or_else(|_| Ok(Outcome::Failed(Failure::new(Reason::Internal))));
+    let note = match ended {
+        Ok(outcome) => delivery.report_end(outcome),
+        Err(LeaseLost) => {
+            delivery.report_lost_lease();
+            None
+        }
+    };
+    let Delivery {
+        services,
+        progress,
+        planned,
+        permit,
+        digests,
+        ..
+    } = *delivery;
+    // The next one of the key finds the end in the store.
+    drop(digests);
+    place.release(&services.queues, planned.channel.destination());
+    // The permit is kept until the store has the end, so that a slow disk holds back what comes and gathers nothing.
+    if let Some(note) = note {
+        // In a box of its own, as few deliveries are stored.
+        Box::pin(progress.wait_until_noted(&services, note)).await;
+    }
+    drop(permit);
+}
+
+impl Delivery {
+    /// Makes every transition. The only place that does.
+    async fn drive(&mut self, place: &mut QueuePlace) -> Result<Outcome, LeaseLost> {
+        loop {
+            self.state = match std::mem::take(&mut self.state) {
+                State::Queued(messages) => self.begin(messages, place).await,
+                State::Attempting(transmission) => self.try_message(transmission, place).await?,
+                State::Waiting(transmission, Wait::Until(due)) => {
+                    sleep_until(due).await;
+                    State::Attempting(transmission)
+                }
+                // In a box of its own, as few replies are lost.
+                State::Waiting(transmission, Wait::LookUp(failure)) => {
+                    Box::pin(self.ask_provider(transmission, *failure, place)).await
+                }
+                State::Ended(outcome) => {
+                    if outcome.failure().is_some() {
+                        // An attempt whose reply was lost may have arrived: the destination may know another state than before.
+                        Box::pin(self.forget_last_state()).await;
+                    }
+                    return Ok(outcome);
+                }
+            };
         }
     }
+
+    /// After `Queued`: its turn has come. What a former process began is gone on with as it is; anything else may be silenced,
+    /// be a repeat, or follow up on an earlier message.
+    async fn begin(&mut self, messages: Vec<Outbound>, place: &mut QueuePlace) -> State {
+        self.wait_for_turn(place).await;
+        let retry = RetryState::new(self.backoff());
+        let part = self.planned.parts_done();
+        let mut transmission = Box::new(Transmission::new(messages, part, retry));
+        if let Some(began) = self.planned.attempting() {
+            transmission.began = began;
+            let lost = Wait::LookUp(Box::new(interrupted()));
+            return match transmission.message() {
+                Some(_) => State::Waiting(transmission, lost),
+                None => self.delivered(&transmission),
+            };
+        }
+        // In a box of its own, as few have a key.
+        let follow_up = match self.planned.dedup_key.is_some() && part == 0 {
+            true => Box::pin(self.follow_up()).await,
+            false => FollowUp::None,
+        };
+        match follow_up {
+            FollowUp::None => {}
+            FollowUp::Suppressed { rule } => return State::Ended(Outcome::Suppressed { rule }),
+            FollowUp::Update(message) => {
+                let messages = std::mem::replace(&mut transmission.messages, vec![*message]);
+                transmission.original = Some(messages);
+            }
+        }
+        self.proceed(transmission)
+    }
+
+    /// After `Attempting`: one attempt, and what its result means.
+    async fn try_message(
+        &self,
+        mut transmission: Box<Transmission>,
+        place: &QueuePlace,
+    ) -> Result<State, LeaseLost> {
+        transmission.began = SystemTime::now();
+        let result = self.attempt(&mut transmission, place).await?;
+        transmission.ended = Instant::now();
+        let rules = self.retry_rules(&transmission, place);
+        let next = transmission.retry.after_attempt(result, &rules);
+        Ok(self.follow(transmission, next).await)
+    }
+
+    /// While `Waiting`: the provider's word on the last attempt decides.
+    async fn ask_provider(
+        &self,
+        mut transmission: Box<Transmission>,
+        failure: Failure,
+        place: &QueuePlace,
+    ) -> State {
+        let Some(message) = transmission.message() else {
+            return self.delivered(&transmission);
+        };
+        let sent = LostReply {
+            message,
+            at: transmission.began,
+        };
+        let answer = self.look_up(&sent, transmission.ended, &failure).await;
+        let rules = self.retry_rules(&transmission, place);
+        let retry = &mut transmission.retry;
+        let next = retry.after_look_up(answer, failure, &rules);
+        self.follow(transmission, next).await
+    }
+
+    /// The state that a decision leads to.
+    async fn follow(&self, mut transmission: Box<Transmission>, next: Next) -> State {
+        match next {
+            Next::Done(reference) => {
+                self.message_delivered(&mut transmission, reference);
+                // That of the last one is stored with the end.
+                if transmission.message().is_some()
+                    && let Some(entry) = &self.progress.entry
+                {
+                    Box::pin(entry.parts_done(transmission.part)).await;
+                }
+                self.proceed(transmission)
+            }
+            // Once: what has moved again is not there.
+            Next::Readdress(moved) if !transmission.has_moved => {
+                self.warn(&moved.warning);
+                transmission.readdress(Outbound::Http(moved.next));
+                State::Attempting(transmission)
+            }
+            Next::Readdress(moved) => State::Ended(transmission.retry.end(moved.failure)),
+            Next::LookUp(failure) => State::Waiting(transmission, Wait::LookUp(Box::new(failure))),
+            Next::Retry(retry) => {
+                self.report_retry(&retry);
+                State::Waiting(transmission, Wait::Until(retry.due))
+            }
+            Next::Recompose(failure) => match transmission.original.take() {
+                Some(original) => {
+                    self.forget_last_notification();
+                    transmission.replace(original);
+                    State::Attempting(transmission)
+                }
+                // Nothing that could be stale was referred to.
+                None => State::Ended(Outcome::Failed(failure)),
+            },
+            Next::End(outcome) => State::Ended(outcome),
+        }
+    }
+
+    fn message_delivered(&self, transmission: &mut Transmission, reference: Option<MessageRef>) {
+        transmission.reference = transmission.reference.take().or(reference);
+        transmission.advance();
+        let done = transmission.part;
+        self.progress.update(|report| report.parts_delivered = done);
+    }
+
+    /// On to the next message, or to the end after the last.
+    fn proceed(&self, transmission: Box<Transmission>) -> State {
+        match transmission.message() {
+            Some(_) => State::Attempting(transmission),
+            None => self.delivered(&transmission),
+        }
+    }
+
+    fn delivered(&self, transmission: &Transmission) -> State {
+        let message = transmission.reference.clone();
+        self.remember_notification(transmission.messages.len(), message.as_ref());
+        State::Ended(Outcome::Delivered { message })
+    }
+
+    fn retry_rules(&self, transmission: &Transmission, place: &QueuePlace) -> RetryRules<'_> {
+        RetryRules {
+            policy: &self.policy,
+            deadline: self.deadline,
+            ended: transmission.ended,
+            now: Instant::now(),
+            rate_limits: place.queue.rate_limits(),
+        }
+    }
+
+    /// Reports why the delivery goes on, and logs it once for each reason.
+    fn report_retry(&self, retry: &Retry) {
+        if retry.is_new_reason {
+            self.progress.task.log.log(&Event::Retry {
+                destination: self.label(),
+                failure: &retry.failure,
+                attempt: retry.attempts,
+                wait: retry.wait,
+            });
+        }
+        self.progress.pending(retry.failure.clone());
+        self.progress.waiting_until(retry.due);
+    }
+
+    /// Reports what an operator should know of the destination, in the answer and the log.
+    pub fn warn(&self, what: &str) {
+        let destination = self.label();
+        // The parts of a long text all find the same.
+        if self.progress.task.warn(format!("{destination}: {what}")) {
+            let event = Event::DestinationWarning { destination, what };
+            self.progress.task.log.log(&event);
+        }
+    }
+
+    fn report_end(&self, outcome: Outcome) -> Option<EndNote> {
+        self.progress
+            .end(&self.services, &self.sender, self.label(), outcome)
+    }
+
+    fn report_lost_lease(&self) {
+        self.progress.task.log.log(&Event::HandedOn {
+            destination: self.label(),
+        });
+        self.progress.leave();
+    }
+}
+
+/// The failure of an attempt by a process that ended before the reply came.
+fn interrupted() -> Failure {
+    let detail = "the process that was sending it ended before the reply came";
+    Failure::new(Reason::LostReply).with_detail(Some(detail.into()))
 }

@@ -18,7 +18,7 @@ use crate::warnings::Warnings;
 pub struct Plan {
     /// With the fields that routes made of its text.
     pub notification: Arc<Notification>,
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<PlannedDelivery>,
     /// Bytes that they hold together.
     pub shared_bytes: usize,
 }
@@ -36,8 +36,8 @@ impl Plan {
     /// the destination was told of the alert, and must not be left with it.
     pub fn silenced(mut self, silence: &str) -> Self {
         for delivery in &mut self.deliveries {
-            match &mut delivery.work {
-                Work::Send(sending) if sending.ends_alert() => {
+            match &mut delivery.disposition {
+                Disposition::Send(sending) if sending.ends_alert() => {
                     sending.silence = Some(silence.into());
                 }
                 _ => delivery.suppress(silence),
@@ -65,18 +65,18 @@ pub type Fingerprint = [u8; 32];
 
 /// One notification to one destination.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct PlannedDelivery {
     /// The sender's name in the request.
     pub sender: String,
     pub receiver: Option<String>,
-    pub work: Work,
+    pub disposition: Disposition,
 }
 
-impl Delivery {
+impl PlannedDelivery {
     fn suppress(&mut self, rule: &str) {
-        let work = std::mem::replace(&mut self.work, Work::Ignore);
-        self.work = match work {
-            Work::Send(sending) => Work::Suppress {
+        let disposition = std::mem::replace(&mut self.disposition, Disposition::Ignore);
+        self.disposition = match disposition {
+            Disposition::Send(sending) => Disposition::Suppress {
                 sending,
                 rule: rule.to_owned(),
             },
@@ -86,8 +86,8 @@ impl Delivery {
 
     /// Messages that an earlier process has delivered.
     pub fn parts_done(&self) -> usize {
-        match &self.work {
-            Work::Send(sending) => sending.parts_done(),
+        match &self.disposition {
+            Disposition::Send(sending) => sending.parts_done(),
             _ => 0,
         }
     }
@@ -95,28 +95,28 @@ impl Delivery {
     /// Bytes that it holds until it has ended, its report among them; of what several deliveries share, none.
     pub fn size(&self) -> usize {
         let receiver = self.receiver.as_ref().map_or(0, String::len);
-        let work = match &self.work {
-            Work::Send(sending) => sending.size(),
+        let disposition = match &self.disposition {
+            Disposition::Send(sending) => sending.size(),
             // Its report has the bodies as well.
-            Work::Preview(sending) => sending.size() + sending.messages.size(),
-            Work::Suppress { rule, .. } => rule.len(),
-            Work::Ignore => 0,
-            Work::Reject { path, .. } => path.as_ref().map_or(0, String::len),
+            Disposition::Preview(sending) => sending.size() + sending.messages.size(),
+            Disposition::Suppress { rule, .. } => rule.len(),
+            Disposition::Ignore => 0,
+            Disposition::Reject { path, .. } => path.as_ref().map_or(0, String::len),
         };
-        DeliveryReport::LEAST_BYTES + self.sender.len() + receiver + work
+        DeliveryReport::LEAST_BYTES + self.sender.len() + receiver + disposition
     }
 
     /// How a delivery stands when it is accepted.
     pub fn report(&self, index: usize) -> DeliveryReport {
-        let (outcome, sending, path) = match &self.work {
-            Work::Send(sending) => (Outcome::Pending(None), Some(sending), None),
-            Work::Preview(sending) => (Outcome::DryRun, Some(sending), None),
-            Work::Suppress { sending, rule } => {
+        let (outcome, sending, path) = match &self.disposition {
+            Disposition::Send(sending) => (Outcome::Pending(None), Some(sending), None),
+            Disposition::Preview(sending) => (Outcome::DryRun, Some(sending), None),
+            Disposition::Suppress { sending, rule } => {
                 let rule = rule.clone();
                 (Outcome::Suppressed { rule }, Some(sending), None)
             }
-            Work::Ignore => (Outcome::Ignored, None, None),
-            Work::Reject { failure, path } => {
+            Disposition::Ignore => (Outcome::Ignored, None, None),
+            Disposition::Reject { failure, path } => {
                 (Outcome::Failed(failure.clone()), None, path.clone())
             }
         };
@@ -126,8 +126,8 @@ impl Delivery {
             sender: self.sender.clone(),
             receiver: self.receiver.clone(),
             destination: sending.map(|sending| sending.channel.destination().label.clone()),
-            preview: match &self.work {
-                Work::Preview(sending) => Some(sending.preview()),
+            preview: match &self.disposition {
+                Disposition::Preview(sending) => Some(sending.preview()),
                 _ => None,
             },
             outcome,
@@ -145,13 +145,13 @@ impl Delivery {
 
 /// What is to be done for a delivery. In boxes, as lists of ten thousand are made of lists of ten thousand on the way.
 #[derive(Debug)]
-pub enum Work {
-    Send(Box<Sending>),
+pub enum Disposition {
+    Send(Box<PlannedSend>),
     /// Composed, and then left: a dry run.
-    Preview(Box<Sending>),
+    Preview(Box<PlannedSend>),
     /// Composed, and then left: a rule forbids it.
     Suppress {
-        sending: Box<Sending>,
+        sending: Box<PlannedSend>,
         rule: String,
     },
     /// Not used: the operator lets requests bring no destinations.
@@ -164,15 +164,15 @@ pub enum Work {
     },
 }
 
-impl Work {
+impl Disposition {
     /// Whether something is still to leave.
     pub const fn is_to_send(&self) -> bool {
-        matches!(self, Work::Send(_))
+        matches!(self, Disposition::Send(_))
     }
 }
 
 #[derive(Debug)]
-pub struct Sending {
+pub struct PlannedSend {
     pub channel: Arc<dyn Channel>,
     pub messages: Messages,
     /// The trigger's, where a request chose the destination; what the operator chose is not judged.
@@ -192,7 +192,7 @@ pub struct Sending {
     pub silence: Option<Arc<str>>,
 }
 
-impl Sending {
+impl PlannedSend {
     /// How the alert stands; `None`: it is not known any more.
     pub fn state(&self) -> Option<State> {
         let source = self.source.as_ref()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::request::Request;
 use crate::delivery::{
-    Acceptance, Caller, KEEP_WITHIN, Keeping, RoomPolicy, config_of, store_rows,
+    Caller, CapacityPolicy, PERSIST_TIMEOUT, Persistence, SubmitRequest, config_of, store_rows,
 };
 use crate::model::notification::Notification;
 use crate::model::plan::Identity;
@@ -26,14 +26,14 @@ pub fn acceptance(
     settings: &Settings,
     outbox: Option<&Arc<dyn Store>>,
     history: &Arc<History>,
-) -> Result<Acceptance, Refusal> {
+) -> Result<SubmitRequest, Refusal> {
     let task_id = uuid::Uuid::new_v4().to_string();
     let mut warnings = Warnings::default();
     warnings.extend_from(&settings.warnings);
     warnings.append(request.warnings.clone(), |warning| warning);
     let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
     let log = TaskLog::new(Some(task_id.clone()));
-    Ok(Acceptance {
+    Ok(SubmitRequest {
         log: log.recording(recorder(
             history,
             arguments,
@@ -50,18 +50,18 @@ pub fn acceptance(
         },
         policy: Arc::clone(&settings.policy),
         warnings: warnings.into_lines(),
-        keeping: outbox
+        persistence: outbox
             .zip(settings.outbox.as_ref())
-            .map(|(outbox, set)| Keeping {
+            .map(|(outbox, set)| Persistence {
                 outbox: Arc::clone(outbox),
                 seal: set.seal.clone(),
                 arguments: arguments.clone(),
-                said: request.without_destinations(&plan.notification),
+                request_json: request.without_destinations(&plan.notification),
                 for_others: set.for_workers,
-                wait: Some(KEEP_WITHIN),
+                wait: Some(PERSIST_TIMEOUT),
             }),
         batch: None,
-        room: RoomPolicy::default(),
+        capacity: CapacityPolicy::default(),
         plan,
     })
 }

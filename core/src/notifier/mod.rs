@@ -29,7 +29,7 @@ use self::writes::Lanes;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request};
 use crate::api::response::{Answer, Status};
-use crate::delivery::{Admission, Caller, Dispatcher, NotAccepted, Pacing, Task};
+use crate::delivery::{Caller, Dispatcher, Pacing, Submission, SubmitError, Task};
 use crate::model::problem::Problem;
 use crate::model::report::Report;
 use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
@@ -288,19 +288,19 @@ impl Notifier {
         // Its room is for what comes next.
         drop(request);
         let task_id = acceptance.task_id.clone();
-        let admission = self.runtime.block_on(self.dispatcher.accept(acceptance));
+        let admission = self.runtime.block_on(self.dispatcher.submit(acceptance));
         let not_accepted = |why| match why {
-            NotAccepted::Full(full, _) => refused(503, Some(COME_AGAIN), &no_room(full)),
-            NotAccepted::NotKept(why) => refused(503, None, &not_kept(&why)),
+            SubmitError::NoCapacity(full, _) => refused(503, Some(COME_AGAIN), &no_room(full)),
+            SubmitError::NotPersisted(why) => refused(503, None, &not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
-            Admission::New(task) | Admission::Left(task) => Ok(Answering::new(task)),
-            Admission::Replayed(task) => Ok(Answering::replayed(task)),
-            Admission::Joined(task) => {
+            Submission::New(task) | Submission::Left(task) => Ok(Answering::new(task)),
+            Submission::Replayed(task) => Ok(Answering::replayed(task)),
+            Submission::Joined(task) => {
                 self.metrics.joined.fetch_add(1, Ordering::Relaxed);
                 Ok(Answering::joined(task, task_id))
             }
-            Admission::Conflict => Err(Box::new(refused(400, None, &key_conflict()))),
+            Submission::Conflict => Err(Box::new(refused(400, None, &key_conflict()))),
         }
     }
 

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::acceptance::{MAX_SAID, recorder};
 use crate::api::request;
-use crate::delivery::{Caller, Dispatcher, KeptTask, TakenOver, config_of, forget_row};
+use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
-use crate::model::plan::{Delivery, Work};
+use crate::model::plan::{Disposition, PlannedDelivery};
 use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
 use crate::outbox::sqlite::SqliteStore;
 use crate::outbox::{Backends, MAX_HISTORY, OutboxError, Store, StoredRequest};
@@ -253,7 +253,7 @@ impl OpenOutbox {
         }
         let caller = Caller::Outbox(config.clone());
         let max_in_flight = settings.policy.max_in_flight;
-        let room = || match dispatcher.has_much_room(&caller, max_in_flight) {
+        let room = || match dispatcher.has_much_capacity(&caller, max_in_flight) {
             true => CLAIM,
             // What takes the room may wait for one that nobody has.
             false => usize::from(dispatcher.waits_for_older(max_in_flight)),
@@ -347,7 +347,7 @@ impl OpenOutbox {
             log.log(&Event::Warning(&warning));
         }
         let reports = kept.deliveries.into_iter();
-        let task = dispatcher.take_over(TakenOver {
+        let task = dispatcher.recover(RecoveredRequest {
             task_id: kept.task,
             caller,
             identity: kept.identity,
@@ -358,7 +358,7 @@ impl OpenOutbox {
             policy: Arc::clone(&settings.policy),
             log,
             warnings: kept.warnings,
-            kept: KeptTask {
+            stored: StoredTask {
                 outbox: Arc::clone(&self.outbox),
                 behind: kept.behind,
                 confirmed: claimed,
@@ -373,14 +373,14 @@ fn impossible(kept: &StoredRequest) -> PlannedAgain {
     let open = kept.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());
     let rejected = open.map(|(index, delivery)| {
-        let work = Work::Reject {
+        let disposition = Disposition::Reject {
             failure: Failure::new(Reason::Internal),
             path: None,
         };
-        let delivery = Delivery {
+        let delivery = PlannedDelivery {
             sender: delivery.report.sender.clone(),
             receiver: delivery.report.receiver.clone(),
-            work,
+            disposition,
         };
         (index, delivery)
     });

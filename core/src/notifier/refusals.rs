@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Body, CallLog, Response};
 use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
-use crate::delivery::{Full, NotKept};
+use crate::delivery::{CapacityError, PersistError};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, TaskLog};
 use crate::outbox::OutboxError;
@@ -59,10 +59,10 @@ pub fn key_conflict() -> Problem {
     }
 }
 
-pub fn not_kept(why: &NotKept) -> Problem {
+pub fn not_kept(why: &PersistError) -> Problem {
     match why {
-        NotKept::Outbox(error) => outbox_error(error),
-        NotKept::NoKey => Problem { code: "outbox_key_missing", message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
+        PersistError::Outbox(error) => outbox_error(error),
+        PersistError::NoKey => Problem { code: "outbox_key_missing", message: "The outbox keeps no destinations that a request brings without a key to seal them: nothing was sent."
                 .to_owned(), location: Location::path("senders_config"), hint: "Set outbox_key = { env = \"NAME\" } in the configuration file's [settings], or name receivers of that \
                    file in place of senders_config."
                 .to_owned() },
@@ -106,13 +106,13 @@ pub fn internal() -> Problem {
 /// When to come again after a 503: most deliveries take less.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 
-pub fn no_room(full: Full) -> Problem {
+pub fn no_room(full: CapacityError) -> Problem {
     let (what, hint) = match full {
-        Full::InFlight => (
+        CapacityError::InFlight => (
             "Too many deliveries are in flight: nothing was sent.",
             "Try again later, or raise max_in_flight.",
         ),
-        Full::Bytes => (
+        CapacityError::Bytes => (
             "The deliveries in flight hold too many bytes: nothing was sent.",
             "Try again later, or send shorter texts.",
         ),

@@ -8,7 +8,7 @@ use crate::api::request::Request;
 use crate::channels::CHANNELS;
 use crate::json::Json;
 use crate::model::outcome::Failure;
-use crate::model::plan::{Delivery, Sending, Work};
+use crate::model::plan::{Disposition, PlannedDelivery, PlannedSend};
 use crate::routing::plan_at;
 use crate::settings::Settings;
 use crate::warnings::Warnings;
@@ -88,7 +88,7 @@ fn samples() -> Vec<(String, Json)> {
     sample.collect()
 }
 
-fn rendered(delivery: Delivery, labels: bool) -> Rendered {
+fn rendered(delivery: PlannedDelivery, labels: bool) -> Rendered {
     let mut rendered = Rendered {
         sender: delivery.sender,
         receiver: delivery.receiver,
@@ -100,12 +100,14 @@ fn rendered(delivery: Delivery, labels: bool) -> Rendered {
         detail: None,
         path: None,
     };
-    match delivery.work {
-        Work::Preview(sending) | Work::Send(sending) | Work::Suppress { sending, .. } => {
+    match delivery.disposition {
+        Disposition::Preview(sending)
+        | Disposition::Send(sending)
+        | Disposition::Suppress { sending, .. } => {
             rendered.show(&sending, labels);
         }
-        Work::Ignore => rendered.reason = Some("ignored"),
-        Work::Reject { failure, path } => {
+        Disposition::Ignore => rendered.reason = Some("ignored"),
+        Disposition::Reject { failure, path } => {
             rendered.fail(&failure);
             rendered.path = path;
         }
@@ -114,7 +116,7 @@ fn rendered(delivery: Delivery, labels: bool) -> Rendered {
 }
 
 impl Rendered {
-    fn show(&mut self, sending: &Sending, labels: bool) {
+    fn show(&mut self, sending: &PlannedSend, labels: bool) {
         let messages = &sending.messages.parts;
         self.destination = labels.then(|| sending.channel.destination().label.clone());
         let first = messages.first();

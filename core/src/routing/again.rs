@@ -8,7 +8,7 @@ use crate::api::request::Request;
 use crate::channels::{self, Fields, Origin};
 use crate::json::{self, Path};
 use crate::model::outcome::{Failure, Reason};
-use crate::model::plan::{Delivery, Resume, Work};
+use crate::model::plan::{Disposition, PlannedDelivery, Resume};
 use crate::model::report::DeliveryReport;
 use crate::outbox::{self, DeliveryId, StoredRequest, StoredWork};
 use crate::settings::Settings;
@@ -16,7 +16,7 @@ use crate::warnings::Warnings;
 
 /// Deliveries by their places in the request.
 pub struct PlannedAgain {
-    pub deliveries: Vec<(usize, Delivery)>,
+    pub deliveries: Vec<(usize, PlannedDelivery)>,
     /// Bytes that they hold together.
     pub shared_bytes: usize,
 }
@@ -49,11 +49,11 @@ pub fn plan_again(
             index,
         };
         let report = &delivery.report;
-        let work = planner.again(&id, report, work);
-        let delivery = Delivery {
+        let disposition = planner.again(&id, report, work);
+        let delivery = PlannedDelivery {
             sender: report.sender.clone(),
             receiver: report.receiver.clone(),
-            work,
+            disposition,
         };
         (index, delivery)
     });
@@ -65,8 +65,13 @@ pub fn plan_again(
 
 impl<'a> Planner<'a> {
     /// What is to be done for a delivery that was made before.
-    fn again(&mut self, id: &DeliveryId, report: &DeliveryReport, kept: &StoredWork) -> Work {
-        let reject = |failure: Failure| Work::Reject {
+    fn again(
+        &mut self,
+        id: &DeliveryId,
+        report: &DeliveryReport,
+        kept: &StoredWork,
+    ) -> Disposition {
+        let reject = |failure: Failure| Disposition::Reject {
             failure,
             path: None,
         };
@@ -84,9 +89,9 @@ impl<'a> Planner<'a> {
             Err(failure) => return reject(*failure),
         };
         let path = target.path.clone();
-        let work = self.work(target);
-        match work.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
-            Work::Send(mut sending) => {
+        let disposition = self.disposition(target);
+        match disposition.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
+            Disposition::Send(mut sending) => {
                 let same = sending.messages.hash() == kept.composition;
                 if !same && report.parts_delivered > 0 {
                     self.warnings.push(|| {
@@ -102,9 +107,9 @@ impl<'a> Planner<'a> {
                     attempting: kept.attempting,
                     time_left: kept.time_left,
                 }));
-                Work::Send(sending)
+                Disposition::Send(sending)
             }
-            Work::Preview(_) => reject(
+            Disposition::Preview(_) => reject(
                 Failure::new(Reason::InvalidConfig)
                     .with_detail(Some("dry_run is on: nothing is sent".into()))
                     .with_hint("Turn dry_run off, then run `influxdb3-notifier outbox retry`."),
@@ -162,8 +167,8 @@ impl<'a> Planner<'a> {
             &mut warnings,
         );
         let target = self.requested(spec, fields.at(index), &path);
-        target.map_err(|work| match *work {
-            Work::Reject { failure, .. } => Box::new(failure),
+        target.map_err(|disposition| match *disposition {
+            Disposition::Reject { failure, .. } => Box::new(failure),
             _ => Box::new(Failure::new(Reason::Internal)),
         })
     }

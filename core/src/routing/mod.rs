@@ -22,7 +22,9 @@ use crate::json::{Json, Path};
 use crate::model::channel::{Channel, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{ConfiguredIn, Delivery, OwnPolicy, Plan, Sending, Source, Work};
+use crate::model::plan::{
+    ConfiguredIn, Disposition, OwnPolicy, Plan, PlannedDelivery, PlannedSend, Source,
+};
 use crate::model::policy::PrivateAddresses;
 use crate::panics::guarded;
 use crate::secret::Secret;
@@ -125,7 +127,7 @@ struct Planner<'a> {
     key: Arc<str>,
     texts: Texts<'a>,
     warnings: &'a mut Warnings,
-    deliveries: Vec<Delivery>,
+    deliveries: Vec<PlannedDelivery>,
     /// The place of the first of them in the request.
     first: usize,
     /// What all deliveries hold, and what composing them has looked at.
@@ -202,7 +204,7 @@ impl<'a> Planner<'a> {
     /// The operator lets requests bring no destinations: what they bring is not looked at.
     fn ignore(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let mut each = 0..limits::configurations(configuration);
-        each.try_for_each(|_| self.push(sender, None, Work::Ignore))
+        each.try_for_each(|_| self.push(sender, None, Disposition::Ignore))
     }
 
     /// The destinations that a configuration makes: one, unless it lists several. Each is composed before the next is read,
@@ -226,11 +228,11 @@ impl<'a> Planner<'a> {
             &mut warnings,
         );
         for index in 0..fields.destinations() {
-            let work = match self.requested(spec, fields.at(index), &path) {
-                Ok(target) => self.work(target)?,
-                Err(work) => *work,
+            let disposition = match self.requested(spec, fields.at(index), &path) {
+                Ok(target) => self.disposition(target)?,
+                Err(disposition) => *disposition,
             };
-            self.push(spec.key, None, work)?;
+            self.push(spec.key, None, disposition)?;
         }
         Ok(())
     }
@@ -241,7 +243,7 @@ impl<'a> Planner<'a> {
         spec: &'static ChannelSpec,
         fields: &mut Fields<'_>,
         path: &Path,
-    ) -> Result<Target<'a>, Box<Work>> {
+    ) -> Result<Target<'a>, Box<Disposition>> {
         let parsed = (spec.parse)(fields, &self.settings.operator);
         self.warnings
             .append(fields.take_warnings(), |warning| warning.to_string());
@@ -260,7 +262,7 @@ impl<'a> Planner<'a> {
         channel: Arc<dyn Channel>,
         configured_in: Option<Box<ConfiguredIn>>,
         path: Path,
-    ) -> Result<Target<'a>, Box<Work>> {
+    ) -> Result<Target<'a>, Box<Disposition>> {
         // None where the operator chose it: a policy for requests does not judge that.
         let destination = channel.destination();
         let host = destination.host.as_deref();
@@ -278,7 +280,7 @@ impl<'a> Planner<'a> {
             .find(|(host, _)| host.is_some_and(|host| !addresses.allows_host(host)));
         if let Some((_, detail)) = denied {
             let detail = Detail::from(detail);
-            return Err(Box::new(Work::Reject {
+            return Err(Box::new(Disposition::Reject {
                 failure: Failure::new(Reason::AddressDenied).with_detail(Some(detail)),
                 path: Some(path.to_string()),
             }));
@@ -316,8 +318,8 @@ impl<'a> Planner<'a> {
         };
         for (index, destination) in receiver.destinations.iter().enumerate() {
             let target = self.file_target(receiver, destination, index);
-            let work = self.work(target)?;
-            self.push(destination.sender, Some(&receiver.name), work)?;
+            let disposition = self.disposition(target)?;
+            self.push(destination.sender, Some(&receiver.name), disposition)?;
         }
         Ok(())
     }
@@ -355,7 +357,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Composes what a destination gets.
-    fn work(&mut self, target: Target<'a>) -> Result<Work, Refusal> {
+    fn disposition(&mut self, target: Target<'a>) -> Result<Disposition, Refusal> {
         let variant = self.texts.variant(target.template, self.warnings);
         self.bytes.look_at(variant.size)?;
         let path = &target.path;
@@ -380,7 +382,7 @@ impl<'a> Planner<'a> {
         }
         let dedup_key = self.notification.dedup_key.clone();
         let source = self.source(source, &target, dedup_key.is_some());
-        let sending = Box::new(Sending {
+        let sending = Box::new(PlannedSend {
             channel: target.channel,
             messages,
             private_addresses: target.private_addresses,
@@ -393,8 +395,8 @@ impl<'a> Planner<'a> {
             silence: None,
         });
         Ok(match self.request.dry_run || self.settings.dry_run {
-            true => Work::Preview(sending),
-            false => Work::Send(sending),
+            true => Disposition::Preview(sending),
+            false => Disposition::Send(sending),
         })
     }
 
@@ -427,7 +429,7 @@ impl<'a> Planner<'a> {
             .with_hint(channels::unknown_sender_hint())
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some(path.to_string());
-        self.push(sender, None, Work::Reject { failure, path })
+        self.push(sender, None, Disposition::Reject { failure, path })
     }
 
     fn unknown_receiver(&mut self, name: &str) -> Result<(), Refusal> {
@@ -437,7 +439,7 @@ impl<'a> Planner<'a> {
         let failure = Failure::new(Reason::UnknownReceiver)
             .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
         let path = Some("receivers".to_owned());
-        self.push(name, Some(name), Work::Reject { failure, path })
+        self.push(name, Some(name), Disposition::Reject { failure, path })
     }
 
     /// What a name was probably meant to be. Not for every name: each is compared with all there are.
@@ -450,11 +452,16 @@ impl<'a> Planner<'a> {
         nearest(name, known)
     }
 
-    fn push(&mut self, sender: &str, receiver: Option<&str>, work: Work) -> Result<(), Refusal> {
-        let delivery = Delivery {
+    fn push(
+        &mut self,
+        sender: &str,
+        receiver: Option<&str>,
+        disposition: Disposition,
+    ) -> Result<(), Refusal> {
+        let delivery = PlannedDelivery {
             sender: sender.to_owned(),
             receiver: receiver.map(str::to_owned),
-            work,
+            disposition,
         };
         self.bytes.hold(delivery.size(), self.shared_bytes())?;
         self.deliveries.push(delivery);
@@ -470,7 +477,8 @@ impl<'a> Planner<'a> {
     }
 
     fn say_nobody(&mut self) {
-        let ignored = |delivery: &Delivery| matches!(delivery.work, Work::Ignore);
+        let ignored =
+            |delivery: &PlannedDelivery| matches!(delivery.disposition, Disposition::Ignore);
         if self.deliveries.is_empty() {
             self.warnings
                 .push(|| "senders_config names no sender: nothing was sent".to_owned());
@@ -496,14 +504,14 @@ fn compose(channel: &dyn Channel, source: &Source) -> Result<Messages, Failure> 
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 
-fn misconfigured(error: &ConfigError) -> Box<Work> {
-    Box::new(Work::Reject {
+fn misconfigured(error: &ConfigError) -> Box<Disposition> {
+    Box::new(Disposition::Reject {
         failure: error.failure(),
         path: Some(error.path.to_string()),
     })
 }
 
-fn no_object(configuration: &Json, path: Path) -> Box<Work> {
+fn no_object(configuration: &Json, path: Path) -> Box<Disposition> {
     let found = match configuration {
         Json::Array(_) => "an empty list or a list of lists",
         other => other.kind(),
@@ -512,13 +520,13 @@ fn no_object(configuration: &Json, path: Path) -> Box<Work> {
     misconfigured(&ConfigError::new(path, what))
 }
 
-fn not_composed(failure: Failure, notification: &Notification) -> Work {
+fn not_composed(failure: Failure, notification: &Notification) -> Disposition {
     let failure = explain_text(failure, notification);
     let path = match failure.reason {
         Reason::MissingDedupKey => "dedup_key",
         _ => "notification_text",
     };
-    Work::Reject {
+    Disposition::Reject {
         failure,
         path: Some(path.to_owned()),
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use notifier_core::api::request::{self, Request};
 use notifier_core::model::channel::ComposeContext;
-use notifier_core::model::plan::{Plan, Sending, Work};
+use notifier_core::model::plan::{Disposition, Plan, PlannedSend};
 use notifier_core::model::policy::PrivateAddresses;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::{HttpReply, Outbound, Reply};
@@ -196,7 +196,7 @@ fn guard() -> Option<Step> {
     });
     Some(Box::new(move |times| {
         let plans = (0..times).filter_map(|_| planner.plan(DISCORD));
-        let fresh: Vec<Sending> = plans.flat_map(|(_, plan)| sendings(plan)).collect();
+        let fresh: Vec<PlannedSend> = plans.flat_map(|(_, plan)| sendings(plan)).collect();
         let started = Instant::now();
         for sending in &fresh {
             for message in sending.messages.parts.iter().filter_map(Outbound::http) {
@@ -336,12 +336,15 @@ impl Planner {
     }
 }
 
-fn sendings(plan: Plan) -> impl Iterator<Item = Sending> {
+fn sendings(plan: Plan) -> impl Iterator<Item = PlannedSend> {
     plan.deliveries
         .into_iter()
-        .filter_map(|delivery| match delivery.work {
-            Work::Send(sending) => Some(*sending),
-            Work::Preview(_) | Work::Suppress { .. } | Work::Ignore | Work::Reject { .. } => None,
+        .filter_map(|delivery| match delivery.disposition {
+            Disposition::Send(sending) => Some(*sending),
+            Disposition::Preview(_)
+            | Disposition::Suppress { .. }
+            | Disposition::Ignore
+            | Disposition::Reject { .. } => None,
         })
 }
 

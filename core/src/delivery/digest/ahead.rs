@@ -5,7 +5,7 @@ use tokio::sync::watch;
 /// The deliveries that are ahead of a digest.
 pub struct Ahead(watch::Sender<()>);
 
-/// Held by a delivery that is ahead of a digest until it has ended.
+/// DigestMember by a delivery that is ahead of a digest until it has ended.
 pub struct AheadGuard {
     _ended: watch::Receiver<()>,
 }

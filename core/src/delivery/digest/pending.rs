@@ -1,81 +1,65 @@
-//! Deliveries that are held until one digest tells of them.
-
-use std::sync::Arc;
+//! Deliveries that are held until one digest stands for them.
 
 use super::ahead::{Ahead, AheadGuard};
-use super::tally::{Over, Tally};
-use crate::delivery::arriving::Arriving;
-use crate::delivery::bounds::Place;
-use crate::delivery::durability::Kept;
-use crate::delivery::task::Task;
+use super::tally::{LimitKind, Tally};
+use crate::delivery::limits::capacity::InFlightPermit;
+use crate::delivery::progress::Progress;
+use crate::delivery::state::Delivery;
 use crate::model::plan::DeliveryPolicy;
 
-/// Those of whom one digest will tell. Of all but the first it is known only how they count and who waits for their end.
+/// Those for which one digest will stand. The first keeps what the digest is composed from.
 pub struct PendingDigest {
-    pub first: Arriving,
-    pub others: Vec<Held>,
+    pub first: Delivery,
+    pub others: Vec<DigestMember>,
     pub tally: Tally,
-    pub over: Over,
+    pub limit: LimitKind,
     /// The messages that it refers to.
     pub ahead: Ahead,
     /// Later digests refer to this one.
     pub ahead_of: Vec<AheadGuard>,
 }
 
-/// A delivery that waits for the digest's end.
-pub struct Held {
-    pub task: Arc<Task>,
-    pub index: usize,
-    pub kept: Option<Box<Kept>>,
-    /// Its own until its end is noted.
-    pub place: Option<Place>,
+/// A delivery that was folded into a digest: it ends as the digest does. Its messages, and their bytes, are gone.
+pub struct DigestMember {
+    pub progress: Progress,
+    /// Until the store has its end.
+    pub permit: Option<InFlightPermit>,
 }
 
 impl PendingDigest {
-    pub fn new(mut first: Arriving, over: Over) -> Self {
-        if let Some(place) = &mut first.place {
-            place.set_held(true);
+    pub fn new(mut first: Delivery, limit: LimitKind) -> Self {
+        if let Some(permit) = &mut first.permit {
+            permit.set_held(true);
         }
         let mut tally = Tally::default();
-        tally.count(&first.sending);
+        tally.count(&first.planned);
         // It makes no message that another digest could refer to.
-        first.ahead_of = Vec::new();
+        first.digests = Vec::new();
         Self {
             first,
             others: Vec::new(),
             tally,
-            over,
+            limit,
             ahead: Ahead::default(),
             ahead_of: Vec::new(),
         }
     }
 
-    pub fn add(&mut self, arriving: Arriving) {
-        self.tally.count(&arriving.sending);
-        let Arriving {
-            task,
-            index,
-            kept,
-            mut place,
-            ..
-        } = arriving;
-        if let Some(place) = &mut place {
-            place.give_back_bytes();
-            place.set_held(true);
+    pub fn add(&mut self, delivery: Delivery) {
+        self.tally.count(&delivery.planned);
+        let mut member = DigestMember::from(delivery);
+        if let Some(permit) = &mut member.permit {
+            permit.give_back_bytes();
+            permit.set_held(true);
         }
-        self.others.push(Held {
-            task,
-            index,
-            kept,
-            place,
-        });
+        self.others.push(member);
     }
 
     /// They are held no longer: the digest is about to be sent.
     pub fn set_due(&mut self) {
-        let others = self.others.iter_mut().map(|held| &mut held.place);
-        for place in others.chain([&mut self.first.place]).flatten() {
-            place.set_held(false);
+        let others = self.others.iter_mut().map(|member| &mut member.permit);
+        for permit in others.chain([&mut self.first.permit]).flatten() {
+            permit.set_held(false);
         }
     }
 
@@ -89,5 +73,14 @@ impl PendingDigest {
 
     pub fn leave_before(&mut self, guard: AheadGuard) {
         self.ahead_of.push(guard);
+    }
+}
+
+impl From<Delivery> for DigestMember {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            progress: delivery.progress,
+            permit: delivery.permit,
+        }
     }
 }

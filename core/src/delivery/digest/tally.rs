@@ -4,31 +4,31 @@ use std::fmt::Write as _;
 
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, State, Status};
-use crate::model::plan::Sending;
+use crate::model::plan::PlannedSend;
 use crate::text::{one_line, truncate};
 
 /// How much of the first text a digest quotes, in characters.
 const QUOTED: usize = 200;
 /// What a delivery was one too many of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum LimitKind {
     Minute,
     Batch,
 }
 
-impl Over {
+impl LimitKind {
     /// The rule that stands in answers and log lines.
     pub const fn rule(self) -> &'static str {
         match self {
-            Over::Minute => "max_per_minute",
-            Over::Batch => "max_per_batch",
+            LimitKind::Minute => "max_per_minute",
+            LimitKind::Batch => "max_per_batch",
         }
     }
 
     const fn when(self) -> &'static str {
         match self {
-            Over::Minute => "in the last minute",
-            Over::Batch => "in the same batch",
+            LimitKind::Minute => "in the last minute",
+            LimitKind::Batch => "in the same batch",
         }
     }
 }
@@ -44,7 +44,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn count(&mut self, sending: &Sending) {
+    pub fn count(&mut self, sending: &PlannedSend) {
         self.notifications += 1;
         let Some(State { level, status }) = sending.state() else {
             return;
@@ -58,8 +58,8 @@ impl Tally {
     }
 
     /// What tells of them; as plain as the first, or as rich.
-    pub fn digest(&self, first: &Notification, over: Over) -> Notification {
-        let text = self.text(first, over);
+    pub fn digest(&self, first: &Notification, limit: LimitKind) -> Notification {
+        let text = self.text(first, limit);
         let level = self.by_level().next().map(|(level, _)| level);
         if !first.is_rich() {
             // Where there is no level but in texts, it stands there as it does in theirs.
@@ -82,8 +82,8 @@ impl Tally {
         }
     }
 
-    fn text(&self, first: &Notification, over: Over) -> String {
-        let mut text = format!("and {} more {}", self.notifications, over.when());
+    fn text(&self, first: &Notification, limit: LimitKind) -> String {
+        let mut text = format!("and {} more {}", self.notifications, limit.when());
         let levels = self
             .by_level()
             .map(|(level, count)| format!("{count} {level}"));
@@ -191,21 +191,21 @@ mod tests {
                 &format!("and 2 more in the last minute. The first: {cut}"),
             ),
         ] {
-            assert_eq!(tally.text(&first, Over::Minute), expected);
+            assert_eq!(tally.text(&first, LimitKind::Minute), expected);
         }
     }
 
     #[test]
     fn a_digest_is_as_plain_as_the_first_and_bears_the_highest_level() {
         let plain = Notification::plain(Json::String("[WARN] x".to_owned()));
-        let digest = tally().digest(&plain, Over::Batch);
+        let digest = tally().digest(&plain, LimitKind::Batch);
         assert!(!digest.is_rich());
         let text = digest.as_text().unwrap().into_owned();
         assert!(
             text.starts_with("[CRITICAL] and 212 more in the same batch: "),
             "{text}"
         );
-        let digest = tally().digest(&rich("disk full"), Over::Batch);
+        let digest = tally().digest(&rich("disk full"), LimitKind::Batch);
         assert_eq!(digest.title.as_deref(), Some("212 more notifications"));
         assert_eq!((digest.level, digest.status), (Some(Level::Critical), None));
         assert_eq!(digest.link, rich("").link);
@@ -214,7 +214,7 @@ mod tests {
             statuses: [0, 0, 212],
             ..tally()
         };
-        let digest = over.digest(&rich("disk full"), Over::Batch);
+        let digest = over.digest(&rich("disk full"), LimitKind::Batch);
         assert_eq!(digest.status, Some(Status::Resolved));
     }
 
@@ -228,7 +228,7 @@ mod tests {
         for spec in CHANNELS {
             let channel = configured(spec, crate::channels::example).unwrap();
             for first in &firsts {
-                let digest = tally().digest(first, Over::Minute);
+                let digest = tally().digest(first, LimitKind::Minute);
                 let composed = channel
                     .compose(&digest, &ComposeContext::new("key"))
                     .unwrap();

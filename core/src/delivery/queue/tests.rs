@@ -1,6 +1,12 @@
 //! Who may send when, in paused time.
 
+use std::time::Duration;
+
+use super::destination::PERMITS;
 use super::*;
+use crate::delivery::backoff::Backoff;
+use crate::model::outcome::Scope;
+use crate::model::plan::Rate;
 
 fn destination(key: &str, account: Option<&str>) -> Destination {
     Destination {
@@ -13,8 +19,8 @@ fn destination(key: &str, account: Option<&str>) -> Destination {
     }
 }
 
-fn entry(queue: &DestinationQueue) -> Entry {
-    Entry {
+fn entry(queue: &DestinationQueue) -> AdmissionRequest {
+    AdmissionRequest {
         ticket: queue.ticket(),
         deadline: Instant::now() + Duration::from_secs(300),
         rate: None,
@@ -22,7 +28,7 @@ fn entry(queue: &DestinationQueue) -> Entry {
     }
 }
 
-async fn enter(queue: &Arc<DestinationQueue>) -> Result<Permit, NotAdmitted> {
+async fn enter(queue: &Arc<DestinationQueue>) -> Result<Permit, AdmissionError> {
     queue.enter(entry(queue), |_| {}).await
 }
 
@@ -129,8 +135,8 @@ async fn a_refusal_turns_away_those_who_wait_and_those_who_come() {
         .as_ref()
         .unwrap()
         .refuse(seconds(600));
-    assert_eq!(waiting.await.unwrap(), Some(NotAdmitted::Refused));
-    assert_eq!(enter(&queue).await.err(), Some(NotAdmitted::Refused));
+    assert_eq!(waiting.await.unwrap(), Some(AdmissionError::Refused));
+    assert_eq!(enter(&queue).await.err(), Some(AdmissionError::Refused));
     tokio::time::advance(seconds(601)).await;
     drop(permits);
     assert!(enter(&queue).await.is_ok());
@@ -145,7 +151,7 @@ async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
     };
     let started = Instant::now();
     let tasks: Vec<_> = (0..5)
-        .map(|_| Entry {
+        .map(|_| AdmissionRequest {
             rate: Some(rate),
             ..entry(&queue)
         })
@@ -174,22 +180,22 @@ async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast()
     let limited = pause(60, Scope::Destination);
     enter(&queue).await.unwrap().pause(&limited);
     let started = Instant::now();
-    let short = Entry {
+    let short = AdmissionRequest {
         deadline: started + seconds(10),
         ..entry(&queue)
     };
     assert_eq!(
         queue.enter(short, |_| {}).await.err(),
-        Some(NotAdmitted::OutOfTime)
+        Some(AdmissionError::OutOfTime)
     );
     assert_eq!(started.elapsed(), seconds(10));
-    let impatient = Entry {
+    let impatient = AdmissionRequest {
         patience: seconds(20),
         ..entry(&queue)
     };
     assert_eq!(
         queue.enter(impatient, |_| {}).await.err(),
-        Some(NotAdmitted::OutOfTime)
+        Some(AdmissionError::OutOfTime)
     );
     assert_eq!(started.elapsed(), seconds(10));
 }
@@ -197,7 +203,7 @@ async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast()
 #[tokio::test(start_paused = true)]
 async fn one_dedup_key_goes_one_after_another_in_the_order_of_acceptance() {
     let queue = Queues::default().get(&destination("a", None));
-    let line_up = |key: &str, ticket| queue.line_up(&key.into(), ticket, None);
+    let line_up = |key: &str, ticket| Turn::new(&queue, &key.into(), ticket, None);
     let (first, second) = (line_up("k", 0), line_up("k", 1));
     let mut other = line_up("other", 2);
     other.wait().await;
@@ -271,7 +277,7 @@ async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
         ..limited
     };
     assert!(pause(&other).await >= 8.0);
-    assert_eq!(queue.limits(), 6);
+    assert_eq!(queue.rate_limits(), 6);
     let empty_bucket = Pause {
         after: PauseAfter::Success,
         ..limited
@@ -289,7 +295,7 @@ async fn limits_that_were_under_way_together_count_once() {
     for permit in permits {
         permit.unwrap().pause(&pause(1, Scope::Destination));
     }
-    assert_eq!(queue.limits(), 1);
+    assert_eq!(queue.rate_limits(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,7 +314,7 @@ async fn a_queue_that_comes_back_is_as_it_was_left() {
         queues.get(&a),
         queues.get(&destination("b", Some("account"))),
     );
-    let patient = |queue: &DestinationQueue| Entry {
+    let patient = |queue: &DestinationQueue| AdmissionRequest {
         patience: seconds(3600),
         ..entry(queue)
     };

@@ -123,7 +123,7 @@ impl Parameters for Loud {
 async fn a_digest_takes_the_form_that_its_destination_asks_for() {
     let templated = |text: &str| {
         let mut delivery = plain(text);
-        if let Work::Send(sending) = &mut delivery.work {
+        if let Disposition::Send(sending) = &mut delivery.disposition {
             sending.source.as_mut().unwrap().parameters = Some(Arc::new(Loud));
         }
         delivery

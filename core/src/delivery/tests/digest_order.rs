@@ -17,7 +17,7 @@ fn per_batch(limit: u32) -> DeliveryPolicy {
     }
 }
 
-fn keyed(key: &str, text: &str) -> Delivery {
+fn keyed(key: &str, text: &str) -> PlannedDelivery {
     let notified = Notification {
         dedup_key: Some(key.into()),
         ..Notification::plain(Json::String(text.to_owned()))
@@ -30,13 +30,13 @@ impl World {
     async fn fill(
         &self,
         batch: &Arc<Batch>,
-        rows: impl IntoIterator<Item = Delivery>,
+        rows: impl IntoIterator<Item = PlannedDelivery>,
         policy: &DeliveryPolicy,
     ) -> Vec<Arc<Task>> {
         let mut tasks = Vec::new();
         for row in rows {
-            let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(batch));
-            let task = self.accept_with(vec![row], policy.clone(), with);
+            let with = |request: &mut SubmitRequest| request.batch = Some(Arc::clone(batch));
+            let task = self.submit_with(vec![row], policy.clone(), with);
             tasks.push(task.await);
         }
         tasks
@@ -209,8 +209,8 @@ async fn where_there_is_no_room_a_digest_waits_no_longer_than_an_attempt_takes()
     };
     let rows = (0..10).map(|n| plain(&n.to_string()));
     let tasks = world.fill(&batch, rows, &policy).await;
-    let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(&batch));
-    let more = world.try_accept(vec![plain("x")], policy, with).await;
+    let with = |request: &mut SubmitRequest| request.batch = Some(Arc::clone(&batch));
+    let more = world.try_submit(vec![plain("x")], policy, with).await;
     assert!(more.is_none());
     outcomes(&tasks).await;
     let digest = "and 9 more in the same batch";

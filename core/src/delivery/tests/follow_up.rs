@@ -3,7 +3,7 @@
 use super::*;
 
 /// A delivery of this text by Discord, which edits what is resolved.
-fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> Delivery {
+fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> PlannedDelivery {
     let follow_up = Notification {
         status,
         dedup_key: Some(dedup_key.into()),
@@ -23,10 +23,13 @@ fn gone() -> Does {
 
 impl World {
     /// Sends these one after the other to their ends.
-    async fn follow_ups(&self, deliveries: impl IntoIterator<Item = Delivery>) -> Vec<Outcome> {
+    async fn follow_ups(
+        &self,
+        deliveries: impl IntoIterator<Item = PlannedDelivery>,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for delivery in deliveries {
-            let task = self.accept(vec![delivery], policy()).await;
+            let task = self.submit(vec![delivery], policy()).await;
             task.ended().await;
             outcomes.push(task.report(0).unwrap().outcome);
         }
@@ -71,7 +74,7 @@ async fn an_acknowledged_edits_and_the_key_goes_on() {
 async fn another_key_and_none_edit_nothing() {
     let world = World::new([message("1"), message("2"), message("3")]);
     let mut without = follow_up("c", "k", RESOLVED);
-    if let Work::Send(sending) = &mut without.work {
+    if let Disposition::Send(sending) = &mut without.disposition {
         sending.dedup_key = None;
         sending.source = None;
     }
@@ -90,7 +93,7 @@ async fn a_resolved_that_is_accepted_with_its_firing_is_composed_when_its_turn_c
     let slow = After(Duration::from_secs(1), Box::new(message("1")));
     let world = World::new([slow, message("1")]);
     let both = vec![follow_up("a", "k", FIRING), follow_up("b", "k", RESOLVED)];
-    let task = world.accept(both, policy()).await;
+    let task = world.submit(both, policy()).await;
     task.ended().await;
     assert_eq!(world.seen(), [(0.0, "POST"), (1.0, "PATCH")]);
 }
@@ -107,7 +110,7 @@ async fn where_the_earlier_message_is_gone_a_new_one_is_sent_at_once() {
 async fn a_provider_that_calls_a_new_message_gone_has_refused_it() {
     let world = World::new([gone()]);
     let task = world
-        .accept(vec![follow_up("a", "k", FIRING)], policy())
+        .submit(vec![follow_up("a", "k", FIRING)], policy())
         .await;
     task.ended().await;
     assert_eq!(

@@ -6,11 +6,11 @@ use crate::model::plan::ConfiguredIn;
 use crate::observe::{History, MAX_LINES, Recorder};
 use crate::secret::Secret;
 
-fn rejected(number: usize) -> Delivery {
-    Delivery {
+fn rejected(number: usize) -> PlannedDelivery {
+    PlannedDelivery {
         sender: format!("sender {number}"),
         receiver: None,
-        work: Work::Reject {
+        disposition: Disposition::Reject {
             failure: Failure::new(Reason::UnknownSender),
             path: None,
         },
@@ -24,10 +24,10 @@ fn for_many() -> DeliveryPolicy {
     }
 }
 
-pub fn silenced() -> Delivery {
+pub fn silenced() -> PlannedDelivery {
     let mut delivery = delivery("http", HTTP);
-    delivery.work = match delivery.work {
-        Work::Send(sending) => Work::Suppress {
+    delivery.disposition = match delivery.disposition {
+        Disposition::Send(sending) => Disposition::Suppress {
             sending,
             rule: "night".to_owned(),
         },
@@ -50,8 +50,8 @@ async fn of_many_deliveries_that_are_not_tried_the_first_have_lines_and_rows_and
         let recorder = Recorder::new(&history, "n.toml", &"t".into(), &notification, None);
         let deliveries = (0..count).map(rejected).collect();
         let task = world
-            .accept_with(deliveries, for_many(), |acceptance| {
-                acceptance.log = TaskLog::new(Some("id".to_owned())).recording(Some(recorder));
+            .submit_with(deliveries, for_many(), |request| {
+                request.log = TaskLog::new(Some("id".to_owned())).recording(Some(recorder));
             })
             .await;
         let written = task.log.take();
@@ -68,7 +68,7 @@ async fn of_many_deliveries_that_are_not_tried_the_first_have_lines_and_rows_and
 async fn what_a_silence_suppresses_is_bounded_in_the_log_too() {
     let world = World::new([]);
     let task = world
-        .accept((0..150).map(|_| silenced()).collect(), for_many())
+        .submit((0..150).map(|_| silenced()).collect(), for_many())
         .await;
     let written = task.log.take();
     assert_eq!(written.len(), 1 + MAX_LINES + 1);
@@ -88,25 +88,25 @@ async fn deliveries_of_every_kind_take_a_place_among_those_in_flight() {
         deliveries.push(silenced());
         deliveries
     };
-    assert!(world.try_accept(mixed(5), policy(), |_| {}).await.is_none());
-    assert!(world.try_accept(mixed(4), policy(), |_| {}).await.is_some());
+    assert!(world.try_submit(mixed(5), policy(), |_| {}).await.is_none());
+    assert!(world.try_submit(mixed(4), policy(), |_| {}).await.is_some());
     // They have ended, and their places are free.
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
-    assert!(world.try_accept(mixed(4), policy(), |_| {}).await.is_some());
+    assert!(world.try_submit(mixed(4), policy(), |_| {}).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_deliveries_share_and_what_they_are_warned_of_is_held_against_the_bound() {
     for change in [
-        |acceptance: &mut Acceptance| acceptance.plan.shared_bytes = MAX_BYTES,
-        |acceptance: &mut Acceptance| acceptance.warnings = vec!["w".repeat(MAX_BYTES)],
+        |request: &mut SubmitRequest| request.plan.shared_bytes = MAX_BYTES,
+        |request: &mut SubmitRequest| request.warnings = vec!["w".repeat(MAX_BYTES)],
     ] {
         let world = World::new([ok()]);
         let deliveries = || vec![delivery("http", HTTP)];
-        let accepted = world.try_accept(deliveries(), policy(), change).await;
+        let accepted = world.try_submit(deliveries(), policy(), change).await;
         assert!(accepted.is_none());
         assert_eq!(world.dispatcher.gauges().in_flight, 0);
-        let accepted = world.try_accept(deliveries(), policy(), |_| {}).await;
+        let accepted = world.try_submit(deliveries(), policy(), |_| {}).await;
         assert!(accepted.is_some());
     }
 }
@@ -119,7 +119,7 @@ fn a_delivery_holds_its_address_its_headers_and_its_configuration_besides_its_bo
     assert!((1_000..1_100).contains(&grown), "{grown}");
     let mut configured = delivery("http", HTTP);
     let before = configured.size();
-    if let Work::Send(sending) = &mut configured.work {
+    if let Disposition::Send(sending) = &mut configured.disposition {
         sending.configuration_bytes = 5_000;
         sending.configured_in = Some(Box::new(ConfiguredIn::Request(Secret::new("s".repeat(70)))));
     }

@@ -119,7 +119,7 @@ async fn no_message_at_the_provider_is_counted_for_two_deliveries() {
         listed(&["SM1"]),
     ]);
     let both = vec![delivery("sms", SMS), delivery("sms", SMS)];
-    let task = world.accept(both, policy()).await;
+    let task = world.submit(both, policy()).await;
     task.ended().await;
     let mut outcomes: Vec<_> = task
         .reports()
@@ -150,7 +150,7 @@ async fn a_message_that_may_be_anothers_is_not_claimed_before_the_others_reply()
         listed(&["SM1"]),
     ]);
     let task = world
-        .accept(vec![delivery("sms", SMS), delivery("sms", SMS)], policy())
+        .submit(vec![delivery("sms", SMS), delivery("sms", SMS)], policy())
         .await;
     task.ended().await;
     let outcomes: Vec<_> = task
@@ -164,7 +164,7 @@ async fn a_message_that_may_be_anothers_is_not_claimed_before_the_others_reply()
 #[tokio::test(start_paused = true)]
 async fn an_answer_does_not_wait_for_a_look_up() {
     let world = World::new([LOST, listed(&["SM1"])]);
-    let task = world.accept(vec![delivery("sms", SMS)], policy()).await;
+    let task = world.submit(vec![delivery("sms", SMS)], policy()).await;
     while task.report(0).unwrap().outcome.failure().is_none() {
         tokio::task::yield_now().await;
     }

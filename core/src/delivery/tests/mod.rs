@@ -30,7 +30,8 @@ use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{
-    Delivery, DeliveryPolicy, Identity, OnAmbiguous, OwnPolicy, Plan, Sending, Source, Work,
+    DeliveryPolicy, Disposition, Identity, OnAmbiguous, OwnPolicy, Plan, PlannedDelivery,
+    PlannedSend, Source,
 };
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::report::DeliveryReport;
@@ -171,7 +172,7 @@ fn reply(status: u16, headers: &[(&'static str, &str)], body: String) -> Reply {
     })
 }
 
-fn policy() -> DeliveryPolicy {
+pub fn policy() -> DeliveryPolicy {
     DeliveryPolicy {
         delivery_timeout: Duration::from_secs(300),
         max_attempts: 10,
@@ -206,7 +207,7 @@ const FIRING: Option<Status> = Some(Status::Firing);
 const RESOLVED: Option<Status> = Some(Status::Resolved);
 
 /// A delivery of "hi" by a sender as a request configures it.
-fn delivery(sender: &str, configuration: &str) -> Delivery {
+fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
     let spec = channels::find(sender).unwrap();
     let members = parse(configuration).unwrap().json;
     let mut warnings = Warnings::default();
@@ -222,10 +223,10 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
     let notification = Notification::plain(Json::String("hi".to_owned()));
     let cx = ComposeContext::new("k");
     let messages = channel.compose(&notification, &cx).unwrap();
-    Delivery {
+    PlannedDelivery {
         sender: sender.to_owned(),
         receiver: None,
-        work: Work::Send(Box::new(Sending {
+        disposition: Disposition::Send(Box::new(PlannedSend {
             channel,
             messages,
             private_addresses: PrivateAddresses::Allow,
@@ -241,9 +242,9 @@ fn delivery(sender: &str, configuration: &str) -> Delivery {
 }
 
 /// A delivery of this notification, as routing makes it where it may be composed again.
-fn notification(sender: &str, configuration: &str, notification: Notification) -> Delivery {
+fn notification(sender: &str, configuration: &str, notification: Notification) -> PlannedDelivery {
     let mut delivery = delivery(sender, configuration);
-    if let Work::Send(sending) = &mut delivery.work {
+    if let Disposition::Send(sending) = &mut delivery.disposition {
         sending.dedup_key = notification.dedup_key.clone();
         let source = Source {
             notification: Arc::new(notification),
@@ -260,7 +261,7 @@ fn notification(sender: &str, configuration: &str, notification: Notification) -
     delivery
 }
 
-fn plain(text: &str) -> Delivery {
+fn plain(text: &str) -> PlannedDelivery {
     let text = Notification::plain(Json::String(text.to_owned()));
     notification("http", HTTP, text)
 }
@@ -296,29 +297,29 @@ impl World {
         }
     }
 
-    async fn accept(&self, deliveries: Vec<Delivery>, policy: DeliveryPolicy) -> Arc<Task> {
-        self.accept_with(deliveries, policy, |_| {}).await
+    async fn submit(&self, deliveries: Vec<PlannedDelivery>, policy: DeliveryPolicy) -> Arc<Task> {
+        self.submit_with(deliveries, policy, |_| {}).await
     }
 
-    async fn accept_with(
+    async fn submit_with(
         &self,
-        deliveries: Vec<Delivery>,
+        deliveries: Vec<PlannedDelivery>,
         policy: DeliveryPolicy,
-        change: impl FnOnce(&mut Acceptance),
+        change: impl FnOnce(&mut SubmitRequest),
     ) -> Arc<Task> {
-        let accepted = self.try_accept(deliveries, policy, change).await;
+        let accepted = self.try_submit(deliveries, policy, change).await;
         accepted.expect("it is taken")
     }
 
     /// `None`: there is no room.
-    async fn try_accept(
+    async fn try_submit(
         &self,
-        deliveries: Vec<Delivery>,
+        deliveries: Vec<PlannedDelivery>,
         policy: DeliveryPolicy,
-        change: impl FnOnce(&mut Acceptance),
+        change: impl FnOnce(&mut SubmitRequest),
     ) -> Option<Arc<Task>> {
         let number = fastrand::u64(..).to_string();
-        let mut acceptance = Acceptance {
+        let mut request = SubmitRequest {
             identity: Identity {
                 scope: "test".into(),
                 key: Some(number.clone()),
@@ -334,21 +335,21 @@ impl World {
             policy: Arc::new(policy),
             warnings: Vec::new(),
             caller: Caller::Settings("test".into()),
-            keeping: None,
+            persistence: None,
             batch: None,
-            room: RoomPolicy::default(),
+            capacity: CapacityPolicy::default(),
         };
-        change(&mut acceptance);
-        match self.dispatcher.accept(acceptance).await {
-            Ok(Admission::New(task) | Admission::Left(task)) => Some(task),
-            Err(NotAccepted::Full(..)) => None,
+        change(&mut request);
+        match self.dispatcher.submit(request).await {
+            Ok(Submission::New(task) | Submission::Left(task)) => Some(task),
+            Err(SubmitError::NoCapacity(..)) => None,
             _ => panic!("not accepted"),
         }
     }
 
     /// Sends one SMS to its end.
     async fn sms(&self, policy: DeliveryPolicy) -> DeliveryReport {
-        let task = self.accept(vec![delivery("sms", SMS)], policy).await;
+        let task = self.submit(vec![delivery("sms", SMS)], policy).await;
         task.ended().await;
         task.report(0).unwrap()
     }
@@ -356,12 +357,12 @@ impl World {
     /// Requests of one delivery each, in this order.
     async fn requests(
         &self,
-        deliveries: impl IntoIterator<Item = Delivery>,
+        deliveries: impl IntoIterator<Item = PlannedDelivery>,
         policy: DeliveryPolicy,
     ) -> Vec<Arc<Task>> {
         let mut tasks = Vec::new();
         for delivery in deliveries {
-            tasks.push(self.accept(vec![delivery], policy.clone()).await);
+            tasks.push(self.submit(vec![delivery], policy.clone()).await);
         }
         tasks
     }

@@ -6,7 +6,7 @@ use super::*;
 async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
     let world = World::new([Panics, ok(), ok()]);
     let task = world
-        .accept(
+        .submit(
             vec![delivery("http", HTTP), delivery("http", OTHER)],
             policy(),
         )
@@ -18,7 +18,7 @@ async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
         "{outcomes:?}"
     );
     assert!(outcomes.contains(&("delivered", None)), "{outcomes:?}");
-    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let next = world.submit(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
@@ -28,16 +28,16 @@ async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
 async fn a_panic_in_classify_ends_that_delivery_alone() {
     let world = World::new([ok(), ok()]);
     let mut broken = delivery("http", HTTP);
-    if let Work::Send(sending) = &mut broken.work {
+    if let Disposition::Send(sending) = &mut broken.disposition {
         sending.channel = Arc::new(ClassifyPanics(Arc::clone(&sending.channel)));
     }
-    let task = world.accept(vec![broken], policy()).await;
+    let task = world.submit(vec![broken], policy()).await;
     task.ended().await;
     assert_eq!(
         reason(&task.report(0).unwrap()),
         ("failed", Some("internal"))
     );
-    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let next = world.submit(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
 }
@@ -82,11 +82,11 @@ impl channels::Channel for ClassifyPanics {
 #[tokio::test(start_paused = true)]
 async fn row_44_a_panic_in_the_log_ends_no_delivery() {
     let world = World::new([After(Duration::from_secs(1), Box::new(ok())), ok()]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
     task.log.hand_over(Arc::new(LogPanics));
     task.ended().await;
     assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
-    let next = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let next = world.submit(vec![delivery("http", HTTP)], policy()).await;
     next.ended().await;
     assert_eq!(next.report(0).unwrap().outcome.code(), "delivered");
 }

@@ -34,26 +34,26 @@ fn hourly() -> DeliveryPolicy {
 }
 
 impl World {
-    async fn end(&self, delivery: Delivery, outbox: Option<&Arc<Memory>>) -> Outcome {
+    async fn end(&self, delivery: PlannedDelivery, outbox: Option<&Arc<Memory>>) -> Outcome {
         self.end_under(hourly(), delivery, outbox).await
     }
 
     async fn end_under(
         &self,
         policy: DeliveryPolicy,
-        delivery: Delivery,
+        delivery: PlannedDelivery,
         outbox: Option<&Arc<Memory>>,
     ) -> Outcome {
-        let keeping = outbox.map(|outbox| Keeping {
+        let persistence = outbox.map(|outbox| Persistence {
             outbox: Arc::<Memory>::clone(outbox),
             seal: None,
             arguments: Default::default(),
-            said: String::new(),
+            request_json: String::new(),
             for_others: false,
-            wait: Some(KEEP_WITHIN),
+            wait: Some(PERSIST_TIMEOUT),
         });
-        let with = |acceptance: &mut Acceptance| acceptance.keeping = keeping;
-        let task = self.accept_with(vec![delivery], policy, with).await;
+        let with = |request: &mut SubmitRequest| request.persistence = persistence;
+        let task = self.submit_with(vec![delivery], policy, with).await;
         task.ended().await;
         task.report(0).unwrap().outcome
     }
@@ -217,7 +217,7 @@ async fn whether_it_is_a_repeat_is_decided_when_its_turn_comes() {
     let world = World::new([slow, ok()]);
     let firing = || notification("http", HTTP, said("critical firing"));
     let storm = vec![firing(), firing(), firing()];
-    let task = world.accept(storm, hourly()).await;
+    let task = world.submit(storm, hourly()).await;
     task.ended().await;
     let outcomes: Vec<_> = task
         .reports()

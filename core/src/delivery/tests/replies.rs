@@ -231,7 +231,11 @@ fn any_policy() -> impl Strategy<Value = DeliveryPolicy> {
 }
 
 /// A delivery of "hi" by a channel as its examples configure it; `status` makes it a part of an alert.
-fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<Status>) -> Delivery {
+fn delivery_by(
+    spec: &ChannelSpec,
+    channel: &Arc<dyn Channel>,
+    status: Option<Status>,
+) -> PlannedDelivery {
     let notification = Notification {
         status,
         dedup_key: status.map(|_| "k".into()),
@@ -245,10 +249,10 @@ fn delivery_by(spec: &ChannelSpec, channel: &Arc<dyn Channel>, status: Option<St
         rendered: Vec::new(),
         parameters: None,
     };
-    Delivery {
+    PlannedDelivery {
         sender: spec.key.to_owned(),
         receiver: None,
-        work: Work::Send(Box::new(Sending {
+        disposition: Disposition::Send(Box::new(PlannedSend {
             channel: Arc::clone(channel),
             messages: source.compose(channel.as_ref(), None).unwrap(),
             private_addresses: PrivateAddresses::Allow,
@@ -294,13 +298,13 @@ async fn attempts(
     if edits {
         let firing = delivery_by(spec, &channel, FIRING);
         world
-            .accept(vec![firing], policy.clone())
+            .submit(vec![firing], policy.clone())
             .await
             .ended()
             .await;
     }
     let status = edits.then_some(Status::Resolved);
-    let task = world.accept(vec![delivery_by(spec, &channel, status)], policy.clone());
+    let task = world.submit(vec![delivery_by(spec, &channel, status)], policy.clone());
     task.await.ended().await;
     let attempts = transport.attempts.lock().unwrap();
     attempts[usize::from(edits)..].to_vec()

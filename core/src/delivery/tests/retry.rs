@@ -10,7 +10,7 @@ async fn an_attempt_that_the_deliverys_end_cuts_short_says_what_was_known_before
         delivery_timeout: Duration::from_secs(5),
         ..policy()
     };
-    let task = world.accept(vec![delivery("http", HTTP)], short).await;
+    let task = world.submit(vec![delivery("http", HTTP)], short).await;
     task.ended().await;
     let report = task.report(0).unwrap();
     assert_eq!(reason(&report), ("failed", Some("server_error")));
@@ -31,8 +31,8 @@ async fn two_of_one_connection(holds: u64, then: Does) -> (World, DeliveryReport
         attempt_timeout: Duration::from_secs(5),
         ..one.clone()
     };
-    let first = world.accept(vec![delivery("http", HTTP)], one).await;
-    let second = world.accept(vec![delivery("http", OTHER)], short).await;
+    let first = world.submit(vec![delivery("http", HTTP)], one).await;
+    let second = world.submit(vec![delivery("http", OTHER)], short).await;
     second.ended().await;
     let report = second.report(0).unwrap();
     first.ended().await;
@@ -69,14 +69,14 @@ async fn a_pause_holds_for_what_was_waiting_for_its_retry() {
         initial_backoff: Duration::from_secs(10),
         ..policy()
     };
-    let first = world.accept(vec![delivery("http", HTTP)], slowly());
+    let first = world.submit(vec![delivery("http", HTTP)], slowly());
     let first = first.await;
     while first.report(0).unwrap().outcome.failure().is_none() {
         tokio::task::yield_now().await;
     }
-    let second = world.accept(vec![delivery("http", HTTP)], slowly());
+    let second = world.submit(vec![delivery("http", HTTP)], slowly());
     second.await.ended().await;
-    let third = world.accept(vec![delivery("http", HTTP)], slowly());
+    let third = world.submit(vec![delivery("http", HTTP)], slowly());
     let third = third.await;
     first.ended().await;
     third.ended().await;
@@ -92,7 +92,7 @@ async fn row_16_a_wait_that_no_clock_can_tell_ends_the_delivery() {
         String::new(),
     );
     let world = World::new([limited]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(
         reason(&task.report(0).unwrap()),
@@ -107,13 +107,13 @@ async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
     let past = dated(&[("retry-after", "Thu, 01 Jan 1970 00:00:10 GMT")]);
     let future = dated(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]);
     let world = World::new([past.clone(), past, ok()]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(task.report(0).unwrap().outcome.code(), "delivered");
     check_gaps("a past date", &world.times(), &[1.0, 2.0]);
     let begun = Instant::now();
     let world = World::new([future]);
-    let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+    let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
     task.ended().await;
     assert_eq!(
         reason(&task.report(0).unwrap()),
@@ -149,7 +149,7 @@ async fn no_wait_that_a_provider_names_is_shorter_than_the_backoff() {
     {
         let header: &'static [_] = Box::leak(Box::new([("retry-after", value)]));
         let world = World::always(move || Answers(status, header, String::new()));
-        let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+        let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
         task.ended().await;
         let place = format!("{status} {value:?}");
         let times = world.times();
@@ -169,7 +169,7 @@ async fn a_server_in_trouble_that_names_a_day_does_not_end_the_delivery() {
     let day: &[_] = &[("retry-after", "86400")];
     for status in [500, 503, 408, 425] {
         let world = World::new([Answers(status, day, String::new()), ok()]);
-        let task = world.accept(vec![delivery("http", HTTP)], policy()).await;
+        let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
         task.ended().await;
         assert_eq!(task.report(0).unwrap().outcome, SENT, "{status}");
         // `max_backoff`.
@@ -182,7 +182,7 @@ async fn many_deliveries_do_not_hammer_a_destination_that_always_limits() {
     let limited = || Answers(429, &[("retry-after", "0")], String::new());
     let world = World::always(move || After(Duration::from_millis(100), Box::new(limited())));
     let many = (0..100).map(|_| delivery("http", HTTP)).collect();
-    let task = world.accept(many, policy()).await;
+    let task = world.submit(many, policy()).await;
     task.ended().await;
     for index in 0..100 {
         let report = task.report(index).unwrap();
@@ -212,7 +212,7 @@ async fn a_storm_is_delivered_as_fast_as_the_provider_allows() {
         delivery_timeout: Duration::from_secs(180),
         ..policy()
     };
-    let task = world.accept(storm, patient).await;
+    let task = world.submit(storm, patient).await;
     task.ended().await;
     for index in 0..100 {
         assert_eq!(task.report(index).unwrap().outcome, SENT, "{index}");

@@ -5,7 +5,7 @@ use super::*;
 const PAGERDUTY: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
 const ACKNOWLEDGED: Option<Status> = Some(Status::Acknowledged);
 
-fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> Delivery {
+fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> PlannedDelivery {
     let configuration = match sender {
         "pagerduty" => PAGERDUTY,
         _ => HTTP,
@@ -18,7 +18,7 @@ fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> Delivery {
     notification(sender, configuration, text)
 }
 
-fn silenced(delivery: Delivery) -> Delivery {
+fn silenced(delivery: PlannedDelivery) -> PlannedDelivery {
     let plan = Plan {
         notification: Arc::new(Notification::plain(Json::Null)),
         deliveries: vec![delivery],
@@ -28,7 +28,10 @@ fn silenced(delivery: Delivery) -> Delivery {
 }
 
 /// Whether each of these is sent; any reply is a success.
-async fn sent(deliveries: impl IntoIterator<Item = Delivery>, policy: DeliveryPolicy) -> Vec<bool> {
+async fn sent(
+    deliveries: impl IntoIterator<Item = PlannedDelivery>,
+    policy: DeliveryPolicy,
+) -> Vec<bool> {
     let success = || {
         Answers(
             202,
@@ -39,7 +42,7 @@ async fn sent(deliveries: impl IntoIterator<Item = Delivery>, policy: DeliveryPo
     let world = World::new((0..9).map(|_| success()));
     let mut sent = Vec::new();
     for delivery in deliveries {
-        let task = world.accept(vec![delivery], policy.clone()).await;
+        let task = world.submit(vec![delivery], policy.clone()).await;
         task.ended().await;
         sent.push(match task.report(0).unwrap().outcome {
             Outcome::Delivered { .. } => true,

@@ -7,7 +7,7 @@ use crate::model::plan::Rate;
 use crate::observe::{History, Recorder};
 use crate::outbox::{Ownership, RequestStore};
 
-fn keyed(text: &str) -> Delivery {
+fn keyed(text: &str) -> PlannedDelivery {
     let notification = Notification {
         dedup_key: Some("k".into()),
         ..Notification::plain(Json::String(text.to_owned()))
@@ -19,24 +19,24 @@ impl World {
     async fn stored(
         &self,
         outbox: &Arc<Memory>,
-        deliveries: Vec<Delivery>,
+        deliveries: Vec<PlannedDelivery>,
         policy: DeliveryPolicy,
     ) -> Arc<Task> {
-        self.accept_with(deliveries, policy, |acceptance| {
-            acceptance.keeping = Some(keeping(outbox));
+        self.submit_with(deliveries, policy, |request| {
+            request.persistence = Some(persistence(outbox));
         })
         .await
     }
 }
 
-fn keeping(outbox: &Arc<Memory>) -> Keeping {
-    Keeping {
+fn persistence(outbox: &Arc<Memory>) -> Persistence {
+    Persistence {
         outbox: Arc::<Memory>::clone(outbox),
         seal: None,
         arguments: Default::default(),
-        said: String::new(),
+        request_json: String::new(),
         for_others: false,
-        wait: Some(KEEP_WITHIN),
+        wait: Some(PERSIST_TIMEOUT),
     }
 }
 
@@ -150,12 +150,12 @@ async fn a_delivery_that_runs_is_started_no_second_time() {
     let world = World::new([slow(), slow()]);
     let task = world.stored(&outbox, vec![plain("x")], policy()).await;
     let again = || {
-        let kept = KeptTask {
+        let kept = StoredTask {
             outbox: Arc::<Memory>::clone(&outbox),
             behind: Vec::new(),
             confirmed: Instant::now(),
         };
-        world.dispatcher.take_over(TakenOver {
+        world.dispatcher.recover(RecoveredRequest {
             caller: Caller::Settings("test".into()),
             task_id: task.id.clone(),
             identity: Identity {
@@ -170,7 +170,7 @@ async fn a_delivery_that_runs_is_started_no_second_time() {
             policy: Arc::new(policy()),
             log: TaskLog::new(None),
             warnings: Vec::new(),
-            kept,
+            stored: kept,
         })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -195,10 +195,10 @@ async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_his
         Recorder::new(&history, "n.toml", &"table".into(), &notification, None)
     };
     let task = world
-        .accept_with(vec![plain("x")], policy(), |acceptance| {
+        .submit_with(vec![plain("x")], policy(), |request| {
             let log = TaskLog::new(Some("t".to_owned()));
-            acceptance.log = log.recording(Some(recorder));
-            acceptance.keeping = Some(keeping(&outbox));
+            request.log = log.recording(Some(recorder));
+            request.persistence = Some(persistence(&outbox));
         })
         .await;
     task.ended().await;
@@ -227,10 +227,10 @@ async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
     let table = "table".into();
     let recorder = Recorder::new(&history, "n.toml", &table, &notification, Some(store));
     let task = world
-        .accept_with(vec![plain("x"), silenced()], policy(), |acceptance| {
+        .submit_with(vec![plain("x"), silenced()], policy(), |request| {
             let log = TaskLog::new(Some("t".to_owned()));
-            acceptance.log = log.recording(Some(recorder));
-            acceptance.keeping = Some(keeping(&outbox));
+            request.log = log.recording(Some(recorder));
+            request.persistence = Some(persistence(&outbox));
         })
         .await;
     task.ended().await;
@@ -263,10 +263,10 @@ async fn a_request_without_room_is_left_in_the_store_where_its_caller_wants_that
     let first = world.stored(&outbox, vec![plain("first")], one()).await;
     let mut accepted = Vec::new();
     for leaves in [false, true] {
-        let task = world.try_accept(vec![plain("second")], one(), |acceptance| {
-            acceptance.keeping = Some(keeping(&outbox));
+        let task = world.try_submit(vec![plain("second")], one(), |request| {
+            request.persistence = Some(persistence(&outbox));
             if leaves {
-                acceptance.room = RoomPolicy::LeaveInStore;
+                request.capacity = CapacityPolicy::LeaveInStore;
             }
         });
         accepted.push(task.await);
@@ -289,10 +289,10 @@ async fn a_store_may_take_its_time_where_no_call_waits() {
         ..Memory::default()
     });
     let world = World::new([ok()]);
-    let task = world.accept_with(vec![plain("x")], policy(), |acceptance| {
-        acceptance.keeping = Some(Keeping {
+    let task = world.submit_with(vec![plain("x")], policy(), |request| {
+        request.persistence = Some(Persistence {
             wait: None,
-            ..keeping(&outbox)
+            ..persistence(&outbox)
         });
     });
     outcomes(&[task.await]).await;

@@ -1,11 +1,11 @@
 //! What of a storm passes, and what is held.
 
 use super::*;
-use crate::delivery::arriving::Arriving;
+use crate::delivery::progress::Progress;
 
 const PAGER: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
 
-fn keyed(sender: &str, configuration: &str, key: &str, status: Option<Status>) -> Delivery {
+fn keyed(sender: &str, configuration: &str, key: &str, status: Option<Status>) -> PlannedDelivery {
     let dedup_key = Some(key.into());
     let status = Notification {
         dedup_key,
@@ -26,14 +26,14 @@ impl World {
     /// The rows of one batch, as `process_writes` takes them.
     async fn rows(
         &self,
-        deliveries: impl IntoIterator<Item = Delivery>,
+        deliveries: impl IntoIterator<Item = PlannedDelivery>,
         policy: DeliveryPolicy,
     ) -> Vec<Arc<Task>> {
         let batch = self.dispatcher.batch();
         let mut tasks = Vec::new();
         for delivery in deliveries {
-            let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(&batch));
-            let task = self.accept_with(vec![delivery], policy.clone(), with);
+            let with = |request: &mut SubmitRequest| request.batch = Some(Arc::clone(&batch));
+            let task = self.submit_with(vec![delivery], policy.clone(), with);
             tasks.push(task.await);
         }
         batch.close();
@@ -72,7 +72,12 @@ async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end(
     );
     assert_eq!(world.times(), [0.0, 0.0, 60.0]);
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
-    let metrics = world.dispatcher.engine.metrics.render(Gauges::default());
+    let metrics = world
+        .dispatcher
+        .0
+        .services
+        .metrics
+        .render(Gauges::default());
     for (outcome, count) in [("delivered", 3), ("suppressed", 3)] {
         let line = format!(
             "notifier_deliveries_total{{sender=\"http\",outcome=\"{outcome}\",reason=\"\"}} {count}"
@@ -102,9 +107,9 @@ async fn a_storm_of_ten_thousand_makes_as_few_messages_and_loses_none() {
         "[ERROR] and 9995 more in the last minute: 9995 error. The first: [ERROR] disk 5 full"
     );
     assert_eq!(world.dispatcher.gauges().in_flight, 0);
-    let bounds = &world.dispatcher.engine.bounds;
-    let own = bounds.usage(&Caller::Settings("test".into()));
-    assert!(bounds.reserve(&own, &[MAX_BYTES], 0, 1).is_ok());
+    let capacity = &world.dispatcher.0.services.capacity;
+    let own = capacity.usage(&Caller::Settings("test".into()));
+    assert!(capacity.reserve(&own, &[MAX_BYTES], 0, 1).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +165,7 @@ async fn each_receiver_destination_and_limit_has_a_count_of_its_own() {
     let world = World::new((0..5).map(|_| ok()));
     let to = |receiver: Option<&str>, configuration| {
         let text = Notification::plain(Json::String("x".to_owned()));
-        Delivery {
+        PlannedDelivery {
             receiver: receiver.map(str::to_owned),
             ..notification("http", configuration, text)
         }
@@ -171,8 +176,8 @@ async fn each_receiver_destination_and_limit_has_a_count_of_its_own() {
         to(Some("oncall"), HTTP),
         to(Some("night"), HTTP),
     ];
-    let one = world.accept(deliveries, per_minute(1)).await;
-    let other = world.accept(vec![to(None, HTTP)], per_minute(2)).await;
+    let one = world.submit(deliveries, per_minute(1)).await;
+    let other = world.submit(vec![to(None, HTTP)], per_minute(2)).await;
     one.ended().await;
     other.ended().await;
     assert_eq!(world.times(), [0.0; 5]);
@@ -320,10 +325,10 @@ async fn a_batch_that_nobody_closes_is_closed_when_it_is_dropped() {
     let batch = world.dispatcher.batch();
     let mut tasks = Vec::new();
     for text in ["a", "b", "c"] {
-        let with = |acceptance: &mut Acceptance| acceptance.batch = Some(Arc::clone(&batch));
+        let with = |request: &mut SubmitRequest| request.batch = Some(Arc::clone(&batch));
         tasks.push(
             world
-                .accept_with(vec![plain(text)], per_batch(1), with)
+                .submit_with(vec![plain(text)], per_batch(1), with)
                 .await,
         );
     }
@@ -345,8 +350,8 @@ async fn rows_that_wait_for_the_room_of_those_that_are_held_get_it() {
             for n in 0..1_000 {
                 loop {
                     let row = plain(&format!("{name} {n}"));
-                    let with = |row: &mut Acceptance| row.batch = Some(Arc::clone(&batch));
-                    let taken = world.try_accept(vec![row], per_batch(2), with).await;
+                    let with = |row: &mut SubmitRequest| row.batch = Some(Arc::clone(&batch));
+                    let taken = world.try_submit(vec![row], per_batch(2), with).await;
                     if let Some(task) = taken {
                         tasks.push(task);
                         break;
@@ -389,7 +394,7 @@ async fn a_minute_that_leaves_no_room_is_told_of_before_its_end_and_lets_no_more
     let tasks = world
         .requests((0..100).map(|n| plain(&n.to_string())), per_minute(1))
         .await;
-    let more = || world.try_accept(vec![plain("x")], per_minute(1), |_| {});
+    let more = || world.try_submit(vec![plain("x")], per_minute(1), |_| {});
     // What has been sent has left its room.
     tasks[0].ended().await;
     let mut tasks = [tasks, vec![more().await.unwrap()]].concat();
@@ -416,28 +421,29 @@ async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
     let others = (0..10_000).map(|n| {
         let text = Notification::plain(Json::String("x".to_owned()));
         let delivery = notification("http", OTHER, text);
-        Delivery {
+        PlannedDelivery {
             receiver: Some(format!("receiver {n}")),
             ..delivery
         }
     });
     for other in others {
-        let Work::Send(sending) = other.work else {
+        let Disposition::Send(sending) = other.disposition else {
             unreachable!()
         };
-        let arriving = Arriving {
+        let progress = Progress {
             task: Arc::clone(&tasks[0]),
             index: 0,
-            sender: other.sender,
-            receiver: other.receiver,
-            sending,
-            policy: Arc::new(per_minute(1)),
-            place: None,
-            kept: None,
-            deadline: Instant::now(),
-            ahead_of: Vec::new(),
+            entry: None,
         };
-        assert!(world.dispatcher.engine.throttle(arriving, None).is_some());
+        let delivery = state::Delivery::new(
+            Arc::clone(&world.dispatcher.0.services),
+            progress,
+            other.sender,
+            other.receiver,
+            sending,
+            Arc::new(per_minute(1)),
+        );
+        assert!(world.dispatcher.throttle(delivery, None).is_some());
     }
     let told = suppressed("max_per_minute");
     assert_eq!(outcomes(&tasks).await, [SENT, told.clone(), told]);

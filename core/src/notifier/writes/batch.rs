@@ -15,7 +15,8 @@ use super::waiting::WaitingRows;
 use crate::api::request::Request;
 use crate::api::row;
 use crate::delivery::{
-    self, Admission, Caller, Dispatcher, KEEP_WITHIN, Need, NotAccepted, NotKept, RoomPolicy, Task,
+    self, Caller, CapacityPolicy, Dispatcher, Need, PERSIST_TIMEOUT, PersistError, Submission,
+    SubmitError, Task,
 };
 use crate::model::row::{Row, TableRows};
 use crate::notifier::acceptance::{MAX_SAID, acceptance};
@@ -261,7 +262,7 @@ impl Acceptor {
     async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> Became {
         let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
         loop {
-            let room = self.room(need).await;
+            let capacity = self.capacity(need).await;
             let context = &self.context;
             let acceptance = acceptance(
                 request,
@@ -276,36 +277,36 @@ impl Acceptor {
                 Err(Refusal::NoDestination { .. }) => return Became::Nobody,
                 Err(refusal) => return Became::Lost(refusal.error(request)),
             };
-            acceptance.room = room;
+            acceptance.capacity = capacity;
             acceptance.batch = Some(Arc::clone(&self.digests));
-            if let Some(keeping) = &mut acceptance.keeping {
+            if let Some(persistence) = &mut acceptance.persistence {
                 // No call waits.
-                keeping.wait = None;
+                persistence.wait = None;
             }
             // They are said once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.least);
             let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
             acceptance.log.hand_over(lines);
-            match self.stored(context.dispatcher.accept(acceptance)).await {
-                Ok(Admission::New(task)) => return Became::Task(task),
-                Ok(Admission::Left(_)) => {
+            match self.stored(context.dispatcher.submit(acceptance)).await {
+                Ok(Submission::New(task)) => return Became::Task(task),
+                Ok(Submission::Left(_)) => {
                     if let Some(open) = &self.open {
                         open.note_left();
                     }
                     return Became::Left;
                 }
                 Ok(_) => return Became::Known,
-                Err(NotAccepted::Full(_, needed)) => {
+                Err(SubmitError::NoCapacity(_, needed)) => {
                     need = needed;
                     continue;
                 }
-                Err(NotAccepted::NotKept(why))
+                Err(SubmitError::NotPersisted(why))
                     if is_final(&why) || Instant::now() >= context.deadline() =>
                 {
                     return Became::Lost(not_kept(&why));
                 }
-                Err(NotAccepted::NotKept(why)) => self.say_why_rows_wait(&why),
+                Err(SubmitError::NotPersisted(why)) => self.say_why_rows_wait(&why),
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -314,15 +315,15 @@ impl Acceptor {
 
     /// A row for which there is no room is stored where there is an outbox. Where a digest is to tell of it, it waits in
     /// memory: once it was stored it would be a notification of its own.
-    async fn room(&self, need: Need) -> RoomPolicy {
+    async fn capacity(&self, need: Need) -> CapacityPolicy {
         let policy = &self.context.settings.policy;
         if self.open.is_some() && policy.max_per_batch.is_none() {
-            return RoomPolicy::LeaveInStore;
+            return CapacityPolicy::LeaveInStore;
         }
         let (caller, limit) = (&self.context.caller, policy.max_in_flight);
         let dispatcher = &self.context.dispatcher;
-        let room = dispatcher.wait_for_room(caller, need, limit, &self.digests);
-        RoomPolicy::Reserved(room.await)
+        let permits = dispatcher.wait_for_capacity(caller, need, limit, &self.digests);
+        CapacityPolicy::Reserved(permits.await)
     }
 
     /// Waits for the store however long it takes, and says so where it takes long.
@@ -331,15 +332,15 @@ impl Acceptor {
         let Some(open) = &self.open else {
             return accepting.await;
         };
-        if let Ok(accepted) = timeout(KEEP_WITHIN, &mut accepting).await {
+        if let Ok(accepted) = timeout(PERSIST_TIMEOUT, &mut accepting).await {
             return accepted;
         }
         let too_slow = OutboxError::new(open.outbox.place(), Trouble::TooSlow);
-        self.say_why_rows_wait(&NotKept::Outbox(too_slow));
+        self.say_why_rows_wait(&PersistError::Outbox(too_slow));
         accepting.await
     }
 
-    fn say_why_rows_wait(&self, why: &NotKept) {
+    fn say_why_rows_wait(&self, why: &PersistError) {
         if self.has_said_why.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -364,9 +365,9 @@ impl Acceptor {
 }
 
 /// Whether it is of no use to try again.
-fn is_final(why: &NotKept) -> bool {
+fn is_final(why: &PersistError) -> bool {
     match why {
-        NotKept::NoKey => true,
-        NotKept::Outbox(error) => error.trouble == Trouble::TooLarge,
+        PersistError::NoKey => true,
+        PersistError::Outbox(error) => error.trouble == Trouble::TooLarge,
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::batch::Batch;
 use super::waiting::{Waiting, WaitingRows};
-use crate::delivery::{Caller, Room};
+use crate::delivery::{ByteReservation, Caller};
 use crate::panics::lock;
 
 /// How often it is looked whether all rows are stored.
@@ -28,7 +28,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    pub fn count(&self, rows: usize, has_outbox: bool, room: Room) -> WaitingRows {
+    pub fn count(&self, rows: usize, has_outbox: bool, room: ByteReservation) -> WaitingRows {
         WaitingRows::new(&self.waiting, rows, has_outbox, room)
     }
 

@@ -71,11 +71,11 @@ impl Notifier {
     ) -> Result<(), Problem> {
         let caller = call.caller(settings);
         let bytes = table.rows.iter().map(Row::size).sum();
-        let room = self.dispatcher.waiting_room(&caller, bytes);
-        let room = room.map_err(|_| no_room_for_rows())?;
+        let bytes = self.dispatcher.reserve_waiting_bytes(&caller, bytes);
+        let bytes = bytes.map_err(|_| no_room_for_rows())?;
         let waiting = self
             .lanes
-            .count(table.rows.len(), settings.outbox.is_some(), room);
+            .count(table.rows.len(), settings.outbox.is_some(), bytes);
         let context = BatchContext {
             dispatcher: self.dispatcher.clone(),
             caller: caller.clone(),

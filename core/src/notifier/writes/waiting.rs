@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::delivery::Room;
+use crate::delivery::ByteReservation;
 
 /// In all triggers.
 #[derive(Default)]
@@ -16,13 +16,18 @@ pub struct Waiting {
 /// Rows of a batch that wait: counted, and their bytes reserved.
 pub struct WaitingRows {
     waiting: Arc<Waiting>,
-    room: Room,
+    room: ByteReservation,
     rows: usize,
     to_store: usize,
 }
 
 impl WaitingRows {
-    pub fn new(waiting: &Arc<Waiting>, rows: usize, has_outbox: bool, room: Room) -> Self {
+    pub fn new(
+        waiting: &Arc<Waiting>,
+        rows: usize,
+        has_outbox: bool,
+        room: ByteReservation,
+    ) -> Self {
         let to_store = if has_outbox { rows } else { 0 };
         waiting.rows.fetch_add(rows, Ordering::Relaxed);
         waiting.to_store.fetch_add(to_store, Ordering::Relaxed);

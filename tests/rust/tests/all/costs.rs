@@ -19,15 +19,15 @@ use notifier_core::outbox::Backends;
 struct Counting;
 
 #[derive(Clone, Copy, Default)]
-struct Cost {
-    live: isize,
+pub struct Cost {
+    pub live: isize,
     peak: isize,
     bytes: usize,
     allocations: usize,
 }
 
 thread_local! {
-    static COST: Cell<Cost> = const { Cell::new(Cost { live: 0, peak: 0, bytes: 0, allocations: 0 }) };
+    pub static COST: Cell<Cost> = const { Cell::new(Cost { live: 0, peak: 0, bytes: 0, allocations: 0 }) };
 }
 
 impl Cost {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use notifier_core::api::request;
 use notifier_core::json::Json;
 use notifier_core::model::notification::Notification;
-use notifier_core::model::plan::{Source, Work};
+use notifier_core::model::plan::{Disposition, Source};
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::routing;
 use notifier_core::settings::{Environment, Named, SettingsCache};
@@ -46,7 +46,7 @@ fn sources(settings: &str) -> BTreeMap<String, Option<Source>> {
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     assert_eq!(warnings.iter().count(), 1, "{warnings:?}");
     let sources = plan.deliveries.into_iter().map(|delivery| {
-        let Work::Send(sending) = delivery.work else {
+        let Disposition::Send(sending) = delivery.disposition else {
             panic!("{delivery:?}")
         };
         (

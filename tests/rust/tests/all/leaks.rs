@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use notifier_core::api::request;
 use notifier_core::json::Json;
-use notifier_core::model::plan::Work;
+use notifier_core::model::plan::Disposition;
 use notifier_core::model::policy::{ClientKey, PrivateAddresses, ProxySettings, TlsFiles};
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::{HttpReply, Outbound, Reply, SmtpReply, SmtpStage};
@@ -222,7 +222,7 @@ fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
 
     let mut channels = 0;
     for delivery in &plan.deliveries {
-        let Work::Send(sending) = &delivery.work else {
+        let Disposition::Send(sending) = &delivery.disposition else {
             continue;
         };
         channels += 1;
@@ -353,7 +353,7 @@ fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     debug_shows_none(&warnings);
     assert_eq!(plan.deliveries.len(), 5);
     for delivery in &plan.deliveries {
-        let Work::Send(sending) = &delivery.work else {
+        let Disposition::Send(sending) = &delivery.disposition else {
             panic!("{delivery:?}")
         };
         debug_shows_none(&sending.own);

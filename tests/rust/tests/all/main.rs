@@ -16,6 +16,7 @@ mod jetstream;
 mod leaks;
 mod names;
 mod outbox;
+mod pending;
 mod rich;
 mod round_trips;
 mod seeds;

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use notifier_core::channels::{
     Capabilities, Channel, ComposeContext, ConfigError, Fields, Messages, Operator, Origin, find,
 };
-use notifier_core::delivery::{Acceptance, Admission, Caller, Dispatcher, RoomPolicy};
+use notifier_core::delivery::{Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest};
 use notifier_core::json::{self, Json, Path};
 use notifier_core::model::channel::Lookup;
 use notifier_core::model::notification::Notification;
 use notifier_core::model::outcome::{Classification, Failure, Reason};
-use notifier_core::model::plan::{Delivery, Identity, Plan, Sending, Work};
+use notifier_core::model::plan::{Disposition, Identity, Plan, PlannedDelivery, PlannedSend};
 use notifier_core::model::policy::{ClientKey, PrivateAddresses};
 use notifier_core::model::wire::{Destination, Outbound, Reply};
 use notifier_core::observe::TaskLog;
@@ -246,10 +246,10 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
     );
     let channel: Arc<dyn Channel> = Arc::new(Counting(channel.unwrap(), AtomicU32::new(0)));
     let messages = Messages::new(vec![compose(&*channel, "x")], Vec::new());
-    let delivery = Delivery {
+    let delivery = PlannedDelivery {
         sender: "http".to_owned(),
         receiver: None,
-        work: Work::Send(Box::new(Sending {
+        disposition: Disposition::Send(Box::new(PlannedSend {
             channel,
             messages,
             private_addresses: PrivateAddresses::Allow,
@@ -270,7 +270,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
     let transport = Refusing::default();
     let attempts = Arc::clone(&transport.0);
     let dispatcher = Dispatcher::new(Arc::new(transport), Arc::default(), Arc::default());
-    let admission = dispatcher.accept(Acceptance {
+    let admission = dispatcher.submit(SubmitRequest {
         task_id: "task".to_owned(),
         identity: Identity {
             scope: Arc::clone(&settings.scope),
@@ -286,11 +286,11 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         log: TaskLog::new(None),
         warnings: Vec::new(),
         caller: Caller::Settings(Arc::clone(&settings.scope)),
-        keeping: None,
+        persistence: None,
         batch: None,
-        room: RoomPolicy::default(),
+        capacity: CapacityPolicy::default(),
     });
-    let Ok(Admission::New(task)) = admission.await else {
+    let Ok(Submission::New(task)) = admission.await else {
         panic!("not taken");
     };
     task.ended().await;

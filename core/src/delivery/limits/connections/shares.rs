@@ -1,39 +1,20 @@
-//! Who may use a connection when: shares of `max_connections`, so that nobody who is slow holds up everybody else.
-//!
-//! - A freed connection goes to the server or account that uses the fewest; between equals to the request that has waited
-//!   the fewest turns, so that a request with a thousand destinations does not go before one with a single one (start-time
-//!   fair queueing: Goyal, Vin, Cheng, 1996).
-//! - A part is kept back for servers that use none, and as much for those of them that a request with few deliveries is for:
-//!   they begin at once, whoever hangs.
-//! - Destinations that were slow at their last attempt have a quarter together. So have mails, which may wait for ten minutes
-//!   for the last reply; one mail server has half of that.
-//! - Connections that are kept for the next message count as well (`idle`).
-
-mod idle;
-#[cfg(test)]
-mod tests;
+//! Who uses how many connections, who waits for one, and who is the next.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
-
-use self::idle::IdlePools;
-use crate::panics::lock;
-use crate::transport::{PoolKey, Transport};
+use super::idle::IdlePools;
+use crate::transport::PoolKey;
 
 /// Of `max_connections`, what is kept back for servers that use none, and as much for the first [`FEW`] of each request.
-fn reserve(max_connections: usize) -> usize {
+pub fn reserve(max_connections: usize) -> usize {
     (max_connections / 16).min(12)
 }
 
 /// Deliveries that a request has under way or waiting before the next one is one of many.
-const FEW: usize = 8;
+pub const FEW: usize = 8;
 
 /// Of `max_connections`, what slow destinations have together, and what mails have.
-fn quarter(max_connections: usize) -> usize {
+pub fn quarter(max_connections: usize) -> usize {
     (max_connections / 4).max(1)
 }
 
@@ -60,146 +41,95 @@ pub enum Class {
     Mail,
 }
 
-/// The connections of the process.
-pub struct Connections {
-    transport: Arc<dyn Transport>,
-    shares: Mutex<Shares>,
+/// A connection in use.
+#[derive(Debug)]
+pub struct Held {
+    pub party: u64,
+    pub request: u64,
+    pub class: Class,
+    pub is_one_of_many: bool,
+    pub pool: Option<PoolKey>,
 }
 
-impl Connections {
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self {
-            transport,
-            shares: Mutex::default(),
-        }
-    }
-
-    /// A connection now, or a place in line.
-    pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Connection, Box<Waiting>> {
-        let mut shares = lock(&self.shares);
-        let line = Line {
-            class: ask.class,
-            limit: ask.limit,
-            is_one_of_many: shares.is_one_of_many(ask.request),
-        };
-        if let Some(held) = self.grant(&mut shares, line, &ask) {
-            return Ok(Connection::new(self, held));
-        }
-        let (sender, receiver) = oneshot::channel();
-        let place = shares.line_up(line, &ask, sender);
-        Err(Box::new(Waiting {
-            connections: Arc::clone(self),
-            line,
-            place,
-            receiver,
-        }))
-    }
-
-    /// Counts a connection for who asks, if there is one.
-    fn grant(&self, shares: &mut Shares, line: Line, ask: &Ask) -> Option<Held> {
-        if !shares.has_share(line, ask) {
-            return None;
-        }
-        let close = |pool| self.transport.close_idle(pool);
-        let in_use = shares.in_use;
-        let pool = shares.idle.open(ask.pool, in_use, ask.limit, close);
-        shares.take(ask);
-        Some(Held {
-            party: ask.party,
-            request: ask.request,
-            class: ask.class,
-            is_one_of_many: line.is_one_of_many,
-            pool,
-        })
-    }
-
-    fn release(self: &Arc<Self>, held: &Held) {
-        lock(&self.shares).give_back(held);
-        loop {
-            let next = self.next(&mut lock(&self.shares));
-            let Some((sender, held)) = next else { return };
-            // Whoever is gone meanwhile gives it back.
-            let _ = sender.send(Connection::new(self, held));
-        }
-    }
-
-    /// The next in line who may have a connection, with it.
-    fn next(&self, shares: &mut Shares) -> Option<(oneshot::Sender<Connection>, Held)> {
-        let (line, place, ask) = shares.first()?;
-        let held = self.grant(shares, line, &ask)?;
-        shares.turn = shares.turn.max(place.turn);
-        // What was granted is the party's, whose places have moved.
-        let place = Place {
-            in_use: shares.in_use_by(place.party),
-            ..place
-        };
-        let waiter = shares.leave(line, place)?;
-        Some((waiter.sender, held))
-    }
-}
-
-#[derive(Default)]
-struct Shares {
-    in_use: usize,
+/// Who uses connections, and who waits for one. `S` tells who waits that a connection is there.
+pub struct Shares<S> {
+    pub in_use: usize,
     /// Of these, by slow destinations and by mails.
-    slow: usize,
-    mail: usize,
-    by_party: HashMap<u64, usize>,
-    by_request: HashMap<u64, Request>,
-    idle: IdlePools,
+    pub slow: usize,
+    pub mail: usize,
+    pub by_party: HashMap<u64, usize>,
+    pub by_request: HashMap<u64, Request>,
+    pub idle: IdlePools,
     /// Who waits: in each line the parties by the places of their first.
-    lines: BTreeMap<Line, BTreeSet<Place>>,
-    waiting: HashMap<(u64, Line), VecDeque<Waiter>>,
+    pub lines: BTreeMap<Line, BTreeSet<Place>>,
+    pub waiting: HashMap<(u64, Line), VecDeque<Waiter<S>>>,
     /// The turn of the last who had to wait and got a connection.
-    turn: u64,
-    arrivals: u64,
+    pub turn: u64,
+    pub arrivals: u64,
 }
 
 /// Those to whom the same limits apply. The first of a line uses the fewest: what it may not have, the others may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Line {
-    class: Class,
-    limit: usize,
-    is_one_of_many: bool,
+pub struct Line {
+    pub class: Class,
+    pub limit: usize,
+    pub is_one_of_many: bool,
 }
 
 /// Who comes first: the least is the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub struct Place {
     /// By the party.
-    in_use: usize,
-    turn: u64,
-    arrival: u64,
-    party: u64,
+    pub in_use: usize,
+    pub turn: u64,
+    pub arrival: u64,
+    pub party: u64,
 }
 
-struct Waiter {
-    turn: u64,
-    arrival: u64,
-    request: u64,
-    pool: Option<PoolKey>,
-    sender: oneshot::Sender<Connection>,
+pub struct Waiter<S> {
+    pub turn: u64,
+    pub arrival: u64,
+    pub request: u64,
+    pub pool: Option<PoolKey>,
+    pub sender: S,
 }
 
 #[derive(Default)]
-struct Request {
+pub struct Request {
     in_use: usize,
     waiting: usize,
     /// Of the next that has to wait.
     next_turn: u64,
 }
 
-impl Shares {
-    fn in_use_by(&self, party: u64) -> usize {
+impl<S> Default for Shares<S> {
+    fn default() -> Self {
+        Self {
+            in_use: 0,
+            slow: 0,
+            mail: 0,
+            by_party: HashMap::new(),
+            by_request: HashMap::new(),
+            idle: IdlePools::default(),
+            lines: BTreeMap::new(),
+            waiting: HashMap::new(),
+            turn: 0,
+            arrivals: 0,
+        }
+    }
+}
+
+impl<S> Shares<S> {
+    pub fn in_use_by(&self, party: u64) -> usize {
         self.by_party.get(&party).copied().unwrap_or_default()
     }
 
-    fn is_one_of_many(&self, request: u64) -> bool {
+    pub fn is_one_of_many(&self, request: u64) -> bool {
         let known = self.by_request.get(&request);
         known.is_some_and(|known| known.in_use + known.waiting >= FEW)
     }
 
-    fn has_share(&self, line: Line, ask: &Ask) -> bool {
+    pub fn has_share(&self, line: Line, ask: &Ask) -> bool {
         let by_party = self.in_use_by(ask.party);
         let kept_back = match (by_party, line.is_one_of_many) {
             (0, false) => 0,
@@ -216,14 +146,14 @@ impl Shares {
         has_room && self.in_use < share && self.idle.has_room(ask.pool, self.in_use, ask.limit)
     }
 
-    fn take(&mut self, ask: &Ask) {
+    pub fn take(&mut self, ask: &Ask) {
         self.in_use += 1;
         self.of_class(ask.class, |count| count + 1);
         self.change_party(ask.party, |in_use| in_use + 1);
         self.by_request.entry(ask.request).or_default().in_use += 1;
     }
 
-    fn give_back(&mut self, held: &Held) {
+    pub fn give_back(&mut self, held: &Held) {
         self.in_use -= 1;
         self.of_class(held.class, |count| count - 1);
         self.change_party(held.party, |in_use| in_use - 1);
@@ -267,7 +197,7 @@ impl Shares {
         }
     }
 
-    fn line_up(&mut self, line: Line, ask: &Ask, sender: oneshot::Sender<Connection>) -> Place {
+    pub fn line_up(&mut self, line: Line, ask: &Ask, sender: S) -> Place {
         let request = self.by_request.entry(ask.request).or_default();
         let turn = request.next_turn.max(self.turn);
         request.next_turn = turn + 1;
@@ -298,7 +228,7 @@ impl Shares {
     }
 
     /// Takes somebody out of line.
-    fn leave(&mut self, line: Line, place: Place) -> Option<Waiter> {
+    pub fn leave(&mut self, line: Line, place: Place) -> Option<Waiter<S>> {
         let in_use = self.in_use_by(place.party);
         let queue = self.waiting.get_mut(&(place.party, line))?;
         let key = (place.turn, place.arrival);
@@ -322,7 +252,7 @@ impl Shares {
     }
 
     /// The first of all lines who has a share.
-    fn first(&self) -> Option<(Line, Place, Ask)> {
+    pub fn first(&self) -> Option<(Line, Place, Ask)> {
         let firsts = self.lines.iter().filter_map(|(line, places)| {
             let place = *places.first()?;
             let waiter = self.waiting.get(&(place.party, *line))?.front()?;
@@ -339,7 +269,7 @@ impl Shares {
     }
 }
 
-impl Waiter {
+impl<S> Waiter<S> {
     const fn key(&self) -> (u64, u64) {
         (self.turn, self.arrival)
     }
@@ -351,73 +281,5 @@ impl Waiter {
             arrival: self.arrival,
             party,
         }
-    }
-}
-
-/// A place in line. Gives nothing only where all connections are gone with the process.
-pub struct Waiting {
-    connections: Arc<Connections>,
-    line: Line,
-    place: Place,
-    receiver: oneshot::Receiver<Connection>,
-}
-
-impl Future for Waiting {
-    type Output = Option<Connection>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver).poll(cx).map(Result::ok)
-    }
-}
-
-impl Drop for Waiting {
-    /// What was granted meanwhile is given back with the receiver.
-    fn drop(&mut self) {
-        lock(&self.connections.shares).leave(self.line, self.place);
-    }
-}
-
-/// A connection that may be used.
-pub struct Connection(Box<(Arc<Connections>, Held)>);
-
-#[derive(Debug)]
-struct Held {
-    party: u64,
-    request: u64,
-    class: Class,
-    is_one_of_many: bool,
-    pool: Option<PoolKey>,
-}
-
-impl Connection {
-    fn new(connections: &Arc<Connections>, held: Held) -> Self {
-        Self(Box::new((Arc::clone(connections), held)))
-    }
-
-    /// Whether its request had many under way already.
-    pub fn is_one_of_many(&self) -> bool {
-        self.0.1.is_one_of_many
-    }
-
-    /// Whether it may be one that was used before, and is kept for the next message.
-    pub fn is_reusable(&self) -> bool {
-        self.0.1.pool.is_some()
-    }
-}
-
-impl Connection {
-    /// Gives it back when the client has closed it, or has it ready for the next message: a task of the client does that, which
-    /// runs before this one again. Else the next in line would open one more.
-    pub async fn give_back(self) {
-        if !lock(&self.0.0.shares).lines.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let (connections, held) = &*self.0;
-        connections.release(held);
     }
 }

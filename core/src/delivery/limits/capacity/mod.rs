@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::pacing::Caller;
+use crate::delivery::limits::pacing::Caller;
 use crate::panics::lock;
 
 /// What accepted deliveries hold: messages with their headers and addresses, configurations, notifications, warnings, reports.
@@ -21,19 +21,19 @@ pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Calls that wait for their answer; each holds a thread of the engine.
 pub const MAX_WAITING_CALLS: usize = 64;
 
-/// A caller that uses no more than this part of a limit, one of so many, finds room even where others use all of it.
+/// A caller that uses no more than this part of a limit, one of so many, finds capacity even where others use all of it.
 const SHARE: usize = 4;
-/// How often whoever waits for room looks for it at least.
+/// The longest time between two looks for capacity.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Counts of the process. Each request is held against its own settings' figures.
 #[derive(Default)]
-pub struct Bounds {
+pub struct Capacity {
     all: Usage,
     /// By caller, of those that use something.
     callers: Mutex<HashMap<Caller, Weak<Usage>>>,
     waiting_calls: AtomicUsize,
-    /// Room was given back.
+    /// Capacity was given back.
     freed: Notify,
 }
 
@@ -41,15 +41,15 @@ pub struct Bounds {
 #[derive(Default)]
 pub struct Usage {
     in_flight: AtomicUsize,
-    /// Of these, deliveries that a digest will tell of.
+    /// Of these, deliveries that are held for a digest.
     held: AtomicUsize,
     bytes: AtomicUsize,
     waiting_bytes: AtomicUsize,
 }
 
-/// There is no room: nothing was taken.
+/// The limits have no capacity: nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum CapacityError {
     InFlight,
     Bytes,
 }
@@ -71,7 +71,7 @@ impl Need {
 
 impl Usage {
     /// Whether at least half of what it holds in flight is held for digests.
-    fn holds_much(&self) -> bool {
+    fn is_mostly_held(&self) -> bool {
         let held = self.held.load(Ordering::Relaxed);
         held > 0 && held >= self.in_flight.load(Ordering::Relaxed).div_ceil(2)
     }
@@ -83,7 +83,7 @@ impl Usage {
     }
 }
 
-impl Bounds {
+impl Capacity {
     pub fn in_flight(&self) -> usize {
         self.all.in_flight.load(Ordering::Relaxed)
     }
@@ -100,7 +100,7 @@ impl Bounds {
         usage
     }
 
-    /// Room for deliveries of these sizes, one place each, and for what they share until the last has ended; or for none
+    /// Capacity for deliveries of these sizes, one permit each, and for what they share until the last has ended; or for none
     /// of it.
     pub fn reserve(
         self: &Arc<Self>,
@@ -108,16 +108,17 @@ impl Bounds {
         sizes: &[usize],
         shared: usize,
         max_in_flight: usize,
-    ) -> Result<Vec<Place>, Full> {
+    ) -> Result<Vec<InFlightPermit>, CapacityError> {
         let total = sizes.iter().sum::<usize>().saturating_add(shared);
-        let places = (&self.all.in_flight, &own.in_flight);
-        add_within_share(places, sizes.len(), max_in_flight).map_err(|()| Full::InFlight)?;
+        let permits = (&self.all.in_flight, &own.in_flight);
+        add_within_share(permits, sizes.len(), max_in_flight)
+            .map_err(|()| CapacityError::InFlight)?;
         let bytes = (&self.all.bytes, &own.bytes);
         if add_within_share(bytes, total, MAX_BYTES).is_err() {
-            subtract(places, sizes.len());
-            return Err(Full::Bytes);
+            subtract(permits, sizes.len());
+            return Err(CapacityError::Bytes);
         }
-        Ok(self.places(own, sizes, shared))
+        Ok(self.permits(own, sizes, shared))
     }
 
     /// [`Self::reserve`] for deliveries that were accepted once, whatever else there is.
@@ -126,30 +127,30 @@ impl Bounds {
         own: &Arc<Usage>,
         sizes: &[usize],
         shared: usize,
-    ) -> Vec<Place> {
+    ) -> Vec<InFlightPermit> {
         let total = sizes.iter().sum::<usize>().saturating_add(shared);
         for usage in [&self.all, own] {
             usage.in_flight.fetch_add(sizes.len(), Ordering::Relaxed);
             usage.bytes.fetch_add(total, Ordering::Relaxed);
         }
-        self.places(own, sizes, shared)
+        self.permits(own, sizes, shared)
     }
 
-    /// Waits for room. `relieve` is called where there is none: what is held for digests may give way.
-    pub async fn wait_for_room(
+    /// Waits for capacity. `relieve` is called where there is none: what is held for digests may give way.
+    pub async fn wait_for(
         self: &Arc<Self>,
         own: &Arc<Usage>,
         need: Need,
         max_in_flight: usize,
         relieve: impl Fn(),
-    ) -> Vec<Place> {
+    ) -> Vec<InFlightPermit> {
         let sizes = vec![0; need.deliveries];
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            if let Ok(places) = self.reserve(own, &sizes, need.bytes, max_in_flight) {
-                return places;
+            if let Ok(permits) = self.reserve(own, &sizes, need.bytes, max_in_flight) {
+                return permits;
             }
             relieve();
             let _ = timeout(LOOK_EVERY, freed).await;
@@ -157,57 +158,70 @@ impl Bounds {
     }
 
     /// Of what is counted already.
-    fn places(self: &Arc<Self>, own: &Arc<Usage>, sizes: &[usize], shared: usize) -> Vec<Place> {
-        let shared = Arc::new(self.counted_room(own, shared, |usage| &usage.bytes));
-        let place = |bytes: &usize| Place {
+    fn permits(
+        self: &Arc<Self>,
+        own: &Arc<Usage>,
+        sizes: &[usize],
+        shared: usize,
+    ) -> Vec<InFlightPermit> {
+        let shared = Arc::new(self.counted(own, shared, |usage| &usage.bytes));
+        let permit = |bytes: &usize| InFlightPermit {
             bytes: *bytes,
             shared: Arc::clone(&shared),
             is_held: false,
         };
-        sizes.iter().map(place).collect()
+        sizes.iter().map(permit).collect()
     }
 
-    /// Room for bytes that are no delivery's.
-    pub fn room(self: &Arc<Self>, own: &Arc<Usage>, bytes: usize) -> Result<Room, Full> {
+    /// Capacity for bytes that are no delivery's.
+    pub fn reserve_bytes(
+        self: &Arc<Self>,
+        own: &Arc<Usage>,
+        bytes: usize,
+    ) -> Result<ByteReservation, CapacityError> {
         let counts = (&self.all.bytes, &own.bytes);
-        add_within_share(counts, bytes, MAX_BYTES).map_err(|()| Full::Bytes)?;
-        Ok(self.counted_room(own, bytes, |usage| &usage.bytes))
+        add_within_share(counts, bytes, MAX_BYTES).map_err(|()| CapacityError::Bytes)?;
+        Ok(self.counted(own, bytes, |usage| &usage.bytes))
     }
 
-    /// Room for rows that wait until they become deliveries.
-    pub fn waiting_room(self: &Arc<Self>, own: &Arc<Usage>, bytes: usize) -> Result<Room, Full> {
+    /// Capacity for rows that wait until they become deliveries.
+    pub fn reserve_waiting_bytes(
+        self: &Arc<Self>,
+        own: &Arc<Usage>,
+        bytes: usize,
+    ) -> Result<ByteReservation, CapacityError> {
         let counts = (&self.all.waiting_bytes, &own.waiting_bytes);
-        add_within_share(counts, bytes, MAX_WAITING_BYTES).map_err(|()| Full::Bytes)?;
-        Ok(self.counted_room(own, bytes, |usage| &usage.waiting_bytes))
+        add_within_share(counts, bytes, MAX_WAITING_BYTES).map_err(|()| CapacityError::Bytes)?;
+        Ok(self.counted(own, bytes, |usage| &usage.waiting_bytes))
     }
 
-    fn counted_room(
+    fn counted(
         self: &Arc<Self>,
         usage: &Arc<Usage>,
         bytes: usize,
         count: fn(&Usage) -> &AtomicUsize,
-    ) -> Room {
-        Room {
-            bounds: Arc::clone(self),
+    ) -> ByteReservation {
+        ByteReservation {
+            capacity: Arc::clone(self),
             usage: Arc::clone(usage),
             count,
             bytes,
         }
     }
 
-    /// Whether there is so much room, for all or in a caller's share, that deliveries of former processes are welcome too.
-    pub fn has_much_room(&self, caller: &Caller, max_in_flight: usize) -> bool {
+    /// Whether there is so much capacity, for all or in a caller's share, that deliveries of former processes are welcome too.
+    pub fn is_plentiful(&self, caller: &Caller, max_in_flight: usize) -> bool {
         self.all.is_below(2, max_in_flight)
             || (self.usage(caller).is_below(2 * SHARE, max_in_flight)
                 && self.in_flight() < max_in_flight.saturating_mul(2))
     }
 
-    /// Whether deliveries that digests will tell of take much of a caller's room, or of that of all.
-    pub fn hold_much(&self, own: &Usage, max_in_flight: usize) -> bool {
-        own.holds_much() || self.all.held.load(Ordering::Relaxed) >= max_in_flight.div_ceil(2)
+    /// Whether deliveries that are held for digests take much of a caller's capacity, or of that of all.
+    pub fn is_mostly_held(&self, own: &Usage, max_in_flight: usize) -> bool {
+        own.is_mostly_held() || self.all.held.load(Ordering::Relaxed) >= max_in_flight.div_ceil(2)
     }
 
-    /// A place among the calls that wait; none is left: answer at once.
+    /// A permit among the calls that wait; none is left: answer at once.
     pub fn waiting_call(self: &Arc<Self>) -> Option<WaitingCall> {
         add_within(&self.waiting_calls, 1, MAX_WAITING_CALLS).ok()?;
         Some(WaitingCall(Arc::clone(self)))
@@ -245,28 +259,30 @@ fn add_within(count: &AtomicUsize, more: usize, limit: usize) -> Result<(), ()> 
         .map_err(drop)
 }
 
-/// One delivery's place among those in flight.
-pub struct Place {
+/// One delivery's permit among those in flight.
+pub struct InFlightPermit {
     bytes: usize,
     /// Of all deliveries of its request, given back with the last of them.
-    shared: Arc<Room>,
+    shared: Arc<ByteReservation>,
     is_held: bool,
 }
 
-impl Place {
-    /// What is held in this place has no bytes of its own any more.
+impl InFlightPermit {
+    /// What is held in this permit has no bytes of its own any more.
     pub fn give_back_bytes(&mut self) {
-        let Room { bounds, usage, .. } = &*self.shared;
-        subtract((&bounds.all.bytes, &usage.bytes), self.bytes);
+        let ByteReservation {
+            capacity, usage, ..
+        } = &*self.shared;
+        subtract((&capacity.all.bytes, &usage.bytes), self.bytes);
         self.bytes = 0;
     }
 
-    /// Counts the delivery among those that a digest will tell of, or no longer.
+    /// Counts the delivery among those that are held for a digest, or no longer.
     pub fn set_held(&mut self, is_held: bool) {
         if std::mem::replace(&mut self.is_held, is_held) == is_held {
             return;
         }
-        for usage in [&self.shared.bounds.all, &*self.shared.usage] {
+        for usage in [&self.shared.capacity.all, &*self.shared.usage] {
             match is_held {
                 true => usage.held.fetch_add(1, Ordering::Relaxed),
                 false => usage.held.fetch_sub(1, Ordering::Relaxed),
@@ -280,43 +296,45 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
         self.set_held(false);
         self.give_back_bytes();
-        let Room { bounds, usage, .. } = &*self.shared;
-        subtract((&bounds.all.in_flight, &usage.in_flight), 1);
-        bounds.freed.notify_waiters();
+        let ByteReservation {
+            capacity, usage, ..
+        } = &*self.shared;
+        subtract((&capacity.all.in_flight, &usage.in_flight), 1);
+        capacity.freed.notify_waiters();
     }
 }
 
 /// Bytes within a limit.
-pub struct Room {
-    bounds: Arc<Bounds>,
+pub struct ByteReservation {
+    capacity: Arc<Capacity>,
     usage: Arc<Usage>,
     count: fn(&Usage) -> &AtomicUsize,
     bytes: usize,
 }
 
-impl Room {
+impl ByteReservation {
     /// Gives some of it back.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         let count = self.count;
-        subtract((count(&self.bounds.all), count(&self.usage)), bytes);
+        subtract((count(&self.capacity.all), count(&self.usage)), bytes);
     }
 }
 
-impl Drop for Room {
+impl Drop for ByteReservation {
     fn drop(&mut self) {
         self.shrink(self.bytes);
-        self.bounds.freed.notify_waiters();
+        self.capacity.freed.notify_waiters();
     }
 }
 
 /// A call that waits for its answer.
-pub struct WaitingCall(Arc<Bounds>);
+pub struct WaitingCall(Arc<Capacity>);
 
 impl Drop for WaitingCall {
     fn drop(&mut self) {

@@ -7,10 +7,11 @@ use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
+use super::shares::reserve;
 use super::*;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{HttpRequest, Outbound, Reply};
-use crate::transport::SendError;
+use crate::transport::{PoolKey, SendError};
 
 /// Notes which pools were closed.
 #[derive(Default)]

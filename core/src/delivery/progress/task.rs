@@ -60,10 +60,10 @@ impl Ended {
 
 impl State {
     fn is_settled(&self, deadline: Instant) -> bool {
-        let due_later = |entry: &Entry| match entry.progress {
-            Progress::Active => false,
-            Progress::Waiting(due) => due.is_none_or(|due| due >= deadline),
-            Progress::Ended => true,
+        let due_later = |entry: &Entry| match entry.phase {
+            Phase::Active => false,
+            Phase::Waiting(due) => due.is_none_or(|due| due >= deadline),
+            Phase::Ended => true,
         };
         self.unfinished == 0 || (self.active == 0 && self.entries.iter().all(due_later))
     }
@@ -72,11 +72,11 @@ impl State {
 /// One delivery.
 struct Entry {
     report: DeliveryReport,
-    progress: Progress,
+    phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum Phase {
     /// An attempt is under way, or may begin at any moment.
     Active,
     /// No attempt will begin before this; `None`: nothing that an answer should wait for.
@@ -113,16 +113,16 @@ impl Task {
         let entries: Vec<Entry> = reports
             .into_iter()
             .map(|report| Entry {
-                progress: match report.outcome {
-                    Outcome::Pending(_) => Progress::Active,
-                    _ => Progress::Ended,
+                phase: match report.outcome {
+                    Outcome::Pending(_) => Phase::Active,
+                    _ => Phase::Ended,
                 },
                 report,
             })
             .collect();
         let unfinished = entries
             .iter()
-            .filter(|entry| entry.progress != Progress::Ended)
+            .filter(|entry| entry.phase != Phase::Ended)
             .count();
         Arc::new(Self {
             id,
@@ -235,10 +235,10 @@ impl Task {
         let state = self.lock();
         let current = state.entries.iter().map(|entry| {
             let mut report = entry.report.clone();
-            if entry.progress != Progress::Ended {
+            if entry.phase != Phase::Ended {
                 report.elapsed = now - self.accepted;
             }
-            if let Progress::Waiting(Some(due)) = entry.progress {
+            if let Phase::Waiting(Some(due)) = entry.phase {
                 report.next_attempt_in = Some(due.saturating_duration_since(now));
             }
             report
@@ -248,17 +248,12 @@ impl Task {
 
     /// An attempt is under way, or may be at any moment.
     pub fn active(&self, index: usize) {
-        self.progress(index, Progress::Active);
+        self.enter(index, Phase::Active);
     }
 
-    /// No attempt will begin before `due`.
-    pub fn waiting(&self, index: usize, due: Instant) {
-        self.progress(index, Progress::Waiting(Some(due)));
-    }
-
-    /// It is being found out what became of the last attempt: no answer waits for that.
-    pub fn asking(&self, index: usize) {
-        self.progress(index, Progress::Waiting(None));
+    /// No attempt will begin before `due`; `None`: it waits for something that no answer should wait for.
+    pub fn waiting(&self, index: usize, due: Option<Instant>) {
+        self.enter(index, Phase::Waiting(due));
     }
 
     /// Another process delivers it, or has: who waits for it here waits no more.
@@ -274,13 +269,13 @@ impl Task {
     fn freeze(&self) {
         let count = self.lock().entries.len();
         for index in 0..count {
-            self.progress(index, Progress::Ended);
+            self.enter(index, Phase::Ended);
         }
     }
 
     /// A delivery that this process has nothing to do with any more: it stays as it stands.
     pub fn leave(&self, index: usize) {
-        self.progress(index, Progress::Ended);
+        self.enter(index, Phase::Ended);
     }
 
     /// Writes what is newly known of a delivery.
@@ -312,7 +307,7 @@ impl Task {
         });
         // Who waits for the end finds it in the history.
         self.record(index);
-        self.progress(index, Progress::Ended);
+        self.enter(index, Phase::Ended);
     }
 
     /// The end of a delivery that is stored: `store` gets it and its history row before anybody hears of it. It gives back
@@ -334,7 +329,7 @@ impl Task {
         if let Some(row) = row {
             self.log.record(row, written);
         }
-        self.progress(index, Progress::Ended);
+        self.enter(index, Phase::Ended);
         Some(stored)
     }
 
@@ -355,24 +350,24 @@ impl Task {
         self.log.history_row(report).filter(|_| is_written)
     }
 
-    fn progress(&self, index: usize, progress: Progress) {
+    fn enter(&self, index: usize, phase: Phase) {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(entry) = state.entries.get_mut(index) else {
             return;
         };
-        let before = std::mem::replace(&mut entry.progress, progress);
-        match (before, progress) {
-            (Progress::Ended, _) => {
-                entry.progress = Progress::Ended;
+        let before = std::mem::replace(&mut entry.phase, phase);
+        match (before, phase) {
+            (Phase::Ended, _) => {
+                entry.phase = Phase::Ended;
                 return;
             }
-            (Progress::Active, Progress::Active) => return,
-            (Progress::Active, _) => state.active -= 1,
-            (Progress::Waiting(_), Progress::Active) => state.active += 1,
-            (Progress::Waiting(_), _) => {}
+            (Phase::Active, Phase::Active) => return,
+            (Phase::Active, _) => state.active -= 1,
+            (Phase::Waiting(_), Phase::Active) => state.active += 1,
+            (Phase::Waiting(_), _) => {}
         }
-        if progress == Progress::Ended {
+        if phase == Phase::Ended {
             state.unfinished -= 1;
             if state.unfinished == 0 {
                 state.ended = Some(Ended::now(&state.entries));

@@ -1,5 +1,4 @@
-//! What each destination was told last under each dedup key: what follows up on it edits or answers it, and what says the
-//! same is no news.
+//! The last notification that each destination got under each dedup key: the next one edits or answers it, or repeats it.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -10,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
-use crate::model::plan::Sending;
+use crate::model::plan::PlannedSend;
 use crate::outbox::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, OrderKey};
 use crate::panics::lock;
 use crate::secret::digest;
@@ -25,7 +24,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// What this process remembers: some three megabytes. Where there is an outbox, all processes remember it there too.
 #[derive(Default)]
-pub struct LastSents {
+pub struct LastNotificationCache {
     /// The oldest first.
     lasts: Mutex<LinkedHashMap<String, (LastNotification, Instant)>>,
 }
@@ -39,13 +38,13 @@ pub struct Delivered<'a> {
 }
 
 /// What a destination was told last, and how long ago that is. `None`: the clock does not say.
-pub struct Before {
+pub struct EarlierNotification {
     pub last: LastNotification,
     age: Option<Duration>,
 }
 
 /// Under what it is remembered what a delivery has told; `None`: it is not.
-pub fn key(sending: &Sending) -> Option<String> {
+pub fn key(sending: &PlannedSend) -> Option<String> {
     let dedup_key = sending.dedup_key.as_ref()?;
     sending.source.as_ref()?;
     let destination = &sending.channel.destination().key;
@@ -54,19 +53,19 @@ pub fn key(sending: &Sending) -> Option<String> {
 
 /// What deliveries share that must leave in the order of their acceptance, besides the configuration file: the destination and
 /// the dedup key. A delivery under another file may have nobody who would ever claim it: none waits for that.
-pub fn order_key(sending: &Sending) -> Option<OrderKey> {
+pub fn order_key(sending: &PlannedSend) -> Option<OrderKey> {
     let dedup_key = sending.dedup_key.as_ref()?;
     let destination = &sending.channel.destination().key;
     let hash = Sha256::digest(format!("{destination}\0{dedup_key}"));
     Some(hash.into())
 }
 
-impl LastSents {
+impl LastNotificationCache {
     /// As far as this process knows.
-    pub fn known(&self, key: &str) -> Option<Before> {
+    pub fn known(&self, key: &str) -> Option<EarlierNotification> {
         let lasts = self.lock();
         let (last, since) = lasts.get(key)?;
-        Some(Before {
+        Some(EarlierNotification {
             last: last.clone(),
             age: Some(since.elapsed()),
         })
@@ -74,16 +73,16 @@ impl LastSents {
 
     /// As the outbox knows, where there is one: other processes have told of theirs there. One that does not answer keeps
     /// no delivery from its end.
-    pub async fn before(
+    pub async fn get(
         &self,
         key: &str,
         outbox: Option<&dyn LastNotificationStore>,
-    ) -> Option<Before> {
+    ) -> Option<EarlierNotification> {
         let Some(outbox) = outbox else {
             return self.known(key);
         };
         match timeout(ASK_WITHIN, outbox.last_notification(key)).await {
-            Ok(Ok(last)) => last.map(|last| Before {
+            Ok(Ok(last)) => last.map(|last| EarlierNotification {
                 age: SystemTime::now().duration_since(last.at).ok(),
                 last,
             }),
@@ -96,7 +95,7 @@ impl LastSents {
     pub fn delivered(
         &self,
         key: &str,
-        sending: &Sending,
+        sending: &PlannedSend,
         delivered: Delivered<'_>,
         outbox: Option<&dyn LastNotificationStore>,
     ) {
@@ -118,11 +117,11 @@ impl LastSents {
     /// Forgets the state but not the message: the destination may know another state, so the next notification is sent
     /// whatever it says.
     pub async fn forget_state(&self, key: &str, outbox: Option<&dyn LastNotificationStore>) {
-        if let Some(before) = self.before(key, outbox).await {
+        if let Some(known) = self.get(key, outbox).await {
             let state = None;
             let last = LastNotification {
                 state,
-                ..before.last
+                ..known.last
             };
             self.set(key, Some(last), outbox);
         }
@@ -153,7 +152,7 @@ impl LastSents {
     }
 }
 
-impl Before {
+impl EarlierNotification {
     /// The message that may be edited or answered.
     pub fn message(&self) -> Option<&MessageRef> {
         let fresh = self.age.is_some_and(|age| age < KEEP_MESSAGE);
@@ -167,7 +166,7 @@ impl Before {
     }
 
     /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.
-    pub fn says(&self, state: State, interval: Duration) -> bool {
+    pub fn is_repeat(&self, state: State, interval: Duration) -> bool {
         let fresh = self.age.is_some_and(|age| age < interval);
         fresh && self.last.state == Some(state)
     }

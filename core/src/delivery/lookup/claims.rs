@@ -21,9 +21,9 @@ pub struct Claims {
 
 /// The destination and the body of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Twin(u64);
+pub struct MessageFingerprint(u64);
 
-impl Twin {
+impl MessageFingerprint {
     pub fn of(destination: &Destination, message: &Outbound) -> Self {
         let mut hash = DefaultHasher::new();
         destination.key.hash(&mut hash);
@@ -40,7 +40,7 @@ struct State {
     /// Names that the provider gave, with when they were claimed; the oldest first.
     claimed: LinkedHashMap<MessageRef, Instant>,
     /// Attempts of which no reply has come yet.
-    under_way: HashMap<Twin, usize>,
+    attempts: HashMap<MessageFingerprint, usize>,
 }
 
 /// Longer than any look-up comes after its attempt began.
@@ -50,16 +50,23 @@ const MAX_CLAIMS: usize = 100_000;
 
 impl Claims {
     /// An attempt begins: until its end it may turn out that any such message at the provider is its own.
-    pub fn attempt(&self, twin: Twin) -> UnderWay<'_> {
-        *self.lock().under_way.entry(twin).or_default() += 1;
-        UnderWay { claims: self, twin }
+    pub fn attempt(&self, fingerprint: MessageFingerprint) -> AttemptGuard<'_> {
+        *self.lock().attempts.entry(fingerprint).or_default() += 1;
+        AttemptGuard {
+            claims: self,
+            fingerprint,
+        }
     }
 
     /// The first of these that belongs to nobody; from now on it does.
-    pub fn first_free(&self, twin: Twin, found: Vec<ProviderMessage>) -> Option<AttemptResult> {
+    pub fn first_free(
+        &self,
+        fingerprint: MessageFingerprint,
+        found: Vec<ProviderMessage>,
+    ) -> Option<AttemptResult> {
         let mut state = self.lock();
         // It may be that one's, whose reply will say so.
-        if state.under_way.contains_key(&twin) {
+        if state.attempts.contains_key(&fingerprint) {
             return None;
         }
         let free = found
@@ -87,12 +94,12 @@ impl State {
 }
 
 /// An attempt whose reply has not come.
-pub struct UnderWay<'a> {
+pub struct AttemptGuard<'a> {
     claims: &'a Claims,
-    twin: Twin,
+    fingerprint: MessageFingerprint,
 }
 
-impl UnderWay<'_> {
+impl AttemptGuard<'_> {
     /// What came of it. A message that the reply names is this delivery's.
     pub fn ended(self, result: &AttemptResult) {
         if let AttemptResult::Delivered {
@@ -105,13 +112,13 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.claims.lock();
-        if let Some(count) = state.under_way.get_mut(&self.twin) {
+        if let Some(count) = state.attempts.get_mut(&self.fingerprint) {
             *count -= 1;
             if *count == 0 {
-                state.under_way.remove(&self.twin);
+                state.attempts.remove(&self.fingerprint);
             }
         }
     }

@@ -3,81 +3,73 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deliver::{end_task, wait_until_noted};
-use super::durability::Kept;
-use super::{Dispatcher, Task};
 use crate::channels;
+use crate::delivery::progress::Progress;
+use crate::delivery::progress::task::Task;
+use crate::delivery::services::Services;
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::plan::Sending;
+use crate::model::plan::PlannedSend;
 use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES};
-
-/// Deliveries of one request that end without being tried: one request may have ten thousand.
-pub struct Untried<'a> {
-    task: &'a Arc<Task>,
-    lines: LineLimiter,
-    /// For the errors of the status view.
-    errors: LineLimiter,
-    pub has_failed: bool,
-}
 
 /// Of the last errors that the status view shows, so many may be one request's.
 const MAX_ERRORS: usize = 5;
 
+/// Deliveries of one request that end without being tried: one request may have ten thousand.
+pub struct Untried<'a> {
+    services: &'a Arc<Services>,
+    task: &'a Arc<Task>,
+    lines: LineLimiter,
+    /// For the errors of the status view.
+    errors: LineLimiter,
+    has_failed: bool,
+}
+
 impl<'a> Untried<'a> {
-    pub const fn new(task: &'a Arc<Task>) -> Self {
+    pub const fn new(services: &'a Arc<Services>, task: &'a Arc<Task>) -> Self {
         Self {
+            services,
             task,
             lines: LineLimiter::new(MAX_LINES),
             errors: LineLimiter::new(MAX_ERRORS),
             has_failed: false,
         }
     }
-}
 
-impl Dispatcher {
-    /// What cannot even be tried has ended.
-    pub(super) fn reject(
-        &self,
-        untried: &Untried<'_>,
-        index: usize,
+    /// Ends a delivery that cannot even be tried.
+    pub fn reject(
+        &mut self,
+        progress: Progress,
         sender: &str,
         failure: Failure,
         path: Option<&str>,
-        kept: Option<Box<Kept>>,
     ) {
-        let task = untried.task;
+        self.has_failed = true;
         let outcome = Outcome::Failed(failure.clone());
-        if untried.lines.admit() {
-            let line = task.log.log(&Event::NotTried {
+        if self.lines.admit() {
+            let line = self.task.log.log(&Event::NotTried {
                 sender,
                 failure: &failure,
                 path,
             });
-            if untried.errors.admit() {
-                self.engine.errors.push(line);
+            if self.errors.admit() {
+                self.services.errors.push(line);
             }
         }
         // The name is the caller's: only ours become labels.
         let known = channels::find(sender).map_or("unknown", |spec| spec.key);
-        self.engine.metrics.ended(known, &outcome, Duration::ZERO);
-        let note = end_task(task, index, outcome, kept.as_deref());
-        if let Some((kept, note)) = kept.zip(note) {
-            let (engine, task) = (Arc::clone(&self.engine), Arc::clone(task));
-            tokio::spawn(async move { wait_until_noted(&engine, &task, index, &kept, note).await });
+        let metrics = &self.services.metrics;
+        metrics.ended(known, &outcome, Duration::ZERO);
+        if let Some(note) = progress.end_quietly(outcome) {
+            let services = Arc::clone(self.services);
+            tokio::spawn(async move { progress.wait_until_noted(&services, note).await });
         }
     }
 
-    pub(super) fn ended_at_once(
-        &self,
-        untried: &Untried<'_>,
-        index: usize,
-        sender: &str,
-        sending: &Sending,
-        outcome: &Outcome,
-    ) {
-        self.engine.metrics.ended(sender, outcome, Duration::ZERO);
-        if untried.lines.admit() {
-            untried.task.log.log(&Event::Ended {
+    /// Reports a delivery that ended when its request was accepted.
+    pub fn ended(&self, index: usize, sender: &str, sending: &PlannedSend, outcome: &Outcome) {
+        self.services.metrics.ended(sender, outcome, Duration::ZERO);
+        if self.lines.admit() {
+            self.task.log.log(&Event::Ended {
                 destination: &sending.channel.destination().label,
                 outcome,
                 http_status: None,
@@ -85,12 +77,10 @@ impl Dispatcher {
                 elapsed: Duration::ZERO,
             });
         }
-        untried.task.record(index);
+        self.task.record(index);
     }
-}
 
-impl Untried<'_> {
-    /// Says how many have no line of their own.
+    /// Logs how many have no line of their own.
     pub fn sum_up(&self) {
         let lines = self.lines.left_out();
         if lines > 0 {

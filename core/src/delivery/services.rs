@@ -1,36 +1,30 @@
-//! What all deliveries of the process share.
+//! What all deliveries of the process use.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::bounds::Bounds;
-use super::claims::Claims;
-use super::connections::Connections;
-use super::idempotency::Idempotency;
-use super::last_sent::LastSents;
+use super::last_notifications::LastNotificationCache;
+use super::limits::capacity::Capacity;
+use super::limits::connections::Connections;
+use super::lookup::claims::Claims;
 use super::queue::Queues;
-use super::throttle::Minutes;
 use crate::observe::{Metrics, RecentErrors};
 use crate::transport::Transport;
 
-pub struct Engine {
+pub struct Services {
     pub transport: Arc<dyn Transport>,
     pub metrics: Arc<Metrics>,
     pub errors: Arc<RecentErrors>,
-    pub bounds: Arc<Bounds>,
+    pub capacity: Arc<Capacity>,
     pub connections: Arc<Connections>,
-    pub idempotency: Idempotency,
     pub queues: Queues,
     pub claims: Claims,
-    pub last_sents: LastSents,
-    pub minutes: Minutes,
-    /// Deliveries whose call has been answered.
-    pub pending: AtomicUsize,
+    pub last_notifications: LastNotificationCache,
     /// Deliveries that wait for older ones which no queue of this process has.
     pub waiting_for_older: AtomicUsize,
 }
 
-impl Engine {
+impl Services {
     pub fn new(
         transport: Arc<dyn Transport>,
         metrics: Arc<Metrics>,
@@ -41,13 +35,10 @@ impl Engine {
             transport,
             metrics,
             errors,
-            bounds: Arc::default(),
-            idempotency: Idempotency::default(),
+            capacity: Arc::default(),
             queues: Queues::default(),
             claims: Claims::default(),
-            last_sents: LastSents::default(),
-            minutes: Minutes::default(),
-            pending: AtomicUsize::default(),
+            last_notifications: LastNotificationCache::default(),
             waiting_for_older: AtomicUsize::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use super::task::Task;
+use crate::delivery::progress::task::Task;
 use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
 use crate::panics::lock;
 
@@ -29,7 +29,7 @@ struct State {
 }
 
 /// What became of a request at the door.
-pub enum Admission {
+pub enum Submission {
     New(Arc<Task>),
     /// It is stored, and whoever takes it over delivers it.
     Left(Arc<Task>),
@@ -43,7 +43,7 @@ pub enum Admission {
 
 /// How a request is to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accept {
+pub enum SubmitMode {
     Send,
     /// An identical one was delivered within the dedup window.
     Suppress,
@@ -54,40 +54,40 @@ enum Known {
     Nothing,
     /// An identical one was delivered within the dedup window.
     Delivered(Arc<Task>),
-    Answered(Admission),
+    Answered(Submission),
 }
 
 impl Idempotency {
     /// Lets `accept` take a request that is not known. Of several alike that come at once one is taken, and what `accept`
     /// has made of the others is dropped. No other request waits while `accept` works.
-    pub fn admit<E>(
+    pub fn submit<E>(
         &self,
         identity: Identity,
         window: Duration,
-        accept: impl FnOnce(Accept) -> Result<Arc<Task>, E>,
-    ) -> Result<Admission, E> {
+        accept: impl FnOnce(SubmitMode) -> Result<Arc<Task>, E>,
+    ) -> Result<Submission, E> {
         let known = lock(&self.state).look_up(&identity);
         match known {
             Known::Answered(admission) => return Ok(admission),
-            Known::Delivered(_) => return accept(Accept::Suppress).map(Admission::New),
+            Known::Delivered(_) => return accept(SubmitMode::Suppress).map(Submission::New),
             Known::Nothing => {}
         }
-        let task = accept(Accept::Send)?;
+        let task = accept(SubmitMode::Send)?;
         let is_kept = identity.key.is_some() || !task.has_ended() || !window.is_zero();
         if !is_kept {
-            return Ok(Admission::New(task));
+            return Ok(Submission::New(task));
         }
         let entry = Entry::new(&identity, window, &task);
         let mut state = lock(&self.state);
         // Another may have come in the meantime.
         let forgotten = match state.look_up(&identity) {
             Known::Answered(admission) => return Ok(admission),
-            Known::Delivered(first) => return Ok(Admission::Joined(first)),
+            Known::Delivered(first) => return Ok(Submission::Joined(first)),
             Known::Nothing => state.insert(identity, entry),
         };
         drop(state);
         drop(forgotten);
-        Ok(Admission::New(task))
+        Ok(Submission::New(task))
     }
 
     /// What was taken is not taken after all.
@@ -118,14 +118,14 @@ impl State {
                 match entry.filter(|entry| !entry.task.has_failed()) {
                     None => Known::Nothing,
                     Some(entry) if entry.fingerprint == identity.fingerprint => {
-                        Known::Answered(Admission::Replayed(Arc::clone(&entry.task)))
+                        Known::Answered(Submission::Replayed(Arc::clone(&entry.task)))
                     }
-                    Some(_) => Known::Answered(Admission::Conflict),
+                    Some(_) => Known::Answered(Submission::Conflict),
                 }
             }
             None => match self.by_body.get(&(scope, identity.fingerprint)) {
                 Some(entry) if !entry.task.has_ended() => {
-                    Known::Answered(Admission::Joined(Arc::clone(&entry.task)))
+                    Known::Answered(Submission::Joined(Arc::clone(&entry.task)))
                 }
                 Some(entry) if entry.task.has_delivered() => {
                     Known::Delivered(Arc::clone(&entry.task))
@@ -292,25 +292,25 @@ mod tests {
     /// What came of a request, as a word and the id of the task that answers it.
     fn ask(door: &Idempotency, identity: Identity, window: Duration, id: &str) -> String {
         let mut suppressed = "";
-        let admission = door.admit(identity, window, |accept| {
-            if accept == Accept::Suppress {
+        let admission = door.submit(identity, window, |accept| {
+            if accept == SubmitMode::Suppress {
                 suppressed = "suppressed ";
             }
             Ok::<_, ()>(task(id))
         });
         match admission.unwrap() {
-            Admission::New(task) => format!("{suppressed}{}", task.id),
-            Admission::Replayed(task) => format!("replayed {}", task.id),
-            Admission::Joined(task) => format!("joined {}", task.id),
-            Admission::Left(task) => format!("left {}", task.id),
-            Admission::Conflict => "conflict".to_owned(),
+            Submission::New(task) => format!("{suppressed}{}", task.id),
+            Submission::Replayed(task) => format!("replayed {}", task.id),
+            Submission::Joined(task) => format!("joined {}", task.id),
+            Submission::Left(task) => format!("left {}", task.id),
+            Submission::Conflict => "conflict".to_owned(),
         }
     }
 
     /// Takes a request; gives back its task.
     fn first(door: &Idempotency, identity: Identity, window: Duration) -> Arc<Task> {
-        let admission = door.admit(identity, window, |_| Ok::<_, ()>(task("first")));
-        let Ok(Admission::New(task)) = admission else {
+        let admission = door.submit(identity, window, |_| Ok::<_, ()>(task("first")));
+        let Ok(Submission::New(task)) = admission else {
             panic!("not taken");
         };
         task
@@ -401,13 +401,14 @@ mod tests {
         let door = Idempotency::default();
         for key in [None, Some("k")] {
             let same = || identity("s", key, 1);
-            let admission = door.admit(same(), Duration::ZERO, |_| {
+            let admission = door.submit(same(), Duration::ZERO, |_| {
                 // Others come in the meantime: another one, and the same.
                 assert_eq!(ask(&door, identity("s", Some("other"), 2), HOUR, "b"), "b");
                 assert_eq!(ask(&door, same(), Duration::ZERO, "first"), "first");
                 Ok::<_, ()>(task("second"))
             });
-            let (Admission::Joined(first) | Admission::Replayed(first)) = admission.unwrap() else {
+            let (Submission::Joined(first) | Submission::Replayed(first)) = admission.unwrap()
+            else {
                 panic!("taken twice");
             };
             assert_eq!(first.id, "first");
@@ -421,18 +422,18 @@ mod tests {
     async fn one_that_is_delivered_while_its_like_is_made_is_joined() {
         let door = Idempotency::default();
         let same = || identity("s", None, 1);
-        let admission = door.admit(same(), HOUR, |_| {
+        let admission = door.submit(same(), HOUR, |_| {
             first(&door, same(), HOUR).end(0, DELIVERED);
             Ok::<_, ()>(task("second"))
         });
-        assert!(matches!(admission, Ok(Admission::Joined(task)) if task.id == "first"));
+        assert!(matches!(admission, Ok(Submission::Joined(task)) if task.id == "first"));
     }
 
     #[test]
     fn what_is_not_accepted_is_not_remembered() {
         let door = Idempotency::default();
         let key = || identity("s", Some("k"), 1);
-        assert!(door.admit(key(), HOUR, |_| Err(())).is_err());
+        assert!(door.submit(key(), HOUR, |_| Err(())).is_err());
         assert_eq!(ask(&door, key(), Duration::ZERO, "b"), "b");
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use crate::delivery::arriving::Arriving;
-use crate::delivery::digest::{Ahead, AheadGuard, Over, PendingDigest};
+use crate::delivery::digest::{Ahead, AheadGuard, LimitKind, PendingDigest};
+use crate::delivery::state::Delivery;
 use crate::panics::lock;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -23,10 +23,10 @@ pub struct Key {
 }
 
 impl Key {
-    pub fn new(arriving: &Arriving, limit: u32) -> Self {
+    pub fn new(delivery: &Delivery, limit: u32) -> Self {
         Self {
-            receiver: arriving.receiver.clone(),
-            destination: arriving.sending.channel.destination().key.clone(),
+            receiver: delivery.receiver.clone(),
+            destination: delivery.planned.channel.destination().key.clone(),
             limit,
         }
     }
@@ -50,10 +50,10 @@ impl Window {
     }
 
     /// Lets a delivery pass.
-    pub fn pass(&mut self, arriving: &mut Arriving, limit: u32) -> bool {
+    pub fn pass(&mut self, delivery: &mut Delivery, limit: u32) -> bool {
         let free = self.passed < limit;
         if free {
-            arriving.ahead_of.push(self.count());
+            delivery.digests.push(self.count());
         }
         free
     }
@@ -63,10 +63,10 @@ impl Window {
         self.ahead.add()
     }
 
-    pub fn hold(&mut self, arriving: Arriving, over: Over) {
+    pub fn hold(&mut self, delivery: Delivery, limit: LimitKind) {
         match &mut self.held {
-            Some(digest) => digest.add(arriving),
-            None => self.held = Some(Box::new(PendingDigest::new(arriving, over))),
+            Some(digest) => digest.add(delivery),
+            None => self.held = Some(Box::new(PendingDigest::new(delivery, limit))),
         }
     }
 

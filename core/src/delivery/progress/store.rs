@@ -1,4 +1,4 @@
-//! Deliveries that an outbox keeps: what is stored of them, and what is asked and told at each step.
+//! Deliveries that an outbox stores: what is stored of them, and what the store is asked and told at each step.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::last_sent;
 use super::task::Task;
+use crate::delivery::last_notifications;
 use crate::model::channel::ProviderMessage;
 use crate::model::notification::DedupKey;
 use crate::model::outcome::AttemptResult;
-use crate::model::plan::{ConfiguredIn, Delivery, DeliveryPolicy, Identity, Work};
+use crate::model::plan::{ConfiguredIn, DeliveryPolicy, Disposition, Identity, PlannedDelivery};
 use crate::model::report::DeliveryReport;
 use crate::observe::{StoreRow, Written};
 use crate::outbox::{
@@ -20,25 +20,25 @@ use crate::outbox::{
 };
 use crate::panics::lock;
 
-/// How long a call waits for its request to be kept.
-pub const KEEP_WITHIN: Duration = Duration::from_secs(2);
+/// How long a call waits for its request to be stored.
+pub const PERSIST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before an end that could not be noted is noted again.
 const NOTE_AGAIN: Duration = Duration::from_secs(2);
 /// How long the store's word holds that a delivery is this process's: much shorter than a lease. A process that was stopped
 /// in between asks again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 
-/// Where and how the deliveries of a request are kept.
+/// Where and how the deliveries of a request are stored.
 #[derive(Clone)]
-pub struct Keeping {
+pub struct Persistence {
     pub outbox: Arc<dyn Store>,
     /// Seals the destinations that requests bring.
     pub seal: Option<Arc<Seal>>,
     /// The trigger's arguments.
     pub arguments: BTreeMap<String, String>,
     /// The request's JSON without its destinations.
-    pub said: String,
-    /// Whether whoever takes it over delivers it: a worker, or a process that has room.
+    pub request_json: String,
+    /// Whether whoever recovers it delivers it: a worker, or a process that has capacity.
     pub for_others: bool,
     /// How long the call waits until it is known whether the request is stored. `None`: no call waits.
     pub wait: Option<Duration>,
@@ -51,36 +51,36 @@ pub enum StoreAnswer {
     Unknown(Reply<Accepted>),
 }
 
-/// Why a request was not kept. Nothing of it was sent.
+/// Why a request was not stored. Nothing of it was sent.
 #[derive(Debug)]
-pub enum NotKept {
+pub enum PersistError {
     Outbox(OutboxError),
     /// It brings destinations of its own, and there is no key to seal them with.
     NoKey,
 }
 
-impl Keeping {
+impl Persistence {
     /// Bytes of what is to be stored besides the deliveries.
     pub fn size(&self) -> usize {
         let arguments = self.arguments.iter();
         let arguments = arguments.map(|(name, value)| name.len() + value.len());
-        self.said.len() + arguments.sum::<usize>()
+        self.request_json.len() + arguments.sum::<usize>()
     }
 
-    /// Keeps a request that has something to send.
-    pub async fn keep(
+    /// Stores a request that has something to send.
+    pub async fn persist(
         &self,
         task: &Task,
         identity: Identity,
-        deliveries: &[(usize, Delivery)],
+        deliveries: &[(usize, PlannedDelivery)],
         policy: &DeliveryPolicy,
-    ) -> Result<StoreAnswer, NotKept> {
+    ) -> Result<StoreAnswer, PersistError> {
         let request = NewRequest {
             task: task.id.clone(),
             identity,
             config: config_of(&self.arguments),
             arguments: self.arguments.clone(),
-            said: self.said.clone(),
+            said: self.request_json.clone(),
             dedup_key: dedup_key(deliveries),
             warnings: task.warnings(),
             accepted: SystemTime::now(),
@@ -92,19 +92,22 @@ impl Keeping {
                     let work = self.work(&id, delivery, policy)?;
                     Ok(NewDelivery { report, work })
                 })
-                .collect::<Result<_, NotKept>>()?,
+                .collect::<Result<_, PersistError>>()?,
         };
-        let mut kept = match self.for_others {
+        let mut stored = match self.for_others {
             true => self.outbox.enqueue(request),
             false => self.outbox.accept(request),
         };
         let Some(wait) = self.wait else {
-            return kept.await.map(StoreAnswer::Known).map_err(NotKept::Outbox);
+            return stored
+                .await
+                .map(StoreAnswer::Known)
+                .map_err(PersistError::Outbox);
         };
-        match timeout(wait, &mut kept).await {
-            Ok(kept) => kept.map(StoreAnswer::Known).map_err(NotKept::Outbox),
-            Err(_) if self.outbox.can_withdraw() => Err(NotKept::Outbox(self.too_slow())),
-            Err(_) => Ok(StoreAnswer::Unknown(kept)),
+        match timeout(wait, &mut stored).await {
+            Ok(stored) => stored.map(StoreAnswer::Known).map_err(PersistError::Outbox),
+            Err(_) if self.outbox.can_withdraw() => Err(PersistError::Outbox(self.too_slow())),
+            Err(_) => Ok(StoreAnswer::Unknown(stored)),
         }
     }
 
@@ -115,10 +118,10 @@ impl Keeping {
     fn work(
         &self,
         id: &DeliveryId,
-        delivery: &Delivery,
+        delivery: &PlannedDelivery,
         policy: &DeliveryPolicy,
-    ) -> Result<Option<StoredWork>, NotKept> {
-        let Work::Send(sending) = &delivery.work else {
+    ) -> Result<Option<StoredWork>, PersistError> {
+        let Disposition::Send(sending) = &delivery.disposition else {
             return Ok(None);
         };
         let target = match sending.configured_in.as_deref() {
@@ -127,10 +130,10 @@ impl Keeping {
                 index: *index,
             },
             Some(ConfiguredIn::Request(own)) => {
-                let seal = self.seal.as_ref().ok_or(NotKept::NoKey)?;
+                let seal = self.seal.as_ref().ok_or(PersistError::NoKey)?;
                 let sealed = seal.seal(id, own);
                 Target::Sealed(sealed.ok_or_else(|| {
-                    NotKept::Outbox(OutboxError::new(self.outbox.place(), Trouble::Broken))
+                    PersistError::Outbox(OutboxError::new(self.outbox.place(), Trouble::Broken))
                 })?)
             }
             None => return Ok(None),
@@ -138,7 +141,7 @@ impl Keeping {
         Ok(Some(StoredWork {
             target,
             time_left: policy.delivery_timeout,
-            order: last_sent::order_key(sending),
+            order: last_notifications::order_key(sending),
             composition: sending.messages.hash(),
             attempting: None,
         }))
@@ -146,16 +149,16 @@ impl Keeping {
 }
 
 /// The dedup key that all deliveries of a request share.
-fn dedup_key(deliveries: &[(usize, Delivery)]) -> Option<DedupKey> {
+fn dedup_key(deliveries: &[(usize, PlannedDelivery)]) -> Option<DedupKey> {
     deliveries
         .iter()
-        .find_map(|(_, delivery)| match &delivery.work {
-            Work::Send(sending) => sending.dedup_key.clone(),
+        .find_map(|(_, delivery)| match &delivery.disposition {
+            Disposition::Send(sending) => sending.dedup_key.clone(),
             _ => None,
         })
 }
 
-/// Under which configuration file a trigger's requests are kept.
+/// Under which configuration file a trigger's requests are stored.
 pub fn config_of(arguments: &BTreeMap<String, String>) -> String {
     let path = arguments.get("config_file_path").map(|path| path.trim());
     path.unwrap_or_default().to_owned()
@@ -191,7 +194,7 @@ pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> Written {
 }
 
 /// A stored request of this process.
-pub struct KeptTask {
+pub struct StoredTask {
     pub outbox: Arc<dyn Store>,
     /// Places of deliveries that wait for older ones which the store has, in ascending order.
     pub behind: Vec<usize>,
@@ -199,11 +202,11 @@ pub struct KeptTask {
     pub confirmed: Instant,
 }
 
-impl KeptTask {
+impl StoredTask {
     /// One of its deliveries; `None`: it runs in this process already.
-    pub fn delivery(&self, task: &Task, index: usize) -> Option<Box<Kept>> {
+    pub fn entry(&self, task: &Task, index: usize) -> Option<Box<StoreEntry>> {
         let running = self.outbox.running().start(delivery_id(task, index))?;
-        Some(Box::new(Kept {
+        Some(Box::new(StoreEntry {
             outbox: Arc::clone(&self.outbox),
             running,
             is_behind: self.behind.binary_search(&index).is_ok(),
@@ -213,7 +216,7 @@ impl KeptTask {
 }
 
 /// A stored delivery that runs in this process: while this exists it is started no second time.
-pub struct Kept {
+pub struct StoreEntry {
     outbox: Arc<dyn Store>,
     running: RunningDelivery,
     /// Whether an older delivery of its key may be stored that is in no line of this process.
@@ -222,7 +225,7 @@ pub struct Kept {
     confirmed: Mutex<Instant>,
 }
 
-impl Kept {
+impl StoreEntry {
     pub fn last_notifications(&self) -> &dyn LastNotificationStore {
         &*self.outbox
     }
@@ -307,7 +310,7 @@ impl Kept {
 
     /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than
     /// counted twice.
-    pub async fn free(&self, found: Vec<ProviderMessage>) -> Vec<ProviderMessage> {
+    pub async fn unclaimed(&self, found: Vec<ProviderMessage>) -> Vec<ProviderMessage> {
         let names = found.iter().map(|found| found.message.clone()).collect();
         match self
             .outbox

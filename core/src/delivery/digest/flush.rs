@@ -1,0 +1,287 @@
+//! Sends a digest in place of the deliveries that were folded into it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::ahead::AheadGuard;
+use super::pending::{DigestMember, PendingDigest};
+use super::tally::{LimitKind, Tally};
+use crate::delivery::limits::capacity::{InFlightPermit, Usage};
+use crate::delivery::progress::Progress;
+use crate::delivery::progress::store::EndNote;
+use crate::delivery::progress::task::Task;
+use crate::delivery::run;
+use crate::delivery::services::Services;
+use crate::delivery::state::Delivery;
+use crate::model::outcome::{Failure, Outcome, Reason};
+use crate::model::plan::{DeliveryPolicy, Disposition, PlannedDelivery, PlannedSend, Source};
+use crate::model::report::DeliveryReport;
+use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
+use crate::panics::guarded;
+use crate::warnings::Warnings;
+
+/// Deliveries that end at once: an outbox commits them together.
+const AT_ONCE: usize = 512;
+
+impl PendingDigest {
+    /// Sends one message for all of them, and ends each as that has ended. It waits until the messages that it refers to
+    /// have ended, but no longer than `patience`. One alone goes as it is, unless its alert may have been closed meanwhile.
+    pub async fn flush(mut self, patience: Option<Duration>) {
+        let planned = &self.first.planned;
+        let is_incident =
+            planned.dedup_key.is_some() && planned.channel.capabilities().keeps_incidents();
+        if self.others.is_empty() && !is_incident {
+            self.first.digests = self.ahead_of;
+            run::start(self.first);
+            return;
+        }
+        let deadline = Instant::now() + self.policy().delivery_timeout;
+        match patience {
+            Some(patience) => drop(timeout(patience, self.ahead.ended()).await),
+            None => self.ahead.ended().await,
+        }
+        let Self {
+            first,
+            others,
+            tally,
+            limit,
+            ahead: _,
+            ahead_of,
+        } = self;
+        let (digest, sending, first) = Digest::of(first, tally, limit, deadline, ahead_of);
+        let report = digest.send(sending).await;
+        end_all(std::iter::once(first).chain(others), &digest, &report).await;
+    }
+}
+
+async fn end_all(
+    mut members: impl Iterator<Item = DigestMember>,
+    digest: &Digest,
+    report: &DeliveryReport,
+) {
+    loop {
+        let some: Vec<_> = members.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return;
+        }
+        let noted = some.iter().map(|member| {
+            let note = digest.end(member, report);
+            digest.wait_until_noted(member, note)
+        });
+        // All have ended before the first is waited for.
+        let noted: Vec<_> = noted.collect();
+        join_all(noted).await;
+        drop(some);
+        // Others wait for this worker.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The one message in place of many: a delivery of its own, with a task of its own.
+struct Digest {
+    services: Arc<Services>,
+    id: String,
+    /// Whose log it is written to.
+    first: Arc<Task>,
+    label: String,
+    limit: LimitKind,
+    tally: Tally,
+}
+
+/// What sends a digest.
+struct DigestDelivery {
+    planned: PlannedDelivery,
+    policy: Arc<DeliveryPolicy>,
+    /// When the last attempt must have ended.
+    deadline: Instant,
+    ahead_of: Vec<AheadGuard>,
+    warnings: Vec<String>,
+    recorder: Option<Recorder>,
+    /// What its caller uses.
+    usage: Arc<Usage>,
+}
+
+impl Digest {
+    /// The digest, and its first member.
+    fn of(
+        first: Delivery,
+        tally: Tally,
+        limit: LimitKind,
+        deadline: Instant,
+        ahead_of: Vec<AheadGuard>,
+    ) -> (Self, DigestDelivery, DigestMember) {
+        let digest = Self {
+            services: Arc::clone(&first.services),
+            id: uuid::Uuid::new_v4().to_string(),
+            first: Arc::clone(&first.progress.task),
+            label: first.label().to_owned(),
+            limit,
+            tally,
+        };
+        let source = first.planned.source.as_ref();
+        let recorder = source.and_then(|source| {
+            let notification = digest.tally.digest(&source.notification, limit);
+            digest.first.log.recorder_of(&notification)
+        });
+        let Delivery {
+            progress,
+            sender,
+            receiver,
+            planned,
+            policy,
+            permit,
+            ..
+        } = first;
+        let usage = permit.as_ref().map(InFlightPermit::usage);
+        let mut warnings = Warnings::default();
+        let disposition = digest.disposition(*planned, &mut warnings);
+        let delivery = DigestDelivery {
+            planned: PlannedDelivery {
+                sender,
+                receiver,
+                disposition,
+            },
+            policy,
+            deadline,
+            ahead_of,
+            warnings: warnings.into_lines(),
+            recorder,
+            usage: usage.unwrap_or_default(),
+        };
+        (digest, delivery, DigestMember { progress, permit })
+    }
+
+    /// What is sent where the first one would have gone, by the same channel.
+    fn disposition(&self, mut planned: PlannedSend, warnings: &mut Warnings) -> Disposition {
+        let source = planned.source.take();
+        let composed = guarded(|| {
+            let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
+            source.compose(planned.channel.as_ref(), None)
+        });
+        let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
+        match composed {
+            Ok(messages) => {
+                warnings.extend_from(&messages.warnings);
+                Disposition::Send(Box::new(PlannedSend {
+                    messages,
+                    dedup_key: None,
+                    configured_in: None,
+                    resume: None,
+                    silence: None,
+                    ..planned
+                }))
+            }
+            Err(failure) => Disposition::Reject {
+                failure,
+                path: None,
+            },
+        }
+    }
+
+    fn source(&self, first: Source, warnings: &mut Warnings) -> Source {
+        let notification = self.tally.digest(&first.notification, self.limit);
+        let parameters = first.parameters;
+        let rendered = parameters.map(|parameters| parameters.render(&notification, warnings));
+        Source {
+            notification: Arc::new(notification),
+            allow_mentions: first.allow_mentions,
+            key: self.id.as_str().into(),
+            index: 0,
+            rendered: rendered.unwrap_or_default(),
+            parameters: None,
+        }
+    }
+
+    /// Sends it to its end. It goes whatever else there is: it takes the place of many.
+    async fn send(&self, delivery: DigestDelivery) -> DeliveryReport {
+        let DigestDelivery {
+            planned,
+            policy,
+            deadline,
+            ahead_of,
+            warnings,
+            recorder,
+            usage,
+        } = delivery;
+        let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
+        log.hand_over(Arc::new(LogForwarder(Arc::clone(&self.first))));
+        // Whatever becomes of the lines, the digest goes.
+        let _ = guarded(|| self.log(&log, &warnings));
+        let (report, sizes) = (planned.report(0), [planned.size()]);
+        let Disposition::Send(send) = planned.disposition else {
+            return report;
+        };
+        let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
+        let capacity = &self.services.capacity;
+        let delivery = Delivery::new(
+            Arc::clone(&self.services),
+            Progress {
+                task: Arc::clone(&task),
+                index: 0,
+                entry: None,
+            },
+            planned.sender,
+            planned.receiver,
+            send,
+            policy,
+        );
+        let delivery = Box::new(Delivery {
+            permit: capacity.reserve_accepted(&usage, &sizes, 0).pop(),
+            deadline,
+            digests: ahead_of,
+            ..delivery
+        });
+        let place = delivery.line_up();
+        run::run(delivery, place).await;
+        task.report(0).unwrap_or(report)
+    }
+
+    fn log(&self, log: &TaskLog, warnings: &[String]) {
+        log.log(&Event::Digest {
+            destination: &self.label,
+            notifications: self.tally.notifications,
+            rule: self.limit.rule(),
+            first: &self.first.id,
+        });
+        for warning in warnings {
+            log.log(&Event::Warning(warning));
+        }
+    }
+
+    /// Ends a member: the digest stands for it, or it shares the digest's failure.
+    fn end(&self, member: &DigestMember, report: &DeliveryReport) -> Option<EndNote> {
+        let outcome = match &report.outcome {
+            Outcome::Delivered { .. } => Outcome::Suppressed {
+                rule: self.limit.rule().to_owned(),
+            },
+            failed => {
+                member.progress.update(|held| {
+                    held.attempts = report.attempts;
+                    held.http_status = report.http_status;
+                });
+                failed.clone()
+            }
+        };
+        member
+            .progress
+            .end(&self.services, &report.sender, &self.label, outcome)
+    }
+
+    async fn wait_until_noted(&self, member: &DigestMember, note: Option<EndNote>) {
+        if let Some(note) = note {
+            member.progress.wait_until_noted(&self.services, note).await;
+        }
+    }
+}
+
+/// Writes the lines of a digest's task to the log of another task.
+struct LogForwarder(Arc<Task>);
+
+impl LateLog for LogForwarder {
+    fn push(&self, line: LogLine) {
+        self.0.log.push(line);
+    }
+}

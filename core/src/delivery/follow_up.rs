@@ -1,0 +1,107 @@
+//! What a delivery makes of the last notification of its dedup key at its destination: it may be a repeat, edit or answer
+//! its message, and be remembered in its place.
+
+use super::last_notifications::{self, Delivered, EarlierNotification, REPEAT_INTERVAL};
+use super::state::Delivery;
+use crate::model::outcome::MessageRef;
+use crate::model::wire::Outbound;
+use crate::outbox::LastNotificationStore;
+
+/// What becomes of a delivery in view of the last notification.
+pub enum FollowUp {
+    /// It is sent as it was composed.
+    None,
+    /// It is not sent.
+    Suppressed { rule: String },
+    /// This message edits or answers the earlier one.
+    Update(Box<Outbound>),
+}
+
+impl Delivery {
+    /// Decided when its turn has come: then it is known what the destination was told last.
+    pub async fn follow_up(&self) -> FollowUp {
+        let Some(key) = self.notification_key().filter(|_| self.depends_on_last()) else {
+            return FollowUp::None;
+        };
+        let last = &self.services.last_notifications;
+        let last = last.get(&key, self.store()).await;
+        if let Some(silence) = &self.planned.silence
+            && !last.as_ref().is_some_and(EarlierNotification::is_open)
+        {
+            let rule = silence.to_string();
+            return FollowUp::Suppressed { rule };
+        }
+        let Some(last) = last else {
+            return FollowUp::None;
+        };
+        if self.is_repeat_of(&last) {
+            let rule = REPEAT_INTERVAL.to_owned();
+            return FollowUp::Suppressed { rule };
+        }
+        self.update(&last).map_or(FollowUp::None, FollowUp::Update)
+    }
+
+    /// Whether what the destination was told last decides what becomes of this.
+    fn depends_on_last(&self) -> bool {
+        self.planned.channel.capabilities().refers_to_earlier()
+            || self.policy.repeat_interval.is_some()
+            || self.planned.silence.is_some()
+    }
+
+    fn is_repeat_of(&self, last: &EarlierNotification) -> bool {
+        let interval = self.policy.repeat_interval;
+        let state = self.planned.state().zip(interval);
+        state.is_some_and(|(state, interval)| last.is_repeat(state, interval))
+    }
+
+    /// The one message that follows up on an earlier one. What would be split never does.
+    fn update(&self, last: &EarlierNotification) -> Option<Box<Outbound>> {
+        let source = self.planned.source.as_ref()?;
+        let channel = self.planned.channel.as_ref();
+        let refers_to_earlier = channel.capabilities().refers_to_earlier();
+        let earlier = last.message().filter(|_| refers_to_earlier)?;
+        let composed = source.compose(channel, Some(earlier));
+        let [message] = <[_; 1]>::try_from(composed.ok()?.parts).ok()?;
+        Some(Box::new(message))
+    }
+
+    /// Notes what the destination was told now.
+    pub fn remember_notification(&self, parts: usize, message: Option<&MessageRef>) {
+        let Some(key) = self.notification_key() else {
+            return;
+        };
+        let delivered = Delivered {
+            parts,
+            message,
+            suppresses_repeats: self.policy.repeat_interval.is_some(),
+        };
+        let last = &self.services.last_notifications;
+        last.delivered(&key, &self.planned, delivered, self.store());
+    }
+
+    /// The message of the last notification is gone.
+    pub fn forget_last_notification(&self) {
+        if let Some(key) = self.notification_key() {
+            self.services
+                .last_notifications
+                .set(&key, None, self.store());
+        }
+    }
+
+    /// The destination may know another state than that of the last notification.
+    pub async fn forget_last_state(&self) {
+        if let Some(key) = self.notification_key() {
+            let last = &self.services.last_notifications;
+            last.forget_state(&key, self.store()).await;
+        }
+    }
+
+    /// Under what its notification is remembered.
+    fn notification_key(&self) -> Option<String> {
+        last_notifications::key(&self.planned)
+    }
+
+    fn store(&self) -> Option<&dyn LastNotificationStore> {
+        Some(self.progress.entry.as_ref()?.last_notifications())
+    }
+}

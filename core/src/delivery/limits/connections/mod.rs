@@ -1,0 +1,163 @@
+//! Who may use a connection when: shares of `max_connections`, so that nobody who is slow holds up everybody else.
+//!
+//! - A freed connection goes to the server or account that uses the fewest; between equals to the request that has waited
+//!   the fewest turns, so that a request with a thousand destinations does not go before one with a single one (start-time
+//!   fair queueing: Goyal, Vin, Cheng, 1996).
+//! - A part is kept back for servers that use none, and as much for those of them that a request with few deliveries is for:
+//!   they begin at once, whoever hangs.
+//! - Destinations that were slow at their last attempt have a quarter together. So have mails, which may wait for ten minutes
+//!   for the last reply; one mail server has half of that.
+//! - Connections that are kept for the next message count as well (`idle`).
+
+mod idle;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+pub use self::shares::{Ask, Class};
+use self::shares::{Held, Line, Place, Shares};
+use crate::panics::lock;
+use crate::transport::Transport;
+
+type Waiters = Shares<oneshot::Sender<Connection>>;
+
+/// The connections of the process.
+pub struct Connections {
+    transport: Arc<dyn Transport>,
+    shares: Mutex<Waiters>,
+}
+
+impl Connections {
+    pub fn new(transport: Arc<dyn Transport>) -> Self {
+        Self {
+            transport,
+            shares: Mutex::default(),
+        }
+    }
+
+    /// A connection now, or a place in line.
+    pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Connection, Box<Waiting>> {
+        let mut shares = lock(&self.shares);
+        let line = Line {
+            class: ask.class,
+            limit: ask.limit,
+            is_one_of_many: shares.is_one_of_many(ask.request),
+        };
+        if let Some(held) = self.grant(&mut shares, line, &ask) {
+            return Ok(Connection::new(self, held));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let place = shares.line_up(line, &ask, sender);
+        Err(Box::new(Waiting {
+            connections: Arc::clone(self),
+            line,
+            place,
+            receiver,
+        }))
+    }
+
+    /// Counts a connection for who asks, if there is one.
+    fn grant(&self, shares: &mut Waiters, line: Line, ask: &Ask) -> Option<Held> {
+        if !shares.has_share(line, ask) {
+            return None;
+        }
+        let close = |pool| self.transport.close_idle(pool);
+        let in_use = shares.in_use;
+        let pool = shares.idle.open(ask.pool, in_use, ask.limit, close);
+        shares.take(ask);
+        Some(Held {
+            party: ask.party,
+            request: ask.request,
+            class: ask.class,
+            is_one_of_many: line.is_one_of_many,
+            pool,
+        })
+    }
+
+    fn release(self: &Arc<Self>, held: &Held) {
+        lock(&self.shares).give_back(held);
+        loop {
+            let next = self.next(&mut lock(&self.shares));
+            let Some((sender, held)) = next else { return };
+            // Whoever is gone meanwhile gives it back.
+            let _ = sender.send(Connection::new(self, held));
+        }
+    }
+
+    /// The next in line who may have a connection, with it.
+    fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<Connection>, Held)> {
+        let (line, place, ask) = shares.first()?;
+        let held = self.grant(shares, line, &ask)?;
+        shares.turn = shares.turn.max(place.turn);
+        // What was granted is the party's, whose places have moved.
+        let place = Place {
+            in_use: shares.in_use_by(place.party),
+            ..place
+        };
+        let waiter = shares.leave(line, place)?;
+        Some((waiter.sender, held))
+    }
+}
+
+/// A place in line. Gives nothing only where all connections are gone with the process.
+pub struct Waiting {
+    connections: Arc<Connections>,
+    line: Line,
+    place: Place,
+    receiver: oneshot::Receiver<Connection>,
+}
+
+impl Future for Waiting {
+    type Output = Option<Connection>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.receiver).poll(cx).map(Result::ok)
+    }
+}
+
+impl Drop for Waiting {
+    /// What was granted meanwhile is given back with the receiver.
+    fn drop(&mut self) {
+        lock(&self.connections.shares).leave(self.line, self.place);
+    }
+}
+
+/// A connection that may be used.
+pub struct Connection(Box<(Arc<Connections>, Held)>);
+
+impl Connection {
+    fn new(connections: &Arc<Connections>, held: Held) -> Self {
+        Self(Box::new((Arc::clone(connections), held)))
+    }
+
+    /// Whether its request had many under way already.
+    pub fn is_one_of_many(&self) -> bool {
+        self.0.1.is_one_of_many
+    }
+
+    /// Whether it may be one that was used before, and is kept for the next message.
+    pub fn is_reusable(&self) -> bool {
+        self.0.1.pool.is_some()
+    }
+
+    /// Gives it back when the client has closed it, or has it ready for the next message: a task of the client does that, which
+    /// runs before this one again. Else the next in line would open one more.
+    pub async fn give_back(self) {
+        if !lock(&self.0.0.shares).lines.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let (connections, held) = &*self.0;
+        connections.release(held);
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a delivery reports how far it is: to its task, for who waits for an answer, and to the store, for who recovers it.
+
+pub mod store;
+pub mod task;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use self::store::{EndNote, StoreEntry};
+use self::task::Task;
+use super::services::Services;
+use crate::model::outcome::{Failure, Outcome};
+use crate::model::report::DeliveryReport;
+use crate::observe::{Event, LogLevel};
+use crate::outbox::OutboxError;
+use crate::panics::guarded;
+
+/// One delivery's side of its task and of the store.
+pub struct Progress {
+    pub task: Arc<Task>,
+    /// Its place in the request.
+    pub index: usize,
+    /// None: it is not stored.
+    pub entry: Option<Box<StoreEntry>>,
+}
+
+impl Progress {
+    /// An attempt is under way, or may begin at any moment.
+    pub fn attempting(&self) {
+        self.task.active(self.index);
+    }
+
+    /// No attempt will begin before `due`.
+    pub fn waiting_until(&self, due: Instant) {
+        self.task.waiting(self.index, Some(due));
+    }
+
+    /// It waits for something that no answer should wait for.
+    pub fn waiting(&self) {
+        self.task.waiting(self.index, None);
+    }
+
+    /// The delivery goes on: why it has not worked so far.
+    pub fn pending(&self, failure: Failure) {
+        self.task.pending(self.index, failure);
+    }
+
+    /// The status of the last attempt's reply.
+    pub fn answered(&self, status: Option<u16>) {
+        self.update(|report| report.http_status = status);
+    }
+
+    pub fn update(&self, change: impl FnOnce(&mut DeliveryReport)) {
+        self.task.update(self.index, change);
+    }
+
+    /// This process has nothing to do with it any more: it stays as it stands.
+    pub fn leave(&self) {
+        self.task.leave(self.index);
+    }
+
+    /// Ends the delivery: counts and logs that, and asks the store to note it.
+    pub fn end(
+        &self,
+        services: &Services,
+        sender: &str,
+        destination: &str,
+        outcome: Outcome,
+    ) -> Option<EndNote> {
+        let elapsed = self.task.accepted.elapsed();
+        services.metrics.ended(sender, &outcome, elapsed);
+        // Whatever becomes of the line, the delivery ends.
+        let _ = guarded(|| self.log_end(services, destination, &outcome));
+        // Who waits for the end finds the log line there.
+        self.end_quietly(outcome)
+    }
+
+    /// Ends the delivery, and asks the store to note it.
+    pub fn end_quietly(&self, outcome: Outcome) -> Option<EndNote> {
+        let Some(entry) = &self.entry else {
+            self.task.end(self.index, outcome);
+            return None;
+        };
+        let store = |report, row: Option<_>| {
+            let written = row.as_ref().map(|_| entry.forget_row());
+            (entry.end(report, row), written)
+        };
+        self.task.end_stored(self.index, outcome, store)
+    }
+
+    /// Waits until the store has the end.
+    pub async fn wait_until_noted(&self, services: &Services, note: EndNote) {
+        let Some(entry) = &self.entry else { return };
+        let failed = |error: &OutboxError| {
+            let report = self.task.report(self.index);
+            let destination = report.as_ref().map(|report| {
+                let label = report.destination.as_deref();
+                label.unwrap_or(&report.sender)
+            });
+            let line = self.task.log.log(&Event::NotKept {
+                destination: destination.unwrap_or_default(),
+                what: &format!("its end was not noted: {error} {}", error.hint()),
+            });
+            services.errors.push(line);
+        };
+        entry.noted(note, failed).await;
+    }
+
+    fn log_end(&self, services: &Services, destination: &str, outcome: &Outcome) {
+        let Some(report) = self.task.report(self.index) else {
+            return;
+        };
+        let line = self.task.log.log(&Event::Ended {
+            destination,
+            outcome,
+            http_status: report.http_status,
+            attempts: report.attempts,
+            elapsed: self.task.accepted.elapsed(),
+        });
+        if line.level == LogLevel::Error {
+            services.errors.push(line);
+        }
+    }
+}

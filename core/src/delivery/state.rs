@@ -1,0 +1,150 @@
+//! One notification to one destination, from acceptance to its end.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::digest::AheadGuard;
+use super::limits::capacity::InFlightPermit;
+use super::progress::Progress;
+use super::retry::RetryState;
+use super::services::Services;
+use crate::model::outcome::{Failure, MessageRef, Outcome};
+use crate::model::plan::{DeliveryPolicy, PlannedSend};
+use crate::model::wire::Outbound;
+
+/// A delivery. A request's plan makes it; [`run`](super::run::run) takes it from state to state.
+pub struct Delivery {
+    pub services: Arc<Services>,
+    /// Where it reports: its task, and its entry in the store.
+    pub progress: Progress,
+    /// The sender's name in the request.
+    pub sender: String,
+    pub receiver: Option<String>,
+    /// The channel, and what the channel composes messages from.
+    pub planned: Box<PlannedSend>,
+    pub policy: Arc<DeliveryPolicy>,
+    /// Its part of the limits, until the store has its end.
+    pub permit: Option<InFlightPermit>,
+    /// When the last attempt must have ended; later where its turn comes late.
+    pub deadline: Instant,
+    /// Digests that refer to it leave after its end.
+    pub digests: Vec<AheadGuard>,
+    pub state: State,
+}
+
+/// How far a delivery is, with what it needs there.
+pub enum State {
+    /// It is composed. It waits for its turn among the deliveries with its dedup key, or for a digest.
+    Queued(Vec<Outbound>),
+    /// A message leaves as soon as the destination's queue admits it and a connection is free.
+    Attempting(Box<Transmission>),
+    /// The next attempt is not due, or the provider is asked about the last one.
+    Waiting(Box<Transmission>, Wait),
+    Ended(Outcome),
+}
+
+/// What a delivery waits for between two attempts.
+pub enum Wait {
+    Until(Instant),
+    /// The provider's word on the last attempt, which failed so.
+    LookUp(Box<Failure>),
+}
+
+/// The messages of a delivery on their way.
+pub struct Transmission {
+    /// In sending order.
+    pub messages: Vec<Outbound>,
+    /// The message that is next, by its place.
+    pub part: usize,
+    /// The attempts of this message.
+    pub retry: RetryState,
+    /// When its last attempt began, by the wall clock.
+    pub began: SystemTime,
+    /// When its last attempt ended.
+    pub ended: Instant,
+    /// Whether it goes to a new address of its destination.
+    pub has_moved: bool,
+    /// The provider's name of the first message that got one.
+    pub reference: Option<MessageRef>,
+    /// What is sent instead where the message refers to an earlier one that is gone.
+    pub original: Option<Vec<Outbound>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State::Queued(Vec::new())
+    }
+}
+
+impl Delivery {
+    /// A delivery of a request that was accepted now.
+    pub fn new(
+        services: Arc<Services>,
+        progress: Progress,
+        sender: String,
+        receiver: Option<String>,
+        mut planned: Box<PlannedSend>,
+        policy: Arc<DeliveryPolicy>,
+    ) -> Self {
+        let messages = std::mem::take(&mut planned.messages.parts);
+        Self {
+            deadline: progress.task.accepted + policy.delivery_timeout,
+            services,
+            progress,
+            sender,
+            receiver,
+            planned,
+            policy,
+            permit: None,
+            digests: Vec::new(),
+            state: State::Queued(messages),
+        }
+    }
+
+    /// The label of its destination.
+    pub fn label(&self) -> &str {
+        &self.planned.channel.destination().label
+    }
+}
+
+impl Transmission {
+    pub fn new(messages: Vec<Outbound>, part: usize, retry: RetryState) -> Self {
+        Self {
+            messages,
+            part,
+            retry,
+            began: SystemTime::now(),
+            ended: Instant::now(),
+            has_moved: false,
+            reference: None,
+            original: None,
+        }
+    }
+
+    pub fn message(&self) -> Option<&Outbound> {
+        self.messages.get(self.part)
+    }
+
+    /// Sends this in place of the current message, to a new address of the destination.
+    pub fn readdress(&mut self, message: Outbound) {
+        if let Some(current) = self.messages.get_mut(self.part) {
+            *current = message;
+        }
+        self.has_moved = true;
+    }
+
+    /// Sends these messages instead. The attempts so far count for the first of them too.
+    pub fn replace(&mut self, messages: Vec<Outbound>) {
+        self.messages = messages;
+        self.has_moved = false;
+    }
+
+    /// Goes on with the next message.
+    pub fn advance(&mut self) {
+        self.part += 1;
+        self.retry.reset();
+        self.has_moved = false;
+    }
+}

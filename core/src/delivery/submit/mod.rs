@@ -1,0 +1,181 @@
+//! How a request of a caller comes in: unless it is known already, it gets its permits, is stored, and starts.
+
+pub mod idempotency;
+mod persist;
+mod recover;
+mod start;
+pub mod throttle;
+mod untried;
+
+use std::sync::Arc;
+
+use self::idempotency::{Submission, SubmitMode};
+pub use self::recover::RecoveredRequest;
+use self::start::AdmittedRequest;
+use self::throttle::Batch;
+use super::Dispatcher;
+use super::limits::capacity::{ByteReservation, CapacityError, InFlightPermit, Need, Usage};
+use super::limits::pacing::Caller;
+use super::progress::store::{PersistError, Persistence};
+use super::progress::task::Task;
+use crate::model::plan::{DeliveryPolicy, Identity, Plan, PlannedDelivery};
+use crate::observe::{Event, TaskLog};
+
+/// The rule that stands in answers and log lines.
+const DEDUP_WINDOW: &str = "dedup_window";
+
+/// A request on its way in.
+pub struct SubmitRequest {
+    pub task_id: String,
+    /// Whose share of the limits it takes.
+    pub caller: Caller,
+    pub identity: Identity,
+    pub plan: Plan,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+    /// None: what is in flight ends with the process.
+    pub persistence: Option<Persistence>,
+    /// What it came with.
+    pub batch: Option<Arc<Batch>>,
+    pub capacity: CapacityPolicy,
+}
+
+/// What becomes of a request for which the limits have no capacity.
+#[derive(Default)]
+pub enum CapacityPolicy {
+    #[default]
+    Refuse,
+    /// It is stored, and whoever has capacity recovers it. Needs [`SubmitRequest::persistence`].
+    LeaveInStore,
+    /// The permits that it has waited for.
+    Reserved(Vec<InFlightPermit>),
+}
+
+/// Why a request was not accepted. Nothing of it was sent.
+#[derive(Debug)]
+pub enum SubmitError {
+    NoCapacity(CapacityError, Need),
+    NotPersisted(PersistError),
+}
+
+/// A request that has gone through the limits.
+struct Admission {
+    request: AdmittedRequest,
+    /// Capacity for what is to be stored, until it is. `None`: there is none, so the request is left in the store.
+    stored: Option<ByteReservation>,
+}
+
+impl Dispatcher {
+    /// Takes charge of a plan, or of nothing of it, unless the request is known already.
+    pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
+        let identity = request.identity.clone();
+        let (policy, batch) = (Arc::clone(&request.policy), request.batch.clone());
+        let mut persistence = request.persistence.take();
+        let own = self.0.services.capacity.usage(&request.caller);
+        let stored_bytes = persistence.as_ref().map_or(0, Persistence::size);
+        let mut admission = None;
+        let take = |mode| {
+            let admitted = self.admit(request, mode, &own, stored_bytes)?;
+            let task = Arc::clone(&admitted.request.task);
+            admission = Some(admitted);
+            Ok(task)
+        };
+        let window = policy.dedup_window;
+        let idempotency = &self.0.idempotency;
+        let submission = idempotency.submit(identity.clone(), window, take);
+        let is_left = matches!(&admission, Some(Admission { stored: None, .. }));
+        if is_left || submission.is_err() {
+            self.relieve(&own, policy.max_in_flight, batch.as_deref());
+        }
+        let submission = submission.map_err(|(full, need)| SubmitError::NoCapacity(full, need))?;
+        let (Submission::New(_), Some(admission)) = (&submission, admission) else {
+            return Ok(submission);
+        };
+        let Admission {
+            request,
+            stored: _stored,
+        } = admission;
+        if let Some(persistence) = &mut persistence {
+            persistence.for_others |= is_left;
+        }
+        match persistence.filter(|_| request.has_something_to_send()) {
+            Some(persistence) => {
+                self.persist_and_start(request, &persistence, identity)
+                    .await
+            }
+            None => {
+                self.start(request);
+                Ok(submission)
+            }
+        }
+    }
+
+    /// Reserves capacity and makes the task; or nothing of it.
+    fn admit(
+        &self,
+        request: SubmitRequest,
+        mode: SubmitMode,
+        own: &Arc<Usage>,
+        stored_bytes: usize,
+    ) -> Result<Admission, (CapacityError, Need)> {
+        let SubmitRequest {
+            task_id,
+            plan,
+            policy,
+            log,
+            warnings,
+            batch,
+            capacity,
+            ..
+        } = request;
+        let plan = match mode {
+            SubmitMode::Send => plan,
+            SubmitMode::Suppress => plan.suppressed(DEDUP_WINDOW),
+        };
+        let shared = plan.shared_bytes + Task::size_without_reports(&task_id, &warnings);
+        let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
+        let sizes = sizes(&deliveries);
+        let may_be_left = matches!(capacity, CapacityPolicy::LeaveInStore);
+        // What was reserved is used now.
+        drop(capacity);
+        let limits = &self.0.services.capacity;
+        let reserved = limits
+            .reserve(own, &sizes, shared, policy.max_in_flight)
+            .and_then(|permits| Ok((permits, limits.reserve_bytes(own, stored_bytes)?)));
+        let (permits, stored) = match reserved {
+            Ok((permits, stored)) => (permits, Some(stored)),
+            Err(_) if may_be_left => (limits.reserve_accepted(own, &sizes, shared), None),
+            Err(full) => {
+                let bytes = sizes.iter().sum::<usize>() + shared + stored_bytes;
+                let deliveries = sizes.len();
+                return Err((full, Need { deliveries, bytes }));
+            }
+        };
+        log.log(&Event::Accepted {
+            deliveries: deliveries.len(),
+        });
+        for warning in &warnings {
+            log.log(&Event::Warning(warning));
+        }
+        let reports = deliveries
+            .iter()
+            .map(|(index, delivery)| delivery.report(*index));
+        let task = Task::new(task_id, log, warnings, reports);
+        let request = AdmittedRequest {
+            task,
+            deliveries,
+            policy,
+            permits,
+            stored: None,
+            batch,
+        };
+        Ok(Admission { request, stored })
+    }
+}
+
+/// Bytes that each delivery holds.
+fn sizes(deliveries: &[(usize, PlannedDelivery)]) -> Vec<usize> {
+    let sizes = deliveries.iter().map(|(_, delivery)| delivery.size());
+    sizes.collect()
+}

@@ -1,0 +1,121 @@
+//! A request is stored before anything of it leaves.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::SubmitError;
+use super::idempotency::Submission;
+use super::start::AdmittedRequest;
+use crate::delivery::Dispatcher;
+use crate::delivery::progress::store::{Persistence, StoreAnswer, StoredTask};
+use crate::delivery::progress::task::Task;
+use crate::model::outcome::Reason;
+use crate::model::plan::Identity;
+use crate::observe::Event;
+use crate::outbox::{Accepted, Reply};
+
+impl Dispatcher {
+    /// Stores a request, then starts it. Where the store is slow and may have it all the same, the request goes on later.
+    pub(super) async fn persist_and_start(
+        &self,
+        request: AdmittedRequest,
+        persistence: &Persistence,
+        identity: Identity,
+    ) -> Result<Submission, SubmitError> {
+        let asked = Instant::now();
+        let stored = persistence.persist(
+            &request.task,
+            identity.clone(),
+            &request.deliveries,
+            &request.policy,
+        );
+        match stored.await {
+            Ok(StoreAnswer::Known(accepted)) => {
+                self.go_on_with(request, persistence, &identity, accepted, asked)
+            }
+            Ok(StoreAnswer::Unknown(reply)) => {
+                let task = Arc::clone(&request.task);
+                request.wait_for_store(&persistence.too_slow());
+                let (dispatcher, persistence) = (self.clone(), persistence.clone());
+                tokio::spawn(async move {
+                    dispatcher
+                        .go_on_later(request, &persistence, &identity, reply, asked)
+                        .await;
+                });
+                Ok(Submission::New(task))
+            }
+            Err(error) => {
+                self.0.idempotency.forget(&identity, &request.task);
+                request.refuse(Reason::Outbox);
+                Err(SubmitError::NotPersisted(error))
+            }
+        }
+    }
+
+    /// Its caller was answered that it is pending. Waits until it is known whether the store has it.
+    async fn go_on_later(
+        &self,
+        request: AdmittedRequest,
+        persistence: &Persistence,
+        identity: &Identity,
+        reply: Reply<Accepted>,
+        asked: Instant,
+    ) {
+        match reply.await {
+            Ok(accepted) => {
+                let _ = self.go_on_with(request, persistence, identity, accepted, asked);
+            }
+            Err(error) => {
+                self.0.idempotency.forget(identity, &request.task);
+                let line = request.task.log.log(&Event::NotKept {
+                    destination: "the notification",
+                    what: &format!("nothing was sent: {error} {}", error.hint()),
+                });
+                self.0.services.errors.push(line);
+                request.refuse(Reason::Outbox);
+            }
+        }
+    }
+
+    fn go_on_with(
+        &self,
+        mut request: AdmittedRequest,
+        persistence: &Persistence,
+        identity: &Identity,
+        accepted: Accepted,
+        asked: Instant,
+    ) -> Result<Submission, SubmitError> {
+        let task = Arc::clone(&request.task);
+        let idempotency = &self.0.idempotency;
+        match accepted {
+            Accepted::New { behind } if !persistence.for_others => {
+                request.stored = Some(StoredTask {
+                    outbox: Arc::clone(&persistence.outbox),
+                    behind,
+                    confirmed: asked,
+                });
+                self.start(request);
+                Ok(Submission::New(task))
+            }
+            Accepted::New { .. } | Accepted::Elsewhere => {
+                // What becomes of it stands in the outbox alone: a repeat is answered from there.
+                idempotency.forget(identity, &task);
+                self.start(request.without_sends());
+                Ok(Submission::Left(task))
+            }
+            Accepted::Known(known) => {
+                idempotency.forget(identity, &task);
+                task.adopt(known.reports.clone());
+                let first = Task::elsewhere(known.task, known.warnings, known.reports);
+                Ok(Submission::Replayed(first))
+            }
+            // Whoever joined it in this instant learns that it was not sent.
+            Accepted::Conflict => {
+                idempotency.forget(identity, &task);
+                request.refuse(Reason::InvalidConfig);
+                Ok(Submission::Conflict)
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How a request comes in that a store has handed to this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::sizes;
+use super::start::AdmittedRequest;
+use crate::delivery::Dispatcher;
+use crate::delivery::limits::pacing::Caller;
+use crate::delivery::progress::store::StoredTask;
+use crate::delivery::progress::task::Task;
+use crate::model::outcome::Outcome;
+use crate::model::plan::{DeliveryPolicy, Identity, PlannedDelivery};
+use crate::model::report::DeliveryReport;
+use crate::observe::{Event, TaskLog};
+
+/// A request that a store has handed to this process, with the deliveries that are to be done.
+pub struct RecoveredRequest {
+    pub task_id: String,
+    /// Whose share of the limits it takes.
+    pub caller: Caller,
+    pub identity: Identity,
+    /// How long ago it was accepted.
+    pub age: Duration,
+    /// Of all its deliveries, as they stand.
+    pub reports: Vec<DeliveryReport>,
+    /// By their places in the request.
+    pub deliveries: Vec<(usize, PlannedDelivery)>,
+    /// Bytes that they hold together.
+    pub shared_bytes: usize,
+    pub policy: Arc<DeliveryPolicy>,
+    pub log: TaskLog,
+    pub warnings: Vec<String>,
+    pub stored: StoredTask,
+}
+
+impl Dispatcher {
+    /// Goes on with a request that was accepted once.
+    pub fn recover(&self, recovered: RecoveredRequest) -> Arc<Task> {
+        let RecoveredRequest {
+            task_id,
+            caller,
+            identity,
+            age,
+            mut reports,
+            deliveries,
+            shared_bytes,
+            policy,
+            log,
+            warnings,
+            stored,
+        } = recovered;
+        log.log(&Event::TakenOver {
+            deliveries: deliveries.len(),
+        });
+        for (index, delivery) in &deliveries {
+            if let Some(report) = reports.get_mut(*index) {
+                let before = report.clone();
+                *report = delivery.report(*index);
+                report.attempts = before.attempts;
+                report.parts_delivered = delivery.parts_done();
+                // Its end is still to be reported.
+                report.outcome = Outcome::Pending(before.outcome.failure().cloned());
+            }
+        }
+        let now = Instant::now();
+        let accepted = now.checked_sub(age).unwrap_or(now);
+        let task = Task::accepted_at(accepted, task_id, log, warnings, reports);
+        let window = policy.dedup_window;
+        self.0.idempotency.remember(identity, window, &task);
+        let sizes = sizes(&deliveries);
+        let shared = shared_bytes + Task::size_without_reports(&task.id, &task.warnings());
+        let capacity = &self.0.services.capacity;
+        self.start(AdmittedRequest {
+            task: Arc::clone(&task),
+            permits: capacity.reserve_accepted(&capacity.usage(&caller), &sizes, shared),
+            deliveries,
+            policy,
+            stored: Some(stored),
+            batch: None,
+        });
+        task
+    }
+}

@@ -1,0 +1,251 @@
+//! What keeps a storm from making many messages: what is over `max_per_minute` or `max_per_batch` is held, and one digest
+//! goes in its place.
+
+pub mod windows;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+
+use self::windows::{Key, MINUTE, Window};
+use crate::delivery::digest::{AheadGuard, LimitKind, PendingDigest};
+use crate::delivery::last_notifications;
+use crate::delivery::limits::capacity::Usage;
+use crate::delivery::state::Delivery;
+use crate::delivery::{Dispatcher, Inner};
+use crate::model::notification::{State, Status};
+use crate::model::plan::PlannedSend;
+use crate::panics::lock;
+
+impl Dispatcher {
+    /// Lets a delivery pass, or holds it for a digest. Must be called on a runtime.
+    pub(in crate::delivery) fn throttle(
+        &self,
+        delivery: Delivery,
+        batch: Option<&Batch>,
+    ) -> Option<Delivery> {
+        let limits = (
+            delivery.policy.max_per_minute,
+            delivery.policy.max_per_batch,
+        );
+        if limits == (None, None) || self.is_not_counted(&delivery) {
+            return Some(delivery);
+        }
+        let delivery = match (batch, limits.1) {
+            (Some(batch), Some(limit)) => batch.admit(delivery, limit)?,
+            _ => delivery,
+        };
+        match limits.0 {
+            Some(limit) => self.admit_to_minute(delivery, limit),
+            None => Some(delivery),
+        }
+    }
+
+    /// What makes no message of its own, or has one already.
+    fn is_not_counted(&self, delivery: &Delivery) -> bool {
+        let planned = &delivery.planned;
+        let Some(state) = planned.state() else {
+            return true;
+        };
+        let changes = state.status.is_some_and(Status::follows_up);
+        planned.has_begun()
+            || planned.silence.is_some()
+            || (changes && planned.channel.capabilities().keeps_incidents())
+            || self.is_known_repeat(delivery, state)
+    }
+
+    /// Whether a delivery will say what its destination knows by then, as far as memory and those in line tell.
+    fn is_known_repeat(&self, delivery: &Delivery, state: State) -> bool {
+        let Delivery {
+            planned, policy, ..
+        } = delivery;
+        let key = last_notifications::key(planned);
+        let Some((interval, key)) = policy.repeat_interval.zip(key) else {
+            return false;
+        };
+        match self.last_in_line(planned) {
+            Some(last) => last == Some(state),
+            None => {
+                let last = self.0.services.last_notifications.known(&key);
+                last.is_some_and(|last| last.is_repeat(state, interval))
+            }
+        }
+    }
+
+    fn last_in_line(&self, planned: &PlannedSend) -> Option<Option<State>> {
+        let destination = planned.channel.destination();
+        let dedup_key = planned.dedup_key.as_ref()?;
+        let queues = &self.0.services.queues;
+        queues.last_in_line(destination, dedup_key)
+    }
+
+    fn admit_to_minute(&self, mut delivery: Delivery, limit: u32) -> Option<Delivery> {
+        let key = Key::new(&delivery, limit);
+        let (passed, due) = self.0.minutes.at(&key, |minute| {
+            if minute.window.pass(&mut delivery, limit) {
+                return Some(delivery);
+            }
+            if minute.window.held.is_none() {
+                let (dispatcher, key, began) = (self.clone(), key.clone(), minute.began);
+                tokio::spawn(async move { dispatcher.end_minute(key, began).await });
+            }
+            delivery.progress.waiting_until(minute.end());
+            self.mention(&delivery, minute.window.ahead.add());
+            minute.window.hold(delivery, LimitKind::Minute);
+            None
+        });
+        due.into_iter().for_each(|digest| flush(digest, None));
+        passed
+    }
+
+    /// There is no capacity for a delivery. Where that is so because of those that are held, their digests go now: none that
+    /// waits for capacity waits for them. The limits stay reached.
+    pub(in crate::delivery) fn relieve(
+        &self,
+        own: &Usage,
+        max_in_flight: usize,
+        batch: Option<&Batch>,
+    ) {
+        let Inner {
+            services, minutes, ..
+        } = &*self.0;
+        if !services.capacity.is_mostly_held(own, max_in_flight) {
+            return;
+        }
+        let mut due = Vec::new();
+        due.extend(
+            lock(&minutes.open)
+                .values_mut()
+                .filter_map(|minute| minute.window.take_digest()),
+        );
+        if let Some(batch) = batch {
+            let mut rows = lock(&batch.rows);
+            due.extend(rows.windows.values_mut().filter_map(Window::take_digest));
+        }
+        for digest in due {
+            // One message that fails for minutes must not keep everybody's capacity.
+            let patience = digest.policy().attempt_timeout;
+            flush(digest, Some(patience));
+        }
+    }
+
+    async fn end_minute(&self, key: Key, began: Instant) {
+        sleep_until(began + MINUTE).await;
+        if let Some(digest) = self.0.minutes.end(&key, began) {
+            flush(digest, None);
+        }
+    }
+
+    /// A digest of something else is a message of the minute like any other, but for that it is never held.
+    fn count_in_minute(&self, key: &Key) -> AheadGuard {
+        let (guard, due) = self.0.minutes.at(key, |minute| minute.window.count());
+        due.into_iter().for_each(|digest| flush(digest, None));
+        guard
+    }
+
+    /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
+    /// sent, behind those that were accepted before it. The digest comes after them too, which the guard sees to.
+    fn mention(&self, delivery: &Delivery, guard: AheadGuard) {
+        let planned = &delivery.planned;
+        let Some(key) = last_notifications::key(planned) else {
+            return;
+        };
+        let services = Arc::clone(&self.0.services);
+        let entry = &delivery.progress.entry;
+        let may_be_known = || {
+            self.last_in_line(planned).is_some()
+                || services.last_notifications.known(&key).is_some()
+        };
+        if entry.is_none() && !may_be_known() {
+            return;
+        }
+        let channel = Arc::clone(&planned.channel);
+        let mut place = delivery.line_up_as(None);
+        let outbox = entry
+            .as_ref()
+            .map(|entry| entry.shared_last_notifications());
+        tokio::spawn(async move {
+            place.wait_for_turn().await;
+            services
+                .last_notifications
+                .forget_state(&key, outbox.as_deref())
+                .await;
+            drop(guard);
+            place.release(&services.queues, channel.destination());
+        });
+    }
+}
+
+/// Sends the digest after the messages that it refers to, or when its patience is over. Must be called on a runtime.
+fn flush(mut digest: PendingDigest, patience: Option<Duration>) {
+    digest.set_due();
+    tokio::spawn(digest.flush(patience));
+}
+
+/// Notifications that come together, such as the rows of one write: with `max_per_batch` so many of them go to a receiver's
+/// destination, and one digest stands for the rest when the batch is closed.
+///
+/// Each [`SubmitRequest`](super::SubmitRequest) of the batch is given it; when the last is accepted, [`Batch::close`] is called.
+/// Without `max_per_batch` it does nothing.
+pub struct Batch {
+    dispatcher: Dispatcher,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    windows: HashMap<Key, Window>,
+    /// Where the digests run: that of the first request that was held.
+    runtime: Option<Handle>,
+}
+
+impl Batch {
+    pub fn new(dispatcher: Dispatcher) -> Self {
+        Self {
+            dispatcher,
+            rows: Mutex::default(),
+        }
+    }
+
+    fn admit(&self, mut delivery: Delivery, limit: u32) -> Option<Delivery> {
+        let mut rows = lock(&self.rows);
+        let key = Key::new(&delivery, limit);
+        let window = rows.windows.entry(key).or_default();
+        if window.pass(&mut delivery, limit) {
+            return Some(delivery);
+        }
+        // No answer waits for what others of the batch decide.
+        delivery.progress.waiting();
+        self.dispatcher.mention(&delivery, window.ahead.add());
+        window.hold(delivery, LimitKind::Batch);
+        rows.runtime.get_or_insert_with(Handle::current);
+        None
+    }
+
+    /// Sends the digests of what is held so far: of what comes after that, no more passes than before. Waits for nothing;
+    /// may be called from any thread. A batch that is dropped is closed by that.
+    pub fn close(&self) {
+        let Rows { windows, runtime } = &mut *lock(&self.rows);
+        let Some(runtime) = runtime else { return };
+        let _on = runtime.enter();
+        for (key, window) in windows {
+            let Some(mut digest) = window.take_digest() else {
+                continue;
+            };
+            if let Some(limit) = digest.policy().max_per_minute {
+                let key = key.clone();
+                digest.leave_before(self.dispatcher.count_in_minute(&Key { limit, ..key }));
+            }
+            flush(digest, None);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,98 @@
+//! A delivery's turn: in its destination's queue, and among the deliveries with its dedup key.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::Backoff;
+use super::progress::store::StoreEntry;
+use super::queue::{DestinationQueue, QueuePlace, Turn};
+use super::state::Delivery;
+use crate::model::notification::State;
+
+/// How long to wait before the store is asked again for older deliveries.
+const LEAST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long there is to look for what another process may have sent.
+const LOOK_FOR: Duration = Duration::from_secs(60);
+
+impl Delivery {
+    /// A place behind those that have come before.
+    pub fn line_up(&self) -> QueuePlace {
+        self.line_up_as(self.planned.state())
+    }
+
+    /// The same, as one that says this of its alert.
+    pub fn line_up_as(&self, state: Option<State>) -> QueuePlace {
+        let queue = self.services.queues.get(self.planned.channel.destination());
+        let ticket = queue.ticket();
+        let turn = self.turn(&queue, ticket, state);
+        QueuePlace {
+            queue,
+            ticket,
+            turn,
+        }
+    }
+
+    fn turn(
+        &self,
+        queue: &Arc<DestinationQueue>,
+        ticket: u64,
+        state: Option<State>,
+    ) -> Option<Box<Turn>> {
+        let dedup_key = self.planned.dedup_key.as_ref()?;
+        Some(Box::new(Turn::new(queue, dedup_key, ticket, state)))
+    }
+
+    /// Waits for the turn among the deliveries with its key, and sets when the last attempt must have ended. A delivery whose
+    /// turn comes late has one attempt all the same: a `resolved` must follow even the `firing` that took all the time there
+    /// was, and what was held for a digest has done no wrong.
+    pub async fn wait_for_turn(&mut self, place: &mut QueuePlace) {
+        if self.planned.attempting().is_some() {
+            // What another process may have sent is looked for, however late it is.
+            self.deadline = self.deadline.max(Instant::now() + LOOK_FOR);
+        }
+        if place.turn.is_some() {
+            let had_to_wait = place.wait_for_turn().await;
+            let is_behind = |entry: &StoreEntry| entry.is_behind || had_to_wait;
+            if self.progress.entry.as_deref().is_some_and(is_behind) {
+                // In a box of its own, as few have to ask.
+                Box::pin(self.wait_for_older(place)).await;
+            }
+        }
+        let now = Instant::now();
+        if now >= self.deadline {
+            self.deadline = now + self.policy.attempt_timeout;
+        }
+    }
+
+    /// Waits until the store has no older delivery of the same key: it may be another process's, or have been claimed after
+    /// this one lined up. Meanwhile its place in the line is free: an older one may come by.
+    async fn wait_for_older(&self, place: &mut QueuePlace) {
+        let mut pause = LEAST_PAUSE;
+        while let Some(entry) = &self.progress.entry
+            && entry.has_older().await
+            && Instant::now() < self.deadline
+        {
+            place.turn = None;
+            let waiting = &self.services.waiting_for_older;
+            waiting.fetch_add(1, Ordering::Relaxed);
+            sleep_until((Instant::now() + pause).min(self.deadline)).await;
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            place.turn = self.turn(&place.queue, place.ticket, self.planned.state());
+            place.wait_for_turn().await;
+        }
+    }
+
+    /// The waits between its attempts.
+    pub fn backoff(&self) -> Backoff {
+        Backoff {
+            initial: self.policy.initial_backoff,
+            max: self.policy.max_backoff,
+            least: self.planned.channel.capabilities().limits.least_backoff,
+        }
+    }
+}
