@@ -14,6 +14,6 @@
 ``engine_host``  does what the Processing Engine does; its own tests are beside it
 ``harness``      what all of them stand on: stand-in, engines, triggers, requests
 
-Beside the folders: ``demo`` is ``make demo``, ``run_all`` is what ``make test`` runs. ``rust`` has the tests
-of several crates together, ``embedding`` those of an embedded interpreter.
+Beside the folders: ``demo`` is ``make demo``, ``run_all`` is what ``make test`` runs, ``fork_server`` starts processes
+for ``harness``. ``rust`` has the tests of several crates together, ``embedding`` those of an embedded interpreter.
 """

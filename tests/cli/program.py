@@ -9,7 +9,10 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from tests.harness import start_program
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "influxdb3-notifier"
 MODULE = [sys.executable, "-m", "influxdb3_notifier"]
@@ -47,15 +50,34 @@ def run(
 ) -> Done:
     """Run a command line to its end.
 
+    :param program: what is executed; None: a process that has imported the program already, and is forked for this.
     :param environment: variables besides this process's own.
     """
-    process = subprocess.run(
-        [*(program or [str(PROGRAM)]), *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-        cwd=cwd,
-        timeout=50,
-    )
-    return Done(process.returncode, process.stdout.decode(), process.stderr.decode())
+    words = [str(argument) for argument in arguments]
+    variables = {**os.environ, **(environment or {})}
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        process = (
+            subprocess.Popen([*program, *words], stdin=given, stdout=out, stderr=err, env=variables, cwd=cwd, text=True)
+            if program
+            else start_program(
+                "influxdb3_notifier.__main__",
+                words,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                environment=variables,
+                cwd=cwd or Path.cwd(),
+            )
+        )
+        try:
+            status = process.wait(50)
+        finally:
+            process.kill()
+        return Done(status, _content(out), _content(err))
+
+
+def _content(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode()

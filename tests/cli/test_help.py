@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from influxdb3_notifier import __version__, cli
-from tests.cli.program import MODULE, Done, run
+from tests.cli.program import MODULE, PROGRAM, run
 
 OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats")]
 ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send")]
@@ -154,12 +154,10 @@ def test_the_module_is_the_same_program(tmp_path: Path) -> None:
     file = tmp_path / "n.toml"
     file.write_text('[receivers.a.slack]\nwebhook_url = "https://a.example"\n')
 
-    def both(*arguments: object) -> tuple[Done, Done]:
-        return run(*arguments), run(*arguments, program=MODULE)
-
     for arguments in (["check", file], ["routes", file, "--receiver", "a"], ["render", file], ["render"]):
-        one, other = both(*arguments)
-        assert one == other
+        script = run(*arguments, program=[str(PROGRAM)])
+        assert script == run(*arguments, program=MODULE)
+        assert script == run(*arguments), "the other tests run the same program"
 
 
 def test_importing_the_package_does_not_import_the_command_line() -> None:

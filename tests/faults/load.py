@@ -13,7 +13,7 @@ from typing import Any
 from tests.cli.program import run as command
 from tests.faults.site import HOOK
 from tests.faults.streams import Streams
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Answer, Process, Standin, eventually
 
 CALLERS = 4
 ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "200"}
@@ -102,7 +102,7 @@ class Worker:
         self.site = site
         self.process = self._start()
 
-    def _start(self) -> "subprocess.Popen[str]":
+    def _start(self) -> Process:
         return self.site.worker(log=subprocess.DEVNULL)
 
     def again(self) -> None:

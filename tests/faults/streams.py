@@ -2,14 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.scene import MARK
 from tests.faults.site import KEY, Site
-from tests.harness import Standin
+from tests.harness import Process, Standin, start_program
 from tests.harness.nats import NatsServer
 
 PASSWORD = MARK + "-password"
@@ -36,21 +35,22 @@ class Streams(Site):
 
     def worker(
         self, *options: str, log: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[str]:
+    ) -> Process:
         """A worker of the same configuration."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "influxdb3_notifier", "worker", "--config", str(self.config), *options],
-            stderr=log,
+        process = start_program(
+            "influxdb3_notifier.__main__",
+            ["worker", "--config", str(self.config), *options],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}", **(environment or {})},
+            stderr=log,
+            environment={**os.environ, "OUTBOX_KEY": KEY, "NATS_LOGIN": f"alerts:{PASSWORD}", **(environment or {})},
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
         return process
 
 
-def until_line(process: "subprocess.Popen[str]", part: str) -> str:
+def until_line(process: Process, part: str) -> str:
     """The first line of a worker's that holds this."""
     assert process.stderr is not None
     for line in process.stderr:

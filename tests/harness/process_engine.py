@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -15,7 +14,8 @@ from urllib.parse import quote
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import TriggerOptions
 from tests.harness.http import http_request
-from tests.harness.processes import PLUGIN, ROOT, until_json_line
+from tests.harness.processes import PLUGIN, until_json_line
+from tests.harness.programs import start_program
 
 
 def drop_capabilities() -> None:
@@ -56,22 +56,14 @@ class ProcessEngine:
                 drop_capabilities()
 
         with self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.engine_host",
-                    "--plugin-dir",
-                    str(self.plugin_dir),
-                    "--until-stdin-closes",
-                ],
+            self.process = start_program(
+                "tests.engine_host.__main__",
+                ["--plugin-dir", str(self.plugin_dir), "--until-stdin-closes"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                text=True,
-                cwd=ROOT,
-                env={**os.environ, **(environment or {})},
-                preexec_fn=limit,
+                environment={**os.environ, **(environment or {})},
+                prepare=None if descriptors is None and privileged else limit,
             )
         started = until_json_line(self.process)
         self._url: str = started["url"]

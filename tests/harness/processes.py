@@ -3,33 +3,66 @@
 import json
 import random
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLUGIN = ROOT / "notifier_plugin.py"
 
 
+class Process(Protocol):
+    """What :class:`subprocess.Popen` and a forked process have."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[str] | None:
+        """Where the process reads from, if that is a pipe."""
+
+    @property
+    def stdout(self) -> IO[str] | None:
+        """What the process prints, if that is a pipe."""
+
+    @property
+    def stderr(self) -> IO[str] | None:
+        """What the process prints to standard error, if that is a pipe."""
+
+    def poll(self) -> int | None:
+        """The exit status, negative after a signal; None while the process runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once the process has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless the process has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
 def eventually(condition: Callable[[], Any], what: str = "", *, timeout: float = 10.0) -> Any:
-    """Ask again until the result of ``condition`` is truthy, and return it; fail after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    """Ask again until the result of ``condition`` is truthy, and return it; fail after ``timeout`` seconds.
+
+    The pauses grow with the time that has passed: a question costs as much as a request.
+    """
+    started = time.monotonic()
     while not (result := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > timeout:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
-        time.sleep(0.005)
+        time.sleep(min(max(0.005, waited / 10), 0.1))
     return result
 
 
-def until_json_line(process: "subprocess.Popen[str]") -> dict[str, Any]:
+def until_json_line(process: Process) -> dict[str, Any]:
     """The one line of JSON that our programs print when they are ready."""
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"{process.args!r} ended with status {process.wait()} before it was ready")
+        raise RuntimeError(f"{process!r} ended with status {process.wait()} before it was ready")
     ready = json.loads(line)
     assert isinstance(ready, dict)
     return ready
