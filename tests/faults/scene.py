@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import resource
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -209,6 +210,9 @@ def seconds(duration: str) -> float:
 
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is not swapped out."""
+    statistics = Path(f"/proc/{pid}/statm")
+    if statistics.is_file():
+        return int(statistics.read_text().split()[1]) * resource.getpagesize()
     shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True)
     return int(shown.stdout) * 1024
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from tests.harness import ProcessEngine, Trigger, authenticated, http_request
+from tests.harness import ProcessEngine, Trigger
 from tests.leaks.echoes import ECHOES, in_base64
 from tests.leaks.secrets import MARKED
 
@@ -16,6 +17,8 @@ FAST = {
     "history_table": "history",
 }
 """Arguments of triggers, which end soon and leave a history that can be searched."""
+HEAD = 8
+"""Characters by which forms of secrets are looked up: one pass over a text finds any number of them."""
 
 
 @dataclass
@@ -23,6 +26,8 @@ class Outputs:
     """Everything that the notifier has shown."""
 
     shown: dict[str, str] = field(default_factory=dict)
+    _searched: ClassVar[dict[int, int]] = {}
+    """How many lines of an engine's history tests have searched, by its process: each line is searched once."""
 
     def add(self, name: str, text: str) -> None:
         """Something that was shown."""
@@ -34,22 +39,35 @@ class Outputs:
         for view in ("status", "metrics"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
         # The views have written what was left of it.
-        history = http_request("GET", f"{engine.url}/_host/lines?db=notifications", headers=authenticated(engine)).text
-        assert "history,sender=" in history or not sends
-        self.add("history", history)
+        history = engine.lines()
+        assert not sends or any(line.startswith("history,sender=") for line in history)
+        self.add("history", "\n".join(history[self._searched.get(engine.pid, 0) :]))
+        self._searched[engine.pid] = len(history)
         self.add("standard error", engine.errors())
 
     def show_none(self, secrets: Mapping[str, str]) -> None:
         """Fail with the names of all secrets that something shows, and where."""
+        forms = forms_by_head(secrets)
         leaks = set()
         for name, text in self.shown.items():
             # As it is, and without what may hide a secret from a search but not from a reader.
             for plain in (text, re.sub(r"[\u200b\0\s\\]|u200b", "", text)):
                 leaks |= {f"{name}: {plain[max(0, m.start() - 40) : m.end() + 40]!r}" for m in MARKED.finditer(plain)}
-            for place, secret in secrets.items():
-                forms = [form(secret) for form in ECHOES.values()]
-                # Of base64 what other bytes have a part in is left out.
-                forms += [encoded[4:-4] for encoded in (in_base64(b)(secret)[:-12] for b in ("", "a", "ab"))]
-                forms.append(secret.removeprefix("+"))
-                leaks |= {f"{name}: {place}" for form in forms if len(form) > 7 and form in text}
+            for at in range(len(text)):
+                found = forms.get(text[at : at + HEAD], ())
+                leaks |= {f"{name}: {place}" for form, place in found if text.startswith(form, at)}
         assert sorted(leaks) == []
+
+
+def forms_by_head(secrets: Mapping[str, str]) -> dict[str, set[tuple[str, str]]]:
+    """All forms in which a secret may be shown, each with its place, by their first :data:`HEAD` characters."""
+    by_head: dict[str, set[tuple[str, str]]] = {}
+    for place, secret in secrets.items():
+        forms = [form(secret) for form in ECHOES.values()]
+        # Of base64 what other bytes have a part in is left out.
+        forms += [encoded[4:-4] for encoded in (in_base64(b)(secret)[:-12] for b in ("", "a", "ab"))]
+        forms.append(secret.removeprefix("+"))
+        for form in forms:
+            if len(form) >= HEAD:
+                by_head.setdefault(form[:HEAD], set()).add((form, place))
+    return by_head
