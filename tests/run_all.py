@@ -59,8 +59,8 @@ def docs() -> Suite:
 
 
 def python() -> Suite:
-    """The package, the plugin file, and everything end to end."""
-    return Suite([sys.executable, "-m", "pytest", "-q"])
+    """The package, the plugin file, and everything end to end, a file of tests at a time in each of two processes."""
+    return Suite([sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "--no-loadscope-reorder"])
 
 
 def embedding() -> Suite:

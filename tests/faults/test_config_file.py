@@ -36,7 +36,7 @@ class Edited:
     def _send(self) -> None:
         while not self._stop.is_set():
             self._send_one()
-            time.sleep(0.01)
+            time.sleep(0.03)
 
     def _send_one(self) -> None:
         self._sent += 1

@@ -107,9 +107,14 @@ def test_rows_of_a_table_have_a_history_too_and_the_history_makes_no_rows(table:
     table.write('alerts message="b" 2')
     table.sent(2)
     first = table.history()[0]
+
+    def summaries() -> int:
+        return len([text for _, text in table.lines() if "1 row: " in text])
+
+    harness.eventually(lambda: summaries() == 2, "both batches are logged")
     table.engine.flush()
     table.engine.flush()
-    assert len([text for _, text in table.lines() if "1 row: " in text]) == 2
+    assert summaries() == 2
     assert columns(first)["outcome"] == "delivered"
 
 
