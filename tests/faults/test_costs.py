@@ -4,12 +4,13 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.scene import TooLateError, best_of_three, peak_bytes
+from tests.faults.scene import peak_bytes, processor_seconds
 from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
 from tests.rows.scene import Table
 
@@ -17,7 +18,7 @@ MOST_BYTES = 1_048_576
 GROWTH = 200 * 1024 * 1024
 """Bytes that the engine's process may grow by at the peak: 64 MiB are held, and the engine has copies of its own."""
 LATEST = 3.0
-"""Seconds for an answer of a wheel without optimisation, on a machine that does other things as well."""
+"""Processor seconds for an answer of a wheel without optimisation."""
 
 
 def each(count: int, one: str) -> str:
@@ -104,7 +105,6 @@ def engine(tmp_path: Path) -> Iterator[ProcessEngine]:
 
 
 @pytest.mark.parametrize(("make", "status", "code"), BODIES.values(), ids=BODIES.keys())
-@best_of_three
 def test_a_hostile_body_is_answered_soon_and_takes_little_memory(
     engine: ProcessEngine, make: Callable[[], bytes], status: int, code: str | None, tmp_path: Path
 ) -> None:
@@ -122,8 +122,9 @@ def test_a_hostile_body_is_answered_soon_and_takes_little_memory(
         arguments = {"config_file_path": str(file), "response_timeout": "0s", "dry_run": "true"}
         trigger = Triggers(engine, stack).create(arguments)
         trigger.notify(body('"title":"warm"', HOOK))
-        before = peak_bytes(engine.pid)
+        before, used = peak_bytes(engine.pid), processor_seconds(engine.pid)
         answer = trigger.notify(sent)
+        used = processor_seconds(engine.pid) - used
         assert answer.status == status, answer.text[:500]
         assert isinstance(answer.json["results"], dict)
         assert (answer.json.get("error") or {}).get("code") == code
@@ -131,8 +132,7 @@ def test_a_hostile_body_is_answered_soon_and_takes_little_memory(
         assert peak_bytes(engine.pid) - before < GROWTH
         lines = trigger.log_lines()
         assert len(lines) <= 2 + 101 + 101
-        if answer.elapsed > LATEST:
-            raise TooLateError(f"{answer.elapsed:.3f} s")
+        assert used < LATEST
 
 
 def fields_of_the_request(n: int, url: str) -> Any:
@@ -153,42 +153,49 @@ def header(n: int, url: str) -> Any:
     return {"senders_config": {"http": {"http_webhook_url": url, "http_headers": headers}}}
 
 
-def text(n: int, url: str) -> Any:
+def text(n: int, url: str, length: int = 999_998) -> Any:
     """A text that goes as it is."""
-    return {"notification_text": f"{n:02}" + "x" * 999_998, "senders_config": {"http": {"http_webhook_url": url}}}
+    return {"notification_text": f"{n:02}" + "x" * length, "senders_config": {"http": {"http_webhook_url": url}}}
 
 
-@pytest.mark.parametrize("kind", [fields_of_the_request, title, header, text])
+KINDS = (fields_of_the_request, title, header, text)
+
+
 def test_what_waits_is_counted_whatever_it_is_and_beyond_the_bound_nothing_is_taken(
-    engine: ProcessEngine, standin: Standin, kind: Callable[[int, str], Any]
+    engine: ProcessEngine, standin: Standin
 ) -> None:
     url = standin.fault("silent")["url"]
     with ExitStack() as stack:
         trigger = Triggers(engine, stack).create({"response_timeout": "0s", "max_attempts": "1"})
         trigger.notify({"notification_text": "warm", "senders_config": {"http": {"http_webhook_url": url}}})
         before = peak_bytes(engine.pid)
-        refused = until_refused(trigger, lambda n: {"notification_text": "x"} | kind(n, url))
-        assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded")
-        assert "too many bytes" in refused.json["message"]
-        assert (refused.json["results"], refused.header("retry-after")) == ({}, "2")
+
+        def send(kind: Callable[[int, str], Any], n: int) -> Answer:
+            return trigger.notify({"notification_text": "x"} | kind(n, url))
+
+        until_refused(lambda n: send(KINDS[n % len(KINDS)], n))
         assert peak_bytes(engine.pid) - before < GROWTH
+        until_refused(lambda n: send(partial(text, length=100_000), n))
+        # There is room for a tenth of each kind at most.
+        for kind in KINDS:
+            refused = send(kind, 99)
+            assert (refused.status, refused.json["error"]["code"]) == (503, "overloaded"), kind
+            assert "too many bytes" in refused.json["message"]
+            assert (refused.json["results"], refused.header("retry-after")) == ({}, "2")
         small = {
             "notification_text": "small",
             "senders_config": {"http": {"http_webhook_url": f"{standin.url}/hook/s"}},
         }
         assert trigger.notify(small).status == 200, "what finds room is taken"
         standin.clear()
-        eventually(
-            lambda: trigger.notify({"notification_text": "x"} | kind(0, url)).status == 200, "room again", timeout=30
-        )
+        eventually(lambda: send(text, 0).status == 200, "room again", timeout=30)
 
 
-def until_refused(trigger: Trigger, request: Callable[[int], Any]) -> Answer:
+def until_refused(send: Callable[[int], Answer]) -> None:
     """Send requests until one is refused; fewer than the bound's bytes are enough."""
     for n in range(80):
-        answer = trigger.notify(request(n))
-        if answer.status != 200:
-            return answer
+        if send(n).status != 200:
+            return
     raise AssertionError("all are taken")
 
 
