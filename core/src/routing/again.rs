@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::limits::Bytes;
-use super::{Planner, Target};
+use super::planner::{Planner, Target};
 use crate::api::request::Request;
 use crate::channels::{self, Fields, Origin};
 use crate::json::{self, Path};

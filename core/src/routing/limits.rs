@@ -1,7 +1,7 @@
 //! What one request may ask for, before anything is made of it and while it is.
 
+use super::refusal::{MAX_DELIVERIES, Refusal};
 use super::rules::Routed;
-use super::{MAX_DELIVERIES, Refusal};
 use crate::api::request::Request;
 use crate::channels::{self, Fields};
 use crate::delivery::MAX_BYTES;

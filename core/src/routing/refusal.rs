@@ -1,9 +1,11 @@
 //! Why a request has no plan.
 
-use super::MAX_DELIVERIES;
 use crate::api::request::{Request, no_destination};
 use crate::delivery::MAX_BYTES;
 use crate::model::problem::{Location, Problem};
+
+/// Deliveries of one request, of every kind.
+pub const MAX_DELIVERIES: usize = 10_000;
 
 /// Nothing of the request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,227 @@
+//! The destinations that a request or the configuration file names, on their way into a plan.
+
+use std::sync::Arc;
+
+use super::limits;
+use super::planner::{Planner, Target};
+use super::refusal::Refusal;
+use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
+use crate::json::{Json, Path};
+use crate::model::channel::Channel;
+use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::plan::{ConfiguredIn, OwnPolicy, Disposition};
+use crate::model::policy::PrivateAddresses;
+use crate::secret::Secret;
+use crate::settings::file::{FileDestination, Receiver};
+use crate::warnings::Warnings;
+
+impl<'a> Planner<'a> {
+    /// One delivery for each configuration of a sender.
+    pub(super) fn sender(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
+        let path = Path::root().key("senders_config").key(sender);
+        let Some(spec) = channels::find(sender) else {
+            return self.unknown_sender(sender, &path);
+        };
+        match configuration {
+            Json::Array(items) if !items.is_empty() => {
+                let mut items = items.iter().enumerate();
+                items
+                    .try_for_each(|(index, item)| self.configuration(spec, item, path.index(index)))
+            }
+            item => self.configuration(spec, item, path),
+        }
+    }
+
+    /// The operator lets requests bring no destinations: what they bring is not looked at.
+    pub(super) fn ignore(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
+        let mut each = 0..limits::configurations(configuration);
+        each.try_for_each(|_| self.push(sender, None, Disposition::Ignore))
+    }
+
+    /// The destinations that a configuration makes: one, unless it lists several. Each is composed before the next is read,
+    /// so that no more than the limit is ever held.
+    fn configuration(
+        &mut self,
+        spec: &'static ChannelSpec,
+        configuration: &Json,
+        path: Path,
+    ) -> Result<(), Refusal> {
+        let Json::Object(members) = configuration else {
+            return self.push(spec.key, None, *no_object(configuration, path));
+        };
+        let mut warnings = Warnings::default();
+        let mut fields = Fields::new(
+            spec.key,
+            Origin::Request,
+            spec.parameters,
+            members,
+            path.clone(),
+            &mut warnings,
+        );
+        for index in 0..fields.destinations() {
+            let disposition = match self.requested(spec, fields.at(index), &path) {
+                Ok(target) => self.disposition(target)?,
+                Err(disposition) => *disposition,
+            };
+            self.push(spec.key, None, disposition)?;
+        }
+        Ok(())
+    }
+
+    /// A destination that the request brings, as its fields say.
+    pub(super) fn requested(
+        &mut self,
+        spec: &'static ChannelSpec,
+        fields: &mut Fields<'_>,
+        path: &Path,
+    ) -> Result<Target<'a>, Box<Disposition>> {
+        let parsed = (spec.parse)(fields, &self.settings.operator);
+        self.warnings
+            .append(fields.take_warnings(), |warning| warning.to_string());
+        let channel = parsed.map_err(|error| misconfigured(&error))?;
+        let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
+        let target = self.target(channel, configured_in, path.clone())?;
+        Ok(Target {
+            configuration_bytes: fields.size(),
+            ..target
+        })
+    }
+
+    /// A destination that the request brings.
+    fn target(
+        &self,
+        channel: Arc<dyn Channel>,
+        configured_in: Option<Box<ConfiguredIn>>,
+        path: Path,
+    ) -> Result<Target<'a>, Box<Disposition>> {
+        // None where the operator chose it: a policy for requests does not judge that.
+        let destination = channel.destination();
+        let host = destination.host.as_deref();
+        let named = [
+            (host, "the host is not one of allowed_hosts"),
+            // One server serves many hosts, and this header chooses one.
+            (
+                destination.host_header.as_deref(),
+                "the Host header names none of allowed_hosts",
+            ),
+        ];
+        let addresses = &self.settings.addresses;
+        let denied = named
+            .into_iter()
+            .find(|(host, _)| host.is_some_and(|host| !addresses.allows_host(host)));
+        if let Some((_, detail)) = denied {
+            let detail = Detail::from(detail);
+            return Err(Box::new(Disposition::Reject {
+                failure: Failure::new(Reason::AddressDenied).with_detail(Some(detail)),
+                path: Some(path.to_string()),
+            }));
+        }
+        Ok(Target {
+            private_addresses: match host {
+                Some(_) => self.settings.addresses.private_addresses,
+                None => PrivateAddresses::Allow,
+            },
+            channel,
+            own: OwnPolicy::default(),
+            allow_mentions: self.settings.allow_mentions,
+            template: None,
+            rendered: &[],
+            configured_in,
+            configuration_bytes: 0,
+            path,
+        })
+    }
+
+    pub(super) fn named_receivers(&mut self) -> Result<(), Refusal> {
+        for name in &self.request.receivers {
+            match self.settings.config.by_name.get(name) {
+                Some(place) => self.receiver_at(*place)?,
+                None => self.unknown_receiver(name)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn receiver_at(&mut self, place: usize) -> Result<(), Refusal> {
+        // Places are the file's own.
+        let Some(receiver) = self.settings.config.receivers.get(place) else {
+            return Ok(());
+        };
+        for (index, destination) in receiver.destinations.iter().enumerate() {
+            let target = self.file_target(receiver, destination, index);
+            let disposition = self.disposition(target)?;
+            self.push(destination.sender, Some(&receiver.name), disposition)?;
+        }
+        Ok(())
+    }
+
+    /// A destination that the operator chose: no policy for requests judges it.
+    pub(super) fn file_target(
+        &self,
+        receiver: &Receiver,
+        destination: &'a FileDestination,
+        index: usize,
+    ) -> Target<'a> {
+        let path = Path::root().key("receivers").key(&receiver.name);
+        let several = receiver.destinations.len() > 1;
+        Target {
+            channel: Arc::clone(&destination.channel),
+            private_addresses: PrivateAddresses::Allow,
+            own: destination.own.clone(),
+            allow_mentions: destination
+                .allow_mentions
+                .unwrap_or(self.settings.allow_mentions),
+            template: destination.template.as_ref(),
+            rendered: &destination.rendered,
+            configured_in: self.keeps().then(|| {
+                let name = receiver.name.clone();
+                Box::new(ConfiguredIn::Receiver { name, index })
+            }),
+            configuration_bytes: 0,
+            path: if several { path.index(index) } else { path },
+        }
+    }
+
+    fn unknown_sender(&mut self, sender: &str, path: &Path) -> Result<(), Refusal> {
+        let names = channels::CHANNELS.iter().map(|spec| spec.key);
+        let meant = self.suggestion(sender, names);
+        let detail = meant.map(|meant| format!("There is no such sender; did you mean {meant}?"));
+        let failure = Failure::new(Reason::UnknownSender)
+            .with_hint(channels::unknown_sender_hint())
+            .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
+        let path = Some(path.to_string());
+        self.push(sender, None, Disposition::Reject { failure, path })
+    }
+
+    fn unknown_receiver(&mut self, name: &str) -> Result<(), Refusal> {
+        let known = self.settings.config.by_name.keys().map(String::as_str);
+        let meant = self.suggestion(name, known);
+        let detail = meant.map(|meant| format!("There is no such receiver; did you mean {meant}?"));
+        let failure = Failure::new(Reason::UnknownReceiver)
+            .with_detail(detail.and_then(|detail| Detail::new(&detail, &Default::default())));
+        let path = Some("receivers".to_owned());
+        self.push(name, Some(name), Disposition::Reject { failure, path })
+    }
+}
+
+fn in_request(configuration: Json) -> ConfiguredIn {
+    ConfiguredIn::Request(Secret::new(
+        serde_json::to_string(&configuration).unwrap_or_default(),
+    ))
+}
+
+fn misconfigured(error: &ConfigError) -> Box<Disposition> {
+    Box::new(Disposition::Reject {
+        failure: error.failure(),
+        path: Some(error.path.to_string()),
+    })
+}
+
+fn no_object(configuration: &Json, path: Path) -> Box<Disposition> {
+    let found = match configuration {
+        Json::Array(_) => "an empty list or a list of lists",
+        other => other.kind(),
+    };
+    let what = format!("must be an object or a list of objects, found {found}");
+    misconfigured(&ConfigError::new(path, what))
+}

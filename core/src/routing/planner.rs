@@ -1,0 +1,242 @@
+//! A plan in the making: each delivery is composed before the next is read.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::limits;
+use super::refusal::Refusal;
+use super::texts::Texts;
+use crate::api::request::Request;
+use crate::json::{Json, Path};
+use crate::model::channel::{Channel, Messages};
+use crate::model::notification::Notification;
+use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::plan::{ConfiguredIn, PlannedDelivery, OwnPolicy, Plan, PlannedSend, Source, Disposition};
+use crate::model::policy::PrivateAddresses;
+use crate::panics::guarded;
+use crate::settings::Settings;
+use crate::settings::file::Rendered;
+use crate::settings::template::Template;
+use crate::text::nearest;
+use crate::warnings::Warnings;
+
+/// Unknown names of one request for which a known one is looked for.
+const MAX_SUGGESTIONS: usize = 20;
+
+pub(super) struct Planner<'a> {
+    pub(super) request: &'a Request,
+    /// The request's, with the fields that routes made.
+    notification: &'a Arc<Notification>,
+    pub(super) settings: &'a Settings,
+    key: Arc<str>,
+    texts: Texts<'a>,
+    pub(super) warnings: &'a mut Warnings,
+    pub(super) deliveries: Vec<PlannedDelivery>,
+    /// The place of the first of them in the request.
+    pub(super) first: usize,
+    /// What all deliveries hold, and what composing them has looked at.
+    pub(super) bytes: limits::Bytes,
+    /// Whether what was composed of is kept.
+    shares: bool,
+    /// Suggestions that may still be made.
+    suggestions: usize,
+}
+
+/// One destination, whoever chose it.
+pub(super) struct Target<'a> {
+    pub(super) channel: Arc<dyn Channel>,
+    pub(super) private_addresses: PrivateAddresses,
+    pub(super) own: OwnPolicy,
+    pub(super) allow_mentions: bool,
+    pub(super) template: Option<&'a Template>,
+    pub(super) rendered: &'a [Rendered],
+    pub(super) configured_in: Option<Box<ConfiguredIn>>,
+    /// Bytes of the configuration, where it is this destination's own.
+    pub(super) configuration_bytes: usize,
+    /// For warnings.
+    pub(super) path: Path,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(
+        request: &'a Request,
+        notification: &'a Arc<Notification>,
+        settings: &'a Settings,
+        key: &str,
+        now: Timestamp,
+        warnings: &'a mut Warnings,
+    ) -> Self {
+        Self {
+            request,
+            notification,
+            settings,
+            key: key.into(),
+            texts: Texts::new(request, notification, &settings.config, now, warnings),
+            warnings,
+            deliveries: Vec::new(),
+            first: 0,
+            bytes: limits::Bytes::default(),
+            shares: false,
+            suggestions: MAX_SUGGESTIONS,
+        }
+    }
+
+    pub(super) fn plan(self) -> Plan {
+        Plan {
+            notification: Arc::clone(self.notification),
+            shared_bytes: self.shared_bytes(),
+            deliveries: self.deliveries,
+        }
+    }
+
+    /// Whether deliveries are kept in an outbox.
+    pub(super) const fn keeps(&self) -> bool {
+        self.settings.outbox.is_some()
+    }
+
+    /// Composes what a destination gets.
+    pub(super) fn disposition(&mut self, target: Target<'a>) -> Result<Disposition, Refusal> {
+        let variant = self.texts.variant(target.template, self.warnings);
+        self.bytes.look_at(variant.size)?;
+        let path = &target.path;
+        let rendered = self
+            .texts
+            .parameters(target.rendered, &variant, path, self.warnings);
+        let source = Source {
+            notification: Arc::clone(&variant.notification),
+            allow_mentions: target.allow_mentions,
+            key: Arc::clone(&self.key),
+            index: self.first + self.deliveries.len(),
+            rendered,
+            parameters: None,
+        };
+        let mut messages = match compose(target.channel.as_ref(), &source) {
+            Ok(messages) => messages,
+            Err(failure) => return Ok(not_composed(failure, &source.notification)),
+        };
+        for warning in std::mem::take(&mut messages.warnings) {
+            let path = &target.path;
+            self.warnings.push(|| format!("{path}: {warning}"));
+        }
+        let dedup_key = self.notification.dedup_key.clone();
+        let source = self.source(source, &target, dedup_key.is_some());
+        let sending = Box::new(PlannedSend {
+            channel: target.channel,
+            messages,
+            private_addresses: target.private_addresses,
+            dedup_key,
+            source,
+            own: target.own,
+            configured_in: target.configured_in,
+            configuration_bytes: target.configuration_bytes,
+            resume: None,
+            silence: None,
+        });
+        Ok(match self.request.dry_run || self.settings.dry_run {
+            true => Disposition::Preview(sending),
+            false => Disposition::Send(sending),
+        })
+    }
+
+    /// What a delivery keeps to be composed of again, with the last message of its key or for a digest, and to be remembered
+    /// under its key.
+    fn source(
+        &mut self,
+        source: Source,
+        target: &Target<'a>,
+        has_key: bool,
+    ) -> Option<Box<Source>> {
+        let policy = &self.settings.policy;
+        let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
+        let parameters = digests && !target.rendered.is_empty();
+        let is_kept = has_key || digests;
+        self.shares |= is_kept;
+        is_kept.then(|| {
+            Box::new(Source {
+                parameters: parameters.then(|| self.texts.again(target.rendered)),
+                ..source
+            })
+        })
+    }
+
+    /// What a name was probably meant to be. Not for every name: each is compared with all there are.
+    pub(super) fn suggestion<'n>(
+        &mut self,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.suggestions = self.suggestions.checked_sub(1)?;
+        nearest(name, known)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        sender: &str,
+        receiver: Option<&str>,
+        disposition: Disposition,
+    ) -> Result<(), Refusal> {
+        let delivery = PlannedDelivery {
+            sender: sender.to_owned(),
+            receiver: receiver.map(str::to_owned),
+            disposition,
+        };
+        self.bytes.hold(delivery.size(), self.shared_bytes())?;
+        self.deliveries.push(delivery);
+        Ok(())
+    }
+
+    /// What deliveries hold together: notification and parameters, where they may be composed again.
+    pub(super) fn shared_bytes(&self) -> usize {
+        match self.shares {
+            true => self.texts.bytes(),
+            false => 0,
+        }
+    }
+
+    pub(super) fn say_nobody(&mut self) {
+        let ignored = |delivery: &PlannedDelivery| matches!(delivery.disposition, Disposition::Ignore);
+        if self.deliveries.is_empty() {
+            self.warnings
+                .push(|| "senders_config names no sender: nothing was sent".to_owned());
+        } else if self.deliveries.iter().all(ignored) {
+            self.warnings.push(|| {
+                "senders_config is not used (request_destinations=ignore), and no route or default receiver applies: \
+                 nothing was sent"
+                    .to_owned()
+            });
+        }
+    }
+}
+
+/// A panic is this delivery's failure, and leaves the others alone.
+fn compose(channel: &dyn Channel, source: &Source) -> Result<Messages, Failure> {
+    let composed = guarded(|| source.compose(channel, None));
+    composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
+}
+
+fn not_composed(failure: Failure, notification: &Notification) -> Disposition {
+    let failure = explain_text(failure, notification);
+    let path = match failure.reason {
+        Reason::MissingDedupKey => "dedup_key",
+        _ => "notification_text",
+    };
+    Disposition::Reject {
+        failure,
+        path: Some(path.to_owned()),
+    }
+}
+
+/// What is wrong with the text, where the channel could only say that it is.
+fn explain_text(failure: Failure, notification: &Notification) -> Failure {
+    if failure.reason != Reason::InvalidText || failure.detail.is_some() {
+        return failure;
+    }
+    let found = match &notification.text {
+        Json::String(_) => "notification_text is blank",
+        Json::Null => "notification_text must be a string, found null",
+        Json::Array(_) => "notification_text must be a string, found an array",
+        _ => "notification_text must be a string, found an object",
+    };
+    failure.with_detail(Some(Detail::from(found)))
+}
