@@ -8,12 +8,12 @@ use pyo3::types::PyTuple;
 
 use super::answer::Rendered;
 use super::process::{
-    call, connect, hand_over, here, internal_error, respond, unusable, with_variables,
+    call, connect, hand_over, here, internal_error, refused, respond, unusable, with_variables,
 };
 use super::values::{bytes, lower_case, strings};
 use super::{engine, rows};
 use notifier_core::delivery::config_of;
-use notifier_core::notifier::{self, Call, PLUGIN_APIS, Response, Scheduled};
+use notifier_core::notifier::{Call, PLUGIN_APIS, Response, Scheduled};
 use notifier_core::panics::guarded;
 
 /// Answers a request of the engine. Never raises.
@@ -155,7 +155,7 @@ fn answer(
     }
     let body = match bytes(request_body) {
         Ok(body) => body,
-        Err(error) => return Rendered::new(notifier::refused(400, None, &error)),
+        Err(error) => return Rendered::new(refused(400, &error)),
     };
     let call = Call {
         query: strings(query_parameters),

@@ -12,7 +12,7 @@ use notifier_core::api::response::Answer;
 use notifier_core::delivery::Task;
 use notifier_core::model::problem::{Location, Problem};
 use notifier_core::notifier::{self, Call, CallLog, NeedsVariables, Notifier, Response};
-use notifier_core::observe::LogPort;
+use notifier_core::observe::{LogPort, Sink};
 use notifier_core::outbox::Backends;
 use notifier_core::panics::guarded;
 use notifier_core::settings::Environment;
@@ -152,7 +152,7 @@ pub fn unusable(code: &'static str, message: &str, hint: String) -> Response {
         location: Location::default(),
         hint,
     };
-    notifier::refused(503, None, &error)
+    refused(503, &error)
 }
 
 fn forked() -> Response {
@@ -186,5 +186,10 @@ pub fn internal_error(place: &str) -> Response {
         location: Location::default(),
         hint: "Please report it, with this line.".to_owned(),
     };
-    notifier::refused(500, None, &error)
+    refused(500, &error)
+}
+
+/// An answer to a call that reaches no notifier: there is nothing that counts it.
+pub fn refused(status: u16, problem: &Problem) -> Response {
+    notifier::refused(&Sink::default(), status, None, problem)
 }

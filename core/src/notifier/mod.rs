@@ -10,7 +10,6 @@ mod writes;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use crate::api::response::{Answer, Status};
 use crate::delivery::{Caller, Dispatcher, Pacing, Submission, SubmitError, Task};
 use crate::model::problem::Problem;
 use crate::model::report::Report;
-use crate::observe::{Event, History, LogLine, Metrics, RecentErrors, TaskLog};
+use crate::observe::{Event, History, LogLine, Metrics, Sink, TaskLog};
 use crate::outbox::{Backends, OutboxError};
 use crate::panics::lock;
 use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
@@ -57,8 +56,7 @@ pub struct Notifier {
     lanes: Arc<Lanes>,
     pacing: Pacing,
     history: Arc<History>,
-    metrics: Arc<Metrics>,
-    errors: Arc<RecentErrors>,
+    sink: Sink,
     /// Lines of no request, until one takes them to the engine's log: views write none.
     news: Mutex<Vec<LogLine>>,
 }
@@ -84,24 +82,30 @@ impl Notifier {
             .enable_io()
             .enable_time()
             .build()?;
-        let metrics = Arc::new(Metrics::default());
-        let errors = Arc::new(RecentErrors::default());
+        let sink = Sink::default();
         Ok(Self {
-            dispatcher: Dispatcher::new(transport(), Arc::clone(&metrics), Arc::clone(&errors)),
+            dispatcher: Dispatcher::new(
+                transport(),
+                Arc::clone(&sink.metrics),
+                Arc::clone(&sink.errors),
+            ),
             runtime,
             settings: Arc::default(),
             outboxes: Arc::new(Outboxes::new(backends)),
             lanes: Arc::default(),
             pacing: Pacing::default(),
             history: Arc::default(),
-            metrics,
-            errors,
+            sink,
             news: Mutex::default(),
         })
     }
 
+    fn refused(&self, status: u16, retry_after: Option<Duration>, problem: &Problem) -> Response {
+        refused(&self.sink, status, retry_after, problem)
+    }
+
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.sink.metrics
     }
 
     pub fn history(&self) -> &Arc<History> {
@@ -127,7 +131,7 @@ impl Notifier {
         }
         let mut response = match settings {
             Ok(settings) => self.request(call, begun, &settings),
-            Err(error) => refused(503, None, &error),
+            Err(error) => self.refused(503, None, &error),
         };
         response.news = self.take_news();
         Ok(response)
@@ -137,12 +141,7 @@ impl Notifier {
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
         let log = TaskLog::new(None);
-        let refuse = |error: &Problem| {
-            log.log(&Event::NothingDone {
-                message: &error.message,
-                hint: &error.hint,
-            });
-        };
+        let refuse = |problem: &Problem| self.sink.emit(&log, &Event::NothingDone(problem));
         let mut port = None;
         match &settings {
             Err(error) => refuse(error),
@@ -184,25 +183,18 @@ impl Notifier {
     /// Notes a change of the configuration file for the log.
     fn note(&self, news: Option<News>) {
         let Some(news) = news else { return };
-        let line = match &news {
+        let log = TaskLog::new(None);
+        let event = match &news {
             News::TakenUp { receivers, routes } => Event::ConfigTakenUp {
                 receivers: *receivers,
                 routes: *routes,
-            }
-            .line(None),
-            News::Broken(error) => {
-                let line = Event::ConfigBroken {
-                    message: &error.message,
-                    hint: &error.hint,
-                }
-                .line(None);
-                self.errors.push(line.clone());
-                line
-            }
+            },
+            News::Broken(problem) => Event::ConfigBroken(problem),
         };
+        self.sink.emit(&log, &event);
         let mut lines = self.lock_news();
         if lines.len() < MAX_NEWS {
-            lines.push(line);
+            lines.extend(log.take());
         }
     }
 
@@ -218,12 +210,12 @@ impl Notifier {
         let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
         {
             Ok(request) => request,
-            Err(error) => return refused(400, None, &error),
+            Err(error) => return self.refused(400, None, &error),
         };
         let open = match self.outbox(call, settings, Taking::Once) {
             // Where nothing could be taken over, this request will be told why it cannot be kept.
             Ok(open) => open.map(|(open, _)| open),
-            Err(error) => return refused(503, None, &outbox_error(&error)),
+            Err(error) => return self.refused(503, None, &outbox_error(&error)),
         };
         let mut response = match self.accept(request, call, settings, open.as_deref()) {
             Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
@@ -283,24 +275,21 @@ impl Notifier {
             &self.history,
         );
         let acceptance = acceptance.map_err(|refusal| {
-            Box::new(refused(refusal.status(), None, &refusal.error(&request)))
+            Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))
         })?;
         // Its room is for what comes next.
         drop(request);
         let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.submit(acceptance));
         let not_accepted = |why| match why {
-            SubmitError::NoCapacity(full, _) => refused(503, Some(COME_AGAIN), &no_room(full)),
-            SubmitError::NotPersisted(why) => refused(503, None, &not_kept(&why)),
+            SubmitError::NoCapacity(full, _) => self.refused(503, Some(COME_AGAIN), &no_room(full)),
+            SubmitError::NotPersisted(why) => self.refused(503, None, &not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
             Submission::New(task) | Submission::Left(task) => Ok(Answering::new(task)),
             Submission::Replayed(task) => Ok(Answering::replayed(task)),
-            Submission::Joined(task) => {
-                self.metrics.joined.fetch_add(1, Ordering::Relaxed);
-                Ok(Answering::joined(task, task_id))
-            }
-            Submission::Conflict => Err(Box::new(refused(400, None, &key_conflict()))),
+            Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
+            Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),
         }
     }
 
@@ -418,9 +407,9 @@ impl Answering {
         }
     }
 
-    fn joined(task: Arc<Task>, task_id: String) -> Self {
+    fn joined(task: Arc<Task>, task_id: String, sink: &Sink) -> Self {
         let log = TaskLog::new(Some(task_id.clone()));
-        log.log(&Event::Joined { task: &task.id });
+        sink.emit(&log, &Event::Joined { task: &task.id });
         Self {
             joined: Some(task.id.clone()),
             task_id,

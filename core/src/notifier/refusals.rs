@@ -6,17 +6,18 @@ use super::{Body, CallLog, Response};
 use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
 use crate::delivery::{CapacityError, PersistError};
 use crate::model::problem::{Location, Problem};
-use crate::observe::{Event, TaskLog};
+use crate::observe::{Event, Sink, TaskLog};
 use crate::outbox::OutboxError;
 
 /// An answer to what was not taken, with its log line.
-pub fn refused(status: u16, retry_after: Option<Duration>, problem: &Problem) -> Response {
+pub fn refused(
+    sink: &Sink,
+    status: u16,
+    retry_after: Option<Duration>,
+    problem: &Problem,
+) -> Response {
     let log = TaskLog::new(None);
-    log.log(&Event::Refused {
-        status,
-        message: &problem.message,
-        hint: &problem.hint,
-    });
+    sink.emit(&log, &Event::Refused { status, problem });
     Response {
         status,
         retry_after,

@@ -1,6 +1,6 @@
 //! The views: what a look at the notifier shows.
 
-use super::refusals::{error_detail, refused, silent};
+use super::refusals::{error_detail, silent};
 use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
 use crate::api::response::Results;
 use crate::api::view::{self, StatusView};
@@ -28,7 +28,7 @@ impl Notifier {
                 hint: hint.to_owned(),
             };
             // A view writes no log line.
-            silent(refused(400, None, &error))
+            silent(self.refused(400, None, &error))
         };
         if !call.body.is_empty() {
             return error(
@@ -39,7 +39,7 @@ impl Notifier {
         }
         let body = match view {
             "status" => Body::Status(Box::new(self.status_view(settings, broken))),
-            "metrics" => Body::Metrics(self.metrics.render(self.gauges())),
+            "metrics" => Body::Metrics(self.sink.metrics.render(self.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
                 return error(
@@ -97,7 +97,7 @@ impl Notifier {
             in_flight: gauges.in_flight,
             pending: gauges.pending,
             paused: gauges.paused_destinations,
-            last_errors: self.errors.all(),
+            last_errors: self.sink.errors.all(),
             warnings: settings.map_or_else(Vec::new, |settings| settings.warnings.clone()),
             error,
         }

@@ -73,7 +73,7 @@ impl Notifier {
 
     /// Prometheus text.
     pub fn metrics_text(&self) -> String {
-        self.metrics.render(self.gauges())
+        self.sink.metrics.render(self.gauges())
     }
 }
 

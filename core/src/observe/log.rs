@@ -4,28 +4,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
-use serde::Serialize;
-
-use super::{Event, Recorder, Written};
+use super::event::{Event, LogLevel};
+use super::history::{Recorder, Written};
+use super::line::LogLine;
 use crate::model::notification::Notification;
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::panics::lock;
-
-/// A later one is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    Info,
-    Warn,
-    Error,
-}
-
-/// A line for the engine's logger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    pub level: LogLevel,
-    pub text: String,
-}
 
 /// Takes lines after the call has returned. Never blocks: deliveries log from the runtime's workers.
 pub trait LateLog: Send + Sync {
@@ -205,39 +189,6 @@ impl LateLog for LogPort {
                 port.waiting.push_back(line);
             }
         }
-    }
-}
-
-/// The last deliveries that failed, for the status view.
-#[derive(Default)]
-pub struct RecentErrors {
-    errors: Mutex<VecDeque<RecentError>>,
-}
-
-/// A line of the log, and when it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecentError {
-    /// `2026-11-25T02:41:58Z`, as `timestamp` in a request.
-    pub time: String,
-    pub line: String,
-}
-
-const MAX_ERRORS: usize = 20;
-
-impl RecentErrors {
-    pub fn push(&self, line: LogLine) {
-        let mut errors = lock(&self.errors);
-        errors.truncate(MAX_ERRORS - 1);
-        errors.push_front(RecentError {
-            time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            line: line.text,
-        });
-    }
-
-    /// The latest first.
-    pub fn all(&self) -> Vec<RecentError> {
-        let errors = lock(&self.errors);
-        errors.iter().cloned().collect()
     }
 }
 

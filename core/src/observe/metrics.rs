@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::event::Event;
 use crate::model::outcome::Outcome;
 use crate::panics::lock;
 
@@ -18,7 +19,7 @@ const BUCKETS: [f64; 12] = [
 #[derive(Default)]
 pub struct Metrics {
     counted: Mutex<Counted>,
-    pub joined: AtomicU64,
+    joined: AtomicU64,
     pub dropped_log_lines: AtomicU64,
     dropped_rows: AtomicU64,
 }
@@ -60,6 +61,19 @@ pub struct Gauges {
 }
 
 impl Metrics {
+    /// Counts an event, if it is one that is counted.
+    pub fn count(&self, event: &Event<'_>) {
+        match event {
+            Event::RowsRefused { rows, .. } => {
+                self.dropped_rows.fetch_add(*rows as u64, Ordering::Relaxed);
+            }
+            Event::Joined { .. } => {
+                self.joined.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
     pub fn ended(&self, sender: &str, outcome: &Outcome, elapsed: Duration) {
         let reason = outcome
             .failure()
@@ -81,11 +95,6 @@ impl Metrics {
                 counted.attempts.insert(sender.to_owned(), 1);
             }
         }
-    }
-
-    /// Nobody is notified of so many rows of a table.
-    pub fn rows_dropped(&self, rows: usize) {
-        self.dropped_rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// All of it, in the text format.

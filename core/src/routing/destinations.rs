@@ -9,7 +9,7 @@ use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
 use crate::json::{Json, Path};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{ConfiguredIn, OwnPolicy, Disposition};
+use crate::model::plan::{ConfiguredIn, Disposition, OwnPolicy};
 use crate::model::policy::PrivateAddresses;
 use crate::secret::Secret;
 use crate::settings::file::{FileDestination, Receiver};

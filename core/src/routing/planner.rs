@@ -12,7 +12,9 @@ use crate::json::{Json, Path};
 use crate::model::channel::{Channel, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
-use crate::model::plan::{ConfiguredIn, PlannedDelivery, OwnPolicy, Plan, PlannedSend, Source, Disposition};
+use crate::model::plan::{
+    ConfiguredIn, Disposition, OwnPolicy, Plan, PlannedDelivery, PlannedSend, Source,
+};
 use crate::model::policy::PrivateAddresses;
 use crate::panics::guarded;
 use crate::settings::Settings;
@@ -195,7 +197,8 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn say_nobody(&mut self) {
-        let ignored = |delivery: &PlannedDelivery| matches!(delivery.disposition, Disposition::Ignore);
+        let ignored =
+            |delivery: &PlannedDelivery| matches!(delivery.disposition, Disposition::Ignore);
         if self.deliveries.is_empty() {
             self.warnings
                 .push(|| "senders_config names no sender: nothing was sent".to_owned());

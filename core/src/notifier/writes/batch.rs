@@ -22,7 +22,7 @@ use crate::model::row::{Row, TableRows};
 use crate::notifier::acceptance::{MAX_SAID, acceptance};
 use crate::notifier::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 use crate::notifier::refusals::{internal, not_kept, outbox_error};
-use crate::observe::{Event, LateLog, LogLevel, Metrics, RecentErrors, TaskLog};
+use crate::observe::{Event, LateLog, LogLevel, Sink, TaskLog};
 use crate::outbox::{OutboxError, Trouble};
 use crate::routing::Refusal;
 use crate::settings::Settings;
@@ -51,8 +51,7 @@ pub struct BatchContext {
     pub caller: Caller,
     pub outboxes: Arc<Outboxes>,
     pub take_over: TakeOver,
-    pub metrics: Arc<Metrics>,
-    pub errors: Arc<RecentErrors>,
+    pub sink: Sink,
     pub settings: Arc<Settings>,
     /// What the call brought.
     pub source: Source,
@@ -154,10 +153,7 @@ impl BatchContext {
     }
 
     fn report(&self, summary: &Summary, log: &TaskLog) {
-        self.metrics.rows_dropped(summary.rows_lost());
-        for line in summary.accepted(log) {
-            self.errors.push(line);
-        }
+        summary.accepted(&self.sink, log);
     }
 }
 
@@ -347,19 +343,18 @@ impl Acceptor {
         let error = not_kept(why);
         let log = TaskLog::new(None);
         log.hand_over(Arc::clone(&self.context.late));
-        let line = log.log(&Event::RowsWait {
+        let waiting = Event::RowsWait {
             table: &self.table,
-            message: &error.message,
-            hint: &error.hint,
-        });
-        self.context.errors.push(line);
+            problem: &error,
+        };
+        self.context.sink.emit(&log, &waiting);
     }
 
     async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
         self.context.dispatcher.follow(tasks).await;
         // Of a few rows each delivery's line says it.
         if self.least > LogLevel::Info {
-            summary.ended(log, tasks, self.lines.left_out());
+            summary.ended(&self.context.sink, log, tasks, self.lines.left_out());
         }
     }
 }

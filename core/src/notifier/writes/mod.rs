@@ -46,14 +46,12 @@ impl Notifier {
                 Err(error) => Err(Problem::clone(error)),
             };
             if let Err(error) = taken {
-                self.metrics.rows_dropped(rows);
-                let line = log.log(&Event::RowsRefused {
+                let refused = Event::RowsRefused {
                     table: &name,
                     rows,
-                    message: &error.message,
-                    hint: &error.hint,
-                });
-                self.errors.push(line);
+                    problem: &error,
+                };
+                self.sink.emit(&log, &refused);
             }
         }
         let mut lines = self.take_news();
@@ -81,8 +79,7 @@ impl Notifier {
             caller: caller.clone(),
             outboxes: Arc::clone(&self.outboxes),
             take_over: self.take_over(),
-            metrics: Arc::clone(&self.metrics),
-            errors: Arc::clone(&self.errors),
+            sink: self.sink.clone(),
             settings: Arc::clone(settings),
             source: call.source(),
             arrived: Instant::now(),

@@ -7,7 +7,7 @@ use crate::model::notification::DedupKey;
 use crate::model::outcome::Outcome;
 use crate::model::problem::Problem;
 use crate::model::row::{Columns, Row};
-use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, TaskLog};
+use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, Sink, TaskLog};
 use crate::text::did_you_mean;
 
 /// A row that was seen to.
@@ -149,56 +149,59 @@ impl Summary {
         }
     }
 
-    /// Rows that nobody is told of.
-    pub fn rows_lost(&self) -> usize {
-        self.lost.iter().map(|(_, rows)| rows).sum()
-    }
-
-    /// Says what became of the rows; gives back the lines that are errors. Where the filter kept back all of them there is
-    /// nothing to say.
-    pub fn accepted(&self, log: &TaskLog) -> Vec<LogLine> {
+    /// Says what became of the rows. Where the filter kept back all of them there is nothing to say.
+    pub fn accepted(&self, sink: &Sink, log: &TaskLog) {
         let table = self.table.as_str();
         for (warning, rows) in &self.warnings {
             let rows = of_rows(*rows);
-            log.log(&Event::Warning(&format!("{table}: {warning} ({rows})")));
+            sink.emit(
+                log,
+                &Event::Warning(&format!("{table}: {warning} ({rows})")),
+            );
         }
         if self.more_warnings > 0 {
             let more = self.more_warnings;
-            log.log(&Event::Warning(&format!(
-                "{table}: and {more} more warnings"
-            )));
+            sink.emit(
+                log,
+                &Event::Warning(&format!("{table}: and {more} more warnings")),
+            );
         }
         if self.filtered < self.rows {
-            log.log(&Event::RowsAccepted {
-                table,
-                rows: self.rows,
-                notifications: self.notifications,
-                filtered: self.filtered,
-                known: self.known,
-                nobody: self.nobody,
-                left: self.left,
-            });
+            sink.emit(
+                log,
+                &Event::RowsAccepted {
+                    table,
+                    rows: self.rows,
+                    notifications: self.notifications,
+                    filtered: self.filtered,
+                    known: self.known,
+                    nobody: self.nobody,
+                    left: self.left,
+                },
+            );
         }
-        let lost = self.lost.iter().map(|(error, rows)| {
-            log.log(&Event::RowsRefused {
+        for (problem, rows) in &self.lost {
+            let refused = Event::RowsRefused {
                 table,
                 rows: *rows,
-                message: &error.message,
-                hint: &error.hint,
-            })
-        });
-        lost.collect()
+                problem,
+            };
+            sink.emit(log, &refused);
+        }
     }
 
     /// Says how the deliveries ended, in one line for all, of which `left_out` have no line of their own.
-    pub fn ended(&self, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
+    pub fn ended(&self, sink: &Sink, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
         if left_out > 0 {
             let table = &self.table;
-            log.log(&Event::LeftOut {
-                level: LogLevel::Error,
-                lines: left_out,
-                what: &format!("lines of deliveries of {table}"),
-            });
+            sink.emit(
+                log,
+                &Event::LeftOut {
+                    level: LogLevel::Error,
+                    lines: left_out,
+                    what: &format!("lines of deliveries of {table}"),
+                },
+            );
         }
         let [mut delivered, mut failed, mut ambiguous, mut suppressed] = [0; 4];
         for report in tasks.iter().flat_map(|task| task.reports()) {
@@ -210,13 +213,16 @@ impl Summary {
                 Outcome::Pending(_) | Outcome::DryRun | Outcome::Ignored => {}
             }
         }
-        log.log(&Event::RowsEnded {
-            table: &self.table,
-            delivered,
-            failed,
-            ambiguous,
-            suppressed,
-        });
+        sink.emit(
+            log,
+            &Event::RowsEnded {
+                table: &self.table,
+                delivered,
+                failed,
+                ambiguous,
+                suppressed,
+            },
+        );
     }
 }
 

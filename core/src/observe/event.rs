@@ -1,0 +1,152 @@
+//! What happens to requests and deliveries.
+
+use std::time::Duration;
+
+use crate::model::outcome::{Failure, Outcome};
+use crate::model::problem::Problem;
+
+/// A later one is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Info,
+    Warn,
+    Error,
+}
+
+/// One thing that happened to a request or to one of its deliveries.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Accepted {
+        deliveries: usize,
+    },
+    /// A delivery will be tried again.
+    Retry {
+        destination: &'a str,
+        failure: &'a Failure,
+        attempt: u32,
+        wait: Duration,
+    },
+    /// Something to know of a destination that takes its messages: it has another address, for one.
+    DestinationWarning {
+        destination: &'a str,
+        what: &'a str,
+    },
+    /// It is not known whether a message was taken; the provider will be asked.
+    LookUp {
+        destination: &'a str,
+        failure: &'a Failure,
+        wait: Duration,
+    },
+    /// A delivery came to its end.
+    Ended {
+        destination: &'a str,
+        outcome: &'a Outcome,
+        http_status: Option<u16>,
+        attempts: u32,
+        elapsed: Duration,
+    },
+    /// A delivery could not even be tried.
+    NotTried {
+        sender: &'a str,
+        failure: &'a Failure,
+        path: Option<&'a str>,
+    },
+    /// Lines of this kind that are not written, since there are too many.
+    LeftOut {
+        level: LogLevel,
+        lines: usize,
+        what: &'a str,
+    },
+    /// One message goes in place of many notifications, as a rule asks.
+    Digest {
+        destination: &'a str,
+        notifications: usize,
+        rule: &'a str,
+        /// The task of the first.
+        first: &'a str,
+    },
+    /// An identical request is in flight: its end is this one's.
+    Joined {
+        task: &'a str,
+    },
+    /// Deliveries of a process that has ended, or that an operator has put back, go on here.
+    TakenOver {
+        deliveries: usize,
+    },
+    /// Another process has taken a delivery over, or an operator has dropped it.
+    HandedOn {
+        destination: &'a str,
+    },
+    /// What was to be kept of a delivery could not be.
+    NotKept {
+        destination: &'a str,
+        what: &'a str,
+    },
+    /// A changed configuration file is in use now.
+    ConfigTakenUp {
+        receivers: usize,
+        routes: usize,
+    },
+    /// A changed configuration file cannot be used.
+    ConfigBroken(&'a Problem),
+    /// A warning of the answer.
+    Warning(&'a str),
+    /// A scheduled call could do nothing, and why.
+    NothingDone(&'a Problem),
+    /// The database takes no rows of the history.
+    HistoryOff {
+        why: &'a str,
+    },
+    /// What became of the rows of a table.
+    RowsAccepted {
+        table: &'a str,
+        rows: usize,
+        notifications: usize,
+        filtered: usize,
+        known: usize,
+        nobody: usize,
+        /// Of the notifications, those that are stored and not under way.
+        left: usize,
+    },
+    /// Rows wait in memory, and why.
+    RowsWait {
+        table: &'a str,
+        problem: &'a Problem,
+    },
+    /// The deliveries of a table's rows have come to their ends.
+    RowsEnded {
+        table: &'a str,
+        delivered: usize,
+        failed: usize,
+        ambiguous: usize,
+        suppressed: usize,
+    },
+    /// Rows that nobody is told of, and why.
+    RowsRefused {
+        table: &'a str,
+        rows: usize,
+        problem: &'a Problem,
+    },
+    /// A request that could not be taken, and why.
+    Refused {
+        status: u16,
+        problem: &'a Problem,
+    },
+}
+
+impl Event<'_> {
+    /// Whether the status view shows it among the last errors.
+    pub const fn is_shown_in_status(&self) -> bool {
+        match self {
+            Event::Ended { outcome, .. } => {
+                matches!(outcome, Outcome::Failed(_) | Outcome::Ambiguous(_))
+            }
+            Event::NotTried { .. }
+            | Event::NotKept { .. }
+            | Event::ConfigBroken(_)
+            | Event::RowsWait { .. }
+            | Event::RowsRefused { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Events as lines of the engine's log.
+
+use std::time::Duration;
+
+use super::event::{Event, LogLevel};
+use crate::model::outcome::{Failure, Outcome};
+use crate::model::problem::Problem;
+use crate::text::{ascii, printable, truncate};
+
+/// A line for the engine's logger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub level: LogLevel,
+    pub text: String,
+}
+
+impl Event<'_> {
+    /// The event as a line of the engine's log: ASCII, on one line, without a secret.
+    pub fn line(&self, task_id: Option<&str>) -> LogLine {
+        let (level, text) = self.level_and_text();
+        let text = ascii(&truncate(&printable(&text), MAX_CHARACTERS));
+        LogLine {
+            level,
+            text: format!("notifier [{}] {text}", task_id.unwrap_or("-")),
+        }
+    }
+
+    fn level_and_text(&self) -> (LogLevel, String) {
+        match self {
+            Event::Accepted { deliveries: 1 } => {
+                (LogLevel::Info, "accepted: 1 delivery".to_owned())
+            }
+            Event::Accepted { deliveries } => {
+                (LogLevel::Info, format!("accepted: {deliveries} deliveries"))
+            }
+            Event::Retry {
+                destination,
+                failure,
+                attempt,
+                wait,
+            } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: attempt {attempt} failed, {}; next attempt in {}",
+                    unended(failure),
+                    milliseconds(*wait)
+                ),
+            ),
+            Event::DestinationWarning { destination, what } => {
+                (LogLevel::Warn, format!("{destination}: {what}"))
+            }
+            Event::LookUp {
+                destination,
+                failure,
+                wait,
+            } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: {}; the provider will be asked in {}",
+                    unended(failure),
+                    milliseconds(*wait)
+                ),
+            ),
+            Event::Ended {
+                destination,
+                outcome,
+                http_status,
+                attempts,
+                elapsed,
+            } => ended(destination, outcome, *http_status, *attempts, *elapsed),
+            Event::NotTried {
+                sender,
+                failure,
+                path,
+            } => {
+                let place = path.map_or(String::new(), |path| format!(" ({path})"));
+                let text = format!(
+                    "{sender}: failed, {}{place}. {}",
+                    unended(failure),
+                    failure.hint()
+                );
+                (LogLevel::Error, text)
+            }
+            Event::LeftOut { level, lines, what } => (*level, format!("and {lines} more {what}")),
+            Event::Digest {
+                destination,
+                notifications,
+                rule,
+                first,
+            } => (
+                LogLevel::Info,
+                format!(
+                    "{destination}: a digest of {notifications} notifications, as {rule} asks; the first is of {first}"
+                ),
+            ),
+            Event::Joined { task } => (
+                LogLevel::Info,
+                format!("joined {task}: an identical request is in flight"),
+            ),
+            Event::TakenOver { deliveries: 1 } => (
+                LogLevel::Warn,
+                "taken over from the outbox: 1 delivery".to_owned(),
+            ),
+            Event::TakenOver { deliveries } => (
+                LogLevel::Warn,
+                format!("taken over from the outbox: {deliveries} deliveries"),
+            ),
+            Event::HandedOn { destination } => (
+                LogLevel::Warn,
+                format!(
+                    "{destination}: left to the process that has taken it over, or dropped by an operator"
+                ),
+            ),
+            Event::NotKept { destination, what } => {
+                (LogLevel::Error, format!("{destination}: {what}"))
+            }
+            Event::ConfigTakenUp { receivers, routes } => (
+                LogLevel::Info,
+                format!(
+                    "the configuration file was taken up: {}, {}",
+                    counted(*receivers, "receiver"),
+                    counted(*routes, "route")
+                ),
+            ),
+            Event::ConfigBroken(Problem { message, hint, .. }) => {
+                (LogLevel::Error, format!("{message} {KEPT} {hint}"))
+            }
+            Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
+            Event::NothingDone(Problem { message, hint, .. }) => {
+                (LogLevel::Error, format!("{message} {hint}"))
+            }
+            Event::HistoryOff { why } => (
+                LogLevel::Warn,
+                format!(
+                    "the history cannot be written, and is off until the server restarts: {why}. Remove history_table on \
+                     nodes that take no writes"
+                ),
+            ),
+            Event::RowsAccepted {
+                table,
+                rows,
+                notifications,
+                filtered,
+                known,
+                nobody,
+                left,
+            } => {
+                let parts = [
+                    (left, "left in the outbox"),
+                    (filtered, "filtered out"),
+                    (known, "known already"),
+                    (nobody, "for nobody"),
+                ];
+                let parts = parts.iter().filter(|(count, _)| **count > 0);
+                let parts: String = parts
+                    .map(|(count, what)| format!(", {count} {what}"))
+                    .collect();
+                let level = match (*notifications, *nobody) {
+                    (0, 1..) => LogLevel::Warn,
+                    _ => LogLevel::Info,
+                };
+                let (rows, notifications) = (
+                    counted(*rows, "row"),
+                    counted(*notifications, "notification"),
+                );
+                (level, format!("{table}: {rows}: {notifications}{parts}"))
+            }
+            Event::RowsWait {
+                table,
+                problem: Problem { message, hint, .. },
+            } => (
+                LogLevel::Error,
+                format!("{table}: rows wait in memory: {message} {hint}"),
+            ),
+            Event::RowsEnded {
+                table,
+                delivered,
+                failed,
+                ambiguous,
+                suppressed,
+            } => (
+                LogLevel::Info,
+                format!(
+                    "{table}: all deliveries have ended: {delivered} delivered, {failed} failed, {ambiguous} ambiguous, \
+                     {suppressed} suppressed"
+                ),
+            ),
+            Event::RowsRefused {
+                table,
+                rows,
+                problem: Problem { message, hint, .. },
+            } => (
+                LogLevel::Error,
+                format!(
+                    "{table}: nobody was notified of {}: {message} {hint}",
+                    counted(*rows, "row")
+                ),
+            ),
+            Event::Refused {
+                status,
+                problem: Problem { message, hint, .. },
+            } => (
+                LogLevel::Error,
+                format!("answered {status}: {message} {hint}"),
+            ),
+        }
+    }
+}
+
+/// What becomes of a configuration file that cannot be used any more.
+pub const KEPT: &str = "What was read before stays in use.";
+
+/// Longer lines hold what a caller made long: the name of a sender, for one.
+const MAX_CHARACTERS: usize = 2_000;
+
+/// Who is told how a delivery ended, and how loudly.
+fn ended(
+    destination: &str,
+    outcome: &Outcome,
+    http_status: Option<u16>,
+    attempts: u32,
+    elapsed: Duration,
+) -> (LogLevel, String) {
+    let elapsed = milliseconds(elapsed);
+    let status = http_status.map_or(String::new(), |status| format!("HTTP {status}, "));
+    match outcome {
+        Outcome::Delivered { .. } => (
+            LogLevel::Info,
+            format!("{destination}: delivered in {elapsed} ({status}attempt {attempts})"),
+        ),
+        Outcome::Failed(failure) => (
+            LogLevel::Error,
+            format!(
+                "{destination}: failed after {elapsed} ({status}attempts {attempts}), {}. {}",
+                unended(failure),
+                failure.hint()
+            ),
+        ),
+        Outcome::Ambiguous(failure) => (
+            LogLevel::Error,
+            format!(
+                "{destination}: ambiguous after {elapsed} ({status}attempts {attempts}), {}. {}",
+                unended(failure),
+                failure.hint()
+            ),
+        ),
+        Outcome::Suppressed { rule } => (
+            LogLevel::Info,
+            format!("{destination}: suppressed by {rule}"),
+        ),
+        Outcome::Pending(_) | Outcome::DryRun | Outcome::Ignored => {
+            (LogLevel::Info, format!("{destination}: {}", outcome.code()))
+        }
+    }
+}
+
+/// `1 route`, `2 routes`.
+fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
+/// A failure without the full stop of its sentence: the line goes on.
+fn unended(failure: &Failure) -> String {
+    let text = failure.to_string();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::Reason;
+
+    #[test]
+    fn a_line_that_tells_of_a_failure_has_one_full_stop_at_a_time() {
+        // Without a provider's words the reason's sentence stands there, which ends with one.
+        let failure = Failure::new(Reason::Redirected);
+        let outcomes = [
+            Outcome::Failed(failure.clone()),
+            Outcome::Ambiguous(failure.clone()),
+        ];
+        let destination = "http example.com#1234";
+        let mut events: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| Event::Ended {
+                destination,
+                outcome,
+                http_status: Some(301),
+                attempts: 1,
+                elapsed: Duration::from_millis(5),
+            })
+            .collect();
+        events.push(Event::NotTried {
+            sender: "http",
+            failure: &failure,
+            path: None,
+        });
+        events.push(Event::Retry {
+            destination,
+            failure: &failure,
+            attempt: 1,
+            wait: Duration::from_secs(1),
+        });
+        for event in &events {
+            let text = event.line(None).text;
+            let sentence = failure.reason.sentence().trim_end_matches('.');
+            assert!(text.contains(sentence), "{text}");
+            assert!(!text.contains("..") && !text.contains(".;"), "{text}");
+        }
+    }
+}
