@@ -1,6 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod acceptance;
+mod answering;
 mod call;
 mod outboxes;
 mod refusals;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::acceptance::acceptance;
+use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
 pub use self::refusals::refused;
@@ -27,10 +29,8 @@ pub use self::worker::Worked;
 use self::writes::Lanes;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request};
-use crate::api::response::{Answer, Status};
-use crate::delivery::{Caller, Dispatcher, Pacing, Submission, SubmitError, Task};
+use crate::delivery::{Dispatcher, Pacing, Submission, SubmitError, Task};
 use crate::model::problem::Problem;
-use crate::model::report::Report;
 use crate::observe::{Event, History, LogLine, Metrics, Sink, TaskLog};
 use crate::outbox::{Backends, OutboxError};
 use crate::panics::lock;
@@ -293,71 +293,6 @@ impl Notifier {
         }
     }
 
-    /// Waits by the answer rule and says how everything stands.
-    fn answer(
-        &self,
-        answering: Answering,
-        begun: Instant,
-        settings: &Settings,
-        caller: Caller,
-    ) -> Response {
-        let Answering {
-            task,
-            task_id,
-            replayed,
-            joined,
-            log,
-        } = answering;
-        self.wait(&task, begun, settings.response_timeout, caller);
-        let answer = Answer::new(Report {
-            task_id,
-            deliveries: task.reports(),
-            warnings: task.warnings(),
-            replayed,
-            joined,
-        });
-        Response {
-            status: match answer.status {
-                Status::Failed => settings.failure_status,
-                _ => 200,
-            },
-            retry_after: None,
-            body: Body::Answer(Box::new(answer)),
-            news: Vec::new(),
-            port: None,
-            log: match log {
-                Some(log) => CallLog::Closed(log),
-                None => CallLog::Task(task),
-            },
-        }
-    }
-
-    /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
-    fn wait(&self, task: &Task, begun: Instant, response_timeout: Duration, caller: Caller) {
-        let Some(_call) = self.dispatcher.waiting_call() else {
-            return;
-        };
-        let pace = self.pacing.begin(caller, response_timeout);
-        if !pace.time.is_zero() {
-            task.wait_settled(begun + pace.time);
-        }
-    }
-
-    /// Waits until every delivery has ended, or so long; gives the state at that moment. For who has nothing else to do: an
-    /// engine's call is answered by [`Self::process_request`].
-    pub fn wait_ended(&self, task: &Task, limit: Duration) -> Answer {
-        let ended = async { tokio::time::timeout(limit, task.ended()).await };
-        // Which of both it was is in the reports.
-        let _ = self.runtime.block_on(ended);
-        Answer::new(Report {
-            task_id: task.id.clone(),
-            deliveries: task.reports(),
-            warnings: task.warnings(),
-            replayed: false,
-            joined: None,
-        })
-    }
-
     /// The engine's log has the lines of a call: what comes from now on comes late.
     pub fn handed_over(&self, task: &Arc<Task>) {
         let _runtime = self.runtime.enter();
@@ -376,45 +311,4 @@ enum Taking<'a> {
     Now,
     /// Now, of triggers whose configuration file is this.
     For(&'a str),
-}
-
-/// Whose state a call is answered with.
-struct Answering {
-    task: Arc<Task>,
-    task_id: String,
-    replayed: bool,
-    joined: Option<String>,
-    /// The call's own lines where they are not the task's: those go where its own call has sent them.
-    log: Option<TaskLog>,
-}
-
-impl Answering {
-    fn new(task: Arc<Task>) -> Self {
-        Self {
-            task_id: task.id.clone(),
-            task,
-            replayed: false,
-            joined: None,
-            log: None,
-        }
-    }
-
-    fn replayed(task: Arc<Task>) -> Self {
-        Self {
-            replayed: true,
-            log: Some(TaskLog::new(None)),
-            ..Self::new(task)
-        }
-    }
-
-    fn joined(task: Arc<Task>, task_id: String, sink: &Sink) -> Self {
-        let log = TaskLog::new(Some(task_id.clone()));
-        sink.emit(&log, &Event::Joined { task: &task.id });
-        Self {
-            joined: Some(task.id.clone()),
-            task_id,
-            log: Some(log),
-            ..Self::new(task)
-        }
-    }
 }

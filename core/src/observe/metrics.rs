@@ -144,12 +144,13 @@ impl Metrics {
             histogram.render(&mut text, sender);
         }
         drop(counted);
-        self.render_single(&mut text, gauges);
+        self.render_counters(&mut text, gauges);
+        render_gauges(&mut text, gauges);
         text
     }
 
-    /// What has no labels.
-    fn render_single(&self, text: &mut String, gauges: Gauges) {
+    /// Those without labels.
+    fn render_counters(&self, text: &mut String, gauges: Gauges) {
         let joined = self.joined.load(Ordering::Relaxed);
         let dropped = self.dropped_log_lines.load(Ordering::Relaxed);
         for (name, help, count) in [
@@ -177,50 +178,53 @@ impl Metrics {
             family(text, name, "counter", help);
             sample(text, name, &[], count as f64);
         }
-        for (name, help, value) in [
-            (
-                "notifier_in_flight",
-                "Deliveries that have not ended.",
-                gauges.in_flight,
-            ),
-            (
-                "notifier_pending",
-                "Deliveries that go on after their call was answered.",
-                gauges.pending,
-            ),
-            (
-                "notifier_waiting_rows",
-                "Rows of tables that wait in memory until they are deliveries.",
-                gauges.waiting_rows,
-            ),
-            (
-                "notifier_paused_destinations",
-                "Destinations that are paused or refuse.",
-                gauges.paused_destinations,
-            ),
-            (
-                "notifier_outbox_depth",
-                "Deliveries in the outbox that have not ended.",
-                gauges.outbox_depth,
-            ),
-            (
-                "notifier_abandoned_template_threads",
-                "Templates that still run although their time is over.",
-                gauges.abandoned_template_threads,
-            ),
-            (
-                "notifier_abandoned_file_threads",
-                "Files that are still read although their time is over.",
-                gauges.abandoned_file_threads,
-            ),
-        ] {
-            family(text, name, "gauge", help);
-            sample(text, name, &[], value as f64);
-        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
         lock(&self.counted)
+    }
+}
+
+fn render_gauges(text: &mut String, gauges: Gauges) {
+    for (name, help, value) in [
+        (
+            "notifier_in_flight",
+            "Deliveries that have not ended.",
+            gauges.in_flight,
+        ),
+        (
+            "notifier_pending",
+            "Deliveries that go on after their call was answered.",
+            gauges.pending,
+        ),
+        (
+            "notifier_waiting_rows",
+            "Rows of tables that wait in memory until they are deliveries.",
+            gauges.waiting_rows,
+        ),
+        (
+            "notifier_paused_destinations",
+            "Destinations that are paused or refuse.",
+            gauges.paused_destinations,
+        ),
+        (
+            "notifier_outbox_depth",
+            "Deliveries in the outbox that have not ended.",
+            gauges.outbox_depth,
+        ),
+        (
+            "notifier_abandoned_template_threads",
+            "Templates that still run although their time is over.",
+            gauges.abandoned_template_threads,
+        ),
+        (
+            "notifier_abandoned_file_threads",
+            "Files that are still read although their time is over.",
+            gauges.abandoned_file_threads,
+        ),
+    ] {
+        family(text, name, "gauge", help);
+        sample(text, name, &[], value as f64);
     }
 }
 

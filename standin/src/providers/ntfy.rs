@@ -89,13 +89,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
     if !sequence.is_empty() && !is_topic(sequence) {
         return Err((400, 40049, "invalid request: sequence ID invalid"));
     }
-    let token = call.header(AUTHORIZATION);
-    if !token.is_empty() && (!token.starts_with("Bearer tk_") || token.contains("tk_bad")) {
-        return Err((401, 40101, "unauthorized"));
-    }
-    if topic.starts_with("protected") && token.is_empty() {
-        return Err((403, 40301, "forbidden"));
-    }
+    check_token(call, topic)?;
     let priority = body.get("priority").map_or(Some(0), Value::as_i64);
     let priority = priority.ok_or(not_json)?;
     if !(0..=5).contains(&priority) {
@@ -110,6 +104,17 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
         message
     };
     Ok(accept(world, call, &body, topic, [title, message]))
+}
+
+fn check_token(call: &Call, topic: &str) -> Result<(), (u16, u32, &'static str)> {
+    let token = call.header(AUTHORIZATION);
+    if !token.is_empty() && (!token.starts_with("Bearer tk_") || token.contains("tk_bad")) {
+        return Err((401, 40101, "unauthorized"));
+    }
+    if topic.starts_with("protected") && token.is_empty() {
+        return Err((403, 40301, "forbidden"));
+    }
+    Ok(())
 }
 
 /// [ntfy server: topicRegex, sequenceIDRegex]

@@ -71,19 +71,7 @@ fn refuse(code: u16, description: &str) -> Refusal {
 }
 
 fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
-    let token = call
-        .path
-        .strip_prefix("/bot")
-        .and_then(|rest| rest.strip_suffix("/sendMessage"));
-    let key = token
-        .and_then(|token| token.split_once(':'))
-        .map(|(_, key)| key);
-    let Some(key) = key.filter(|_| call.method == Method::POST) else {
-        return Err(refuse(404, "Not Found"));
-    };
-    if key.starts_with("bad") {
-        return Err(refuse(401, "Unauthorized"));
-    }
+    check_token(call)?;
     let body = call.json().ok().filter(|_| call.is_json());
     let Some(Value::Object(body)) = body else {
         return Err(refuse(400, "Bad Request: message text is empty"));
@@ -135,6 +123,23 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     };
     let reply = Reply::json(200, &json!({ "ok": true, "result": result }));
     Ok(Answer::accepted(reply, message).with_problem(problem))
+}
+
+fn check_token(call: &Call) -> Result<(), Refusal> {
+    let token = call
+        .path
+        .strip_prefix("/bot")
+        .and_then(|rest| rest.strip_suffix("/sendMessage"));
+    let key = token
+        .and_then(|token| token.split_once(':'))
+        .map(|(_, key)| key);
+    let Some(key) = key.filter(|_| call.method == Method::POST) else {
+        return Err(refuse(404, "Not Found"));
+    };
+    if key.starts_with("bad") {
+        return Err(refuse(401, "Unauthorized"));
+    }
+    Ok(())
 }
 
 /// A number, also as a string, or the name of a public chat [telegram-bot-api source: Client.cpp, check_chat].

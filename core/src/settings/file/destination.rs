@@ -92,19 +92,10 @@ impl Loader<'_> {
 
     /// Puts a field where the channel will look for it.
     fn member(&mut self, read: &mut Read, member: &Member) {
-        let Some(parameter) = parameter(read.spec, &member.key) else {
-            self.unknown_field(read.spec, member, &read.path);
+        let Some(parameter) = self.parameter_of(read, member) else {
             return;
         };
         let path = read.path.key(&member.key);
-        if !read.seen.insert(parameter.name) {
-            let what = format!(
-                "{} stands twice, under its long and its short name",
-                parameter.name
-            );
-            self.report.error(member.place, path.as_str(), &what);
-            return;
-        }
         let place = member.node.place;
         let value = match parameter.kind {
             Kind::Text | Kind::Port => self.string(parameter, &member.node, &path),
@@ -154,6 +145,24 @@ impl Loader<'_> {
         if let Some(value) = value {
             read.put(parameter.name, value, place);
         }
+    }
+
+    /// The parameter that a field sets; each may be set once.
+    fn parameter_of(&mut self, read: &mut Read, member: &Member) -> Option<&'static Parameter> {
+        let Some(parameter) = parameter(read.spec, &member.key) else {
+            self.unknown_field(read.spec, member, &read.path);
+            return None;
+        };
+        if !read.seen.insert(parameter.name) {
+            let what = format!(
+                "{} stands twice, under its long and its short name",
+                parameter.name
+            );
+            let path = read.path.key(&member.key);
+            self.report.error(member.place, path.as_str(), &what);
+            return None;
+        }
+        Some(parameter)
     }
 
     /// A string, or a number, which the channel judges. What is not looked up counts as being in order, as the example is.

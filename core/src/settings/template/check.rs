@@ -250,65 +250,67 @@ fn explain(error: &Error) -> String {
     }
 }
 
+/// What the parser says, and our sentence for it. The first that fits counts.
+const SYNTAX_ERRORS: &[(&str, &str)] = &[
+    (
+        "unexpected end of input, expected end of variable block",
+        "this {{ is not closed; }} is missing",
+    ),
+    (
+        "unexpected end of input, expected end of block",
+        "this is not closed; %} is missing, or the {% end… %} tag that belongs to it",
+    ),
+    (
+        "unexpected end of input",
+        "this is not closed; }} or %} is missing",
+    ),
+    (
+        "unexpected end of string",
+        "a string is not closed; its quote is missing",
+    ),
+    (
+        "unexpected end of comment",
+        "a comment is not closed; #} is missing",
+    ),
+    ("unexpected end of raw block", "{% endraw %} is missing"),
+    (
+        "unknown statement include",
+        "templates cannot include others",
+    ),
+    ("unknown statement import", "templates cannot import others"),
+    (
+        "unknown statement extends",
+        "templates cannot extend others",
+    ),
+    (
+        "unknown statement end",
+        "nothing is open that this tag would close",
+    ),
+    (
+        "unknown statement el",
+        "this belongs into an {% if %} or a {% for %}",
+    ),
+    (
+        "unknown statement",
+        "there is no such tag; there are if, for, set, with, macro, filter, raw",
+    ),
+    ("recursion limits", "it nests too deep"),
+    ("too large", "this number is too large"),
+    ("reserved variable name", "this name is taken"),
+    (", expected end of variable block", "}} is expected here"),
+    (", expected end of block", "%} is expected here"),
+    (
+        ", expected in",
+        "`in` is expected here: {% for item in list %}",
+    ),
+    (", expected identifier", "a name is expected here"),
+    ("unexpected end of", "something is missing here"),
+    ("unexpected character", "this character means nothing here"),
+];
+
 /// Our sentence for what the parser says.
 fn syntax(detail: &str) -> String {
-    const KINDS: &[(&str, &str)] = &[
-        (
-            "unexpected end of input, expected end of variable block",
-            "this {{ is not closed; }} is missing",
-        ),
-        (
-            "unexpected end of input, expected end of block",
-            "this is not closed; %} is missing, or the {% end… %} tag that belongs to it",
-        ),
-        (
-            "unexpected end of input",
-            "this is not closed; }} or %} is missing",
-        ),
-        (
-            "unexpected end of string",
-            "a string is not closed; its quote is missing",
-        ),
-        (
-            "unexpected end of comment",
-            "a comment is not closed; #} is missing",
-        ),
-        ("unexpected end of raw block", "{% endraw %} is missing"),
-        (
-            "unknown statement include",
-            "templates cannot include others",
-        ),
-        ("unknown statement import", "templates cannot import others"),
-        (
-            "unknown statement extends",
-            "templates cannot extend others",
-        ),
-        (
-            "unknown statement end",
-            "nothing is open that this tag would close",
-        ),
-        (
-            "unknown statement el",
-            "this belongs into an {% if %} or a {% for %}",
-        ),
-        (
-            "unknown statement",
-            "there is no such tag; there are if, for, set, with, macro, filter, raw",
-        ),
-        ("recursion limits", "it nests too deep"),
-        ("too large", "this number is too large"),
-        ("reserved variable name", "this name is taken"),
-        (", expected end of variable block", "}} is expected here"),
-        (", expected end of block", "%} is expected here"),
-        (
-            ", expected in",
-            "`in` is expected here: {% for item in list %}",
-        ),
-        (", expected identifier", "a name is expected here"),
-        ("unexpected end of", "something is missing here"),
-        ("unexpected character", "this character means nothing here"),
-    ];
-    let known = KINDS.iter().find(|(part, _)| detail.contains(part));
+    let known = SYNTAX_ERRORS.iter().find(|(part, _)| detail.contains(part));
     known
         .map_or("the syntax is wrong here", |(_, what)| what)
         .to_owned()

@@ -7,6 +7,7 @@
 
 mod form;
 mod refusal;
+mod shown;
 mod thread;
 
 use std::time::Duration;
@@ -15,8 +16,9 @@ use hyper::Method;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::{Map, Value, json};
 
-use self::form::{Form, embed_texts, is_visible, mentions, version};
+use self::form::{Form, version};
 use self::refusal::{Refusal, refuse};
+use self::shown::{embed_texts, is_visible, mentions};
 use self::thread::{check_edit, check_thread};
 use super::{Answer, Call, Provider, wait};
 use crate::record::Message;
@@ -200,6 +202,12 @@ fn check_address(call: &Call) -> Result<Option<&str>, Refusal> {
             format!("method {}", call.method),
         ));
     }
+    check_webhook(call, id, token)?;
+    Ok(edited)
+}
+
+/// Who calls, and a webhook that is there.
+fn check_webhook(call: &Call, id: &str, token: &str) -> Result<(), Refusal> {
     // Cloudflare, in front of Discord, may block others [Discord docs: reference, opcodes].
     if !call.header(USER_AGENT).starts_with("DiscordBot (") {
         let problem = format!(
@@ -233,7 +241,7 @@ fn check_address(call: &Call) -> Result<Option<&str>, Refusal> {
             "a token that begins with badtoken",
         ));
     }
-    Ok(edited)
+    Ok(())
 }
 
 fn accept(

@@ -86,19 +86,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     check_members(&body, MESSAGE).map_err(invalid)?;
     let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
     let mut seen = vec![text.to_owned()];
-    let mut problem = None;
-    let cards = body.get("cardsV2").and_then(Value::as_array);
-    let cards = cards.map(Vec::as_slice).unwrap_or_default();
-    for card in cards {
-        // "Required if the message contains multiple cards" [Google Chat docs: messages, CardWithId].
-        if cards.len() > 1 && card.get("cardId").and_then(Value::as_str).is_none() {
-            return Err(invalid("A card of several needs its cardId"));
-        }
-        problem = problem.or(check_card(
-            card.get("card").unwrap_or(&Value::Null),
-            &mut seen,
-        )?);
-    }
+    let problem = check_cards(&body, &mut seen)?;
     seen.retain(|text| !text.trim().is_empty());
     if seen.is_empty() {
         return Err(invalid("Message cannot be empty."));
@@ -128,6 +116,21 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         detail: json!({ "thread": thread, "message": body }),
     };
     Ok(Answer::accepted(Reply::json(200, &reply), message).with_problem(problem))
+}
+
+/// The texts of all cards, in order; gives what is let pass though it does not show.
+fn check_cards(body: &Value, seen: &mut Vec<String>) -> Result<Option<String>, Refusal> {
+    let mut problem = None;
+    let cards = body.get("cardsV2").and_then(Value::as_array);
+    let cards = cards.map(Vec::as_slice).unwrap_or_default();
+    for card in cards {
+        // "Required if the message contains multiple cards" [Google Chat docs: messages, CardWithId].
+        if cards.len() > 1 && card.get("cardId").and_then(Value::as_str).is_none() {
+            return Err(invalid("A card of several needs its cardId"));
+        }
+        problem = problem.or(check_card(card.get("card").unwrap_or(&Value::Null), seen)?);
+    }
+    Ok(problem)
 }
 
 /// The texts of a card, in order; gives what is let pass though it does not show.

@@ -77,16 +77,7 @@ fn too_many(call: &Call) -> Reply {
 
 fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
     check_address(call)?;
-    if !call.is_json() {
-        return Err(refuse(
-            400,
-            "invalid_payload",
-            format!("content type {:?}", call.media_type()),
-        ));
-    }
-    let body = call
-        .json()
-        .map_err(|e| refuse(400, "invalid_payload", format!("not JSON: {e}")))?;
+    let body = read(call)?;
     let Value::Object(payload) = &body else {
         return Err(refuse(400, "invalid_payload", "not an object"));
     };
@@ -144,6 +135,18 @@ fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
         detail: body,
     };
     Ok((message, problem))
+}
+
+fn read(call: &Call) -> Result<Value, Refusal> {
+    if !call.is_json() {
+        return Err(refuse(
+            400,
+            "invalid_payload",
+            format!("content type {:?}", call.media_type()),
+        ));
+    }
+    call.json()
+        .map_err(|e| refuse(400, "invalid_payload", format!("not JSON: {e}")))
 }
 
 fn check_address(call: &Call) -> Result<(), Refusal> {

@@ -100,23 +100,11 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
     }
     let body = field("Body").unwrap_or_default();
     let content_sid = field("ContentSid");
-    if body.trim().is_empty() && content_sid.is_none() && field("MediaUrl").is_none() {
-        return Err(match service {
-            None => refuse(400, 21602, "Message body is required."),
-            Some(_) => refuse(
-                400,
-                21619,
-                "A Message Body, Media URL or Content SID is required",
-            ),
-        });
-    }
-    if units(&body) > MAX_BODY {
-        return Err(refuse(
-            400,
-            21617,
-            "The concatenated message body exceeds the 1600 character limit.",
-        ));
-    }
+    check_body(
+        &body,
+        content_sid.is_some() || field("MediaUrl").is_some(),
+        service.is_some(),
+    )?;
     check_numbers(&to, from.as_deref(), service.as_deref())?;
     let variables = check_content(
         &to,
@@ -155,6 +143,28 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
         },
     );
     Ok(answer.with_problem(both.map(|_| "Body beside ContentSid".to_owned())))
+}
+
+/// `has_other`: a content template or a medium, beside which a text may be missing.
+fn check_body(body: &str, has_other: bool, has_service: bool) -> Result<(), Refusal> {
+    if body.trim().is_empty() && !has_other {
+        return Err(match has_service {
+            false => refuse(400, 21602, "Message body is required."),
+            true => refuse(
+                400,
+                21619,
+                "A Message Body, Media URL or Content SID is required",
+            ),
+        });
+    }
+    if units(body) > MAX_BODY {
+        return Err(refuse(
+            400,
+            21617,
+            "The concatenated message body exceeds the 1600 character limit.",
+        ));
+    }
+    Ok(())
 }
 
 /// Nobody has written from this WhatsApp number within 24 hours: free text does not reach it, a content template does.

@@ -1,0 +1,117 @@
+//! What the configuration file gives, or why it gives nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::file;
+use super::report::Report;
+use super::{Settings, Unusable};
+use crate::model::problem::{Location, Problem};
+use crate::text::{printable, truncate};
+use crate::time_limit::files::{self, FileError};
+
+/// The settings with the file's warnings among their own.
+pub(super) fn usable(
+    settings: Result<Settings, Unusable>,
+    warnings: &Report,
+    given: &str,
+) -> Result<Settings, Problem> {
+    match settings {
+        Ok(mut settings) => {
+            let name = shown(given);
+            let warnings = warnings.warnings.iter();
+            let warnings = warnings.map(|warning| format!("{name}: {warning}"));
+            settings.warnings.extend(warnings);
+            Ok(settings)
+        }
+        Err(Unusable::Arguments(error)) => Err(error),
+        Err(Unusable::File(report)) => Err(unusable(given, &report)),
+    }
+}
+
+pub(super) fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, Problem> {
+    environment.absolute(given).ok_or_else(|| Problem {
+        location: Location::path("config_file_path"),
+        code: "config_file",
+        message: format!(
+            "The configuration file {} is named by a relative path, and it is not known to what.",
+            shown(given)
+        ),
+        hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
+    })
+}
+
+/// The bytes of a configuration file. The error follows the file's name.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, &'static str> {
+    files::read(path, file::MAX_FILE_BYTES, files::LIMIT)
+        .bytes
+        .map_err(sentence)
+}
+
+const fn sentence(error: FileError) -> &'static str {
+    match error {
+        FileError::TooLong => "is longer than 64 MiB",
+        error => error.sentence(),
+    }
+}
+
+/// `subject`: the file, and what else it may be.
+pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
+    let hint = match error {
+        FileError::TimeLimit => {
+            "Look at the file system, or move the file to another one. The next requests try again."
+        }
+        _ => "Mend the file, or create the trigger with another config_file_path.",
+    };
+    Problem {
+        location: Location::path("config_file_path"),
+        code: "config_file",
+        message: format!("The configuration file {subject} {}.", sentence(error)),
+        hint: hint.to_owned(),
+    }
+}
+
+/// The first problem, and how many more there are.
+fn unusable(given: &str, report: &Report) -> Problem {
+    let first = report.errors.first();
+    let source = first.and_then(|problem| Some((problem, problem.location.source.as_ref()?)));
+    let name = shown(given);
+    let (first, check) = match source {
+        Some((problem, source)) => (of_source(source, problem, &name), "check --resolve"),
+        None => {
+            let first = first.map(ToString::to_string).unwrap_or_default();
+            let first = format!("The configuration file {name} cannot be used: {first}");
+            (first, "check")
+        }
+    };
+    let stop = if first.ends_with(['.', '?']) { "" } else { "." };
+    let more = match report.errors.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " There is 1 more error.".to_owned(),
+        more => format!(" There are {more} more errors."),
+    };
+    Problem {
+        location: Location::path("config_file_path"),
+        code: "config_file",
+        message: format!("{first}{stop}{more}"),
+        hint: format!("Mend it; `influxdb3-notifier {check} {name}` shows everything."),
+    }
+}
+
+/// What is wrong with a value that the configuration file `name` takes from elsewhere.
+fn of_source(source: &str, problem: &Problem, name: &str) -> String {
+    let Location { path, place, .. } = &problem.location;
+    let (path, place) = (
+        path.as_deref().unwrap_or_default(),
+        place.unwrap_or_default(),
+    );
+    let source = source.trim_start_matches("the ");
+    format!(
+        "The {source}, which {name} names (line {}, column {}: {path}), cannot be used: {}",
+        place.line, place.column, problem.message
+    )
+}
+
+pub(super) fn shown(path: &str) -> String {
+    truncate(&printable(path), 256)
+}
