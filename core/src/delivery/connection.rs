@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::limits::connections::{Ask, Class, Connection};
+use super::limits::connections::{Connection, ConnectionClass, ConnectionRequest};
 use super::state::Delivery;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{HttpRequest, Outbound};
@@ -20,15 +20,15 @@ impl Delivery {
         is_slow: bool,
         until: Instant,
     ) -> Option<Connection> {
-        let ask = Ask {
+        let ask = ConnectionRequest {
             limit: self.policy.max_connections,
             party: self.party(message),
             // No other request has this address while one of its deliveries is alive.
             request: Arc::as_ptr(&self.progress.task) as usize as u64,
             class: match message {
-                Outbound::Mail(_) => Class::Mail,
-                Outbound::Http(_) if is_slow => Class::Slow,
-                Outbound::Http(_) => Class::Usual,
+                Outbound::Mail(_) => ConnectionClass::Mail,
+                Outbound::Http(_) if is_slow => ConnectionClass::Slow,
+                Outbound::Http(_) => ConnectionClass::Usual,
             },
             pool: match message {
                 Outbound::Http(request) if client.reuse => Some(PoolKey::of(request, client)),

@@ -1,7 +1,9 @@
 //! What a delivery makes of the last notification of its dedup key at its destination: it may be a repeat, edit or answer
 //! its message, and be remembered in its place.
 
-use super::last_notifications::{self, Delivered, EarlierNotification, REPEAT_INTERVAL};
+use super::last_notifications::{
+    self, DeliveredNotification, EarlierNotification, REPEAT_INTERVAL,
+};
 use super::state::Delivery;
 use crate::model::outcome::MessageRef;
 use crate::model::wire::Outbound;
@@ -70,7 +72,7 @@ impl Delivery {
         let Some(key) = self.notification_key() else {
             return;
         };
-        let delivered = Delivered {
+        let delivered = DeliveredNotification {
             parts,
             message,
             suppresses_repeats: self.policy.repeat_interval.is_some(),

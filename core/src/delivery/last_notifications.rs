@@ -14,36 +14,36 @@ use crate::outbox::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATI
 use crate::panics::lock;
 use crate::secret::digest;
 
-/// The rule that stands in answers and log lines.
+/// The rule in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
 
 /// How long a message may be referred to.
 const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a delivery waits for what an outbox remembers.
+/// How long a delivery waits for the answer of an outbox.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
-/// What this process remembers: some three megabytes. Where there is an outbox, all processes remember it there too.
+/// What this process remembers: about three megabytes. With an outbox, the processes share this there.
 #[derive(Default)]
 pub struct LastNotificationCache {
     /// The oldest first.
     lasts: Mutex<LinkedHashMap<String, (LastNotification, Instant)>>,
 }
 
-/// What is known of a delivery that has ended well.
-pub struct Delivered<'a> {
+/// What was delivered.
+pub struct DeliveredNotification<'a> {
     pub parts: usize,
     pub message: Option<&'a MessageRef>,
     /// Whether there is a `repeat_interval`.
     pub suppresses_repeats: bool,
 }
 
-/// What a destination was told last, and how long ago that is. `None`: the clock does not say.
+/// The last notification of a key at a destination, and its age. `None`: the clock has jumped.
 pub struct EarlierNotification {
     pub last: LastNotification,
     age: Option<Duration>,
 }
 
-/// Under what it is remembered what a delivery has told; `None`: it is not.
+/// The key under which a notification is remembered; `None`: it is not.
 pub fn key(sending: &PlannedSend) -> Option<String> {
     let dedup_key = sending.dedup_key.as_ref()?;
     sending.source.as_ref()?;
@@ -71,8 +71,8 @@ impl LastNotificationCache {
         })
     }
 
-    /// As the outbox knows, where there is one: other processes have told of theirs there. One that does not answer keeps
-    /// no delivery from its end.
+    /// From the outbox, where there is one: other processes write theirs there. From memory where it does not answer: no
+    /// delivery waits for a store that hangs.
     pub async fn get(
         &self,
         key: &str,
@@ -90,13 +90,13 @@ impl LastNotificationCache {
         }
     }
 
-    /// Remembers the state that a delivery has told. A resolved alert has no message to follow up on, and its state is
+    /// Remembers the state of a delivered notification. A resolved alert has no message to follow up on, and its state is
     /// remembered only where a repeat would be suppressed. No part of a split message stands for the whole.
     pub fn delivered(
         &self,
         key: &str,
         sending: &PlannedSend,
-        delivered: Delivered<'_>,
+        delivered: DeliveredNotification<'_>,
         outbox: Option<&dyn LastNotificationStore>,
     ) {
         let Some(state) = sending.state() else {
@@ -127,7 +127,7 @@ impl LastNotificationCache {
         }
     }
 
-    /// Notes it for the deliveries that come. Nobody waits for the outbox: it does what it is asked in the order of asking.
+    /// Remembers it for later deliveries. Nobody waits for the outbox, which keeps the order of the calls.
     pub fn set(
         &self,
         key: &str,
@@ -159,13 +159,13 @@ impl EarlierNotification {
         self.last.message.as_ref().filter(|_| fresh)
     }
 
-    /// Whether the destination was told of an alert that has not ended there.
+    /// Whether the alert is open, as the destination knows it.
     pub fn is_open(&self) -> bool {
         let status = self.last.state.and_then(|state| state.status);
         status != Some(Status::Resolved)
     }
 
-    /// Whether this state is no news within the interval. What was told in the future, by a clock that has jumped, is none.
+    /// Whether this state repeats it within the interval. A notification from the future, by a clock that jumped, is not repeated.
     pub fn is_repeat(&self, state: State, interval: Duration) -> bool {
         let fresh = self.age.is_some_and(|age| age < interval);
         fresh && self.last.state == Some(state)

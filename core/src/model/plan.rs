@@ -180,7 +180,7 @@ pub struct PlannedSend {
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<DedupKey>,
     /// What it was composed of, where it may be composed again when its turn comes, or as one of many in a digest.
-    pub source: Option<Box<Source>>,
+    pub source: Option<Box<MessageSource>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
     pub configured_in: Option<Box<ConfiguredIn>>,
@@ -271,7 +271,7 @@ pub struct Resume {
 
 /// What a delivery is composed of.
 #[derive(Clone)]
-pub struct Source {
+pub struct MessageSource {
     pub notification: Arc<Notification>,
     pub allow_mentions: bool,
     pub key: Arc<str>,
@@ -281,11 +281,11 @@ pub struct Source {
     pub parameters: Option<Arc<dyn Parameters>>,
 }
 
-impl Debug for Source {
+impl Debug for MessageSource {
     /// What templates make may hold what their authors would not show: the parameters' names alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.rendered.iter().map(|(name, _)| *name);
-        f.debug_struct("Source")
+        f.debug_struct("MessageSource")
             .field("notification", &self.notification)
             .field("allow_mentions", &self.allow_mentions)
             .field("key", &self.key)
@@ -305,7 +305,7 @@ pub trait Parameters: Send + Sync + Debug {
     ) -> Vec<(&'static str, Arc<str>)>;
 }
 
-impl Source {
+impl MessageSource {
     /// The messages, where `earlier` is the last one of the same dedup key.
     pub fn compose(
         &self,

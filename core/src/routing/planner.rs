@@ -13,7 +13,7 @@ use crate::model::channel::{Channel, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{
-    ConfiguredIn, Disposition, OwnPolicy, Plan, PlannedDelivery, PlannedSend, Source,
+    ConfiguredIn, Disposition, MessageSource, OwnPolicy, Plan, PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::PrivateAddresses;
 use crate::panics::guarded;
@@ -105,7 +105,7 @@ impl<'a> Planner<'a> {
         let rendered = self
             .texts
             .parameters(target.rendered, &variant, path, self.warnings);
-        let source = Source {
+        let source = MessageSource {
             notification: Arc::clone(&variant.notification),
             allow_mentions: target.allow_mentions,
             key: Arc::clone(&self.key),
@@ -145,17 +145,17 @@ impl<'a> Planner<'a> {
     /// under its key.
     fn source(
         &mut self,
-        source: Source,
+        source: MessageSource,
         target: &Target<'a>,
         has_key: bool,
-    ) -> Option<Box<Source>> {
+    ) -> Option<Box<MessageSource>> {
         let policy = &self.settings.policy;
         let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
         let parameters = digests && !target.rendered.is_empty();
         let is_kept = has_key || digests;
         self.shares |= is_kept;
         is_kept.then(|| {
-            Box::new(Source {
+            Box::new(MessageSource {
                 parameters: parameters.then(|| self.texts.again(target.rendered)),
                 ..source
             })
@@ -213,7 +213,7 @@ impl<'a> Planner<'a> {
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.
-fn compose(channel: &dyn Channel, source: &Source) -> Result<Messages, Failure> {
+fn compose(channel: &dyn Channel, source: &MessageSource) -> Result<Messages, Failure> {
     let composed = guarded(|| source.compose(channel, None));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 /// The deliveries that are ahead of a digest.
 pub struct Ahead(watch::Sender<()>);
 
-/// DigestMember by a delivery that is ahead of a digest until it has ended.
+/// Held by a delivery that is ahead of a digest, until its end.
 pub struct AheadGuard {
     _ended: watch::Receiver<()>,
 }

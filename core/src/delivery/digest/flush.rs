@@ -17,7 +17,9 @@ use crate::delivery::run;
 use crate::delivery::services::Services;
 use crate::delivery::state::Delivery;
 use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::plan::{DeliveryPolicy, Disposition, PlannedDelivery, PlannedSend, Source};
+use crate::model::plan::{
+    DeliveryPolicy, Disposition, MessageSource, PlannedDelivery, PlannedSend,
+};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
 use crate::panics::guarded;
@@ -84,7 +86,7 @@ async fn end_all(
 struct Digest {
     services: Arc<Services>,
     id: String,
-    /// Whose log it is written to.
+    /// The task of its first member, whose log has its lines too.
     first: Arc<Task>,
     label: String,
     limit: LimitKind,
@@ -100,7 +102,7 @@ struct DigestDelivery {
     ahead_of: Vec<AheadGuard>,
     warnings: Vec<String>,
     recorder: Option<Recorder>,
-    /// What its caller uses.
+    /// The usage of its caller.
     usage: Arc<Usage>,
 }
 
@@ -181,11 +183,11 @@ impl Digest {
         }
     }
 
-    fn source(&self, first: Source, warnings: &mut Warnings) -> Source {
+    fn source(&self, first: MessageSource, warnings: &mut Warnings) -> MessageSource {
         let notification = self.tally.digest(&first.notification, self.limit);
         let parameters = first.parameters;
         let rendered = parameters.map(|parameters| parameters.render(&notification, warnings));
-        Source {
+        MessageSource {
             notification: Arc::new(notification),
             allow_mentions: first.allow_mentions,
             key: self.id.as_str().into(),
@@ -195,7 +197,7 @@ impl Digest {
         }
     }
 
-    /// Sends it to its end. It goes whatever else there is: it takes the place of many.
+    /// Sends it and waits for its end. The limits do not hold it up: it takes the place of many.
     async fn send(&self, delivery: DigestDelivery) -> DeliveryReport {
         let DigestDelivery {
             planned,

@@ -1,4 +1,4 @@
-//! What a digest says: how many there are of each kind, and by what people know the first.
+//! The text of a digest: how many notifications of each kind, and the subject of the first.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::text::{one_line, truncate};
 
 /// How much of the first text a digest quotes, in characters.
 const QUOTED: usize = 200;
-/// What a delivery was one too many of.
+/// The limit that a delivery exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
     Minute,
@@ -17,7 +17,7 @@ pub enum LimitKind {
 }
 
 impl LimitKind {
-    /// The rule that stands in answers and log lines.
+    /// The rule in answers and log lines.
     pub const fn rule(self) -> &'static str {
         match self {
             LimitKind::Minute => "max_per_minute",
@@ -57,7 +57,7 @@ impl Tally {
         }
     }
 
-    /// What tells of them; as plain as the first, or as rich.
+    /// The digest: as plain or as rich as the first.
     pub fn digest(&self, first: &Notification, limit: LimitKind) -> Notification {
         let text = self.text(first, limit);
         let level = self.by_level().next().map(|(level, _)| level);

@@ -13,10 +13,10 @@ use crate::model::outcome::{AttemptResult, MessageRef};
 use crate::model::wire::{Destination, Outbound};
 use crate::panics::lock;
 
-/// Which message at a provider is whose: none is ever counted for two deliveries.
+/// Which delivery a message at a provider belongs to. No message counts for two deliveries.
 #[derive(Default)]
 pub struct Claims {
-    state: Mutex<State>,
+    state: Mutex<ClaimsState>,
 }
 
 /// The destination and the body of a message.
@@ -36,10 +36,10 @@ impl MessageFingerprint {
 }
 
 #[derive(Default)]
-struct State {
+struct ClaimsState {
     /// Names that the provider gave, with when they were claimed; the oldest first.
     claimed: LinkedHashMap<MessageRef, Instant>,
-    /// Attempts of which no reply has come yet.
+    /// Attempts without a reply so far.
     attempts: HashMap<MessageFingerprint, usize>,
 }
 
@@ -49,7 +49,7 @@ const KEEP_CLAIM: Duration = Duration::from_secs(600);
 const MAX_CLAIMS: usize = 100_000;
 
 impl Claims {
-    /// An attempt begins: until its end it may turn out that any such message at the provider is its own.
+    /// An attempt begins. Until its end any such message at the provider may be its own.
     pub fn attempt(&self, fingerprint: MessageFingerprint) -> AttemptGuard<'_> {
         *self.lock().attempts.entry(fingerprint).or_default() += 1;
         AttemptGuard {
@@ -76,12 +76,12 @@ impl Claims {
         Some(free.result)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ClaimsState> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl ClaimsState {
     fn claim(&mut self, name: MessageRef) {
         let now = Instant::now();
         while let Some((_, since)) = self.claimed.front()
@@ -100,7 +100,7 @@ pub struct AttemptGuard<'a> {
 }
 
 impl AttemptGuard<'_> {
-    /// What came of it. A message that the reply names is this delivery's.
+    /// The attempt ended. A message that the reply names belongs to this delivery.
     pub fn ended(self, result: &AttemptResult) {
         if let AttemptResult::Delivered {
             message: Some(name),

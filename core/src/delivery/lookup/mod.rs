@@ -1,4 +1,4 @@
-//! Finding out what became of a message that must not be sent twice, when its reply was lost.
+//! Asks the provider what became of a message that must not be sent twice and whose reply was lost.
 
 pub mod claims;
 
@@ -20,7 +20,7 @@ const AFTER: [Duration; 3] = [
     Duration::from_secs(15),
     Duration::from_secs(45),
 ];
-/// What the last look-up has, where the delivery's end comes before it.
+/// The time for the last look-up, where the deadline comes first.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 impl Delivery {

@@ -1,4 +1,4 @@
-//! Where a delivery reports how far it is: to its task, for who waits for an answer, and to the store, for who recovers it.
+//! Where a delivery reports: to its task, which answers the call, and to the store, from which another process may recover it.
 
 pub mod store;
 pub mod task;
@@ -36,7 +36,7 @@ impl Progress {
         self.task.waiting(self.index, Some(due));
     }
 
-    /// It waits for something that no answer should wait for.
+    /// It waits for something that no call waits for.
     pub fn waiting(&self) {
         self.task.waiting(self.index, None);
     }
@@ -55,7 +55,7 @@ impl Progress {
         self.task.update(self.index, change);
     }
 
-    /// This process has nothing to do with it any more: it stays as it stands.
+    /// This process does not run it any more. Its report stays as it is.
     pub fn leave(&self) {
         self.task.leave(self.index);
     }

@@ -1,4 +1,4 @@
-//! Deliveries that an outbox stores: what is stored of them, and what the store is asked and told at each step.
+//! What a store keeps of a request and its deliveries, and what a delivery asks and writes at each step.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,8 +24,8 @@ use crate::panics::lock;
 pub const PERSIST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before an end that could not be noted is noted again.
 const NOTE_AGAIN: Duration = Duration::from_secs(2);
-/// How long the store's word holds that a delivery is this process's: much shorter than a lease. A process that was stopped
-/// in between asks again.
+/// How long a confirmed lease counts without another check: much shorter than a lease. A process that was stopped in between
+/// checks again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 
 /// Where and how the deliveries of a request are stored.
@@ -44,10 +44,10 @@ pub struct Persistence {
     pub wait: Option<Duration>,
 }
 
-/// What is known of a request that was to be stored, by the time that its call waits for it.
+/// What the store answered within the time that the call waits for it.
 pub enum StoreAnswer {
     Known(Accepted),
-    /// The store may have it, or get it yet.
+    /// The store may have the request, or get it later.
     Unknown(Reply<Accepted>),
 }
 
@@ -171,14 +171,14 @@ fn delivery_id(task: &Task, index: usize) -> DeliveryId {
     }
 }
 
-/// How a delivery has ended, on its way to the store.
+/// The end of a delivery, on its way to the store.
 pub struct EndNote {
     report: DeliveryReport,
     row: Option<HistoryRow>,
     reply: Reply<()>,
 }
 
-/// What stores the history rows of deliveries that are not stored themselves.
+/// Stores the history rows of deliveries that are not stored themselves.
 pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
     Arc::new(move |row| {
         // Nobody waits for it: the delivery has ended, and a store that cannot have the row is told of by others.
@@ -187,7 +187,7 @@ pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
     })
 }
 
-/// What is called when a history row of this store need not be stored any more.
+/// Called when a history row of this store is written, or was given up.
 pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> Written {
     // Nobody waits for it: a row that is written twice is one row.
     Box::new(move |row| drop(outbox.history_written(&row)))
@@ -198,7 +198,7 @@ pub struct StoredTask {
     pub outbox: Arc<dyn Store>,
     /// Places of deliveries that wait for older ones which the store has, in ascending order.
     pub behind: Vec<usize>,
-    /// When this process asked for it: since then it is its own.
+    /// When this process asked for it: its lease counts from then.
     pub confirmed: Instant,
 }
 
@@ -215,13 +215,13 @@ impl StoredTask {
     }
 }
 
-/// A stored delivery that runs in this process: while this exists it is started no second time.
+/// A stored delivery that runs in this process. While this exists, it is not started a second time.
 pub struct StoreEntry {
     outbox: Arc<dyn Store>,
     running: RunningDelivery,
     /// Whether an older delivery of its key may be stored that is in no line of this process.
     pub is_behind: bool,
-    /// When the store last said that the delivery is this process's.
+    /// When the store last confirmed the lease.
     confirmed: Mutex<Instant>,
 }
 
@@ -234,7 +234,7 @@ impl StoreEntry {
         Arc::<dyn Store>::clone(&self.outbox)
     }
 
-    /// Whether it is still this process that delivers it. Asks the store, unless it has said so a moment ago.
+    /// Whether this process still has the lease. Asks the store, unless that confirmed it a moment ago.
     pub async fn owns(&self) -> Result<Ownership, OutboxError> {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
@@ -248,7 +248,7 @@ impl StoreEntry {
         Ok(ownership)
     }
 
-    /// Notes that an attempt begins that must not be repeated.
+    /// Writes that an attempt begins which must not be repeated.
     pub async fn attempting(&self, at: SystemTime) -> Result<Ownership, OutboxError> {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
@@ -256,25 +256,25 @@ impl StoreEntry {
         self.outbox.begin_attempt(self.running.id(), at).await
     }
 
-    /// Whether an older delivery of the same key has not ended. Where that cannot be found out, none.
+    /// Whether an older delivery of the same key has not ended. `false` where the store does not answer.
     pub async fn has_older(&self) -> bool {
         let asked = self.outbox.has_older(self.running.id()).await;
         asked.unwrap_or(false)
     }
 
-    /// Notes what is known of such an attempt. Nobody waits for it: were it lost, it would be asked for.
+    /// Writes the result of such an attempt. Nobody waits for that: if it is lost, the provider is asked.
     pub fn attempted(&self, result: &AttemptResult) {
         if let AttemptResult::Retry { .. } = result {
             drop(self.outbox.attempt_failed(self.running.id()));
         }
     }
 
-    /// Notes that so many parts have arrived.
+    /// Writes how many messages the destination has.
     pub async fn parts_done(&self, parts: usize) {
         let _ = self.outbox.parts_done(self.running.id(), parts).await;
     }
 
-    /// Asks the store to note how the delivery has ended: done before whatever it is asked later.
+    /// Asks the store to write the end of the delivery. The store does this before later requests.
     pub fn end(&self, report: DeliveryReport, row: Option<HistoryRow>) -> EndNote {
         let reply = self
             .outbox
@@ -282,8 +282,8 @@ impl StoreEntry {
         EndNote { report, row, reply }
     }
 
-    /// Waits until the end is noted. Where only room or a lock is missing it is tried until it works: else the delivery would
-    /// be made again after a restart. `failed` hears the first error.
+    /// Waits until the end is written. Where only disk space or a lock is missing, it retries until that works: else the
+    /// delivery would be made again after a restart. `failed` gets the first error.
     pub async fn noted(&self, note: EndNote, failed: impl FnOnce(&OutboxError)) {
         let EndNote { report, row, reply } = note;
         let Err(mut error) = reply.await else {
@@ -303,12 +303,12 @@ impl StoreEntry {
         }
     }
 
-    /// What is called when a history row need not be stored any more.
+    /// Called when a history row is written, or was given up.
     pub fn forget_row(&self) -> Written {
         forget_row(Arc::<dyn Store>::clone(&self.outbox))
     }
 
-    /// Those of the messages that belong to no other delivery. Where that cannot be found out, none: rather ambiguous than
+    /// Those of the messages that belong to no other delivery. None where the store does not answer: ambiguous is better than
     /// counted twice.
     pub async fn unclaimed(&self, found: Vec<ProviderMessage>) -> Vec<ProviderMessage> {
         let names = found.iter().map(|found| found.message.clone()).collect();

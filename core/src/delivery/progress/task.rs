@@ -1,4 +1,4 @@
-//! One accepted request: how far each of its deliveries is, and when its call may be answered.
+//! An accepted request: the reports of its deliveries, and when its call may be answered.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -9,36 +9,36 @@ use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::observe::{LineLimiter, MAX_LINES, TaskLog, Written};
 
-/// More are found on the way by nobody who can use them.
+/// Warnings that deliveries add; more would help nobody.
 const MAX_LATE_WARNINGS: usize = 20;
 
-/// A request that was taken charge of.
+/// An accepted request.
 pub struct Task {
     pub id: String,
     pub accepted: Instant,
     pub log: TaskLog,
-    /// What was found before anything was sent.
+    /// Warnings from before anything was sent.
     warnings: Vec<String>,
     untried_rows: LineLimiter,
-    state: Mutex<State>,
-    /// For the call, which waits on a thread of the engine's.
+    state: Mutex<TaskState>,
+    /// Wakes the call, which waits on a thread of the engine.
     settled: Condvar,
-    /// For whoever waits on the runtime.
+    /// Wakes tasks of the runtime.
     changed: Notify,
 }
 
-struct State {
-    entries: Vec<Entry>,
+struct TaskState {
+    entries: Vec<ReportEntry>,
     ended: Option<Ended>,
-    /// What was found on the way.
+    /// Warnings that deliveries added.
     warnings: Vec<String>,
     /// Entries that have not ended.
     unfinished: usize,
-    /// Of these, entries of which it is not known that they only wait.
+    /// Of these, entries that may make an attempt at any moment.
     active: usize,
 }
 
-/// How all of it has ended: asked for by every request with the same key.
+/// How all deliveries ended. Every request with the same key asks for it.
 #[derive(Clone, Copy)]
 struct Ended {
     at: Instant,
@@ -47,9 +47,10 @@ struct Ended {
 }
 
 impl Ended {
-    fn now(entries: &[Entry]) -> Self {
-        let delivered = |entry: &Entry| matches!(entry.report.outcome, Outcome::Delivered { .. });
-        let failed = |entry: &Entry| matches!(entry.report.outcome, Outcome::Failed(_));
+    fn now(entries: &[ReportEntry]) -> Self {
+        let delivered =
+            |entry: &ReportEntry| matches!(entry.report.outcome, Outcome::Delivered { .. });
+        let failed = |entry: &ReportEntry| matches!(entry.report.outcome, Outcome::Failed(_));
         Self {
             at: Instant::now(),
             has_delivered: entries.iter().any(delivered),
@@ -58,9 +59,9 @@ impl Ended {
     }
 }
 
-impl State {
+impl TaskState {
     fn is_settled(&self, deadline: Instant) -> bool {
-        let due_later = |entry: &Entry| match entry.phase {
+        let due_later = |entry: &ReportEntry| match entry.phase {
             Phase::Active => false,
             Phase::Waiting(due) => due.is_none_or(|due| due >= deadline),
             Phase::Ended => true,
@@ -70,7 +71,7 @@ impl State {
 }
 
 /// One delivery.
-struct Entry {
+struct ReportEntry {
     report: DeliveryReport,
     phase: Phase,
 }
@@ -79,7 +80,7 @@ struct Entry {
 enum Phase {
     /// An attempt is under way, or may begin at any moment.
     Active,
-    /// No attempt will begin before this; `None`: nothing that an answer should wait for.
+    /// No attempt begins before this; `None`: it waits for something that no call waits for.
     Waiting(Option<Instant>),
     Ended,
 }
@@ -95,14 +96,14 @@ impl Task {
         Self::accepted_at(Instant::now(), id, log, warnings, reports)
     }
 
-    /// A request that another process has taken charge of, or had: here nothing will happen to it.
+    /// A request that another process delivers, or has delivered. Nothing happens to it here.
     pub fn elsewhere(id: String, warnings: Vec<String>, reports: Vec<DeliveryReport>) -> Arc<Self> {
         let task = Self::new(id, TaskLog::new(None), warnings, reports);
         task.freeze();
         task
     }
 
-    /// A request that was accepted then, maybe by another process.
+    /// A request that was accepted at that moment, maybe by another process.
     pub fn accepted_at(
         accepted: Instant,
         id: String,
@@ -110,9 +111,9 @@ impl Task {
         warnings: Vec<String>,
         reports: impl IntoIterator<Item = DeliveryReport>,
     ) -> Arc<Self> {
-        let entries: Vec<Entry> = reports
+        let entries: Vec<ReportEntry> = reports
             .into_iter()
-            .map(|report| Entry {
+            .map(|report| ReportEntry {
                 phase: match report.outcome {
                     Outcome::Pending(_) => Phase::Active,
                     _ => Phase::Ended,
@@ -130,7 +131,7 @@ impl Task {
             log,
             warnings,
             untried_rows: LineLimiter::new(MAX_LINES),
-            state: Mutex::new(State {
+            state: Mutex::new(TaskState {
                 ended: (unfinished == 0).then(|| Ended::now(&entries)),
                 entries,
                 warnings: Vec::new(),
@@ -144,7 +145,7 @@ impl Task {
 
     /// Blocks until the moment to answer: everything has ended, `deadline`, or nothing will happen before `deadline`.
     ///
-    /// Not on the runtime: its timer would wake a worker and share its lock, each time.
+    /// This does not use the runtime: its timer would wake a worker and share its lock each time.
     pub fn wait_settled(&self, deadline: Instant) {
         let mut state = self.lock();
         loop {
@@ -184,17 +185,17 @@ impl Task {
         self.lock().ended.map(|ended| ended.at)
     }
 
-    /// Whether all of it has ended, and something has come to its destination.
+    /// Whether all deliveries ended, and at least one was delivered.
     pub fn has_delivered(&self) -> bool {
         self.lock().ended.is_some_and(|ended| ended.has_delivered)
     }
 
-    /// Whether all of it has ended, and nothing but failed.
+    /// Whether all deliveries ended, and all failed.
     pub fn has_failed(&self) -> bool {
         self.lock().ended.is_some_and(|ended| ended.has_failed)
     }
 
-    /// Bytes that keeping it costs, roughly.
+    /// Bytes that it takes in memory, roughly.
     pub fn size(&self) -> usize {
         let state = self.lock();
         let entries = state.entries.iter().map(|entry| entry.report.size());
@@ -219,7 +220,7 @@ impl Task {
             .collect()
     }
 
-    /// Adds a warning that was found on the way; `false`: it is there already, or there are too many.
+    /// Adds a warning of a delivery; `false`: it is there already, or there are too many.
     pub fn warn(&self, warning: String) -> bool {
         let mut state = self.lock();
         let is_new = state.warnings.len() < MAX_LATE_WARNINGS && !state.warnings.contains(&warning);
@@ -251,12 +252,12 @@ impl Task {
         self.enter(index, Phase::Active);
     }
 
-    /// No attempt will begin before `due`; `None`: it waits for something that no answer should wait for.
+    /// No attempt begins before `due`; `None`: it waits for something that no call waits for.
     pub fn waiting(&self, index: usize, due: Option<Instant>) {
         self.enter(index, Phase::Waiting(due));
     }
 
-    /// Another process delivers it, or has: who waits for it here waits no more.
+    /// Another process delivers it, or has delivered it. Nobody waits for it here any more.
     pub fn adopt(&self, reports: Vec<DeliveryReport>) {
         for report in reports {
             let index = report.index;
@@ -265,7 +266,7 @@ impl Task {
         self.freeze();
     }
 
-    /// Whatever has not ended is another's.
+    /// Another process runs what has not ended.
     fn freeze(&self) {
         let count = self.lock().entries.len();
         for index in 0..count {
@@ -273,19 +274,19 @@ impl Task {
         }
     }
 
-    /// A delivery that this process has nothing to do with any more: it stays as it stands.
+    /// This process does not run the delivery any more. Its report stays as it is.
     pub fn leave(&self, index: usize) {
         self.enter(index, Phase::Ended);
     }
 
-    /// Writes what is newly known of a delivery.
+    /// Changes the report of a delivery.
     pub fn update(&self, index: usize, change: impl FnOnce(&mut DeliveryReport)) {
         if let Some(entry) = self.lock().entries.get_mut(index) {
             change(&mut entry.report);
         }
     }
 
-    /// A delivery that goes on: why it has not worked so far.
+    /// The delivery goes on; `failure` is that of its last attempt.
     pub fn pending(&self, index: usize, failure: Failure) {
         self.update(index, |report| {
             report.outcome = Outcome::Pending(Some(failure))
@@ -310,8 +311,8 @@ impl Task {
         self.enter(index, Phase::Ended);
     }
 
-    /// The end of a delivery that is stored: `store` gets it and its history row before anybody hears of it. It gives back
-    /// what is called when the row need not be stored any more.
+    /// The end of a stored delivery. `store` gets it and its history row before anybody else does. It gives back what is called
+    /// when the row is written.
     pub fn end_stored<T>(
         &self,
         index: usize,
@@ -343,7 +344,7 @@ impl Task {
         }
     }
 
-    /// None where there is no history, and for most of many that were never tried: they must not push out others' rows.
+    /// None without a history, and for most of many that were never tried: they must not push out other rows.
     fn history_row(&self, report: &DeliveryReport) -> Option<HistoryRow> {
         let is_written =
             self.log.has_history() && (report.attempts > 0 || self.untried_rows.admit());
@@ -381,7 +382,7 @@ impl Task {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TaskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,25 +17,25 @@ use crate::panics::lock;
 
 /// Attempts under way at one destination.
 pub const PERMITS: usize = 8;
-/// A gate stays closed no longer, whatever a header says: then one request tries again.
+/// The longest pause, whatever a header says: then one request tries again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How long a destination that was slow counts as slow.
 const KEEP_SLOW: Duration = Duration::from_secs(600);
 
-/// The way to one destination.
+/// The queue of one destination.
 pub struct DestinationQueue {
     account: Option<Arc<Account>>,
     /// Attempts under way at once.
     permits: usize,
     tickets: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
-/// What a queue knows; while nobody has the queue, only that.
+/// The state of a queue. It may outlive the queue.
 #[derive(Default)]
-pub struct State {
-    /// Who waits, by ticket.
+pub struct QueueState {
+    /// Deliveries that wait, by ticket.
     waiting: BTreeMap<u64, Arc<Notify>>,
     in_use: usize,
     /// After a 429 one request goes at a time, until one succeeds.
@@ -48,17 +48,17 @@ pub struct State {
     /// When the next message may leave, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
     /// The last in line for each dedup key.
-    lines: HashMap<DedupKey, Last>,
+    lines: HashMap<DedupKey, LastInLine>,
 }
 
-struct Last {
+struct LastInLine {
     ticket: u64,
     /// What it says of its alert, where that is known.
     state: Option<AlertState>,
     done: watch::Receiver<()>,
 }
 
-/// Why an attempt was not let in.
+/// Why an attempt was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdmissionError {
     /// The destination refused for good a short while ago.
@@ -78,7 +78,7 @@ pub struct AdmissionRequest {
     pub patience: Duration,
 }
 
-enum Step {
+enum AdmissionStep {
     Enter,
     Refused,
     Hopeless,
@@ -89,7 +89,7 @@ enum Step {
 }
 
 impl DestinationQueue {
-    pub fn new(account: Option<Arc<Account>>, permits: Option<usize>, state: State) -> Self {
+    pub fn new(account: Option<Arc<Account>>, permits: Option<usize>, state: QueueState) -> Self {
         Self {
             account,
             permits: permits.unwrap_or(PERMITS),
@@ -111,7 +111,7 @@ impl DestinationQueue {
         state: Option<AlertState>,
         done: watch::Receiver<()>,
     ) -> Option<watch::Receiver<()>> {
-        let last = Last {
+        let last = LastInLine {
             ticket,
             state,
             done,
@@ -136,21 +136,21 @@ impl DestinationQueue {
         mut waiting: impl FnMut(Option<Instant>),
     ) -> Result<Permit, AdmissionError> {
         let call = Arc::new(Notify::new());
-        let _place = Waiting::new(self, entry.ticket, &call);
+        let _place = WaitGuard::new(self, entry.ticket, &call);
         loop {
             let until = match self.step(&entry) {
-                Step::Enter => {
+                AdmissionStep::Enter => {
                     return Ok(Permit {
                         queue: Arc::clone(self),
                     });
                 }
-                Step::Refused => return Err(AdmissionError::Refused),
-                Step::Hopeless => return Err(AdmissionError::OutOfTime),
-                Step::Until(instant) => {
+                AdmissionStep::Refused => return Err(AdmissionError::Refused),
+                AdmissionStep::Hopeless => return Err(AdmissionError::OutOfTime),
+                AdmissionStep::Until(instant) => {
                     waiting(Some(instant));
                     instant.min(entry.deadline)
                 }
-                Step::Behind(due) => {
+                AdmissionStep::Behind(due) => {
                     waiting(due);
                     entry.deadline
                 }
@@ -165,11 +165,11 @@ impl DestinationQueue {
         }
     }
 
-    fn step(&self, entry: &AdmissionRequest) -> Step {
+    fn step(&self, entry: &AdmissionRequest) -> AdmissionStep {
         let now = Instant::now();
         let mut state = lock(&self.state);
         if state.refused_until.is_some_and(|until| until > now) {
-            return Step::Refused;
+            return AdmissionStep::Refused;
         }
         let own = state.paused_until.filter(|until| *until > now);
         let account = self
@@ -178,9 +178,9 @@ impl DestinationQueue {
             .and_then(|account| account.paused_until(now));
         if let Some(until) = own.max(account) {
             return if until > now + entry.patience {
-                Step::Hopeless
+                AdmissionStep::Hopeless
             } else {
-                Step::Until(until)
+                AdmissionStep::Until(until)
             };
         }
         let next = entry.rate.map(|rate| (rate, state.next_by(rate, now)));
@@ -189,22 +189,22 @@ impl DestinationQueue {
             let due = next.map(|(rate, next)| {
                 next + rate.interval() * u32::try_from(ahead).unwrap_or(u32::MAX)
             });
-            return Step::Behind(due.filter(|due| *due > now));
+            return AdmissionStep::Behind(due.filter(|due| *due > now));
         }
         if state.in_use >= state.permits(self.permits) {
-            return Step::Behind(None);
+            return AdmissionStep::Behind(None);
         }
         if let Some((rate, next)) = next {
             if next > now {
-                return Step::Until(next);
+                return AdmissionStep::Until(next);
             }
             state.taken(rate, now);
         }
         state.in_use += 1;
-        Step::Enter
+        AdmissionStep::Enter
     }
 
-    /// Closes the gate. Everybody who waits hears of it, to say how long it will take.
+    /// Pauses the queue. All who wait wake up, to report how long it takes.
     fn pause(&self, pause: &Pause) {
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -245,14 +245,14 @@ impl DestinationQueue {
         state.lines.get(dedup_key).map(|last| last.state)
     }
 
-    /// What is left of a queue that nobody has.
-    pub fn into_parts(self) -> (State, Option<Arc<Account>>) {
+    /// The state and the account of a queue that nobody uses.
+    pub fn into_parts(self) -> (QueueState, Option<Arc<Account>>) {
         let state = self.state.into_inner();
         (state.unwrap_or_else(PoisonError::into_inner), self.account)
     }
 }
 
-impl State {
+impl QueueState {
     fn permits(&self, all: usize) -> usize {
         if self.half_open { 1 } else { all }
     }
@@ -262,7 +262,7 @@ impl State {
         later(self.paused_until) || later(self.refused_until)
     }
 
-    /// Until when something would be lost with it, where nobody has it.
+    /// Until when it must be remembered; `None`: it need not.
     pub fn remembered_until(&self, now: Instant) -> Option<Instant> {
         let limits = self.next_by_rate.iter().map(|(_, next)| *next);
         let gates = [self.paused_until, self.refused_until, self.slow_until];
@@ -294,21 +294,21 @@ impl State {
     }
 }
 
-/// Somebody who waits to be let in.
-struct Waiting<'a> {
+/// A delivery that waits for admission.
+struct WaitGuard<'a> {
     queue: &'a DestinationQueue,
     ticket: u64,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitGuard<'a> {
     fn new(queue: &'a DestinationQueue, ticket: u64, call: &Arc<Notify>) -> Self {
         lock(&queue.state).waiting.insert(ticket, Arc::clone(call));
         Self { queue, ticket }
     }
 }
 
-impl Drop for Waiting<'_> {
-    /// Let in or gone: either way it is the next one's turn.
+impl Drop for WaitGuard<'_> {
+    /// Admitted or gone: either way it is the turn of the next one.
     fn drop(&mut self) {
         let mut state = lock(&self.queue.state);
         state.waiting.remove(&self.ticket);
@@ -320,7 +320,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What closes the gate for a while.
+/// A pause of the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Pause {
     /// The wait that the provider asks for. The queue waits no less than its own backoff, which grows with each rate limit

@@ -1,4 +1,4 @@
-//! What is in use, and what is remembered of the rest until it means nothing any more.
+//! Values in use, and what is remembered of the others while it matters.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 /// Of each kind. What lasts the longest is the worst to forget, so what ends soonest goes first.
 pub const MAX_REMEMBERED: usize = 10_000;
 
-/// Those in use, and what is remembered of those that are not.
-pub struct Known<T, M> {
+/// Values in use, and what is remembered of the others.
+pub struct Registry<T, M> {
     pub used: HashMap<String, Arc<T>>,
     pub memory: Memory<M>,
 }
 
-impl<T, M> Default for Known<T, M> {
+impl<T, M> Default for Registry<T, M> {
     fn default() -> Self {
         Self {
             used: HashMap::new(),
@@ -23,7 +23,7 @@ impl<T, M> Default for Known<T, M> {
     }
 }
 
-impl<T, M> Known<T, M> {
+impl<T, M> Registry<T, M> {
     pub fn get(&mut self, key: &str, make: impl FnOnce(Option<M>) -> T) -> Arc<T> {
         if let Some(used) = self.used.get(key) {
             return Arc::clone(used);
@@ -33,10 +33,10 @@ impl<T, M> Known<T, M> {
         made
     }
 
-    /// Takes out what nobody uses any more.
+    /// Removes a value that nobody uses any more.
     pub fn release(&mut self, key: &str, given_back: Arc<T>) -> Option<T> {
         drop(given_back);
-        // Whoever has it, be it to try again in a while, must meet those who come.
+        // All who use it at a time must share it, also those who wait for a retry.
         if Arc::strong_count(self.used.get(key)?) > 1 {
             return None;
         }
@@ -73,7 +73,7 @@ impl<T> Memory<T> {
         }
     }
 
-    /// Gives the value back to who uses it again.
+    /// Removes and returns the value, for who uses it again.
     pub fn recall(&mut self, key: &str) -> Option<T> {
         let (until, value) = self.values.remove(key)?;
         self.ends.remove(&(until, key.to_owned()));

@@ -1,4 +1,4 @@
-//! One queue a destination, for the whole process: who may send when.
+//! One queue for each destination in the process: it decides which delivery may send when.
 
 mod account;
 mod destination;
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
 use self::account::Account;
-use self::destination::State;
+use self::destination::QueueState;
 pub use self::destination::{
     AdmissionError, AdmissionRequest, DestinationQueue, Pause, PauseAfter, Permit,
 };
-use self::memory::Known;
+use self::memory::Registry;
 pub use self::place::{QueuePlace, Turn};
 use crate::model::notification::{DedupKey, State as AlertState};
 use crate::model::wire::Destination;
@@ -25,8 +25,8 @@ use crate::panics::lock;
 /// All queues, and the gates of accounts above them.
 #[derive(Default)]
 pub struct Queues {
-    queues: Mutex<Known<DestinationQueue, State>>,
-    accounts: Mutex<Known<Account, Instant>>,
+    queues: Mutex<Registry<DestinationQueue, QueueState>>,
+    accounts: Mutex<Registry<Account, Instant>>,
 }
 
 impl Queues {
@@ -54,7 +54,7 @@ impl Queues {
         queue.last_in_line(dedup_key)
     }
 
-    /// Forgets a queue that nobody has, but for what it must remember for a while.
+    /// Removes a queue that nobody uses. Its pauses and limits are remembered while they last.
     pub fn release(&self, destination: &Destination, queue: Arc<DestinationQueue>) {
         let mut queues = lock(&self.queues);
         let Some(unused) = queues.release(&destination.key, queue) else {

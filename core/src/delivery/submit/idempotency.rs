@@ -19,13 +19,13 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The requests of this process that may come again.
 #[derive(Default)]
 pub struct Idempotency {
-    state: Mutex<State>,
+    state: Mutex<KnownRequests>,
 }
 
 #[derive(Default)]
-struct State {
-    by_key: Remembered<(Arc<str>, String)>,
-    by_body: Remembered<(Arc<str>, Fingerprint)>,
+struct KnownRequests {
+    by_key: RequestMap<(Arc<str>, String)>,
+    by_body: RequestMap<(Arc<str>, Fingerprint)>,
 }
 
 /// What became of a request at the door.
@@ -50,7 +50,7 @@ pub enum SubmitMode {
 }
 
 /// What is known of a request.
-enum Known {
+enum Match {
     Nothing,
     /// An identical one was delivered within the dedup window.
     Delivered(Arc<Task>),
@@ -68,22 +68,22 @@ impl Idempotency {
     ) -> Result<Submission, E> {
         let known = lock(&self.state).look_up(&identity);
         match known {
-            Known::Answered(admission) => return Ok(admission),
-            Known::Delivered(_) => return accept(SubmitMode::Suppress).map(Submission::New),
-            Known::Nothing => {}
+            Match::Answered(admission) => return Ok(admission),
+            Match::Delivered(_) => return accept(SubmitMode::Suppress).map(Submission::New),
+            Match::Nothing => {}
         }
         let task = accept(SubmitMode::Send)?;
         let is_kept = identity.key.is_some() || !task.has_ended() || !window.is_zero();
         if !is_kept {
             return Ok(Submission::New(task));
         }
-        let entry = Entry::new(&identity, window, &task);
+        let entry = KnownRequest::new(&identity, window, &task);
         let mut state = lock(&self.state);
         // Another may have come in the meantime.
         let forgotten = match state.look_up(&identity) {
-            Known::Answered(admission) => return Ok(admission),
-            Known::Delivered(first) => return Ok(Submission::Joined(first)),
-            Known::Nothing => state.insert(identity, entry),
+            Match::Answered(admission) => return Ok(admission),
+            Match::Delivered(first) => return Ok(Submission::Joined(first)),
+            Match::Nothing => state.insert(identity, entry),
         };
         drop(state);
         drop(forgotten);
@@ -102,41 +102,41 @@ impl Idempotency {
 
     /// A request that another process took: from now on it is known here too.
     pub fn remember(&self, identity: Identity, window: Duration, task: &Arc<Task>) {
-        let entry = Entry::new(&identity, window, task);
+        let entry = KnownRequest::new(&identity, window, task);
         let forgotten = lock(&self.state).insert(identity, entry);
         drop(forgotten);
     }
 }
 
-impl State {
-    fn look_up(&self, identity: &Identity) -> Known {
+impl KnownRequests {
+    fn look_up(&self, identity: &Identity) -> Match {
         let scope = Arc::clone(&identity.scope);
         match &identity.key {
             Some(key) => {
                 let entry = self.by_key.get(&(scope, key.clone()));
                 // A request of which nothing was delivered is forgotten, so that trying again really tries.
                 match entry.filter(|entry| !entry.task.has_failed()) {
-                    None => Known::Nothing,
+                    None => Match::Nothing,
                     Some(entry) if entry.fingerprint == identity.fingerprint => {
-                        Known::Answered(Submission::Replayed(Arc::clone(&entry.task)))
+                        Match::Answered(Submission::Replayed(Arc::clone(&entry.task)))
                     }
-                    Some(_) => Known::Answered(Submission::Conflict),
+                    Some(_) => Match::Answered(Submission::Conflict),
                 }
             }
             None => match self.by_body.get(&(scope, identity.fingerprint)) {
                 Some(entry) if !entry.task.has_ended() => {
-                    Known::Answered(Submission::Joined(Arc::clone(&entry.task)))
+                    Match::Answered(Submission::Joined(Arc::clone(&entry.task)))
                 }
                 Some(entry) if entry.task.has_delivered() => {
-                    Known::Delivered(Arc::clone(&entry.task))
+                    Match::Delivered(Arc::clone(&entry.task))
                 }
-                _ => Known::Nothing,
+                _ => Match::Nothing,
             },
         }
     }
 
     /// Gives back what had to make room: to be dropped where nobody waits.
-    fn insert(&mut self, identity: Identity, entry: Entry) -> Vec<Arc<Task>> {
+    fn insert(&mut self, identity: Identity, entry: KnownRequest) -> Vec<Arc<Task>> {
         let Identity {
             scope,
             key,
@@ -150,14 +150,14 @@ impl State {
 }
 
 /// Tasks in the order in which they were taken, the oldest first.
-struct Remembered<K> {
-    entries: LinkedHashMap<K, Entry>,
+struct RequestMap<K> {
+    entries: LinkedHashMap<K, KnownRequest>,
     bytes: usize,
     /// How many there may be before those that have run out are looked for.
     sweep_at: usize,
 }
 
-struct Entry {
+struct KnownRequest {
     task: Arc<Task>,
     fingerprint: Fingerprint,
     bytes: usize,
@@ -165,7 +165,7 @@ struct Entry {
     keep: Duration,
 }
 
-impl<K> Default for Remembered<K> {
+impl<K> Default for RequestMap<K> {
     fn default() -> Self {
         Self {
             entries: LinkedHashMap::new(),
@@ -175,13 +175,13 @@ impl<K> Default for Remembered<K> {
     }
 }
 
-impl<K: Eq + Hash> Remembered<K> {
+impl<K: Eq + Hash> RequestMap<K> {
     /// What is known under a key, if that counts any more.
-    fn get(&self, key: &K) -> Option<&Entry> {
+    fn get(&self, key: &K) -> Option<&KnownRequest> {
         self.entries.get(key).filter(|entry| entry.counts())
     }
 
-    fn insert(&mut self, key: K, entry: Entry) -> Vec<Arc<Task>> {
+    fn insert(&mut self, key: K, entry: KnownRequest) -> Vec<Arc<Task>> {
         let mut forgotten = Vec::new();
         self.bytes += entry.bytes;
         if let Some(before) = self.entries.insert(key, entry) {
@@ -206,7 +206,7 @@ impl<K: Eq + Hash> Remembered<K> {
     }
 
     fn forget(&mut self, key: &K, task: &Arc<Task>) {
-        let same = |entry: &Entry| Arc::ptr_eq(&entry.task, task);
+        let same = |entry: &KnownRequest| Arc::ptr_eq(&entry.task, task);
         if self.entries.get(key).is_some_and(same)
             && let Some(entry) = self.entries.remove(key)
         {
@@ -228,7 +228,7 @@ impl<K: Eq + Hash> Remembered<K> {
     }
 }
 
-impl Entry {
+impl KnownRequest {
     fn new(identity: &Identity, window: Duration, task: &Arc<Task>) -> Self {
         let key = identity.key.as_ref();
         Self {
@@ -414,7 +414,7 @@ mod tests {
             assert_eq!(first.id, "first");
             let other = identity("s", Some("other"), 2);
             assert_eq!(ask(&door, other, HOUR, "c"), "replayed b");
-            door.state.lock().unwrap().by_key = Remembered::default();
+            door.state.lock().unwrap().by_key = RequestMap::default();
         }
     }
 

@@ -1,4 +1,4 @@
-//! How a request of a caller comes in: unless it is known already, it gets its permits, is stored, and starts.
+//! Submits a request: unless it is known already, it gets its permits, is stored, and starts.
 
 pub mod idempotency;
 mod persist;
@@ -21,22 +21,22 @@ use super::progress::task::Task;
 use crate::model::plan::{DeliveryPolicy, Identity, Plan, PlannedDelivery};
 use crate::observe::{Event, TaskLog};
 
-/// The rule that stands in answers and log lines.
+/// The rule in answers and log lines.
 const DEDUP_WINDOW: &str = "dedup_window";
 
 /// A request on its way in.
 pub struct SubmitRequest {
     pub task_id: String,
-    /// Whose share of the limits it takes.
+    /// Its share of the limits is this caller's.
     pub caller: Caller,
     pub identity: Identity,
     pub plan: Plan,
     pub policy: Arc<DeliveryPolicy>,
     pub log: TaskLog,
     pub warnings: Vec<String>,
-    /// None: what is in flight ends with the process.
+    /// None: its deliveries end with the process.
     pub persistence: Option<Persistence>,
-    /// What it came with.
+    /// The batch that it belongs to.
     pub batch: Option<Arc<Batch>>,
     pub capacity: CapacityPolicy,
 }
@@ -67,7 +67,7 @@ struct Admission {
 }
 
 impl Dispatcher {
-    /// Takes charge of a plan, or of nothing of it, unless the request is known already.
+    /// Accepts all deliveries of a plan or none, unless the request is known already.
     pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
         let identity = request.identity.clone();
         let (policy, batch) = (Arc::clone(&request.policy), request.batch.clone());

@@ -1,4 +1,4 @@
-//! How a request comes in that a store has handed to this process.
+//! Recovers a request that a store has given to this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::model::plan::{DeliveryPolicy, Identity, PlannedDelivery};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, TaskLog};
 
-/// A request that a store has handed to this process, with the deliveries that are to be done.
+/// A request that a store has given to this process, with the deliveries that have not ended.
 pub struct RecoveredRequest {
     pub task_id: String,
-    /// Whose share of the limits it takes.
+    /// Its share of the limits is this caller's.
     pub caller: Caller,
     pub identity: Identity,
     /// How long ago it was accepted.

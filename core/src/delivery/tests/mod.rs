@@ -30,8 +30,8 @@ use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{
-    DeliveryPolicy, Disposition, Identity, OnAmbiguous, OwnPolicy, Plan, PlannedDelivery,
-    PlannedSend, Source,
+    DeliveryPolicy, Disposition, Identity, MessageSource, OnAmbiguous, OwnPolicy, Plan,
+    PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::report::DeliveryReport;
@@ -246,7 +246,7 @@ fn notification(sender: &str, configuration: &str, notification: Notification) -
     let mut delivery = delivery(sender, configuration);
     if let Disposition::Send(sending) = &mut delivery.disposition {
         sending.dedup_key = notification.dedup_key.clone();
-        let source = Source {
+        let source = MessageSource {
             notification: Arc::new(notification),
             allow_mentions: true,
             key: "k".into(),

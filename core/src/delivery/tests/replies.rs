@@ -241,7 +241,7 @@ fn delivery_by(
         dedup_key: status.map(|_| "k".into()),
         ..Notification::plain(Json::String("hi".to_owned()))
     };
-    let source = Source {
+    let source = MessageSource {
         notification: Arc::new(notification),
         allow_mentions: true,
         key: "k".into(),

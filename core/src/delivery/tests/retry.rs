@@ -234,3 +234,30 @@ async fn a_resend_waits_for_its_backoff_however_early_the_provider_was_asked() {
     posts.retain(|(_, what)| *what == "POST");
     assert!(posts[1].0 >= 80.0, "{posts:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_finds_no_connection_after_a_rate_limit_pauses_nothing() {
+    let hangs = After(Duration::from_secs(20), Box::new(ok()));
+    let world = World::new([Answers(429, &[], String::new()), hangs]);
+    let one_connection = DeliveryPolicy {
+        max_connections: 1,
+        delivery_timeout: Duration::from_secs(10),
+        ..policy()
+    };
+    let limited = world
+        .submit(vec![delivery("http", HTTP)], one_connection.clone())
+        .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let once = DeliveryPolicy {
+        max_attempts: 1,
+        delivery_timeout: Duration::from_secs(60),
+        ..one_connection
+    };
+    world.submit(vec![delivery("http", OTHER)], once).await;
+    limited.ended().await;
+    assert_eq!(world.start.elapsed().as_secs(), 10);
+    let report = limited.report(0).unwrap();
+    assert_eq!(reason(&report), ("failed", Some("rate_limited")));
+    assert_eq!(report.attempts, 1);
+    assert_eq!(world.dispatcher.gauges().paused_destinations, 0);
+}

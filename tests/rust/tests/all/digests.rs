@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use notifier_core::api::request;
 use notifier_core::json::Json;
 use notifier_core::model::notification::Notification;
-use notifier_core::model::plan::{Disposition, Source};
+use notifier_core::model::plan::{Disposition, MessageSource};
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::routing;
 use notifier_core::settings::{Environment, Named, SettingsCache};
@@ -30,7 +30,7 @@ webhook_url = "https://hooks.example/z"
 "#;
 
 /// What the deliveries of one request keep under these settings, by the receivers' names.
-fn sources(settings: &str) -> BTreeMap<String, Option<Source>> {
+fn sources(settings: &str) -> BTreeMap<String, Option<MessageSource>> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notifier.toml");
     std::fs::write(&path, format!("{settings}{FILE}")).unwrap();

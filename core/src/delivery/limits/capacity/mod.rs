@@ -1,4 +1,4 @@
-//! How much of everything there may be at once in this process, and how callers share it.
+//! The capacity of the process: deliveries in flight, bytes and waiting calls, and how callers share them.
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ pub struct Capacity {
     freed: Notify,
 }
 
-/// What the process uses, or one caller.
+/// What the process or one caller uses.
 #[derive(Default)]
 pub struct Usage {
     in_flight: AtomicUsize,
@@ -100,8 +100,8 @@ impl Capacity {
         usage
     }
 
-    /// Capacity for deliveries of these sizes, one permit each, and for what they share until the last has ended; or for none
-    /// of it.
+    /// Reserves capacity for deliveries of these sizes, one permit each, and for what they share until the last has ended; or
+    /// nothing.
     pub fn reserve(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -121,7 +121,7 @@ impl Capacity {
         Ok(self.permits(own, sizes, shared))
     }
 
-    /// [`Self::reserve`] for deliveries that were accepted once, whatever else there is.
+    /// Reserves capacity beyond the limits, for deliveries that were accepted already.
     pub fn reserve_accepted(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -157,7 +157,7 @@ impl Capacity {
         }
     }
 
-    /// Of what is counted already.
+    /// The permits of what is counted already.
     fn permits(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -173,7 +173,7 @@ impl Capacity {
         sizes.iter().map(permit).collect()
     }
 
-    /// Capacity for bytes that are no delivery's.
+    /// Reserves bytes that belong to no delivery.
     pub fn reserve_bytes(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -184,7 +184,7 @@ impl Capacity {
         Ok(self.counted(own, bytes, |usage| &usage.bytes))
     }
 
-    /// Capacity for rows that wait until they become deliveries.
+    /// Reserves bytes of rows that wait until they become deliveries.
     pub fn reserve_waiting_bytes(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -268,7 +268,7 @@ pub struct InFlightPermit {
 }
 
 impl InFlightPermit {
-    /// What is held in this permit has no bytes of its own any more.
+    /// Its delivery was folded into a digest and holds no bytes any more.
     pub fn give_back_bytes(&mut self) {
         let ByteReservation {
             capacity, usage, ..

@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-pub use self::shares::{Ask, Class};
-use self::shares::{Held, Line, Place, Shares};
+pub use self::shares::{ConnectionClass, ConnectionRequest};
+use self::shares::{Grant, Line, LinePosition, Shares};
 use crate::panics::lock;
 use crate::transport::Transport;
 
@@ -42,7 +42,10 @@ impl Connections {
     }
 
     /// A connection now, or a place in line.
-    pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<Connection, Box<Waiting>> {
+    pub fn ask(
+        self: &Arc<Self>,
+        ask: ConnectionRequest,
+    ) -> Result<Connection, Box<PendingConnection>> {
         let mut shares = lock(&self.shares);
         let line = Line {
             class: ask.class,
@@ -54,7 +57,7 @@ impl Connections {
         }
         let (sender, receiver) = oneshot::channel();
         let place = shares.line_up(line, &ask, sender);
-        Err(Box::new(Waiting {
+        Err(Box::new(PendingConnection {
             connections: Arc::clone(self),
             line,
             place,
@@ -63,7 +66,7 @@ impl Connections {
     }
 
     /// Counts a connection for who asks, if there is one.
-    fn grant(&self, shares: &mut Waiters, line: Line, ask: &Ask) -> Option<Held> {
+    fn grant(&self, shares: &mut Waiters, line: Line, ask: &ConnectionRequest) -> Option<Grant> {
         if !shares.has_share(line, ask) {
             return None;
         }
@@ -71,7 +74,7 @@ impl Connections {
         let in_use = shares.in_use;
         let pool = shares.idle.open(ask.pool, in_use, ask.limit, close);
         shares.take(ask);
-        Some(Held {
+        Some(Grant {
             party: ask.party,
             request: ask.request,
             class: ask.class,
@@ -80,7 +83,7 @@ impl Connections {
         })
     }
 
-    fn release(self: &Arc<Self>, held: &Held) {
+    fn release(self: &Arc<Self>, held: &Grant) {
         lock(&self.shares).give_back(held);
         loop {
             let next = self.next(&mut lock(&self.shares));
@@ -91,12 +94,12 @@ impl Connections {
     }
 
     /// The next in line who may have a connection, with it.
-    fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<Connection>, Held)> {
+    fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<Connection>, Grant)> {
         let (line, place, ask) = shares.first()?;
         let held = self.grant(shares, line, &ask)?;
         shares.turn = shares.turn.max(place.turn);
         // What was granted is the party's, whose places have moved.
-        let place = Place {
+        let place = LinePosition {
             in_use: shares.in_use_by(place.party),
             ..place
         };
@@ -106,14 +109,14 @@ impl Connections {
 }
 
 /// A place in line. Gives nothing only where all connections are gone with the process.
-pub struct Waiting {
+pub struct PendingConnection {
     connections: Arc<Connections>,
     line: Line,
-    place: Place,
+    place: LinePosition,
     receiver: oneshot::Receiver<Connection>,
 }
 
-impl Future for Waiting {
+impl Future for PendingConnection {
     type Output = Option<Connection>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -121,7 +124,7 @@ impl Future for Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingConnection {
     /// What was granted meanwhile is given back with the receiver.
     fn drop(&mut self) {
         lock(&self.connections.shares).leave(self.line, self.place);
@@ -129,10 +132,10 @@ impl Drop for Waiting {
 }
 
 /// A connection that may be used.
-pub struct Connection(Box<(Arc<Connections>, Held)>);
+pub struct Connection(Box<(Arc<Connections>, Grant)>);
 
 impl Connection {
-    fn new(connections: &Arc<Connections>, held: Held) -> Self {
+    fn new(connections: &Arc<Connections>, held: Grant) -> Self {
         Self(Box::new((Arc::clone(connections), held)))
     }
 

@@ -20,21 +20,21 @@ pub fn quarter(max_connections: usize) -> usize {
 
 /// What somebody asks for who is about to make an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask {
+pub struct ConnectionRequest {
     /// `max_connections` of whoever asks.
     pub limit: usize,
     /// The account or server that the connection is for.
     pub party: u64,
     /// The request that the delivery belongs to.
     pub request: u64,
-    pub class: Class,
+    pub class: ConnectionClass,
     /// The connections of which one may be used again; none where a fresh one is needed.
     pub pool: Option<PoolKey>,
 }
 
 /// How long a connection may be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum ConnectionClass {
     Usual,
     /// The destination was slow a short while ago.
     Slow,
@@ -43,10 +43,10 @@ pub enum Class {
 
 /// A connection in use.
 #[derive(Debug)]
-pub struct Held {
+pub struct Grant {
     pub party: u64,
     pub request: u64,
-    pub class: Class,
+    pub class: ConnectionClass,
     pub is_one_of_many: bool,
     pub pool: Option<PoolKey>,
 }
@@ -58,10 +58,10 @@ pub struct Shares<S> {
     pub slow: usize,
     pub mail: usize,
     pub by_party: HashMap<u64, usize>,
-    pub by_request: HashMap<u64, Request>,
+    pub by_request: HashMap<u64, RequestShare>,
     pub idle: IdlePools,
     /// Who waits: in each line the parties by the places of their first.
-    pub lines: BTreeMap<Line, BTreeSet<Place>>,
+    pub lines: BTreeMap<Line, BTreeSet<LinePosition>>,
     pub waiting: HashMap<(u64, Line), VecDeque<Waiter<S>>>,
     /// The turn of the last who had to wait and got a connection.
     pub turn: u64,
@@ -71,14 +71,14 @@ pub struct Shares<S> {
 /// Those to whom the same limits apply. The first of a line uses the fewest: what it may not have, the others may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Line {
-    pub class: Class,
+    pub class: ConnectionClass,
     pub limit: usize,
     pub is_one_of_many: bool,
 }
 
 /// Who comes first: the least is the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LinePosition {
     /// By the party.
     pub in_use: usize,
     pub turn: u64,
@@ -95,7 +95,7 @@ pub struct Waiter<S> {
 }
 
 #[derive(Default)]
-pub struct Request {
+pub struct RequestShare {
     in_use: usize,
     waiting: usize,
     /// Of the next that has to wait.
@@ -129,7 +129,7 @@ impl<S> Shares<S> {
         known.is_some_and(|known| known.in_use + known.waiting >= FEW)
     }
 
-    pub fn has_share(&self, line: Line, ask: &Ask) -> bool {
+    pub fn has_share(&self, line: Line, ask: &ConnectionRequest) -> bool {
         let by_party = self.in_use_by(ask.party);
         let kept_back = match (by_party, line.is_one_of_many) {
             (0, false) => 0,
@@ -139,21 +139,21 @@ impl<S> Shares<S> {
         let share = ask.limit - kept_back * reserve(ask.limit);
         let quarter = quarter(ask.limit);
         let has_room = match ask.class {
-            Class::Usual => true,
-            Class::Slow => self.slow < quarter,
-            Class::Mail => self.mail < quarter && by_party < quarter.div_ceil(2),
+            ConnectionClass::Usual => true,
+            ConnectionClass::Slow => self.slow < quarter,
+            ConnectionClass::Mail => self.mail < quarter && by_party < quarter.div_ceil(2),
         };
         has_room && self.in_use < share && self.idle.has_room(ask.pool, self.in_use, ask.limit)
     }
 
-    pub fn take(&mut self, ask: &Ask) {
+    pub fn take(&mut self, ask: &ConnectionRequest) {
         self.in_use += 1;
         self.of_class(ask.class, |count| count + 1);
         self.change_party(ask.party, |in_use| in_use + 1);
         self.by_request.entry(ask.request).or_default().in_use += 1;
     }
 
-    pub fn give_back(&mut self, held: &Held) {
+    pub fn give_back(&mut self, held: &Grant) {
         self.in_use -= 1;
         self.of_class(held.class, |count| count - 1);
         self.change_party(held.party, |in_use| in_use - 1);
@@ -163,11 +163,11 @@ impl<S> Shares<S> {
         }
     }
 
-    fn of_class(&mut self, class: Class, change: impl FnOnce(usize) -> usize) {
+    fn of_class(&mut self, class: ConnectionClass, change: impl FnOnce(usize) -> usize) {
         match class {
-            Class::Usual => {}
-            Class::Slow => self.slow = change(self.slow),
-            Class::Mail => self.mail = change(self.mail),
+            ConnectionClass::Usual => {}
+            ConnectionClass::Slow => self.slow = change(self.slow),
+            ConnectionClass::Mail => self.mail = change(self.mail),
         }
     }
 
@@ -188,7 +188,7 @@ impl<S> Shares<S> {
         }
     }
 
-    fn change_request(&mut self, request: u64, change: impl FnOnce(&mut Request)) {
+    fn change_request(&mut self, request: u64, change: impl FnOnce(&mut RequestShare)) {
         if let Some(known) = self.by_request.get_mut(&request) {
             change(known);
             if known.in_use + known.waiting == 0 {
@@ -197,7 +197,7 @@ impl<S> Shares<S> {
         }
     }
 
-    pub fn line_up(&mut self, line: Line, ask: &Ask, sender: S) -> Place {
+    pub fn line_up(&mut self, line: Line, ask: &ConnectionRequest, sender: S) -> LinePosition {
         let request = self.by_request.entry(ask.request).or_default();
         let turn = request.next_turn.max(self.turn);
         request.next_turn = turn + 1;
@@ -228,7 +228,7 @@ impl<S> Shares<S> {
     }
 
     /// Takes somebody out of line.
-    pub fn leave(&mut self, line: Line, place: Place) -> Option<Waiter<S>> {
+    pub fn leave(&mut self, line: Line, place: LinePosition) -> Option<Waiter<S>> {
         let in_use = self.in_use_by(place.party);
         let queue = self.waiting.get_mut(&(place.party, line))?;
         let key = (place.turn, place.arrival);
@@ -252,11 +252,11 @@ impl<S> Shares<S> {
     }
 
     /// The first of all lines who has a share.
-    pub fn first(&self) -> Option<(Line, Place, Ask)> {
+    pub fn first(&self) -> Option<(Line, LinePosition, ConnectionRequest)> {
         let firsts = self.lines.iter().filter_map(|(line, places)| {
             let place = *places.first()?;
             let waiter = self.waiting.get(&(place.party, *line))?.front()?;
-            let ask = Ask {
+            let ask = ConnectionRequest {
                 limit: line.limit,
                 party: place.party,
                 request: waiter.request,
@@ -274,8 +274,8 @@ impl<S> Waiter<S> {
         (self.turn, self.arrival)
     }
 
-    const fn place(&self, party: u64, in_use: usize) -> Place {
-        Place {
+    const fn place(&self, party: u64, in_use: usize) -> LinePosition {
+        LinePosition {
             in_use,
             turn: self.turn,
             arrival: self.arrival,

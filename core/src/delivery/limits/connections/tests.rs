@@ -36,12 +36,12 @@ fn connections() -> Arc<Connections> {
     Arc::new(Connections::new(Arc::new(Pools::default())))
 }
 
-fn ask(limit: usize, party: u64, request: u64) -> Ask {
-    Ask {
+fn ask(limit: usize, party: u64, request: u64) -> ConnectionRequest {
+    ConnectionRequest {
         limit,
         party,
         request,
-        class: Class::Usual,
+        class: ConnectionClass::Usual,
         pool: None,
     }
 }
@@ -65,14 +65,14 @@ fn pool(server: u64) -> PoolKey {
 }
 
 impl Connections {
-    async fn get(self: &Arc<Self>, ask: Ask) -> Connection {
+    async fn get(self: &Arc<Self>, ask: ConnectionRequest) -> Connection {
         match self.ask(ask) {
             Ok(connection) => connection,
             Err(waiting) => waiting.await.unwrap(),
         }
     }
 
-    fn now(self: &Arc<Self>, ask: Ask) -> Option<Connection> {
+    fn now(self: &Arc<Self>, ask: ConnectionRequest) -> Option<Connection> {
         self.ask(ask).ok()
     }
 
@@ -135,7 +135,7 @@ async fn what_is_free_goes_to_the_server_or_account_that_uses_the_fewest() {
     let (mut order, mut got) = (Vec::new(), Vec::new());
     for _ in 0..10 {
         held.pop();
-        let first = |(_, waiting): &mut (_, Box<Waiting>)| waiting.now_or_never();
+        let first = |(_, waiting): &mut (_, Box<PendingConnection>)| waiting.now_or_never();
         let next = waiting.iter_mut().map(first).position(|one| {
             got.extend(one.flatten());
             got.len() > order.len()
@@ -182,17 +182,17 @@ async fn a_part_is_kept_back_for_servers_and_requests_that_use_none() {
 #[tokio::test]
 async fn slow_destinations_have_a_quarter_and_so_have_mails_of_which_one_server_has_half() {
     for (limit, quarter) in [(1, 1), (3, 1), (64, 16), (1024, 256)] {
-        let of = |class, party, request| Ask {
+        let of = |class, party, request| ConnectionRequest {
             class,
             ..ask(limit, party, request)
         };
         let connections = connections();
-        let slow = (0..).map_while(|n| connections.now(of(Class::Slow, n, n)));
+        let slow = (0..).map_while(|n| connections.now(of(ConnectionClass::Slow, n, n)));
         assert_eq!(slow.collect::<Vec<_>>().len(), quarter);
-        let one = (0..).map_while(|n| connections.now(of(Class::Mail, 1, n)));
+        let one = (0..).map_while(|n| connections.now(of(ConnectionClass::Mail, 1, n)));
         let one: Vec<_> = one.collect();
         assert_eq!(one.len(), quarter.div_ceil(2));
-        let others = (0..).map_while(|n| connections.now(of(Class::Mail, 10_000 + n, n)));
+        let others = (0..).map_while(|n| connections.now(of(ConnectionClass::Mail, 10_000 + n, n)));
         assert_eq!(one.len() + others.collect::<Vec<_>>().len(), quarter);
     }
 }
@@ -202,7 +202,7 @@ async fn idle_connections_and_those_in_use_are_within_the_limit() {
     let pools = Arc::new(Pools::default());
     let transport: Arc<dyn Transport> = Arc::clone(&pools) as _;
     let connections = Arc::new(Connections::new(transport));
-    let reused = |limit, server, request| Ask {
+    let reused = |limit, server, request| ConnectionRequest {
         pool: Some(pool(server)),
         ..ask(limit, server, request)
     };
@@ -227,7 +227,7 @@ async fn idle_connections_and_those_in_use_are_within_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_pool_has_what_was_in_use_at_once_until_the_client_closes_it() {
     let connections = connections();
-    let reused = |server, request| Ask {
+    let reused = |server, request| ConnectionRequest {
         pool: Some(pool(server)),
         ..ask(64, server, request)
     };
@@ -262,7 +262,7 @@ struct Other {
     party: u64,
     request: u64,
     holds: u64,
-    class: Class,
+    class: ConnectionClass,
     limit: usize,
 }
 
@@ -270,9 +270,9 @@ const HOLD: u64 = 15_000;
 
 fn other() -> impl Strategy<Value = Other> {
     let class = prop_oneof![
-        4 => Just(Class::Usual),
-        1 => Just(Class::Slow),
-        1 => Just(Class::Mail)
+        4 => Just(ConnectionClass::Usual),
+        1 => Just(ConnectionClass::Slow),
+        1 => Just(ConnectionClass::Mail)
     ];
     let holds = prop_oneof![0..50u64, Just(HOLD), Just(HOLD), 0..=HOLD];
     let limit = prop_oneof![4 => Just(64usize), 1 => 1..64usize];
@@ -306,7 +306,7 @@ proptest! {
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(other.after)).await;
                     let Other { party, request, class, limit, .. } = other;
-                    let asked = Ask { class, ..ask(limit, party, request) };
+                    let asked = ConnectionRequest { class, ..ask(limit, party, request) };
                     let connection = connections.get(asked).await;
                     sleep(Duration::from_millis(other.holds)).await;
                     let (in_use, slow, mail) = {

@@ -1,5 +1,4 @@
-//! What keeps a storm from making many messages: what is over `max_per_minute` or `max_per_batch` is held, and one digest
-//! goes in its place.
+//! Limits the number of messages: what exceeds `max_per_minute` or `max_per_batch` is held, and one digest goes in its place.
 
 pub mod windows;
 
@@ -44,7 +43,7 @@ impl Dispatcher {
         }
     }
 
-    /// What makes no message of its own, or has one already.
+    /// Whether the limits do not count it: it makes no further message.
     fn is_not_counted(&self, delivery: &Delivery) -> bool {
         let planned = &delivery.planned;
         let Some(state) = planned.state() else {
@@ -57,7 +56,7 @@ impl Dispatcher {
             || self.is_known_repeat(delivery, state)
     }
 
-    /// Whether a delivery will say what its destination knows by then, as far as memory and those in line tell.
+    /// Whether a delivery repeats the last notification, as far as memory and the deliveries in line tell.
     fn is_known_repeat(&self, delivery: &Delivery, state: State) -> bool {
         let Delivery {
             planned, policy, ..
@@ -101,8 +100,8 @@ impl Dispatcher {
         passed
     }
 
-    /// There is no capacity for a delivery. Where that is so because of those that are held, their digests go now: none that
-    /// waits for capacity waits for them. The limits stay reached.
+    /// Sends the digests now where the deliveries that are held for them take much of the capacity: nobody who waits for
+    /// capacity waits for a minute to end. The limits stay reached.
     pub(in crate::delivery) fn relieve(
         &self,
         own: &Usage,
@@ -139,15 +138,15 @@ impl Dispatcher {
         }
     }
 
-    /// A digest of something else is a message of the minute like any other, but for that it is never held.
+    /// The digest of a batch counts as a message of the minute. It is never held.
     fn count_in_minute(&self, key: &Key) -> AheadGuard {
         let (guard, due) = self.0.minutes.at(key, |minute| minute.window.count());
         due.into_iter().for_each(|digest| flush(digest, None));
         guard
     }
 
-    /// A digest may be all that is said of this: whatever its key says next is news. That is noted when it would have been
-    /// sent, behind those that were accepted before it. The digest comes after them too, which the guard sees to.
+    /// A digest may be all that a destination gets of this notification, so the next one of its key is no repeat. That is noted
+    /// in its turn, behind the deliveries that were accepted before it. The guard makes the digest leave after them too.
     fn mention(&self, delivery: &Delivery, guard: AheadGuard) {
         let planned = &delivery.planned;
         let Some(key) = last_notifications::key(planned) else {
@@ -225,8 +224,8 @@ impl Batch {
         None
     }
 
-    /// Sends the digests of what is held so far: of what comes after that, no more passes than before. Waits for nothing;
-    /// may be called from any thread. A batch that is dropped is closed by that.
+    /// Sends the digests of what is held so far. What comes later is held as well. Does not block, and may be called from any
+    /// thread. Dropping a batch closes it.
     pub fn close(&self) {
         let Rows { windows, runtime } = &mut *lock(&self.rows);
         let Some(runtime) = runtime else { return };

@@ -1,4 +1,4 @@
-//! What is counted together, and what is held in it.
+//! Deliveries that are counted together, and those that are held.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Key {
     }
 }
 
-/// How many have passed, and who had to stay.
+/// How many have passed, and which are held.
 #[derive(Default)]
 pub struct Window {
     passed: u32,
@@ -101,8 +101,7 @@ impl Minute {
 }
 
 impl Minutes {
-    /// Goes to a minute that is open now, and begins one where there is none. What has had to stay in those that are over
-    /// is given back: its digest is due.
+    /// Calls `work` with the open minute of the key, or with a new one. Gives back the digests of minutes that are over.
     pub fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<PendingDigest>) {
         let now = Instant::now();
         let mut open = lock(&self.open);
@@ -128,7 +127,7 @@ impl Minutes {
         (work(minute), due)
     }
 
-    /// Ends a minute, unless it is over already, and gives back what has had to stay.
+    /// Ends a minute, unless it is over already. Gives back its digest.
     pub fn end(&self, key: &Key, began: Instant) -> Option<PendingDigest> {
         let mut open = lock(&self.open);
         if open.get(key)?.began != began {
