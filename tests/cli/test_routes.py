@@ -202,7 +202,7 @@ def test_a_request_is_read_as_the_endpoint_reads_it(file: Path, tmp_path: Path) 
 
 BAD_REQUESTS: list[tuple[bytes, int, str]] = [
     (b"", 3, "the request: No request body provided. POST a JSON object with notification_text and senders_config."),
-    (b"{", 3, "the request: Invalid JSON in request body. At line 1, column 2: "),
+    (b"{", 3, "the request: Invalid JSON in request body. At line 1, column 1: "),
     (b"[]", 3, "the request: Invalid JSON in request body. It must be an object, found an array. "),
     (b'{"receivers": ["ops"]}', 1, "the request: Missing required fields: 'senders_config' or 'notification_text'. "),
     (

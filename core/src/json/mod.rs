@@ -2,13 +2,13 @@
 
 mod read;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-pub use self::read::{JsonError, Parsed, line_and_column, parse};
+pub use self::read::{JsonError, Parsed, parse};
 use crate::text::shown;
 
 /// Objects and arrays may stand in one another this deep.
@@ -188,27 +188,16 @@ impl Path {
     }
 
     pub fn key(&self, key: &str) -> Self {
-        let mut path = self.clone();
-        path.push_key(key);
-        path
+        // A key is the caller's: a long or strange one must not spoil the message.
+        let key = shown(key);
+        match self.0.is_empty() {
+            true => Self(key),
+            false => Self(format!("{self}.{key}")),
+        }
     }
 
     pub fn index(&self, index: usize) -> Self {
-        let mut path = self.clone();
-        path.push_index(index);
-        path
-    }
-
-    fn push_key(&mut self, key: &str) {
-        if !self.0.is_empty() {
-            self.0.push('.');
-        }
-        // A key is the caller's: a long or strange one must not spoil the message.
-        self.0.push_str(&shown(key));
-    }
-
-    fn push_index(&mut self, index: usize) {
-        let _ = write!(self.0, "[{index}]");
+        Self(format!("{self}[{index}]"))
     }
 
     pub fn as_str(&self) -> &str {

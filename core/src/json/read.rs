@@ -1,28 +1,52 @@
-//! A text to a tree, in one pass; every error with the place where it is.
+//! Parses a text into a tree in one pass; every error says where it is.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::value::RawValue;
 
 use super::{Json, MAX_DEPTH, Path};
 use crate::warnings::Warnings;
 
-/// Why a text is no JSON that we take.
+/// Why a text cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// From 1, in characters.
     pub line: usize,
     pub column: usize,
-    /// What was found and what was expected, without quoting the text.
+    /// Quotes nothing of the text.
     pub what: String,
+}
+
+impl JsonError {
+    /// What is wrong at a byte of the text.
+    fn at(text: &str, offset: usize, what: String) -> Self {
+        let head = text.get(..offset).unwrap_or(text);
+        let line = head.rsplit('\n').next().unwrap_or_default();
+        Self {
+            line: head.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            what,
+        }
+    }
+
+    /// What serde_json says of the part of the text that begins at `start`. Its syntax errors quote nothing, unlike those about a type; its columns
+    /// count bytes.
+    fn of_syntax(text: &str, start: usize, error: &serde_json::Error) -> Self {
+        let part = text.get(start..).unwrap_or_default();
+        let lines = part.split_inclusive('\n').map(str::len);
+        let above: usize = lines.take(error.line().saturating_sub(1)).sum();
+        let offset = start + above + error.column().saturating_sub(1);
+        let message = error.to_string();
+        let what = message.split(" at line ").next().unwrap_or_default();
+        Self::at(text, offset, what.to_owned())
+    }
 }
 
 /// A tree, and what in it JSON does not have.
 #[derive(Debug)]
 pub struct Parsed {
     pub json: Json,
-    /// Keys that stood twice in one object.
+    /// Keys that stand twice or more in one object.
     pub duplicates: Warnings<Path>,
     /// `NaN`, `Infinity`, and numbers that a double does not hold: they are strings in the tree.
     pub not_finite: Warnings<Path>,
@@ -33,15 +57,13 @@ pub struct Parsed {
 pub fn parse(text: &str) -> Result<Parsed, JsonError> {
     // One pass over the whole text finds every syntax error, without recursion.
     if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-        let replaced = replace_words(text).ok_or_else(|| syntax_error(text, &error))?;
-        let _: &RawValue =
-            serde_json::from_str(&replaced).map_err(|error| syntax_error(text, &error))?;
+        let syntax_error = |error| JsonError::of_syntax(text, 0, &error);
+        let replaced = replace_words(text).ok_or_else(|| syntax_error(error))?;
+        let _: &RawValue = serde_json::from_str(&replaced).map_err(syntax_error)?;
     }
     let mut reader = Reader {
         text,
         at: 0,
-        items: Vec::new(),
-        members: Vec::new(),
         duplicates: Warnings::default(),
         not_finite: Warnings::default(),
     };
@@ -107,9 +129,6 @@ struct Reader<'a> {
     text: &'a str,
     /// The next byte.
     at: usize,
-    /// Of the arrays and objects that it is in: what is read of them so far. So each takes no more than it has.
-    items: Vec<Json>,
-    members: Vec<(String, Json)>,
     duplicates: Warnings<Path>,
     not_finite: Warnings<Path>,
 }
@@ -125,135 +144,106 @@ impl Place<'_> {
     fn path(&self) -> Path {
         match self {
             Place::Root => Path::root(),
-            Place::Key(parent, key) => {
-                let mut path = parent.path();
-                path.push_key(key);
-                path
-            }
-            Place::Index(parent, index) => {
-                let mut path = parent.path();
-                path.push_index(*index);
-                path
-            }
+            Place::Key(parent, key) => parent.path().key(key),
+            Place::Index(parent, index) => parent.path().index(*index),
         }
     }
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn value(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
         match self.next() {
             Some(b'{') => self.object(depth, place),
             Some(b'[') => self.array(depth, place),
             Some(b'"') => self.string().map(Json::String),
-            Some(b't') => Ok(self.word("true", Json::Bool(true))),
-            Some(b'f') => Ok(self.word("false", Json::Bool(false))),
-            Some(b'n') if self.has_null() => Ok(self.word("null", Json::Null)),
-            _ => Ok(self.number(place)),
+            _ => Ok(self.word(place)),
         }
     }
 
     fn object(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
-        let start = self.members.len();
+        let mut members = Vec::new();
         while self.has_more(b'}') {
             let key = self.string()?;
             self.skip(b':');
             let value = self.value(depth + 1, &Place::Key(place, &key))?;
-            self.members.push((key, value));
+            members.push((key, value));
         }
-        let members = self.members.drain(start..).collect();
-        Ok(Json::Object(self.unique(members, place)))
+        if has_repeated_key(&members) {
+            members = self.unique(members, place);
+        }
+        members.shrink_to_fit();
+        Ok(Json::Object(members))
     }
 
     fn array(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
-        let start = self.items.len();
+        let mut items = Vec::new();
         while self.has_more(b']') {
-            let place = Place::Index(place, self.items.len() - start);
-            let item = self.value(depth + 1, &place)?;
-            self.items.push(item);
+            let item = self.value(depth + 1, &Place::Index(place, items.len()))?;
+            items.push(item);
         }
-        Ok(Json::Array(self.items.drain(start..).collect()))
+        items.shrink_to_fit();
+        Ok(Json::Array(items))
     }
 
     /// Each key once: at its first place, with its last value.
-    fn unique(
-        &mut self,
-        mut members: Vec<(String, Json)>,
-        place: &Place<'_>,
-    ) -> Vec<(String, Json)> {
-        let again = repeated_keys(&members);
-        for repeated in &again {
-            let later = members.get_mut(repeated.later);
-            let value = later.map(|(_, value)| std::mem::take(value));
-            if let (Some(value), Some((key, member))) = (value, members.get_mut(repeated.first)) {
-                *member = value;
-                if repeated.is_second {
-                    self.duplicates.push(|| Place::Key(place, key).path());
+    fn unique(&mut self, members: Vec<(String, Json)>, place: &Place<'_>) -> Vec<(String, Json)> {
+        let mut unique: Vec<(String, Json)> = Vec::new();
+        let mut places = HashMap::new();
+        let mut repeated = BTreeSet::new();
+        for (key, value) in members {
+            let index = *places.entry(key.clone()).or_insert(unique.len());
+            match unique.get_mut(index) {
+                Some((_, last)) => {
+                    *last = value;
+                    repeated.insert(index);
                 }
+                None => unique.push((key, value)),
             }
         }
-        let mut again = again.iter().map(|repeated| repeated.later).peekable();
-        let mut index = 0;
-        members.retain(|_| {
-            let is_again = again.next_if_eq(&index).is_some();
-            index += 1;
-            !is_again
-        });
-        members
+        for (key, _) in repeated.iter().filter_map(|index| unique.get(*index)) {
+            self.duplicates.push(|| Place::Key(place, key).path());
+        }
+        unique
     }
 
     /// The string that begins here.
     fn string(&mut self) -> Result<String, JsonError> {
         self.next();
         let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut end = start + 1;
-        let mut is_escaped = false;
-        while let Some(byte) = bytes.get(end).filter(|byte| **byte != b'"') {
-            let is_escape = *byte == b'\\';
-            is_escaped |= is_escape;
-            end += if is_escape { 2 } else { 1 };
-        }
-        self.at = end + 1;
-        if !is_escaped {
-            return Ok(self.text.get(start + 1..end).unwrap_or_default().to_owned());
-        }
-        let written = self.text.get(start..self.at).unwrap_or_default();
-        serde_json::from_str(written)
-            .map_err(|_| self.error(start, "a string with an escape that means nothing"))
+        let rest = self.text.get(start..).unwrap_or_default();
+        let mut strings = serde_json::Deserializer::from_str(rest).into_iter();
+        let string = strings.next().unwrap_or_else(|| Ok(String::new()));
+        self.at += strings.byte_offset();
+        string.map_err(|error| JsonError::of_syntax(self.text, start, &error))
     }
 
-    /// What is no finite number of a double is a string: no channel could send it on as a number.
-    fn number(&mut self, place: &Place<'_>) -> Json {
+    /// A number, or a word. What is no finite number of a double is a string: no channel could send it on as a number.
+    fn word(&mut self, place: &Place<'_>) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
-        let text = rest.get(..end).unwrap_or_default();
-        self.at += text.len();
-        match text.parse::<f64>().is_ok_and(f64::is_finite) {
-            true => Json::Number(text.to_owned()),
-            false => {
+        let word = rest.get(..end).unwrap_or_default();
+        self.at += word.len();
+        match word {
+            "null" => Json::Null,
+            "true" => Json::Bool(true),
+            "false" => Json::Bool(false),
+            number if number.parse::<f64>().is_ok_and(f64::is_finite) => {
+                Json::Number(number.to_owned())
+            }
+            other => {
                 self.not_finite.push(|| place.path());
-                Json::String(text.to_owned())
+                Json::String(other.to_owned())
             }
         }
-    }
-
-    /// Whether what begins with n is no `nan`.
-    fn has_null(&self) -> bool {
-        let rest = self.text.get(self.at..);
-        rest.is_some_and(|rest| rest.starts_with("null"))
-    }
-
-    const fn word(&mut self, word: &str, value: Json) -> Json {
-        self.at += word.len();
-        value
     }
 
     /// Goes into an object or an array.
     fn open(&mut self, depth: usize) -> Result<(), JsonError> {
         if depth >= MAX_DEPTH {
-            return Err(self.error(self.at, "objects and arrays nested more than 64 deep"));
+            let what = format!("objects and arrays are nested more than {MAX_DEPTH} deep");
+            return Err(JsonError::at(self.text, self.at, what));
         }
         self.at += 1;
         Ok(())
@@ -283,127 +273,13 @@ impl<'a> Reader<'a> {
         self.at += rest.iter().take_while(is_blank).count();
         self.text.as_bytes().get(self.at).copied()
     }
-
-    fn error(&self, at: usize, found: &str) -> JsonError {
-        let (line, column) = line_and_column(self.text, at);
-        JsonError {
-            line,
-            column,
-            what: format!("found {found}"),
-        }
-    }
 }
 
-/// So few members are compared one with the other.
-const FEW: usize = 16;
-
-/// A key that stands there again, by its places.
-struct Repeated {
-    first: usize,
-    later: usize,
-    is_second: bool,
-}
-
-/// In the order of their places.
-fn repeated_keys(members: &[(String, Json)]) -> Vec<Repeated> {
-    let stands_before = |(index, (key, _)): (usize, &(String, Json))| {
-        let mut before = members.iter().take(index);
-        before.any(|(known, _)| known == key)
-    };
-    if members.len() <= FEW && !members.iter().enumerate().any(stands_before) {
-        return Vec::new();
-    }
-    let mut first = HashMap::with_capacity(members.len());
-    let mut again = Vec::new();
-    for (index, (key, _)) in members.iter().enumerate() {
-        match first.entry(key.as_str()) {
-            Entry::Occupied(mut known) => {
-                let (first, is_second) = *known.get();
-                known.insert((first, false));
-                again.push(Repeated {
-                    first,
-                    later: index,
-                    is_second,
-                });
-            }
-            Entry::Vacant(free) => {
-                free.insert((index, true));
-            }
-        }
-    }
-    again
-}
-
-/// Line and column, from 1, of a byte offset.
-pub fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let head = text.get(..offset).unwrap_or(text);
-    let line = head.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = head.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
-}
-
-/// The library's message quotes the text, which holds secrets: only its place is used.
-fn syntax_error(text: &str, error: &serde_json::Error) -> JsonError {
-    if error.is_eof() {
-        let (line, column) = line_and_column(text, text.len());
-        return JsonError {
-            line,
-            column,
-            what: "found the end of the body in the middle of a value; is something missing?"
-                .to_owned(),
-        };
-    }
-    let line = error.line().max(1);
-    let text_of_line = text.split('\n').nth(line - 1).unwrap_or_default();
-    let message = error.to_string();
-    // The column counts bytes and points at, or just behind, what was not expected; before a control character.
-    let is_control = message.starts_with("control character");
-    let byte = error.column().max(1) - usize::from(!is_control);
-    let mut before = text_of_line.as_bytes().get(..byte).unwrap_or_default();
-    let is_escape = ["invalid escape", "invalid unicode", "unexpected end of hex"]
-        .iter()
-        .any(|start| message.starts_with(start));
-    let what = if is_control {
-        describe(Some(b'\0'))
-    } else if is_escape {
-        let backslash = before.iter().rposition(|byte| *byte == b'\\');
-        before = before.get(..backslash.unwrap_or(byte)).unwrap_or_default();
-        "an escape that JSON does not know; a backslash itself is written \\\\"
-    } else {
-        describe(text_of_line.as_bytes().get(byte).copied())
-    };
-    JsonError {
-        line,
-        column: String::from_utf8_lossy(before).chars().count() + 1,
-        what: format!("found {what}"),
-    }
-}
-
-fn describe(found: Option<u8>) -> &'static str {
-    match found {
-        None => "the end of the line where a value, a comma or a bracket was expected",
-        Some(b'\'') => "a single quote; JSON strings stand in double quotes",
-        Some(b'"') => {
-            "a double quote where none was expected; is a comma, colon or backslash missing?"
-        }
-        Some(b'}' | b']') => {
-            "a closing bracket where none was expected; is there a comma before it?"
-        }
-        Some(b'{' | b'[') => "an opening bracket where none was expected",
-        Some(b',') => "a comma where none was expected",
-        Some(b':') => "a colon where none was expected",
-        Some(b'\\') => "a backslash where none was expected",
-        Some(b'0'..=b'9' | b'.' | b'+' | b'-') => {
-            "a number that is not written as JSON writes numbers"
-        }
-        Some(byte) if byte.is_ascii_alphabetic() => {
-            "a word that JSON does not know; strings stand in double quotes"
-        }
-        Some(byte) if byte.is_ascii_control() => {
-            "a control character; inside a string a line break is written \\n"
-        }
-        Some(_) => "a character that JSON does not expect here",
-    }
+/// Sorts the keys: few are compared directly, and many take no longer than a hash of each.
+fn has_repeated_key(members: &[(String, Json)]) -> bool {
+    let mut keys: Vec<_> = members.iter().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
 }
 
 #[cfg(test)]
@@ -486,39 +362,36 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_place_and_what_was_found() {
+    fn errors_say_where_and_what_and_quote_nothing() {
         for (text, line, column, what) in [
-            ("", 1, 1, "the end of the body"),
-            ("{", 1, 2, "the end of the body"),
-            ("{'a':1}", 1, 2, "a single quote"),
-            ("{\n \"a\": 1,\n}", 3, 1, "a closing bracket"),
-            ("{\"a\": nano}", 1, 8, "a word"),
-            ("[NaN, Nil]", 1, 7, "a word"),
-            ("[Infinit]", 1, 2, "a word"),
-            ("[NaN5]", 1, 2, "a word"),
-            ("[5NaN]", 1, 3, "a word"),
-            ("[NaNe5]", 1, 2, "a word"),
-            ("[+Infinity]", 1, 2, "a number"),
-            ("[--NaN]", 1, 3, "a number"),
-            ("[NaN-1]", 1, 2, "a word"),
-            ("[NaN NaN]", 1, 6, "a word"),
-            ("[NaN", 1, 5, "the end of the body"),
-            ("{NaN: 1}", 1, 2, "a word"),
-            ("\"NaN", 1, 5, "the end of the body"),
-            ("{\"a\":1} x", 1, 9, "a word"),
-            ("[01]", 1, 3, "a number"),
-            ("\"a\nb\"", 1, 3, "a control character"),
-            ("{\"ä😀\": Info}", 1, 8, "a word"),
-            (r#"["\x41"]"#, 1, 3, "an escape"),
-            (r#"["\u12"]"#, 1, 3, "an escape"),
-            (r#"["a\u12x4"]"#, 1, 4, "an escape"),
+            ("", 1, 1, "EOF while parsing a value"),
+            ("{", 1, 1, "EOF while parsing an object"),
+            ("{'a':1}", 1, 2, "key must be a string"),
+            ("{\n \"a\": 1,\n}", 3, 1, "key must be a string"),
+            ("{\"a\": nano}", 1, 8, "expected ident"),
+            ("[NaN, Nil]", 1, 7, "expected value"),
+            ("[5NaN]", 1, 3, "expected `,` or `]`"),
+            ("[+Infinity]", 1, 2, "expected value"),
+            ("[--NaN]", 1, 3, "invalid number"),
+            ("[NaN-1]", 1, 2, "expected value"),
+            ("[NaN", 1, 4, "EOF while parsing a list"),
+            ("\"NaN", 1, 4, "EOF while parsing a string"),
+            ("{\"a\":1} x", 1, 9, "trailing characters"),
+            ("[01]", 1, 3, "invalid number"),
+            ("{\"ä😀\": Info}", 1, 8, "expected value"),
+            (r#"["\x41"]"#, 1, 4, "invalid escape"),
+            (
+                "[1,\n \"a\", \"\\ud800\"]",
+                2,
+                14,
+                "unexpected end of hex escape",
+            ),
         ] {
             let error = error(text);
-            assert!(error.what.contains(what), "{text:?}: {error:?}");
             assert_eq!(
-                (error.line, error.column),
-                (line, column),
-                "{text:?}: {error:?}"
+                (error.line, error.column, error.what.as_str()),
+                (line, column, what),
+                "{text:?}"
             );
         }
     }
@@ -535,7 +408,7 @@ mod tests {
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
         assert!(error(&nested(MAX_DEPTH + 1)).what.contains("nested"));
         assert!(error(&nested(100_000)).what.contains("nested"));
-        assert!(error(&"[".repeat(100_000)).what.contains("end of the body"));
+        assert!(error(&"[".repeat(100_000)).what.contains("EOF"));
     }
 
     #[test]
