@@ -1,6 +1,7 @@
 //! The contract with callers: bytes to a request, a report to JSON.
 
 mod encoding;
+mod members;
 pub mod request;
 pub mod response;
 pub mod row;

@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use url::Url;
 
-use super::encoding;
+use super::{encoding, members};
 use crate::json::{self, Json, Path};
-use crate::model::extract::{MAX_FIELDS, MAX_SEARCHED_BYTES, extract};
-use crate::model::notification::{DedupKey, Level, LevelMap, Members, Notification, Status};
+use crate::model::notification::{Level, LevelMap, Members, Notification};
 use crate::model::plan::Fingerprint;
 use crate::model::problem::{Location, Problem};
 use crate::model::read_options::ReadOptions;
-use crate::text::{did_you_mean, nearest, shown, shown_value};
+use crate::text::{did_you_mean, nearest, shown};
 use crate::warnings::{MAX_WARNINGS, Warnings};
 
 /// Bodies beyond this are refused.
@@ -179,7 +176,7 @@ fn of_text(
 }
 
 /// Reads the members of a request's object, and adds to what there is to warn of.
-pub fn of_members(
+fn of_members(
     members: Vec<(String, Json)>,
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
@@ -192,14 +189,8 @@ pub fn of_members(
     let senders = reader.senders()?;
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
-    let mut notification = Arc::new(reader.notification(text, &options.levels));
-    let mut left = MAX_FIELDS;
-    extract(
-        &options.extract,
-        &mut notification,
-        MAX_SEARCHED_BYTES,
-        &mut left,
-    );
+    let notification = reader.notification(text, &options.levels);
+    let notification = members::with_text_read(notification, options);
     let template = reader.text("template");
     let data = reader.data();
     let Reader {
@@ -358,15 +349,15 @@ impl Reader {
     /// The text with all that is optional; what cannot be used is left out, with a warning.
     fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
-            level_in_text: text.as_str().and_then(|text| levels.in_text(text)),
             text,
             title: self.text("title"),
             level: self.level(levels),
-            status: self.status(),
+            level_in_text: None,
+            status: self.read("status", members::status).flatten(),
             fields: self.fields(),
-            link: self.link(),
-            timestamp: self.timestamp(),
-            dedup_key: self.dedup_key(),
+            link: self.read("link", members::link).flatten(),
+            timestamp: self.read("timestamp", members::timestamp).flatten(),
+            dedup_key: self.read("dedup_key", members::dedup_key),
         }
     }
 
@@ -380,35 +371,18 @@ impl Reader {
         }
     }
 
-    /// One that cannot be read is an error: the worst of alerts must not pass for one without a level.
-    fn level(&mut self, levels: &LevelMap) -> Option<Level> {
-        let found = self.present("level")?;
-        let word = found.as_word();
-        if word.is_some_and(|word| word.trim().is_empty()) {
-            return None;
-        }
-        let level = word.and_then(|word| levels.parse(word));
-        Some(level.unwrap_or_else(|| {
-            self.warnings.push(|| {
-                let found = match word {
-                    Some(word) => format!("'{}'", shown_value(word)),
-                    None => found.kind().to_owned(),
-                };
-                let known = Level::ALL.map(Level::word).join(", ");
-                format!("level: must be one of {known}, found {found}; error is used")
-            });
-            Level::Error
-        }))
+    /// What is made of a text.
+    fn read<T>(&mut self, name: &str, read: impl FnOnce(&str, &mut Warnings) -> T) -> Option<T> {
+        let text = self.text(name)?;
+        Some(read(&text, &mut self.warnings))
     }
 
-    fn status(&mut self) -> Option<Status> {
-        let text = self.text("status")?;
-        let status = Status::parse(&text);
-        if status.is_none() {
-            let known = Status::ALL.map(Status::word).join(", ");
-            self.warn_value("status", &format!("one of {known}"), &text);
+    fn level(&mut self, levels: &LevelMap) -> Option<Level> {
+        let found = self.present("level")?;
+        match found.as_word() {
+            Some(word) => members::level(word, levels, &mut self.warnings),
+            None => Some(members::unknown_level(found.kind(), &mut self.warnings)),
         }
-        status
     }
 
     fn fields(&mut self) -> Vec<(String, Json)> {
@@ -435,45 +409,6 @@ impl Reader {
         fields
     }
 
-    fn link(&mut self) -> Option<String> {
-        let text = self.text("link")?;
-        let url = Url::parse(text.trim()).ok();
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.filter(|url| url.as_str().len() <= MAX_LINK_BYTES);
-        if url.is_none() {
-            // Not quoted: it may be a webhook's, by mistake.
-            self.warnings.push(|| {
-                format!(
-                    "link: must be an http or https URL of at most {MAX_LINK_BYTES} bytes; left out"
-                )
-            });
-        }
-        url.map(String::from)
-    }
-
-    fn timestamp(&mut self) -> Option<Timestamp> {
-        let text = self.text("timestamp")?;
-        let timestamp = text.trim().parse().ok();
-        if timestamp.is_none() {
-            let expected = "a time of RFC 3339, such as 2026-01-31T12:00:00Z";
-            self.warn_value("timestamp", expected, &text);
-        }
-        timestamp
-    }
-
-    fn dedup_key(&mut self) -> Option<DedupKey> {
-        let text = self.text("dedup_key")?;
-        if DedupKey::is_too_long(&text) {
-            self.warnings.push(|| {
-                format!(
-                    "dedup_key: is longer than {} bytes; its SHA-256 is used in its place",
-                    DedupKey::MAX_BYTES
-                )
-            });
-        }
-        Some(text.as_str().into())
-    }
-
     fn data(&mut self) -> Option<Arc<Json>> {
         match self.present("data")? {
             data @ Json::Object(_) => Some(Arc::new(data)),
@@ -482,13 +417,6 @@ impl Reader {
                 None
             }
         }
-    }
-
-    fn warn_value(&mut self, name: &str, expected: &str, found: &str) {
-        self.warnings.push(|| {
-            let found = shown_value(found);
-            format!("{name}: must be {expected}, found '{found}'; left out")
-        });
     }
 
     fn warn_type(&mut self, name: &str, expected: &str, found: &Json) {
@@ -502,8 +430,6 @@ fn of_wrong_type(name: &str, expected: &str, found: &Json) -> String {
 }
 
 const MAX_KEY_BYTES: usize = 1024;
-/// No channel takes longer ones.
-const MAX_LINK_BYTES: usize = 2000;
 
 /// The request names no destination, where nothing else gives one.
 pub fn no_destination(request: &Request) -> Problem {

@@ -1,12 +1,17 @@
 //! A table's row as the request that it stands for.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
-use super::request::{self, Request};
-use crate::json::Json;
-use crate::model::problem::Problem;
+use super::members;
+use super::request::Request;
+use crate::json::{Json, canonical_object};
+use crate::model::notification::Notification;
+use crate::model::plan::Fingerprint;
 use crate::model::read_options::ReadOptions;
 use crate::model::row::{Columns, Row};
 use crate::text::{Limit, Unit, cut};
@@ -15,133 +20,153 @@ use crate::warnings::Warnings;
 /// Longer values are cut: the whole of them is in the table.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// Reads a row of a table. What cannot be used of it is left out, with a warning of the request; a row without a text has
-/// all its fields for one, and with a `template` needs none.
+/// Makes a request of a row. What cannot be used of the row is left out, with a warning of the request. A row without a text has
+/// all its fields for one; with a `template` it needs none.
 pub fn read(
     table: &str,
     row: &Row,
     columns: &Columns,
     template: Option<&str>,
     options: &ReadOptions,
-) -> Result<Request, Problem> {
-    let mut warnings = Warnings::default();
-    let fields: Vec<_> = row
-        .columns
-        .iter()
-        .filter(|(name, _)| !columns.has(name))
-        .map(|(name, value)| (name.clone(), bounded(name, value, &mut warnings)))
-        .collect();
-    let mut members = Members(Vec::with_capacity(8));
-    members.add(
-        "notification_text",
-        text(table, row, columns, template, &fields, &mut warnings),
-    );
-    for (member, column) in [
-        ("title", &columns.title),
-        ("level", &columns.level),
-        ("status", &columns.status),
-        ("link", &columns.link),
-    ] {
-        let value = column.as_deref().and_then(|column| {
-            let value = bounded(column, row.get(column)?, &mut warnings);
-            Some(Json::String(scalar(&value)))
-        });
-        if let Some(value) = value {
-            members.add(member, value);
-        }
-    }
+) -> Request {
+    let mut reader = Reader {
+        row,
+        warnings: Warnings::default(),
+    };
+    let fields = reader.fields(columns);
+    let text = reader.notification_text(table, &columns.text, &fields, template.is_some());
+    let title = reader.text(columns.title.as_deref());
+    let level = reader.text(columns.level.as_deref());
+    let status = reader.text(columns.status.as_deref());
+    let link = reader.text(columns.link.as_deref());
     // Whole: two that differ in their ends are two.
-    let dedup_key = columns.dedup_key.as_deref();
-    if let Some(key) = dedup_key.and_then(|column| row.get(column)) {
-        members.add("dedup_key", Json::String(scalar(key)));
-    }
-    let receivers = columns
-        .receivers
-        .as_deref()
-        .and_then(|column| row.get(column));
-    if let Some(receivers) = receivers {
-        let receivers = scalar(receivers);
-        let names = receivers.split([' ', ',']).filter(|name| !name.is_empty());
-        let names = names.map(|name| Json::String(name.to_owned()));
-        members.add("receivers", Json::Array(names.collect()));
-    }
-    if let Some(time) = row
-        .time
-        .and_then(|time| Timestamp::from_nanosecond(time.into()).ok())
-    {
-        members.add("timestamp", Json::String(time.to_string()));
-    }
-    if let Some(template) = template {
-        members.add("template", Json::String(template.to_owned()));
-    }
-    members.add("fields", Json::Object(fields));
-    let table = ("table".to_owned(), Json::String(table.to_owned()));
-    members.add("data", Json::Object(vec![table]));
-    request::of_members(members.0, &BTreeMap::new(), options, warnings)
-}
-
-struct Members(Vec<(String, Json)>);
-
-impl Members {
-    fn add(&mut self, name: &str, value: Json) {
-        self.0.push((name.to_owned(), value));
+    let dedup_key = reader.word(columns.dedup_key.as_deref());
+    let receivers = reader.word(columns.receivers.as_deref());
+    let mut warnings = reader.warnings;
+    let time = row.time.map(|time| Timestamp::from_nanosecond(time.into()));
+    let notification = Notification {
+        text: Json::String(text),
+        title: title.map(Cow::into_owned),
+        level: level.and_then(|level| members::level(&level, &options.levels, &mut warnings)),
+        level_in_text: None,
+        status: status.and_then(|status| members::status(&status, &mut warnings)),
+        fields,
+        link: link.and_then(|link| members::link(&link, &mut warnings)),
+        timestamp: time.and_then(Result::ok),
+        dedup_key: dedup_key.map(|key| members::dedup_key(key, &mut warnings)),
+    };
+    let table_name = Json::String(table.to_owned());
+    Request {
+        notification: members::with_text_read(notification, options),
+        senders: None,
+        receivers: receivers.map_or_else(Vec::new, names),
+        dry_run: false,
+        template: template.map(str::to_owned),
+        data: Some(Arc::new(Json::Object(vec![(
+            "table".to_owned(),
+            table_name,
+        )]))),
+        idempotency_key: None,
+        fingerprint: fingerprint(table, row, template),
+        unknown: Vec::new(),
+        warnings,
     }
 }
 
-fn text(
-    table: &str,
-    row: &Row,
-    columns: &Columns,
-    template: Option<&str>,
-    fields: &[(String, Json)],
-    warnings: &mut Warnings,
-) -> Json {
-    let column = columns.text.as_str();
-    let found = row
-        .get(column)
-        .map(|value| bounded(column, value, warnings));
-    match found {
-        Some(Json::String(text)) if !text.trim().is_empty() => return Json::String(text),
-        Some(other @ (Json::Number(_) | Json::Bool(_))) => {
-            let kind = other.kind();
-            warnings.push(|| {
-                format!("{column}: must be a string, found {kind}; taken as it is written")
-            });
-            return Json::String(scalar(&other));
+struct Reader<'a> {
+    row: &'a Row,
+    warnings: Warnings,
+}
+
+impl<'a> Reader<'a> {
+    /// The columns without a meaning of their own.
+    fn fields(&mut self, columns: &Columns) -> Vec<(String, Json)> {
+        let row = self.row.columns.iter();
+        let fields = row.filter(|(name, _)| !columns.has(name));
+        fields
+            .map(|(name, value)| {
+                let value = match value {
+                    Json::String(text) => Json::String(self.bounded(name, text).into_owned()),
+                    value => value.clone(),
+                };
+                (name.clone(), value)
+            })
+            .collect()
+    }
+
+    fn notification_text(
+        &mut self,
+        table: &str,
+        column: &str,
+        fields: &[(String, Json)],
+        has_template: bool,
+    ) -> String {
+        match self.row.get(column) {
+            Some(Json::String(text)) if !text.trim().is_empty() => {
+                return self.bounded(column, text).into_owned();
+            }
+            Some(value @ (Json::Number(_) | Json::Bool(_))) => {
+                let kind = value.kind();
+                self.warnings.push(|| {
+                    format!("{column}: must be a string, found {kind}; taken as it is written")
+                });
+                return value.as_word().unwrap_or_default().to_owned();
+            }
+            // The template makes the text.
+            _ if has_template => {}
+            Some(_) => self
+                .warnings
+                .push(|| format!("{column}: is blank; the row's fields are the text")),
+            None => self
+                .warnings
+                .push(|| format!("{column}: the row has no such column; its fields are the text")),
         }
-        // The template makes the text.
-        _ if template.is_some() => {}
-        Some(_) => {
-            warnings.push(|| format!("{column}: is blank; the row's fields are the text"));
-        }
-        None => warnings
-            .push(|| format!("{column}: the row has no such column; its fields are the text")),
+        let fields = fields
+            .iter()
+            .map(|(name, value)| format!(" {name}={}", value.as_word().unwrap_or_default()));
+        format!("{table}:{}", fields.collect::<String>())
     }
-    let fields = fields
-        .iter()
-        .map(|(name, value)| format!(" {name}={}", scalar(value)));
-    Json::String(format!("{table}:{}", fields.collect::<String>()))
+
+    /// A column's value as text that is not too long.
+    fn text(&mut self, column: Option<&str>) -> Option<Cow<'a, str>> {
+        let word = self.word(column)?;
+        Some(self.bounded(column.unwrap_or_default(), word))
+    }
+
+    /// A column's value as text, unless it is empty.
+    fn word(&self, column: Option<&str>) -> Option<&'a str> {
+        let word = self.row.get(column?)?.as_word();
+        word.filter(|word| !word.is_empty())
+    }
+
+    fn bounded<'t>(&mut self, column: &str, text: &'t str) -> Cow<'t, str> {
+        if text.len() <= MAX_VALUE_BYTES {
+            return Cow::Borrowed(text);
+        }
+        self.warnings.push(|| {
+            format!("{column}: is longer than {MAX_VALUE_BYTES} bytes, and was cut there")
+        });
+        cut(text, Limit::new(MAX_VALUE_BYTES, Unit::Bytes), "…")
+    }
 }
 
-/// A value's text.
-fn scalar(value: &Json) -> String {
-    match value {
-        Json::String(text) | Json::Number(text) => text.clone(),
-        Json::Bool(value) => value.to_string(),
-        _ => String::new(),
-    }
+/// Each name once.
+fn names(list: &str) -> Vec<String> {
+    let mut known = HashSet::new();
+    list.split([' ', ','])
+        .filter(|name| !name.is_empty() && known.insert(*name))
+        .map(str::to_owned)
+        .collect()
 }
 
-/// A value that is not too long.
-fn bounded(column: &str, value: &Json, warnings: &mut Warnings) -> Json {
-    match value {
-        Json::String(text) if text.len() > MAX_VALUE_BYTES => {
-            warnings.push(|| {
-                format!("{column}: is longer than {MAX_VALUE_BYTES} bytes, and was cut there")
-            });
-            let limit = Limit::new(MAX_VALUE_BYTES, Unit::Bytes);
-            Json::String(cut(text, limit, "…").into_owned())
-        }
-        value => value.clone(),
+/// The same for rows of a table that are equal.
+fn fingerprint(table: &str, row: &Row, template: Option<&str>) -> Fingerprint {
+    let mut hash = Sha256::new();
+    canonical_object(&row.columns, &mut |part| hash.update(part));
+    for part in [table, template.unwrap_or_default()] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
     }
+    hash.update(row.time.unwrap_or_default().to_le_bytes());
+    hash.finalize().into()
 }

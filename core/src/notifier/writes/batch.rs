@@ -229,13 +229,7 @@ impl Acceptor {
         let rows = &self.context.settings.rows;
         let options = &self.context.settings.config.read_options;
         let template = rows.template.as_deref();
-        let request = match row::read(&self.table, row, &rows.columns, template, options) {
-            Ok(request) => request,
-            Err(error) => {
-                summary.lost(error, 1);
-                return None;
-            }
-        };
+        let request = row::read(&self.table, row, &rows.columns, template, options);
         if !rows.filter.matches(&Subject::of(&request.notification)) {
             summary.filtered += 1;
             return None;
