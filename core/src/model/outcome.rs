@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::wire::HttpRequest;
 use crate::secret::Redactor;
-use crate::text::{printable, without_page};
+use crate::text::{head, printable, without_page};
 
 /// Declares [`Reason`] with one row a reason: variant, code, sentence, hint.
 macro_rules! reasons {
@@ -138,14 +138,10 @@ impl Detail {
 
     /// `None` where nothing printable is left.
     pub fn new(text: &str, redactor: &Redactor) -> Option<Self> {
-        let mut end = text.len().min(Self::READ_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let head = text.get(..end).unwrap_or_default();
-        let redacted = redactor.redact(head);
+        let read = head(text, Self::READ_BYTES);
+        let redacted = redactor.redact(read);
         let words = without_page(&redacted);
-        let cut = end < text.len() && matches!(words, Cow::Borrowed(_));
+        let cut = read.len() < text.len() && matches!(words, Cow::Borrowed(_));
         let clean = printable(&words);
         let clean = clean.trim();
         if clean.is_empty() {

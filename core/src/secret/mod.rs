@@ -1,7 +1,7 @@
 //! Secrets, and how they are kept out of what others wrote.
 
+mod encodings;
 mod redact;
-mod spelling;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -1,25 +1,32 @@
-//! Taking secrets out of what others wrote, in whichever spelling they wrote them.
+//! Takes secrets out of what others wrote, in whichever encoding they wrote them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-use super::{MASK, Secret, spelling};
+use super::encodings::{self, Reading};
+use super::{MASK, Secret};
+use crate::text::head;
 
 /// The secrets of one destination, to be taken out of texts that come from outside: a provider may echo what it was sent, as
-/// it is, escaped for a URL, for JSON or for HTML (or one in the other), in base64, wrapped, or cut off.
-#[derive(Debug, Default)]
+/// it is, escaped for a URL, for JSON or for HTML, in base64, wrapped, or cut off.
+#[derive(Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
-    /// The secrets as they are looked for; made when a text is to be shown.
-    needles: OnceLock<Vec<Secret>>,
+    /// The secrets as they are looked for; made when a text is to be shown. `None`: they are too many.
+    needles: OnceLock<Option<Needles>>,
 }
 
 /// Shorter strings are left alone: they occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
+/// Who quotes long things cuts them off. A shorter beginning of a secret may stand there by chance.
+const SHORTEST_BEGINNING: usize = 8;
 /// Of longer ones the beginning is looked for: no more than that of a reply is ever shown.
 const LONGEST_NEEDLE: usize = 4 * 1024;
 /// A destination with more is nobody's, and looking for them would take long: nothing that it answers is shown.
@@ -30,13 +37,13 @@ impl Redactor {
         let secrets = secrets.into_iter();
         Self {
             secrets: secrets
-                .map(|secret| Secret::new(beginning(secret.as_ref())))
+                .map(|secret| Secret::new(head(secret.as_ref(), LONGEST_NEEDLE)))
                 .collect(),
             needles: OnceLock::new(),
         }
     }
 
-    /// Whether a text holds a secret, in whichever spelling.
+    /// Whether a text holds a secret, in whichever encoding.
     pub fn finds(&self, text: &str) -> bool {
         // Such are the names that providers give to messages: no escape and hardly a piece of base64 is without these.
         let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte.is_ascii_uppercase();
@@ -50,37 +57,101 @@ impl Redactor {
 
     /// `text` with every secret replaced by [`MASK`].
     pub fn redact(&self, text: &str) -> String {
-        match self.secrets.len() {
-            0 => return text.to_owned(),
-            1..=MAX_SECRETS => {}
-            _ => return MASK.to_owned(),
+        if self.secrets.is_empty() {
+            return text.to_owned();
         }
-        let needles = self.needles.get_or_init(|| needles(&self.secrets));
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for plain in spelling::all(text) {
-            for needle in needles.iter().map(Secret::expose) {
-                found.extend(plain.find(needle));
+        match self.needles.get_or_init(|| Needles::new(&self.secrets)) {
+            Some(needles) => masked(text, needles.places(text)),
+            None => MASK.to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.secrets).finish()
+    }
+}
+
+/// What is looked for, all of it in one pass over a text.
+struct Needles {
+    /// By their places in `needles`.
+    heads: AhoCorasick,
+    /// The needles that begin with each head.
+    needles: Vec<Vec<Needle>>,
+}
+
+#[derive(PartialEq)]
+struct Needle {
+    text: Secret,
+    is_base64: bool,
+}
+
+impl Needles {
+    fn new(secrets: &[Secret]) -> Option<Self> {
+        if secrets.len() > MAX_SECRETS {
+            return None;
+        }
+        let mut by_head: BTreeMap<String, Vec<Needle>> = BTreeMap::new();
+        for secret in secrets.iter().map(Secret::expose) {
+            let plain = encodings::plain(secret).into_iter();
+            let plain = plain.map(|text| (text, false));
+            let base64 = encodings::base64(secret).map(|text| (text, true));
+            for (text, is_base64) in plain.chain(base64) {
+                if text.len() >= SHORTEST_NEEDLE {
+                    let head = head(&text, SHORTEST_BEGINNING).to_owned();
+                    let text = Secret::new(text);
+                    let (needle, known) =
+                        (Needle { text, is_base64 }, by_head.entry(head).or_default());
+                    if !known.contains(&needle) {
+                        known.push(needle);
+                    }
+                }
             }
         }
-        masked(text, found)
+        // Few texts are searched with one automaton: it must be made quickly, above all.
+        let heads = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .dense_depth(1)
+            .prefilter(false)
+            .build(by_head.keys())
+            .ok()?;
+        Some(Self {
+            heads,
+            needles: by_head.into_values().collect(),
+        })
+    }
+
+    /// Where the needles stand, or their beginnings.
+    fn places(&self, text: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        for reading in encodings::readings(text) {
+            for found in self.heads.find_overlapping_iter(&reading.text) {
+                let needles = self.needles.get(found.pattern().as_usize());
+                for needle in needles.into_iter().flatten() {
+                    let place = needle.place(&reading, found.start());
+                    places.extend(reading.origin(&place));
+                }
+            }
+        }
+        places
     }
 }
 
-fn beginning(secret: &str) -> &str {
-    let mut end = LONGEST_NEEDLE;
-    while end < secret.len() && !secret.is_char_boundary(end) {
-        end -= 1;
+impl Needle {
+    /// How much of the needle stands here. In base64 a digit on each side may be the secret's in part.
+    fn place(&self, reading: &Reading, start: usize) -> Range<usize> {
+        let text = reading.text.as_bytes();
+        let rest = text.get(start..).unwrap_or_default().iter();
+        let needle = self.text.expose().as_bytes();
+        let end = start + rest.zip(needle).take_while(|(a, b)| a == b).count();
+        let is_digit = |at: usize| {
+            let byte = text.get(at).copied();
+            usize::from(self.is_base64 && byte.is_some_and(encodings::is_base64_digit))
+        };
+        let before = start.checked_sub(1).map_or(0, is_digit);
+        start - before..end + is_digit(end)
     }
-    secret.get(..end).unwrap_or(secret)
-}
-
-fn needles(secrets: &[Secret]) -> Vec<Secret> {
-    let secrets = secrets.iter().map(Secret::expose);
-    secrets
-        .flat_map(spelling::needles)
-        .filter(|needle| needle.len() >= SHORTEST_NEEDLE)
-        .map(Secret::new)
-        .collect()
 }
 
 /// The text with these places masked; those that overlap become one.
@@ -99,7 +170,8 @@ fn masked(text: &str, mut places: Vec<Range<usize>>) -> String {
     clean
 }
 
-/// What in a URL is secret: all but scheme, host and port. Plain words of a path (`services`, `api`) are not.
+/// What in a URL is secret: all but scheme, host and port, as it stands there and as it is meant, since who gets it decodes it first. Plain
+/// words of a path (`services`, `api`) are not.
 pub fn secrets_of_url(url: &Url) -> Vec<Cow<'_, str>> {
     let after_host = url.as_str().get(url[..Position::BeforePath].len()..);
     let wholes = [
@@ -108,20 +180,13 @@ pub fn secrets_of_url(url: &Url) -> Vec<Cow<'_, str>> {
         Some(url.path()),
         url.query(),
     ];
-    let wholes = wholes.into_iter().flatten().map(Cow::Borrowed);
     let segments = url.path_segments().into_iter().flatten();
+    let segments = segments.filter(|part| !is_plain_word(part));
     let userinfo = [Some(url.username()), url.password()];
-    let escaped = segments
-        .filter(|part| !is_plain_word(part))
-        .chain(userinfo.into_iter().flatten());
-    // As it stands there, and as it is meant: who gets it decodes it first.
-    let escaped = escaped.flat_map(|part| match decoded(part) {
-        meant if meant == part => [Cow::Borrowed(part), Cow::Borrowed("")],
-        meant => [Cow::Borrowed(part), meant],
-    });
+    let parts = wholes.into_iter().chain(userinfo).flatten().chain(segments);
+    let parts = parts.flat_map(|part| [Cow::Borrowed(part), decoded(part)]);
     let values = url.query_pairs().map(|(_, value)| value);
-    wholes
-        .chain(escaped)
+    parts
         .chain(values.filter(|value| !is_plain_word(value)))
         .filter(|secret| !matches!(secret.as_ref(), "" | "/"))
         .collect()
@@ -168,13 +233,14 @@ mod tests {
         for echo in [
             SECRET.to_owned(),
             lower,
-            utf8_percent_encode(&percent, NON_ALPHANUMERIC).to_string(),
             percent,
             json.replace('/', "\\/"),
-            json.replace('&', "\\u0026").replace('/', "%2F"),
+            json.replace('/', "\\/").replace('\\', "\\\\"),
             json,
+            ascii.replace('\\', "\\\\\\\\"),
             ascii,
-            html.replace('&', "&#38;"),
+            utf8_percent_encode(&SECRET.replace('+', " "), NON_ALPHANUMERIC).to_string(),
+            form_urlencoded::byte_serialize(SECRET.as_bytes()).collect(),
             html,
             SECRET.replace('+', " "),
             SECRET.chars().flat_map(|c| [c, '\u{200b}']).collect(),
