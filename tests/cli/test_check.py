@@ -128,7 +128,7 @@ def test_everything_that_is_wrong_is_said_in_the_order_of_the_file(tmp_path: Pat
         ["n.toml:4:7", "error", "receivers.oncall.slack.webhook_ulr"],
         ["n.toml:5:24", "error", "receivers.oncall.http.http_webhook_url"],
         ["n.toml:7:14", "error", "routes[0].receivers"],
-        ["n.toml:11:8", "error", "templates.t.text"],
+        ["n.toml:9:8", "error", "templates.t.text"],
     ]
     assert done.lines()[-1] == "n.toml: cannot be used: 5 errors, 0 warnings"
     assert "did you mean webhook_url?" in done.out
@@ -167,7 +167,7 @@ WARNED: list[tuple[str, list[str], str]] = [
     (
         GOOD + "[templates.t]\ntext = '{{ notification.tilte }}'\n",
         [],
-        "n.toml:20:12: warning: templates.t.text: there is no notification.tilte, so this is empty; "
+        "n.toml:20:8: warning: templates.t.text: there is no notification.tilte, so this is empty; "
         "did you mean notification.title?",
     ),
     (

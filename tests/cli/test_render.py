@@ -194,7 +194,7 @@ def test_what_cannot_be_made_is_said(file: Path) -> None:
     done = run("render", file, "--template", "broken", "--text", "x", "--receiver", "ops")
     assert done.status == 0
     assert done.lines()[-1] == (
-        "warning: template broken: line 12, column 32 of the configuration file: this filter takes a number; "
+        "warning: template broken: line 12, column 8 of the configuration file: this filter takes a number; "
         "the text goes as it is"
     )
     done = run(

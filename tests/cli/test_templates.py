@@ -39,10 +39,10 @@ def test_each_template_is_told_of_and_nothing_else(tmp_path: Path) -> None:
     done = run("templates", "check", "n.toml", cwd=tmp_path)
     assert (done.status, done.err) == (1, "")
     assert done.lines() == [
-        "n.toml:3:50: error: receivers.ops.http.body_template: there is no filter tojsn; did you mean tojson?",
+        "n.toml:3:17: error: receivers.ops.http.body_template: there is no filter tojsn; did you mean tojson?",
         "n.toml:7:27: receivers.wa.whatsapp.content_variables.1: in order",
-        "n.toml:7:82: error: receivers.wa.whatsapp.content_variables.2: this {{ is not closed; }} is missing",
-        "n.toml:9:12: warning: templates.short.text: there is no notification.tilte, so this is empty; "
+        "n.toml:7:58: error: receivers.wa.whatsapp.content_variables.2: this {{ is not closed; }} is missing",
+        "n.toml:9:8: warning: templates.short.text: there is no notification.tilte, so this is empty; "
         "did you mean notification.title?",
         "n.toml:9:8: templates.short.text: in order",
         "n.toml:11:8: templates.long.text: in order",
@@ -65,7 +65,7 @@ def test_given_a_notification_each_shows_what_it_makes(tmp_path: Path) -> None:
     ]
     done = run("templates", "check", "n.toml", "--text", "x", "--data", '{"disks": 5}', cwd=tmp_path)
     assert done.status == 1
-    assert done.lines()[-2].startswith("n.toml:5:")
+    assert done.lines()[-2].startswith("n.toml:4:8: ")
     assert "error: templates.sum.text: " in done.lines()[-2]
 
 
@@ -83,7 +83,7 @@ def test_programs_read_json(tmp_path: Path) -> None:
         "warnings": [],
         "text": "OK: a notification",
     }
-    assert (second["text"], second["errors"][0]["line"]) == (None, 5)
+    assert (second["text"], second["errors"][0]["line"]) == (None, 4)
 
 
 def test_a_file_that_is_no_toml_ends_with_3(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_the_status_view_names_the_receivers_and_the_warnings(own: Triggers, tmp
     got = view(own.create({"config_file_path": str(file)}))
     assert (got["status"], got["receivers"]) == ("ok", ["b", "a", "c"])
     assert got["warnings"] == [
-        f"{file}: line 8, column 12: templates.t.text: there is no notification.tilte, so this is empty; "
+        f"{file}: line 8, column 8: templates.t.text: there is no notification.tilte, so this is empty; "
         "did you mean notification.title?"
     ]
 

@@ -42,17 +42,22 @@ COMPARED = FILE.replace(
     "'{% if notification.fields.cpu > 90 %}high{% else %}low{% endif %}'",
 )
 TEXT_COMPARED = (
-    "template short: line 3, column 12 of the configuration file: a text is compared with a number, and a text is "
+    "template short: line 3, column 8 of the configuration file: a text is compared with a number, and a text is "
     "always more; write | float behind it"
 )
+FIRST_LINE = "'''\nfirst line"
+BODY = '\'{"n": '
 BROKEN_BODY = FILE.replace("data.n | default(0)", "data.n | number")
 
 
 def place(text: str, config: str) -> str:
-    """Where the last such text stands, as messages say it."""
+    """Where the last such string begins, as messages say it."""
     before = config[: config.rindex(text)]
     column = len(before) - before.rfind("\n")
     return f"line {before.count(chr(10)) + 1}, column {column} of the configuration file"
+
+
+BROKEN = f"{place(FIRST_LINE, FILE)}: line 2 of the template: this filter takes a number"
 
 
 def hi(*receivers: str, **members: Any) -> dict[str, Any]:
@@ -122,7 +127,7 @@ ROWS = [
         FILE,
         to("ops", "disk full"),
         to("plain", "disk full"),
-        warnings=[f"template broken: {place('number', FILE)}: this filter takes a number; the text goes as it is"],
+        warnings=[f"template broken: {BROKEN}; the text goes as it is"],
     ),
     reaches(
         "one that there is not",
@@ -155,8 +160,7 @@ ROWS = [
         BROKEN_BODY,
         to("body", "disk full"),
         warnings=[
-            f"receivers.body: body_template: {place('number', BROKEN_BODY)}: this filter takes a number; "
-            "sent without it"
+            f"receivers.body: body_template: {place(BODY, BROKEN_BODY)}: this filter takes a number; sent without it"
         ],
     ),
     *(
@@ -198,7 +202,7 @@ def test_a_field_that_is_compared_with_a_number_as_it_came_is_warned_of(
     assert standin.requests()[0]["body"].startswith(f'{{"message":"{made}"')
     first, *others = answer["warnings"]
     assert first.endswith(
-        "line 3, column 12: templates.short.text: notification.fields.cpu may be a text, and a text is always more "
+        "line 3, column 8: templates.short.text: notification.fields.cpu may be a text, and a text is always more "
         "than a number; write notification.fields.cpu | float"
     )
     assert others == doubts

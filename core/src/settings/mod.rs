@@ -13,7 +13,6 @@ pub mod report;
 mod rows;
 pub mod silence;
 pub mod template;
-mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,7 +6,6 @@ use crate::json::Path;
 use crate::model::problem::Place;
 use crate::settings::report::Report;
 use crate::settings::template::Template;
-use crate::settings::written::Written;
 use crate::text::did_you_mean;
 
 /// A template, and what there is to say of it.
@@ -53,16 +52,15 @@ impl Loader<'_> {
             self.report.error(node.place, path, &what);
             return None;
         };
-        let token = self.text.get(node.span.clone()).unwrap_or_default();
-        let written = Written::new(node.place, token);
-        let (template, findings) = self.templates.add(source, written.clone());
+        let (template, findings) = self.templates.add(source, node.place);
         let mut report = Report::default();
         for finding in findings {
-            let place = written.place_of(finding.offset);
+            let is_error = finding.is_error;
+            let what = finding.with_line();
             for report in [&mut self.report, &mut report] {
-                match finding.is_error {
-                    true => report.error(place, path, &finding.what),
-                    false => report.warning(place, path, &finding.what),
+                match is_error {
+                    true => report.error(node.place, path, &what),
+                    false => report.warning(node.place, path, &what),
                 }
             }
         }

@@ -461,7 +461,7 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
         "[receivers.a]\nhttp = { webhook_url = \"https://a.example\", body_template = \"{{ x | nope }}\" }",
         2,
-        69,
+        61,
         "receivers.a.http.body_template",
         "there is no filter nope",
     ),
@@ -538,7 +538,7 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
         "[templates.a]\ntext = \"{{\"",
         2,
-        9,
+        8,
         "templates.a.text",
         "this is not closed",
     ),

@@ -14,8 +14,6 @@ use crate::text::{printable, truncate};
 pub struct Node {
     pub value: Value,
     pub place: Place,
-    /// Its bytes in the text.
-    pub span: Range<usize>,
 }
 
 pub enum Value {
@@ -163,7 +161,7 @@ impl Reader<'_> {
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { value, place, span }
+        Node { value, place }
     }
 
     /// A line break of the file is one character, whoever has written it.

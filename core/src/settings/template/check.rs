@@ -6,7 +6,7 @@ use minijinja::machinery::{Instruction, Instructions, get_compiled_template};
 use minijinja::{Error, ErrorKind, Template};
 
 use super::filters::{FILTERS, FUNCTIONS};
-use super::finding::{Finding, offset, start_of};
+use super::finding::{Finding, line};
 use super::{MEMBERS, TOP, compare, limits};
 use crate::text::{did_you_mean, nearest, shown};
 
@@ -21,18 +21,15 @@ pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
         let Some(instruction) = instructions.get(at) else {
             break;
         };
-        let offset = offset(instructions, at, template.source());
-        findings.extend(finding_of(instruction, &own, offset));
+        let line = line(instructions, at);
+        findings.extend(finding_of(instruction, &own, line));
         if puts_a_namespace_into_one(instructions, at) {
-            findings.push(Finding::error(
-                offset,
-                limits::CANNOT_STAND_INSIDE.to_owned(),
-            ));
+            findings.push(Finding::error(line, limits::CANNOT_STAND_INSIDE.to_owned()));
         }
     }
     if findings.is_empty() {
         findings = unknown_variables(template);
-        findings.extend(compare::findings(instructions, template.source()));
+        findings.extend(compare::findings(instructions));
     }
     findings
 }
@@ -88,12 +85,12 @@ fn own_names<'s>(instructions: &Instructions<'s>) -> BTreeSet<&'s str> {
     named.chain(["loop", "caller"]).collect()
 }
 
-fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, at: usize) -> Option<Finding> {
+fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, line: usize) -> Option<Finding> {
     let unknown = |what: &str, name: &str, known: &[&'static str]| {
         let meant = did_you_mean(name, known.iter().copied());
         let name = shown(name);
         let what = format!("there is no {what} {name}{meant}");
-        Some(Finding::error(at, what))
+        Some(Finding::error(line, what))
     };
     match instruction {
         Instruction::ApplyFilter(name, ..) => {
@@ -121,7 +118,7 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, at: usize) ->
                     shown(name)
                 ),
             };
-            Some(Finding::error(at, what))
+            Some(Finding::error(line, what))
         }
         _ => None,
     }
@@ -190,20 +187,16 @@ fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
                 members.join(", ")
             ),
         };
-        let offset = source.find(&format!("{before}{unknown}")).unwrap_or(0);
-        Some(Finding::warning(offset, what))
+        let before_it = source.split(&format!("{before}{unknown}")).next();
+        let lines = before_it.map_or(0, |before| before.matches('\n').count());
+        Some(Finding::warning(1 + lines, what))
     });
     findings.collect()
 }
 
 /// An error of the library's as a finding.
-pub fn finding(error: &Error, source: &str) -> Finding {
-    let offset = match (error.range(), error.line()) {
-        (Some(range), _) => range.start,
-        (None, Some(line)) => start_of(line, source),
-        (None, None) => 0,
-    };
-    Finding::error(offset, explain(error))
+pub fn finding(error: &Error) -> Finding {
+    Finding::error(error.line().unwrap_or(1), explain(error))
 }
 
 fn explain(error: &Error) -> String {

@@ -9,7 +9,7 @@ use minijinja::Environment;
 use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::Value;
 
-use super::finding::{Finding, offset};
+use super::finding::{Finding, line};
 use crate::text::shown;
 
 /// What a comparison asks.
@@ -52,9 +52,9 @@ thread_local! {
 pub fn add(environment: &mut Environment<'static>) {
     for comparison in [Comparison::Order, Comparison::Equality] {
         // As the engine unpacks a list, its first value is the upper one.
-        let check = move |left: &Value, right: &Value, offset: usize| {
+        let check = move |left: &Value, right: &Value, line: usize| {
             if let (Some(what), None) = (doubt(comparison, left, right), DOUBT.get()) {
-                DOUBT.set(Some((offset, what)));
+                DOUBT.set(Some((line, what)));
             }
             Value::from(vec![right.clone(), left.clone()])
         };
@@ -67,7 +67,7 @@ pub fn with_doubt<T>(work: impl FnOnce() -> T) -> (T, Option<Finding>) {
     let outer = DOUBT.take();
     let result = work();
     let doubt = DOUBT.replace(outer);
-    let warning = doubt.map(|(offset, what)| Finding::warning(offset, what.to_owned()));
+    let warning = doubt.map(|(line, what)| Finding::warning(line, what.to_owned()));
     (result, warning)
 }
 
@@ -101,7 +101,7 @@ fn is_number(text: &str) -> bool {
 // When a template is read
 
 /// Warnings of comparisons of a field as it came with a number in the source.
-pub fn findings(instructions: &Instructions<'_>, source: &str) -> Vec<Finding> {
+pub fn findings(instructions: &Instructions<'_>) -> Vec<Finding> {
     let all = || (0..).map_while(|at| Some((at, instructions.get(at)?)));
     let asked: BTreeSet<_> = all()
         .filter(|(_, instruction)| {
@@ -121,7 +121,7 @@ pub fn findings(instructions: &Instructions<'_>, source: &str) -> Vec<Finding> {
              notification.fields.{0} | float",
             shown(&name)
         );
-        Some(Finding::warning(offset(instructions, at, source), what))
+        Some(Finding::warning(line(instructions, at), what))
     });
     findings.collect()
 }

@@ -5,42 +5,40 @@ use minijinja::machinery::Instructions;
 /// Something to say of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The byte of the source where it is.
-    pub offset: usize,
+    /// From 1, in the template.
+    pub line: usize,
     pub what: String,
     /// Without it the template can be used.
     pub is_error: bool,
 }
 
 impl Finding {
-    pub const fn error(offset: usize, what: String) -> Self {
+    pub const fn error(line: usize, what: String) -> Self {
         Self {
-            offset,
+            line,
             what,
             is_error: true,
         }
     }
 
-    pub const fn warning(offset: usize, what: String) -> Self {
+    pub const fn warning(line: usize, what: String) -> Self {
         Self {
-            offset,
+            line,
             what,
             is_error: false,
         }
     }
-}
 
-/// The byte of the source that an instruction was compiled from.
-pub fn offset(instructions: &Instructions<'_>, at: u32, source: &str) -> usize {
-    match (instructions.get_span(at), instructions.get_line(at)) {
-        (Some(span), _) => span.start_offset as usize,
-        (None, Some(line)) => start_of(line, source),
-        (None, None) => 0,
+    /// What to say where the template's place in the file is known, which is that of its first line.
+    pub fn with_line(self) -> String {
+        match self.line {
+            1 => self.what,
+            line => format!("line {line} of the template: {}", self.what),
+        }
     }
 }
 
-/// Where a line begins; lines count from 1.
-pub fn start_of(line: usize, source: &str) -> usize {
-    let lines = source.split_inclusive('\n');
-    lines.take(line.saturating_sub(1)).map(str::len).sum()
+/// The line that an instruction was compiled from.
+pub fn line(instructions: &Instructions<'_>, at: u32) -> usize {
+    instructions.get_line(at).unwrap_or(1)
 }

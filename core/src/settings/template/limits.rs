@@ -14,7 +14,7 @@ use minijinja::{Environment, Error, State};
 
 use super::compare::comparison;
 use super::filters::error;
-use super::finding::offset;
+use super::finding::line;
 
 /// How much time of the processor a template may take. A busy machine gives it less than all of the time.
 const TIME_LIMIT: Duration = Duration::from_millis(100);
@@ -169,13 +169,8 @@ pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
         let Some(instruction) = plain.get(at) else {
             break;
         };
-        let mut add = |instruction| match (plain.get_span(at), plain.get_line(at)) {
-            (Some(span), _) => checked.add_with_span(instruction, span),
-            (None, Some(line)) => {
-                checked.add_with_line(instruction, u16::try_from(line).unwrap_or(u16::MAX))
-            }
-            (None, None) => checked.add(instruction),
-        };
+        let at_line = u16::try_from(line(plain, at)).unwrap_or(u16::MAX);
+        let mut add = |instruction| checked.add_with_line(instruction, at_line);
         let check = |name| Instruction::ApplyFilter(name, Some(1), UNCACHED);
         match instruction {
             // The namespace is on top of the value.
@@ -195,8 +190,7 @@ pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
                 add(Instruction::DiscardTop);
             }
             _ if let Some(comparison) = comparison(instruction) => {
-                let offset = offset(plain, at, plain.source());
-                positions.push(add(Instruction::LoadConst(Value::from(offset))));
+                positions.push(add(Instruction::LoadConst(Value::from(at_line))));
                 add(Instruction::ApplyFilter(
                     comparison.check(),
                     Some(3),

@@ -21,7 +21,6 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 pub use self::finding::Finding;
-use super::written::Written;
 use crate::channels::Look;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, Status};
@@ -63,8 +62,8 @@ impl fmt::Debug for Templates {
 pub struct Template {
     /// In the environment.
     name: Arc<str>,
-    /// Where it stands in the file.
-    written: Arc<Written>,
+    /// Where it begins in the file.
+    place: Place,
     /// Whether it needs no stack of its own.
     shallow: bool,
 }
@@ -83,7 +82,6 @@ impl Default for Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_RECURSION);
-        environment.set_debug(true);
         filters::add(&mut environment);
         limits::add(&mut environment);
         compare::add(&mut environment);
@@ -97,37 +95,37 @@ impl Default for Templates {
 impl Templates {
     /// Takes a template, and says what there is to say of it: with an error among the findings it is none. Nests as deep as
     /// the source says.
-    pub fn add(&mut self, source: &str, written: Written) -> (Option<Template>, Vec<Finding>) {
+    pub fn add(&mut self, source: &str, place: Place) -> (Option<Template>, Vec<Finding>) {
         if source.len() > MAX_SOURCE_BYTES {
             let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
-            return (None, vec![Finding::error(0, what)]);
+            return (None, vec![Finding::error(1, what)]);
         }
-        let template = |(name, shallow): &Known, written| Template {
+        let template = |(name, shallow): &Known| Template {
             name: Arc::clone(name),
-            written: Arc::new(written),
+            place,
             shallow: *shallow,
         };
         if let Some(known) = self.known.get(source) {
-            return (Some(template(known, written)), Vec::new());
+            return (Some(template(known)), Vec::new());
         }
         let name: Arc<str> = self.known.len().to_string().into();
         // Nobody else has it while the file is read.
         let Some(environment) = Arc::get_mut(&mut self.environment) else {
-            return (None, vec![Finding::error(0, "cannot be taken".to_owned())]);
+            return (None, vec![Finding::error(1, "cannot be taken".to_owned())]);
         };
         if let Err(error) = environment.add_template_owned(name.to_string(), source.to_owned()) {
-            return (None, vec![check::finding(&error, source)]);
+            return (None, vec![check::finding(&error)]);
         }
         let (findings, shallow) = match environment.get_template(&name) {
             Ok(compiled) => (check::findings(&compiled), check::is_shallow(&compiled)),
-            Err(error) => (vec![check::finding(&error, source)], false),
+            Err(error) => (vec![check::finding(&error)], false),
         };
         if findings.iter().any(|finding| finding.is_error) {
             environment.remove_template(&name);
             return (None, findings);
         }
         let known = (name, shallow);
-        let taken = template(&known, written);
+        let taken = template(&known);
         self.known.insert(source.into(), known);
         (Some(taken), findings)
     }
@@ -145,13 +143,13 @@ impl Templates {
 /// Why a template made nothing, or what to warn of. Quotes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// In the configuration file.
+    /// Where the template begins in the configuration file.
     pub place: Place,
     pub what: String,
 }
 
 impl fmt::Display for TemplateError {
-    /// `line 31, column 14 of the configuration file: …`
+    /// `line 31, column 8 of the configuration file: line 3 of the template: …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
         let what = &self.what;
@@ -316,7 +314,7 @@ impl Renderer {
     pub fn render(&mut self, template: &Template, seen: &Seen) -> Result<String, TemplateError> {
         if self.fuel == 0 || self.time.is_zero() {
             return Err(TemplateError {
-                place: template.written.place(),
+                place: template.place,
                 what: "the templates of this request have taken too long already".to_owned(),
             });
         }
@@ -326,8 +324,8 @@ impl Renderer {
         let fuel = rendered.as_ref().map_or(FUEL, |rendered| rendered.fuel);
         self.fuel = self.fuel.saturating_sub(fuel);
         let placed = |finding: Finding| TemplateError {
-            place: template.written.place_of(finding.offset),
-            what: finding.what,
+            place: template.place,
+            what: finding.with_line(),
         };
         let rendered = rendered.map_err(placed)?;
         self.warnings.extend(rendered.warning.map(placed));
@@ -357,7 +355,7 @@ impl Renderer {
                 Unfinished::TimeLimit => limits::STARVED,
                 Unfinished::Failed => "it cannot be rendered on this machine now",
             };
-            Err(Finding::error(0, what.to_owned()))
+            Err(Finding::error(1, what.to_owned()))
         })
     }
 }
@@ -379,7 +377,7 @@ struct RenderedText {
 fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<RenderedText, Finding> {
     let template = environment
         .get_template(name)
-        .map_err(|error| check::finding(&error, ""))?;
+        .map_err(|error| check::finding(&error))?;
     let compiled = get_compiled_template(&template);
     let instructions = limits::with_checks(&compiled.instructions);
     let mut text = String::with_capacity(compiled.buffer_size_hint);
@@ -396,7 +394,7 @@ fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<Rende
         )
     };
     let (state, warning) = compare::with_doubt(|| limits::with_time_limits(eval));
-    let (_, state) = state.map_err(|error| check::finding(&error, template.source()))?;
+    let (_, state) = state.map_err(|error| check::finding(&error))?;
     let fuel = state.fuel_levels().map_or(0, |(used, _)| used);
     Ok(RenderedText {
         text,

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// What a template makes of a field `cpu`, and the warnings, each with its column.
-fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<(usize, String)>) {
+/// What a template makes of a field `cpu`, and the warnings.
+fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<String>) {
     let (templates, template, findings) = template(source);
     let template = template.unwrap_or_else(|| panic!("{source}: {findings:?}"));
     let mut notification = notification();
@@ -14,7 +14,7 @@ fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<(usi
     let mut renderer = Renderer::new(&templates);
     let made = renderer.render(&template, &Seen::new(&notification, Some(&data), now));
     let warnings = renderer.take_warnings().into_iter();
-    let warnings = warnings.map(|warning| (warning.place.column, warning.what));
+    let warnings = warnings.map(|warning| warning.what);
     (made.map_err(|error| error.what), warnings.collect())
 }
 
@@ -187,11 +187,11 @@ fn a_comparison_that_may_not_mean_what_it_says_is_warned_of_when_it_is_made() {
     ] {
         let (found, warnings) = compare(source, cpu.clone());
         assert_eq!(found.as_deref(), Ok(made), "{source} {cpu:?}");
-        let whats: Vec<_> = warnings.iter().map(|(_, what)| what.as_str()).collect();
+        let whats: Vec<_> = warnings.iter().map(String::as_str).collect();
         assert_eq!(whats, Vec::from_iter(warning), "{source} {cpu:?}");
     }
-    let (_, warnings) = compare(&format!("{above}{above}"), text("5"));
-    assert_eq!(warnings, [(4, TEXT.to_owned())]);
+    let (_, warnings) = compare(&format!("x\n{above}\n{above}"), text("5"));
+    assert_eq!(warnings, [format!("line 2 of the template: {TEXT}")]);
     let (made, warnings) = compare("{{ notification.fields.cpu | float > 90 }}", text("abc"));
     assert!(made.is_err() && warnings.is_empty(), "{made:?}");
 }

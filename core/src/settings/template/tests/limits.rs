@@ -174,28 +174,19 @@ fn values_that_are_built_in_steps_are_what_they_were() {
 
 #[test]
 fn what_can_change_cannot_be_put_into_a_value() {
-    for (source, column) in [
-        (
-            "\n{{ 1 }}{% set ns = namespace() %}{% set b = ns %}{% set ns.me = b %}",
-            60,
-        ),
-        ("\n{% set ns = namespace() %}{% set a = {'a': ns} %}", 0),
-        ("\n{% set ns = namespace() %}{{ namespace(a=ns) }}", 30),
-        (
-            "\n{% for i in [1] %}{% set l = loop %}{{ loop.changed(l) }}{% endfor %}",
-            0,
-        ),
-        ("\n{% for i in [1] %}{{ [i, loop] }}{% endfor %}", 0),
+    for source in [
+        "\n{{ 1 }}{% set ns = namespace() %}{% set b = ns %}{% set ns.me = b %}",
+        "\n{% set ns = namespace() %}{% set a = {'a': ns} %}",
+        "\n{% set ns = namespace() %}{{ namespace(a=ns) }}",
+        "\n{% for i in [1] %}{% set l = loop %}{{ loop.changed(l) }}{% endfor %}",
+        "\n{% for i in [1] %}{{ [i, loop] }}{% endfor %}",
     ] {
         let error = render(source).unwrap_err();
         assert!(
-            error.what.contains("cannot be put into"),
+            error.what.starts_with("line 2 of the template: ")
+                && error.what.contains("cannot be put into"),
             "{source}: {error}"
         );
-        assert_eq!(error.place.line, 2, "{source}");
-        if column > 0 {
-            assert_eq!(error.place.column, column, "{source}");
-        }
     }
     // Where the source shows it, nothing has to be rendered.
     for source in [
@@ -225,8 +216,8 @@ fn a_template_that_takes_too_long_ends_with_its_line() {
     let started = Instant::now();
     let error = render(slow).unwrap_err();
     assert_eq!(
-        (error.what.as_str(), error.place.line),
-        ("it takes longer than 100 ms", 2)
+        error.what,
+        "line 2 of the template: it takes longer than 100 ms"
     );
     assert!(started.elapsed() < Duration::from_secs(5));
 }
