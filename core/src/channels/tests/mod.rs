@@ -1,6 +1,7 @@
 //! What every channel must do, whatever it is: the registry is gone through, so a new one is tested as well. What the
 //! providers' own words mean stands in `tests/channels`, and every status there too, on the wire.
 
+mod capabilities;
 mod texts;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -173,24 +174,6 @@ fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
         }
         let plain = bodies(channel.as_ref(), &plain());
         assert!(!plain.concat().contains("title"), "{}", spec.key);
-    }
-}
-
-#[test]
-fn what_the_registry_says_of_a_resolved_is_so() {
-    for spec in CHANNELS {
-        let channel = channel(spec);
-        let with_key = bodies(channel.as_ref(), &rich());
-        let another = Notification {
-            dedup_key: Some("another".into()),
-            ..rich()
-        };
-        let differs = with_key != bodies(channel.as_ref(), &another);
-        let capabilities = channel.capabilities();
-        if capabilities.follow_ups != FollowUps::MESSAGES {
-            let is_tied = capabilities.refers_to_earlier() || differs;
-            assert!(is_tied, "{}", spec.key);
-        }
     }
 }
 
@@ -427,19 +410,6 @@ impl Parameter {
             self.name,
             "twilio_sid" | "twilio_token" | "email_password" | "email_username"
         )
-    }
-}
-
-#[test]
-fn every_channel_has_the_capabilities_of_its_row() {
-    for spec in CHANNELS {
-        let channel = channel(spec);
-        assert_eq!(channel.capabilities(), spec.capabilities, "{}", spec.key);
-        for message in composed(channel.as_ref(), &rich()) {
-            let is_forbidden = |effect| effect == ResendEffect::Forbidden;
-            let expected = is_forbidden(spec.capabilities.resend);
-            assert_eq!(is_forbidden(message.resend()), expected, "{}", spec.key);
-        }
     }
 }
 
