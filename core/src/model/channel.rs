@@ -24,11 +24,7 @@ pub trait Channel: Send + Sync + Debug {
     fn destination(&self) -> &Destination;
 
     /// All messages of one delivery in sending order, before the first byte leaves. Deterministic: same inputs, same bytes.
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure>;
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure>;
 
     /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
     fn sign(&self, out: &mut Outbound, now: Timestamp);

@@ -2,6 +2,7 @@
 //! own: a refused one is no other's failure, and a retry sends to no one who has the mail.
 
 mod html;
+mod parameters;
 mod replies;
 mod server;
 
@@ -9,93 +10,25 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use self::replies::{NO_SMTP, meaning, queued_as};
+use self::parameters::{BCC, CC, PARAMETERS, REPLY_TO, TO};
 use super::shared::rich::{self, Cuts, Look};
 use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
-    FollowUps, Kind, Length, Limits, Messages, Operator, Parameter, Protocol, Threads,
+    FollowUps, Length, Limits, Messages, Operator, Protocol, Threads,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
-use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
-use crate::model::wire::{
-    Destination, Mail, MailServer, Mailbox, Outbound, Reply, ResendEffect, SmtpReply, SmtpStage,
-};
+use crate::model::outcome::{Classification, Failure};
+use crate::model::wire::{Destination, Mail, MailServer, Mailbox, Outbound, Reply, ResendEffect};
 use crate::secret::{Redactor, Secret, digest};
 use crate::text::{Limit, one_line, shorten, without_controls};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "email",
     about: "a mailbox, by SMTP",
-    parameters: &[
-        Parameter::new(
-            "email_host",
-            "smtp.example.com",
-            "The mail server that takes mails for everybody.",
-        )
-        .required(),
-        Parameter::new(
-            "email_from",
-            "InfluxDB <alerts@example.com>",
-            "The sender: an address, with a name before it or without.",
-        )
-        .required(),
-        Parameter::new(
-            TO,
-            "oncall@example.com",
-            "The recipients: a list, or one string with commas between them. Each gets a mail of its own.",
-        )
-        .of(Kind::Destinations)
-        .required()
-        .secret(),
-        Parameter::new(
-            CC,
-            "team@example.com",
-            "Further recipients, in the same forms. With them everybody sees all of email_to and email_cc.",
-        )
-        .of(Kind::Destinations)
-        .secret(),
-        Parameter::new(
-            BCC,
-            "archive@example.com",
-            "Further recipients whom nobody sees.",
-        )
-        .of(Kind::Destinations)
-        .secret(),
-        Parameter::new(
-            REPLY_TO,
-            "db-team@example.com",
-            "Where answers go, if not to email_from.",
-        )
-        .of(Kind::Texts),
-        Parameter::new(
-            "email_port",
-            "587",
-            "587 if absent; 465 with email_tls tls, 25 with none.",
-        )
-        .of(Kind::Port),
-        Parameter::new(
-            server::TLS,
-            "starttls",
-            "starttls (if absent), or tls from the first byte. The configuration file may say none, for a relay at a private address.",
-        ),
-        Parameter::new(
-            server::HELLO,
-            "db1.example.com",
-            "This host's name for EHLO: a domain, or an address in brackets. Its address if absent.",
-        ),
-        Parameter::new(
-            "email_username",
-            "alerts@example.com",
-            "The account to send with.",
-        )
-        .secret(),
-        Parameter::new("email_password", "app-password", "Its password.").secret(),
-        Parameter::ca_file(),
-        Parameter::client_certificate(),
-    ],
+    parameters: PARAMETERS,
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Email::new(fields, operator)?)),
 };
@@ -114,11 +47,6 @@ const CAPABILITIES: Capabilities = Capabilities {
 const SUBJECT: Limit = Limit::utf16(200);
 /// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
-
-const TO: &str = "email_to";
-const CC: &str = "email_cc";
-const BCC: &str = "email_bcc";
-const REPLY_TO: &str = "email_reply_to";
 
 /// Recipients whom the headers of one mail show together. Ours: the headers grow by each, and so does each copy.
 const TOGETHER: usize = 100;
@@ -213,14 +141,6 @@ impl Email {
             Redactor::new(own.chain(credentials.map(Secret::expose)))
         })
     }
-
-    fn detail(&self, reply: &SmtpReply) -> Option<Detail> {
-        classify::words(
-            &format!("SMTP {}", reply.code),
-            &reply.text,
-            self.redactor(),
-        )
-    }
 }
 
 impl std::fmt::Debug for Email {
@@ -249,26 +169,22 @@ impl Channel for Email {
         &self.destination
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
         let mut cuts = Cuts::default();
-        let is_rich = notification.is_rich();
+        let is_rich = n.is_rich();
         let subject = |line: &str| match is_rich {
-            true => format!("[{}] {line}", Look::of(notification).word),
+            true => format!("[{}] {line}", Look::of(n).word),
             false => line.to_owned(),
         };
-        let subject = match rich::title(notification) {
+        let subject = match rich::title(n) {
             Some(title) => cuts.title(&subject(&title), SUBJECT, "…"),
             None => shorten(&subject(&one_line(&text)), SUBJECT, "…", &mut false),
         };
         let mut body = text.clone().into_owned();
         if is_rich {
-            body.push_str(&lines::below(notification, FIELDS, SUBJECT.unit, &mut cuts));
-            let link = notification.link.as_deref().map(without_controls);
+            body.push_str(&lines::below(n, FIELDS, SUBJECT.unit, &mut cuts));
+            let link = n.link.as_deref().map(without_controls);
             let end = if body.len() == text.len() {
                 "\n\n"
             } else {
@@ -285,12 +201,9 @@ impl Channel for Email {
             reply_to: self.reply_to.clone(),
             message_id: self.message_id(cx, &subject, &body),
             subject,
-            html: is_rich.then(|| html::page(notification, &text, &cuts)),
+            html: is_rich.then(|| html::page(n, &text, &cuts)),
             text: body,
-            thread: notification
-                .dedup_key
-                .as_deref()
-                .map(|key| self.thread(key)),
+            thread: n.dedup_key.as_deref().map(|key| self.thread(key)),
             date: None,
             resend: CAPABILITIES.resend,
         };
@@ -308,38 +221,9 @@ impl Channel for Email {
     }
 
     fn classify(&self, _: &Outbound, reply: &Reply) -> Classification {
-        let Reply::Smtp(reply) = reply else {
-            return classify::unexpected();
-        };
-        let failure = |reason| Failure::new(reason).with_detail(self.detail(reply));
-        let reject = |(reason, hint): (Reason, Option<&'static str>)| {
-            let failure = failure(reason);
-            AttemptResult::Reject(match hint {
-                Some(hint) => failure.with_hint(hint),
-                None => failure,
-            })
-            .into()
-        };
-        match (reply.stage, reply.code) {
-            (SmtpStage::Message, 200..=299) => {
-                classify::delivered(queued_as(&reply.text), self.redactor()).into()
-            }
-            // The server is about to close, or has too much to do: so it is for all that it serves.
-            (_, 421) => classify::paused(failure(Reason::TryLater), None, Scope::Account),
-            // "Too many recipients" was once said so (RFC 5321, 4.5.3.1.10).
-            (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
-                failure: failure(Reason::TryLater),
-                after: None,
-            }
-            .into(),
-            (stage, 500..=599) => reject(meaning(stage, reply)),
-            // It has the mail, and says nothing that tells whether it takes it.
-            (SmtpStage::Message, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
-            _ => AttemptResult::Retry {
-                failure: failure(Reason::MalformedReply).with_hint(NO_SMTP),
-                after: None,
-            }
-            .into(),
+        match reply {
+            Reply::Smtp(reply) => replies::classify(reply, self.redactor()),
+            Reply::Http(_) => classify::unexpected(),
         }
     }
 

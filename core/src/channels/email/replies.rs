@@ -1,16 +1,56 @@
 //! What refusals of mail servers mean, and what to do about them.
 
-use crate::model::outcome::Reason;
+use crate::channels::shared::classify;
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
 use crate::model::wire::{SmtpReply, SmtpStage};
+use crate::secret::Redactor;
 
-pub const NO_SMTP: &str = "Check that email_host and email_port lead to a mail server's submission port, and email_tls to how it speaks there.";
+const NO_SMTP: &str = "Check that email_host and email_port lead to a mail server's submission port, and email_tls to how it speaks there.";
 const LOGIN: &str = "Check email_username and email_password; many providers want an app password, made for this purpose alone.";
 const SENDER: &str = "Give an email_from that the account may send for.";
 const RECIPIENT: &str = "Check the address: the server knows no such mailbox.";
 const RELAY: &str = "Give email_username and email_password, or ask who runs the mail server to take mails from this one.";
 
+pub fn classify(reply: &SmtpReply, redactor: &Redactor) -> Classification {
+    let failure = |reason| Failure::new(reason).with_detail(detail(reply, redactor));
+    let reject = |(reason, hint): (Reason, Option<&'static str>)| {
+        let failure = failure(reason);
+        AttemptResult::Reject(match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        })
+        .into()
+    };
+    match (reply.stage, reply.code) {
+        (SmtpStage::Message, 200..=299) => {
+            classify::delivered(queued_as(&reply.text), redactor).into()
+        }
+        // The server is about to close, or has too much to do: so it is for all that it serves.
+        (_, 421) => classify::paused(failure(Reason::TryLater), None, Scope::Account),
+        // "Too many recipients" was once said so (RFC 5321, 4.5.3.1.10).
+        (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
+            failure: failure(Reason::TryLater),
+            after: None,
+        }
+        .into(),
+        (stage, 500..=599) => reject(meaning(stage, reply)),
+        // It has the mail, and says nothing that tells whether it takes it.
+        (SmtpStage::Message, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
+        _ => AttemptResult::Retry {
+            failure: failure(Reason::MalformedReply).with_hint(NO_SMTP),
+            after: None,
+        }
+        .into(),
+    }
+}
+
+fn detail(reply: &SmtpReply, redactor: &Redactor) -> Option<Detail> {
+    let server = format!("SMTP {}", reply.code);
+    classify::with_provider_words(&server, &reply.text, redactor)
+}
+
 /// Permanent refusals.
-pub fn meaning(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str>) {
+fn meaning(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str>) {
     let (reason, hint) = by_stage(stage, reply);
     match by_provider(reply) {
         Some((reason, hint)) => (reason, Some(hint)),
@@ -68,7 +108,7 @@ fn enhanced_code(reply: &SmtpReply) -> &str {
 }
 
 /// `2.0.0 Ok: queued as 4F1A2B3C`: the server's own name for the mail, where it tells it.
-pub fn queued_as(text: &str) -> Option<&str> {
+fn queued_as(text: &str) -> Option<&str> {
     let (_, name) = text.split_once("queued as ")?;
     name.split_whitespace().next()
 }

@@ -7,17 +7,16 @@ use crate::secret::Secret;
 
 pub const TLS: &str = "email_tls";
 pub const HELLO: &str = "email_hello";
-const HOST_FORM: &str = "the name or the address of a mail server, without scheme and port";
 
 pub fn read(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
-    let host = fields.formed("email_host", HOST_FORM, |text| server_name(text).is_some())?;
+    let host = fields.formed("email_host")?;
     let tls = tls(fields)?;
     let port = fields.port("email_port")?.unwrap_or(match tls {
         MailTls::StartTls => 587,
         MailTls::Implicit => 465,
         MailTls::Clear => 25,
     });
-    let hello = fields.formed_or_none(HELLO, HELLO_FORM, |text| hello_name(text).is_some())?;
+    let hello = fields.formed_or_none(HELLO)?;
     Ok(MailServer {
         // It has the form already.
         host: server_name(&host).unwrap_or_default(),
@@ -27,8 +26,6 @@ pub fn read(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
         hello: hello.as_deref().and_then(hello_name),
     })
 }
-
-const HELLO_FORM: &str = "a domain, or an address in brackets";
 
 fn tls(fields: &Fields<'_>) -> Result<MailTls, ConfigError> {
     match fields.optional(TLS)?.as_deref().map(str::trim) {

@@ -1,5 +1,6 @@
 //! A webhook of the user's own: JSON in a POST, any 2xx is success.
 
+mod parameters;
 mod signing;
 mod success;
 
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use self::parameters::PARAMETERS;
 use self::signing::Signer;
 use self::success::Success;
 use super::shared::endpoint::{Endpoint, basic_auth};
@@ -18,8 +20,8 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
-    Length, Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Protocol,
 };
 use crate::json::Json;
 use crate::model::notification::{Members, Notification};
@@ -30,64 +32,7 @@ use crate::secret::Secret;
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "http",
     about: "a web server of your own",
-    parameters: &[
-        Parameter::new(
-            "http_webhook_url",
-            "https://example.com/hooks/alerts",
-            "Where to POST the notification.",
-        )
-        .required()
-        .secret(),
-        Parameter::headers(
-            "http_headers",
-            "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
-        ),
-        Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
-        Parameter::new(
-            "body_template",
-            r#"{"alert": {{ notification.text | tojson }}}"#,
-            "A template for the body, in place of the usual JSON.",
-        )
-        .of(Kind::Template)
-        .operator_only(),
-        Parameter::new(
-            "content_type",
-            "text/plain; charset=utf-8",
-            "The body's type; application/json if absent.",
-        )
-        .operator_only(),
-        Parameter::new(
-            "basic_auth",
-            r#"{ username = "notifier", password = { env = "HOOK_PASSWORD" } }"#,
-            "User name and password.",
-        )
-        .of(Kind::Table)
-        .secret()
-        .operator_only(),
-        Parameter::new(
-            "bearer_token",
-            "eyJhbGciOiJIUzI1NiJ9",
-            "A token for the Authorization header.",
-        )
-        .secret()
-        .operator_only(),
-        Parameter::ca_file(),
-        Parameter::client_certificate(),
-        Parameter::new(
-            "signing_secret",
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            "Signs each message by Standard Webhooks; several keys while they change.",
-        )
-        .of(Kind::Texts)
-        .secret()
-        .operator_only(),
-        Parameter::new(
-            "success",
-            r#"~"ok": ?true"#,
-            "What the body of a 2xx must be to count as delivered; behind ~ a regular expression that is found in it.",
-        )
-        .operator_only(),
-    ],
+    parameters: PARAMETERS,
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
 };
@@ -240,18 +185,14 @@ impl HttpChannel for Http {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
         // The same on every attempt; a caller's own wins.
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
         let usual = || {
             body::json(&Payload {
-                message: &notification.text,
-                more: Members::of(notification),
+                message: &n.text,
+                more: Members::of(n),
             })
         };
         let mut warnings = Vec::new();
@@ -281,7 +222,9 @@ impl HttpChannel for Http {
     }
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        let detail = || classify::words("the receiver", &reply.text(), self.endpoint.redactor());
+        let detail = || {
+            classify::with_provider_words("the receiver", &reply.text(), self.endpoint.redactor())
+        };
         let mut classification = classify::by_status(reply, self.endpoint.redactor(), detail);
         if let AttemptResult::Delivered { warning, .. } = &mut classification.result
             && !self.sends_json

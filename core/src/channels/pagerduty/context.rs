@@ -42,8 +42,7 @@ pub struct Image {
 
 impl Context {
     pub fn read(fields: &Fields<'_>) -> Result<Self, ConfigError> {
-        let name =
-            |name| fields.formed_or_none(name, "one line of at most 255 characters", is_name);
+        let name = |name| fields.formed_or_none(name);
         Ok(Self {
             source: name("pagerduty_source")?,
             component: name("pagerduty_component")?,
@@ -97,7 +96,7 @@ fn given<'a>(
     parameter.map(Cow::Borrowed).or_else(field)
 }
 
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
 }
 

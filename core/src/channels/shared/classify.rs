@@ -170,7 +170,7 @@ pub fn message_ref(name: Option<&str>, redactor: &Redactor) -> Option<MessageRef
 const MAX_NAME_BYTES: usize = 128;
 
 /// `Slack: no_service`: who said it, and what.
-pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
+pub fn with_provider_words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
     let detail = Detail::new(text, redactor)?;
     // The provider's name is ours, and the rest is clean.
     let words = format!("{provider}: {}", detail.as_str());
@@ -178,7 +178,7 @@ pub fn words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> 
 }
 
 /// A provider's code and sentence, as far as it has said them; else the whole body.
-pub fn said(
+pub fn provider_detail(
     provider: &str,
     code: Option<u64>,
     sentence: Option<&str>,
@@ -186,11 +186,11 @@ pub fn said(
     redactor: &Redactor,
 ) -> Option<Detail> {
     let Some(sentence) = sentence else {
-        return words(provider, &reply.text(), redactor);
+        return with_provider_words(provider, &reply.text(), redactor);
     };
     match code {
-        Some(code) => words(&format!("{provider} {code}"), sentence, redactor),
-        None => words(provider, sentence, redactor),
+        Some(code) => with_provider_words(&format!("{provider} {code}"), sentence, redactor),
+        None => with_provider_words(provider, sentence, redactor),
     }
 }
 

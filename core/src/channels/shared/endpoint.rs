@@ -130,6 +130,11 @@ impl Endpoint {
         }
     }
 
+    /// A token of every message.
+    pub fn bearer(&mut self, token: &str) {
+        self.authorize(&format!("Bearer {token}"));
+    }
+
     /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
     pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
         Outbound::Http(self.request(body, own))
@@ -197,7 +202,7 @@ fn label(sender: &str, url: &Url, address: &str) -> String {
 }
 
 /// An address below a base address, whose own path and query stay.
-pub fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+pub fn join_path<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);

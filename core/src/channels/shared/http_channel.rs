@@ -19,11 +19,7 @@ pub trait HttpChannel: Send + Sync + Debug {
     fn endpoint(&self) -> &Endpoint;
 
     /// See [`Channel::compose`].
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure>;
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure>;
 
     /// See [`Channel::sign`].
     fn sign(&self, request: &mut HttpRequest, now: Timestamp);
@@ -41,12 +37,8 @@ impl<T: HttpChannel> Channel for T {
         &self.endpoint().destination
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        HttpChannel::compose(self, notification, cx)
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        HttpChannel::compose(self, n, cx)
     }
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {

@@ -6,6 +6,7 @@ pub mod compact;
 pub mod endpoint;
 pub mod http_channel;
 pub mod incident;
+pub mod json_reply;
 pub mod lines;
 pub mod names;
 pub mod rich;

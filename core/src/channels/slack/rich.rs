@@ -5,8 +5,7 @@
 //! Values go as `plain_text` objects, which know no markup. `mrkdwn` is for the text, which has always been that, and for
 //! words of ours.
 
-use serde::Serialize;
-
+use super::blocks::{Attachment, Block, Payload, Text, UNIT};
 use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
@@ -38,82 +37,8 @@ const TAIL: Limit = units(1_400);
 /// The context's words of ours, for which nobody has to count.
 const CONTEXT: usize = 300;
 
-const UNIT: Unit = Unit::Utf16Escaped;
-
 const fn units(length: usize) -> Limit {
     Limit::new(length, UNIT)
-}
-
-#[derive(Serialize)]
-pub struct Payload {
-    /// Shown in notifications, read by screen readers, and all that servers show which know no blocks.
-    text: String,
-    blocks: Vec<Block>,
-    /// The colour bar, where something stands beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attachments: Option<[Attachment; 1]>,
-}
-
-#[derive(Serialize)]
-struct Attachment {
-    color: String,
-    blocks: Vec<Block>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block {
-    Header {
-        text: Text,
-    },
-    Section {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<Text>,
-        #[serde(skip_serializing_if = "<[Text]>::is_empty")]
-        fields: Vec<Text>,
-    },
-    Context {
-        elements: [Text; 1],
-    },
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Text {
-    /// Without `emoji`, `:smile:` stays what it is.
-    PlainText { text: String, emoji: bool },
-    /// `verbatim`: no names are made mentions of, and no addresses links.
-    Mrkdwn { text: String, verbatim: bool },
-}
-
-impl Text {
-    fn plain(text: String) -> Self {
-        Text::PlainText { text, emoji: false }
-    }
-
-    fn ours(text: String) -> Self {
-        Text::Mrkdwn {
-            text,
-            verbatim: true,
-        }
-    }
-
-    fn units(&self) -> usize {
-        match self {
-            Text::PlainText { text, .. } => UNIT.of(text),
-            // Escaped already, where it has to be.
-            Text::Mrkdwn { text, .. } => Unit::Utf16.of(text),
-        }
-    }
-}
-
-impl Block {
-    fn section(text: Text) -> Self {
-        Block::Section {
-            text: Some(text),
-            fields: Vec::new(),
-        }
-    }
 }
 
 /// `text` is the notification's, `limit` that of a message that has only a text.

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::encoded::decode;
 use super::lists::{self, Lists};
-use super::parameter::BASE_URL;
+use super::parameter::{BASE_URL, Form};
 use super::values::text;
 use super::{Kind, OPTIONS, Parameter, parse_url};
 use crate::json::{Json, Path};
@@ -311,42 +311,29 @@ impl<'a> Fields<'a> {
         parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
     }
 
-    /// A field that must be there, in the form that its provider gives it: `form` is what it must be.
-    pub fn formed(
-        &self,
-        name: &str,
-        form: &str,
-        fits: impl Fn(&str) -> bool,
-    ) -> Result<String, ConfigError> {
+    /// A field that must be there, in the form that its parameter declares.
+    pub fn formed(&self, name: &str) -> Result<String, ConfigError> {
         let text = self.required(name)?;
-        self.check_form(name, &text, form, fits)
+        self.check_form(name, &text)
     }
 
     /// The same of a field that may be absent.
-    pub fn formed_or_none(
-        &self,
-        name: &str,
-        form: &str,
-        fits: impl Fn(&str) -> bool,
-    ) -> Result<Option<String>, ConfigError> {
+    pub fn formed_or_none(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let text = self.optional(name)?;
-        text.map(|text| self.check_form(name, &text, form, fits))
-            .transpose()
+        text.map(|text| self.check_form(name, &text)).transpose()
     }
 
-    fn check_form(
-        &self,
-        name: &str,
-        text: &str,
-        form: &str,
-        fits: impl Fn(&str) -> bool,
-    ) -> Result<String, ConfigError> {
+    fn check_form(&self, name: &str, text: &str) -> Result<String, ConfigError> {
         let text = text.trim();
-        if fits(text) {
-            return Ok(text.to_owned());
+        let form = self.parameter(name).and_then(|parameter| parameter.form);
+        debug_assert!(form.is_some(), "{name} declares no form");
+        match form.filter(|form| !(form.fits)(text)) {
+            None => Ok(text.to_owned()),
+            Some(Form { words, .. }) => {
+                let example = self.example(name);
+                Err(self.error(name, format!("{name} must be {words}, such as {example}")))
+            }
         }
-        let example = self.example(name);
-        Err(self.error(name, format!("{name} must be {form}, such as {example}")))
     }
 
     /// Where a provider's API is: what the operator says, or the provider's own address.

@@ -11,8 +11,17 @@ pub struct Parameter {
     pub operator_only: bool,
     /// Where the value comes from when the configuration has none.
     pub environment: Option<&'static str>,
+    /// What its value must look like, where more than a string is wanted.
+    pub form: Option<Form>,
     pub example: &'static str,
     pub description: &'static str,
+}
+
+/// The form of a value, as its provider gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    pub words: &'static str,
+    pub fits: fn(&str) -> bool,
 }
 
 impl Parameter {
@@ -25,6 +34,7 @@ impl Parameter {
             secret: false,
             operator_only: false,
             environment: None,
+            form: None,
             example,
             description,
         }
@@ -79,6 +89,12 @@ impl Parameter {
 
     pub const fn or_environment(mut self, variable: &'static str) -> Self {
         self.environment = Some(variable);
+        self
+    }
+
+    /// `words` completes "must be …".
+    pub const fn form(mut self, words: &'static str, fits: fn(&str) -> bool) -> Self {
+        self.form = Some(Form { words, fits });
         self
     }
 

@@ -6,12 +6,12 @@
 
 mod breaks;
 mod card;
+mod replies;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use serde_json::Value;
 use url::Url;
 
 use self::card::{Action, Element, TextRun, message, text_block};
@@ -19,15 +19,14 @@ use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
-use super::shared::{body, classify, texts};
+use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
     Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason};
+use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
-use crate::secret::Redactor;
 use crate::text::{Limit, Markup, shorten, split_after};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -165,66 +164,6 @@ fn has_signature(url: &Url) -> bool {
         .any(|(name, value)| name == "sig" && !value.is_empty())
 }
 
-const OLD_HOST: &str = "URLs of logic.azure.com lead to workflows of Teams no more (since 2025-11-30): open the workflow in the Workflows app of Teams and copy its new URL.";
-const CUT_SHORT: &str =
-    "teams_webhook_url was cut short: give the whole URL, with ?api-version=…&sp=…&sv=…&sig=….";
-const WANTS_LOGIN: &str = "The workflow's trigger wants a Microsoft login, or the URL has no sig=…: let anyone trigger the workflow, and copy its new URL.";
-const SWITCHED_OFF: &str =
-    "Switch the workflow on again, at make.powerautomate.com or in the Workflows app of Teams.";
-const NEW_URL: &str = "Open the workflow in the Workflows app of Teams and copy the URL of its trigger again, with sig=… at its end.";
-
-fn hint(reason: Reason) -> Option<&'static str> {
-    match reason {
-        Reason::Unauthorized | Reason::Forbidden | Reason::UnknownDestination => Some(NEW_URL),
-        _ => None,
-    }
-}
-
-/// The codes of Azure Logic Apps and of Power Automate, as questions of their users have them.
-fn meaning(code: &str) -> Option<(Reason, &'static str)> {
-    Some(match code {
-        // "Could not execute workflow … with state 'Disabled'."
-        _ if code.contains("NotEnabled") => (Reason::UnknownDestination, SWITCHED_OFF),
-        "DirectApiAuthorizationRequired" | "MisMatchingOAuthClaims" => {
-            (Reason::Unauthorized, WANTS_LOGIN)
-        }
-        // apprise, issue 1161: a shell cuts a URL at its first &.
-        "MissingApiVersionParameter" => (Reason::Rejected, CUT_SHORT),
-        _ => return None,
-    })
-}
-
-/// A 200 whose text says that the message was not posted: "Webhook message delivery failed with error: Microsoft Teams endpoint
-/// returned HTTP error 429 with ContextId …"
-/// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using, "rate limiting").
-fn undelivered(
-    reply: &HttpReply,
-    redactor: &Redactor,
-    detail: &impl Fn() -> Option<Detail>,
-) -> Option<Classification> {
-    let text = reply.text().to_ascii_lowercase();
-    let is_failure =
-        text.contains("delivery failed") || text.contains("endpoint returned http error");
-    if !((200..=299).contains(&reply.status) && is_failure) {
-        return None;
-    }
-    let (_, rest) = text.split_once("http error").unwrap_or_default();
-    let digits = |c: char| c.is_ascii_digit();
-    let status = rest.trim_start().split(|c| !digits(c)).next();
-    let told = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
-    Some(match told {
-        // Teams' own words for a status, without its headers.
-        413 | 429 | 500..=599 => {
-            let told = HttpReply {
-                status: told,
-                ..reply.clone()
-            };
-            classify::by_status(&told, redactor, detail)
-        }
-        _ => AttemptResult::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into(),
-    })
-}
-
 /// The colour behind the title, by names of the schema.
 const fn style(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
@@ -266,15 +205,11 @@ impl HttpChannel for Teams {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        _: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
+    fn compose(&self, n: &Notification, _: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
         let text = breaks::as_paragraphs(&text);
-        if notification.is_rich() {
-            return Ok(self.rich(notification, &text));
+        if n.is_rich() {
+            return Ok(self.rich(n, &text));
         }
         Ok(texts::in_parts(&text, LIMIT, MARKUP, |part| {
             self.plain(part)
@@ -284,34 +219,8 @@ impl HttpChannel for Teams {
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        let json = reply.json().unwrap_or(Value::Null);
-        let error = |name| {
-            json.get("error")
-                .and_then(|error| error.get(name)?.as_str())
-        };
-        let detail = || {
-            classify::said(
-                "Teams",
-                None,
-                error("message"),
-                reply,
-                self.endpoint.redactor(),
-            )
-        };
-        let code = error("code").unwrap_or_default();
-        if let Some((reason, hint)) = meaning(code).filter(|_| (400..=499).contains(&reply.status))
-        {
-            let failure = Failure::new(reason).with_detail(detail());
-            return AttemptResult::Reject(failure.with_hint(hint)).into();
-        }
-        if let Some(classification) = undelivered(reply, self.endpoint.redactor(), &detail) {
-            return classification;
-        }
-        let classification = classify::by_status(reply, self.endpoint.redactor(), detail);
         let host = self.endpoint.destination.host.as_deref();
         let is_old = host.is_some_and(|host| host.ends_with(LOGIC_APPS));
-        classify::with_hints(classification, |reason| {
-            hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })
-        })
+        replies::classify(reply, is_old, self.endpoint.redactor())
     }
 }

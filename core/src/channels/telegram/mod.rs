@@ -4,6 +4,7 @@
 //! what is data they are broken by a character that does not show, or stand as code, where nothing is looked for.
 
 mod html;
+mod payload;
 mod replies;
 
 use std::borrow::Cow;
@@ -12,10 +13,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use serde::Serialize;
-
 use self::html::{Html, LIMIT, literal};
-use super::shared::endpoint::{Endpoint, below};
+use self::payload::{Chat, LinkPreview, Payload, ReplyParameters};
+use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
 use super::shared::rich::{self, Cuts, Drawn, Rich};
@@ -39,6 +39,10 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
             "The bot's token.",
         )
+        .form(
+            "digits, a colon, and at least 30 letters, digits, hyphens and underscores",
+            is_token,
+        )
         .required()
         .secret(),
         Parameter::new(
@@ -46,13 +50,19 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             "-1001234567890",
             "The chat: a number, which is negative for groups, or the @name of a public channel.",
         )
+        .form("a number, or @ and the name of a public channel", |id| {
+            Chat::read(id).is_some()
+        })
         .required()
         .secret(),
         Parameter::new(
             "telegram_thread_id",
             "42",
             "The topic, where the group has topics.",
-        ),
+        )
+        .form("a positive number", |id| {
+            id.parse().is_ok_and(|id: i64| id > 0)
+        }),
         Parameter::base_url(API),
     ],
     capabilities: &CAPABILITIES,
@@ -94,63 +104,14 @@ struct Telegram {
     thread: Option<i64>,
 }
 
-/// As the API takes it: a number, or the name of a public channel.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Chat<'a> {
-    Id(i64),
-    Name(&'a str),
-}
-
-impl<'a> Chat<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        match text.strip_prefix('@') {
-            Some(name) => {
-                let fits = (4..=32).contains(&name.len()) && name.bytes().all(is_word);
-                fits.then_some(Chat::Name(text))
-            }
-            None => text.parse().ok().filter(|id| *id != 0).map(Chat::Id),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Payload<'a> {
-    chat_id: Option<Chat<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_thread_id: Option<i64>,
-    text: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parse_mode: Option<&'static str>,
-    link_preview_options: LinkPreview,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_parameters: Option<Answers>,
-}
-
-#[derive(Serialize)]
-struct LinkPreview {
-    is_disabled: bool,
-}
-
-/// The message that this one answers. Where it is gone, this one stands alone.
-#[derive(Serialize)]
-struct Answers {
-    message_id: i64,
-    allow_sending_without_reply: bool,
-}
-
 impl Telegram {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let token = fields.formed("telegram_bot_token", TOKEN_FORM, is_token)?;
-        let chat_id =
-            fields.formed("telegram_chat_id", CHAT_FORM, |id| Chat::read(id).is_some())?;
-        let thread = fields.formed_or_none("telegram_thread_id", THREAD_FORM, |id| {
-            id.parse().is_ok_and(|id: i64| id > 0)
-        })?;
+        let token = fields.formed("telegram_bot_token")?;
+        let chat_id = fields.formed("telegram_chat_id")?;
+        let thread = fields.formed_or_none("telegram_thread_id")?;
         let thread: Option<i64> = thread.and_then(|id| id.parse().ok());
         let thread = thread.filter(|id| *id != GENERAL);
-        let url = below(
+        let url = join_path(
             &fields.base_url(API)?,
             [&*format!("bot{token}"), "sendMessage"],
         );
@@ -197,11 +158,11 @@ impl Telegram {
         let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
-        let answers = cx.earlier.and_then(|id| id.0.parse().ok());
+        let replied = cx.earlier.and_then(|id| id.0.parse().ok());
         let rich = Rich {
             payload: Payload {
                 parse_mode: Some("HTML"),
-                reply_parameters: answers.map(|message_id| Answers {
+                reply_parameters: replied.map(|message_id| ReplyParameters {
                     message_id,
                     allow_sending_without_reply: true,
                 }),
@@ -218,9 +179,6 @@ impl Telegram {
     }
 }
 
-const TOKEN_FORM: &str =
-    "digits, a colon, and at least 30 letters, digits, hyphens and underscores";
-
 fn is_token(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     text.split_once(':').is_some_and(|(bot, key)| {
@@ -230,9 +188,6 @@ fn is_token(text: &str) -> bool {
             && key.bytes().all(is_word)
     })
 }
-
-const CHAT_FORM: &str = "a number, or @ and the name of a public channel";
-const THREAD_FORM: &str = "a positive number";
 
 fn field(name: String, value: &str) -> Drawn<Html> {
     let mut is_cut = false;
@@ -252,18 +207,14 @@ impl HttpChannel for Telegram {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
         let text = match cx.allow_mentions {
             true => text,
             false => literal(&text).into(),
         };
-        if notification.is_rich() {
-            return Ok(self.rich(notification, &text, cx));
+        if n.is_rich() {
+            return Ok(self.rich(n, &text, cx));
         }
         Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
             self.plain(&part)

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::channels::shared::json_reply::{JsonReply, ProviderError};
 use crate::channels::shared::{body, classify};
 use crate::model::outcome::{AttemptResult, Classification, Failure, Moved, Reason, Scope};
 use crate::model::wire::{HttpReply, HttpRequest};
@@ -35,51 +36,48 @@ const WORDS: [(&str, Reason, &str); 12] = [
 ];
 
 pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let json = reply.json().unwrap_or(Value::Null);
-    let description = json.get("description").and_then(Value::as_str);
-    let parameter = |name| json.get("parameters").and_then(|all| all.get(name));
-    let detail = || classify::said("Telegram", None, description, reply, redactor);
-    let reject = |reason, hint: &'static str| {
-        let failure = Failure::new(reason).with_detail(detail()).with_hint(hint);
-        AttemptResult::Reject(failure).into()
-    };
+    let said = JsonReply::read("Telegram", reply, redactor, error);
+    let parameter = |name| said.get("parameters").and_then(|all| all.get(name));
     match reply.status {
-        200..=299 if json.get("ok") == Some(&Value::Bool(true)) => {
-            let id = json.pointer("/result/message_id");
+        200..=299 if said.get("ok") == Some(&Value::Bool(true)) => {
+            let id = said
+                .get("result")
+                .and_then(|result| result.get("message_id"));
             let id = id.and_then(Value::as_i64).map(|id| id.to_string());
-            classify::delivered(id.as_deref(), redactor).into()
+            said.delivered(id.as_deref())
         }
-        200..=299 if reply.complete => {
-            AttemptResult::Reject(Failure::new(Reason::Rejected).with_detail(detail())).into()
-        }
+        200..=299 => said.reject(Reason::Rejected),
         429 => {
             let wait = parameter("retry_after").and_then(Value::as_f64);
             let after = wait.and_then(classify::seconds);
-            let after = after.or_else(|| classify::reply_retry_after(reply));
-            let failure = Failure::new(Reason::RateLimited).with_detail(detail());
-            classify::paused(failure, after, Scope::Destination)
+            said.paused(after.or_else(|| said.retry_after()), Scope::Destination)
         }
         400 => {
             if let Some(id) = parameter("migrate_to_chat_id").and_then(Value::as_i64) {
                 return moved(sent, id, redactor);
             }
-            let said = description.unwrap_or_default().to_lowercase();
-            match WORDS.iter().find(|(words, ..)| said.contains(*words)) {
-                Some(&(_, reason, hint)) => reject(reason, hint),
-                None => classify::by_status(reply, redactor, detail),
+            let words = said.text("description").unwrap_or_default().to_lowercase();
+            match WORDS.iter().find(|(known, ..)| words.contains(*known)) {
+                Some(&(_, reason, hint)) => said.reject_with_hint(reason, hint),
+                None => said.by_status(|_| None),
             }
         }
-        401 | 404 => reject(Reason::Unauthorized, TOKEN),
-        403 => reject(Reason::Forbidden, SHUT_OUT),
-        _ => classify::by_status(reply, redactor, detail),
+        401 | 404 => said.reject_with_hint(Reason::Unauthorized, TOKEN),
+        403 => said.reject_with_hint(Reason::Forbidden, SHUT_OUT),
+        _ => said.by_status(|_| None),
     }
+}
+
+/// `{"ok": false, "error_code": 400, "description": "…"}`
+fn error(json: &Value) -> ProviderError<'_> {
+    ProviderError::of(json.get("description").and_then(Value::as_str))
 }
 
 /// "The group has been migrated to a supergroup with the specified identifier" (ResponseParameters).
 fn moved(sent: &HttpRequest, id: i64, redactor: &Redactor) -> Classification {
     let said = format!("the group became a supergroup, whose id is {id}");
     let failure = Failure::new(Reason::UnknownDestination)
-        .with_detail(classify::words("Telegram", &said, redactor))
+        .with_detail(classify::with_provider_words("Telegram", &said, redactor))
         .with_hint(MIGRATED);
     let Some(next) = readdressed(sent, id) else {
         return AttemptResult::Reject(failure).into();

@@ -377,6 +377,32 @@ fn every_required_parameter_is_missed_by_its_name_and_with_an_example() {
 }
 
 #[test]
+fn a_value_has_the_form_that_its_parameter_declares() {
+    for spec in CHANNELS {
+        for formed in spec.parameters.iter().filter(|one| !one.operator_only) {
+            let Some(form) = formed.form else {
+                continue;
+            };
+            let with = |text: &str| {
+                configured(spec, |one| match one.name == formed.name {
+                    true => Some(text.to_owned()),
+                    false => example(one),
+                })
+            };
+            assert!((form.fits)(formed.example), "{}", formed.name);
+            assert!(with(formed.example).is_ok(), "{}", formed.name);
+            let broken = "no\u{1}ne of these";
+            assert!(!(form.fits)(broken), "{}", formed.name);
+            let error = with(broken).unwrap_err();
+            assert_eq!(error.path.to_string(), formed.name);
+            for part in [formed.name, form.words, formed.example] {
+                assert!(error.what.contains(part), "{}: {}", spec.key, error.what);
+            }
+        }
+    }
+}
+
+#[test]
 fn row_31_no_parameter_takes_a_line_break_or_a_nul() {
     for spec in CHANNELS {
         let texts = spec.parameters.iter().filter(|one| {

@@ -21,7 +21,7 @@ pub struct Sender {
 
 impl Sender {
     pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, ConfigError> {
-        let given = fields.formed_or_none("messaging_service_sid", SERVICE_FORM, is_service)?;
+        let given = fields.formed_or_none("messaging_service_sid")?;
         let given = given.map(Secret::new);
         if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
             return Ok(Self {
@@ -83,12 +83,10 @@ pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Sec
     }))
 }
 
-const SERVICE_FORM: &str = "MG and 32 hexadecimal digits";
-
 /// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
 /// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
 /// with MG as well.
-fn is_service(text: &str) -> bool {
+pub fn is_service(text: &str) -> bool {
     is_sid(text, "MG")
 }
 

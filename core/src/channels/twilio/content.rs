@@ -3,7 +3,6 @@
 
 use serde_json::{Map, Value};
 
-use super::address::is_sid;
 use crate::channels::{ComposeContext, ConfigError, Fields};
 use crate::text::{Limit, Unit, cut, one_line};
 
@@ -26,8 +25,7 @@ pub struct Content {
 
 impl Content {
     pub fn read(fields: &Fields<'_>) -> Result<Option<Self>, ConfigError> {
-        let form = "HX and 32 hexadecimal digits";
-        let sid = fields.formed_or_none(SID, form, |text| is_sid(text, "HX"))?;
+        let sid = fields.formed_or_none(SID)?;
         let variables = fields.table(VARIABLES)?;
         for (name, _) in variables.iter().flatten() {
             if name.is_empty() || name.chars().count() > NAME || name.contains(char::is_whitespace)

@@ -1,8 +1,10 @@
 //! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+mod account;
 mod address;
 mod content;
 mod lookup;
+mod parameters;
 mod replies;
 mod rich;
 mod segments;
@@ -13,24 +15,24 @@ use std::sync::{Arc, OnceLock};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
-use serde_json::Value;
 use url::Url;
 
+use self::account::{account, messages_url};
 use self::address::{Medium, Sender, bare_number, masked_address, number};
 use self::content::Content;
-use self::replies::{refusal, taken};
+use self::parameters::PARAMETERS;
 use self::segments::segments;
-use super::shared::endpoint::{basic_auth, below, secrets_of_headers};
+use super::shared::endpoint::{basic_auth, secrets_of_headers};
 use super::shared::rich::Cuts;
 use super::shared::{self, body, classify, texts};
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
-    FollowUps, Kind, Length, Limits, Messages, Operator, Parameter, Protocol,
+    FollowUps, Length, Limits, Messages, Operator, Protocol,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
-use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason};
-use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
+use crate::model::outcome::{Classification, Failure};
+use crate::model::wire::{Destination, HttpRequest, Outbound, Reply, ResendEffect};
 use crate::secret::{Redactor, Secret, digest, mask_number};
 use crate::text::{Fences, Limit, Markup, split};
 
@@ -71,70 +73,6 @@ const WHATSAPP_MARKUP: Markup = Markup {
     fences: Fences::Plain,
     ..Markup::NONE
 };
-
-const PARAMETERS: &[Parameter] = &[
-    Parameter::new(
-        "twilio_sid",
-        "AC00000000000000000000000000000000",
-        "The account's SID (AC…), or an API key's (SK…).",
-    )
-    .required()
-    .secret()
-    .or_environment("TWILIO_SID"),
-    Parameter::new(
-        "twilio_token",
-        "your_auth_token",
-        "The account's auth token, or the API key's secret.",
-    )
-    .required()
-    .secret()
-    .or_environment("TWILIO_TOKEN"),
-    Parameter::new(
-        "twilio_from_number",
-        "+15005550001",
-        "The number or sender to send from, or a messaging service: MG and 32 hexadecimal digits.",
-    )
-    .required()
-    .secret(),
-    Parameter::new(
-        "twilio_to_number",
-        "+15005550006",
-        "The number to send to, in E.164 form.",
-    )
-    .required()
-    .secret(),
-    Parameter::new(
-        "twilio_account_sid",
-        "AC00000000000000000000000000000000",
-        "The account's SID where twilio_sid is an API key's (SK…).",
-    )
-    .secret(),
-    Parameter::new(
-        "messaging_service_sid",
-        "MG0123456789abcdef0123456789abcdef",
-        "The messaging service that picks the sender; twilio_from_number may then be absent.",
-    )
-    .secret()
-    .operator_only(),
-    Parameter::new(
-        "smart_encoding",
-        "true",
-        "Lets Twilio replace look-alikes, so that a text needs fewer segments.",
-    )
-    .of(Kind::Boolean)
-    .operator_only(),
-    Parameter::new(
-        "content_sid",
-        "HX0123456789abcdef0123456789abcdef",
-        "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
-    ),
-    Parameter::new(
-        "content_variables",
-        r#"{ 1 = "{{ notification.text }}" }"#,
-        "The content template's variables by name; in the configuration file they are templates themselves.",
-    )
-    .of(Kind::Templates),
-];
 
 struct Twilio {
     /// `…/2010-04-01/Accounts/{AC…}/Messages.json`
@@ -213,14 +151,6 @@ impl Twilio {
         self.to.expose().starts_with("whatsapp:")
     }
 
-    fn detail(&self, reply: &HttpReply, json: &Value, code: Option<u64>) -> Option<Detail> {
-        let redactor = self.redactor();
-        match (code, json.get("message").and_then(Value::as_str)) {
-            (Some(code), None) => classify::words("Twilio", &code.to_string(), redactor),
-            (code, message) => classify::said("Twilio", code, message, reply, redactor),
-        }
-    }
-
     /// Takes the account, its credentials and the numbers out of what Twilio answers.
     fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
@@ -252,11 +182,7 @@ impl Channel for Twilio {
         &self.destination
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
         if let Some(content) = &self.content {
             let (variables, warnings) = content.variables(cx, self.is_whatsapp());
             let variables = variables
@@ -269,14 +195,9 @@ impl Channel for Twilio {
                 warnings,
             });
         }
-        let text = texts::of(notification)?;
-        let (split, cuts) = if notification.is_rich() {
-            rich::compose(
-                notification,
-                &text,
-                self.is_whatsapp(),
-                self.capabilities().markup(),
-            )
+        let text = texts::of(n)?;
+        let (split, cuts) = if n.is_rich() {
+            rich::compose(n, &text, self.is_whatsapp(), self.capabilities().markup())
         } else {
             (
                 split(&text, LIMIT, self.capabilities().markup()),
@@ -307,7 +228,9 @@ impl Channel for Twilio {
     fn sign(&self, _: &mut Outbound, _: Timestamp) {}
 
     fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification {
-        classify::http(sent, reply, |_, reply| self.classify_reply(reply))
+        classify::http(sent, reply, |_, reply| {
+            replies::classify(reply, self.content.is_some(), self.redactor())
+        })
     }
 
     fn lookup(&self) -> Option<&dyn Lookup> {
@@ -315,78 +238,4 @@ impl Channel for Twilio {
         let has_text = self.content.is_none() && !self.smart_encoding;
         has_text.then_some(self as &dyn Lookup)
     }
-}
-
-impl Twilio {
-    fn classify_reply(&self, reply: &HttpReply) -> Classification {
-        let json = reply.json().unwrap_or(Value::Null);
-        let code = json.get("code").and_then(Value::as_u64);
-        let detail = || self.detail(reply, &json, code);
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match (reply.status, code) {
-            (200..=299, _) => taken(&json, self.content.is_some(), self.redactor()).into(),
-            // Never processed, both of them (docs: errors 20429, 20503).
-            (429, _) => classify::by_status(reply, self.redactor(), detail),
-            (503, Some(20503)) => AttemptResult::Retry {
-                failure: failure(Reason::ServerError),
-                after: classify::reply_retry_after(reply),
-            }
-            .into(),
-            // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
-            (400..=599, Some(21611 | 21730)) => AttemptResult::Retry {
-                failure: failure(Reason::TryLater),
-                after: classify::reply_retry_after(reply),
-            }
-            .into(),
-            // "Retrying may send the message again" (docs: error 20500).
-            (500..=599, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
-            (400..=499, Some(code)) => match refusal(code, self.content.is_some()) {
-                Some(refusal) => AttemptResult::Reject(refusal.with_detail(detail())).into(),
-                None => classify::by_status(reply, self.redactor(), detail),
-            },
-            _ => classify::by_status(reply, self.redactor(), detail),
-        }
-    }
-}
-
-/// The account in the URL's path: the SID itself, or what stands beside an API key.
-fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
-    let given = fields.optional("twilio_account_sid")?;
-    let field = match given {
-        Some(_) => "twilio_account_sid",
-        None => "twilio_sid",
-    };
-    let account = match given {
-        Some(account) => Secret::new(account.trim()),
-        None if sid.expose().starts_with("SK") => {
-            return Err(fields.error(
-                "twilio_account_sid",
-                "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
-            ));
-        }
-        None => sid.clone(),
-    };
-    // It becomes a part of the URL's path.
-    if account
-        .expose()
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric())
-    {
-        return Ok(account);
-    }
-    Err(fields.error(
-        field,
-        format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
-    ))
-}
-
-fn messages_url(operator: &Operator, account: &Secret) -> Url {
-    let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
-    let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
-    below(&base, path)
-}
-
-#[allow(clippy::expect_used)] // A constant.
-fn twilio_url() -> Url {
-    Url::parse("https://api.twilio.com/").expect("a valid URL")
 }

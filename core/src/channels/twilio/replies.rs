@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::channels::shared::classify;
-use crate::model::outcome::{AttemptResult, Failure, Reason};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason};
+use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
 const ACCOUNT: &str = "The Twilio account is suspended or not yet active: look at its balance and status in the Twilio console.";
@@ -14,6 +15,49 @@ const CONTENT_SID: &str = "Give the content_sid of a content template of this ac
 const VARIABLES: &str = "Compare content_variables with the content template: each name must be one of its variables, and no value may be empty.";
 const NO_TEXT: &str = "Give a text, or content_sid.";
 const SESSION_ONLY: &str = "Use a content template that WhatsApp has approved, of a type that may begin a conversation: not twilio/list-picker or twilio/location.";
+
+/// `has_content`: the message is a content template.
+pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Classification {
+    let json = reply.json().unwrap_or(Value::Null);
+    let code = json.get("code").and_then(Value::as_u64);
+    let detail = || detail(redactor, reply, &json, code);
+    let failure = |reason| Failure::new(reason).with_detail(detail());
+    match (reply.status, code) {
+        (200..=299, _) => taken(&json, has_content, redactor).into(),
+        // Never processed, both of them (docs: errors 20429, 20503).
+        (429, _) => classify::by_status(reply, redactor, detail),
+        (503, Some(20503)) => AttemptResult::Retry {
+            failure: failure(Reason::ServerError),
+            after: classify::reply_retry_after(reply),
+        }
+        .into(),
+        // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+        (400..=599, Some(21611 | 21730)) => AttemptResult::Retry {
+            failure: failure(Reason::TryLater),
+            after: classify::reply_retry_after(reply),
+        }
+        .into(),
+        // "Retrying may send the message again" (docs: error 20500).
+        (500..=599, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
+        (400..=499, Some(code)) => match refusal(code, has_content) {
+            Some(refusal) => AttemptResult::Reject(refusal.with_detail(detail())).into(),
+            None => classify::by_status(reply, redactor, detail),
+        },
+        _ => classify::by_status(reply, redactor, detail),
+    }
+}
+
+fn detail(
+    redactor: &Redactor,
+    reply: &HttpReply,
+    json: &Value,
+    code: Option<u64>,
+) -> Option<Detail> {
+    match (code, json.get("message").and_then(Value::as_str)) {
+        (Some(code), None) => classify::with_provider_words("Twilio", &code.to_string(), redactor),
+        (code, message) => classify::provider_detail("Twilio", code, message, reply, redactor),
+    }
+}
 
 /// What a 2xx means: Twilio has it, unless it says that it failed at once.
 pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptResult {
@@ -29,11 +73,13 @@ pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptRes
     };
     let refusal = code.and_then(|code| refusal(code, has_content));
     let failure = refusal.unwrap_or(Failure::new(Reason::Rejected));
-    AttemptResult::Reject(failure.with_detail(classify::words(&provider, words, redactor)))
+    AttemptResult::Reject(
+        failure.with_detail(classify::with_provider_words(&provider, words, redactor)),
+    )
 }
 
 /// Codes that refine the reason. Each has a page of its own, such as <https://www.twilio.com/docs/api/errors/21656>.
-pub fn refusal(code: u64, has_content: bool) -> Option<Failure> {
+fn refusal(code: u64, has_content: bool) -> Option<Failure> {
     let (reason, hint) = match code {
         10001 | 20005 => (Reason::Forbidden, Some(ACCOUNT)),
         20003 => (Reason::Unauthorized, None),

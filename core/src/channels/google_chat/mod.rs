@@ -3,29 +3,32 @@
 //! The text stays the message's text, which alone knows Chat's markup and mentions; all else stands in a card below it, whose
 //! texts are HTML <https://developers.google.com/workspace/chat/format-messages>.
 
+mod card;
+mod replies;
+mod reply_option;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use serde::Serialize;
-use serde_json::Value;
-use url::Url;
 
+use self::card::{Card, CardWithId, Header, NAMES, Section, button, field};
+use self::reply_option::with_reply_option;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
-use super::shared::names::NameRules;
-use super::shared::rich::{self, Cuts, Drawn, Look, Rich};
-use super::shared::{body, classify, texts};
+use super::shared::rich::{self, Cuts, Look, Rich};
+use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
     Limits, Messages, Operator, Parameter, Protocol, Threads,
 };
 use crate::model::notification::Notification;
-use crate::model::outcome::{AttemptResult, Classification, Failure, Reason, Scope};
+use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::digest;
-use crate::text::{Fences, Limit, Markup, shorten, split_after, with_entities};
+use crate::text::{Fences, Limit, Markup, split_after};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "google_chat",
@@ -61,8 +64,6 @@ const MARKUP: Markup = Markup {
     ..Markup::NONE
 };
 const TITLE: Limit = Limit::json_bytes(250);
-const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
-const VALUE: Limit = Limit::json_bytes(2_000);
 /// What fields may take, in bytes of JSON, and how many: a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
@@ -88,63 +89,6 @@ struct Payload<'a> {
 #[serde(rename_all = "camelCase")]
 struct Thread {
     thread_key: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CardWithId {
-    card_id: &'static str,
-    card: Card,
-}
-
-#[derive(Serialize)]
-struct Card {
-    header: Header,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sections: Vec<Section>,
-}
-
-#[derive(Serialize)]
-struct Header {
-    title: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subtitle: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Section {
-    widgets: Vec<Widget>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Widget {
-    #[serde(rename_all = "camelCase")]
-    DecoratedText {
-        text: String,
-        wrap_text: bool,
-    },
-    ButtonList {
-        buttons: [Button; 1],
-    },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Button {
-    text: String,
-    on_click: OnClick,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct OnClick {
-    open_link: OpenLink,
-}
-
-#[derive(Serialize)]
-struct OpenLink {
-    url: String,
 }
 
 impl GoogleChat {
@@ -225,74 +169,11 @@ impl GoogleChat {
     }
 }
 
-const NOT_GOOGLE: &str =
-    "google_chat_webhook_url must be the webhook's URL: what answered is not Google Chat.";
-const NEW_WEBHOOK: &str = "The webhook was removed, or the space does not allow it: make a new one in the space, under Apps & integrations.";
-
-fn hint(reason: Reason) -> Option<&'static str> {
-    match reason {
-        Reason::Unauthorized | Reason::Forbidden | Reason::UnknownDestination => Some(NEW_WEBHOOK),
-        _ => None,
-    }
-}
-
-/// Without this option the key of a thread has no effect (messages.create), and without a thread the option is an error, also
-/// where the URL has it as it was given (apprise, pull request 1376). A `threadKey` in the URL is a thread too.
-fn with_reply_option(url: &Url, has_thread: bool) -> Url {
-    const OPTION: &str = "messageReplyOption";
-    let has = |wanted| url.query_pairs().any(|(name, _)| name == wanted);
-    let has_thread = has_thread || has("threadKey");
-    let mut with_option = url.clone();
-    match (has_thread, has(OPTION)) {
-        (true, false) => {
-            let mut query = with_option.query_pairs_mut();
-            query.append_pair(OPTION, "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD");
-        }
-        (false, true) => {
-            let others = url.query_pairs().filter(|(name, _)| name != OPTION);
-            with_option.query_pairs_mut().clear().extend_pairs(others);
-        }
-        _ => {}
-    }
-    with_option
-}
-
 fn thread(notification: &Notification) -> Option<Thread> {
     let key = notification.dedup_key.as_deref()?;
     Some(Thread {
         thread_key: digest(key),
     })
-}
-
-fn field(name: String, value: &str) -> Drawn<Widget> {
-    let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
-    let field = Widget::DecoratedText {
-        text: format!(
-            "<b>{}</b>: {}",
-            with_entities(&name),
-            with_entities(&value).replace('\n', "<br>")
-        ),
-        wrap_text: true,
-    };
-    Drawn {
-        length: body::json(&field).len(),
-        field,
-        is_cut,
-    }
-}
-
-fn button(link: &str) -> Widget {
-    Widget::ButtonList {
-        buttons: [Button {
-            text: rich::link_words(link),
-            on_click: OnClick {
-                open_link: OpenLink {
-                    url: link.to_owned(),
-                },
-            },
-        }],
-    }
 }
 
 /// Whether a header's title is HTML is not said, so what could begin a tag or an entity is broken by a character that does
@@ -311,83 +192,22 @@ impl HttpChannel for GoogleChat {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
         let text = match cx.allow_mentions {
             true => text,
             false => without_mentions(&text).into(),
         };
-        if notification.is_rich() {
-            return Ok(self.rich(notification, &text));
+        if n.is_rich() {
+            return Ok(self.rich(n, &text));
         }
-        let plain = |part: String| self.plain(&part, notification);
+        let plain = |part: String| self.plain(&part, n);
         Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }
 
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        let json = reply.json().unwrap_or(Value::Null);
-        let error = json.get("error");
-        let detail = || {
-            let said = error.and_then(|error| error.get("message")?.as_str());
-            classify::said("Google Chat", None, said, reply, self.endpoint.redactor())
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 => {
-                // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
-                let name = json.get("name").and_then(Value::as_str);
-                if name.is_none() {
-                    return AttemptResult::Reject(failure(Reason::Rejected).with_hint(NOT_GOOGLE))
-                        .into();
-                }
-                let id = name.and_then(|name| name.rsplit('/').next());
-                classify::delivered(id, self.endpoint.redactor()).into()
-            }
-            429 => {
-                let after = classify::reply_retry_after(reply);
-                classify::paused(failure(Reason::RateLimited), after, Scope::Account)
-            }
-            _ => classify::with_hints(
-                classify::by_status(reply, self.endpoint.redactor(), detail),
-                hint,
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reply_option_stands_in_the_url_exactly_where_there_is_a_thread() {
-        const OPTION: &str = "messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD";
-        const FAIL: &str = "messageReplyOption=REPLY_MESSAGE_OR_FAIL";
-        for (query, has_thread, expected) in [
-            ("key=k", false, "key=k".to_owned()),
-            ("key=k", true, format!("key=k&{OPTION}")),
-            (&format!("{FAIL}&key=k"), false, "key=k".to_owned()),
-            (&format!("{FAIL}&key=k"), true, format!("{FAIL}&key=k")),
-            (
-                &format!("threadKey=t&{FAIL}"),
-                false,
-                format!("threadKey=t&{FAIL}"),
-            ),
-            ("threadKey=t", false, format!("threadKey=t&{OPTION}")),
-        ] {
-            let url = Url::parse(&format!("https://chat.example/?{query}")).unwrap();
-            let found = with_reply_option(&url, has_thread);
-            assert_eq!(
-                found.query(),
-                Some(expected.as_str()),
-                "{query} {has_thread}"
-            );
-        }
+        replies::classify(reply, self.endpoint.redactor())
     }
 }

@@ -1,6 +1,8 @@
 //! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. The lengths of title, text and address are also those of
 //! Alertmanager's client (`notify/pushover/pushover.go`).
 
+mod replies;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,19 +10,18 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use serde_json::Value;
 use url::Url;
 
-use super::shared::endpoint::{Endpoint, below};
+use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Cuts};
-use super::shared::{body, classify, lines, texts};
+use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
     Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
+use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, split_after};
@@ -34,6 +35,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
             "The application's API token.",
         )
+        .form("30 letters and digits", is_key)
         .required()
         .secret(),
         Parameter::new(
@@ -41,6 +43,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
             "The key of the user or group.",
         )
+        .form("30 letters and digits", is_key)
         .required()
         .secret(),
         Parameter::base_url(API),
@@ -85,10 +88,10 @@ struct Pushover {
 
 impl Pushover {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
-        let key = |name| fields.formed(name, KEY_FORM, is_key).map(Secret::new);
+        let key = |name| fields.formed(name).map(Secret::new);
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;
-        let url = below(&base, ["1", "messages.json"]);
+        let url = join_path(&base, ["1", "messages.json"]);
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
@@ -123,7 +126,7 @@ impl Pushover {
             .finish();
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
-            url: below(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
+            url: join_path(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
             resend: ResendEffect::Deduplicated,
             ..self.endpoint.request(form, &[])
         })
@@ -176,11 +179,6 @@ impl Pushover {
     }
 }
 
-const TOKEN_HINT: &str = "Give pushover_token as the application's page at pushover.net shows it.";
-const USER_HINT: &str = "Give pushover_user as the dashboard at pushover.net shows it, and see that a device of the user is active.";
-
-const KEY_FORM: &str = "30 letters and digits";
-
 fn is_key(text: &str) -> bool {
     text.len() == 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
@@ -200,14 +198,10 @@ impl HttpChannel for Pushover {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        _: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
-        if notification.is_rich() {
-            return Ok(self.rich(notification, &text));
+    fn compose(&self, n: &Notification, _: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
+        if n.is_rich() {
+            return Ok(self.rich(n, &text));
         }
         let plain = |part: String| self.form([("message", part.as_str())]);
         Ok(texts::in_parts(&text, LIMIT, Markup::NONE, plain))
@@ -216,36 +210,6 @@ impl HttpChannel for Pushover {
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        let json = reply.json().unwrap_or(Value::Null);
-        let detail = || {
-            let errors = json.get("errors").and_then(Value::as_array);
-            let errors = errors.map(|errors| {
-                let errors = errors.iter().filter_map(Value::as_str);
-                errors.collect::<Vec<_>>().join("; ")
-            });
-            let errors = errors.as_deref().filter(|errors| !errors.is_empty());
-            classify::said("Pushover", None, errors, reply, self.endpoint.redactor())
-        };
-        let reject = |reason, hint: Option<&'static str>| {
-            let mut failure = Failure::new(reason).with_detail(detail());
-            failure.hint = hint.map(Into::into);
-            AttemptResult::Reject(failure).into()
-        };
-        let is_invalid = |name| json.get(name).and_then(Value::as_str) == Some("invalid");
-        match reply.status {
-            200..=299 if json.get("status").and_then(Value::as_u64) == Some(1) => {
-                let request = json.get("request").and_then(Value::as_str);
-                classify::delivered(request, self.endpoint.redactor()).into()
-            }
-            200..=299 => reject(Reason::Rejected, None),
-            // The month's messages (section on limitations), of which the body says that the token is invalid
-            // <https://github.com/Tautulli/Tautulli/issues/396>. No 4xx heals by repeating, and many block this address.
-            429 => reject(Reason::QuotaExhausted, None),
-            400..=499 if is_invalid("token") => reject(Reason::Unauthorized, Some(TOKEN_HINT)),
-            400..=499 if is_invalid("user") => reject(Reason::UnknownDestination, Some(USER_HINT)),
-            408 | 425 => reject(Reason::Rejected, None),
-            404 => reject(Reason::UnknownDestination, Some(TOKEN_HINT)),
-            _ => classify::by_status(reply, self.endpoint.redactor(), detail),
-        }
+        replies::classify(reply, self.endpoint.redactor())
     }
 }

@@ -1,23 +1,23 @@
 //! ntfy <https://docs.ntfy.sh/publish/#publish-as-json>.
 
+mod replies;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Cuts, Rich};
-use super::shared::{body, classify, lines, texts};
+use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
     Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::outcome::{AttemptResult, Classification, Failure, MessageRef, Reason, Scope};
+use crate::model::outcome::{Classification, Failure, MessageRef};
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, Unit, split_after};
@@ -37,12 +37,17 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             "db-alerts",
             "The topic; who knows it can read it.",
         )
+        .form("1 to 64 letters, digits, hyphens and underscores", is_topic)
         .required()
         .secret(),
         Parameter::new(
             "ntfy_token",
             "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
             "An access token, where the topic is protected.",
+        )
+        .form(
+            "an access token of letters, digits and underscores",
+            is_token,
         )
         .secret(),
     ],
@@ -67,10 +72,6 @@ const TITLE: Limit = Limit::json_bytes(250);
 const FIELDS: usize = 2_000;
 /// Ours, in bytes of JSON, so that the whole stays below the server's limit.
 const LINK: usize = 2_000;
-/// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
-const NEXT_REQUEST: Duration = Duration::from_secs(5);
-/// One more wrong login is allowed every minute (server: `DefaultVisitorAuthFailureLimitReplenish`), and topics end one by one.
-const MINUTE: Duration = Duration::from_secs(60);
 /// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: answered with 40010.
 const RESERVED: [&str; 10] = [
     "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
@@ -100,7 +101,7 @@ struct Payload<'a> {
 impl Ntfy {
     fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
         let url = fields.url("ntfy_url")?;
-        let topic = fields.formed("ntfy_topic", TOPIC_FORM, is_topic)?;
+        let topic = fields.formed("ntfy_topic")?;
         if RESERVED.contains(&topic.as_str()) {
             let what =
                 "ntfy_topic is a name that every ntfy server uses for itself; choose another";
@@ -111,7 +112,7 @@ impl Ntfy {
                 "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
             return Err(fields.error("ntfy_url", what));
         }
-        let token = fields.formed_or_none("ntfy_token", TOKEN_FORM, is_token)?;
+        let token = fields.formed_or_none("ntfy_token")?;
         let topic = Secret::new(topic);
         let secrets = [topic.clone()]
             .into_iter()
@@ -127,7 +128,7 @@ impl Ntfy {
         );
         endpoint.destination.account = Some(digest(&visitor));
         if let Some(token) = token {
-            endpoint.authorize(&format!("Bearer {token}"));
+            endpoint.bearer(&token);
         }
         Ok(Self { endpoint, topic })
     }
@@ -180,33 +181,10 @@ impl Ntfy {
     }
 }
 
-const FULL: &str = "The server has as many topics as it allows: use a topic that exists, or raise global-topic-limit there.";
-const WRONG_LOGINS: &str = "Too many wrong logins came from this address: check the ntfy_token of every destination on this server.";
-const NOT_NTFY: &str = "ntfy_url must lead to an ntfy server: what answered is none.";
-
-fn hint(reason: Reason) -> Option<&'static str> {
-    Some(match reason {
-        Reason::Unauthorized => {
-            "Make a new access token in the ntfy account, and give it as ntfy_token."
-        }
-        Reason::Forbidden => {
-            "The topic is protected: give the ntfy_token of a user who may write to it."
-        }
-        Reason::UnknownDestination => {
-            "ntfy_url must be the server's address, such as https://ntfy.sh."
-        }
-        _ => return None,
-    })
-}
-
-const TOPIC_FORM: &str = "1 to 64 letters, digits, hyphens and underscores";
-
 /// As the server checks it (`topicRegex`); ids of messages are checked the same way (`sequenceIDRegex`).
 fn is_topic(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(is_word)
 }
-
-const TOKEN_FORM: &str = "an access token of letters, digits and underscores";
 
 fn is_token(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(is_word)
@@ -231,14 +209,10 @@ impl HttpChannel for Ntfy {
         &self.endpoint
     }
 
-    fn compose(
-        &self,
-        notification: &Notification,
-        cx: &ComposeContext<'_>,
-    ) -> Result<Messages, Failure> {
-        let text = texts::of(notification)?;
-        if notification.is_rich() {
-            return Ok(self.rich(notification, &text, cx));
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
+        if n.is_rich() {
+            return Ok(self.rich(n, &text, cx));
         }
         Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
             self.plain(&part)
@@ -248,75 +222,6 @@ impl HttpChannel for Ntfy {
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        let json = reply.json().unwrap_or(Value::Null);
-        let code = json.get("code").and_then(Value::as_u64);
-        let detail = || {
-            let said = json.get("error").and_then(Value::as_str);
-            classify::said("ntfy", code, said, reply, self.endpoint.redactor())
-        };
-        let failure = |reason| Failure::new(reason).with_detail(detail());
-        match reply.status {
-            200..=299 => {
-                let id = json.get("id").and_then(Value::as_str);
-                if id.is_none() {
-                    return AttemptResult::Reject(failure(Reason::Rejected).with_hint(NOT_NTFY))
-                        .into();
-                }
-                classify::delivered(id, self.endpoint.redactor()).into()
-            }
-            // The day's bandwidth and messages <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
-            429 if matches!(code, Some(42_905 | 42_908)) => {
-                AttemptResult::Reject(failure(Reason::QuotaExhausted)).into()
-            }
-            429 => {
-                let (least, hint) = match code {
-                    Some(42_904) => (MINUTE, Some(FULL)),
-                    Some(42_909) => (MINUTE, Some(WRONG_LOGINS)),
-                    _ => (NEXT_REQUEST, None),
-                };
-                let mut failure = failure(Reason::RateLimited);
-                failure.hint = hint.map(Into::into);
-                let after = classify::reply_retry_after(reply).unwrap_or(least);
-                classify::paused(failure, Some(after), Scope::Account)
-            }
-            _ => classify::with_hints(
-                classify::by_status(reply, self.endpoint.redactor(), detail),
-                hint,
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::channels::{configured, example};
-    use crate::json::Json;
-    use crate::model::outcome::QueueDirective;
-    use crate::model::wire::Reply;
-
-    #[test]
-    fn a_limit_is_waited_for_as_long_as_the_server_needs() {
-        let channel = configured(&SPEC, example).unwrap();
-        let notification = Notification::plain(Json::String("text".to_owned()));
-        let messages = channel.compose(&notification, &ComposeContext::new("key"));
-        let sent = messages.unwrap().parts.remove(0);
-        for (code, seconds) in [(42_901, 5), (42_904, 60), (42_909, 60), (0, 5)] {
-            let reply = HttpReply {
-                status: 429,
-                headers: http::HeaderMap::new(),
-                body: format!(r#"{{"code": {code}, "http": 429, "error": "limit reached"}}"#)
-                    .into(),
-                complete: true,
-                received: std::time::SystemTime::UNIX_EPOCH,
-            };
-            let wait = Some(Duration::from_secs(seconds));
-            let scope = Scope::Account;
-            assert_eq!(
-                channel.classify(&sent, &Reply::Http(reply)).queue,
-                Some(QueueDirective::Pause { wait, scope }),
-                "{code}"
-            );
-        }
+        replies::classify(reply, self.endpoint.redactor())
     }
 }

@@ -1,0 +1,195 @@
+//! An alert as the API takes it: its names, values and times.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::channels::shared::names::NameRules;
+use crate::channels::shared::rich::{self, Drawn};
+use crate::model::notification::{Level, Notification};
+use crate::text::{Limit, shorten};
+
+/// Ours: names are read in lists.
+pub const NAME: Limit = Limit::utf16(200);
+pub const VALUE: Limit = Limit::utf16(10_000);
+/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
+pub const ANNOTATIONS: usize = 200_000;
+/// For how long an alert stands that is sent once: until it is resolved, but not for ever; or, where nobody will resolve it,
+/// less than the usual `repeat_interval`, so that it is told of once.
+pub const UNTIL_RESOLVED: &str = "PT24H";
+pub const ONCE: &str = "PT1H";
+pub const AT_ONCE: &str = "PT0S";
+
+pub const SUMMARY: &str = "summary";
+pub const DESCRIPTION: &str = "description";
+const STARTS: &str = "startsAt";
+const ENDS: &str = "endsAt";
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    pub labels: Map<String, Value>,
+    pub annotations: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<String>,
+    /// Until it is sent, from then on: a duration.
+    pub ends_at: &'static str,
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    pub generator_url: Option<String>,
+}
+
+impl Alert {
+    /// The alert of this severity.
+    pub fn of(mut self, level: Option<Level>) -> Self {
+        if let Some(level) = level {
+            self.labels
+                .insert("severity".to_owned(), level.word().into());
+        }
+        self
+    }
+}
+
+/// Names of labels and annotations, also for versions before 0.27 (prometheus/common: `LabelName.IsValid`).
+pub fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    bytes.next().is_some_and(is_first) && bytes.all(|byte| is_first(byte) || byte.is_ascii_digit())
+}
+
+pub const ANNOTATION_NAMES: NameRules = NameRules {
+    limit: NAME,
+    ending: "",
+    clean: annotation_name,
+    reserved: &[SUMMARY, DESCRIPTION],
+};
+
+/// What no name may have becomes an underscore.
+fn annotation_name(text: &str) -> String {
+    let known = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let mut name: String = text.chars().map(known).collect();
+    if !is_name(&name) {
+        name.insert(0, '_');
+    }
+    name
+}
+
+/// A field as an annotation.
+pub fn annotation(name: String, value: &str) -> Drawn<(String, Value)> {
+    let mut is_cut = false;
+    let value = shorten(value, VALUE, "…", &mut is_cut);
+    Drawn {
+        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
+        field: (name, value.into()),
+        is_cut,
+    }
+}
+
+/// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.
+pub fn uri(link: &str) -> Option<String> {
+    let url = Url::parse(link).ok()?;
+    let mut parts = url.as_str().split('%');
+    let mut uri = parts.next()?.to_owned();
+    for part in parts {
+        let digits = part.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
+        uri.push_str(if digits == 2 { "%" } else { "%25" });
+        uri.push_str(part);
+    }
+    Some(uri)
+}
+
+/// When it happened; nothing before 1970, of which the first second is none to Go.
+pub fn began(notification: &Notification) -> Option<String> {
+    let time = notification.timestamp?;
+    rich::unix_seconds(time).map(|_| time.to_string())
+}
+
+/// Sets the times of one alert, unless an attempt before has done so.
+pub fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
+    let ends = alert.get(ENDS).and_then(Value::as_str);
+    let Some(after) = ends.and_then(|text| text.parse::<SignedDuration>().ok()) else {
+        return;
+    };
+    let given = alert.get(STARTS).and_then(Value::as_str);
+    let given: Option<Timestamp> = given.and_then(|text| text.parse().ok());
+    let is_over = after.is_zero();
+    // What is over did not begin later; what begins later ends later still.
+    let starts = given.map_or(now, |time| if is_over { time.min(now) } else { time });
+    let ends = starts.max(now).checked_add(after).unwrap_or(Timestamp::MAX);
+    alert.insert(STARTS.to_owned(), starts.to_string().into());
+    alert.insert(ENDS.to_owned(), ends.to_string().into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_annotations_are_such_as_every_version_takes() {
+        for (name, made) in [
+            ("host", "host"),
+            ("cpu usage (%)", "cpu_usage____"),
+            ("1st", "_1st"),
+            ("größe", "gr__e"),
+        ] {
+            assert_eq!(annotation_name(name), made);
+            assert!(is_name(made));
+        }
+    }
+
+    #[test]
+    fn a_link_has_no_percent_sign_that_escapes_nothing() {
+        for (link, made) in [
+            ("https://a/b?c=%20d", "https://a/b?c=%20d"),
+            ("https://a/100%", "https://a/100%25"),
+            ("https://a/%zz%4", "https://a/%25zz%254"),
+            ("https://a/b c<", "https://a/b%20c%3C"),
+        ] {
+            assert_eq!(uri(link).as_deref(), Some(made));
+        }
+    }
+
+    #[test]
+    fn times_are_set_once_and_never_end_before_they_begin() {
+        let now: Timestamp = "2026-11-25T03:00:00Z".parse().unwrap();
+        for (starts, ends, expected) in [
+            (
+                None,
+                "PT1H",
+                ["2026-11-25T03:00:00Z", "2026-11-25T04:00:00Z"],
+            ),
+            (
+                Some("2026-11-25T02:00:00Z"),
+                "PT24H",
+                ["2026-11-25T02:00:00Z", "2026-11-26T03:00:00Z"],
+            ),
+            (
+                Some("2026-11-25T05:00:00Z"),
+                "PT1H",
+                ["2026-11-25T05:00:00Z", "2026-11-25T06:00:00Z"],
+            ),
+            (
+                Some("2026-11-25T02:00:00Z"),
+                "PT0S",
+                ["2026-11-25T02:00:00Z", "2026-11-25T03:00:00Z"],
+            ),
+            (
+                Some("2026-11-25T05:00:00Z"),
+                "PT0S",
+                ["2026-11-25T03:00:00Z", "2026-11-25T03:00:00Z"],
+            ),
+            (
+                Some("9999-12-30T21:00:00Z"),
+                "PT24H",
+                ["9999-12-30T21:00:00Z", "9999-12-30T22:00:00.999999999Z"],
+            ),
+        ] {
+            let mut alert = Map::from_iter([(ENDS.to_owned(), ends.into())]);
+            alert.extend(starts.map(|starts| (STARTS.to_owned(), starts.into())));
+            for later in [0, 60] {
+                set_times(&mut alert, now + SignedDuration::from_secs(later));
+                let times = [STARTS, ENDS].map(|name| alert.get(name).unwrap().as_str().unwrap());
+                assert_eq!(times, expected, "{starts:?} {ends}");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Prometheus Alertmanager, API v2 <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
+//!
+//! An alert is its label set: what changes from one notification to the next (text, values, times) never stands there, but
+//! in annotations.
+
+mod alert;
+mod replies;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use self::alert::{
+    ANNOTATION_NAMES, ANNOTATIONS, AT_ONCE, Alert, DESCRIPTION, NAME, ONCE, SUMMARY,
+    UNTIL_RESOLVED, VALUE, annotation, began, is_name, set_times, uri,
+};
+use super::shared::endpoint::{Endpoint, join_path};
+use super::shared::http_channel::HttpChannel;
+use super::shared::incident::{self, Action};
+use super::shared::rich::{self, Cuts};
+use super::shared::{body, texts};
+use super::{
+    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
+    Length, Limits, Messages, Operator, Parameter, Protocol,
+};
+use crate::model::notification::{Level, Notification};
+use crate::model::outcome::{Classification, Failure};
+use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
+use crate::text::shorten;
+
+pub const SPEC: ChannelSpec = ChannelSpec {
+    key: "alertmanager",
+    about: "a Prometheus Alertmanager, as an alert",
+    parameters: &[
+        Parameter::new(
+            "alertmanager_url",
+            "https://alertmanager.example.com:9093",
+            "The Alertmanager's address; of a cluster each instance is a destination of its own.",
+        )
+        .required(),
+        Parameter::new(
+            "labels",
+            r#"{ team = "db", cluster = "eu" }"#,
+            "Further labels of every alert, for routing.",
+        )
+        .of(Kind::Table)
+        .operator_only(),
+        Parameter::ca_file(),
+        Parameter::client_certificate(),
+    ],
+    // No limit is documented.
+    capabilities: &CAPABILITIES,
+    parse: |fields, operator| Ok(Arc::new(Alertmanager::new(fields, operator)?)),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    protocol: Protocol::Http,
+    // The same label set is the same alert.
+    resend: ResendEffect::Deduplicated,
+    follow_ups: FollowUps::incidents(false),
+    attachments: Attachments::None,
+    // No length is documented.
+    limits: Limits::text(Length::Any),
+};
+
+/// Labels of ours.
+const OWN: [&str; 3] = ["alertname", "severity", "notification"];
+
+#[derive(Debug)]
+struct Alertmanager {
+    /// `…/api/v2/alerts`
+    endpoint: Endpoint,
+    labels: Vec<(String, String)>,
+}
+
+impl Alertmanager {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+        let base = fields.url("alertmanager_url")?;
+        let url = join_path(&base, ["api", "v2", "alerts"]);
+        let labels = fields.table("labels")?.unwrap_or_default();
+        for (name, _) in &labels {
+            if !is_name(name) || OWN.contains(&name.as_str()) {
+                let what = format!(
+                    "labels must have names of letters, digits and underscores, other than {}",
+                    OWN.join(", ")
+                );
+                return Err(fields.error("labels", what));
+            }
+        }
+        Ok(Self {
+            endpoint: Endpoint::new(fields.sender(), url, &CAPABILITIES),
+            labels,
+        })
+    }
+
+    /// The label set but for the severity: the dedup key is the alert's name, or, without one, the title, and then a label
+    /// tells the alert from every other.
+    fn labels(
+        &self,
+        notification: &Notification,
+        cx: &ComposeContext<'_>,
+    ) -> Result<Map<String, Value>, Failure> {
+        let fits =
+            |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
+        let name = incident::name(notification, cx, fits)?;
+        let mut labels = Map::new();
+        if notification
+            .dedup_key
+            .as_ref()
+            .is_some_and(|key| !key.trim().is_empty())
+        {
+            labels.insert("alertname".to_owned(), name.into());
+        } else {
+            let title = rich::title(notification).unwrap_or("InfluxDB 3".into());
+            let title = shorten(&title, NAME, "…", &mut false);
+            labels.insert("alertname".to_owned(), title.into());
+            labels.insert("notification".to_owned(), name.into());
+        }
+        let own = self.labels.iter();
+        labels.extend(own.map(|(name, value)| (name.clone(), value.as_str().into())));
+        Ok(labels)
+    }
+
+    fn alerts(
+        &self,
+        notification: &Notification,
+        text: &str,
+        cx: &ComposeContext<'_>,
+    ) -> Result<Messages, Failure> {
+        let labels = self.labels(notification, cx)?;
+        let mut cuts = Cuts::default();
+        let summary = incident::headline(notification, text, VALUE, &mut cuts);
+        let mut annotations = Map::new();
+        annotations.insert(SUMMARY.to_owned(), summary.into());
+        annotations.insert(DESCRIPTION.to_owned(), text.into());
+        annotations.extend(cuts.fields(
+            notification,
+            usize::MAX,
+            ANNOTATIONS,
+            &ANNOTATION_NAMES,
+            annotation,
+        ));
+        let action = Action::of(notification);
+        let goes_on = notification.status.is_some() && notification.dedup_key.is_some();
+        let alert = Alert {
+            labels,
+            annotations,
+            starts_at: began(notification),
+            ends_at: match action {
+                Action::Resolve => AT_ONCE,
+                _ if goes_on => UNTIL_RESOLVED,
+                _ => ONCE,
+            },
+            generator_url: notification.link.as_deref().and_then(uri),
+        };
+        let level = notification.level_for_rules();
+        let alerts: Vec<_> = match action {
+            // Whichever severity it had: one that is resolved without ever having been is told to nobody.
+            Action::Resolve => {
+                let every = Level::ALL.into_iter().map(Some).chain([None]);
+                every.map(|level| alert.clone().of(level)).collect()
+            }
+            _ => vec![alert.of(level)],
+        };
+        Ok(Messages {
+            parts: vec![self.endpoint.post(body::json(&alerts), &[])],
+            segments: None,
+            warnings: cuts.warnings(),
+        })
+    }
+}
+
+impl HttpChannel for Alertmanager {
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+        let text = texts::of(n)?;
+        self.alerts(n, &text, cx)
+    }
+
+    fn sign(&self, request: &mut HttpRequest, now: Timestamp) {
+        let alerts = serde_json::from_slice::<Vec<Map<String, Value>>>(&request.body);
+        if let Ok(mut alerts) = alerts {
+            alerts.iter_mut().for_each(|alert| set_times(alert, now));
+            request.body = Bytes::from(body::json(&alerts));
+        }
+    }
+
+    fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
+        replies::classify(reply, self.endpoint.redactor())
+    }
+}

@@ -1,0 +1,36 @@
+//! What Alertmanager's replies mean.
+
+use serde_json::Value;
+
+use crate::channels::shared::json_reply::{JsonReply, ProviderError};
+use crate::model::outcome::{Classification, Reason};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+
+const ADDRESS: &str = "alertmanager_url must be the address at which the Alertmanager's own pages are, without /api/v2.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::Unauthorized | Reason::Forbidden => {
+            "Give user name and password in alertmanager_url (https://user:password@host), or a client_certificate."
+        }
+        Reason::UnknownDestination => ADDRESS,
+        _ => return None,
+    })
+}
+
+pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
+    let said = JsonReply::read("Alertmanager", reply, redactor, error);
+    let is_page = || reply.text().trim_start().starts_with('<');
+    match reply.status {
+        // It answers with nothing; this is somebody's web page.
+        200..=299 if is_page() => said.reject_with_hint(Reason::Rejected, ADDRESS),
+        _ => said.by_status(hint),
+    }
+}
+
+/// A string, or an object with a message.
+fn error(json: &Value) -> ProviderError<'_> {
+    let sentence = json.as_str();
+    ProviderError::of(sentence.or_else(|| json.get("message")?.as_str()))
+}

@@ -1,0 +1,35 @@
+//! What Google Chat's replies mean.
+
+use serde_json::Value;
+
+use crate::channels::shared::json_reply::{JsonReply, ProviderError};
+use crate::model::outcome::{Classification, Reason, Scope};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+
+const NOT_GOOGLE: &str =
+    "google_chat_webhook_url must be the webhook's URL: what answered is not Google Chat.";
+const NEW_WEBHOOK: &str = "The webhook was removed, or the space does not allow it: make a new one in the space, under Apps & integrations.";
+
+fn hint(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Unauthorized | Reason::Forbidden | Reason::UnknownDestination => Some(NEW_WEBHOOK),
+        _ => None,
+    }
+}
+
+pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
+    let said = JsonReply::read("Google Chat", reply, redactor, error);
+    match (reply.status, said.text("name")) {
+        // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
+        (200..=299, Some(name)) => said.delivered(name.rsplit('/').next()),
+        (200..=299, None) => said.reject_with_hint(Reason::Rejected, NOT_GOOGLE),
+        (429, _) => said.paused(said.retry_after(), Scope::Account),
+        _ => said.by_status(hint),
+    }
+}
+
+/// `{"error": {"message": "…"}}`
+fn error(json: &Value) -> ProviderError<'_> {
+    ProviderError::of(json.pointer("/error/message").and_then(Value::as_str))
+}

@@ -1,0 +1,60 @@
+//! What its configuration may hold.
+
+use super::context::is_name;
+use crate::channels::{Kind, Parameter};
+
+pub const API: &str = "https://events.pagerduty.com";
+
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter::new(
+        "pagerduty_routing_key",
+        "R0151XYZ0151XYZ0151XYZ0151XYZ015",
+        "The integration key of the service's Events API v2 integration.",
+    )
+    .form("32 letters and digits", is_key)
+    .required()
+    .secret(),
+    Parameter::new(
+        "pagerduty_source",
+        "db1.example.com",
+        "The affected system; the field source or host if absent.",
+    )
+    .form(LINE, is_name),
+    Parameter::new(
+        "pagerduty_component",
+        "mysql",
+        "The part of the system that is affected; the field component if absent.",
+    )
+    .form(LINE, is_name),
+    Parameter::new(
+        "pagerduty_group",
+        "app-stack",
+        "What the system belongs to; the field group if absent.",
+    )
+    .form(LINE, is_name),
+    Parameter::new(
+        "pagerduty_class",
+        "cpu load",
+        "The kind of event; the field class if absent.",
+    )
+    .form(LINE, is_name),
+    Parameter::new(
+        "pagerduty_links",
+        r#"{ Runbook = "https://wiki.example.com/cpu" }"#,
+        "Further links of every incident, by their texts.",
+    )
+    .of(Kind::Table),
+    Parameter::new(
+        "pagerduty_images",
+        "https://grafana.example.com/render/cpu.png",
+        "The address of an image for every incident, or a list of them; https alone.",
+    )
+    .of(Kind::Texts),
+    Parameter::base_url(API),
+];
+
+const LINE: &str = "one line of at most 255 characters";
+
+fn is_key(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}

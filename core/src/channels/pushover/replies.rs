@@ -1,0 +1,43 @@
+//! What Pushover's replies mean.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::channels::shared::json_reply::{JsonReply, ProviderError};
+use crate::model::outcome::{Classification, Reason};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+
+const TOKEN_HINT: &str = "Give pushover_token as the application's page at pushover.net shows it.";
+const USER_HINT: &str = "Give pushover_user as the dashboard at pushover.net shows it, and see that a device of the user is active.";
+
+pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
+    let said = JsonReply::read("Pushover", reply, redactor, error);
+    let is_invalid = |name| said.text(name) == Some("invalid");
+    match reply.status {
+        200..=299 if said.number("status") == Some(1) => said.delivered(said.text("request")),
+        200..=299 => said.reject(Reason::Rejected),
+        // The month's messages (section on limitations), of which the body says that the token is invalid
+        // <https://github.com/Tautulli/Tautulli/issues/396>. No 4xx heals by repeating, and many block this address.
+        429 => said.reject(Reason::QuotaExhausted),
+        400..=499 if is_invalid("token") => said.reject_with_hint(Reason::Unauthorized, TOKEN_HINT),
+        400..=499 if is_invalid("user") => {
+            said.reject_with_hint(Reason::UnknownDestination, USER_HINT)
+        }
+        408 | 425 => said.reject(Reason::Rejected),
+        404 => said.reject_with_hint(Reason::UnknownDestination, TOKEN_HINT),
+        _ => said.by_status(|_| None),
+    }
+}
+
+/// `{"status": 0, "errors": ["…"]}`
+fn error(json: &Value) -> ProviderError<'_> {
+    let errors = json.get("errors").and_then(Value::as_array);
+    let errors = errors.into_iter().flatten().filter_map(Value::as_str);
+    let sentence = errors.collect::<Vec<_>>().join("; ");
+    ProviderError {
+        code: None,
+        sentence: (!sentence.is_empty()).then_some(Cow::Owned(sentence)),
+    }
+}

@@ -1,0 +1,105 @@
+//! Replies of providers that answer with JSON and describe their errors there.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::classify;
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
+use crate::model::wire::HttpReply;
+use crate::secret::Redactor;
+
+/// A reply, with what its JSON says. A body that is no JSON counts as `null`.
+pub struct JsonReply<'a> {
+    reply: &'a HttpReply,
+    redactor: &'a Redactor,
+    provider: &'a str,
+    json: Value,
+    /// Read only where something failed.
+    error: fn(&Value) -> ProviderError<'_>,
+}
+
+/// What a provider says of an error.
+pub struct ProviderError<'a> {
+    pub code: Option<u64>,
+    pub sentence: Option<Cow<'a, str>>,
+}
+
+impl<'a> ProviderError<'a> {
+    /// An error without a code.
+    pub fn of(sentence: Option<&'a str>) -> Self {
+        Self {
+            code: None,
+            sentence: sentence.map(Cow::Borrowed),
+        }
+    }
+}
+
+impl<'a> JsonReply<'a> {
+    pub fn read(
+        provider: &'a str,
+        reply: &'a HttpReply,
+        redactor: &'a Redactor,
+        error: fn(&Value) -> ProviderError<'_>,
+    ) -> Self {
+        Self {
+            json: reply.json().unwrap_or(Value::Null),
+            reply,
+            redactor,
+            provider,
+            error,
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.json.get(name)
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_str()
+    }
+
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.as_u64()
+    }
+
+    /// The provider's own words, or else the whole body.
+    pub fn detail(&self) -> Option<Detail> {
+        let ProviderError { code, sentence } = (self.error)(&self.json);
+        let sentence = sentence.as_deref();
+        classify::provider_detail(self.provider, code, sentence, self.reply, self.redactor)
+    }
+
+    pub fn failure(&self, reason: Reason) -> Failure {
+        Failure::new(reason).with_detail(self.detail())
+    }
+
+    pub fn reject(&self, reason: Reason) -> Classification {
+        AttemptResult::Reject(self.failure(reason)).into()
+    }
+
+    pub fn reject_with_hint(&self, reason: Reason, hint: &'static str) -> Classification {
+        AttemptResult::Reject(self.failure(reason).with_hint(hint)).into()
+    }
+
+    /// Delivered, as the message of this name.
+    pub fn delivered(&self, name: Option<&str>) -> Classification {
+        classify::delivered(name, self.redactor).into()
+    }
+
+    /// A rate limit that pauses the queue.
+    pub fn paused(&self, after: Option<Duration>, scope: Scope) -> Classification {
+        classify::paused(self.failure(Reason::RateLimited), after, scope)
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        classify::reply_retry_after(self.reply)
+    }
+
+    /// What the status means, with the channel's own advice.
+    pub fn by_status(&self, hint: impl Fn(Reason) -> Option<&'static str>) -> Classification {
+        let by_status = classify::by_status(self.reply, self.redactor, || self.detail());
+        classify::with_hints(by_status, hint)
+    }
+}

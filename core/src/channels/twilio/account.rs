@@ -1,0 +1,49 @@
+//! The account that sends, and where its messages go.
+
+use url::Url;
+
+use crate::channels::shared::endpoint::join_path;
+use crate::channels::{ConfigError, Fields, Operator};
+use crate::secret::Secret;
+
+/// The account in the URL's path: the SID itself, or what stands beside an API key.
+pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
+    let given = fields.optional("twilio_account_sid")?;
+    let field = match given {
+        Some(_) => "twilio_account_sid",
+        None => "twilio_sid",
+    };
+    let account = match given {
+        Some(account) => Secret::new(account.trim()),
+        None if sid.expose().starts_with("SK") => {
+            return Err(fields.error(
+                "twilio_account_sid",
+                "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
+            ));
+        }
+        None => sid.clone(),
+    };
+    // It becomes a part of the URL's path.
+    if account
+        .expose()
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric())
+    {
+        return Ok(account);
+    }
+    Err(fields.error(
+        field,
+        format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
+    ))
+}
+
+pub fn messages_url(operator: &Operator, account: &Secret) -> Url {
+    let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
+    let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
+    join_path(&base, path)
+}
+
+#[allow(clippy::expect_used)] // A constant.
+fn twilio_url() -> Url {
+    Url::parse("https://api.twilio.com/").expect("a valid URL")
+}

@@ -1,0 +1,70 @@
+//! What its configuration may hold.
+
+use super::address::{is_service, is_sid};
+use crate::channels::{Kind, Parameter};
+
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter::new(
+        "twilio_sid",
+        "AC00000000000000000000000000000000",
+        "The account's SID (AC…), or an API key's (SK…).",
+    )
+    .required()
+    .secret()
+    .or_environment("TWILIO_SID"),
+    Parameter::new(
+        "twilio_token",
+        "your_auth_token",
+        "The account's auth token, or the API key's secret.",
+    )
+    .required()
+    .secret()
+    .or_environment("TWILIO_TOKEN"),
+    Parameter::new(
+        "twilio_from_number",
+        "+15005550001",
+        "The number or sender to send from, or a messaging service: MG and 32 hexadecimal digits.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_to_number",
+        "+15005550006",
+        "The number to send to, in E.164 form.",
+    )
+    .required()
+    .secret(),
+    Parameter::new(
+        "twilio_account_sid",
+        "AC00000000000000000000000000000000",
+        "The account's SID where twilio_sid is an API key's (SK…).",
+    )
+    .secret(),
+    Parameter::new(
+        "messaging_service_sid",
+        "MG0123456789abcdef0123456789abcdef",
+        "The messaging service that picks the sender; twilio_from_number may then be absent.",
+    )
+    .form("MG and 32 hexadecimal digits", is_service)
+    .secret()
+    .operator_only(),
+    Parameter::new(
+        "smart_encoding",
+        "true",
+        "Lets Twilio replace look-alikes, so that a text needs fewer segments.",
+    )
+    .of(Kind::Boolean)
+    .operator_only(),
+    Parameter::new(
+        "content_sid",
+        "HX0123456789abcdef0123456789abcdef",
+        "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
+    )
+    .form("HX and 32 hexadecimal digits", |text| is_sid(text, "HX")),
+    Parameter::new(
+        "content_variables",
+        r#"{ 1 = "{{ notification.text }}" }"#,
+        "The content template's variables by name; in the configuration file they are templates themselves.",
+    )
+    .of(Kind::Templates),
+];
