@@ -19,12 +19,12 @@ LAYERS: Final[dict[str, dict[str, str]]] = {
         "delivery": "retries, queues, bounds",
     },
     "the world outside": {
-        "channels": "compose, judge; no I/O",
+        "channels": "compose, classify; no I/O",
         "transport": "send; address guard",
         "outbox": "keep over a restart",
         "observe": "log lines, metrics",
     },
-    "vocabulary": {"model": "notification, plan, verdict, reason"},
+    "vocabulary": {"model": "notification, plan, reason"},
     "small libraries": {
         "json": "read, with places",
         "secret": "hidden, taken out",

@@ -6,7 +6,7 @@
 //! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
 //! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
-//! - [`channels`] compose messages and judge replies without I/O; [`transport`] sends without knowing a channel;
+//! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends without knowing a channel;
 //!   [`outbox`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
 //! - [`model`] is the vocabulary of all of them.
 //! - [`json`], [`secret`], [`text`], [`warnings`], [`panics`] and [`time_limit`] are small libraries that know nothing of notifications.

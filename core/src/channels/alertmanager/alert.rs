@@ -8,7 +8,7 @@ use url::Url;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, Drawn};
 use crate::model::notification::{Level, Notification};
-use crate::text::{Limit, shorten};
+use crate::text::Limit;
 
 /// Ours: names are read in lists.
 pub const NAME: Limit = Limit::utf16(200);
@@ -75,13 +75,7 @@ fn annotation_name(text: &str) -> String {
 
 /// A field as an annotation.
 pub fn annotation(name: String, value: &str) -> Drawn<(String, Value)> {
-    let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
-    Drawn {
-        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
-        field: (name, value.into()),
-        is_cut,
-    }
+    Drawn::member(name, value, VALUE, 0)
 }
 
 /// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.

@@ -164,11 +164,10 @@ impl Alertmanager {
             }
             _ => vec![alert.of(level)],
         };
-        Ok(Messages {
-            parts: vec![self.endpoint.post(body::json(&alerts), &[])],
-            segments: None,
-            warnings: cuts.warnings(),
-        })
+        Ok(Messages::new(
+            vec![self.endpoint.post(body::json(&alerts), &[])],
+            cuts.warnings(),
+        ))
     }
 }
 

@@ -133,7 +133,7 @@ impl HttpChannel for Discord {
             let follows_up = n.status.is_some_and(Status::follows_up);
             let earlier = cx.earlier.filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
-                return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
+                return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));
             };
             rich.payload.replaces_text();
             let edit = |body| {
@@ -144,7 +144,7 @@ impl HttpChannel for Discord {
                     ..self.endpoint.request(body, &[])
                 })
             };
-            return Ok(rich.composition(edit, plain));
+            return Ok(rich.messages(edit, plain));
         }
         Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
     }

@@ -104,16 +104,16 @@ pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> 
         footer: footer.map(|text| Footer { text }),
         timestamp: shown.map(|time| time.to_string()),
     };
-    Rich {
-        payload: Payload {
+    Rich::new(
+        Payload {
             content: None,
             embeds: [embed],
             allowed_mentions: NoMentions { parse: [] },
         },
-        more: parts.collect(),
-        missing: split.missing,
+        parts,
+        split.missing,
         cuts,
-    }
+    )
 }
 
 impl Payload<'_> {

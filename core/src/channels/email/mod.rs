@@ -207,11 +207,10 @@ impl Channel for Email {
             date: None,
             resend: CAPABILITIES.resend,
         };
-        Ok(Messages {
-            parts: vec![Outbound::Mail(Box::new(mail))],
-            segments: None,
-            warnings: cuts.warnings(),
-        })
+        Ok(Messages::new(
+            vec![Outbound::Mail(Box::new(mail))],
+            cuts.warnings(),
+        ))
     }
 
     fn sign(&self, out: &mut Outbound, now: Timestamp) {

@@ -154,18 +154,18 @@ impl GoogleChat {
         let taken = body::json(&cards).len() + emoji.len() + AROUND;
         let split = split_after(text, ALL - taken, LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
-        let rich = Rich {
-            payload: Payload {
+        let rich = Rich::new(
+            Payload {
                 text: (emoji + &parts.next().unwrap_or_default()).into(),
                 cards: Some(cards),
                 thread: thread(notification),
             },
-            more: parts.collect(),
-            missing: split.missing,
+            parts,
+            split.missing,
             cuts,
-        };
+        );
         let plain = |part: String| self.plain(&part, notification);
-        rich.composition(|body| self.post(body, notification), plain)
+        rich.messages(|body| self.post(body, notification), plain)
     }
 }
 
@@ -193,11 +193,7 @@ impl HttpChannel for GoogleChat {
     }
 
     fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
-        let text = texts::of(n)?;
-        let text = match cx.allow_mentions {
-            true => text,
-            false => without_mentions(&text).into(),
-        };
+        let text = texts::allowed(n, cx, without_mentions)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text));
         }

@@ -207,11 +207,7 @@ impl HttpChannel for Http {
                 request
             }
         };
-        Ok(Messages {
-            parts: vec![Outbound::Http(request)],
-            segments: None,
-            warnings,
-        })
+        Ok(Messages::new(vec![Outbound::Http(request)], warnings))
     }
 
     fn sign(&self, request: &mut HttpRequest, now: Timestamp) {

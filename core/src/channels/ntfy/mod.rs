@@ -162,22 +162,16 @@ impl Ntfy {
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = notification.status.is_some_and(Status::follows_up);
         let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
-        let rich = Rich {
-            payload: Payload {
-                title: Some(title),
-                priority: priority(notification),
-                click: link,
-                sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
-                ..self.payload(&message)
-            },
-            more: parts.collect(),
-            missing: split.missing,
-            cuts,
+        let payload = Payload {
+            title: Some(title),
+            priority: priority(notification),
+            click: link,
+            sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
+            ..self.payload(&message)
         };
-        rich.composition(
-            |body| self.endpoint.post(body, &[]),
-            |part| self.plain(&part),
-        )
+        let rich = Rich::new(payload, parts, split.missing, cuts);
+        let plain = |part: String| self.plain(&part);
+        rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
-use crate::text::{Limit, Unit, shorten, with_ending};
+use crate::text::{Limit, Unit, with_ending};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
@@ -151,11 +151,7 @@ impl Opsgenie {
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));
-        Messages {
-            parts: vec![self.endpoint.post(body::json(&alert), &[])],
-            segments: None,
-            warnings,
-        }
+        Messages::new(vec![self.endpoint.post(body::json(&alert), &[])], warnings)
     }
 
     /// `…/v2/alerts/{alias}/close?identifierType=alias`
@@ -201,13 +197,7 @@ const fn priority(level: Option<Level>) -> Option<&'static str> {
 }
 
 fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
-    let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
-    Drawn {
-        length: VALUE.unit.of(&name) + VALUE.unit.of(&value),
-        field: (name, value.into()),
-        is_cut,
-    }
+    Drawn::member(name, value, VALUE, 0)
 }
 
 impl HttpChannel for Opsgenie {

@@ -29,7 +29,7 @@ use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::secret::Secret;
-use crate::text::{Limit, shorten, with_ending};
+use crate::text::{Limit, with_ending};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pagerduty",
@@ -113,12 +113,8 @@ impl PagerDuty {
         })
     }
 
-    fn composition(&self, event: &Event<'_>, warnings: Vec<String>) -> Messages {
-        Messages {
-            parts: vec![self.endpoint.post(body::json(event), &[])],
-            segments: None,
-            warnings,
-        }
+    fn messages(&self, event: &Event<'_>, warnings: Vec<String>) -> Messages {
+        Messages::new(vec![self.endpoint.post(body::json(event), &[])], warnings)
     }
 
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Messages {
@@ -151,7 +147,7 @@ impl PagerDuty {
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));
-        self.composition(&event, warnings)
+        self.messages(&event, warnings)
     }
 }
 
@@ -166,13 +162,7 @@ const fn severity(level: Option<Level>) -> &'static str {
 }
 
 fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
-    let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
-    Drawn {
-        length: TEXT.unit.of(&name) + TEXT.unit.of(&value) + r#""":"","#.len(),
-        field: (name, value.into()),
-        is_cut,
-    }
+    Drawn::member(name, value, VALUE, r#""":"","#.len())
 }
 
 impl HttpChannel for PagerDuty {
@@ -197,7 +187,7 @@ impl HttpChannel for PagerDuty {
             links: Vec::new(),
             images: &[],
         };
-        Ok(self.composition(&event, Vec::new()))
+        Ok(self.messages(&event, Vec::new()))
     }
 
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}

@@ -5,6 +5,7 @@ use std::iter;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::names::{FieldNames, NameRules};
 use crate::json::Json;
@@ -171,15 +172,24 @@ pub fn unix_seconds(time: Timestamp) -> Option<i64> {
 pub struct Rich<P> {
     pub payload: P,
     /// Further parts of the text.
-    pub more: Vec<String>,
+    more: Vec<String>,
     /// Code points of the text that found no place in any part.
-    pub missing: usize,
-    pub cuts: Cuts,
+    missing: usize,
+    cuts: Cuts,
 }
 
 impl<P: Serialize> Rich<P> {
+    pub fn new(payload: P, more: impl Iterator<Item = String>, missing: usize, cuts: Cuts) -> Self {
+        Self {
+            payload,
+            more: more.collect(),
+            missing,
+            cuts,
+        }
+    }
+
     /// `post` sends a body, `plain` a part of the text.
-    pub fn composition(
+    pub fn messages(
         self,
         post: impl FnOnce(Vec<u8>) -> Outbound,
         plain: impl FnMut(String) -> Outbound,
@@ -187,13 +197,8 @@ impl<P: Serialize> Rich<P> {
         let first = post(super::body::json(&self.payload));
         let mut warnings = self.cuts.warnings();
         warnings.extend(super::texts::missing_warning(self.missing));
-        Messages {
-            parts: iter::once(first)
-                .chain(self.more.into_iter().map(plain))
-                .collect(),
-            segments: None,
-            warnings,
-        }
+        let more = self.more.into_iter().map(plain);
+        Messages::new(iter::once(first).chain(more).collect(), warnings)
     }
 }
 
@@ -204,6 +209,19 @@ pub struct Drawn<T> {
     pub length: usize,
     /// Whether its value had to be cut.
     pub is_cut: bool,
+}
+
+impl Drawn<(String, Value)> {
+    /// A member of an object; `around` is what it takes besides name and value.
+    pub fn member(name: String, value: &str, limit: Limit, around: usize) -> Self {
+        let mut is_cut = false;
+        let value = shorten(value, limit, "…", &mut is_cut);
+        Self {
+            length: limit.unit.of(&name) + limit.unit.of(&value) + around,
+            field: (name, value.into()),
+            is_cut,
+        }
+    }
 }
 
 /// What of a notification found no place.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::channel::Messages;
+use crate::model::channel::{ComposeContext, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Failure, Reason};
 use crate::model::wire::Outbound;
@@ -12,6 +12,19 @@ use crate::text::{Limit, MAX_PARTS, Markup, split};
 pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
     let text = notification.as_text();
     text.ok_or(Failure::new(Reason::InvalidText))
+}
+
+/// The text, rewritten so that it mentions nobody where the operator forbids mentions.
+pub fn allowed<'a>(
+    notification: &'a Notification,
+    cx: &ComposeContext<'_>,
+    without_mentions: impl Fn(&str) -> String,
+) -> Result<Cow<'a, str>, Failure> {
+    let text = of(notification)?;
+    Ok(match cx.allow_mentions {
+        true => text,
+        false => without_mentions(&text).into(),
+    })
 }
 
 /// A text that comes alone, in as many messages as it takes; `message` makes one of each part.

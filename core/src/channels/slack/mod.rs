@@ -137,7 +137,7 @@ impl HttpChannel for Slack {
         }
         if n.is_rich() {
             let rich = rich::compose(n, &text, cx, limit);
-            return Ok(rich.composition(|body| self.endpoint.post(body, &[]), plain));
+            return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));
         }
         Ok(texts::in_parts(&text, limit, MARKUP, plain))
     }

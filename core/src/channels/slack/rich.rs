@@ -73,16 +73,16 @@ pub fn compose(
         color: format!("#{:06X}", Look::of(notification).colour),
         blocks: beside,
     });
-    Rich {
-        payload: Payload {
+    Rich::new(
+        Payload {
             text: preview(notification, text, cx),
             blocks: blocks.into_iter().chain(link.map(Block::section)).collect(),
             attachments: attachment.map(|attachment| [attachment]),
         },
-        more: parts.collect(),
-        missing: split.missing,
+        parts,
+        split.missing,
         cuts,
-    }
+    )
 }
 
 /// The caller's text: mrkdwn with mentions, unless the operator forbids them.

@@ -1,6 +1,7 @@
 //! The destinations of a configuration that lists several: mail addresses, each of which gets messages of its own.
 
-use super::fields::{ConfigError, Fields};
+use super::errors::ConfigError;
+use super::fields::Fields;
 use super::lists::mailbox;
 use super::{Kind, Parameter, mailboxes};
 use crate::json::Json;

@@ -1,41 +1,19 @@
 //! Reading a sender's configuration by the channel's table of parameters.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use url::Url;
 
 use super::encoded::decode;
+use super::errors::{ConfigError, Warning};
 use super::lists::{self, Lists};
 use super::parameter::{BASE_URL, Form};
 use super::values::text;
 use super::{Kind, OPTIONS, Parameter, parse_url};
 use crate::json::{Json, Path};
-use crate::model::outcome::{Detail, Failure, Reason};
-use crate::secret::{Redactor, Secret};
+use crate::secret::Secret;
 use crate::text::{nearest, shown};
 use crate::warnings::Warnings;
-
-/// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
-#[derive(Debug)]
-pub struct ConfigError {
-    pub path: Path,
-    pub what: String,
-}
-
-impl ConfigError {
-    pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self {
-            path,
-            what: what.into(),
-        }
-    }
-
-    pub fn failure(&self) -> Failure {
-        Failure::new(Reason::InvalidConfig)
-            .with_detail(Detail::new(&self.what, &Redactor::default()))
-    }
-}
 
 /// Who wrote a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,19 +44,6 @@ const MAX_UNKNOWN: usize = 10;
 
 /// Names and values.
 pub type Members<'a> = Cow<'a, [(String, Json)]>;
-
-/// What is wrong with a configuration and can be done without.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Warning {
-    pub path: Path,
-    pub what: String,
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.what)
-    }
-}
 
 impl<'a> Fields<'a> {
     /// Finds the parameters among the members, each of which is looked at once. Warns of every field that `parameters` does

@@ -3,6 +3,7 @@
 mod describe;
 mod destinations;
 mod encoded;
+mod errors;
 mod fields;
 pub mod headers;
 mod lists;
@@ -19,7 +20,8 @@ use url::Url;
 
 pub use self::describe::describe;
 pub use self::encoded::decode_base64;
-pub use self::fields::{ConfigError, Fields, Origin, Warning};
+pub use self::errors::{ConfigError, Warning};
+pub use self::fields::{Fields, Origin};
 pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
 use crate::model::capabilities::Capabilities;

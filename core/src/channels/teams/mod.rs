@@ -137,13 +137,13 @@ impl Teams {
             .chain(fields.into_iter().flatten())
             .chain(last)
             .collect();
-        let rich = Rich {
-            payload: message(body, actions, Some("Full")),
-            more: parts.collect(),
-            missing: split.missing,
+        let rich = Rich::new(
+            message(body, actions, Some("Full")),
+            parts,
+            split.missing,
             cuts,
-        };
-        rich.composition(
+        );
+        rich.messages(
             |body| self.endpoint.post(body, &[]),
             |part| self.plain(part),
         )

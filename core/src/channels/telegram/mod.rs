@@ -159,23 +159,17 @@ impl Telegram {
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
         let replied = cx.earlier.and_then(|id| id.0.parse().ok());
-        let rich = Rich {
-            payload: Payload {
-                parse_mode: Some("HTML"),
-                reply_parameters: replied.map(|message_id| ReplyParameters {
-                    message_id,
-                    allow_sending_without_reply: true,
-                }),
-                ..self.payload(head.and(first).and(tail).html.into())
-            },
-            more: parts.collect(),
-            missing: split.missing,
-            cuts,
+        let payload = Payload {
+            parse_mode: Some("HTML"),
+            reply_parameters: replied.map(|message_id| ReplyParameters {
+                message_id,
+                allow_sending_without_reply: true,
+            }),
+            ..self.payload(head.and(first).and(tail).html.into())
         };
-        rich.composition(
-            |body| self.endpoint.post(body, &[]),
-            |part| self.plain(&part),
-        )
+        let rich = Rich::new(payload, parts, split.missing, cuts);
+        let plain = |part: String| self.plain(&part);
+        rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }
 }
 
@@ -208,11 +202,7 @@ impl HttpChannel for Telegram {
     }
 
     fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
-        let text = texts::of(n)?;
-        let text = match cx.allow_mentions {
-            true => text,
-            false => literal(&text).into(),
-        };
+        let text = texts::allowed(n, cx, literal)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));
         }

@@ -187,9 +187,9 @@ fn classify_is_total_over_every_status_and_hostile_bodies() {
             |status, headers, body: &[u8]| channel.classify(&sent, &reply(status, headers, body));
         for status in every_status() {
             let usual = classify(status, &[], b"");
-            check_verdict(spec, status, &usual);
+            check_result(spec, status, &usual);
             for headers in HEADERS {
-                check_verdict(spec, status, &classify(status, headers, b""));
+                check_result(spec, status, &classify(status, headers, b""));
             }
             for body in &bodies {
                 // The long ones take long, and a few statuses of each kind will do.
@@ -197,7 +197,7 @@ fn classify_is_total_over_every_status_and_hostile_bodies() {
                     continue;
                 }
                 let classification = classify(status, &[], body);
-                check_verdict(spec, status, &classification);
+                check_result(spec, status, &classification);
                 if !(200..300).contains(&status) {
                     let shown: String = String::from_utf8_lossy(body).chars().take(60).collect();
                     let (got, usual) = (words(&classification), words(&usual));
@@ -209,44 +209,44 @@ fn classify_is_total_over_every_status_and_hostile_bodies() {
 }
 
 /// What no channel's own rules may change.
-fn check_verdict(spec: &ChannelSpec, status: u16, classification: &Classification) {
+fn check_result(spec: &ChannelSpec, status: u16, classification: &Classification) {
     let place = format!("{} {status}: {classification:?}", spec.key);
     let lost = spec.capabilities.resend == ResendEffect::Forbidden;
-    let (verdict, reason) = words(classification);
+    let (result, reason) = words(classification);
     match status {
         200..=299 => assert!(
-            verdict == "delivered" || (verdict, reason) == ("reject", Some(Reason::Rejected)),
+            result == "delivered" || (result, reason) == ("reject", Some(Reason::Rejected)),
             "{place}"
         ),
         300..=399 => assert_eq!(
-            (verdict, reason),
+            (result, reason),
             ("reject", Some(Reason::Redirected)),
             "{place}"
         ),
-        400..=499 => assert!(verdict == "reject" || verdict == "retry", "{place}"),
+        400..=499 => assert!(result == "reject" || result == "retry", "{place}"),
         500..=599 if lost => {
             assert_eq!(
-                (verdict, reason),
+                (result, reason),
                 ("ambiguous", Some(Reason::LostReply)),
                 "{place}"
             );
         }
         500..=599 => {
             assert_eq!(
-                (verdict, reason),
+                (result, reason),
                 ("retry", Some(Reason::ServerError)),
                 "{place}"
             );
         }
         // It has answered, so it may have the message.
         _ => assert_eq!(
-            (verdict, reason),
+            (result, reason),
             ("ambiguous", Some(Reason::MalformedReply)),
             "{place}"
         ),
     }
     // "Not now" closes the gate; a destination is refused only after it condemned itself.
-    let not_now = verdict == "retry" && (400..500).contains(&status);
+    let not_now = result == "retry" && (400..500).contains(&status);
     match classification.queue {
         Some(QueueDirective::Pause { .. }) => {}
         Some(QueueDirective::Disable { .. }) => {
@@ -288,15 +288,15 @@ fn classify_is_total_over_every_smtp_code_at_every_stage() {
             };
             let classification = channel.classify(&sent, &Reply::Smtp(reply));
             let place = format!("{} {stage:?} {code} {text:?}: {classification:?}", spec.key);
-            let verdict = words(&classification).0;
+            let result = words(&classification).0;
             match code {
-                200..=299 if verdict == "delivered" => {
+                200..=299 if result == "delivered" => {
                     assert_eq!(stage, SmtpStage::Message, "{place}")
                 }
-                400..=499 => assert_eq!(verdict, "retry", "{place}"),
-                500..=599 => assert!(matches!(verdict, "retry" | "reject"), "{place}"),
-                _ if stage == SmtpStage::Message => assert_eq!(verdict, "ambiguous", "{place}"),
-                _ => assert_eq!(verdict, "retry", "{place}"),
+                400..=499 => assert_eq!(result, "retry", "{place}"),
+                500..=599 => assert!(matches!(result, "retry" | "reject"), "{place}"),
+                _ if stage == SmtpStage::Message => assert_eq!(result, "ambiguous", "{place}"),
+                _ => assert_eq!(result, "retry", "{place}"),
             }
             assert!(!place.contains("\u{1b}]"), "{place}");
         }
@@ -332,7 +332,7 @@ fn a_body_that_cannot_be_read_leaves_the_status_to_decide() {
                         spec.key
                     );
                 } else if body != b"no_service" {
-                    check_verdict(spec, status, &classification);
+                    check_result(spec, status, &classification);
                 }
             }
         }

@@ -189,11 +189,10 @@ impl Channel for Twilio {
                 .iter()
                 .map(|json| ("ContentVariables", json.as_str()));
             let says = [("ContentSid", content.sid.as_str())].into_iter();
-            return Ok(Messages {
-                parts: vec![self.form(says.chain(variables))],
-                segments: None,
+            return Ok(Messages::new(
+                vec![self.form(says.chain(variables))],
                 warnings,
-            });
+            ));
         }
         let text = texts::of(n)?;
         let (split, cuts) = if n.is_rich() {
