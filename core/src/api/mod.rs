@@ -2,6 +2,7 @@
 
 mod encoding;
 mod members;
+mod problems;
 pub mod request;
 pub mod response;
 pub mod row;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::problems::{INVALID_JSON, NO_BODY, error, missing, wrong_type};
 use super::{encoding, members};
 use crate::json::{self, Json, Path};
 use crate::model::notification::{Level, LevelMap, Members, Notification};
 use crate::model::plan::Fingerprint;
 use crate::model::problem::{Location, Problem};
 use crate::model::read_options::ReadOptions;
-use crate::text::{did_you_mean, nearest, shown};
+use crate::text::{did_you_mean, shown};
 use crate::warnings::{MAX_WARNINGS, Warnings};
 
 /// Bodies beyond this are refused.
@@ -63,11 +64,6 @@ struct Stored<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Json>,
 }
-
-/// Sentences that users of the Python plugin know.
-const NO_BODY: &str = "No request body provided.";
-const INVALID_JSON: &str = "Invalid JSON in request body.";
-const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
 const KNOWN: &[&str] = &[
     "notification_text",
@@ -434,43 +430,4 @@ const MAX_KEY_BYTES: usize = 1024;
 /// The request names no destination, where nothing else gives one.
 pub fn no_destination(request: &Request) -> Problem {
     missing("senders_config", &request.unknown)
-}
-
-fn missing(field: &str, unknown: &[String]) -> Problem {
-    let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
-    let hint = match meant {
-        Some(name) => format!("{field} is missing; is `{}` meant to be it?", shown(name)),
-        None if field == "senders_config" => {
-            "Add senders_config, or receivers where the trigger has a configuration file."
-                .to_owned()
-        }
-        None => format!("Add {field}."),
-    };
-    Problem {
-        location: Location::path(field),
-        ..error("missing_field", MISSING_FIELDS, &hint)
-    }
-}
-
-fn wrong_type(path: &str, expected: &str, found: &Json) -> Problem {
-    Problem {
-        location: Location::path(path),
-        ..error(
-            "invalid_field",
-            &format!(
-                "The field {path} must be {expected}, found {}.",
-                found.kind()
-            ),
-            &format!("Give {path} as {expected}."),
-        )
-    }
-}
-
-fn error(code: &'static str, message: &str, hint: &str) -> Problem {
-    Problem {
-        code,
-        message: message.to_owned(),
-        location: Location::default(),
-        hint: hint.to_owned(),
-    }
 }

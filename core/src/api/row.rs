@@ -170,3 +170,77 @@ fn fingerprint(table: &str, row: &Row, template: Option<&str>) -> Fingerprint {
     hash.update(row.time.unwrap_or_default().to_le_bytes());
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(columns: &[(&str, &str)], time: i64) -> Row {
+        let text = |text: &str| Json::String(text.to_owned());
+        let columns = columns.iter();
+        Row {
+            columns: columns
+                .map(|(name, value)| ((*name).to_owned(), text(value)))
+                .collect(),
+            time: Some(time),
+        }
+    }
+
+    #[test]
+    fn a_row_becomes_what_its_columns_say_and_empty_ones_say_nothing() {
+        let columns = Columns {
+            text: "message".to_owned(),
+            level: Some("severity".to_owned()),
+            title: Some("title".to_owned()),
+            receivers: Some("to".to_owned()),
+            ..Columns::default()
+        };
+        let row = row(
+            &[
+                ("message", "hi"),
+                ("severity", "crit"),
+                ("title", ""),
+                ("to", "b, a b"),
+                ("host", "db"),
+            ],
+            1,
+        );
+        let request = read("t", &row, &columns, None, &ReadOptions::default());
+        let notification = &request.notification;
+        assert_eq!(notification.text.as_str(), Some("hi"));
+        assert_eq!(
+            notification
+                .level
+                .map(crate::model::notification::Level::word),
+            Some("critical")
+        );
+        assert_eq!(notification.title, None);
+        assert_eq!(
+            notification.fields,
+            [("host".to_owned(), Json::String("db".to_owned()))]
+        );
+        assert_eq!(
+            notification.timestamp.map(Timestamp::as_nanosecond),
+            Some(1)
+        );
+        assert_eq!(request.receivers, ["b", "a"]);
+        assert!(request.warnings.is_empty());
+    }
+
+    #[test]
+    fn equal_rows_alone_have_one_fingerprint() {
+        let of = |table, columns: &[(&str, &str)], time, template| {
+            fingerprint(table, &row(columns, time), template)
+        };
+        let first = of("t", &[("a", "1"), ("b", "2")], 1, None);
+        assert_eq!(first, of("t", &[("b", "2"), ("a", "1")], 1, None));
+        for other in [
+            of("u", &[("a", "1"), ("b", "2")], 1, None),
+            of("t", &[("a", "1"), ("b", "3")], 1, None),
+            of("t", &[("a", "1"), ("b", "2")], 2, None),
+            of("t", &[("a", "1"), ("b", "2")], 1, Some("x")),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+}
