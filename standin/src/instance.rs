@@ -73,11 +73,6 @@ impl Standin {
         self.world.records.list("")
     }
 
-    /// Those whose path begins so.
-    pub fn requests_to(&self, prefix: &str) -> Vec<Record> {
-        self.world.records.list(prefix)
-    }
-
     /// What the providers accepted, in that order.
     pub fn messages(&self) -> Vec<Message> {
         self.world.messages.list()
@@ -104,11 +99,6 @@ impl Standin {
         self.world.connections()
     }
 
-    /// Requests that the sink counted.
-    pub fn sink_requests(&self) -> u64 {
-        self.world.sink.requests()
-    }
-
     /// Adds a rule after those in force.
     pub fn rule(&self, rule: Rule) {
         self.world.rules.add(rule);
@@ -124,10 +114,6 @@ impl Standin {
     /// The rules with the times that remain.
     pub fn rules(&self) -> Vec<Rule> {
         self.world.rules.list()
-    }
-
-    pub fn clear_rules(&self) {
-        self.world.rules.clear();
     }
 
     /// Opens a fault on a port of its own: a [`FaultKind`], or JSON as `POST /_standin/faults` takes it. It stays until it is
