@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import TriggerOptions
-from tests.harness.http import http_request
+from tests.harness.http import Client
 from tests.harness.processes import PLUGIN, until_json_line
 from tests.harness.programs import start_program
 
@@ -68,6 +68,7 @@ class ProcessEngine:
         started = until_json_line(self.process)
         self._url: str = started["url"]
         self.token: str | None = started["token"]
+        self._client = Client(self._url, bearer(self.token))
 
     @property
     def pid(self) -> int:
@@ -129,7 +130,6 @@ class ProcessEngine:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        url = f"{self._url}/_host/{what}"
-        answer = http_request(method, url, body=content, headers=bearer(self.token))
+        answer = self._client.request(method, f"/_host/{what}", content)
         assert answer.status == 200, answer.text
         return answer.json

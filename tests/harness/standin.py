@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tests.harness.http import http_request
+from tests.harness.http import Client
 from tests.harness.processes import ROOT, eventually, until_json_line
 
 
@@ -25,6 +25,7 @@ class Standin:
         ready = until_json_line(self._process)
         self.url: str = ready["url"]
         self.port: int = ready["port"]
+        self._client = Client(self.url)
 
     def requests(self, path: str = "") -> list[dict[str, Any]]:
         """What arrived at paths that begin with ``path``, oldest first."""
@@ -89,7 +90,7 @@ class Standin:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        answer = http_request(method, f"{self.url}/_standin/{what}", body=content)
+        answer = self._client.request(method, f"/_standin/{what}", content)
         if answer.status >= 300:
             raise RuntimeError(f"{method} /_standin/{what}: {answer.status} {answer.text}")
         return answer.json
