@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import harness
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import Answer, Engine, Notify, Standin, Trigger, Triggers
 from tests.rows.scene import Table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import harness
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 
 DOCS = Path(__file__).resolve().parent.parent
 IMAGES = DOCS / "images"

@@ -10,7 +10,7 @@ import pytest
 from influxdb3_notifier import __version__, cli
 from tests import harness
 from tests.cli.program import run
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 
 SOURCE = harness.PLUGIN.read_bytes()
 

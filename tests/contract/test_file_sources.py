@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.contract.row import settled
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import Standin, Trigger, Triggers, eventually
 
 HI = {"notification_text": "hi", "receivers": ["r"]}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.row import Row, arrives, delivered, fails, not_tried, run
 from tests.contract.wire import ACCOUNT, TWILIO, to_twilio
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import Standin, Triggers
 
 OTHER = "AC" + "1" * 32

@@ -12,7 +12,7 @@ import pytest
 
 from tests import harness
 from tests.docs.documents import Block, as_curl_would, blocks, shape
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import ROOT, Standin
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

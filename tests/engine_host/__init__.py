@@ -22,9 +22,3 @@ one cannot do either.
 ``command``        the ``influxdb3`` command line in front of a host
 ``scene``          what the host's own tests stand on; they are beside it
 """
-
-from tests.engine_host.host import EngineHost
-from tests.engine_host.local import PanicException
-from tests.engine_host.trigger import parse_trigger_arguments
-
-__all__ = ["EngineHost", "PanicException", "parse_trigger_arguments"]

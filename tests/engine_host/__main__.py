@@ -13,8 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.engine_host import EngineHost, parse_trigger_arguments
-from tests.engine_host.trigger import ERROR_BEHAVIORS
+from tests.engine_host.host import EngineHost
+from tests.engine_host.trigger import ERROR_BEHAVIORS, parse_trigger_arguments
 
 
 def main() -> None:

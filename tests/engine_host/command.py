@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import harness
-from tests.engine_host import parse_trigger_arguments
 from tests.engine_host.tokens import bearer
+from tests.engine_host.trigger import parse_trigger_arguments
 
 STATE = Path.home() / ".engine-host.json"
 """Where a running host is written down."""
@@ -41,7 +41,7 @@ class OnlyFromThePluginDirectory:
 
 sys.meta_path.insert(0, OnlyFromThePluginDirectory())
 sys.path += [sys.argv[1], sys.argv[2]]
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 
 state = Path(sys.argv[3])
 with EngineHost(Path(sys.argv[4]), database="mydb", create_token=False) as host:

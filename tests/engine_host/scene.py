@@ -5,7 +5,7 @@ import textwrap
 import threading
 from typing import Any
 
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.engine_host.trigger import ErrorBehavior
 from tests.harness import Answer, Headers, authenticated, http_request
 

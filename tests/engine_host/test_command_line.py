@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_host import parse_trigger_arguments
 from tests.engine_host.scene import HEADS, Host
 from tests.engine_host.tokens import bearer
+from tests.engine_host.trigger import parse_trigger_arguments
 from tests.harness import ROOT, ProcessEngine, eventually, http_request, until_json_line, write_lp
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_host import EngineHost, PanicException
+from tests.engine_host.host import EngineHost
+from tests.engine_host.local import PanicException
 from tests.engine_host.scene import Host
 from tests.harness import eventually
 

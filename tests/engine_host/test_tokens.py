@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import http_request
 
 

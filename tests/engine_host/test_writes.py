@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.engine_host.scene import BLOCK, Host
 from tests.engine_host.workers import CHANNEL_PLACES, WriteWorker
 from tests.harness import eventually

@@ -18,8 +18,8 @@ import pytest
 
 from influxdb3_notifier import __version__
 from tests import harness
-from tests.engine_host import EngineHost
 from tests.engine_host.command import pip_install, served
+from tests.engine_host.host import EngineHost
 from tests.harness import Answer, Standin
 
 OLDER = "0.0.9"

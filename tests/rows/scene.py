@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests import harness
-from tests.engine_host import EngineHost
+from tests.engine_host.host import EngineHost
 from tests.harness import Standin
 
 FILE = """\
