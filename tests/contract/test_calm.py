@@ -232,16 +232,15 @@ def test_what_is_held_when_the_process_is_killed_is_sent_by_the_next(
         _, trigger = start(stack, tmp_path, kept, standin)
         trigger.notify({"notification_text": "x", "senders_config": {}})
         # The limit holds for what comes back as well: two go, and one waits.
-        texts = eventually(lambda: found if len(found := _texts(standin, path)) >= 4 else [], "two more")
+        texts = [json.loads(found["body"])["message"] for found in standin.wait_for(path, 4)]
         assert sorted(texts) == ["cpu 0", "cpu 1", "cpu 2", "cpu 3"]
-        view = trigger.notify(b"", query={"view": "status"}, method="GET").json
-        assert view["in_flight"] == 1
+
+        def in_flight() -> int:
+            return int(trigger.notify(b"", query={"view": "status"}, method="GET").json["in_flight"])
+
+        eventually(lambda: in_flight() == 1, "two have ended")
 
 
 def _sql(directory: Path, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(directory / "outbox.db")) as db, db:
         return db.execute(sql).fetchall()
-
-
-def _texts(standin: Standin, path: str) -> list[str]:
-    return [json.loads(found["body"])["message"] for found in standin.requests(path)]

@@ -1,7 +1,6 @@
 """NATS servers lose their leader, and come back: calls are told the truth, and what they were told holds."""
 
 import itertools
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
@@ -100,7 +99,7 @@ def until_no_leader(trigger: Trigger, name: str) -> set[str]:
 
 def delivered(standin: Standin) -> Counter[str]:
     """How often each text has come, but for the first ones."""
-    texts = (json.loads(request["body"])["message"] for request in standin.requests(HOOK))
+    texts = (body["message"] for body in standin.bodies(HOOK))
     return Counter(text for text in texts if text != "before")
 
 

@@ -1,6 +1,5 @@
 """A process is stopped, cut off or has a wrong clock, and another goes on: nothing is sent twice or lost."""
 
-import json
 import re
 import signal
 import struct
@@ -38,7 +37,7 @@ def other(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer
 
 def counts(standin: Standin) -> tuple[Counter[str], Counter[str]]:
     """How often each text has come to the webhook, and to the telephone."""
-    hooks = Counter(json.loads(request["body"])["message"] for request in standin.requests(HOOK))
+    hooks = Counter(body["message"] for body in standin.bodies(HOOK))
     phones = Counter(str(message["text"]) for message in standin.messages() if message["provider"] == "twilio")
     return hooks, phones
 

@@ -31,6 +31,10 @@ class Standin:
         """What arrived at paths that begin with ``path``, oldest first."""
         return list(self._control("GET", "requests?" + urlencode({"path": path})))
 
+    def bodies(self, path: str = "") -> list[Any]:
+        """The JSON bodies of what arrived there: a request that is still being read has none yet."""
+        return [json.loads(request["body"]) for request in self.requests(path) if request["body"]]
+
     def messages(self) -> list[dict[str, Any]]:
         """What the providers accepted, oldest first."""
         return list(self._control("GET", "messages"))
