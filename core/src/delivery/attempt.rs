@@ -150,7 +150,7 @@ impl Delivery {
     ) -> Classification {
         let left = deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
-        self.services.metrics.attempt(&self.sender);
+        self.services.sink.metrics.attempt(&self.sender);
         self.progress.update(|report| report.attempts += 1);
         self.planned.channel.sign(message, Timestamp::now());
         let must_not_repeat = message.resend() == ResendEffect::Forbidden;

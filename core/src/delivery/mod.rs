@@ -43,7 +43,7 @@ pub use self::submit::idempotency::Submission;
 pub use self::submit::throttle::Batch;
 use self::submit::throttle::windows::Minutes;
 pub use self::submit::{CapacityPolicy, RecoveredRequest, SubmitError, SubmitRequest};
-use crate::observe::{Gauges, Metrics, RecentErrors};
+use crate::observe::{Gauges, Sink};
 use crate::transport::Transport;
 
 /// Takes plans and runs them on the runtime that it is called on.
@@ -59,13 +59,9 @@ struct Inner {
 }
 
 impl Dispatcher {
-    pub fn new(
-        transport: Arc<dyn Transport>,
-        metrics: Arc<Metrics>,
-        errors: Arc<RecentErrors>,
-    ) -> Self {
+    pub fn new(transport: Arc<dyn Transport>, sink: Sink) -> Self {
         Self(Arc::new(Inner {
-            services: Arc::new(Services::new(transport, metrics, errors)),
+            services: Arc::new(Services::new(transport, sink)),
             idempotency: Idempotency::default(),
             minutes: Minutes::default(),
             pending: AtomicUsize::default(),

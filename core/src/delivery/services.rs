@@ -8,13 +8,13 @@ use super::limits::capacity::Capacity;
 use super::limits::connections::Connections;
 use super::lookup::claims::Claims;
 use super::queue::Queues;
-use crate::observe::{Metrics, RecentErrors};
+use crate::observe::Sink;
 use crate::transport::Transport;
 
 pub struct Services {
     pub transport: Arc<dyn Transport>,
-    pub metrics: Arc<Metrics>,
-    pub errors: Arc<RecentErrors>,
+    /// Where events go.
+    pub sink: Sink,
     pub capacity: Arc<Capacity>,
     pub connections: Arc<Connections>,
     pub queues: Queues,
@@ -25,16 +25,11 @@ pub struct Services {
 }
 
 impl Services {
-    pub fn new(
-        transport: Arc<dyn Transport>,
-        metrics: Arc<Metrics>,
-        errors: Arc<RecentErrors>,
-    ) -> Self {
+    pub fn new(transport: Arc<dyn Transport>, sink: Sink) -> Self {
         Self {
             connections: Arc::new(Connections::new(Arc::clone(&transport))),
             transport,
-            metrics,
-            errors,
+            sink,
             capacity: Arc::default(),
             queues: Queues::default(),
             claims: Claims::default(),

@@ -84,11 +84,7 @@ impl Notifier {
             .build()?;
         let sink = Sink::default();
         Ok(Self {
-            dispatcher: Dispatcher::new(
-                transport(),
-                Arc::clone(&sink.metrics),
-                Arc::clone(&sink.errors),
-            ),
+            dispatcher: Dispatcher::new(transport(), sink.clone()),
             runtime,
             settings: Arc::default(),
             outboxes: Arc::new(Outboxes::new(backends)),

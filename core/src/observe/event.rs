@@ -39,6 +39,7 @@ pub enum Event<'a> {
     },
     /// A delivery came to its end.
     Ended {
+        sender: &'a str,
         destination: &'a str,
         outcome: &'a Outcome,
         http_status: Option<u16>,
@@ -47,7 +48,10 @@ pub enum Event<'a> {
     },
     /// A delivery could not even be tried.
     NotTried {
+        /// As the request names it.
         sender: &'a str,
+        /// As metrics name it: names that no channel has are one.
+        label: &'a str,
         failure: &'a Failure,
         path: Option<&'a str>,
     },

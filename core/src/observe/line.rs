@@ -62,6 +62,7 @@ impl Event<'_> {
                 ),
             ),
             Event::Ended {
+                sender: _,
                 destination,
                 outcome,
                 http_status,
@@ -70,6 +71,7 @@ impl Event<'_> {
             } => ended(destination, outcome, *http_status, *attempts, *elapsed),
             Event::NotTried {
                 sender,
+                label: _,
                 failure,
                 path,
             } => {
@@ -287,6 +289,7 @@ mod tests {
         let mut events: Vec<_> = outcomes
             .iter()
             .map(|outcome| Event::Ended {
+                sender: "http",
                 destination,
                 outcome,
                 http_status: Some(301),
@@ -296,6 +299,7 @@ mod tests {
             .collect();
         events.push(Event::NotTried {
             sender: "http",
+            label: "http",
             failure: &failure,
             path: None,
         });

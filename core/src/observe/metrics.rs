@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::event::Event;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Failure, Outcome};
 use crate::panics::lock;
 
 /// Upper bounds of the duration histogram, in seconds.
@@ -70,21 +70,32 @@ impl Metrics {
             Event::Joined { .. } => {
                 self.joined.fetch_add(1, Ordering::Relaxed);
             }
+            Event::Ended {
+                sender,
+                outcome,
+                elapsed,
+                ..
+            } => {
+                self.ended(sender, outcome.code(), outcome.failure());
+                if let Outcome::Delivered { .. } = outcome {
+                    self.delivered_in(sender, *elapsed);
+                }
+            }
+            Event::NotTried { label, failure, .. } => self.ended(label, "failed", Some(failure)),
             _ => {}
         }
     }
 
-    pub fn ended(&self, sender: &str, outcome: &Outcome, elapsed: Duration) {
-        let reason = outcome
-            .failure()
-            .map_or("", |failure| failure.reason.code());
+    fn ended(&self, sender: &str, outcome: &'static str, failure: Option<&Failure>) {
+        let reason = failure.map_or("", |failure| failure.reason.code());
+        let key = (sender.to_owned(), outcome, reason);
+        *self.lock().deliveries.entry(key).or_default() += 1;
+    }
+
+    fn delivered_in(&self, sender: &str, elapsed: Duration) {
         let mut counted = self.lock();
-        let key = (sender.to_owned(), outcome.code(), reason);
-        *counted.deliveries.entry(key).or_default() += 1;
-        if matches!(outcome, Outcome::Delivered { .. }) {
-            let histogram = counted.durations.entry(sender.to_owned()).or_default();
-            histogram.observe(elapsed.as_secs_f64());
-        }
+        let histogram = counted.durations.entry(sender.to_owned()).or_default();
+        histogram.observe(elapsed.as_secs_f64());
     }
 
     pub fn attempt(&self, sender: &str) {

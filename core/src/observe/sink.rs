@@ -16,12 +16,23 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// `log`: whose lines it is among.
+    /// Writes the event's line to `log`.
     pub fn emit(&self, log: &TaskLog, event: &Event<'_>) {
         self.metrics.count(event);
         let line = log.log(event);
         if event.is_shown_in_status() {
             self.errors.push(line);
         }
+    }
+
+    /// One of many: the status view has room for others.
+    pub fn emit_unshown(&self, log: &TaskLog, event: &Event<'_>) {
+        self.metrics.count(event);
+        log.log(event);
+    }
+
+    /// One of very many: the log has room for others too.
+    pub fn count(&self, event: &Event<'_>) {
+        self.metrics.count(event);
     }
 }

@@ -12,7 +12,7 @@ use self::task::Task;
 use super::services::Services;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
-use crate::observe::{Event, LogLevel};
+use crate::observe::Event;
 use crate::outbox::OutboxError;
 use crate::panics::guarded;
 
@@ -68,10 +68,8 @@ impl Progress {
         destination: &str,
         outcome: Outcome,
     ) -> Option<EndNote> {
-        let elapsed = self.task.accepted.elapsed();
-        services.metrics.ended(sender, &outcome, elapsed);
         // Whatever becomes of the line, the delivery ends.
-        let _ = guarded(|| self.log_end(services, destination, &outcome));
+        let _ = guarded(|| self.emit_end(services, sender, destination, &outcome));
         // Who waits for the end finds the log line there.
         self.end_quietly(outcome)
     }
@@ -98,28 +96,27 @@ impl Progress {
                 let label = report.destination.as_deref();
                 label.unwrap_or(&report.sender)
             });
-            let line = self.task.log.log(&Event::NotKept {
+            let event = Event::NotKept {
                 destination: destination.unwrap_or_default(),
                 what: &format!("its end was not noted: {error} {}", error.hint()),
-            });
-            services.errors.push(line);
+            };
+            services.sink.emit(&self.task.log, &event);
         };
         entry.noted(note, failed).await;
     }
 
-    fn log_end(&self, services: &Services, destination: &str, outcome: &Outcome) {
+    fn emit_end(&self, services: &Services, sender: &str, destination: &str, outcome: &Outcome) {
         let Some(report) = self.task.report(self.index) else {
             return;
         };
-        let line = self.task.log.log(&Event::Ended {
+        let event = Event::Ended {
+            sender,
             destination,
             outcome,
             http_status: report.http_status,
             attempts: report.attempts,
             elapsed: self.task.accepted.elapsed(),
-        });
-        if line.level == LogLevel::Error {
-            services.errors.push(line);
-        }
+        };
+        services.sink.emit(&self.task.log, &event);
     }
 }

@@ -68,11 +68,11 @@ impl Dispatcher {
             }
             Err(error) => {
                 self.0.idempotency.forget(identity, &request.task);
-                let line = request.task.log.log(&Event::NotKept {
+                let event = Event::NotKept {
                     destination: "the notification",
                     what: &format!("nothing was sent: {error} {}", error.hint()),
-                });
-                self.0.services.errors.push(line);
+                };
+                self.0.services.sink.emit(&request.task.log, &event);
                 request.refuse(Reason::Outbox);
             }
         }

@@ -44,21 +44,20 @@ impl<'a> Untried<'a> {
         path: Option<&str>,
     ) {
         self.has_failed = true;
-        let outcome = Outcome::Failed(failure.clone());
-        if self.lines.admit() {
-            let line = self.task.log.log(&Event::NotTried {
-                sender,
-                failure: &failure,
-                path,
-            });
-            if self.errors.admit() {
-                self.services.errors.push(line);
-            }
+        let event = Event::NotTried {
+            sender,
+            // The name is the caller's: only ours become labels.
+            label: channels::find(sender).map_or("unknown", |spec| spec.key),
+            failure: &failure,
+            path,
+        };
+        let sink = &self.services.sink;
+        match self.lines.admit() {
+            true if self.errors.admit() => sink.emit(&self.task.log, &event),
+            true => sink.emit_unshown(&self.task.log, &event),
+            false => sink.count(&event),
         }
-        // The name is the caller's: only ours become labels.
-        let known = channels::find(sender).map_or("unknown", |spec| spec.key);
-        let metrics = &self.services.metrics;
-        metrics.ended(known, &outcome, Duration::ZERO);
+        let outcome = Outcome::Failed(failure);
         if let Some(note) = progress.end_quietly(outcome) {
             let services = Arc::clone(self.services);
             tokio::spawn(async move { progress.wait_until_noted(&services, note).await });
@@ -67,15 +66,17 @@ impl<'a> Untried<'a> {
 
     /// Reports a delivery that ended when its request was accepted.
     pub fn ended(&self, index: usize, sender: &str, sending: &PlannedSend, outcome: &Outcome) {
-        self.services.metrics.ended(sender, outcome, Duration::ZERO);
-        if self.lines.admit() {
-            self.task.log.log(&Event::Ended {
-                destination: &sending.channel.destination().label,
-                outcome,
-                http_status: None,
-                attempts: 0,
-                elapsed: Duration::ZERO,
-            });
+        let event = Event::Ended {
+            sender,
+            destination: &sending.channel.destination().label,
+            outcome,
+            http_status: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+        };
+        match self.lines.admit() {
+            true => self.services.sink.emit(&self.task.log, &event),
+            false => self.services.sink.count(&event),
         }
         self.task.record(index);
     }

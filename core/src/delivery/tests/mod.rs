@@ -292,7 +292,7 @@ impl World {
         let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
         Self {
             script,
-            dispatcher: Dispatcher::new(transport, Arc::default(), Arc::default()),
+            dispatcher: Dispatcher::new(transport, Sink::default()),
             start: Instant::now(),
         }
     }

@@ -292,7 +292,7 @@ async fn attempts(
     });
     let world = World {
         script: Script::new([]),
-        dispatcher: Dispatcher::new(Arc::clone(&transport) as _, Arc::default(), Arc::default()),
+        dispatcher: Dispatcher::new(Arc::clone(&transport) as _, Sink::default()),
         start: Instant::now(),
     };
     if edits {

@@ -76,6 +76,7 @@ async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end(
         .dispatcher
         .0
         .services
+        .sink
         .metrics
         .render(Gauges::default());
     for (outcome, count) in [("delivered", 3), ("suppressed", 3)] {

@@ -13,7 +13,7 @@ use notifier_core::model::plan::{Identity, Plan};
 use notifier_core::model::policy::ClientKey;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::{HttpReply, Outbound, Reply};
-use notifier_core::observe::TaskLog;
+use notifier_core::observe::{Sink, TaskLog};
 use notifier_core::routing;
 use notifier_core::settings::{Environment, Settings, SettingsCache};
 use notifier_core::transport::{SendError, Transport};
@@ -94,7 +94,7 @@ async fn held(destinations: Destinations, dedup_key: &str) -> isize {
         .resolve(&BTreeMap::new(), &Environment::default(), &BTreeMap::new())
         .settings()
         .unwrap();
-    let dispatcher = Dispatcher::new(Arc::new(destinations), Arc::default(), Arc::default());
+    let dispatcher = Dispatcher::new(Arc::new(destinations), Sink::default());
     let before = COST.get().live;
     let task = submit(&dispatcher, &settings, dedup_key).await;
     // Shorter than the first wait, and long enough in virtual time for all to begin.

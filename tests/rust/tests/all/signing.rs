@@ -21,7 +21,7 @@ use notifier_core::model::outcome::{Classification, Failure, Reason};
 use notifier_core::model::plan::{Disposition, Identity, Plan, PlannedDelivery, PlannedSend};
 use notifier_core::model::policy::{ClientKey, PrivateAddresses};
 use notifier_core::model::wire::{Destination, Outbound, Reply};
-use notifier_core::observe::TaskLog;
+use notifier_core::observe::{Sink, TaskLog};
 use notifier_core::settings::SettingsCache;
 use notifier_core::transport::{SendError, Sent, Transport};
 use notifier_core::warnings::Warnings;
@@ -269,7 +269,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
         .unwrap();
     let transport = Refusing::default();
     let attempts = Arc::clone(&transport.0);
-    let dispatcher = Dispatcher::new(Arc::new(transport), Arc::default(), Arc::default());
+    let dispatcher = Dispatcher::new(Arc::new(transport), Sink::default());
     let admission = dispatcher.submit(SubmitRequest {
         task_id: "task".to_owned(),
         identity: Identity {
