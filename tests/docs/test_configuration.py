@@ -50,12 +50,16 @@ def test_the_table_is_read() -> None:
     assert len(documented()) > 10
 
 
+def in_the_form() -> list[Argument]:
+    """Those that the docstring names: most triggers need no other."""
+    return [argument for argument in documented() if argument.name in docstring()]
+
+
 def test_the_docstring_names_no_argument_that_is_not_documented() -> None:
-    names = {argument.name for argument in documented()}
-    assert set(docstring()) == names
+    assert set(docstring()) <= {argument.name for argument in documented()}
 
 
-@pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
+@pytest.mark.parametrize("argument", in_the_form(), ids=lambda argument: str(argument.name))
 def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argument) -> None:
     description = docstring()[argument.name]["description"]
     before, separator, default = description.rpartition("Default: ")
@@ -76,7 +80,8 @@ def test_examples_of_the_table_and_of_the_docstring_are_taken(
     receivers = [f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup")]
     template = '[templates.short]\ntext = "{{ notification.text }}"\n'
     (engine.plugin_dir / "notifier.toml").write_text("".join([*receivers, template]))
-    for example in (argument.example, docstring()[argument.name]["example"]):
+    shown = docstring().get(argument.name, {"example": argument.example})
+    for example in {argument.example, shown["example"]}:
         arguments = {argument.name: example}
         if argument.name in ("default_receivers", "template"):
             arguments["config_file_path"] = "notifier.toml"

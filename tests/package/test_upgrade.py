@@ -25,7 +25,7 @@ from tests.harness import Answer, Standin
 OLDER = "0.0.9"
 # The older wheel is this one under another name; its answers have a header that tells it.
 INIT = f'''
-from influxdb3_notifier._native import PLUGIN_APIS, process_request as answer, process_scheduled_call
+from influxdb3_notifier._native import PLUGIN_APIS, process_request as answer, process_scheduled_call, process_writes
 
 def process_request(*given):
     body, status, *_ = answer(*given)
@@ -55,10 +55,9 @@ def status_view(engine: harness.Server) -> Any:
 
 
 def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin: Standin) -> None:
-    first = harness.PLUGIN.read_text(encoding="utf-8").partition("\ndef process_scheduled_call")
-    rest = "\ndef _wheel_unfit" + first[2].partition("\ndef _wheel_unfit")[2]
+    _, *later = harness.PLUGIN.read_text(encoding="utf-8").partition("\ndef process_scheduled_call")
     older = f'WHEEL_VERSION = "{OLDER}"'
-    changed(engine_host, (f'WHEEL_VERSION = "{__version__}"', older), ("".join(first[1:]), rest))
+    changed(engine_host, (f'WHEEL_VERSION = "{__version__}"', older), ("".join(later), ""))
     engine_host.create_trigger("notify")
     answer = send(engine_host, f"{standin.url}/hook/older")
     assert (answer.status, answer.json["results"], answer.json["warnings"]) == (200, {"http": True}, [])
@@ -69,7 +68,7 @@ def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin
 def test_a_file_that_the_wheel_does_not_take_is_a_503_that_names_both_ways_out(
     engine_host: EngineHost, standin: Standin, number: str
 ) -> None:
-    changed(engine_host, ("\nPLUGIN_API = 1\n", f"\nPLUGIN_API = {number}\n"))
+    changed(engine_host, ("(1, *call)", f"({number}, *call)"))
     engine_host.create_trigger("notify")
     answer = send(engine_host, f"{standin.url}/hook/other")
     check_incompatible(answer)
@@ -89,7 +88,8 @@ def test_a_newer_file_that_calls_what_an_older_wheel_has_not_names_the_wheel_tha
     changed(
         engine_host,
         (f'WHEEL_VERSION = "{__version__}"', 'WHEEL_VERSION = "9.9.9"'),
-        ("import process_request as", "import process_request_of_later as"),
+        ("process_request, wheel", "process_request_of_later, wheel"),
+        ('"process_writes"', '"process_request_of_later"'),
     )
     engine_host.create_trigger("notify")
     answer = send(engine_host, f"{standin.url}/hook/newer")

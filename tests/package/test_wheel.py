@@ -23,7 +23,7 @@ def test_the_version_is_cargos_everywhere() -> None:
 
 
 def test_the_wheel_takes_the_plugin_api_of_the_plugin_file() -> None:
-    assert "\nPLUGIN_API = 1\n" in (ROOT / "notifier_plugin.py").read_text(encoding="utf-8")
+    assert "wheel.process_request(1, *call)" in (ROOT / "notifier_plugin.py").read_text(encoding="utf-8")
     assert 1 in influxdb3_notifier.PLUGIN_APIS
 
 
