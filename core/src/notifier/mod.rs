@@ -1,6 +1,7 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod acceptance;
+mod answer;
 mod answering;
 mod call;
 mod outboxes;
