@@ -91,20 +91,13 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     if seen.is_empty() {
         return Err(invalid("Message cannot be empty."));
     }
-    let in_url = given("threadKey");
-    let key = body.pointer("/thread/threadKey").and_then(Value::as_str);
-    let key = key.or(in_url.as_deref());
     let option = given("messageReplyOption");
-    match (key, option.as_deref()) {
-        (Some(key), _) if key.is_empty() || key.len() > MAX_THREAD_KEY => {
-            return Err(invalid("Invalid thread key"));
-        }
-        (None, Some(_)) => return Err(invalid("A reply option needs a thread")),
-        _ => {}
-    }
+    let key = thread_key(&body, given("threadKey"), option.as_deref())?;
     // Without the option the key is ignored.
     let id = format!("m{}", world.next_id());
-    let thread = key.filter(|_| option.is_some()).unwrap_or(&id);
+    let thread = key
+        .filter(|_| option.is_some())
+        .unwrap_or_else(|| id.clone());
     let name = format!("spaces/{space}/messages/{id}.{id}");
     let reply = json!({ "name": name, "text": text, "thread": { "name": format!("spaces/{space}/threads/{thread}") } });
     let message = Message {
@@ -116,6 +109,23 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         detail: json!({ "thread": thread, "message": body }),
     };
     Ok(Answer::accepted(Reply::json(200, &reply), message).with_problem(problem))
+}
+
+/// The key of the thread that the message is for, from its body or from the URL.
+fn thread_key(
+    body: &Value,
+    in_url: Option<String>,
+    option: Option<&str>,
+) -> Result<Option<String>, Refusal> {
+    let key = body.pointer("/thread/threadKey").and_then(Value::as_str);
+    let key = key.map(str::to_owned).or(in_url);
+    match (&key, option) {
+        (Some(key), _) if key.is_empty() || key.len() > MAX_THREAD_KEY => {
+            Err(invalid("Invalid thread key"))
+        }
+        (None, Some(_)) => Err(invalid("A reply option needs a thread")),
+        _ => Ok(key),
+    }
 }
 
 /// The texts of all cards, in order; gives what is let pass though it does not show.

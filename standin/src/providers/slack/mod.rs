@@ -9,7 +9,7 @@ mod refusal;
 mod workflow;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::blocks::{check_all_blocks, mentions};
 use self::refusal::{Refusal, refuse};
@@ -81,11 +81,7 @@ fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
     let Value::Object(payload) = &body else {
         return Err(refuse(400, "invalid_payload", "not an object"));
     };
-    let text = match payload.get("text") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(text)) => text,
-        Some(_) => return Err(refuse(400, "invalid_payload", "text is not a string")),
-    };
+    let text = text_of(payload)?;
     let mut blocks = check_all_blocks(payload)?;
     let attachments = payload
         .get("attachments")
@@ -135,6 +131,14 @@ fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
         detail: body,
     };
     Ok((message, problem))
+}
+
+fn text_of(payload: &Map<String, Value>) -> Result<&str, Refusal> {
+    match payload.get("text") {
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(refuse(400, "invalid_payload", "text is not a string")),
+    }
 }
 
 fn read(call: &Call) -> Result<Value, Refusal> {
