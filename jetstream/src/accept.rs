@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishErrorKind;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join;
@@ -15,7 +14,7 @@ use super::consumer::ANY;
 use super::idempotency::{Key, free_key, has_key, take_key};
 use super::lane::{Expected, Lanes};
 use super::order::PlaceInLine;
-use super::server::{Session, refusal};
+use super::server::{CallError, Session, Stream};
 use super::shared::Shared;
 use super::stored::Stored;
 use super::subjects;
@@ -89,20 +88,20 @@ async fn take(
     let mut session = shared.process.servers.session().await?;
     let stored = Stored::of(request);
     let payload = stored.bytes();
-    if payload.len() + ENVELOPE > session.client.max_payload() {
+    if payload.len() + ENVELOPE > session.max_payload() {
         return Err(shared.process.servers.error(Trouble::TooLarge));
     }
     let subject = subject(shared, &stored, whose);
     let key = match &request.identity.key {
         Some(_) => {
-            let mut taken = take_key(&shared.process.servers, &session, request, &subject).await;
+            let mut taken = take_key(&shared.process.servers, &*session, request, &subject).await;
             // Somebody may have deleted the bucket: it is made again.
             if taken
                 .as_ref()
                 .is_err_and(|error| error.trouble == Trouble::NoLeader)
             {
                 session = shared.process.servers.session().await?;
-                taken = take_key(&shared.process.servers, &session, request, &subject).await;
+                taken = take_key(&shared.process.servers, &*session, request, &subject).await;
             }
             match taken? {
                 Key::Free(key) => Some(key),
@@ -131,7 +130,7 @@ async fn take(
         }
     };
     if let (Err(_), Some(key)) = (&accepted, &publication.key) {
-        free_key(&session, key).await;
+        free_key(&*session, key).await;
     }
     accepted
 }
@@ -147,13 +146,13 @@ fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
 
 impl Publication<'_> {
     /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
-    async fn publish_and_hold(&self, session: &Arc<Session>) -> Result<Accepted, OutboxError> {
+    async fn publish_and_hold(&self, session: &Arc<dyn Session>) -> Result<Accepted, OutboxError> {
         let config = config_token(&self.request.config);
-        let lane = self.lanes.of(self.shared, session, &config).await?;
+        let lane = self.lanes.of(self.shared, &**session, &config).await?;
         let expected: Expected = lane.expect(&self.request.task);
         let sequence = self.publish(Arc::clone(session)).await?;
         let message = expected.within(FETCH_WITHIN);
-        let (message, has_others) = join(message, self.has_others(session, sequence)).await;
+        let (message, has_others) = join(message, self.has_others(&**session, sequence)).await;
         let Some(message) = message else {
             return Ok(Accepted::Elsewhere);
         };
@@ -168,7 +167,7 @@ impl Publication<'_> {
         })
     }
 
-    async fn has_others(&self, session: &Session, sequence: u64) -> bool {
+    async fn has_others(&self, session: &dyn Session, sequence: u64) -> bool {
         match &self.place {
             Some(place) => place.has_others(session, sequence).await,
             None => false,
@@ -177,7 +176,7 @@ impl Publication<'_> {
 
     /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
     /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
-    async fn publish(&self, mut session: Arc<Session>) -> Result<u64, OutboxError> {
+    async fn publish(&self, mut session: Arc<dyn Session>) -> Result<u64, OutboxError> {
         let servers = &self.shared.process.servers;
         let times = self.request.deliveries.iter();
         let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
@@ -186,17 +185,19 @@ impl Publication<'_> {
         loop {
             let begun = Instant::now();
             let (subject, payload) = (self.subject.clone(), self.payload.clone());
-            let published = session.publish(subject, payload, &self.request.task).await;
+            let published = session
+                .publish(subject, payload, Some(&self.request.task))
+                .await;
             let error = match published {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
-            if let Some(trouble) = refusal(&error) {
+            if let CallError::Refused(trouble) = error {
                 return Err(servers.error(trouble));
             }
-            let missed = servers.missed(&session, begun);
+            let missed = servers.missed(&*session, begun);
             // No stream took it: there is none, or it has no leader.
-            let is_nowhere = error.kind() == PublishErrorKind::StreamNotFound;
+            let is_nowhere = error == CallError::NoTaker;
             if is_nowhere && !may_be_there {
                 if has_made_streams {
                     return Err(servers.error(Trouble::NoLeader));
@@ -220,7 +221,7 @@ impl Publication<'_> {
                 session = current;
                 // After some time another request may have the key.
                 if let Some(key) = &self.key
-                    && has_key(&session, key, &self.request.task).await == Some(false)
+                    && has_key(&*session, key, &self.request.task).await == Some(false)
                 {
                     return Err(servers.error(Trouble::TooSlow));
                 }
@@ -240,8 +241,8 @@ async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
         return;
     };
     let subject = subject(shared, &Stored::of(request), whose);
-    let _ = session.work.purge().filter(subject).await;
+    let _ = session.purge(Stream::Work, &subject).await;
     if let Some(key) = &request.identity.key {
-        free_key(&session, &known_key(&request.identity.scope, key)).await;
+        free_key(&*session, &known_key(&request.identity.scope, key)).await;
     }
 }

@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{Info, PullConsumer, pull};
-use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::consumer::{ANY, consumer_name, make_consumer};
 use super::lane::Lanes;
 use super::order::PlaceInLine;
-use super::owned::{OwnedRequest, published};
+use super::owned::OwnedRequest;
 use super::requests::Registration;
-use super::server::{Session, lives};
+use super::server::{Acknowledgement, Consumer, Handed, Session, Stream};
 use super::shared::Shared;
 use super::stored::Stored;
 use super::subjects;
@@ -41,23 +39,16 @@ pub async fn claim(
     let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let config = config_token(config);
-    let messages = shared
-        .process
-        .servers
-        .overview(&session)
-        .await?
-        .state
-        .messages;
-    let list = || session.work.consumers().try_collect::<Vec<Info>>();
-    let missed = |_| shared.process.servers.missed(&session, begun);
-    let mut consumers = list().await.map_err(missed)?;
-    if make_missing(shared, &session, &config, &consumers, messages).await? {
-        consumers = list().await.map_err(missed)?;
+    let messages = shared.process.servers.overview(&*session).await?.messages;
+    let missed = |_| shared.process.servers.missed(&*session, begun);
+    let mut consumers = session.consumers().await.map_err(missed)?;
+    if make_missing(shared, &*session, &config, &consumers, messages).await? {
+        consumers = session.consumers().await.map_err(missed)?;
     }
     let suffix = consumer_name("", &config);
     consumers.retain(|info| info.name.ends_with(&suffix));
     // Whose messages are the oldest comes first.
-    consumers.sort_by_key(|info| info.ack_floor.stream_sequence);
+    consumers.sort_by_key(|info| info.acknowledged_before);
     let lane = lanes.get(&config);
     let mut claimed: Vec<Claimed> = Vec::new();
     for message in lane.iter().flat_map(|lane| lane.strays()) {
@@ -67,8 +58,8 @@ pub async fn claim(
         if claimed.len() >= limit {
             break;
         }
-        if info.num_pending == 0 && info.num_ack_pending == 0 {
-            clean_up(shared, &session, &info).await;
+        if info.pending == 0 && info.unacknowledged == 0 {
+            clean_up(shared, &*session, &info).await;
             continue;
         }
         let owner = info.name.split('_').next().unwrap_or_default();
@@ -76,17 +67,13 @@ pub async fn claim(
         // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
         let is_busy = match owner == shared.process.owner {
             true => lane.as_ref().is_some_and(|lane| lane.awaits() > 0),
-            false if is_anyones || info.num_pending == 0 => false,
-            false => lives(&session.client, owner).await,
+            false if is_anyones || info.pending == 0 => false,
+            false => session.lives(owner).await,
         };
         if is_busy {
             continue;
         }
-        let consumer = consumer_of(&session, info);
-        let fetching = consumer.fetch().max_messages(limit - claimed.len());
-        let Ok(mut messages) = fetching.messages().await else {
-            continue;
-        };
+        let mut messages = info.pull.fetch(limit - claimed.len(), None);
         let mut fetched = Vec::new();
         while let Some(Ok(message)) = messages.next().await {
             fetched.push(message);
@@ -97,7 +84,7 @@ pub async fn claim(
         claimed.extend(join_all(taken).await.into_iter().flatten());
     }
     claimed.sort_by_key(|claimed| claimed.sequence);
-    line_up(&session, &mut claimed).await;
+    line_up(&*session, &mut claimed).await;
     Ok(claimed.into_iter().map(|claimed| claimed.kept).collect())
 }
 
@@ -109,7 +96,7 @@ struct Claimed {
 }
 
 /// Finds out which deliveries must wait for older ones. Those of this process are lined up in their order.
-async fn line_up(session: &Session, claimed: &mut [Claimed]) {
+async fn line_up(session: &dyn Session, claimed: &mut [Claimed]) {
     let looks = claimed.iter().map(|claimed| async {
         match &claimed.place {
             Some(place) => place.has_others(session, claimed.sequence).await,
@@ -128,15 +115,15 @@ async fn line_up(session: &Session, claimed: &mut [Claimed]) {
 /// ever. Gives back whether it made any.
 async fn make_missing(
     shared: &Shared,
-    session: &Session,
+    session: &dyn Session,
     config: &str,
-    consumers: &[Info],
+    consumers: &[Consumer],
     messages: u64,
 ) -> Result<bool, OutboxError> {
     let is_there = |owner: &str| {
         let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
         let mut named = consumers.iter().filter(|info| info.name == name);
-        named.any(|info| info.config.filter_subject == subjects)
+        named.any(|info| info.subjects == subjects)
     };
     if !is_there(ANY) {
         make_consumer(&shared.process.servers, session, ANY, config).await?;
@@ -144,7 +131,7 @@ async fn make_missing(
     }
     let counted: u64 = consumers
         .iter()
-        .map(|info| info.num_pending + info.num_ack_pending as u64)
+        .map(|info| info.pending + info.unacknowledged)
         .sum();
     // The two numbers are of different moments: only a difference that stays means something.
     let is_missing = {
@@ -159,58 +146,40 @@ async fn make_missing(
     }
     *lock(&shared.process.uncounted_since) = None;
     let begun = Instant::now();
-    let missed = || shared.process.servers.missed(session, begun);
     let filter = subjects::works("*", config);
-    let subjects = session.work.info_with_subjects(filter).await;
-    let mut subjects = subjects.map_err(|_| missed())?;
-    let mut owners = BTreeSet::new();
-    while let Some(subject) = subjects.next().await {
-        let (subject, _) = subject.map_err(|_| missed())?;
-        owners.extend(subject.split('.').nth(2).map(str::to_owned));
-    }
-    for owner in owners.iter().filter(|owner| !is_there(owner)) {
+    let subjects = session.subjects(Stream::Work, &filter).await;
+    let subjects = subjects.map_err(|_| shared.process.servers.missed(session, begun))?;
+    let owners = subjects
+        .iter()
+        .filter_map(|subject| subject.split('.').nth(2));
+    let owners: BTreeSet<_> = owners.collect();
+    for owner in owners.into_iter().filter(|owner| !is_there(owner)) {
         make_consumer(&shared.process.servers, session, owner, config).await?;
     }
     Ok(true)
 }
 
-fn consumer_of(session: &Session, info: Info) -> PullConsumer {
-    let config = pull::Config {
-        durable_name: Some(info.name.clone()),
-        ..pull::Config::default()
-    };
-    PullConsumer::new(config, info, session.context.clone())
-}
-
 /// Deletes the consumer of an owner that is no more, and has left nothing.
-async fn clean_up(shared: &Shared, session: &Session, info: &Info) {
-    let seen = [
-        Some(info.created),
-        info.delivered.last_active,
-        info.ack_floor.last_active,
-    ];
-    let last = seen.into_iter().flatten().max();
-    let last = last.map_or(0, |last| last.unix_timestamp_nanos() / 1_000_000);
-    let unused = i128::from(shared.process.servers.now()) - last;
+async fn clean_up(shared: &Shared, session: &dyn Session, info: &Consumer) {
+    let unused = shared.process.servers.now().saturating_sub(info.last_used);
     let is_kept =
         [ANY, &shared.process.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
-    if is_kept == [false, false]
-        && u128::try_from(unused).is_ok_and(|unused| unused > UNUSED_FOR.as_millis())
-    {
-        let _ = session.work.delete_consumer(&info.name).await;
+    if is_kept == [false, false] && u128::from(unused) > UNUSED_FOR.as_millis() {
+        let _ = session.delete_consumer(&info.name).await;
     }
 }
 
 /// Takes over one request; `None`: not now.
 async fn take(
     shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    message: Message,
+    session: &Arc<dyn Session>,
+    message: Handed,
     is_anyones: bool,
 ) -> Option<Claimed> {
     // Its owner has published it a moment ago, and is about to fetch it.
     if !is_anyones && is_fresh(shared, &message) {
-        let _ = message.ack_with(AckKind::Nak(None)).await;
+        let at_once = Acknowledgement::NotNow(None);
+        let _ = session.acknowledge(&message.reply, at_once).await;
         return None;
     }
     let owned = hold(shared, session, message, None).await?;
@@ -224,29 +193,29 @@ async fn take(
 }
 
 /// Whether nobody has had it yet, and its owner may be about to.
-fn is_fresh(shared: &Shared, message: &Message) -> bool {
+fn is_fresh(shared: &Shared, message: &Handed) -> bool {
     let age = shared
         .process
         .servers
         .now()
-        .saturating_sub(published(message));
-    message.info().is_ok_and(|info| info.delivered <= 1) && u128::from(age) < FRESH_FOR.as_millis()
+        .saturating_sub(message.message.published);
+    message.deliveries <= 1 && u128::from(age) < FRESH_FOR.as_millis()
 }
 
 /// Takes a request that a consumer has handed out into this process's hand, with its place in line where it has one already;
 /// `None`: not now.
 pub async fn hold(
     shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    message: Message,
+    session: &Arc<dyn Session>,
+    message: Handed,
     place: Option<Arc<PlaceInLine>>,
 ) -> Option<OwnedRequest> {
     let not_now = async |wait| {
-        let _ = message.ack_with(AckKind::Nak(Some(wait))).await;
+        let later = Acknowledgement::NotNow(Some(wait));
+        let _ = session.acknowledge(&message.reply, later).await;
     };
-    let info = message.info().ok()?;
-    let (sequence, delivered) = (info.stream_sequence, info.delivered);
-    let Some(stored) = Stored::read(&message.payload) else {
+    let sequence = message.message.sequence;
+    let Some(stored) = Stored::read(&message.message.payload) else {
         not_now(LATER).await;
         return None;
     };
@@ -267,10 +236,11 @@ pub async fn hold(
     let taken = match owned.has_its_key().await {
         Some(false) => {
             // Another request has the same key: it was published so late that the key was free again.
-            let _ = message.ack_with(AckKind::Ack).await;
+            let done = Acknowledgement::Done;
+            let _ = session.acknowledge(&message.reply, done).await;
             return None;
         }
-        Some(true) if delivered <= 1 => Some(()),
+        Some(true) if message.deliveries <= 1 => Some(()),
         Some(true) => owned.take_over().await,
         None => None,
     };
@@ -285,7 +255,7 @@ pub async fn hold(
 async fn registration(
     shared: &Arc<Shared>,
     stored: &Stored,
-    message: &Message,
+    message: &Handed,
     sequence: u64,
     place: Option<Arc<PlaceInLine>>,
 ) -> Option<Registration<OwnedRequest>> {
@@ -325,8 +295,8 @@ pub async fn claimed_by_others(
     let own = format!("{}/{}", delivery.task, delivery.index);
     let mut taken = Vec::new();
     for message in messages {
-        let entry = session.known.entry(message_key(&message.0)).await;
-        let entry = entry.map_err(|_| shared.process.servers.missed(&session, begun))?;
+        let entry = session.entry(Stream::Known, &message_key(&message.0)).await;
+        let entry = entry.map_err(|_| shared.process.servers.missed(&*session, begun))?;
         if entry.is_some_and(|entry| entry.value != own.as_bytes()) {
             taken.push(message);
         }

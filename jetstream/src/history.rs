@@ -3,12 +3,11 @@
 //! No process owns a row that another has left: two that write the same line write the same point, since the line has its
 //! time and its tags.
 
-use async_nats::jetstream::message::PublishMessage;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::process::{Process, Progress};
-use super::server::{Session, next_message};
+use super::server::{Session, Stream};
 use super::stored::{json, read};
 use super::subjects::{self, config_token};
 use notifier_core::panics::lock;
@@ -25,18 +24,13 @@ struct StoredRow {
 }
 
 /// Stores a row; gives back whether it is stored. Another of the same line takes its place.
-pub async fn store(process: &Process, session: &Session, row: &HistoryRow) -> bool {
+pub async fn store(process: &Process, session: &dyn Session, row: &HistoryRow) -> bool {
     let stored = json(&StoredRow {
         line: row.line.clone(),
         owner: process.owner.clone(),
         stored: process.servers.now(),
     });
-    let subject = subject(row);
-    let message = PublishMessage::build().payload(stored);
-    match session.context.send_publish(subject, message).await {
-        Ok(sent) => sent.await.is_ok(),
-        Err(_) => false,
-    }
+    session.publish(subject(row), stored, None).await.is_ok()
 }
 
 /// Rows that other processes have not written within a lease, the oldest first. Each is given to this process once.
@@ -48,15 +42,15 @@ pub async fn claim(
     let session = process.servers.session().await?;
     let begun = Instant::now();
     let token = config_token(config);
-    let stream = session.history.cached_info().created.unix_timestamp_nanos();
+    let stream = session.created(Stream::History);
     let progress = lock(&process.history).get(&token).copied();
     let progress = progress.filter(|progress| progress.stream == stream);
     let mut next = progress.map_or(1, |progress| progress.next);
     let subjects = subjects::histories(&token);
     let mut rows = Vec::new();
     while rows.len() < limit {
-        let message = next_message(&session.history, &subjects, next).await;
-        let message = message.map_err(|_| process.servers.missed(&session, begun))?;
+        let message = session.next_message(Stream::History, &subjects, next).await;
+        let message = message.map_err(|_| process.servers.missed(&*session, begun))?;
         let Some(message) = message else { break };
         if let Some(row) = read::<StoredRow>(&message.payload)
             && row.owner != process.owner
@@ -80,10 +74,8 @@ pub async fn claim(
 pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), OutboxError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();
-    let purged = session.history.purge().filter(subject(row)).await;
-    purged
-        .map(drop)
-        .map_err(|_| process.servers.missed(&session, begun))
+    let purged = session.purge(Stream::History, &subject(row)).await;
+    purged.map_err(|_| process.servers.missed(&*session, begun))
 }
 
 fn subject(row: &HistoryRow) -> String {

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::server::{Servers, Session, purge};
+use super::server::{CallError, Servers, Session, Stream};
 use super::stored::{Known, Note, json, read};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::model::outcome::Outcome;
@@ -27,7 +25,7 @@ pub enum Key {
 /// Takes an idempotency key, or says what is known of it.
 pub async fn take_key(
     servers: &Servers,
-    session: &Session,
+    session: &dyn Session,
     request: &NewRequest,
     subject: &str,
 ) -> Result<Key, OutboxError> {
@@ -38,12 +36,18 @@ pub async fn take_key(
     let ours = Known::of(request, subject);
     let mut revision = 0;
     loop {
-        match session.known.update(&name, json(&ours), revision).await {
+        match session
+            .write(Stream::Known, &name, json(&ours), Some(revision))
+            .await
+        {
             Ok(_) => return Ok(Key::Free(name)),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-            Err(error) => return Err(servers.failed(session, begun, &error)),
+            Err(CallError::Conflict) => {}
+            Err(error) => return Err(servers.failed(session, begun, error)),
         }
-        let entry = session.known.entry(&name).await.map_err(|_| missed())?;
+        let entry = session
+            .entry(Stream::Known, &name)
+            .await
+            .map_err(|_| missed())?;
         let Some(entry) = entry else {
             revision = 0;
             sleep(Duration::from_millis(10)).await;
@@ -60,8 +64,7 @@ pub async fn take_key(
                 .map_err(|()| missed())?,
         };
         // By the servers' clock: the entry's last change is the request's acceptance or its end.
-        let changed = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000);
-        let age = Duration::from_millis(servers.now().saturating_sub(changed.unwrap_or(0)));
+        let age = Duration::from_millis(servers.now().saturating_sub(entry.written));
         let Some(reports) = reports else {
             match age > KEY_BEFORE_REQUEST {
                 true => revision = entry.revision,
@@ -94,18 +97,17 @@ fn first_reports(known: &Known) -> Vec<DeliveryReport> {
 
 /// How the deliveries of a request stand that has not ended; `None`: it is not there.
 async fn reports_of_open(
-    session: &Session,
+    session: &dyn Session,
     known: &Known,
 ) -> Result<Option<Vec<DeliveryReport>>, ()> {
-    let found = session.work.get_last_raw_message_by_subject(&known.subject);
-    let sequence = match found.await {
-        Ok(message) => message.sequence,
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        Err(_) => return Err(()),
+    let found = session.last_message(Stream::Work, &known.subject).await;
+    let Some(message) = found.map_err(drop)? else {
+        return Ok(None);
     };
+    let sequence = message.sequence;
     let notes = (0..known.reports.len()).map(|place| async move {
         let key = attempt_key(&known.task, sequence, place);
-        let entry = session.attempts.entry(key).await.map_err(drop)?;
+        let entry = session.entry(Stream::Attempts, &key).await.map_err(drop)?;
         let note = entry.and_then(|entry| read::<Note>(&entry.value));
         Ok::<_, ()>(note.and_then(|note| note.ended))
     });
@@ -120,13 +122,13 @@ async fn reports_of_open(
 }
 
 /// Whether a key's entry names the task; `None`: not known.
-pub async fn has_key(session: &Session, key: &str, task: &str) -> Option<bool> {
-    let entry = session.known.entry(key).await.ok()?;
+pub async fn has_key(session: &dyn Session, key: &str, task: &str) -> Option<bool> {
+    let entry = session.entry(Stream::Known, key).await.ok()?;
     let known = entry.and_then(|entry| read::<Known>(&entry.value));
     Some(known.is_none_or(|known| known.task == task))
 }
 
 /// Nothing came of its request.
-pub async fn free_key(session: &Session, key: &str) {
-    let _ = purge(&session.known, key).await;
+pub async fn free_key(session: &dyn Session, key: &str) {
+    let _ = session.purge(Stream::Known, key).await;
 }

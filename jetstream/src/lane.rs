@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::PullConsumer;
 use futures_util::StreamExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::consumer::make_consumer;
-use super::server::Session;
+use super::server::{Handed, Pull, Session};
 use super::shared::Shared;
 use super::stored::Stored;
 use notifier_core::outbox::OutboxError;
@@ -27,10 +25,10 @@ const USED_FOR: Duration = Duration::from_secs(3600);
 pub struct Lane {
     config: String,
     /// With when it was last known to be there.
-    consumer: Mutex<(PullConsumer, Instant)>,
-    awaited: Mutex<HashMap<String, oneshot::Sender<Message>>>,
+    consumer: Mutex<(Arc<dyn Pull>, Instant)>,
+    awaited: Mutex<HashMap<String, oneshot::Sender<Handed>>>,
     /// What nobody here waits for: another process held it, or this one did not wait long enough.
-    strays: Mutex<Vec<Message>>,
+    strays: Mutex<Vec<Handed>>,
     wake: Arc<Notify>,
 }
 
@@ -47,7 +45,7 @@ impl Lanes {
     pub async fn of(
         &self,
         shared: &Arc<Shared>,
-        session: &Session,
+        session: &dyn Session,
         config: &str,
     ) -> Result<Arc<Lane>, OutboxError> {
         let known = self.get(config);
@@ -104,7 +102,7 @@ impl Lane {
         let servers = &shared.process.servers;
         if let Ok(session) = servers.session().await
             && let Ok(consumer) =
-                make_consumer(servers, &session, &shared.process.owner, &self.config).await
+                make_consumer(servers, &*session, &shared.process.owner, &self.config).await
         {
             *lock(&self.consumer) = (consumer, Instant::now());
         }
@@ -115,12 +113,12 @@ impl Lane {
     }
 
     /// What has come that nobody here waited for.
-    pub fn strays(&self) -> Vec<Message> {
+    pub fn strays(&self) -> Vec<Handed> {
         std::mem::take(&mut lock(&self.strays))
     }
 
-    fn arrived(&self, message: Message, shared: &Shared) {
-        let Some(stored) = Stored::read(&message.payload) else {
+    fn arrived(&self, message: Handed, shared: &Shared) {
+        let Some(stored) = Stored::read(&message.message.payload) else {
             return;
         };
         let task = &stored.task;
@@ -145,12 +143,12 @@ impl Lane {
 pub struct Expected {
     lane: Arc<Lane>,
     task: String,
-    message: oneshot::Receiver<Message>,
+    message: oneshot::Receiver<Handed>,
 }
 
 impl Expected {
     /// `None`: it has not come within the time.
-    pub async fn within(mut self, time: Duration) -> Option<Message> {
+    pub async fn within(mut self, time: Duration) -> Option<Handed> {
         match timeout(time, &mut self.message).await {
             Ok(message) => message.ok(),
             Err(_) => None,
@@ -184,19 +182,13 @@ async fn fetch(lane: Weak<Lane>, shared: Weak<Shared>, wake: Arc<Notify>) {
             if awaited == 0 {
                 break;
             }
-            let consumer = lock(&lane.consumer).0.clone();
-            let batch = consumer
-                .batch()
-                .max_messages(awaited.min(BATCH))
-                .expires(FETCH_WITHIN);
-            let mut whole = false;
-            if let Ok(mut messages) = batch.messages().await {
-                whole = true;
-                while let Some(message) = messages.next().await {
-                    match message {
-                        Ok(message) => lane.arrived(message, &shared),
-                        Err(_) => whole = false,
-                    }
+            let consumer = Arc::clone(&lock(&lane.consumer).0);
+            let mut messages = consumer.fetch(awaited.min(BATCH), Some(FETCH_WITHIN));
+            let mut whole = true;
+            while let Some(message) = messages.next().await {
+                match message {
+                    Ok(message) => lane.arrived(message, &shared),
+                    Err(_) => whole = false,
                 }
             }
             if !whole {

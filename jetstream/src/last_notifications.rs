@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::process::Process;
+use super::server::Stream;
 use notifier_core::outbox::record::LastNotificationRecord;
 use notifier_core::outbox::{LastNotification, OutboxError, Reply, Trouble};
 
@@ -35,9 +36,9 @@ impl LastNotifications {
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
-            let found = session.lasts.get(key).await;
-            let found = found.map_err(|_| process.servers.missed(&session, begun))?;
-            let record = found.and_then(|json| LastNotificationRecord::read(&json));
+            let found = session.entry(Stream::LastNotifications, &key).await;
+            let found = found.map_err(|_| process.servers.missed(&*session, begun))?;
+            let record = found.and_then(|entry| LastNotificationRecord::read(&entry.value));
             Ok(record.map(LastNotification::from))
         })
     }
@@ -48,14 +49,15 @@ impl LastNotifications {
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
-            let is_done = match json {
-                Some(json) => session.lasts.put(key, json.into()).await.is_ok(),
-                None => session.lasts.purge(key).await.is_ok(),
+            let bucket = Stream::LastNotifications;
+            let done = match json {
+                Some(json) => session
+                    .write(bucket, &key, json.into(), None)
+                    .await
+                    .map(drop),
+                None => session.purge(bucket, &key).await,
             };
-            match is_done {
-                true => Ok(()),
-                false => Err(process.servers.missed(&session, begun)),
-            }
+            done.map_err(|_| process.servers.missed(&*session, begun))
         })
     }
 

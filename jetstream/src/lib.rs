@@ -18,18 +18,18 @@ mod accept;
 mod backend;
 mod claim;
 mod consumer;
-mod credentials;
 mod history;
 mod idempotency;
 mod lane;
 mod last_notifications;
 mod line;
+mod nats;
 mod operator;
 mod order;
 mod owned;
 mod process;
 mod requests;
-mod server;
+pub mod server;
 mod shared;
 mod stored;
 mod subjects;
@@ -48,11 +48,12 @@ use self::accept::Whose;
 pub use self::backend::JetStream;
 use self::lane::Lanes;
 use self::last_notifications::LastNotifications;
+use self::nats::Nats;
 use self::order::PlaceInLine;
 use self::owned::OwnedRequest;
 use self::process::Process;
 use self::requests::Requests;
-use self::server::Servers;
+use self::server::{Connect, Servers, Stream};
 use self::shared::Shared;
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::model::report::DeliveryReport;
@@ -66,7 +67,7 @@ use notifier_core::outbox::{
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// This process's use of the streams.
-struct JetStreamStore {
+pub struct JetStreamStore {
     shared: Arc<Shared>,
     lanes: Arc<Lanes>,
     last_notifications: LastNotifications,
@@ -77,9 +78,15 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
 
 impl JetStreamStore {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
-    fn new(nats: OutboxServers, runtime: Handle) -> Self {
+    fn new(servers: OutboxServers, runtime: Handle) -> Self {
         let owner = uuid::Uuid::new_v4().simple().to_string();
-        let servers = Servers::of_owner(nats, &owner);
+        let connector = Box::new(Nats::of_owner(servers, &owner));
+        Self::with_connector(connector, owner, runtime)
+    }
+
+    /// The same by any connector. No other process may have the owner's name.
+    pub fn with_connector(connector: Box<dyn Connect>, owner: String, runtime: Handle) -> Self {
+        let servers = Servers::new(connector);
         let process = Arc::new(Process::new(servers, runtime.clone(), owner));
         Self {
             last_notifications: LastNotifications::start(Arc::clone(&process), &runtime),
@@ -232,9 +239,9 @@ impl RequestStore for JetStreamStore {
         self.on_runtime(async move {
             let session = shared.process.servers.session().await?;
             let begun = Instant::now();
-            let info = session.work.get_info().await;
-            let info = info.map_err(|_| shared.process.servers.missed(&session, begun))?;
-            Ok(usize::try_from(info.state.messages).unwrap_or(usize::MAX))
+            let info = session.info(Stream::Work).await;
+            let info = info.map_err(|_| shared.process.servers.missed(&*session, begun))?;
+            Ok(usize::try_from(info.messages).unwrap_or(usize::MAX))
         })
     }
 
@@ -276,9 +283,9 @@ impl HistoryStore for JetStreamStore {
         self.begin(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
-            match history::store(&process, &session, &row).await {
+            match history::store(&process, &*session, &row).await {
                 true => Ok(()),
-                false => Err(process.servers.missed(&session, begun)),
+                false => Err(process.servers.missed(&*session, begun)),
             }
         })
     }

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::Stream;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::consumer::{ANY, TRIES, make_consumer};
-use super::server::{Servers, Session, lives, next_message};
+use super::nats::Nats;
+use super::server::{CallError, Message, Servers, Session, Stream};
 use super::stored::{Note, Stored, WorkRecord, json, read};
 use super::subjects;
 use super::subjects::{attempt_key, config_token};
@@ -29,7 +27,7 @@ const OPERATOR: &str = "operator";
 pub struct JetStreamOperator {
     runtime: Runtime,
     servers: Servers,
-    session: Arc<Session>,
+    session: Arc<dyn Session>,
     alive: BTreeMap<String, bool>,
 }
 
@@ -52,7 +50,7 @@ struct Delivery {
 impl JetStreamOperator {
     /// Connects, and looks for the streams; those that are missing are made.
     pub fn open(nats: OutboxServers) -> Result<Self, OutboxError> {
-        let servers = Servers::new(nats);
+        let servers = Servers::new(Box::new(Nats::new(nats)));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -73,8 +71,8 @@ impl JetStreamOperator {
         visit: &mut dyn FnMut(&mut Work<'_>, Looked) -> Result<bool, OutboxError>,
     ) -> Result<(), OutboxError> {
         let session = Arc::clone(&self.session);
-        let mut work = self.work(&session);
-        for (stream, is_dead) in [(&session.work, false), (&session.dead, true)] {
+        let mut work = self.work(&*session);
+        for (stream, is_dead) in [(Stream::Work, false), (Stream::Dead, true)] {
             let subject = if is_dead {
                 "notifier.dead.>"
             } else {
@@ -99,7 +97,7 @@ impl JetStreamOperator {
         Ok(())
     }
 
-    fn work<'a>(&'a mut self, session: &'a Session) -> Work<'a> {
+    fn work<'a>(&'a mut self, session: &'a dyn Session) -> Work<'a> {
         Work {
             runtime: &self.runtime,
             servers: &self.servers,
@@ -113,7 +111,7 @@ impl JetStreamOperator {
 struct Work<'a> {
     runtime: &'a Runtime,
     servers: &'a Servers,
-    session: &'a Session,
+    session: &'a dyn Session,
     alive: &'a mut BTreeMap<String, bool>,
 }
 
@@ -126,16 +124,16 @@ impl Work<'_> {
 
     fn next(
         &self,
-        stream: &Stream,
+        stream: Stream,
         subject: &str,
         from: u64,
-    ) -> Result<Option<StreamMessage>, OutboxError> {
-        self.ask(next_message(stream, subject, from))
+    ) -> Result<Option<Message>, OutboxError> {
+        self.ask(self.session.next_message(stream, subject, from))
     }
 
     fn look(
         &self,
-        message: &StreamMessage,
+        message: &Message,
         stored: Stored,
         is_dead: bool,
     ) -> Result<Looked, OutboxError> {
@@ -177,10 +175,9 @@ impl Work<'_> {
                 },
             );
         }
-        let nanos = message.time.unix_timestamp_nanos() / 1_000_000;
         Ok(Looked {
             sequence: message.sequence,
-            stored_at: i64::try_from(nanos).unwrap_or(i64::MAX),
+            stored_at: i64::try_from(message.published).unwrap_or(i64::MAX),
             stored,
             is_dead,
             deliveries,
@@ -193,10 +190,10 @@ impl Work<'_> {
         sequence: u64,
         places: &[usize],
     ) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
-        let attempts = &self.session.attempts;
-        let entries = places
-            .iter()
-            .map(|place| attempts.entry(attempt_key(task, sequence, *place)));
+        let entries = places.iter().map(|place| {
+            let key = attempt_key(task, sequence, *place);
+            self.session.entry(Stream::Attempts, &key)
+        });
         let entries = self.ask(async {
             let entries = join_all(entries).await;
             entries.into_iter().collect::<Result<Vec<_>, _>>()
@@ -212,7 +209,7 @@ impl Work<'_> {
         if let Some(lives_) = self.alive.get(owner) {
             return *lives_;
         }
-        let found = self.runtime.block_on(lives(&self.session.client, owner));
+        let found = self.runtime.block_on(self.session.lives(owner));
         self.alive.insert(owner.to_owned(), found);
         found
     }
@@ -246,9 +243,9 @@ impl Work<'_> {
             let subject = subjects::dead(&config, &looked.stored.task);
             let id = format!("{}/{}/{left:?}", looked.stored.task, looked.sequence);
             let letter = looked.stored.dead_letter(&left);
-            self.ask(self.session.publish(subject, letter, &id))?;
+            self.ask(self.session.publish(subject, letter, Some(&id)))?;
         }
-        self.ask(self.session.dead.delete_message(looked.sequence))?;
+        self.ask(self.session.delete_message(Stream::Dead, looked.sequence))?;
         Ok(())
     }
 
@@ -269,7 +266,7 @@ impl Work<'_> {
         again.is_retried = true;
         let subject = subjects::work(ANY, &config, again.dedup_key.as_deref(), &again.task);
         let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
-        self.ask(self.session.publish(subject, again.bytes(), &id))?;
+        self.ask(self.session.publish(subject, again.bytes(), Some(&id)))?;
         self.take_out(looked, places)
     }
 
@@ -288,11 +285,14 @@ impl Work<'_> {
             OPERATOR.clone_into(&mut note.owner);
             note.ended = Some(Record::of(report));
             let begun = Instant::now();
-            let written = self.session.attempts.update(&key, json(&note), revision);
+            let note = json(&note);
+            let written = self
+                .session
+                .write(Stream::Attempts, &key, note, Some(revision));
             match self.runtime.block_on(written) {
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(error) => return Err(self.servers.failed(self.session, begun, &error)),
+                Err(CallError::Conflict) => {}
+                Err(error) => return Err(self.servers.failed(self.session, begun, error)),
             }
         }
         Err(self.servers.error(Trouble::Busy))
@@ -345,7 +345,7 @@ impl Operator for JetStreamOperator {
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
-        let work = self.work(&session);
+        let work = self.work(&*session);
         let mut count = 0;
         for (mut looked, places) in letters {
             work.put_back(&mut looked, &places)?;
@@ -364,7 +364,7 @@ impl Operator for JetStreamOperator {
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
-        let work = self.work(&session);
+        let work = self.work(&*session);
         let mut count = 0;
         for (looked, places) in found {
             count += places.len();
@@ -402,15 +402,15 @@ impl Operator for JetStreamOperator {
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
-        let work = self.work(&session);
+        let work = self.work(&*session);
         for stream in [
-            &session.work,
-            &session.dead,
-            &session.history,
-            &session.attempts.stream,
-            &session.known.stream,
+            Stream::Work,
+            Stream::Dead,
+            Stream::History,
+            Stream::Attempts,
+            Stream::Known,
         ] {
-            stats.bytes += work.ask(stream.get_info())?.state.bytes;
+            stats.bytes += work.ask(session.info(stream))?.bytes;
         }
         Ok(stats)
     }

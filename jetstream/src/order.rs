@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::line::{Line, OwnOlder};
 use super::process::Process;
-use super::server::{Session, next_message};
+use super::server::{Session, Stream};
 use super::stored::{Note, Stored, read};
 use super::subjects::{self, attempt_key, config_token};
 use notifier_core::outbox::{OrderKey, OutboxError, Trouble};
@@ -56,18 +56,21 @@ impl PlaceInLine {
 
     /// Whether an older request of the key may be another process's. Asks the stream once, as a rule; where it does not
     /// answer, one may be.
-    pub async fn has_others(&self, session: &Session, sequence: u64) -> bool {
+    pub async fn has_others(&self, session: &dyn Session, sequence: u64) -> bool {
         let look = self.look_for_others(session, sequence);
         timeout(LOOK_WITHIN, look).await.unwrap_or(true)
     }
 
-    async fn look_for_others(&self, session: &Session, sequence: u64) -> bool {
+    async fn look_for_others(&self, session: &dyn Session, sequence: u64) -> bool {
         let mut from = self.with(|line, token| {
             line.published(token, sequence);
             line.clear_before()
         });
         for _ in 0..LOOKS {
-            match next_message(&session.work, &self.subjects, from).await {
+            match session
+                .next_message(Stream::Work, &self.subjects, from)
+                .await
+            {
                 Ok(Some(message)) if message.sequence < sequence => {
                     let token = message.subject.rsplit('.').next().unwrap_or_default();
                     let at = message.sequence;
@@ -113,8 +116,8 @@ impl PlaceInLine {
         let begun = Instant::now();
         let mut older = self.older.lock().await;
         older.begin_at(self.with(|line, _| line.clear_before()));
-        let look = older.has_open(&session, &self.subjects, position.0, order);
-        let has_open = look.await.map_err(|()| servers.missed(&session, begun))?;
+        let look = older.has_open(&*session, &self.subjects, position.0, order);
+        let has_open = look.await.map_err(|()| servers.missed(&*session, begun))?;
         if !has_open {
             self.with(|line, token| line.is_first(token, place));
         }
@@ -192,7 +195,7 @@ impl OlderRequests {
     /// Looks on in the stream, until it finds an open delivery of this order or comes to its own request.
     async fn has_open(
         &mut self,
-        session: &Session,
+        session: &dyn Session,
         subjects: &str,
         own: u64,
         order: OrderKey,
@@ -205,7 +208,9 @@ impl OlderRequests {
                 }
                 at += 1;
             }
-            let next = next_message(&session.work, subjects, self.next).await;
+            let next = session
+                .next_message(Stream::Work, subjects, self.next)
+                .await;
             match next.map_err(drop)? {
                 Some(message) if message.sequence < own => {
                     self.next = message.sequence + 1;
@@ -213,7 +218,7 @@ impl OlderRequests {
                     let stored = Stored::read(&message.payload);
                     self.found.extend(stored.map(|stored| OlderRequest {
                         sequence: message.sequence,
-                        subject: message.subject.to_string(),
+                        subject: message.subject,
                         orders: stored.orders().collect(),
                         task: stored.task,
                     }));
@@ -227,19 +232,22 @@ impl OlderRequests {
 impl OlderRequest {
     /// Whether one of its deliveries has this order and has not ended: its end is not noted, and the request is in the
     /// stream.
-    async fn has_open(&mut self, session: &Session, order: OrderKey) -> Result<bool, ()> {
+    async fn has_open(&mut self, session: &dyn Session, order: OrderKey) -> Result<bool, ()> {
         for (place, found) in &self.orders {
             if *found != order {
                 continue;
             }
             let key = attempt_key(&self.task, self.sequence, *place);
-            let entry = session.attempts.entry(key).await.map_err(drop)?;
+            let entry = session.entry(Stream::Attempts, &key).await.map_err(drop)?;
             let note = entry.and_then(|entry| read::<Note>(&entry.value));
             if note.is_some_and(|note| note.ended.is_some()) {
                 continue;
             }
-            let found = session.find(self.sequence).await?;
-            if found.is_some_and(|found| found.subject.as_str() == self.subject) {
+            let found = session
+                .message(Stream::Work, self.sequence)
+                .await
+                .map_err(drop)?;
+            if found.is_some_and(|found| found.subject == self.subject) {
                 return Ok(true);
             }
             self.orders.clear();

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_nats::Subject;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot::Receiver;
@@ -29,7 +28,7 @@ impl Shared {
 
 impl Owned<OwnedRequest> {
     /// The server has handed the request to this process once more.
-    pub fn redelivered(&self, reply: Option<Subject>) {
+    pub fn redelivered(&self, reply: String) {
         drop(self.ask(|request| {
             request.reply = reply;
             std::future::ready(()).boxed()

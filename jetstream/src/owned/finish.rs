@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
 use tokio::time::{Instant, sleep};
 
 use super::{HeldState, OwnedRequest};
 use crate::consumer::TRIES;
 use crate::history;
-use crate::server::purge;
+use crate::server::{Acknowledgement, CallError, Stream};
 use crate::stored::{Known, json, read};
 use crate::subjects::{self, attempt_keys, config_token, known_key, message_key};
 use notifier_core::model::outcome::Outcome;
@@ -33,7 +32,7 @@ impl OwnedRequest {
         let record = Record::of(&report);
         loop {
             if let Some(unstored) = &row
-                && history::store(&self.process, &self.session, unstored).await
+                && history::store(&self.process, &*self.session, unstored).await
             {
                 row = None;
             }
@@ -62,7 +61,10 @@ impl OwnedRequest {
         {
             let whose = format!("{}/{place}", self.stored.task);
             let key = message_key(&message.0);
-            let _ = self.session.known.put(key, whose.into()).await;
+            let _ = self
+                .session
+                .write(Stream::Known, &key, whose.into(), None)
+                .await;
         }
         self.set_state(place, HeldState::Ended(Box::new(record)));
         self.goes_on().await;
@@ -102,8 +104,8 @@ impl OwnedRequest {
             let config = config_token(&self.stored.config);
             let subject = subjects::dead(&config, &self.stored.task);
             let id = format!("{}/{}", self.stored.task, self.sequence);
-            let published = self.session.publish(subject, letter, &id).await;
-            published.map_err(|error| self.failed(begun, &error))?;
+            let published = self.session.publish(subject, letter, Some(&id)).await;
+            published.map_err(|error| self.failed(begun, error))?;
         }
         if let Some(key) = &self.stored.key {
             self.end_key(key, begun).await?;
@@ -113,7 +115,7 @@ impl OwnedRequest {
         }
         if self.deliveries.values().any(|held| held.is_noted) {
             let keys = attempt_keys(&self.stored.task, self.sequence);
-            let purged = purge(&self.session.attempts, &keys).await;
+            let purged = self.session.purge(Stream::Attempts, &keys).await;
             purged.map_err(|_| self.missed(begun))?;
         }
         Ok(())
@@ -121,18 +123,21 @@ impl OwnedRequest {
 
     /// Removes the request from the stream. Somebody may have deleted the consumer that handed it out.
     async fn remove(&self, begun: Instant) -> Result<(), OutboxError> {
-        if self.acknowledge("+ACK").await.is_ok() || !self.find_request().await? {
+        if self.acknowledge(Acknowledgement::Done).await.is_ok() || !self.find_request().await? {
             return Ok(());
         }
-        let deleted = self.session.work.delete_message(self.sequence).await;
-        deleted.map(drop).map_err(|_| self.missed(begun))
+        let deleted = self
+            .session
+            .delete_message(Stream::Work, self.sequence)
+            .await;
+        deleted.map_err(|_| self.missed(begun))
     }
 
     /// The key's entry says from now on how all has ended.
     async fn end_key(&self, key: &str, begun: Instant) -> Result<(), OutboxError> {
         let name = known_key(&self.stored.identity().scope, key);
         for _ in 0..TRIES {
-            let entry = self.session.known.entry(&name).await;
+            let entry = self.session.entry(Stream::Known, &name).await;
             let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
                 return Ok(());
             };
@@ -144,14 +149,12 @@ impl OwnedRequest {
             }
             known.has_ended = true;
             known.reports = self.stored.reports().iter().map(Record::of).collect();
-            let written = self
-                .session
-                .known
-                .update(&name, json(&known), entry.revision);
+            let over = Some(entry.revision);
+            let written = self.session.write(Stream::Known, &name, json(&known), over);
             match written.await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-                Err(error) => return Err(self.failed(begun, &error)),
+                Err(CallError::Conflict) => {}
+                Err(error) => return Err(self.failed(begun, error)),
             }
         }
         Err(self.missed(begun))

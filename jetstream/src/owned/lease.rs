@@ -1,9 +1,9 @@
 //! How a request stays this process's: the server hands out again what was not renewed for a lease.
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::OwnedRequest;
+use crate::server::{Acknowledgement, CallError, Stream};
 use notifier_core::outbox::{LEASE, OutboxError, Trouble};
 
 impl OwnedRequest {
@@ -25,9 +25,9 @@ impl OwnedRequest {
             }
         }
         let asked = Instant::now();
-        match self.acknowledge("+WPI").await {
+        match self.acknowledge(Acknowledgement::Working).await {
             Ok(()) => self.renewed = asked,
-            Err(()) => {
+            Err(_) => {
                 // The next call finds out what is wrong.
                 let _ = self.missed(asked);
                 let _ = self.find_replaced().await;
@@ -47,9 +47,9 @@ impl OwnedRequest {
     /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
     pub(super) async fn is_replaced(&mut self) -> Result<bool, OutboxError> {
         let begun = Instant::now();
-        let info = self.session.work.get_info().await;
+        let info = self.session.info(Stream::Work).await;
         let info = info.map_err(|_| self.missed(begun))?;
-        if info.created == self.session.work.cached_info().created {
+        if info.created == self.session.created(Stream::Work) {
             return Ok(false);
         }
         if self.renewed.elapsed() >= LEASE {
@@ -62,16 +62,13 @@ impl OwnedRequest {
     /// Whether the request is in the stream; asks its leader.
     pub(super) async fn find_request(&self) -> Result<bool, OutboxError> {
         let begun = Instant::now();
-        let found = self.session.find(self.sequence).await;
-        let found = found.map_err(|()| self.missed(begun))?;
+        let found = self.session.message(Stream::Work, self.sequence).await;
+        let found = found.map_err(|_| self.missed(begun))?;
         Ok(found.is_some_and(|message| message.subject == self.subject))
     }
 
     /// Acknowledges the message in one of the server's ways, and waits until it has done so.
-    pub(super) async fn acknowledge(&self, how: &'static str) -> Result<(), ()> {
-        let reply = self.reply.clone().ok_or(())?;
-        let how = Bytes::from_static(how.as_bytes());
-        let answered = self.session.client.request(reply, how).await;
-        answered.map(drop).map_err(drop)
+    pub(super) async fn acknowledge(&self, how: Acknowledgement) -> Result<(), CallError> {
+        self.session.acknowledge(&self.reply, how).await
     }
 }

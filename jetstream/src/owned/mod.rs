@@ -10,8 +10,6 @@ mod notes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_nats::Subject;
-use async_nats::jetstream::Message;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::fence::Fence;
@@ -19,7 +17,7 @@ use super::idempotency::{free_key, has_key};
 use super::order::PlaceInLine;
 use super::process::Process;
 use super::requests::Registration;
-use super::server::Session;
+use super::server::{Acknowledgement, CallError, Handed, Session};
 use super::stored::{Note, Stored};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::outbox::record::Record;
@@ -29,14 +27,14 @@ use notifier_core::outbox::{OutboxError, RENEW_EVERY, StoredRequest};
 pub struct OwnedRequest {
     registration: Registration<Self>,
     process: Arc<Process>,
-    session: Arc<Session>,
+    session: Arc<dyn Session>,
     stored: Stored,
     pub sequence: u64,
-    subject: Subject,
+    subject: String,
     /// When the stream took it.
     published: u64,
     /// Where the message is acknowledged.
-    pub reply: Option<Subject>,
+    pub reply: String,
     deliveries: BTreeMap<usize, Held>,
     /// When the server was last asked to renew the lease, and did.
     renewed: Instant,
@@ -66,9 +64,9 @@ impl OwnedRequest {
     pub fn first(
         registration: Registration<Self>,
         process: &Arc<Process>,
-        session: Arc<Session>,
+        session: Arc<dyn Session>,
         stored: Stored,
-        message: &Message,
+        handed: &Handed,
     ) -> Self {
         let note = Note {
             owner: process.owner.clone(),
@@ -89,9 +87,9 @@ impl OwnedRequest {
             registration,
             process: Arc::clone(process),
             session,
-            subject: message.subject.clone(),
-            published: published(message),
-            reply: message.reply.clone(),
+            subject: handed.message.subject.clone(),
+            published: handed.message.published,
+            reply: handed.reply.clone(),
             stored,
             renewed: Instant::now(),
             is_orphan: false,
@@ -103,7 +101,7 @@ impl OwnedRequest {
         match &self.stored.key {
             Some(key) if !self.stored.is_retried => {
                 let name = known_key(&self.stored.identity().scope, key);
-                has_key(&self.session, &name, &self.stored.task).await
+                has_key(&*self.session, &name, &self.stored.task).await
             }
             _ => Some(true),
         }
@@ -162,15 +160,15 @@ impl OwnedRequest {
     pub async fn forget(&mut self) {
         if let Some(key) = &self.stored.key {
             let name = known_key(&self.stored.identity().scope, key);
-            free_key(&self.session, &name).await;
+            free_key(&*self.session, &name).await;
         }
-        let _ = self.acknowledge("+ACK").await;
+        let _ = self.acknowledge(Acknowledgement::Done).await;
         self.registration.end();
     }
 
     /// Lets another process have it at once.
     pub async fn release(&mut self) {
-        let _ = self.acknowledge("-NAK").await;
+        let _ = self.acknowledge(Acknowledgement::NotNow(None)).await;
         self.registration.end();
     }
 
@@ -218,19 +216,11 @@ impl OwnedRequest {
         attempt_key(&self.stored.task, self.sequence, place)
     }
 
-    fn failed(&self, since: Instant, error: &(dyn std::error::Error + 'static)) -> OutboxError {
-        self.process.servers.failed(&self.session, since, error)
+    fn failed(&self, since: Instant, error: CallError) -> OutboxError {
+        self.process.servers.failed(&*self.session, since, error)
     }
 
     fn missed(&self, since: Instant) -> OutboxError {
-        self.process.servers.missed(&self.session, since)
+        self.process.servers.missed(&*self.session, since)
     }
-}
-
-/// Milliseconds since 1970 by the stream's clock.
-pub fn published(message: &Message) -> u64 {
-    message.info().map_or(0, |info| {
-        let nanos = info.published.unix_timestamp_nanos();
-        u64::try_from(nanos / 1_000_000).unwrap_or(0)
-    })
 }

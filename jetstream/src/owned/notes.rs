@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::fence::{Answer, Fence, Inquiry, Next, Question};
 use super::{HeldState, OwnedRequest};
 use crate::consumer::TRIES;
+use crate::server::{CallError, Stream};
 use crate::stored::{Note, json, millis, read};
 use crate::subjects::attempt_key;
 use notifier_core::outbox::record::Record;
@@ -22,9 +22,9 @@ impl OwnedRequest {
     /// stream after that. `None`: not now.
     pub async fn take_over(&mut self) -> Option<()> {
         let keys = self.deliveries.keys().map(|place| self.key(*place));
-        let attempts = &self.session.attempts;
+        let session = &*self.session;
         let entries = stream::iter(keys.collect::<Vec<_>>())
-            .map(|key| async move { attempts.entry(key).await })
+            .map(|key| async move { session.entry(Stream::Attempts, &key).await })
             .buffered(NOTES_AT_ONCE);
         let entries: Vec<_> = entries.collect().await;
         let mut revisions = Vec::new();
@@ -58,7 +58,10 @@ impl OwnedRequest {
                 let Question::Write { over } = question else {
                     return None;
                 };
-                let revision = attempts.update(key, note, over).await.ok()?;
+                let revision = session
+                    .write(Stream::Attempts, &key, note, Some(over))
+                    .await
+                    .ok()?;
                 Some((place, inquiry, revision))
             });
         let written: Vec<_> = written.buffered(NOTES_AT_ONCE).collect().await;
@@ -179,17 +182,23 @@ impl OwnedRequest {
         begun: Instant,
     ) -> Result<(Answer, Option<Record>), OutboxError> {
         let key = self.key(place);
-        let attempts = &self.session.attempts;
+        let bucket = Stream::Attempts;
         let known = match question {
-            Question::Write { over } => match attempts.update(key, json(note), over).await {
+            Question::Write { over } => match self
+                .session
+                .write(bucket, &key, json(note), Some(over))
+                .await
+            {
                 Ok(revision) => Answer::Written { revision },
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
-                    Answer::Conflict
-                }
-                Err(error) => return Err(self.failed(begun, &error)),
+                Err(CallError::Conflict) => Answer::Conflict,
+                Err(error) => return Err(self.failed(begun, error)),
             },
             Question::ReadNote => {
-                let entry = attempts.entry(key).await.map_err(|_| self.missed(begun))?;
+                let entry = self
+                    .session
+                    .entry(bucket, &key)
+                    .await
+                    .map_err(|_| self.missed(begun))?;
                 let Some(entry) = entry else {
                     return Ok((Answer::NoNote, None));
                 };

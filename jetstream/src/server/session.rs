@@ -1,64 +1,173 @@
-//! What is done with the streams by an open connection.
+//! What the store asks of JetStream. [`nats`](crate::nats) asks servers; tests ask a model of them.
 
-use async_nats::Client;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::message::{PublishMessage, StreamMessage};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, PurgeError, RawMessageError, Stream};
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use notifier_core::outbox::{OutboxError, Trouble};
+use tokio::time::Instant;
 
-/// An open connection, and what is there.
-pub struct Session {
-    pub client: Client,
-    pub context: Context,
-    pub work: Stream,
-    pub dead: Stream,
-    pub history: Stream,
-    pub attempts: Store,
-    pub known: Store,
-    pub lasts: Store,
+/// The reply to a question.
+pub type Asked<'a, T> = BoxFuture<'a, Result<T, CallError>>;
+
+/// How the servers are reached.
+pub trait Connect: Send + Sync {
+    /// Where the servers are, for people.
+    fn place(&self) -> &str;
+
+    /// Connects, finds the streams, and makes those that are missing.
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>>;
 }
 
-impl Session {
-    /// Publishes a message once, however often its first publication is repeated. Gives back its sequence.
-    pub async fn publish(
+/// An open connection, and the streams as they were found. A bucket is a stream whose last message under a key is its entry.
+pub trait Session: Send + Sync {
+    fn is_connected(&self) -> bool;
+
+    /// What the servers have refused since then, beside their replies.
+    fn refused_since(&self, since: Instant) -> Option<Trouble>;
+
+    fn max_payload(&self) -> usize;
+
+    /// Finds the streams again by the same connection.
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>>;
+
+    /// When the stream was made that was found; another stream of the same name was made at another time.
+    fn created(&self, stream: Stream) -> i128;
+
+    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo>;
+
+    /// Publishes a message, and gives its sequence. A stream takes the same `id` once.
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64>;
+
+    /// The message of a sequence, as the stream's leader has it.
+    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>>;
+
+    /// The first message of these subjects at a sequence or after it, as the stream's leader has it.
+    fn next_message(&self, stream: Stream, subjects: &str, from: u64)
+    -> Asked<'_, Option<Message>>;
+
+    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>>;
+
+    /// The subjects among these of which the stream has messages.
+    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>>;
+
+    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()>;
+
+    /// Removes the messages of these subjects; in a bucket, the entries of a key or of a pattern of keys, without a trace.
+    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()>;
+
+    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>>;
+
+    /// Writes an entry over the one of this revision, zero: over none; `None`: over any. Gives its revision.
+    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64>;
+
+    /// The consumers of the stream of requests.
+    fn consumers(&self) -> Asked<'_, Vec<Consumer>>;
+
+    /// Makes a consumer of the stream of requests, or changes the one of that name.
+    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>>;
+
+    fn delete_consumer(&self, name: &str) -> Asked<'_, ()>;
+
+    /// Acknowledges a message that was handed out.
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()>;
+
+    /// Whether a process of that name lives.
+    fn lives(&self, owner: &str) -> BoxFuture<'_, bool>;
+}
+
+/// A consumer hands out messages to the process that pulls.
+pub trait Pull: Send + Sync {
+    /// At most `limit` messages. Ends when there are no more, or waits so long for them.
+    fn fetch(
         &self,
-        subject: String,
-        payload: Bytes,
-        id: &str,
-    ) -> Result<u64, PublishError> {
-        let message = PublishMessage::build().payload(payload).message_id(id);
-        let sent = self.context.send_publish(subject, message).await?;
-        Ok(sent.await?.sequence)
-    }
-
-    /// The message of a sequence in the stream of requests, as its leader has it.
-    pub async fn find(&self, sequence: u64) -> Result<Option<StreamMessage>, ()> {
-        match self.work.get_raw_message(sequence).await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(_) => Err(()),
-        }
-    }
+        limit: usize,
+        wait: Option<Duration>,
+    ) -> BoxStream<'static, Result<Handed, CallError>>;
 }
 
-/// The first message of these subjects at a sequence or after it, as the stream's leader has it.
-pub async fn next_message(
-    stream: &Stream,
-    subjects: &str,
-    from: u64,
-) -> Result<Option<StreamMessage>, RawMessageError> {
-    let next = stream.raw_message_builder().next_by_subject(subjects);
-    match next.sequence(from.max(1)).send().await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// The streams, and the buckets after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    Work,
+    Dead,
+    History,
+    Attempts,
+    Known,
+    LastNotifications,
 }
 
-/// Removes what a bucket has under a key, or under those that a pattern names, without a trace.
-pub async fn purge(bucket: &Store, key: &str) -> Result<(), PurgeError> {
-    let subject = format!("{}{key}", bucket.prefix);
-    bucket.stream.purge().filter(subject).await.map(drop)
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// Somebody else has written since.
+    Conflict,
+    /// Nobody takes it: there is no such stream, or it has no leader.
+    NoTaker,
+    Refused(Trouble),
+    /// No reply came. The servers may have done what was asked, or do it yet.
+    Missed,
+}
+
+/// A message in a stream. Times are milliseconds since 1970 by the servers' clock.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub subject: String,
+    pub sequence: u64,
+    pub payload: Bytes,
+    pub published: u64,
+}
+
+/// A message that a consumer has handed to this process.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    pub message: Message,
+    /// How often it has been handed out.
+    pub deliveries: u64,
+    /// Where it is acknowledged.
+    pub reply: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// The message is done: the stream removes it.
+    Done,
+    /// It is being worked on: its lease begins anew.
+    Working,
+    /// It may be handed out again, at once or after that time.
+    NotNow(Option<Duration>),
+}
+
+/// What a bucket has under a key.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub value: Bytes,
+    pub revision: u64,
+    pub written: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct StreamInfo {
+    pub created: i128,
+    pub messages: u64,
+    pub bytes: u64,
+    /// The time at the server that answered.
+    pub now: Option<u64>,
+}
+
+/// A consumer, and how far it is.
+#[derive(Clone)]
+pub struct Consumer {
+    pub name: String,
+    pub subjects: String,
+    /// Messages that it has not handed out yet.
+    pub pending: u64,
+    /// Messages that it has handed out, and that are not acknowledged.
+    pub unacknowledged: u64,
+    /// All older messages are acknowledged.
+    pub acknowledged_before: u64,
+    pub last_used: u64,
+    pub pull: Arc<dyn Pull>,
 }

@@ -1,10 +1,10 @@
 //! The notifier and the stand-ins in one process, for what cannot be had from outside: names of a resolver of the tests'
 //! own. All else is real: the client, the sockets, the clock.
 
+pub mod conformance;
 pub mod fixtures;
+pub mod jetstream;
 pub mod nats;
-pub mod outbox;
-
 use std::collections::BTreeMap;
 use std::future;
 use std::io;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use notifier_core::outbox::operator::Choice;
 use notifier_core::outbox::{Accepted, Backend, NewDelivery, Ownership, Store};
 use notifier_jetstream::JetStream;
+use rust_tests::conformance::Place;
+use rust_tests::conformance::kills::{Kill, kill_program};
+use rust_tests::conformance::order::in_order;
 use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
 use rust_tests::nats::{NatsServer, nats};
-use rust_tests::outbox::{Place, in_order};
 use tokio::runtime::Handle;
 
 struct Server(NatsServer);
@@ -32,16 +35,21 @@ impl Place for Server {
         tokio::task::block_in_place(|| Handle::current().block_on(lapse(&url)));
     }
 
-    fn name(&self) -> String {
-        format!("jetstream:{}", self.0.url)
-    }
-
-    fn step_program(&self) -> &Path {
-        Path::new(env!("CARGO_BIN_EXE_outbox-step"))
+    fn kill_at(&self, kill: Kill) -> BoxFuture<'_, ()> {
+        async move {
+            let program = Path::new(env!("CARGO_BIN_EXE_outbox-step"));
+            kill_program(program, &format!("jetstream:{}", self.0.url), &kill);
+            // The server may have to read yet what the process has sent.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        .boxed()
     }
 }
 
-rust_tests::conformance!(Server::new());
+rust_tests::conformance!(
+    #[tokio::test(flavor = "multi_thread")]
+    Server::new()
+);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
@@ -183,7 +191,9 @@ async fn lapse(url: &str) {
     let stream = context.get_stream("notifier_work").await.unwrap();
     let state = &stream.cached_info().state;
     let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
-    for consumer in consumers {
+    // A server does not answer for a consumer that has handed out nothing.
+    let handed = consumers.iter().filter(|info| info.num_ack_pending > 0);
+    for consumer in handed {
         let (name, last) = (&consumer.name, consumer.delivered.consumer_sequence);
         let subject = |sequence| format!("$JS.ACK.notifier_work.{name}.1.{sequence}.{last}.1.0");
         for sequence in state.first_sequence..=state.last_sequence {

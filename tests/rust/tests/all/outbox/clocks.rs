@@ -6,8 +6,9 @@ use std::time::Duration;
 use notifier_core::outbox::operator::{Choice, Operator};
 use notifier_core::outbox::sqlite::operator::SqliteOperator;
 use notifier_core::outbox::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
+use rust_tests::conformance::Place;
+use rust_tests::conformance::kills::{Kill, STEPS};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};
-use rust_tests::outbox::{Place, killed_at};
 
 use super::file::{DAY, File, TestClock};
 
@@ -237,8 +238,14 @@ async fn a_process_that_was_taken_for_lost_goes_on_with_what_it_accepts_afterwar
 async fn what_a_killed_process_has_left_is_claimed_at_once() {
     let file = File::new();
     let other = file.open();
-    killed_at(&file, "accepted");
-    assert_eq!(claimed(&*other).await, ["killed after accepted"]);
+    let step = STEPS.iter().position(|step| step.name == "accepted");
+    let kill = Kill {
+        task: "a".to_owned(),
+        step: step.unwrap(),
+        within: None,
+    };
+    file.kill_at(kill).await;
+    assert_eq!(claimed(&*other).await, ["a"]);
     // What lies beside the file for a process that has ended goes at the next opening.
     let _next = file.open();
     let owners = std::fs::read_dir(file.path.parent().unwrap()).unwrap();

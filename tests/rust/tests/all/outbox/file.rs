@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture};
 use notifier_core::outbox::Store;
 use notifier_core::outbox::clock::{Clock, Reading, SystemClock};
 use notifier_core::outbox::sqlite::SqliteStore;
-use rust_tests::outbox::Place;
+use rust_tests::conformance::Place;
+use rust_tests::conformance::kills::{Kill, kill_program};
 
 pub struct File {
     _directory: tempfile::TempDir,
@@ -106,11 +109,9 @@ impl Place for File {
         self.sql("DELETE FROM owners");
     }
 
-    fn name(&self) -> String {
-        format!("sqlite:{}", self.path.display())
-    }
-
-    fn step_program(&self) -> &Path {
-        Path::new(env!("CARGO_BIN_EXE_outbox-step"))
+    fn kill_at(&self, kill: Kill) -> BoxFuture<'_, ()> {
+        let program = Path::new(env!("CARGO_BIN_EXE_outbox-step"));
+        kill_program(program, &format!("sqlite:{}", self.path.display()), &kill);
+        future::ready(()).boxed()
     }
 }

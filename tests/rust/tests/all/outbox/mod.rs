@@ -13,12 +13,15 @@ use notifier_core::outbox::sqlite::operator::SqliteOperator;
 use notifier_core::outbox::{
     Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store,
 };
+use rust_tests::conformance::Place;
 use rust_tests::fixtures::{id, keyed, request};
-use rust_tests::outbox::Place;
 
 use self::file::File;
 
-rust_tests::conformance!(File::new());
+rust_tests::conformance!(
+    #[tokio::test(flavor = "multi_thread")]
+    File::new()
+);
 
 /// An outbox with one dead letter and one delivery that waits.
 async fn with_dead_letter(file: &File) -> Arc<dyn Store> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::time::Instant;
 
-use crate::credentials;
+use super::credentials;
 use notifier_core::outbox::OutboxServers;
 use notifier_core::outbox::Trouble;
 use notifier_core::panics::lock;

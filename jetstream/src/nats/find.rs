@@ -15,10 +15,11 @@ use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, timeout};
 
+use super::Nats;
 use super::connect::ASK_WITHIN;
 use super::refusal::{of_code, refusal};
+use super::session::Found;
 use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
-use super::{Servers, Session};
 use crate::subjects;
 use notifier_core::outbox::{OutboxError, Trouble};
 
@@ -31,16 +32,16 @@ const NO_SEQUENCE: u64 = 1 << 62;
 /// Where nobody listens, among the subjects of acknowledgements.
 const NO_ACKNOWLEDGEMENT: &str = "$JS.ACK.notifier_work.check.1.1.1.1.0";
 
-impl Servers {
+impl Nats {
     /// Finds what must be there, and makes what is missing.
-    pub(super) async fn find_streams(&self, client: Client) -> Result<Session, OutboxError> {
+    pub(super) async fn find_streams(&self, client: Client) -> Result<Found, OutboxError> {
         let begun = Instant::now();
         let context = ContextBuilder::new()
             .timeout(ASK_WITHIN)
             .ack_timeout(ASK_WITHIN)
             .build(client.clone());
         let mut found = Vec::new();
-        for config in configs(replicas(&self.nats)) {
+        for config in configs(replicas(&self.servers)) {
             let name = config.name.clone();
             let stream = self.stream(&context, config, begun).await;
             found.push(stream.map_err(|trouble| {
@@ -49,7 +50,7 @@ impl Servers {
         }
         let [work, dead, history, attempts, known, lasts] =
             <[_; 6]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
-        let session = Session {
+        let found = Found {
             attempts: store(ATTEMPTS, attempts),
             known: store(KNOWN, known),
             lasts: store(LASTS, lasts),
@@ -57,20 +58,19 @@ impl Servers {
             dead,
             history,
             context,
-            client,
         };
         // An operator's way may be for looking only.
         if self.alive.is_some() {
-            self.check_permissions(&session).await?;
+            self.check_permissions(&client, &found).await?;
         }
-        Ok(session)
+        Ok(found)
     }
 
     /// Whether this user may publish what an outbox must. Publishes what each stream refuses; a server that does not permit
     /// it says so beside, and sends no reply.
-    async fn check_permissions(&self, session: &Session) -> Result<(), OutboxError> {
+    async fn check_permissions(&self, client: &Client, found: &Found) -> Result<(), OutboxError> {
         let begun = Instant::now();
-        let buckets = [&session.attempts, &session.known, &session.lasts];
+        let buckets = [&found.attempts, &found.known, &found.lasts];
         let subjects = buckets.map(|bucket| format!("{}check", bucket.prefix));
         let subjects = subjects.into_iter().chain([
             subjects::dead("check", "check"),
@@ -79,12 +79,12 @@ impl Servers {
         ]);
         let publications = subjects.map(|subject| async move {
             let message = PublishMessage::build().expected_last_subject_sequence(NO_SEQUENCE);
-            let sent = session.context.send_publish(subject, message).await;
+            let sent = found.context.send_publish(subject, message).await;
             if let Ok(sent) = sent {
                 let _ = sent.await;
             }
         });
-        let acknowledgement = session.client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
+        let acknowledgement = client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
         let (_, _) = join(join_all(publications), acknowledgement).await;
         match self.heard.since(begun) {
             Some(trouble) => Err(self.error(trouble)),

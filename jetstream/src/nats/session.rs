@@ -1,0 +1,337 @@
+//! The questions of the store, asked by an open connection.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::{AckPolicy, Info, PullConsumer, pull};
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
+use async_nats::jetstream::{AckKind, Context};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryStreamExt};
+use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use tokio::time::Instant;
+
+use super::Connection;
+use super::consumer::{NatsPull, consumer};
+use super::refusal::{has_no_taker, refusal};
+use crate::server::{
+    Acknowledgement, Asked, CallError, Consumer, Entry, Message, Pull, Session, Stream, StreamInfo,
+};
+use crate::subjects;
+
+/// The streams and buckets as they were found.
+pub struct Found {
+    pub context: Context,
+    pub work: stream::Stream,
+    pub dead: stream::Stream,
+    pub history: stream::Stream,
+    pub attempts: kv::Store,
+    pub known: kv::Store,
+    pub lasts: kv::Store,
+}
+
+pub struct NatsSession {
+    pub connection: Arc<Connection>,
+    pub found: Found,
+}
+
+/// What the servers say of a stream.
+#[derive(serde::Deserialize)]
+struct InfoReply {
+    created: String,
+    state: StateReply,
+    /// The time at the server that answered.
+    #[serde(default)]
+    ts: String,
+}
+
+#[derive(serde::Deserialize)]
+struct StateReply {
+    messages: u64,
+    bytes: u64,
+}
+
+impl NatsSession {
+    fn stream(&self, stream: Stream) -> &stream::Stream {
+        match stream {
+            Stream::Work => &self.found.work,
+            Stream::Dead => &self.found.dead,
+            Stream::History => &self.found.history,
+            Stream::Attempts => &self.found.attempts.stream,
+            Stream::Known => &self.found.known.stream,
+            Stream::LastNotifications => &self.found.lasts.stream,
+        }
+    }
+
+    /// `None`: it is no bucket.
+    fn bucket(&self, stream: Stream) -> Option<&kv::Store> {
+        match stream {
+            Stream::Attempts => Some(&self.found.attempts),
+            Stream::Known => Some(&self.found.known),
+            Stream::LastNotifications => Some(&self.found.lasts),
+            Stream::Work | Stream::Dead | Stream::History => None,
+        }
+    }
+}
+
+impl Session for NatsSession {
+    fn is_connected(&self) -> bool {
+        self.connection.client.connection_state() == State::Connected
+    }
+
+    fn refused_since(&self, since: Instant) -> Option<Trouble> {
+        self.connection.nats.heard.since(since)
+    }
+
+    fn max_payload(&self) -> usize {
+        self.connection.client.max_payload()
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+        async {
+            let connection = Arc::clone(&self.connection);
+            let found = connection.nats.find_streams(connection.client.clone());
+            let found = found.await?;
+            Ok(Arc::new(Self { connection, found }) as Arc<dyn Session>)
+        }
+        .boxed()
+    }
+
+    fn created(&self, stream: Stream) -> i128 {
+        let info = self.stream(stream).cached_info();
+        info.created.unix_timestamp_nanos()
+    }
+
+    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo> {
+        async move {
+            let name = &self.stream(stream).cached_info().config.name;
+            let subject = format!("$JS.API.STREAM.INFO.{name}");
+            let reply = self.connection.client.request(subject, Bytes::new()).await;
+            let reply = reply.map_err(|error| meaning(&error))?;
+            let info = serde_json::from_slice::<InfoReply>(&reply.payload);
+            let info = info.map_err(|_| CallError::Missed)?;
+            let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+            Ok(StreamInfo {
+                created: time(&info.created).map_or(0, jiff::Timestamp::as_nanosecond),
+                messages: info.state.messages,
+                bytes: info.state.bytes,
+                now: time(&info.ts).and_then(|now| u64::try_from(now.as_millisecond()).ok()),
+            })
+        }
+        .boxed()
+    }
+
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64> {
+        let message = PublishMessage::build().payload(payload);
+        let message = match id {
+            Some(id) => message.message_id(id),
+            None => message,
+        };
+        async move {
+            let published = async {
+                let sent = self.found.context.send_publish(subject, message).await?;
+                Ok::<_, PublishError>(sent.await?.sequence)
+            };
+            published.await.map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>> {
+        async move { found(self.stream(stream).get_raw_message(sequence).await) }.boxed()
+    }
+
+    fn next_message(
+        &self,
+        stream: Stream,
+        subjects: &str,
+        from: u64,
+    ) -> Asked<'_, Option<Message>> {
+        let subjects = subjects.to_owned();
+        async move {
+            let next = self.stream(stream).raw_message_builder();
+            let next = next.next_by_subject(&subjects).sequence(from.max(1));
+            found(next.send().await)
+        }
+        .boxed()
+    }
+
+    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>> {
+        let subject = subject.to_owned();
+        async move {
+            let last = self
+                .stream(stream)
+                .get_last_raw_message_by_subject(&subject);
+            found(last.await)
+        }
+        .boxed()
+    }
+
+    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>> {
+        let filter = subjects.to_owned();
+        async move {
+            let found = self.stream(stream).info_with_subjects(filter).await;
+            let found = found.map_err(|error| meaning(&error))?;
+            let subjects = found.map_ok(|(subject, _)| subject).try_collect();
+            subjects.await.map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()> {
+        async move {
+            let deleted = self.stream(stream).delete_message(sequence).await;
+            deleted.map(drop).map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()> {
+        let prefix = self
+            .bucket(stream)
+            .map_or("", |bucket| bucket.prefix.as_str());
+        let subjects = format!("{prefix}{subjects}");
+        async move {
+            let purged = self.stream(stream).purge().filter(subjects).await;
+            purged.map(drop).map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>> {
+        let key = key.to_owned();
+        async move {
+            let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
+            let entry = bucket.entry(key).await.map_err(|error| meaning(&error))?;
+            let entry = entry.filter(|entry| entry.operation == Operation::Put);
+            Ok(entry.map(|entry| Entry {
+                revision: entry.revision,
+                written: millis(entry.created.unix_timestamp_nanos()),
+                value: entry.value,
+            }))
+        }
+        .boxed()
+    }
+
+    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64> {
+        let key = key.to_owned();
+        async move {
+            let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
+            match over {
+                Some(over) => {
+                    let written = bucket.update(&key, value, over).await;
+                    written.map_err(|error| match error.kind() {
+                        UpdateErrorKind::WrongLastRevision => CallError::Conflict,
+                        _ => meaning(&error),
+                    })
+                }
+                None => {
+                    let written = bucket.put(&key, value).await;
+                    written.map_err(|error| meaning(&error))
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn consumers(&self) -> Asked<'_, Vec<Consumer>> {
+        async move {
+            let infos = self.found.work.consumers().try_collect::<Vec<Info>>().await;
+            let infos = infos.map_err(|error| meaning(&error))?;
+            let consumers = infos.into_iter();
+            Ok(consumers
+                .map(|info| consumer(&self.found.context, info))
+                .collect())
+        }
+        .boxed()
+    }
+
+    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>> {
+        let needed = pull::Config {
+            durable_name: Some(name.to_owned()),
+            filter_subject: subjects.to_owned(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: LEASE,
+            max_ack_pending: -1,
+            ..pull::Config::default()
+        };
+        let name = name.to_owned();
+        async move {
+            let work = &self.found.work;
+            let found = work.get_or_create_consumer(&name, needed.clone()).await;
+            let mut found: PullConsumer = found.map_err(|error| meaning(&error))?;
+            if found.cached_info().config.filter_subject != needed.filter_subject {
+                // An older version made it, for subjects of another form.
+                let made = work.create_consumer(needed).await;
+                found = made.map_err(|error| meaning(&error))?;
+            }
+            Ok(Arc::new(NatsPull(found)) as Arc<dyn Pull>)
+        }
+        .boxed()
+    }
+
+    fn delete_consumer(&self, name: &str) -> Asked<'_, ()> {
+        let name = name.to_owned();
+        async move {
+            let deleted = self.found.work.delete_consumer(&name).await;
+            deleted.map(drop).map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()> {
+        let reply = reply.to_owned();
+        let how = Bytes::from(match how {
+            Acknowledgement::Done => AckKind::Ack,
+            Acknowledgement::Working => AckKind::Progress,
+            Acknowledgement::NotNow(after) => AckKind::Nak(after),
+        });
+        async move {
+            let answered = self.connection.client.request(reply, how).await;
+            answered.map(drop).map_err(|error| meaning(&error))
+        }
+        .boxed()
+    }
+
+    fn lives(&self, owner: &str) -> BoxFuture<'_, bool> {
+        let subject = subjects::alive(owner);
+        async move {
+            let asked = self.connection.client.request(subject, Bytes::new()).await;
+            asked.is_ok()
+        }
+        .boxed()
+    }
+}
+
+fn found(
+    found: Result<StreamMessage, stream::RawMessageError>,
+) -> Result<Option<Message>, CallError> {
+    match found {
+        Ok(message) => Ok(Some(Message {
+            published: millis(message.time.unix_timestamp_nanos()),
+            subject: message.subject.to_string(),
+            sequence: message.sequence,
+            payload: message.payload,
+        })),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(meaning(&error)),
+    }
+}
+
+pub fn meaning(error: &(dyn Error + 'static)) -> CallError {
+    match refusal(error) {
+        Some(trouble) => CallError::Refused(trouble),
+        None if has_no_taker(error) => CallError::NoTaker,
+        None => CallError::Missed,
+    }
+}
+
+/// Of nanoseconds since 1970.
+pub fn millis(nanos: i128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or(0)
+}

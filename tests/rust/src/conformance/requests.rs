@@ -1,0 +1,295 @@
+//! Requests and their deliveries: who owns them, and what of them is stored.
+
+use std::time::SystemTime;
+
+use notifier_core::model::outcome::MessageRef;
+use notifier_core::outbox::{Accepted, Ownership, StoredRequest};
+
+use super::{Place, accept, claim};
+use crate::fixtures::{
+    assert_same, delivered, ended_at_once, id, keyed, new_delivery, request, time,
+};
+
+pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
+    let outbox = place.open();
+    accept(&*outbox, request("a")).await;
+    assert_eq!(outbox.depth().await.unwrap(), 1);
+    outbox
+        .complete(&id("a", 0), &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+    place.lapse();
+    assert!(claim(&*place.open()).await.is_empty());
+}
+
+pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    let given = request("a");
+    accept(&*one, given.clone()).await;
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Lost
+    );
+    assert!(claim(&*other).await.is_empty());
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*other).await).unwrap();
+    assert_same(&taken, &given);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    // It is in hand now.
+    assert!(claim(&*other).await.is_empty());
+    assert!(claim(&*one).await.is_empty());
+}
+
+pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn Place) {
+    let at = time(1_700_000_000_123);
+    for (n, steps) in ["", "p", "a", "an", "ap", "apa"].iter().enumerate() {
+        let (first, task) = (place.open(), format!("t{n}"));
+        let delivery = id(&task, 0);
+        accept(&*first, request(&task)).await;
+        let (mut parts, mut attempting) = (0, None);
+        for step in steps.chars() {
+            match step {
+                'p' => {
+                    parts += 1;
+                    attempting = None;
+                    first.parts_done(&delivery, parts).await.unwrap();
+                }
+                'a' => {
+                    attempting = Some(at);
+                    let owned = first.begin_attempt(&delivery, at).await.unwrap();
+                    assert_eq!(owned, Ownership::Mine);
+                }
+                _ => {
+                    attempting = None;
+                    first.attempt_failed(&delivery).await.unwrap();
+                }
+            }
+        }
+        place.lapse();
+        let next = place.open();
+        let taken = claim(&*next).await;
+        let taken = taken.iter().find(|taken| taken.task == task).unwrap();
+        let delivery = &taken.deliveries[0];
+        assert_eq!(delivery.report.parts_delivered, parts, "{steps}");
+        assert_eq!(
+            delivery.work.as_ref().unwrap().attempting,
+            attempting,
+            "{steps}"
+        );
+    }
+}
+
+pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
+    let outbox = place.open();
+    let mut given = request("a");
+    given.deliveries = vec![
+        new_delivery(0),
+        ended_at_once(1),
+        new_delivery(2),
+        new_delivery(3),
+    ];
+    accept(&*outbox, given).await;
+    outbox
+        .complete(&id("a", 2), &delivered(2, None), None)
+        .await
+        .unwrap();
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    let open: Vec<bool> = taken
+        .deliveries
+        .iter()
+        .map(|delivery| delivery.work.is_some())
+        .collect();
+    assert_eq!(open, [true, false, false, true]);
+    let outcomes: Vec<_> = taken
+        .deliveries
+        .iter()
+        .map(|d| d.report.outcome.code())
+        .collect();
+    assert_eq!(outcomes, ["pending", "failed", "delivered", "pending"]);
+}
+
+pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(place: &dyn Place) {
+    let first = place.open();
+    for n in 0..5 {
+        accept(&*first, request(&format!("t{n}"))).await;
+    }
+    place.lapse();
+    let next = place.open();
+    let tasks = |taken: Vec<StoredRequest>| -> Vec<String> {
+        taken.into_iter().map(|request| request.task).collect()
+    };
+    assert_eq!(
+        tasks(next.claim("notifier.toml", 3).await.unwrap()),
+        ["t0", "t1", "t2"]
+    );
+    assert_eq!(
+        tasks(next.claim("notifier.toml", 3).await.unwrap()),
+        ["t3", "t4"]
+    );
+}
+
+pub async fn requests_of_another_configuration_file_are_left(place: &dyn Place) {
+    accept(&*place.open(), request("a")).await;
+    place.lapse();
+    let next = place.open();
+    assert!(next.claim("other.toml", 10).await.unwrap().is_empty());
+    assert!(next.claim("", 10).await.unwrap().is_empty());
+    assert_eq!(claim(&*next).await.len(), 1);
+}
+
+pub async fn what_nobody_waits_for_is_not_taken(place: &dyn Place) {
+    let outbox = place.open();
+    for n in 0..20 {
+        drop(outbox.accept(keyed(&format!("t{n}"), "k", n)));
+    }
+    // Asked for later, so done later: nothing of the others is left by then.
+    accept(&*outbox, keyed("last", "k", 99)).await;
+    assert_eq!(outbox.depth().await.unwrap(), 1);
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_eq!(taken.task, "last");
+}
+
+pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
+    let outbox = place.open();
+    accept(&*outbox, request("a")).await;
+    accept(&*outbox, request("b")).await;
+    // Of one that must not be repeated, and so is looked for.
+    outbox
+        .begin_attempt(&id("a", 0), SystemTime::now())
+        .await
+        .unwrap();
+    outbox
+        .complete(&id("a", 0), &delivered(0, Some("SM1")), None)
+        .await
+        .unwrap();
+    let asked = vec![MessageRef("SM1".to_owned()), MessageRef("SM2".to_owned())];
+    let taken = |delivery| place.open().claimed_by_others(&delivery, asked.clone());
+    assert_eq!(
+        taken(id("b", 0)).await.unwrap(),
+        [MessageRef("SM1".to_owned())]
+    );
+    assert_eq!(taken(id("a", 0)).await.unwrap(), []);
+}
+
+pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, request("a")).await;
+    place.lapse();
+    claim(&*other).await;
+    let delivery = id("a", 0);
+    assert_eq!(
+        one.begin_attempt(&delivery, SystemTime::now())
+            .await
+            .unwrap(),
+        Ownership::Lost
+    );
+    one.parts_done(&delivery, 2).await.unwrap();
+    one.complete(&delivery, &delivered(0, None), None)
+        .await
+        .unwrap();
+    assert_eq!(other.check_lease(&delivery).await.unwrap(), Ownership::Mine);
+    assert_eq!(other.depth().await.unwrap(), 1);
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_eq!(taken.deliveries[0].report.parts_delivered, 0);
+    assert_eq!(taken.deliveries[0].work.as_ref().unwrap().attempting, None);
+}
+
+pub async fn a_request_of_many_deliveries_is_kept_whole(place: &dyn Place) {
+    let outbox = place.open();
+    let mut given = request("a");
+    given.deliveries = (0..1000).map(new_delivery).collect();
+    accept(&*outbox, given.clone()).await;
+    place.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    assert_same(&taken, &given);
+}
+
+pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
+    let outbox = place.open();
+    let asked = (0..500).map(|n| outbox.accept(request(&format!("t{n}"))));
+    for accepted in futures_util::future::join_all(asked).await {
+        assert!(matches!(accepted.unwrap(), Accepted::New { .. }));
+    }
+    assert_eq!(outbox.depth().await.unwrap(), 500);
+    let ends = (0..500).map(|n| {
+        let outbox = &outbox;
+        async move {
+            outbox
+                .complete(&id(&format!("t{n}"), 0), &delivered(0, None), None)
+                .await
+        }
+    });
+    for ended in futures_util::future::join_all(ends).await {
+        ended.unwrap();
+    }
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+}
+
+pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
+    let (server, one, other) = (place.open(), place.open(), place.open());
+    for task in ["a", "b"] {
+        let left = server.enqueue(keyed(task, task, 1)).await.unwrap();
+        assert!(matches!(left, Accepted::New { .. }));
+    }
+    assert_eq!(
+        server.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Lost
+    );
+    let known = server.accept(keyed("c", "a", 1)).await.unwrap();
+    assert!(matches!(known, Accepted::Known(known) if known.task == "a"));
+    let taken = one.claim("notifier.toml", 1).await.unwrap();
+    assert_eq!(taken[0].task, "a");
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    let taken = other.claim("notifier.toml", 9).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].task, "b");
+    assert!(one.claim("notifier.toml", 9).await.unwrap().is_empty());
+}
+
+pub async fn what_is_left_and_unheard_of_is_not_taken(place: &dyn Place) {
+    let server = place.open();
+    drop(server.enqueue(keyed("a", "k", 1)));
+    let accepted = server.enqueue(keyed("b", "k", 2)).await.unwrap();
+    assert!(matches!(accepted, Accepted::New { .. }));
+    let taken = place.open().claim("notifier.toml", 9).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].task, "b");
+}
+
+pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    for task in ["a", "b"] {
+        one.accept(request(task)).await.unwrap();
+    }
+    assert!(other.claim("notifier.toml", 9).await.unwrap().is_empty());
+    one.release().await.unwrap();
+    assert_eq!(other.claim("notifier.toml", 9).await.unwrap().len(), 2);
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
+    assert_eq!(
+        other.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Mine
+    );
+}
+
+pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
+    let (one, other) = (place.open(), place.open());
+    accept(&*one, request("a")).await;
+    let runs = one.running().start(id("a", 0)).unwrap();
+    assert!(one.running().start(id("a", 0)).is_none());
+    place.lapse();
+    assert!(claim(&*one).await.is_empty());
+    drop(runs);
+    place.lapse();
+    assert_eq!(claim(&*one).await.len(), 1);
+    assert!(claim(&*other).await.is_empty());
+    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+}

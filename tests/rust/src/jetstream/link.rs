@@ -1,0 +1,365 @@
+//! The questions of one process.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{self, BoxFuture};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use notifier_jetstream::server::{
+    Acknowledgement, Asked, CallError, Connect, Consumer, Entry, Handed, Message, Pull, Session,
+    Stream, StreamInfo,
+};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::servers::{Servers, State, matches, millis};
+
+/// The way of one process to the servers.
+#[derive(Clone)]
+pub struct Link {
+    servers: Servers,
+    owner: String,
+    cut: Arc<Mutex<Cut>>,
+    was_cut: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Cut {
+    asked: usize,
+    /// At which question it is cut, counted from one, and whether the servers get that question.
+    at: Option<(usize, bool)>,
+    is_cut: bool,
+}
+
+enum Passage {
+    Open,
+    /// The servers do what is asked; the reply does not come.
+    Last,
+    Closed,
+}
+
+impl Link {
+    pub(super) fn new(servers: &Servers, owner: &str) -> Self {
+        Self {
+            servers: servers.clone(),
+            owner: owner.to_owned(),
+            cut: Arc::default(),
+            was_cut: Arc::default(),
+        }
+    }
+
+    /// The process is killed at its n-th question from now, counted from one: before the servers have it, or once they have
+    /// done what it asks.
+    pub fn cut_at(&self, question: usize, arrives: bool) {
+        let mut cut = self.cut.lock().unwrap();
+        cut.at = Some((cut.asked + question, arrives));
+    }
+
+    pub fn cut(&self) {
+        self.cut.lock().unwrap().is_cut = true;
+        self.servers.lock().alive.remove(&self.owner);
+    }
+
+    /// Waits until a question has cut it.
+    pub async fn until_cut(&self) {
+        self.was_cut.notified().await;
+    }
+
+    fn pass(&self) -> Passage {
+        let mut cut = self.cut.lock().unwrap();
+        if cut.is_cut {
+            return Passage::Closed;
+        }
+        cut.asked += 1;
+        match cut.at {
+            Some((at, arrives)) if at == cut.asked => {
+                cut.is_cut = true;
+                self.was_cut.notify_one();
+                self.servers.lock().alive.remove(&self.owner);
+                match arrives {
+                    true => Passage::Last,
+                    false => Passage::Closed,
+                }
+            }
+            _ => Passage::Open,
+        }
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State, u64) -> Result<T, CallError> + Send + 'static,
+    ) -> Asked<'_, T> {
+        async move {
+            let passage = self.pass();
+            if matches!(passage, Passage::Closed) {
+                return future::pending().await;
+            }
+            let done = {
+                let mut state = self.servers.lock();
+                work(&mut state, self.servers.now())
+            };
+            self.servers.0.changed.notify_waiters();
+            match passage {
+                Passage::Last => future::pending().await,
+                _ => done,
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Connect for Link {
+    fn place(&self) -> &str {
+        "model"
+    }
+
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+        async {
+            self.servers.lock().alive.insert(self.owner.clone());
+            Ok(Arc::new(self.clone()) as Arc<dyn Session>)
+        }
+        .boxed()
+    }
+}
+
+impl Session for Link {
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    fn refused_since(&self, _: Instant) -> Option<Trouble> {
+        None
+    }
+
+    fn max_payload(&self) -> usize {
+        1 << 20
+    }
+
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+        self.open()
+    }
+
+    fn created(&self, _: Stream) -> i128 {
+        0
+    }
+
+    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo> {
+        self.ask(move |state, now| {
+            let messages = &state.streams.entry(stream).or_default().messages;
+            Ok(StreamInfo {
+                created: 0,
+                messages: messages.len() as u64,
+                bytes: messages.values().map(|m| m.payload.len() as u64).sum(),
+                now: Some(now),
+            })
+        })
+    }
+
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64> {
+        let id = id.map(str::to_owned);
+        self.ask(move |state, now| {
+            let stream = match subject.split('.').nth(1) {
+                Some("work") => Stream::Work,
+                Some("dead") => Stream::Dead,
+                _ => Stream::History,
+            };
+            Ok(state.append(stream, subject, payload, id, now))
+        })
+    }
+
+    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>> {
+        self.ask(move |state, _| {
+            let messages = &state.streams.entry(stream).or_default().messages;
+            Ok(messages.get(&sequence).cloned())
+        })
+    }
+
+    fn next_message(
+        &self,
+        stream: Stream,
+        subjects: &str,
+        from: u64,
+    ) -> Asked<'_, Option<Message>> {
+        let subjects = subjects.to_owned();
+        self.ask(move |state, _| {
+            let messages = &state.streams.entry(stream).or_default().messages;
+            let mut later = messages.range(from..).map(|(_, message)| message);
+            Ok(later.find(|m| matches(&subjects, &m.subject)).cloned())
+        })
+    }
+
+    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>> {
+        let subject = subject.to_owned();
+        self.ask(move |state, _| Ok(state.last(stream, &subject).cloned()))
+    }
+
+    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>> {
+        let filter = subjects.to_owned();
+        self.ask(move |state, _| {
+            let messages = state.streams.entry(stream).or_default().messages.values();
+            let subjects = messages.map(|message| message.subject.clone());
+            Ok(subjects
+                .filter(|subject| matches(&filter, subject))
+                .collect())
+        })
+    }
+
+    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()> {
+        self.ask(move |state, _| {
+            let messages = &mut state.streams.entry(stream).or_default().messages;
+            messages
+                .remove(&sequence)
+                .map(drop)
+                .ok_or(CallError::Missed)
+        })
+    }
+
+    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()> {
+        let filter = subjects.to_owned();
+        self.ask(move |state, _| {
+            let messages = &mut state.streams.entry(stream).or_default().messages;
+            messages.retain(|_, message| !matches(&filter, &message.subject));
+            Ok(())
+        })
+    }
+
+    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>> {
+        let key = key.to_owned();
+        self.ask(move |state, _| {
+            Ok(state.last(bucket, &key).map(|message| Entry {
+                value: message.payload.clone(),
+                revision: message.sequence,
+                written: message.published,
+            }))
+        })
+    }
+
+    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64> {
+        let key = key.to_owned();
+        self.ask(move |state, now| {
+            let current = state.last(bucket, &key).map_or(0, |last| last.sequence);
+            match over.is_none_or(|over| over == current) {
+                true => Ok(state.append(bucket, key, value, None, now)),
+                false => Err(CallError::Conflict),
+            }
+        })
+    }
+
+    fn consumers(&self) -> Asked<'_, Vec<Consumer>> {
+        let link = self.clone();
+        self.ask(move |state, _| {
+            let work = state.streams.entry(Stream::Work).or_default();
+            let consumers = state.consumers.iter().map(|(name, consumer)| Consumer {
+                name: name.clone(),
+                subjects: consumer.subjects.clone(),
+                pending: consumer.pending(work).count() as u64,
+                unacknowledged: consumer.handed.len() as u64,
+                acknowledged_before: consumer.acknowledged_before,
+                last_used: consumer.last_used,
+                pull: link.pull(name),
+            });
+            Ok(consumers.collect())
+        })
+    }
+
+    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>> {
+        let (link, name, subjects) = (self.clone(), name.to_owned(), subjects.to_owned());
+        self.ask(move |state, now| {
+            let pull = link.pull(&name);
+            let consumer = state.consumers.entry(name).or_default();
+            consumer.subjects = subjects;
+            consumer.last_used = now;
+            Ok(pull)
+        })
+    }
+
+    fn delete_consumer(&self, name: &str) -> Asked<'_, ()> {
+        let name = name.to_owned();
+        self.ask(move |state, _| {
+            state.consumers.remove(&name);
+            Ok(())
+        })
+    }
+
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()> {
+        let (name, sequence) = reply.split_once(' ').unwrap();
+        let (name, sequence) = (name.to_owned(), sequence.parse::<u64>().unwrap());
+        self.ask(move |state, now| {
+            let consumer = state.consumers.get_mut(&name).ok_or(CallError::NoTaker)?;
+            consumer.last_used = now;
+            // The servers answer every acknowledgement, also one of a message that is done.
+            let Some(lease) = consumer.handed.get_mut(&sequence) else {
+                return Ok(());
+            };
+            match how {
+                Acknowledgement::Working => lease.until = now + millis(LEASE),
+                Acknowledgement::NotNow(after) => lease.until = now + after.map_or(0, millis),
+                Acknowledgement::Done => {
+                    consumer.handed.remove(&sequence);
+                    let work = state.streams.entry(Stream::Work).or_default();
+                    work.messages.remove(&sequence);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn lives(&self, owner: &str) -> BoxFuture<'_, bool> {
+        let owner = owner.to_owned();
+        async move {
+            let alive = self.ask(move |state, _| Ok(state.alive.contains(&owner)));
+            alive.await.unwrap_or(false)
+        }
+        .boxed()
+    }
+}
+
+impl Link {
+    fn pull(&self, name: &str) -> Arc<dyn Pull> {
+        Arc::new(PullLink {
+            link: self.clone(),
+            consumer: name.to_owned(),
+        })
+    }
+}
+
+struct PullLink {
+    link: Link,
+    consumer: String,
+}
+
+impl Pull for PullLink {
+    fn fetch(
+        &self,
+        limit: usize,
+        wait: Option<Duration>,
+    ) -> BoxStream<'static, Result<Handed, CallError>> {
+        let (link, name) = (self.link.clone(), self.consumer.clone());
+        let deadline = Instant::now() + wait.unwrap_or_default();
+        stream::unfold((0, link, name), move |(fetched, link, name)| async move {
+            if fetched == limit {
+                return None;
+            }
+            loop {
+                let consumer = name.clone();
+                let handed = link.ask(move |state, now| state.hand_out(&consumer, now));
+                match handed.await {
+                    Ok(Some(handed)) => return Some((Ok(handed), (fetched + 1, link, name))),
+                    Err(error) => return Some((Err(error), (limit, link, name))),
+                    Ok(None) => {}
+                }
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                // A lease may expire meanwhile.
+                let changed = link.servers.0.changed.notified();
+                let _ = timeout(left.min(Duration::from_millis(100)), changed).await;
+            }
+        })
+        .boxed()
+    }
+}
