@@ -92,9 +92,8 @@ impl Servers {
             return Err(error.clone());
         }
         loop {
-            match self.connector.open().await {
+            match self.open().await {
                 Ok(session) => {
-                    let _ = self.overview(&*session).await;
                     *opened = Some(Arc::clone(&session));
                     return Ok(session);
                 }
@@ -110,6 +109,13 @@ impl Servers {
                 }
             }
         }
+    }
+
+    /// Connects, and reads the servers' clock: without it ages would be told by this machine's.
+    async fn open(&self) -> Result<Arc<dyn Session>, OutboxError> {
+        let session = self.connector.open().await?;
+        self.overview(&*session).await?;
+        Ok(session)
     }
 
     /// Milliseconds since 1970 by the servers' clock: this machine's may be anything.

@@ -13,7 +13,7 @@ use notifier_jetstream::server::{
     Stream, StreamInfo,
 };
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::servers::{Servers, State, matches, millis};
 
@@ -24,22 +24,27 @@ pub struct Link {
     owner: String,
     cut: Arc<Mutex<Cut>>,
     was_cut: Arc<Notify>,
+    /// When the streams were made that it has found.
+    found: i128,
 }
 
 #[derive(Default)]
 struct Cut {
     asked: usize,
-    /// At which question it is cut, counted from one, and whether the servers get that question.
-    at: Option<(usize, bool)>,
+    /// What happens at which question, counted from one.
+    at: Option<(usize, Fault)>,
     is_cut: bool,
 }
 
-enum Passage {
-    Open,
-    /// The servers do what is asked; the reply does not come.
-    Last,
-    Closed,
+/// What happens to a question. `arrives`: the servers do what it asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Killed { arrives: bool },
+    NoReply { arrives: bool },
 }
+
+/// How long a question waits for its reply.
+const REPLY_WITHIN: Duration = Duration::from_millis(1500);
 
 impl Link {
     pub(super) fn new(servers: &Servers, owner: &str) -> Self {
@@ -48,6 +53,7 @@ impl Link {
             owner: owner.to_owned(),
             cut: Arc::default(),
             was_cut: Arc::default(),
+            found: 0,
         }
     }
 
@@ -55,11 +61,28 @@ impl Link {
     /// done what it asks.
     pub fn cut_at(&self, question: usize, arrives: bool) {
         let mut cut = self.cut.lock().unwrap();
-        cut.at = Some((cut.asked + question, arrives));
+        cut.at = Some((cut.asked + question, Fault::Killed { arrives }));
+    }
+
+    /// The n-th question from now, counted from one, has no reply.
+    pub fn lose_reply_at(&self, question: usize, arrives: bool) {
+        let mut cut = self.cut.lock().unwrap();
+        cut.at = Some((cut.asked + question, Fault::NoReply { arrives }));
+    }
+
+    /// Whether it has asked less than what [`Link::lose_reply_at`] waits for.
+    pub fn is_waiting(&self) -> bool {
+        let cut = self.cut.lock().unwrap();
+        cut.at.is_some_and(|(at, _)| cut.asked < at)
     }
 
     pub fn cut(&self) {
         self.cut.lock().unwrap().is_cut = true;
+        self.stop_answering();
+    }
+
+    /// The process does not say that it lives, as one that is stopped for a while.
+    pub fn stop_answering(&self) {
         self.servers.lock().alive.remove(&self.owner);
     }
 
@@ -68,24 +91,19 @@ impl Link {
         self.was_cut.notified().await;
     }
 
-    fn pass(&self) -> Passage {
+    fn fault(&self) -> Option<Fault> {
         let mut cut = self.cut.lock().unwrap();
         if cut.is_cut {
-            return Passage::Closed;
+            return Some(Fault::Killed { arrives: false });
         }
         cut.asked += 1;
-        match cut.at {
-            Some((at, arrives)) if at == cut.asked => {
-                cut.is_cut = true;
-                self.was_cut.notify_one();
-                self.servers.lock().alive.remove(&self.owner);
-                match arrives {
-                    true => Passage::Last,
-                    false => Passage::Closed,
-                }
-            }
-            _ => Passage::Open,
+        let (_, fault) = cut.at.filter(|(at, _)| *at == cut.asked)?;
+        if let Fault::Killed { .. } = fault {
+            cut.is_cut = true;
+            self.was_cut.notify_one();
+            self.servers.lock().alive.remove(&self.owner);
         }
+        Some(fault)
     }
 
     fn ask<T: Send + 'static>(
@@ -93,18 +111,24 @@ impl Link {
         work: impl FnOnce(&mut State, u64) -> Result<T, CallError> + Send + 'static,
     ) -> Asked<'_, T> {
         async move {
-            let passage = self.pass();
-            if matches!(passage, Passage::Closed) {
-                return future::pending().await;
-            }
-            let done = {
-                let mut state = self.servers.lock();
-                work(&mut state, self.servers.now())
+            let fault = self.fault();
+            let done = match fault {
+                Some(Fault::Killed { arrives } | Fault::NoReply { arrives }) if !arrives => {
+                    Err(CallError::Missed)
+                }
+                _ => {
+                    let mut state = self.servers.lock();
+                    work(&mut state, self.servers.now())
+                }
             };
             self.servers.0.changed.notify_waiters();
-            match passage {
-                Passage::Last => future::pending().await,
-                _ => done,
+            match fault {
+                None => done,
+                Some(Fault::Killed { .. }) => future::pending().await,
+                Some(Fault::NoReply { .. }) => {
+                    sleep(REPLY_WITHIN).await;
+                    Err(CallError::Missed)
+                }
             }
         }
         .boxed()
@@ -118,8 +142,14 @@ impl Connect for Link {
 
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
         async {
-            self.servers.lock().alive.insert(self.owner.clone());
-            Ok(Arc::new(self.clone()) as Arc<dyn Session>)
+            let mut state = self.servers.lock();
+            state.alive.insert(self.owner.clone());
+            let found = state.created;
+            let session = Self {
+                found,
+                ..self.clone()
+            };
+            Ok(Arc::new(session) as Arc<dyn Session>)
         }
         .boxed()
     }
@@ -143,14 +173,15 @@ impl Session for Link {
     }
 
     fn created(&self, _: Stream) -> i128 {
-        0
+        self.found
     }
 
     fn info(&self, stream: Stream) -> Asked<'_, StreamInfo> {
         self.ask(move |state, now| {
+            let created = state.created;
             let messages = &state.streams.entry(stream).or_default().messages;
             Ok(StreamInfo {
-                created: 0,
+                created,
                 messages: messages.len() as u64,
                 bytes: messages.values().map(|m| m.payload.len() as u64).sum(),
                 now: Some(now),
@@ -166,7 +197,7 @@ impl Session for Link {
                 Some("dead") => Stream::Dead,
                 _ => Stream::History,
             };
-            Ok(state.append(stream, subject, payload, id, now))
+            state.append(stream, subject, payload, id, now)
         })
     }
 
@@ -242,7 +273,7 @@ impl Session for Link {
         self.ask(move |state, now| {
             let current = state.last(bucket, &key).map_or(0, |last| last.sequence);
             match over.is_none_or(|over| over == current) {
-                true => Ok(state.append(bucket, key, value, None, now)),
+                true => state.append(bucket, key, value, None, now),
                 false => Err(CallError::Conflict),
             }
         })

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use notifier_core::outbox::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS};
+use notifier_core::outbox::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, Trouble};
 use notifier_jetstream::server::{CallError, Handed, Message, Stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -32,6 +32,10 @@ pub(super) struct State {
     pub consumers: BTreeMap<String, ConsumerState>,
     /// Owners of links that are not cut.
     pub alive: HashSet<String>,
+    /// Streams that take nothing new.
+    full: HashSet<Stream>,
+    /// Which streams these are: others of the same names have another number.
+    pub created: i128,
 }
 
 #[derive(Default)]
@@ -98,6 +102,23 @@ impl Servers {
         state.streams.entry(stream).or_default().messages.len()
     }
 
+    /// Whether a stream takes nothing new.
+    pub fn set_full(&self, stream: Stream, is_full: bool) {
+        let full = &mut self.lock().full;
+        match is_full {
+            true => full.insert(stream),
+            false => full.remove(&stream),
+        };
+    }
+
+    /// Somebody deletes all streams and makes them again.
+    pub fn replace_streams(&self) {
+        let mut state = self.lock();
+        state.streams.clear();
+        state.consumers.clear();
+        state.created += 1;
+    }
+
     /// Somebody deletes the consumers.
     pub fn delete_consumers(&self) {
         self.lock().consumers.clear();
@@ -120,10 +141,13 @@ impl State {
         payload: Bytes,
         id: Option<String>,
         published: u64,
-    ) -> u64 {
+    ) -> Result<u64, CallError> {
+        if self.full.contains(&stream) {
+            return Err(CallError::Refused(Trouble::Full));
+        }
         let kept = self.streams.entry(stream).or_default();
         if let Some(known) = id.as_ref().and_then(|id| kept.ids.get(id)) {
-            return *known;
+            return Ok(*known);
         }
         // The streams of requests and of dead letters keep every message of a subject, the others the last.
         if !matches!(stream, Stream::Work | Stream::Dead) {
@@ -151,7 +175,7 @@ impl State {
         while kept.messages.len() > most {
             kept.messages.pop_first();
         }
-        sequence
+        Ok(sequence)
     }
 
     pub fn last(&self, stream: Stream, subject: &str) -> Option<&Message> {
