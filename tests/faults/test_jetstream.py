@@ -69,18 +69,6 @@ def test_row_41_killed_while_an_sms_is_under_way_it_is_looked_up(site: Streams) 
     assert len(texts(site)) == 1
 
 
-def test_row_41_a_key_is_known_on_another_node(site: Streams, tmp_path: Path) -> None:
-    _, trigger = site.start()
-    first = trigger.notify(to("hook", idempotency_key="k1")).json
-    assert first["results"] == {"hook": True}
-    eventually(lambda: site.server.messages() == 0, "it has ended")
-    _, other = site.start()
-    repeat = other.notify(to("hook", idempotency_key="k1")).json
-    assert (repeat["task_id"], repeat["replayed"], repeat["results"]) == (first["task_id"], True, {"hook": True})
-    assert other.notify(to("hook", "ho", idempotency_key="k1")).status == 400
-    assert len(site.standin.requests(HOOK)) == 1
-
-
 def test_a_worker_stops_gracefully_and_leaves_the_rest_to_others(site: Streams) -> None:
     engine, trigger = site.start({"initial_backoff": "1h", "max_backoff": "1h"})
     site.standin.rule(HOOK, reply={"status": 503}, times=2)

@@ -178,7 +178,7 @@ def set_clock(offset: Path, seconds: int) -> None:
 HOUR = 3600
 
 
-@pytest.mark.parametrize("jump", [90, -90, HOUR, -HOUR, 25 * HOUR, -25 * HOUR, 40 * 24 * HOUR])
+@pytest.mark.parametrize("jump", [-25 * HOUR, 40 * 24 * HOUR])
 def test_a_clock_that_jumps_changes_no_lease_and_no_deadline(
     site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_clock_that_jumps_changes_no_lease_and_no_deadline(
     assert counts(standin)[1] == once(texts)
 
 
-@pytest.mark.parametrize("jump", [-25 * HOUR, 25 * HOUR, 40 * 24 * HOUR])
+@pytest.mark.parametrize("jump", [-25 * HOUR, 40 * 24 * HOUR])
 def test_a_worker_whose_clock_is_wrong_delivers_what_is_fresh(
     site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
 ) -> None:

@@ -82,21 +82,6 @@ def test_a_firing_waits_for_the_resolved_of_a_killed_process_until_that_is_deliv
     eventually(lambda: site.server.messages() == 0, "all have ended")
 
 
-def test_a_firing_waits_for_the_resolved_that_another_process_retries(
-    site: Streams, other: Streams, standin: Standin
-) -> None:
-    engine = leave_a_resolved(site)
-    arrived(standin, HOOK, 2)
-    engine.process.send_signal(signal.SIGSTOP)
-    standin.clear()
-    fire_again(other)
-    time.sleep(1)
-    assert texts(standin) == ["another disk"]
-    engine.process.send_signal(signal.SIGCONT)
-    eventually(lambda: len(texts(standin)) == 3, "all have arrived", timeout=30)
-    assert texts(standin) == ["another disk", "resolved", "firing again"]
-
-
 def test_an_older_delivery_that_an_operator_drops_is_not_waited_for(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
@@ -209,20 +194,6 @@ def test_history_rows_that_a_killed_process_has_not_written_are_written_by_anoth
     eventually(lambda: len(lines()) == 3, "they are written", timeout=30)
     assert all(any(task in line for line in following.lines()) for task in tasks)
     eventually(lambda: site.server.messages("notifier_history") == 0, "they are not stored any more")
-
-
-def test_history_rows_of_a_process_that_lives_are_its_own_and_not_stored_once_written(
-    site: Streams, other: Streams, standin: Standin
-) -> None:
-    engine, trigger = site.start(HISTORY)
-    following, another = other.start(HISTORY)
-    task = trigger.notify(to("hook")).json["task_id"]
-    arrived(standin, HOOK, 1)
-    wake(another)
-    eventually(lambda: written(engine, trigger)(), "it is written")
-    assert [task in line for line in engine.lines()] == [True]
-    eventually(lambda: site.server.messages("notifier_history") == 0, "it is not stored any more")
-    assert following.lines() == []
 
 
 def test_history_rows_of_workers_are_written_by_servers(site: Streams, standin: Standin) -> None:

@@ -8,7 +8,10 @@ use async_nats::jetstream;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use notifier_core::outbox::operator::Choice;
-use notifier_core::outbox::{Accepted, Backend, NewDelivery, Ownership, Store};
+use notifier_core::outbox::{
+    Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, Trouble,
+};
+use notifier_core::secret::Secret;
 use notifier_jetstream::JetStream;
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, kill_program};
@@ -102,6 +105,31 @@ async fn order_holds_between_machines_that_keep_the_configuration_file_in_differ
         .await
         .unwrap();
     assert!(!other.has_older(&id("b", 0)).await.unwrap());
+}
+
+/// A server that does not permit a publication sends no reply to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_is_missing_is_told_before_anything_is_stored() {
+    for subject in [
+        "$JS.ACK.>",
+        "$KV.notifier_attempts.>",
+        "$KV.notifier_known.>",
+        "$KV.notifier_lasts.>",
+        "notifier.work.>",
+        "notifier.dead.>",
+        "notifier.history.>",
+    ] {
+        let permissions = format!(r#"{{ publish: {{ deny: ["{subject}"] }} }}"#);
+        let user = format!(r#"{{ user: u, password: "p", permissions: {permissions} }}"#);
+        let server = NatsServer::start(&format!("authorization {{ users: [{user}] }}\n"));
+        let servers = OutboxServers {
+            credentials: Some(Secret::new("u:p")),
+            ..nats(&server.url)
+        };
+        let store = JetStream.open(&servers, &Handle::current());
+        let refused = store.accept(request("a")).await.unwrap_err();
+        assert_eq!(refused.trouble, Trouble::NoPermission, "{subject}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
