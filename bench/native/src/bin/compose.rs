@@ -1,74 +1,98 @@
-//! How long it takes to compose a rich notification for every channel: `cargo run --release --package bench --bin compose`.
+//! How much processor time every channel takes to compose a notification and to classify a reply:
+//! `cargo run --release --package bench --bin compose`.
 //!
-//! Prints the median of many rounds, in microseconds: for each channel and for all of them, plain and rich.
+//! Prints the lower quartile of many rounds, in microseconds, for each channel: a plain and a rich notification, a reply that takes the
+//! message and one that refuses it.
 
 // All of this file is a measurement.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use notifier_core::channels::{
-    CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Operator, Origin, Parameter,
-};
-use notifier_core::json::{Json, Path};
+use notifier_core::channels::{CHANNELS, Channel, ComposeContext, configured, example};
+use notifier_core::json::Json;
 use notifier_core::model::notification::{Level, Notification, Status};
-use notifier_core::warnings::Warnings;
+use notifier_core::model::wire::{HttpReply, Reply};
 
 const ROUNDS: usize = 2_000;
+/// In each round, so that the clock itself does not count.
+const REPEATS: u32 = 10;
 
 fn main() {
     let channels: Vec<_> = CHANNELS
         .iter()
-        .map(|spec| (spec.key, channel(spec)))
+        .map(|spec| (spec.key, configured(spec, example).unwrap()))
         .collect();
     let plain = Notification::plain(text("cpu_usage has been above 95 % for 5 minutes"));
     let rich = rich();
-    println!("{:<10}{:>12}{:>12}", "µs", "plain", "rich");
-    for (name, channel) in &channels {
-        let one = [channel];
-        print_row(name, median(&one, &plain), median(&one, &rich));
-    }
-    let all: Vec<_> = channels.iter().map(|(_, channel)| channel).collect();
-    print_row("all", median(&all, &plain), median(&all, &rich));
-}
-
-fn print_row(name: &str, plain: Duration, rich: Duration) {
-    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-    println!("{name:<10}{:>12.2}{:>12.2}", micros(plain), micros(rich));
-}
-
-fn median(channels: &[&Arc<dyn Channel>], notification: &Notification) -> Duration {
-    let cx = ComposeContext::new("7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10");
-    let mut rounds: Vec<_> = (0..ROUNDS)
-        .map(|_| {
-            let started = Instant::now();
-            for channel in channels {
-                black_box(channel.compose(black_box(notification), &cx).unwrap());
-            }
-            started.elapsed()
-        })
-        .collect();
-    rounds.sort_unstable();
-    *rounds.get(ROUNDS / 2).unwrap()
-}
-
-/// A channel as the examples of its parameters configure it.
-fn channel(spec: &ChannelSpec) -> Arc<dyn Channel> {
-    let example = |parameter: &Parameter| (parameter.name.to_owned(), text(parameter.example));
-    let members: Vec<_> = spec.parameters.iter().map(example).collect();
-    let mut warnings = Warnings::default();
-    let mut fields = Fields::new(
-        spec.key,
-        Origin::Request,
-        spec.parameters,
-        &members,
-        Path::root(),
-        &mut warnings,
+    println!(
+        "{:<14}{:>10}{:>10}{:>10}{:>10}",
+        "µs", "plain", "rich", "taken", "refused"
     );
-    let parsed = (spec.parse)(&mut fields, &Operator::default());
-    parsed.unwrap_or_else(|error| panic!("{}: {}", spec.key, error.what))
+    let taken = reply(
+        200,
+        r#"{"ok":true,"id":"1279000000000000000","name":"spaces/a/messages/b","status":1,"requestId":"a","sid":"SM0"}"#,
+    );
+    let refused = reply(
+        400,
+        r#"{"code": 50035, "message": "Invalid Form Body", "error": "bad", "description": "Bad Request: chat not found"}"#,
+    );
+    for (name, channel) in &channels {
+        print!("{name:<14}");
+        for micros in [
+            composed(channel, &plain),
+            composed(channel, &rich),
+            classified(channel, &taken),
+            classified(channel, &refused),
+        ] {
+            print!("{:>10.2}", micros.as_secs_f64() * 1e6);
+        }
+        println!();
+    }
+}
+
+fn reply(status: u16, body: &'static str) -> Reply {
+    Reply::Http(HttpReply {
+        status,
+        headers: http::HeaderMap::new(),
+        body: body.into(),
+        complete: true,
+        received: std::time::SystemTime::now(),
+    })
+}
+
+/// Processor time of this thread: other processes do not count.
+fn cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+fn composed(channel: &Arc<dyn Channel>, notification: &Notification) -> Duration {
+    let cx = ComposeContext::new("7b0c2f0e-5a54-4b0c-9d0b-3f2a5e6f7a10");
+    lower_quartile(|| {
+        black_box(channel.compose(black_box(notification), &cx).unwrap());
+    })
+}
+
+fn classified(channel: &Arc<dyn Channel>, reply: &Reply) -> Duration {
+    let messages = channel.compose(&Notification::plain(text("x")), &ComposeContext::new("key"));
+    let sent = messages.unwrap().parts.remove(0);
+    lower_quartile(|| {
+        black_box(channel.classify(&sent, black_box(reply)));
+    })
+}
+
+fn lower_quartile(step: impl Fn()) -> Duration {
+    let rounds = (0..ROUNDS).map(|_| {
+        let started = cpu();
+        (0..REPEATS).for_each(|_| step());
+        (cpu() - started) / REPEATS
+    });
+    let mut rounds: Vec<_> = rounds.collect();
+    rounds.sort_unstable();
+    *rounds.get(ROUNDS / 4).unwrap()
 }
 
 fn rich() -> Notification {
