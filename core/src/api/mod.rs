@@ -3,6 +3,7 @@
 mod encoding;
 mod members;
 mod problems;
+mod reader;
 pub mod request;
 pub mod response;
 pub mod row;
