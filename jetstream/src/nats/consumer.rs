@@ -8,7 +8,7 @@ use async_nats::jetstream::{self, Context};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt};
 
-use super::session::{meaning, millis};
+use super::refusal::meaning;
 use crate::server::{CallError, Consumer, Handed, Message, Pull};
 
 /// A consumer as the servers describe it.
@@ -75,4 +75,9 @@ fn handed(message: &jetstream::Message) -> Option<Handed> {
             published: millis(info.published.unix_timestamp_nanos()),
         },
     })
+}
+
+/// Of nanoseconds since 1970.
+pub fn millis(nanos: i128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or(0)
 }

@@ -15,11 +15,10 @@ use futures_util::TryStreamExt;
 use futures_util::future::{join, join_all};
 use tokio::time::{Instant, timeout};
 
-use super::Nats;
 use super::connect::ASK_WITHIN;
 use super::refusal::{of_code, refusal};
-use super::session::Found;
-use super::streams::{ATTEMPTS, KNOWN, LASTS, configs, fits, replicas, store};
+use super::streams::{ATTEMPTS, Found, KNOWN, LASTS, configs, fits, replicas, store};
+use super::way::Nats;
 use crate::subjects;
 use notifier_core::outbox::{OutboxError, Trouble};
 

@@ -7,6 +7,7 @@ mod find;
 mod refusal;
 mod session;
 mod streams;
+mod way;
 
 use std::sync::Arc;
 
@@ -14,56 +15,16 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use notifier_core::outbox::{OutboxError, OutboxServers, Trouble};
+use notifier_core::outbox::{OutboxError, Trouble};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::connect::{ASK_WITHIN, Heard, connect};
-use self::session::NatsSession;
+use self::connect::{ASK_WITHIN, connect};
+use self::session::{Connection, NatsSession};
+pub use self::way::Nats;
 use crate::server::{Connect, Session};
-use crate::subjects;
-
-/// The way to NATS servers.
-#[derive(Clone)]
-pub struct Nats {
-    servers: OutboxServers,
-    place: String,
-    heard: Arc<Heard>,
-    /// Under which name this process says that it lives, to whoever asks.
-    alive: Option<String>,
-}
-
-/// A connection, shared by the sessions that find the streams by it.
-struct Connection {
-    nats: Nats,
-    client: Client,
-    /// Says that this process lives, and ends with the connection: else it would keep it.
-    _alive: JoinSet<()>,
-}
 
 impl Nats {
-    /// For somebody who has no requests.
-    pub fn new(servers: OutboxServers) -> Self {
-        Self {
-            place: servers.urls.join(" "),
-            servers,
-            heard: Arc::default(),
-            alive: None,
-        }
-    }
-
-    /// For a process that has requests.
-    pub fn of_owner(servers: OutboxServers, owner: &str) -> Self {
-        Self {
-            alive: Some(subjects::alive(owner)),
-            ..Self::new(servers)
-        }
-    }
-
-    fn error(&self, trouble: Trouble) -> OutboxError {
-        OutboxError::new(self.place.clone(), trouble)
-    }
-
     /// Connects. Says that the process lives only once the streams are found.
     async fn connect(&self) -> Result<Arc<dyn Session>, OutboxError> {
         let client = timeout(ASK_WITHIN, connect(&self.servers, &self.heard)).await;

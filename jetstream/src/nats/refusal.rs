@@ -5,6 +5,7 @@ use std::error::Error;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
+use crate::server::CallError;
 use notifier_core::outbox::Trouble;
 
 /// What a server's refusal means.
@@ -40,8 +41,17 @@ pub fn refusal(error: &(dyn Error + 'static)) -> Option<Trouble> {
     })
 }
 
+/// What an error says of a question.
+pub fn meaning(error: &(dyn Error + 'static)) -> CallError {
+    match refusal(error) {
+        Some(trouble) => CallError::Refused(trouble),
+        None if has_no_taker(error) => CallError::NoTaker,
+        None => CallError::Missed,
+    }
+}
+
 /// Whether no stream listens to the subject of a publication.
-pub fn has_no_taker(error: &(dyn Error + 'static)) -> bool {
+fn has_no_taker(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| publish_error(error) == Some(PublishErrorKind::StreamNotFound))
 }
 

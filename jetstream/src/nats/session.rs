@@ -1,38 +1,37 @@
 //! The questions of the store, asked by an open connection.
 
-use std::error::Error;
 use std::sync::Arc;
 
+use async_nats::Client;
 use async_nats::connection::State;
+use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::{AckPolicy, Info, PullConsumer, pull};
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
-use async_nats::jetstream::{AckKind, Context};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
 use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Connection;
-use super::consumer::{NatsPull, consumer};
-use super::refusal::{has_no_taker, refusal};
+use super::consumer::{NatsPull, consumer, millis};
+use super::refusal::meaning;
+use super::streams::Found;
+use super::way::Nats;
 use crate::server::{
     Acknowledgement, Asked, CallError, Consumer, Entry, Message, Pull, Session, Stream, StreamInfo,
 };
 use crate::subjects;
 
-/// The streams and buckets as they were found.
-pub struct Found {
-    pub context: Context,
-    pub work: stream::Stream,
-    pub dead: stream::Stream,
-    pub history: stream::Stream,
-    pub attempts: kv::Store,
-    pub known: kv::Store,
-    pub lasts: kv::Store,
+/// A connection, shared by the sessions that find the streams by it.
+pub struct Connection {
+    pub nats: Nats,
+    pub client: Client,
+    /// Says that this process lives, and ends with the connection: else it would keep it.
+    pub _alive: JoinSet<()>,
 }
 
 pub struct NatsSession {
@@ -321,17 +320,4 @@ fn found(
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(meaning(&error)),
     }
-}
-
-pub fn meaning(error: &(dyn Error + 'static)) -> CallError {
-    match refusal(error) {
-        Some(trouble) => CallError::Refused(trouble),
-        None if has_no_taker(error) => CallError::NoTaker,
-        None => CallError::Missed,
-    }
-}
-
-/// Of nanoseconds since 1970.
-pub fn millis(nanos: i128) -> u64 {
-    u64::try_from(nanos / 1_000_000).unwrap_or(0)
 }

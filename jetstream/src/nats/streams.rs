@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::kv::{self, Store};
+use async_nats::jetstream::stream::{
+    self, Config, DiscardPolicy, RetentionPolicy, StorageType, Stream,
+};
 
 use notifier_core::outbox::OutboxServers;
 use notifier_core::outbox::{
@@ -29,6 +32,17 @@ const MAX_DEAD: i64 = 100_000;
 const KEEP_HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Servers from which on what is kept is kept three times.
 const CLUSTER: usize = 3;
+
+/// The streams and buckets as they were found.
+pub struct Found {
+    pub context: Context,
+    pub work: stream::Stream,
+    pub dead: stream::Stream,
+    pub history: stream::Stream,
+    pub attempts: kv::Store,
+    pub known: kv::Store,
+    pub lasts: kv::Store,
+}
 
 /// The streams, as they are made where they are missing. The last three are key-value buckets.
 pub fn configs(num_replicas: usize) -> [Config; 6] {
