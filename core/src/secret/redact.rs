@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use percent_encoding::percent_decode_str;
@@ -19,8 +18,6 @@ use crate::text::head;
 #[derive(Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
-    /// The secrets as they are looked for; made when a text is to be shown. `None`: they are too many.
-    needles: OnceLock<Option<Needles>>,
 }
 
 /// Shorter strings are left alone: they occur in ordinary words.
@@ -39,7 +36,6 @@ impl Redactor {
             secrets: secrets
                 .map(|secret| Secret::new(head(secret.as_ref(), LONGEST_NEEDLE)))
                 .collect(),
-            needles: OnceLock::new(),
         }
     }
 
@@ -57,10 +53,11 @@ impl Redactor {
 
     /// `text` with every secret replaced by [`MASK`].
     pub fn redact(&self, text: &str) -> String {
-        if self.secrets.is_empty() {
+        if self.secrets.is_empty() || text.is_empty() {
             return text.to_owned();
         }
-        match self.needles.get_or_init(|| Needles::new(&self.secrets)) {
+        // Made for each text: they take 12 KB, and ten thousand destinations may have answered and wait for their next attempt.
+        match Needles::new(&self.secrets) {
             Some(needles) => masked(text, needles.places(text)),
             None => MASK.to_owned(),
         }

@@ -43,7 +43,7 @@ impl Transport for Destinations {
             Ok(Reply::Http(HttpReply {
                 status: 503,
                 headers: http::HeaderMap::new(),
-                body: Default::default(),
+                body: "upstream connect error".into(),
                 complete: true,
                 received: SystemTime::now(),
             }))
