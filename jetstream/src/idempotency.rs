@@ -79,14 +79,19 @@ pub async fn take_key(
             revision = entry.revision;
             continue;
         }
-        return Ok(Key::Taken(match known.fingerprint == ours.fingerprint {
-            true => Accepted::Known(KnownRequest {
-                task: known.task,
-                warnings: known.warnings,
-                reports,
-            }),
-            false => Accepted::Conflict,
-        }));
+        return Ok(Key::Taken(taken(known, reports, &ours)));
+    }
+}
+
+/// What is answered where the key has a request already.
+fn taken(known: Known, reports: Vec<DeliveryReport>, ours: &Known) -> Accepted {
+    match known.fingerprint == ours.fingerprint {
+        true => Accepted::Known(KnownRequest {
+            task: known.task,
+            warnings: known.warnings,
+            reports,
+        }),
+        false => Accepted::Conflict,
     }
 }
 

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,65 @@ def test_what_a_file_uses_is_found(tmp_path: Path) -> None:
     assert edges == {"": set(), "a": {"b", "b::inner"}, "b": set(), "b::inner": {"b"}, "c": {"b::inner"}}
     assert circles(edges) == []
     assert circles(edges | {"b": {"a"}}) == [["a", "b", "b::inner"]]
+
+
+# How long files and functions are
+
+MAX_FILE, MAX_FUNCTION = 400, 60
+TABLES = {"level_and_text", "hint", "misreply"}
+"""Functions that are one match: a line for each event, each trouble of a store, each fault."""
+
+
+def production(file: Path) -> list[str]:
+    """The lines of a file up to its tests."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    tests = [n for n, line in enumerate(lines) if line == "#[cfg(test)]" and lines[n + 1].startswith("mod tests")]
+    return lines[: tests[0]] if tests else lines
+
+
+def is_test(file: Path) -> bool:
+    """Whether it is compiled for tests alone."""
+    if "tests" in (*file.relative_to(ROOT).parts, file.stem):
+        return True
+    declared = re.compile(rf"#\[cfg\(test\)\]\n(?:pub )?mod {file.stem};")
+    parents = (file.parent / name for name in ("mod.rs", "lib.rs", "main.rs"))
+    return any(parent.exists() and declared.search(parent.read_text(encoding="utf-8")) for parent in parents)
+
+
+def functions(lines: list[str]) -> Iterator[tuple[str, int]]:
+    """The name and the number of lines of each function, as rustfmt lays them out."""
+    for start, line in enumerate(lines):
+        head = re.match(r"(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe )*fn (\w+)", line)
+        if head and not line.endswith((";", "}")):
+            end = next(n for n in range(start, len(lines)) if re.match(rf"{head[1]}(\}}|\S.*;$)", lines[n]))
+            yield head[2], end - start + 1
+
+
+@pytest.mark.parametrize("crate", ["src", "core/src", "jetstream/src", "standin/src", "bench/native/src"])
+def test_files_and_functions_are_short(crate: str) -> None:
+    files = [file for file in (ROOT / crate).rglob("*.rs") if not is_test(file)]
+    assert files
+    found = {file.relative_to(ROOT): production(file) for file in files}
+    assert {str(file): len(lines) for file, lines in found.items() if len(lines) > MAX_FILE} == {}
+    long = {
+        (str(file), name): length
+        for file, lines in found.items()
+        for name, length in functions(lines)
+        if length > MAX_FUNCTION and name not in TABLES
+    }
+    assert long == {}
+
+
+def test_the_length_of_a_function_is_found() -> None:
+    lines = [
+        "impl A {",
+        "    pub fn one(&self) {",
+        "        two();",
+        "    }",
+        "}",
+        "fn three(",
+        "    a: u8,",
+        ") {",
+        "}",
+    ]
+    assert list(functions(lines)) == [("one", 3), ("three", 4)]

@@ -49,18 +49,7 @@ fn invalid(message: impl Into<String>) -> Refusal {
 }
 
 fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
-    let rest = call.path.strip_prefix("/v1/spaces/").unwrap_or_default();
-    let space = rest
-        .strip_suffix("/messages")
-        .filter(|_| call.method == Method::POST);
-    let space = space.filter(|space| !space.is_empty() && !space.starts_with("gone"));
-    let space = space.ok_or_else(|| {
-        (
-            404,
-            "NOT_FOUND",
-            "Requested entity was not found.".to_owned(),
-        )
-    })?;
+    let space = space_of(call)?;
     let given = |name| call.parameter(name).filter(|value| !value.is_empty());
     let (Some(_), Some(token)) = (given("key"), given("token")) else {
         return Err((
@@ -109,6 +98,21 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         detail: json!({ "thread": thread, "message": body }),
     };
     Ok(Answer::accepted(Reply::json(200, &reply), message).with_problem(problem))
+}
+
+fn space_of(call: &Call) -> Result<&str, Refusal> {
+    let rest = call.path.strip_prefix("/v1/spaces/").unwrap_or_default();
+    let space = rest
+        .strip_suffix("/messages")
+        .filter(|_| call.method == Method::POST);
+    let space = space.filter(|space| !space.is_empty() && !space.starts_with("gone"));
+    space.ok_or_else(|| {
+        (
+            404,
+            "NOT_FOUND",
+            "Requested entity was not found.".to_owned(),
+        )
+    })
 }
 
 /// The key of the thread that the message is for, from its body or from the URL.

@@ -1,0 +1,240 @@
+//! The messages of the streams, as an operator sees and changes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use futures_util::future::join_all;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use crate::consumer::{ANY, TRIES, make_consumer};
+use crate::server::{CallError, Message, Servers, Session, Stream};
+use crate::stored::{Note, Stored, WorkRecord, json, read};
+use crate::subjects;
+use crate::subjects::{attempt_key, config_token};
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::outbox::operator::{Listed, State, retried};
+use notifier_core::outbox::record::Record;
+use notifier_core::outbox::{OutboxError, Trouble};
+
+/// Who has dropped a delivery, in its note.
+const OPERATOR: &str = "operator";
+
+/// A message, and how the deliveries are that it is for.
+pub(super) struct Looked {
+    pub(super) sequence: u64,
+    pub(super) stored: Stored,
+    pub(super) is_dead: bool,
+    /// Milliseconds since 1970 at which it was stored.
+    pub(super) stored_at: i64,
+    pub(super) deliveries: BTreeMap<usize, Delivery>,
+}
+
+pub(super) struct Delivery {
+    pub(super) state: State,
+    pub(super) owner: Option<String>,
+    pub(super) report: DeliveryReport,
+}
+
+/// What it takes to ask the servers.
+pub(super) struct Work<'a> {
+    pub(super) runtime: &'a Runtime,
+    pub(super) servers: &'a Servers,
+    pub(super) session: &'a dyn Session,
+    pub(super) alive: &'a mut BTreeMap<String, bool>,
+}
+
+impl Work<'_> {
+    pub(super) fn ask<T, E>(
+        &self,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, OutboxError> {
+        let begun = Instant::now();
+        let answer = self.runtime.block_on(question);
+        answer.map_err(|_| self.servers.missed(self.session, begun))
+    }
+
+    pub(super) fn next(
+        &self,
+        stream: Stream,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<Message>, OutboxError> {
+        self.ask(self.session.next_message(stream, subject, from))
+    }
+
+    pub(super) fn look(
+        &self,
+        message: &Message,
+        stored: Stored,
+        is_dead: bool,
+    ) -> Result<Looked, OutboxError> {
+        let mut subject = message.subject.split('.').skip(2);
+        let first = subject.next().filter(|_| !is_dead).unwrap_or_default();
+        let again = first == ANY;
+        let open = stored.open();
+        let mut deliveries = BTreeMap::new();
+        let notes = match is_dead {
+            true => BTreeMap::new(),
+            false => self.notes(&stored.task, message.sequence, &open)?,
+        };
+        for (place, report) in stored.reports().into_iter().enumerate() {
+            let is_open = open.contains(&place);
+            // Of a request that goes again the others have their own message, or none.
+            if !is_open && (again || is_dead) {
+                continue;
+            }
+            let note = notes.get(&place).map(|(_, note)| note);
+            let ended = note.and_then(|note| note.ended.clone());
+            let state = match &ended {
+                Some(record) => State::ended(&record.clone().report(place).outcome),
+                None if is_dead => State::Dead,
+                None if is_open => State::Waiting,
+                None => State::Ended,
+            };
+            let mut report = ended.map_or(report, |record| record.report(place));
+            if let Some(note) = note {
+                report.parts_delivered = report.parts_delivered.max(note.parts);
+            }
+            let owner = note.map(|note| note.owner.clone());
+            let owner = owner.or_else(|| (!again && !is_dead).then(|| first.to_owned()));
+            deliveries.insert(
+                place,
+                Delivery {
+                    state,
+                    owner,
+                    report,
+                },
+            );
+        }
+        Ok(Looked {
+            sequence: message.sequence,
+            stored_at: i64::try_from(message.published).unwrap_or(i64::MAX),
+            stored,
+            is_dead,
+            deliveries,
+        })
+    }
+
+    pub(super) fn notes(
+        &self,
+        task: &str,
+        sequence: u64,
+        places: &[usize],
+    ) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
+        let entries = places.iter().map(|place| {
+            let key = attempt_key(task, sequence, *place);
+            self.session.entry(Stream::Attempts, &key)
+        });
+        let entries = self.ask(async {
+            let entries = join_all(entries).await;
+            entries.into_iter().collect::<Result<Vec<_>, _>>()
+        })?;
+        let notes = places.iter().zip(entries).filter_map(|(place, entry)| {
+            let entry = entry?;
+            Some((*place, (entry.revision, read(&entry.value)?)))
+        });
+        Ok(notes.collect())
+    }
+
+    pub(super) fn lives(&mut self, owner: &str) -> bool {
+        if let Some(lives_) = self.alive.get(owner) {
+            return *lives_;
+        }
+        let found = self.runtime.block_on(self.session.lives(owner));
+        self.alive.insert(owner.to_owned(), found);
+        found
+    }
+
+    pub(super) fn listed(&mut self, looked: &Looked, place: usize, delivery: &Delivery) -> Listed {
+        let work = looked.stored.deliveries.get(place);
+        let work = work.and_then(|delivery| delivery.work.as_ref());
+        let has_ended = !matches!(delivery.state, State::Waiting);
+        let owner = delivery.owner.as_deref().filter(|_| !has_ended);
+        Listed {
+            task: looked.stored.task.clone(),
+            state: delivery.state,
+            accepted: i64::try_from(looked.stored.accepted).unwrap_or(i64::MAX),
+            deadline: work
+                .and_then(|work| i64::try_from(work.timeout).ok())
+                .filter(|_| !looked.is_dead)
+                .map(|timeout| looked.stored_at.saturating_add(timeout)),
+            ended: looked.is_dead.then_some(looked.stored_at),
+            owned: owner.is_some_and(|owner| self.lives(owner)),
+            sealed: work.is_some_and(WorkRecord::is_sealed),
+            report: delivery.report.clone(),
+        }
+    }
+
+    /// Takes some of a dead letter's deliveries out of it.
+    pub(super) fn take_out(
+        &self,
+        looked: &Looked,
+        places: &BTreeSet<usize>,
+    ) -> Result<(), OutboxError> {
+        let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
+        let left: BTreeSet<_> = left.difference(places).copied().collect();
+        if !left.is_empty() {
+            let config = config_token(&looked.stored.config);
+            let subject = subjects::dead(&config, &looked.stored.task);
+            let id = format!("{}/{}/{left:?}", looked.stored.task, looked.sequence);
+            let letter = looked.stored.dead_letter(&left);
+            self.ask(self.session.publish(subject, letter, Some(&id)))?;
+        }
+        self.ask(self.session.delete_message(Stream::Dead, looked.sequence))?;
+        Ok(())
+    }
+
+    /// Puts some of a dead letter's deliveries back among those that are nobody's.
+    pub(super) fn put_back(
+        &self,
+        looked: &mut Looked,
+        places: &BTreeSet<usize>,
+    ) -> Result<(), OutboxError> {
+        let config = config_token(&looked.stored.config);
+        let making = make_consumer(self.servers, self.session, ANY, &config);
+        self.runtime.block_on(making)?;
+        let before = looked.stored.dead_letter(places);
+        let Some(mut again) = Stored::read(&before) else {
+            return Err(self.servers.error(Trouble::Broken));
+        };
+        for place in places {
+            if let Some(delivery) = looked.deliveries.get(place) {
+                again.set_report(*place, Record::of(&retried(&delivery.report)));
+            }
+        }
+        again.is_retried = true;
+        let subject = subjects::work(ANY, &config, again.dedup_key.as_deref(), &again.task);
+        let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
+        self.ask(self.session.publish(subject, again.bytes(), Some(&id)))?;
+        self.take_out(looked, places)
+    }
+
+    /// Notes that an operator has ended a delivery: whoever has it is told at its next step.
+    pub(super) fn note_dropped(
+        &self,
+        looked: &Looked,
+        place: usize,
+        report: &DeliveryReport,
+    ) -> Result<(), OutboxError> {
+        let (task, sequence) = (&looked.stored.task, looked.sequence);
+        let key = attempt_key(task, sequence, place);
+        for _ in 0..TRIES {
+            let notes = self.notes(task, sequence, &[place])?;
+            let (revision, mut note) = notes.get(&place).cloned().unwrap_or_default();
+            OPERATOR.clone_into(&mut note.owner);
+            note.ended = Some(Record::of(report));
+            let begun = Instant::now();
+            let note = json(&note);
+            let written = self
+                .session
+                .write(Stream::Attempts, &key, note, Some(revision));
+            match self.runtime.block_on(written) {
+                Ok(_) => return Ok(()),
+                Err(CallError::Conflict) => {}
+                Err(error) => return Err(self.servers.failed(self.session, begun, error)),
+            }
+        }
+        Err(self.servers.error(Trouble::Busy))
+    }
+}
