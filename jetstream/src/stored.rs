@@ -300,6 +300,8 @@ pub fn time(millis: u64) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use notifier_core::model::outcome::Reason;
+
     use super::*;
 
     #[test]
@@ -313,5 +315,25 @@ mod tests {
         assert!(Stored::read(stored(VERSION).as_bytes()).is_some());
         assert!(Stored::read(stored(VERSION + 1).as_bytes()).is_none());
         assert!(Stored::read(b"{}").is_none());
+    }
+
+    #[test]
+    fn additional_members_of_a_later_version_are_left_out() {
+        let report = r#"{"sender": "http", "outcome": "failed", "reason": "beam_lost", "new": 1}"#;
+        let note = format!(r#"{{"owner": "o", "fence": 3, "ended": {report}, "new": 1}}"#);
+        let note: Note = read(note.as_bytes()).unwrap();
+        assert_eq!((note.owner.as_str(), note.fence), ("o", 3));
+        let known = format!(
+            r#"{{"task": "t", "fingerprint": "00", "warnings": [], "subject": "s", "reports": [{report}], "new": 1}}"#
+        );
+        let known: Known = read(known.as_bytes()).unwrap();
+        for record in known.reports.into_iter().chain(note.ended) {
+            let report = record.report(0);
+            assert_eq!(report.sender, "http");
+            assert_eq!(
+                report.outcome.failure().map(|failure| failure.reason),
+                Some(Reason::Internal)
+            );
+        }
     }
 }

@@ -241,4 +241,35 @@ mod tests {
         assert_eq!(report.sender, "x");
         assert!(Record::read("no JSON").is_none());
     }
+
+    #[test]
+    fn a_later_reason_is_internal_in_every_outcome_and_keeps_its_detail_and_hint() {
+        let internal = Failure::new(Reason::Internal)
+            .with_detail(Some(Detail::from("no beam")))
+            .with_hint("Look up.");
+        for (code, outcome) in [
+            ("failed", Outcome::Failed(internal.clone())),
+            ("ambiguous", Outcome::Ambiguous(internal.clone())),
+            ("pending", Outcome::Pending(Some(internal))),
+        ] {
+            let json = format!(
+                r#"{{"outcome": "{code}", "reason": "beam_lost", "detail": "no beam", "hint": "Look up.", "new": {{}}}}"#
+            );
+            assert_eq!(Record::read(&json).unwrap().report(0).outcome, outcome);
+        }
+    }
+
+    #[test]
+    fn a_last_notification_of_a_later_version_keeps_what_is_known() {
+        for state in ["molten firing", "critical melting", "critical", ""] {
+            let json = format!(r#"{{"message": "7", "state": "{state}", "at_ms": 5, "new": [1]}}"#);
+            let record = LastNotificationRecord::read(json.as_bytes()).unwrap();
+            let last = LastNotification::from(record);
+            assert_eq!(last.message, Some(MessageRef("7".to_owned())));
+            assert_eq!(
+                (last.state, last.at),
+                (None, UNIX_EPOCH + Duration::from_millis(5))
+            );
+        }
+    }
 }
