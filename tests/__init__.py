@@ -8,6 +8,7 @@
 ``leaks``        a secret in every place, searched for in every output
 ``package``      what a user installs: wheel, plugin file, manifest, release, upgrade
 ``rows``         notifications of tables' rows
+``shapes``       what the program answers and stores, each shape compared with a golden file
 ``servers``      against real servers: ``make test-servers``
 ``bench``        the benchmark's refusals and its page
 

@@ -12,6 +12,7 @@
 mod costs;
 mod digests;
 mod docs;
+mod events;
 mod jetstream;
 mod jetstream_model;
 mod leaks;
