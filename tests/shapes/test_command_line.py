@@ -98,3 +98,8 @@ def test_send(directory: Path, standin: Standin) -> None:
     compare("command_line/send", sent.json)
     refused = command(directory, "send", "absent.toml", "--text", "x", status=3).json
     compare("command_line/send_refused", refused, directory=directory)
+
+
+def test_an_outbox_that_cannot_be_used(directory: Path) -> None:
+    shown = command(directory, "outbox", "list", "absent.db", status=3)
+    compare("command_line/outbox_unusable", shown.json, directory=directory)
