@@ -8,13 +8,14 @@ use pyo3::types::PyTuple;
 
 use super::answer::Rendered;
 use super::process::{
-    call, connect, hand_over, here, internal_error, refused, respond, unusable, with_variables,
+    call, connect, current_process, hand_over, internal_error, refused, respond, unusable,
+    with_variables,
 };
 use super::values::{bytes, lower_case, strings};
 use super::{engine, rows};
 use notifier_core::delivery::config_of;
 use notifier_core::notifier::{Call, PLUGIN_APIS, Response, Scheduled};
-use notifier_core::panics::guarded;
+use notifier_core::panics::catch_panic;
 
 /// Answers a request of the engine. Never raises.
 ///
@@ -29,7 +30,7 @@ pub fn process_request<'py>(
     request_body: &Bound<'py, PyAny>,
     args: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let answer = guarded(|| {
+    let answer = catch_panic(|| {
         answer(
             py,
             plugin_api,
@@ -42,7 +43,7 @@ pub fn process_request<'py>(
     });
     let answer = answer.unwrap_or_else(|place| Rendered::new(internal_error(&place)));
     // The answer goes, whatever becomes of the log.
-    let _ = guarded(|| {
+    let _ = catch_panic(|| {
         engine::write(influxdb3_local, &answer.news);
         connect(influxdb3_local, answer.port.as_deref());
         hand_over(py, influxdb3_local, &answer.log);
@@ -60,9 +61,9 @@ pub fn process_writes(
     table_batches: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) {
-    let done = guarded(|| {
+    let done = catch_panic(|| {
         fits(plugin_api)?;
-        let process = here()?;
+        let process = current_process()?;
         let tables = Mutex::new(rows::read(table_batches));
         let late = process.log.late(influxdb3_local.clone().unbind());
         let call = Call {
@@ -87,9 +88,9 @@ pub fn process_scheduled_call(
 ) {
     // Nothing depends on when it was to be.
     let _ = call_time;
-    let done = guarded(|| {
+    let done = catch_panic(|| {
         fits(plugin_api)?;
-        let process = here()?;
+        let process = current_process()?;
         with_variables(py, process, call(strings(args)), |call| {
             process.notifier.process_scheduled_call(call)
         })
@@ -111,7 +112,7 @@ fn finish(
     history: Duration,
 ) {
     let done = done.unwrap_or_else(|place| Err(Box::new(internal_error(&place))));
-    let _ = guarded(|| {
+    let _ = catch_panic(|| {
         match done {
             Ok(Scheduled { lines, port }) => {
                 engine::write(influxdb3_local, &lines);
@@ -125,7 +126,7 @@ fn finish(
 
 /// Writes what deliveries have left for the history, where they ended under the same configuration file.
 fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, time: Duration) {
-    if let Ok(process) = here() {
+    if let Ok(process) = current_process() {
         let config = config_of(&strings(args));
         engine::write_history(influxdb3_local, process.notifier.history(), &config, time);
     }

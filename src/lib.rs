@@ -21,7 +21,7 @@ use notifier_core::model::outcome::Reason;
 /// What `notifier_plugin.py` and the command line call.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    notifier_core::panics::say_where_it_panicked();
+    notifier_core::panics::install_panic_hook();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add(
         "PLUGIN_APIS",

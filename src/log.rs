@@ -60,7 +60,7 @@ impl LogThread {
 
     /// The late lines of one call.
     pub fn late(&self, influxdb3_local: Py<PyAny>) -> Arc<dyn LateLog> {
-        Arc::new(Late {
+        Arc::new(DeferredLog {
             thread: self.clone(),
             engine: Arc::new(influxdb3_local),
         })
@@ -68,12 +68,12 @@ impl LogThread {
 }
 
 /// Takes lines to one `influxdb3_local`.
-struct Late {
+struct DeferredLog {
     thread: LogThread,
     engine: Arc<Py<PyAny>>,
 }
 
-impl LateLog for Late {
+impl LateLog for DeferredLog {
     fn push(&self, line: LogLine) {
         let message = Message::Line(Arc::clone(&self.engine), line);
         if let Err(TrySendError::Full(_)) = self.thread.sender.try_send(message) {
@@ -83,7 +83,7 @@ impl LateLog for Late {
     }
 }
 
-impl Drop for Late {
+impl Drop for DeferredLog {
     fn drop(&mut self) {
         // Where the queue is full the lines in it hold the reference: the last of them drops it there.
         let _ = self

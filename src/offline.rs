@@ -8,19 +8,19 @@ use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde::Serialize;
 
-use notifier_core::offline::{Check, Given, Opened, Refused, moment};
-use notifier_core::panics::guarded;
+use notifier_core::offline::{Check, CliError, CommandInput, LoadedConfig, moment};
+use notifier_core::panics::catch_panic;
 use notifier_core::settings::Environment;
 
 /// One of both, as the command line reads it.
 #[derive(Serialize)]
 struct Answer<T> {
-    refused: Option<Refused>,
+    refused: Option<CliError>,
     result: Option<T>,
 }
 
-impl<T> From<Result<T, Refused>> for Answer<T> {
-    fn from(result: Result<T, Refused>) -> Self {
+impl<T> From<Result<T, CliError>> for Answer<T> {
+    fn from(result: Result<T, CliError>) -> Self {
         match result {
             Ok(result) => Self {
                 refused: None,
@@ -43,7 +43,7 @@ pub fn check(
     resolve: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     answer(py, Some(path), arguments, resolve, |opened| {
-        Ok::<Check, Refused>(opened.check())
+        Ok::<Check, CliError>(opened.check())
     })
 }
 
@@ -104,20 +104,21 @@ fn answer<T: Serialize + Send>(
     path: Option<PathBuf>,
     arguments: BTreeMap<String, String>,
     look_up: bool,
-    ask: impl FnOnce(&Opened) -> Result<T, Refused> + Send,
+    ask: impl FnOnce(&LoadedConfig) -> Result<T, CliError> + Send,
 ) -> PyResult<Bound<'_, PyAny>> {
-    let given = Given {
+    let given = CommandInput {
         path,
         arguments,
         environment: Environment::read(),
         look_up,
     };
-    let opened = py.detach(|| guarded(|| Opened::open(given)));
+    let opened = py.detach(|| catch_panic(|| LoadedConfig::open(given)));
     let answer = match opened.map_err(internal)? {
         Err(refused) => Err(refused),
         Ok(mut opened) => {
             opened.named = Environment::named(&opened.variables);
-            py.detach(|| guarded(|| ask(&opened))).map_err(internal)?
+            py.detach(|| catch_panic(|| ask(&opened)))
+                .map_err(internal)?
         }
     };
     Ok(pythonize(py, &Answer::from(answer))?)

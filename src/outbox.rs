@@ -11,7 +11,7 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use notifier_core::api::response::Entry;
-use notifier_core::offline::{Given, Opened, Refused};
+use notifier_core::offline::{CliError, CommandInput, LoadedConfig};
 use notifier_core::outbox::operator::{self, Listed, Operator, State};
 use notifier_core::outbox::sqlite::operator::SqliteOperator;
 use notifier_core::outbox::{self, OutboxServers};
@@ -150,7 +150,7 @@ impl Outbox {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn Operator) -> Result<T, outbox::OutboxError> + Send,
+        work: impl FnOnce(&mut dyn Operator) -> Result<T, outbox::StoreError> + Send,
     ) -> PyResult<T> {
         let done = py.detach(|| {
             let mut operator = lock(&self.operator);
@@ -163,16 +163,16 @@ impl Outbox {
 /// How servers are reached, with what a configuration file says of it.
 fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<OutboxServers> {
     let shown = config.as_ref().map(|path| path.display().to_string());
-    let given = Given {
+    let given = CommandInput {
         path: config,
         arguments: BTreeMap::new(),
         environment: Environment::read(),
         look_up: true,
     };
-    let unusable = |refused: Refused| {
+    let unusable = |refused: CliError| {
         let file = shown.clone().unwrap_or_default();
         let what = match refused {
-            Refused::Unreadable(what) => format!("The configuration file {file} {what}."),
+            CliError::Unreadable(what) => format!("The configuration file {file} {what}."),
             _ => format!("The configuration file {file} cannot be used."),
         };
         OutboxError::new_err((
@@ -180,7 +180,7 @@ fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<Out
             "influxdb3-notifier check --resolve FILE says what is wrong with it.",
         ))
     };
-    let mut opened = py.detach(|| Opened::open(given)).map_err(unusable)?;
+    let mut opened = py.detach(|| LoadedConfig::open(given)).map_err(unusable)?;
     opened.named = Environment::named(&opened.variables);
     let place = py.detach(|| opened.outbox(servers)).map_err(unusable)?;
     match place {
@@ -190,6 +190,6 @@ fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<Out
     }
 }
 
-fn raise(error: outbox::OutboxError) -> PyErr {
+fn raise(error: outbox::StoreError) -> PyErr {
     OutboxError::new_err((error.to_string(), error.hint()))
 }

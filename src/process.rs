@@ -14,7 +14,7 @@ use notifier_core::model::problem::{Location, Problem};
 use notifier_core::notifier::{self, Call, CallLog, NeedsVariables, Notifier, Response};
 use notifier_core::observe::{LogPort, Sink};
 use notifier_core::outbox::Backends;
-use notifier_core::panics::guarded;
+use notifier_core::panics::catch_panic;
 use notifier_core::settings::Environment;
 use notifier_jetstream::JetStream;
 
@@ -61,7 +61,7 @@ pub fn stop(py: Python<'_>) {
 
 /// The process's notifier, unless the call cannot have it: the threads of one that was forked stayed behind, and whatever
 /// they held is held for ever.
-pub fn here() -> Result<&'static Process, Box<Response>> {
+pub fn current_process() -> Result<&'static Process, Box<Response>> {
     let process = PROCESS.get_or_init(Process::start).as_ref();
     let process = process.ok_or_else(|| Box::new(cannot_start()))?;
     match process.id == std::process::id() {
@@ -93,7 +93,7 @@ pub fn with_variables<T: Send>(
     for _ in 0..3 {
         call.named = Environment::named(&names);
         // A panic must come out here, not behind the interpreter's lock.
-        match py.detach(|| guarded(|| work(&call))) {
+        match py.detach(|| catch_panic(|| work(&call))) {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(NeedsVariables(more))) => names.extend(more),
             Err(place) => return Err(Box::new(internal_error(&place))),
@@ -104,7 +104,7 @@ pub fn with_variables<T: Send>(
 
 /// Answers a call, with what its configuration file wants of the environment. `render` has not the interpreter.
 pub fn respond<T: Send>(py: Python<'_>, call: Call, render: fn(Response) -> T) -> T {
-    let answer = here().and_then(|process| {
+    let answer = current_process().and_then(|process| {
         with_variables(py, process, call, |call| {
             process.notifier.process_request(call).map(render)
         })
@@ -114,7 +114,7 @@ pub fn respond<T: Send>(py: Python<'_>, call: Call, render: fn(Response) -> T) -
 
 /// Lines of deliveries that a former process has left go where this call's go.
 pub fn connect(influxdb3_local: &Bound<'_, PyAny>, port: Option<&LogPort>) {
-    if let Some((port, process)) = port.zip(here().ok()) {
+    if let Some((port, process)) = port.zip(current_process().ok()) {
         let late = process.log.late(influxdb3_local.clone().unbind());
         engine::write(influxdb3_local, &port.connect(late));
     }
@@ -125,7 +125,9 @@ pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallL
     match log {
         CallLog::Closed(log) => engine::write(influxdb3_local, &log.take()),
         CallLog::Task(task) => {
-            let Ok(process) = here() else { return };
+            let Ok(process) = current_process() else {
+                return;
+            };
             let lines = if task.has_ended() {
                 task.log.take()
             } else {
@@ -141,7 +143,7 @@ pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallL
 
 /// Waits until all of a task has ended, or so long; gives its state. Without the interpreter.
 pub fn wait_ended(task: &Task, limit: Duration) -> Option<Answer> {
-    let process = here().ok()?;
+    let process = current_process().ok()?;
     Some(process.notifier.wait_ended(task, limit))
 }
 

@@ -11,7 +11,7 @@ use super::offline::internal;
 use super::{answer, engine, process};
 use notifier_core::notifier::{Call, CallLog};
 use notifier_core::observe::{LateLog, LogLine};
-use notifier_core::panics::{guarded, lock};
+use notifier_core::panics::{catch_panic, lock};
 
 /// How often it is looked for signals and log lines while deliveries are under way.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -52,7 +52,7 @@ pub fn send<'py>(
     loop {
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
         let next = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
-        let answer = py.detach(|| guarded(|| process::wait_ended(&task, next)));
+        let answer = py.detach(|| catch_panic(|| process::wait_ended(&task, next)));
         let answer = answer.map_err(internal)?;
         write(&lines.take())?;
         if task.has_ended() || left.is_some_and(|left| left.is_zero()) {

@@ -8,8 +8,8 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use super::engine;
-use super::process::{call, connect, here, with_variables};
-use notifier_core::notifier::{Body, Worked};
+use super::process::{call, connect, current_process, with_variables};
+use notifier_core::notifier::{Body, ClaimReport};
 
 /// Takes over what belongs to nobody, for a process outside the database; gives back how much, or why it could not.
 #[pyfunction]
@@ -17,15 +17,15 @@ pub fn work<'py>(
     py: Python<'py>,
     log: &Bound<'py, PyAny>,
     arguments: BTreeMap<String, String>,
-    stands_for: &str,
+    claimed_config_path: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let worked = here().and_then(|process| {
+    let worked = current_process().and_then(|process| {
         with_variables(py, process, call(arguments), |call| {
-            process.notifier.work(call, stands_for)
+            process.notifier.work(call, claimed_config_path)
         })
     });
     let (taken, trouble) = match worked {
-        Ok(Worked {
+        Ok(ClaimReport {
             lines,
             port,
             taken,
@@ -52,12 +52,12 @@ pub fn work<'py>(
             _ => (0, None),
         },
     };
-    Ok(pythonize(py, &Round { taken, trouble })?)
+    Ok(pythonize(py, &ClaimRoundReport { taken, trouble })?)
 }
 
 /// What came of one round.
 #[derive(Serialize)]
-struct Round {
+struct ClaimRoundReport {
     /// Requests that were taken over.
     taken: usize,
     trouble: Option<NotWorked>,
@@ -77,11 +77,13 @@ struct NotWorked {
 #[pyfunction]
 pub fn stop_work(py: Python<'_>, seconds: f64) -> usize {
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    py.detach(|| here().map_or(0, |process| process.notifier.stop_work(limit)))
+    py.detach(|| current_process().map_or(0, |process| process.notifier.stop_work(limit)))
 }
 
 /// The process's metrics, as Prometheus text.
 #[pyfunction]
 pub fn metrics(py: Python<'_>) -> String {
-    py.detach(|| here().map_or_else(|_| String::new(), |process| process.notifier.metrics_text()))
+    py.detach(|| {
+        current_process().map_or_else(|_| String::new(), |process| process.notifier.metrics_text())
+    })
 }

@@ -9,7 +9,7 @@ thread_local! {
 }
 
 /// Runs `f`; of a panic comes the place.
-pub fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
         let place = PANICKED_AT.with_borrow_mut(Option::take);
         place.unwrap_or_else(|| "an unknown place".to_owned())
@@ -22,7 +22,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The panic hook of this library's own copy of the standard library: it notes the place, and prints nothing else.
-pub fn say_where_it_panicked() {
+pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
         let place = info
             .location()

@@ -13,7 +13,7 @@ use notifier_core::routing;
 use notifier_core::secret::Secret;
 use notifier_core::settings::arguments::ARGUMENTS;
 use notifier_core::settings::file;
-use notifier_core::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, Seen};
+use notifier_core::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, TemplateContext};
 use notifier_core::settings::{Environment, Resolution, SettingsCache, from_file};
 
 use super::{are_sound, is_fit_to_show, is_of_few_words};
@@ -176,7 +176,7 @@ pub fn template(data: &[u8]) {
     let request =
         reading::read(SAMPLE.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).unwrap();
     let now = SAMPLE_TIME.parse().unwrap();
-    let seen = Seen::new(&request.notification, request.data.as_deref(), now);
+    let seen = TemplateContext::new(&request.notification, request.data.as_deref(), now);
     let render = || Renderer::new(&settings.config.templates).render(template, &seen);
     let started = Instant::now();
     let rendered = render();

@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep};
 use super::claim::hold;
 use super::consumer::ANY;
 use super::idempotency::{Key, free_key, has_key, take_key};
-use super::lane::{Expected, Lanes};
+use super::inbox::{Expected, Inboxes};
 use super::order::PlaceInLine;
 use super::server::{CallError, Session, Stream};
 use super::shared::Shared;
 use super::stored::Stored;
 use super::subjects;
 use super::subjects::{config_token, known_key};
-use notifier_core::outbox::{Accepted, NewRequest, OutboxError, Reply, Trouble};
+use notifier_core::outbox::{Accepted, NewRequest, Reply, StoreError, StoreErrorKind};
 
 /// What a message has besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
@@ -29,7 +29,7 @@ const PUBLISH_AGAIN: Duration = Duration::from_millis(500);
 
 /// Whose a request is from now on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum Assignment {
     Ours,
     Anyones,
 }
@@ -37,7 +37,7 @@ pub enum Whose {
 /// A request on its way to the stream.
 struct Publication<'a> {
     shared: &'a Arc<Shared>,
-    lanes: &'a Lanes,
+    inboxes: &'a Inboxes,
     request: &'a NewRequest,
     subject: String,
     payload: Bytes,
@@ -50,18 +50,18 @@ struct Publication<'a> {
 /// Takes a request. Withdraws it where its caller does not wait for the answer.
 pub fn accept(
     shared: Arc<Shared>,
-    lanes: Arc<Lanes>,
+    inboxes: Arc<Inboxes>,
     request: NewRequest,
-    whose: Whose,
+    whose: Assignment,
 ) -> Reply<Accepted> {
-    let stopped = shared.process.servers.error(Trouble::Stopped);
+    let stopped = shared.process.servers.error(StoreErrorKind::Stopped);
     // Nothing is done for a caller who never asks for the answer.
     Box::pin(async move {
-        type Answer = (Result<Accepted, OutboxError>, oneshot::Sender<()>);
+        type Answer = (Result<Accepted, StoreError>, oneshot::Sender<()>);
         let (reply, answer) = oneshot::channel::<Answer>();
         let runtime = shared.process.runtime.clone();
         runtime.spawn(async move {
-            let accepted = take(&shared, &lanes, &request, whose).await;
+            let accepted = take(&shared, &inboxes, &request, whose).await;
             let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Elsewhere));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
@@ -81,15 +81,15 @@ pub fn accept(
 
 async fn take(
     shared: &Arc<Shared>,
-    lanes: &Lanes,
+    inboxes: &Inboxes,
     request: &NewRequest,
-    whose: Whose,
-) -> Result<Accepted, OutboxError> {
+    whose: Assignment,
+) -> Result<Accepted, StoreError> {
     let mut session = shared.process.servers.session().await?;
     let stored = Stored::of(request);
     let payload = stored.bytes();
     if payload.len() + ENVELOPE > session.max_payload() {
-        return Err(shared.process.servers.error(Trouble::TooLarge));
+        return Err(shared.process.servers.error(StoreErrorKind::TooLarge));
     }
     let subject = subject(shared, &stored, whose);
     let key = match &request.identity.key {
@@ -98,7 +98,7 @@ async fn take(
             // Somebody may have deleted the bucket: it is made again.
             if taken
                 .as_ref()
-                .is_err_and(|error| error.trouble == Trouble::NoLeader)
+                .is_err_and(|error| error.kind == StoreErrorKind::NoLeader)
             {
                 session = shared.process.servers.session().await?;
                 taken = take_key(&shared.process.servers, &*session, request, &subject).await;
@@ -112,19 +112,19 @@ async fn take(
     };
     let publication = Publication {
         shared,
-        lanes,
+        inboxes,
         request,
         subject,
         payload,
         key,
         place: match whose {
-            Whose::Ours => PlaceInLine::enter(&shared.process, &stored, 0),
-            Whose::Anyones => None,
+            Assignment::Ours => PlaceInLine::enter(&shared.process, &stored, 0),
+            Assignment::Anyones => None,
         },
     };
     let accepted = match whose {
-        Whose::Ours => publication.publish_and_hold(&session).await,
-        Whose::Anyones => {
+        Assignment::Ours => publication.publish_and_hold(&session).await,
+        Assignment::Anyones => {
             let published = publication.publish(session.clone()).await;
             published.map(|_| Accepted::New { behind: Vec::new() })
         }
@@ -135,10 +135,10 @@ async fn take(
     accepted
 }
 
-fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
+fn subject(shared: &Shared, stored: &Stored, whose: Assignment) -> String {
     let owner = match whose {
-        Whose::Ours => shared.process.owner.as_str(),
-        Whose::Anyones => ANY,
+        Assignment::Ours => shared.process.owner.as_str(),
+        Assignment::Anyones => ANY,
     };
     let config = config_token(&stored.config);
     subjects::work(owner, &config, stored.dedup_key.as_deref(), &stored.task)
@@ -146,10 +146,10 @@ fn subject(shared: &Shared, stored: &Stored, whose: Whose) -> String {
 
 impl Publication<'_> {
     /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
-    async fn publish_and_hold(&self, session: &Arc<dyn Session>) -> Result<Accepted, OutboxError> {
+    async fn publish_and_hold(&self, session: &Arc<dyn Session>) -> Result<Accepted, StoreError> {
         let config = config_token(&self.request.config);
-        let lane = self.lanes.of(self.shared, &**session, &config).await?;
-        let expected: Expected = lane.expect(&self.request.task);
+        let inbox = self.inboxes.of(self.shared, &**session, &config).await?;
+        let expected: Expected = inbox.expect(&self.request.task);
         let sequence = self.publish(Arc::clone(session)).await?;
         let message = expected.within(FETCH_WITHIN);
         let (message, has_others) = join(message, self.has_others(&**session, sequence)).await;
@@ -176,7 +176,7 @@ impl Publication<'_> {
 
     /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
     /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
-    async fn publish(&self, mut session: Arc<dyn Session>) -> Result<u64, OutboxError> {
+    async fn publish(&self, mut session: Arc<dyn Session>) -> Result<u64, StoreError> {
         let servers = &self.shared.process.servers;
         let times = self.request.deliveries.iter();
         let times = times.filter_map(|delivery| Some(delivery.work.as_ref()?.time_left));
@@ -192,28 +192,28 @@ impl Publication<'_> {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
-            if let CallError::Refused(trouble) = error {
-                return Err(servers.error(trouble));
+            if let CallError::Refused(kind) = error {
+                return Err(servers.error(kind));
             }
             let missed = servers.missed(&*session, begun);
             // No stream took it: there is none, or it has no leader.
             let is_nowhere = error == CallError::NoTaker;
             if is_nowhere && !may_be_there {
                 if has_made_streams {
-                    return Err(servers.error(Trouble::NoLeader));
+                    return Err(servers.error(StoreErrorKind::NoLeader));
                 }
                 has_made_streams = true;
                 let found = servers.session().await;
-                session = found.map_err(|error| match error.trouble {
+                session = found.map_err(|error| match error.kind {
                     // It would be asked about the stream.
-                    Trouble::TooSlow => servers.error(Trouble::NoLeader),
+                    StoreErrorKind::TooSlow => servers.error(StoreErrorKind::NoLeader),
                     _ => error,
                 })?;
                 continue;
             }
             may_be_there |= !is_nowhere;
             // A server that does not permit it sends no answer; what is too old is sent by nobody.
-            if missed.trouble == Trouble::NoPermission || Instant::now() >= until {
+            if missed.kind == StoreErrorKind::NoPermission || Instant::now() >= until {
                 return Err(missed);
             }
             sleep(PUBLISH_AGAIN).await;
@@ -223,7 +223,7 @@ impl Publication<'_> {
                 if let Some(key) = &self.key
                     && has_key(&*session, key, &self.request.task).await == Some(false)
                 {
-                    return Err(servers.error(Trouble::TooSlow));
+                    return Err(servers.error(StoreErrorKind::TooSlow));
                 }
             }
         }
@@ -231,7 +231,7 @@ impl Publication<'_> {
 }
 
 /// Takes a request back whose caller does not wait any more, if no other process was faster.
-async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Whose) {
+async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Assignment) {
     let forgotten = shared.ask(&request.task, |request| request.forget().boxed());
     if let Some(forgotten) = forgotten {
         let _ = forgotten.await;

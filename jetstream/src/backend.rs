@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use notifier_core::outbox::operator::Operator;
-use notifier_core::outbox::{Backend, OutboxError, OutboxServers, Store};
+use notifier_core::outbox::{Backend, OutboxServers, Store, StoreError};
 use tokio::runtime::Handle;
 
 use super::JetStreamStore;
@@ -21,7 +21,7 @@ impl Backend for JetStream {
         Arc::new(JetStreamStore::new(servers.clone(), runtime.clone()))
     }
 
-    fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, OutboxError> {
+    fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, StoreError> {
         Ok(Box::new(JetStreamOperator::open(servers.clone())?))
     }
 }

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::consumer::{ANY, consumer_name, make_consumer};
-use super::lane::Lanes;
+use super::inbox::Inboxes;
 use super::order::PlaceInLine;
 use super::owned::OwnedRequest;
 use super::requests::Registration;
@@ -19,7 +19,7 @@ use super::stored::Stored;
 use super::subjects;
 use super::subjects::{config_token, message_key};
 use notifier_core::model::outcome::MessageRef;
-use notifier_core::outbox::{DeliveryId, OutboxError, RENEW_EVERY, StoredRequest};
+use notifier_core::outbox::{DeliveryId, RENEW_EVERY, StoreError, StoredRequest};
 use notifier_core::panics::lock;
 
 /// When a message is looked at again that cannot be taken now.
@@ -32,10 +32,10 @@ const FRESH_FOR: Duration = Duration::from_secs(5);
 /// Asks for what other owners have left, what is nobody's, and what has come back to this process.
 pub async fn claim(
     shared: &Arc<Shared>,
-    lanes: &Lanes,
+    inboxes: &Inboxes,
     config: &str,
     limit: usize,
-) -> Result<Vec<StoredRequest>, OutboxError> {
+) -> Result<Vec<StoredRequest>, StoreError> {
     let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let config = config_token(config);
@@ -49,9 +49,9 @@ pub async fn claim(
     consumers.retain(|info| info.name.ends_with(&suffix));
     // Whose messages are the oldest comes first.
     consumers.sort_by_key(|info| info.acknowledged_before);
-    let lane = lanes.get(&config);
+    let inbox = inboxes.get(&config);
     let mut claimed: Vec<Claimed> = Vec::new();
-    for message in lane.iter().flat_map(|lane| lane.strays()) {
+    for message in inbox.iter().flat_map(|inbox| inbox.strays()) {
         claimed.extend(take(shared, &session, message, false).await);
     }
     for info in consumers {
@@ -66,7 +66,7 @@ pub async fn claim(
         let is_anyones = owner == ANY;
         // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
         let is_busy = match owner == shared.process.owner {
-            true => lane.as_ref().is_some_and(|lane| lane.awaits() > 0),
+            true => inbox.as_ref().is_some_and(|inbox| inbox.awaits() > 0),
             false if is_anyones || info.pending == 0 => false,
             false => session.lives(owner).await,
         };
@@ -119,7 +119,7 @@ async fn make_missing(
     config: &str,
     consumers: &[Consumer],
     messages: u64,
-) -> Result<bool, OutboxError> {
+) -> Result<bool, StoreError> {
     let is_there = |owner: &str| {
         let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
         let mut named = consumers.iter().filter(|info| info.name == name);
@@ -289,7 +289,7 @@ pub async fn claimed_by_others(
     shared: &Shared,
     delivery: &DeliveryId,
     messages: Vec<MessageRef>,
-) -> Result<Vec<MessageRef>, OutboxError> {
+) -> Result<Vec<MessageRef>, StoreError> {
     let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let own = format!("{}/{}", delivery.task, delivery.index);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notifier_core::outbox::OutboxError;
+use notifier_core::outbox::StoreError;
 use tokio::time::Instant;
 
 use super::server::{Pull, Servers, Session};
@@ -19,7 +19,7 @@ pub async fn make_consumer(
     session: &dyn Session,
     owner: &str,
     config: &str,
-) -> Result<Arc<dyn Pull>, OutboxError> {
+) -> Result<Arc<dyn Pull>, StoreError> {
     let begun = Instant::now();
     let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
     let made = session.make_consumer(&name, &subjects).await;

@@ -12,7 +12,7 @@ use super::stored::{json, read};
 use super::subjects::{self, config_token};
 use notifier_core::panics::lock;
 
-use notifier_core::outbox::{HistoryRow, LEASE, OutboxError};
+use notifier_core::outbox::{HistoryRow, LEASE, StoreError};
 
 #[derive(Serialize, Deserialize)]
 struct StoredRow {
@@ -38,7 +38,7 @@ pub async fn claim(
     process: &Process,
     config: &str,
     limit: usize,
-) -> Result<Vec<HistoryRow>, OutboxError> {
+) -> Result<Vec<HistoryRow>, StoreError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();
     let token = config_token(config);
@@ -71,7 +71,7 @@ pub async fn claim(
 }
 
 /// The row need not be stored any more.
-pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), OutboxError> {
+pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), StoreError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();
     let purged = session.purge(Stream::History, &subject(row)).await;

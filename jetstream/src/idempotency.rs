@@ -11,7 +11,7 @@ use super::subjects::{attempt_key, known_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::plan::{Identity, KEEP_KEY};
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::{Accepted, KnownRequest, NewRequest, OutboxError};
+use notifier_core::outbox::{Accepted, KnownRequest, NewRequest, StoreError};
 
 /// For so long a key may be there whose request is not yet: its process is between the two.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub async fn take_key(
     session: &dyn Session,
     request: &NewRequest,
     subject: &str,
-) -> Result<Key, OutboxError> {
+) -> Result<Key, StoreError> {
     let Identity { scope, key, .. } = &request.identity;
     let name = known_key(scope, key.as_deref().unwrap_or_default());
     let begun = Instant::now();

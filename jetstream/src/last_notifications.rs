@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::process::Process;
 use super::server::Stream;
 use notifier_core::outbox::record::LastNotificationRecord;
-use notifier_core::outbox::{LastNotification, OutboxError, Reply, Trouble};
+use notifier_core::outbox::{LastNotification, Reply, StoreError, StoreErrorKind};
 
 /// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
 pub struct LastNotifications {
@@ -63,13 +63,13 @@ impl LastNotifications {
 
     fn ask<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
         // Whoever asked may have given up meanwhile.
         let job = work.map(|answer| drop(reply.send(answer)));
         let _ = self.jobs.send(job.boxed());
-        let stopped = self.process.servers.error(Trouble::Stopped);
+        let stopped = self.process.servers.error(StoreErrorKind::Stopped);
         Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })
     }
 }

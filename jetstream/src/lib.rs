@@ -20,7 +20,7 @@ mod claim;
 mod consumer;
 mod history;
 mod idempotency;
-mod lane;
+mod inbox;
 mod last_notifications;
 mod line;
 mod nats;
@@ -44,9 +44,9 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use self::accept::Whose;
+use self::accept::Assignment;
 pub use self::backend::JetStream;
-use self::lane::Lanes;
+use self::inbox::Inboxes;
 use self::last_notifications::LastNotifications;
 use self::nats::Nats;
 use self::order::PlaceInLine;
@@ -59,8 +59,8 @@ use notifier_core::model::outcome::MessageRef;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::outbox::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
-    NewRequest, OutboxError, OutboxServers, Ownership, Reply, RequestStore, Running, Store,
-    StoredRequest, Trouble,
+    NewRequest, OutboxServers, Ownership, Reply, RequestStore, Running, Store, StoreError,
+    StoreErrorKind, StoredRequest,
 };
 
 /// How long a process that stops tries to give up what it has.
@@ -69,12 +69,12 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 /// This process's use of the streams.
 pub struct JetStreamStore {
     shared: Arc<Shared>,
-    lanes: Arc<Lanes>,
+    inboxes: Arc<Inboxes>,
     last_notifications: LastNotifications,
 }
 
 /// What a request answers, which this process holds.
-type Answer<'a, T> = BoxFuture<'a, Result<T, OutboxError>>;
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl JetStreamStore {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
@@ -94,7 +94,7 @@ impl JetStreamStore {
                 process,
                 requests: Requests::default(),
             }),
-            lanes: Arc::default(),
+            inboxes: Arc::default(),
         }
     }
 
@@ -127,9 +127,9 @@ impl JetStreamStore {
 
     fn on_runtime<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let stopped = self.shared.process.servers.error(StoreErrorKind::Stopped);
         let runtime = self.shared.process.runtime.clone();
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
     }
@@ -137,9 +137,9 @@ impl JetStreamStore {
     /// [`Self::on_runtime`], begun at once: nobody may wait for the reply.
     fn begin<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, OutboxError>> + Send + 'static,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Reply<T> {
-        let stopped = self.shared.process.servers.error(Trouble::Stopped);
+        let stopped = self.shared.process.servers.error(StoreErrorKind::Stopped);
         let begun = self.shared.process.runtime.spawn(work);
         Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
     }
@@ -157,19 +157,19 @@ impl Store for JetStreamStore {
 
 impl RequestStore for JetStreamStore {
     fn accept(&self, request: NewRequest) -> Reply<Accepted> {
-        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
-        accept::accept(shared, lanes, request, Whose::Ours)
+        let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
+        accept::accept(shared, inboxes, request, Assignment::Ours)
     }
 
     fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
-        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
-        accept::accept(shared, lanes, request, Whose::Anyones)
+        let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
+        accept::accept(shared, inboxes, request, Assignment::Anyones)
     }
 
     fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>> {
-        let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
+        let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
         let config = config.to_owned();
-        self.on_runtime(async move { claim::claim(&shared, &lanes, &config, limit).await })
+        self.on_runtime(async move { claim::claim(&shared, &inboxes, &config, limit).await })
     }
 
     fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership> {

@@ -14,7 +14,7 @@ use super::process::Process;
 use super::server::{Session, Stream};
 use super::stored::{Note, Stored, read};
 use super::subjects::{self, attempt_key, config_token};
-use notifier_core::outbox::{OrderKey, OutboxError, Trouble};
+use notifier_core::outbox::{OrderKey, StoreError, StoreErrorKind};
 use notifier_core::panics::lock;
 
 /// How long a delivery is held up by servers that do not answer.
@@ -91,12 +91,12 @@ impl PlaceInLine {
 
     /// Whether an older delivery of the same order has not ended, whoever has it. One of this process whose end is on its way
     /// to the stream is waited for.
-    pub async fn has_older(&self, place: usize) -> Result<bool, OutboxError> {
+    pub async fn has_older(&self, place: usize) -> Result<bool, StoreError> {
         let look = timeout(LOOK_WITHIN, self.look_for_older(place)).await;
-        look.unwrap_or_else(|_| Err(self.process.servers.error(Trouble::TooSlow)))
+        look.unwrap_or_else(|_| Err(self.process.servers.error(StoreErrorKind::TooSlow)))
     }
 
-    async fn look_for_older(&self, place: usize) -> Result<bool, OutboxError> {
+    async fn look_for_older(&self, place: usize) -> Result<bool, StoreError> {
         let (position, order) = loop {
             let changed = self.process.lines.changed.notified();
             let state = self.with(|line, token| {

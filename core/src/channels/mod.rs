@@ -29,7 +29,7 @@ use std::sync::{Arc, LazyLock};
 
 pub(crate) use self::discord::escape as escape_discord;
 pub use self::shared::classify::retry_after;
-pub use self::shared::rich::Look;
+pub use self::shared::rich::LevelStyle;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::spec::{
     ChannelSpec, ConfigError, Fields, Kind, OPTIONS, Operator, Origin, Parameter, Warning,

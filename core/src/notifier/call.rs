@@ -41,7 +41,7 @@ impl Call {
             arguments: self.arguments.clone(),
             environment: self.environment.clone(),
             named: self.named.clone(),
-            stands_for: None,
+            claimed_config_path: None,
         }
     }
 }

@@ -21,21 +21,23 @@ use tokio::time::Instant;
 use self::acceptance::acceptance;
 use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
-use self::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+use self::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
 pub use self::refusals::refused;
 use self::refusals::{
     COME_AGAIN, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept, outbox_error,
 };
-pub use self::worker::Worked;
+pub use self::worker::ClaimReport;
 use self::writes::Lanes;
 pub use self::writes::Tables;
 use crate::api::request::{self, Request};
 use crate::delivery::{Dispatcher, Pacing, Submission, SubmitError, Task};
 use crate::model::problem::Problem;
 use crate::observe::{Event, History, LogLine, Metrics, Sink, TaskLog};
-use crate::outbox::{Backends, OutboxError};
+use crate::outbox::{Backends, StoreError};
 use crate::panics::lock;
-use crate::settings::{Environment, News, Resolution, Settings, SettingsCache, SettingsResult};
+use crate::settings::{
+    ConfigReload, Environment, Resolution, Settings, SettingsCache, SettingsResult,
+};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 
 /// The plugin files that this library works with.
@@ -142,7 +144,7 @@ impl Notifier {
         let mut port = None;
         match &settings {
             Err(error) => refuse(error),
-            Ok(settings) => match self.outbox(call, settings, Taking::Now) {
+            Ok(settings) => match self.outbox(call, settings, RecoveryMode::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
                 // Or it is for the rows of the history.
                 Ok(None) if settings.history_table.is_some() => {}
@@ -178,15 +180,15 @@ impl Notifier {
     }
 
     /// Notes a change of the configuration file for the log.
-    fn note(&self, news: Option<News>) {
+    fn note(&self, news: Option<ConfigReload>) {
         let Some(news) = news else { return };
         let log = TaskLog::new(None);
         let event = match &news {
-            News::TakenUp { receivers, routes } => Event::ConfigTakenUp {
+            ConfigReload::TakenUp { receivers, routes } => Event::ConfigTakenUp {
                 receivers: *receivers,
                 routes: *routes,
             },
-            News::Broken(problem) => Event::ConfigBroken(problem),
+            ConfigReload::Broken(problem) => Event::ConfigBroken(problem),
         };
         self.sink.emit(&log, &event);
         let mut lines = self.lock_news();
@@ -209,7 +211,7 @@ impl Notifier {
             Ok(request) => request,
             Err(error) => return self.refused(400, None, &error),
         };
-        let open = match self.outbox(call, settings, Taking::Once) {
+        let open = match self.outbox(call, settings, RecoveryMode::Once) {
             // Where nothing could be taken over, this request will be told why it cannot be kept.
             Ok(open) => open.map(|(open, _)| open),
             Err(error) => return self.refused(503, None, &outbox_error(&error)),
@@ -227,8 +229,8 @@ impl Notifier {
         &self,
         call: &Call,
         settings: &Settings,
-        taking: Taking<'_>,
-    ) -> Result<Option<Opened>, OutboxError> {
+        taking: RecoveryMode<'_>,
+    ) -> Result<Option<OpenedStore>, StoreError> {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
         };
@@ -236,19 +238,19 @@ impl Notifier {
         let runtime = self.runtime.handle();
         let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
         let source = Source {
-            stands_for: match taking {
-                Taking::For(file) => Some(file.to_owned()),
-                Taking::Once | Taking::Now => None,
+            claimed_config_path: match taking {
+                RecoveryMode::For(file) => Some(file.to_owned()),
+                RecoveryMode::Once | RecoveryMode::Now => None,
             },
             ..call.source()
         };
-        let called = open.called(!matches!(taking, Taking::Once), source, take_over);
+        let called = open.called(!matches!(taking, RecoveryMode::Once), source, take_over);
         let taken = self.runtime.block_on(called);
         Ok(Some((open, taken)))
     }
 
-    fn take_over(&self) -> TakeOver {
-        TakeOver {
+    fn take_over(&self) -> RecoveryDeps {
+        RecoveryDeps {
             settings: Arc::clone(&self.settings),
             dispatcher: self.dispatcher.clone(),
             history: Arc::clone(&self.history),
@@ -298,11 +300,11 @@ impl Notifier {
 }
 
 /// An outbox in use, and how many requests were taken over, or why none could be.
-type Opened = (Arc<OpenOutbox>, Result<usize, OutboxError>);
+type OpenedStore = (Arc<OpenOutbox>, Result<usize, StoreError>);
 
 /// Whether a call takes over what others have left.
 #[derive(Clone, Copy)]
-enum Taking<'a> {
+enum RecoveryMode<'a> {
     /// At the first call of the process.
     Once,
     Now,

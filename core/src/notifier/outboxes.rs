@@ -15,9 +15,9 @@ use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery};
 use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
 use crate::outbox::sqlite::SqliteStore;
-use crate::outbox::{Backends, MAX_HISTORY, OutboxError, Store, StoredRequest};
-use crate::panics::{guarded, lock};
-use crate::routing::{self, PlannedAgain};
+use crate::outbox::{Backends, MAX_HISTORY, Store, StoreError, StoredRequest};
+use crate::panics::{catch_panic, lock};
+use crate::routing::{self, RecoveredPlan};
 use crate::settings::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 use crate::warnings::Warnings;
 
@@ -57,19 +57,22 @@ pub struct Source {
     pub environment: Environment,
     pub named: Named,
     /// The `config_file_path` of the triggers whose requests are taken over, where they have it elsewhere.
-    pub stands_for: Option<String>,
+    pub claimed_config_path: Option<String>,
 }
 
 impl Source {
     fn config(&self) -> String {
         let own = || config_of(&self.arguments);
-        self.stands_for.clone().unwrap_or_else(own)
+        self.claimed_config_path.clone().unwrap_or_else(own)
     }
 
     /// A request's arguments, with the file where it is here.
     fn arguments_of(&self, kept: &StoredRequest) -> BTreeMap<String, String> {
         let mut arguments = kept.arguments.clone();
-        if let (Some(_), Some(file)) = (&self.stands_for, self.arguments.get(CONFIG_FILE_PATH)) {
+        if let (Some(_), Some(file)) = (
+            &self.claimed_config_path,
+            self.arguments.get(CONFIG_FILE_PATH),
+        ) {
             arguments.insert(CONFIG_FILE_PATH.to_owned(), file.clone());
         }
         arguments
@@ -78,13 +81,13 @@ impl Source {
 
 /// What it takes to go on with a request.
 #[derive(Clone)]
-pub struct TakeOver {
+pub struct RecoveryDeps {
     pub settings: Arc<SettingsCache>,
     pub dispatcher: Dispatcher,
     pub history: Arc<History>,
 }
 
-impl TakeOver {
+impl RecoveryDeps {
     fn resolve(
         &self,
         source: &Source,
@@ -110,9 +113,9 @@ impl Outboxes {
     pub fn get(
         &self,
         place: &OutboxPlace,
-        take_over: impl FnOnce() -> TakeOver,
+        take_over: impl FnOnce() -> RecoveryDeps,
         runtime: &Handle,
-    ) -> Result<Arc<OpenOutbox>, OutboxError> {
+    ) -> Result<Arc<OpenOutbox>, StoreError> {
         let mut open = lock(&self.open);
         let key = place.key();
         if let Some(known) = open.get(&key) {
@@ -161,7 +164,7 @@ fn open_outbox(
     place: &OutboxPlace,
     backends: Backends,
     runtime: &Handle,
-) -> Result<Arc<dyn Store>, OutboxError> {
+) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match place {
         OutboxPlace::File(path) => Arc::new(SqliteStore::open(path)?),
         OutboxPlace::Servers(_, servers) => backends.of(servers)?.open(servers, runtime),
@@ -169,7 +172,7 @@ fn open_outbox(
 }
 
 /// Looks for what belongs to nobody.
-async fn watch(outbox: Weak<OpenOutbox>, take_over: TakeOver) {
+async fn watch(outbox: Weak<OpenOutbox>, take_over: RecoveryDeps) {
     let every = |open: Arc<OpenOutbox>| (open.outbox.claim_every(), Arc::clone(&open.left));
     while let Some((every, left)) = outbox.upgrade().map(every) {
         if timeout(every, left.notified()).await.is_ok() {
@@ -193,8 +196,8 @@ impl OpenOutbox {
         self: &Arc<Self>,
         scheduled: bool,
         source: Source,
-        take_over: impl FnOnce() -> TakeOver,
-    ) -> Result<usize, OutboxError> {
+        take_over: impl FnOnce() -> RecoveryDeps,
+    ) -> Result<usize, StoreError> {
         let known = lock(&self.sources).insert(source.config(), source.clone());
         if known.is_some() && !scheduled {
             return Ok(0);
@@ -214,7 +217,11 @@ impl OpenOutbox {
     }
 
     /// Goes on with what belongs to nobody: requests, then history rows. Gives back how many requests.
-    async fn take_over(&self, source: &Source, take_over: &TakeOver) -> Result<usize, OutboxError> {
+    async fn take_over(
+        &self,
+        source: &Source,
+        take_over: &RecoveryDeps,
+    ) -> Result<usize, StoreError> {
         // Without settings there is nothing to go on with: what is there waits.
         let Some(settings) = take_over.resolve(source, &source.arguments) else {
             return Ok(0);
@@ -223,7 +230,7 @@ impl OpenOutbox {
             .take_over_requests(source, take_over, &settings)
             .await?;
         // A worker cannot write rows.
-        if settings.history_table.is_some() && source.stands_for.is_none() {
+        if settings.history_table.is_some() && source.claimed_config_path.is_none() {
             self.recover_history(&source.config(), &take_over.history)
                 .await?;
         }
@@ -234,16 +241,16 @@ impl OpenOutbox {
     async fn take_over_requests(
         &self,
         source: &Source,
-        take_over: &TakeOver,
+        take_over: &RecoveryDeps,
         settings: &Arc<Settings>,
-    ) -> Result<usize, OutboxError> {
-        let TakeOver {
+    ) -> Result<usize, StoreError> {
+        let RecoveryDeps {
             dispatcher,
             history,
             ..
         } = take_over;
         let config = source.config();
-        let is_worker = source.stands_for.is_some();
+        let is_worker = source.claimed_config_path.is_some();
         let for_workers = settings
             .outbox
             .as_ref()
@@ -306,7 +313,7 @@ impl OpenOutbox {
     }
 
     /// Lines up the history rows that a process has left.
-    async fn recover_history(&self, config: &str, history: &History) -> Result<(), OutboxError> {
+    async fn recover_history(&self, config: &str, history: &History) -> Result<(), StoreError> {
         for row in self.outbox.claim_history(config, MAX_HISTORY).await? {
             history.push(row, Some(forget_row(Arc::<dyn Store>::clone(&self.outbox))));
         }
@@ -325,8 +332,8 @@ impl OpenOutbox {
         let mut warnings = Warnings::default();
         // It was read once.
         let request = request::read_stored(&kept.said, &settings.config.read_options).ok();
-        let plan = |request| routing::plan_again(&kept, request, settings, &mut warnings);
-        let planned = guarded(|| request.as_ref().map(plan));
+        let plan = |request| routing::recover_plan(&kept, request, settings, &mut warnings);
+        let planned = catch_panic(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.
         let planned = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
         let recorder = request.and_then(|request| {
@@ -369,7 +376,7 @@ impl OpenOutbox {
 }
 
 /// The deliveries of a request that cannot be made again.
-fn impossible(kept: &StoredRequest) -> PlannedAgain {
+fn impossible(kept: &StoredRequest) -> RecoveredPlan {
     let open = kept.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());
     let rejected = open.map(|(index, delivery)| {
@@ -384,7 +391,7 @@ fn impossible(kept: &StoredRequest) -> PlannedAgain {
         };
         (index, delivery)
     });
-    PlannedAgain {
+    RecoveredPlan {
         deliveries: rejected.collect(),
         shared_bytes: 0,
     }

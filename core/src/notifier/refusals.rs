@@ -7,7 +7,7 @@ use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
 use crate::delivery::{CapacityError, PersistError};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, Sink, TaskLog};
-use crate::outbox::OutboxError;
+use crate::outbox::StoreError;
 
 /// An answer to what was not taken, with its log line.
 pub fn refused(
@@ -74,7 +74,7 @@ pub fn no_outbox() -> Problem {
     Problem { code: "no_outbox", message: "This scheduled trigger has no outbox to look after.".to_owned(), location: Location::path("outbox"), hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned() }
 }
 
-pub fn outbox_error(error: &OutboxError) -> Problem {
+pub fn outbox_error(error: &StoreError) -> Problem {
     Problem {
         code: "outbox",
         message: format!("{error} Nothing was sent."),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Call, NeedsVariables, Notifier, Taking, outbox_error};
+use super::{Call, NeedsVariables, Notifier, RecoveryMode, outbox_error};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{LogLine, LogPort};
 
@@ -13,42 +13,48 @@ use crate::observe::{LogLine, LogPort};
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What came of one round.
-pub struct Worked {
+pub struct ClaimReport {
     pub lines: Vec<LogLine>,
     pub port: Option<Arc<LogPort>>,
     /// Requests that were taken over.
     pub taken: usize,
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<ClaimError>,
 }
 
 /// Why nothing was taken over.
-pub struct Trouble {
+pub struct ClaimError {
     pub error: Problem,
     /// Whether it is only a matter of time: servers that are away come back.
     pub passes: bool,
 }
 
 impl Notifier {
-    /// Takes over what belongs to nobody, of triggers whose `config_file_path` is `stands_for`, and goes on with it by this
+    /// Takes over what belongs to nobody, of triggers whose `config_file_path` is `claimed_config_path`, and goes on with it by this
     /// call's own file. Waits for no delivery.
-    pub fn work(&self, call: &Call, stands_for: &str) -> Result<Worked, NeedsVariables> {
+    pub fn work(
+        &self,
+        call: &Call,
+        claimed_config_path: &str,
+    ) -> Result<ClaimReport, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
-        let trouble = |error, passes| Some(Trouble { error, passes });
+        let trouble = |error, passes| Some(ClaimError { error, passes });
         let mut count = 0;
         let (port, trouble) = match &settings {
             Err(error) => (None, trouble(Problem::clone(error), false)),
-            Ok(settings) => match self.outbox(call, settings, Taking::For(stands_for)) {
-                Err(error) => (None, trouble(outbox_error(&error), true)),
-                Ok(None) => (None, trouble(nothing_to_work_for(), false)),
-                Ok(Some((open, taken))) => {
-                    count = *taken.as_ref().unwrap_or(&0);
-                    let missed = taken.err().map(|error| outbox_error(&error));
-                    let missed = missed.and_then(|error| trouble(error, true));
-                    (Some(Arc::clone(&open.port)), missed)
+            Ok(settings) => {
+                match self.outbox(call, settings, RecoveryMode::For(claimed_config_path)) {
+                    Err(error) => (None, trouble(outbox_error(&error), true)),
+                    Ok(None) => (None, trouble(nothing_to_work_for(), false)),
+                    Ok(Some((open, taken))) => {
+                        count = *taken.as_ref().unwrap_or(&0);
+                        let missed = taken.err().map(|error| outbox_error(&error));
+                        let missed = missed.and_then(|error| trouble(error, true));
+                        (Some(Arc::clone(&open.port)), missed)
+                    }
                 }
-            },
+            }
         };
-        Ok(Worked {
+        Ok(ClaimReport {
             lines: self.take_news(),
             port,
             taken: count,

@@ -37,15 +37,15 @@ struct Queue {
 }
 
 /// What is called when a row is in the database, or was given up: whoever has it stored may forget it.
-pub type Written = Box<dyn FnOnce(HistoryRow) + Send>;
+pub type OnWritten = Box<dyn FnOnce(HistoryRow) + Send>;
 
 /// What stores a row until it is in the database, and gives back what is called then.
-pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> Written + Send + Sync>;
+pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> OnWritten + Send + Sync>;
 
 /// A row that waits.
 pub struct Row {
     row: HistoryRow,
-    written: Option<Written>,
+    written: Option<OnWritten>,
 }
 
 impl Row {
@@ -94,7 +94,7 @@ impl History {
     }
 
     /// A row waits for a call under its configuration; the oldest make room.
-    pub fn push(&self, row: HistoryRow, written: Option<Written>) {
+    pub fn push(&self, row: HistoryRow, written: Option<OnWritten>) {
         let config = Arc::clone(&row.config);
         let row = Row { row, written };
         let dropped = {
@@ -162,7 +162,7 @@ impl Recorder {
     }
 
     /// The row waits to be written. It is stored until then, unless `written` says that it is already.
-    pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+    pub fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
         let store = || self.store.as_ref().map(|store| store(&row));
         let written = written.or_else(store);
         self.history.push(row, written);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::event::{Event, LogLevel};
-use super::history::{Recorder, Written};
+use super::history::{OnWritten, Recorder};
 use super::line::LogLine;
 use crate::model::notification::Notification;
 use crate::model::report::{DeliveryReport, HistoryRow};
@@ -103,7 +103,7 @@ impl TaskLog {
     }
 
     /// Lines a row up for the database; `written` is called once it need not be stored any more.
-    pub fn record(&self, row: HistoryRow, written: Option<Written>) {
+    pub fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
         if let Some(recorder) = &self.recorder {
             recorder.record(row, written);
         }

@@ -9,7 +9,7 @@ mod recent;
 mod sink;
 
 pub use self::event::{Event, LogLevel};
-pub use self::history::{History, Recorder, StoreRow, Written};
+pub use self::history::{History, OnWritten, Recorder, StoreRow};
 pub use self::line::{KEPT, LogLine};
 pub use self::log::{LateLog, LineLimiter, LogPort, MAX_LINES, TaskLog};
 pub use self::metrics::{Gauges, Metrics};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Opened, sample};
+use super::{LoadedConfig, sample};
 use crate::model::problem::{Location, Problem};
 use crate::settings::report::{CODE, Report};
 use crate::settings::{FromFile, Settings, Unusable};
@@ -33,7 +33,7 @@ pub struct Receiver {
 }
 
 impl Check {
-    pub(super) fn of(opened: &Opened, made: &FromFile) -> Self {
+    pub(super) fn of(opened: &LoadedConfig, made: &FromFile) -> Self {
         let mut check = Self {
             variables: opened.variables.iter().cloned().collect(),
             files: made

@@ -27,7 +27,7 @@ use crate::settings::{
 
 /// What a command was given.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct CommandInput {
     /// The configuration file; without one there are the arguments alone.
     pub path: Option<PathBuf>,
     /// Of the trigger.
@@ -40,7 +40,7 @@ pub struct Given {
 /// Why there is no result.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Refused {
+pub enum CliError {
     /// The file cannot be read. The words follow its name.
     Unreadable(String),
     /// The file, or an argument, cannot be used.
@@ -50,16 +50,16 @@ pub enum Refused {
     Time(String),
 }
 
-impl From<Problem> for Refused {
+impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
-        Refused::Request(problem)
+        CliError::Request(problem)
     }
 }
 
 /// A configuration file that was read, or none.
 #[derive(Debug)]
-pub struct Opened {
-    given: Given,
+pub struct LoadedConfig {
+    given: CommandInput,
     bytes: Vec<u8>,
     /// The variables of the environment that the file names.
     pub variables: BTreeSet<String>,
@@ -67,14 +67,14 @@ pub struct Opened {
     pub named: Named,
 }
 
-impl Opened {
-    pub fn open(mut given: Given) -> Result<Self, Refused> {
+impl LoadedConfig {
+    pub fn open(mut given: CommandInput) -> Result<Self, CliError> {
         // The file mostly lies there, and no path in it is followed here.
         if let (None, Some(path)) = (&given.environment.plugin_dir, &given.path) {
             given.environment.plugin_dir = path.parent().map(PathBuf::from);
         }
         let bytes = match &given.path {
-            Some(path) => read_bytes(path).map_err(|what| Refused::Unreadable(what.to_owned()))?,
+            Some(path) => read_bytes(path).map_err(|what| CliError::Unreadable(what.to_owned()))?,
             None => Vec::new(),
         };
         let variables = match given.path {
@@ -96,14 +96,14 @@ impl Opened {
     }
 
     /// Who would get the notification of a request, and why.
-    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<Routing, Refused> {
+    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<Routing, CliError> {
         let settings = self.settings()?;
         let request = read(request, &settings.config.read_options)?;
         Ok(Routing::of(&settings, &request, now, self.given.look_up))
     }
 
     /// What each channel would be sent.
-    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<Rendering, Refused> {
+    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<Rendering, CliError> {
         let settings = self.settings()?;
         let has_file = self.given.path.is_some();
         let request = read(request, &settings.config.read_options)?;
@@ -115,10 +115,10 @@ impl Opened {
         &self,
         request: Option<&[u8]>,
         now: Timestamp,
-    ) -> Result<Vec<TemplateCheck>, Refused> {
+    ) -> Result<Vec<TemplateCheck>, CliError> {
         let made = self.make();
         if made.templates.is_empty() && made.settings.is_err() {
-            return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
+            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
         }
         let settings = made.settings.as_ref();
         let options = settings.map(|settings| settings.config.read_options.clone());
@@ -129,13 +129,13 @@ impl Opened {
     }
 
     /// Whether a word is a level, also by the file's `level_map`.
-    pub fn is_level(&self, word: &str) -> Result<bool, Refused> {
+    pub fn is_level(&self, word: &str) -> Result<bool, CliError> {
         let settings = self.settings()?;
         Ok(settings.config.read_options.levels.parse(word).is_some())
     }
 
     /// Where an outbox of that name is, and how it is reached.
-    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, Refused> {
+    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, CliError> {
         let settings = self.settings()?;
         let environment = &self.given.environment;
         Ok(OutboxPlace::parse(
@@ -146,7 +146,7 @@ impl Opened {
     }
 
     fn make(&self) -> FromFile {
-        let Given {
+        let CommandInput {
             path,
             arguments,
             environment,
@@ -165,27 +165,27 @@ impl Opened {
         }
     }
 
-    fn settings(&self) -> Result<Settings, Refused> {
+    fn settings(&self) -> Result<Settings, CliError> {
         let made = self.make();
         if made.settings.is_err() {
-            return Err(Refused::Unusable(Box::new(Check::of(self, &made))));
+            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
         }
         made.settings
-            .map_err(|_: Unusable| Refused::Unreadable("cannot be used".to_owned()))
+            .map_err(|_: Unusable| CliError::Unreadable("cannot be used".to_owned()))
     }
 }
 
 /// A moment of RFC 3339; now where none is given.
-pub fn moment(text: Option<&str>) -> Result<Timestamp, Refused> {
+pub fn moment(text: Option<&str>) -> Result<Timestamp, CliError> {
     let Some(text) = text else {
         return Ok(Timestamp::now());
     };
     text.trim().parse().map_err(|_| {
-        Refused::Time("must be a time of RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
+        CliError::Time("must be a time of RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
     })
 }
 
 /// A request as the endpoint reads it, without headers.
-fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, Refused> {
+fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, CliError> {
     Ok(request::read(bytes, &BTreeMap::new(), options)?)
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Refused;
+use super::CliError;
 use crate::api::request::Request;
 use crate::channels::CHANNELS;
 use crate::json::Json;
@@ -48,7 +48,7 @@ impl Rendering {
         has_file: bool,
         now: Timestamp,
         labels: bool,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, CliError> {
         request.dry_run = true;
         let names_nobody = request.receivers.is_empty() && request.senders.is_none();
         let made_up = names_nobody && !has_file;

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::api::request::Request;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification};
-use crate::routing::{self, Routed, Why};
+use crate::routing::{self, MatchedBy, Routed};
 use crate::settings::Settings;
 use crate::settings::arguments::RequestDestinations;
 use crate::settings::file::Receiver;
-use crate::settings::matcher::{Misfit, Subject};
+use crate::settings::matcher::{MatchInput, Mismatch};
 
 /// What routing would do, and what it looked at.
 #[derive(Debug, Serialize)]
@@ -22,7 +22,7 @@ pub struct Routing {
     pub level: Option<&'static str>,
     /// Those that rules go by and messages show, also those that `extract` has made. Values as texts.
     pub fields: BTreeMap<String, String>,
-    pub receivers: Vec<Reached>,
+    pub receivers: Vec<RoutedReceiver>,
     /// What the request brings itself.
     pub senders: Vec<Sender>,
     /// Whether routes are asked: a request that names somebody is for them alone.
@@ -35,7 +35,7 @@ pub struct Routing {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Reached {
+pub struct RoutedReceiver {
     pub name: String,
     pub why: &'static str,
     /// The route's number, from 1.
@@ -69,7 +69,7 @@ pub struct RouteTrace {
     /// What does not match: `level`, `status`, `fields.host`.
     pub misfit: Option<String>,
     #[serde(rename = "continue")]
-    pub goes_on: bool,
+    pub continue_matching: bool,
     pub receivers: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Routing {
             false => Routed::unasked(&request.notification),
         };
         let notification = &routed.notification;
-        let subject = Subject::of(notification).for_regexes(settings.config.regexes);
+        let subject = MatchInput::of(notification).for_regexes(settings.config.regexes);
         let silence = routing::silence(settings, notification, now);
         Self {
             level: notification.level_for_rules().map(Level::word),
@@ -113,13 +113,18 @@ fn fields(notification: &Notification) -> BTreeMap<String, String> {
     fields.filter_map(text).collect()
 }
 
-fn reached(settings: &Settings, request: &Request, routed: &Routed, labels: bool) -> Vec<Reached> {
+fn reached(
+    settings: &Settings,
+    request: &Request,
+    routed: &Routed,
+    labels: bool,
+) -> Vec<RoutedReceiver> {
     let config = &settings.config;
     let mut all = Vec::new();
     for name in &request.receivers {
         let known = config.by_name.get(name);
         let known = known.and_then(|place| config.receivers.get(*place));
-        all.push(Reached {
+        all.push(RoutedReceiver {
             name: name.clone(),
             why: if known.is_some() { "named" } else { "unknown" },
             route: None,
@@ -132,11 +137,11 @@ fn reached(settings: &Settings, request: &Request, routed: &Routed, labels: bool
             continue;
         };
         let (why, route) = match reached.why {
-            Why::Route(place) => ("route", Some(place)),
-            Why::Default => ("default", None),
+            MatchedBy::Route(place) => ("route", Some(place)),
+            MatchedBy::Default => ("default", None),
         };
         let line = route.and_then(|place| config.routes.get(place));
-        all.push(Reached {
+        all.push(RoutedReceiver {
             name: receiver.name.clone(),
             why,
             route: route.map(|place| place + 1),
@@ -173,7 +178,7 @@ fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
 fn routes(
     settings: &Settings,
     notification: &Arc<Notification>,
-    subject: &Subject<'_>,
+    subject: &MatchInput<'_>,
     rules_asked: bool,
 ) -> Vec<RouteTrace> {
     let config = &settings.config;
@@ -195,7 +200,7 @@ fn routes(
             line: route.place.line,
             asked: place < asked,
             matches: misfit.is_none(),
-            goes_on: route.goes_on,
+            continue_matching: route.continue_matching,
             receivers: route.receivers.iter().filter_map(name).collect(),
             misfit: misfit.map(shown),
         });
@@ -203,7 +208,7 @@ fn routes(
     traces
 }
 
-fn silences(settings: &Settings, subject: &Subject<'_>, now: Timestamp) -> Vec<SilenceTrace> {
+fn silences(settings: &Settings, subject: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
         let misfit = silence.matcher.misfit(subject);
         SilenceTrace {
@@ -217,11 +222,11 @@ fn silences(settings: &Settings, subject: &Subject<'_>, now: Timestamp) -> Vec<S
     silences.collect()
 }
 
-fn shown(misfit: Misfit<'_>) -> String {
+fn shown(misfit: Mismatch<'_>) -> String {
     match misfit {
-        Misfit::Level => "level".to_owned(),
-        Misfit::Status => "status".to_owned(),
-        Misfit::Text => "text".to_owned(),
-        Misfit::Field(name) => format!("fields.{name}"),
+        Mismatch::Level => "level".to_owned(),
+        Mismatch::Status => "status".to_owned(),
+        Mismatch::Text => "text".to_owned(),
+        Mismatch::Field(name) => format!("fields.{name}"),
     }
 }

@@ -7,7 +7,7 @@ use crate::api::request::Request;
 use crate::model::problem::{Location, Place, Problem};
 use crate::settings::FromFile;
 use crate::settings::report::CODE;
-use crate::settings::template::{Renderer, Seen, TemplateError};
+use crate::settings::template::{Renderer, TemplateContext, TemplateError};
 
 /// One template.
 #[derive(Debug, Serialize)]
@@ -29,8 +29,8 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         .as_ref()
         .ok()
         .map(|settings| Renderer::new(&settings.config.templates));
-    let seen =
-        request.map(|request| Seen::new(&request.notification, request.data.as_deref(), now));
+    let seen = request
+        .map(|request| TemplateContext::new(&request.notification, request.data.as_deref(), now));
     let checks = made.templates.iter().map(|checked| {
         let mut check = TemplateCheck {
             path: checked.path.clone(),

@@ -1,24 +1,24 @@
 //! What an operator looks at and does in an outbox, while processes go on working with it.
 
-use super::OutboxError;
+use super::StoreError;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 
 /// What an operator can do. Waits for the disk, or for the servers.
 pub trait Operator: Send {
     /// The oldest first.
-    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError>;
+    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
     /// What a request said, as JSON without destinations; `None`: there is no such task.
-    fn said(&mut self, task: &str) -> Result<Option<String>, OutboxError>;
+    fn said(&mut self, task: &str) -> Result<Option<String>, StoreError>;
 
     /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
-    fn retry(&mut self, choice: &Choice) -> Result<usize, OutboxError>;
+    fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError>;
 
     /// Ends deliveries without delivering them: dead letters, and such as wait. Gives back how many.
-    fn drop(&mut self, choice: &Choice) -> Result<usize, OutboxError>;
+    fn drop(&mut self, choice: &Choice) -> Result<usize, StoreError>;
 
-    fn stats(&mut self) -> Result<Stats, OutboxError>;
+    fn stats(&mut self) -> Result<Stats, StoreError>;
 }
 
 /// Which deliveries are meant; all conditions must hold.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::operator::Operator;
-use super::{OutboxError, Store, Trouble};
+use super::{Store, StoreError, StoreErrorKind};
 use crate::secret::Secret;
 
 /// How servers are reached that hold an outbox.
@@ -30,7 +30,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// The servers cannot be reached or used.
-    fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, OutboxError>;
+    fn operator(&self, servers: &OutboxServers) -> Result<Box<dyn Operator>, StoreError>;
 }
 
 /// The backends of a program, found by the scheme of a URL.
@@ -39,14 +39,14 @@ pub struct Backends(pub &'static [&'static dyn Backend]);
 
 impl Backends {
     /// # Errors
-    /// [`Trouble::NoBackend`]: no backend has this scheme.
-    pub fn of(self, servers: &OutboxServers) -> Result<&'static dyn Backend, OutboxError> {
+    /// [`StoreErrorKind::NoBackend`]: no backend has this scheme.
+    pub fn of(self, servers: &OutboxServers) -> Result<&'static dyn Backend, StoreError> {
         let url = servers.urls.first().map_or("", String::as_str);
         let scheme = url.split("://").next().unwrap_or_default();
         let mut backends = self.0.iter();
         let found = backends.find(|backend| backend.schemes().contains(&scheme));
         found
             .copied()
-            .ok_or_else(|| OutboxError::new(servers.urls.join(" "), Trouble::NoBackend))
+            .ok_or_else(|| StoreError::new(servers.urls.join(" "), StoreErrorKind::NoBackend))
     }
 }

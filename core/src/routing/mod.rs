@@ -2,20 +2,20 @@
 //!
 //! Everything that can be wrong with a request is found here, before the first byte is sent.
 
-mod again;
 mod destinations;
 mod limits;
 mod planner;
+mod recover;
 mod refusal;
 mod rules;
 mod texts;
 
 use jiff::Timestamp;
 
-pub use self::again::{PlannedAgain, plan_again};
 use self::planner::Planner;
+pub use self::recover::{RecoveredPlan, recover_plan};
 pub use self::refusal::{MAX_DELIVERIES, Refusal};
-pub use self::rules::{Reached, Routed, Why, ask_routes, route, silence};
+pub use self::rules::{MatchedBy, RouteMatch, Routed, ask_routes, route, silence};
 use crate::api::request::Request;
 use crate::model::plan::Plan;
 use crate::settings::Settings;

@@ -16,7 +16,7 @@ use crate::model::plan::{
     ConfiguredIn, Disposition, MessageSource, OwnPolicy, Plan, PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::PrivateAddresses;
-use crate::panics::guarded;
+use crate::panics::catch_panic;
 use crate::settings::Settings;
 use crate::settings::file::Rendered;
 use crate::settings::template::Template;
@@ -214,7 +214,7 @@ impl<'a> Planner<'a> {
 
 /// A panic is this delivery's failure, and leaves the others alone.
 fn compose(channel: &dyn Channel, source: &MessageSource) -> Result<Messages, Failure> {
-    let composed = guarded(|| source.compose(channel, None));
+    let composed = catch_panic(|| source.compose(channel, None));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 

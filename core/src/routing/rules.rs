@@ -8,19 +8,19 @@ use crate::model::extract::{MAX_FIELDS, extract};
 use crate::model::notification::Notification;
 use crate::settings::Settings;
 use crate::settings::file::Route;
-use crate::settings::matcher::{Misfit, Subject, searched_bytes};
+use crate::settings::matcher::{MatchInput, Mismatch, searched_bytes};
 use crate::settings::silence::Silence;
 
 /// A receiver that the rules choose, by its place in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reached {
+pub struct RouteMatch {
     pub receiver: usize,
-    pub why: Why,
+    pub why: MatchedBy,
 }
 
 /// Why a receiver is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum MatchedBy {
     /// By the route at this place.
     Route(usize),
     Default,
@@ -30,7 +30,7 @@ pub enum Why {
 #[derive(Debug)]
 pub struct Routed {
     /// Each once: those of routes, else the default receivers.
-    pub receivers: Vec<Reached>,
+    pub receivers: Vec<RouteMatch>,
     /// With the fields that routes made of its text.
     pub notification: Arc<Notification>,
 }
@@ -57,17 +57,17 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
             return;
         }
         let new = route.receivers.iter().filter(|receiver| is_new(**receiver));
-        receivers.extend(new.map(|receiver| Reached {
+        receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: Why::Route(place),
+            why: MatchedBy::Route(place),
         }));
     });
     if receivers.is_empty() {
         let default = settings.default_receivers.iter();
         let new = default.filter(|receiver| is_new(**receiver));
-        receivers.extend(new.map(|receiver| Reached {
+        receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: Why::Default,
+            why: MatchedBy::Default,
         }));
     }
     Routed {
@@ -81,7 +81,7 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
 pub fn ask_routes<'s>(
     settings: &'s Settings,
     notification: &Arc<Notification>,
-    mut told: impl FnMut(usize, &'s Route, Option<Misfit<'s>>),
+    mut told: impl FnMut(usize, &'s Route, Option<Mismatch<'s>>),
 ) -> Arc<Notification> {
     let (config, mut left) = (&settings.config, MAX_FIELDS);
     let mut notification = Arc::clone(notification);
@@ -89,7 +89,7 @@ pub fn ask_routes<'s>(
     // Again for each route that has made fields: what is looked up for all routes has changed.
     loop {
         let seen = Arc::clone(&notification);
-        let subject = Subject::of(&seen).for_regexes(config.regexes);
+        let subject = MatchInput::of(&seen).for_regexes(config.regexes);
         loop {
             let Some((place, route)) = routes.next() else {
                 return notification;
@@ -101,7 +101,7 @@ pub fn ask_routes<'s>(
             }
             let searched = searched_bytes(config.regexes);
             let has_new = extract(&route.extract, &mut notification, searched, &mut left);
-            if !route.goes_on {
+            if !route.continue_matching {
                 return notification;
             }
             if has_new {
@@ -121,6 +121,6 @@ pub fn silence<'s>(
     if silences.is_empty() {
         return None;
     }
-    let subject = Subject::of(notification).for_regexes(settings.config.regexes);
+    let subject = MatchInput::of(notification).for_regexes(settings.config.regexes);
     silences.iter().find(|silence| silence.holds(&subject, now))
 }

@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
 use crate::settings::file::{Config, Rendered};
-use crate::settings::template::{Renderer, Seen, Template, TemplateError};
+use crate::settings::template::{Renderer, Template, TemplateContext, TemplateError};
 use crate::text::{did_you_mean, shown, shown_value};
 use crate::warnings::Warnings;
 
@@ -48,7 +48,7 @@ pub struct Variant {
     /// The template's.
     id: Option<Arc<str>>,
     /// Made when a template looks at it, once for all who have this variant.
-    seen: Rc<OnceCell<Seen>>,
+    seen: Rc<OnceCell<TemplateContext>>,
 }
 
 impl Variant {
@@ -139,7 +139,7 @@ impl<'a> Texts<'a> {
     fn render(&mut self, template: &Template, of: &Variant) -> Result<String, TemplateError> {
         let given = &self.given;
         let data = self.request.data.as_deref();
-        let seen = || Seen::new(&given.notification, data, self.now);
+        let seen = || TemplateContext::new(&given.notification, data, self.now);
         let seen = given.seen.get_or_init(seen);
         let seen = match of.id {
             None => seen.clone(),
@@ -169,7 +169,7 @@ impl<'a> Texts<'a> {
     /// What makes the parameters of another notification, when this request has been answered.
     pub fn again(&mut self, rendered: &[Rendered]) -> Arc<dyn Parameters> {
         self.keeps_data = true;
-        Arc::new(Again {
+        Arc::new(DeferredTemplates {
             rendered: rendered.to_vec(),
             renderer: Renderer::new(&self.config.templates),
             data: self.request.data.clone(),
@@ -232,20 +232,20 @@ fn object(
 }
 
 /// A destination's parameters, for notifications that no request brings.
-struct Again {
+struct DeferredTemplates {
     rendered: Vec<Rendered>,
     renderer: Renderer,
     /// Of the request that the destination was chosen for.
     data: Option<Arc<Json>>,
 }
 
-impl Parameters for Again {
+impl Parameters for DeferredTemplates {
     fn render(
         &self,
         notification: &Notification,
         warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
-        let seen = Seen::new(notification, self.data.as_deref(), Timestamp::now());
+        let seen = TemplateContext::new(notification, self.data.as_deref(), Timestamp::now());
         let mut renderer = self.renderer.clone();
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
         let made = make(&self.rendered, render, |what| warnings.push(|| what));
@@ -256,7 +256,7 @@ impl Parameters for Again {
     }
 }
 
-impl fmt::Debug for Again {
+impl fmt::Debug for DeferredTemplates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} parameters", self.rendered.len())
     }

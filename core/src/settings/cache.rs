@@ -37,7 +37,7 @@ pub enum Resolution {
     Settled {
         settings: SettingsResult,
         /// What an operator should read in the log, once.
-        news: Option<News>,
+        news: Option<ConfigReload>,
         /// Why the file as it is now cannot be used, where an earlier state of it is.
         broken: Option<Arc<Problem>>,
     },
@@ -57,7 +57,7 @@ impl Resolution {
 
 /// A change of the configuration file.
 #[derive(Debug)]
-pub enum News {
+pub enum ConfigReload {
     TakenUp {
         receivers: usize,
         routes: usize,
@@ -137,7 +137,7 @@ struct Entry {
 }
 
 /// What came of looking at the files.
-enum Look {
+enum FileCheck {
     Same,
     Changed,
     /// The file system does not answer.
@@ -161,9 +161,9 @@ impl Entry {
         };
         if let Some(current) = self.current.clone() {
             match self.look(named) {
-                Look::Same => return settled_as(current, None, self.reason()),
-                Look::NoAnswer => return self.keep(path, current),
-                Look::Changed => {}
+                FileCheck::Same => return settled_as(current, None, self.reason()),
+                FileCheck::NoAnswer => return self.keep(path, current),
+                FileCheck::Changed => {}
             }
         }
         self.read(path, arguments, environment, named)
@@ -175,25 +175,25 @@ impl Entry {
     }
 
     /// Looks whether something has changed since the file was read, and has rested.
-    fn look(&mut self, named: &Named) -> Look {
+    fn look(&mut self, named: &Named) -> FileCheck {
         let changed = |(name, value): (&String, _)| named.get(name).is_some_and(|now| now != value);
         if self.named.iter().any(changed) {
-            return Look::Changed;
+            return FileCheck::Changed;
         }
         let now = Instant::now();
         if self.looked.is_some_and(|looked| now - looked < LOOK_EVERY) {
-            return Look::Same;
+            return FileCheck::Same;
         }
         let paths = self.stamps.iter().map(|(path, _)| path.clone()).collect();
         let stamps = files::stamps(paths, files::LIMIT);
         self.looked = Some(Instant::now());
         let Ok(stamps) = stamps else {
-            return Look::NoAnswer;
+            return FileCheck::NoAnswer;
         };
         if self.stamps.iter().map(|(_, stamp)| stamp).eq(&stamps) {
             self.no_answer = None;
             self.change = None;
-            return Look::Same;
+            return FileCheck::Same;
         }
         let since = match &self.change {
             Some((seen, since)) if *seen == stamps => *since,
@@ -205,8 +205,8 @@ impl Entry {
         let rested = now - since >= REST || stamps.iter().all(has_rested);
         self.change = Some((stamps, since));
         match rested {
-            true => Look::Changed,
-            false => Look::Same,
+            true => FileCheck::Changed,
+            false => FileCheck::Same,
         }
     }
 
@@ -216,7 +216,7 @@ impl Entry {
         if current.is_ok() && self.no_answer.is_none() {
             let subject = format!("{}, or a file that it names,", shown(given));
             let error = Arc::new(cannot_read(&subject, FileError::TimeLimit));
-            news = Some(News::Broken(Arc::clone(&error)));
+            news = Some(ConfigReload::Broken(Arc::clone(&error)));
             self.no_answer = Some(error);
         }
         settled_as(current, news, self.reason())
@@ -279,7 +279,7 @@ impl Entry {
         let (current, news) = match (before, settings) {
             (None, Ok(settings)) => (Ok(Arc::new(settings)), None),
             (Some(_), Ok(settings)) => {
-                let news = News::TakenUp {
+                let news = ConfigReload::TakenUp {
                     receivers: settings.config.receivers.len(),
                     routes: settings.config.routes.len(),
                 };
@@ -288,7 +288,7 @@ impl Entry {
             (Some(Ok(good)), Err(error)) => {
                 let error = Arc::new(error);
                 self.broken = Some(Arc::clone(&error));
-                (Ok(good), Some(News::Broken(error)))
+                (Ok(good), Some(ConfigReload::Broken(error)))
             }
             (_, Err(error)) => (Err(Arc::new(error)), None),
         };
@@ -299,7 +299,7 @@ impl Entry {
 
 const fn settled_as(
     settings: SettingsResult,
-    news: Option<News>,
+    news: Option<ConfigReload>,
     broken: Option<Arc<Problem>>,
 ) -> Resolution {
     Resolution::Settled {

@@ -30,7 +30,7 @@ pub enum Pattern {
 
 /// What matchers look at in a notification, looked up once for all of them.
 #[derive(Clone, Debug)]
-pub struct Subject<'a> {
+pub struct MatchInput<'a> {
     level: Option<&'static str>,
     status: Option<&'static str>,
     text: Option<&'a str>,
@@ -48,7 +48,7 @@ enum Fields<'a> {
 /// So few fields are looked through one by one.
 const FEW: usize = 16;
 
-impl<'a> Subject<'a> {
+impl<'a> MatchInput<'a> {
     pub fn of(notification: &'a Notification) -> Self {
         let fields = &notification.fields;
         Self {
@@ -90,7 +90,7 @@ impl<'a> Subject<'a> {
 
 /// What a matcher names and a notification does not have so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misfit<'a> {
+pub enum Mismatch<'a> {
     Level,
     Status,
     Text,
@@ -106,26 +106,26 @@ impl Matcher {
             && self.fields.is_empty()
     }
 
-    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+    pub fn matches(&self, subject: &MatchInput<'_>) -> bool {
         self.misfit(subject).is_none()
     }
 
     /// The first that does not fit.
-    pub fn misfit(&self, subject: &Subject<'_>) -> Option<Misfit<'_>> {
+    pub fn misfit(&self, subject: &MatchInput<'_>) -> Option<Mismatch<'_>> {
         let most = subject.searched_bytes;
         if !fits(self.level.as_deref(), subject.level, most) {
-            return Some(Misfit::Level);
+            return Some(Mismatch::Level);
         }
         if !fits(self.status.as_deref(), subject.status, most) {
-            return Some(Misfit::Status);
+            return Some(Mismatch::Status);
         }
         if !fits(self.text.as_deref(), subject.text, most) {
-            return Some(Misfit::Text);
+            return Some(Mismatch::Text);
         }
         let mut fields = self.fields.iter();
         let misfit =
             fields.find(|(name, patterns)| !fits(Some(patterns), subject.field(name), most));
-        misfit.map(|(name, _)| Misfit::Field(name))
+        misfit.map(|(name, _)| Mismatch::Field(name))
     }
 
     /// How many regular expressions it has.
@@ -232,7 +232,7 @@ mod tests {
                 false,
             ),
         ] {
-            let subject = Subject::of(&notification);
+            let subject = MatchInput::of(&notification);
             assert_eq!(matcher.matches(&subject), expected, "{matcher:?}");
         }
         let many = (0..100).map(|n| (format!("f{n}"), Json::Number(n.to_string())));
@@ -242,7 +242,7 @@ mod tests {
             ("f99", "99", true),
             ("f99", "98", false),
         ] {
-            let subject = Subject::of(&notification);
+            let subject = MatchInput::of(&notification);
             assert_eq!(field(name, equal(&[value])).matches(&subject), expected);
         }
         notification.status = None;
@@ -251,8 +251,8 @@ mod tests {
             ..Matcher::default()
         };
         assert_eq!(
-            firing.misfit(&Subject::of(&notification)),
-            Some(Misfit::Status)
+            firing.misfit(&MatchInput::of(&notification)),
+            Some(Mismatch::Status)
         );
     }
 
@@ -274,7 +274,7 @@ mod tests {
                 let mut notification = Notification::plain(Json::Null);
                 let value = format!("{}y", "x".repeat(before));
                 notification.fields = vec![("host".to_owned(), Json::String(value))];
-                let subject = Subject::of(&notification).for_regexes(regexes);
+                let subject = MatchInput::of(&notification).for_regexes(regexes);
                 assert_eq!(matcher.matches(&subject), expected, "{regexes} {before}");
             }
         }

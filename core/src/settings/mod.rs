@@ -2,8 +2,8 @@
 //! changes.
 
 pub mod arguments;
+mod big_stack;
 mod cache;
-mod deep_stack;
 mod environment;
 pub mod file;
 mod load;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::arguments::{Arguments, RequestDestinations, unknown_name};
-pub use self::cache::{News, Resolution, SettingsCache, SettingsResult};
+pub use self::cache::{ConfigReload, Resolution, SettingsCache, SettingsResult};
 pub use self::environment::{Environment, Named};
 use self::file::secrets::Files;
 use self::file::{Checked, Config};

@@ -4,7 +4,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::matcher::{Matcher, Subject};
+use super::matcher::{MatchInput, Matcher};
 use crate::model::problem::Place;
 
 /// A rule by which matching notifications are suppressed, always or at times.
@@ -34,7 +34,7 @@ pub struct Window {
 }
 
 impl Silence {
-    pub fn holds(&self, subject: &Subject<'_>, now: Timestamp) -> bool {
+    pub fn holds(&self, subject: &MatchInput<'_>, now: Timestamp) -> bool {
         self.is_on(now) && self.matcher.matches(subject)
     }
 
@@ -141,7 +141,7 @@ mod tests {
             ..Silence::default()
         };
         let notification = Notification::plain(Json::String("x".to_owned()));
-        silence.holds(&Subject::of(&notification), now.parse().unwrap())
+        silence.holds(&MatchInput::of(&notification), now.parse().unwrap())
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             ("2026-01-02T00:00:00Z", false),
         ] {
             assert_eq!(
-                silence.holds(&Subject::of(&notification), now.parse().unwrap()),
+                silence.holds(&MatchInput::of(&notification), now.parse().unwrap()),
                 expected,
                 "{now}"
             );

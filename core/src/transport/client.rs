@@ -51,9 +51,9 @@ pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
     /// Those that keep no connections, the most recently used last.
-    clients: Mutex<Vec<Kept>>,
+    clients: Mutex<Vec<PooledClient>>,
     /// Those that keep connections: one for each server, so that its connections can be closed. Who asks for them bounds them.
-    pools: Mutex<HashMap<PoolKey, Kept>>,
+    pools: Mutex<HashMap<PoolKey, PooledClient>>,
     pub(super) farewells: Arc<Semaphore>,
     #[cfg(test)]
     pub(super) detour: Detour,
@@ -119,7 +119,7 @@ impl HttpTransport {
         Ok(client)
     }
 
-    fn build(&self, key: &ClientKey, route: &Route) -> Result<Kept, SendError> {
+    fn build(&self, key: &ClientKey, route: &Route) -> Result<PooledClient, SendError> {
         let config = self.tls_config(key)?;
         let builder = Client::builder()
             .tls_backend_preconfigured(config)
@@ -146,7 +146,7 @@ impl HttpTransport {
         let client = builder
             .build()
             .map_err(|_| unusable("the HTTP client could not be set up"))?;
-        Ok(Kept {
+        Ok(PooledClient {
             key: key.clone(),
             route: route.clone(),
             client,
@@ -257,13 +257,13 @@ impl HttpTransport {
 }
 
 /// A client and what it is for.
-struct Kept {
+struct PooledClient {
     key: ClientKey,
     route: Route,
     client: Client,
 }
 
-impl Kept {
+impl PooledClient {
     fn is_for(&self, key: &ClientKey, route: &Route) -> bool {
         self.key == *key && self.route == *route
     }

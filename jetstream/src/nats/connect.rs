@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::credentials;
 use notifier_core::outbox::OutboxServers;
-use notifier_core::outbox::Trouble;
+use notifier_core::outbox::StoreErrorKind;
 use notifier_core::panics::lock;
 
 pub const ASK_WITHIN: Duration = Duration::from_millis(1500);
@@ -19,7 +19,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Connects, and says from then on what the servers refuse.
-pub async fn connect(nats: &OutboxServers, heard: &Arc<Heard>) -> Result<Client, Trouble> {
+pub async fn connect(
+    nats: &OutboxServers,
+    heard: &Arc<ServerEvents>,
+) -> Result<Client, StoreErrorKind> {
     let heard = Arc::clone(heard);
     let mut options = ConnectOptions::new()
         .name("influxdb3-notifier")
@@ -38,39 +41,40 @@ pub async fn connect(nats: &OutboxServers, heard: &Arc<Heard>) -> Result<Client,
         options = options.tls_client_config(tls.clone());
     }
     if let Some(credentials) = &nats.credentials {
-        options = credentials::apply(credentials, options).ok_or(Trouble::UnreadableCredentials)?;
+        options = credentials::apply(credentials, options)
+            .ok_or(StoreErrorKind::UnreadableCredentials)?;
     }
     let addresses = nats.urls.iter();
     let addresses = addresses.map(|server| server.parse::<async_nats::ServerAddr>());
     let addresses: Vec<_> = addresses
         .collect::<Result<_, _>>()
-        .map_err(|_| Trouble::Unreachable)?;
+        .map_err(|_| StoreErrorKind::Unreachable)?;
     let connected = options.connect(addresses).await;
     connected.map_err(|error| match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            Trouble::Credentials
+            StoreErrorKind::Credentials
         }
-        ConnectErrorKind::Tls => Trouble::Tls,
+        ConnectErrorKind::Tls => StoreErrorKind::Tls,
         // What the TLS library says is passed on as any other failure of the connection.
-        ConnectErrorKind::Io if is_tls(&error) => Trouble::Tls,
-        _ => Trouble::Unreachable,
+        ConnectErrorKind::Io if is_tls(&error) => StoreErrorKind::Tls,
+        _ => StoreErrorKind::Unreachable,
     })
 }
 
 /// What the servers have said beside their replies: a refusal is never a reply.
 #[derive(Default)]
-pub struct Heard {
-    refused: Mutex<Option<(Instant, Trouble)>>,
+pub struct ServerEvents {
+    refused: Mutex<Option<(Instant, StoreErrorKind)>>,
 }
 
-impl Heard {
+impl ServerEvents {
     fn event(&self, event: &Event) {
-        let trouble = match event {
-            Event::ServerError(ServerError::AuthorizationViolation) => Trouble::Credentials,
+        let kind = match event {
+            Event::ServerError(ServerError::AuthorizationViolation) => StoreErrorKind::Credentials,
             Event::ServerError(ServerError::Other(text))
                 if text.to_ascii_lowercase().contains("permissions violation") =>
             {
-                Trouble::NoPermission
+                StoreErrorKind::NoPermission
             }
             Event::ClientError(error)
                 if error
@@ -78,18 +82,16 @@ impl Heard {
                     .to_ascii_lowercase()
                     .contains("authorization") =>
             {
-                Trouble::Credentials
+                StoreErrorKind::Credentials
             }
             _ => return,
         };
-        *lock(&self.refused) = Some((Instant::now(), trouble));
+        *lock(&self.refused) = Some((Instant::now(), kind));
     }
 
-    pub fn since(&self, since: Instant) -> Option<Trouble> {
+    pub fn since(&self, since: Instant) -> Option<StoreErrorKind> {
         let refused = *lock(&self.refused);
-        refused
-            .filter(|(at, _)| *at >= since)
-            .map(|(_, trouble)| trouble)
+        refused.filter(|(at, _)| *at >= since).map(|(_, kind)| kind)
     }
 }
 

@@ -17,10 +17,10 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::ASK_WITHIN;
 use super::refusal::{of_code, refusal};
-use super::streams::{ATTEMPTS, Found, KNOWN, LASTS, configs, fits, replicas, store};
+use super::streams::{ATTEMPTS, KNOWN, LASTS, StreamHandles, configs, fits, replicas, store};
 use super::way::Nats;
 use crate::subjects;
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 
 /// How long a stream's leader may take to tell of its stream, and after that the cluster's: together less than
 /// [`ASK_WITHIN`].
@@ -33,7 +33,7 @@ const NO_ACKNOWLEDGEMENT: &str = "$JS.ACK.notifier_work.check.1.1.1.1.0";
 
 impl Nats {
     /// Finds what must be there, and makes what is missing.
-    pub(super) async fn find_streams(&self, client: Client) -> Result<Found, OutboxError> {
+    pub(super) async fn find_streams(&self, client: Client) -> Result<StreamHandles, StoreError> {
         let begun = Instant::now();
         let context = ContextBuilder::new()
             .timeout(ASK_WITHIN)
@@ -43,13 +43,13 @@ impl Nats {
         for config in configs(replicas(&self.servers)) {
             let name = config.name.clone();
             let stream = self.stream(&context, config, begun).await;
-            found.push(stream.map_err(|trouble| {
-                OutboxError::new(format!("{}, stream {name},", self.place), trouble)
+            found.push(stream.map_err(|kind| {
+                StoreError::new(format!("{}, stream {name},", self.place), kind)
             })?);
         }
         let [work, dead, history, attempts, known, lasts] =
-            <[_; 6]>::try_from(found).map_err(|_| self.error(Trouble::Broken))?;
-        let found = Found {
+            <[_; 6]>::try_from(found).map_err(|_| self.error(StoreErrorKind::Broken))?;
+        let found = StreamHandles {
             attempts: store(ATTEMPTS, attempts),
             known: store(KNOWN, known),
             lasts: store(LASTS, lasts),
@@ -67,7 +67,11 @@ impl Nats {
 
     /// Whether this user may publish what an outbox must. Publishes what each stream refuses; a server that does not permit
     /// it says so beside, and sends no reply.
-    async fn check_permissions(&self, client: &Client, found: &Found) -> Result<(), OutboxError> {
+    async fn check_permissions(
+        &self,
+        client: &Client,
+        found: &StreamHandles,
+    ) -> Result<(), StoreError> {
         let begun = Instant::now();
         let buckets = [&found.attempts, &found.known, &found.lasts];
         let subjects = buckets.map(|bucket| format!("{}check", bucket.prefix));
@@ -86,7 +90,7 @@ impl Nats {
         let acknowledgement = client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
         let (_, _) = join(join_all(publications), acknowledgement).await;
         match self.heard.since(begun) {
-            Some(trouble) => Err(self.error(trouble)),
+            Some(kind) => Err(self.error(kind)),
             None => Ok(()),
         }
     }
@@ -97,7 +101,7 @@ impl Nats {
         context: &Context,
         config: Config,
         begun: Instant,
-    ) -> Result<Stream, Trouble> {
+    ) -> Result<Stream, StoreErrorKind> {
         for _ in 0..3 {
             let answer = timeout(LEADER_WITHIN, context.get_stream(&config.name)).await;
             let Ok(found) = answer else {
@@ -107,7 +111,7 @@ impl Nats {
                 Ok(found) => {
                     return match fits(&found.cached_info().config, &config) {
                         true => Ok(found),
-                        false => Err(Trouble::OtherSettings),
+                        false => Err(StoreErrorKind::OtherSettings),
                     };
                 }
                 Err(error) => match error.kind() {
@@ -130,35 +134,37 @@ impl Nats {
                         if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
                     CreateStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
                     CreateStreamErrorKind::JetStreamUnavailable => {
-                        return Err(Trouble::NoJetStream);
+                        return Err(StoreErrorKind::NoJetStream);
                     }
                     _ => return Err(self.unasked(None, begun).await),
                 },
             }
         }
-        Err(Trouble::OtherSettings)
+        Err(StoreErrorKind::OtherSettings)
     }
 
     /// Why nobody says anything of a stream: its leader alone does. The leader of the cluster knows whether there is such a
     /// stream, and so that it has no leader.
-    async fn silence(&self, context: &Context, name: &str, begun: Instant) -> Trouble {
+    async fn silence(&self, context: &Context, name: &str, begun: Instant) -> StoreErrorKind {
         let names = context.stream_names().try_collect::<Vec<String>>();
         let refused = match timeout(NAMES_WITHIN, names).await {
-            Ok(Ok(names)) if names.iter().any(|known| known == name) => Some(Trouble::NoLeader),
+            Ok(Ok(names)) if names.iter().any(|known| known == name) => {
+                Some(StoreErrorKind::NoLeader)
+            }
             Ok(Err(error)) => refusal(&error),
             _ => None,
         };
         match refused {
-            Some(trouble) => trouble,
+            Some(kind) => kind,
             None => self.unasked(None, begun).await,
         }
     }
 
     /// Why a question was not answered.
-    async fn unasked(&self, error: Option<&RequestError>, begun: Instant) -> Trouble {
+    async fn unasked(&self, error: Option<&RequestError>, begun: Instant) -> StoreErrorKind {
         if error.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders) {
-            return Trouble::NoJetStream;
+            return StoreErrorKind::NoJetStream;
         }
-        self.heard.since(begun).unwrap_or(Trouble::TooSlow)
+        self.heard.since(begun).unwrap_or(StoreErrorKind::TooSlow)
     }
 }

@@ -15,7 +15,7 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -26,11 +26,11 @@ use crate::server::{Connect, Session};
 
 impl Nats {
     /// Connects. Says that the process lives only once the streams are found.
-    async fn connect(&self) -> Result<Arc<dyn Session>, OutboxError> {
+    async fn connect(&self) -> Result<Arc<dyn Session>, StoreError> {
         let client = timeout(ASK_WITHIN, connect(&self.servers, &self.heard)).await;
         let client = client
-            .unwrap_or(Err(Trouble::Unreachable))
-            .map_err(|trouble| self.error(trouble))?;
+            .unwrap_or(Err(StoreErrorKind::Unreachable))
+            .map_err(|kind| self.error(kind))?;
         let found = self.find_streams(client.clone()).await?;
         let mut alive = JoinSet::new();
         if let Some(subject) = &self.alive {
@@ -50,7 +50,7 @@ impl Connect for Nats {
         &self.place
     }
 
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>> {
         self.connect().boxed()
     }
 }

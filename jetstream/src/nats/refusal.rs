@@ -6,45 +6,45 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
 use crate::server::CallError;
-use notifier_core::outbox::Trouble;
+use notifier_core::outbox::StoreErrorKind;
 
 /// What a server's refusal means.
-pub fn of_code(error: &jetstream::Error) -> Trouble {
+pub fn of_code(error: &jetstream::Error) -> StoreErrorKind {
     match error.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-            Trouble::NoJetStream
+            StoreErrorKind::NoJetStream
         }
-        ErrorCode::STREAM_SUBJECT_OVERLAP => Trouble::OtherSettings,
-        ErrorCode::CLUSTER_NO_PEERS => Trouble::TooFewServers,
+        ErrorCode::STREAM_SUBJECT_OVERLAP => StoreErrorKind::OtherSettings,
+        ErrorCode::CLUSTER_NO_PEERS => StoreErrorKind::TooFewServers,
         ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
         | ErrorCode::MEMORY_RESOURCES_EXCEEDED
         | ErrorCode::STREAM_STORE_FAILED
-        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => Trouble::Full,
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Trouble::TooLarge,
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => StoreErrorKind::Full,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => StoreErrorKind::TooLarge,
         ErrorCode::CLUSTER_NOT_AVAILABLE
         | ErrorCode::CLUSTER_NOT_LEADER
         | ErrorCode::STREAM_OFFLINE
-        | ErrorCode::CLUSTER_INCOMPLETE => Trouble::NoLeader,
-        _ => Trouble::Refused,
+        | ErrorCode::CLUSTER_INCOMPLETE => StoreErrorKind::NoLeader,
+        _ => StoreErrorKind::Refused,
     }
 }
 
 /// What a server's refusal means, wherever in an error it stands; `None`: it is none.
-pub fn refusal(error: &(dyn Error + 'static)) -> Option<Trouble> {
+pub fn refusal(error: &(dyn Error + 'static)) -> Option<StoreErrorKind> {
     chain(error).find_map(|error| {
         if let Some(refused) = error.downcast_ref::<jetstream::Error>() {
             return Some(of_code(refused));
         }
         (publish_error(error) == Some(PublishErrorKind::MaxPayloadExceeded))
-            .then_some(Trouble::TooLarge)
+            .then_some(StoreErrorKind::TooLarge)
     })
 }
 
 /// What an error says of a question.
 pub fn meaning(error: &(dyn Error + 'static)) -> CallError {
     match refusal(error) {
-        Some(trouble) => CallError::Refused(trouble),
+        Some(kind) => CallError::Refused(kind),
         None if has_no_taker(error) => CallError::NoTaker,
         None => CallError::Missed,
     }

@@ -13,16 +13,17 @@ use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
-use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::consumer::{NatsPull, consumer, millis};
 use super::refusal::meaning;
-use super::streams::Found;
+use super::streams::StreamHandles;
 use super::way::Nats;
 use crate::server::{
-    Acknowledgement, Asked, CallError, Consumer, Entry, Message, Pull, Session, Stream, StreamInfo,
+    Acknowledgement, CallError, Consumer, Entry, Message, Pull, ReplyFuture, Session, Stream,
+    StreamInfo,
 };
 use crate::subjects;
 
@@ -36,7 +37,7 @@ pub struct Connection {
 
 pub struct NatsSession {
     pub connection: Arc<Connection>,
-    pub found: Found,
+    pub found: StreamHandles,
 }
 
 /// What the servers say of a stream.
@@ -83,7 +84,7 @@ impl Session for NatsSession {
         self.connection.client.connection_state() == State::Connected
     }
 
-    fn refused_since(&self, since: Instant) -> Option<Trouble> {
+    fn refused_since(&self, since: Instant) -> Option<StoreErrorKind> {
         self.connection.nats.heard.since(since)
     }
 
@@ -91,7 +92,7 @@ impl Session for NatsSession {
         self.connection.client.max_payload()
     }
 
-    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>> {
         async {
             let connection = Arc::clone(&self.connection);
             let found = connection.nats.find_streams(connection.client.clone());
@@ -106,7 +107,7 @@ impl Session for NatsSession {
         info.created.unix_timestamp_nanos()
     }
 
-    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo> {
+    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo> {
         async move {
             let name = &self.stream(stream).cached_info().config.name;
             let subject = format!("$JS.API.STREAM.INFO.{name}");
@@ -125,7 +126,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64> {
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> ReplyFuture<'_, u64> {
         let message = PublishMessage::build().payload(payload);
         let message = match id {
             Some(id) => message.message_id(id),
@@ -141,7 +142,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>> {
+    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>> {
         async move { found(self.stream(stream).get_raw_message(sequence).await) }.boxed()
     }
 
@@ -150,7 +151,7 @@ impl Session for NatsSession {
         stream: Stream,
         subjects: &str,
         from: u64,
-    ) -> Asked<'_, Option<Message>> {
+    ) -> ReplyFuture<'_, Option<Message>> {
         let subjects = subjects.to_owned();
         async move {
             let next = self.stream(stream).raw_message_builder();
@@ -160,7 +161,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>> {
+    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>> {
         let subject = subject.to_owned();
         async move {
             let last = self
@@ -171,7 +172,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>> {
+    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
         let filter = subjects.to_owned();
         async move {
             let found = self.stream(stream).info_with_subjects(filter).await;
@@ -182,7 +183,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()> {
+    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()> {
         async move {
             let deleted = self.stream(stream).delete_message(sequence).await;
             deleted.map(drop).map_err(|error| meaning(&error))
@@ -190,7 +191,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()> {
+    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()> {
         let prefix = self
             .bucket(stream)
             .map_or("", |bucket| bucket.prefix.as_str());
@@ -202,7 +203,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>> {
+    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>> {
         let key = key.to_owned();
         async move {
             let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
@@ -217,7 +218,13 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64> {
+    fn write(
+        &self,
+        bucket: Stream,
+        key: &str,
+        value: Bytes,
+        over: Option<u64>,
+    ) -> ReplyFuture<'_, u64> {
         let key = key.to_owned();
         async move {
             let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
@@ -238,7 +245,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn consumers(&self) -> Asked<'_, Vec<Consumer>> {
+    fn consumers(&self) -> ReplyFuture<'_, Vec<Consumer>> {
         async move {
             let infos = self.found.work.consumers().try_collect::<Vec<Info>>().await;
             let infos = infos.map_err(|error| meaning(&error))?;
@@ -250,7 +257,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>> {
+    fn make_consumer(&self, name: &str, subjects: &str) -> ReplyFuture<'_, Arc<dyn Pull>> {
         let needed = pull::Config {
             durable_name: Some(name.to_owned()),
             filter_subject: subjects.to_owned(),
@@ -274,7 +281,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn delete_consumer(&self, name: &str) -> Asked<'_, ()> {
+    fn delete_consumer(&self, name: &str) -> ReplyFuture<'_, ()> {
         let name = name.to_owned();
         async move {
             let deleted = self.found.work.delete_consumer(&name).await;
@@ -283,7 +290,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()> {
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> ReplyFuture<'_, ()> {
         let reply = reply.to_owned();
         let how = Bytes::from(match how {
             Acknowledgement::Done => AckKind::Ack,

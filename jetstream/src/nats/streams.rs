@@ -34,7 +34,7 @@ const KEEP_HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 const CLUSTER: usize = 3;
 
 /// The streams and buckets as they were found.
-pub struct Found {
+pub struct StreamHandles {
     pub context: Context,
     pub work: stream::Stream,
     pub dead: stream::Stream,

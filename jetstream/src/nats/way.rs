@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use notifier_core::outbox::{OutboxError, OutboxServers, Trouble};
+use notifier_core::outbox::{OutboxServers, StoreError, StoreErrorKind};
 
-use super::connect::Heard;
+use super::connect::ServerEvents;
 use crate::subjects;
 
 /// The way to NATS servers.
@@ -12,7 +12,7 @@ use crate::subjects;
 pub struct Nats {
     pub servers: OutboxServers,
     pub place: String,
-    pub heard: Arc<Heard>,
+    pub heard: Arc<ServerEvents>,
     /// Under which name this process says that it lives, to whoever asks.
     pub alive: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Nats {
         }
     }
 
-    pub fn error(&self, trouble: Trouble) -> OutboxError {
-        OutboxError::new(self.place.clone(), trouble)
+    pub fn error(&self, kind: StoreErrorKind) -> StoreError {
+        StoreError::new(self.place.clone(), kind)
     }
 }

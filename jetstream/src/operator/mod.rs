@@ -13,7 +13,7 @@ use crate::server::{Servers, Session, Stream};
 use crate::stored::Stored;
 use notifier_core::outbox::OutboxServers;
 use notifier_core::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped};
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 
 /// An operator's own way to the servers.
 pub struct JetStreamOperator {
@@ -25,12 +25,12 @@ pub struct JetStreamOperator {
 
 impl JetStreamOperator {
     /// Connects, and looks for the streams; those that are missing are made.
-    pub fn open(nats: OutboxServers) -> Result<Self, OutboxError> {
+    pub fn open(nats: OutboxServers) -> Result<Self, StoreError> {
         let servers = Servers::new(Box::new(Nats::new(nats)));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|_| servers.error(Trouble::Stopped))?;
+            .map_err(|_| servers.error(StoreErrorKind::Stopped))?;
         let session = runtime.block_on(servers.session())?;
         Ok(Self {
             session,
@@ -44,8 +44,8 @@ impl JetStreamOperator {
     fn each(
         &mut self,
         choice: &Choice,
-        visit: &mut dyn FnMut(&mut Work<'_>, Looked) -> Result<bool, OutboxError>,
-    ) -> Result<(), OutboxError> {
+        visit: &mut dyn FnMut(&mut Work<'_>, Looked) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         let session = Arc::clone(&self.session);
         let mut work = self.work(&*session);
         for (stream, is_dead) in [(Stream::Work, false), (Stream::Dead, true)] {
@@ -84,7 +84,7 @@ impl JetStreamOperator {
 }
 
 impl Operator for JetStreamOperator {
-    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, OutboxError> {
+    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let mut listed = Vec::new();
         self.each(choice, &mut |work, looked| {
             for place in chosen(choice, &looked, &State::ALL) {
@@ -101,7 +101,7 @@ impl Operator for JetStreamOperator {
         Ok(listed)
     }
 
-    fn said(&mut self, task: &str) -> Result<Option<String>, OutboxError> {
+    fn said(&mut self, task: &str) -> Result<Option<String>, StoreError> {
         let mut said = None;
         let choice = Choice {
             task: Some((task.to_owned(), None)),
@@ -116,7 +116,7 @@ impl Operator for JetStreamOperator {
         Ok(said)
     }
 
-    fn retry(&mut self, choice: &Choice) -> Result<usize, OutboxError> {
+    fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError> {
         // First seen, then changed: a letter that is left would be met again.
         let mut letters = Vec::new();
         self.each(choice, &mut |_, looked| {
@@ -138,7 +138,7 @@ impl Operator for JetStreamOperator {
         Ok(count)
     }
 
-    fn drop(&mut self, choice: &Choice) -> Result<usize, OutboxError> {
+    fn drop(&mut self, choice: &Choice) -> Result<usize, StoreError> {
         let mut found = Vec::new();
         self.each(choice, &mut |_, looked| {
             let places = chosen(choice, &looked, &[State::Waiting, State::Dead]);
@@ -167,7 +167,7 @@ impl Operator for JetStreamOperator {
         Ok(count)
     }
 
-    fn stats(&mut self) -> Result<Stats, OutboxError> {
+    fn stats(&mut self) -> Result<Stats, StoreError> {
         let mut stats = Stats::default();
         self.each(&Choice::default(), &mut |_, looked| {
             stats.requests += 1;

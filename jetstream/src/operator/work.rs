@@ -15,7 +15,7 @@ use crate::subjects::{attempt_key, config_token};
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::outbox::operator::{Listed, State, retried};
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 
 /// Who has dropped a delivery, in its note.
 const OPERATOR: &str = "operator";
@@ -48,7 +48,7 @@ impl Work<'_> {
     pub(super) fn ask<T, E>(
         &self,
         question: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, OutboxError> {
+    ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let answer = self.runtime.block_on(question);
         answer.map_err(|_| self.servers.missed(self.session, begun))
@@ -59,7 +59,7 @@ impl Work<'_> {
         stream: Stream,
         subject: &str,
         from: u64,
-    ) -> Result<Option<Message>, OutboxError> {
+    ) -> Result<Option<Message>, StoreError> {
         self.ask(self.session.next_message(stream, subject, from))
     }
 
@@ -68,7 +68,7 @@ impl Work<'_> {
         message: &Message,
         stored: Stored,
         is_dead: bool,
-    ) -> Result<Looked, OutboxError> {
+    ) -> Result<Looked, StoreError> {
         let mut subject = message.subject.split('.').skip(2);
         let first = subject.next().filter(|_| !is_dead).unwrap_or_default();
         let again = first == ANY;
@@ -121,7 +121,7 @@ impl Work<'_> {
         task: &str,
         sequence: u64,
         places: &[usize],
-    ) -> Result<BTreeMap<usize, (u64, Note)>, OutboxError> {
+    ) -> Result<BTreeMap<usize, (u64, Note)>, StoreError> {
         let entries = places.iter().map(|place| {
             let key = attempt_key(task, sequence, *place);
             self.session.entry(Stream::Attempts, &key)
@@ -171,7 +171,7 @@ impl Work<'_> {
         &self,
         looked: &Looked,
         places: &BTreeSet<usize>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<(), StoreError> {
         let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
         let left: BTreeSet<_> = left.difference(places).copied().collect();
         if !left.is_empty() {
@@ -190,13 +190,13 @@ impl Work<'_> {
         &self,
         looked: &mut Looked,
         places: &BTreeSet<usize>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<(), StoreError> {
         let config = config_token(&looked.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
         let before = looked.stored.dead_letter(places);
         let Some(mut again) = Stored::read(&before) else {
-            return Err(self.servers.error(Trouble::Broken));
+            return Err(self.servers.error(StoreErrorKind::Broken));
         };
         for place in places {
             if let Some(delivery) = looked.deliveries.get(place) {
@@ -216,7 +216,7 @@ impl Work<'_> {
         looked: &Looked,
         place: usize,
         report: &DeliveryReport,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<(), StoreError> {
         let (task, sequence) = (&looked.stored.task, looked.sequence);
         let key = attempt_key(task, sequence, place);
         for _ in 0..TRIES {
@@ -235,6 +235,6 @@ impl Work<'_> {
                 Err(error) => return Err(self.servers.failed(self.session, begun, error)),
             }
         }
-        Err(self.servers.error(Trouble::Busy))
+        Err(self.servers.error(StoreErrorKind::Busy))
     }
 }

@@ -26,7 +26,7 @@ pub enum Question {
 /// What the servers answer. Without an answer nothing is known, and the inquiry ends as an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    Written {
+    OnWritten {
         revision: u64,
     },
     /// The note has another revision.
@@ -91,12 +91,12 @@ impl Inquiry {
     pub fn next(&mut self, fence: &mut Fence, answer: Answer) -> Next {
         match answer {
             // Nobody else has written since the confirmed revision, so nobody else holds the delivery.
-            Answer::Written { revision } if fence.confirmed != 0 => {
+            Answer::OnWritten { revision } if fence.confirmed != 0 => {
                 fence.confirmed = revision;
                 Next::Own
             }
             // Whoever ended the request has removed its notes: a note may be created after the end.
-            Answer::Written { revision } => {
+            Answer::OnWritten { revision } => {
                 self.has_written = true;
                 self.find_request(revision)
             }

@@ -15,7 +15,7 @@ use notifier_core::model::outcome::Outcome;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::outbox::operator::State;
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{HistoryRow, OutboxError, Ownership, Trouble};
+use notifier_core::outbox::{HistoryRow, Ownership, StoreError, StoreErrorKind};
 
 /// How long to wait before servers that did not answer are told again what has happened.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ impl OwnedRequest {
         place: usize,
         report: DeliveryReport,
         mut row: Option<HistoryRow>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<(), StoreError> {
         let record = Record::of(&report);
         loop {
             if let Some(unstored) = &row
@@ -86,7 +86,7 @@ impl OwnedRequest {
 
     /// Publishes a dead letter, updates the key's entry, acknowledges the request, and then removes its notes. Each step
     /// may be repeated.
-    async fn say_ended(&mut self) -> Result<(), OutboxError> {
+    async fn say_ended(&mut self) -> Result<(), StoreError> {
         let begun = Instant::now();
         let mut dead = BTreeSet::new();
         for (place, held) in &self.deliveries {
@@ -122,7 +122,7 @@ impl OwnedRequest {
     }
 
     /// Removes the request from the stream. Somebody may have deleted the consumer that handed it out.
-    async fn remove(&self, begun: Instant) -> Result<(), OutboxError> {
+    async fn remove(&self, begun: Instant) -> Result<(), StoreError> {
         if self.acknowledge(Acknowledgement::Done).await.is_ok() || !self.find_request().await? {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl OwnedRequest {
     }
 
     /// The key's entry says from now on how all has ended.
-    async fn end_key(&self, key: &str, begun: Instant) -> Result<(), OutboxError> {
+    async fn end_key(&self, key: &str, begun: Instant) -> Result<(), StoreError> {
         let name = known_key(&self.stored.identity().scope, key);
         for _ in 0..TRIES {
             let entry = self.session.entry(Stream::Known, &name).await;
@@ -162,6 +162,9 @@ impl OwnedRequest {
 }
 
 /// Whether it is only a matter of time.
-fn passes(error: &OutboxError) -> bool {
-    !matches!(error.trouble, Trouble::NoPermission | Trouble::TooLarge)
+fn passes(error: &StoreError) -> bool {
+    !matches!(
+        error.kind,
+        StoreErrorKind::NoPermission | StoreErrorKind::TooLarge
+    )
 }

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::OwnedRequest;
 use crate::server::{Acknowledgement, CallError, Stream};
-use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
 
 impl OwnedRequest {
     /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
@@ -36,7 +36,7 @@ impl OwnedRequest {
     }
 
     /// Notices in time that the stream is another.
-    async fn find_replaced(&mut self) -> Result<(), OutboxError> {
+    async fn find_replaced(&mut self) -> Result<(), StoreError> {
         if !self.find_request().await? {
             self.is_replaced().await?;
         }
@@ -45,7 +45,7 @@ impl OwnedRequest {
 
     /// Whether the request is missing because somebody has put another stream in the place of its own. This process goes on
     /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
-    pub(super) async fn is_replaced(&mut self) -> Result<bool, OutboxError> {
+    pub(super) async fn is_replaced(&mut self) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let info = self.session.info(Stream::Work).await;
         let info = info.map_err(|_| self.missed(begun))?;
@@ -53,14 +53,14 @@ impl OwnedRequest {
             return Ok(false);
         }
         if self.renewed.elapsed() >= LEASE {
-            return Err(self.process.servers.error(Trouble::NoOutbox));
+            return Err(self.process.servers.error(StoreErrorKind::NoOutbox));
         }
         self.is_orphan = true;
         Ok(true)
     }
 
     /// Whether the request is in the stream; asks its leader.
-    pub(super) async fn find_request(&self) -> Result<bool, OutboxError> {
+    pub(super) async fn find_request(&self) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let found = self.session.message(Stream::Work, self.sequence).await;
         let found = found.map_err(|_| self.missed(begun))?;

@@ -21,7 +21,7 @@ use super::server::{Acknowledgement, CallError, Handed, Session};
 use super::stored::{Note, Stored};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{OutboxError, RENEW_EVERY, StoredRequest};
+use notifier_core::outbox::{RENEW_EVERY, StoreError, StoredRequest};
 
 /// A request that this process holds.
 pub struct OwnedRequest {
@@ -35,7 +35,7 @@ pub struct OwnedRequest {
     published: u64,
     /// Where the message is acknowledged.
     pub reply: String,
-    deliveries: BTreeMap<usize, Held>,
+    deliveries: BTreeMap<usize, HeldDelivery>,
     /// When the server was last asked to renew the lease, and did.
     renewed: Instant,
     /// Another stream is in the place of the one that has handed out the request.
@@ -43,7 +43,7 @@ pub struct OwnedRequest {
 }
 
 /// A delivery of it.
-struct Held {
+struct HeldDelivery {
     fence: Fence,
     /// As this process last wrote it, or would.
     note: Note,
@@ -73,7 +73,7 @@ impl OwnedRequest {
             ..Note::default()
         };
         let open = stored.open().into_iter().map(|place| {
-            let held = Held {
+            let held = HeldDelivery {
                 fence: Fence::default(),
                 note: note.clone(),
                 state: HeldState::Open,
@@ -195,7 +195,7 @@ impl OwnedRequest {
         }
     }
 
-    fn open(&mut self, place: usize) -> Option<&mut Held> {
+    fn open(&mut self, place: usize) -> Option<&mut HeldDelivery> {
         let held = self.deliveries.get_mut(&place);
         held.filter(|held| matches!(held.state, HeldState::Open))
     }
@@ -216,11 +216,11 @@ impl OwnedRequest {
         attempt_key(&self.stored.task, self.sequence, place)
     }
 
-    fn failed(&self, since: Instant, error: CallError) -> OutboxError {
+    fn failed(&self, since: Instant, error: CallError) -> StoreError {
         self.process.servers.failed(&*self.session, since, error)
     }
 
-    fn missed(&self, since: Instant) -> OutboxError {
+    fn missed(&self, since: Instant) -> StoreError {
         self.process.servers.missed(&*self.session, since)
     }
 }

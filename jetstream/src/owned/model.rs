@@ -178,7 +178,7 @@ impl World {
             revision,
             ..late.note
         });
-        Answer::Written { revision }
+        Answer::OnWritten { revision }
     }
 
     /// Acknowledges the request, or leaves it to others.

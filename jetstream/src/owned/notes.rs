@@ -12,7 +12,7 @@ use crate::server::{CallError, Stream};
 use crate::stored::{Note, json, millis, read};
 use crate::subjects::attempt_key;
 use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{OutboxError, Ownership};
+use notifier_core::outbox::{Ownership, StoreError};
 
 /// Notes that are taken at a time.
 const NOTES_AT_ONCE: usize = 256;
@@ -72,7 +72,7 @@ impl OwnedRequest {
         for written in written {
             let (place, mut inquiry, revision) = written?;
             let fence = &mut self.deliveries.get_mut(&place)?.fence;
-            inquiry.next(fence, Answer::Written { revision });
+            inquiry.next(fence, Answer::OnWritten { revision });
             if inquiry.next(fence, Answer::Request { is_there }) != Next::Own {
                 return None;
             }
@@ -81,7 +81,7 @@ impl OwnedRequest {
     }
 
     /// Whether the delivery is still this process's.
-    pub async fn check_lease(&mut self, place: usize) -> Result<Ownership, OutboxError> {
+    pub async fn check_lease(&mut self, place: usize) -> Result<Ownership, StoreError> {
         let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
         };
@@ -95,13 +95,13 @@ impl OwnedRequest {
         &mut self,
         place: usize,
         at: SystemTime,
-    ) -> Result<Ownership, OutboxError> {
+    ) -> Result<Ownership, StoreError> {
         let at = Some(millis(at));
         self.note(place, |note| note.attempting = at).await
     }
 
     /// Notes that nothing was taken, where an attempt was noted.
-    pub async fn attempt_failed(&mut self, place: usize) -> Result<(), OutboxError> {
+    pub async fn attempt_failed(&mut self, place: usize) -> Result<(), StoreError> {
         if !self.is_noted(place) {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl OwnedRequest {
         noted.map(drop)
     }
 
-    pub async fn parts_done(&mut self, place: usize, parts: usize) -> Result<(), OutboxError> {
+    pub async fn parts_done(&mut self, place: usize, parts: usize) -> Result<(), StoreError> {
         let noted = self.note(place, |note| {
             note.parts = parts;
             note.attempting = None;
@@ -122,7 +122,7 @@ impl OwnedRequest {
         &mut self,
         place: usize,
         change: impl FnOnce(&mut Note),
-    ) -> Result<Ownership, OutboxError> {
+    ) -> Result<Ownership, StoreError> {
         let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
         };
@@ -140,7 +140,7 @@ impl OwnedRequest {
         mut inquiry: Inquiry,
         mut question: Question,
         note: Note,
-    ) -> Result<Ownership, OutboxError> {
+    ) -> Result<Ownership, StoreError> {
         let begun = Instant::now();
         if self.is_orphan {
             return Ok(Ownership::Gone);
@@ -180,7 +180,7 @@ impl OwnedRequest {
         question: Question,
         note: &Note,
         begun: Instant,
-    ) -> Result<(Answer, Option<Record>), OutboxError> {
+    ) -> Result<(Answer, Option<Record>), StoreError> {
         let key = self.key(place);
         let bucket = Stream::Attempts;
         let known = match question {
@@ -189,7 +189,7 @@ impl OwnedRequest {
                 .write(bucket, &key, json(note), Some(over))
                 .await
             {
-                Ok(revision) => Answer::Written { revision },
+                Ok(revision) => Answer::OnWritten { revision },
                 Err(CallError::Conflict) => Answer::Conflict,
                 Err(error) => return Err(self.failed(begun, error)),
             },

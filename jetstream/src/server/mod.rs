@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 use notifier_core::panics::lock;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use self::clock::Clock;
 pub use self::session::{
-    Acknowledgement, Asked, CallError, Connect, Consumer, Entry, Handed, Message, Pull, Session,
-    Stream, StreamInfo,
+    Acknowledgement, CallError, Connect, Consumer, Entry, Handed, Message, Pull, ReplyFuture,
+    Session, Stream, StreamInfo,
 };
 
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
@@ -27,7 +27,7 @@ const WRONG_FOR: Duration = Duration::from_millis(500);
 pub struct Servers {
     connector: Box<dyn Connect>,
     session: Mutex<Option<Arc<dyn Session>>>,
-    wrong: Lock<Option<(Instant, OutboxError)>>,
+    wrong: Lock<Option<(Instant, StoreError)>>,
     /// Something was missed: streams may have been deleted.
     is_doubtful: AtomicBool,
     clock: Clock,
@@ -48,13 +48,13 @@ impl Servers {
         self.connector.place()
     }
 
-    pub fn error(&self, trouble: Trouble) -> OutboxError {
-        OutboxError::new(self.place(), trouble)
+    pub fn error(&self, kind: StoreErrorKind) -> StoreError {
+        StoreError::new(self.place(), kind)
     }
 
     /// Connects at the first time, and looks for what must be there; makes what is missing. What then was missed is looked
     /// for again. Waits a while for servers that are away: an error says that nothing was asked of them.
-    pub async fn session(&self) -> Result<Arc<dyn Session>, OutboxError> {
+    pub async fn session(&self) -> Result<Arc<dyn Session>, StoreError> {
         let deadline = Instant::now() + REACH_WITHIN;
         let known = self.session.lock().await.clone();
         let Some(session) = known else {
@@ -81,7 +81,7 @@ impl Servers {
         }
     }
 
-    async fn first_session(&self, deadline: Instant) -> Result<Arc<dyn Session>, OutboxError> {
+    async fn first_session(&self, deadline: Instant) -> Result<Arc<dyn Session>, StoreError> {
         let mut opened = self.session.lock().await;
         if let Some(session) = &*opened {
             return Ok(Arc::clone(session));
@@ -99,7 +99,7 @@ impl Servers {
                 }
                 // They may be on their way.
                 Err(error)
-                    if error.trouble == Trouble::Unreachable && Instant::now() < deadline =>
+                    if error.kind == StoreErrorKind::Unreachable && Instant::now() < deadline =>
                 {
                     sleep(Duration::from_millis(50)).await;
                 }
@@ -112,7 +112,7 @@ impl Servers {
     }
 
     /// Connects, and reads the servers' clock: without it ages would be told by this machine's.
-    async fn open(&self) -> Result<Arc<dyn Session>, OutboxError> {
+    async fn open(&self) -> Result<Arc<dyn Session>, StoreError> {
         let session = self.connector.open().await?;
         self.overview(&*session).await?;
         Ok(session)
@@ -134,7 +134,7 @@ impl Servers {
     }
 
     /// Looks at the stream of requests, and at the servers' clock.
-    pub async fn overview(&self, session: &dyn Session) -> Result<StreamInfo, OutboxError> {
+    pub async fn overview(&self, session: &dyn Session) -> Result<StreamInfo, StoreError> {
         let begun = Instant::now();
         let overview = session.info(Stream::Work).await;
         let overview = overview.map_err(|_| self.missed(session, begun))?;
@@ -145,27 +145,27 @@ impl Servers {
     }
 
     /// What it means that something was refused, or was not answered.
-    pub fn failed(&self, session: &dyn Session, since: Instant, error: CallError) -> OutboxError {
+    pub fn failed(&self, session: &dyn Session, since: Instant, error: CallError) -> StoreError {
         let missed = self.missed(session, since);
         match error {
-            CallError::Refused(trouble) => self.error(trouble),
-            CallError::NoTaker if missed.trouble == Trouble::TooSlow => {
-                self.error(Trouble::NoLeader)
+            CallError::Refused(kind) => self.error(kind),
+            CallError::NoTaker if missed.kind == StoreErrorKind::TooSlow => {
+                self.error(StoreErrorKind::NoLeader)
             }
             _ => missed,
         }
     }
 
     /// What it means that something asked for did not come.
-    pub fn missed(&self, session: &dyn Session, since: Instant) -> OutboxError {
-        let trouble = match session.refused_since(since) {
-            Some(trouble) => trouble,
+    pub fn missed(&self, session: &dyn Session, since: Instant) -> StoreError {
+        let kind = match session.refused_since(since) {
+            Some(kind) => kind,
             None if session.is_connected() => {
                 self.is_doubtful.store(true, Ordering::Relaxed);
-                Trouble::TooSlow
+                StoreErrorKind::TooSlow
             }
-            None => Trouble::Unreachable,
+            None => StoreErrorKind::Unreachable,
         };
-        self.error(trouble)
+        self.error(kind)
     }
 }

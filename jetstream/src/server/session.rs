@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use notifier_core::outbox::{OutboxError, Trouble};
+use notifier_core::outbox::{StoreError, StoreErrorKind};
 use tokio::time::Instant;
 
 /// The reply to a question.
-pub type Asked<'a, T> = BoxFuture<'a, Result<T, CallError>>;
+pub type ReplyFuture<'a, T> = BoxFuture<'a, Result<T, CallError>>;
 
 /// How the servers are reached.
 pub trait Connect: Send + Sync {
@@ -18,7 +18,7 @@ pub trait Connect: Send + Sync {
     fn place(&self) -> &str;
 
     /// Connects, finds the streams, and makes those that are missing.
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>>;
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;
 }
 
 /// An open connection, and the streams as they were found. A bucket is a stream whose last message under a key is its entry.
@@ -26,53 +26,63 @@ pub trait Session: Send + Sync {
     fn is_connected(&self) -> bool;
 
     /// What the servers have refused since then, beside their replies.
-    fn refused_since(&self, since: Instant) -> Option<Trouble>;
+    fn refused_since(&self, since: Instant) -> Option<StoreErrorKind>;
 
     fn max_payload(&self) -> usize;
 
     /// Finds the streams again by the same connection.
-    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>>;
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;
 
     /// When the stream was made that was found; another stream of the same name was made at another time.
     fn created(&self, stream: Stream) -> i128;
 
-    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo>;
+    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo>;
 
     /// Publishes a message, and gives its sequence. A stream takes the same `id` once.
-    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64>;
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> ReplyFuture<'_, u64>;
 
     /// The message of a sequence, as the stream's leader has it.
-    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>>;
+    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>>;
 
     /// The first message of these subjects at a sequence or after it, as the stream's leader has it.
-    fn next_message(&self, stream: Stream, subjects: &str, from: u64)
-    -> Asked<'_, Option<Message>>;
+    fn next_message(
+        &self,
+        stream: Stream,
+        subjects: &str,
+        from: u64,
+    ) -> ReplyFuture<'_, Option<Message>>;
 
-    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>>;
+    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>>;
 
     /// The subjects among these of which the stream has messages.
-    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>>;
+    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>>;
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()>;
+    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()>;
 
     /// Removes the messages of these subjects; in a bucket, the entries of a key or of a pattern of keys, without a trace.
-    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()>;
+    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()>;
 
-    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>>;
+    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>>;
 
     /// Writes an entry over the one of this revision, zero: over none; `None`: over any. Gives its revision.
-    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64>;
+    fn write(
+        &self,
+        bucket: Stream,
+        key: &str,
+        value: Bytes,
+        over: Option<u64>,
+    ) -> ReplyFuture<'_, u64>;
 
     /// The consumers of the stream of requests.
-    fn consumers(&self) -> Asked<'_, Vec<Consumer>>;
+    fn consumers(&self) -> ReplyFuture<'_, Vec<Consumer>>;
 
     /// Makes a consumer of the stream of requests, or changes the one of that name.
-    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>>;
+    fn make_consumer(&self, name: &str, subjects: &str) -> ReplyFuture<'_, Arc<dyn Pull>>;
 
-    fn delete_consumer(&self, name: &str) -> Asked<'_, ()>;
+    fn delete_consumer(&self, name: &str) -> ReplyFuture<'_, ()>;
 
     /// Acknowledges a message that was handed out.
-    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()>;
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> ReplyFuture<'_, ()>;
 
     /// Whether a process of that name lives.
     fn lives(&self, owner: &str) -> BoxFuture<'_, bool>;
@@ -106,7 +116,7 @@ pub enum CallError {
     Conflict,
     /// Nobody takes it: there is no such stream, or it has no leader.
     NoTaker,
-    Refused(Trouble),
+    Refused(StoreErrorKind),
     /// No reply came. The servers may have done what was asked, or do it yet.
     Missed,
 }

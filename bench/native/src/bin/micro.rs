@@ -19,7 +19,7 @@ use notifier_core::model::wire::{HttpReply, Outbound, Reply};
 use notifier_core::notifier::{Body, Call, CallLog, Notifier};
 use notifier_core::outbox::Backends;
 use notifier_core::routing;
-use notifier_core::settings::template::{Renderer, Seen};
+use notifier_core::settings::template::{Renderer, TemplateContext};
 use notifier_core::settings::{Environment, Settings, SettingsCache, from_file};
 use notifier_core::transport::check_host;
 use notifier_core::warnings::Warnings;
@@ -257,7 +257,7 @@ fn template() -> Option<Step> {
     let template = settings.config.template("alert")?.clone();
     let now = request.notification.timestamp?;
     Some(repeated(move || {
-        let seen = Seen::new(black_box(&request.notification), None, now);
+        let seen = TemplateContext::new(black_box(&request.notification), None, now);
         let mut renderer = Renderer::new(&settings.config.templates);
         black_box(renderer.render(&template, &seen).ok());
     }))

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{self, Drawn};
+use crate::channels::shared::rich::{self, FittedField};
 use crate::model::notification::{Level, Notification};
 use crate::text::Limit;
 
@@ -74,8 +74,8 @@ fn annotation_name(text: &str) -> String {
 }
 
 /// A field as an annotation.
-pub fn annotation(name: String, value: &str) -> Drawn<(String, Value)> {
-    Drawn::member(name, value, VALUE, 0)
+pub fn annotation(name: String, value: &str) -> FittedField<(String, Value)> {
+    FittedField::member(name, value, VALUE, 0)
 }
 
 /// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.

@@ -19,7 +19,7 @@ use self::alert::{
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::incident::{self, Action};
-use super::shared::rich::{self, Cuts};
+use super::shared::rich::{self, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
@@ -130,7 +130,7 @@ impl Alertmanager {
         cx: &ComposeContext<'_>,
     ) -> Result<Messages, Failure> {
         let labels = self.labels(notification, cx)?;
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let summary = incident::headline(notification, text, VALUE, &mut cuts);
         let mut annotations = Map::new();
         annotations.insert(SUMMARY.to_owned(), summary.into());

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::{MARKUP, NoMentions};
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, shorten, split_after};
 
@@ -69,8 +69,12 @@ struct Footer {
 }
 
 /// `text` is the notification's, `limit` that of a message that has only a text.
-pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> Rich<Payload<'a>> {
-    let mut cuts = Cuts::default();
+pub fn compose<'a>(
+    notification: &'a Notification,
+    text: &str,
+    limit: Limit,
+) -> RichMessage<Payload<'a>> {
+    let mut cuts = Truncations::default();
     let title = cuts.title(&escape(&rich::heading(notification)), TITLE, "…");
     let (url, refused) = match notification.link.as_deref() {
         Some(link) if is_embeddable(link) => (Some(link), None),
@@ -99,12 +103,12 @@ pub fn compose<'a>(notification: &'a Notification, text: &str, limit: Limit) -> 
         title,
         description: parts.next().unwrap_or_default(),
         url,
-        color: Look::of(notification).colour,
+        color: LevelStyle::of(notification).colour,
         fields,
         footer: footer.map(|text| Footer { text }),
         timestamp: shown.map(|time| time.to_string()),
     };
-    Rich::new(
+    RichMessage::new(
         Payload {
             content: None,
             embeds: [embed],
@@ -156,14 +160,14 @@ fn is_embeddable(link: &str) -> bool {
     has_domain && url.username().is_empty() && url.password().is_none()
 }
 
-fn draw(name: String, value: &str) -> Drawn<Field> {
+fn draw(name: String, value: &str) -> FittedField<Field> {
     let mut is_cut = false;
     let field = Field {
         name,
         value: shorten(&escape(value), VALUE, "…", &mut is_cut),
         inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
     };
-    Drawn {
+    FittedField {
         length: field.length(),
         field,
         is_cut,

@@ -1,6 +1,6 @@
 //! The HTML of a mail: a table for the fields, and styles in every element, since mail programs know no others.
 
-use crate::channels::shared::rich::{self, Cuts, Look};
+use crate::channels::shared::rich::{self, LevelStyle, Truncations};
 use crate::json::Json;
 use crate::model::notification::Notification;
 use crate::text::{one_line, without_controls};
@@ -8,8 +8,8 @@ use crate::text::{one_line, without_controls};
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.45;color:#1d1c1d";
 
 /// It has the fields that the text beside it has, whose cuts these are.
-pub fn page(notification: &Notification, text: &str, cuts: &Cuts) -> String {
-    let colour = Look::of(notification).colour;
+pub fn page(notification: &Notification, text: &str, cuts: &Truncations) -> String {
+    let colour = LevelStyle::of(notification).colour;
     let heading = escape(&rich::heading(notification));
     let text = escape(text).replace("\r\n", "\n").replace('\n', "<br>\n");
     let summary = rich::summary(notification, cuts);
@@ -91,7 +91,7 @@ mod tests {
         notification.title = Some(hostile.to_owned());
         notification.link = Some(format!("https://a.example/\"{hostile}"));
         notification.fields = vec![(hostile.to_owned(), Json::String(hostile.to_owned()))];
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         crate::channels::shared::lines::below(
             &notification,
             10_000,

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use self::parameters::{BCC, CC, PARAMETERS, REPLY_TO, TO};
-use super::shared::rich::{self, Cuts, Look};
+use super::shared::rich::{self, LevelStyle, Truncations};
 use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
 use super::{
@@ -171,10 +171,10 @@ impl Channel for Email {
 
     fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let is_rich = n.is_rich();
         let subject = |line: &str| match is_rich {
-            true => format!("[{}] {line}", Look::of(n).word),
+            true => format!("[{}] {line}", LevelStyle::of(n).word),
             false => line.to_owned(),
         };
         let subject = match rich::title(n) {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::channels::shared::body;
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{self, Drawn};
+use crate::channels::shared::rich::{self, FittedField};
 use crate::text::{Limit, shorten, with_entities};
 
 pub const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
@@ -67,7 +67,7 @@ pub struct OpenLink {
     url: String,
 }
 
-pub fn field(name: String, value: &str) -> Drawn<Widget> {
+pub fn field(name: String, value: &str) -> FittedField<Widget> {
     let mut is_cut = false;
     let value = shorten(value, VALUE, "…", &mut is_cut);
     let field = Widget::DecoratedText {
@@ -78,7 +78,7 @@ pub fn field(name: String, value: &str) -> Drawn<Widget> {
         ),
         wrap_text: true,
     };
-    Drawn {
+    FittedField {
         length: body::json(&field).len(),
         field,
         is_cut,

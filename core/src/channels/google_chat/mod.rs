@@ -18,7 +18,7 @@ use self::card::{Card, CardWithId, Header, NAMES, Section, button, field};
 use self::reply_option::with_reply_option;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
-use super::shared::rich::{self, Cuts, Look, Rich};
+use super::shared::rich::{self, LevelStyle, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -129,7 +129,7 @@ impl GoogleChat {
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
@@ -150,11 +150,11 @@ impl GoogleChat {
             card_id: "notification",
             card,
         }];
-        let emoji = format!("{} ", Look::of(notification).emoji);
+        let emoji = format!("{} ", LevelStyle::of(notification).emoji);
         let taken = body::json(&cards).len() + emoji.len() + AROUND;
         let split = split_after(text, ALL - taken, LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
-        let rich = Rich::new(
+        let rich = RichMessage::new(
             Payload {
                 text: (emoji + &parts.next().unwrap_or_default()).into(),
                 cards: Some(cards),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
-use super::shared::rich::{self, Cuts, Rich};
+use super::shared::rich::{self, RichMessage, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -150,7 +150,7 @@ impl Ntfy {
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
             Unit::JsonBytes.of(link) <= LINK
@@ -169,7 +169,7 @@ impl Ntfy {
             sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
             ..self.payload(&message)
         };
-        let rich = Rich::new(payload, parts, split.missing, cuts);
+        let rich = RichMessage::new(payload, parts, split.missing, cuts);
         let plain = |part: String| self.plain(&part);
         rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }

@@ -21,7 +21,7 @@ use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::incident::{self, Action};
 use super::shared::names::NameRules;
-use super::shared::rich::{self, Cuts, Drawn};
+use super::shared::rich::{self, FittedField, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -127,7 +127,7 @@ impl Opsgenie {
     }
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let message = incident::headline(notification, text, MESSAGE, &mut cuts);
         let details = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -196,8 +196,8 @@ const fn priority(level: Option<Level>) -> Option<&'static str> {
     }
 }
 
-fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
-    Drawn::member(name, value, VALUE, 0)
+fn detail(name: String, value: &str) -> FittedField<(String, Value)> {
+    FittedField::member(name, value, VALUE, 0)
 }
 
 impl HttpChannel for Opsgenie {

@@ -19,7 +19,7 @@ use crate::channels::shared::endpoint::{Endpoint, join_path};
 use crate::channels::shared::http_channel::HttpChannel;
 use crate::channels::shared::incident::{self, Action};
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{Cuts, Drawn};
+use crate::channels::shared::rich::{FittedField, Truncations};
 use crate::channels::shared::{body, texts};
 use crate::channels::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -118,7 +118,7 @@ impl PagerDuty {
     }
 
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
         let fields = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
         let link = cuts.link(notification.link.as_deref(), |link| fits_as_link(link));
@@ -161,8 +161,8 @@ const fn severity(level: Option<Level>) -> &'static str {
     }
 }
 
-fn detail(name: String, value: &str) -> Drawn<(String, Value)> {
-    Drawn::member(name, value, VALUE, r#""":"","#.len())
+fn detail(name: String, value: &str) -> FittedField<(String, Value)> {
+    FittedField::member(name, value, VALUE, r#""":"","#.len())
 }
 
 impl HttpChannel for PagerDuty {

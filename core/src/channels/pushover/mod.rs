@@ -14,7 +14,7 @@ use url::Url;
 
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
-use super::shared::rich::{self, Cuts};
+use super::shared::rich::{self, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -133,7 +133,7 @@ impl Pushover {
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= URL

@@ -4,7 +4,7 @@
 //! What is ours in it is ASCII, so that an SMS stays in its cheap alphabet.
 
 use super::names::NameRules;
-use super::rich::{self, Cuts, Drawn};
+use super::rich::{self, FittedField, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, one_line, shorten};
 
@@ -37,7 +37,11 @@ const LINK: usize = 800;
 const MARK_OF_CUTS: &str = "...";
 
 /// `level` is how this channel says how bad it is: `CRITICAL`.
-pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts) -> Compact<'a> {
+pub fn compact<'a>(
+    notification: &'a Notification,
+    level: &str,
+    cuts: &mut Truncations,
+) -> Compact<'a> {
     let head = match rich::title(notification) {
         Some(title) => format!("{level}: {}\n", cuts.title(&title, TITLE, MARK_OF_CUTS)),
         None => format!("{level}: "),
@@ -55,11 +59,11 @@ pub fn compact<'a>(notification: &'a Notification, level: &str, cuts: &mut Cuts)
     }
 }
 
-fn draw(name: String, value: &str) -> Drawn<String> {
+fn draw(name: String, value: &str) -> FittedField<String> {
     let mut is_cut = false;
     let value = shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
     let field = format!("{name}: {value}");
-    Drawn {
+    FittedField {
         length: Unit::Utf16.of(&field) + ", ".len(),
         field,
         is_cut,

@@ -1,6 +1,6 @@
 //! What the channels share that open an incident or alert and close it again.
 
-use super::rich::{self, Cuts};
+use super::rich::{self, Truncations};
 use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, Reason};
@@ -42,7 +42,12 @@ pub fn name(
 }
 
 /// The title within its limit; without one the beginning of the text, whose whole stands elsewhere.
-pub fn headline(notification: &Notification, text: &str, limit: Limit, cuts: &mut Cuts) -> String {
+pub fn headline(
+    notification: &Notification,
+    text: &str,
+    limit: Limit,
+    cuts: &mut Truncations,
+) -> String {
     match rich::title(notification) {
         Some(title) => cuts.title(&title, limit, "…"),
         None => shorten(&one_line(text), limit, "…", &mut false),
@@ -66,7 +71,7 @@ mod tests {
         ] {
             let mut notification = Notification::plain(Json::String(text.to_owned()));
             notification.title = title.map(str::to_owned);
-            let mut cuts = Cuts::default();
+            let mut cuts = Truncations::default();
             let found = headline(&notification, text, Limit::utf16(10), &mut cuts);
             assert_eq!(found, shown);
             assert_eq!(!cuts.warnings().is_empty(), is_cut, "{title:?}");

@@ -2,7 +2,7 @@
 //! layout.
 
 use super::names::NameRules;
-use super::rich::{self, Cuts, Drawn};
+use super::rich::{self, FittedField, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, shorten};
 
@@ -11,7 +11,12 @@ const NAME: usize = 80;
 const VALUE: usize = 300;
 
 /// Two line ends, then the lines; `room` units for all of them. Empty where there is none.
-pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cuts) -> String {
+pub fn below(
+    notification: &Notification,
+    room: usize,
+    unit: Unit,
+    cuts: &mut Truncations,
+) -> String {
     let room = room.saturating_sub(unit.of("\n\n") + rich::SUMMARY);
     let names = NameRules::any(Limit::new(NAME, unit), "…");
     let fields = cuts.fields(notification, usize::MAX, room, &names, |name, value| {
@@ -25,11 +30,11 @@ pub fn below(notification: &Notification, room: usize, unit: Unit, cuts: &mut Cu
     }
 }
 
-fn draw(name: &str, value: &str, unit: Unit) -> Drawn<String> {
+fn draw(name: &str, value: &str, unit: Unit) -> FittedField<String> {
     let mut is_cut = false;
     let value = shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
     let field = format!("{name}: {value}");
-    Drawn {
+    FittedField {
         length: unit.of(&field) + unit.of("\n"),
         field,
         is_cut,

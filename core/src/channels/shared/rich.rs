@@ -16,7 +16,7 @@ use crate::text::{Limit, one_line, shorten, without_controls};
 
 /// What tells at a glance how bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct LevelStyle {
     pub emoji: &'static str,
     /// `Critical`; `Resolved` of what is over.
     pub word: &'static str,
@@ -24,7 +24,7 @@ pub struct Look {
     pub colour: u32,
 }
 
-impl Look {
+impl LevelStyle {
     /// What is resolved looks so, whatever its level.
     pub const fn of(notification: &Notification) -> Self {
         match notification.status {
@@ -61,19 +61,19 @@ pub fn title(notification: &Notification) -> Option<Cow<'_, str>> {
 
 /// `🔴 CPU of db1 above 95 %`; without a title the level stands in its place.
 pub fn heading(notification: &Notification) -> String {
-    let look = Look::of(notification);
+    let look = LevelStyle::of(notification);
     let title = title(notification);
     format!("{} {}", look.emoji, title.as_deref().unwrap_or(look.word))
 }
 
 /// What stands below a [`heading`] must not say its word again.
 fn is_heading(notification: &Notification, word: &str) -> bool {
-    title(notification).is_none() && Look::of(notification).word.eq_ignore_ascii_case(word)
+    title(notification).is_none() && LevelStyle::of(notification).word.eq_ignore_ascii_case(word)
 }
 
 /// How bad it is, unless the heading is this word.
 pub fn level_below_heading(notification: &Notification) -> Option<&'static str> {
-    let level = Look::of_level(notification).word;
+    let level = LevelStyle::of_level(notification).word;
     (!is_heading(notification, level)).then_some(level)
 }
 
@@ -130,19 +130,23 @@ pub fn link_words(link: &str) -> String {
 
 /// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`, below a [`heading`]: how bad, since when, what is
 /// missing. All of it words of ours, and never more than [`SUMMARY`] bytes. `None`: the heading says it all.
-pub fn summary(notification: &Notification, cuts: &Cuts) -> Option<String> {
+pub fn summary(notification: &Notification, cuts: &Truncations) -> Option<String> {
     summary_with_level(level_below_heading(notification), notification, cuts)
 }
 
 /// The same where no heading stands above it.
-pub fn summary_without_heading(notification: &Notification, cuts: &Cuts) -> Option<String> {
-    summary_with_level(Some(Look::of_level(notification).word), notification, cuts)
+pub fn summary_without_heading(notification: &Notification, cuts: &Truncations) -> Option<String> {
+    summary_with_level(
+        Some(LevelStyle::of_level(notification).word),
+        notification,
+        cuts,
+    )
 }
 
 fn summary_with_level(
     level: Option<&str>,
     notification: &Notification,
-    cuts: &Cuts,
+    cuts: &Truncations,
 ) -> Option<String> {
     let time = notification.timestamp.map(time_in_utc);
     let phase = phase(notification, time.as_deref());
@@ -169,17 +173,22 @@ pub fn unix_seconds(time: Timestamp) -> Option<i64> {
 }
 
 /// A notification in its rich form: one message that shows all of it, and plain ones for what its text has beyond that.
-pub struct Rich<P> {
+pub struct RichMessage<P> {
     pub payload: P,
     /// Further parts of the text.
     more: Vec<String>,
     /// Code points of the text that found no place in any part.
     missing: usize,
-    cuts: Cuts,
+    cuts: Truncations,
 }
 
-impl<P: Serialize> Rich<P> {
-    pub fn new(payload: P, more: impl Iterator<Item = String>, missing: usize, cuts: Cuts) -> Self {
+impl<P: Serialize> RichMessage<P> {
+    pub fn new(
+        payload: P,
+        more: impl Iterator<Item = String>,
+        missing: usize,
+        cuts: Truncations,
+    ) -> Self {
         Self {
             payload,
             more: more.collect(),
@@ -203,7 +212,7 @@ impl<P: Serialize> Rich<P> {
 }
 
 /// A field as a channel draws it.
-pub struct Drawn<T> {
+pub struct FittedField<T> {
     pub field: T,
     /// What it takes of the room, in the channel's unit.
     pub length: usize,
@@ -211,7 +220,7 @@ pub struct Drawn<T> {
     pub is_cut: bool,
 }
 
-impl Drawn<(String, Value)> {
+impl FittedField<(String, Value)> {
     /// A member of an object; `around` is what it takes besides name and value.
     pub fn member(name: String, value: &str, limit: Limit, around: usize) -> Self {
         let mut is_cut = false;
@@ -226,7 +235,7 @@ impl Drawn<(String, Value)> {
 
 /// What of a notification found no place.
 #[derive(Debug, Default)]
-pub struct Cuts {
+pub struct Truncations {
     title: bool,
     fields: usize,
     fields_cut: usize,
@@ -235,7 +244,7 @@ pub struct Cuts {
     link: bool,
 }
 
-impl Cuts {
+impl Truncations {
     /// The title, or what holds it, within its limit.
     pub fn title(&mut self, title: &str, limit: Limit, ending: &str) -> String {
         shorten(title, limit, ending, &mut self.title)
@@ -257,7 +266,7 @@ impl Cuts {
         most: usize,
         mut room: usize,
         rules: &NameRules,
-        draw: impl Fn(String, &str) -> Drawn<T>,
+        draw: impl Fn(String, &str) -> FittedField<T>,
     ) -> Vec<T> {
         self.fields = notification.fields.len();
         let mut names = FieldNames::new(rules);
@@ -378,7 +387,7 @@ mod tests {
                 timestamp: time.parse().ok(),
                 ..Notification::plain(Json::String("x".to_owned()))
             };
-            let found = summary(&notification, &Cuts::default());
+            let found = summary(&notification, &Truncations::default());
             assert_eq!(found.as_deref(), expected, "{notification:?}");
         }
     }

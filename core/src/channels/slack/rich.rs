@@ -9,7 +9,7 @@ use super::blocks::{Attachment, Block, Payload, Text, UNIT};
 use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
-use crate::channels::shared::rich::{self, Cuts, Drawn, Look, Rich};
+use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
 use crate::channels::shared::texts::missing_warning;
 use crate::model::channel::ComposeContext;
 use crate::model::notification::Notification;
@@ -47,8 +47,8 @@ pub fn compose(
     text: &str,
     cx: &ComposeContext<'_>,
     limit: Limit,
-) -> Rich<Payload> {
-    let mut cuts = Cuts::default();
+) -> RichMessage<Payload> {
+    let mut cuts = Truncations::default();
     let heading = cuts.title(&rich::heading(notification), HEADER, "…");
     let heading = Text::plain(heading);
     let split = split_after(text, SECTION, limit, MARKUP);
@@ -70,10 +70,10 @@ pub fn compose(
     let context = context(notification, &cuts).into_iter();
     let beside: Vec<_> = context.chain(sections(fields)).collect();
     let attachment = (!beside.is_empty()).then(|| Attachment {
-        color: format!("#{:06X}", Look::of(notification).colour),
+        color: format!("#{:06X}", LevelStyle::of(notification).colour),
         blocks: beside,
     });
-    Rich::new(
+    RichMessage::new(
         Payload {
             text: preview(notification, text, cx),
             blocks: blocks.into_iter().chain(link.map(Block::section)).collect(),
@@ -102,7 +102,7 @@ fn link(link: &str) -> String {
 }
 
 /// How bad, whether it goes on, since when, and what is missing. All of it words of ours.
-fn context(notification: &Notification, cuts: &Cuts) -> Option<Block> {
+fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
     let level = rich::level_below_heading(notification).map(|level| format!("*{level}*"));
     let time = notification.timestamp.map(|time| {
         let utc = rich::time_in_utc(time);
@@ -119,12 +119,12 @@ fn context(notification: &Notification, cuts: &Cuts) -> Option<Block> {
     })
 }
 
-fn draw(name: String, value: &str) -> Drawn<Text> {
+fn draw(name: String, value: &str) -> FittedField<Text> {
     let mut is_cut = false;
     let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
     let value = shorten(value, room, "…", &mut is_cut);
     let field = Text::plain(format!("{name}: {value}"));
-    Drawn {
+    FittedField {
         length: field.units(),
         field,
         is_cut,
@@ -144,8 +144,8 @@ fn sections(fields: Vec<Text>) -> impl Iterator<Item = Block> {
 }
 
 /// The lines around the text, where there are no blocks.
-fn around(notification: &Notification, cuts: &mut Cuts) -> (String, String) {
-    let look = Look::of(notification);
+fn around(notification: &Notification, cuts: &mut Truncations) -> (String, String) {
+    let look = LevelStyle::of(notification);
     let level = format!("{} {}", look.emoji, look.word);
     let lines = compact(notification, &level, cuts);
     let tail = lines.tail();
@@ -154,7 +154,7 @@ fn around(notification: &Notification, cuts: &mut Cuts) -> (String, String) {
 
 fn preview(notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> String {
     // The blocks say what is missing; here nobody looks for everything.
-    let (head, tail) = around(notification, &mut Cuts::default());
+    let (head, tail) = around(notification, &mut Truncations::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
     format!("{head}{}{tail}", as_allowed(text, cx))
 }
@@ -166,7 +166,7 @@ pub fn lines(
     cx: &ComposeContext<'_>,
     limit: Limit,
 ) -> (Vec<String>, Vec<String>) {
-    let mut cuts = Cuts::default();
+    let mut cuts = Truncations::default();
     let (head, tail) = around(notification, &mut cuts);
     let room = limit.length - Unit::Utf16.of(&head) - Unit::Utf16.of(&tail);
     let split = split_after(text, room, limit, MARKUP);

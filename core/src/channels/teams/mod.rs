@@ -18,7 +18,7 @@ use self::card::{Action, Element, TextRun, message, text_block};
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
-use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -101,7 +101,7 @@ impl Teams {
     }
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
@@ -137,7 +137,7 @@ impl Teams {
             .chain(fields.into_iter().flatten())
             .chain(last)
             .collect();
-        let rich = Rich::new(
+        let rich = RichMessage::new(
             message(body, actions, Some("Full")),
             parts,
             split.missing,
@@ -175,7 +175,7 @@ const fn style(notification: &Notification) -> &'static str {
 }
 
 /// A line of the value is an element: a card's texts know no line breaks.
-fn field(name: String, value: &str) -> Drawn<Vec<Element>> {
+fn field(name: String, value: &str) -> FittedField<Vec<Element>> {
     let mut is_cut = false;
     let value = shorten(value, VALUE, "…", &mut is_cut);
     let mut lines = value.lines().filter(|line| !line.trim().is_empty());
@@ -189,7 +189,7 @@ fn field(name: String, value: &str) -> Drawn<Vec<Element>> {
         spacing: Some("None"),
     });
     let field: Vec<_> = std::iter::once(first).chain(more).collect();
-    Drawn {
+    FittedField {
         length: body::json(&field).len(),
         field,
         is_cut,

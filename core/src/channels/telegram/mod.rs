@@ -18,7 +18,7 @@ use self::payload::{Chat, LinkPreview, Payload, ReplyParameters};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
-use super::shared::rich::{self, Cuts, Drawn, Rich};
+use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
@@ -144,7 +144,7 @@ impl Telegram {
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
-        let mut cuts = Cuts::default();
+        let mut cuts = Truncations::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
         let link = link.map(Html::link);
@@ -167,7 +167,7 @@ impl Telegram {
             }),
             ..self.payload(head.and(first).and(tail).html.into())
         };
-        let rich = Rich::new(payload, parts, split.missing, cuts);
+        let rich = RichMessage::new(payload, parts, split.missing, cuts);
         let plain = |part: String| self.plain(&part);
         rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }
@@ -183,13 +183,13 @@ fn is_token(text: &str) -> bool {
     })
 }
 
-fn field(name: String, value: &str) -> Drawn<Html> {
+fn field(name: String, value: &str) -> FittedField<Html> {
     let mut is_cut = false;
     let value = shorten(value, VALUE, "…", &mut is_cut);
     let field = Html::tag("b", &format!("{name}:"))
         .then(" ")
         .and(Html::tag("code", &value));
-    Drawn {
+    FittedField {
         length: field.length + "\n".len(),
         field,
         is_cut,

@@ -23,7 +23,7 @@ use self::content::Content;
 use self::parameters::PARAMETERS;
 use self::segments::segments;
 use super::shared::endpoint::{basic_auth, secrets_of_headers};
-use super::shared::rich::Cuts;
+use super::shared::rich::Truncations;
 use super::shared::{self, body, classify, texts};
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
@@ -200,7 +200,7 @@ impl Channel for Twilio {
         } else {
             (
                 split(&text, LIMIT, self.capabilities().markup()),
-                Cuts::default(),
+                Truncations::default(),
             )
         };
         let mut warnings = cuts.warnings();

@@ -2,7 +2,7 @@
 
 use super::LIMIT;
 use crate::channels::shared::compact::compact;
-use crate::channels::shared::rich::{Cuts, Look};
+use crate::channels::shared::rich::{LevelStyle, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Markup, Split, split_after};
 
@@ -12,9 +12,9 @@ pub fn compose(
     text: &str,
     is_whatsapp: bool,
     markup: Markup,
-) -> (Split, Cuts) {
-    let mut cuts = Cuts::default();
-    let level = Look::of(notification).word.to_ascii_uppercase();
+) -> (Split, Truncations) {
+    let mut cuts = Truncations::default();
+    let level = LevelStyle::of(notification).word.to_ascii_uppercase();
     let mut lines = compact(notification, &level, &mut cuts);
     if is_whatsapp {
         lines.head = literal(&lines.head);

@@ -22,7 +22,7 @@ use crate::model::plan::{
 };
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
-use crate::panics::guarded;
+use crate::panics::catch_panic;
 use crate::warnings::Warnings;
 
 /// Deliveries that end at once: an outbox commits them together.
@@ -159,7 +159,7 @@ impl Digest {
     /// What is sent where the first one would have gone, by the same channel.
     fn disposition(&self, mut planned: PlannedSend, warnings: &mut Warnings) -> Disposition {
         let source = planned.source.take();
-        let composed = guarded(|| {
+        let composed = catch_panic(|| {
             let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
             source.compose(planned.channel.as_ref(), None)
         });
@@ -211,7 +211,7 @@ impl Digest {
         let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
         log.hand_over(Arc::new(LogForwarder(Arc::clone(&self.first))));
         // Whatever becomes of the lines, the digest goes.
-        let _ = guarded(|| self.log(&log, &warnings));
+        let _ = catch_panic(|| self.log(&log, &warnings));
         let (report, sizes) = (planned.report(0), [planned.size()]);
         let Disposition::Send(send) = planned.disposition else {
             return report;

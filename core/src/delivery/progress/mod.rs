@@ -13,8 +13,8 @@ use super::services::Services;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
 use crate::observe::Event;
-use crate::outbox::OutboxError;
-use crate::panics::guarded;
+use crate::outbox::StoreError;
+use crate::panics::catch_panic;
 
 /// One delivery's side of its task and of the store.
 pub struct Progress {
@@ -69,7 +69,7 @@ impl Progress {
         outcome: Outcome,
     ) -> Option<EndNote> {
         // Whatever becomes of the line, the delivery ends.
-        let _ = guarded(|| self.emit_end(services, sender, destination, &outcome));
+        let _ = catch_panic(|| self.emit_end(services, sender, destination, &outcome));
         // Who waits for the end finds the log line there.
         self.end_quietly(outcome)
     }
@@ -90,7 +90,7 @@ impl Progress {
     /// Waits until the store has the end.
     pub async fn wait_until_noted(&self, services: &Services, note: EndNote) {
         let Some(entry) = &self.entry else { return };
-        let failed = |error: &OutboxError| {
+        let failed = |error: &StoreError| {
             let report = self.task.report(self.index);
             let destination = report.as_ref().map(|report| {
                 let label = report.destination.as_deref();

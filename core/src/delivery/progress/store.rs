@@ -13,10 +13,10 @@ use crate::model::notification::DedupKey;
 use crate::model::outcome::AttemptResult;
 use crate::model::plan::{ConfiguredIn, DeliveryPolicy, Disposition, Identity, PlannedDelivery};
 use crate::model::report::DeliveryReport;
-use crate::observe::{StoreRow, Written};
+use crate::observe::{OnWritten, StoreRow};
 use crate::outbox::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotificationStore, NewDelivery, NewRequest,
-    OutboxError, Ownership, Reply, RunningDelivery, Seal, Store, StoredWork, Target, Trouble,
+    Ownership, Reply, RunningDelivery, Seal, Store, StoreError, StoreErrorKind, StoredWork, Target,
 };
 use crate::panics::lock;
 
@@ -54,7 +54,7 @@ pub enum StoreAnswer {
 /// Why a request was not stored. Nothing of it was sent.
 #[derive(Debug)]
 pub enum PersistError {
-    Outbox(OutboxError),
+    Outbox(StoreError),
     /// It brings destinations of its own, and there is no key to seal them with.
     NoKey,
 }
@@ -111,8 +111,8 @@ impl Persistence {
         }
     }
 
-    pub fn too_slow(&self) -> OutboxError {
-        OutboxError::new(self.outbox.place(), Trouble::TooSlow)
+    pub fn too_slow(&self) -> StoreError {
+        StoreError::new(self.outbox.place(), StoreErrorKind::TooSlow)
     }
 
     fn work(
@@ -133,7 +133,10 @@ impl Persistence {
                 let seal = self.seal.as_ref().ok_or(PersistError::NoKey)?;
                 let sealed = seal.seal(id, own);
                 Target::Sealed(sealed.ok_or_else(|| {
-                    PersistError::Outbox(OutboxError::new(self.outbox.place(), Trouble::Broken))
+                    PersistError::Outbox(StoreError::new(
+                        self.outbox.place(),
+                        StoreErrorKind::Broken,
+                    ))
                 })?)
             }
             None => return Ok(None),
@@ -188,7 +191,7 @@ pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
 }
 
 /// Called when a history row of this store is written, or was given up.
-pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> Written {
+pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> OnWritten {
     // Nobody waits for it: a row that is written twice is one row.
     Box::new(move |row| drop(outbox.history_written(&row)))
 }
@@ -235,7 +238,7 @@ impl StoreEntry {
     }
 
     /// Whether this process still has the lease. Asks the store, unless that confirmed it a moment ago.
-    pub async fn owns(&self) -> Result<Ownership, OutboxError> {
+    pub async fn owns(&self) -> Result<Ownership, StoreError> {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
         }
@@ -249,7 +252,7 @@ impl StoreEntry {
     }
 
     /// Writes that an attempt begins which must not be repeated.
-    pub async fn attempting(&self, at: SystemTime) -> Result<Ownership, OutboxError> {
+    pub async fn attempting(&self, at: SystemTime) -> Result<Ownership, StoreError> {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
         }
@@ -284,7 +287,7 @@ impl StoreEntry {
 
     /// Waits until the end is written. Where only disk space or a lock is missing, it retries until that works: else the
     /// delivery would be made again after a restart. `failed` gets the first error.
-    pub async fn noted(&self, note: EndNote, failed: impl FnOnce(&OutboxError)) {
+    pub async fn noted(&self, note: EndNote, failed: impl FnOnce(&StoreError)) {
         let EndNote { report, row, reply } = note;
         let Err(mut error) = reply.await else {
             return;
@@ -304,7 +307,7 @@ impl StoreEntry {
     }
 
     /// Called when a history row is written, or was given up.
-    pub fn forget_row(&self) -> Written {
+    pub fn forget_row(&self) -> OnWritten {
         forget_row(Arc::<dyn Store>::clone(&self.outbox))
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::{DeliveryReport, HistoryRow};
-use crate::observe::{LineLimiter, MAX_LINES, TaskLog, Written};
+use crate::observe::{LineLimiter, MAX_LINES, OnWritten, TaskLog};
 
 /// Warnings that deliveries add; more would help nobody.
 const MAX_LATE_WARNINGS: usize = 20;
@@ -317,7 +317,7 @@ impl Task {
         &self,
         index: usize,
         outcome: Outcome,
-        store: impl FnOnce(DeliveryReport, Option<HistoryRow>) -> (T, Option<Written>),
+        store: impl FnOnce(DeliveryReport, Option<HistoryRow>) -> (T, Option<OnWritten>),
     ) -> Option<T> {
         let elapsed = self.accepted.elapsed();
         self.update(index, |report| {

@@ -13,7 +13,7 @@ use crate::delivery::run;
 use crate::delivery::state::Delivery;
 use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{DeliveryPolicy, Disposition, PlannedDelivery};
-use crate::outbox::OutboxError;
+use crate::outbox::StoreError;
 use crate::secret::Redactor;
 
 /// A request that has its permits, and of which nothing was sent yet.
@@ -124,7 +124,7 @@ impl AdmittedRequest {
     }
 
     /// Reports for what is to be sent why it is not yet.
-    pub fn wait_for_store(&self, error: &OutboxError) {
+    pub fn wait_for_store(&self, error: &StoreError) {
         for (index, delivery) in &self.deliveries {
             if delivery.disposition.is_to_send() {
                 let detail = Detail::new(&error.to_string(), &Redactor::default());

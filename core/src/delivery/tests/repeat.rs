@@ -6,8 +6,8 @@ use super::*;
 use crate::model::notification::Level;
 use crate::outbox::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
-    NewRequest, OutboxError, Ownership, Reply, RequestStore, Running, Store, StoredRequest,
-    Trouble,
+    NewRequest, Ownership, Reply, RequestStore, Running, Store, StoreError, StoreErrorKind,
+    StoredRequest,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -275,9 +275,9 @@ async fn a_resolved_edits_the_message_of_another_process() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outbox_that_fails_or_hangs_fails_no_delivery_and_memory_counts() {
-    for trouble in [Some(Trouble::Broken), None] {
+    for kind in [Some(StoreErrorKind::Broken), None] {
         let outbox = Arc::<Memory>::default();
-        *outbox.trouble.lock().unwrap() = Some(trouble);
+        *outbox.kind.lock().unwrap() = Some(kind);
         let world = World::new([ok()]);
         for expected in ["delivered", "suppressed"] {
             let delivery = notification("http", HTTP, said("critical firing"));
@@ -321,7 +321,7 @@ pub(super) struct Memory {
     /// How long it takes to store a request.
     pub latency: Duration,
     /// What it answers when it is asked for what was told; `Some(None)`: it never does.
-    pub trouble: Mutex<Option<Option<Trouble>>>,
+    pub kind: Mutex<Option<Option<StoreErrorKind>>>,
     pub running: Running,
 }
 
@@ -393,7 +393,7 @@ impl RequestStore for Memory {
         let mut failing = self.failing_ends.lock().unwrap();
         if *failing > 0 {
             *failing -= 1;
-            return Box::pin(async { Err(OutboxError::new("memory", Trouble::Full)) });
+            return Box::pin(async { Err(StoreError::new("memory", StoreErrorKind::Full)) });
         }
         let end = (Instant::now(), report.clone(), row.cloned());
         self.ends.lock().unwrap().push(end);
@@ -442,10 +442,8 @@ impl HistoryStore for Memory {
 
 impl LastNotificationStore for Memory {
     fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
-        match *self.trouble.lock().unwrap() {
-            Some(Some(trouble)) => {
-                Box::pin(async move { Err(OutboxError::new("memory", trouble)) })
-            }
+        match *self.kind.lock().unwrap() {
+            Some(Some(kind)) => Box::pin(async move { Err(StoreError::new("memory", kind)) }),
             Some(None) => Box::pin(std::future::pending()),
             None => at_once(self.lasts.lock().unwrap().get(key).cloned()),
         }

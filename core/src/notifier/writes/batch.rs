@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::summary::{Became, DeliveryLines, Summary, Taken};
+use super::summary::{DeliveryLines, RowAdmission, RowOutcome, Summary};
 use super::waiting::WaitingRows;
 use crate::api::request::Request;
 use crate::api::row;
@@ -20,13 +20,13 @@ use crate::delivery::{
 };
 use crate::model::row::{Row, TableRows};
 use crate::notifier::acceptance::{MAX_SAID, acceptance};
-use crate::notifier::outboxes::{OpenOutbox, Outboxes, Source, TakeOver};
+use crate::notifier::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
 use crate::notifier::refusals::{internal, not_kept, outbox_error};
 use crate::observe::{Event, LateLog, LogLevel, Sink, TaskLog};
-use crate::outbox::{OutboxError, Trouble};
+use crate::outbox::{StoreError, StoreErrorKind};
 use crate::routing::Refusal;
 use crate::settings::Settings;
-use crate::settings::matcher::Subject;
+use crate::settings::matcher::MatchInput;
 
 /// Rows that are on their way into an outbox at once.
 const AT_ONCE: usize = 64;
@@ -50,7 +50,7 @@ pub struct BatchContext {
     /// Whose share of the limits they take.
     pub caller: Caller,
     pub outboxes: Arc<Outboxes>,
-    pub take_over: TakeOver,
+    pub take_over: RecoveryDeps,
     pub sink: Sink,
     pub settings: Arc<Settings>,
     /// What the call brought.
@@ -119,7 +119,7 @@ impl Batch {
 impl BatchContext {
     /// The outbox of the settings, where they have one: opened, and what former processes have left there taken over, so that
     /// it goes before the rows.
-    async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, OutboxError> {
+    async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, StoreError> {
         let Some(outbox) = &self.settings.outbox else {
             return Ok(None);
         };
@@ -130,7 +130,7 @@ impl BatchContext {
             // The disk may be slow.
             let opening =
                 tokio::task::spawn_blocking(move || outboxes.get(&place, || take_over, &runtime));
-            let stopped = || OutboxError::new(outbox.place.key(), Trouble::Stopped);
+            let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
             match opening.await.unwrap_or_else(|_| Err(stopped())) {
                 Err(error) if error.may_pass() && Instant::now() < until => {}
                 opened => break opened?,
@@ -190,7 +190,7 @@ impl Acceptor {
             None => 1,
         };
         let mut tasks = Vec::new();
-        let mut note = |taken: Taken, summary: &mut Summary| {
+        let mut note = |taken: RowAdmission, summary: &mut Summary| {
             waiting.done(taken.bytes);
             tasks.extend(summary.note(taken));
         };
@@ -205,7 +205,7 @@ impl Acceptor {
             while accepting.len() >= at_once
                 || key.as_ref().is_some_and(|key| under_way.contains(key))
             {
-                let taken: Option<Taken> = accepting.next().await;
+                let taken: Option<RowAdmission> = accepting.next().await;
                 let Some(taken) = taken else { break };
                 if let Some(key) = &taken.key {
                     under_way.remove(key);
@@ -230,17 +230,17 @@ impl Acceptor {
         let options = &self.context.settings.config.read_options;
         let template = rows.template.as_deref();
         let request = row::read(&self.table, row, &rows.columns, template, options);
-        if !rows.filter.matches(&Subject::of(&request.notification)) {
+        if !rows.filter.matches(&MatchInput::of(&request.notification)) {
             summary.filtered += 1;
             return None;
         }
         Some(request)
     }
 
-    async fn accept(&self, request: Request, bytes: usize) -> Taken {
+    async fn accept(&self, request: Request, bytes: usize) -> RowAdmission {
         let mut warnings = Vec::new();
         let became = self.accept_or_wait(&request, &mut warnings).await;
-        Taken {
+        RowAdmission {
             key: request.notification.dedup_key.clone(),
             bytes,
             warnings,
@@ -249,7 +249,7 @@ impl Acceptor {
     }
 
     /// Waits for room, and for an outbox that works again.
-    async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> Became {
+    async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> RowOutcome {
         let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
         loop {
             let capacity = self.capacity(need).await;
@@ -264,8 +264,8 @@ impl Acceptor {
             );
             let mut acceptance = match acceptance {
                 Ok(acceptance) => acceptance,
-                Err(Refusal::NoDestination { .. }) => return Became::Nobody,
-                Err(refusal) => return Became::Lost(refusal.error(request)),
+                Err(Refusal::NoDestination { .. }) => return RowOutcome::Nobody,
+                Err(refusal) => return RowOutcome::Lost(refusal.error(request)),
             };
             acceptance.capacity = capacity;
             acceptance.batch = Some(Arc::clone(&self.digests));
@@ -279,14 +279,14 @@ impl Acceptor {
             let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
             acceptance.log.hand_over(lines);
             match self.stored(context.dispatcher.submit(acceptance)).await {
-                Ok(Submission::New(task)) => return Became::Task(task),
+                Ok(Submission::New(task)) => return RowOutcome::Task(task),
                 Ok(Submission::Left(_)) => {
                     if let Some(open) = &self.open {
                         open.note_left();
                     }
-                    return Became::Left;
+                    return RowOutcome::Left;
                 }
-                Ok(_) => return Became::Known,
+                Ok(_) => return RowOutcome::Known,
                 Err(SubmitError::NoCapacity(_, needed)) => {
                     need = needed;
                     continue;
@@ -294,7 +294,7 @@ impl Acceptor {
                 Err(SubmitError::NotPersisted(why))
                     if is_final(&why) || Instant::now() >= context.deadline() =>
                 {
-                    return Became::Lost(not_kept(&why));
+                    return RowOutcome::Lost(not_kept(&why));
                 }
                 Err(SubmitError::NotPersisted(why)) => self.say_why_rows_wait(&why),
             }
@@ -325,7 +325,7 @@ impl Acceptor {
         if let Ok(accepted) = timeout(PERSIST_TIMEOUT, &mut accepting).await {
             return accepted;
         }
-        let too_slow = OutboxError::new(open.outbox.place(), Trouble::TooSlow);
+        let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TooSlow);
         self.say_why_rows_wait(&PersistError::Outbox(too_slow));
         accepting.await
     }
@@ -357,6 +357,6 @@ impl Acceptor {
 fn is_final(why: &PersistError) -> bool {
     match why {
         PersistError::NoKey => true,
-        PersistError::Outbox(error) => error.trouble == Trouble::TooLarge,
+        PersistError::Outbox(error) => error.kind == StoreErrorKind::TooLarge,
     }
 }

@@ -11,17 +11,17 @@ use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, 
 use crate::text::did_you_mean;
 
 /// A row that was seen to.
-pub struct Taken {
+pub struct RowAdmission {
     /// Its dedup key.
     pub key: Option<DedupKey>,
     /// Of the row.
     pub bytes: usize,
     pub warnings: Vec<String>,
-    pub became: Became,
+    pub became: RowOutcome,
 }
 
 /// What became of a row.
-pub enum Became {
+pub enum RowOutcome {
     Task(Arc<Task>),
     /// It is stored, and delivered by a worker, or when there is room.
     Left,
@@ -122,20 +122,20 @@ impl Summary {
     }
 
     /// Counts a row; gives back its task where it is new.
-    pub fn note(&mut self, taken: Taken) -> Option<Arc<Task>> {
+    pub fn note(&mut self, taken: RowAdmission) -> Option<Arc<Task>> {
         self.warn(&taken.warnings);
         match taken.became {
-            Became::Task(task) => {
+            RowOutcome::Task(task) => {
                 self.notifications += 1;
                 return Some(task);
             }
-            Became::Left => {
+            RowOutcome::Left => {
                 self.notifications += 1;
                 self.left += 1;
             }
-            Became::Known => self.known += 1,
-            Became::Nobody => self.nobody += 1,
-            Became::Lost(error) => self.lost(error, 1),
+            RowOutcome::Known => self.known += 1,
+            RowOutcome::Nobody => self.nobody += 1,
+            RowOutcome::Lost(error) => self.lost(error, 1),
         }
         None
     }

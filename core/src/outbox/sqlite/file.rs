@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::outbox::{OutboxError, Trouble};
+use crate::outbox::{StoreError, StoreErrorKind};
 use crate::text::printable;
 
 /// What tells our files from others: `INFN`.
@@ -118,16 +118,16 @@ pub struct Database {
 
 impl Database {
     /// Opens the file, or makes it where it is not there.
-    pub fn open(path: &Path) -> Result<Self, OutboxError> {
-        create(path).map_err(|error| OutboxError::new(shown(path), of_io(&error)))?;
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        create(path).map_err(|error| StoreError::new(shown(path), of_io(&error)))?;
         Self::open_existing(path)
     }
 
     /// Opens a file that is there.
-    pub fn open_existing(path: &Path) -> Result<Self, OutboxError> {
-        let failed = |trouble| OutboxError::new(shown(path), trouble);
+    pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let failed = |kind| StoreError::new(shown(path), kind);
         if !path.exists() {
-            return Err(failed(Trouble::Missing));
+            return Err(failed(StoreErrorKind::Missing));
         }
         let inode = inode(path);
         match connect(path) {
@@ -136,7 +136,7 @@ impl Database {
                 path: path.to_owned(),
                 inode,
             }),
-            Ok(Err(trouble)) => Err(failed(trouble)),
+            Ok(Err(kind)) => Err(failed(kind)),
             Err(error) => Err(failed(of_sqlite(&error))),
         }
     }
@@ -151,7 +151,7 @@ impl Database {
         &mut self,
         behavior: TransactionBehavior,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, OutboxError> {
+    ) -> Result<T, StoreError> {
         let transact = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(behavior)?;
             let done = work(&transaction)?;
@@ -159,7 +159,7 @@ impl Database {
             Ok(done)
         };
         transact(&mut self.connection)
-            .map_err(|error| OutboxError::new(shown(&self.path), of_sqlite(&error)))
+            .map_err(|error| StoreError::new(shown(&self.path), of_sqlite(&error)))
     }
 
     /// Writes to the file what stands in the log beside it, and cuts the log off.
@@ -187,16 +187,16 @@ pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
+fn connect(path: &Path) -> rusqlite::Result<Result<Connection, StoreErrorKind>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     if connection.is_readonly("main")? {
-        return Ok(Err(Trouble::ReadOnly));
+        return Ok(Err(StoreErrorKind::ReadOnly));
     }
     // Before anything is changed.
-    if let Some(trouble) = make_tables(&mut connection)? {
-        return Ok(Err(trouble));
+    if let Some(kind) = make_tables(&mut connection)? {
+        return Ok(Err(kind));
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A commit is on the disk before it is said to be.
@@ -208,7 +208,7 @@ fn connect(path: &Path) -> rusqlite::Result<Result<Connection, Trouble>> {
 }
 
 /// Makes the tables in an empty file; says what keeps another from being used.
-fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>> {
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<StoreErrorKind>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number =
         |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
@@ -223,36 +223,36 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<Trouble>>
         return Ok(None);
     }
     if application != APPLICATION {
-        return Ok(Some(Trouble::NoOutbox));
+        return Ok(Some(StoreErrorKind::NoOutbox));
     }
     Ok(match version.cmp(&SCHEMA_VERSION) {
-        Ordering::Less => Some(Trouble::Older),
+        Ordering::Less => Some(StoreErrorKind::Older),
         Ordering::Equal => None,
-        Ordering::Greater => Some(Trouble::Newer),
+        Ordering::Greater => Some(StoreErrorKind::Newer),
     })
 }
 
-fn of_io(error: &io::Error) -> Trouble {
+fn of_io(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Trouble::NotThere,
-        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Full,
-        io::ErrorKind::IsADirectory => Trouble::NoOutbox,
-        _ => Trouble::MayNotBeOpened,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StoreErrorKind::NotThere,
+        io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+        io::ErrorKind::IsADirectory => StoreErrorKind::NoOutbox,
+        _ => StoreErrorKind::MayNotBeOpened,
     }
 }
 
-fn of_sqlite(error: &rusqlite::Error) -> Trouble {
+fn of_sqlite(error: &rusqlite::Error) -> StoreErrorKind {
     match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Trouble::MayNotBeOpened,
-        Some(ErrorCode::NotADatabase) => Trouble::NoOutbox,
-        Some(ErrorCode::DatabaseCorrupt) => Trouble::Damaged,
-        Some(ErrorCode::DiskFull) => Trouble::Full,
-        Some(ErrorCode::ReadOnly) => Trouble::ReadOnly,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Busy,
-        Some(ErrorCode::SystemIoFailure) => Trouble::Broken,
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreErrorKind::MayNotBeOpened,
+        Some(ErrorCode::NotADatabase) => StoreErrorKind::NoOutbox,
+        Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Damaged,
+        Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
+        Some(ErrorCode::ReadOnly) => StoreErrorKind::ReadOnly,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        Some(ErrorCode::SystemIoFailure) => StoreErrorKind::Broken,
         // A table or a column that is not there, a value that is none of ours.
-        _ => Trouble::Damaged,
+        _ => StoreErrorKind::Damaged,
     }
 }
 

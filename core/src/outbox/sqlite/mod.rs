@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::writer::Writer;
 use super::clock::{Clock, SystemClock};
-use super::{OutboxError, Running, Store};
+use super::{Running, Store, StoreError};
 
 /// This process's use of one file.
 pub struct SqliteStore {
@@ -29,12 +29,12 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the file, or makes it where it is not there.
-    pub fn open(path: &Path) -> Result<Self, OutboxError> {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, Arc::new(SystemClock))
     }
 
     /// The same, with other clocks.
-    pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OutboxError> {
+    pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let running = Running::default();
         Ok(Self {
             writer: Writer::start(path, clock, running.clone())?,
@@ -58,7 +58,7 @@ mod tests {
     use crate::model::plan::Identity;
     use crate::model::report::DeliveryReport;
     use crate::outbox::{
-        DeliveryId, NewDelivery, NewRequest, RequestStore, StoredWork, Target, Trouble,
+        DeliveryId, NewDelivery, NewRequest, RequestStore, StoreErrorKind, StoredWork, Target,
     };
 
     fn report(outcome: Outcome) -> DeliveryReport {
@@ -123,7 +123,7 @@ mod tests {
         limit.await.unwrap();
         for n in 10..13 {
             let refused = outbox.accept(request(&n.to_string())).await.unwrap_err();
-            assert_eq!(refused.trouble, Trouble::Full);
+            assert_eq!(refused.kind, StoreErrorKind::Full);
             // One that comes at the same time and needs no room is done.
             assert_eq!(outbox.depth().await.unwrap(), 10);
         }

@@ -12,7 +12,7 @@ use super::reserve::Reserve;
 use super::rows;
 use super::time::{FileTime, Moment};
 use crate::model::report::DeliveryReport;
-use crate::outbox::OutboxError;
+use crate::outbox::StoreError;
 use crate::outbox::clock::{Clock, SystemClock};
 use crate::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
 use crate::outbox::record::Record;
@@ -38,12 +38,12 @@ const CHOSEN: &str = "
 
 impl SqliteOperator {
     /// Opens a file that is there.
-    pub fn open(path: &Path) -> std::result::Result<Self, OutboxError> {
+    pub fn open(path: &Path) -> std::result::Result<Self, StoreError> {
         Self::open_with(path, Arc::new(SystemClock))
     }
 
     /// The same, with other clocks.
-    pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> std::result::Result<Self, OutboxError> {
+    pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> std::result::Result<Self, StoreError> {
         let reserve = Reserve::new(path);
         let database = Database::open_existing(path).or_else(|error| {
             reserve.release_for(&error)?;
@@ -57,7 +57,7 @@ impl SqliteOperator {
     }
 
     /// Forgets what nobody will ask for any more, as every process that uses the file does now and again.
-    pub fn tidy(&mut self) -> std::result::Result<(), OutboxError> {
+    pub fn tidy(&mut self) -> std::result::Result<(), StoreError> {
         self.transaction(purge)
     }
 
@@ -67,7 +67,7 @@ impl SqliteOperator {
         choice: &Choice,
         condition: &str,
         change: impl Fn(&Connection, Moment, &Chosen) -> Result<()>,
-    ) -> std::result::Result<usize, OutboxError> {
+    ) -> std::result::Result<usize, StoreError> {
         let (mut count, mut after) = (0, (0, -1));
         loop {
             let changed = self.transaction(|db, now| {
@@ -87,7 +87,7 @@ impl SqliteOperator {
     fn transaction<T>(
         &mut self,
         mut work: impl FnMut(&Connection, Moment) -> Result<T>,
-    ) -> std::result::Result<T, OutboxError> {
+    ) -> std::result::Result<T, StoreError> {
         let clock = self.clock.read();
         let path = self.database.path.clone();
         let mut transact = |database: &mut Database| {
@@ -112,11 +112,11 @@ impl Operator for SqliteOperator {
         &mut self,
         choice: &Choice,
         limit: usize,
-    ) -> std::result::Result<Vec<Listed>, OutboxError> {
+    ) -> std::result::Result<Vec<Listed>, StoreError> {
         self.transaction(|db, now| list(db, now, choice, limit))
     }
 
-    fn said(&mut self, task: &str) -> std::result::Result<Option<String>, OutboxError> {
+    fn said(&mut self, task: &str) -> std::result::Result<Option<String>, StoreError> {
         self.transaction(|db, _| {
             let mut select = db.prepare("SELECT coalesce(json, '{}') FROM requests LEFT JOIN bodies ON request = id WHERE task = ?")?;
             let mut found = select.query_map([task], |row| row.get(0))?;
@@ -124,16 +124,16 @@ impl Operator for SqliteOperator {
         })
     }
 
-    fn retry(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
+    fn retry(&mut self, choice: &Choice) -> std::result::Result<usize, StoreError> {
         self.change(choice, "state = 'dead'", retry)
     }
 
-    fn drop(&mut self, choice: &Choice) -> std::result::Result<usize, OutboxError> {
+    fn drop(&mut self, choice: &Choice) -> std::result::Result<usize, StoreError> {
         let open = "state IN ('waiting', 'claimed', 'dead')";
         self.change(choice, open, drop_chosen)
     }
 
-    fn stats(&mut self) -> std::result::Result<Stats, OutboxError> {
+    fn stats(&mut self) -> std::result::Result<Stats, StoreError> {
         self.transaction(|db, _| stats(db))
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::file::private;
-use crate::outbox::OutboxError;
+use crate::outbox::StoreError;
 
 /// Enough for some hundred ends, and for a command that drops as many deliveries.
 const BYTES: usize = 256 * 1024;
@@ -60,7 +60,7 @@ impl Reserve {
     }
 
     /// Makes room where this is what an operator's command lacked; else gives the error back.
-    pub fn release_for(&self, error: &OutboxError) -> Result<(), OutboxError> {
+    pub fn release_for(&self, error: &StoreError) -> Result<(), StoreError> {
         if !error.is_for_want_of_room() {
             return Err(error.clone());
         }

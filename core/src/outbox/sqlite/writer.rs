@@ -16,8 +16,8 @@ use super::reserve::Reserve;
 use super::time::FileTime;
 use super::transaction::Transaction;
 use crate::outbox::clock::Clock;
-use crate::outbox::{OutboxError, RENEW_EVERY, Reply, Running, Trouble};
-use crate::panics::guarded;
+use crate::outbox::{RENEW_EVERY, Reply, Running, StoreError, StoreErrorKind};
+use crate::panics::catch_panic;
 
 /// What one transaction takes at most.
 const MAX_BATCH: usize = 512;
@@ -38,20 +38,20 @@ trait Job: Send {
     fn is_look(&self) -> bool;
     fn run(&mut self, tx: &mut Transaction<'_>) -> rusqlite::Result<()>;
     /// The transaction was committed, or it was not. Gives back what is to be undone, where nobody has heard of it.
-    fn done(self: Box<Self>, result: Result<(), OutboxError>) -> Option<Undo>;
+    fn done(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo>;
 }
 
 type Undo = Box<dyn FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send>;
 
-struct Asked<T, F> {
+struct WriteJob<T, F> {
     work: F,
     answer: Option<T>,
-    reply: oneshot::Sender<Result<T, OutboxError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
     undo: Option<Undo>,
     is_look: bool,
 }
 
-impl<T, F> Job for Asked<T, F>
+impl<T, F> Job for WriteJob<T, F>
 where
     T: Send,
     F: FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
@@ -74,7 +74,7 @@ where
         Ok(())
     }
 
-    fn done(self: Box<Self>, result: Result<(), OutboxError>) -> Option<Undo> {
+    fn done(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo> {
         let Self {
             answer,
             reply,
@@ -92,11 +92,7 @@ where
 
 impl Writer {
     /// Opens the file and starts the thread.
-    pub fn start(
-        path: &Path,
-        clock: Arc<dyn Clock>,
-        running: Running,
-    ) -> Result<Self, OutboxError> {
+    pub fn start(path: &Path, clock: Arc<dyn Clock>, running: Running) -> Result<Self, StoreError> {
         let (jobs, receiver) = channel();
         let mut thread = Thread {
             open: None,
@@ -115,7 +111,7 @@ impl Writer {
         let started: io::Result<_> = std::thread::Builder::new()
             .name("notifier-outbox".to_owned())
             .spawn(move || thread.run(&receiver));
-        started.map_err(|_| OutboxError::new(shown(path), Trouble::Stopped))?;
+        started.map_err(|_| StoreError::new(shown(path), StoreErrorKind::Stopped))?;
         Ok(Self {
             jobs,
             place: shown(path),
@@ -158,14 +154,14 @@ impl Writer {
         is_look: bool,
     ) -> Reply<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Asked {
+        let job = WriteJob {
             work,
             answer: None,
             reply,
             undo,
             is_look,
         };
-        let stopped = OutboxError::new(self.place.clone(), Trouble::Stopped);
+        let stopped = StoreError::new(self.place.clone(), StoreErrorKind::Stopped);
         // Where the thread has ended the reply's other half is dropped, and says so.
         let _ = self.jobs.send(Box::new(job));
         Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })
@@ -232,7 +228,7 @@ impl Thread {
             self.make_room();
         }
         if self.is_short {
-            let full = OutboxError::new(shown(&self.path), Trouble::Full);
+            let full = StoreError::new(shown(&self.path), StoreErrorKind::Full);
             let (new, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.is_new());
             undone.extend(
                 new.into_iter()
@@ -251,7 +247,7 @@ impl Thread {
         let all = self.transaction(behavior, &mut |tx| {
             batch.iter_mut().try_for_each(|job| job.run(tx))
         });
-        let wants_room = all.as_ref().is_err_and(OutboxError::is_for_want_of_room);
+        let wants_room = all.as_ref().is_err_and(StoreError::is_for_want_of_room);
         if wants_room {
             self.make_room();
         }
@@ -302,7 +298,7 @@ impl Thread {
         self.is_short = self.reserve.is_refused();
     }
 
-    fn open(&mut self) -> Result<(), OutboxError> {
+    fn open(&mut self) -> Result<(), StoreError> {
         self.open = None;
         let mut database = Database::open(&self.path)?;
         let now = self.clock.read();
@@ -323,19 +319,19 @@ impl Thread {
         &mut self,
         behavior: TransactionBehavior,
         work: &mut dyn FnMut(&mut Transaction<'_>) -> rusqlite::Result<()>,
-    ) -> Result<(), OutboxError> {
+    ) -> Result<(), StoreError> {
         // Somebody may have moved the file away: what is taken from now on must not go with it.
         let is_in_place = |open: &Open| open.database.is_in_place();
         if !self.open.as_ref().is_some_and(is_in_place) {
             self.open()?;
         }
-        let stopped = || OutboxError::new(shown(&self.path), Trouble::Stopped);
+        let stopped = || StoreError::new(shown(&self.path), StoreErrorKind::Stopped);
         let Some(open) = &mut self.open else {
             return Err(stopped());
         };
         let clock = self.clock.read();
         let now = open.time.at(&clock);
-        let done = guarded(|| {
+        let done = catch_panic(|| {
             open.database.transact(behavior, |db| {
                 work(&mut Transaction {
                     db,

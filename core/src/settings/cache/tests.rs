@@ -55,7 +55,7 @@ impl World {
     }
 
     /// What a call comes to: as the entry does it, with the variables that are asked for.
-    fn call(&self) -> (Result<Vec<String>, String>, Option<News>, bool) {
+    fn call(&self) -> (Result<Vec<String>, String>, Option<ConfigReload>, bool) {
         // Nobody has looked just now.
         let slot = self.cache.slot(&self.arguments, &self.environment);
         lock(&slot.entry).looked = None;
@@ -91,7 +91,7 @@ impl World {
     fn has(&self, receiver: &str, taken_up: bool, broken: bool) {
         let (receivers, news, is_broken) = self.call();
         assert_eq!(receivers, Ok(vec![receiver.to_owned()]));
-        let is_taken_up = matches!(news, Some(News::TakenUp { .. }));
+        let is_taken_up = matches!(news, Some(ConfigReload::TakenUp { .. }));
         assert_eq!((is_taken_up, is_broken), (taken_up, broken), "{news:?}");
     }
 }
@@ -120,7 +120,7 @@ fn what_was_good_stays_until_something_good_comes_and_the_reason_is_told_once() 
         world.write("notifier.toml", text);
         let (receivers, news, broken) = world.call();
         assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
-        let Some(News::Broken(error)) = news else {
+        let Some(ConfigReload::Broken(error)) = news else {
             panic!("{text}: {news:?}")
         };
         assert!(
@@ -176,7 +176,7 @@ fn a_secret_file_is_taken_up_when_it_changes_and_when_it_comes() {
     world.write("secret", "no address\n");
     let (receivers, news, broken) = world.call();
     assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
-    let Some(News::Broken(error)) = news else {
+    let Some(ConfigReload::Broken(error)) = news else {
         panic!("{news:?}")
     };
     let what = "The file secret, which notifier.toml names (line 2, column 21: \

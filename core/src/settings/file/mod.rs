@@ -24,7 +24,7 @@ pub use self::rules::Route;
 use self::secrets::{Files, Sources, Text};
 pub use self::templates::Checked;
 use self::tree::{Node, Table, Value};
-use super::deep_stack;
+use super::big_stack;
 use super::matcher::Matcher;
 use super::outbox::OutboxConfig;
 use super::report::Report;
@@ -103,7 +103,7 @@ pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
         let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
         Some(secrets::variables(&table))
     };
-    deep_stack::once(read).ok().flatten().unwrap_or_default()
+    big_stack::once(read).ok().flatten().unwrap_or_default()
 }
 
 /// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
@@ -121,7 +121,7 @@ pub fn load(
             None => Loaded::unusable(report),
         }
     };
-    deep_stack::once(load).unwrap_or_else(|deep_stack::NotDone| {
+    big_stack::once(load).unwrap_or_else(|big_stack::Unavailable| {
         let mut report = Report::default();
         report.error(
             Place::default(),

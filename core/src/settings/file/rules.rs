@@ -23,7 +23,7 @@ pub struct Route {
     /// Places of the file's receivers.
     pub receivers: Vec<usize>,
     /// Whether the routes after it are asked as well.
-    pub goes_on: bool,
+    pub continue_matching: bool,
     /// What makes fields of the text where it matches.
     pub extract: Vec<Extraction>,
 }
@@ -31,7 +31,7 @@ pub struct Route {
 impl Route {
     /// Whether no notification gets past it.
     pub const fn is_last(&self) -> bool {
-        self.matcher.is_for_all() && !self.goes_on
+        self.matcher.is_for_all() && !self.continue_matching
     }
 }
 
@@ -61,7 +61,7 @@ impl Loader<'_> {
             place: node.place,
             matcher: Matcher::default(),
             receivers: Vec::new(),
-            goes_on: false,
+            continue_matching: false,
             extract: Vec::new(),
         };
         let Some(table) = self.table(node, path.as_str()) else {
@@ -76,7 +76,7 @@ impl Loader<'_> {
                     route.receivers = self.receiver_names(&member.node, &path, receivers)
                 }
                 ("extract", _) => route.extract = self.extractions(&member.node, &path),
-                ("continue", Value::Boolean(value)) => route.goes_on = *value,
+                ("continue", Value::Boolean(value)) => route.continue_matching = *value,
                 ("continue", _) => {
                     self.mismatch(&member.node, &path, "true or false");
                 }

@@ -3,7 +3,7 @@ use std::fs;
 use super::*;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification};
-use crate::settings::matcher::Subject;
+use crate::settings::matcher::MatchInput;
 
 const GOOD: &str = r#"
 [settings]
@@ -118,13 +118,13 @@ fn a_file_is_read_with_everything_that_it_may_hold() {
     assert!(
         config.routes[0]
             .matcher
-            .matches(&Subject::of(&notification))
-            && config.routes[0].goes_on
+            .matches(&MatchInput::of(&notification))
+            && config.routes[0].continue_matching
     );
     assert!(
         !config.routes[1]
             .matcher
-            .matches(&Subject::of(&notification))
+            .matches(&MatchInput::of(&notification))
     );
     assert_eq!(config.silences.len(), 1);
     assert!(loaded.files.keys().any(|path| path.ends_with("token")));
@@ -670,8 +670,8 @@ fn a_route_that_is_never_asked_is_warned_of() {
              give it continue = true, or put it last"
         ]
     );
-    let goes_on = format!("{all}continue = true\n");
-    assert!(warnings(&[some, &goes_on, some, all]).is_empty());
+    let continue_matching = format!("{all}continue = true\n");
+    assert!(warnings(&[some, &continue_matching, some, all]).is_empty());
 }
 
 #[test]

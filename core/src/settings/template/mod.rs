@@ -21,11 +21,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 pub use self::finding::Finding;
-use crate::channels::Look;
+use crate::channels::LevelStyle;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::problem::Place;
-use crate::panics::guarded;
+use crate::panics::catch_panic;
 use crate::time_limit::{TimeLimited, Unfinished};
 
 /// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
@@ -162,9 +162,9 @@ impl fmt::Display for TemplateError {
 
 /// What templates see of one notification. Cheap to clone.
 #[derive(Clone)]
-pub struct Seen(Value);
+pub struct TemplateContext(Value);
 
-impl Seen {
+impl TemplateContext {
     pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
         let fields = notification.fields.iter();
         let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
@@ -185,7 +185,7 @@ impl Seen {
         let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
         let timestamp = notification.timestamp.map(|time| time.to_string());
         let level = notification.level_for_rules();
-        let look = Look::of(&Notification {
+        let look = LevelStyle::of(&Notification {
             level,
             status: notification.status,
             ..Notification::plain(Json::Null)
@@ -311,7 +311,11 @@ impl Renderer {
     }
 
     /// What the template makes of a notification.
-    pub fn render(&mut self, template: &Template, seen: &Seen) -> Result<String, TemplateError> {
+    pub fn render(
+        &mut self,
+        template: &Template,
+        seen: &TemplateContext,
+    ) -> Result<String, TemplateError> {
         if self.fuel == 0 || self.time.is_zero() {
             return Err(TemplateError {
                 place: template.place,
@@ -341,13 +345,13 @@ impl Renderer {
     fn render_within_limits(
         &self,
         template: &Template,
-        seen: &Seen,
+        seen: &TemplateContext,
     ) -> Result<RenderedText, Finding> {
         let environment = Arc::clone(&self.environment);
         let (name, seen) = (Arc::clone(&template.name), seen.clone());
         let work = move || render(&environment, &name, seen);
         let rendered = match template.shallow {
-            true => guarded(work).map_err(|_| Unfinished::Failed),
+            true => catch_panic(work).map_err(|_| Unfinished::Failed),
             false => THREADS.run(limits::WALL_LIMIT, work),
         };
         rendered.unwrap_or_else(|unfinished| {
@@ -374,7 +378,11 @@ struct RenderedText {
     warning: Option<Finding>,
 }
 
-fn render(environment: &Environment<'_>, name: &str, seen: Seen) -> Result<RenderedText, Finding> {
+fn render(
+    environment: &Environment<'_>,
+    name: &str,
+    seen: TemplateContext,
+) -> Result<RenderedText, Finding> {
     let template = environment
         .get_template(name)
         .map_err(|error| check::finding(&error))?;

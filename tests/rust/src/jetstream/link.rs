@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::future::{self, BoxFuture};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
-use notifier_core::outbox::{LEASE, OutboxError, Trouble};
+use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
 use notifier_jetstream::server::{
-    Acknowledgement, Asked, CallError, Connect, Consumer, Entry, Handed, Message, Pull, Session,
-    Stream, StreamInfo,
+    Acknowledgement, CallError, Connect, Consumer, Entry, Handed, Message, Pull, ReplyFuture,
+    Session, Stream, StreamInfo,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -109,7 +109,7 @@ impl Link {
     fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State, u64) -> Result<T, CallError> + Send + 'static,
-    ) -> Asked<'_, T> {
+    ) -> ReplyFuture<'_, T> {
         async move {
             let fault = self.fault();
             let done = match fault {
@@ -140,7 +140,7 @@ impl Connect for Link {
         "model"
     }
 
-    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+    fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>> {
         async {
             let mut state = self.servers.lock();
             state.alive.insert(self.owner.clone());
@@ -160,7 +160,7 @@ impl Session for Link {
         true
     }
 
-    fn refused_since(&self, _: Instant) -> Option<Trouble> {
+    fn refused_since(&self, _: Instant) -> Option<StoreErrorKind> {
         None
     }
 
@@ -168,7 +168,7 @@ impl Session for Link {
         1 << 20
     }
 
-    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, OutboxError>> {
+    fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>> {
         self.open()
     }
 
@@ -176,7 +176,7 @@ impl Session for Link {
         self.found
     }
 
-    fn info(&self, stream: Stream) -> Asked<'_, StreamInfo> {
+    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo> {
         self.ask(move |state, now| {
             let created = state.created;
             let messages = &state.streams.entry(stream).or_default().messages;
@@ -189,7 +189,7 @@ impl Session for Link {
         })
     }
 
-    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> Asked<'_, u64> {
+    fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> ReplyFuture<'_, u64> {
         let id = id.map(str::to_owned);
         self.ask(move |state, now| {
             let stream = match subject.split('.').nth(1) {
@@ -201,7 +201,7 @@ impl Session for Link {
         })
     }
 
-    fn message(&self, stream: Stream, sequence: u64) -> Asked<'_, Option<Message>> {
+    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>> {
         self.ask(move |state, _| {
             let messages = &state.streams.entry(stream).or_default().messages;
             Ok(messages.get(&sequence).cloned())
@@ -213,7 +213,7 @@ impl Session for Link {
         stream: Stream,
         subjects: &str,
         from: u64,
-    ) -> Asked<'_, Option<Message>> {
+    ) -> ReplyFuture<'_, Option<Message>> {
         let subjects = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = &state.streams.entry(stream).or_default().messages;
@@ -222,12 +222,12 @@ impl Session for Link {
         })
     }
 
-    fn last_message(&self, stream: Stream, subject: &str) -> Asked<'_, Option<Message>> {
+    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>> {
         let subject = subject.to_owned();
         self.ask(move |state, _| Ok(state.last(stream, &subject).cloned()))
     }
 
-    fn subjects(&self, stream: Stream, subjects: &str) -> Asked<'_, Vec<String>> {
+    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
         let filter = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = state.streams.entry(stream).or_default().messages.values();
@@ -238,7 +238,7 @@ impl Session for Link {
         })
     }
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> Asked<'_, ()> {
+    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()> {
         self.ask(move |state, _| {
             let messages = &mut state.streams.entry(stream).or_default().messages;
             messages
@@ -248,7 +248,7 @@ impl Session for Link {
         })
     }
 
-    fn purge(&self, stream: Stream, subjects: &str) -> Asked<'_, ()> {
+    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()> {
         let filter = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = &mut state.streams.entry(stream).or_default().messages;
@@ -257,7 +257,7 @@ impl Session for Link {
         })
     }
 
-    fn entry(&self, bucket: Stream, key: &str) -> Asked<'_, Option<Entry>> {
+    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>> {
         let key = key.to_owned();
         self.ask(move |state, _| {
             Ok(state.last(bucket, &key).map(|message| Entry {
@@ -268,7 +268,13 @@ impl Session for Link {
         })
     }
 
-    fn write(&self, bucket: Stream, key: &str, value: Bytes, over: Option<u64>) -> Asked<'_, u64> {
+    fn write(
+        &self,
+        bucket: Stream,
+        key: &str,
+        value: Bytes,
+        over: Option<u64>,
+    ) -> ReplyFuture<'_, u64> {
         let key = key.to_owned();
         self.ask(move |state, now| {
             let current = state.last(bucket, &key).map_or(0, |last| last.sequence);
@@ -279,7 +285,7 @@ impl Session for Link {
         })
     }
 
-    fn consumers(&self) -> Asked<'_, Vec<Consumer>> {
+    fn consumers(&self) -> ReplyFuture<'_, Vec<Consumer>> {
         let link = self.clone();
         self.ask(move |state, _| {
             let work = state.streams.entry(Stream::Work).or_default();
@@ -296,7 +302,7 @@ impl Session for Link {
         })
     }
 
-    fn make_consumer(&self, name: &str, subjects: &str) -> Asked<'_, Arc<dyn Pull>> {
+    fn make_consumer(&self, name: &str, subjects: &str) -> ReplyFuture<'_, Arc<dyn Pull>> {
         let (link, name, subjects) = (self.clone(), name.to_owned(), subjects.to_owned());
         self.ask(move |state, now| {
             let pull = link.pull(&name);
@@ -307,7 +313,7 @@ impl Session for Link {
         })
     }
 
-    fn delete_consumer(&self, name: &str) -> Asked<'_, ()> {
+    fn delete_consumer(&self, name: &str) -> ReplyFuture<'_, ()> {
         let name = name.to_owned();
         self.ask(move |state, _| {
             state.consumers.remove(&name);
@@ -315,7 +321,7 @@ impl Session for Link {
         })
     }
 
-    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> Asked<'_, ()> {
+    fn acknowledge(&self, reply: &str, how: Acknowledgement) -> ReplyFuture<'_, ()> {
         let (name, sequence) = reply.split_once(' ').unwrap();
         let (name, sequence) = (name.to_owned(), sequence.parse::<u64>().unwrap());
         self.ask(move |state, now| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use notifier_core::outbox::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, Trouble};
+use notifier_core::outbox::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, StoreErrorKind};
 use notifier_jetstream::server::{CallError, Handed, Message, Stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -143,7 +143,7 @@ impl State {
         published: u64,
     ) -> Result<u64, CallError> {
         if self.full.contains(&stream) {
-            return Err(CallError::Refused(Trouble::Full));
+            return Err(CallError::Refused(StoreErrorKind::Full));
         }
         let kept = self.streams.entry(stream).or_default();
         if let Some(known) = id.as_ref().and_then(|id| kept.ids.get(id)) {

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use notifier_core::outbox::operator::Choice;
 use notifier_core::outbox::{
-    Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, Trouble,
+    Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, StoreErrorKind,
 };
 use notifier_core::secret::Secret;
 use notifier_jetstream::JetStream;
@@ -128,7 +128,7 @@ async fn a_permission_that_is_missing_is_told_before_anything_is_stored() {
         };
         let store = JetStream.open(&servers, &Handle::current());
         let refused = store.accept(request("a")).await.unwrap_err();
-        assert_eq!(refused.trouble, Trouble::NoPermission, "{subject}");
+        assert_eq!(refused.kind, StoreErrorKind::NoPermission, "{subject}");
     }
 }
 

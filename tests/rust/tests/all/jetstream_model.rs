@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use notifier_core::outbox::{Accepted, HistoryRow, LEASE, Ownership, RENEW_EVERY, Store, Trouble};
+use notifier_core::outbox::{
+    Accepted, HistoryRow, LEASE, Ownership, RENEW_EVERY, Store, StoreErrorKind,
+};
 use notifier_jetstream::JetStreamStore;
 use notifier_jetstream::server::Stream;
 use rust_tests::conformance::Place;
@@ -210,7 +212,7 @@ async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
         model.servers.set_full(stream, true);
         for n in 0..3 {
             let refused = store.accept(keyed(&n.to_string(), &n.to_string(), 1)).await;
-            assert_eq!(refused.unwrap_err().trouble, Trouble::Full);
+            assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Full);
         }
         assert_eq!(model.servers.count(Stream::Known), 0);
         model.servers.set_full(stream, false);
@@ -282,5 +284,5 @@ async fn a_delivery_whose_streams_are_replaced_after_its_lease_is_not_attempted(
     tokio::time::sleep(LEASE).await;
     model.servers.replace_streams();
     let refused = store.check_lease(&id("a", 0)).await.unwrap_err();
-    assert_eq!(refused.trouble, Trouble::NoOutbox);
+    assert_eq!(refused.kind, StoreErrorKind::NoOutbox);
 }

@@ -500,8 +500,8 @@ fn row_33_a_panic_prints_its_place_and_nothing_that_it_holds() {
 }
 
 fn panics_in_a_delivery_and_in_a_call() {
-    panics::say_where_it_panicked();
-    let place = panics::guarded(|| panic!("{}", echo(PLACES))).unwrap_err();
+    panics::install_panic_hook();
+    let place = panics::catch_panic(|| panic!("{}", echo(PLACES))).unwrap_err();
     shows_none("the place of a panic", &place);
     assert!(
         place.starts_with("tests/rust/tests/all/leaks.rs:"),

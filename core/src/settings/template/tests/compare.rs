@@ -12,7 +12,10 @@ fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<Stri
     let data = Json::Object(vec![("limit".to_owned(), Json::String("90".to_owned()))]);
     let now = "2026-11-25T02:46:12Z".parse().unwrap();
     let mut renderer = Renderer::new(&templates);
-    let made = renderer.render(&template, &Seen::new(&notification, Some(&data), now));
+    let made = renderer.render(
+        &template,
+        &TemplateContext::new(&notification, Some(&data), now),
+    );
     let warnings = renderer.take_warnings().into_iter();
     let warnings = warnings.map(|warning| warning.what);
     (made.map_err(|error| error.what), warnings.collect())

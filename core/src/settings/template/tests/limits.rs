@@ -101,7 +101,7 @@ fn a_template_that_builds_too_much_ends_soon_with_a_text_or_an_error() {
             continue;
         };
         let data = Json::Object(vec![]);
-        let seen = Seen::new(&notification(), Some(&data), Timestamp::UNIX_EPOCH);
+        let seen = TemplateContext::new(&notification(), Some(&data), Timestamp::UNIX_EPOCH);
         let started = Instant::now();
         let result = Renderer::new(&templates).render(&template, &seen);
         let took = started.elapsed();
@@ -228,7 +228,7 @@ fn the_templates_of_one_request_may_take_so_long_together() {
         {% for i in range(9000) %}{% if a == b %}{% endif %}{% endfor %}";
     let (templates, template, _) = template(slow);
     let template = template.unwrap();
-    let seen = Seen::new(&notification(), None, Timestamp::UNIX_EPOCH);
+    let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
     let mut renderer = Renderer::new(&templates);
     let whats: Vec<_> = (0..12)
         .map(|_| renderer.render(&template, &seen).unwrap_err().what)
@@ -350,7 +350,7 @@ proptest! {
         let (templates, template, _) = template(&source);
         if let Some(template) = template {
             let data = Json::Object(vec![("n".to_owned(), Json::Number("3".to_owned()))]);
-            let seen = Seen::new(&notification(), Some(&data), Timestamp::UNIX_EPOCH);
+            let seen = TemplateContext::new(&notification(), Some(&data), Timestamp::UNIX_EPOCH);
             let started = Instant::now();
             let result = Renderer::new(&templates).render(&template, &seen);
             let took = started.elapsed();

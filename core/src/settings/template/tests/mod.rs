@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::api::request;
 use crate::model::read_options::ReadOptions;
-use crate::settings::deep_stack;
+use crate::settings::big_stack;
 
 const SOURCE_PLACE: Place = Place { line: 1, column: 1 };
 
@@ -19,7 +19,7 @@ fn notification() -> Notification {
 
 fn template(source: &str) -> (Templates, Option<Template>, Vec<Finding>) {
     let mut templates = Templates::default();
-    let (template, findings) = deep_stack::once(|| templates.add(source, SOURCE_PLACE)).unwrap();
+    let (template, findings) = big_stack::once(|| templates.add(source, SOURCE_PLACE)).unwrap();
     (templates, template, findings)
 }
 
@@ -28,7 +28,7 @@ fn render(source: &str) -> Result<String, TemplateError> {
     let template = template.unwrap_or_else(|| panic!("{source}: {findings:?}"));
     let data = Json::Object(vec![("n".to_owned(), Json::Number("3".to_owned()))]);
     let now = "2026-11-25T02:46:12Z".parse().unwrap();
-    let seen = Seen::new(&notification(), Some(&data), now);
+    let seen = TemplateContext::new(&notification(), Some(&data), now);
     Renderer::new(&templates).render(&template, &seen)
 }
 
@@ -216,7 +216,7 @@ fn what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else() {
             assert!(!findings.is_empty());
             continue;
         };
-        let seen = Seen::new(&notification(), None, Timestamp::UNIX_EPOCH);
+        let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
         let _ = Renderer::new(&templates).render(&template, &seen);
     }
 }
@@ -250,7 +250,7 @@ fn what_goes_without_a_stack_of_its_own_fits_on_a_small_one() {
         let (templates, template, findings) = template(&source);
         let template = template.unwrap_or_else(|| panic!("{findings:?}"));
         assert!(template.shallow, "{source}");
-        let seen = Seen::new(&notification(), None, Timestamp::UNIX_EPOCH);
+        let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
         let small = std::thread::Builder::new().stack_size(1024 * 1024);
         let render = move || Renderer::new(&templates).render(&template, &seen);
         small.spawn(render).unwrap().join().unwrap().unwrap();
@@ -265,7 +265,7 @@ fn the_templates_of_one_request_may_take_so_much_together() {
             "{{% for i in range(9999) %}}{{% for j in range(999) %}}{n}{{% endfor %}}{{% endfor %}}"
         )
     };
-    let seen = Seen::new(&notification(), None, Timestamp::UNIX_EPOCH);
+    let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
     let made: Vec<_> = (0..20)
         .map(|n| templates.add(&looped(n), SOURCE_PLACE).0.unwrap())
         .collect();
@@ -303,7 +303,7 @@ fn every_example_of_a_filter_and_a_function_makes_what_it_says() {
         request::read(SAMPLE.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).unwrap();
     assert_eq!(request.warnings.into_lines(), [] as [&str; 0]);
     let now = SAMPLE_TIME.parse().unwrap();
-    let seen = Seen::new(&request.notification, request.data.as_deref(), now);
+    let seen = TemplateContext::new(&request.notification, request.data.as_deref(), now);
     for helper in FILTERS.iter().chain(FUNCTIONS) {
         assert!(helper.example.contains(helper.name), "{helper:?}");
         assert!(helper.description.ends_with('.'), "{helper:?}");

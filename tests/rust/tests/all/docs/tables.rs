@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use notifier_core::channels::{CHANNELS, ChannelSpec, Kind as FieldKind, Look, OPTIONS, Parameter};
+use notifier_core::channels::{
+    CHANNELS, ChannelSpec, Kind as FieldKind, LevelStyle, OPTIONS, Parameter,
+};
 use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
 use notifier_core::model::notification::{Level, Notification, Status};
@@ -217,7 +219,7 @@ fn looks() -> String {
     let resolved = notification(None, Some(Status::Resolved));
     let resolved = (format!("any, {}", code("resolved")), resolved);
     for (name, notification) in levels.into_iter().rev().chain([resolved]) {
-        let look = Look::of(&notification);
+        let look = LevelStyle::of(&notification);
         let name = match notification.level {
             Some(Level::Info) => format!("{name}, or no level"),
             _ => name,

@@ -8,13 +8,15 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// There was no thread to be had, or it panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotDone;
+pub struct Unavailable;
 
 /// Does something rare, on a thread of its own.
-pub fn once<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, NotDone> {
+pub fn once<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Unavailable> {
     thread::scope(|scope| {
-        let thread = builder().spawn_scoped(scope, work).map_err(|_| NotDone)?;
-        thread.join().map_err(|_| NotDone)
+        let thread = builder()
+            .spawn_scoped(scope, work)
+            .map_err(|_| Unavailable)?;
+        thread.join().map_err(|_| Unavailable)
     })
 }
 
@@ -48,7 +50,7 @@ mod tests {
     #[test]
     fn a_panic_is_said_so_and_what_comes_after_it_is_done() {
         for _ in 0..3 {
-            assert_eq!(once(|| -> u8 { panic!("on purpose") }), Err(NotDone));
+            assert_eq!(once(|| -> u8 { panic!("on purpose") }), Err(Unavailable));
             assert_eq!(once(|| 5), Ok(5));
         }
     }

@@ -12,7 +12,7 @@ use super::consumer::make_consumer;
 use super::server::{Handed, Pull, Session};
 use super::shared::Shared;
 use super::stored::Stored;
-use notifier_core::outbox::OutboxError;
+use notifier_core::outbox::StoreError;
 use notifier_core::panics::lock;
 
 /// Requests that are fetched at a time.
@@ -22,7 +22,7 @@ const FETCH_WITHIN: Duration = Duration::from_secs(1);
 const USED_FOR: Duration = Duration::from_secs(3600);
 
 /// The process's own consumer under one configuration file, and who waits for what it brings.
-pub struct Lane {
+pub struct Inbox {
     config: String,
     /// With when it was last known to be there.
     consumer: Mutex<(Arc<dyn Pull>, Instant)>,
@@ -32,12 +32,12 @@ pub struct Lane {
     wake: Arc<Notify>,
 }
 
-/// The lanes of this process, by configuration file.
+/// The inboxes of this process, by configuration file.
 #[derive(Default)]
-pub struct Lanes(Mutex<HashMap<String, Arc<Lane>>>);
+pub struct Inboxes(Mutex<HashMap<String, Arc<Inbox>>>);
 
-impl Lanes {
-    pub fn get(&self, config: &str) -> Option<Arc<Lane>> {
+impl Inboxes {
+    pub fn get(&self, config: &str) -> Option<Arc<Inbox>> {
         lock(&self.0).get(config).cloned()
     }
 
@@ -47,12 +47,12 @@ impl Lanes {
         shared: &Arc<Shared>,
         session: &dyn Session,
         config: &str,
-    ) -> Result<Arc<Lane>, OutboxError> {
+    ) -> Result<Arc<Inbox>, StoreError> {
         let known = self.get(config);
-        if let Some(lane) = &known
-            && lock(&lane.consumer).1.elapsed() < USED_FOR
+        if let Some(inbox) = &known
+            && lock(&inbox.consumer).1.elapsed() < USED_FOR
         {
-            return Ok(Arc::clone(lane));
+            return Ok(Arc::clone(inbox));
         }
         let consumer = make_consumer(
             &shared.process.servers,
@@ -61,37 +61,37 @@ impl Lanes {
             config,
         )
         .await?;
-        let mut lanes = lock(&self.0);
-        if let Some(lane) = lanes.get(config) {
-            *lock(&lane.consumer) = (consumer, Instant::now());
-            return Ok(Arc::clone(lane));
+        let mut inboxes = lock(&self.0);
+        if let Some(inbox) = inboxes.get(config) {
+            *lock(&inbox.consumer) = (consumer, Instant::now());
+            return Ok(Arc::clone(inbox));
         }
-        let lane = Arc::new(Lane {
+        let inbox = Arc::new(Inbox {
             config: config.to_owned(),
             consumer: Mutex::new((consumer, Instant::now())),
             awaited: Mutex::default(),
             strays: Mutex::default(),
             wake: Arc::default(),
         });
-        lanes.insert(config.to_owned(), Arc::clone(&lane));
+        inboxes.insert(config.to_owned(), Arc::clone(&inbox));
         let fetching = fetch(
-            Arc::downgrade(&lane),
+            Arc::downgrade(&inbox),
             Arc::downgrade(shared),
-            Arc::clone(&lane.wake),
+            Arc::clone(&inbox.wake),
         );
         shared.process.runtime.spawn(fetching);
-        Ok(lane)
+        Ok(inbox)
     }
 }
 
-impl Lane {
+impl Inbox {
     /// Tells that a request is about to be published.
     pub fn expect(self: &Arc<Self>, task: &str) -> Expected {
         let (sender, message) = oneshot::channel();
         lock(&self.awaited).insert(task.to_owned(), sender);
         self.wake.notify_one();
         Expected {
-            lane: Arc::clone(self),
+            inbox: Arc::clone(self),
             task: task.to_owned(),
             message,
         }
@@ -141,7 +141,7 @@ impl Lane {
 
 /// A request that is about to be published.
 pub struct Expected {
-    lane: Arc<Lane>,
+    inbox: Arc<Inbox>,
     task: String,
     message: oneshot::Receiver<Handed>,
 }
@@ -158,45 +158,45 @@ impl Expected {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        lock(&self.lane.awaited).remove(&self.task);
+        lock(&self.inbox.awaited).remove(&self.task);
         // It may have come in this instant.
         self.message.close();
         if let Ok(message) = self.message.try_recv() {
-            lock(&self.lane.strays).push(message);
+            lock(&self.inbox.strays).push(message);
         }
     }
 }
 
-impl Drop for Lane {
+impl Drop for Inbox {
     fn drop(&mut self) {
         self.wake.notify_one();
     }
 }
 
 /// Fetches as many as are awaited, and no more: what nobody here waits for is another's to take over.
-async fn fetch(lane: Weak<Lane>, shared: Weak<Shared>, wake: Arc<Notify>) {
+async fn fetch(inbox: Weak<Inbox>, shared: Weak<Shared>, wake: Arc<Notify>) {
     loop {
         wake.notified().await;
-        while let (Some(lane), Some(shared)) = (lane.upgrade(), shared.upgrade()) {
-            let awaited = lane.awaits();
+        while let (Some(inbox), Some(shared)) = (inbox.upgrade(), shared.upgrade()) {
+            let awaited = inbox.awaits();
             if awaited == 0 {
                 break;
             }
-            let consumer = Arc::clone(&lock(&lane.consumer).0);
+            let consumer = Arc::clone(&lock(&inbox.consumer).0);
             let mut messages = consumer.fetch(awaited.min(BATCH), Some(FETCH_WITHIN));
             let mut whole = true;
             while let Some(message) = messages.next().await {
                 match message {
-                    Ok(message) => lane.arrived(message, &shared),
+                    Ok(message) => inbox.arrived(message, &shared),
                     Err(_) => whole = false,
                 }
             }
             if !whole {
                 sleep(Duration::from_millis(20)).await;
-                lane.make_again(&shared).await;
+                inbox.make_again(&shared).await;
             }
         }
-        if lane.strong_count() == 0 || shared.strong_count() == 0 {
+        if inbox.strong_count() == 0 || shared.strong_count() == 0 {
             return;
         }
     }

@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::warnings::Warnings;
 
 /// Deliveries by their places in the request.
-pub struct PlannedAgain {
+pub struct RecoveredPlan {
     pub deliveries: Vec<(usize, PlannedDelivery)>,
     /// Bytes that they hold together.
     pub shared_bytes: usize,
@@ -23,12 +23,12 @@ pub struct PlannedAgain {
 
 /// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
 /// places. What cannot be made again is rejected; nothing is left out.
-pub fn plan_again(
+pub fn recover_plan(
     kept: &StoredRequest,
     request: &Request,
     settings: &Settings,
     warnings: &mut Warnings,
-) -> PlannedAgain {
+) -> RecoveredPlan {
     let key = kept.identity.key.as_deref().unwrap_or(&kept.task);
     let mut planner = Planner::new(
         request,
@@ -57,7 +57,7 @@ pub fn plan_again(
         };
         (index, delivery)
     });
-    PlannedAgain {
+    RecoveredPlan {
         deliveries: again.collect(),
         shared_bytes: planner.shared_bytes(),
     }
