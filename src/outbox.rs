@@ -125,8 +125,8 @@ impl Outbox {
     }
 
     /// What a request said, as JSON without its destinations; None: there is no such task.
-    fn said(&self, py: Python<'_>, task: &str) -> PyResult<Option<String>> {
-        self.with(py, |operator| operator.said(task))
+    fn request_json(&self, py: Python<'_>, task: &str) -> PyResult<Option<String>> {
+        self.with(py, |operator| operator.request_json(task))
     }
 
     /// Lets dead letters be delivered again; gives back how many.

@@ -26,7 +26,7 @@ pub struct Stored {
     fingerprint: String,
     pub config: String,
     arguments: BTreeMap<String, String>,
-    pub said: String,
+    pub request_json: String,
     warnings: Vec<String>,
     /// Of its dedup key, as its subject has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ impl Stored {
             fingerprint: hex(&request.identity.fingerprint),
             config: request.config.clone(),
             arguments: request.arguments.clone(),
-            said: request.said.clone(),
+            request_json: request.request_json.clone(),
             warnings: request.warnings.clone(),
             dedup_key: request.dedup_key.as_deref().map(dedup_token),
             accepted,
@@ -169,7 +169,7 @@ impl Stored {
             task: self.task.clone(),
             identity: self.identity(),
             arguments: self.arguments.clone(),
-            said: self.said.clone(),
+            request_json: self.request_json.clone(),
             warnings: self.warnings.clone(),
             age: in_stream,
             deliveries: deliveries.collect(),
@@ -309,7 +309,7 @@ mod tests {
         let stored = |version: u32| {
             format!(
                 r#"{{"version": {version}, "task": "t", "scope": "s", "key": null, "fingerprint": "00", "config": "",
-                    "arguments": {{}}, "said": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
+                    "arguments": {{}}, "request_json": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
             )
         };
         assert!(Stored::read(stored(VERSION).as_bytes()).is_some());

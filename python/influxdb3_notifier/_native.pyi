@@ -130,8 +130,8 @@ class Outbox:
             ``sealed``, and ``delivery`` as answers have it.
         """
 
-    def said(self, task: str) -> str | None:
-        """What a request said, as JSON without its destinations; None: there is no such task."""
+    def request_json(self, task: str) -> str | None:
+        """The request as JSON, without its destinations; None: there is no such task."""
 
     def retry(self, choice: Choice) -> int:
         """Let dead letters be delivered again; gives back how many."""

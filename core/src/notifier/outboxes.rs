@@ -331,7 +331,7 @@ impl OpenOutbox {
     ) {
         let mut warnings = Warnings::default();
         // It was read once.
-        let request = request::read_stored(&kept.said, &settings.config.read_options).ok();
+        let request = request::read_stored(&kept.request_json, &settings.config.read_options).ok();
         let plan = |request| routing::recover_plan(&kept, request, settings, &mut warnings);
         let planned = catch_panic(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.

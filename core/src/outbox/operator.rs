@@ -10,7 +10,7 @@ pub trait Operator: Send {
     fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
     /// What a request said, as JSON without destinations; `None`: there is no such task.
-    fn said(&mut self, task: &str) -> Result<Option<String>, StoreError>;
+    fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError>;
 
     /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
     fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError>;

@@ -17,7 +17,7 @@ pub struct NewRequest {
     /// The trigger's `config_file_path`; empty: it has none.
     pub config: String,
     /// The request's JSON, without its destinations.
-    pub said: String,
+    pub request_json: String,
     /// Of all its deliveries.
     pub dedup_key: Option<DedupKey>,
     pub warnings: Vec<String>,
@@ -32,7 +32,7 @@ pub struct StoredRequest {
     pub task: String,
     pub identity: Identity,
     pub arguments: BTreeMap<String, String>,
-    pub said: String,
+    pub request_json: String,
     pub warnings: Vec<String>,
     /// How long ago it was accepted. A wall clock that jumps while a process uses the store does not change it.
     pub age: Duration,

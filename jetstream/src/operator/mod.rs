@@ -101,19 +101,19 @@ impl Operator for JetStreamOperator {
         Ok(listed)
     }
 
-    fn said(&mut self, task: &str) -> Result<Option<String>, StoreError> {
-        let mut said = None;
+    fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError> {
+        let mut request_json = None;
         let choice = Choice {
             task: Some((task.to_owned(), None)),
             ..Choice::default()
         };
         self.each(&choice, &mut |_, looked| {
             if looked.stored.task == task {
-                said = Some(looked.stored.said);
+                request_json = Some(looked.stored.request_json);
             }
-            Ok(said.is_none())
+            Ok(request_json.is_none())
         })?;
-        Ok(said)
+        Ok(request_json)
     }
 
     fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError> {

@@ -200,12 +200,12 @@ def show(options: argparse.Namespace) -> int:
     with _opened(options) as outbox:
         rows = outbox.list(_native.Choice(task=(options.task, None)), MAX_OF_A_TASK)
         tasks = sorted({row["id"].partition("/")[0] for row in rows})
-        said = outbox.said(tasks[0]) if len(tasks) == 1 else None
-    if said is None:
+        request_json = outbox.request_json(tasks[0]) if len(tasks) == 1 else None
+    if request_json is None:
         several = f"{options.task} begins the names of {len(tasks)} tasks: give more of it"
         output.complain(f"{options.file}: {several if tasks else f'there is no task {options.task}'}")
         return command.NO
-    request = json.loads(said)
+    request = json.loads(request_json)
     if options.format == "json":
         output.print_json({"file": options.file, "task_id": tasks[0], "request": request, "deliveries": rows})
         return command.DONE

@@ -26,7 +26,7 @@ pub fn request(task: &str) -> NewRequest {
         },
         arguments: [("config_file_path".to_owned(), "notifier.toml".to_owned())].into(),
         config: "notifier.toml".to_owned(),
-        said: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
+        request_json: r#"{"notification_text": "cpu \u2603 'hot'"}"#.to_owned(),
         dedup_key: None,
         warnings: vec!["be warned".to_owned()],
         accepted: SystemTime::now(),
@@ -101,7 +101,7 @@ pub fn assert_same(taken: &StoredRequest, given: &NewRequest) {
     assert_eq!(taken.identity.key, given.identity.key);
     assert_eq!(taken.identity.fingerprint, given.identity.fingerprint);
     assert_eq!(taken.arguments, given.arguments);
-    assert_eq!(taken.said, given.said);
+    assert_eq!(taken.request_json, given.request_json);
     assert_eq!(taken.warnings, given.warnings);
     assert_eq!(taken.deliveries.len(), given.deliveries.len());
     for (taken, given) in taken.deliveries.iter().zip(&given.deliveries) {

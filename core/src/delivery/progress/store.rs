@@ -80,7 +80,7 @@ impl Persistence {
             identity,
             config: config_of(&self.arguments),
             arguments: self.arguments.clone(),
-            said: self.request_json.clone(),
+            request_json: self.request_json.clone(),
             dedup_key: dedup_key(deliveries),
             warnings: task.warnings(),
             accepted: SystemTime::now(),

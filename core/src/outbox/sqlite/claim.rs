@@ -88,7 +88,7 @@ fn request(tx: &Transaction<'_>, id: i64) -> Result<StoredRequest> {
                     fingerprint: fingerprint.try_into().unwrap_or_default(),
                 },
                 arguments: parse(&row.get::<_, String>(4)?),
-                said: row.get(5)?,
+                request_json: row.get(5)?,
                 warnings: parse(&row.get::<_, String>(6)?),
                 age: tx.now.since(row.get(7)?),
                 deliveries: Vec::new(),

@@ -90,7 +90,7 @@ mod tests {
             },
             arguments: Default::default(),
             config: String::new(),
-            said: "x".repeat(20_000),
+            request_json: "x".repeat(20_000),
             dedup_key: None,
             warnings: Vec::new(),
             accepted: SystemTime::now(),

@@ -116,7 +116,7 @@ impl Operator for SqliteOperator {
         self.transaction(|db, now| list(db, now, choice, limit))
     }
 
-    fn said(&mut self, task: &str) -> std::result::Result<Option<String>, StoreError> {
+    fn request_json(&mut self, task: &str) -> std::result::Result<Option<String>, StoreError> {
         self.transaction(|db, _| {
             let mut select = db.prepare("SELECT coalesce(json, '{}') FROM requests LEFT JOIN bodies ON request = id WHERE task = ?")?;
             let mut found = select.query_map([task], |row| row.get(0))?;

@@ -45,7 +45,7 @@ pub fn accept(tx: &Transaction<'_>, request: &NewRequest) -> Result<Accepted> {
         )?;
     tx.db
         .prepare_cached("INSERT INTO bodies (request, json) VALUES (?, ?)")?
-        .execute(params![id, request.said])?;
+        .execute(params![id, request.request_json])?;
     let mut behind = Vec::new();
     for (place, delivery) in request.deliveries.iter().enumerate() {
         if insert(tx, id, place, delivery)? {
