@@ -10,7 +10,7 @@ from tests.docs.reader import HOME, Reader
 from tests.harness import ROOT, Standin, eventually
 
 PAGE = (ROOT / "docs" / "alert-tables.md").read_text(encoding="utf-8")
-STEPS = blocks(PAGE.partition("## The columns")[0])
+STEPS = blocks(PAGE.partition("## Columns")[0])
 BEFORE = blocks((ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8"))
 """Server and notifier, which the page wants to be there."""
 FULL = "The disk of db1 is full"
