@@ -165,7 +165,7 @@ def test_commands_come_in_order_and_after_a_greeting_nothing_in_clear(sender: Se
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS)
-def test_row_35_every_text_comes_out_as_it_was(cluster: str, sender: Sender, book: Book) -> None:
+def test_every_text_comes_out_as_it_was(cluster: str, sender: Sender, book: Book) -> None:
     lines = [
         ".",
         "..",
@@ -188,7 +188,7 @@ def test_row_35_every_text_comes_out_as_it_was(cluster: str, sender: Sender, boo
         assert expected in shown
 
 
-def test_row_31_nothing_in_a_notification_makes_a_header(sender: Sender, book: Book) -> None:
+def test_nothing_in_a_notification_makes_a_header(sender: Sender, book: Book) -> None:
     hostile = "x\r\nBcc: evil@example.com\r\n\r\nbody\0\x1b[31m\u2028y"
     entry = send(
         sender,
@@ -282,7 +282,7 @@ def test_mails_of_a_dedup_key_are_one_thread(sender: Sender, book: Book) -> None
 # Secrets
 
 
-def test_row_33_no_echo_of_a_secret_is_shown(sender: Sender, book: Book) -> None:
+def test_no_echo_of_a_secret_is_shown(sender: Sender, book: Book) -> None:
     destinations, secrets = [], []
     for stage, code in (("RCPT", 550), ("RCPT", 450), ("MESSAGE", 550), ("MESSAGE", 250)):
         for echo in ECHOES.values():
@@ -306,7 +306,7 @@ def test_row_33_no_echo_of_a_secret_is_shown(sender: Sender, book: Book) -> None
             assert secret not in text
 
 
-def test_row_33_a_preview_shows_neither_account_nor_recipient(sender: Sender) -> None:
+def test_a_preview_shows_neither_account_nor_recipient(sender: Sender) -> None:
     configuration = at(shared(), email_to="Qz7@example.com", email_username="Qu7", email_password="Qp7")
     sent = sender.send([(CHANNEL, configuration)], dry_run=True, notification_text="hi")
     for secret in ("Qz7", "Qu7", "Qp7"):

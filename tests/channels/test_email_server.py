@@ -95,7 +95,7 @@ def said(row: Said) -> str:
 
 
 @pytest.mark.parametrize("row", PERMANENT + TRANSIENT, ids=said)
-def test_row_12_a_reply_means_what_its_stage_makes_of_it(row: Said, sender: Sender, book: Book) -> None:
+def test_a_reply_means_what_its_stage_makes_of_it(row: Said, sender: Sender, book: Book) -> None:
     book.orders.append(Order(row.stage, row.reply))
     server = shared()
     credentials = {"email_username": "alerts", "email_password": PASSWORD} if row.stage == "AUTH" else {}
@@ -119,7 +119,7 @@ def test_what_passes_by_itself_is_retried_until_it_is_delivered(sender: Sender, 
 
 @pytest.mark.parametrize("reply", ["HTTP/1.1 400 Bad Request", "xyz", "2", "25é", "250?", "", "220-" * 30000])
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "MESSAGE"])
-def test_row_11_what_is_no_reply_is_no_success(stage: str, reply: str, sender: Sender, book: Book) -> None:
+def test_what_is_no_reply_is_no_success(stage: str, reply: str, sender: Sender, book: Book) -> None:
     book.orders.append(Order(stage, reply))
     entry = send(sender)
     if stage == "MESSAGE":
@@ -140,7 +140,7 @@ def test_a_connection_lost_before_the_dot_is_retried(stage: str, sender: Sender,
     assert (entry["outcome"], entry["attempts"], len(book.mails)) == ("delivered", 2, 1), entry
 
 
-def test_row_10_a_connection_lost_after_the_dot_is_not_sent_again(sender: Sender, book: Book) -> None:
+def test_a_connection_lost_after_the_dot_is_not_sent_again(sender: Sender, book: Book) -> None:
     book.orders.append(Order("MESSAGE", None))
     entry = send(sender)
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("ambiguous", "lost_reply", 1), entry
@@ -198,9 +198,7 @@ def test_what_a_server_says_before_encryption_is_not_believed_after_it(sender: S
         ("unknown issuer", "an issuer that is not trusted here"),
     ],
 )
-def test_row_04_a_wrong_certificate_is_refused_at_once_and_named(
-    tls: str, fault: str, sentence: str, sender: Sender
-) -> None:
+def test_a_wrong_certificate_is_refused_at_once_and_named(tls: str, fault: str, sentence: str, sender: Sender) -> None:
     long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     leaf = {
         "other name": lambda: authority().issue_cert("other.example"),

@@ -124,7 +124,7 @@ def texts(channel: Channel) -> Iterable[tuple[str, int]]:
 
 
 @EVERY
-def test_row_35_a_text_at_the_limit_is_one_message_and_of_a_longer_one_nothing_is_lost_in_silence(
+def test_a_text_at_the_limit_is_one_message_and_of_a_longer_one_nothing_is_lost_in_silence(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     if channel.spec["longest_text"] is None:
@@ -187,7 +187,7 @@ LONG: dict[str, Any] = {
 
 
 @EVERY
-def test_row_36_what_is_too_long_in_a_rich_notification_is_cut_and_said(
+def test_what_is_too_long_in_a_rich_notification_is_cut_and_said(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
@@ -224,9 +224,7 @@ HOSTILE = (
 
 
 @EVERY
-def test_row_34_markup_in_title_fields_and_link_calls_nobody(
-    channel: Channel, sender: Sender, standin: Standin
-) -> None:
+def test_markup_in_title_fields_and_link_calls_nobody(channel: Channel, sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     hostile: dict[str, Any] = {
         "title": HOSTILE,
@@ -276,7 +274,7 @@ def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
 
 
 @HTTP
-def test_row_12_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
     numbers = {status: next(NUMBERS) for status in range(200, 600)}
     for status, number in numbers.items():
         expected = by_status(channel, status)
@@ -375,7 +373,7 @@ ENCODED = {"twilio_sid", "twilio_token", "email_username", "email_password"}
 
 
 @EVERY
-def test_row_31_a_malformed_field_is_named_with_a_right_one(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_a_malformed_field_is_named_with_a_right_one(channel: Channel, sender: Sender, standin: Standin) -> None:
     for bad in channel.bad:
         configuration = {**channel.at(standin, next(NUMBERS)), bad.field: bad.value}
         configuration.pop("base_url", None)
@@ -412,7 +410,7 @@ def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], f
 
 
 @HTTP
-def test_row_33_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
     if channel.place:
         # Its requests arrive elsewhere; `tests/leaks` has it.
         return

@@ -245,7 +245,7 @@ def all_at_once(calls: Sequence[Callable[[], Report]]) -> tuple[list[Report], fl
 
 
 @best_of_three
-def test_row_51_60_requests_at_once_on_a_serial_trigger_are_answered_within_5_s_while_the_destination_hangs(
+def test_requests_at_once_on_a_serial_trigger_are_answered_within_5_s_while_the_destination_hangs(
     triggers: Triggers, own_standin: Standin
 ) -> None:
     own_standin.rule("/services/*", hang=True)
@@ -300,7 +300,7 @@ def test_a_serial_trigger_answers_in_time_beside_a_busy_asynchronous_one_with_th
 
 
 @best_of_three
-def test_row_56_six_callers_with_six_texts_on_a_serial_trigger_make_six_messages_while_slack_takes_3_s(
+def test_six_callers_with_six_texts_on_a_serial_trigger_make_six_messages_while_slack_takes_3_s(
     triggers: Triggers, own_standin: Standin
 ) -> None:
     own_standin.rule("/services/*", delay_ms=3000)

@@ -38,7 +38,7 @@ def taken(name: str, headers: object, sender: str = "http", **arrived: str) -> R
 def dropped(name: str, header: str, value: object, why: str, sender: str = "http") -> Row:
     """One header that is left out, beside one that is not."""
     return arrives(
-        f"row 31, 32: {name} to {sender}",
+        f"{name} to {sender}",
         hi(sender, encode({header: value, "X-Good": "yes"})),
         WIRE[sender]("hi", x_good="yes"),
         warnings=[f"senders_config.{sender}.{sender}_headers: header `{header}` {why}; dropped"],
@@ -147,7 +147,7 @@ DROPPED = [
     dropped("Host", "Host", "evil.example", "may be set for the http sender only", "slack"),
     dropped("host", "host", "evil.example", "may be set for the http sender only", "discord"),
     arrives(
-        "row 31: CR and LF in a name",
+        "CR and LF in a name",
         hi("http", encode({"X-Bad\r\nX-Evil": "x"})),
         to_http("hi"),
         warnings=["senders_config.http.http_headers: header `X-Bad X-Evil` has a name that is no token; dropped"],
@@ -156,11 +156,11 @@ DROPPED = [
         dropped(f"Host as {value!r}", "Host", value, "has a value that is no host name")
         for value in ["", ":80", "a.example/x", "user@a.example", "a.example,b.example", "a b", "a.example:x", "[::1"]
     ),
-    taken("row 32: Host to http", {"Host": "virtual.example"}, host=r"virtual\.example"),
+    taken("Host to http", {"Host": "virtual.example"}, host=r"virtual\.example"),
 ]
 
 OVERRIDES = [
-    taken(f"row 32: {header} to {sender} replaces ours", {header: value}, sender, **{ours: re.escape(value)})
+    taken(f"{header} to {sender} replaces ours", {header: value}, sender, **{ours: re.escape(value)})
     for header, sender, value, ours in [
         ("User-Agent", "http", "mine/1", "user_agent"),
         ("user-agent", "slack", "mine/1", "user_agent"),

@@ -1,4 +1,4 @@
-"""Row 35: texts at each channel's limit, split where they are longer, and nothing lost."""
+"""Texts at each channel's limit, split where they are longer, and nothing lost."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def trigger(triggers: Triggers, standin: Standin) -> Trigger:
 
 @pytest.mark.parametrize("script", CLUSTERS)
 @pytest.mark.parametrize("sender", CHANNELS)
-def test_row_35_at_the_limit_nothing_is_lost_and_no_cluster_is_broken(
+def test_at_the_limit_nothing_is_lost_and_no_cluster_is_broken(
     sender: str, script: str, trigger: Trigger, standin: Standin
 ) -> None:
     channel, cluster = CHANNELS[sender], CLUSTERS[script]
@@ -133,7 +133,7 @@ def test_row_35_at_the_limit_nothing_is_lost_and_no_cluster_is_broken(
 
 
 @pytest.mark.parametrize("sender", CHANNELS)
-def test_row_35_a_surrogate_pair_at_the_cut_stays_whole(sender: str, trigger: Trigger, standin: Standin) -> None:
+def test_a_surrogate_pair_at_the_cut_stays_whole(sender: str, trigger: Trigger, standin: Standin) -> None:
     channel = CHANNELS[sender]
     prefix = len("(1/2) ")
     for before in range(channel.limit - prefix - 3, channel.limit - prefix + 1):
@@ -146,7 +146,7 @@ def test_row_35_a_surrogate_pair_at_the_cut_stays_whole(sender: str, trigger: Tr
 
 @pytest.mark.parametrize("sender", CHANNELS)
 @pytest.mark.parametrize("parts_wanted", [3, 9, 10])
-def test_row_35_up_to_ten_parts_arrive_in_order_and_whole(
+def test_up_to_ten_parts_arrive_in_order_and_whole(
     sender: str, parts_wanted: int, trigger: Trigger, standin: Standin
 ) -> None:
     channel = CHANNELS[sender]
@@ -164,7 +164,7 @@ def test_row_35_up_to_ten_parts_arrive_in_order_and_whole(
 
 @pytest.mark.parametrize("cluster", ["a", "😀", "👨‍👩‍👧‍👦", "e\u0301\u0323"])
 @pytest.mark.parametrize("sender", CHANNELS)
-def test_row_35_beyond_ten_parts_the_tenth_says_how_much_is_missing(
+def test_beyond_ten_parts_the_tenth_says_how_much_is_missing(
     sender: str, cluster: str, trigger: Trigger, standin: Standin
 ) -> None:
     channel = CHANNELS[sender]
@@ -188,7 +188,7 @@ def test_row_35_beyond_ten_parts_the_tenth_says_how_much_is_missing(
     assert channel.length(parts[-1]) > longest - 30 - channel.length(cluster)
 
 
-def test_row_35_http_never_splits(trigger: Trigger, standin: Standin) -> None:
+def test_http_never_splits(trigger: Trigger, standin: Standin) -> None:
     text = "😀" * 80_000
     answer, parts = send(trigger, standin, "http", text)
     assert parts == [text]
@@ -196,7 +196,7 @@ def test_row_35_http_never_splits(trigger: Trigger, standin: Standin) -> None:
 
 
 @pytest.mark.parametrize("sender", CHANNELS)
-def test_row_35_a_cluster_that_no_message_holds_is_cut_between_characters(
+def test_a_cluster_that_no_message_holds_is_cut_between_characters(
     sender: str, trigger: Trigger, standin: Standin
 ) -> None:
     channel = CHANNELS[sender]
@@ -208,7 +208,7 @@ def test_row_35_a_cluster_that_no_message_holds_is_cut_between_characters(
 
 
 @pytest.mark.parametrize(("text", "entity"), [("<", "&lt;"), ("&", "&amp;"), (">", "&gt;")])
-def test_row_35_an_escaped_character_is_never_cut(text: str, entity: str, triggers: Triggers, standin: Standin) -> None:
+def test_an_escaped_character_is_never_cut(text: str, entity: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create({"allow_mentions": "false"})
     for padding in range(len(entity)):
         standin.clear()
@@ -241,7 +241,7 @@ SEGMENTS = [
 
 @pytest.mark.parametrize(("text", "segments"), SEGMENTS)
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
-def test_row_35_segments_are_those_that_twilio_counts(
+def test_segments_are_those_that_twilio_counts(
     sender: str, text: str, segments: int, trigger: Trigger, standin: Standin
 ) -> None:
     answer, _ = send(trigger, standin, sender, text)

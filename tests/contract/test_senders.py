@@ -258,7 +258,7 @@ SCHEME = "has a scheme other than http and https"
 NO_SCHEME = "has no scheme; it must begin with https:// or http://"
 ADDRESSES = [
     *(
-        fails(f"row 28: {name}", hi(http=at(url)), invalid("http", f"http_webhook_url {what}", ".http_webhook_url"))
+        fails(f"{name}", hi(http=at(url)), invalid("http", f"http_webhook_url {what}", ".http_webhook_url"))
         for name, url, what in [
             ("file", "file:///etc/passwd", SCHEME),
             ("ftp", "ftp://standin.test/x", SCHEME),
@@ -288,7 +288,7 @@ ADDRESSES = [
         ]
     ),
     *(
-        arrives(f"row 28: {name}", hi(http=at(url)), sent)
+        arrives(f"{name}", hi(http=at(url)), sent)
         for name, url, sent in [
             ("a scheme in capitals", "HTTP://standin.test/hook/x", to_http("hi", "/hook/x")),
             ("blanks around", "  http://standin.test/hook/x ", to_http("hi", "/hook/x")),
@@ -321,7 +321,7 @@ ADDRESSES = [
     ),
     *(
         Row(
-            f"row 28: {name}",
+            f"{name}",
             hi(slack={"slack_webhook_url": url}),
             {"slack": "dry_run"},
             deliveries=[previewed("slack", JSON, '{"text":"hi"}', destination=f"slack {label}#[0-9a-f]{{4}}")],

@@ -114,7 +114,7 @@ NUMBERS = [
     ),
     *(
         fails(
-            f"row 31: {name} in {field}",
+            f"{name} in {field}",
             hi("sms", **{field: value}),
             not_tried("sms", "invalid_config", f"{field} {what}", f"senders_config.sms.{field}"),
         )

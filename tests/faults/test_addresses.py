@@ -37,7 +37,7 @@ PRIVATE = [
 
 
 @best_of_three
-def test_row_24_metadata_and_link_local_addresses_are_denied_always(scene: Scene) -> None:
+def test_metadata_and_link_local_addresses_are_denied_always(scene: Scene) -> None:
     hostile = [{"http_webhook_url": f"http://{host}/latest/{MARK}"} for host in METADATA]
     held = scene.holds({"http": hostile}, private_addresses="allow")
     for host, entry in zip(METADATA, held.entries, strict=True):
@@ -47,7 +47,7 @@ def test_row_24_metadata_and_link_local_addresses_are_denied_always(scene: Scene
 
 
 @best_of_three
-def test_row_25_private_addresses_are_denied_when_the_operator_says_so(scene: Scene) -> None:
+def test_private_addresses_are_denied_when_the_operator_says_so(scene: Scene) -> None:
     """Without ``holds``: where private addresses are denied no destination on loopback works."""
     trigger = scene.triggers.create({"private_addresses": "deny", "response_timeout": "1s"})
     hostile = [{"http_webhook_url": f"http://{host}:{scene.standin.port}/hook/{MARK}"} for host in PRIVATE]
@@ -62,7 +62,7 @@ def test_row_25_private_addresses_are_denied_when_the_operator_says_so(scene: Sc
     scene.shows_no_secret(trigger, answer)
 
 
-def test_row_27b_a_connection_that_one_policy_opened_is_not_used_under_another(scene: Scene) -> None:
+def test_a_connection_that_one_policy_opened_is_not_used_under_another(scene: Scene) -> None:
     body = {
         "notification_text": "x",
         "senders_config": {"http": {"http_webhook_url": f"{scene.standin.url}/hook/pool"}},
@@ -101,7 +101,7 @@ NO_URL = {
 
 
 @best_of_three
-def test_row_28_what_is_no_url_is_that_senders_failure_with_a_clear_sentence(scene: Scene) -> None:
+def test_what_is_no_url_is_that_senders_failure_with_a_clear_sentence(scene: Scene) -> None:
     held = scene.holds({"http": [{"http_webhook_url": f"{url}#{MARK}"} for url in NO_URL]})
     for n, (url, sentence) in enumerate(NO_URL.items()):
         entry = held.entries[n]
@@ -113,7 +113,7 @@ def test_row_28_what_is_no_url_is_that_senders_failure_with_a_clear_sentence(sce
 
 
 @best_of_three
-def test_row_28_user_and_password_of_a_url_become_basic_auth(scene: Scene) -> None:
+def test_user_and_password_of_a_url_become_basic_auth(scene: Scene) -> None:
     url = scene.standin.url.replace("://", f"://us%20er:{MARK}%3A%2F@")
     held = scene.holds({"http": {"http_webhook_url": f"{url}/hook/userinfo"}})
     assert held.entry["outcome"] == "delivered"
@@ -124,7 +124,7 @@ def test_row_28_user_and_password_of_a_url_become_basic_auth(scene: Scene) -> No
 
 
 @best_of_three
-def test_row_30_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
+def test_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
     near = [
         "hooks.slack.com.evil.example",
         "xhooks.slack.com",
@@ -168,7 +168,7 @@ def test_a_host_header_is_judged_by_allowed_hosts(scene: Scene) -> None:
     assert [entry["reason"] for entry in held.entries] == [None, "address_denied", "address_denied"]
 
 
-def test_row_30_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:
+def test_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:
     """As a dry run, which is judged all the same: the hosts are not ours to send to."""
     same = [
         "hooks.slack.com",
@@ -206,7 +206,7 @@ def test_what_judges_requests_does_not_judge_twilio_whose_address_the_operator_h
     assert scene.standin.requests("/hook") == []
 
 
-def test_row_24_what_is_denied_always_is_denied_to_twilios_address_too(scene: Scene) -> None:
+def test_what_is_denied_always_is_denied_to_twilios_address_too(scene: Scene) -> None:
     trigger = scene.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
     answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": scene.good("sms")}})
     (entry,) = answer.json["deliveries"]

@@ -42,7 +42,7 @@ def wait_for_ends(held: Held, sender: str) -> list[str]:
 @pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
-def test_row_21_a_message_whose_reply_was_lost_is_looked_up(
+def test_a_message_whose_reply_was_lost_is_looked_up(
     scene: Scene, sender: str, loss: dict[str, Any], taken: bool
 ) -> None:
     configuration = scene.good(sender)
@@ -65,7 +65,7 @@ def test_row_21_a_message_whose_reply_was_lost_is_looked_up(
 
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
-def test_row_21_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, taken: bool) -> None:
+def test_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, taken: bool) -> None:
     configuration = scene.good("sms")
     scene.standin.rule(messages_path(configuration), method="POST", take=taken, reply={"status": 500})
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
@@ -88,7 +88,7 @@ def test_row_21_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, t
 @pytest.mark.parametrize("sender", TWILIO)
 @pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
 @best_of_three
-def test_row_21_with_report_the_answer_says_so_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
+def test_with_report_the_answer_says_so_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
     configuration = scene.good(sender)
     scene.standin.rule(messages_path(configuration), method="POST", take=True, **loss)
     held = scene.holds({sender: configuration}, on_ambiguous="report")
@@ -99,7 +99,7 @@ def test_row_21_with_report_the_answer_says_so_after_one_post(scene: Scene, send
 
 
 @best_of_three
-def test_row_21_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> None:
+def test_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> None:
     configuration = scene.good("sms")
     path = messages_path(configuration)
     scene.standin.rule(path, method="POST", reply={"status": 500}, times=1)
@@ -110,7 +110,7 @@ def test_row_21_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> Non
 
 @pytest.mark.parametrize("listed", [{"status": 500}, {"status": 401}, {"status": 200, "body": f"no list {MARK}"}])
 @best_of_three
-def test_row_21_a_look_up_that_fails_is_no_failure_of_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
+def test_a_look_up_that_fails_is_no_failure_of_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
     configuration = scene.good("sms")
     path = messages_path(configuration)
     scene.standin.rule(path, method="POST", take=True, reply={"status": 500})
@@ -122,7 +122,7 @@ def test_row_21_a_look_up_that_fails_is_no_failure_of_the_delivery(scene: Scene,
 
 
 @best_of_three
-def test_row_21_the_newest_of_a_long_list_are_found(scene: Scene) -> None:
+def test_the_newest_of_a_long_list_are_found(scene: Scene) -> None:
     """A list of long messages is longer than what is read of a reply."""
     configuration = scene.good("sms")
     path = messages_path(configuration)

@@ -17,7 +17,7 @@ BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 @pytest.mark.parametrize("character", BREAKS.values(), ids=BREAKS)
 @best_of_three
-def test_row_31_a_header_with_a_control_character_is_dropped_and_the_message_goes(
+def test_a_header_with_a_control_character_is_dropped_and_the_message_goes(
     scene: Scene, sender: str, character: str
 ) -> None:
     headers = {"X-Value": f"a{character}X-Smuggled: 1", f"X-Na{character}me": "b", "X-Good": "yes"}
@@ -44,7 +44,7 @@ def test_row_31_a_header_with_a_control_character_is_dropped_and_the_message_goe
     ],
 )
 @best_of_three
-def test_row_31_another_field_with_a_control_character_is_that_senders_failure(
+def test_another_field_with_a_control_character_is_that_senders_failure(
     scene: Scene, sender: str, name: str, character: str
 ) -> None:
     configuration = scene.good(sender)
@@ -61,7 +61,7 @@ FRAMING += ["Proxy-Authorization", "proxy-connection"]
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 @best_of_three
-def test_row_32_framing_headers_are_dropped_and_a_content_type_replaces_ours(scene: Scene, sender: str) -> None:
+def test_framing_headers_are_dropped_and_a_content_type_replaces_ours(scene: Scene, sender: str) -> None:
     given = dict.fromkeys(FRAMING, "5") | {"content-TYPE": "application/json; charset=utf-8"}
     configuration = scene.good(sender) | {f"{sender}_headers": encode_headers(given)}
     held = scene.holds({sender: configuration})
@@ -90,7 +90,7 @@ TEXTS: list[tuple[str, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("name", "text", "becomes"), TEXTS, ids=[name for name, _, _ in TEXTS])
-def test_row_37_texts_of_every_sort(scene: Scene, name: str, text: str, becomes: str | None) -> None:
+def test_texts_of_every_sort(scene: Scene, name: str, text: str, becomes: str | None) -> None:
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, "max_attempts": "1"})
     senders = json.dumps({sender: scene.good(sender) for sender in SENDERS})
     answer = trigger.notify(f'{{"notification_text": "{text}", "senders_config": {senders}}}'.encode())
@@ -131,7 +131,7 @@ READABLE: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("name", "body"), UNREADABLE, ids=[name for name, _ in UNREADABLE])
-def test_row_38_what_cannot_be_read_is_400_with_the_place(scene: Scene, name: str, body: bytes) -> None:
+def test_what_cannot_be_read_is_400_with_the_place(scene: Scene, name: str, body: bytes) -> None:
     trigger = scene.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"], answer.json["deliveries"]) == (400, {}, [])
@@ -141,7 +141,7 @@ def test_row_38_what_cannot_be_read_is_400_with_the_place(scene: Scene, name: st
 
 
 @pytest.mark.parametrize(("name", "body", "warnings"), READABLE, ids=[name for name, _, _ in READABLE])
-def test_row_38_what_python_reads_is_read(scene: Scene, name: str, body: bytes, warnings: int) -> None:
+def test_what_python_reads_is_read(scene: Scene, name: str, body: bytes, warnings: int) -> None:
     trigger = scene.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"]) == (200, {})
@@ -199,7 +199,7 @@ ODD += [
 
 @pytest.mark.parametrize("place", ["query", "headers", "args"])
 @pytest.mark.parametrize("odd", ODD, ids=shown)
-def test_row_39_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(place: str, odd: Any) -> None:
+def test_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(place: str, odd: Any) -> None:
     given: dict[str, Any] = {"query": {}, "headers": {}, "args": None, place: odd}
     log = _Log()
     answer: Any = influxdb3_notifier.process_request(
@@ -214,7 +214,7 @@ def test_row_39_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(
 
 
 @pytest.mark.parametrize("odd", [*ODD, bytearray(HI.encode()), memoryview(HI.encode())], ids=shown)
-def test_row_39_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> None:
+def test_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> None:
     answer: Any = influxdb3_notifier.process_request(1, _Log(), {}, {}, odd, {})
     body, status = answer[:2]
     if isinstance(odd, bytearray | memoryview):
@@ -224,7 +224,7 @@ def test_row_39_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> N
     assert body["message"].startswith(("No request body provided.", "Invalid JSON in request body."))
 
 
-def test_row_39_a_hundred_thousand_arguments_are_read_in_time() -> None:
+def test_a_hundred_thousand_arguments_are_read_in_time() -> None:
     started = time.monotonic()
     many = {f"argument_{n}": "x" for n in range(100_000)}
     answer: Any = influxdb3_notifier.process_request(1, _Log(), many, many, HI.encode(), {})

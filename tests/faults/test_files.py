@@ -86,7 +86,7 @@ def asked(trigger: Trigger) -> tuple[int, dict[str, Any], float]:
 
 
 @pytest.mark.parametrize("operation", ["look", "open", "read"])
-def test_row_48_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hung: HungFiles, operation: str) -> None:
+def test_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hung: HungFiles, operation: str) -> None:
     file = hung.config(repr(hung.hook("late")))
     with hung.hang(operation):
         trigger = hung.triggers.create({"config_file_path": str(file)})
@@ -109,7 +109,7 @@ def test_row_48_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hun
 
 
 @pytest.mark.parametrize("operations", [("look",), ("look", "open", "read")], ids=" ".join)
-def test_row_48_settings_stay_while_their_file_does_not_answer(hung: HungFiles, operations: tuple[str, ...]) -> None:
+def test_settings_stay_while_their_file_does_not_answer(hung: HungFiles, operations: tuple[str, ...]) -> None:
     trigger = hung.triggers.create({"config_file_path": str(hung.config(repr(hung.hook("before"))))})
     assert asked(trigger)[0] == 200
     with hung.hang(*operations):
@@ -131,7 +131,7 @@ def test_row_48_settings_stay_while_their_file_does_not_answer(hung: HungFiles, 
     eventually(lambda: asked(trigger)[0] == 200 and bool(hung.standin.requests("/hook/after")), "the edit")
 
 
-def test_row_48_a_secret_that_does_not_answer_keeps_the_last_good_settings(hung: HungFiles) -> None:
+def test_a_secret_that_does_not_answer_keeps_the_last_good_settings(hung: HungFiles) -> None:
     hung.write("secret", hung.hook("before"))
     trigger = hung.triggers.create({"config_file_path": str(hung.config('{ file = "secret" }'))})
     assert asked(trigger)[0] == 200
@@ -182,7 +182,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
-def test_row_48_what_is_no_file_or_has_no_end_is_a_503_at_once(
+def test_what_is_no_file_or_has_no_end_is_a_503_at_once(
     make: Any, place: str | None, triggers: Triggers, tmp_path: Path
 ) -> None:
     odd = tmp_path / "odd"
@@ -201,7 +201,7 @@ def test_row_48_what_is_no_file_or_has_no_end_is_a_503_at_once(
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
-def test_row_04_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_handshake(
+def test_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_handshake(
     make: Any, name: str, tmp_path: Path, standin: Standin, authority: trustme.CA
 ) -> None:
     directory = tmp_path / "store"
@@ -222,7 +222,7 @@ def test_row_04_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_h
         assert metric(trigger, THREADS) == 0
 
 
-def test_row_04_certificates_that_do_not_answer_are_missed_only_until_they_do(
+def test_certificates_that_do_not_answer_are_missed_only_until_they_do(
     hung: HungFiles, standin: Standin, authority: trustme.CA
 ) -> None:
     url = served(standin, authority.issue_cert("localhost"))

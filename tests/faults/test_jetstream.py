@@ -44,7 +44,7 @@ def test_what_is_delivered_leaves_nothing_behind(site: Streams) -> None:
     eventually(lambda: site.server.messages("KV_notifier_attempts") == 0, "no note is left")
 
 
-def test_row_41_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Streams) -> None:
+def test_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Streams) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     engine, trigger = site.start()
     answer = trigger.notify(to("hook"))
@@ -58,7 +58,7 @@ def test_row_41_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Stre
     eventually(lambda: site.server.messages() == 0, "it has ended")
 
 
-def test_row_41_killed_while_an_sms_is_under_way_it_is_looked_up(site: Streams) -> None:
+def test_killed_while_an_sms_is_under_way_it_is_looked_up(site: Streams) -> None:
     site.standin.rule(MESSAGES, method="POST", take=True, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}

@@ -34,7 +34,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.mark.timeout(180 + 10 * KILLS)
-def test_row_41_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sms_twice(
+def test_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sms_twice(
     tmp_path: Path, standin: Standin, stack: ExitStack
 ) -> None:
     chance = random.Random(14)  # noqa: S311

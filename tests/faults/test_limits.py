@@ -33,7 +33,7 @@ def http_date(offset: float) -> str:
 )
 @pytest.mark.parametrize("status", [429, 503])
 @best_of_three
-def test_row_16_retry_after_is_heeded_in_every_form(
+def test_retry_after_is_heeded_in_every_form(
     scene: Scene, name: str, values: list[Any], least: float, most: float, status: int
 ) -> None:
     path = f"/hook/{name.replace(' ', '-').replace(',', '')}-{status}"
@@ -46,7 +46,7 @@ def test_row_16_retry_after_is_heeded_in_every_form(
 
 
 @best_of_three
-def test_row_16_an_http_date_is_waited_for(scene: Scene) -> None:
+def test_an_http_date_is_waited_for(scene: Scene) -> None:
     path = "/hook/date"
     due = time.time() + 2.0
     reply = {"status": 429, "headers": [["Retry-After", email.utils.formatdate(due, usegmt=True)]]}
@@ -62,7 +62,7 @@ def test_row_16_an_http_date_is_waited_for(scene: Scene) -> None:
 @pytest.mark.parametrize("value", ["999999999", "5", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("sender", ["http", "discord", "sms"])
 @best_of_three
-def test_row_16_nobody_sleeps_past_the_deadline(scene: Scene, sender: str, value: str) -> None:
+def test_nobody_sleeps_past_the_deadline(scene: Scene, sender: str, value: str) -> None:
     opened = scene.standin.fault("reply", status=429, headers=[["Retry-After", value]])
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "rate_limited", 1)
@@ -81,7 +81,7 @@ def test_a_server_in_trouble_is_asked_again_after_max_backoff_at_the_latest(
 
 
 @best_of_three
-def test_row_18_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -> None:
+def test_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -> None:
     path = "/hook/storm"
     limited = {"status": 429, "headers": [["Retry-After", "1"]]}
     scene.standin.rule(path, reply=limited)
@@ -113,7 +113,7 @@ def time_of_end(scene: Scene, trigger: Any) -> None:
 
 
 @best_of_three
-def test_row_18_after_the_limit_everything_is_delivered(scene: Scene) -> None:
+def test_after_the_limit_everything_is_delivered(scene: Scene) -> None:
     path = "/hook/short-storm"
     scene.standin.rule(path, times=20, reply={"status": 429, "headers": [["Retry-After", "0.1"]]})
     storm = [{"http_webhook_url": scene.standin.url + path}] * 200
@@ -124,7 +124,7 @@ def test_row_18_after_the_limit_everything_is_delivered(scene: Scene) -> None:
 
 
 @best_of_three
-def test_row_19_an_empty_bucket_makes_the_next_one_wait(scene: Scene) -> None:
+def test_an_empty_bucket_makes_the_next_one_wait(scene: Scene) -> None:
     headers = [["X-RateLimit-Remaining", "0"], ["X-RateLimit-Reset-After", "0.4"]]
     destination = scene.good("discord")
     path = destination["discord_webhook_url"].removeprefix(scene.standin.url)

@@ -10,7 +10,7 @@ WEBHOOKS = ("slack", "discord", "http")
 
 @pytest.mark.parametrize("sender", WEBHOOKS + TWILIO)
 @best_of_three
-def test_row_01_connection_refused_is_retried_then_failed_connect(scene: Scene, sender: str) -> None:
+def test_connection_refused_is_retried_then_failed_connect(scene: Scene, sender: str) -> None:
     held = scene.holds_at(sender, scene.standin.fault("refuse")["url"])
     assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "connect", 3)
     assert "refused" in held.entry["detail"]
@@ -21,9 +21,7 @@ def test_row_01_connection_refused_is_retried_then_failed_connect(scene: Scene, 
 @pytest.mark.parametrize("sender", ["http", "sms"])
 @pytest.mark.parametrize("fault", ["blackhole", "stall"])
 @best_of_three
-def test_row_03_blackhole_and_stalled_handshake_are_retried_then_failed_timeout(
-    scene: Scene, sender: str, fault: str
-) -> None:
+def test_blackhole_and_stalled_handshake_are_retried_then_failed_timeout(scene: Scene, sender: str, fault: str) -> None:
     """A stall is TLS that never begins; connecting by plain TCP it would be accepted."""
     url = scene.standin.fault(fault)["url"].replace("http:", "https:")
     held = scene.holds_at(sender, url)
@@ -34,7 +32,7 @@ def test_row_03_blackhole_and_stalled_handshake_are_retried_then_failed_timeout(
 @pytest.mark.parametrize("sender", WEBHOOKS)
 @pytest.mark.parametrize("fault", ["reset", "reset_before_body", "close"])
 @best_of_three
-def test_row_05_06_reset_or_close_before_the_reply_is_retried(scene: Scene, sender: str, fault: str) -> None:
+def test_reset_or_close_before_the_reply_is_retried(scene: Scene, sender: str, fault: str) -> None:
     opened = scene.standin.fault(fault)
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "connection_lost")
@@ -42,7 +40,7 @@ def test_row_05_06_reset_or_close_before_the_reply_is_retried(scene: Scene, send
 
 
 @best_of_three
-def test_row_05_reset_once_then_delivered(scene: Scene) -> None:
+def test_reset_once_then_delivered(scene: Scene) -> None:
     opened = scene.standin.fault("flaky", fail_times=2, how="reset")
     held = scene.holds_at("http", opened["url"])
     assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 3)
@@ -55,9 +53,7 @@ def test_row_05_reset_once_then_delivered(scene: Scene) -> None:
 @pytest.mark.parametrize("sender", TWILIO)
 @pytest.mark.parametrize("fault", ["reset", "close"])
 @best_of_three
-def test_row_05_06_reset_or_close_before_twilios_reply_is_ambiguous_with_one_post(
-    scene: Scene, sender: str, fault: str
-) -> None:
+def test_reset_or_close_before_twilios_reply_is_ambiguous_with_one_post(scene: Scene, sender: str, fault: str) -> None:
     opened = scene.standin.fault(fault)
     held = scene.holds_at(sender, opened["url"], on_ambiguous="report")
     assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "lost_reply")
@@ -69,7 +65,7 @@ def test_row_05_06_reset_or_close_before_twilios_reply_is_ambiguous_with_one_pos
     [("http", 200, "delivered"), ("slack", 200, "delivered"), ("discord", 404, "failed"), ("sms", 201, "delivered")],
 )
 @best_of_three
-def test_row_05_reset_in_the_middle_of_the_reply_is_judged_by_its_status(
+def test_reset_in_the_middle_of_the_reply_is_judged_by_its_status(
     scene: Scene, sender: str, status: int, outcome: str
 ) -> None:
     opened = scene.standin.fault("reset_mid_reply", status=status)
@@ -81,9 +77,7 @@ def test_row_05_reset_in_the_middle_of_the_reply_is_judged_by_its_status(
 @pytest.mark.parametrize("sender", ["http", "sms"])
 @pytest.mark.parametrize("fault", ["slow_headers", "endless_1xx", "silent"])
 @best_of_three
-def test_row_07_a_head_that_never_ends_is_a_timeout_at_the_attempts_deadline(
-    scene: Scene, sender: str, fault: str
-) -> None:
+def test_a_head_that_never_ends_is_a_timeout_at_the_attempts_deadline(scene: Scene, sender: str, fault: str) -> None:
     pace = {"byte_ms": 100} if fault == "slow_headers" else {}
     opened = scene.standin.fault(fault, **pace)
     held = scene.holds_at(sender, opened["url"], on_ambiguous="report")
@@ -100,7 +94,7 @@ def test_row_07_a_head_that_never_ends_is_a_timeout_at_the_attempts_deadline(
 
 @pytest.mark.parametrize(("sender", "status"), [("http", 200), ("slack", 200), ("http", 404), ("sms", 201)])
 @best_of_three
-def test_row_07_a_slow_body_is_judged_by_its_status(scene: Scene, sender: str, status: int) -> None:
+def test_a_slow_body_is_judged_by_its_status(scene: Scene, sender: str, status: int) -> None:
     opened = scene.standin.fault("slow_body", status=status, byte_ms=100)
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"] == "delivered") == (status < 300)

@@ -13,7 +13,7 @@ from tests.faults.site import CHAT, HOOK, MESSAGES, Site, arrived, one_key, to, 
 from tests.harness import eventually
 
 
-def test_row_41_killed_after_acceptance_before_an_attempt_has_worked(site: Site) -> None:
+def test_killed_after_acceptance_before_an_attempt_has_worked(site: Site) -> None:
     refused = site.standin.fault("refuse")
     site.configure(f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{refused["url"]}x"\n')
     engine, trigger = site.start()
@@ -31,7 +31,7 @@ def test_row_41_killed_after_acceptance_before_an_attempt_has_worked(site: Site)
     assert answer.json["task_id"] in again.wait_for_log("taken over from the outbox: 1 delivery")
 
 
-def test_row_41_killed_while_an_attempt_is_under_way(site: Site) -> None:
+def test_killed_while_an_attempt_is_under_way(site: Site) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("hook", "hi")).json["results"] == {"hook": "pending"}
@@ -45,7 +45,7 @@ def test_row_41_killed_while_an_attempt_is_under_way(site: Site) -> None:
     eventually(lambda: not site.states(), "the outbox is empty")
 
 
-def test_row_41_killed_between_the_parts_of_a_long_text(site: Site) -> None:
+def test_killed_between_the_parts_of_a_long_text(site: Site) -> None:
     """What has arrived is not sent again."""
     text = "".join(f"line {n} of a long text\n" for n in range(250))
     site.standin.rule(CHAT + "*", times=1)
@@ -65,7 +65,7 @@ def test_row_41_killed_between_the_parts_of_a_long_text(site: Site) -> None:
     assert len(set(contents)) == 3
 
 
-def test_row_41_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_says_so(site: Site) -> None:
+def test_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_says_so(site: Site) -> None:
     text = "word " * 900
     site.standin.rule(CHAT + "*", times=1)
     site.standin.rule(CHAT + "*", hang=True, times=1)
@@ -86,7 +86,7 @@ def test_row_41_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_row_41_killed_while_an_sms_is_under_way_it_is_looked_up(site: Site, taken: bool) -> None:
+def test_killed_while_an_sms_is_under_way_it_is_looked_up(site: Site, taken: bool) -> None:
     site.standin.rule(MESSAGES, method="POST", take=taken, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
@@ -117,7 +117,7 @@ def killed_before_the_end_is_noted(site: Site, receiver: str, path: str) -> None
         locked.execute("ROLLBACK")
 
 
-def test_row_41_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again_under_its_key(site: Site) -> None:
+def test_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again_under_its_key(site: Site) -> None:
     site.standin.rule(HOOK, delay_ms=300, times=1)
     killed_before_the_end_is_noted(site, "hook", HOOK)
     _, again = site.start()
@@ -128,7 +128,7 @@ def test_row_41_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again
     one_key(requests)
 
 
-def test_row_41_killed_after_an_sms_before_its_end_is_noted_it_is_not_sent_again(site: Site) -> None:
+def test_killed_after_an_sms_before_its_end_is_noted_it_is_not_sent_again(site: Site) -> None:
     site.standin.rule(MESSAGES, method="POST", delay_ms=300, times=1, take=True)
     killed_before_the_end_is_noted(site, "phone", MESSAGES)
     site.rows("UPDATE deliveries SET attempting = attempting - 60000")
@@ -139,7 +139,7 @@ def test_row_41_killed_after_an_sms_before_its_end_is_noted_it_is_not_sent_again
     assert [request["method"] for request in site.standin.requests(MESSAGES)] == ["POST", "GET"]
 
 
-def test_row_41_a_destination_of_the_requests_own_is_sealed_and_delivered_after_the_restart(site: Site) -> None:
+def test_a_destination_of_the_requests_own_is_sealed_and_delivered_after_the_restart(site: Site) -> None:
     site.standin.rule("/hook/own", hang=True, times=1)
     engine, trigger = site.start()
     own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own?token={MARK}"}}
@@ -165,7 +165,7 @@ def mails_to(*recipients: str) -> dict[str, object]:
     return {"notification_text": "hi", "senders_config": {"email": {**server, "email_to": list(recipients)}}}
 
 
-def test_row_41_each_recipient_of_a_list_gets_the_mail_of_before_after_the_restart(site: Site, book: Book) -> None:
+def test_each_recipient_of_a_list_gets_the_mail_of_before_after_the_restart(site: Site, book: Book) -> None:
     recipients = ["a@example.com", "b@example.com", "c@example.com"]
     trusted = {"SSL_CERT_FILE": ca_file()}
     book.orders += [Order("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
@@ -217,7 +217,7 @@ def test_after_a_restart_those_get_a_mails_copies_who_lack_them(site: Site, book
     assert book.problems == []
 
 
-def test_row_41_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site, book: Book) -> None:
+def test_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site, book: Book) -> None:
     trusted = {"SSL_CERT_FILE": ca_file()}
     book.orders.append(Order("MESSAGE", "250 2.0.0 Ok", after=5))
     engine, trigger = site.start(environment=trusted)
@@ -230,7 +230,7 @@ def test_row_41_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site
     assert len(book.mails) == 1
 
 
-def test_row_41_a_key_is_known_after_the_restart(site: Site) -> None:
+def test_a_key_is_known_after_the_restart(site: Site) -> None:
     engine, trigger = site.start()
     first = trigger.notify(to("hook", idempotency_key="k1")).json
     assert first["results"] == {"hook": True}
@@ -242,7 +242,7 @@ def test_row_41_a_key_is_known_after_the_restart(site: Site) -> None:
     assert len(site.standin.requests(HOOK)) == 1
 
 
-def test_row_41_a_repeat_under_a_key_joins_what_was_taken_over(site: Site) -> None:
+def test_a_repeat_under_a_key_joins_what_was_taken_over(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     site.standin.rule(HOOK, delay_ms=200)
     slow = {"initial_backoff": "1h", "max_backoff": "1h"}

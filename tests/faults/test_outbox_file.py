@@ -14,7 +14,7 @@ from tests.faults.scene import MARK, NUMBER
 from tests.faults.site import HOOK, KEY, Site, arrived, to, wake
 from tests.harness import Answer, eventually, free_port
 
-# Row 42, and what else can be wrong with the file
+# What can be wrong with the file
 
 
 def unusable(answer: Answer, what: str) -> None:
@@ -54,9 +54,7 @@ def _make_newer(path: Path) -> None:
     ],
     ids=["text", "another database", "newer", "directory"],
 )
-def test_row_42_a_file_that_is_none_of_ours_is_not_touched(
-    site: Site, make: Callable[[Path], object], what: str
-) -> None:
+def test_a_file_that_is_none_of_ours_is_not_touched(site: Site, make: Callable[[Path], object], what: str) -> None:
     make(site.outbox)
     before = site.outbox.read_bytes() if site.outbox.is_file() else b""
     _, trigger = site.start()
@@ -65,7 +63,7 @@ def test_row_42_a_file_that_is_none_of_ours_is_not_touched(
     assert before == (site.outbox.read_bytes() if site.outbox.is_file() else b"")
 
 
-def test_row_42_a_directory_that_is_not_there(site: Site) -> None:
+def test_a_directory_that_is_not_there(site: Site) -> None:
     site.change('"outbox.db"', '"nowhere/outbox.db"')
     _, trigger = site.start()
     unusable(trigger.notify(to("hook")), "its directory is not there")
@@ -76,7 +74,7 @@ def test_row_42_a_directory_that_is_not_there(site: Site) -> None:
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
-def test_row_42_a_file_that_may_not_be_written(site: Site, what: str) -> None:
+def test_a_file_that_may_not_be_written(site: Site, what: str) -> None:
     if what == "file":
         engine, trigger = site.start()
         wake(trigger)
@@ -96,7 +94,7 @@ def test_row_42_a_file_that_may_not_be_written(site: Site, what: str) -> None:
         place.chmod(mode)
 
 
-def test_row_42_a_file_that_was_damaged(site: Site) -> None:
+def test_a_file_that_was_damaged(site: Site) -> None:
     engine, trigger = site.start()
     for n in range(20):
         trigger.notify(to("hook", "x" * 1000, idempotency_key=str(n)))
@@ -112,7 +110,7 @@ def test_row_42_a_file_that_was_damaged(site: Site) -> None:
     assert len(site.standin.requests(HOOK)) == before
 
 
-def test_row_42_a_full_disk(site: Site) -> None:
+def test_a_full_disk(site: Site) -> None:
     """The file may not grow beyond what SQLite is told; it says the same as for a disk."""
     engine, trigger = site.start()
     wake(trigger)
@@ -123,7 +121,7 @@ def test_row_42_a_full_disk(site: Site) -> None:
     assert site.standin.requests(HOOK) == []
 
 
-def test_row_42_another_program_that_keeps_the_file_locked(site: Site) -> None:
+def test_another_program_that_keeps_the_file_locked(site: Site) -> None:
     _, trigger = site.start()
     wake(trigger)
     with closing(sqlite3.connect(site.outbox, isolation_level=None)) as locked:
@@ -182,7 +180,7 @@ def test_a_key_that_cannot_be_used_is_named_with_its_place(site: Site, key: str,
     assert "settings.outbox_key" in answer.json["message"]
 
 
-def test_row_33_nothing_in_the_file_is_a_secret(site: Site) -> None:
+def test_nothing_in_the_file_is_a_secret(site: Site) -> None:
     site.standin.rule("*", reply={"status": 500, "body": f"token {MARK} of {NUMBER}"})
     _, trigger = site.start()
     own = {

@@ -26,7 +26,7 @@ def as_if_a_minute_had_passed(site: Site) -> None:
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
-def test_row_41_killed_at_random_moments_under_load_nothing_is_lost_and_no_sms_sent_twice(
+def test_killed_at_random_moments_under_load_nothing_is_lost_and_no_sms_sent_twice(
     site: Site, standin: Standin
 ) -> None:
     chance = random.Random(41)  # noqa: S311

@@ -188,7 +188,7 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_row_42_a_disk_that_is_full_takes_ends_and_what_an_operator_drops_and_then_works_again(
+def test_a_disk_that_is_full_takes_ends_and_what_an_operator_drops_and_then_works_again(
     site: Site, small_disk: Path
 ) -> None:
     outbox = small_disk / "outbox.db"

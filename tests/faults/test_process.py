@@ -35,7 +35,7 @@ def process(tmp_path: Path) -> Iterator[Callable[..., ProcessEngine]]:
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "orderly"])
-def test_row_43_the_process_ends_with_a_thousand_deliveries_in_the_background(
+def test_the_process_ends_with_a_thousand_deliveries_in_the_background(
     standin: Standin, process: Callable[..., ProcessEngine], end: str
 ) -> None:
     """Half of them hang, half fail again and again, so that log lines are on their way as well."""
@@ -61,7 +61,7 @@ def test_row_43_the_process_ends_with_a_thousand_deliveries_in_the_background(
     assert engine.errors() == ""
 
 
-def test_row_43_the_process_ends_while_a_log_line_is_being_written(standin: Standin) -> None:
+def test_the_process_ends_while_a_log_line_is_being_written(standin: Standin) -> None:
     script = [sys.executable, "-m", "tests.faults.ending", standin.fault("silent")["url"]]
     ended = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stderr) == (0, ""), "neither aborted nor crashed"
@@ -81,7 +81,7 @@ class _Hostile:
 
 
 @pytest.mark.parametrize("error", [RuntimeError(MARK), SystemExit(3), KeyboardInterrupt(), MemoryError()])
-def test_row_44_a_logger_that_raises_fails_neither_the_answer_nor_the_next_call(
+def test_a_logger_that_raises_fails_neither_the_answer_nor_the_next_call(
     standin: Standin, error: BaseException
 ) -> None:
     body = json.dumps(_to(f"{standin.url}/hook/log")).encode()
@@ -108,7 +108,7 @@ class _Recorder:
     info = warn = error = _log
 
 
-def test_row_45_a_forked_child_answers_503_and_the_parent_goes_on(standin: Standin) -> None:
+def test_a_forked_child_answers_503_and_the_parent_goes_on(standin: Standin) -> None:
     silent = standin.fault("silent")
     standin.rule("/hook/late", delay_ms=200)
     script = [sys.executable, "-W", "ignore", "-m", "tests.faults.forked", standin.url, silent["url"]]
@@ -129,9 +129,7 @@ def test_row_45_a_forked_child_answers_503_and_the_parent_goes_on(standin: Stand
 
 
 @pytest.mark.timeout(120)
-def test_row_46_ten_thousand_destinations_that_never_answer(
-    standin: Standin, process: Callable[..., ProcessEngine]
-) -> None:
+def test_ten_thousand_destinations_that_never_answer(standin: Standin, process: Callable[..., ProcessEngine]) -> None:
     engine = process()
     with ExitStack() as stack:
         triggers = Triggers(engine, stack)
@@ -173,7 +171,7 @@ def _status(trigger: Trigger) -> Any:
     return trigger.notify(b"", query={"view": "status"}, method="GET").json
 
 
-def test_row_49_two_triggers_with_other_arguments_do_not_mix(standin: Standin, triggers: Triggers) -> None:
+def test_two_triggers_with_other_arguments_do_not_mix(standin: Standin, triggers: Triggers) -> None:
     """Their requests run at the same time, over the same destinations."""
     one = triggers.create({**FAST, "max_attempts": "1", "failure_status": "502"})
     three = triggers.create({**FAST, "max_attempts": "3", "dry_run": "false"})
@@ -198,7 +196,7 @@ def test_row_49_two_triggers_with_other_arguments_do_not_mix(standin: Standin, t
         list(pool.map(ask, range(200)))
 
 
-def test_row_50_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
+def test_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
     standin: Standin, process: Callable[..., ProcessEngine], jumping_clock: Mapping[str, str]
 ) -> None:
     engine = process(environment=jumping_clock)
@@ -225,7 +223,7 @@ def test_row_50_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
 
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
 @best_of_three
-def test_row_52_an_sms_never_goes_over_a_connection_that_may_have_died(scene: Scene, sender: str) -> None:
+def test_an_sms_never_goes_over_a_connection_that_may_have_died(scene: Scene, sender: str) -> None:
     opened = scene.standin.fault("dead_after_first", provider="twilio")
     for number in (1, 2, 3):
         held = scene.holds_at(sender, opened["url"])
@@ -235,7 +233,7 @@ def test_row_52_an_sms_never_goes_over_a_connection_that_may_have_died(scene: Sc
 
 
 @best_of_three
-def test_row_52_a_webhook_whose_kept_connection_died_is_sent_again_on_another(scene: Scene) -> None:
+def test_a_webhook_whose_kept_connection_died_is_sent_again_on_another(scene: Scene) -> None:
     opened = scene.standin.fault("dead_after_first")
     trigger = scene.triggers.create(FAST)
     first, second = (trigger.notify(_to(f"{opened['url']}hook/kept")).json["deliveries"][0] for _ in range(2))
@@ -261,7 +259,7 @@ def process_request(influxdb3_local, query_parameters, request_headers, request_
 '''
 
 
-def test_row_53_out_of_descriptors_is_retried_and_nothing_else_fails(
+def test_out_of_descriptors_is_retried_and_nothing_else_fails(
     standin: Standin, process: Callable[..., ProcessEngine]
 ) -> None:
     engine = process(descriptors=200)
@@ -292,9 +290,7 @@ def test_row_53_out_of_descriptors_is_retried_and_nothing_else_fails(
     assert engine.errors() == ""
 
 
-def test_row_54_deliveries_go_on_while_another_thread_holds_the_interpreter(
-    standin: Standin, triggers: Triggers
-) -> None:
+def test_deliveries_go_on_while_another_thread_holds_the_interpreter(standin: Standin, triggers: Triggers) -> None:
     """Twenty messages a second are under way when a call that never lets go of the interpreter takes two seconds."""
     trigger = triggers.create({"rate_limit": "20/s", "response_timeout": "0s"})
     trigger.notify(_to(*[f"{standin.url}/hook/held"] * 50))

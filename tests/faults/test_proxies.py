@@ -44,7 +44,7 @@ def header(request: Mapping[str, Any], name: str) -> str | None:
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_row_29_http_goes_by_the_proxy_with_its_credentials_and_what_no_proxy_names_does_not(
+def test_http_goes_by_the_proxy_with_its_credentials_and_what_no_proxy_names_does_not(
     behind: Behind, standin: Standin, variable: str
 ) -> None:
     """The stand-in takes the part of the proxy."""
@@ -70,7 +70,7 @@ def tunnelled(standin: Standin, tmp_path: Path, name: str) -> tuple[int, str]:
     return port, str(tmp_path / "ca.pem")
 
 
-def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
+def test_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
     behind: Behind, standin: Standin, tmp_path: Path
 ) -> None:
     port, trusted = tunnelled(standin, tmp_path, "elsewhere.invalid")
@@ -87,9 +87,7 @@ def test_row_29_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
     assert header(arrived, "proxy-authorization") is None
 
 
-def test_row_29_the_certificate_behind_a_tunnel_is_the_destinations(
-    behind: Behind, standin: Standin, tmp_path: Path
-) -> None:
+def test_the_certificate_behind_a_tunnel_is_the_destinations(behind: Behind, standin: Standin, tmp_path: Path) -> None:
     port, trusted = tunnelled(standin, tmp_path, "other.invalid")
     with TunnelProxy(port) as proxy:
         scene = behind(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
@@ -106,7 +104,7 @@ REFUSED: list[tuple[str, str, str, str]] = [
 ]
 
 
-def test_row_29_what_the_policy_denies_is_refused_before_the_proxy_is_asked(behind: Behind, standin: Standin) -> None:
+def test_what_the_policy_denies_is_refused_before_the_proxy_is_asked(behind: Behind, standin: Standin) -> None:
     scene = behind(HTTP_PROXY=standin.url)
     for policy in ("allow", "deny"):
         rows = [row for row in REFUSED if row[1] == policy]
@@ -133,7 +131,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("proxy", "reason", "sentence"), UNUSABLE)
-def test_row_29_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
+def test_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
     behind: Behind, standin: Standin, proxy: str, reason: str, sentence: str
 ) -> None:
     scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
@@ -145,7 +143,7 @@ def test_row_29_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
     assert standin.requests("/hook/around") == []
 
 
-def test_row_29_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_shows_none(
+def test_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_shows_none(
     behind: Behind, standin: Standin
 ) -> None:
     proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
@@ -158,14 +156,14 @@ def test_row_29_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_sho
     assert BASIC.split()[1] not in held.answer.text
 
 
-def test_row_29_a_proxy_that_does_not_answer_is_said_to(behind: Behind, standin: Standin) -> None:
+def test_a_proxy_that_does_not_answer_is_said_to(behind: Behind, standin: Standin) -> None:
     scene = behind(HTTPS_PROXY=standin.fault("silent")["url"])
     held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
     assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "timeout")
     assert held.entry["detail"] == "no connection was made through the proxy in time"
 
 
-def test_row_29_a_proxy_that_makes_no_tunnel_is_said_to(behind: Behind) -> None:
+def test_a_proxy_that_makes_no_tunnel_is_said_to(behind: Behind) -> None:
     with TunnelProxy(0, status="407 Proxy Authentication Required") as tunnel:
         scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{tunnel.port}")
         held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})

@@ -14,9 +14,7 @@ MIB = 1024 * 1024
 @pytest.mark.parametrize(("sender", "status"), [("http", 200), ("slack", 200), ("discord", 404), ("sms", 201)])
 @pytest.mark.parametrize("fault", ["huge_body", "endless_chunked"])
 @best_of_three
-def test_row_08_an_endless_body_is_read_to_64_kib_and_dropped(
-    scene: Scene, sender: str, status: int, fault: str
-) -> None:
+def test_an_endless_body_is_read_to_64_kib_and_dropped(scene: Scene, sender: str, status: int, fault: str) -> None:
     opened = scene.standin.fault(fault, status=status)
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"] == "delivered") == (status < 300), "by its status"
@@ -27,7 +25,7 @@ def test_row_08_an_endless_body_is_read_to_64_kib_and_dropped(
 
 
 @best_of_three
-def test_row_08_many_endless_bodies_at_once_do_not_make_the_process_grow(scene: Scene) -> None:
+def test_many_endless_bodies_at_once_do_not_make_the_process_grow(scene: Scene) -> None:
     urls = [scene.standin.fault("huge_body")["url"] for _ in range(40)]
     trigger = scene.triggers.create()
     before = resident_bytes(engine_pid(trigger))
@@ -38,7 +36,7 @@ def test_row_08_many_endless_bodies_at_once_do_not_make_the_process_grow(scene: 
 
 @pytest.mark.parametrize(("sender", "status"), [("http", 200), ("http", 404), ("slack", 200), ("sms", 201)])
 @best_of_three
-def test_row_09_a_gzip_bomb_is_not_inflated(scene: Scene, sender: str, status: int) -> None:
+def test_a_gzip_bomb_is_not_inflated(scene: Scene, sender: str, status: int) -> None:
     opened = scene.standin.fault("gzip_bomb", status=status)
     trigger = scene.triggers.create()
     before = resident_bytes(engine_pid(trigger))
@@ -63,7 +61,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("sender", ["slack", "discord", "http", "sms"])
 @pytest.mark.parametrize("name", MALFORMED)
 @best_of_three
-def test_row_10_what_is_no_http_reply_is_malformed_reply(scene: Scene, sender: str, name: str) -> None:
+def test_what_is_no_http_reply_is_malformed_reply(scene: Scene, sender: str, name: str) -> None:
     opened = scene.standin.fault(**MALFORMED[name])
     held = scene.holds_at(sender, opened["url"], on_ambiguous="report")
     assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "malformed_reply")
@@ -73,7 +71,7 @@ def test_row_10_what_is_no_http_reply_is_malformed_reply(scene: Scene, sender: s
 @pytest.mark.parametrize("sender", ["slack", "discord", "http", "sms"])
 @pytest.mark.parametrize("variant", ["invalid_utf8", "nul", "escapes", "long_line"])
 @best_of_three
-def test_row_11_a_hostile_body_becomes_clean_printable_text_of_at_most_300_characters(
+def test_a_hostile_body_becomes_clean_printable_text_of_at_most_300_characters(
     scene: Scene, sender: str, variant: str
 ) -> None:
     opened = scene.standin.fault("hostile_body", status=400, variant=variant)
@@ -87,7 +85,7 @@ def test_row_11_a_hostile_body_becomes_clean_printable_text_of_at_most_300_chara
 
 
 @best_of_three
-def test_row_11_a_body_that_echoes_the_secrets_shows_none(scene: Scene) -> None:
+def test_a_body_that_echoes_the_secrets_shows_none(scene: Scene) -> None:
     """In whichever spelling the receiver quotes what it was sent; ``holds`` searches for the mark."""
     opened = scene.standin.fault("reply", status=404)
     url = opened["url"]

@@ -9,7 +9,7 @@ from tests.faults.scene import MARK, Scene, best_of_three
 
 @pytest.mark.parametrize("status", [201, 202, 204])
 @best_of_three
-def test_row_13_any_2xx_is_delivered_with_one_post(scene: Scene, status: int) -> None:
+def test_any_2xx_is_delivered_with_one_post(scene: Scene, status: int) -> None:
     opened = scene.standin.fault("reply", status=status)
     held = scene.holds_at("http", opened["url"])
     assert (held.entry["outcome"], held.entry["http_status"], held.entry["attempts"]) == ("delivered", status, 1)
@@ -31,7 +31,7 @@ GONE: list[tuple[str, dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("sender", "reply", "reason", "hint"), GONE)
 @best_of_three
-def test_row_15_a_destination_that_is_gone_fails_at_once_and_says_what_mends_it(
+def test_a_destination_that_is_gone_fails_at_once_and_says_what_mends_it(
     scene: Scene, sender: str, reply: dict[str, Any], reason: str, hint: str
 ) -> None:
     opened = scene.standin.fault("reply", **reply)
@@ -50,9 +50,7 @@ def test_row_15_a_destination_that_is_gone_fails_at_once_and_says_what_mends_it(
     ],
 )
 @best_of_three
-def test_row_15_a_destination_that_condemned_itself_is_left_alone(
-    scene: Scene, sender: str, reply: dict[str, Any]
-) -> None:
+def test_a_destination_that_condemned_itself_is_left_alone(scene: Scene, sender: str, reply: dict[str, Any]) -> None:
     opened = scene.standin.fault("reply", **reply)
     assert scene.holds_at(sender, opened["url"]).entry["attempts"] == 1
     again = scene.holds_at(sender, opened["url"]).entry
@@ -72,7 +70,7 @@ def test_row_15_a_destination_that_condemned_itself_is_left_alone(
     ],
 )
 @best_of_three
-def test_row_20_what_twilio_has_not_processed_is_tried_again(scene: Scene, status: int, code: int, reason: str) -> None:
+def test_what_twilio_has_not_processed_is_tried_again(scene: Scene, status: int, code: int, reason: str) -> None:
     reply = {"status": status, "json": {"code": code, "message": "later"}}
     configuration = scene.good("sms")
     path = f"/2010-04-01/Accounts/{configuration['twilio_sid']}/Messages.json"
@@ -86,7 +84,7 @@ def test_row_20_what_twilio_has_not_processed_is_tried_again(scene: Scene, statu
 @pytest.mark.parametrize("sender", ["slack", "discord", "http", "sms"])
 @pytest.mark.parametrize("target", ["another host", "itself"])
 @best_of_three
-def test_row_23_a_redirect_is_never_followed(scene: Scene, sender: str, target: str) -> None:
+def test_a_redirect_is_never_followed(scene: Scene, sender: str, target: str) -> None:
     other = scene.standin.fault("reply", status=200)
     for status in (301, 302, 303, 307, 308):
         location = other["url"] if target == "another host" else "/"

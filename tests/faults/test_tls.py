@@ -44,7 +44,7 @@ def served(standin: Standin, leaf: trustme.LeafCert) -> str:
 
 
 @best_of_three
-def test_row_04_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: trustme.CA) -> None:
+def test_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: trustme.CA) -> None:
     url = served(tls_scene.standin, authority.issue_cert("localhost"))
     held = tls_scene.holds({"http": {"http_webhook_url": f"{url}hook/trusted"}})
     assert held.entry["outcome"] == "delivered"
@@ -63,7 +63,7 @@ def test_row_04_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, autho
     ],
 )
 @best_of_three
-def test_row_04_a_bad_certificate_is_refused_at_once_and_named(
+def test_a_bad_certificate_is_refused_at_once_and_named(
     tls_scene: Scene, authority: trustme.CA, sender: str, fault: str, sentence: str
 ) -> None:
     standin = tls_scene.standin
@@ -99,7 +99,7 @@ def test_row_04_a_bad_certificate_is_refused_at_once_and_named(
 
 @pytest.mark.parametrize("store", ["missing", "empty", "garbage"])
 @best_of_three
-def test_row_04_a_store_that_cannot_be_read_is_named_and_stops_nothing_else(
+def test_a_store_that_cannot_be_read_is_named_and_stops_nothing_else(
     standin: Standin, tmp_path_factory: pytest.TempPathFactory, store: str
 ) -> None:
     """What it would have trusted is refused with the reason; plain HTTP needs no certificates."""

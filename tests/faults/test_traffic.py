@@ -74,7 +74,7 @@ def engine_process(tmp_path: Path) -> Iterator[ProcessEngine]:
 
 @pytest.mark.timeout(3 * SECONDS + 60)
 @best_of_three
-def test_row_47_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
+def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
     standin: Standin, engine_process: ProcessEngine
 ) -> None:
     # Another try may have been before.

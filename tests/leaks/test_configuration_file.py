@@ -147,7 +147,7 @@ def engine_of_files(
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-def test_row_33_no_secret_of_the_configuration_file_is_shown(
+def test_no_secret_of_the_configuration_file_is_shown(
     echo: str, standin: Standin, echoing_files: dict[str, EchoingFile], engine_of_files: ProcessEngine
 ) -> None:
     given = echoing_files[echo]
@@ -210,7 +210,7 @@ def bad_files(secret: str) -> list[str]:
     ]
 
 
-def test_row_33_no_error_of_the_configuration_file_quotes_a_value(
+def test_no_error_of_the_configuration_file_quotes_a_value(
     engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
 ) -> None:
     outputs, secrets = Outputs(), {}

@@ -63,7 +63,7 @@ MESSAGES: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize(
     ("status", "message"), [(400, "text"), (404, "JSON"), (500, "text"), (200, "a name"), (400, "a form's errors")]
 )
-def test_row_33_no_echo_of_a_secret_is_shown(
+def test_no_echo_of_a_secret_is_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, status: int, message: str
 ) -> None:
     request = Echoing(standin, status, MESSAGES[message])
@@ -82,7 +82,7 @@ def test_row_33_no_echo_of_a_secret_is_shown(
     outputs.show_none(request.secrets | {"the caller's token": str(engine.token)})
 
 
-def test_row_33_nothing_is_shown_late_nor_by_a_dry_run(
+def test_nothing_is_shown_late_nor_by_a_dry_run(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     request = Echoing(standin, 500, MESSAGES["text"])
@@ -106,7 +106,7 @@ def test_row_33_nothing_is_shown_late_nor_by_a_dry_run(
     outputs.show_none(request.secrets)
 
 
-def test_row_33_nothing_is_shown_of_what_an_outbox_keeps(
+def test_nothing_is_shown_of_what_an_outbox_keeps(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
 ) -> None:
     request = Echoing(standin, 500, MESSAGES["text"])
@@ -133,7 +133,7 @@ def test_row_33_nothing_is_shown_of_what_an_outbox_keeps(
 FAULTS = ["refuse", "reset", "close", "silent", "malformed_status", "huge_header", "http09", "plain_text"]
 
 
-def test_row_33_nothing_is_shown_of_a_destination_that_breaks(
+def test_nothing_is_shown_of_a_destination_that_breaks(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     """What libraries say of such connections holds the URL."""
@@ -157,7 +157,7 @@ def test_row_33_nothing_is_shown_of_a_destination_that_breaks(
     outputs.show_none(secrets)
 
 
-def test_row_33_nothing_is_shown_of_what_an_address_that_is_denied_would_have_got(
+def test_nothing_is_shown_of_what_an_address_that_is_denied_would_have_got(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     outputs, secrets = Outputs(), {}
@@ -175,7 +175,7 @@ def test_row_33_nothing_is_shown_of_what_an_address_that_is_denied_would_have_go
     outputs.show_none(secrets)
 
 
-def test_row_33_no_secret_of_the_environment_is_shown(
+def test_no_secret_of_the_environment_is_shown(
     standin: Standin, environment: dict[str, str], engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     outputs = Outputs()
@@ -266,7 +266,7 @@ def bad_requests(secret: str) -> list[bytes]:
     ]
 
 
-def test_row_33_no_error_and_no_warning_quotes_a_value(
+def test_no_error_and_no_warning_quotes_a_value(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     outputs, secrets = Outputs(), {}
@@ -286,7 +286,7 @@ def test_row_33_no_error_and_no_warning_quotes_a_value(
 
 
 @pytest.mark.parametrize("name", ["twilio_base_url", "outbox", "response_timeout", "allowed_hosts", "rate_limit"])
-def test_row_33_an_argument_with_a_password_is_refused_and_not_quoted(
+def test_an_argument_with_a_password_is_refused_and_not_quoted(
     engine: ProcessEngine, own_triggers: Triggers, name: str
 ) -> None:
     outputs, secrets = Outputs(), {}
@@ -302,7 +302,7 @@ def test_row_33_an_argument_with_a_password_is_refused_and_not_quoted(
     outputs.show_none(secrets)
 
 
-def test_row_33_labels_are_the_same_after_a_restart_and_say_nothing_of_the_secret(
+def test_labels_are_the_same_after_a_restart_and_say_nothing_of_the_secret(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
 ) -> None:
     senders = {place.name: (place.sender, place.plant(place.make(), "http://127.0.0.1:9/")) for place in PLACES}

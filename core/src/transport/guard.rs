@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn row_24_metadata_and_link_local_addresses_are_denied_always_in_every_spelling() {
+    fn metadata_and_link_local_addresses_are_denied_always_in_every_spelling() {
         for host in [
             "169.254.169.254",
             "2852039166",
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn row_25_private_addresses_are_denied_when_the_operator_says_so_and_only_then() {
+    fn private_addresses_are_denied_when_the_operator_says_so_and_only_then() {
         for host in [
             "127.0.0.1",
             "127.1",

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn row_29_the_scheme_chooses_the_proxy_and_no_proxy_exempts_from_it() {
+    fn the_scheme_chooses_the_proxy_and_no_proxy_exempts_from_it() {
         let (h, s) = ("http://h:1", "http://s:2");
         for (url, no_proxy, expected) in [
             ("http://a.example/", "", "http://h:1/"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn row_29_a_proxy_that_cannot_be_used_is_never_gone_around() {
+    fn a_proxy_that_cannot_be_used_is_never_gone_around() {
         for (proxy, expected) in [
             ("proxy.example:3128", Ok("http://proxy.example:3128/")),
             (

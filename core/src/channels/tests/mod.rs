@@ -403,7 +403,7 @@ fn a_value_has_the_form_that_its_parameter_declares() {
 }
 
 #[test]
-fn row_31_no_parameter_takes_a_line_break_or_a_nul() {
+fn no_parameter_takes_a_line_break_or_a_nul() {
     for spec in CHANNELS {
         let texts = spec.parameters.iter().filter(|one| {
             // What is left out with a warning, and what is no part of any line.
@@ -460,7 +460,7 @@ fn marked(parameter: &Parameter) -> String {
 }
 
 #[test]
-fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo() {
+fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo() {
     for spec in CHANNELS {
         let secrets = spec
             .parameters
@@ -510,7 +510,7 @@ fn row_33_no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_i
 }
 
 #[test]
-fn row_31_what_is_wrong_with_a_value_is_said_without_quoting_it() {
+fn what_is_wrong_with_a_value_is_said_without_quoting_it() {
     for spec in CHANNELS {
         for broken in spec.parameters.iter().filter(|one| !one.operator_only) {
             let value = "s3cr3t\u{7}M4rk \u{1} ".repeat(40);

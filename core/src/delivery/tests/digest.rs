@@ -62,7 +62,7 @@ async fn a_panic_in_a_digest_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_44_a_panic_in_the_log_of_the_first_keeps_no_digest_back() {
+async fn a_panic_in_the_log_of_the_first_keeps_no_digest_back() {
     let world = World::new([ok(), ok()]);
     let tasks = world
         .requests(["a", "b", "c"].map(plain), per_minute(1))

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn row_21_a_lost_reply_is_looked_up_after_5_15_and_45_seconds_and_then_ambiguous() {
+async fn a_lost_reply_is_looked_up_after_5_15_and_45_seconds_and_then_ambiguous() {
     let failing = Answers(500, &[], String::new());
     let world = World::new([LOST, listed(&[]), Breaks(Sent::No), failing]);
     let report = world.sms(policy()).await;
@@ -16,7 +16,7 @@ async fn row_21_a_lost_reply_is_looked_up_after_5_15_and_45_seconds_and_then_amb
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_21_what_a_look_up_finds_is_delivered_with_its_sid() {
+async fn what_a_look_up_finds_is_delivered_with_its_sid() {
     for lost in [
         LOST,
         Answers(500, &[], String::new()),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn row_44_a_panic_in_the_transport_ends_that_delivery_alone() {
+async fn a_panic_in_the_transport_ends_that_delivery_alone() {
     let world = World::new([Panics, ok(), ok()]);
     let task = world
         .submit(
@@ -80,7 +80,7 @@ impl channels::Channel for ClassifyPanics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_44_a_panic_in_the_log_ends_no_delivery() {
+async fn a_panic_in_the_log_ends_no_delivery() {
     let world = World::new([After(Duration::from_secs(1), Box::new(ok())), ok()]);
     let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
     task.log.hand_over(Arc::new(LogPanics));

@@ -287,7 +287,7 @@ async fn an_outbox_that_fails_or_hangs_fails_no_delivery_and_memory_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_50_a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
+async fn a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
     let outbox = Arc::<Memory>::default();
     let firing = || notification("http", HTTP, said("critical firing"));
     let world = World::new([ok(), ok()]);

@@ -85,7 +85,7 @@ async fn a_pause_holds_for_what_was_waiting_for_its_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_16_a_wait_that_no_clock_can_tell_ends_the_delivery() {
+async fn a_wait_that_no_clock_can_tell_ends_the_delivery() {
     let limited = Answers(
         429,
         &[("retry-after", "10000000000000000000")],
@@ -101,7 +101,7 @@ async fn row_16_a_wait_that_no_clock_can_tell_ends_the_delivery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_50_a_wall_clock_that_jumps_changes_no_wait() {
+async fn a_wall_clock_that_jumps_changes_no_wait() {
     // Dates are held against the wall clock of the reply that brought them; everything else is monotonic.
     let dated = |date| Answers(429, date, String::new());
     let past = dated(&[("retry-after", "Thu, 01 Jan 1970 00:00:10 GMT")]);

@@ -257,7 +257,7 @@ const RFC_1918: &str =
     "the host is at a private address (RFC 1918), which private_addresses=deny forbids";
 
 #[tokio::test]
-async fn row_24_a_name_that_leads_to_a_metadata_service_is_denied_under_every_policy() {
+async fn a_name_that_leads_to_a_metadata_service_is_denied_under_every_policy() {
     for (address, sentence) in [
         ("169.254.169.254", METADATA),
         ("fd00:ec2::254", METADATA),
@@ -278,7 +278,7 @@ async fn row_24_a_name_that_leads_to_a_metadata_service_is_denied_under_every_po
 }
 
 #[tokio::test]
-async fn row_25_a_name_that_leads_to_a_private_address_is_denied_when_the_operator_says_so() {
+async fn a_name_that_leads_to_a_private_address_is_denied_when_the_operator_says_so() {
     let server = Server::start("200 OK").await;
     for (address, sentence) in [
         ("127.0.0.1", LOOPBACK),
@@ -299,7 +299,7 @@ async fn row_25_a_name_that_leads_to_a_private_address_is_denied_when_the_operat
 }
 
 #[tokio::test]
-async fn row_26_of_a_name_with_mixed_addresses_only_the_allowed_are_tried() {
+async fn of_a_name_with_mixed_addresses_only_the_allowed_are_tried() {
     let server = Server::start("200 OK").await;
     let mixed: &[&str] = &[
         "10.0.0.1",
@@ -325,7 +325,7 @@ async fn row_26_of_a_name_with_mixed_addresses_only_the_allowed_are_tried() {
 }
 
 #[tokio::test]
-async fn row_27_the_answer_that_was_checked_is_the_one_connected_to() {
+async fn the_answer_that_was_checked_is_the_one_connected_to() {
     let server = Server::start("200 OK").await;
     let world = World::new(&[("rebound.example", &[&[PUBLIC], &["127.0.0.1"]])]);
     let url = format!("http://rebound.example:{}/", server.port);
@@ -337,7 +337,7 @@ async fn row_27_the_answer_that_was_checked_is_the_one_connected_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_27_a_later_answer_is_judged_anew() {
+async fn a_later_answer_is_judged_anew() {
     let world = World::new(&[("rebound.example", &[&[PUBLIC], &["127.0.0.1"]])]);
     let resolver = world
         .transport
@@ -353,7 +353,7 @@ async fn row_27_a_later_answer_is_judged_anew() {
 }
 
 #[tokio::test]
-async fn row_27b_a_connection_that_one_policy_opened_is_not_used_under_another() {
+async fn a_connection_that_one_policy_opened_is_not_used_under_another() {
     let server = Server::start("200 OK").await;
     let world = World::new(&[("internal.example", &[&["10.0.0.1"]])]);
     let url = format!("http://internal.example:{}/", server.port);

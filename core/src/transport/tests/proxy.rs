@@ -17,7 +17,7 @@ async fn behind_a_proxy(names: &[(&str, &[&[&str]])]) -> (World, Server) {
 }
 
 #[tokio::test]
-async fn row_29_behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_asked() {
+async fn behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_asked() {
     let (world, proxy) = behind_a_proxy(&[]).await;
     for (url, sentence) in [
         ("http://169.254.169.254/latest", METADATA),
@@ -37,7 +37,7 @@ async fn row_29_behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_
 }
 
 #[tokio::test]
-async fn row_29_behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_what_is_denied() {
+async fn behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_what_is_denied() {
     let (world, proxy) = behind_a_proxy(&[
         ("metadata.example", &[&["169.254.169.254"]]),
         ("mapped.example", &[&["::ffff:169.254.169.254"]]),
@@ -113,7 +113,7 @@ async fn row_29_behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_wha
 }
 
 #[tokio::test]
-async fn row_29_a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule() {
+async fn a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule() {
     let (mut world, proxy) = behind_a_proxy(&[
         ("mixed.example", &[&["10.0.0.1", PUBLIC]]),
         ("loop.example", &[&["127.0.0.1"]]),
@@ -140,7 +140,7 @@ async fn row_29_a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_r
 }
 
 #[tokio::test]
-async fn row_29_what_is_wrong_with_the_proxy_is_said_of_the_proxy() {
+async fn what_is_wrong_with_the_proxy_is_said_of_the_proxy() {
     let refusing = Server::start("407 Proxy Authentication Required").await;
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = gone.local_addr().unwrap().port();

@@ -195,7 +195,7 @@ fn call(body: String) -> Call {
 }
 
 #[test]
-fn row_33_debug_of_nothing_that_holds_a_secret_shows_it() {
+fn debug_of_nothing_that_holds_a_secret_shows_it() {
     let call = call(body());
     debug_shows_none(&call);
     debug_shows_none(&call.environment);
@@ -326,7 +326,7 @@ receivers = ["a", "b", "c", "d"]
 }
 
 #[test]
-fn row_33_debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
+fn debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
     let (text, named) = file();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notifier.toml");
@@ -388,7 +388,7 @@ fn echo(places: &[&str]) -> String {
 }
 
 #[test]
-fn row_33_no_error_quotes_what_it_is_about() {
+fn no_error_quotes_what_it_is_about() {
     let s = secret;
     let headers = BTreeMap::from([("idempotency-key".to_owned(), s("caller"))]);
     let bodies = [
@@ -474,11 +474,11 @@ const CHILD: &str = "NOTIFIER_TEST_PANICS";
 
 /// Runs itself once more, as a process whose standard error can be read.
 #[test]
-fn row_33_a_panic_prints_its_place_and_nothing_that_it_holds() {
+fn a_panic_prints_its_place_and_nothing_that_it_holds() {
     if std::env::var_os(CHILD).is_some() {
         return panics_in_a_delivery_and_in_a_call();
     }
-    let test = "row_33_a_panic_prints_its_place_and_nothing_that_it_holds";
+    let test = "a_panic_prints_its_place_and_nothing_that_it_holds";
     let child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",

@@ -11,7 +11,7 @@ fn http(url: String) -> Value {
 }
 
 #[test]
-fn row_02_a_name_that_does_not_exist_or_whose_server_is_silent_is_dns_and_retried() {
+fn a_name_that_does_not_exist_or_whose_server_is_silent_is_dns_and_retried() {
     let world = World::default();
     let port = world.port();
     let arguments = [
@@ -37,7 +37,7 @@ fn row_02_a_name_that_does_not_exist_or_whose_server_is_silent_is_dns_and_retrie
 }
 
 #[test]
-fn row_02_forty_names_that_time_out_delay_a_working_one_by_less_than_100_ms() {
+fn forty_names_that_time_out_delay_a_working_one_by_less_than_100_ms() {
     // Of three tries, since a machine may be busy.
     let delay = (0..3).map(|_| delay_by_dead_names()).min().unwrap();
     assert!(delay < Duration::from_millis(100), "{delay:?}");
@@ -59,7 +59,7 @@ fn delay_by_dead_names() -> Duration {
 }
 
 #[test]
-fn row_17_discords_429_is_heeded_at_version_10_of_its_api() {
+fn discords_429_is_heeded_at_version_10_of_its_api() {
     let world = World::default();
     let port = world.port();
     let path = "/api/v10/webhooks/1/token";
@@ -108,7 +108,7 @@ fn a_block_of_this_servers_address_pauses_every_destination_of_discord() {
 }
 
 #[test]
-fn row_17_a_global_limit_pauses_every_destination_of_discord() {
+fn a_global_limit_pauses_every_destination_of_discord() {
     let world = World::default();
     let port = world.port();
     let limited =
