@@ -5,6 +5,7 @@ import itertools
 import os
 import resource
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,19 +44,25 @@ class TooLateError(AssertionError):
     """An answer came after its deadline: once may be the machine's fault, three times is not."""
 
 
-def best_of_three(test: Callable[P, R]) -> Callable[P, R]:
-    """Run a test again, at most twice, when all that it found is a late answer."""
+def best_of(tries: int, pause: float = 0.0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Run a test again, ``pause`` seconds later, when all that it found is that something came too late."""
 
-    @functools.wraps(test)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> R:
-        for _ in range(2):
-            try:
-                return test(*args, **kwargs)
-            except TooLateError:
-                pass
-        return test(*args, **kwargs)
+    def decorate(test: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(test)
+        def tried(*args: P.args, **kwargs: P.kwargs) -> R:
+            for _ in range(tries - 1):
+                try:
+                    return test(*args, **kwargs)
+                except TooLateError:
+                    time.sleep(pause)
+            return test(*args, **kwargs)
 
-    return tried
+        return tried
+
+    return decorate
+
+
+best_of_three = best_of(3)
 
 
 @dataclass
