@@ -32,14 +32,15 @@ pub use self::shared::classify::retry_after;
 pub use self::shared::rich::LevelStyle;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::spec::{
-    ChannelSpec, ConfigError, Fields, Kind, OPTIONS, Operator, Origin, Parameter, Warning,
-    describe, parse_url,
+    ChannelSpec, Fields, Kind, OPTIONS, Operator, Origin, Parameter, Warning, describe, invalid,
+    parse_url,
 };
 use crate::json::{Json, Path};
 pub use crate::model::capabilities::{
     Attachments, Capabilities, FollowUps, Length, Limits, Protocol, Threads,
 };
 pub use crate::model::channel::{Channel, ComposeContext, Messages};
+use crate::model::problem::Problem;
 use crate::warnings::Warnings;
 
 /// Every channel, by its sender's name.
@@ -66,7 +67,7 @@ pub const CHANNELS: &[&ChannelSpec] = &[
 pub fn configured(
     spec: &'static ChannelSpec,
     value: impl Fn(&Parameter) -> Option<String>,
-) -> Result<Arc<dyn Channel>, ConfigError> {
+) -> Result<Arc<dyn Channel>, Problem> {
     let of_requests = spec.parameters.iter().filter(|one| !one.operator_only);
     let members: Vec<_> = of_requests
         .filter_map(|one| Some((one.name.to_owned(), Json::String(value(one)?))))

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::limits;
 use super::planner::{Planner, Target};
 use super::refusal::Refusal;
-use crate::channels::{self, ChannelSpec, ConfigError, Fields, Origin};
+use crate::channels::{self, ChannelSpec, Fields, Origin, invalid};
 use crate::json::{Json, Path};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{ConfiguredIn, Disposition, OwnPolicy};
 use crate::model::policy::PrivateAddresses;
-use crate::secret::Secret;
+use crate::model::problem::Problem;
+use crate::secret::{Redactor, Secret};
 use crate::settings::file::{FileDestination, Receiver};
 use crate::warnings::Warnings;
 
@@ -78,7 +79,7 @@ impl<'a> Planner<'a> {
         let parsed = (spec.parse)(fields, &self.settings.operator);
         self.warnings
             .append(fields.take_warnings(), |warning| warning.to_string());
-        let channel = parsed.map_err(|error| misconfigured(&error))?;
+        let channel = parsed.map_err(misconfigured)?;
         let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
         let target = self.target(channel, configured_in, path.clone())?;
         Ok(Target {
@@ -210,10 +211,11 @@ fn in_request(configuration: Json) -> ConfiguredIn {
     ))
 }
 
-fn misconfigured(error: &ConfigError) -> Box<Disposition> {
+fn misconfigured(problem: Problem) -> Box<Disposition> {
     Box::new(Disposition::Reject {
-        failure: error.failure(),
-        path: Some(error.path.to_string()),
+        failure: Failure::new(Reason::InvalidConfig)
+            .with_detail(Detail::new(&problem.message, &Redactor::default())),
+        path: problem.location.path.map(String::from),
     })
 }
 
@@ -223,5 +225,5 @@ fn no_object(configuration: &Json, path: Path) -> Box<Disposition> {
         other => other.kind(),
     };
     let what = format!("must be an object or a list of objects, found {found}");
-    misconfigured(&ConfigError::new(path, what))
+    misconfigured(invalid(&path, what))
 }

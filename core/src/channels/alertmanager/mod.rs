@@ -22,11 +22,12 @@ use super::shared::incident::{self, Action};
 use super::shared::rich::{self, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Kind,
-    Length, Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Kind, Length,
+    Limits, Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::text::shorten;
 
@@ -76,7 +77,7 @@ struct Alertmanager {
 }
 
 impl Alertmanager {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let base = fields.url("alertmanager_url")?;
         let url = join_path(&base, ["api", "v2", "alerts"]);
         let labels = fields.table("labels")?.unwrap_or_default();

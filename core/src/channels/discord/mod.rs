@@ -17,11 +17,12 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Classification, Failure, MessageRef};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::text::{Fences, Limit, Markup};
 
@@ -90,7 +91,7 @@ struct NoMentions {
 }
 
 impl Discord {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?
             .with_user_agent(DISCORD_USER_AGENT);
         if endpoint.destination.host.as_deref().is_some_and(is_discord) {

@@ -15,12 +15,13 @@ use super::shared::rich::{self, LevelStyle, Truncations};
 use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
 use super::{
-    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
-    FollowUps, Length, Limits, Messages, Operator, Protocol, Threads,
+    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Protocol, Threads,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{Destination, Mail, MailServer, Mailbox, Outbound, Reply, ResendEffect};
 use crate::secret::{Redactor, Secret, digest};
 use crate::text::{Limit, one_line, shorten, without_controls};
@@ -66,7 +67,7 @@ struct Email {
 }
 
 impl Email {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let server = server::read(fields)?;
         let from = fields.mailbox("email_from")?;
         let reply_to = fields.mailboxes(REPLY_TO)?;
@@ -149,7 +150,7 @@ impl std::fmt::Debug for Email {
     }
 }
 
-fn check_together(fields: &Fields<'_>) -> Result<(), ConfigError> {
+fn check_together(fields: &Fields<'_>) -> Result<(), Problem> {
     let found = fields.destinations();
     if found <= TOGETHER {
         return Ok(());

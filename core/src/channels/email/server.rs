@@ -1,14 +1,15 @@
 //! Which mail server takes the mails, and how.
 
+use crate::channels::Fields;
 use crate::channels::spec::mailboxes::{hello_name, server_name};
-use crate::channels::{ConfigError, Fields};
+use crate::model::problem::Problem;
 use crate::model::wire::{Credentials, MailServer, MailTls};
 use crate::secret::Secret;
 
 pub const TLS: &str = "email_tls";
 pub const HELLO: &str = "email_hello";
 
-pub fn read(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
+pub fn read(fields: &Fields<'_>) -> Result<MailServer, Problem> {
     let host = fields.formed("email_host")?;
     let tls = tls(fields)?;
     let port = fields.port("email_port")?.unwrap_or(match tls {
@@ -27,7 +28,7 @@ pub fn read(fields: &Fields<'_>) -> Result<MailServer, ConfigError> {
     })
 }
 
-fn tls(fields: &Fields<'_>) -> Result<MailTls, ConfigError> {
+fn tls(fields: &Fields<'_>) -> Result<MailTls, Problem> {
     match fields.optional(TLS)?.as_deref().map(str::trim) {
         None | Some("starttls") => Ok(MailTls::StartTls),
         Some("tls") => Ok(MailTls::Implicit),
@@ -43,7 +44,7 @@ fn tls(fields: &Fields<'_>) -> Result<MailTls, ConfigError> {
     }
 }
 
-fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>, ConfigError> {
+fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>, Problem> {
     let username = fields.optional("email_username")?;
     let password = fields.optional("email_password")?;
     match (username, password) {

@@ -21,11 +21,12 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, LevelStyle, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol, Threads,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol, Threads,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::digest;
 use crate::text::{Fences, Limit, Markup, split_after};
@@ -92,7 +93,7 @@ struct Thread {
 }
 
 impl GoogleChat {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let url = fields.url("google_chat_webhook_url")?;
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let has = |name| {

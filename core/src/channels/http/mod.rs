@@ -20,12 +20,13 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Protocol, invalid,
 };
 use crate::json::Json;
 use crate::model::notification::{Members, Notification};
 use crate::model::outcome::{AttemptResult, Classification, Failure, QueueDirective, Reason};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 
@@ -64,7 +65,7 @@ struct Payload<'a> {
 }
 
 impl Http {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Allowed)?;
         endpoint.method = method(fields)?;
         if let Some(content_type) = fields.optional("content_type")? {
@@ -91,20 +92,19 @@ impl Http {
         })
     }
 
-    fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, ConfigError> {
+    fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, Problem> {
         const NAME: &str = "signing_secret";
         let secrets = fields.several(NAME)?.into_iter();
         let keys: Vec<_> = secrets
             .map(|(path, secret)| {
-                signing::key(secret)
-                    .map_err(|what| ConfigError::new(path, format!("{NAME} {what}")))
+                signing::key(secret).map_err(|what| invalid(&path, format!("{NAME} {what}")))
             })
             .collect::<Result<_, _>>()?;
         Ok((!keys.is_empty()).then(|| Signer::new(keys)))
     }
 }
 
-fn method(fields: &Fields<'_>) -> Result<Method, ConfigError> {
+fn method(fields: &Fields<'_>) -> Result<Method, Problem> {
     let given = fields.optional("method")?;
     match given
         .as_deref()
@@ -119,7 +119,7 @@ fn method(fields: &Fields<'_>) -> Result<Method, ConfigError> {
 }
 
 /// `bearer_token` or `basic_auth` as a header.
-fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, ConfigError> {
+fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, Problem> {
     let bearer = fields.optional("bearer_token")?;
     let basic = fields.table("basic_auth")?;
     match (bearer, basic) {
@@ -154,7 +154,7 @@ fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, ConfigError
     }
 }
 
-fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderValue, ConfigError> {
+fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(text.trim()).map_err(|_| {
         fields.error(
             name,

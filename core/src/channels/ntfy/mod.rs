@@ -13,11 +13,12 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, RichMessage, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Classification, Failure, MessageRef};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, Unit, split_after};
@@ -99,7 +100,7 @@ struct Payload<'a> {
 }
 
 impl Ntfy {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let url = fields.url("ntfy_url")?;
         let topic = fields.formed("ntfy_topic")?;
         if RESERVED.contains(&topic.as_str()) {

@@ -24,11 +24,12 @@ use super::shared::names::NameRules;
 use super::shared::rich::{self, FittedField, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, Unit, with_ending};
@@ -117,7 +118,7 @@ struct Note {
 }
 
 impl Opsgenie {
-    fn new(fields: &Fields<'_>, product: &'static Product) -> Result<Self, ConfigError> {
+    fn new(fields: &Fields<'_>, product: &'static Product) -> Result<Self, Problem> {
         let key = fields.formed(product.key)?;
         let url = join_path(&fields.base_url(product.api)?, ["v2", "alerts"]);
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)

@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::channels::shared::rich;
-use crate::channels::{ConfigError, Fields, parse_url};
+use crate::channels::{Fields, invalid, parse_url};
 use crate::model::notification::Notification;
+use crate::model::problem::Problem;
 use crate::text::{Limit, Unit, cut, one_line};
 
 /// Ours: PagerDuty documents none. The whole value of a field stands in the details.
@@ -41,7 +42,7 @@ pub struct Image {
 }
 
 impl Context {
-    pub fn read(fields: &Fields<'_>) -> Result<Self, ConfigError> {
+    pub fn read(fields: &Fields<'_>) -> Result<Self, Problem> {
         let name = |name| fields.formed_or_none(name);
         Ok(Self {
             source: name("pagerduty_source")?,
@@ -100,7 +101,7 @@ pub fn is_name(text: &str) -> bool {
     NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
 }
 
-fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
     const NAME_OF: &str = "pagerduty_links";
     let links = fields.table(NAME_OF)?.unwrap_or_default();
     check_count(fields, NAME_OF, links.len())?;
@@ -124,7 +125,7 @@ fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, ConfigError> {
 }
 
 /// "This image must be served via HTTPS."
-fn images(fields: &Fields<'_>) -> Result<Vec<Image>, ConfigError> {
+fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
     const NAME_OF: &str = "pagerduty_images";
     let images = fields.several(NAME_OF)?;
     check_count(fields, NAME_OF, images.len())?;
@@ -133,12 +134,12 @@ fn images(fields: &Fields<'_>) -> Result<Vec<Image>, ConfigError> {
         let url = url.filter(|url| url.scheme() == "https" && fits_as_link(url.as_str()));
         let what = format!("{NAME_OF} must be web addresses that begin with https://");
         url.map(|src| Image { src })
-            .ok_or_else(|| ConfigError::new(path, what))
+            .ok_or_else(|| invalid(&path, what))
     });
     images.collect()
 }
 
-fn check_count(fields: &Fields<'_>, name: &str, count: usize) -> Result<(), ConfigError> {
+fn check_count(fields: &Fields<'_>, name: &str, count: usize) -> Result<(), Problem> {
     match count {
         0..=MOST => Ok(()),
         _ => Err(fields.error(name, format!("{name} may be at most {MOST}, found {count}"))),

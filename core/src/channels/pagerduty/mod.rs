@@ -22,11 +22,12 @@ use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{FittedField, Truncations};
 use crate::channels::shared::{body, texts};
 use crate::channels::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, with_ending};
@@ -100,7 +101,7 @@ struct Payload<'a> {
 }
 
 impl PagerDuty {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let key = fields.formed("pagerduty_routing_key")?;
         let routing_key = Secret::new(key);
         let url = join_path(&fields.base_url(API)?, ["v2", "enqueue"]);

@@ -17,11 +17,12 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
 use crate::text::{Limit, Markup, split_after};
@@ -87,7 +88,7 @@ struct Pushover {
 }
 
 impl Pushover {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let key = |name| fields.formed(name).map(Secret::new);
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;

@@ -12,9 +12,10 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::body;
+use crate::channels::Fields;
 use crate::channels::spec::headers::{self, HostHeader};
-use crate::channels::{ConfigError, Fields};
 use crate::model::capabilities::Capabilities;
+use crate::model::problem::Problem;
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 use crate::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 
@@ -43,7 +44,7 @@ impl Endpoint {
         fields: &mut Fields<'_>,
         capabilities: &'static Capabilities,
         host: HostHeader,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Self, Problem> {
         let sender = fields.sender();
         let given = fields.url(&format!("{sender}_webhook_url"))?;
         let callers = headers::read(fields, &format!("{sender}_headers"), host);

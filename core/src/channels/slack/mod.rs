@@ -19,11 +19,12 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::text::{Fences, Limit, Markup, Unit, with_entities};
 
@@ -98,7 +99,7 @@ struct Payload<'a> {
 }
 
 impl Slack {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?;
         let kind = kind_of(&endpoint);
         Ok(Self { endpoint, kind })

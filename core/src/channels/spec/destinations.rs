@@ -1,10 +1,11 @@
 //! The destinations of a configuration that lists several: mail addresses, each of which gets messages of its own.
 
-use super::errors::ConfigError;
+use super::errors::invalid;
 use super::fields::Fields;
 use super::lists::mailbox;
 use super::{Kind, Parameter, mailboxes};
 use crate::json::Json;
+use crate::model::problem::Problem;
 use crate::model::wire::Mailbox;
 
 impl<'a> Fields<'a> {
@@ -19,7 +20,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The parameter that lists the destination that is read, and its address.
-    pub fn recipient(&self) -> Result<(&'static str, &Mailbox), ConfigError> {
+    pub fn recipient(&self) -> Result<(&'static str, &Mailbox), Problem> {
         let mut lists = self
             .parameters()
             .iter()
@@ -30,11 +31,10 @@ impl<'a> Fields<'a> {
         }
         // There is one at each index below `destinations`.
         let listed = self.lists.listed.get(self.index);
-        let listed =
-            listed.ok_or_else(|| ConfigError::new(self.path().clone(), "no destination"))?;
+        let listed = listed.ok_or_else(|| invalid(&self.path().clone(), "no destination"))?;
         match &listed.mailbox {
             Ok(mailbox) => Ok((listed.parameter, mailbox)),
-            Err(what) => Err(ConfigError::new(listed.path.clone(), what)),
+            Err(what) => Err(invalid(&listed.path.clone(), what)),
         }
     }
 
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One mailbox that must be there.
-    pub fn mailbox(&self, name: &str) -> Result<Mailbox, ConfigError> {
+    pub fn mailbox(&self, name: &str) -> Result<Mailbox, Problem> {
         let text = self.required(name)?;
         let mut pieces = mailboxes::split(&text);
         let first = pieces.next().unwrap_or_default();
@@ -61,14 +61,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Mailboxes that are no destinations: a string, or a list of them.
-    pub fn mailboxes(&self, name: &str) -> Result<Vec<Mailbox>, ConfigError> {
+    pub fn mailboxes(&self, name: &str) -> Result<Vec<Mailbox>, Problem> {
         let mut mailboxes = Vec::new();
         for (path, text) in self.several(name)? {
             let pieces: Vec<_> = mailboxes::split(text).collect();
             let of = pieces.len();
             for (index, text) in pieces.into_iter().enumerate() {
                 let read = mailbox(name, text, index, of);
-                mailboxes.push(read.map_err(|what| ConfigError::new(path.clone(), what))?);
+                mailboxes.push(read.map_err(|what| invalid(&path.clone(), what))?);
             }
         }
         Ok(mailboxes)

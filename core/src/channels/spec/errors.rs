@@ -3,27 +3,16 @@
 use std::fmt;
 
 use crate::json::Path;
-use crate::model::outcome::{Detail, Failure, Reason};
-use crate::secret::Redactor;
+use crate::model::outcome::Reason;
+use crate::model::problem::{Location, Problem};
 
 /// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
-#[derive(Debug)]
-pub struct ConfigError {
-    pub path: Path,
-    pub what: String,
-}
-
-impl ConfigError {
-    pub fn new(path: Path, what: impl Into<String>) -> Self {
-        Self {
-            path,
-            what: what.into(),
-        }
-    }
-
-    pub fn failure(&self) -> Failure {
-        Failure::new(Reason::InvalidConfig)
-            .with_detail(Detail::new(&self.what, &Redactor::default()))
+pub fn invalid(path: &Path, message: impl Into<String>) -> Problem {
+    Problem {
+        code: Reason::InvalidConfig.code(),
+        message: message.into(),
+        location: Location::path(path.as_str()),
+        hint: String::new(),
     }
 }
 

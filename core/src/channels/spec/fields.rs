@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use url::Url;
 
 use super::encoded::decode;
-use super::errors::{ConfigError, Warning};
+use super::errors::{Warning, invalid};
 use super::lists::{self, Lists};
 use super::parameter::{BASE_URL, Form};
 use super::values::text;
 use super::{Kind, OPTIONS, Parameter, parse_url};
 use crate::json::{Json, Path};
+use crate::model::problem::Problem;
 use crate::secret::Secret;
 use crate::text::{nearest, shown};
 use crate::warnings::Warnings;
@@ -152,12 +153,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, ConfigError> {
+    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, Problem> {
         self.optional(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// A field that may be absent, `null` or blank.
-    pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, ConfigError> {
+    pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
         let Some(value) = self.member(name).filter(|value| **value != Json::Null) else {
             return Ok(None);
         };
@@ -174,7 +175,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be absent, one string, or a list of them; each with its place.
-    pub fn several(&self, name: &str) -> Result<Vec<(Path, &'a str)>, ConfigError> {
+    pub fn several(&self, name: &str) -> Result<Vec<(Path, &'a str)>, Problem> {
         let path = self.path.key(name);
         let places = match self.member(name) {
             None | Some(Json::Null) => Vec::new(),
@@ -188,14 +189,14 @@ impl<'a> Fields<'a> {
             Some(text) => Ok((path, text)),
             None => {
                 let what = format!("{name} must be a string, found {}", value.kind());
-                Err(ConfigError::new(path, what))
+                Err(invalid(&path, what))
             }
         });
         strings.collect()
     }
 
     /// A port that may be absent.
-    pub fn port(&self, name: &str) -> Result<Option<u16>, ConfigError> {
+    pub fn port(&self, name: &str) -> Result<Option<u16>, Problem> {
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
         self.optional(name)?
             .map(|text| {
@@ -207,7 +208,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A boolean that may be absent.
-    pub fn flag(&self, name: &str) -> Result<Option<bool>, ConfigError> {
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
         match self.member(name) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Bool(value)) => Ok(Some(*value)),
@@ -229,7 +230,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A table of strings that may be absent; of templates those of the file have their names alone.
-    pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, ConfigError> {
+    pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, Problem> {
         let members = match self.member(name) {
             None | Some(Json::Null) => return Ok(None),
             Some(Json::Object(members)) => members,
@@ -253,7 +254,7 @@ impl<'a> Fields<'a> {
                     Ok(members) => Ok(Cow::Owned(members)),
                     Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
                 }),
-                Err(error) => Some(Err(format!("{}; sent without these headers", error.what))),
+                Err(error) => Some(Err(format!("{}; sent without these headers", error.message))),
             },
         }
     }
@@ -263,7 +264,7 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         environment: Option<&Secret>,
-    ) -> Result<Secret, ConfigError> {
+    ) -> Result<Secret, Problem> {
         match (self.optional(name)?, environment) {
             (Some(value), _) => Ok(Secret::new(value.trim())),
             (None, Some(secret)) => Ok(secret.clone()),
@@ -272,23 +273,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
-    pub fn url(&self, name: &str) -> Result<Url, ConfigError> {
+    pub fn url(&self, name: &str) -> Result<Url, Problem> {
         parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
     }
 
     /// A field that must be there, in the form that its parameter declares.
-    pub fn formed(&self, name: &str) -> Result<String, ConfigError> {
+    pub fn formed(&self, name: &str) -> Result<String, Problem> {
         let text = self.required(name)?;
         self.check_form(name, &text)
     }
 
     /// The same of a field that may be absent.
-    pub fn formed_or_none(&self, name: &str) -> Result<Option<String>, ConfigError> {
+    pub fn formed_or_none(&self, name: &str) -> Result<Option<String>, Problem> {
         let text = self.optional(name)?;
         text.map(|text| self.check_form(name, &text)).transpose()
     }
 
-    fn check_form(&self, name: &str, text: &str) -> Result<String, ConfigError> {
+    fn check_form(&self, name: &str, text: &str) -> Result<String, Problem> {
         let text = text.trim();
         let form = self.parameter(name).and_then(|parameter| parameter.form);
         debug_assert!(form.is_some(), "{name} declares no form");
@@ -302,7 +303,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Where a provider's API is: what the operator says, or the provider's own address.
-    pub fn base_url(&self, own: &str) -> Result<Url, ConfigError> {
+    pub fn base_url(&self, own: &str) -> Result<Url, Problem> {
         let given = self.optional(BASE_URL)?;
         let url = parse_url(given.as_deref().unwrap_or(own))
             .map_err(|what| self.error(BASE_URL, format!("{BASE_URL} {what}")))?;
@@ -313,15 +314,15 @@ impl<'a> Fields<'a> {
         Err(self.error(BASE_URL, what))
     }
 
-    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> ConfigError {
+    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> Problem {
         self.error(
             name,
             format!("{name} must be {expected}, found {}", found.kind()),
         )
     }
 
-    pub fn error(&self, name: &str, what: impl Into<String>) -> ConfigError {
-        ConfigError::new(self.path.key(name), what)
+    pub fn error(&self, name: &str, what: impl Into<String>) -> Problem {
+        invalid(&self.path.key(name), what)
     }
 
     /// A warning of the answer that names the field.
@@ -333,7 +334,7 @@ impl<'a> Fields<'a> {
         });
     }
 
-    pub(super) fn missing(&self, name: &str) -> ConfigError {
+    pub(super) fn missing(&self, name: &str) -> Problem {
         let example = self.example(name);
         let variable = self.parameter(name).and_then(|one| one.environment);
         let environment = match variable {

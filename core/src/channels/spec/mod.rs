@@ -20,12 +20,13 @@ use url::Url;
 
 pub use self::describe::describe;
 pub use self::encoded::decode_base64;
-pub use self::errors::{ConfigError, Warning};
+pub use self::errors::{Warning, invalid};
 pub use self::fields::{Fields, Origin};
 pub use self::parameter::{Kind, OPTIONS, Parameter};
 pub use self::urls::parse_url;
 use crate::model::capabilities::Capabilities;
 use crate::model::channel::Channel;
+use crate::model::problem::Problem;
 use crate::secret::Secret;
 
 /// What the registry knows of a channel: documentation, command line and tests read it too.
@@ -43,7 +44,7 @@ pub struct ChannelSpec {
 }
 
 /// Reads a sender's configuration.
-pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, ConfigError>;
+pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, Problem>;
 
 /// What the operator settles for every sender: trigger arguments and the server's environment.
 #[derive(Clone, Debug, Default)]

@@ -69,14 +69,14 @@ fn a_whole_number_stands_for_its_digits_wherever_a_string_may_stand() {
             None => {
                 assert!(
                     text.unwrap_err()
-                        .what
+                        .message
                         .starts_with("text must be a string, found "),
                     "{number}"
                 );
                 assert!(
                     table
                         .unwrap_err()
-                        .what
+                        .message
                         .starts_with("table must be a table of strings, found "),
                     "{number}"
                 );
@@ -117,7 +117,11 @@ fn recipients(configuration: &str) -> Vec<String> {
         let each = 0..fields.destinations();
         each.map(|index| match fields.at(index).recipient() {
             Ok((list, mailbox)) => format!("{list}:{}", mailbox.address),
-            Err(error) => format!("{} {}", error.path, error.what),
+            Err(error) => format!(
+                "{} {}",
+                error.location.path.as_deref().unwrap_or_default(),
+                error.message
+            ),
         })
         .collect()
     })

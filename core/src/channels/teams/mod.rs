@@ -21,11 +21,12 @@ use super::shared::names::NameRules;
 use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol,
 };
 use crate::model::notification::{Level, Notification, Status};
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::text::{Limit, Markup, shorten, split_after};
 
@@ -76,7 +77,7 @@ struct Teams {
 }
 
 impl Teams {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let url = fields.url("teams_webhook_url")?;
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let host = endpoint.destination.host.as_deref().unwrap_or_default();

@@ -21,11 +21,12 @@ use super::shared::names::NameRules;
 use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, ConfigError, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Parameter, Protocol, Threads,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, Operator, Parameter, Protocol, Threads,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
 use crate::text::{Limit, Markup, shorten, split_after};
@@ -105,7 +106,7 @@ struct Telegram {
 }
 
 impl Telegram {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
         let token = fields.formed("telegram_bot_token")?;
         let chat_id = fields.formed("telegram_chat_id")?;
         let thread = fields.formed_or_none("telegram_thread_id")?;

@@ -369,9 +369,17 @@ fn every_required_parameter_is_missed_by_its_name_and_with_an_example() {
             let value = |one: &Parameter| example(one).filter(|_| one.name != missing.name);
             let error = configured(spec, value).unwrap_err();
             for part in [missing.name, "required", missing.example] {
-                assert!(error.what.contains(part), "{}: {}", spec.key, error.what);
+                assert!(
+                    error.message.contains(part),
+                    "{}: {}",
+                    spec.key,
+                    error.message
+                );
             }
-            assert_eq!(error.path.to_string(), missing.name);
+            assert_eq!(
+                error.location.path.as_deref().unwrap_or_default(),
+                missing.name
+            );
         }
     }
 }
@@ -394,9 +402,17 @@ fn a_value_has_the_form_that_its_parameter_declares() {
             let broken = "no\u{1}ne of these";
             assert!(!(form.fits)(broken), "{}", formed.name);
             let error = with(broken).unwrap_err();
-            assert_eq!(error.path.to_string(), formed.name);
+            assert_eq!(
+                error.location.path.as_deref().unwrap_or_default(),
+                formed.name
+            );
             for part in [formed.name, form.words, formed.example] {
-                assert!(error.what.contains(part), "{}: {}", spec.key, error.what);
+                assert!(
+                    error.message.contains(part),
+                    "{}: {}",
+                    spec.key,
+                    error.message
+                );
             }
         }
     }
@@ -422,8 +438,11 @@ fn no_parameter_takes_a_line_break_or_a_nul() {
                 let Err(error) = configured(spec, value) else {
                     panic!("{}: {} took {between:?}", spec.key, broken.name);
                 };
-                assert_eq!(error.path.to_string(), broken.name);
-                assert!(!error.what.contains(between), "{}", error.what);
+                assert_eq!(
+                    error.location.path.as_deref().unwrap_or_default(),
+                    broken.name
+                );
+                assert!(!error.message.contains(between), "{}", error.message);
             }
         }
     }
@@ -475,7 +494,10 @@ fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo
                 example(one)
             };
             let channel = configured(spec, of).unwrap_or_else(|error| {
-                panic!("{}: {value} for {}: {}", spec.key, secret.name, error.what)
+                panic!(
+                    "{}: {value} for {}: {}",
+                    spec.key, secret.name, error.message
+                )
             });
             // Of a URL the part that is changed, which stands last.
             let needle = value.rsplit(['/', '=', ':']).next().unwrap_or(&value);
@@ -521,8 +543,16 @@ fn what_is_wrong_with_a_value_is_said_without_quoting_it() {
                 example(one)
             };
             if let Err(error) = configured(spec, of) {
-                assert!(!error.what.contains("M4rk"), "{}: {}", spec.key, error.what);
-                assert_eq!(error.path.to_string(), broken.name);
+                assert!(
+                    !error.message.contains("M4rk"),
+                    "{}: {}",
+                    spec.key,
+                    error.message
+                );
+                assert_eq!(
+                    error.location.path.as_deref().unwrap_or_default(),
+                    broken.name
+                );
             }
         }
     }

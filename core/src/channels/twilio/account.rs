@@ -3,11 +3,12 @@
 use url::Url;
 
 use crate::channels::shared::endpoint::join_path;
-use crate::channels::{ConfigError, Fields, Operator};
+use crate::channels::{Fields, Operator};
+use crate::model::problem::Problem;
 use crate::secret::Secret;
 
 /// The account in the URL's path: the SID itself, or what stands beside an API key.
-pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, ConfigError> {
+pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
     let given = fields.optional("twilio_account_sid")?;
     let field = match given {
         Some(_) => "twilio_account_sid",

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use crate::channels::{ConfigError, Fields};
+use crate::channels::Fields;
+use crate::model::problem::Problem;
 use crate::secret::{Secret, mask_number};
 
 /// By which service a number is reached.
@@ -20,7 +21,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, ConfigError> {
+    pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, Problem> {
         let given = fields.formed_or_none("messaging_service_sid")?;
         let given = given.map(Secret::new);
         if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
@@ -52,7 +53,7 @@ impl Sender {
 }
 
 /// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Secret, ConfigError> {
+pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Secret, Problem> {
     let given = fields.required(name)?;
     if given.chars().any(char::is_control) {
         return Err(fields.error(

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::channels::{ComposeContext, ConfigError, Fields};
+use crate::channels::{ComposeContext, Fields};
+use crate::model::problem::Problem;
 use crate::text::{Limit, Unit, cut, one_line};
 
 const SID: &str = "content_sid";
@@ -24,7 +25,7 @@ pub struct Content {
 }
 
 impl Content {
-    pub fn read(fields: &Fields<'_>) -> Result<Option<Self>, ConfigError> {
+    pub fn read(fields: &Fields<'_>) -> Result<Option<Self>, Problem> {
         let sid = fields.formed_or_none(SID)?;
         let variables = fields.table(VARIABLES)?;
         for (name, _) in variables.iter().flatten() {

@@ -26,12 +26,13 @@ use super::shared::endpoint::{basic_auth, secrets_of_headers};
 use super::shared::rich::Truncations;
 use super::shared::{self, body, classify, texts};
 use super::{
-    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, ConfigError, Fields,
-    FollowUps, Length, Limits, Messages, Operator, Protocol,
+    Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, Fields, FollowUps, Length,
+    Limits, Messages, Operator, Protocol,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
+use crate::model::problem::Problem;
 use crate::model::wire::{Destination, HttpRequest, Outbound, Reply, ResendEffect};
 use crate::secret::{Redactor, Secret, digest, mask_number};
 use crate::text::{Fences, Limit, Markup, split};
@@ -91,11 +92,7 @@ struct Twilio {
 }
 
 impl Twilio {
-    fn new(
-        fields: &mut Fields<'_>,
-        operator: &Operator,
-        medium: Medium,
-    ) -> Result<Self, ConfigError> {
+    fn new(fields: &mut Fields<'_>, operator: &Operator, medium: Medium) -> Result<Self, Problem> {
         let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
         let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;

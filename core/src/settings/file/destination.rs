@@ -234,16 +234,16 @@ impl Loader<'_> {
                 .warning(place, warning.path.as_str(), &warning.what);
         }
         let mut channels = Vec::new();
-        let mut wrong: Vec<Path> = Vec::new();
+        let mut wrong = Vec::new();
         for parsed in parsed {
             match parsed {
                 Ok(channel) => channels.push(channel),
                 // What is wrong for all of a list is said once.
-                Err(error) if wrong.contains(&error.path) => {}
-                Err(error) => {
-                    let place = read.place(error.path.as_str());
-                    self.report.error(place, error.path.as_str(), &error.what);
-                    wrong.push(error.path);
+                Err(problem) if wrong.contains(&problem.location.path) => {}
+                Err(problem) => {
+                    let path = problem.location.path.as_deref().unwrap_or_default();
+                    self.report.error(read.place(path), path, &problem.message);
+                    wrong.push(problem.location.path);
                 }
             }
         }

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use notifier_core::channels::{
-    Capabilities, Channel, ComposeContext, ConfigError, Fields, Messages, Operator, Origin, find,
+    Capabilities, Channel, ComposeContext, Fields, Messages, Operator, Origin, find,
 };
 use notifier_core::delivery::{Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest};
 use notifier_core::json::{self, Json, Path};
@@ -20,6 +20,7 @@ use notifier_core::model::notification::Notification;
 use notifier_core::model::outcome::{Classification, Failure, Reason};
 use notifier_core::model::plan::{Disposition, Identity, Plan, PlannedDelivery, PlannedSend};
 use notifier_core::model::policy::{ClientKey, PrivateAddresses};
+use notifier_core::model::problem::Problem;
 use notifier_core::model::wire::{Destination, Outbound, Reply};
 use notifier_core::observe::{Sink, TaskLog};
 use notifier_core::settings::SettingsCache;
@@ -30,10 +31,7 @@ use serde_json::{Value, json};
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The http channel with this configuration, as its origin may set it, and the warnings.
-fn http(
-    origin: Origin,
-    configuration: &Value,
-) -> (Result<Arc<dyn Channel>, ConfigError>, Vec<String>) {
+fn http(origin: Origin, configuration: &Value) -> (Result<Arc<dyn Channel>, Problem>, Vec<String>) {
     let spec = find("http").unwrap();
     let Json::Object(members) = json::parse(&configuration.to_string()).unwrap().json else {
         panic!("no object")
@@ -163,12 +161,12 @@ fn a_key_that_cannot_be_used_is_named_by_its_place_and_not_quoted() {
         let configuration =
             json!({ "http_webhook_url": "https://hooks.example/", "signing_secret": secrets });
         let error = http(Origin::Operator, &configuration).0.err().unwrap();
-        assert_eq!(error.path.as_str(), path);
+        assert_eq!(error.location.path.as_deref().unwrap_or_default(), path);
         assert!(
-            error.what.starts_with("signing_secret ") && error.what.contains(what),
+            error.message.starts_with("signing_secret ") && error.message.contains(what),
             "{error:?}"
         );
-        assert!(!format!("{error:?}").contains("swordfish") && !error.what.contains("c2hv"));
+        assert!(!format!("{error:?}").contains("swordfish") && !error.message.contains("c2hv"));
     }
 }
 
