@@ -202,12 +202,12 @@ def send(log: object, request: bytes, arguments: dict[str, str], wait: float | N
     :raises KeyboardInterrupt: by a signal while it waits.
     """
 
-def work(log: object, arguments: dict[str, str], stands_for: str) -> dict[str, Any]:
+def work(log: object, arguments: dict[str, str], claimed_config_path: str) -> dict[str, Any]:
     """Take over what the outbox holds and nobody has in hand; returns at once.
 
     :param log: as in :func:`send`; called later too.
     :param arguments: of the trigger, config_file_path among them.
-    :param stands_for: the config_file_path of the triggers whose requests are taken over.
+    :param claimed_config_path: the config_file_path of the triggers whose requests are taken over.
     :returns: ``taken``, how many requests, and ``trouble``: None, or why nothing could be taken (``message``, ``hint``,
         and ``passes``: it may change by itself).
     """

@@ -75,11 +75,11 @@ def add(commands: command.Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Work until a signal comes."""
     arguments = {**dict(options.argument), "config_file_path": os.path.abspath(options.config)}
-    stands_for = options.config_file_path or os.path.basename(options.config)
+    claimed_config_path = options.config_file_path or os.path.basename(options.config)
     log, stop = Log(partial(print, file=sys.stderr, flush=True)), _stop_at_signals()
     # Before anything is taken over: what is under way would end with a worker that cannot begin.
     metrics = _metrics_server(*options.metrics) if options.metrics else None
-    trouble = _native.work(log, arguments, stands_for)["trouble"]
+    trouble = _native.work(log, arguments, claimed_config_path)["trouble"]
     if trouble and not trouble["passes"]:
         output.complain(f"{trouble['message']} {trouble['hint']}")
         return command.FAILED
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         host, port = metrics.server_address[:2]
         log.info(f"notifier [-] metrics at http://{host!s}:{port}/metrics")
     log.info(f"notifier [-] worker {_native.__version__} has started")
-    _work(log, arguments, stands_for, stop, trouble)
+    _work(log, arguments, claimed_config_path, stop, trouble)
     log.info(f"notifier [-] worker stops: waits at most {options.grace:g} s for deliveries under way")
     left = _native.stop_work(options.grace)
     if metrics:
@@ -99,7 +99,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _work(
-    log: Log, arguments: dict[str, str], stands_for: str, stop: threading.Event, trouble: dict[str, str | bool] | None
+    log: Log,
+    arguments: dict[str, str],
+    claimed_config_path: str,
+    stop: threading.Event,
+    trouble: dict[str, str | bool] | None,
 ) -> None:
     said, silent, wait = None, 0, ROUND
     while True:
@@ -110,7 +114,7 @@ def _work(
             said, silent = message, 0
         if stop.wait(wait):
             return
-        done = _native.work(log, arguments, stands_for)
+        done = _native.work(log, arguments, claimed_config_path)
         trouble = done["trouble"]
         # Who has taken more than one portion in a round is quick, and has taken none beyond what it can hold.
         wait = AT_ONCE if done["taken"] > MUCH else ROUND
