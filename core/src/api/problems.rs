@@ -9,7 +9,7 @@ pub const NO_BODY: &str = "No request body provided.";
 pub const INVALID_JSON: &str = "Invalid JSON in request body.";
 const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
-/// A field that a request needs, where one of the unknown fields may be meant to be it.
+/// A required field is missing. Suggests the unknown field that resembles its name.
 pub fn missing(field: &str, unknown: &[String]) -> Problem {
     let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
     let hint = match meant {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{LoadedConfig, sample};
 use crate::model::problem::{Location, Problem};
-use crate::settings::report::{CODE, Report};
+use crate::settings::report::{self, Report};
 use crate::settings::{FromFile, Settings, Unusable};
 
 /// The whole report.
@@ -82,26 +82,19 @@ impl Check {
             && let Some(first) = config.routes.first()
             && !config.routes.iter().any(|route| route.matcher.is_for_all())
         {
-            self.warnings.push(Problem {
-                code: CODE,
-                location: Location::in_file(first.place, "routes"),
-                hint: String::new(),
-                message: "a notification that no route matches is refused: set default_receivers, or end with a route that \
-                       has no match"
-                    .to_owned(),
-            });
+            self.warnings.push(report::problem(
+                Location::in_file(first.place, "routes"),
+                "a notification that no route matches is refused: set default_receivers, or end with a route that has no \
+                 match",
+            ));
         }
         // Those of the arguments: the file's have been added with their places.
         let of_arguments = settings.warnings.iter().cloned();
         let of_templates = sample::warnings(settings, Timestamp::now()).into_iter();
         let of_templates =
             of_templates.map(|what| format!("with quotes and line breaks in the values, {what}"));
+        let without_place = of_arguments.chain(of_templates);
         self.warnings
-            .extend(of_arguments.chain(of_templates).map(|message| Problem {
-                code: CODE,
-                message,
-                location: Location::default(),
-                hint: String::new(),
-            }));
+            .extend(without_place.map(|message| report::problem(Location::default(), message)));
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::api::request::Request;
 use crate::model::problem::{Location, Place, Problem};
 use crate::settings::FromFile;
-use crate::settings::report::CODE;
+use crate::settings::report;
 use crate::settings::template::{Renderer, TemplateContext, TemplateError};
 
 /// One template.
@@ -42,11 +42,9 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         if let (Some(renderer), Some(seen), Some(template)) =
             (&mut renderer, &seen, &checked.template)
         {
-            let problem = |error: TemplateError| Problem {
-                code: CODE,
-                message: error.what,
-                location: Location::in_file(error.place, checked.path.as_str()),
-                hint: String::new(),
+            let problem = |error: TemplateError| {
+                let location = Location::in_file(error.place, checked.path.as_str());
+                report::problem(location, error.what)
             };
             match renderer.render(template, seen) {
                 Ok(text) => check.text = Some(text),

@@ -6,8 +6,15 @@ use serde::Serialize;
 
 use crate::model::problem::{Location, Place, Problem};
 
-/// The code of what is found in the file.
-pub const CODE: &str = "config_file";
+/// A problem of the file. What to do about it stands in the message.
+pub fn problem(location: Location, message: impl Into<String>) -> Problem {
+    Problem {
+        code: "config_file",
+        message: message.into(),
+        location,
+        hint: String::new(),
+    }
+}
 
 /// All that was found, in the order of the file; of each kind so many at most. Quotes no value: it may be a secret.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -47,11 +54,6 @@ impl Report {
 
 fn push(problems: &mut Vec<Problem>, place: Place, path: &str, message: &str) {
     if problems.len() < MAX_PROBLEMS {
-        problems.push(Problem {
-            code: CODE,
-            message: message.to_owned(),
-            location: Location::in_file(place, path),
-            hint: String::new(),
-        });
+        problems.push(problem(Location::in_file(place, path), message));
     }
 }
