@@ -264,27 +264,10 @@ impl<'a> Entry<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn delivery(sender: &str, outcome: Outcome) -> DeliveryReport {
-        DeliveryReport {
-            index: 0,
-            sender: sender.to_owned(),
-            receiver: None,
-            destination: None,
-            outcome,
-            path: None,
-            http_status: None,
-            attempts: 0,
-            parts: 0,
-            parts_delivered: 0,
-            segments: None,
-            elapsed: Duration::ZERO,
-            next_attempt_in: None,
-            preview: None,
-        }
+        DeliveryReport::new(0, sender.to_owned(), outcome)
     }
 
     fn outcome(word: char) -> Outcome {

@@ -122,23 +122,16 @@ impl PlannedDelivery {
         };
         let messages = sending.map(|sending| &sending.messages);
         DeliveryReport {
-            index,
-            sender: self.sender.clone(),
             receiver: self.receiver.clone(),
             destination: sending.map(|sending| sending.channel.destination().label.clone()),
             preview: match &self.disposition {
                 Disposition::Preview(sending) => Some(sending.preview()),
                 _ => None,
             },
-            outcome,
             path,
-            http_status: None,
-            attempts: 0,
             parts: messages.map_or(0, |messages| messages.parts.len()),
-            parts_delivered: 0,
             segments: messages.and_then(|messages| messages.segments),
-            elapsed: Duration::ZERO,
-            next_attempt_in: None,
+            ..DeliveryReport::new(index, self.sender.clone(), outcome)
         }
     }
 }

@@ -28,6 +28,26 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
+    /// A delivery of which nothing has been attempted.
+    pub const fn new(index: usize, sender: String, outcome: Outcome) -> Self {
+        Self {
+            index,
+            sender,
+            receiver: None,
+            destination: None,
+            outcome,
+            path: None,
+            http_status: None,
+            attempts: 0,
+            parts: 0,
+            parts_delivered: 0,
+            segments: None,
+            elapsed: Duration::ZERO,
+            next_attempt_in: None,
+            preview: None,
+        }
+    }
+
     /// What keeping any of them costs: with the longest words that a failure may bring.
     pub const LEAST_BYTES: usize = size_of::<Self>() + Detail::MAX_CHARACTERS;
 

@@ -235,23 +235,16 @@ mod tests {
     use crate::model::outcome::MessageRef;
 
     fn report(sender: &str, destination: &str, message: &str) -> DeliveryReport {
+        let message = Some(MessageRef(message.to_owned()));
+        let outcome = Outcome::Delivered { message };
         DeliveryReport {
-            index: 0,
-            sender: sender.to_owned(),
-            receiver: None,
             destination: Some(destination.to_owned()),
-            outcome: Outcome::Delivered {
-                message: Some(MessageRef(message.to_owned())),
-            },
-            path: None,
             http_status: Some(200),
             attempts: 2,
             parts: 1,
             parts_delivered: 1,
-            segments: None,
             elapsed: Duration::from_micros(1_500),
-            next_attempt_in: None,
-            preview: None,
+            ..DeliveryReport::new(0, sender.to_owned(), outcome)
         }
     }
 

@@ -78,20 +78,12 @@ pub fn failed(index: usize) -> DeliveryReport {
 
 fn report(index: usize, outcome: Outcome) -> DeliveryReport {
     DeliveryReport {
-        index,
-        sender: "http".to_owned(),
         receiver: Some("on call".to_owned()),
         destination: Some("http example.com#1234".to_owned()),
-        outcome,
-        path: None,
-        http_status: None,
         attempts: 1,
         parts: 3,
-        parts_delivered: 0,
-        segments: None,
         elapsed: Duration::from_millis(5),
-        next_attempt_in: None,
-        preview: None,
+        ..DeliveryReport::new(index, "http".to_owned(), outcome)
     }
 }
 

@@ -263,20 +263,8 @@ mod tests {
     /// A task with one delivery in flight.
     fn task(id: &str) -> Arc<Task> {
         let report = DeliveryReport {
-            index: 0,
-            sender: "http".to_owned(),
-            receiver: None,
-            destination: None,
-            outcome: Outcome::Pending(None),
-            path: None,
-            http_status: None,
-            attempts: 0,
             parts: 1,
-            parts_delivered: 0,
-            segments: None,
-            elapsed: Duration::ZERO,
-            next_attempt_in: None,
-            preview: None,
+            ..DeliveryReport::new(0, "http".to_owned(), Outcome::Pending(None))
         };
         Task::new(id.to_owned(), TaskLog::new(None), Vec::new(), [report])
     }

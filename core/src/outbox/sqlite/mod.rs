@@ -63,20 +63,8 @@ mod tests {
 
     fn report(outcome: Outcome) -> DeliveryReport {
         DeliveryReport {
-            index: 0,
-            sender: "http".to_owned(),
-            receiver: None,
-            destination: None,
-            outcome,
-            path: None,
-            http_status: None,
-            attempts: 0,
             parts: 1,
-            parts_delivered: 0,
-            segments: None,
-            elapsed: Duration::ZERO,
-            next_attempt_in: None,
-            preview: None,
+            ..DeliveryReport::new(0, "http".to_owned(), outcome)
         }
     }
 
