@@ -26,6 +26,24 @@ pub fn as_paragraphs(text: &str) -> Cow<'_, str> {
     Cow::Owned(paragraphs)
 }
 
+/// `part` of a text of paragraphs, with a whole break after its first line.
+///
+/// A cut may come between the two line breaks of a paragraph, and a number before an item makes it a line like any other. Only
+/// the first line can need this, so a part grows by at most [`ADDED`].
+pub fn after_cut(part: String) -> String {
+    let Some((first, rest)) = part.split_once('\n') else {
+        return part;
+    };
+    let next = rest.split('\n').next().unwrap_or_default();
+    if is_item(first) || first.trim().is_empty() || next.trim().is_empty() {
+        return part;
+    }
+    format!("{first}\n\n{rest}")
+}
+
+/// What [`after_cut`] adds to a part, in bytes of JSON.
+pub const ADDED: usize = "\\n".len();
+
 /// Whether a line begins an item of a list: `- `, `* `, `+ `, `1. `, `1) `.
 fn is_item(line: &str) -> bool {
     let line = line.trim_start();
@@ -50,8 +68,6 @@ mod tests {
             ("one\r\n\r\ntwo", "one\r\n\r\ntwo"),
             ("one\n\ntwo\n\n\nthree", "one\n\ntwo\n\n\nthree"),
             ("one\n", "one\n"),
-            // A part that begins between the two.
-            ("(2/2) \ntwo", "(2/2) \n\ntwo"),
             (
                 "hosts:\n- db1\n- db2\nand more",
                 "hosts:\n\n- db1\n- db2\n\nand more",
@@ -67,6 +83,27 @@ mod tests {
         ] {
             assert_eq!(as_paragraphs(text), paragraphs, "{text:?}");
             assert_eq!(as_paragraphs(paragraphs), paragraphs, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_gets_at_most_one_line_break_more() {
+        for (part, repaired) in [
+            ("(2/2) \ntwo", "(2/2) \n\ntwo"),
+            ("(2/2) - a\n- b\n- c", "(2/2) - a\n\n- b\n- c"),
+            (
+                "(2/2)   goes on\n  and on\n  and on",
+                "(2/2)   goes on\n\n  and on\n  and on",
+            ),
+            ("(2/2) one\n\ntwo", "(2/2) one\n\ntwo"),
+            ("(2/2) one\r\n\ntwo", "(2/2) one\r\n\ntwo"),
+            ("(2/2) one", "(2/2) one"),
+            ("(2/2) one\n", "(2/2) one\n"),
+            ("- a\n- b", "- a\n- b"),
+            ("", ""),
+        ] {
+            assert_eq!(after_cut(part.to_owned()), repaired, "{part:?}");
+            assert!(repaired.len() <= part.len() + ADDED, "{part:?}");
         }
     }
 }

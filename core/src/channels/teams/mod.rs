@@ -57,6 +57,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const PART: Limit = Limit::json_bytes(ALL - AROUND - breaks::ADDED);
 /// Blocks of code are no markup of cards
 /// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with Markdown").
 const MARKUP: Markup = Markup {
@@ -95,9 +96,7 @@ impl Teams {
     }
 
     fn plain(&self, text: String) -> Outbound {
-        // A cut may have come between the two line breaks of a paragraph.
-        let text = breaks::as_paragraphs(&text).into_owned();
-        let message = message(vec![text_block(text)], None, None);
+        let message = message(vec![text_block(breaks::after_cut(text))], None, None);
         self.endpoint.post(body::json(&message), &[])
     }
 
@@ -130,7 +129,7 @@ impl Teams {
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
         let taken = body::json(&around).len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMIT, MARKUP);
+        let split = split_after(text, ALL - taken, PART, MARKUP);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
@@ -212,7 +211,7 @@ impl HttpChannel for Teams {
         if n.is_rich() {
             return Ok(self.rich(n, &text));
         }
-        Ok(texts::in_parts(&text, LIMIT, MARKUP, |part| {
+        Ok(texts::in_parts(&text, PART, MARKUP, |part| {
             self.plain(part)
         }))
     }
