@@ -10,18 +10,18 @@ from xml.sax.saxutils import escape
 PICTURE = Path(__file__).parent / "architecture.svg"
 LAYERS: Final[dict[str, dict[str, str]]] = {
     "for the engine": {"python": "calls of the engine, log lines; alone knows pyo3"},
-    "stores on servers": {"jetstream": "the outbox on NATS; uses outbox and what is below"},
-    "a call as a whole": {"notifier": "a call in, a report out", "offline": "check, routes, render: sends nothing"},
+    "stores on servers": {"jetstream": "the outbox on NATS; uses store and what is below"},
+    "a call as a whole": {"plugin": "a call in, a report out", "offline": "check, routes, render: sends nothing"},
     "who is told what": {"routing": "a request becomes a plan of composed deliveries"},
     "the parts of a call": {
-        "settings": "arguments, file, templates",
+        "config": "arguments, file, templates",
         "api": "bodies in, answers out",
         "delivery": "retries, queues, bounds",
     },
     "the world outside": {
         "channels": "compose, classify; no I/O",
         "transport": "send; address guard",
-        "outbox": "keep over a restart",
+        "store": "keep over a restart",
         "observe": "log lines, metrics",
     },
     "vocabulary": {"model": "notification, plan, reason"},

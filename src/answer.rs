@@ -8,8 +8,8 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pythonize::pythonize;
 
 use notifier_core::api::response::Answer;
-use notifier_core::notifier::{Body, CallLog, Response};
 use notifier_core::observe::{LogLine, LogPort};
+use notifier_core::plugin::{Body, CallLog, Response};
 
 /// A response on its way to Python.
 pub struct Rendered {

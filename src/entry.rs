@@ -14,8 +14,8 @@ use super::process::{
 use super::values::{bytes, lower_case, strings};
 use super::{engine, rows};
 use notifier_core::delivery::config_of;
-use notifier_core::notifier::{Call, PLUGIN_APIS, Response, Scheduled};
 use notifier_core::panics::catch_panic;
+use notifier_core::plugin::{Call, PLUGIN_APIS, Response, Scheduled};
 
 /// Answers a request of the engine. Never raises.
 ///

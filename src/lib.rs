@@ -25,7 +25,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add(
         "PLUGIN_APIS",
-        pyo3::types::PyTuple::new(module.py(), notifier_core::notifier::PLUGIN_APIS)?,
+        pyo3::types::PyTuple::new(module.py(), notifier_core::plugin::PLUGIN_APIS)?,
     )?;
     let words = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
     module.add("LEVELS", words(Level::ALL.map(Level::word).into())?)?;

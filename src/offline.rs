@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde::Serialize;
 
+use notifier_core::config::Environment;
 use notifier_core::offline::{Check, CliError, CommandInput, LoadedConfig, moment};
 use notifier_core::panics::catch_panic;
-use notifier_core::settings::Environment;
 
 /// One of both, as the command line reads it.
 #[derive(Serialize)]

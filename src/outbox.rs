@@ -11,12 +11,12 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use notifier_core::api::response::Entry;
+use notifier_core::config::{Environment, OutboxPlace};
 use notifier_core::offline::{CliError, CommandInput, LoadedConfig};
-use notifier_core::outbox::operator::{self, Listed, Operator, State};
-use notifier_core::outbox::sqlite::operator::SqliteOperator;
-use notifier_core::outbox::{self, OutboxServers};
 use notifier_core::panics::lock;
-use notifier_core::settings::{Environment, OutboxPlace};
+use notifier_core::store::operator::{self, Listed, Operator, State};
+use notifier_core::store::sqlite::operator::SqliteOperator;
+use notifier_core::store::{self, OutboxServers};
 
 use super::process::BACKENDS;
 
@@ -150,7 +150,7 @@ impl Outbox {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn Operator) -> Result<T, outbox::StoreError> + Send,
+        work: impl FnOnce(&mut dyn Operator) -> Result<T, store::StoreError> + Send,
     ) -> PyResult<T> {
         let done = py.detach(|| {
             let mut operator = lock(&self.operator);
@@ -190,6 +190,6 @@ fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<Out
     }
 }
 
-fn raise(error: outbox::StoreError) -> PyErr {
+fn raise(error: store::StoreError) -> PyErr {
     OutboxError::new_err((error.to_string(), error.hint()))
 }

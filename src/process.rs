@@ -9,13 +9,13 @@ use pyo3::prelude::*;
 use super::engine;
 use super::log::LogThread;
 use notifier_core::api::response::Answer;
+use notifier_core::config::Environment;
 use notifier_core::delivery::Task;
 use notifier_core::model::problem::{Location, Problem};
-use notifier_core::notifier::{self, Call, CallLog, NeedsVariables, Notifier, Response};
 use notifier_core::observe::{LogPort, Sink};
-use notifier_core::outbox::Backends;
 use notifier_core::panics::catch_panic;
-use notifier_core::settings::Environment;
+use notifier_core::plugin::{self, Call, CallLog, NeedsVariables, Notifier, Response};
+use notifier_core::store::Backends;
 use notifier_jetstream::JetStream;
 
 /// Stores on servers that this module can use, beside files.
@@ -193,5 +193,5 @@ pub fn internal_error(place: &str) -> Response {
 
 /// An answer to a call that reaches no notifier: there is nothing that counts it.
 pub fn refused(status: u16, problem: &Problem) -> Response {
-    notifier::refused(&Sink::default(), status, None, problem)
+    plugin::refused(&Sink::default(), status, None, problem)
 }

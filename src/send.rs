@@ -9,9 +9,9 @@ use pythonize::pythonize;
 
 use super::offline::internal;
 use super::{answer, engine, process};
-use notifier_core::notifier::{Call, CallLog};
 use notifier_core::observe::{LateLog, LogLine};
 use notifier_core::panics::{catch_panic, lock};
+use notifier_core::plugin::{Call, CallLog};
 
 /// How often it is looked for signals and log lines while deliveries are under way.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::engine;
 use super::process::{call, connect, current_process, with_variables};
-use notifier_core::notifier::{Body, ClaimReport};
+use notifier_core::plugin::{Body, ClaimReport};
 
 /// Takes over what belongs to nobody, for a process outside the database; gives back how much, or why it could not.
 #[pyfunction]

@@ -2,12 +2,12 @@
 //!
 //! Each layer uses the layers below it, never above, never sideways:
 //!
-//! - [`notifier`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
+//! - [`plugin`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
 //! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
-//! - [`settings`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
+//! - [`config`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends without knowing a channel;
-//!   [`outbox`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
+//!   [`store`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
 //! - [`model`] is the vocabulary of all of them.
 //! - [`json`], [`secret`], [`text`], [`warnings`], [`panics`] and [`time_limit`] are small libraries that know nothing of notifications.
 //!
@@ -15,17 +15,17 @@
 
 pub mod api;
 pub mod channels;
+pub mod config;
 pub mod delivery;
 pub mod json;
 pub mod model;
-pub mod notifier;
 pub mod observe;
 pub mod offline;
-pub mod outbox;
 pub mod panics;
+pub mod plugin;
 pub mod routing;
 pub mod secret;
-pub mod settings;
+pub mod store;
 pub mod text;
 pub mod time_limit;
 pub mod transport;

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use notifier_core::api::request as reading;
 use notifier_core::channels::Operator;
+use notifier_core::config::arguments::ARGUMENTS;
+use notifier_core::config::file;
+use notifier_core::config::template::{Renderer, SAMPLE, SAMPLE_TIME, TemplateContext};
+use notifier_core::config::{Environment, Resolution, SettingsCache, from_file};
 use notifier_core::json;
 use notifier_core::model::plan::Disposition;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::Outbound;
 use notifier_core::routing;
 use notifier_core::secret::Secret;
-use notifier_core::settings::arguments::ARGUMENTS;
-use notifier_core::settings::file;
-use notifier_core::settings::template::{Renderer, SAMPLE, SAMPLE_TIME, TemplateContext};
-use notifier_core::settings::{Environment, Resolution, SettingsCache, from_file};
 
 use super::{are_sound, is_fit_to_show, is_of_few_words};
 

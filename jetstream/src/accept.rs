@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::stored::Stored;
 use super::subjects;
 use super::subjects::{config_token, known_key};
-use notifier_core::outbox::{Accepted, NewRequest, Reply, StoreError, StoreErrorKind};
+use notifier_core::store::{Accepted, NewRequest, Reply, StoreError, StoreErrorKind};
 
 /// What a message has besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use notifier_core::outbox::operator::Operator;
-use notifier_core::outbox::{Backend, OutboxServers, Store, StoreError};
+use notifier_core::store::operator::Operator;
+use notifier_core::store::{Backend, OutboxServers, Store, StoreError};
 use tokio::runtime::Handle;
 
 use super::JetStreamStore;

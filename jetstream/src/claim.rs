@@ -19,8 +19,8 @@ use super::stored::Stored;
 use super::subjects;
 use super::subjects::{config_token, message_key};
 use notifier_core::model::outcome::MessageRef;
-use notifier_core::outbox::{DeliveryId, RENEW_EVERY, StoreError, StoredRequest};
 use notifier_core::panics::lock;
+use notifier_core::store::{DeliveryId, RENEW_EVERY, StoreError, StoredRequest};
 
 /// When a message is looked at again that cannot be taken now.
 const LATER: Duration = Duration::from_secs(60);

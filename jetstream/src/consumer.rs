@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notifier_core::outbox::StoreError;
+use notifier_core::store::StoreError;
 use tokio::time::Instant;
 
 use super::server::{Pull, Servers, Session};

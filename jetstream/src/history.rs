@@ -12,7 +12,7 @@ use super::stored::{json, read};
 use super::subjects::{self, config_token};
 use notifier_core::panics::lock;
 
-use notifier_core::outbox::{HistoryRow, LEASE, StoreError};
+use notifier_core::store::{HistoryRow, LEASE, StoreError};
 
 #[derive(Serialize, Deserialize)]
 struct StoredRow {

@@ -11,7 +11,7 @@ use super::subjects::{attempt_key, known_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::plan::{Identity, KEEP_KEY};
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::{Accepted, KnownRequest, NewRequest, StoreError};
+use notifier_core::store::{Accepted, KnownRequest, NewRequest, StoreError};
 
 /// For so long a key may be there whose request is not yet: its process is between the two.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);

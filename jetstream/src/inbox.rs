@@ -12,8 +12,8 @@ use super::consumer::make_consumer;
 use super::server::{Handed, Pull, Session};
 use super::shared::Shared;
 use super::stored::Stored;
-use notifier_core::outbox::StoreError;
 use notifier_core::panics::lock;
+use notifier_core::store::StoreError;
 
 /// Requests that are fetched at a time.
 const BATCH: usize = 256;

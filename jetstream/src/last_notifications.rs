@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::server::Stream;
-use notifier_core::outbox::record::LastNotificationRecord;
-use notifier_core::outbox::{LastNotification, Reply, StoreError, StoreErrorKind};
+use notifier_core::store::record::LastNotificationRecord;
+use notifier_core::store::{LastNotification, Reply, StoreError, StoreErrorKind};
 
 /// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
 pub struct LastNotifications {

@@ -57,7 +57,7 @@ use self::server::{Connect, Servers, Stream};
 use self::shared::Shared;
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::{
+use notifier_core::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
     NewRequest, OutboxServers, Ownership, Reply, RequestStore, Running, Store, StoreError,
     StoreErrorKind, StoredRequest,

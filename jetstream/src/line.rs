@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use notifier_core::outbox::{DeliveryId, OrderKey, Running};
+use notifier_core::store::{DeliveryId, OrderKey, Running};
 
 /// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
 #[derive(Default)]

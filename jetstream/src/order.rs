@@ -14,8 +14,8 @@ use super::process::Process;
 use super::server::{Session, Stream};
 use super::stored::{Note, Stored, read};
 use super::subjects::{self, attempt_key, config_token};
-use notifier_core::outbox::{OrderKey, StoreError, StoreErrorKind};
 use notifier_core::panics::lock;
+use notifier_core::store::{OrderKey, StoreError, StoreErrorKind};
 
 /// How long a delivery is held up by servers that do not answer.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);

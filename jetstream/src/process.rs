@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::line::Lines;
 use super::server::Servers;
 use super::stored::Stored;
-use notifier_core::outbox::{DeliveryId, Running};
+use notifier_core::store::{DeliveryId, Running};
 
 /// What all who work for an outbox share.
 pub struct Process {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::subjects::dedup_token;
 use notifier_core::model::plan::Identity;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{NewDelivery, NewRequest, OrderKey, StoredRequest, StoredWork, Target};
+use notifier_core::store::record::Record;
+use notifier_core::store::{NewDelivery, NewRequest, OrderKey, StoredRequest, StoredWork, Target};
 use notifier_core::text::hex;
 
 /// A request, as it was accepted; as a dead letter with the reports of its end.

@@ -52,7 +52,7 @@ def test_the_layers_are_used() -> None:
 
 
 def test_a_store_on_servers_knows_nothing_above_the_trait_that_it_implements() -> None:
-    assert uses("jetstream") <= {"outbox", "model", "panics", "secret", "text"}
+    assert uses("jetstream") <= {"store", "model", "panics", "secret", "text"}
 
 
 def test_the_core_knows_neither_python_nor_a_server() -> None:

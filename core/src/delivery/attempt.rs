@@ -17,8 +17,8 @@ use crate::model::outcome::{
 };
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply, ResendEffect};
-use crate::outbox::Ownership;
 use crate::secret::Redactor;
+use crate::store::Ownership;
 use crate::transport::{SendError, Sent};
 
 /// An attempt that holds its connection for so long was slow, whatever came of it; and so was one that timed out.

@@ -7,7 +7,7 @@ use super::last_notifications::{
 use super::state::Delivery;
 use crate::model::outcome::MessageRef;
 use crate::model::wire::Outbound;
-use crate::outbox::LastNotificationStore;
+use crate::store::LastNotificationStore;
 
 /// What becomes of a delivery in view of the last notification.
 pub enum FollowUp {

@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout};
 use crate::model::notification::{State, Status};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::PlannedSend;
-use crate::outbox::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, OrderKey};
 use crate::panics::lock;
 use crate::secret::digest;
+use crate::store::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, OrderKey};
 
 /// The rule in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";

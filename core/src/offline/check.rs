@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{LoadedConfig, sample};
+use crate::config::report::{self, Report};
+use crate::config::{FromFile, Settings, Unusable};
 use crate::model::problem::{Location, Problem};
-use crate::settings::report::{self, Report};
-use crate::settings::{FromFile, Settings, Unusable};
 
 /// The whole report.
 #[derive(Debug, Default, Serialize)]

@@ -18,12 +18,12 @@ pub use self::render::Rendering;
 pub use self::routes::Routing;
 pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request};
-use crate::model::problem::Problem;
-use crate::model::read_options::ReadOptions;
-use crate::settings::{
+use crate::config::{
     self, Environment, FromFile, Named, OutboxPlace, Settings, Unusable, file, from_file,
     read_bytes,
 };
+use crate::model::problem::Problem;
+use crate::model::read_options::ReadOptions;
 
 /// What a command was given.
 #[derive(Debug, Default)]
@@ -161,7 +161,7 @@ impl LoadedConfig {
                 &self.named,
                 *look_up,
             ),
-            None => FromFile::without(settings::without_file(arguments, environment)),
+            None => FromFile::without(config::without_file(arguments, environment)),
         }
     }
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::CliError;
 use crate::api::request::Request;
 use crate::channels::CHANNELS;
+use crate::config::Settings;
 use crate::json::Json;
 use crate::model::outcome::Failure;
 use crate::model::plan::{Disposition, PlannedDelivery, PlannedSend};
 use crate::routing::plan_at;
-use crate::settings::Settings;
 use crate::warnings::Warnings;
 
 #[derive(Debug, Serialize)]

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::api::request::Request;
+use crate::config::Settings;
+use crate::config::arguments::RequestDestinations;
+use crate::config::file::Receiver;
+use crate::config::matcher::{MatchInput, Mismatch};
 use crate::json::Json;
 use crate::model::notification::{Level, Notification};
 use crate::routing::{self, MatchedBy, Routed};
-use crate::settings::Settings;
-use crate::settings::arguments::RequestDestinations;
-use crate::settings::file::Receiver;
-use crate::settings::matcher::{MatchInput, Mismatch};
 
 /// What routing would do, and what it looked at.
 #[derive(Debug, Serialize)]

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::read;
 use super::render::Rendering;
-use crate::settings::Settings;
-use crate::settings::file::Rendered;
+use crate::config::Settings;
+use crate::config::file::Rendered;
 
 const PLAIN: &str = "x";
 const HOSTILE: &str = "a \"quoted\" word\nand a second line \\";

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::api::request::Request;
+use crate::config::FromFile;
+use crate::config::report;
+use crate::config::template::{Renderer, TemplateContext, TemplateError};
 use crate::model::problem::{Location, Place, Problem};
-use crate::settings::FromFile;
-use crate::settings::report;
-use crate::settings::template::{Renderer, TemplateContext, TemplateError};
 
 /// One template.
 #[derive(Debug, Serialize)]

@@ -6,6 +6,7 @@ use super::limits;
 use super::planner::{Planner, Target};
 use super::refusal::Refusal;
 use crate::channels::{self, ChannelSpec, Fields, Origin, invalid};
+use crate::config::file::{FileDestination, Receiver};
 use crate::json::{Json, Path};
 use crate::model::channel::Channel;
 use crate::model::outcome::{Detail, Failure, Reason};
@@ -13,7 +14,6 @@ use crate::model::plan::{ConfiguredIn, Disposition, OwnPolicy};
 use crate::model::policy::PrivateAddresses;
 use crate::model::problem::Problem;
 use crate::secret::{Redactor, Secret};
-use crate::settings::file::{FileDestination, Receiver};
 use crate::warnings::Warnings;
 
 impl<'a> Planner<'a> {

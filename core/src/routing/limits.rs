@@ -4,10 +4,10 @@ use super::refusal::{MAX_DELIVERIES, Refusal};
 use super::rules::Routed;
 use crate::api::request::Request;
 use crate::channels::{self, Fields};
+use crate::config::Settings;
+use crate::config::arguments::RequestDestinations;
 use crate::delivery::MAX_BYTES;
 use crate::json::Json;
-use crate::settings::Settings;
-use crate::settings::arguments::RequestDestinations;
 
 /// Refuses a request with more deliveries, of every kind, than one may have or than may be in flight, and one whose
 /// notification is too long for so many. Makes none of them.

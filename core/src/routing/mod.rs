@@ -17,9 +17,9 @@ pub use self::recover::{RecoveredPlan, recover_plan};
 pub use self::refusal::{MAX_DELIVERIES, Refusal};
 pub use self::rules::{MatchedBy, RouteMatch, Routed, ask_routes, route, silence};
 use crate::api::request::Request;
+use crate::config::Settings;
+use crate::config::arguments::RequestDestinations;
 use crate::model::plan::Plan;
-use crate::settings::Settings;
-use crate::settings::arguments::RequestDestinations;
 use crate::text::with_recent_splits;
 use crate::warnings::Warnings;
 

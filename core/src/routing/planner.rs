@@ -8,6 +8,9 @@ use super::limits;
 use super::refusal::Refusal;
 use super::texts::Texts;
 use crate::api::request::Request;
+use crate::config::Settings;
+use crate::config::file::Rendered;
+use crate::config::template::Template;
 use crate::json::{Json, Path};
 use crate::model::channel::{Channel, Messages};
 use crate::model::notification::Notification;
@@ -17,9 +20,6 @@ use crate::model::plan::{
 };
 use crate::model::policy::PrivateAddresses;
 use crate::panics::catch_panic;
-use crate::settings::Settings;
-use crate::settings::file::Rendered;
-use crate::settings::template::Template;
 use crate::text::nearest;
 use crate::warnings::Warnings;
 

@@ -6,12 +6,12 @@ use super::limits::Bytes;
 use super::planner::{Planner, Target};
 use crate::api::request::Request;
 use crate::channels::{self, Fields, Origin};
+use crate::config::Settings;
 use crate::json::{self, Path};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery, Resume};
 use crate::model::report::DeliveryReport;
-use crate::outbox::{self, DeliveryId, StoredRequest, StoredWork};
-use crate::settings::Settings;
+use crate::store::{self, DeliveryId, StoredRequest, StoredWork};
 use crate::warnings::Warnings;
 
 /// Deliveries by their places in the request.
@@ -79,10 +79,10 @@ impl<'a> Planner<'a> {
             return reject(Failure::new(Reason::Expired));
         }
         let target = match &kept.target {
-            outbox::Target::Receiver { name, index } => {
+            store::Target::Receiver { name, index } => {
                 self.receiver_again(name, *index, &report.sender)
             }
-            outbox::Target::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
+            store::Target::Sealed(sealed) => self.sealed_again(id, &report.sender, sealed),
         };
         let target = match target {
             Ok(target) => target,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::config::Settings;
+use crate::config::file::Route;
+use crate::config::matcher::{MatchInput, Mismatch, searched_bytes};
+use crate::config::silence::Silence;
 use crate::model::extract::{MAX_FIELDS, extract};
 use crate::model::notification::Notification;
-use crate::settings::Settings;
-use crate::settings::file::Route;
-use crate::settings::matcher::{MatchInput, Mismatch, searched_bytes};
-use crate::settings::silence::Silence;
 
 /// A receiver that the rules choose, by its place in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

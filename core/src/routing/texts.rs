@@ -9,11 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::request::Request;
+use crate::config::file::{Config, Rendered};
+use crate::config::template::{Renderer, Template, TemplateContext, TemplateError};
 use crate::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
-use crate::settings::file::{Config, Rendered};
-use crate::settings::template::{Renderer, Template, TemplateContext, TemplateError};
 use crate::text::{did_you_mean, shown, shown_value};
 use crate::warnings::Warnings;
 

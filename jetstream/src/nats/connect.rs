@@ -8,9 +8,9 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::time::Instant;
 
 use super::credentials;
-use notifier_core::outbox::OutboxServers;
-use notifier_core::outbox::StoreErrorKind;
 use notifier_core::panics::lock;
+use notifier_core::store::OutboxServers;
+use notifier_core::store::StoreErrorKind;
 
 pub const ASK_WITHIN: Duration = Duration::from_millis(1500);
 

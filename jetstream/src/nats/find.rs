@@ -20,7 +20,7 @@ use super::refusal::{of_code, refusal};
 use super::streams::{ATTEMPTS, KNOWN, LASTS, StreamHandles, configs, fits, replicas, store};
 use super::way::Nats;
 use crate::subjects;
-use notifier_core::outbox::{StoreError, StoreErrorKind};
+use notifier_core::store::{StoreError, StoreErrorKind};
 
 /// How long a stream's leader may take to tell of its stream, and after that the cluster's: together less than
 /// [`ASK_WITHIN`].

@@ -15,7 +15,7 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use notifier_core::outbox::{StoreError, StoreErrorKind};
+use notifier_core::store::{StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

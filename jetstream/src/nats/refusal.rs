@@ -6,7 +6,7 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
 use crate::server::CallError;
-use notifier_core::outbox::StoreErrorKind;
+use notifier_core::store::StoreErrorKind;
 
 /// What a server's refusal means.
 pub fn of_code(error: &jetstream::Error) -> StoreErrorKind {

@@ -13,7 +13,7 @@ use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryStreamExt};
-use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
+use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -8,8 +8,8 @@ use async_nats::jetstream::stream::{
     self, Config, DiscardPolicy, RetentionPolicy, StorageType, Stream,
 };
 
-use notifier_core::outbox::OutboxServers;
-use notifier_core::outbox::{
+use notifier_core::store::OutboxServers;
+use notifier_core::store::{
     KEEP_DEAD, KEEP_LAST_NOTIFICATIONS, MAX_HISTORY, MAX_LAST_NOTIFICATIONS,
 };
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use notifier_core::outbox::{OutboxServers, StoreError, StoreErrorKind};
+use notifier_core::store::{OutboxServers, StoreError, StoreErrorKind};
 
 use super::connect::ServerEvents;
 use crate::subjects;

@@ -11,9 +11,9 @@ use self::work::{Delivery, Looked, Work};
 use crate::nats::Nats;
 use crate::server::{Servers, Session, Stream};
 use crate::stored::Stored;
-use notifier_core::outbox::OutboxServers;
-use notifier_core::outbox::operator::{Choice, Listed, Operator, State, Stats, dropped};
-use notifier_core::outbox::{StoreError, StoreErrorKind};
+use notifier_core::store::OutboxServers;
+use notifier_core::store::operator::{Choice, Listed, Operator, State, Stats, dropped};
+use notifier_core::store::{StoreError, StoreErrorKind};
 
 /// An operator's own way to the servers.
 pub struct JetStreamOperator {

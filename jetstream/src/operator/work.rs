@@ -13,9 +13,9 @@ use crate::stored::{Note, Stored, WorkRecord, json, read};
 use crate::subjects;
 use crate::subjects::{attempt_key, config_token};
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::operator::{Listed, State, retried};
-use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{StoreError, StoreErrorKind};
+use notifier_core::store::operator::{Listed, State, retried};
+use notifier_core::store::record::Record;
+use notifier_core::store::{StoreError, StoreErrorKind};
 
 /// Who has dropped a delivery, in its note.
 const OPERATOR: &str = "operator";

@@ -13,9 +13,9 @@ use crate::stored::{Known, json, read};
 use crate::subjects::{self, attempt_keys, config_token, known_key, message_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::operator::State;
-use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{HistoryRow, Ownership, StoreError, StoreErrorKind};
+use notifier_core::store::operator::State;
+use notifier_core::store::record::Record;
+use notifier_core::store::{HistoryRow, Ownership, StoreError, StoreErrorKind};
 
 /// How long to wait before servers that did not answer are told again what has happened.
 const TELL_AGAIN: Duration = Duration::from_millis(500);

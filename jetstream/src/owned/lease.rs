@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::OwnedRequest;
 use crate::server::{Acknowledgement, CallError, Stream};
-use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
+use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 
 impl OwnedRequest {
     /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal

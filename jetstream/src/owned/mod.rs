@@ -20,8 +20,8 @@ use super::requests::Registration;
 use super::server::{Acknowledgement, CallError, Handed, Session};
 use super::stored::{Note, Stored};
 use super::subjects::{attempt_key, known_key};
-use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{RENEW_EVERY, StoreError, StoredRequest};
+use notifier_core::store::record::Record;
+use notifier_core::store::{RENEW_EVERY, StoreError, StoredRequest};
 
 /// A request that this process holds.
 pub struct OwnedRequest {

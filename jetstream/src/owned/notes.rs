@@ -11,8 +11,8 @@ use crate::consumer::TRIES;
 use crate::server::{CallError, Stream};
 use crate::stored::{Note, json, millis, read};
 use crate::subjects::attempt_key;
-use notifier_core::outbox::record::Record;
-use notifier_core::outbox::{Ownership, StoreError};
+use notifier_core::store::record::Record;
+use notifier_core::store::{Ownership, StoreError};
 
 /// Notes that are taken at a time.
 const NOTES_AT_ONCE: usize = 256;

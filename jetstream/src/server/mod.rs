@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Duration;
 
-use notifier_core::outbox::{StoreError, StoreErrorKind};
 use notifier_core::panics::lock;
+use notifier_core::store::{StoreError, StoreErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use notifier_core::outbox::{StoreError, StoreErrorKind};
+use notifier_core::store::{StoreError, StoreErrorKind};
 use tokio::time::Instant;
 
 /// The reply to a question.

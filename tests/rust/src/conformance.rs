@@ -10,7 +10,7 @@ pub mod requests;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use notifier_core::outbox::{Accepted, NewRequest, Store, StoredRequest};
+use notifier_core::store::{Accepted, NewRequest, Store, StoredRequest};
 
 /// Where one store is, and what a test must be able to do with it.
 pub trait Place: Sync {

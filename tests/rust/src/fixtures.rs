@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use notifier_core::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use notifier_core::model::plan::Identity;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::outbox::{
+use notifier_core::store::{
     DeliveryId, NewDelivery, NewRequest, StoredRequest, StoredWork, Target,
 };
 

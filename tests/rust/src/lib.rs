@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use notifier_core::notifier::{Body, Call, Notifier};
-use notifier_core::outbox::Backends;
+use notifier_core::plugin::{Body, Call, Notifier};
+use notifier_core::store::Backends;
 use notifier_core::transport::{Dns, HttpTransport, Lookup};
 use serde_json::{Value, json};
 use standin::Standin;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use notifier_core::outbox::OutboxServers;
+use notifier_core::store::OutboxServers;
 
 /// The way to one server, without credentials.
 pub fn nats(url: &str) -> OutboxServers {

@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use notifier_core::api::request::{self, Request};
+use notifier_core::config::template::{Renderer, TemplateContext};
+use notifier_core::config::{Environment, Settings, SettingsCache, from_file};
 use notifier_core::model::channel::ComposeContext;
 use notifier_core::model::plan::{Disposition, Plan, PlannedSend};
 use notifier_core::model::policy::PrivateAddresses;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::{HttpReply, Outbound, Reply};
-use notifier_core::notifier::{Body, Call, CallLog, Notifier};
-use notifier_core::outbox::Backends;
+use notifier_core::plugin::{Body, Call, CallLog, Notifier};
 use notifier_core::routing;
-use notifier_core::settings::template::{Renderer, TemplateContext};
-use notifier_core::settings::{Environment, Settings, SettingsCache, from_file};
+use notifier_core::store::Backends;
 use notifier_core::transport::check_host;
 use notifier_core::warnings::Warnings;
 

@@ -13,8 +13,8 @@ use super::services::Services;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
 use crate::observe::Event;
-use crate::outbox::StoreError;
 use crate::panics::catch_panic;
+use crate::store::StoreError;
 
 /// One delivery's side of its task and of the store.
 pub struct Progress {

@@ -14,11 +14,11 @@ use crate::model::outcome::AttemptResult;
 use crate::model::plan::{ConfiguredIn, DeliveryPolicy, Disposition, Identity, PlannedDelivery};
 use crate::model::report::DeliveryReport;
 use crate::observe::{OnWritten, StoreRow};
-use crate::outbox::{
+use crate::panics::lock;
+use crate::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotificationStore, NewDelivery, NewRequest,
     Ownership, Reply, RunningDelivery, Seal, Store, StoreError, StoreErrorKind, StoredWork, Target,
 };
-use crate::panics::lock;
 
 /// How long a call waits for its request to be stored.
 pub const PERSIST_TIMEOUT: Duration = Duration::from_secs(2);

@@ -13,8 +13,8 @@ use crate::delivery::run;
 use crate::delivery::state::Delivery;
 use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{DeliveryPolicy, Disposition, PlannedDelivery};
-use crate::outbox::StoreError;
 use crate::secret::Redactor;
+use crate::store::StoreError;
 
 /// A request that has its permits, and of which nothing was sent yet.
 pub struct AdmittedRequest {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::model::notification::Level;
-use crate::outbox::{
+use crate::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
     NewRequest, Ownership, Reply, RequestStore, Running, Store, StoreError, StoreErrorKind,
     StoredRequest,

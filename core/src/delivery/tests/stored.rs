@@ -5,7 +5,7 @@ use super::repeat::Memory;
 use super::*;
 use crate::model::plan::Rate;
 use crate::observe::{History, Recorder};
-use crate::outbox::{Ownership, RequestStore};
+use crate::store::{Ownership, RequestStore};
 
 fn keyed(text: &str) -> PlannedDelivery {
     let notification = Notification {

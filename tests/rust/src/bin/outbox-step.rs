@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notifier_core::outbox::sqlite::SqliteStore;
-use notifier_core::outbox::{Backend, Store};
+use notifier_core::store::sqlite::SqliteStore;
+use notifier_core::store::{Backend, Store};
 use notifier_jetstream::JetStream;
 use rust_tests::conformance::kills::{Kill, go_to};
 use rust_tests::nats::nats;

@@ -1,6 +1,6 @@
 //! History rows.
 
-use notifier_core::outbox::HistoryRow;
+use notifier_core::store::HistoryRow;
 
 use super::{Place, accept};
 use crate::fixtures::{delivered, id, request};

@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use notifier_core::model::outcome::{MessageRef, Outcome};
-use notifier_core::outbox::Accepted;
+use notifier_core::store::Accepted;
 
 use super::{Place, accept};
 use crate::fixtures::{delivered, failed, id, keyed};

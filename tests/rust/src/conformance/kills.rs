@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use notifier_core::outbox::{HistoryRow, Ownership, Store};
+use notifier_core::store::{HistoryRow, Ownership, Store};
 
 use super::{Place, accept, claim};
 use crate::fixtures::{delivered, id, request};

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use notifier_core::model::notification::{Level, State, Status};
 use notifier_core::model::outcome::MessageRef;
-use notifier_core::outbox::{LastNotification, MAX_LAST_NOTIFICATIONS};
+use notifier_core::store::{LastNotification, MAX_LAST_NOTIFICATIONS};
 
 use super::Place;
 use crate::fixtures::time;

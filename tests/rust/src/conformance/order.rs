@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use notifier_core::outbox::{NewRequest, Ownership, Store};
+use notifier_core::store::{NewRequest, Ownership, Store};
 
 use super::{Place, accept, claim};
 use crate::fixtures::{delivered, failed, id, new_delivery, request};

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use notifier_core::model::outcome::MessageRef;
-use notifier_core::outbox::{Accepted, Ownership, StoredRequest};
+use notifier_core::store::{Accepted, Ownership, StoredRequest};
 
 use super::{Place, accept, claim};
 use crate::fixtures::{

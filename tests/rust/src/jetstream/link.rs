@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::{self, BoxFuture};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
-use notifier_core::outbox::{LEASE, StoreError, StoreErrorKind};
+use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 use notifier_jetstream::server::{
     Acknowledgement, CallError, Connect, Consumer, Entry, Handed, Message, Pull, ReplyFuture,
     Session, Stream, StreamInfo,

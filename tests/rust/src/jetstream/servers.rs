@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use notifier_core::outbox::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, StoreErrorKind};
+use notifier_core::store::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, StoreErrorKind};
 use notifier_jetstream::server::{CallError, Handed, Message, Stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;

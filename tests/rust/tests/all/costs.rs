@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use notifier_core::notifier::{Body, Call, CallLog, Notifier};
-use notifier_core::outbox::Backends;
+use notifier_core::plugin::{Body, Call, CallLog, Notifier};
+use notifier_core::store::Backends;
 
 /// Counts what the calling thread allocates.
 struct Counting;

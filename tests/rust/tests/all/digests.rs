@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use notifier_core::api::request;
+use notifier_core::config::{Environment, Named, SettingsCache};
 use notifier_core::json::Json;
 use notifier_core::model::notification::Notification;
 use notifier_core::model::plan::{Disposition, MessageSource};
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::routing;
-use notifier_core::settings::{Environment, Named, SettingsCache};
 use notifier_core::warnings::Warnings;
 
 const FILE: &str = r#"

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use notifier_core::outbox::operator::Choice;
-use notifier_core::outbox::{
+use notifier_core::secret::Secret;
+use notifier_core::store::operator::Choice;
+use notifier_core::store::{
     Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, StoreErrorKind,
 };
-use notifier_core::secret::Secret;
 use notifier_jetstream::JetStream;
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, kill_program};

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use notifier_core::outbox::{
+use notifier_core::store::{
     Accepted, HistoryRow, LEASE, Ownership, RENEW_EVERY, Store, StoreErrorKind,
 };
 use notifier_jetstream::JetStreamStore;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use notifier_core::api::request;
+use notifier_core::config::{Environment, Settings, SettingsCache};
 use notifier_core::delivery::{
     Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest, Task,
 };
@@ -15,7 +16,6 @@ use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::{HttpReply, Outbound, Reply};
 use notifier_core::observe::{Sink, TaskLog};
 use notifier_core::routing;
-use notifier_core::settings::{Environment, Settings, SettingsCache};
 use notifier_core::transport::{SendError, Transport};
 use notifier_core::warnings::Warnings;
 

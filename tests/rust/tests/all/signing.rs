@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use notifier_core::channels::{
     Capabilities, Channel, ComposeContext, Fields, Messages, Operator, Origin, find,
 };
+use notifier_core::config::SettingsCache;
 use notifier_core::delivery::{Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest};
 use notifier_core::json::{self, Json, Path};
 use notifier_core::model::channel::Lookup;
@@ -23,7 +24,6 @@ use notifier_core::model::policy::{ClientKey, PrivateAddresses};
 use notifier_core::model::problem::Problem;
 use notifier_core::model::wire::{Destination, Outbound, Reply};
 use notifier_core::observe::{Sink, TaskLog};
-use notifier_core::settings::SettingsCache;
 use notifier_core::transport::{SendError, Sent, Transport};
 use notifier_core::warnings::Warnings;
 use serde_json::{Value, json};

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use notifier_core::channels::{
     CHANNELS, ChannelSpec, Kind as FieldKind, LevelStyle, OPTIONS, Parameter,
 };
+use notifier_core::config::arguments::{ARGUMENTS, Kind};
+use notifier_core::config::template;
 use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
 use notifier_core::model::notification::{Level, Notification, Status};
 use notifier_core::model::outcome::Reason;
-use notifier_core::settings::arguments::{ARGUMENTS, Kind};
-use notifier_core::settings::template;
 
 /// Those whose parameters the README shows.
 const OFFICIAL: [&str; 5] = ["slack", "discord", "http", "sms", "whatsapp"];

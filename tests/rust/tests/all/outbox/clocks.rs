@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use notifier_core::outbox::operator::{Choice, Operator};
-use notifier_core::outbox::sqlite::operator::SqliteOperator;
-use notifier_core::outbox::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
+use notifier_core::store::operator::{Choice, Operator};
+use notifier_core::store::sqlite::operator::SqliteOperator;
+use notifier_core::store::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, STEPS};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use notifier_core::outbox::Store;
-use notifier_core::outbox::clock::{Clock, Reading, SystemClock};
-use notifier_core::outbox::sqlite::SqliteStore;
+use notifier_core::store::Store;
+use notifier_core::store::clock::{Clock, Reading, SystemClock};
+use notifier_core::store::sqlite::SqliteStore;
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, kill_program};
 

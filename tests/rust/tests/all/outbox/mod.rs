@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use notifier_core::model::outcome::{Failure, Outcome, Reason};
-use notifier_core::outbox::operator::{Choice, Operator, State};
-use notifier_core::outbox::sqlite::SqliteStore;
-use notifier_core::outbox::sqlite::operator::SqliteOperator;
-use notifier_core::outbox::{
-    Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store,
-};
+use notifier_core::store::operator::{Choice, Operator, State};
+use notifier_core::store::sqlite::SqliteStore;
+use notifier_core::store::sqlite::operator::SqliteOperator;
+use notifier_core::store::{Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store};
 use rust_tests::conformance::Place;
 use rust_tests::fixtures::{id, keyed, request};
 

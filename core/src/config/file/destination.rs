@@ -1,0 +1,390 @@
+//! One destination of a receiver: its fields are read by its channel's own table of parameters, and its options here.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::secrets::Sources;
+use super::tree::{Member, Node, Table, Value};
+use super::{Loader, identity};
+use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Parameter};
+use crate::config::arguments;
+use crate::config::template::Template;
+use crate::json::{Json, Path};
+use crate::model::capabilities::Protocol;
+use crate::model::plan::OwnPolicy;
+use crate::model::policy::{ProxySettings, TlsFiles};
+use crate::model::problem::Place;
+use crate::secret::Secret;
+use crate::text::nearest;
+use crate::warnings::Warnings;
+
+/// One destination of a receiver.
+#[derive(Debug)]
+pub struct FileDestination {
+    pub sender: &'static str,
+    pub channel: Arc<dyn Channel>,
+    pub own: OwnPolicy,
+    pub allow_mentions: Option<bool>,
+    /// The template of its texts.
+    pub template: Option<Template>,
+    /// Parameters that are templates.
+    pub rendered: Vec<Rendered>,
+}
+
+/// A parameter that is made anew for each notification.
+#[derive(Clone, Debug)]
+pub enum Rendered {
+    One(&'static str, Template),
+    /// A JSON object of what these templates make.
+    Table(&'static str, Vec<(String, Template)>),
+}
+
+impl Loader<'_> {
+    /// The destinations that one table makes: one, unless it lists several; none where something is wrong.
+    pub fn destination(
+        &mut self,
+        spec: &'static ChannelSpec,
+        node: &Node,
+        path: Path,
+    ) -> Vec<FileDestination> {
+        let Some(table) = self.table(node, path.as_str()) else {
+            return Vec::new();
+        };
+        let errors = self.report.errors.len();
+        let mut read = Read::new(spec, path.clone(), node.place);
+        for member in table.iter().filter(|member| !is_option(&member.key)) {
+            self.member(&mut read, member);
+        }
+        let options = self.options(table, &path);
+        // A field that could not be read would be missed besides.
+        if self.report.errors.len() > errors {
+            return Vec::new();
+        }
+        let channels = self.channels(&read);
+        if let Some(proxy) = table.iter().find(|member| member.key == "proxy")
+            && channels
+                .iter()
+                .any(|channel| channel.capabilities().protocol != Protocol::Http)
+        {
+            self.report.error(
+                proxy.node.place,
+                path.key("proxy").as_str(),
+                &format!(
+                    "{} does not go by HTTP, and by no HTTP proxy: leave it out",
+                    spec.key
+                ),
+            );
+        }
+        let own = OwnPolicy {
+            tls: read.tls_files(),
+            ..options.own
+        };
+        let destinations = channels.into_iter().map(|channel| FileDestination {
+            sender: spec.key,
+            channel,
+            own: own.clone(),
+            allow_mentions: options.allow_mentions,
+            template: options.template.clone(),
+            rendered: read.rendered.clone(),
+        });
+        destinations.collect()
+    }
+
+    /// Puts a field where the channel will look for it.
+    fn member(&mut self, read: &mut Read, member: &Member) {
+        let Some(parameter) = self.parameter_of(read, member) else {
+            return;
+        };
+        let path = read.path.key(&member.key);
+        let place = member.node.place;
+        let value = match parameter.kind {
+            Kind::Text | Kind::Port => self.string(parameter, &member.node, &path),
+            Kind::Texts | Kind::Destinations => self.strings(parameter, &member.node, &path),
+            Kind::Boolean => match member.node.value {
+                Value::Boolean(value) => Some(Json::Bool(value)),
+                _ => self.wrong_type(&member.node, &path, "true or false"),
+            },
+            Kind::Headers if member.node.as_str().is_some() => {
+                self.string(parameter, &member.node, &path)
+            }
+            Kind::Headers | Kind::Table => self.string_table(parameter, &member.node, &path),
+            Kind::Template => {
+                let template = self.template(&member.node, path.as_str());
+                read.rendered
+                    .extend(template.map(|template| Rendered::One(parameter.name, template)));
+                return;
+            }
+            Kind::Templates => {
+                let templates = self.own_templates(&member.node, &path);
+                let names = templates
+                    .iter()
+                    .map(|(name, _)| (name.clone(), Json::String(String::new())));
+                read.put(parameter.name, Json::Object(names.collect()), place);
+                read.rendered
+                    .push(Rendered::Table(parameter.name, templates));
+                return;
+            }
+            Kind::AuthorityFile => {
+                let made = |pem| TlsFiles {
+                    authorities: Some(pem),
+                    identity: None,
+                };
+                let files = self.tls_file(&member.node, &path, made);
+                read.tls.authorities = files.authorities;
+                return;
+            }
+            Kind::CertificateFile => {
+                let made = |pem| TlsFiles {
+                    authorities: None,
+                    identity: Some(identity(pem)),
+                };
+                read.tls.identity = self.tls_file(&member.node, &path, made).identity;
+                return;
+            }
+        };
+        if let Some(value) = value {
+            read.put(parameter.name, value, place);
+        }
+    }
+
+    /// The parameter that a field sets; each may be set once.
+    fn parameter_of(&mut self, read: &mut Read, member: &Member) -> Option<&'static Parameter> {
+        let Some(parameter) = parameter(read.spec, &member.key) else {
+            self.unknown_field(read.spec, member, &read.path);
+            return None;
+        };
+        if !read.seen.insert(parameter.name) {
+            let what = format!(
+                "{} stands twice, under its long and its short name",
+                parameter.name
+            );
+            let path = read.path.key(&member.key);
+            self.report.error(member.place, path.as_str(), &what);
+            return None;
+        }
+        Some(parameter)
+    }
+
+    /// A string, or a number, which the channel judges. What is not looked up counts as being in order, as the example is.
+    fn string(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
+        if let Value::Integer(_) | Value::Float(_) = node.value {
+            return node.scalar().map(Json::Number);
+        }
+        let expected = "a string, { env = \"NAME\" } or { file = \"PATH\" }";
+        let text = self.text_or_secret(node, path, expected)?.known();
+        Some(Json::String(
+            text.unwrap_or_else(|| parameter.example.to_owned()),
+        ))
+    }
+
+    fn strings(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
+        let Value::Array(nodes) = &node.value else {
+            return self.string(parameter, node, path);
+        };
+        let each = nodes.iter().enumerate();
+        let strings = each.map(|(index, node)| self.string(parameter, node, &path.index(index)));
+        strings.collect::<Option<Vec<_>>>().map(Json::Array)
+    }
+
+    fn string_table(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
+        // The secret form stands for the base64 text of headers.
+        if parameter.kind == Kind::Headers && Sources::is_text(node) {
+            return self.string(parameter, node, path);
+        }
+        let Value::Table(table) = &node.value else {
+            return self.wrong_type(node, path, "a table of strings");
+        };
+        let members = table.iter().map(|member| {
+            let value = self.string(parameter, &member.node, &path.key(&member.key))?;
+            Some((member.key.clone(), value))
+        });
+        members.collect::<Option<Vec<_>>>().map(Json::Object)
+    }
+
+    fn own_templates(&mut self, node: &Node, path: &Path) -> Vec<(String, Template)> {
+        let Value::Table(table) = &node.value else {
+            self.mismatch(node, path, "a table of templates");
+            return Vec::new();
+        };
+        let each = table.iter().filter_map(|member| {
+            let template = self.template(&member.node, path.key(&member.key).as_str())?;
+            Some((member.key.clone(), template))
+        });
+        each.collect()
+    }
+
+    /// Reads the members as a request's configuration would be read, and puts what is wrong to its place.
+    fn channels(&mut self, read: &Read) -> Vec<Arc<dyn Channel>> {
+        let spec = read.spec;
+        let mut warnings = Warnings::default();
+        let mut fields = Fields::new(
+            spec.key,
+            Origin::Operator,
+            spec.parameters,
+            &read.members,
+            read.path.clone(),
+            &mut warnings,
+        );
+        let each = 0..fields.destinations();
+        let parsed = each.map(|index| (spec.parse)(fields.at(index), &self.operator));
+        let parsed: Vec<_> = parsed.collect();
+        for warning in warnings.iter() {
+            let place = read.place(warning.path.as_str());
+            self.report
+                .warning(place, warning.path.as_str(), &warning.what);
+        }
+        let mut channels = Vec::new();
+        let mut wrong = Vec::new();
+        for parsed in parsed {
+            match parsed {
+                Ok(channel) => channels.push(channel),
+                // What is wrong for all of a list is said once.
+                Err(problem) if wrong.contains(&problem.location.path) => {}
+                Err(problem) => {
+                    let path = problem.location.path.as_deref().unwrap_or_default();
+                    self.report.error(read.place(path), path, &problem.message);
+                    wrong.push(problem.location.path);
+                }
+            }
+        }
+        channels
+    }
+
+    fn options(&mut self, table: &Table, path: &Path) -> Options {
+        let mut options = Options::default();
+        for member in table.iter().filter(|member| is_option(&member.key)) {
+            let path = path.key(&member.key);
+            let node = &member.node;
+            match (member.key.as_str(), &node.value) {
+                ("template", Value::String(name)) => {
+                    options.template = self.named_template(name, node, &path)
+                }
+                ("allow_mentions", Value::Boolean(value)) => options.allow_mentions = Some(*value),
+                ("rate_limit", Value::String(text)) => match arguments::parse_rate(text) {
+                    Some(rate) => options.own.rate_limit = Some(rate),
+                    None => self.report.error(
+                        node.place,
+                        path.as_str(),
+                        "must be messages per time, such as 5/s or 60/min",
+                    ),
+                },
+                ("proxy", _) => options.own.proxy = self.proxy(node, &path),
+                (key, _) => {
+                    let expected = if key == "allow_mentions" {
+                        "true or false"
+                    } else {
+                        "a string"
+                    };
+                    self.mismatch(node, &path, expected);
+                }
+            }
+        }
+        options
+    }
+
+    fn proxy(&mut self, node: &Node, path: &Path) -> Option<Arc<ProxySettings>> {
+        let expected = "a URL, { env = \"NAME\" } or { file = \"PATH\" }";
+        let url = self.text_or_secret(node, path, expected)?.known()?;
+        if let Err(what) = channels::parse_url(&url) {
+            self.report
+                .error(node.place, path.as_str(), &format!("proxy {what}"));
+            return None;
+        }
+        let url = Secret::new(url.trim());
+        Some(Arc::new(ProxySettings {
+            http: Some(url.clone()),
+            https: Some(url),
+            no_proxy: String::new(),
+        }))
+    }
+
+    fn unknown_field(&mut self, spec: &ChannelSpec, member: &Member, path: &Path) {
+        let short = spec
+            .parameters
+            .iter()
+            .map(|parameter| short(spec, parameter.name));
+        let options = channels::OPTIONS.iter().map(|option| option.name);
+        let known: Vec<&str> = short.chain(options).collect();
+        let long = spec.parameters.iter().map(|parameter| parameter.name);
+        let what = match nearest(&member.key, known.iter().copied().chain(long)) {
+            Some(meant) => format!("unknown field; did you mean {meant}?"),
+            None => format!("unknown field; {} knows {}", spec.key, known.join(", ")),
+        };
+        self.report
+            .error(member.place, path.key(&member.key).as_str(), &what);
+    }
+}
+
+#[derive(Default)]
+struct Options {
+    own: OwnPolicy,
+    allow_mentions: Option<bool>,
+    template: Option<Template>,
+}
+
+fn is_option(key: &str) -> bool {
+    channels::OPTIONS.iter().any(|option| option.name == key)
+}
+
+/// The parameter that a key means, with the sender's name before it or without.
+fn parameter(spec: &ChannelSpec, key: &str) -> Option<&'static Parameter> {
+    let is_meant = |parameter: &&Parameter| short(spec, parameter.name) == short(spec, key);
+    spec.parameters.iter().find(is_meant)
+}
+
+/// A name without the sender's before it.
+fn short<'n>(spec: &ChannelSpec, name: &'n str) -> &'n str {
+    let without = |prefix: &str| name.strip_prefix(prefix)?.strip_prefix('_');
+    without(spec.key)
+        .or_else(|| without("twilio"))
+        .unwrap_or(name)
+}
+
+/// A destination's fields on their way to its channel.
+struct Read {
+    spec: &'static ChannelSpec,
+    path: Path,
+    /// Of the destination, for what is missing.
+    place: Place,
+    /// The parameters that the file gives.
+    seen: HashSet<&'static str>,
+    members: Vec<(String, Json)>,
+    /// By the path that the channel will name.
+    places: HashMap<String, Place>,
+    rendered: Vec<Rendered>,
+    tls: TlsFiles,
+}
+
+impl Read {
+    fn new(spec: &'static ChannelSpec, path: Path, place: Place) -> Self {
+        Self {
+            spec,
+            path,
+            place,
+            seen: HashSet::new(),
+            members: Vec::new(),
+            places: HashMap::new(),
+            rendered: Vec::new(),
+            tls: TlsFiles::default(),
+        }
+    }
+
+    fn put(&mut self, name: &str, value: Json, place: Place) {
+        self.places.insert(self.path.key(name).to_string(), place);
+        self.members.push((name.to_owned(), value));
+    }
+
+    fn tls_files(&self) -> Option<Arc<TlsFiles>> {
+        (self.tls != TlsFiles::default()).then(|| Arc::new(self.tls.clone()))
+    }
+
+    /// Where a path stands: the field's own place, also for what is within it.
+    fn place(&self, path: &str) -> Place {
+        let found = self
+            .places
+            .iter()
+            .filter(|(known, _)| path.starts_with(known.as_str()));
+        let longest = found.max_by_key(|(known, _)| known.len());
+        longest.map_or(self.place, |(_, place)| *place)
+    }
+}

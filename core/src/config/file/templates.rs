@@ -1,0 +1,88 @@
+//! `[templates.NAME]`, and templates that stand in other places of the file.
+
+use super::Loader;
+use super::tree::Node;
+use crate::config::report::Report;
+use crate::config::template::Template;
+use crate::json::Path;
+use crate::model::problem::Place;
+use crate::text::did_you_mean;
+
+/// A template, and what there is to say of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// `templates.short.text`
+    pub path: String,
+    pub place: Place,
+    pub report: Report,
+    /// None where it cannot be used.
+    pub template: Option<Template>,
+}
+
+impl Loader<'_> {
+    pub fn templates(&mut self, node: &Node) {
+        let Some(table) = self.table(node, "templates") else {
+            return;
+        };
+        for member in table.iter() {
+            let path = Path::root().key("templates").key(&member.key);
+            let Some(template) = self.table(&member.node, path.as_str()) else {
+                continue;
+            };
+            self.known_keys(template, &path, &["text"]);
+            match template.get("text") {
+                Some(text) => {
+                    let taken = self.template(text, path.key("text").as_str());
+                    let named = taken.map(|taken| (member.key.clone(), taken));
+                    self.named_templates.extend(named);
+                }
+                None => self.report.error(
+                    member.place,
+                    path.as_str(),
+                    "it has no text; give text = \"{{ notification.text }}\"",
+                ),
+            }
+        }
+    }
+
+    /// Takes a template. What there is to say of it has its place in the file.
+    pub fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
+        let Some(source) = node.as_str() else {
+            let what = format!("must be a template, as a string, found {}", node.kind());
+            self.report.error(node.place, path, &what);
+            return None;
+        };
+        let (template, findings) = self.templates.add(source, node.place);
+        let mut report = Report::default();
+        for finding in findings {
+            let is_error = finding.is_error;
+            let what = finding.with_line();
+            for report in [&mut self.report, &mut report] {
+                match is_error {
+                    true => report.error(node.place, path, &what),
+                    false => report.warning(node.place, path, &what),
+                }
+            }
+        }
+        self.checked.push(Checked {
+            path: path.to_owned(),
+            place: node.place,
+            report,
+            template: template.clone(),
+        });
+        template
+    }
+
+    /// The template of `[templates]` that an option names.
+    pub fn named_template(&mut self, name: &str, node: &Node, path: &Path) -> Option<Template> {
+        let mut named = self.named_templates.iter();
+        if let Some((_, template)) = named.find(|(known, _)| known == name) {
+            return Some(template.clone());
+        }
+        let known = self.named_templates.iter().map(|(name, _)| name.as_str());
+        let meant = did_you_mean(name, known);
+        let what = format!("there is no such template in [templates]{meant}");
+        self.report.error(node.place, path.as_str(), &what);
+        None
+    }
+}

@@ -1,0 +1,286 @@
+//! TOML as a tree of our own: every key and value knows its place, and no word of a library reaches a user.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::report::Report;
+use crate::model::problem::Place;
+use crate::text::{printable, truncate};
+
+/// A value and where it stands.
+pub struct Node {
+    pub value: Value,
+    pub place: Place,
+}
+
+pub enum Value {
+    String(String),
+    Integer(i64),
+    /// As it is written.
+    Float(String),
+    Boolean(bool),
+    /// A date or a time, as it is written.
+    Datetime(String),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+/// Members in the order of the file.
+#[derive(Default)]
+pub struct Table(Vec<Member>);
+
+pub struct Member {
+    pub key: String,
+    /// Of the key.
+    pub place: Place,
+    pub node: Node,
+}
+
+impl Node {
+    /// For messages: `a string`, `a table`.
+    pub const fn kind(&self) -> &'static str {
+        match self.value {
+            Value::String(_) => "a string",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Boolean(_) => "a boolean",
+            Value::Datetime(_) => "a date or time",
+            Value::Array(_) => "an array",
+            Value::Table(_) => "a table",
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub const fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// A scalar's text, as it would be written in an argument.
+    pub fn scalar(&self) -> Option<String> {
+        Some(match &self.value {
+            Value::String(text) | Value::Float(text) | Value::Datetime(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(value) => value.to_string(),
+            Value::Array(_) | Value::Table(_) => return None,
+        })
+    }
+
+    /// The elements of an array, or the one that stands for itself.
+    pub fn one_or_several(&self) -> &[Node] {
+        match &self.value {
+            Value::Array(nodes) => nodes,
+            _ => std::slice::from_ref(self),
+        }
+    }
+}
+
+impl Table {
+    pub fn iter(&self) -> std::slice::Iter<'_, Member> {
+        self.0.iter()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        let member = self.iter().find(|member| member.key == key);
+        member.map(|member| &member.node)
+    }
+
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// A file's bytes as text, without a mark of their order.
+pub fn decode<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let good = String::from_utf8_lossy(good);
+            let what = match bytes {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; save the file as UTF-8",
+                _ => "this is no UTF-8; save the file as UTF-8",
+            };
+            report.error(Lines::new(&good).place(good.len()), "", what);
+            return None;
+        }
+    };
+    Some(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Reads a text; what is no TOML is reported, all of it.
+pub fn parse(text: &str, report: &mut Report) -> Option<Table> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let lines = Lines::new(text);
+    for error in &errors {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        report.error(lines.place(at), "", &explain(error.message(), text, at));
+    }
+    errors.is_empty().then(|| {
+        let reader = Reader { text, lines };
+        reader.table(document.into_inner())
+    })
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    lines: Lines<'a>,
+}
+
+impl Reader<'_> {
+    fn table(&self, table: DeTable<'_>) -> Table {
+        let members = table.into_iter().map(|(key, value)| Member {
+            place: self.lines.place(key.span().start),
+            key: key.into_inner().into_owned(),
+            node: self.node(value),
+        });
+        Table(members.collect())
+    }
+
+    fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
+        let span = value.span();
+        let place = self.lines.place(span.start);
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::String(self.string(text.into_owned(), &span)),
+            DeValue::Integer(number) => self.integer(&number, &span),
+            DeValue::Float(_) => Value::Float(self.written(&span).to_owned()),
+            DeValue::Boolean(value) => Value::Boolean(value),
+            DeValue::Datetime(_) => Value::Datetime(self.written(&span).to_owned()),
+            DeValue::Array(nodes) => {
+                Value::Array(nodes.into_iter().map(|node| self.node(node)).collect())
+            }
+            DeValue::Table(table) => Value::Table(self.table(table)),
+        };
+        Node { value, place }
+    }
+
+    /// A line break of the file is one character, whoever has written it.
+    fn string(&self, text: String, span: &Range<usize>) -> String {
+        match self.written(span).contains("\r\n") {
+            true => text.replace("\r\n", "\n"),
+            false => text,
+        }
+    }
+
+    /// One that no integer holds is taken as it is written.
+    fn integer(&self, number: &toml::de::DeInteger<'_>, span: &Range<usize>) -> Value {
+        match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Float(self.written(span).to_owned()),
+        }
+    }
+
+    fn written(&self, span: &Range<usize>) -> &str {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+}
+
+/// Where lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+    /// The place that was asked for last, and its byte: a long line is not counted from its beginning each time.
+    last: Cell<(usize, Place)>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self {
+            text,
+            starts: std::iter::once(0)
+                .chain(breaks.map(|(at, _)| at + 1))
+                .collect(),
+            last: Cell::default(),
+        }
+    }
+
+    /// Lines and columns count from 1, columns in characters.
+    fn place(&self, at: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = self.starts.get(line.saturating_sub(1)).copied();
+        let (known, place) = self.last.get();
+        let (from, column) = match place.line == line && known <= at {
+            true => (known, place.column),
+            false => (start.unwrap_or(0), 1),
+        };
+        let before = self.text.get(from..at).unwrap_or_default();
+        let place = Place {
+            line,
+            column: column + before.chars().count(),
+        };
+        self.last.set((at, place));
+        place
+    }
+}
+
+/// What is wrong with a text that is no TOML. The library's message tells which of our sentences fits.
+fn explain(message: &str, text: &str, at: usize) -> String {
+    const KINDS: &[(&str, &str)] = &[
+        (
+            "must be quoted",
+            "a value without quotes; strings stand in double quotes",
+        ),
+        ("duplicate key", "this key stands twice"),
+        (
+            "key with no value",
+            "this key has no value; write key = \"value\"",
+        ),
+        ("unclosed array", "this array is not closed; ] is missing"),
+        (
+            "unclosed inline table",
+            "this table is not closed; } is missing",
+        ),
+        (
+            "unclosed table",
+            "this table's name is not closed; ] is missing",
+        ),
+        (
+            "basic string",
+            "this string is not closed, or has an escape that TOML does not know; a backslash is written \\\\",
+        ),
+        ("literal string", "this string is not closed; ' is missing"),
+        (
+            "quoted",
+            "a value without quotes; strings stand in double quotes",
+        ),
+        (
+            "cannot extend",
+            "this key has a value already, and cannot be a table as well",
+        ),
+        (
+            "newline",
+            "a line break is missing or stands where none may",
+        ),
+    ];
+    let known = KINDS.iter().find(|(part, _)| message.contains(part));
+    let what = known.map_or("this is not TOML", |(_, what)| what);
+    match text
+        .get(at..)
+        .and_then(|rest| rest.split_whitespace().next())
+    {
+        // Names and punctuation only: a value may be a secret.
+        Some(found) if !found.contains(['"', '\'']) && known.is_none() => {
+            let found: String = found.chars().take_while(|c| !c.is_alphanumeric()).collect();
+            match found.as_str() {
+                "" => what.to_owned(),
+                found => format!(
+                    "{what}: {} is not expected here",
+                    truncate(&printable(found), 16)
+                ),
+            }
+        }
+        Some(_) => what.to_owned(),
+        None => format!("{what}; the file ends here"),
+    }
+}

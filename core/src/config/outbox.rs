@@ -1,0 +1,232 @@
+//! Where a trigger keeps what it has accepted.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::arguments::Arguments;
+use super::environment::Environment;
+use crate::model::policy::TlsFiles;
+use crate::model::problem::{Location, Problem};
+use crate::secret::{Secret, digest};
+use crate::store::{OutboxServers, Seal};
+use crate::text::{printable, truncate};
+use crate::transport;
+
+/// What `outbox` and `outbox_key` say.
+#[derive(Clone, Debug)]
+pub struct OutboxSettings {
+    pub place: OutboxPlace,
+    /// None: requests that bring destinations of their own are refused.
+    pub seal: Option<Arc<Seal>>,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
+}
+
+#[derive(Clone)]
+pub enum OutboxPlace {
+    File(PathBuf),
+    /// What tells it from others that are reached by other credentials; and the servers.
+    Servers(String, Box<OutboxServers>),
+}
+
+/// What a configuration file says of outboxes.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxConfig {
+    /// Seals the destinations that requests bring, where they are kept.
+    pub key: Option<Arc<Seal>>,
+    pub nats: NatsAccess,
+    /// Whether workers deliver what is kept, and no server does.
+    pub for_workers: bool,
+}
+
+/// How NATS servers are to be reached.
+#[derive(Clone, Debug, Default)]
+pub struct NatsAccess {
+    pub credentials: Option<Secret>,
+    pub tls: TlsFiles,
+}
+
+const NAME: &str = "outbox";
+
+impl OutboxSettings {
+    pub fn new(
+        arguments: &Arguments<'_>,
+        environment: &Environment,
+        config: &OutboxConfig,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(given) = arguments.text(NAME) else {
+            return match config.for_workers {
+                false => Ok(None),
+                true => Err(Problem { location: Location::path(NAME), code: "invalid_argument", message: "Workers are to deliver, and there is no outbox to take it from.".to_owned(), hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned() }),
+            };
+        };
+        Ok(Some(Self {
+            for_workers: config.for_workers,
+            place: OutboxPlace::parse(given, environment, &config.nats)?,
+            seal: config.key.clone(),
+        }))
+    }
+}
+
+impl OutboxPlace {
+    /// The path of a file, or addresses of NATS servers.
+    pub fn parse(
+        given: &str,
+        environment: &Environment,
+        access: &NatsAccess,
+    ) -> Result<Self, Problem> {
+        if given.contains("://") {
+            return servers(given).and_then(|servers| Self::nats(servers, access));
+        }
+        let path = environment.absolute(given).ok_or_else(|| {
+            let shown = truncate(&printable(given), 256);
+            Problem {
+                location: Location::path(NAME),
+                code: "invalid_argument",
+                message: format!(
+                    "The outbox {shown} is named by a relative path, and it is not known to what."
+                ),
+                hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
+            }
+        })?;
+        Ok(Self::File(path))
+    }
+
+    fn nats(servers: Vec<String>, access: &NatsAccess) -> Result<Self, Problem> {
+        let tls = transport::client_config(Some(&access.tls)).map_err(|unusable| Problem {
+            location: Location::path(NAME),
+            code: "invalid_argument",
+            message: format!(
+                "The certificates for the outbox cannot be used: {}.",
+                unusable.0
+            ),
+            hint: "Look at nats_ca_file and nats_client_certificate in the configuration file."
+                .to_owned(),
+        })?;
+        let credentials = access.credentials.clone();
+        let secret = credentials.as_ref().map_or("", Secret::expose);
+        let identity = access.tls.identity.as_ref().map_or("", Secret::expose);
+        let key = digest(&format!(
+            "{secret}\n{identity}\n{:?}",
+            access.tls.authorities
+        ));
+        Ok(Self::Servers(
+            format!("{} {key}", servers.join(" ")),
+            Box::new(OutboxServers {
+                urls: servers,
+                credentials,
+                tls: Some(tls),
+            }),
+        ))
+    }
+
+    /// The same for the same place.
+    pub fn key(&self) -> String {
+        match self {
+            Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::Servers(key, _) => key.clone(),
+        }
+    }
+}
+
+/// Without a user: what is an argument can be read by SQL, and what is a server's name stands in log lines.
+fn servers(given: &str) -> Result<Vec<String>, Problem> {
+    let words = given.split([' ', ',']).filter(|word| !word.is_empty());
+    let servers = words.map(|word| {
+        let url = Url::parse(word).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "nats" | "tls"));
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let (Some(url), false) = (&url, host.is_empty()) else {
+            return Err(no_server("it names something that is no NATS server"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Problem { location: Location::path(NAME), code: "secret_in_argument", message: "The outbox holds a user name or password in its URL.".to_owned(), hint: "Set nats_credentials = { env = \"NAME\" } in the configuration file's [settings], to user:password."
+                    .to_owned() });
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err(no_server("an address has more than a host and a port"));
+        }
+        Ok(format!("{}://{host}:{}", url.scheme(), url.port().unwrap_or(PORT)))
+    });
+    servers.collect()
+}
+
+const PORT: u16 = 4222;
+
+fn no_server(why: &str) -> Problem {
+    Problem { location: Location::path(NAME), code: "invalid_argument", message: format!("The outbox cannot be found: {why}."), hint: "Give nats://host:4222 or tls://host:4222, several separated by spaces, or the path of a file. Nothing was \
+               sent, since it would not have been kept as asked."
+            .to_owned() }
+}
+
+impl fmt::Debug for OutboxPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Servers(_, servers) => f.debug_tuple("Servers").field(&servers.urls).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outbox_is_a_file_or_nats_servers() {
+        let parse =
+            |given| OutboxPlace::parse(given, &Environment::default(), &NatsAccess::default());
+        for (given, expected) in [
+            ("/var/outbox.db", r#"File("/var/outbox.db")"#),
+            ("/my outbox.db", r#"File("/my outbox.db")"#),
+            ("nats://a", r#"Servers(["nats://a:4222"])"#),
+            ("tls://[::1]:1", r#"Servers(["tls://[::1]:1"])"#),
+            (
+                "nats://a  nats://b:5,tls://c/",
+                r#"Servers(["nats://a:4222", "nats://b:5", "tls://c:4222"])"#,
+            ),
+        ] {
+            assert_eq!(format!("{:?}", parse(given).unwrap()), expected, "{given}");
+        }
+        for given in [
+            "http://a",
+            "nats://",
+            "nats://a b",
+            "nats://a/stream",
+            "nats://a?x=1",
+            "redis://a:4222",
+        ] {
+            assert_eq!(
+                parse(given).unwrap_err().code,
+                "invalid_argument",
+                "{given}"
+            );
+        }
+        for given in [
+            "nats://u:s3cret@a",
+            "nats://tok3n@a",
+            "nats://b nats://u:s3cret@a",
+        ] {
+            let error = parse(given).unwrap_err();
+            assert_eq!(error.code, "secret_in_argument");
+            assert!(!format!("{error:?}").contains('3'), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn other_credentials_are_another_way_and_are_not_shown() {
+        let access = |secret| NatsAccess {
+            credentials: Some(Secret::new(secret)),
+            ..NatsAccess::default()
+        };
+        let place = |secret| {
+            OutboxPlace::parse("nats://a", &Environment::default(), &access(secret)).unwrap()
+        };
+        assert_eq!(place("u:one").key(), place("u:one").key());
+        assert_ne!(place("u:one").key(), place("u:two").key());
+        assert!(!format!("{:?}{}", place("u:one"), place("u:one").key()).contains("one"));
+    }
+}

@@ -1,0 +1,97 @@
+//! What comes into a call, and what goes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outboxes::Source;
+use crate::api::response::{Answer, ErrorAnswer};
+use crate::api::view::StatusView;
+use crate::config::{Environment, Named, Settings};
+use crate::delivery::{Caller, Task};
+use crate::observe::{LogLine, LogPort, TaskLog};
+
+/// What the engine passes to `process_request`, copied.
+#[derive(Default)]
+pub struct Call {
+    pub arguments: BTreeMap<String, String>,
+    pub environment: Environment,
+    /// Variables that the configuration file names.
+    pub named: Named,
+    pub query: BTreeMap<String, String>,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+    /// Tells the triggers of the process apart, where the engine does.
+    pub trigger: Option<u64>,
+}
+
+impl Call {
+    /// Whose pace and share of the limits the call takes.
+    pub(super) fn caller(&self, settings: &Settings) -> Caller {
+        match self.trigger {
+            Some(mark) => Caller::Trigger(mark),
+            None => Caller::Settings(Arc::clone(&settings.scope)),
+        }
+    }
+
+    /// What settings are made of again.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            arguments: self.arguments.clone(),
+            environment: self.environment.clone(),
+            named: self.named.clone(),
+            claimed_config_path: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    /// Names alone: headers bring the caller's token, arguments and the body whatever was put into them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("arguments", &self.arguments.keys())
+            .field("query", &self.query.keys())
+            .field("headers", &self.headers.keys())
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The configuration file names variables of the environment, and the call did not bring them all.
+#[derive(Debug)]
+pub struct NeedsVariables(pub BTreeSet<String>);
+
+/// What the caller reads.
+pub struct Response {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    pub body: Body,
+    /// Lines of no request that the engine's log should have.
+    pub news: Vec<LogLine>,
+    /// Lines for the engine's log, and where those of later come from.
+    pub log: CallLog,
+    /// Where lines of deliveries come from that a former process has left.
+    pub port: Option<Arc<LogPort>>,
+}
+
+/// What a call leaves that answers nothing.
+pub struct Scheduled {
+    pub lines: Vec<LogLine>,
+    pub port: Option<Arc<LogPort>>,
+}
+
+pub enum Body {
+    Answer(Box<Answer>),
+    Error(Box<ErrorAnswer>),
+    Status(Box<StatusView>),
+    /// Prometheus text.
+    Metrics(String),
+}
+
+/// The log of one call.
+pub enum CallLog {
+    /// Nothing will come later.
+    Closed(TaskLog),
+    Task(Arc<Task>),
+}

@@ -1,0 +1,313 @@
+//! A call's whole path: in comes what the engine passed, out goes what the caller reads.
+
+mod acceptance;
+mod answer;
+mod answering;
+mod call;
+mod outboxes;
+mod refusals;
+mod views;
+mod worker;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use self::acceptance::acceptance;
+use self::answering::Answering;
+pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
+use self::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
+pub use self::refusals::refused;
+use self::refusals::{
+    COME_AGAIN, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept, outbox_error,
+};
+pub use self::worker::ClaimReport;
+use self::writes::Lanes;
+pub use self::writes::Tables;
+use crate::api::request::{self, Request};
+use crate::config::{
+    ConfigReload, Environment, Resolution, Settings, SettingsCache, SettingsResult,
+};
+use crate::delivery::{Dispatcher, Pacing, Submission, SubmitError, Task};
+use crate::model::problem::Problem;
+use crate::observe::{Event, History, LogLine, Metrics, Sink, TaskLog};
+use crate::panics::lock;
+use crate::store::{Backends, StoreError};
+use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
+
+/// The plugin files that this library works with.
+pub const PLUGIN_APIS: &[i64] = &[1];
+/// Threads that deliver. They never wait for Python.
+const WORKERS: usize = 2;
+/// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
+const OTHER_BLOCKING: usize = 16;
+/// Lines that wait for a call which takes them to the engine's log.
+const MAX_NEWS: usize = 100;
+
+/// Everything that lives as long as the process.
+pub struct Notifier {
+    runtime: Runtime,
+    dispatcher: Dispatcher,
+    settings: Arc<SettingsCache>,
+    outboxes: Arc<Outboxes>,
+    /// Rows of write triggers that wait.
+    lanes: Arc<Lanes>,
+    pacing: Pacing,
+    history: Arc<History>,
+    sink: Sink,
+    /// Lines of no request, until one takes them to the engine's log: views write none.
+    news: Mutex<Vec<LogLine>>,
+}
+
+/// A call's settings, and why the last state of its file is not used.
+type Resolved = (SettingsResult, Option<Arc<Problem>>);
+
+impl Notifier {
+    pub fn new(backends: Backends) -> io::Result<Self> {
+        let transport =
+            || -> Arc<dyn Transport> { Arc::new(HttpTransport::new(Dns::new(SystemLookup))) };
+        Self::with_transport(backends, transport)
+    }
+
+    pub fn with_transport(
+        backends: Backends,
+        transport: impl FnOnce() -> Arc<dyn Transport>,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(crate::transport::MAX_LOOKUPS + OTHER_BLOCKING)
+            .thread_name("notifier")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let sink = Sink::default();
+        Ok(Self {
+            dispatcher: Dispatcher::new(transport(), sink.clone()),
+            runtime,
+            settings: Arc::default(),
+            outboxes: Arc::new(Outboxes::new(backends)),
+            lanes: Arc::default(),
+            pacing: Pacing::default(),
+            history: Arc::default(),
+            sink,
+            news: Mutex::default(),
+        })
+    }
+
+    fn refused(&self, status: u16, retry_after: Option<Duration>, problem: &Problem) -> Response {
+        refused(&self.sink, status, retry_after, problem)
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.sink.metrics
+    }
+
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// The variables of the environment that the configuration file of these arguments named when it was last read.
+    pub fn variables(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        environment: &Environment,
+    ) -> Vec<String> {
+        self.settings.names(arguments, environment)
+    }
+
+    /// Answers one call, unless it needs variables that it did not bring. Blocks for no longer than its settings'
+    /// `response_timeout`; the interpreter must not be held.
+    pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
+        let begun = Instant::now();
+        let (settings, broken) = self.settings(call)?;
+        if let Some(view) = call.query.get("view") {
+            return Ok(self.view(view, call, &settings, broken.as_deref()));
+        }
+        let mut response = match settings {
+            Ok(settings) => self.request(call, begun, &settings),
+            Err(error) => self.refused(503, None, &error),
+        };
+        response.news = self.take_news();
+        Ok(response)
+    }
+
+    /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
+    pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
+        let (settings, _) = self.settings(call)?;
+        let log = TaskLog::new(None);
+        let refuse = |problem: &Problem| self.sink.emit(&log, &Event::NothingDone(problem));
+        let mut port = None;
+        match &settings {
+            Err(error) => refuse(error),
+            Ok(settings) => match self.outbox(call, settings, RecoveryMode::Now) {
+                Err(error) => refuse(&outbox_error(&error)),
+                // Or it is for the rows of the history.
+                Ok(None) if settings.history_table.is_some() => {}
+                Ok(None) => refuse(&no_outbox()),
+                Ok(Some((open, taken))) => {
+                    if let Err(error) = taken {
+                        refuse(&outbox_error(&error));
+                    }
+                    port = Some(Arc::clone(&open.port));
+                }
+            },
+        }
+        let mut lines = self.take_news();
+        lines.extend(log.take());
+        Ok(Scheduled { lines, port })
+    }
+
+    fn settings(&self, call: &Call) -> Result<Resolved, NeedsVariables> {
+        let resolution = self
+            .settings
+            .resolve(&call.arguments, &call.environment, &call.named);
+        match resolution {
+            Resolution::Settled {
+                settings,
+                news,
+                broken,
+            } => {
+                self.note(news);
+                Ok((settings, broken))
+            }
+            Resolution::Ask(names) => Err(NeedsVariables(names)),
+        }
+    }
+
+    /// Notes a change of the configuration file for the log.
+    fn note(&self, news: Option<ConfigReload>) {
+        let Some(news) = news else { return };
+        let log = TaskLog::new(None);
+        let event = match &news {
+            ConfigReload::TakenUp { receivers, routes } => Event::ConfigTakenUp {
+                receivers: *receivers,
+                routes: *routes,
+            },
+            ConfigReload::Broken(problem) => Event::ConfigBroken(problem),
+        };
+        self.sink.emit(&log, &event);
+        let mut lines = self.lock_news();
+        if lines.len() < MAX_NEWS {
+            lines.extend(log.take());
+        }
+    }
+
+    fn take_news(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *self.lock_news())
+    }
+
+    fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
+        lock(&self.news)
+    }
+
+    fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
+        let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
+        {
+            Ok(request) => request,
+            Err(error) => return self.refused(400, None, &error),
+        };
+        let open = match self.outbox(call, settings, RecoveryMode::Once) {
+            // Where nothing could be taken over, this request will be told why it cannot be kept.
+            Ok(open) => open.map(|(open, _)| open),
+            Err(error) => return self.refused(503, None, &outbox_error(&error)),
+        };
+        let mut response = match self.accept(request, call, settings, open.as_deref()) {
+            Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
+            Err(response) => *response,
+        };
+        response.port = open.map(|open| Arc::clone(&open.port));
+        response
+    }
+
+    /// The trigger's outbox, where it has one, and whether what was left in it could be taken over.
+    fn outbox(
+        &self,
+        call: &Call,
+        settings: &Settings,
+        taking: RecoveryMode<'_>,
+    ) -> Result<Option<OpenedStore>, StoreError> {
+        let Some(outbox) = &settings.outbox else {
+            return Ok(None);
+        };
+        let take_over = || self.take_over();
+        let runtime = self.runtime.handle();
+        let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
+        let source = Source {
+            claimed_config_path: match taking {
+                RecoveryMode::For(file) => Some(file.to_owned()),
+                RecoveryMode::Once | RecoveryMode::Now => None,
+            },
+            ..call.source()
+        };
+        let called = open.called(!matches!(taking, RecoveryMode::Once), source, take_over);
+        let taken = self.runtime.block_on(called);
+        Ok(Some((open, taken)))
+    }
+
+    fn take_over(&self) -> RecoveryDeps {
+        RecoveryDeps {
+            settings: Arc::clone(&self.settings),
+            dispatcher: self.dispatcher.clone(),
+            history: Arc::clone(&self.history),
+        }
+    }
+
+    /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
+    fn accept(
+        &self,
+        request: Request,
+        call: &Call,
+        settings: &Settings,
+        open: Option<&OpenOutbox>,
+    ) -> Result<Answering, Box<Response>> {
+        let acceptance = acceptance(
+            &request,
+            call.caller(settings),
+            &call.arguments,
+            settings,
+            open.map(|open| &open.outbox),
+            &self.history,
+        );
+        let acceptance = acceptance.map_err(|refusal| {
+            Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))
+        })?;
+        // Its room is for what comes next.
+        drop(request);
+        let task_id = acceptance.task_id.clone();
+        let admission = self.runtime.block_on(self.dispatcher.submit(acceptance));
+        let not_accepted = |why| match why {
+            SubmitError::NoCapacity(full, _) => self.refused(503, Some(COME_AGAIN), &no_room(full)),
+            SubmitError::NotPersisted(why) => self.refused(503, None, &not_kept(&why)),
+        };
+        match admission.map_err(|why| Box::new(not_accepted(why)))? {
+            Submission::New(task) | Submission::Left(task) => Ok(Answering::new(task)),
+            Submission::Replayed(task) => Ok(Answering::replayed(task)),
+            Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
+            Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),
+        }
+    }
+
+    /// The engine's log has the lines of a call: what comes from now on comes late.
+    pub fn handed_over(&self, task: &Arc<Task>) {
+        let _runtime = self.runtime.enter();
+        self.dispatcher.answered(task);
+    }
+}
+
+/// An outbox in use, and how many requests were taken over, or why none could be.
+type OpenedStore = (Arc<OpenOutbox>, Result<usize, StoreError>);
+
+/// Whether a call takes over what others have left.
+#[derive(Clone, Copy)]
+enum RecoveryMode<'a> {
+    /// At the first call of the process.
+    Once,
+    Now,
+    /// Now, of triggers whose configuration file is this.
+    For(&'a str),
+}

@@ -1,0 +1,362 @@
+//! The rows of one table that were written together, on their way to deliveries.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::summary::{DeliveryLines, RowAdmission, RowOutcome, Summary};
+use super::waiting::WaitingRows;
+use crate::api::request::Request;
+use crate::api::row;
+use crate::config::Settings;
+use crate::config::matcher::MatchInput;
+use crate::delivery::{
+    self, Caller, CapacityPolicy, Dispatcher, Need, PERSIST_TIMEOUT, PersistError, Submission,
+    SubmitError, Task,
+};
+use crate::model::row::{Row, TableRows};
+use crate::observe::{Event, LateLog, LogLevel, Sink, TaskLog};
+use crate::plugin::acceptance::{MAX_SAID, acceptance};
+use crate::plugin::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
+use crate::plugin::refusals::{internal, not_kept, outbox_error};
+use crate::routing::Refusal;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Rows that are on their way into an outbox at once.
+const AT_ONCE: usize = 64;
+/// Rows after which others are let to the processor.
+const TURN: usize = 16;
+/// How long to wait before an outbox that does not work is tried again: twice as long each time.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The rows of one table, from one call.
+pub struct Batch {
+    pub table: TableRows,
+    pub waiting: WaitingRows,
+    pub context: BatchContext,
+}
+
+/// What the rows of one call have in common.
+#[derive(Clone)]
+pub struct BatchContext {
+    pub dispatcher: Dispatcher,
+    /// Whose share of the limits they take.
+    pub caller: Caller,
+    pub outboxes: Arc<Outboxes>,
+    pub take_over: RecoveryDeps,
+    pub sink: Sink,
+    pub settings: Arc<Settings>,
+    /// What the call brought.
+    pub source: Source,
+    pub arrived: Instant,
+    pub late: Arc<dyn LateLog>,
+}
+
+/// A batch while its rows are accepted.
+struct Acceptor {
+    context: BatchContext,
+    table: String,
+    open: Option<Arc<OpenOutbox>>,
+    /// What of them goes to a receiver as it is.
+    digests: Arc<delivery::Batch>,
+    /// For lines of deliveries.
+    lines: Arc<DeliveryLines>,
+    least: LogLevel,
+    /// Whether the log has why rows wait for the outbox.
+    has_said_why: AtomicBool,
+}
+
+impl Batch {
+    /// Accepts every row. The ends of their deliveries are waited for by a task of their own.
+    pub async fn accept(self) {
+        let Self {
+            table: TableRows { table, rows },
+            mut waiting,
+            context,
+        } = self;
+        let mut summary = Summary::new(table.clone(), rows.len());
+        summary.look_for_columns(&context.settings.rows.columns, &rows);
+        let log = TaskLog::new(None);
+        log.hand_over(Arc::clone(&context.late));
+        let open = match context.open_outbox().await {
+            Ok(open) => open,
+            Err(error) => {
+                summary.lost(outbox_error(&error), rows.len());
+                context.report(&summary, &log);
+                return;
+            }
+        };
+        let acceptor = Acceptor::new(context, table, rows.len(), open);
+        let tasks = acceptor.accept_all(rows, &mut waiting, &mut summary).await;
+        acceptor.digests.close();
+        acceptor.context.report(&summary, &log);
+        if !tasks.is_empty() {
+            tokio::spawn(async move { acceptor.follow(&tasks, &summary, &log).await });
+        }
+    }
+
+    /// Says that the notifier has failed, for when it has.
+    pub fn report_panic(&self) -> impl FnOnce() + use<> {
+        let (table, rows) = (self.table.table.clone(), self.table.rows.len());
+        let context = self.context.clone();
+        move || {
+            let mut summary = Summary::new(table, rows);
+            summary.lost(internal(), rows);
+            let log = TaskLog::new(None);
+            log.hand_over(Arc::clone(&context.late));
+            context.report(&summary, &log);
+        }
+    }
+}
+
+impl BatchContext {
+    /// The outbox of the settings, where they have one: opened, and what former processes have left there taken over, so that
+    /// it goes before the rows.
+    async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, StoreError> {
+        let Some(outbox) = &self.settings.outbox else {
+            return Ok(None);
+        };
+        let (until, mut pause) = (self.deadline(), LEAST_PAUSE);
+        let open = loop {
+            let (outboxes, place) = (Arc::clone(&self.outboxes), outbox.place.clone());
+            let (take_over, runtime) = (self.take_over.clone(), Handle::current());
+            // The disk may be slow.
+            let opening =
+                tokio::task::spawn_blocking(move || outboxes.get(&place, || take_over, &runtime));
+            let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
+            match opening.await.unwrap_or_else(|_| Err(stopped())) {
+                Err(error) if error.may_pass() && Instant::now() < until => {}
+                opened => break opened?,
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        for line in open.port.connect(Arc::clone(&self.late)) {
+            self.late.push(line);
+        }
+        let take_over = || self.take_over.clone();
+        // Where nothing could be taken over, the rows cannot be stored either, and the log says why.
+        let _ = open.called(false, self.source.clone(), take_over).await;
+        Ok(Some(open))
+    }
+
+    /// Until when a row waits for an outbox that does not work.
+    fn deadline(&self) -> Instant {
+        self.arrived + self.settings.policy.delivery_timeout
+    }
+
+    fn report(&self, summary: &Summary, log: &TaskLog) {
+        summary.accepted(&self.sink, log);
+    }
+}
+
+impl Acceptor {
+    fn new(
+        context: BatchContext,
+        table: String,
+        rows: usize,
+        open: Option<Arc<OpenOutbox>>,
+    ) -> Self {
+        Self {
+            digests: context.dispatcher.batch(),
+            lines: Arc::new(DeliveryLines::new(&context.late)),
+            least: match rows <= MAX_SAID {
+                true => LogLevel::Info,
+                false => LogLevel::Error,
+            },
+            has_said_why: AtomicBool::new(false),
+            context,
+            table,
+            open,
+        }
+    }
+
+    /// The tasks of those that are new.
+    async fn accept_all(
+        &self,
+        rows: Vec<Row>,
+        waiting: &mut WaitingRows,
+        summary: &mut Summary,
+    ) -> Vec<Arc<Task>> {
+        let at_once = match self.open {
+            Some(_) => AT_ONCE,
+            None => 1,
+        };
+        let mut tasks = Vec::new();
+        let mut note = |taken: RowAdmission, summary: &mut Summary| {
+            waiting.done(taken.bytes);
+            tasks.extend(summary.note(taken));
+        };
+        let mut accepting = FuturesUnordered::new();
+        let mut under_way = HashSet::new();
+        for (index, row) in rows.into_iter().enumerate() {
+            let Some(request) = self.request(&row, summary) else {
+                continue;
+            };
+            let key = request.notification.dedup_key.clone();
+            // Those of one key go in, and so out, in their order.
+            while accepting.len() >= at_once
+                || key.as_ref().is_some_and(|key| under_way.contains(key))
+            {
+                let taken: Option<RowAdmission> = accepting.next().await;
+                let Some(taken) = taken else { break };
+                if let Some(key) = &taken.key {
+                    under_way.remove(key);
+                }
+                note(taken, summary);
+            }
+            under_way.extend(key);
+            accepting.push(self.accept(request, row.size()));
+            if index % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        while let Some(taken) = accepting.next().await {
+            note(taken, summary);
+        }
+        tasks
+    }
+
+    /// The request that a row stands for; none where the filter keeps it back.
+    fn request(&self, row: &Row, summary: &mut Summary) -> Option<Request> {
+        let rows = &self.context.settings.rows;
+        let options = &self.context.settings.config.read_options;
+        let template = rows.template.as_deref();
+        let request = row::read(&self.table, row, &rows.columns, template, options);
+        if !rows.filter.matches(&MatchInput::of(&request.notification)) {
+            summary.filtered += 1;
+            return None;
+        }
+        Some(request)
+    }
+
+    async fn accept(&self, request: Request, bytes: usize) -> RowAdmission {
+        let mut warnings = Vec::new();
+        let became = self.accept_or_wait(&request, &mut warnings).await;
+        RowAdmission {
+            key: request.notification.dedup_key.clone(),
+            bytes,
+            warnings,
+            became,
+        }
+    }
+
+    /// Waits for room, and for an outbox that works again.
+    async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> RowOutcome {
+        let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
+        loop {
+            let capacity = self.capacity(need).await;
+            let context = &self.context;
+            let acceptance = acceptance(
+                request,
+                context.caller.clone(),
+                &context.source.arguments,
+                &context.settings,
+                self.open.as_ref().map(|open| &open.outbox),
+                &context.take_over.history,
+            );
+            let mut acceptance = match acceptance {
+                Ok(acceptance) => acceptance,
+                Err(Refusal::NoDestination { .. }) => return RowOutcome::Nobody,
+                Err(refusal) => return RowOutcome::Lost(refusal.error(request)),
+            };
+            acceptance.capacity = capacity;
+            acceptance.batch = Some(Arc::clone(&self.digests));
+            if let Some(persistence) = &mut acceptance.persistence {
+                // No call waits.
+                persistence.wait = None;
+            }
+            // They are said once for all rows.
+            *warnings = std::mem::take(&mut acceptance.warnings);
+            acceptance.log = acceptance.log.from_level(self.least);
+            let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
+            acceptance.log.hand_over(lines);
+            match self.stored(context.dispatcher.submit(acceptance)).await {
+                Ok(Submission::New(task)) => return RowOutcome::Task(task),
+                Ok(Submission::Left(_)) => {
+                    if let Some(open) = &self.open {
+                        open.note_left();
+                    }
+                    return RowOutcome::Left;
+                }
+                Ok(_) => return RowOutcome::Known,
+                Err(SubmitError::NoCapacity(_, needed)) => {
+                    need = needed;
+                    continue;
+                }
+                Err(SubmitError::NotPersisted(why))
+                    if is_final(&why) || Instant::now() >= context.deadline() =>
+                {
+                    return RowOutcome::Lost(not_kept(&why));
+                }
+                Err(SubmitError::NotPersisted(why)) => self.say_why_rows_wait(&why),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A row for which there is no room is stored where there is an outbox. Where a digest is to tell of it, it waits in
+    /// memory: once it was stored it would be a notification of its own.
+    async fn capacity(&self, need: Need) -> CapacityPolicy {
+        let policy = &self.context.settings.policy;
+        if self.open.is_some() && policy.max_per_batch.is_none() {
+            return CapacityPolicy::LeaveInStore;
+        }
+        let (caller, limit) = (&self.context.caller, policy.max_in_flight);
+        let dispatcher = &self.context.dispatcher;
+        let permits = dispatcher.wait_for_capacity(caller, need, limit, &self.digests);
+        CapacityPolicy::Reserved(permits.await)
+    }
+
+    /// Waits for the store however long it takes, and says so where it takes long.
+    async fn stored<T>(&self, accepting: impl Future<Output = T>) -> T {
+        tokio::pin!(accepting);
+        let Some(open) = &self.open else {
+            return accepting.await;
+        };
+        if let Ok(accepted) = timeout(PERSIST_TIMEOUT, &mut accepting).await {
+            return accepted;
+        }
+        let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TooSlow);
+        self.say_why_rows_wait(&PersistError::Outbox(too_slow));
+        accepting.await
+    }
+
+    fn say_why_rows_wait(&self, why: &PersistError) {
+        if self.has_said_why.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let error = not_kept(why);
+        let log = TaskLog::new(None);
+        log.hand_over(Arc::clone(&self.context.late));
+        let waiting = Event::RowsWait {
+            table: &self.table,
+            problem: &error,
+        };
+        self.context.sink.emit(&log, &waiting);
+    }
+
+    async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
+        self.context.dispatcher.follow(tasks).await;
+        // Of a few rows each delivery's line says it.
+        if self.least > LogLevel::Info {
+            summary.ended(&self.context.sink, log, tasks, self.lines.left_out());
+        }
+    }
+}
+
+/// Whether it is of no use to try again.
+fn is_final(why: &PersistError) -> bool {
+    match why {
+        PersistError::NoKey => true,
+        PersistError::Outbox(error) => error.kind == StoreErrorKind::TooLarge,
+    }
+}

@@ -1,0 +1,216 @@
+//! The processes that use the file, and which of them are gone.
+//!
+//! Each has a row with a heartbeat, and a lock on a file of its own beside the outbox. The operating system lifts the lock when
+//! the process ends, however it ends: whoever gets it knows that its owner is dead, at once. A process that is only stopped
+//! keeps its lock: it has lost what it owns when its heartbeat has not changed for a [`LEASE`], by the observer's own clock.
+//! No wall clock is asked. When an owner's row is deleted, a trigger makes what it had nobody's.
+//!
+//! The lock is a POSIX record lock, which a forked child does not inherit (fcntl(2)). A process's own locks look free to it,
+//! and closing the file by any descriptor lifts them: so the owners of this process are registered, and their files never
+//! opened twice.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Result, params};
+
+use super::file::private;
+use crate::store::{LEASE, RENEW_EVERY};
+
+/// Owners of this process.
+static OF_THIS_PROCESS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// An observer that has not looked for so long was stopped itself: what it saw before proves nothing.
+const LATE: Duration = Duration::from_secs(RENEW_EVERY.as_secs() * 3 / 2);
+
+/// One opening of the file, which owns what it accepts and claims: a process, but for tests. No other has its name, so that
+/// the name alone tells whether a delivery is still its own.
+pub struct Owner {
+    pub id: String,
+    outbox: PathBuf,
+    /// Held for as long as the owner lives; none where the file could not be made.
+    _lock: Option<File>,
+}
+
+impl Owner {
+    pub fn new(outbox: &Path) -> Self {
+        let id = uuid::Uuid::new_v4().to_string();
+        registered().insert(id.clone());
+        let lock = create_locked(&lock_path(outbox, &id)).ok();
+        Self {
+            id,
+            outbox: outbox.to_owned(),
+            _lock: lock,
+        }
+    }
+
+    pub fn outbox(&self) -> &Path {
+        &self.outbox
+    }
+
+    /// Makes the row where it is not there: before the file says of anything that it is this owner's.
+    pub fn register(&self, db: &Connection) -> Result<()> {
+        db.prepare_cached("INSERT OR IGNORE INTO owners (id, heartbeat) VALUES (?, 0)")?
+            .execute([&self.id])
+            .map(drop)
+    }
+
+    /// The row goes, and what the owner had is nobody's.
+    pub fn resign(&self, db: &Connection) -> Result<()> {
+        remove(db, &self.id)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // The lock is lifted by the removal's end: nobody finds a file that nobody holds.
+        let _ = fs::remove_file(lock_path(&self.outbox, &self.id));
+        registered().remove(&self.id);
+    }
+}
+
+/// What this owner has seen of the others.
+#[derive(Default)]
+pub struct Observer {
+    heartbeat: i64,
+    others: HashMap<String, Seen>,
+    looked: Option<Duration>,
+}
+
+struct Seen {
+    heartbeat: i64,
+    since: Duration,
+}
+
+impl Observer {
+    /// Shows the others that the owner lives.
+    pub fn renew(&mut self, db: &Connection, owner: &Owner) -> Result<()> {
+        self.heartbeat += 1;
+        db.prepare_cached(
+            "INSERT INTO owners (id, heartbeat) VALUES (?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET heartbeat = ?2",
+        )?
+        .execute(params![owner.id, self.heartbeat])
+        .map(drop)
+    }
+
+    /// Removes the owners that are dead, and those that have been silent for too long.
+    pub fn remove_lost(&mut self, db: &Connection, owner: &Owner, uptime: Duration) -> Result<()> {
+        let looked = self.looked.replace(uptime);
+        if looked.is_none_or(|looked| uptime.saturating_sub(looked) > LATE) {
+            self.others.clear();
+        }
+        let rows = others(db, &owner.id)?;
+        self.others
+            .retain(|id, _| rows.iter().any(|(other, _)| other == id));
+        for (id, heartbeat) in rows {
+            if is_dead(&owner.outbox, &id) || self.is_silent(&id, heartbeat, uptime) {
+                remove(db, &id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_silent(&mut self, id: &str, heartbeat: i64, uptime: Duration) -> bool {
+        match self.others.get(id) {
+            Some(seen) if seen.heartbeat == heartbeat => uptime.saturating_sub(seen.since) >= LEASE,
+            _ => {
+                let since = uptime;
+                self.others.insert(id.to_owned(), Seen { heartbeat, since });
+                false
+            }
+        }
+    }
+}
+
+/// Removes the owners that are dead, for somebody who is none.
+pub fn remove_dead(db: &Connection, outbox: &Path) -> Result<()> {
+    let dead = others(db, "")?
+        .into_iter()
+        .filter(|(id, _)| is_dead(outbox, id));
+    dead.map(|(id, _)| id).try_for_each(|id| remove(db, &id))
+}
+
+/// Removes the files of owners that are dead and have no row any more: not sooner, since without its file nobody can tell that
+/// an owner is dead.
+pub fn remove_old_locks(db: &Connection, outbox: &Path) -> Result<()> {
+    let rows = others(db, "")?;
+    let prefix = lock_path(outbox, "");
+    let (Some(directory), Some(prefix)) = (outbox.parent(), prefix.file_name()) else {
+        return Ok(());
+    };
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let Some(id) = name.strip_prefix(&*prefix.to_string_lossy()) else {
+            continue;
+        };
+        if !rows.iter().any(|(known, _)| known == id) && is_dead(outbox, id) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn others(db: &Connection, own: &str) -> Result<Vec<(String, i64)>> {
+    let mut select = db.prepare_cached("SELECT id, heartbeat FROM owners WHERE id <> ?")?;
+    let rows = select.query_map([own], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn remove(db: &Connection, id: &str) -> Result<()> {
+    db.prepare_cached("DELETE FROM owners WHERE id = ?")?
+        .execute([id])
+        .map(drop)
+}
+
+/// Whether an owner's process has ended. Unknown counts as alive.
+fn is_dead(outbox: &Path, id: &str) -> bool {
+    // The guard is kept: no owner of this process appears meanwhile.
+    let registered = registered();
+    if registered.contains(id) {
+        return false;
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(lock_path(outbox, id));
+    file.is_ok_and(|file| lock(&file).is_ok())
+}
+
+fn lock_path(outbox: &Path, id: &str) -> PathBuf {
+    let mut path = outbox.as_os_str().to_owned();
+    path.push(format!("-owner-{id}"));
+    path.into()
+}
+
+fn create_locked(path: &Path) -> io::Result<File> {
+    let file = private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)?;
+    lock(&file)?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<()> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    Ok(fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)?)
+}
+
+#[cfg(not(unix))]
+fn lock(file: &File) -> io::Result<()> {
+    Ok(file.try_lock()?)
+}
+
+fn registered() -> MutexGuard<'static, BTreeSet<String>> {
+    OF_THIS_PROCESS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}

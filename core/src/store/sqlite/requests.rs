@@ -1,0 +1,108 @@
+//! Requests and their deliveries: each operation is one transaction of the writer.
+
+use std::time::{Duration, SystemTime};
+
+use super::{SqliteStore, claim, rows};
+use crate::model::outcome::MessageRef;
+use crate::model::report::DeliveryReport;
+use crate::store::{
+    Accepted, DeliveryId, HistoryRow, NewRequest, Ownership, Reply, RequestStore, Running,
+    StoredRequest,
+};
+
+/// A claim that finds nothing costs one read of the file: a request of a process that was killed waits no longer than this.
+const CLAIM_EVERY: Duration = Duration::from_secs(1);
+
+impl RequestStore for SqliteStore {
+    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+        let task = request.task.clone();
+        self.writer.ask_or_undo(
+            move |tx| rows::accept(tx, &request),
+            move |tx| rows::forget(tx, &task),
+        )
+    }
+
+    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
+        let task = request.task.clone();
+        self.writer.ask_or_undo(
+            move |tx| {
+                let accepted = rows::accept(tx, &request)?;
+                if matches!(accepted, Accepted::New { .. }) {
+                    rows::disown(tx, &request.task)?;
+                }
+                Ok(accepted)
+            },
+            move |tx| rows::forget(tx, &task),
+        )
+    }
+
+    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>> {
+        let config = config.to_owned();
+        self.writer.look(move |tx| claim::claim(tx, &config, limit))
+    }
+
+    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+        let delivery = delivery.clone();
+        self.writer.ask(move |tx| rows::check_lease(tx, &delivery))
+    }
+
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+        let delivery = delivery.clone();
+        self.writer
+            .ask(move |tx| rows::set_attempting(tx, &delivery, Some(at)))
+    }
+
+    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()> {
+        let delivery = delivery.clone();
+        self.writer
+            .ask(move |tx| rows::set_attempting(tx, &delivery, None).map(drop))
+    }
+
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+        let delivery = delivery.clone();
+        self.writer
+            .ask(move |tx| rows::parts_done(tx, &delivery, parts))
+    }
+
+    fn complete(
+        &self,
+        delivery: &DeliveryId,
+        report: &DeliveryReport,
+        row: Option<&HistoryRow>,
+    ) -> Reply<()> {
+        let (delivery, report, row) = (delivery.clone(), report.clone(), row.cloned());
+        self.writer
+            .ask(move |tx| rows::complete(tx, &delivery, &report, row.as_ref()))
+    }
+
+    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
+        let delivery = delivery.clone();
+        self.writer.look(move |tx| claim::has_older(tx, &delivery))
+    }
+
+    fn claimed_by_others(
+        &self,
+        delivery: &DeliveryId,
+        messages: Vec<MessageRef>,
+    ) -> Reply<Vec<MessageRef>> {
+        let delivery = delivery.clone();
+        self.writer
+            .ask(move |tx| rows::claimed_by_others(tx, &delivery, &messages))
+    }
+
+    fn depth(&self) -> Reply<usize> {
+        self.writer.look(|tx| rows::depth(tx))
+    }
+
+    fn release(&self) -> Reply<()> {
+        self.writer.ask(|tx| rows::release(tx))
+    }
+
+    fn running(&self) -> &Running {
+        &self.running
+    }
+
+    fn claim_every(&self) -> Duration {
+        CLAIM_EVERY
+    }
+}
