@@ -58,11 +58,11 @@ impl Delivery {
 
     /// The one message that follows up on an earlier one. What would be split never does.
     fn update(&self, last: &EarlierNotification) -> Option<Box<Outbound>> {
-        let source = self.planned.source.as_ref()?;
+        let input = self.planned.input.as_ref()?;
         let channel = self.planned.channel.as_ref();
         let refers_to_earlier = channel.capabilities().refers_to_earlier();
         let earlier = last.message().filter(|_| refers_to_earlier)?;
-        let composed = source.compose(channel, Some(earlier));
+        let composed = input.follow_up(channel, earlier);
         let [message] = <[_; 1]>::try_from(composed.ok()?.parts).ok()?;
         Some(Box::new(message))
     }

@@ -46,7 +46,7 @@ pub struct EarlierNotification {
 /// The key under which a notification is remembered; `None`: it is not.
 pub fn key(sending: &PlannedSend) -> Option<String> {
     let dedup_key = sending.dedup_key.as_ref()?;
-    sending.source.as_ref()?;
+    sending.input.as_ref()?;
     let destination = &sending.channel.destination().key;
     Some(digest(&format!("{destination}\0{}", &**dedup_key)))
 }

@@ -1,6 +1,6 @@
 //! The joint between channels and delivery: what delivery asks of a channel.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,7 +24,7 @@ pub trait Channel: Send + Sync + Debug {
     fn destination(&self) -> &Destination;
 
     /// All messages of one delivery in sending order, before the first byte leaves. Deterministic: same inputs, same bytes.
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure>;
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure>;
 
     /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
     fn sign(&self, out: &mut Outbound, now: Timestamp);
@@ -64,28 +64,42 @@ pub struct ProviderMessage {
 }
 
 /// What a channel composes messages from, besides the notification.
-#[derive(Clone, Copy, Debug)]
-pub struct ComposeContext<'a> {
+#[derive(Clone)]
+pub struct ComposeContext {
     /// Whether a text may mention people and groups as the provider's own default allows.
     pub allow_mentions: bool,
     /// The caller's idempotency key, or the task's id.
-    pub key: &'a str,
+    pub key: Arc<str>,
     /// The delivery's place in the request.
     pub index: usize,
     /// What the templates of its parameters made, by the parameter's name.
-    pub rendered: &'a [(&'static str, Arc<str>)],
+    pub rendered: Vec<(&'static str, Arc<str>)>,
     /// The last message of the same dedup key at this destination, where there is one that can be referred to.
-    pub earlier: Option<&'a MessageRef>,
+    pub earlier: Option<MessageRef>,
 }
 
-impl<'a> ComposeContext<'a> {
+impl Debug for ComposeContext {
+    /// What templates make may be secret: the parameters' names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.rendered.iter().map(|(name, _)| *name);
+        f.debug_struct("ComposeContext")
+            .field("allow_mentions", &self.allow_mentions)
+            .field("key", &self.key)
+            .field("index", &self.index)
+            .field("rendered", &names.collect::<Vec<_>>())
+            .field("earlier", &self.earlier)
+            .finish()
+    }
+}
+
+impl ComposeContext {
     /// The first delivery of a request under this key, with nothing set.
-    pub const fn new(key: &'a str) -> Self {
+    pub fn new(key: &str) -> Self {
         Self {
             allow_mentions: true,
-            key,
+            key: key.into(),
             index: 0,
-            rendered: &[],
+            rendered: Vec::new(),
             earlier: None,
         }
     }
@@ -99,7 +113,7 @@ impl<'a> ComposeContext<'a> {
     /// The idempotency key of one message: the same on every attempt and after a restart; 32 hexadecimal digits.
     pub fn message_key(&self, part: usize) -> String {
         let digest = Sha256::new()
-            .chain_update(self.key)
+            .chain_update(self.key.as_bytes())
             .chain_update([0])
             .chain_update(self.index.to_string())
             .chain_update([0])

@@ -1,6 +1,6 @@
 //! What routing makes and delivery runs.
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -172,8 +172,8 @@ pub struct PlannedSend {
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<DedupKey>,
-    /// What it was composed of, where it may be composed again when its turn comes, or as one of many in a digest.
-    pub source: Option<Box<MessageSource>>,
+    /// What it was composed from, where it may be composed again: when its turn comes, or as one of many in a digest.
+    pub input: Option<Box<ComposeInput>>,
     pub own: OwnPolicy,
     /// What finds the destination again after a restart; none where nothing is kept.
     pub configured_in: Option<Box<ConfiguredIn>>,
@@ -188,8 +188,7 @@ pub struct PlannedSend {
 impl PlannedSend {
     /// How the alert stands; `None`: it is not known any more.
     pub fn state(&self) -> Option<State> {
-        let source = self.source.as_ref()?;
-        Some(source.notification.state())
+        Some(self.input.as_ref()?.notification.state())
     }
 
     /// Bytes that are held for it alone.
@@ -262,30 +261,13 @@ pub struct Resume {
     pub time_left: Duration,
 }
 
-/// What a delivery is composed of.
-#[derive(Clone)]
-pub struct MessageSource {
+/// What a delivery is composed from.
+#[derive(Clone, Debug)]
+pub struct ComposeInput {
     pub notification: Arc<Notification>,
-    pub allow_mentions: bool,
-    pub key: Arc<str>,
-    pub index: usize,
-    pub rendered: Vec<(&'static str, Arc<str>)>,
-    /// What makes `rendered` of a digest; none where there is nothing to be made.
+    pub context: ComposeContext,
+    /// What makes the context's `rendered` of a digest; none where there is nothing to be made.
     pub parameters: Option<Arc<dyn Parameters>>,
-}
-
-impl Debug for MessageSource {
-    /// What templates make may hold what their authors would not show: the parameters' names alone.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.rendered.iter().map(|(name, _)| *name);
-        f.debug_struct("MessageSource")
-            .field("notification", &self.notification)
-            .field("allow_mentions", &self.allow_mentions)
-            .field("key", &self.key)
-            .field("index", &self.index)
-            .field("rendered", &names.collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
 }
 
 /// The templates of a destination's parameters.
@@ -298,21 +280,22 @@ pub trait Parameters: Send + Sync + Debug {
     ) -> Vec<(&'static str, Arc<str>)>;
 }
 
-impl MessageSource {
-    /// The messages, where `earlier` is the last one of the same dedup key.
-    pub fn compose(
+impl ComposeInput {
+    pub fn compose(&self, channel: &dyn Channel) -> Result<Messages, Failure> {
+        channel.compose(&self.notification, &self.context)
+    }
+
+    /// The message that follows up on `earlier`, the last one of the same dedup key.
+    pub fn follow_up(
         &self,
         channel: &dyn Channel,
-        earlier: Option<&MessageRef>,
+        earlier: &MessageRef,
     ) -> Result<Messages, Failure> {
-        let cx = ComposeContext {
-            allow_mentions: self.allow_mentions,
-            key: &self.key,
-            index: self.index,
-            rendered: &self.rendered,
-            earlier,
+        let context = ComposeContext {
+            earlier: Some(earlier.clone()),
+            ..self.context.clone()
         };
-        channel.compose(&self.notification, &cx)
+        channel.compose(&self.notification, &context)
     }
 }
 

@@ -12,11 +12,11 @@ use crate::config::Settings;
 use crate::config::file::Rendered;
 use crate::config::template::Template;
 use crate::json::{Json, Path};
-use crate::model::channel::{Channel, Messages};
+use crate::model::channel::{Channel, ComposeContext, Messages};
 use crate::model::notification::Notification;
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::model::plan::{
-    ConfiguredIn, Disposition, MessageSource, OwnPolicy, Plan, PlannedDelivery, PlannedSend,
+    ComposeInput, ConfiguredIn, Disposition, OwnPolicy, Plan, PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::PrivateAddresses;
 use crate::panics::catch_panic;
@@ -105,30 +105,33 @@ impl<'a> Planner<'a> {
         let rendered = self
             .texts
             .parameters(target.rendered, &variant, path, self.warnings);
-        let source = MessageSource {
+        let input = ComposeInput {
             notification: Arc::clone(&variant.notification),
-            allow_mentions: target.allow_mentions,
-            key: Arc::clone(&self.key),
-            index: self.first + self.deliveries.len(),
-            rendered,
+            context: ComposeContext {
+                allow_mentions: target.allow_mentions,
+                key: Arc::clone(&self.key),
+                index: self.first + self.deliveries.len(),
+                rendered,
+                earlier: None,
+            },
             parameters: None,
         };
-        let mut messages = match compose(target.channel.as_ref(), &source) {
+        let mut messages = match compose(target.channel.as_ref(), &input) {
             Ok(messages) => messages,
-            Err(failure) => return Ok(not_composed(failure, &source.notification)),
+            Err(failure) => return Ok(not_composed(failure, &input.notification)),
         };
         for warning in std::mem::take(&mut messages.warnings) {
             let path = &target.path;
             self.warnings.push(|| format!("{path}: {warning}"));
         }
         let dedup_key = self.notification.dedup_key.clone();
-        let source = self.source(source, &target, dedup_key.is_some());
+        let input = self.kept_input(input, &target, dedup_key.is_some());
         let sending = Box::new(PlannedSend {
             channel: target.channel,
             messages,
             private_addresses: target.private_addresses,
             dedup_key,
-            source,
+            input,
             own: target.own,
             configured_in: target.configured_in,
             configuration_bytes: target.configuration_bytes,
@@ -141,23 +144,23 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What a delivery keeps to be composed of again, with the last message of its key or for a digest, and to be remembered
+    /// What a delivery keeps to be composed again, with the last message of its key or for a digest, and to be remembered
     /// under its key.
-    fn source(
+    fn kept_input(
         &mut self,
-        source: MessageSource,
+        input: ComposeInput,
         target: &Target<'a>,
         has_key: bool,
-    ) -> Option<Box<MessageSource>> {
+    ) -> Option<Box<ComposeInput>> {
         let policy = &self.settings.policy;
         let digests = policy.max_per_batch.is_some() || policy.max_per_minute.is_some();
         let parameters = digests && !target.rendered.is_empty();
         let is_kept = has_key || digests;
         self.shares |= is_kept;
         is_kept.then(|| {
-            Box::new(MessageSource {
+            Box::new(ComposeInput {
                 parameters: parameters.then(|| self.texts.again(target.rendered)),
-                ..source
+                ..input
             })
         })
     }
@@ -213,8 +216,8 @@ impl<'a> Planner<'a> {
 }
 
 /// A panic is this delivery's failure, and leaves the others alone.
-fn compose(channel: &dyn Channel, source: &MessageSource) -> Result<Messages, Failure> {
-    let composed = catch_panic(|| source.compose(channel, None));
+fn compose(channel: &dyn Channel, input: &ComposeInput) -> Result<Messages, Failure> {
+    let composed = catch_panic(|| input.compose(channel));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
 }
 

@@ -101,7 +101,7 @@ impl Alertmanager {
     fn labels(
         &self,
         notification: &Notification,
-        cx: &ComposeContext<'_>,
+        cx: &ComposeContext,
     ) -> Result<Map<String, Value>, Failure> {
         let fits =
             |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
@@ -128,7 +128,7 @@ impl Alertmanager {
         &self,
         notification: &Notification,
         text: &str,
-        cx: &ComposeContext<'_>,
+        cx: &ComposeContext,
     ) -> Result<Messages, Failure> {
         let labels = self.labels(notification, cx)?;
         let mut cuts = Truncations::default();
@@ -177,7 +177,7 @@ impl HttpChannel for Alertmanager {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         self.alerts(n, &text, cx)
     }

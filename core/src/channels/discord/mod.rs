@@ -119,7 +119,7 @@ impl HttpChannel for Discord {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let allow_mentions = cx.allow_mentions && !n.is_rich();
         let plain = |content: String| {
@@ -132,7 +132,7 @@ impl HttpChannel for Discord {
         if n.is_rich() {
             let mut rich = rich::compose(n, &text, LIMIT);
             let follows_up = n.status.is_some_and(Status::follows_up);
-            let earlier = cx.earlier.filter(|_| follows_up);
+            let earlier = cx.earlier.as_ref().filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
                 return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));
             };

@@ -112,11 +112,11 @@ impl Email {
     }
 
     /// The same on every attempt. Copies of one mail have one, so that answers to any of them are in one conversation.
-    fn message_id(&self, cx: &ComposeContext<'_>, subject: &str, text: &str) -> String {
+    fn message_id(&self, cx: &ComposeContext, subject: &str, text: &str) -> String {
         match &self.shared {
             None => self.id(&cx.message_key(0)),
             Some(shared) => {
-                let parts = [cx.key, shared.as_str(), subject, text];
+                let parts = [cx.key.as_ref(), shared.as_str(), subject, text];
                 self.id(&digest(&parts.join("\0")))
             }
         }
@@ -170,7 +170,7 @@ impl Channel for Email {
         &self.destination
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let mut cuts = Truncations::default();
         let is_rich = n.is_rich();

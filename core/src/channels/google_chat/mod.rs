@@ -193,7 +193,7 @@ impl HttpChannel for GoogleChat {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::allowed(n, cx, without_mentions)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text));

@@ -150,7 +150,7 @@ impl Ntfy {
         self.endpoint.post(body, &[])
     }
 
-    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
+    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
         let title = cuts.title(&rich::heading(notification), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| {
@@ -162,7 +162,10 @@ impl Ntfy {
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = notification.status.is_some_and(Status::follows_up);
-        let earlier = cx.earlier.filter(|id| follows_up && is_topic(&id.0));
+        let earlier = cx
+            .earlier
+            .as_ref()
+            .filter(|id| follows_up && is_topic(&id.0));
         let payload = Payload {
             title: Some(title),
             priority: priority(notification),
@@ -204,7 +207,7 @@ impl HttpChannel for Ntfy {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));

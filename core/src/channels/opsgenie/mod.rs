@@ -206,7 +206,7 @@ impl HttpChannel for Opsgenie {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let alias = incident::name(n, cx, is_alias)?;
         Ok(match Action::of(n) {

@@ -171,7 +171,7 @@ impl HttpChannel for PagerDuty {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(n, cx, fits)?;

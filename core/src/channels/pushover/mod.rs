@@ -199,7 +199,7 @@ impl HttpChannel for Pushover {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, _: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, _: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text));

@@ -19,7 +19,7 @@ pub trait HttpChannel: Send + Sync + Debug {
     fn endpoint(&self) -> &Endpoint;
 
     /// See [`Channel::compose`].
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure>;
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure>;
 
     /// See [`Channel::sign`].
     fn sign(&self, request: &mut HttpRequest, now: Timestamp);
@@ -37,7 +37,7 @@ impl<T: HttpChannel> Channel for T {
         &self.endpoint().destination
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         HttpChannel::compose(self, n, cx)
     }
 

@@ -29,7 +29,7 @@ impl Action {
 /// notification alone, so that a second sending of it is recognised.
 pub fn name(
     notification: &Notification,
-    cx: &ComposeContext<'_>,
+    cx: &ComposeContext,
     fits: impl Fn(&str) -> bool,
 ) -> Result<String, Failure> {
     let key = notification.dedup_key.as_deref();

@@ -17,7 +17,7 @@ pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
 /// The text, rewritten so that it mentions nobody where the operator forbids mentions.
 pub fn allowed<'a>(
     notification: &'a Notification,
-    cx: &ComposeContext<'_>,
+    cx: &ComposeContext,
     without_mentions: impl Fn(&str) -> String,
 ) -> Result<Cow<'a, str>, Failure> {
     let text = of(notification)?;

@@ -116,7 +116,7 @@ impl HttpChannel for Slack {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
         // It is escaped part by part, so that no cut falls inside an entity.

@@ -45,7 +45,7 @@ const fn units(length: usize) -> Limit {
 pub fn compose(
     notification: &Notification,
     text: &str,
-    cx: &ComposeContext<'_>,
+    cx: &ComposeContext,
     limit: Limit,
 ) -> RichMessage<Payload> {
     let mut cuts = Truncations::default();
@@ -86,7 +86,7 @@ pub fn compose(
 }
 
 /// The caller's text: mrkdwn with mentions, unless the operator forbids them.
-pub fn as_allowed(text: String, cx: &ComposeContext<'_>) -> String {
+pub fn as_allowed(text: String, cx: &ComposeContext) -> String {
     if cx.allow_mentions {
         text
     } else {
@@ -152,7 +152,7 @@ fn around(notification: &Notification, cuts: &mut Truncations) -> (String, Strin
     (escape(&lines.head), escape(&cut(&tail, TAIL, "…")))
 }
 
-fn preview(notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> String {
+fn preview(notification: &Notification, text: &str, cx: &ComposeContext) -> String {
     // The blocks say what is missing; here nobody looks for everything.
     let (head, tail) = around(notification, &mut Truncations::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
@@ -163,7 +163,7 @@ fn preview(notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> 
 pub fn lines(
     notification: &Notification,
     text: &str,
-    cx: &ComposeContext<'_>,
+    cx: &ComposeContext,
     limit: Limit,
 ) -> (Vec<String>, Vec<String>) {
     let mut cuts = Truncations::default();

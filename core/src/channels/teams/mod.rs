@@ -205,7 +205,7 @@ impl HttpChannel for Teams {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, _: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, _: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let text = breaks::as_paragraphs(&text);
         if n.is_rich() {

@@ -144,7 +144,7 @@ impl Telegram {
         self.endpoint.post(body, &[])
     }
 
-    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext<'_>) -> Messages {
+    fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
@@ -159,7 +159,7 @@ impl Telegram {
         let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
-        let replied = cx.earlier.and_then(|id| id.0.parse().ok());
+        let replied = cx.earlier.as_ref().and_then(|id| id.0.parse().ok());
         let payload = Payload {
             parse_mode: Some("HTML"),
             reply_parameters: replied.map(|message_id| ReplyParameters {
@@ -202,7 +202,7 @@ impl HttpChannel for Telegram {
         &self.endpoint
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::allowed(n, cx, literal)?;
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));

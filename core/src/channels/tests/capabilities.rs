@@ -15,7 +15,7 @@ fn about(status: Status, dedup_key: Option<&str>) -> Notification {
 }
 
 /// The messages of a notification, each with its method and its address.
-fn sent(channel: &dyn Channel, notification: &Notification, cx: &ComposeContext<'_>) -> Vec<Sent> {
+fn sent(channel: &dyn Channel, notification: &Notification, cx: &ComposeContext) -> Vec<Sent> {
     let messages = channel.compose(notification, cx).unwrap();
     messages.parts.iter().map(Sent::of).collect()
 }
@@ -105,7 +105,7 @@ fn only_a_channel_that_edits_or_threads_by_reference_names_the_earlier_message()
             let cx = ComposeContext::new("key");
             let notification = about(status, Some(KEY));
             let alone = sent(channel, &notification, &cx);
-            let earlier = Some(&earlier);
+            let earlier = Some(earlier.clone());
             let after = sent(channel, &notification, &ComposeContext { earlier, ..cx });
             let is_named = after.iter().any(|message| message.names(EARLIER));
             // An edit takes the place of what has fired; a further firing is a message of its own.

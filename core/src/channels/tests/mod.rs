@@ -124,9 +124,8 @@ fn rich() -> Notification {
 }
 
 fn composed(channel: &dyn Channel, notification: &Notification) -> Vec<Outbound> {
-    let earlier = MessageRef("1".to_owned());
     let cx = ComposeContext {
-        earlier: Some(&earlier),
+        earlier: Some(MessageRef("1".to_owned())),
         ..ComposeContext::new("key")
     };
     channel.compose(notification, &cx).unwrap().parts

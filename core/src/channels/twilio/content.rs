@@ -61,7 +61,7 @@ impl Content {
     /// `ContentVariables`, with warnings of what had to be cut.
     pub fn variables(
         &self,
-        cx: &ComposeContext<'_>,
+        cx: &ComposeContext,
         is_whatsapp: bool,
     ) -> (Option<String>, Vec<String>) {
         let rendered = cx

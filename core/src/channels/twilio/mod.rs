@@ -179,7 +179,7 @@ impl Channel for Twilio {
         &self.destination
     }
 
-    fn compose(&self, n: &Notification, cx: &ComposeContext<'_>) -> Result<Messages, Failure> {
+    fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         if let Some(content) = &self.content {
             let (variables, warnings) = content.variables(cx, self.is_whatsapp());
             let variables = variables

@@ -16,10 +16,9 @@ use crate::delivery::progress::task::Task;
 use crate::delivery::run;
 use crate::delivery::services::Services;
 use crate::delivery::state::Delivery;
+use crate::model::channel::ComposeContext;
 use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::plan::{
-    DeliveryPolicy, Disposition, MessageSource, PlannedDelivery, PlannedSend,
-};
+use crate::model::plan::{ComposeInput, DeliveryPolicy, Disposition, PlannedDelivery, PlannedSend};
 use crate::model::report::DeliveryReport;
 use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
 use crate::panics::catch_panic;
@@ -123,9 +122,9 @@ impl Digest {
             limit,
             tally,
         };
-        let source = first.planned.source.as_ref();
-        let recorder = source.and_then(|source| {
-            let notification = digest.tally.digest(&source.notification, limit);
+        let input = first.planned.input.as_ref();
+        let recorder = input.and_then(|input| {
+            let notification = digest.tally.digest(&input.notification, limit);
             digest.first.log.recorder_of(&notification)
         });
         let Delivery {
@@ -158,10 +157,10 @@ impl Digest {
 
     /// What is sent where the first one would have gone, by the same channel.
     fn disposition(&self, mut planned: PlannedSend, warnings: &mut Warnings) -> Disposition {
-        let source = planned.source.take();
+        let input = planned.input.take();
         let composed = catch_panic(|| {
-            let source = self.source(*source.ok_or(Failure::new(Reason::Internal))?, warnings);
-            source.compose(planned.channel.as_ref(), None)
+            let input = self.input(*input.ok_or(Failure::new(Reason::Internal))?, warnings);
+            input.compose(planned.channel.as_ref())
         });
         let composed = composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)));
         match composed {
@@ -183,16 +182,17 @@ impl Digest {
         }
     }
 
-    fn source(&self, first: MessageSource, warnings: &mut Warnings) -> MessageSource {
+    fn input(&self, first: ComposeInput, warnings: &mut Warnings) -> ComposeInput {
         let notification = self.tally.digest(&first.notification, self.limit);
         let parameters = first.parameters;
         let rendered = parameters.map(|parameters| parameters.render(&notification, warnings));
-        MessageSource {
+        ComposeInput {
             notification: Arc::new(notification),
-            allow_mentions: first.allow_mentions,
-            key: self.id.as_str().into(),
-            index: 0,
-            rendered: rendered.unwrap_or_default(),
+            context: ComposeContext {
+                allow_mentions: first.context.allow_mentions,
+                rendered: rendered.unwrap_or_default(),
+                ..ComposeContext::new(&self.id)
+            },
             parameters: None,
         }
     }

@@ -124,7 +124,7 @@ async fn a_digest_takes_the_form_that_its_destination_asks_for() {
     let templated = |text: &str| {
         let mut delivery = plain(text);
         if let Disposition::Send(sending) = &mut delivery.disposition {
-            sending.source.as_mut().unwrap().parameters = Some(Arc::new(Loud));
+            sending.input.as_mut().unwrap().parameters = Some(Arc::new(Loud));
         }
         delivery
     };

@@ -76,7 +76,7 @@ async fn another_key_and_none_edit_nothing() {
     let mut without = follow_up("c", "k", RESOLVED);
     if let Disposition::Send(sending) = &mut without.disposition {
         sending.dedup_key = None;
-        sending.source = None;
+        sending.input = None;
     }
     world
         .follow_ups([

@@ -30,7 +30,7 @@ use crate::model::channel::ComposeContext;
 use crate::model::notification::{Notification, Status};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{
-    DeliveryPolicy, Disposition, Identity, MessageSource, OnAmbiguous, OwnPolicy, Plan,
+    ComposeInput, DeliveryPolicy, Disposition, Identity, OnAmbiguous, OwnPolicy, Plan,
     PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::{ClientKey, PrivateAddresses};
@@ -231,7 +231,7 @@ fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
             messages,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
-            source: None,
+            input: None,
             own: OwnPolicy::default(),
             configured_in: None,
             configuration_bytes: 0,
@@ -246,19 +246,19 @@ fn notification(sender: &str, configuration: &str, notification: Notification) -
     let mut delivery = delivery(sender, configuration);
     if let Disposition::Send(sending) = &mut delivery.disposition {
         sending.dedup_key = notification.dedup_key.clone();
-        let source = MessageSource {
-            notification: Arc::new(notification),
-            allow_mentions: true,
-            key: "k".into(),
-            index: 0,
-            rendered: Vec::new(),
-            parameters: None,
-        };
-        let composed = source.compose(sending.channel.as_ref(), None);
-        sending.messages = composed.unwrap();
-        sending.source = Some(Box::new(source));
+        let input = input_of(notification);
+        sending.messages = input.compose(sending.channel.as_ref()).unwrap();
+        sending.input = Some(Box::new(input));
     }
     delivery
+}
+
+fn input_of(notification: Notification) -> ComposeInput {
+    ComposeInput {
+        notification: Arc::new(notification),
+        context: ComposeContext::new("k"),
+        parameters: None,
+    }
 }
 
 fn plain(text: &str) -> PlannedDelivery {

@@ -57,7 +57,7 @@ impl channels::Channel for ClassifyPanics {
     fn compose(
         &self,
         notification: &Notification,
-        cx: &ComposeContext<'_>,
+        cx: &ComposeContext,
     ) -> Result<channels::Messages, Failure> {
         self.0.compose(notification, cx)
     }

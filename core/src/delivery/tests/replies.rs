@@ -241,23 +241,16 @@ fn delivery_by(
         dedup_key: status.map(|_| "k".into()),
         ..Notification::plain(Json::String("hi".to_owned()))
     };
-    let source = MessageSource {
-        notification: Arc::new(notification),
-        allow_mentions: true,
-        key: "k".into(),
-        index: 0,
-        rendered: Vec::new(),
-        parameters: None,
-    };
+    let input = input_of(notification);
     PlannedDelivery {
         sender: spec.key.to_owned(),
         receiver: None,
         disposition: Disposition::Send(Box::new(PlannedSend {
             channel: Arc::clone(channel),
-            messages: source.compose(channel.as_ref(), None).unwrap(),
+            messages: input.compose(channel.as_ref()).unwrap(),
             private_addresses: PrivateAddresses::Allow,
             dedup_key: status.map(|_| "k".into()),
-            source: Some(Box::new(source)),
+            input: Some(Box::new(input)),
             own: OwnPolicy::default(),
             configured_in: None,
             configuration_bytes: 0,

@@ -6,7 +6,7 @@ use notifier_core::api::request;
 use notifier_core::config::{Environment, Named, SettingsCache};
 use notifier_core::json::Json;
 use notifier_core::model::notification::Notification;
-use notifier_core::model::plan::{Disposition, MessageSource};
+use notifier_core::model::plan::{ComposeInput, Disposition};
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::routing;
 use notifier_core::warnings::Warnings;
@@ -30,7 +30,7 @@ webhook_url = "https://hooks.example/z"
 "#;
 
 /// What the deliveries of one request keep under these settings, by the receivers' names.
-fn sources(settings: &str) -> BTreeMap<String, Option<MessageSource>> {
+fn inputs(settings: &str) -> BTreeMap<String, Option<ComposeInput>> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notifier.toml");
     std::fs::write(&path, format!("{settings}{FILE}")).unwrap();
@@ -45,22 +45,22 @@ fn sources(settings: &str) -> BTreeMap<String, Option<MessageSource>> {
     let mut warnings = Warnings::default();
     let plan = routing::plan(&request, &settings, "task", &mut warnings).unwrap();
     assert_eq!(warnings.iter().count(), 1, "{warnings:?}");
-    let sources = plan.deliveries.into_iter().map(|delivery| {
+    let inputs = plan.deliveries.into_iter().map(|delivery| {
         let Disposition::Send(sending) = delivery.disposition else {
             panic!("{delivery:?}")
         };
         (
             delivery.receiver.unwrap(),
-            sending.source.map(|source| *source),
+            sending.input.map(|input| *input),
         )
     });
-    sources.collect()
+    inputs.collect()
 }
 
 #[test]
 fn a_digest_has_the_body_that_its_destination_asks_for() {
     let digest = Notification::plain(Json::String("and 5 \"more\"".to_owned()));
-    let sources = sources("[settings]\nmax_per_minute = 5\n");
+    let inputs = inputs("[settings]\nmax_per_minute = 5\n");
     for (receiver, expected, warned) in [
         (
             "hook",
@@ -77,17 +77,17 @@ fn a_digest_has_the_body_that_its_destination_asks_for() {
             false,
         ),
     ] {
-        let parameters = sources[receiver].as_ref().unwrap().parameters.as_ref();
+        let parameters = inputs[receiver].as_ref().unwrap().parameters.as_ref();
         let mut warnings = Warnings::default();
         let made = parameters.unwrap().render(&digest, &mut warnings);
         let made: Vec<_> = made.iter().map(|(name, text)| (*name, &**text)).collect();
         assert_eq!(made, expected, "{receiver}");
         assert_eq!(!warnings.is_empty(), warned, "{warnings:?}");
     }
-    assert!(sources["plain"].as_ref().unwrap().parameters.is_none());
+    assert!(inputs["plain"].as_ref().unwrap().parameters.is_none());
 }
 
 #[test]
 fn where_no_storm_is_bounded_nothing_is_kept_for_a_digest() {
-    assert!(sources("").values().all(Option::is_none));
+    assert!(inputs("").values().all(Option::is_none));
 }

@@ -357,7 +357,7 @@ fn debug_of_nothing_that_comes_from_the_file_shows_a_secret() {
             panic!("{delivery:?}")
         };
         debug_shows_none(&sending.own);
-        debug_shows_none(&sending.source.as_ref().unwrap());
+        debug_shows_none(&sending.input.as_ref().unwrap());
         debug_shows_none(&sending.channel);
     }
     debug_shows_none(&TlsFiles {

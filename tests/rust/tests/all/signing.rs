@@ -186,7 +186,7 @@ impl Channel for Counting {
     fn compose(
         &self,
         notification: &Notification,
-        cx: &ComposeContext<'_>,
+        cx: &ComposeContext,
     ) -> Result<Messages, Failure> {
         self.0.compose(notification, cx)
     }
@@ -252,7 +252,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
             messages,
             private_addresses: PrivateAddresses::Allow,
             dedup_key: None,
-            source: None,
+            input: None,
             own: Default::default(),
             configured_in: None,
             configuration_bytes: 0,
