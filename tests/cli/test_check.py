@@ -229,6 +229,6 @@ def test_what_is_no_toml_has_its_place(content: bytes, line: str, tmp_path: Path
 
 def test_the_endpoints_hint_names_this_command(tmp_path: Path) -> None:
     """What the log says to run can be run: the path stands as it is in the argument."""
-    source = (ROOT / "core" / "src" / "settings" / "load.rs").read_text(encoding="utf-8")
+    source = (ROOT / "core" / "src" / "config" / "load.rs").read_text(encoding="utf-8")
     assert "`influxdb3-notifier {check} {name}` shows everything." in source
     assert set(re.findall(r'"(check[^"]*)"', source)) == {"check", "check --resolve"}

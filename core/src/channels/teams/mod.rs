@@ -211,7 +211,10 @@ impl HttpChannel for Teams {
         if n.is_rich() {
             return Ok(self.rich(n, &text));
         }
-        Ok(texts::in_parts(&text, PART, MARKUP, |part| {
+        // A text that is one message has no number that makes an item of a list a line.
+        let is_one = LIMIT.unit.of(&text) <= LIMIT.length;
+        let limit = if is_one { LIMIT } else { PART };
+        Ok(texts::in_parts(&text, limit, MARKUP, |part| {
             self.plain(part)
         }))
     }
