@@ -1,4 +1,4 @@
-"""The multi-channel example of the README, from the request to what each provider received: ``make demo``.
+"""One notification for five channels, from the request to what each provider received: ``make demo``.
 
 Runs on the engine host of the tests, or on a real server when ``INFLUXDB3`` names its program. Ends with a status
 other than 0 if anything was not delivered.

@@ -200,10 +200,9 @@ def expected_output_after(block: Block) -> Any:
     return json.loads(expected.text)
 
 
-def test_there_is_an_example_for_slack_plain_and_rich_for_sms_and_for_several_channels() -> None:
+def test_the_example_has_two_channels() -> None:
     senders = [list(json.loads(shlex.split(block.text)[-1])["senders_config"]) for block in POSTS]
-    assert senders == [["slack"], ["slack"], ["sms"], ["slack", "discord", "whatsapp"]]
-    assert ["title" in json.loads(shlex.split(block.text)[-1]) for block in POSTS] == [False, True, False, False]
+    assert senders == [["slack", "sms"]]
 
 
 @pytest.mark.parametrize("block", POSTS, ids=lambda block: block.heading.strip("# "))

@@ -24,7 +24,7 @@ use notifier_core::store::Backends;
 use notifier_core::transport::check_host;
 use notifier_core::warnings::Warnings;
 
-/// The multi-channel example of the README.
+/// A request for several channels.
 const THREE_CHANNELS: &str = r#"{
     "notification_text": "Performance warning: memory usage above threshold",
     "senders_config": {
