@@ -64,7 +64,7 @@ def test_a_measurement_of_messages_that_did_not_all_arrive_is_refused(
         (lambda: check_same_bytes("P1", "ours", 3, 4), "the contenders did not do the same work"),
     ],
 )
-def test_too_many_is_refused_as_too_few_is(check: Callable[[], None], sentence: str | None) -> None:
+def test_a_measurement_with_too_many_messages_is_refused(check: Callable[[], None], sentence: str | None) -> None:
     with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
         check()
 
@@ -100,7 +100,7 @@ def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     return run_with
 
 
-def test_a_refusal_ends_the_run_with_a_sentence_and_without_a_table(
+def test_a_refused_measurement_ends_the_run_with_an_error_and_no_table(
     main: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def step(run: Run) -> None:
@@ -136,7 +136,7 @@ def test_rows_and_rounds_that_do_not_exist_are_refused(
         effort()
 
 
-def test_the_median_of_the_rounds_is_held_against_the_target() -> None:
+def test_the_median_of_the_rounds_is_compared_with_the_target() -> None:
     rows = all_rows()
     for row, ours, peer, met in [
         ("P1 100 warm", [104, 104, 200], {LIMIT: [100, 100, 100]}, True),
@@ -155,7 +155,7 @@ def test_the_median_of_the_rounds_is_held_against_the_target() -> None:
         assert judged.is_met() is met, (row, ours)
 
 
-def test_the_table_has_every_contender_and_says_what_was_not_run() -> None:
+def test_the_table_has_every_peer_and_names_rows_that_did_not_run() -> None:
     missed = Row("P9", "counts", "M/s", at_least(0.95), all_rows()["P9"].compare, LIMIT)
     missed.samples = {OURS: [9.0, 8.0, 10.0], LIMIT: [10.0, 10.0, 10.0]}
     absent = Row("P11", "instructions", "k", within(1.05), not_run="valgrind is not installed")
@@ -167,14 +167,14 @@ def test_the_table_has_every_contender_and_says_what_was_not_run() -> None:
     assert "not run: valgrind is not installed" in lines[1]
 
 
-def test_results_are_written_whole(tmp_path: Path) -> None:
+def test_the_results_file_is_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     report.write_results(path, {"rows": {}})
     assert json.loads(path.read_text(encoding="utf-8")) == {"rows": {}}
     assert os.listdir(tmp_path) == ["results.json"]
 
 
-def test_the_exponent_is_that_of_the_larger_sizes() -> None:
+def test_the_growth_exponent_comes_from_the_larger_sizes() -> None:
     linear = {size: 5 + size for size in (1, 10, 100, 1_000, 10_000, 100_000)}
     assert 0.99 < exponent({size: float(cost) for size, cost in linear.items()}) < 1.01
     square = {size: 1000 + size * size for size in (1, 10, 100, 1_000, 10_000, 100_000)}
@@ -214,7 +214,7 @@ def essence(record: dict[str, Any]) -> tuple[str, str]:
 MET = {True: "yes", False: "NO", None: ""}
 
 
-def test_the_page_on_performance_has_the_last_whole_run_and_names_what_it_missed() -> None:
+def test_the_performance_page_has_the_last_whole_run_and_its_missed_targets() -> None:
     results = json.loads((ROOT / "bench" / "results.json").read_text(encoding="utf-8"))
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     _, _, table = page.partition(report.BEGIN)

@@ -92,9 +92,7 @@ def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(sender
         assert moment(alert, "startsAt") <= moment(alert, "endsAt")
 
 
-def test_labels_hold_nothing_that_changes_and_without_a_key_each_notification_is_an_alert(
-    sender: Sender, standin: Standin
-) -> None:
+def test_labels_are_stable_and_without_a_key_each_notification_is_an_alert(sender: Sender, standin: Standin) -> None:
     changed = FIRING | {"notification_text": "other", "timestamp": None, "fields": {"host": "db2"}, "title": "other"}
     [[first], [second]] = sent(sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
     assert first["labels"] == second["labels"]
@@ -105,7 +103,7 @@ def test_labels_hold_nothing_that_changes_and_without_a_key_each_notification_is
     assert timedelta(minutes=59) < moment(first, "endsAt") - now <= timedelta(hours=1)
 
 
-def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
     result = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **{**FIRING, "status": "resolved"})
     assert (result.entry["reason"], result.entry["path"]) == ("missing_dedup_key", "dedup_key")
 
@@ -119,7 +117,7 @@ def test_a_retry_keeps_the_times_of_the_first_attempt(sender: Sender, standin: S
     assert first == second
 
 
-def test_the_operator_may_give_further_labels_and_no_others(sender: Sender, standin: Standin, tmp_path: Any) -> None:
+def test_only_the_operator_can_add_labels(sender: Sender, standin: Standin, tmp_path: Any) -> None:
     def trigger(labels: str) -> dict[str, Any]:
         path = tmp_path / f"{next(NUMBERS)}.toml"
         url = f"{standin.url}/at/{next(NUMBERS)}"

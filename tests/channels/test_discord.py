@@ -106,7 +106,7 @@ CHANNEL = Channel(
         (400, 50083, {}),
     ],
 )
-def test_what_cannot_be_edited_is_posted_anew_at_once(
+def test_a_message_that_cannot_be_edited_is_posted_again_at_once(
     sender: Sender, standin: Standin, status: int, code: int, members: dict[str, Any]
 ) -> None:
     number = next(NUMBERS)
@@ -122,7 +122,7 @@ def test_what_cannot_be_edited_is_posted_anew_at_once(
     assert methods == ["POST", "PATCH", "POST", "POST"], "and the webhook is not paused"
 
 
-def test_a_message_in_a_thread_is_changed_there(sender: Sender, standin: Standin) -> None:
+def test_a_message_in_a_thread_is_edited_in_the_thread(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     url = f"{standin.url}/at/{number}/api/webhooks/1/token?thread_id=7"
     destination = (CHANNEL, {"discord_webhook_url": url})

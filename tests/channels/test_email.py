@@ -129,7 +129,7 @@ def test_a_plain_text_is_a_plain_mail(sender: Sender, book: Book) -> None:
     )
 
 
-def test_a_rich_one_has_text_and_html(sender: Sender, book: Book) -> None:
+def test_a_rich_mail_has_text_and_html(sender: Sender, book: Book) -> None:
     send(sender, **FIRING)
     [mail] = book.mails
     message = mail.message
@@ -150,7 +150,7 @@ def test_a_rich_one_has_text_and_html(sender: Sender, book: Book) -> None:
     assert all(len(line) <= 78 for line in mail.content.split(b"\r\n"))
 
 
-def test_commands_come_in_order_and_after_a_greeting_nothing_in_clear(sender: Sender, book: Book) -> None:
+def test_smtp_commands_are_in_order_and_nothing_is_sent_in_clear_after_the_greeting(sender: Sender, book: Book) -> None:
     send(sender)
     book_of = {"starttls": shared(), "tls": MailServer("tls")}
     before = [("EHLO", False), ("STARTTLS", False)]
@@ -165,7 +165,7 @@ def test_commands_come_in_order_and_after_a_greeting_nothing_in_clear(sender: Se
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS)
-def test_every_text_comes_out_as_it_was(cluster: str, sender: Sender, book: Book) -> None:
+def test_every_text_arrives_unchanged(cluster: str, sender: Sender, book: Book) -> None:
     lines = [
         ".",
         "..",
@@ -188,7 +188,7 @@ def test_every_text_comes_out_as_it_was(cluster: str, sender: Sender, book: Book
         assert expected in shown
 
 
-def test_nothing_in_a_notification_makes_a_header(sender: Sender, book: Book) -> None:
+def test_no_value_of_a_notification_adds_a_header(sender: Sender, book: Book) -> None:
     hostile = "x\r\nBcc: evil@example.com\r\n\r\nbody\0\x1b[31m\u2028y"
     entry = send(
         sender,
@@ -208,7 +208,7 @@ def test_nothing_in_a_notification_makes_a_header(sender: Sender, book: Book) ->
         assert "Bcc" in mail.message["Subject"]
 
 
-def test_long_subjects_are_cut_and_said(sender: Sender, book: Book) -> None:
+def test_a_long_subject_is_cut_with_a_warning(sender: Sender, book: Book) -> None:
     sent = sender.send([(CHANNEL, at(shared()))], FAST, title="ä" * 300, notification_text="x", level="ok")
     assert sent.answer.json["warnings"] != []
     [mail] = book.mails
@@ -234,7 +234,7 @@ def test_each_recipient_gets_a_mail_and_a_delivery_of_its_own(sender: Sender, bo
     assert len(ids) == 2
 
 
-def test_of_a_list_the_wrong_one_is_named(sender: Sender) -> None:
+def test_an_invalid_address_in_a_list_is_named(sender: Sender) -> None:
     request = {"email_host": "smtp.example.com", "email_from": "a@example.com", "email_to": ["a@example.com", "b"]}
     body = {"notification_text": "hi", "senders_config": {"email": request}, "dry_run": True}
     entries = sender.trigger({}).notify(body).json["deliveries"]
@@ -244,7 +244,7 @@ def test_of_a_list_the_wrong_one_is_named(sender: Sender) -> None:
     ]
 
 
-def test_what_holds_for_a_whole_list_is_warned_of_once(sender: Sender) -> None:
+def test_a_problem_of_a_whole_list_is_one_warning(sender: Sender) -> None:
     request = {
         "email_host": "smtp.example.com",
         "email_from": "a@example.com",
@@ -258,7 +258,9 @@ def test_what_holds_for_a_whole_list_is_warned_of_once(sender: Sender) -> None:
 # Names of mails
 
 
-def test_the_message_id_is_of_the_idempotency_key_and_the_same_on_every_attempt(sender: Sender, book: Book) -> None:
+def test_the_message_id_comes_from_the_idempotency_key_and_stays_the_same_on_every_attempt(
+    sender: Sender, book: Book
+) -> None:
     book.orders.append(Order("MESSAGE", "451 4.3.0 later", times=1))
     assert send(sender, idempotency_key=KEY)["attempts"] == 2
     assert send(sender)["attempts"] == 1
@@ -282,7 +284,7 @@ def test_mails_of_a_dedup_key_are_one_thread(sender: Sender, book: Book) -> None
 # Secrets
 
 
-def test_no_echo_of_a_secret_is_shown(sender: Sender, book: Book) -> None:
+def test_a_secret_that_the_provider_echoes_is_not_shown(sender: Sender, book: Book) -> None:
     destinations, secrets = [], []
     for stage, code in (("RCPT", 550), ("RCPT", 450), ("MESSAGE", 550), ("MESSAGE", 250)):
         for echo in ECHOES.values():
@@ -317,7 +319,7 @@ def test_a_preview_shows_neither_account_nor_recipient(sender: Sender) -> None:
 # Where it may go
 
 
-def test_the_operators_rules_for_addresses_hold_for_mails_too(sender: Sender, book: Book) -> None:
+def test_the_address_policy_applies_to_mail_servers(sender: Sender, book: Book) -> None:
     configuration = {key: value for key, value in at(shared()).items() if key != "ca_file"}
     body = {"notification_text": "hi", "senders_config": {"email": configuration}}
     for arguments in ({"allowed_hosts": "smtp.example.com"}, {"private_addresses": "deny"}):

@@ -86,7 +86,7 @@ def test_a_string_with_commas_and_a_list_make_the_same_recipients(
     assert [one for one, _ in delivered(requested)] == [one for one, _ in delivered(answer)]
 
 
-def test_addresses_of_the_environment_are_a_list_too(
+def test_an_environment_variable_can_hold_a_list_of_addresses(
     sender: Sender, book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONCALL", "Doe, Jane <a@example.com>, b@example.com")
@@ -107,7 +107,7 @@ def test_addresses_of_the_environment_are_a_list_too(
     ],
 )
 @pytest.mark.parametrize("place", ["email_to", "email_cc", "email_bcc", "email_from", "email_reply_to"])
-def test_what_is_ambiguous_is_refused_with_what_to_write(place: str, written: str, words: str, sender: Sender) -> None:
+def test_an_ambiguous_address_is_refused_with_a_hint(place: str, written: str, words: str, sender: Sender) -> None:
     entries = dry(sender, **{place: written})["deliveries"]
     entry = entries[-1]
     assert (entry["outcome"], entry["reason"]) == ("failed", "invalid_config"), entry
@@ -117,7 +117,7 @@ def test_what_is_ambiguous_is_refused_with_what_to_write(place: str, written: st
     assert "jane@" not in entry["detail"]
 
 
-def test_of_several_in_one_string_the_wrong_one_is_counted(sender: Sender) -> None:
+def test_an_error_gives_the_position_of_an_invalid_address(sender: Sender) -> None:
     entries = dry(sender, email_to="a@example.com, b", email_cc=["c@example.com, d, e@example.com"])["deliveries"]
     assert [(entry["outcome"], entry.get("path")) for entry in entries] == [
         ("dry_run", None),
@@ -132,9 +132,7 @@ def test_of_several_in_one_string_the_wrong_one_is_counted(sender: Sender) -> No
 # Cc and Bcc
 
 
-def test_with_cc_everybody_sees_all_of_to_and_cc_and_nobody_sees_bcc(
-    sender: Sender, book: Book, tmp_path: Path
-) -> None:
+def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(sender: Sender, book: Book, tmp_path: Path) -> None:
     own = at(
         shared(),
         email_to=[*TWO],
@@ -164,7 +162,7 @@ def test_with_cc_everybody_sees_all_of_to_and_cc_and_nobody_sees_bcc(
     assert len({mail.message["References"] for mail in book.mails}) == 1
 
 
-def test_without_cc_recipients_see_nobody_else_and_a_bcc_sees_them(sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_without_cc_a_recipient_sees_only_itself_and_bcc_sees_all(sender: Sender, book: Book, tmp_path: Path) -> None:
     by_file(sender, tmp_path, at(shared(), email_to=TWO, email_bcc="archive@example.com"))
     heads = {mail.recipient: [address for _, address in shown(mail.message["To"])] for mail in book.mails}
     assert heads == {"a@example.com": TWO[:1], "b@example.com": TWO[1:], "archive@example.com": TWO}
@@ -172,7 +170,7 @@ def test_without_cc_recipients_see_nobody_else_and_a_bcc_sees_them(sender: Sende
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
 
 
-def test_a_resolved_is_in_the_conversation_of_all(sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_a_resolved_is_in_every_recipients_thread(sender: Sender, book: Book, tmp_path: Path) -> None:
     own = at(shared(), email_to="a@example.com", email_cc="team@example.com")
     for status in ("firing", "resolved"):
         by_file(sender, tmp_path, own, **{**FIRING, "status": status}, dedup_key="cpu db1")
@@ -181,7 +179,7 @@ def test_a_resolved_is_in_the_conversation_of_all(sender: Sender, book: Book, tm
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 2
 
 
-def test_who_stands_in_several_lists_gets_one_mail(sender: Sender, book: Book) -> None:
+def test_an_address_in_several_lists_gets_one_mail(sender: Sender, book: Book) -> None:
     own = at(shared(), email_to="a@example.com", email_cc=["A@example.com", "c@example.com"], email_bcc="c@example.com")
     lines = f"[receivers.r]\nemail = {toml(own)}\n"
     path = sender._directory / "twice.toml"
@@ -199,7 +197,9 @@ def test_who_stands_in_several_lists_gets_one_mail(sender: Sender, book: Book) -
 
 
 @pytest.mark.parametrize("stage", ["RCPT", "MESSAGE"])
-def test_a_retry_sends_to_no_one_who_has_the_mail(stage: str, sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_a_retry_sends_only_to_recipients_without_the_mail(
+    stage: str, sender: Sender, book: Book, tmp_path: Path
+) -> None:
     book.orders += [
         Order(stage, "451 4.3.0 later", "team@example.com", times=1),
         Order("RCPT", "550 5.1.1 no such user", "gone@example.com"),
@@ -216,7 +216,9 @@ def test_a_retry_sends_to_no_one_who_has_the_mail(stage: str, sender: Sender, bo
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
 
 
-def test_many_recipients_with_long_names_make_no_line_too_long(sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_many_recipients_with_long_names_are_folded_into_short_lines(
+    sender: Sender, book: Book, tmp_path: Path
+) -> None:
     names = [f"Team {number}, Größe {'x' * 200}" for number in range(30)]
     to = ", ".join(f"{name} <n{number}@example.com>" for number, name in enumerate(names))
     answer = by_file(sender, tmp_path, at(shared(), email_to=to, email_cc="cc@example.com")).json
@@ -226,7 +228,7 @@ def test_many_recipients_with_long_names_make_no_line_too_long(sender: Sender, b
 
 
 @pytest.mark.parametrize("place", ["email_cc", "email_bcc"])
-def test_a_mail_shows_a_hundred_recipients_at_most(place: str, sender: Sender) -> None:
+def test_a_mail_shows_at_most_a_hundred_recipients(place: str, sender: Sender) -> None:
     def listed(count: int) -> Any:
         return dry(sender, email_to=[f"n{number}@example.com" for number in range(count)], **{place: "x@example.com"})
 
@@ -249,7 +251,7 @@ BEYOND = [
 
 
 @pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
-def test_an_address_beyond_ascii_goes_where_the_server_knows_of_those(
+def test_a_non_ascii_address_is_sent_to_a_server_with_smtputf8(
     configuration: dict[str, str], sender: Sender, tmp_path: Path
 ) -> None:
     server = MailServer(enable_SMTPUTF8=True)
@@ -268,7 +270,7 @@ def test_an_address_beyond_ascii_goes_where_the_server_knows_of_those(
 
 
 @pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
-def test_an_address_beyond_ascii_is_sent_to_no_server_that_does_not_know_of_those(
+def test_a_non_ascii_address_is_not_sent_to_a_server_without_smtputf8(
     configuration: dict[str, str], sender: Sender, book: Book, tmp_path: Path
 ) -> None:
     own = at(shared(), email_username="alerts", email_password=PASSWORD, **configuration)
@@ -286,13 +288,13 @@ def test_an_address_beyond_ascii_is_sent_to_no_server_that_does_not_know_of_thos
 
 
 @pytest.mark.parametrize(("reply", "stage"), [("553 5.6.7 non-ASCII", "RCPT"), ("550 5.6.9 no UTF-8", "MESSAGE")])
-def test_a_server_may_refuse_a_single_address_beyond_ascii(reply: str, stage: str, sender: Sender, book: Book) -> None:
+def test_a_server_can_refuse_a_single_non_ascii_address(reply: str, stage: str, sender: Sender, book: Book) -> None:
     book.orders.append(Order(stage, reply))
     entry = send(sender)
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
 
 
-def test_a_domain_beyond_ascii_needs_no_server_of_its_own(sender: Sender, book: Book) -> None:
+def test_a_non_ascii_domain_needs_no_smtputf8(sender: Sender, book: Book) -> None:
     entry = sender.send([(CHANNEL, at(shared(), email_to="Größe <a@bücher.example>"))], FAST).entry
     assert entry["outcome"] == "delivered"
     assert [mail.recipient for mail in book.mails] == ["a@xn--bcher-kva.example"]
@@ -312,7 +314,7 @@ def test_a_domain_beyond_ascii_needs_no_server_of_its_own(sender: Sender, book: 
     ],
 )
 @pytest.mark.parametrize("tls", ["starttls", "tls", "none"])
-def test_this_host_has_the_name_that_it_is_given(given: str | None, name: str, tls: str, sender: Sender) -> None:
+def test_ehlo_uses_the_configured_host_name(given: str | None, name: str, tls: str, sender: Sender) -> None:
     server = MailServer(None if tls == "none" else tls)
     own = at(server, email_host="127.0.0.1", email_tls=tls, **({} if given is None else {"email_hello": given}))
     assert sender.send([(CHANNEL, own)], FAST).entry["outcome"] == "delivered"
@@ -321,13 +323,13 @@ def test_this_host_has_the_name_that_it_is_given(given: str | None, name: str, t
 
 
 @pytest.mark.parametrize("given", ["db 1", "db_1", "-x", "[db1]", "a/b", "x\r\nQUIT", "[1.2.3.4.5]", "x" * 64])
-def test_a_name_that_no_server_takes_is_refused(given: str, sender: Sender) -> None:
+def test_an_invalid_host_name_for_ehlo_is_refused(given: str, sender: Sender) -> None:
     [entry] = dry(sender, email_hello=given)["deliveries"]
     assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_hello")
     assert "must be a domain, or an address in brackets, such as db1.example.com" in entry["detail"]
 
 
-def test_a_relay_without_encryption_is_the_files_choice(sender: Sender, tmp_path: Path) -> None:
+def test_only_the_file_can_choose_a_relay_without_encryption(sender: Sender, tmp_path: Path) -> None:
     server = MailServer(None)
     answer = by_file(sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
     assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 2, answer
@@ -353,7 +355,7 @@ def test_no_password_is_sent_without_encryption(sender: Sender, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("host", ["93.184.216.34", "100.64.0.1", "2606:2800:220:1::1", "64:ff9b::10.0.0.1"])
-def test_nothing_goes_to_a_public_address_without_encryption(host: str, sender: Sender, tmp_path: Path) -> None:
+def test_no_mail_goes_to_a_public_address_without_encryption(host: str, sender: Sender, tmp_path: Path) -> None:
     own = at(shared(), email_tls="none", email_host=host)
     [entry] = by_file(sender, tmp_path, own).json["deliveries"]
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 1), entry

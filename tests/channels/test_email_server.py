@@ -95,7 +95,7 @@ def said(row: Said) -> str:
 
 
 @pytest.mark.parametrize("row", PERMANENT + TRANSIENT, ids=said)
-def test_a_reply_means_what_its_stage_makes_of_it(row: Said, sender: Sender, book: Book) -> None:
+def test_the_meaning_of_a_reply_depends_on_its_stage(row: Said, sender: Sender, book: Book) -> None:
     book.orders.append(Order(row.stage, row.reply))
     server = shared()
     credentials = {"email_username": "alerts", "email_password": PASSWORD} if row.stage == "AUTH" else {}
@@ -111,7 +111,7 @@ def test_a_reply_means_what_its_stage_makes_of_it(row: Said, sender: Sender, boo
         book.wait_for_farewell()
 
 
-def test_what_passes_by_itself_is_retried_until_it_is_delivered(sender: Sender, book: Book) -> None:
+def test_a_temporary_failure_is_retried_until_delivery(sender: Sender, book: Book) -> None:
     book.orders.append(Order("RCPT", "450 4.2.0 greylisted", times=2))
     entry = send(sender, arguments={**FAST, "max_attempts": "10"})
     assert (entry["outcome"], entry["attempts"], len(book.mails)) == ("delivered", 3, 1)
@@ -119,7 +119,7 @@ def test_what_passes_by_itself_is_retried_until_it_is_delivered(sender: Sender, 
 
 @pytest.mark.parametrize("reply", ["HTTP/1.1 400 Bad Request", "xyz", "2", "25é", "250?", "", "220-" * 30000])
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "MESSAGE"])
-def test_what_is_no_reply_is_no_success(stage: str, reply: str, sender: Sender, book: Book) -> None:
+def test_bytes_that_are_no_smtp_reply_are_no_success(stage: str, reply: str, sender: Sender, book: Book) -> None:
     book.orders.append(Order(stage, reply))
     entry = send(sender)
     if stage == "MESSAGE":
@@ -150,7 +150,7 @@ def test_a_connection_lost_after_the_dot_is_not_sent_again(sender: Sender, book:
     assert (again["outcome"], again["attempts"]) == ("ambiguous", 1), again
 
 
-def test_the_attempts_limit_ends_with_the_dot(sender: Sender, book: Book) -> None:
+def test_the_attempt_timeout_covers_everything_up_to_the_final_dot(sender: Sender, book: Book) -> None:
     limits = {**FAST, "attempt_timeout": "300ms", "max_attempts": "1"}
     book.orders.append(Order("MESSAGE", "250 2.0.0 Ok: queued as SLOW", after=1))
     entry = send(sender, arguments=limits)
@@ -162,7 +162,7 @@ def test_the_attempts_limit_ends_with_the_dot(sender: Sender, book: Book) -> Non
     assert entry["elapsed_ms"] < 900
 
 
-def test_nobody_listens(sender: Sender) -> None:
+def test_a_refused_connection_is_retried(sender: Sender) -> None:
     entry = sender.send([(CHANNEL, at(shared(), email_port=free_port()))], FAST).entry
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "connect", 2), entry
 
@@ -170,7 +170,7 @@ def test_nobody_listens(sender: Sender) -> None:
 # Encryption
 
 
-def test_in_clear_nothing_is_sent_unless_the_file_says_so(sender: Sender) -> None:
+def test_nothing_is_sent_in_clear_unless_the_file_allows_it(sender: Sender) -> None:
     server = MailServer(None)
     for tls in ("starttls", "tls"):
         entry = sender.send(
@@ -181,7 +181,7 @@ def test_in_clear_nothing_is_sent_unless_the_file_says_so(sender: Sender) -> Non
     assert server.book.mails == []
 
 
-def test_what_a_server_says_before_encryption_is_not_believed_after_it(sender: Sender, book: Book) -> None:
+def test_replies_from_before_encryption_are_not_used_after_it(sender: Sender, book: Book) -> None:
     """Words put behind the answer to STARTTLS, in clear, are not part of the conversation (CVE-2011-0411's kind)."""
     book.orders.append(Order("STARTTLS", "220 ready\r\n250-mail.example.com\r\n250 AUTH PLAIN"))
     entry = send(sender)
@@ -198,7 +198,7 @@ def test_what_a_server_says_before_encryption_is_not_believed_after_it(sender: S
         ("unknown issuer", "an issuer that is not trusted here"),
     ],
 )
-def test_a_wrong_certificate_is_refused_at_once_and_named(tls: str, fault: str, sentence: str, sender: Sender) -> None:
+def test_a_wrong_certificate_fails_at_once_with_its_cause(tls: str, fault: str, sentence: str, sender: Sender) -> None:
     long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     leaf = {
         "other name": lambda: authority().issue_cert("other.example"),
@@ -213,7 +213,7 @@ def test_a_wrong_certificate_is_refused_at_once_and_named(tls: str, fault: str, 
     assert [name for name, encrypted in server.book.commands if encrypted or name not in ("EHLO", "STARTTLS")] == []
 
 
-def test_without_ca_file_the_authority_is_not_trusted(sender: Sender, tmp_path: Path) -> None:
+def test_without_ca_file_a_private_authority_is_not_trusted(sender: Sender, tmp_path: Path) -> None:
     configuration = {key: value for key, value in at(shared()).items() if key != "ca_file"}
     [entry] = by_file(sender, tmp_path, configuration).json["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "tls")
@@ -258,7 +258,7 @@ def test_an_account_logs_in(tls: str, case: Login, sender: Sender) -> None:
 @pytest.mark.parametrize(
     ("given", "missing"), [("email_username", "email_password"), ("email_password", "email_username")]
 )
-def test_half_an_account_is_an_error(given: str, missing: str, sender: Sender) -> None:
+def test_a_username_without_a_password_is_an_error(given: str, missing: str, sender: Sender) -> None:
     configuration = {"email_host": "smtp.example.com", "email_from": "a@example.com", "email_to": "b@example.com"}
     body = {"notification_text": "hi", "senders_config": {"email": {**configuration, given: "x"}}, "dry_run": True}
     [entry] = sender.trigger({}).notify(body).json["deliveries"]

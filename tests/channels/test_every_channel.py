@@ -23,7 +23,7 @@ HTTP = pytest.mark.parametrize("channel", OVER_HTTP, ids=[channel.sender for cha
 # The places that a channel consists of; its stand-in and the README are looked for in Rust
 
 
-def test_each_channel_has_its_file_its_line_its_tests_and_its_section() -> None:
+def test_each_channel_has_a_file_a_registry_line_tests_and_a_docs_section() -> None:
     declared = set()
     for path in (ROOT / "core" / "src" / "channels").rglob("*.rs"):
         declared |= set(re.findall(r'ChannelSpec = ChannelSpec \{\n\s+key: "(\w+)"', path.read_text(encoding="utf-8")))
@@ -66,7 +66,7 @@ def without_own(got: Any, expected: object) -> Any:
 
 @HTTP
 @pytest.mark.parametrize("form", ["plain", "rich"])
-def test_what_arrives_is_what_the_channels_file_says(
+def test_the_message_that_arrives_matches_the_channels_specification(
     channel: Channel, form: str, sender: Sender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
@@ -124,7 +124,7 @@ def texts(channel: Channel) -> Iterable[tuple[str, int]]:
 
 
 @EVERY
-def test_a_text_at_the_limit_is_one_message_and_of_a_longer_one_nothing_is_lost_in_silence(
+def test_a_text_at_the_limit_is_one_message_and_a_longer_one_loses_nothing_without_a_warning(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     if channel.spec["longest_text"] is None:
@@ -187,7 +187,7 @@ LONG: dict[str, Any] = {
 
 
 @EVERY
-def test_what_is_too_long_in_a_rich_notification_is_cut_and_said(
+def test_too_long_values_of_a_rich_notification_are_cut_with_a_warning(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
@@ -199,7 +199,7 @@ def test_what_is_too_long_in_a_rich_notification_is_cut_and_said(
 
 
 @HTTP
-def test_fields_whose_names_become_equal_all_arrive_and_a_warning_says_so(
+def test_fields_whose_names_become_equal_all_arrive_with_a_warning(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     """Names that a channel cleans or cuts; and names that some channels use themselves."""
@@ -224,7 +224,7 @@ HOSTILE = (
 
 
 @EVERY
-def test_markup_in_title_fields_and_link_calls_nobody(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_markup_in_title_fields_and_link_mentions_nobody(channel: Channel, sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     hostile: dict[str, Any] = {
         "title": HOSTILE,
@@ -274,7 +274,7 @@ def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
 
 
 @HTTP
-def test_every_status_means_what_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_every_status_is_classified_as_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
     numbers = {status: next(NUMBERS) for status in range(200, 600)}
     for status, number in numbers.items():
         expected = by_status(channel, status)
@@ -297,7 +297,7 @@ def answer(standin: Standin, channel: Channel, number: int, reply: Reply, **rule
 
 
 @HTTP
-def test_the_providers_words_mean_what_the_channels_file_says(
+def test_provider_errors_are_classified_as_the_specification_says(
     channel: Channel, sender: Sender, standin: Standin
 ) -> None:
     numbers = [next(NUMBERS) for _ in channel.replies]
@@ -320,9 +320,7 @@ def test_the_providers_words_mean_what_the_channels_file_says(
 
 
 @HTTP
-def test_what_passes_by_itself_is_retried_until_it_is_delivered(
-    channel: Channel, sender: Sender, standin: Standin
-) -> None:
+def test_a_temporary_failure_is_retried_until_delivery(channel: Channel, sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     limited = by_status(channel, 429)[1] == "rate_limited"
     busy = Reply(429 if limited else 503, headers={"Retry-After": "0.05"})
@@ -353,9 +351,7 @@ def test_the_stand_in_refuses_what_the_provider_refuses(channel: Channel, standi
 
 
 @EVERY
-def test_a_required_field_that_is_missing_is_named_with_a_right_one(
-    channel: Channel, sender: Sender, standin: Standin
-) -> None:
+def test_a_missing_required_field_is_named_with_an_example(channel: Channel, sender: Sender, standin: Standin) -> None:
     for parameter in channel.of_requests():
         if not parameter["required"]:
             continue
@@ -373,7 +369,7 @@ ENCODED = {"twilio_sid", "twilio_token", "email_username", "email_password"}
 
 
 @EVERY
-def test_a_malformed_field_is_named_with_a_right_one(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_a_malformed_field_is_named_with_an_example(channel: Channel, sender: Sender, standin: Standin) -> None:
     for bad in channel.bad:
         configuration = {**channel.at(standin, next(NUMBERS)), bad.field: bad.value}
         configuration.pop("base_url", None)
@@ -410,7 +406,7 @@ def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], f
 
 
 @HTTP
-def test_no_echo_of_a_secret_is_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_a_secret_that_the_provider_echoes_is_not_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
     if channel.place:
         # Its requests arrive elsewhere; `tests/leaks` has it.
         return

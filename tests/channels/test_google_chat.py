@@ -92,7 +92,7 @@ CHANNEL = Channel(
 )
 
 
-def test_the_stand_in_wants_what_google_wants(standin: Standin, sender: Sender) -> None:
+def test_the_stand_in_requires_what_google_requires(standin: Standin, sender: Sender) -> None:
     """Beyond what can be asked without key and token."""
     card = of_widgets([{"decoratedText": {"text": "<x>"}}])
     good = of_widgets([{"decoratedText": {"text": "x"}}])
@@ -120,7 +120,7 @@ def of_widgets(widgets: list[object]) -> dict[str, object]:
     return {"card": {"header": {"title": "t"}, "sections": [{"widgets": widgets}]}}
 
 
-def test_widgets_beyond_a_hundred_are_ignored_and_the_record_tells(standin: Standin) -> None:
+def test_the_stand_in_ignores_widgets_beyond_a_hundred_and_records_it(standin: Standin) -> None:
     card = of_widgets([{"decoratedText": {"text": f"w{n}"}} for n in range(101)])
     body = json.dumps({"text": "x", "cardsV2": [card]}).encode()
     got = http_request("POST", f"{standin.url}{PATH}?key=k&token=t", body=body, headers=JSON)
@@ -132,7 +132,7 @@ def test_widgets_beyond_a_hundred_are_ignored_and_the_record_tells(standin: Stan
     assert "w100" not in message["text"]
 
 
-def test_a_reply_option_of_the_url_is_dropped_where_there_is_no_thread(sender: Sender, standin: Standin) -> None:
+def test_the_reply_option_of_the_url_is_removed_without_a_thread(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     url = f"{standin.url}/at/{number}{PATH}?messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"
     destination = (CHANNEL, {"google_chat_webhook_url": url})
@@ -144,7 +144,7 @@ def test_a_reply_option_of_the_url_is_dropped_where_there_is_no_thread(sender: S
     assert queries == ["key=k3y&token=t0ken", "messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"]
 
 
-def test_all_that_have_a_dedup_key_stand_in_its_thread(sender: Sender, standin: Standin) -> None:
+def test_messages_of_one_dedup_key_share_a_thread(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, CHANNEL.at(standin, number))
     for key in ("cpu", "cpu", "disk"):
@@ -158,7 +158,7 @@ def test_all_that_have_a_dedup_key_stand_in_its_thread(sender: Sender, standin: 
     assert queries == [f"key=k3y&token=t0ken{option}"] * 3 + ["key=k3y&token=t0ken"]
 
 
-def test_a_text_mentions_whom_it_names_unless_the_operator_forbids_it(sender: Sender, standin: Standin) -> None:
+def test_mentions_in_a_text_work_unless_the_operator_forbids_them(sender: Sender, standin: Standin) -> None:
     for allowed, mentions in (("true", ["<users/all>"]), ("false", [])):
         for form in ({}, {"title": "t"}):
             standin.clear()

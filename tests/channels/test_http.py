@@ -50,7 +50,7 @@ CHANNEL = Channel(
     ],
     ids=", ".join,
 )
-def test_what_a_plain_text_has_besides_is_sent(more: dict[str, Any], sender: Sender, standin: Standin) -> None:
+def test_members_beside_a_plain_text_are_sent(more: dict[str, Any], sender: Sender, standin: Standin) -> None:
     sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
     assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", [])
     [message] = standin.messages()
@@ -77,7 +77,7 @@ USUAL = {"message": TEXT}
         ("text: {{ notification.text }}", 'headers = { Content-Type = "Application/JSON" }', USUAL),
     ],
 )
-def test_a_body_that_is_no_json_where_it_must_be_goes_as_usual(
+def test_an_invalid_body_template_falls_back_to_the_usual_body(
     template: str, more: str, body: Any, sender: Sender, standin: Standin, tmp_path: Path
 ) -> None:
     standin.rule("*", any_content_type=True)

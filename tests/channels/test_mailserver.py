@@ -46,7 +46,7 @@ def test_ehlo_takes_each_form(name: str, server: MailServer) -> None:
 
 
 @pytest.mark.parametrize(("tls", "code"), [("starttls", 530), (None, 538)])
-def test_auth_is_neither_offered_nor_taken_before_encryption(tls: str | None, code: int) -> None:
+def test_auth_is_neither_offered_nor_accepted_before_encryption(tls: str | None, code: int) -> None:
     server = MailServer(tls)
     with smtplib.SMTP("localhost", server.port, local_hostname="client.example.com") as client:
         client.ehlo()
@@ -101,7 +101,7 @@ def test_each_mail_has_one_recipient(client: smtplib.SMTP) -> None:
         ("", MESSAGE.replace(b"Date: x\r\n", b""), 550),
     ],
 )
-def test_what_a_mail_may_hold(
+def test_valid_and_invalid_mails_are_told_apart(
     options: str, message: bytes, code: int, client: smtplib.SMTP, server: MailServer
 ) -> None:
     assert client.docmd("MAIL", f"FROM:<a@example.com>{options}")[0] == 250

@@ -121,7 +121,7 @@ def test_an_alert_is_acknowledged_and_closed_by_its_alias(channel: Channel, send
         assert json.loads(rest[1]["body"]) == {"note": "cpu_usage is 97.3 %", "source": "influxdb3-notifier"}
 
 
-def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     for status in ("acknowledged", "resolved"):
         sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": status})
@@ -129,7 +129,7 @@ def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, stan
     assert standin.requests(f"/at/{number}/") == []
 
 
-def test_a_repeat_of_a_request_has_the_alias_of_the_first(sender: Sender, standin: Standin) -> None:
+def test_a_repeated_request_has_the_alias_of_the_first(sender: Sender, standin: Standin) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     for arguments in ({}, {"response_timeout": "3s"}):
         sender.send([destination], arguments, idempotency_key=KEY)
@@ -138,7 +138,7 @@ def test_a_repeat_of_a_request_has_the_alias_of_the_first(sender: Sender, standi
     assert len(set(aliases)) == 1
 
 
-def test_levels_become_priorities_also_those_that_the_text_begins_with(sender: Sender, standin: Standin) -> None:
+def test_levels_including_one_at_the_texts_start_become_priorities(sender: Sender, standin: Standin) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     levels = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5", "ok": "P5", "": None}
     for level in levels:
@@ -146,7 +146,7 @@ def test_levels_become_priorities_also_those_that_the_text_begins_with(sender: S
     assert [message["detail"].get("priority") for message in standin.messages()] == list(levels.values())
 
 
-def test_jira_service_management_is_reached_by_the_opsgenie_channel_too(sender: Sender, standin: Standin) -> None:
+def test_the_opsgenie_channel_reaches_jira_service_management(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     configuration = {"opsgenie_api_key": API_KEY, "base_url": f"{standin.url}/at/{number}/jsm/ops/integration/"}
     for status in ("firing", "resolved"):
@@ -157,7 +157,7 @@ def test_jira_service_management_is_reached_by_the_opsgenie_channel_too(sender: 
     assert paths == [place, f"{place}/cpu%20db1/close"]
 
 
-def test_what_html_would_take_for_markup_is_shown_as_it_is(sender: Sender, standin: Standin) -> None:
+def test_html_markup_in_a_text_is_escaped(sender: Sender, standin: Standin) -> None:
     request: dict[str, Any] = {
         "title": "<b>CPU</b> > 95 & rising &amp; <3",
         "notification_text": "<img src=x> &lt;",

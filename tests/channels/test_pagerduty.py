@@ -136,7 +136,7 @@ def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(sen
         assert dedup_key == key or len(dedup_key) == 32
 
 
-def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, standin: Standin) -> None:
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": "resolved"})
     assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", "missing_dedup_key")
@@ -144,7 +144,7 @@ def test_what_has_no_dedup_key_cannot_be_closed_and_says_so(sender: Sender, stan
     assert standin.requests(f"/at/{number}/") == []
 
 
-def test_a_long_text_is_whole_in_the_details_and_its_beginning_is_the_summary(sender: Sender, standin: Standin) -> None:
+def test_a_long_text_is_whole_in_the_details_and_cut_in_the_summary(sender: Sender, standin: Standin) -> None:
     text = "one\n" + "x" * 2_000
     sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], notification_text=text)
     [message] = standin.messages()
@@ -153,7 +153,7 @@ def test_a_long_text_is_whole_in_the_details_and_its_beginning_is_the_summary(se
     assert payload["custom_details"] == {"notification_text": text}
 
 
-def test_levels_become_severities_also_those_that_the_text_begins_with(sender: Sender, standin: Standin) -> None:
+def test_levels_including_one_at_the_texts_start_become_severities(sender: Sender, standin: Standin) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     levels = {"critical": "critical", "error": "error", "warning": "warning", "info": "info", "ok": "info", "": "error"}
     for level in levels:
@@ -161,7 +161,7 @@ def test_levels_become_severities_also_those_that_the_text_begins_with(sender: S
     assert [message["detail"]["payload"]["severity"] for message in standin.messages()] == list(levels.values())
 
 
-def test_what_is_affected_comes_from_parameters_or_from_fields(sender: Sender, standin: Standin) -> None:
+def test_source_component_and_class_come_from_parameters_or_fields(sender: Sender, standin: Standin) -> None:
     given = {f"pagerduty_{name}": f"a {name}" for name in ("source", "component", "group", "class")}
     fields = {"host": "db1", "source": " ", "component": "mysql", "group": 7, "class": "x" * 300}
     for parameters, expected in [

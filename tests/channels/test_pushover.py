@@ -128,7 +128,7 @@ def test_an_emergency_has_a_key_that_ends_it(sender: Sender, standin: Standin) -
 
 
 @pytest.mark.parametrize("status", ["acknowledged", "resolved"])
-def test_no_limit_of_messages_keeps_an_emergency_from_its_end(status: str, standin: Standin, tmp_path: Path) -> None:
+def test_no_message_limit_delays_the_end_of_an_emergency(status: str, standin: Standin, tmp_path: Path) -> None:
     number = next(NUMBERS)
     path = tmp_path / "siren.toml"
     own = toml(CHANNEL.at(standin, number))
@@ -165,7 +165,7 @@ def test_an_emergency_goes_on_until_it_is_cancelled(sender: Sender, standin: Sta
     assert [going_on(standin, tag) for _ in range(2)] == [1, 0]
 
 
-def test_no_more_than_two_requests_are_under_way_at_once(sender: Sender, standin: Standin) -> None:
+def test_at_most_two_requests_run_at_once(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     standin.rule(f"/at/{number}/*", delay_ms=100)
     users = [{**CHANNEL.at(standin, number), "pushover_user": f"{n:030}"} for n in range(6)]

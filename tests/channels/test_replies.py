@@ -89,9 +89,7 @@ def limited(standin: Standin) -> Iterable[Asked]:
         yield asked(channel.sender, "0", status=429, headers=[["Retry-After", "0"]])
 
 
-def test_no_wait_that_a_provider_names_makes_requests_come_faster_than_the_backoff(
-    sender: Sender, standin: Standin
-) -> None:
+def test_a_providers_wait_never_shortens_the_backoff(sender: Sender, standin: Standin) -> None:
     for asked, entry in send(limited(standin), sender, WAITS):
         requests = asked.requests(standin)
         assert 1 <= requests <= MOST, (asked.name, requests)
@@ -148,7 +146,7 @@ def as_reply(reply: Reply, headers: Iterable[list[str]], body: bytes | None = No
     return {"kind": "reply", "status": reply.status, "headers": headers, **encoded}
 
 
-def test_an_untidy_head_leaves_the_status_to_decide(sender: Sender, standin: Standin) -> None:
+def test_with_a_malformed_head_the_status_decides(sender: Sender, standin: Standin) -> None:
     asked = [
         Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(channel.taken, headers)))
         for channel in OVER_HTTP
@@ -159,7 +157,7 @@ def test_an_untidy_head_leaves_the_status_to_decide(sender: Sender, standin: Sta
         assert one.requests(standin) == 1, one.name
 
 
-def test_what_is_no_reply_is_ambiguous_and_the_message_is_not_repeated(sender: Sender, standin: Standin) -> None:
+def test_bytes_that_are_no_reply_are_ambiguous_and_nothing_is_sent_again(sender: Sender, standin: Standin) -> None:
     asked = [
         Asked(channel, f"{channel.sender}: {name}", standin.fault(**fault))
         for channel in OVER_HTTP
@@ -172,7 +170,7 @@ def test_what_is_no_reply_is_ambiguous_and_the_message_is_not_repeated(sender: S
 
 
 @pytest.mark.parametrize("kind", ["close", "reset"])
-def test_where_no_byte_came_back_the_message_is_sent_again(sender: Sender, standin: Standin, kind: str) -> None:
+def test_without_any_reply_byte_the_message_is_sent_again(sender: Sender, standin: Standin, kind: str) -> None:
     asked = [Asked(channel, channel.sender, standin.fault(kind)) for channel in OVER_HTTP if not channel.patient]
     for one, entry in send(asked, sender, ENOUGH):
         is_sms = one.channel.sender in TWILIO
@@ -218,7 +216,7 @@ def encoded(standin: Standin, name: str, channel: Channel, reply: Reply, coding:
     return Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(reply, headers, body)))
 
 
-def test_a_success_is_one_in_every_coding_and_where_its_body_cannot_be_read(sender: Sender, standin: Standin) -> None:
+def test_a_success_counts_in_every_encoding_and_with_an_unreadable_body(sender: Sender, standin: Standin) -> None:
     asked = [
         encoded(standin, name, channel, channel.taken, coding, encode(body_of(channel.taken)))
         for channel in OVER_HTTP
@@ -231,7 +229,7 @@ def test_a_success_is_one_in_every_coding_and_where_its_body_cannot_be_read(send
         assert "accept-encoding: identity" in head
 
 
-def test_a_refusal_means_the_same_in_every_coding(sender: Sender, standin: Standin) -> None:
+def test_a_refusal_is_classified_the_same_in_every_encoding(sender: Sender, standin: Standin) -> None:
     finals = [(channel, reply) for channel in OVER_HTTP for reply in channel.replies if reply.status == 400]
     refusals = [(channel, reply) for channel, reply in finals if reply.reason != "rate_limited"]
     asked = {
@@ -250,7 +248,7 @@ def test_a_refusal_means_the_same_in_every_coding(sender: Sender, standin: Stand
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_no_binary_stands_in_detail(sender: Sender, standin: Standin, status: int) -> None:
+def test_detail_contains_no_binary_data(sender: Sender, standin: Standin, status: int) -> None:
     asked = [
         encoded(standin, name, channel, Reply(status), coding, encode(b'{"message": "words"}'))
         for channel in OVER_HTTP

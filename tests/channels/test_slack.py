@@ -149,7 +149,7 @@ def test_a_long_text_to_a_workflow_goes_in_several_messages(sender: Sender, stan
         (404, '{"ok":false,"error":"words"}', "unknown_destination"),
     ],
 )
-def test_a_workflow_that_does_not_say_ok_has_not_taken_the_message(
+def test_a_workflow_reply_without_ok_is_a_failure(
     status: int, body: str, reason: str, sender: Sender, standin: Standin
 ) -> None:
     destination, place = workflow(standin, WORKFLOWS[0])

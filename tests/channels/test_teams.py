@@ -125,7 +125,7 @@ VERSION = "api-version=1"
         (PATH.removesuffix("/invoke"), f"{VERSION}&sig=s", 404, "WorkflowNotFound"),
     ],
 )
-def test_the_stand_in_wants_a_workflow_that_is_there(
+def test_the_stand_in_requires_an_existing_workflow(
     path: str, query: str, status: int, code: str | None, standin: Standin
 ) -> None:
     got = http_request("POST", f"{standin.url}{path}?{query}", body=json.dumps(message(text("hi"))).encode())
@@ -133,7 +133,7 @@ def test_the_stand_in_wants_a_workflow_that_is_there(
     assert code is None or got.json["error"]["code"] == code
 
 
-def test_no_workflow_of_teams_is_where_logic_apps_are(standin: Standin) -> None:
+def test_a_logic_apps_url_without_a_workflow_is_explained(standin: Standin) -> None:
     got = http_request("POST", f"{standin.url}{OLD}?{VERSION}&sig=s", body=json.dumps(message(text("hi"))).encode())
     assert got.status == 404
 
@@ -161,7 +161,9 @@ def test_no_workflow_of_teams_is_where_logic_apps_are(standin: Standin) -> None:
         message(text("x" * 24_453)),
     ],
 )
-def test_the_stand_in_starts_the_workflow_and_says_what_it_cannot_post(body: dict[str, Any], standin: Standin) -> None:
+def test_the_stand_in_starts_the_workflow_and_reports_a_card_that_it_cannot_post(
+    body: dict[str, Any], standin: Standin
+) -> None:
     url = f"{standin.url}{PATH}?{VERSION}&sig=s"
     got = http_request("POST", url, body=json.dumps(body).encode())
     assert got.status == 202
@@ -169,7 +171,7 @@ def test_the_stand_in_starts_the_workflow_and_says_what_it_cannot_post(body: dic
     assert (request["accepted"], bool(request["problem"])) == (False, True)
 
 
-def test_the_stand_in_tells_of_lines_that_run_together(standin: Standin) -> None:
+def test_the_stand_in_reports_lines_that_run_together(standin: Standin) -> None:
     for words, together in [("one\ntwo", True), ("one\n\ntwo", False), ("- one\n- two", False)]:
         standin.clear()
         url = f"{standin.url}{PATH}?{VERSION}&sig=s"

@@ -104,7 +104,7 @@ CHANNEL = Channel(
 )
 
 
-def test_a_topic_and_the_name_of_a_channel_are_taken(sender: Sender, standin: Standin) -> None:
+def test_a_topic_and_a_channel_name_are_accepted(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     configuration = {**CHANNEL.at(standin, number), "telegram_chat_id": "@alerts", "telegram_thread_id": "7"}
     sent = sender.send([(CHANNEL, configuration)])
@@ -123,9 +123,7 @@ def test_the_general_topic_is_no_thread(sender: Sender, standin: Standin) -> Non
     assert [body.get("message_thread_id") for body in bodies] == [None, 2]
 
 
-def test_a_group_that_became_a_supergroup_is_followed_once_and_the_answer_and_the_log_say_so(
-    sender: Sender, standin: Standin
-) -> None:
+def test_a_migrated_group_is_followed_once_with_a_warning_and_a_log_line(sender: Sender, standin: Standin) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, {**CHANNEL.at(standin, number), "telegram_chat_id": "-400"})
     sent = sender.send([destination], {"max_attempts": "1"}, notification_text="word " * 1_000)
@@ -149,7 +147,7 @@ def test_a_group_that_moves_again_is_not_followed(sender: Sender, standin: Stand
     assert len(standin.requests(CHANNEL.place_of(number))) == 2
 
 
-def test_the_stand_in_tells_of_what_has_no_effect(standin: Standin) -> None:
+def test_the_stand_in_reports_members_without_effect(standin: Standin) -> None:
     place = f"{standin.url}/at/{next(NUMBERS)}{CHANNEL.path}"
     long = json.dumps({"chat_id": 1, "text": "&amp;" * 1_000 + "<b></b>" * 5_000 + "x", "parse_mode": "HTML"})
     for body, told in [('{"chat_id":1,"text":"x","no_such":1}', "no_such"), (long, "35000")]:
@@ -159,7 +157,7 @@ def test_the_stand_in_tells_of_what_has_no_effect(standin: Standin) -> None:
         assert told in request["problem"]
 
 
-def test_what_follows_answers_the_message_before_and_stands_alone_where_that_is_gone(
+def test_a_follow_up_replies_to_the_earlier_message_or_stands_alone_if_that_was_deleted(
     sender: Sender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
@@ -175,7 +173,7 @@ def test_what_follows_answers_the_message_before_and_stands_alone_where_that_is_
     assert first != second
 
 
-def test_a_text_mentions_whom_it_names_unless_the_operator_forbids_it(sender: Sender, standin: Standin) -> None:
+def test_mentions_in_a_text_work_unless_the_operator_forbids_them(sender: Sender, standin: Standin) -> None:
     for allowed, mentions in (("true", ["@admin_of_db"]), ("false", [])):
         for form in ({}, {"title": "t"}):
             standin.clear()

@@ -19,14 +19,14 @@ def shown(*arguments: str) -> str:
     return done.out
 
 
-def test_every_channel_is_listed_with_what_it_sends_to() -> None:
+def test_every_channel_is_listed_with_its_description() -> None:
     lines = shown().splitlines()
     assert [line.split()[0] for line in lines] == SENDERS
     assert all(line.endswith(channel["about"]) for line, channel in zip(lines, KNOWN, strict=True))
 
 
 @pytest.mark.parametrize("channel", KNOWN, ids=SENDERS)
-def test_a_channel_is_shown_with_all_that_is_known_of_it(channel: dict[str, Any]) -> None:
+def test_one_channel_is_shown_with_all_details(channel: dict[str, Any]) -> None:
     text = shown(channel["sender"])
     for parameter in channel["parameters"]:
         assert f"  {parameter['name']} (" in text
@@ -45,7 +45,7 @@ def test_programs_read_json() -> None:
 
 
 @pytest.mark.parametrize("channel", KNOWN, ids=SENDERS)
-def test_the_example_is_a_request_that_is_taken(channel: dict[str, Any], notify: Notify) -> None:
+def test_the_example_is_a_valid_request(channel: dict[str, Any], notify: Notify) -> None:
     answer = notify(channel["example"], args={"dry_run": "true"}).json
     assert (answer["status"], answer["warnings"]) == ("success", []), answer["deliveries"]
 
@@ -53,7 +53,7 @@ def test_the_example_is_a_request_that_is_taken(channel: dict[str, Any], notify:
 @pytest.mark.parametrize(
     ("name", "words"), [("slakc", "did you mean slack?"), ("carrier pigeon", "there are slack, discord, ")]
 )
-def test_a_channel_that_there_is_not_is_an_error_that_helps(name: str, words: str) -> None:
+def test_an_unknown_channel_is_an_error_with_a_suggestion(name: str, words: str) -> None:
     process = run("channels", name)
     assert (process.status, process.out) == (1, "")
     assert process.err.startswith(f"{name}: there is no such channel; {words}")

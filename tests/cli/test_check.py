@@ -51,7 +51,7 @@ def check(directory: Path, text: str | bytes, *arguments: object, **environment:
     return run("check", "n.toml", *arguments, cwd=directory, environment=clean | environment)
 
 
-def test_a_file_that_is_in_order_is_summed_up(tmp_path: Path) -> None:
+def test_a_valid_file_is_summarised(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD)
     assert (done.status, done.err) == (0, "")
     assert done.lines() == [
@@ -63,7 +63,7 @@ def test_a_file_that_is_in_order_is_summed_up(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_whose_rules_leave_notifications_over_is_warned_of(tmp_path: Path) -> None:
+def test_a_warning_says_that_some_notifications_match_no_route(tmp_path: Path) -> None:
     receiver = '[receivers.ops.http]\nwebhook_url = "https://ops.example/hook"\n'
     some = '[[routes]]\nmatch = { level = "critical" }\nreceivers = ["ops"]\n'
     done = check(tmp_path, receiver + some)
@@ -98,12 +98,12 @@ body_template = '{}'
         ('{"cpu": {{ notification.fields.cpu', True),
     ],
 )
-def test_a_body_that_quotes_and_line_breaks_spoil_is_warned_of(template: str, is_safe: bool, tmp_path: Path) -> None:
+def test_a_body_template_that_quotes_can_break_gets_a_warning(template: str, is_safe: bool, tmp_path: Path) -> None:
     done = check(tmp_path, BODIES.format(template))
     assert ("with quotes and line breaks in the values, receivers.r: body_template" in done.out) != is_safe, done.out
 
 
-def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_secrets_are_looked_up_on_request(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD, "--resolve")
     assert done.status == 1
     assert done.lines() == [
@@ -120,7 +120,7 @@ def test_secrets_are_looked_up_where_that_is_asked_for(tmp_path: Path) -> None:
     assert (done.status, done.lines()[-1]) == (0, "  secrets looked up: CHECK_SLACK_URL, token")
 
 
-def test_everything_that_is_wrong_is_said_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_errors_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
     done = check(tmp_path, BAD)
     assert (done.status, done.err) == (1, "")
     assert [line.split(": ")[:3] for line in done.lines()[:-1]] == [
@@ -136,7 +136,7 @@ def test_everything_that_is_wrong_is_said_in_the_order_of_the_file(tmp_path: Pat
     assert "s3cret" not in done.out
 
 
-def test_the_report_is_the_same_for_programs(tmp_path: Path) -> None:
+def test_the_json_report_has_the_same_content(tmp_path: Path) -> None:
     good = check(tmp_path, GOOD, "--format", "json")
     assert good.status == 0
     assert good.json == {
@@ -189,7 +189,7 @@ def test_a_warning_is_no_error(text: str, arguments: list[str], line: str, tmp_p
     assert (done.status, done.lines()[0]) == (0, line)
 
 
-def test_an_argument_of_the_trigger_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_trigger_argument_is_an_error(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD.replace('default_receivers = ["ops"]', ""), "--argument", "default_receivers=nobody")
     assert done.status == 1
     assert done.lines()[0].startswith(
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_read_ends_with_3(make: Any, what: str, tmp_path: 
         (b"[receivers.a\n", "n.toml:1:13: error: this table's name is not closed; ] is missing; the file ends here"),
     ],
 )
-def test_what_is_no_toml_has_its_place(content: bytes, line: str, tmp_path: Path) -> None:
+def test_a_toml_syntax_error_has_its_line(content: bytes, line: str, tmp_path: Path) -> None:
     done = check(tmp_path, content)
     assert (done.status, done.lines()[0]) == (1, line)
 

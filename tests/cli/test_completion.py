@@ -22,7 +22,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_the_parsers(shell: str) -> None:
+def test_the_completion_script_matches_the_parser(shell: str) -> None:
     written = (completions.PLACE / shell).read_text(encoding="utf-8")
     assert written == completions.script(shell), "python -m tests.cli.completions, then make build"
     assert run("completion", shell).out == written
@@ -44,7 +44,7 @@ def test_the_script_is_the_parsers(shell: str) -> None:
         ("influxdb3-notifier completion ", ["bash", "zsh"]),
     ],
 )
-def test_bash_offers(words: str, offered: list[str], tmp_path: Path) -> None:
+def test_bash_completes_commands_and_flags(words: str, offered: list[str], tmp_path: Path) -> None:
     for name in ("notifier.toml", "alert.json", "other"):
         (tmp_path / name).touch()
     (tmp_path / "plugins").mkdir()
@@ -58,7 +58,7 @@ def test_bash_offers(words: str, offered: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
-def test_zsh_reads_the_script(tmp_path: Path) -> None:
+def test_zsh_loads_the_script(tmp_path: Path) -> None:
     shutil.copy(completions.PLACE / "zsh", tmp_path / "_influxdb3-notifier")
     program = f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -d {tmp_path}/dump; "
     program += "autoload +X _influxdb3-notifier; print -r -- $_comps[influxdb3-notifier]"

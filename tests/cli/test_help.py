@@ -44,7 +44,7 @@ def test_help_has_examples_of_the_command_and_every_exit_status(words: list[str]
 
 
 @pytest.mark.parametrize("words", GROUPS, ids=" ".join)
-def test_the_help_of_several_commands_has_examples_that_are_read(words: list[str]) -> None:
+def test_the_examples_in_help_texts_are_parsed(words: list[str]) -> None:
     text = run(*words, "--help").out
     examples = text.partition("examples:")[2].partition("positional arguments:")[0].strip().splitlines()
     assert examples
@@ -95,7 +95,7 @@ BAD: list[list[str]] = [
 
 
 @pytest.mark.parametrize("arguments", BAD, ids=" ".join)
-def test_a_command_line_that_cannot_be_read_ends_with_2(arguments: list[str]) -> None:
+def test_an_invalid_command_line_exits_with_2(arguments: list[str]) -> None:
     done = run(*arguments)
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("usage: influxdb3-notifier")
@@ -138,7 +138,7 @@ def test_a_command_line_that_cannot_be_read_ends_with_2(arguments: list[str]) ->
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_mistyped_word_is_answered_with_the_nearest_one_and_one_line_of_usage(
+def test_a_mistyped_word_gets_a_suggestion_and_one_line_of_usage(
     arguments: list[str], usage: str, message: str
 ) -> None:
     done = run(*arguments)
@@ -168,7 +168,7 @@ def test_importing_the_package_does_not_import_the_command_line() -> None:
     assert process.stdout == "[]\n"
 
 
-def test_the_command_line_needs_the_standard_library_alone() -> None:
+def test_the_command_line_needs_only_the_standard_library() -> None:
     program = (
         "import sys, influxdb3_notifier.cli as cli\n"
         "own = {m.partition('.')[0] for m in sys.modules} - set(sys.stdlib_module_names) - {'__main__'}\n"
@@ -178,7 +178,7 @@ def test_the_command_line_needs_the_standard_library_alone() -> None:
     assert process.stdout == "['influxdb3_notifier']\n"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     file = tmp_path / "n.toml"
     file.write_text("".join(f'[receivers.a{n}.slack]\nwebhook_url = "https://a.example"\n' for n in range(5000)))
     shell = f"'{sys.executable}' -m influxdb3_notifier check '{file}' | head -n 1"

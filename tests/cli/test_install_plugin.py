@@ -28,7 +28,7 @@ def test_the_plugin_file_of_the_wheel_is_written_and_works(tmp_path: Path) -> No
         assert harness.post(host, b"", query={"view": "status"}, method="GET").json["status"] == "ok"
 
 
-def test_a_file_that_is_the_same_is_left_alone(tmp_path: Path) -> None:
+def test_an_identical_file_is_not_written(tmp_path: Path) -> None:
     target = tmp_path / "notifier_plugin.py"
     target.write_bytes(SOURCE)
     before = target.stat()
@@ -39,7 +39,7 @@ def test_a_file_that_is_the_same_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"the official one", SOURCE + b"\n# a change of mine\n", b"\xff\x00"])
-def test_a_file_that_differs_is_overwritten_only_by_force(tmp_path: Path, content: bytes) -> None:
+def test_a_different_file_is_overwritten_only_with_force(tmp_path: Path, content: bytes) -> None:
     target = tmp_path / "notifier_plugin.py"
     target.write_bytes(content)
     target.chmod(0o640)
@@ -54,7 +54,7 @@ def test_a_file_that_differs_is_overwritten_only_by_force(tmp_path: Path, conten
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
-def test_programs_read_what_became_of_the_file(tmp_path: Path) -> None:
+def test_the_json_output_has_the_result(tmp_path: Path) -> None:
     target = tmp_path / "notifier_plugin.py"
     seen = []
     for change in (b"", None, b"another"):
@@ -67,7 +67,7 @@ def test_programs_read_what_became_of_the_file(tmp_path: Path) -> None:
     assert run("install-plugin", "--force", tmp_path, "--format", "json").json["state"] == "overwritten"
 
 
-def test_what_is_no_directory_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_no_directory_is_named(tmp_path: Path) -> None:
     for place in (tmp_path / "missing", harness.PLUGIN):
         process = run("install-plugin", place)
         assert (process.status, process.out) == (3, "")
@@ -75,7 +75,7 @@ def test_what_is_no_directory_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
-def test_a_directory_in_the_files_place_is_named_and_kept(tmp_path: Path) -> None:
+def test_a_directory_with_the_files_name_is_named_and_kept(tmp_path: Path) -> None:
     target = tmp_path / "notifier_plugin.py"
     target.mkdir()
     process = run("install-plugin", "--force", tmp_path)
@@ -83,7 +83,7 @@ def test_a_directory_in_the_files_place_is_named_and_kept(tmp_path: Path) -> Non
     assert process.err == f"{target}: Is a directory\n"
 
 
-def test_a_file_that_cannot_be_written_is_said_so_and_nothing_is_left(
+def test_a_write_error_is_reported_and_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object) -> None:

@@ -81,7 +81,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped_beside_a_working_serv
     assert [(row["id"], row["delivery"]["reason"]) for row in dropped] == [(f"{second}/0", "dropped")]
 
 
-def test_fields_that_a_route_made_are_stored_with_the_notification(tmp_path: Path, standin: Standin) -> None:
+def test_fields_that_a_route_extracts_are_stored_with_the_notification(tmp_path: Path, standin: Standin) -> None:
     with ExitStack() as stack:
         site = Site(tmp_path, standin, stack)
         route = "[[routes]]\nextract = '~host=(?<host>\\w+)'\nreceivers = [\"hook\"]\n"
@@ -100,7 +100,7 @@ def test_fields_that_a_route_made_are_stored_with_the_notification(tmp_path: Pat
         assert json.loads(second["body"])["fields"] == {"host": "db1"}
 
 
-def test_what_waits_is_listed_with_who_has_it_and_dropped_for_good(desk: Desk) -> None:
+def test_pending_deliveries_are_listed_with_their_owner_and_can_be_dropped(desk: Desk) -> None:
     desk.site.standin.rule(HOOK, reply={"status": 503})
     _, patient = desk.site.start({"initial_backoff": "300ms", "max_backoff": "300ms", "response_timeout": "0s"})
     task = patient.notify(to("hook", "never")).json["task_id"]
@@ -143,7 +143,7 @@ def test_deliveries_are_chosen_by_sender_receiver_reason_and_state(desk: Desk) -
     assert desk.run("drop", "--all", "--format", "json").json["deliveries"] == 2
 
 
-def test_what_a_terminal_would_obey_is_printed_as_json_escapes_it(desk: Desk) -> None:
+def test_terminal_control_characters_are_printed_escaped(desk: Desk) -> None:
     hostile = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eback\u202c \x7f \u2028 \U000e0001"
     desk.site.standin.rule(HOOK, reply={"status": 404, "body": hostile})
     task = desk.dead(hostile, title=hostile, fields={hostile: hostile})
@@ -160,7 +160,7 @@ def test_what_a_terminal_would_obey_is_printed_as_json_escapes_it(desk: Desk) ->
 
 
 @pytest.mark.parametrize("verb", ["retry", "drop"])
-def test_nothing_is_changed_unless_it_is_said_what(desk: Desk, verb: str) -> None:
+def test_a_change_needs_an_explicit_selection(desk: Desk, verb: str) -> None:
     desk.site.standin.rule(HOOK, reply={"status": 404})
     desk.dead("one")
     done = desk.run(verb)
@@ -173,7 +173,7 @@ def test_nothing_is_changed_unless_it_is_said_what(desk: Desk, verb: str) -> Non
     assert desk.site.states() == ["dead"]
 
 
-def test_a_state_that_there_is_not_is_no_choice_of_all() -> None:
+def test_an_unknown_state_selects_nothing() -> None:
     with pytest.raises(ValueError, match="deed"):
         _native.Choice(states=["deed"])
 
@@ -184,7 +184,7 @@ def _text(path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["list", "show", "retry", "drop", "stats"])
 @pytest.mark.parametrize(("make", "what"), [(None, "is not there"), (_text, "is no outbox"), (Path.mkdir, "opened")])
-def test_a_file_that_is_no_outbox_is_named_and_nothing_is_made(tmp_path: Path, verb: str, make, what: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_path_that_is_no_outbox_is_named_and_no_file_is_created(tmp_path: Path, verb: str, make, what: str) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "outbox.db"
     if make:
         make(path)
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_outbox_is_named_and_nothing_is_made(tmp_path: Path, v
     assert make or not path.exists()
 
 
-def test_a_task_is_named_by_its_beginning_where_that_is_one_tasks(desk: Desk) -> None:
+def test_a_unique_prefix_names_a_task(desk: Desk) -> None:
     desk.site.standin.rule(HOOK, reply={"status": 404})
     desk.dead("one")
     desk.dead("two")

@@ -78,7 +78,7 @@ def test_without_a_file_every_channel_is_shown_and_is_what_a_dry_run_shows() -> 
     assert rendering["deliveries"][3]["segments"] == 1
 
 
-def test_people_read_json_with_line_breaks_and_forms_as_their_fields() -> None:
+def test_json_is_shown_with_line_breaks_and_a_form_as_its_fields() -> None:
     done = run("render", "--text", "hi & ü", "--channel", "http", "--channel", "sms", "--json")
     assert (done.status, done.err) == (0, "")
     assert done.out == (
@@ -95,7 +95,7 @@ def seen(*flags: str) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def test_people_see_title_text_fields_link_and_colour() -> None:
+def test_the_output_shows_title_text_fields_link_and_colour() -> None:
     shown = seen(*FLAGS, "--dedup-key", "k")
     assert list(shown) == CHANNELS
     for channel, text in shown.items():
@@ -132,13 +132,13 @@ def test_the_colour_is_a_word(flags: list[str], colour: str) -> None:
     assert {text.strip().splitlines()[-1] for text in shown.values()} == {f"colour: {colour}"}
 
 
-def test_a_plain_text_is_seen_as_it_is() -> None:
+def test_a_plain_text_is_shown_unchanged() -> None:
     shown = seen("--text", "a & b <c>", "--dedup-key", "k")
     del shown["http"], shown["alertmanager"], shown["email"]
     assert [channel for channel, text in shown.items() if "a & b <c>" not in text] == []
 
 
-def test_markup_is_seen_as_it_is_shown_and_controls_are_escaped() -> None:
+def test_markup_is_rendered_and_control_characters_are_escaped() -> None:
     text = "see <https://a.example|the page> & go\x1b[31m"
     shown = seen("--text", text, "--title", "db_1 *x*", "--channel", "slack", "--channel", "discord")
     assert "see the page <https://a.example> & go" in shown["slack"]
@@ -147,7 +147,7 @@ def test_markup_is_seen_as_it_is_shown_and_controls_are_escaped() -> None:
     assert "\x1b" not in "".join(shown.values())
 
 
-def test_the_body_is_shown_where_it_is_asked_for() -> None:
+def test_the_body_is_shown_on_request() -> None:
     done = run("render", *FLAGS, "--channel", "slack", "--json")
     _, _, body = done.out.partition("\n")
     [delivery] = run("render", *FLAGS, "--channel", "slack", "--format", "json").json["deliveries"]
@@ -179,7 +179,7 @@ def test_with_a_file_its_receivers_are_shown_and_no_secret_is_needed(file: Path)
     assert "the environment variable RENDER_NOT_SET is not set" in done.err
 
 
-def test_where_secrets_are_looked_up_destinations_have_their_labels(file: Path, tmp_path: Path) -> None:
+def test_destinations_have_labels_when_secrets_are_looked_up(file: Path, tmp_path: Path) -> None:
     (tmp_path / "phone").write_text("+15558675310\n")
     environment = {"RENDER_NOT_SET": "https://a.example/s3cret"}
     done = run("render", file, "--resolve", environment=environment)
@@ -190,7 +190,7 @@ def test_where_secrets_are_looked_up_destinations_have_their_labels(file: Path, 
     assert "8675" not in done.out
 
 
-def test_what_cannot_be_made_is_said(file: Path) -> None:
+def test_a_message_that_cannot_be_composed_is_an_error(file: Path) -> None:
     done = run("render", file, "--template", "broken", "--text", "x", "--receiver", "ops")
     assert done.status == 0
     assert done.lines()[-1] == (
@@ -207,7 +207,7 @@ def test_what_cannot_be_made_is_said(file: Path) -> None:
     assert "nobody for nobody: unknown_receiver: " in done.out
 
 
-def test_nobody_is_no_success(tmp_path: Path) -> None:
+def test_no_receiver_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "n.toml").write_text('[receivers.a.slack]\nwebhook_url = "https://a.example"\n')
     done = run("render", "n.toml", cwd=tmp_path)
     assert (done.status, done.out) == (1, "")
@@ -216,14 +216,14 @@ def test_nobody_is_no_success(tmp_path: Path) -> None:
     assert (done.status, done.out) == (1, "nobody\n")
 
 
-def test_a_channel_that_there_is_not_is_named_with_the_nearest() -> None:
+def test_an_unknown_channel_gets_a_suggestion() -> None:
     done = run("render", "--channel", "slak")
     assert (done.status, done.out) == (2, "")
     assert "slak: there is no such channel; did you mean slack?" in done.err
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400])
-def test_a_field_that_is_no_number_of_json_is_a_text(value: str) -> None:
+def test_a_field_that_is_no_json_number_is_a_string(value: str) -> None:
     done = run("render", "--field", f"load={value}", "--channel", "http", "--format", "json")
     assert (done.status, done.err) == (0, "")
     [message] = done.json["deliveries"][0]["messages"]

@@ -72,7 +72,7 @@ WHO: list[tuple[list[str], list[tuple[str, str, int | None]], list[str]]] = [
 ]
 
 
-def test_the_files_own_words_for_levels_are_levels_on_the_command_line(tmp_path: Path) -> None:
+def test_the_files_level_names_work_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "n.toml"
     text = '[settings]\nlevel_map = { wichtig = "critical", page = "info" }\n'
     text += '[receivers.a.slack]\nwebhook_url = "https://a.example"\n'
@@ -89,7 +89,7 @@ def test_the_files_own_words_for_levels_are_levels_on_the_command_line(tmp_path:
 
 
 @pytest.mark.parametrize(("flags", "who", "said"), WHO, ids=lambda value: " ".join(map(str, value)))
-def test_who_is_reached_and_what_each_route_says(
+def test_the_output_has_the_receivers_and_each_routes_decision(
     flags: list[str], who: list[tuple[str, str, int | None]], said: list[str], file: Path
 ) -> None:
     routing = routes(file, *flags)
@@ -102,7 +102,7 @@ def test_who_is_reached_and_what_each_route_says(
     assert run("routes", file, *flags).status == int(nobody)
 
 
-def test_people_read_lines(file: Path) -> None:
+def test_without_json_the_output_is_lines(file: Path) -> None:
     done = run("routes", file, "--level", "critical", "--field", "host=db1")
     assert (done.status, done.err) == (0, "")
     assert done.lines() == [
@@ -117,7 +117,7 @@ def test_people_read_lines(file: Path) -> None:
     ]
 
 
-def test_destinations_have_their_labels_where_secrets_are_looked_up(file: Path) -> None:
+def test_labels_of_destinations_are_shown_when_secrets_are_looked_up(file: Path) -> None:
     done = run(
         "routes", file, "--level", "critical", "--resolve", environment={"ROUTES_SLACK_URL": "https://a.example/x"}
     )
@@ -147,7 +147,7 @@ NIGHTS = [
 
 
 @pytest.mark.parametrize(("at", "holds"), NIGHTS)
-def test_a_silence_at_another_time_goes_by_the_clock_of_its_zone(at: str, holds: bool, file: Path) -> None:
+def test_a_silence_at_a_given_time_uses_its_time_zone(at: str, holds: bool, file: Path) -> None:
     file.write_text(FILE + NIGHT)
     done = run("routes", file, "--level", "info", "--at", at)
     assert done.status == int(holds)
@@ -156,7 +156,7 @@ def test_a_silence_at_another_time_goes_by_the_clock_of_its_zone(at: str, holds:
     assert run("routes", file, "--level", "error", "--at", at).status == 0
 
 
-def test_a_silence_says_why_it_does_not_hold(file: Path) -> None:
+def test_an_inactive_silence_says_why(file: Path) -> None:
     file.write_text(FILE + NIGHT)
     lines = run("routes", file, "--level", "error", "--at", "2026-07-01T12:00:00Z").lines()
     assert lines[-1] == "silence night (line 24): level does not match, and it is not its time"
@@ -170,7 +170,7 @@ MODES = [
 
 
 @pytest.mark.parametrize(("mode", "status", "lines"), MODES)
-def test_what_a_request_brings_becomes_what_the_operator_says(
+def test_request_destinations_decides_about_a_requests_own_destinations(
     mode: str, status: int, lines: list[str], file: Path
 ) -> None:
     body = json.dumps(
@@ -180,7 +180,7 @@ def test_what_a_request_brings_becomes_what_the_operator_says(
     assert (done.status, done.lines()[: len(lines) + 1]) == (status, [*lines, ""])
 
 
-def test_nobody_is_nobody(file: Path) -> None:
+def test_no_matching_route_means_no_receiver(file: Path) -> None:
     file.write_text(FILE.replace('default_receivers = ["ops"]', ""))
     done = run("routes", file, "--text", "x")
     assert (done.status, done.lines()[0]) == (1, "nobody: no route matches, and there is no default receiver")
@@ -214,9 +214,7 @@ BAD_REQUESTS: list[tuple[bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "message"), BAD_REQUESTS)
-def test_a_request_that_cannot_be_read_is_said_in_the_endpoints_words(
-    body: bytes, status: int, message: str, file: Path
-) -> None:
+def test_an_invalid_request_gets_the_endpoints_error(body: bytes, status: int, message: str, file: Path) -> None:
     done = run("routes", file, "--request", "-", stdin=body)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith(message)
@@ -228,13 +226,13 @@ def test_a_request_file_that_is_not_there_is_named(file: Path) -> None:
     assert (done.status, done.out, done.err) == (3, "", "/not/there.json: No such file or directory\n")
 
 
-def test_a_time_that_is_none_ends_with_2(file: Path) -> None:
+def test_an_invalid_time_exits_with_2(file: Path) -> None:
     done: Done = run("routes", file, "--at", "tomorrow")
     assert (done.status, done.out) == (2, "")
     assert done.err == "--at must be a time of RFC 3339, such as 2026-01-31T12:00:00Z\n"
 
 
-def test_a_file_that_cannot_be_used_ends_with_3(tmp_path: Path) -> None:
+def test_an_invalid_file_exits_with_3(tmp_path: Path) -> None:
     (tmp_path / "n.toml").write_text("[recievers]\n")
     done = run("routes", "n.toml", cwd=tmp_path)
     assert (done.status, done.out) == (3, "")

@@ -54,7 +54,7 @@ def test_a_notification_is_sent_and_its_log_goes_to_standard_error(
     assert sum("delivered in" in line for line in lines) == 2
 
 
-def test_people_read_what_became_of_each(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_output_lists_each_outcome(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
     standin.rule("/hook/*", reply={"status": 404, "body": "gone"})
     done = run("send", write(tmp_path, standin), "--text", "hi", "--level", "critical", environment=environment)
     assert done.status == 1
@@ -75,7 +75,7 @@ def test_people_read_what_became_of_each(standin: Standin, environment: dict[str
         (["--request", "-"], "Missing required fields"),
     ],
 )
-def test_a_failure_is_said_once(
+def test_a_failure_is_printed_once(
     flags: list[str], words: str, standin: Standin, environment: dict[str, str], tmp_path: Path
 ) -> None:
     file = write(tmp_path, standin)
@@ -97,7 +97,7 @@ def test_every_receiver_is_tested_at_once(standin: Standin, environment: dict[st
     assert [line.strip() for line in done.lines() if "drill" in line] == ['"text": "drill"', '"message": "drill"']
 
 
-def test_every_receiver_needs_a_file_that_has_some(standin: Standin, tmp_path: Path) -> None:
+def test_testing_every_receiver_needs_a_file_with_receivers(standin: Standin, tmp_path: Path) -> None:
     file = write(tmp_path, standin)
     for arguments in (["--all"], [file, "--all", "--receiver", "chat"]):
         done = run("send", *arguments)
@@ -111,9 +111,7 @@ def test_every_receiver_needs_a_file_that_has_some(standin: Standin, tmp_path: P
     assert standin.messages() == []
 
 
-def test_it_waits_for_the_end_however_long_the_endpoint_would(
-    standin: Standin, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_it_waits_for_every_delivery_to_end(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
     standin.rule("/hook/*", reply={"status": 503, "headers": [["retry-after", "1"]], "body": ""}, times=2)
     file = write(tmp_path, standin, 'response_timeout = "100ms"')
     done = run("send", file, "--text", "hi", "--format", "json", environment=environment)
@@ -123,7 +121,7 @@ def test_it_waits_for_the_end_however_long_the_endpoint_would(
     assert "delivered in" in done.err
 
 
-def test_it_waits_no_longer_than_it_is_told_to(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
+def test_it_waits_at_most_for_the_given_time(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
     standin.rule("/hook/*", hang=True)
     file = write(tmp_path, standin, 'response_timeout = "100ms"')
     done = run("send", file, "--text", "hi", "--wait", "0.3", environment=environment)
@@ -132,7 +130,7 @@ def test_it_waits_no_longer_than_it_is_told_to(standin: Standin, environment: di
     assert done.lines()[1].endswith(": pending")
 
 
-def test_a_dry_run_shows_the_messages_and_sends_nothing_whatever_the_file_says(
+def test_a_dry_run_shows_the_messages_and_sends_nothing(
     standin: Standin, environment: dict[str, str], tmp_path: Path
 ) -> None:
     file = write(tmp_path, standin, "dry_run = false")
@@ -147,7 +145,7 @@ def test_a_dry_run_shows_the_messages_and_sends_nothing_whatever_the_file_says(
     assert standin.requests() == []
 
 
-def test_a_silence_holds_here_too(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
+def test_silences_apply_to_send(standin: Standin, environment: dict[str, str], tmp_path: Path) -> None:
     done = run("send", write(tmp_path, standin), "--text", "hi", "--level", "ok", environment=environment)
     assert done.status == 0
     assert done.lines()[1].endswith(": suppressed by quiet")
@@ -155,7 +153,7 @@ def test_a_silence_holds_here_too(standin: Standin, environment: dict[str, str],
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_without_a_file_the_request_brings_its_destinations(encoding: str, standin: Standin, tmp_path: Path) -> None:
+def test_without_a_file_the_request_names_its_destinations(encoding: str, standin: Standin, tmp_path: Path) -> None:
     senders = tmp_path / "senders.json"
     text = json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/direct"}, "pager": {}})
     senders.write_text(text, encoding=encoding)
@@ -179,7 +177,7 @@ def test_without_a_file_the_request_brings_its_destinations(encoding: str, stand
         (["/not/there.toml", "--text", "hi"], "config_file", "/not/there.toml is not there"),
     ],
 )
-def test_what_is_not_taken_ends_with_3_and_the_endpoints_words(arguments: list[str], code: str, words: str) -> None:
+def test_a_refused_request_exits_with_3_and_the_endpoints_error(arguments: list[str], code: str, words: str) -> None:
     done = run("send", *arguments)
     assert done.status == 3
     assert words in done.out
@@ -191,7 +189,7 @@ def test_what_is_not_taken_ends_with_3_and_the_endpoints_words(arguments: list[s
     assert (answer["error"]["code"], answer["results"]) == (code, {})
 
 
-def test_the_key_is_what_an_http_receiver_is_told(
+def test_the_idempotency_key_reaches_an_http_receiver(
     standin: Standin, environment: dict[str, str], tmp_path: Path
 ) -> None:
     file = write(tmp_path, standin)
@@ -204,7 +202,7 @@ def test_the_key_is_what_an_http_receiver_is_told(
     assert keys[0] == keys[1]
 
 
-def test_interrupted_it_says_so(standin: Standin, tmp_path: Path) -> None:
+def test_an_interrupt_is_reported(standin: Standin, tmp_path: Path) -> None:
     standin.rule("/hook/*", hang=True)
     senders = json.dumps({"http": {"http_webhook_url": f"{standin.url}/hook/hangs"}})
     command = [str(PROGRAM), "send", "--text", "hi", "--senders-config", senders]

@@ -34,7 +34,7 @@ def write(directory: Path, text: str) -> None:
     (directory / "n.toml").write_text(text)
 
 
-def test_each_template_is_told_of_and_nothing_else(tmp_path: Path) -> None:
+def test_each_template_is_listed(tmp_path: Path) -> None:
     write(tmp_path, FILE)
     done = run("templates", "check", "n.toml", cwd=tmp_path)
     assert (done.status, done.err) == (1, "")
@@ -50,7 +50,7 @@ def test_each_template_is_told_of_and_nothing_else(tmp_path: Path) -> None:
     ]
 
 
-def test_given_a_notification_each_shows_what_it_makes(tmp_path: Path) -> None:
+def test_given_a_notification_each_template_shows_its_result(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     flags = ["--text", "disk full", "--level", "error", "--data", '{"disks": [{"used": 1}, {"used": 2}]}']
     done = run("templates", "check", "n.toml", *flags, cwd=tmp_path)
@@ -95,6 +95,6 @@ def test_a_file_that_is_no_toml_ends_with_3(tmp_path: Path) -> None:
     assert (done.status, done.out, done.err) == (3, "", "none.toml: is not there\n")
 
 
-def test_a_file_without_templates_is_in_order(tmp_path: Path) -> None:
+def test_a_file_without_templates_is_valid(tmp_path: Path) -> None:
     write(tmp_path, '[receivers.a.slack]\nwebhook_url = "https://a.example"\n')
     assert run("templates", "check", "n.toml", cwd=tmp_path).lines() == ["n.toml: 0 templates"]

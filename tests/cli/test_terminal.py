@@ -65,7 +65,7 @@ def test_an_error_is_red_on_a_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_nothing_is_coloured_against_ones_wish(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_no_color_turns_colours_off(tmp_path: Path, environment: dict[str, str]) -> None:
     text = Terminal("check", broken(tmp_path), **environment).end()
     assert "error: " in text
     assert "\x1b" not in text
@@ -93,7 +93,7 @@ def test_outcomes_and_levels_have_colours(standin: Standin, tmp_path: Path) -> N
     assert "\x1b[31mfailed\x1b[0m, unknown_destination" in failed
 
 
-def test_a_command_that_waits_says_so_and_takes_the_words_back(standin: Standin, tmp_path: Path) -> None:
+def test_a_waiting_command_shows_a_message_and_removes_it(standin: Standin, tmp_path: Path) -> None:
     config = tmp_path / "senders.json"
     config.write_text(f'{{"http": {{"http_webhook_url": "{standin.url}/hook/slow"}}}}')
     standin.rule("/hook/slow", hang=True)
@@ -104,7 +104,7 @@ def test_a_command_that_waits_says_so_and_takes_the_words_back(standin: Standin,
     assert terminal.process.returncode == 130
 
 
-def test_a_pipe_gets_no_sign_of_life(standin: Standin, tmp_path: Path) -> None:
+def test_a_pipe_gets_no_progress_message(standin: Standin, tmp_path: Path) -> None:
     config = tmp_path / "senders.json"
     config.write_text(f'{{"http": {{"http_webhook_url": "{standin.url}/hook/slow"}}}}')
     standin.rule("/hook/slow", delay_ms=1500)

@@ -31,22 +31,20 @@ def config(directory: Path, settings: str) -> Path:
         ('nats_ca_file = "notifier.toml"\noutbox = "nats://127.0.0.1"', "holds no certificate in PEM"),
     ],
 )
-def test_a_worker_that_has_nothing_to_work_for_ends_with_3_and_says_why(
-    tmp_path: Path, settings: str, said: str
-) -> None:
+def test_a_worker_without_an_outbox_exits_with_3(tmp_path: Path, settings: str, said: str) -> None:
     done = run("worker", "--config", config(tmp_path, settings))
     assert (done.status, done.out) == (3, "")
     assert said in done.err
     assert "s3cret" not in done.err
 
 
-def test_a_file_that_is_not_there_ends_a_worker_with_3(tmp_path: Path) -> None:
+def test_a_worker_whose_file_is_missing_exits_with_3(tmp_path: Path) -> None:
     done = run("worker", "--config", tmp_path / "nothing.toml")
     assert done.status == 3
     assert "nothing.toml" in done.err
 
 
-def test_a_port_that_is_taken_ends_a_worker_with_3(tmp_path: Path) -> None:
+def test_a_worker_whose_port_is_in_use_exits_with_3(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         path = config(tmp_path, f'outbox = "{tmp_path}/outbox.db"')
         done = run("worker", "--config", path, "--metrics", taken.getsockname()[1])
@@ -56,7 +54,7 @@ def test_a_port_that_is_taken_ends_a_worker_with_3(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["influxdb3-notifier-worker.service", "Dockerfile"])
-def test_the_examples_start_it_with_flags_that_it_has(name: str) -> None:
+def test_the_examples_use_flags_that_exist(name: str) -> None:
     text = (EXAMPLES / name).read_text()
     known = set(re.findall(r"(--[\w-]+)", run("worker", "--help").out.partition("options:")[2]))
     command = next(line for line in text.splitlines() if line.startswith(("ExecStart=", "CMD ")))

@@ -383,7 +383,7 @@ def test_a_request_is_answered_as_the_contract_says(row: Row, triggers: Triggers
     run(row, triggers, standin)
 
 
-def test_what_is_left_over_after_the_answer_is_pending_and_its_end_is_logged(
+def test_a_delivery_that_outlasts_the_call_is_pending_and_its_outcome_is_logged(
     triggers: Triggers, standin: Standin
 ) -> None:
     standin.rule("/hook/*", delay_ms=150)
@@ -410,7 +410,7 @@ def test_a_retry_is_a_warning_once_for_each_reason(triggers: Triggers, standin: 
     assert levels == [("INFO", False), ("WARN", True), ("INFO", False)]
 
 
-def test_nothing_is_sent_when_too_much_is_in_flight_and_the_caller_learns_when_to_come_again(
+def test_with_too_much_in_flight_nothing_is_sent_and_the_response_has_retry_after(
     standin: Standin, tmp_path: Path
 ) -> None:
     standin.rule("/hook/*", delay_ms=300)

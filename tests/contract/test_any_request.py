@@ -172,7 +172,7 @@ values = texts | st.sampled_from(
 
 @EXAMPLES
 @given(st.dictionaries(names | texts, values, max_size=5))
-def test_any_arguments_are_taken_or_named_in_a_503(arguments: dict[str, str]) -> None:
+def test_any_argument_is_accepted_or_named_in_a_503(arguments: dict[str, str]) -> None:
     body, status, lines = call(BODY, {}, {}, arguments)
     holds(body, status, lines)
     if status == 503:
@@ -182,7 +182,7 @@ def test_any_arguments_are_taken_or_named_in_a_503(arguments: dict[str, str]) ->
 
 @EXAMPLES
 @given(query=pairs, headers=pairs, arguments=pairs)
-def test_whatever_the_engine_passes_beside_the_body_is_answered(query: Any, headers: Any, arguments: Any) -> None:
+def test_any_headers_and_query_parameters_are_answered(query: Any, headers: Any, arguments: Any) -> None:
     if isinstance(query, dict) and "view" in query:
         return
     holds(*call(BODY, query, headers, arguments))

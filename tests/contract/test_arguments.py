@@ -190,7 +190,7 @@ GOOD = (
 
 
 @pytest.mark.parametrize("row", ROWS + GOOD, ids=str)
-def test_an_argument_is_taken_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_an_argument_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
@@ -217,7 +217,7 @@ def test_arguments_come_through_the_splitting_of_the_command_line(
     run(row, triggers, standin)
 
 
-def test_a_comma_in_a_list_cuts_it_on_the_command_line() -> None:
+def test_a_comma_splits_a_list_on_the_command_line() -> None:
     with pytest.raises(ValueError, match="not key=value"):
         parse_trigger_arguments("allowed_hosts=a.example,b.example")
 

@@ -56,7 +56,7 @@ def test_whatever_the_destination_answers_the_caller_posts_once(
     assert len(standin.requests(path)) == attempts
 
 
-def test_a_rate_limit_is_no_matter_of_the_callers(triggers: Triggers, standin: Standin) -> None:
+def test_a_callers_response_does_not_wait_for_a_rate_limit(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/services/*", reply={"status": 429, "headers": [["retry-after", "0.2"]], "body": ""}, times=2)
     trigger = triggers.create({"response_timeout": "50ms"})
     report = caller(trigger).alert("hi", slack(standin))
@@ -148,7 +148,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("tries", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize("refused", REFUSED, ids=str)
-def test_an_error_answer_sends_a_caller_round_its_loop_and_nothing_escapes(
+def test_a_caller_repeats_after_an_error_status_without_an_exception(
     refused: Refused, tries: int, triggers: Triggers, standin: Standin
 ) -> None:
     report = caller(triggers.create(refused.arguments), tries).post(json.dumps(refused.payload))
@@ -177,7 +177,7 @@ def test_a_configuration_that_cannot_be_used_is_posted_once(senders: object, tri
     assert isinstance(report.results, dict)
 
 
-def test_a_path_that_nobody_answers_is_tried_three_times(triggers: Triggers) -> None:
+def test_a_caller_tries_an_unknown_path_three_times(triggers: Triggers) -> None:
     double = caller(triggers.create())
     double.url += "/nobody"
     report = double.alert("hi", {})
@@ -211,7 +211,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("tries", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize(("text", "receiver"), TEXTS)
-def test_a_callers_request_lands_at_a_receiver_whose_secret_it_never_saw(
+def test_a_callers_request_reaches_a_receiver_without_knowing_its_secret(
     text: str, receiver: str, tries: int, triggers: Triggers, standin: Standin, tmp_path: Path
 ) -> None:
     (tmp_path / "hook").write_text(f"{standin.url}/services/T0/B0/servers-secret\n")

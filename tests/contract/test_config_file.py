@@ -411,5 +411,5 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("row", NAMED + ROUTED + DESTINATIONS + SETTINGS, ids=str)
-def test_who_is_told_is_as_request_file_and_arguments_say(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_receivers_follow_from_request_file_and_arguments(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)

@@ -223,7 +223,7 @@ basic_auth = {{ username = "a", password = 42 }}
 """
 
 
-def test_a_number_without_quotes_is_taken_where_a_string_may_stand(triggers: Triggers, standin: Standin) -> None:
+def test_a_number_is_accepted_where_a_string_is_expected(triggers: Triggers, standin: Standin) -> None:
     answer = send(triggers, standin, NUMBERS.format(sid=TWILIO["twilio_sid"], host=HOST))
     assert answer["results"] == {"r": True}, answer
     assert answer["warnings"] == []
@@ -248,7 +248,7 @@ def headers(request: Mapping[str, Any]) -> dict[str, str]:
     return {name.lower(): value for name, value in request["headers"]}
 
 
-def test_a_signature_is_taken_by_the_reference_implementation_with_each_of_two_keys(
+def test_the_reference_implementation_verifies_a_signature_with_each_of_two_keys(
     triggers: Triggers, standin: Standin
 ) -> None:
     keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"another key of 24 bytes!").decode()]
@@ -273,7 +273,7 @@ def test_a_key_in_every_spelling_signs_as_the_reference_implementation_does(
     Webhook("whsec_" + base64.b64encode(key).decode()).verify(request["body"], headers(request))
 
 
-def test_a_retry_is_signed_anew_under_the_same_name(triggers: Triggers, standin: Standin) -> None:
+def test_a_retry_is_signed_again_with_the_same_id(triggers: Triggers, standin: Standin) -> None:
     key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     standin.rule("/hook/*", reply={"status": 503, "body": ""}, times=1)
     answer = send(triggers, standin, receiver("http", f'signing_secret = "{key}"'), initial_backoff="10ms")
@@ -307,7 +307,7 @@ HTML = [["content-type", "text/html; charset=utf-8"]]
         (OK, '{"ok":true}' + "x" * 70_000, "delivered"),
     ],
 )
-def test_a_success_is_what_the_file_says(
+def test_the_file_defines_a_success(
     success: str, body: str, outcome: str, triggers: Triggers, standin: Standin
 ) -> None:
     standin.rule("/hook/*", reply={"status": 200, "body": body, "headers": HTML})
@@ -343,7 +343,7 @@ def test_a_success_that_does_not_match_is_not_sent_again(triggers: Triggers, sta
         ("http", 'content_type = "text/plain"\nbody_template = "x"', LOGIN, False),
     ],
 )
-def test_a_web_page_in_place_of_a_reply_is_warned_of(
+def test_a_web_page_as_reply_gets_a_warning(
     sender: str, fields: str, body: str, warned: bool, triggers: Triggers, standin: Standin
 ) -> None:
     path = PATHS[sender].rsplit("/", 1)[0] + "/*"
@@ -356,14 +356,14 @@ def test_a_web_page_in_place_of_a_reply_is_warned_of(
     assert "token-of-the-page" not in json.dumps(answer)
 
 
-def test_a_regular_expression_of_success_that_cannot_be_read_is_refused(triggers: Triggers, standin: Standin) -> None:
+def test_an_invalid_regular_expression_for_success_is_refused(triggers: Triggers, standin: Standin) -> None:
     for expression in ("~(", "~(?:a{1000}){1000}"):
         answer = send(triggers, standin, receiver("http", f'success = "{expression}"'))
         assert "success has a regular expression after ~ that cannot be read, or is too large" in answer["message"]
 
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
-def test_a_receiver_has_a_proxy_of_its_own_with_its_password(sender: str, triggers: Triggers, standin: Standin) -> None:
+def test_a_receiver_can_have_its_own_proxy_with_a_password(sender: str, triggers: Triggers, standin: Standin) -> None:
     """The stand-in takes the part of the proxy."""
     proxy = standin.url.replace("http://", "http://me:pass%20word@")
     config = receiver(sender, f'proxy = "{proxy}"').replace(HOST, "elsewhere.invalid")
@@ -374,7 +374,7 @@ def test_a_receiver_has_a_proxy_of_its_own_with_its_password(sender: str, trigge
     assert headers(request)["proxy-authorization"] == "Basic " + base64.b64encode(b"me:pass word").decode()
 
 
-def test_twilio_goes_by_the_receivers_proxy_too(triggers: Triggers, standin: Standin) -> None:
+def test_twilio_uses_the_receivers_proxy(triggers: Triggers, standin: Standin) -> None:
     with TunnelProxy(standin.port) as proxy:
         config = receiver("sms", f'proxy = "http://127.0.0.1:{proxy.port}"')
         answer = send(triggers, standin, config, twilio_base_url="https://api.invalid", max_attempts="1")
@@ -383,7 +383,7 @@ def test_twilio_goes_by_the_receivers_proxy_too(triggers: Triggers, standin: Sta
         assert proxy.heads[0].startswith("CONNECT api.invalid:443 ")
 
 
-def test_a_rate_limit_is_the_destinations_own(triggers: Triggers, standin: Standin) -> None:
+def test_a_rate_limit_applies_to_one_destination(triggers: Triggers, standin: Standin) -> None:
     config = receiver("http", 'rate_limit = "1/h"') + f'[receivers.s.http]\nwebhook_url = "http://{HOST}/hook/s"\n'
     address = f"127.0.0.1:{standin.port}"
     file = write_config(triggers.engine.plugin_dir, config.replace(HOST, address))
@@ -417,7 +417,7 @@ CLIENTS = {
 
 
 @pytest.mark.parametrize(("files", "delivered"), CLIENTS.values(), ids=CLIENTS)
-def test_a_server_of_another_authority_that_asks_for_a_certificate_is_reached_with_both_files(
+def test_a_private_authority_and_a_client_certificate_work_together(
     files: list[str], delivered: bool, authority: trustme.CA, triggers: Triggers, standin: Standin, tmp_path: Path
 ) -> None:
     server = authority.issue_cert("localhost")
@@ -440,7 +440,7 @@ def test_a_server_of_another_authority_that_asks_for_a_certificate_is_reached_wi
         assert entry["reason"] in ("tls", "connect", "connection_lost"), entry
 
 
-def test_a_byte_order_mark_before_pem_is_left_out_with_a_warning(
+def test_a_byte_order_mark_before_pem_is_ignored_with_a_warning(
     authority: trustme.CA, triggers: Triggers, standin: Standin
 ) -> None:
     server = authority.issue_cert("localhost")
@@ -482,7 +482,7 @@ def self_signed(name: str, *, since: int, until: int) -> tuple[bytes, bytes]:
     ],
     ids=["its own", "another", "expired", "not yet valid", "another name"],
 )
-def test_a_self_signed_certificate_in_ca_file_is_trusted_itself_within_its_dates_and_for_its_name(
+def test_a_self_signed_certificate_in_ca_file_is_trusted_for_its_dates_and_name(
     name: str, since: int, until: int, trusts: str, delivered: bool, triggers: Triggers, standin: Standin
 ) -> None:
     certificate, key = self_signed(name, since=since, until=until)
@@ -562,7 +562,7 @@ def test_in_a_request_it_is_ignored_with_a_warning(row: Row, triggers: Triggers,
 
 
 @pytest.mark.parametrize("form", [{"env": "HOME"}, {"file": "/etc/hostname"}])
-def test_the_forms_of_secrets_work_in_the_file_alone(form: object, triggers: Triggers, standin: Standin) -> None:
+def test_references_to_secrets_work_only_in_the_file(form: object, triggers: Triggers, standin: Standin) -> None:
     config = receiver("http", 'template = "short"', before=SHORT)
     body = HI | {"senders_config": {"slack": {"slack_webhook_url": form}}, "data": {"x": form}, "fields": {"y": form}}
     answer = send(triggers, standin, config, body)

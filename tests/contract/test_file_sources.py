@@ -55,7 +55,7 @@ def paths(standin: Standin) -> list[str]:
 # Secrets
 
 
-def test_a_secret_of_the_environment_is_taken_up_when_it_changes(
+def test_a_changed_environment_variable_is_used(
     own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
@@ -72,7 +72,7 @@ def test_a_secret_of_the_environment_is_taken_up_when_it_changes(
     )
 
 
-def test_a_secret_file_is_taken_up_when_it_changes(own: Triggers, standin: Standin, tmp_path: Path) -> None:
+def test_a_changed_secret_file_is_used(own: Triggers, standin: Standin, tmp_path: Path) -> None:
     secret = write(tmp_path / "hook", f"{standin.url}/hook/one\r\n")
     trigger = own.create({"config_file_path": str(write(tmp_path / "n.toml", to('{ file = "hook" }')))})
     assert trigger.notify(HI).json["results"] == {"r": True}
@@ -84,7 +84,7 @@ def test_a_secret_file_is_taken_up_when_it_changes(own: Triggers, standin: Stand
     assert set(paths(standin)) == {"/hook/one", "/hook/two"}
 
 
-def test_a_file_that_names_another_variable_after_an_edit_is_taken_up(
+def test_an_edit_that_names_another_variable_is_used(
     own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     variables.setenv("TEST_HOOK_ONE", f"{standin.url}/hook/one")
@@ -96,7 +96,7 @@ def test_a_file_that_names_another_variable_after_an_edit_is_taken_up(
     eventually(lambda: trigger.notify(HI).json and paths(standin)[-1] == "/hook/two", "the new variable is used")
 
 
-def test_every_value_of_a_destination_may_be_a_secret(
+def test_every_value_of_a_destination_can_be_a_secret(
     own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"URL": f"{standin.url}/hook/r", "USER": "me", "PASSWORD": "word", "TEAM": "ops"}.items():
@@ -131,7 +131,7 @@ BREAKS = "ends with several line breaks, which are left out"
         ("pass word\r\n\r\n\r\n", [f"the file secret {BREAKS}"]),
     ],
 )
-def test_a_byte_order_mark_and_line_breaks_are_no_part_of_a_secret(
+def test_a_byte_order_mark_and_line_breaks_are_removed_from_a_secret(
     content: str, warnings: list[str], own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "secret", content)
@@ -194,7 +194,7 @@ PLACES: dict[str, Callable[[Path], dict[str, str]]] = {
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("name", ["notifier.toml", "conf.d/notifier.toml", "  notifier.toml "])
-def test_a_relative_path_begins_at_the_plugin_directory(
+def test_a_relative_path_starts_at_the_plugin_directory(
     place: Callable[[Path], dict[str, str]],
     name: str,
     own: Triggers,
@@ -212,7 +212,7 @@ def test_a_relative_path_begins_at_the_plugin_directory(
     assert own.create({"config_file_path": name}).notify(HI).json["results"] == {"r": True}
 
 
-def test_a_relative_path_that_begins_nowhere_is_said_so(own: Triggers) -> None:
+def test_a_relative_path_without_a_base_directory_is_an_error(own: Triggers) -> None:
     answer = own.create({"config_file_path": "notifier.toml"}).notify(HI)
     assert answer.status == 503
     assert answer.json["message"] == (
@@ -247,7 +247,7 @@ def test_the_status_view_names_the_receivers_and_the_warnings(own: Triggers, tmp
 # What is remembered of requests
 
 
-def test_a_key_is_known_among_triggers_with_the_same_arguments_and_the_same_text_of_the_file(
+def test_triggers_with_equal_arguments_and_file_share_idempotency_keys(
     own: Triggers, standin: Standin, tmp_path: Path
 ) -> None:
     text = to(f'"{standin.url}/hook/r"')

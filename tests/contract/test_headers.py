@@ -178,11 +178,11 @@ OVERRIDES = [
 
 
 @pytest.mark.parametrize("row", ENCODINGS + DROPPED + OVERRIDES, ids=str)
-def test_headers_are_taken_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_headers_are_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
-def test_a_header_of_authorization_wins_over_userinfo(triggers: Triggers, standin: Standin) -> None:
+def test_an_authorization_header_wins_over_userinfo(triggers: Triggers, standin: Standin) -> None:
     configuration = {
         "http_webhook_url": "http://me:pw@standin.test/hook/x",
         "http_headers": encode({"authorization": "Bearer mine"}),

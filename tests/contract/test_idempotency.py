@@ -53,7 +53,7 @@ def test_a_repeat_under_a_key_gets_the_state_of_the_first_and_sends_nothing(
     assert len(trigger.log_lines()) == 2, "a repeat is no chatter"
 
 
-def test_the_key_is_the_same_wherever_it_stands_and_the_body_however_it_is_written(
+def test_the_key_works_as_header_or_field_and_the_body_in_any_formatting(
     key: str, triggers: Triggers, standin: Standin
 ) -> None:
     trigger = triggers.create()
@@ -98,7 +98,7 @@ def test_the_scope_of_a_key_is_the_triggers_arguments(key: str, triggers: Trigge
 
 
 @pytest.mark.parametrize(("status", "tried"), [(404, ["hi", "hi"]), (200, ["hi"])])
-def test_a_key_of_which_nothing_was_delivered_is_tried_anew(
+def test_a_key_without_any_delivery_is_tried_again(
     status: int, tried: list[str], key: str, triggers: Triggers, standin: Standin
 ) -> None:
     path = f"/hook/anew-{status}"
@@ -110,7 +110,7 @@ def test_a_key_of_which_nothing_was_delivered_is_tried_anew(
     assert posts(standin, path) == tried
 
 
-def test_a_request_that_was_not_taken_leaves_its_key_free(key: str, triggers: Triggers, standin: Standin) -> None:
+def test_a_refused_request_leaves_its_key_free(key: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create({"max_in_flight": "1"})
     url = f"{standin.url}/hook/free"
     two = request(url, idempotency_key=key)
@@ -120,7 +120,9 @@ def test_a_request_that_was_not_taken_leaves_its_key_free(key: str, triggers: Tr
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-def test_of_many_alike_at_once_one_is_sent(keyed: bool, key: str, triggers: Triggers, standin: Standin) -> None:
+def test_of_many_identical_requests_at_once_one_is_sent(
+    keyed: bool, key: str, triggers: Triggers, standin: Standin
+) -> None:
     path = f"/hook/at-once-{keyed}"
     standin.rule(path, delay_ms=300)
     trigger = triggers.create()
@@ -189,7 +191,7 @@ def test_within_the_dedup_window_an_identical_request_is_suppressed_once_deliver
     assert posts(standin, "/hook/window") == ["hi", "other", "hi", "hi"]
 
 
-def test_the_dedup_window_does_not_hold_for_what_failed(triggers: Triggers, standin: Standin) -> None:
+def test_the_dedup_window_does_not_apply_after_a_failure(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/failed", reply={"status": 404}, times=1)
     trigger = triggers.create({"dedup_window": "1h"})
     body = request(f"{standin.url}/hook/failed")

@@ -196,7 +196,7 @@ def test_http_never_splits(trigger: Trigger, standin: Standin) -> None:
 
 
 @pytest.mark.parametrize("sender", CHANNELS)
-def test_a_cluster_that_no_message_holds_is_cut_between_characters(
+def test_a_grapheme_cluster_longer_than_a_message_is_cut_between_characters(
     sender: str, trigger: Trigger, standin: Standin
 ) -> None:
     channel = CHANNELS[sender]
@@ -241,7 +241,7 @@ SEGMENTS = [
 
 @pytest.mark.parametrize(("text", "segments"), SEGMENTS)
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
-def test_segments_are_those_that_twilio_counts(
+def test_segments_are_counted_as_twilio_does(
     sender: str, text: str, segments: int, trigger: Trigger, standin: Standin
 ) -> None:
     answer, _ = send(trigger, standin, sender, text)

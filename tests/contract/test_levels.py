@@ -96,7 +96,7 @@ IN_TEXT = [
 
 
 @pytest.mark.parametrize("row", KNOWN + UNKNOWN + OWN + IN_TEXT, ids=str)
-def test_a_level_routes_by_its_meaning_and_one_that_cannot_be_read_as_error(
+def test_a_level_alias_routes_as_its_level_and_an_unknown_level_as_error(
     row: Row, triggers: Triggers, standin: Standin
 ) -> None:
     run(row, triggers, standin)

@@ -103,7 +103,7 @@ def test_a_request_that_cannot_be_read_is_400_with_results(notify: Notify, body:
 
 
 @pytest.mark.parametrize("value", ["text", 5, None, True, [], [[]]])
-def test_a_sender_that_is_no_object_fails_alone(notify: Notify, standin: Standin, value: object) -> None:
+def test_only_the_sender_that_is_no_object_fails(notify: Notify, standin: Standin, value: object) -> None:
     body = {"notification_text": "x", "senders_config": {"slack": value, **senders(standin, "http")}}
     answer = notify(body)
     assert (answer.status, answer.json["results"]) == (200, {"slack": False, "http": True})
@@ -154,7 +154,7 @@ def test_a_text_that_is_too_long_is_split(notify: Notify, standin: Standin, send
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "", "  "])
-def test_only_http_passes_on_what_is_no_text(notify: Notify, standin: Standin, value: object) -> None:
+def test_only_http_passes_on_values_that_are_no_text(notify: Notify, standin: Standin, value: object) -> None:
     body = {"notification_text": value, "senders_config": senders(standin)}
     answer = notify(body, args=arguments(standin)).json
     assert answer["results"] == dict.fromkeys(senders(standin), False) | {"http": True}
@@ -170,7 +170,7 @@ def test_a_number_is_sent_as_its_text(notify: Notify, standin: Standin) -> None:
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
-def test_numbers_that_json_does_not_have_are_text(notify: Notify, standin: Standin, number: bytes) -> None:
+def test_nan_and_infinite_numbers_are_text(notify: Notify, standin: Standin, number: bytes) -> None:
     request = json.dumps({"notification_text": "TEXT", "senders_config": senders(standin, "slack", "http")})
     answer = notify(request.replace('"TEXT"', number.decode()).encode())
     assert (answer.status, answer.json["results"]) == (200, {"slack": True, "http": True})
@@ -210,7 +210,7 @@ def test_http_webhooks_receive_an_idempotency_key(notify: Notify, standin: Stand
     assert len(keys[0]) == 32
 
 
-def test_a_header_value_that_is_no_string_is_dropped(notify: Notify, standin: Standin) -> None:
+def test_a_header_with_a_value_that_is_no_string_is_dropped(notify: Notify, standin: Standin) -> None:
     headers = b64encode(json.dumps({"X-Number": 0.5, "X-Text": "5"}).encode()).decode()
     configuration = senders(standin, "http")["http"] | {"http_headers": headers}
     answer = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json

@@ -117,7 +117,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_row_of_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_the_rich_fields_follow_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
@@ -156,7 +156,7 @@ def text_of(request: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("sender", FIRST)
-def test_a_text_of_more_than_the_rich_message_holds_goes_on_in_plain_ones(
+def test_a_text_too_long_for_the_rich_message_continues_in_plain_messages(
     sender: str, trigger: Trigger, standin: Standin
 ) -> None:
     for length, parts in [(FIRST[sender], 1), (FIRST[sender] + 1, 2), (FIRST[sender] * 2, None)]:
@@ -204,14 +204,14 @@ def test_a_text_beyond_ten_messages_says_how_much_is_missing(trigger: Trigger, s
 CALLS = "<!channel> <@U1> <@1> @everyone @here"
 
 
-def test_the_text_may_call_people_at_slack_and_never_at_discord(trigger: Trigger, standin: Standin) -> None:
+def test_a_rich_text_can_mention_at_slack_and_never_at_discord(trigger: Trigger, standin: Standin) -> None:
     answer = send(trigger, standin, notification_text=CALLS, level="critical").json
     assert answer["results"] == dict.fromkeys(SENDERS, True)
     assert mentions(standin, "slack") == ["<!channel>", "<@U1>", "<@1>"]
     assert mentions(standin, "discord") == []
 
 
-def test_where_the_operator_forbids_it_the_text_calls_nobody(triggers: Triggers, standin: Standin) -> None:
+def test_with_allow_mentions_false_the_text_mentions_nobody(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, allow_mentions="false")
     send(trigger, standin, notification_text=CALLS, level="critical")
     assert len(standin.messages()) == 5
@@ -234,7 +234,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("link", "place"), LINKS)
-def test_a_link_that_discord_would_refuse_the_message_for_goes_as_a_field(
+def test_a_link_that_discord_refuses_is_sent_as_a_field(
     link: str, place: str, trigger: Trigger, standin: Standin
 ) -> None:
     answer = send(trigger, standin, {"discord": DISCORD}, notification_text="hi", link=link).json

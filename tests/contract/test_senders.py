@@ -378,5 +378,5 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("row", EVERY_ONE + VALUES + UNKNOWN + FIELDS + ADDRESSES + TEXTS, ids=str)
-def test_a_sender_is_taken_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_a_sender_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)

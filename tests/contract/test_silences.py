@@ -89,7 +89,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_silence_keeps_back_what_it_says_and_says_so(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_a_silence_suppresses_what_it_matches(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
@@ -108,7 +108,7 @@ pagerduty = {{ routing_key = "R0151XYZ0151XYZ0151XYZ0151XYZ015", base_url = "htt
 @pytest.mark.parametrize(
     "match", ["", 'match = { level = "critical" }\n', 'match = { status = ["resolved", "acknowledged"] }\n']
 )
-def test_a_silence_of_later_leaves_no_incident_open(match: str, triggers: Triggers, standin: Standin) -> None:
+def test_a_silence_that_begins_later_leaves_no_incident_open(match: str, triggers: Triggers, standin: Standin) -> None:
     key = f"silence {match}"
     body = HI | {"dedup_key": key, "level": "critical"}
     assert create(triggers, standin, PAGER).notify(body | {"status": "firing"}).json["results"] == {"ops": True}
@@ -130,7 +130,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Ch
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_weekly_window_goes_by_the_clock_of_its_zone(zone: str, triggers: Triggers, standin: Standin) -> None:
+def test_a_weekly_window_uses_its_time_zone(zone: str, triggers: Triggers, standin: Standin) -> None:
     now = datetime.now(ZoneInfo(zone))
 
     def then(**delta: int) -> datetime:
@@ -159,7 +159,9 @@ def suppressed_so_far(trigger: Trigger) -> float:
     )
 
 
-def test_what_is_kept_back_is_counted_and_known_under_its_key(triggers: Triggers, standin: Standin) -> None:
+def test_a_silenced_notification_is_counted_and_known_by_its_idempotency_key(
+    triggers: Triggers, standin: Standin
+) -> None:
     trigger = create(triggers, standin, OPS + ALWAYS)
     before = suppressed_so_far(trigger)
     for replayed in (None, True):

@@ -183,9 +183,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_template_makes_the_text_or_the_plain_one_goes_with_a_warning(
-    row: Row, triggers: Triggers, standin: Standin
-) -> None:
+def test_a_failing_template_sends_the_plain_text_with_a_warning(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
@@ -193,7 +191,7 @@ def test_a_template_makes_the_text_or_the_plain_one_goes_with_a_warning(
     ("cpu", "made", "doubts"),
     [(95, "high", []), (5, "low", []), ("5", "high", [TEXT_COMPARED]), ("abc", "high", [TEXT_COMPARED])],
 )
-def test_a_field_that_is_compared_with_a_number_as_it_came_is_warned_of(
+def test_comparing_an_unconverted_field_with_a_number_gets_a_warning(
     cpu: object, made: str, doubts: list[str], triggers: Triggers, standin: Standin
 ) -> None:
     file = write_config(triggers.engine.plugin_dir, COMPARED.replace(HOST, f"127.0.0.1:{standin.port}"))

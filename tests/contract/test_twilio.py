@@ -225,7 +225,7 @@ ACCOUNTS = [
 
 
 @pytest.mark.parametrize("row", NUMBERS + ACCOUNTS + CONTENT, ids=str)
-def test_twilio_fields_are_taken_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
+def test_twilio_fields_are_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
     run(row, triggers, standin)
 
 
@@ -261,7 +261,7 @@ ENVIRONMENT = [
 
 
 @pytest.mark.parametrize(("environment", "fields", "account", "token"), ENVIRONMENT)
-def test_sid_and_token_fall_back_to_the_environment_each_by_itself(
+def test_sid_and_token_each_fall_back_to_the_environment(
     environment: dict[str, str],
     fields: dict[str, Any],
     account: str,

@@ -57,7 +57,7 @@ def test_the_status_view_shows_the_state(method: str, triggers: Triggers) -> Non
     assert got["channels"] == [channel["sender"] for channel in json.loads(_native.channels())]
 
 
-def test_the_status_view_shows_what_is_under_way_and_what_failed(triggers: Triggers, standin: Standin) -> None:
+def test_the_status_view_shows_work_in_flight_and_failures(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/*", delay_ms=200)
     answer = say(triggers, standin, {"http": HTTP, "carrier_pigeon": {}}, response_timeout="0s")
     trigger = triggers.create()
@@ -70,7 +70,7 @@ def test_the_status_view_shows_what_is_under_way_and_what_failed(triggers: Trigg
     standin.wait_for("/hook/")
 
 
-def test_the_status_view_answers_also_when_the_settings_are_unusable(triggers: Triggers) -> None:
+def test_the_status_view_works_with_unusable_settings(triggers: Triggers) -> None:
     answer = look(triggers.create({"max_attempts": "x"}), "status")
     got = answer.json
     assert (answer.status, list(got)) == (200, [*MEMBERS, "error"])
@@ -104,7 +104,7 @@ def test_the_metrics_count_what_happened(triggers: Triggers, standin: Standin) -
     assert not any("carrier_pigeon" in value for _, labels in after for _, value in labels)
 
 
-def test_the_metrics_answer_also_when_the_settings_are_unusable(triggers: Triggers) -> None:
+def test_the_metrics_view_works_with_unusable_settings(triggers: Triggers) -> None:
     assert samples(triggers.create({"max_attempts": "x"}))
 
 

@@ -18,7 +18,7 @@ ROOM = "The disk of db1 has room again"
 
 
 @pytest.mark.timeout(180)
-def test_an_alert_table_tells_slack_and_a_phone_with_a_digest_and_a_history(standin: Standin, tmp_path: Path) -> None:
+def test_an_alert_table_notifies_slack_and_a_phone_with_digest_and_history(standin: Standin, tmp_path: Path) -> None:
     reader = Reader(tmp_path, standin)
     serve, *install = [
         block for block in BEFORE if block.heading.startswith(("## 1", "## 2")) and block.language == "bash"
@@ -52,7 +52,7 @@ def test_an_alert_table_tells_slack_and_a_phone_with_a_digest_and_a_history(stan
     assert len(sms) == 2
 
 
-def test_the_pages_file_is_the_example() -> None:
+def test_the_file_on_the_page_is_the_example() -> None:
     [shown] = [block.text for block in STEPS if "alert-table.toml <<'END'" in block.text]
     example = (ROOT / "examples" / "alert-table.toml").read_text(encoding="utf-8")
     assert example.partition("\n\n")[2].strip() == shown.split("<<'END'\n")[1].split("\nEND\n")[0].strip()

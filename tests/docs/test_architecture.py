@@ -41,7 +41,7 @@ def test_every_module_is_in_a_layer() -> None:
 
 
 @pytest.mark.parametrize("module", LAYER)
-def test_a_module_uses_those_below_it_alone(module: str) -> None:
+def test_a_module_uses_only_modules_below_it(module: str) -> None:
     assert {other for other in uses(module) if LAYER[other] <= LAYER[module]} == set()
 
 
@@ -51,7 +51,7 @@ def test_the_layers_are_used() -> None:
     assert uses("model") == {"json", "secret", "text", "warnings"}
 
 
-def test_a_store_on_servers_knows_nothing_above_the_trait_that_it_implements() -> None:
+def test_a_server_store_uses_nothing_above_its_trait() -> None:
     assert uses("jetstream") <= {"store", "model", "panics", "secret", "text"}
 
 
@@ -60,7 +60,7 @@ def test_the_core_knows_neither_python_nor_a_server() -> None:
     assert manifest["dependencies"].keys() & {"pyo3", "pythonize", "async-nats"} == set()
 
 
-def test_the_picture_is_that_of_the_layers() -> None:
+def test_the_picture_shows_the_layers() -> None:
     assert diagram.PICTURE.read_text(encoding="utf-8") == diagram.svg(), "python -m docs.diagram"
 
 
@@ -76,7 +76,7 @@ def test_no_two_files_use_each_other(sources: str) -> None:
     assert sum(map(len, edges.values())) > 15
 
 
-def test_what_a_file_uses_is_found(tmp_path: Path) -> None:
+def test_the_imports_of_a_file_are_found(tmp_path: Path) -> None:
     files = {
         "lib.rs": "pub mod a;\nmod b;\npub use b::Shown;\n",
         "a.rs": "use crate::Shown;\nuse crate::b::{self, inner::Deep};\n// use crate::c::No;\nfn f() { b::g(); }\n",

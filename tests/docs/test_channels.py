@@ -72,7 +72,7 @@ def test_every_channel_has_a_plain_and_a_rich_example() -> None:
         ]
 
 
-def test_every_channel_names_the_day_on_which_its_facts_were_checked() -> None:
+def test_every_channel_has_the_date_of_its_last_check() -> None:
     for name in SENDERS:
         checked = re.findall(
             r"^\*The facts of this section were checked on \d{4}-\d\d-\d\d[.,:]", section(name), re.MULTILINE
@@ -117,7 +117,7 @@ def rows_of(name: str, reply: str, reasons: list[str]) -> list[Row]:
     return [Row(name, status, body, reason) for status, reason in pairs]
 
 
-def test_the_tables_of_errors_are_read() -> None:
+def test_the_error_tables_are_parsed() -> None:
     assert {row.sender for row in rows()} == set(SENDERS)
     assert len(rows()) >= 25
 

@@ -17,13 +17,13 @@ def page(name: str) -> str:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_list_of_statuses_has_acknowledged(document: Path) -> None:
+def test_the_documented_statuses_include_acknowledged(document: Path) -> None:
     text = " ".join(document.read_text(encoding="utf-8").split())
     assert re.findall(r"`?firing`? (?:or|and) `?resolved`?[,.| ]", text) == []
 
 
 @pytest.mark.parametrize("name", ["README.md"])
-def test_who_installs_is_told_how_to_see_what_pip_says(name: str) -> None:
+def test_the_install_page_shows_how_to_see_pips_output(name: str) -> None:
     text = page(name)
     # The engine drops it: neither the server's output nor the command has it.
     assert re.search(r"`PLUGIN_DIR/\.venv/bin/pip install influxdb3-notifier==[\d.]+`", text)
@@ -37,9 +37,7 @@ def test_an_upgrade_writes_the_plugin_file_after_the_restart() -> None:
     assert places == sorted(places)
 
 
-def test_an_unknown_receiver_is_answered_as_the_page_of_reasons_says(
-    triggers: Triggers, standin: Standin, tmp_path: Path
-) -> None:
+def test_an_unknown_receiver_gets_the_documented_error(triggers: Triggers, standin: Standin, tmp_path: Path) -> None:
     section = page("docs/reasons.md").partition("### unknown_receiver ")[2].partition(" ### ")[0]
     assert '`results` says `"Invalid sender"` under that name; `detail` suggests the nearest name.' in section
     assert "or the trigger has no configuration file" in section
@@ -66,7 +64,7 @@ def test_an_unknown_receiver_is_answered_as_the_page_of_reasons_says(
         ([], ["channel"]),
     ],
 )
-def test_the_example_of_those_on_call_notifies_whom_it_says(notified: list[str], receivers: list[str]) -> None:
+def test_the_on_call_example_notifies_the_documented_receivers(notified: list[str], receivers: list[str]) -> None:
     file = ROOT / "examples" / "oncall.toml"
     head = file.read_text(encoding="utf-8").splitlines()[0]
     assert (

@@ -46,7 +46,7 @@ def sizes(text: str) -> set[float]:
     return {number for number in found if number is not None}
 
 
-def test_the_table_is_read() -> None:
+def test_the_table_is_parsed() -> None:
     assert len(documented()) > 10
 
 
@@ -60,7 +60,7 @@ def test_the_docstring_names_no_argument_that_is_not_documented() -> None:
 
 
 @pytest.mark.parametrize("argument", in_the_form(), ids=lambda argument: str(argument.name))
-def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argument) -> None:
+def test_the_docstring_and_the_table_agree_on_bounds_and_defaults(argument: Argument) -> None:
     description = docstring()[argument.name]["description"]
     before, separator, default = description.rpartition("Default: ")
     assert separator, "says a default"
@@ -73,9 +73,7 @@ def test_the_docstring_says_bounds_and_default_as_the_table_does(argument: Argum
 
 
 @pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
-def test_examples_of_the_table_and_of_the_docstring_are_taken(
-    argument: Argument, notify: Notify, engine: Engine
-) -> None:
+def test_examples_of_the_table_and_the_docstring_are_valid(argument: Argument, notify: Notify, engine: Engine) -> None:
     # The file that the examples name, with what they name of it.
     receivers = [f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup")]
     template = '[templates.short]\ntext = "{{ notification.text }}"\n'

@@ -25,14 +25,14 @@ def toml(document: Path) -> str:
 
 
 @pytest.mark.parametrize("name", WITH_TOML)
-def test_the_toml_of_a_document_is_a_file_that_is_in_order(name: str, tmp_path: Path) -> None:
+def test_toml_in_a_document_is_a_valid_file(name: str, tmp_path: Path) -> None:
     text = toml(ROOT / "docs" / name)
     (tmp_path / "n.toml").write_text(text)
     done = run("check", "n.toml", cwd=tmp_path, environment={"PLUGIN_DIR": str(tmp_path)})
     assert (done.status, "warning" in done.out) == (0, False), done.out
 
 
-def test_every_document_with_toml_is_tried() -> None:
+def test_every_document_with_toml_is_tested() -> None:
     assert {document.name for document in DOCUMENTS if toml(document)} == set(WITH_TOML)
 
 
@@ -41,7 +41,7 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_in_order_says_what_it_is_for_and_is_named_in_a_document(example: Path) -> None:
+def test_an_example_is_valid_has_a_purpose_and_is_linked(example: Path) -> None:
     done = run("check", example)
     assert (done.status, "warning" in done.out) == (0, False), done.out
     assert example.read_text(encoding="utf-8").startswith("# ")
@@ -62,13 +62,13 @@ def commands() -> list[str]:
     return found
 
 
-def test_commands_are_shown() -> None:
+def test_commands_in_documents_are_found() -> None:
     shown = {shlex.split(line)[1] for line in commands()}
     assert shown >= {"check", "routes", "render", "send", "templates", "install-plugin"}
 
 
 @pytest.mark.parametrize("line", commands())
-def test_a_command_in_a_document_can_be_read(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_in_a_document_is_valid(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "senders.json").write_text("{}")
     options = cli.build_parser().parse_args(shlex.split(line)[1:])
@@ -86,7 +86,7 @@ def of_the_file(sender: str) -> set[str]:
     return {one["name"] for one in REGISTRY[sender]["parameters"] if one["operator_only"]}
 
 
-def test_every_field_that_only_the_file_may_set_is_shown_on_the_wire_and_tried_in_a_request() -> None:
+def test_every_file_only_field_is_tested_on_the_wire_and_in_a_request() -> None:
     documented, options = column("file fields", 1), column("file options", 0)
     assert of_the_file("http") == set(HTTP_ONLY)
     assert of_the_file("sms") == set(TWILIO_ONLY)
@@ -118,7 +118,7 @@ receivers = ["onkall"]
 """
 
 
-def test_the_errors_that_the_page_shows_are_what_is_said(tmp_path: Path) -> None:
+def test_the_errors_on_the_page_are_the_real_ones(tmp_path: Path) -> None:
     [shown] = [block.text for block in blocks(FILE_PAGE) if block.language == "text"]
     (tmp_path / "notifier.toml").write_text(BROKEN)
     done = run("check", "notifier.toml", cwd=tmp_path)

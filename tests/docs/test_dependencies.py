@@ -53,7 +53,7 @@ def test_every_crate_in_the_wheel_has_its_size() -> None:
         assert re.fullmatch(r"\| `[\w-]+` \(.+?\) \| .+ \| \d+/(\d+|\?) \|", row), row
 
 
-def test_every_crate_of_tests_stand_ins_and_benchmark_has_a_row_and_every_row_a_crate() -> None:
+def test_every_crate_of_tests_and_benchmark_has_a_row_and_every_row_a_crate() -> None:
     needed: set[str] = set()
     for member in members():
         needed |= dependencies(member, "dependencies", "dev-dependencies", "build-dependencies")
@@ -109,7 +109,7 @@ def is_allowed(expression: str, allowed: set[str]) -> bool:
         ("MIT/Apache-2.0", True),
     ],
 )
-def test_licence_expressions_are_read(expression: str, met: bool) -> None:
+def test_licence_expressions_are_parsed(expression: str, met: bool) -> None:
     assert is_allowed(expression, {"MIT"}) is met
 
 

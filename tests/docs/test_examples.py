@@ -14,6 +14,6 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_comes_out_as_it_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_gives_the_documented_response(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = importlib.import_module(f"examples.{name}").main()
     assert status == 0, capsys.readouterr().out

@@ -65,7 +65,7 @@ def test_every_column_of_the_page_is_written_and_no_other(history: list[str]) ->
     assert written <= documented
 
 
-def test_each_query_of_the_page_answers_what_it_says(history: list[str]) -> None:
+def test_each_query_on_the_page_gives_the_documented_result(history: list[str]) -> None:
     database = session(history)
     task = next(str(parse_line(line).columns["task_id"][1]) for line in history)
     answers = [run(database, sql.replace(SHOWN_TASK, task)) for sql in QUERIES]
@@ -84,7 +84,7 @@ def test_each_query_of_the_page_answers_what_it_says(history: list[str]) -> None
     assert len(last) in (2, 3)
 
 
-def test_every_panel_of_the_dashboard_is_answered(history: list[str]) -> None:
+def test_every_panel_of_the_dashboard_gets_data(history: list[str]) -> None:
     database = session(history)
     now = datetime.now(UTC)
     since, until = (
@@ -103,7 +103,7 @@ def test_every_panel_of_the_dashboard_is_answered(history: list[str]) -> None:
     assert answers["Kept back"] == [{"deliveries": 1}]
 
 
-def test_the_dashboard_asks_for_its_data_source_and_its_panels_do_not_lie_on_each_other() -> None:
+def test_the_dashboard_names_its_data_source_and_its_panels_do_not_overlap() -> None:
     [variable] = DASHBOARD["templating"]["list"]
     assert (variable["type"], variable["query"]) == ("datasource", "influxdb")
     cells: set[tuple[int, int]] = set()
@@ -121,7 +121,7 @@ def test_the_dashboard_asks_for_its_data_source_and_its_panels_do_not_lie_on_eac
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-def test_telegraf_is_told_to_read_what_the_view_answers(triggers: Triggers) -> None:
+def test_the_telegraf_configuration_reads_the_metrics_view(triggers: Triggers) -> None:
     config = tomllib.loads((ROOT / "examples" / "telegraf-metrics.conf").read_text(encoding="utf-8"))
     [source] = config["inputs"]["prometheus"]
     [url] = source["urls"]

@@ -27,7 +27,7 @@ def test_there_are_documents_with_links() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(document: Path) -> None:
+def test_every_link_has_a_target(document: Path) -> None:
     broken = []
     for link in links(document):
         path, _, anchor = link.partition("#")

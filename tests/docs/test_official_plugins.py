@@ -28,7 +28,7 @@ def receivers(file: Path, text: str) -> tuple[list[str], str | None]:
     return [reached["name"] for reached in routing["receivers"]], routing["suppressed_by"]
 
 
-def test_the_pages_file_is_the_example_and_is_in_order() -> None:
+def test_the_file_on_the_page_is_the_example_and_is_valid() -> None:
     example = ROOT / "examples" / "official-callers.toml"
     assert example.read_text(encoding="utf-8").partition("\n\n")[2] == FILE + "\n"
     done = run("check", example)
@@ -47,12 +47,12 @@ def test_the_pages_file_is_the_example_and_is_in_order() -> None:
         ("[ERROR] Threshold Alert: matched in row cpu:usage:host=db70.", "oncall", None),
     ],
 )
-def test_a_text_goes_where_the_page_says(file: Path, text: str, reached: str, silence: str | None) -> None:
+def test_a_text_reaches_the_documented_receiver(file: Path, text: str, reached: str, silence: str | None) -> None:
     assert receivers(file, text) == ([reached], silence)
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_pages_expressions_make_fields_of_every_plugins_text(file: Path, text: str) -> None:
+def test_the_documented_expressions_extract_fields_from_every_plugins_text(file: Path, text: str) -> None:
     fields = run("routes", file, "--text", text, "--format", "json").json["fields"]
     table = "unit" if "table unit" in text else "cpu"
     assert fields == {"table": table} | ({"host": "db1"} if "host=db1" in text else {})
@@ -74,7 +74,7 @@ def test_the_host_is_found_among_other_tags(file: Path, tags: str, host: str | N
     assert fields.get("host") == host
 
 
-def test_the_commands_of_the_page_are_read(file: Path) -> None:
+def test_the_commands_on_the_page_are_parsed(file: Path) -> None:
     lines = [
         line for block in blocks(PAGE) for line in block.text.splitlines() if line.startswith("influxdb3-notifier ")
     ]

@@ -29,7 +29,7 @@ def test_a_picture_shows_what_is_sent(sender: str, bodies: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("sender", DRAWN_SENDERS)
-def test_a_picture_is_small_and_stands_in_its_section_with_words_for_those_who_do_not_see_it(sender: str) -> None:
+def test_a_picture_is_small_is_in_its_section_and_has_an_alternative_text(sender: str) -> None:
     picture = (IMAGES / f"{sender}.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) <= MAX_BYTES
@@ -37,7 +37,7 @@ def test_a_picture_is_small_and_stands_in_its_section_with_words_for_those_who_d
     assert len(words) > 40
 
 
-def test_the_body_that_is_shown_for_http_is_the_one_that_is_sent(bodies: dict[str, str]) -> None:
+def test_the_documented_http_body_is_the_one_sent(bodies: dict[str, str]) -> None:
     [shown] = re.findall(r"```text\n(.*?)```", section("http"), re.DOTALL)
     assert shown == json.dumps(json.loads(bodies["http"]), indent=2, ensure_ascii=False) + "\n"
 

@@ -93,7 +93,7 @@ def test_every_create_trigger_is_complete() -> None:
     assert re.search(r"`--path` is for 3\.7 or newer.*`--plugin-filename`", README)
 
 
-def test_expected_output_stands_under_headings_without_bold() -> None:
+def test_expected_output_is_under_plain_headings() -> None:
     assert README.count("### Expected output") >= len(POSTS)
     assert "**Expected output" not in README
 
@@ -133,12 +133,12 @@ def test_every_issue_has_its_solution() -> None:
     ],
     ids=lambda words: str(words[0]),
 )
-def test_troubleshooting_answers(words: list[str]) -> None:
+def test_troubleshooting_has_a_solution_for_each_problem(words: list[str]) -> None:
     issues = re.split(r"^#### Issue: ", section("Troubleshooting"), flags=re.MULTILINE)[1:]
     assert [issue for issue in issues if all(word in issue for word in words)]
 
 
-def test_log_queries_are_such_that_a_server_answers_them() -> None:
+def test_log_queries_are_valid_on_a_server() -> None:
     query = (
         "SELECT event_time, trigger_name, log_level, log_text FROM system.processing_engine_logs "
         "WHERE log_text LIKE '%notifier%' ORDER BY event_time DESC LIMIT 10"
@@ -218,12 +218,12 @@ def test_the_fallback_without_curl_answers_the_same(endpoint: EngineHost, standi
     assert shape(as_curl_would(words)) == shape(expected_output_after(POSTS[0]))
 
 
-def test_the_check_after_the_installation_says_ok(endpoint: EngineHost, standin: Standin) -> None:
+def test_the_check_after_the_installation_reports_ok(endpoint: EngineHost, standin: Standin) -> None:
     (block,) = [block for block in CURL if block not in POSTS]
     assert run(block.text, endpoint, standin)["status"] == "ok"
 
 
-def test_the_headers_example_makes_base64_of_json() -> None:
+def test_the_headers_example_encodes_json_as_base64() -> None:
     (block,) = [block for block in BASH if "base64" in block.text]
     encoded = subprocess.run(["bash", "-c", block.text], capture_output=True, text=True, check=True).stdout.strip()
     assert encoded == harness.encode_headers({"Authorization": "Bearer XXXX"})

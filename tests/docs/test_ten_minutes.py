@@ -32,7 +32,7 @@ def test_the_page_ends_with_a_routed_message_at_two_stand_ins(standin: Standin, 
     assert [path.stat().st_mode & 0o077 for path in (secrets, *secrets.iterdir())] == [0, 0, 0]
 
 
-def test_the_pages_file_is_the_example() -> None:
+def test_the_file_on_the_page_is_the_example() -> None:
     [heredoc] = [block.text for block in BLOCKS if "notifier.toml <<'END'" in block.text]
     example = (ROOT / "examples" / "two-receivers.toml").read_text(encoding="utf-8")
     shown: Any = heredoc.split("<<'END'\n")[1].removesuffix("\nEND")

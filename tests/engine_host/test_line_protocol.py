@@ -27,7 +27,7 @@ from tests.engine_host.line_protocol import LineError, parse_line, split_lines
         ("m n=1,", {"n": ("field::float", 1.0)}),
     ],
 )
-def test_tags_and_fields_of_every_kind_are_read_in_the_order_written(line: str, columns: dict[str, object]) -> None:
+def test_tags_and_fields_of_every_type_are_read_in_order(line: str, columns: dict[str, object]) -> None:
     point = parse_line(line)
     assert point.columns == columns
     assert list(point.columns) == list(columns)
@@ -84,7 +84,7 @@ def test_a_line_has_a_table_and_may_have_a_timestamp(line: str, table: str, time
         (f'm s="{"é" * 32769}"', "String is greater than 64KB"),
     ],
 )
-def test_a_line_that_is_none_is_refused_in_the_servers_words(line: str, error: str) -> None:
+def test_an_invalid_line_is_refused_with_the_servers_error(line: str, error: str) -> None:
     with pytest.raises(LineError) as refused:
         parse_line(line)
     assert str(refused.value) == error

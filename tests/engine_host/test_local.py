@@ -90,7 +90,7 @@ def test_a_query_returns_rows_for_the_triggers_database_unless_another_is_named(
     assert host.send().json == [{"asked": ["Q", {"a": "b"}, "notifications"]}, {"asked": ["Q", {}, "other"]}]
 
 
-def test_the_cache_is_of_one_trigger_unless_global_and_forgets_when_the_time_is_over(host: Host) -> None:
+def test_the_cache_belongs_to_one_trigger_unless_global_and_entries_expire(host: Host) -> None:
     body = """
     cache = influxdb3_local.cache
     seen = [cache.get("own"), cache.get("shared", "default", True), cache.get("brief")]
@@ -104,7 +104,7 @@ def test_the_cache_is_of_one_trigger_unless_global_and_forgets_when_the_time_is_
     assert host.send("b").json == [None, 2, None, 1, False]
 
 
-def test_collected_writes_hold_the_answer_back_until_the_flush(host: Host) -> None:
+def test_collected_writes_delay_the_response_until_the_flush(host: Host) -> None:
     host.plugin("if request_body: influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nreturn {}")
     assert host.send(body=b"").status == 200
     with ThreadPoolExecutor(1) as pool:
@@ -122,7 +122,7 @@ def test_collected_writes_of_a_call_that_raises_are_lost(host: Host) -> None:
     assert host.engine.database.lines == []
 
 
-def test_collected_writes_that_are_no_lines_are_an_error_in_the_log(host: Host) -> None:
+def test_collected_writes_with_invalid_lines_are_an_error_in_the_log(host: Host) -> None:
     host.plugin("influxdb3_local.write_to_db('d', type('Line', (), {'build': lambda _: 'm'})())\nreturn {}")
     assert host.send().status == 200
     assert host.errors() == [
@@ -138,7 +138,7 @@ def test_collected_writes_that_are_no_lines_are_an_error_in_the_log(host: Host) 
         ("", "incoming write was empty"),
     ],
 )
-def test_write_sync_raises_at_once_where_a_line_is_none_or_does_not_fit_its_table(
+def test_write_sync_raises_at_once_for_an_invalid_line_or_a_wrong_column_type(
     host: Host, line: str, error: str
 ) -> None:
     host.plugin(
@@ -186,7 +186,7 @@ def test_a_write_that_waits_ends_with_the_server(tmp_path: Path) -> None:
     assert host.engine.database.write("d", "m n=1").flushed.done()
 
 
-def test_collected_writes_of_another_thread_or_of_later_are_silently_lost(host: Host) -> None:
+def test_collected_writes_from_another_thread_or_after_the_call_are_lost(host: Host) -> None:
     host.plugin(
         """
         import threading, engine_host_meeting as meeting

@@ -19,7 +19,7 @@ WAITS = BLOCK + "return {}"
 # How a plugin is loaded
 
 
-def test_the_source_is_read_and_executed_anew_at_each_call(host: Host) -> None:
+def test_the_source_is_read_and_executed_at_each_call(host: Host) -> None:
     host.plugin("count = globals().setdefault('count', 0)\nglobals()['count'] += 1\nreturn [count]")
     assert [host.send().json, host.send().json] == [[0], [0]]
     (host.engine.plugin_dir / "t.py").write_text(HEAD + "    return ['other']")
@@ -112,7 +112,7 @@ HTML, JSON, TEXT = "text/html", "application/json", "text/plain"
         ("{1, 2} and {'a': {1}}", 500, '{"error": "TypeError: Object of type set is not JSON serializable"}', []),
     ],
 )
-def test_a_return_value_is_read_by_flasks_rules_with_the_engines_oddities(
+def test_a_return_value_is_read_by_flasks_rules_and_the_engines_exceptions(
     host: Host, value: str, status: int, body: str, content_types: list[str]
 ) -> None:
     host.plugin(f"return {value}")
@@ -185,7 +185,7 @@ def test_a_body_is_bytes_and_empty_when_there_is_none(host: Host) -> None:
     assert host.send(body=b"\xff").json["body"] == r"b'\xff'"
 
 
-def test_gzip_is_inflated_and_the_headers_then_lie(host: Host) -> None:
+def test_gzip_is_inflated_and_the_headers_stay_unchanged(host: Host) -> None:
     host.plugin(ECHO)
     packed = gzip.compress(b"a" * 1000)
     seen = host.send(body=packed, headers=[("Content-Encoding", "gzip")]).json
@@ -304,7 +304,7 @@ def test_disabling_a_synchronous_trigger_waits_for_its_call(host: Host) -> None:
         disabled.result(5)
 
 
-def test_deleting_the_newer_of_two_triggers_on_one_path_removes_the_route_until_the_older_is_enabled_anew(
+def test_deleting_the_newer_of_two_triggers_on_one_path_removes_the_route_until_the_older_is_enabled_again(
     host: Host,
 ) -> None:
     for name in ("older", "newer"):

@@ -78,7 +78,7 @@ def test_a_plugin_without_the_function_is_an_error_in_the_log(host: Host) -> Non
     )
 
 
-def test_a_plugin_file_that_is_gone_runs_as_it_was(host: Host) -> None:
+def test_a_deleted_plugin_file_still_runs(host: Host) -> None:
     host.plugin("influxdb3_local.info('hello')", spec=NEVER_HERE)
     (host.engine.plugin_dir / "t.py").unlink()
     host.engine.run_schedule("t")
@@ -106,12 +106,12 @@ def test_a_plugin_file_that_is_gone_runs_as_it_was(host: Host) -> None:
         (" 1s ", 1),
     ],
 )
-def test_durations_are_whole_numbers_with_a_unit_added_up(text: str, seconds: float) -> None:
+def test_durations_are_sums_of_whole_numbers_with_units(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds * 1e9
 
 
 @pytest.mark.parametrize("text", ["", "10", "s", "-1s", "1H", "1.5s", "1_000s", "1e3s", "10s,5s"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration(text)
 
@@ -166,9 +166,7 @@ WEDNESDAY = datetime(2026, 11, 25, 10, 0, 0, 500_000, tzinfo=UTC)
         ("0 0 0 30 2 *", []),
     ],
 )
-def test_cron_has_seconds_first_counts_the_week_from_sunday_and_wants_both_days(
-    expression: str, found: list[str]
-) -> None:
+def test_cron_starts_with_seconds_counts_from_sunday_and_requires_both_days(expression: str, found: list[str]) -> None:
     assert moments(Cron(expression), WEDNESDAY) == found
 
 
@@ -196,7 +194,7 @@ def test_cron_has_seconds_first_counts_the_week_from_sunday_and_wants_both_days(
         "",
     ],
 )
-def test_a_specification_that_the_engine_does_not_take_is_refused_and_makes_no_trigger(host: Host, spec: str) -> None:
+def test_an_invalid_specification_is_refused_and_creates_no_trigger(host: Host, spec: str) -> None:
     with pytest.raises(ValueError, match=r"cron|every|duration|specification"):
         host.plugin("pass", spec=spec or " ")
     host.plugin("pass", spec=NEVER_HERE)
@@ -222,7 +220,7 @@ def test_cron_triggers_run_by_themselves(host: Host) -> None:
     assert scheduled_times(host)[0].microsecond == 0
 
 
-def test_a_cron_trigger_without_a_moment_left_is_made_and_never_runs(host: Host) -> None:
+def test_a_cron_trigger_without_a_future_time_is_created_and_never_runs(host: Host) -> None:
     host.plugin("pass", spec="cron:0 0 0 1 1 * 2020")
     eventually(lambda: host.engine._workers["t"].task.done())
     assert host.texts() == []
@@ -231,7 +229,7 @@ def test_a_cron_trigger_without_a_moment_left_is_made_and_never_runs(host: Host)
 # One after the other, or all at once
 
 
-def test_a_synchronous_trigger_misses_no_moment_and_makes_up_for_them_one_after_the_other(host: Host) -> None:
+def test_a_synchronous_trigger_runs_missed_times_one_after_the_other(host: Host) -> None:
     host.plugin(BLOCK, spec="every:20ms", asynchronous=False)
     assert host.entered.acquire(timeout=5)
     due = scheduled_times(host)[0] + timedelta(milliseconds=100)
@@ -308,7 +306,7 @@ def test_an_exception_is_logged_twice_and_the_trigger_goes_on(
     assert not any(text.startswith("finished") for text in host.texts())
 
 
-def test_a_schedule_that_retries_runs_the_file_anew_for_the_same_moment_until_it_does_not_raise(host: Host) -> None:
+def test_a_retrying_schedule_runs_the_file_again_for_the_same_time_until_it_succeeds(host: Host) -> None:
     raises = "import engine_host_meeting as meeting; meeting.entered.release()\nraise ValueError"
     host.plugin(raises, spec=NEVER_HERE, error_behavior="retry")
     with ThreadPoolExecutor(1) as pool:
@@ -342,7 +340,7 @@ def test_a_call_asked_for_that_retries_is_stopped_by_disabling_its_trigger(host:
         call.result(5)
 
 
-def test_an_exception_disables_a_trigger_that_asked_for_it_without_a_word_in_the_log(host: Host) -> None:
+def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_log_line(host: Host) -> None:
     host.plugin(
         """
         influxdb3_local.info(influxdb3_local.cache.get("key"))

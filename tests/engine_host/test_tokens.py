@@ -27,7 +27,7 @@ def basic(token: str) -> str:
         (None, 401),
     ],
 )
-def test_a_request_is_taken_with_the_token_alone(tmp_path: Path, header: str | None, status: int) -> None:
+def test_a_request_needs_the_token(tmp_path: Path, header: str | None, status: int) -> None:
     with EngineHost(tmp_path) as host:
         headers = {} if header is None else {"Authorization": header.format(token=host.token)}
         url = f"{host.url}/api/v3/write_lp?db=notifications&no_sync=true"
@@ -44,7 +44,7 @@ def test_the_password_of_basic_authentication_is_the_token(tmp_path: Path) -> No
             assert answer.status == status
 
 
-def test_a_new_server_creates_its_first_token_once_and_admits_nobody_before(tmp_path: Path) -> None:
+def test_a_new_server_creates_its_first_token_once_and_refuses_requests_before(tmp_path: Path) -> None:
     with EngineHost(tmp_path, create_token=False) as host:
         assert http_request("GET", f"{host.url}/health").status == 200
         path = f"{host.url}/api/v3/engine/x"
@@ -54,6 +54,6 @@ def test_a_new_server_creates_its_first_token_once_and_admits_nobody_before(tmp_
         assert http_request("POST", f"{host.url}/api/v3/configure/token/admin").status == 409
 
 
-def test_a_server_without_authentication_wants_none(tmp_path: Path) -> None:
+def test_a_server_without_authentication_needs_no_token(tmp_path: Path) -> None:
     with EngineHost(tmp_path, authentication=False) as host:
         assert http_request("GET", f"{host.url}/api/v3/engine/x").status == 404

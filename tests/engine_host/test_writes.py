@@ -53,7 +53,7 @@ def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_
     assert list(first)[-1] == "time"
 
 
-def test_nothing_written_is_no_call(host: Host) -> None:
+def test_no_rows_cause_no_call(host: Host) -> None:
     host.plugin(NOTE, spec="all_tables")
     host.engine.flush()
     written(host, "m n=1 1")
@@ -62,7 +62,7 @@ def test_nothing_written_is_no_call(host: Host) -> None:
     assert len(host.texts()) == 2
 
 
-def test_a_trigger_of_one_table_sees_its_rows_alone_and_an_empty_list_when_only_others_were_written(
+def test_a_trigger_of_one_table_gets_only_its_rows_and_an_empty_list_for_other_tables(
     host: Host,
 ) -> None:
     host.write("m n=1 1")
@@ -73,7 +73,7 @@ def test_a_trigger_of_one_table_sees_its_rows_alone_and_an_empty_list_when_only_
     assert rows(host, 2) == [[{"table_name": "m", "rows": [{"n": 1.0, "time": 1_000_000_000}]}], []]
 
 
-def test_another_database_is_not_the_triggers_affair(host: Host) -> None:
+def test_writes_to_another_database_do_not_call_the_trigger(host: Host) -> None:
     host.plugin(NOTE, spec="all_tables")
     assert host.http("POST", "/api/v3/write_lp?db=other&no_sync=true", body=b"m n=1 1").status == 204
     host.engine.flush()
@@ -86,7 +86,7 @@ def test_another_database_is_not_the_triggers_affair(host: Host) -> None:
     "write",
     ["write_sync(line, no_sync=True)", "write_sync(line, no_sync=False)", "write(line)"],
 )
-def test_what_a_plugin_writes_reaches_write_triggers_too(host: Host, write: str) -> None:
+def test_rows_that_a_plugin_writes_reach_write_triggers(host: Host, write: str) -> None:
     host.plugin(NOTE, "watcher", "all_tables")
     host.plugin(
         f"line = LineBuilder('m').tag('a', 'b').int64_field('n', 1).time_ns(5)\ninfluxdb3_local.{write}\nreturn {{}}"
@@ -117,7 +117,7 @@ def test_the_engines_rows_stand_around_a_call(host: Host) -> None:
     assert host.texts()[2].startswith("finished execution in ")
 
 
-def test_what_a_plugin_does_to_the_rows_another_trigger_does_not_see(host: Host) -> None:
+def test_changes_of_a_plugin_to_the_rows_are_invisible_to_other_triggers(host: Host) -> None:
     host.plugin(f"table_batches[0]['rows'][0].clear()\n{NOTE}", "a", "all_tables")
     host.plugin(NOTE, "b", "all_tables")
     written(host, "m n=1 1")
@@ -145,7 +145,7 @@ def test_what_a_plugin_does_to_the_rows_another_trigger_does_not_see(host: Host)
         ("ns", 1, 1),
     ],
 )
-def test_a_timestamp_is_of_the_precision_given_or_guessed(
+def test_a_timestamp_has_the_given_or_guessed_precision(
     host: Host, precision: str, timestamp: int, nanoseconds: int
 ) -> None:
     host.plugin(NOTE, spec="all_tables")
@@ -155,7 +155,7 @@ def test_a_timestamp_is_of_the_precision_given_or_guessed(
 
 
 @pytest.mark.parametrize(("precision", "unit"), [("auto", 1), ("second", 10**9), ("ms", 10**6)])
-def test_a_line_without_timestamp_is_of_now_cut_to_the_precision(host: Host, precision: str, unit: int) -> None:
+def test_a_line_without_timestamp_gets_the_current_time_in_the_precision(host: Host, precision: str, unit: int) -> None:
     host.plugin(NOTE, spec="all_tables")
     before = time.time_ns() // unit * unit
     host.write("m n=1", f"&precision={precision}")
@@ -177,7 +177,7 @@ def test_a_write_waits_for_the_flush_unless_told_not_to(host: Host) -> None:
     assert (answer.status, answer.text) == (204, "")
 
 
-def test_a_flush_that_waits_for_a_place_ends_with_the_server_and_lets_writers_go(tmp_path: Path) -> None:
+def test_a_flush_that_waits_ends_with_the_server_and_releases_writers(tmp_path: Path) -> None:
     host = Host(EngineHost(tmp_path, flush_interval=3600).start())
     with ThreadPoolExecutor(2) as pool:
         try:
@@ -209,7 +209,7 @@ def test_gzip_is_inflated(host: Host) -> None:
     assert host.engine.database.lines == [("notifications", "m n=1")]
 
 
-def test_lines_that_are_none_are_left_out_and_named_in_a_400(host: Host) -> None:
+def test_invalid_lines_are_left_out_and_named_in_a_400(host: Host) -> None:
     reply = host.write('# comment\nm n=1 1\nm n=\nm n=2i\n\nm s="a b" 4')
     assert reply.status == 400
     assert reply.json == {
@@ -227,7 +227,7 @@ def test_lines_that_are_none_are_left_out_and_named_in_a_400(host: Host) -> None
     assert [line for _, line in host.engine.database.lines] == ["m n=1 1", 'm s="a b" 4']
 
 
-def test_nothing_is_taken_for_the_sake_of_one_line_where_a_part_is_not_accepted(host: Host) -> None:
+def test_without_partial_writes_one_invalid_line_refuses_all(host: Host) -> None:
     reply = host.write("m n=1\nm n=", "&accept_partial=false")
     assert (reply.status, reply.json) == (
         400,
@@ -241,7 +241,7 @@ def test_nothing_is_taken_for_the_sake_of_one_line_where_a_part_is_not_accepted(
     assert host.write("m n=1i").status == 204
 
 
-def test_a_column_keeps_its_kind_from_one_write_to_the_next_and_time_is_one(host: Host) -> None:
+def test_a_column_keeps_its_type_and_time_is_a_column(host: Host) -> None:
     host.write("m,a=b n=1i")
     for line in ("m n=1", "m a=1", "m n=t", 'm n="1"', "m time=1", "m,time=1 n=1i"):
         assert "invalid column type for column" in host.write(line).text
@@ -263,7 +263,7 @@ def test_a_column_keeps_its_kind_from_one_write_to_the_next_and_time_is_one(host
         ("?db=d&no_sync=true&precision=s", b"m n=1 9223372036854775807", 400, "out of range for precision"),
     ],
 )
-def test_a_write_that_cannot_be_is_refused(host: Host, path: str, body: bytes, status: int, part: str) -> None:
+def test_an_invalid_write_is_refused(host: Host, path: str, body: bytes, status: int, part: str) -> None:
     reply = host.http("POST", f"/api/v3/write_lp{path}", body=body)
     assert reply.status == status
     assert part in reply.text
@@ -387,7 +387,7 @@ influxdb3_local.info("done")
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_retry_repeats_the_same_batch_without_pause_of_the_file_as_it_was(host: Host, asynchronous: bool) -> None:
+def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: Host, asynchronous: bool) -> None:
     host.plugin(RAISE_WHILE_CLOSED, spec="all_tables", error_behavior="retry", asynchronous=asynchronous)
     written(host, "m n=1 1")
     for _ in range(5):
@@ -418,7 +418,7 @@ def test_a_write_trigger_that_retries_cannot_be_stopped(host: Host) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_an_exception_disables_a_trigger_that_asked_for_it_without_a_word_in_the_log(
+def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_log_line(
     host: Host, asynchronous: bool
 ) -> None:
     host.plugin(f"{NOTE}\nraise ValueError", spec="all_tables", error_behavior="disable", asynchronous=asynchronous)
@@ -443,7 +443,7 @@ def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped
     assert host.texts() == ["starting execution of wal plugin."]
 
 
-def test_a_synchronous_trigger_of_a_table_that_is_not_there_dies_unseen_at_the_first_flush_of_another(
+def test_a_synchronous_trigger_of_a_missing_table_stops_silently_at_the_first_other_flush(
     host: Host,
 ) -> None:
     host.plugin(NOTE, "sync", "table:late", asynchronous=False)

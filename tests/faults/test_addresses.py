@@ -101,7 +101,7 @@ NO_URL = {
 
 
 @best_of_three
-def test_what_is_no_url_is_that_senders_failure_with_a_clear_sentence(scene: Scene) -> None:
+def test_an_invalid_url_is_that_senders_failure(scene: Scene) -> None:
     held = scene.holds({"http": [{"http_webhook_url": f"{url}#{MARK}"} for url in NO_URL]})
     for n, (url, sentence) in enumerate(NO_URL.items()):
         entry = held.entries[n]
@@ -168,7 +168,7 @@ def test_a_host_header_is_judged_by_allowed_hosts(scene: Scene) -> None:
     assert [entry["reason"] for entry in held.entries] == [None, "address_denied", "address_denied"]
 
 
-def test_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:
+def test_other_spellings_of_an_allowed_host_are_allowed(scene: Scene) -> None:
     """As a dry run, which is judged all the same: the hosts are not ours to send to."""
     same = [
         "hooks.slack.com",
@@ -193,7 +193,7 @@ def test_other_spellings_of_an_allowed_host_are_the_host(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("argument", ["private_addresses=deny", "allowed_hosts=hooks.slack.com"])
-def test_what_judges_requests_does_not_judge_twilio_whose_address_the_operator_has_set(
+def test_the_address_policy_for_requests_does_not_apply_to_the_operators_twilio_address(
     scene: Scene, argument: str
 ) -> None:
     name, _, value = argument.partition("=")
@@ -206,7 +206,7 @@ def test_what_judges_requests_does_not_judge_twilio_whose_address_the_operator_h
     assert scene.standin.requests("/hook") == []
 
 
-def test_what_is_denied_always_is_denied_to_twilios_address_too(scene: Scene) -> None:
+def test_metadata_addresses_are_denied_for_twilio_too(scene: Scene) -> None:
     trigger = scene.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
     answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": scene.good("sms")}})
     (entry,) = answer.json["deliveries"]

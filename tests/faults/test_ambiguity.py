@@ -65,7 +65,7 @@ def test_a_message_whose_reply_was_lost_is_looked_up(
 
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
-def test_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, taken: bool) -> None:
+def test_a_repeat_under_the_same_key_gets_the_outcome(scene: Scene, taken: bool) -> None:
     configuration = scene.good("sms")
     scene.standin.rule(messages_path(configuration), method="POST", take=taken, reply={"status": 500})
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
@@ -88,7 +88,7 @@ def test_a_repeat_under_the_same_key_is_told_how_it_ended(scene: Scene, taken: b
 @pytest.mark.parametrize("sender", TWILIO)
 @pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
 @best_of_three
-def test_with_report_the_answer_says_so_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
+def test_with_report_the_response_is_ambiguous_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
     configuration = scene.good(sender)
     scene.standin.rule(messages_path(configuration), method="POST", take=True, **loss)
     held = scene.holds({sender: configuration}, on_ambiguous="report")
@@ -99,7 +99,7 @@ def test_with_report_the_answer_says_so_after_one_post(scene: Scene, sender: str
 
 
 @best_of_three
-def test_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> None:
+def test_with_resend_a_message_that_is_not_found_is_sent_again(scene: Scene) -> None:
     configuration = scene.good("sms")
     path = messages_path(configuration)
     scene.standin.rule(path, method="POST", reply={"status": 500}, times=1)
@@ -110,7 +110,7 @@ def test_with_resend_what_is_not_found_is_sent_again(scene: Scene) -> None:
 
 @pytest.mark.parametrize("listed", [{"status": 500}, {"status": 401}, {"status": 200, "body": f"no list {MARK}"}])
 @best_of_three
-def test_a_look_up_that_fails_is_no_failure_of_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
+def test_a_failed_look_up_does_not_fail_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
     configuration = scene.good("sms")
     path = messages_path(configuration)
     scene.standin.rule(path, method="POST", take=True, reply={"status": 500})

@@ -30,7 +30,7 @@ def until_idle(trigger: Trigger) -> None:
 
 
 @best_of_three
-def test_more_calls_than_may_wait_are_answered_at_once_with_what_is_known(triggers: Triggers, standin: Standin) -> None:
+def test_calls_beyond_the_waiting_limit_are_answered_at_once(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/wait", hang=True)
     trigger = triggers.create({"response_timeout": "2s", "delivery_timeout": "3s", "max_attempts": "1"})
     url = f"{standin.url}/hook/wait"
@@ -66,9 +66,7 @@ class _Held:
     info = warn = error = _write
 
 
-def test_log_lines_that_find_no_place_are_dropped_and_counted_and_hold_up_no_delivery(
-    triggers: Triggers, standin: Standin
-) -> None:
+def test_log_lines_beyond_the_buffer_are_counted_and_delay_no_delivery(triggers: Triggers, standin: Standin) -> None:
     """Twelve thousand deliveries wait behind a rate limit, and end while nobody takes their lines."""
     view = triggers.create()
     before = metric(view, "notifier_log_lines_dropped_total")

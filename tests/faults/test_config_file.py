@@ -134,7 +134,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("edit", "why"), BROKEN.values(), ids=BROKEN)
-def test_after_a_bad_edit_the_last_good_settings_stay_and_the_log_says_why_once(
+def test_after_an_invalid_edit_the_last_valid_configuration_stays_and_the_log_says_why_once(
     edit: Callable[[Path], None], why: str, edited: Edited, standin: Standin
 ) -> None:
     edit(edited.file)
@@ -160,14 +160,14 @@ def test_after_a_bad_edit_the_last_good_settings_stay_and_the_log_says_why_once(
     assert len(edited.lines("the configuration file")) == 1
 
 
-def test_a_good_edit_is_taken_up_without_a_restart(edited: Edited, standin: Standin) -> None:
+def test_a_valid_edit_is_used_without_a_restart(edited: Edited, standin: Standin) -> None:
     overwrite(edited.text("after"))(edited.file)
     edited.goes_on(standin, "after")
     assert edited.lines(STAYS) == []
     assert len(edited.lines(TAKEN_UP)) == 1
 
 
-def test_a_file_that_another_takes_the_place_of_is_taken_up(edited: Edited, standin: Standin) -> None:
+def test_a_replaced_file_is_used(edited: Edited, standin: Standin) -> None:
     """Editors write so, and mounted volumes change so."""
     new = edited.file.with_suffix(".new")
     new.write_text(edited.text("after"))
@@ -176,7 +176,7 @@ def test_a_file_that_another_takes_the_place_of_is_taken_up(edited: Edited, stan
     assert edited.lines(STAYS) == []
 
 
-def test_a_file_that_is_written_in_pieces_is_not_looked_at_before_it_is_whole(edited: Edited, standin: Standin) -> None:
+def test_a_file_is_not_read_while_it_is_being_written(edited: Edited, standin: Standin) -> None:
     text = edited.text("after")
     pieces = [text[: len(text) * n // 8] for n in range(1, 8)]
     for piece in pieces:
@@ -188,7 +188,7 @@ def test_a_file_that_is_written_in_pieces_is_not_looked_at_before_it_is_whole(ed
     assert len(edited.lines(TAKEN_UP)) == 1
 
 
-def test_a_file_that_is_gone_for_a_moment_is_waited_for(edited: Edited, standin: Standin) -> None:
+def test_a_file_that_is_missing_for_a_moment_changes_nothing(edited: Edited, standin: Standin) -> None:
     for _ in range(3):
         edited.file.unlink()
         edited.goes_on(standin, "before")

@@ -17,7 +17,7 @@ BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 @pytest.mark.parametrize("character", BREAKS.values(), ids=BREAKS)
 @best_of_three
-def test_a_header_with_a_control_character_is_dropped_and_the_message_goes(
+def test_a_header_with_a_control_character_is_dropped_and_the_message_is_sent(
     scene: Scene, sender: str, character: str
 ) -> None:
     headers = {"X-Value": f"a{character}X-Smuggled: 1", f"X-Na{character}me": "b", "X-Good": "yes"}
@@ -44,7 +44,7 @@ def test_a_header_with_a_control_character_is_dropped_and_the_message_goes(
     ],
 )
 @best_of_three
-def test_another_field_with_a_control_character_is_that_senders_failure(
+def test_a_control_character_in_another_field_is_that_senders_failure(
     scene: Scene, sender: str, name: str, character: str
 ) -> None:
     configuration = scene.good(sender)
@@ -90,7 +90,7 @@ TEXTS: list[tuple[str, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("name", "text", "becomes"), TEXTS, ids=[name for name, _, _ in TEXTS])
-def test_texts_of_every_sort(scene: Scene, name: str, text: str, becomes: str | None) -> None:
+def test_texts_of_every_kind_arrive(scene: Scene, name: str, text: str, becomes: str | None) -> None:
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, "max_attempts": "1"})
     senders = json.dumps({sender: scene.good(sender) for sender in SENDERS})
     answer = trigger.notify(f'{{"notification_text": "{text}", "senders_config": {senders}}}'.encode())
@@ -131,7 +131,7 @@ READABLE: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("name", "body"), UNREADABLE, ids=[name for name, _ in UNREADABLE])
-def test_what_cannot_be_read_is_400_with_the_place(scene: Scene, name: str, body: bytes) -> None:
+def test_an_unreadable_body_is_400_with_the_position(scene: Scene, name: str, body: bytes) -> None:
     trigger = scene.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"], answer.json["deliveries"]) == (400, {}, [])
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_400_with_the_place(scene: Scene, name: str, body
 
 
 @pytest.mark.parametrize(("name", "body", "warnings"), READABLE, ids=[name for name, _, _ in READABLE])
-def test_what_python_reads_is_read(scene: Scene, name: str, body: bytes, warnings: int) -> None:
+def test_encodings_that_python_reads_are_read(scene: Scene, name: str, body: bytes, warnings: int) -> None:
     trigger = scene.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"]) == (200, {})

@@ -105,7 +105,7 @@ def engine(tmp_path: Path) -> Iterator[ProcessEngine]:
 
 
 @pytest.mark.parametrize(("make", "status", "code"), BODIES.values(), ids=BODIES.keys())
-def test_a_hostile_body_is_answered_soon_and_takes_little_memory(
+def test_a_hostile_body_is_answered_quickly_with_little_memory(
     engine: ProcessEngine, make: Callable[[], bytes], status: int, code: str | None, tmp_path: Path
 ) -> None:
     file = tmp_path / "notifier.toml"
@@ -161,7 +161,7 @@ def text(n: int, url: str, length: int = 999_998) -> Any:
 KINDS = (fields_of_the_request, title, header, text)
 
 
-def test_what_waits_is_counted_whatever_it_is_and_beyond_the_bound_nothing_is_taken(
+def test_everything_that_waits_is_counted_and_nothing_is_accepted_beyond_the_limit(
     engine: ProcessEngine, standin: Standin
 ) -> None:
     url = standin.fault("silent")["url"]
@@ -199,7 +199,7 @@ def until_refused(send: Callable[[int], Answer]) -> None:
     raise AssertionError("all are taken")
 
 
-def test_what_was_never_tried_leaves_others_their_lines_and_rows(table: Table) -> None:
+def test_deliveries_that_were_never_tried_leave_room_for_log_lines_and_rows_of_others(table: Table) -> None:
     table.engine.create_trigger(
         "r", spec="request:r", arguments={"config_file_path": table.file, "history_table": "notifications"}
     )

@@ -86,7 +86,7 @@ def asked(trigger: Trigger) -> tuple[int, dict[str, Any], float]:
 
 
 @pytest.mark.parametrize("operation", ["look", "open", "read"])
-def test_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hung: HungFiles, operation: str) -> None:
+def test_a_file_that_cannot_be_read_in_time_is_a_503_and_other_triggers_work(hung: HungFiles, operation: str) -> None:
     file = hung.config(repr(hung.hook("late")))
     with hung.hang(operation):
         trigger = hung.triggers.create({"config_file_path": str(file)})
@@ -109,7 +109,9 @@ def test_a_file_that_never_answered_is_a_503_and_other_triggers_go_on(hung: Hung
 
 
 @pytest.mark.parametrize("operations", [("look",), ("look", "open", "read")], ids=" ".join)
-def test_settings_stay_while_their_file_does_not_answer(hung: HungFiles, operations: tuple[str, ...]) -> None:
+def test_the_configuration_stays_while_its_file_cannot_be_read_in_time(
+    hung: HungFiles, operations: tuple[str, ...]
+) -> None:
     trigger = hung.triggers.create({"config_file_path": str(hung.config(repr(hung.hook("before"))))})
     assert asked(trigger)[0] == 200
     with hung.hang(*operations):
@@ -131,7 +133,7 @@ def test_settings_stay_while_their_file_does_not_answer(hung: HungFiles, operati
     eventually(lambda: asked(trigger)[0] == 200 and bool(hung.standin.requests("/hook/after")), "the edit")
 
 
-def test_a_secret_that_does_not_answer_keeps_the_last_good_settings(hung: HungFiles) -> None:
+def test_while_a_secret_file_hangs_the_last_valid_configuration_stays(hung: HungFiles) -> None:
     hung.write("secret", hung.hook("before"))
     trigger = hung.triggers.create({"config_file_path": str(hung.config('{ file = "secret" }'))})
     assert asked(trigger)[0] == 200
@@ -182,7 +184,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
-def test_what_is_no_file_or_has_no_end_is_a_503_at_once(
+def test_a_path_that_is_no_file_or_never_ends_is_a_503_at_once(
     make: Any, place: str | None, triggers: Triggers, tmp_path: Path
 ) -> None:
     odd = tmp_path / "odd"
@@ -201,7 +203,7 @@ def test_what_is_no_file_or_has_no_end_is_a_503_at_once(
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD)
-def test_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_handshake(
+def test_a_certificate_store_that_is_no_file_or_never_ends_stops_no_handshake(
     make: Any, name: str, tmp_path: Path, standin: Standin, authority: trustme.CA
 ) -> None:
     directory = tmp_path / "store"
@@ -222,7 +224,7 @@ def test_a_store_of_certificates_that_is_no_file_or_has_no_end_stops_no_handshak
         assert metric(trigger, THREADS) == 0
 
 
-def test_certificates_that_do_not_answer_are_missed_only_until_they_do(
+def test_certificates_in_a_file_that_hangs_are_used_once_it_can_be_read(
     hung: HungFiles, standin: Standin, authority: trustme.CA
 ) -> None:
     url = served(standin, authority.issue_cert("localhost"))

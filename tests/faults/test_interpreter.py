@@ -89,7 +89,7 @@ until = 2099-01-01T00:00:00Z
 
 
 @while_others_may_be_busy
-def test_others_run_while_wide_rows_are_read(silenced: dict[str, str]) -> None:
+def test_other_threads_run_while_wide_rows_are_read(silenced: dict[str, str]) -> None:
     wide = {f"column{n}": n for n in range(500)}
     rows = [{"message": f"{n}", "time": n, **wide} for n in range(1000)]
     batches = [{"table_name": "alerts", "rows": rows}]
@@ -99,7 +99,7 @@ def test_others_run_while_wide_rows_are_read(silenced: dict[str, str]) -> None:
 
 @while_others_may_be_busy
 @pytest.mark.parametrize("destinations", [100, 5_000])
-def test_others_run_while_an_answer_is_made(destinations: int) -> None:
+def test_other_threads_run_while_a_response_is_built(destinations: int) -> None:
     """The first is the longest answer that is a dict; longer ones are text."""
     hooks = [{"http_webhook_url": f"http://127.0.0.1:9/{n}"} for n in range(destinations)]
     request = {"notification_text": "x" * 100, "senders_config": {"http": hooks}, "dry_run": True}
@@ -108,7 +108,7 @@ def test_others_run_while_an_answer_is_made(destinations: int) -> None:
 
 
 @while_others_may_be_busy
-def test_others_run_while_the_history_is_written(standin: Standin) -> None:
+def test_other_threads_run_while_the_history_is_written(standin: Standin) -> None:
     count = 500
     arguments = {"history_table": f"history{time.monotonic_ns()}", "response_timeout": "0s"}
     hooks = [{"http_webhook_url": f"{standin.url}/hook/{n}"} for n in range(count)]

@@ -32,7 +32,7 @@ def texts(site: Streams) -> list[str]:
     return [str(message["text"]) for message in site.standin.messages() if message["provider"] == "twilio"]
 
 
-def test_what_is_delivered_leaves_nothing_behind(site: Streams) -> None:
+def test_a_delivered_request_leaves_nothing_in_the_streams(site: Streams) -> None:
     _, trigger = site.start()
     for text in ("one", "two"):
         assert trigger.notify(to("hook", text)).json["results"] == {"hook": True}
@@ -44,7 +44,7 @@ def test_what_is_delivered_leaves_nothing_behind(site: Streams) -> None:
     eventually(lambda: site.server.messages("KV_notifier_attempts") == 0, "no note is left")
 
 
-def test_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Streams) -> None:
+def test_after_a_kill_during_an_attempt_a_worker_continues(site: Streams) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     engine, trigger = site.start()
     answer = trigger.notify(to("hook"))
@@ -58,7 +58,7 @@ def test_killed_while_an_attempt_is_under_way_a_worker_goes_on(site: Streams) ->
     eventually(lambda: site.server.messages() == 0, "it has ended")
 
 
-def test_killed_while_an_sms_is_under_way_it_is_looked_up(site: Streams) -> None:
+def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Streams) -> None:
     site.standin.rule(MESSAGES, method="POST", take=True, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
@@ -96,7 +96,7 @@ def test_a_worker_serves_metrics(site: Streams) -> None:
     assert harness.http_request("GET", url.replace("/metrics", "/")).status == 404
 
 
-def test_workers_deliver_what_a_server_leaves_to_them(site: Streams) -> None:
+def test_workers_deliver_requests_of_a_server_in_worker_mode(site: Streams) -> None:
     site.use(site.server.url, 'delivered_by = "workers"')
     _, trigger = site.start()
     first = trigger.notify(to("hook", idempotency_key="k1")).json
@@ -160,7 +160,7 @@ def refused(site: Streams, environment: Mapping[str, str] | None = None) -> dict
     return {"message": answer.json["message"], "hint": error["hint"]}
 
 
-def test_servers_that_are_away_at_the_start_are_waited_for_and_then_refused(site: Streams) -> None:
+def test_unreachable_servers_at_the_start_are_waited_for_and_then_an_error(site: Streams) -> None:
     site.server.kill()
     _, trigger = site.start()
     answer = trigger.notify(to("hook"), timeout=10)
@@ -172,7 +172,7 @@ def test_servers_that_are_away_at_the_start_are_waited_for_and_then_refused(site
     arrived(site.standin, HOOK, 1)
 
 
-def test_servers_that_go_away_hold_back_what_comes_and_lose_nothing_that_was_accepted(site: Streams) -> None:
+def test_while_servers_are_unreachable_requests_wait_and_nothing_accepted_is_lost(site: Streams) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     site.standin.rule(MESSAGES, method="POST", reply={"status": 429, "headers": [["Retry-After", "1"]]}, times=1)
     _, trigger = site.start()
@@ -191,7 +191,7 @@ def test_servers_that_go_away_hold_back_what_comes_and_lose_nothing_that_was_acc
     assert set(bodies) == {"hi"}
 
 
-def test_what_is_wrong_with_the_servers_is_said_and_nothing_is_sent_without_the_outbox(site: Streams) -> None:
+def test_an_error_of_the_servers_is_reported_and_nothing_is_sent(site: Streams) -> None:
     def restart(more: str, *, jetstream: bool = True) -> None:
         site.server.kill()
         site.server.configure(more, jetstream=jetstream)
@@ -225,7 +225,7 @@ def test_what_is_wrong_with_the_servers_is_said_and_nothing_is_sent_without_the_
     assert trigger.notify(to("hook")).json["results"] == {"hook": True}
 
 
-def test_a_stream_with_other_settings_is_left_alone_and_named(site: Streams) -> None:
+def test_a_stream_with_other_settings_is_named_and_not_changed(site: Streams) -> None:
     from tests.harness.nats import run
 
     async def make() -> None:
@@ -238,7 +238,7 @@ def test_a_stream_with_other_settings_is_left_alone_and_named(site: Streams) -> 
     assert "docs/cluster.md" in error["hint"]
 
 
-def test_servers_are_reached_by_tls_with_certificates_of_the_configuration_file(site: Streams) -> None:
+def test_tls_to_the_servers_uses_certificates_of_the_configuration_file(site: Streams) -> None:
     authority, plugins = trustme.CA(), site.directory / "plugins"
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(str(plugins / "ca.pem"))
@@ -259,6 +259,6 @@ def test_servers_are_reached_by_tls_with_certificates_of_the_configuration_file(
 
 
 @pytest.mark.parametrize("place", ["nats://user:" + MARK + "@127.0.0.1:1", "http://127.0.0.1:1", "nats://"])
-def test_a_place_that_is_no_server_is_refused(site: Streams, place: str) -> None:
+def test_an_invalid_server_url_is_refused(site: Streams, place: str) -> None:
     site.use(place)
     refused(site)

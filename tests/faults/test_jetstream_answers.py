@@ -32,7 +32,7 @@ def hooks(standin: Standin) -> Counter[str]:
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["without keys", "with keys"])
-def test_a_call_whose_publication_nobody_has_answered_is_told_that_it_is_pending(
+def test_a_call_without_an_acknowledgement_from_nats_is_pending(
     site: Streams, standin: Standin, stack: ExitStack, keyed: bool
 ) -> None:
     cable = stack.enter_context(Cable(site.server.port))
@@ -118,7 +118,7 @@ def replace_server(site: Streams) -> None:
 @pytest.mark.parametrize(
     ("lose", "delivered_by"), [(delete_consumers, "workers"), (delete_streams, "server"), (replace_server, "server")]
 )
-def test_what_is_deleted_at_the_servers_is_made_again(
+def test_deleted_streams_and_buckets_are_created_again(
     site: Streams, standin: Standin, lose: Callable[[Streams], None], delivered_by: str
 ) -> None:
     site.use(site.server.url, f'delivered_by = "{delivered_by}"')
@@ -138,7 +138,7 @@ def test_what_is_deleted_at_the_servers_is_made_again(
 
 
 @pytest.mark.parametrize("lose", [delete_consumers, delete_streams])
-def test_what_is_in_flight_when_streams_are_deleted_is_delivered(
+def test_deliveries_in_flight_survive_the_deletion_of_streams(
     site: Streams, standin: Standin, lose: Callable[[Streams], None]
 ) -> None:
     standin.rule(HOOK, reply={"status": 503}, times=COUNT)
@@ -153,7 +153,7 @@ def test_what_is_in_flight_when_streams_are_deleted_is_delivered(
     assert hooks(standin) == Counter(dict.fromkeys(texts, 2))
 
 
-def test_a_permission_that_is_missing_is_said_at_the_first_call(site: Streams, standin: Standin) -> None:
+def test_a_missing_permission_is_an_error_of_the_first_call(site: Streams, standin: Standin) -> None:
     denied = '{ publish: { deny: ["notifier.work.>"] } }'
     site.server.kill()
     site.server.configure(
@@ -193,7 +193,7 @@ def max_age(site: Streams, stream: str) -> float:
     return run(find())
 
 
-def test_a_stream_that_is_full_is_said_to_be_full(site: Streams, standin: Standin) -> None:
+def test_a_full_stream_is_reported(site: Streams, standin: Standin) -> None:
     _, trigger = site.start()
     assert trigger.notify(to("hook", "before")).status == 200
     eventually(lambda: site.server.messages() == 0, "it has ended")
@@ -205,7 +205,7 @@ def test_a_stream_that_is_full_is_said_to_be_full(site: Streams, standin: Standi
     assert hooks(standin) == Counter(["before"])
 
 
-def test_calls_that_a_full_stream_refuses_leave_nothing_behind(site: Streams, standin: Standin) -> None:
+def test_calls_refused_by_a_full_stream_leave_nothing_in_the_streams(site: Streams, standin: Standin) -> None:
     _, trigger = site.start()
     assert trigger.notify(to("hook", "before")).status == 200
     eventually(lambda: site.server.messages() == 0, "it has ended")
@@ -231,7 +231,7 @@ def test_calls_that_a_full_stream_refuses_leave_nothing_behind(site: Streams, st
 
 
 @pytest.mark.parametrize("stream", ["KV_notifier_attempts", "KV_notifier_lasts"])
-def test_what_was_accepted_ends_while_a_bucket_is_full_or_once_there_is_room(
+def test_accepted_requests_end_although_a_bucket_is_full_or_once_it_has_room(
     site: Streams, standin: Standin, stream: str
 ) -> None:
     arguments = {"history_table": "notifications", "response_timeout": "100ms", "repeat_interval": "1h"}

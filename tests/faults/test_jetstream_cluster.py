@@ -104,7 +104,7 @@ def delivered(standin: Standin) -> Counter[str]:
 
 
 @pytest.mark.timeout(240)
-def test_without_a_leader_calls_are_told_so_and_nothing_is_sent(
+def test_without_a_leader_calls_get_an_error_and_nothing_is_sent(
     site: Streams, cluster: Cluster, standin: Standin
 ) -> None:
     trigger = started(site)
@@ -123,7 +123,7 @@ def test_without_a_leader_calls_are_told_so_and_nothing_is_sent(
 
 
 @pytest.mark.timeout(240)
-def test_one_stream_without_a_leader_is_said_to_have_none(site: Streams, cluster: Cluster, standin: Standin) -> None:
+def test_one_stream_without_a_leader_is_named(site: Streams, cluster: Cluster, standin: Standin) -> None:
     async def make() -> None:
         async with cluster.servers[0].client() as client:
             config = StreamConfig(

@@ -88,7 +88,7 @@ def until_handed_on(trigger: Trigger, count: int) -> None:
     )
 
 
-def test_a_process_that_is_cut_off_from_nats_sends_no_sms_that_another_has_sent(
+def test_a_process_cut_off_from_nats_sends_no_sms_again(
     site: Streams, other: Streams, standin: Standin, stack: ExitStack
 ) -> None:
     texts = [f"text {n}" for n in range(COUNT)]
@@ -109,7 +109,7 @@ def test_a_process_that_is_cut_off_from_nats_sends_no_sms_that_another_has_sent(
     assert counts(standin)[1] == once(texts)
 
 
-def test_a_process_that_was_stopped_leaves_what_another_has_taken_over(
+def test_a_stopped_process_leaves_deliveries_that_another_recovered(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     texts = [f"text {n}" for n in range(COUNT)]
@@ -125,7 +125,7 @@ def test_a_process_that_was_stopped_leaves_what_another_has_taken_over(
     assert counts(standin) == (once(texts), once(texts))
 
 
-def test_a_request_is_finished_by_whoever_has_its_last_delivery(
+def test_the_process_with_the_last_delivery_completes_the_request(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     texts = [f"text {n}" for n in range(COUNT)]
@@ -143,7 +143,7 @@ def test_a_request_is_finished_by_whoever_has_its_last_delivery(
 
 
 @pytest.mark.timeout(120)
-def test_a_process_takes_back_what_another_had_taken_over_and_left(
+def test_a_process_recovers_deliveries_that_another_recovered_and_released(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     standin.rule(HOOK, reply={"status": 503}, times=3)
@@ -195,7 +195,7 @@ def test_a_clock_that_jumps_changes_no_lease_and_no_deadline(
 
 
 @pytest.mark.parametrize("jump", [-25 * HOUR, 40 * 24 * HOUR])
-def test_a_worker_whose_clock_is_wrong_delivers_what_is_fresh(
+def test_a_worker_with_a_wrong_clock_delivers_fresh_requests(
     site: Streams, standin: Standin, clock: tuple[Mapping[str, str], Path], jump: int
 ) -> None:
     environment, offset = clock

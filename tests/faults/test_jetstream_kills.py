@@ -103,7 +103,7 @@ class Alerts:
 
 
 @pytest.mark.timeout(180 + 10 * KILLS)
-def test_two_notifiers_killed_at_random_and_a_worker_deliver_what_shares_a_key_in_its_order(
+def test_two_notifiers_killed_at_random_and_a_worker_deliver_each_key_in_order(
     tmp_path: Path, standin: Standin, stack: ExitStack
 ) -> None:
     chance = random.Random(4)  # noqa: S311

@@ -64,7 +64,7 @@ def fire_again(site: Streams) -> ProcessEngine:
 
 
 @pytest.mark.parametrize("by_a_worker", [True, False], ids=["by a worker", "by itself"])
-def test_a_firing_waits_for_the_resolved_of_a_killed_process_until_that_is_delivered(
+def test_a_firing_waits_for_the_delivery_of_an_earlier_resolved_of_a_killed_process(
     site: Streams, other: Streams, standin: Standin, by_a_worker: bool
 ) -> None:
     leave_a_resolved(site).kill()
@@ -82,7 +82,7 @@ def test_a_firing_waits_for_the_resolved_of_a_killed_process_until_that_is_deliv
     eventually(lambda: site.server.messages() == 0, "all have ended")
 
 
-def test_an_older_delivery_that_an_operator_drops_is_not_waited_for(
+def test_no_delivery_waits_for_an_older_one_that_an_operator_dropped(
     site: Streams, other: Streams, standin: Standin
 ) -> None:
     from tests.cli.program import run as command
@@ -100,7 +100,9 @@ def test_an_older_delivery_that_an_operator_drops_is_not_waited_for(
     eventually(lambda: texts(standin) == ["another disk", "firing again"], "it leaves", timeout=10)
 
 
-def test_what_waits_for_an_older_one_leaves_while_nats_is_away(site: Streams, other: Streams, standin: Standin) -> None:
+def test_a_delivery_that_waits_for_an_older_one_is_sent_while_nats_is_unreachable(
+    site: Streams, other: Streams, standin: Standin
+) -> None:
     leave_a_resolved(site).kill()
     standin.clear()
     fire_again(other)
@@ -109,7 +111,7 @@ def test_what_waits_for_an_older_one_leaves_while_nats_is_away(site: Streams, ot
     eventually(lambda: texts(standin) == ["another disk", "firing again"], "it leaves", timeout=20)
 
 
-def test_an_older_delivery_is_taken_over_by_a_worker_in_which_all_wait_for_it(site: Streams, standin: Standin) -> None:
+def test_a_worker_full_of_waiting_deliveries_recovers_the_older_one(site: Streams, standin: Standin) -> None:
     site.use(site.server.url, 'delivered_by = "workers"\nmax_in_flight = 4')
     standin.rule(HOOK, reply=DOWN)
     _, trigger = site.start()
@@ -135,7 +137,7 @@ STATUSES = ("firing", "acknowledged", "resolved")
 KEYS = 20
 
 
-def test_what_a_worker_gives_back_at_sigterm_is_delivered_in_order(site: Streams, standin: Standin) -> None:
+def test_deliveries_that_a_worker_releases_at_sigterm_are_delivered_in_order(site: Streams, standin: Standin) -> None:
     site.use(site.server.url, 'delivered_by = "workers"')
     standin.rule(HOOK, reply=DOWN)
     _, trigger = site.start({"response_timeout": "0s"})

@@ -33,7 +33,7 @@ def http_date(offset: float) -> str:
 )
 @pytest.mark.parametrize("status", [429, 503])
 @best_of_three
-def test_retry_after_is_heeded_in_every_form(
+def test_retry_after_is_respected_in_every_form(
     scene: Scene, name: str, values: list[Any], least: float, most: float, status: int
 ) -> None:
     path = f"/hook/{name.replace(' ', '-').replace(',', '')}-{status}"
@@ -62,7 +62,7 @@ def test_an_http_date_is_waited_for(scene: Scene) -> None:
 @pytest.mark.parametrize("value", ["999999999", "5", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("sender", ["http", "discord", "sms"])
 @best_of_three
-def test_nobody_sleeps_past_the_deadline(scene: Scene, sender: str, value: str) -> None:
+def test_no_wait_goes_past_the_deadline(scene: Scene, sender: str, value: str) -> None:
     opened = scene.standin.fault("reply", status=429, headers=[["Retry-After", value]])
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "rate_limited", 1)
@@ -72,9 +72,7 @@ def test_nobody_sleeps_past_the_deadline(scene: Scene, sender: str, value: str) 
 @pytest.mark.parametrize("value", ["999999999", "5", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [500, 503, 408])
 @best_of_three
-def test_a_server_in_trouble_is_asked_again_after_max_backoff_at_the_latest(
-    scene: Scene, status: int, value: str
-) -> None:
+def test_a_failing_server_is_tried_again_within_max_backoff(scene: Scene, status: int, value: str) -> None:
     opened = scene.standin.fault("reply", status=status, headers=[["Retry-After", value]], times=1)
     held = scene.holds_at("http", opened["url"])
     assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 2)

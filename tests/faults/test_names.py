@@ -27,7 +27,9 @@ def test_headers_of_the_connection_and_with_line_breaks_are_dropped(notify: Noti
     assert not set(sent) & {"x-lines", "x-smuggled", "proxy-authorization", "transfer-encoding", "upgrade", "te"}
 
 
-def test_more_headers_than_servers_take_are_left_out_and_the_message_goes(notify: Notify, standin: Standin) -> None:
+def test_headers_beyond_what_servers_accept_are_dropped_and_the_message_is_sent(
+    notify: Notify, standin: Standin
+) -> None:
     many = {f"x-{n}": "" for n in range(40_000)}
     configuration = {"http_webhook_url": f"{standin.url}/hook/many", "http_headers": harness.encode_headers(many)}
     other = {"slack_webhook_url": f"{standin.url}/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
@@ -58,7 +60,7 @@ def spoils(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_that_a_caller_or_a_receiver_names_can_spoil_what_shows_it(
+def test_names_from_callers_and_receivers_cannot_break_the_output(
     triggers: Triggers, standin: Standin, name: str
 ) -> None:
     hostile = HOSTILE[name]

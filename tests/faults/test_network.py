@@ -65,7 +65,7 @@ def test_reset_or_close_before_twilios_reply_is_ambiguous_with_one_post(scene: S
     [("http", 200, "delivered"), ("slack", 200, "delivered"), ("discord", 404, "failed"), ("sms", 201, "delivered")],
 )
 @best_of_three
-def test_reset_in_the_middle_of_the_reply_is_judged_by_its_status(
+def test_reset_in_the_middle_of_the_reply_is_classified_by_its_status(
     scene: Scene, sender: str, status: int, outcome: str
 ) -> None:
     opened = scene.standin.fault("reset_mid_reply", status=status)
@@ -94,7 +94,7 @@ def test_a_head_that_never_ends_is_a_timeout_at_the_attempts_deadline(scene: Sce
 
 @pytest.mark.parametrize(("sender", "status"), [("http", 200), ("slack", 200), ("http", 404), ("sms", 201)])
 @best_of_three
-def test_a_slow_body_is_judged_by_its_status(scene: Scene, sender: str, status: int) -> None:
+def test_a_slow_body_is_classified_by_its_status(scene: Scene, sender: str, status: int) -> None:
     opened = scene.standin.fault("slow_body", status=status, byte_ms=100)
     held = scene.holds_at(sender, opened["url"])
     assert (held.entry["outcome"] == "delivered") == (status < 300)

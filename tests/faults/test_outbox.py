@@ -13,7 +13,7 @@ from tests.faults.site import CHAT, HOOK, MESSAGES, Site, arrived, one_key, to, 
 from tests.harness import eventually
 
 
-def test_killed_after_acceptance_before_an_attempt_has_worked(site: Site) -> None:
+def test_killed_after_acceptance_before_a_successful_attempt(site: Site) -> None:
     refused = site.standin.fault("refuse")
     site.configure(f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{refused["url"]}x"\n')
     engine, trigger = site.start()
@@ -31,7 +31,7 @@ def test_killed_after_acceptance_before_an_attempt_has_worked(site: Site) -> Non
     assert answer.json["task_id"] in again.wait_for_log("taken over from the outbox: 1 delivery")
 
 
-def test_killed_while_an_attempt_is_under_way(site: Site) -> None:
+def test_killed_during_an_attempt(site: Site) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("hook", "hi")).json["results"] == {"hook": "pending"}
@@ -65,7 +65,7 @@ def test_killed_between_the_parts_of_a_long_text(site: Site) -> None:
     assert len(set(contents)) == 3
 
 
-def test_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_says_so(site: Site) -> None:
+def test_all_parts_of_a_message_that_changed_are_sent_with_a_log_line(site: Site) -> None:
     text = "word " * 900
     site.standin.rule(CHAT + "*", times=1)
     site.standin.rule(CHAT + "*", hang=True, times=1)
@@ -86,7 +86,7 @@ def test_parts_of_a_message_that_is_another_now_are_all_sent_and_the_log_says_so
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_killed_while_an_sms_is_under_way_it_is_looked_up(site: Site, taken: bool) -> None:
+def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Site, taken: bool) -> None:
     site.standin.rule(MESSAGES, method="POST", take=taken, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
@@ -117,7 +117,7 @@ def killed_before_the_end_is_noted(site: Site, receiver: str, path: str) -> None
         locked.execute("ROLLBACK")
 
 
-def test_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again_under_its_key(site: Site) -> None:
+def test_killed_between_a_delivery_and_its_record_it_is_sent_again_with_its_key(site: Site) -> None:
     site.standin.rule(HOOK, delay_ms=300, times=1)
     killed_before_the_end_is_noted(site, "hook", HOOK)
     _, again = site.start()
@@ -128,7 +128,7 @@ def test_killed_after_a_delivery_before_its_end_is_noted_it_is_sent_again_under_
     one_key(requests)
 
 
-def test_killed_after_an_sms_before_its_end_is_noted_it_is_not_sent_again(site: Site) -> None:
+def test_killed_between_an_sms_and_its_record_it_is_not_sent_again(site: Site) -> None:
     site.standin.rule(MESSAGES, method="POST", delay_ms=300, times=1, take=True)
     killed_before_the_end_is_noted(site, "phone", MESSAGES)
     site.rows("UPDATE deliveries SET attempting = attempting - 60000")
@@ -139,7 +139,7 @@ def test_killed_after_an_sms_before_its_end_is_noted_it_is_not_sent_again(site: 
     assert [request["method"] for request in site.standin.requests(MESSAGES)] == ["POST", "GET"]
 
 
-def test_a_destination_of_the_requests_own_is_sealed_and_delivered_after_the_restart(site: Site) -> None:
+def test_a_destination_from_the_request_is_encrypted_and_delivered_after_the_restart(site: Site) -> None:
     site.standin.rule("/hook/own", hang=True, times=1)
     engine, trigger = site.start()
     own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own?token={MARK}"}}
@@ -165,7 +165,7 @@ def mails_to(*recipients: str) -> dict[str, object]:
     return {"notification_text": "hi", "senders_config": {"email": {**server, "email_to": list(recipients)}}}
 
 
-def test_each_recipient_of_a_list_gets_the_mail_of_before_after_the_restart(site: Site, book: Book) -> None:
+def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site, book: Book) -> None:
     recipients = ["a@example.com", "b@example.com", "c@example.com"]
     trusted = {"SSL_CERT_FILE": ca_file()}
     book.orders += [Order("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
@@ -187,7 +187,7 @@ def test_each_recipient_of_a_list_gets_the_mail_of_before_after_the_restart(site
     assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
 
 
-def test_after_a_restart_those_get_a_mails_copies_who_lack_them(site: Site, book: Book) -> None:
+def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site, book: Book) -> None:
     """Of a request's own mails it is stored which recipient a copy is for, and whom its headers show."""
     book.orders += [Order("RCPT", "450 4.2.0 greylisted", f"{name}@example.com") for name in ("cc", "bcc")]
     mail = {
@@ -217,7 +217,7 @@ def test_after_a_restart_those_get_a_mails_copies_who_lack_them(site: Site, book
     assert book.problems == []
 
 
-def test_killed_while_a_mail_is_under_way_it_is_not_sent_again(site: Site, book: Book) -> None:
+def test_a_mail_in_flight_at_a_kill_is_not_sent_again(site: Site, book: Book) -> None:
     trusted = {"SSL_CERT_FILE": ca_file()}
     book.orders.append(Order("MESSAGE", "250 2.0.0 Ok", after=5))
     engine, trigger = site.start(environment=trusted)
@@ -242,7 +242,7 @@ def test_a_key_is_known_after_the_restart(site: Site) -> None:
     assert len(site.standin.requests(HOOK)) == 1
 
 
-def test_a_repeat_under_a_key_joins_what_was_taken_over(site: Site) -> None:
+def test_a_repeat_under_a_key_joins_a_recovered_request(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     site.standin.rule(HOOK, delay_ms=200)
     slow = {"initial_backoff": "1h", "max_backoff": "1h"}
@@ -255,7 +255,7 @@ def test_a_repeat_under_a_key_joins_what_was_taken_over(site: Site) -> None:
     assert repeat["results"] == {"hook": True}
 
 
-def test_what_ran_out_of_time_while_nobody_was_there_is_a_dead_letter(site: Site) -> None:
+def test_a_delivery_that_expired_while_no_process_ran_is_a_dead_letter(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503})
     engine, trigger = site.start()
     trigger.notify(to("hook"))
@@ -269,7 +269,7 @@ def test_what_ran_out_of_time_while_nobody_was_there_is_a_dead_letter(site: Site
     assert len(site.standin.requests(HOOK)) == before
 
 
-def test_a_receiver_that_is_there_no_more_makes_a_dead_letter(site: Site) -> None:
+def test_a_removed_receiver_makes_a_dead_letter(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503})
     engine, trigger = site.start()
     trigger.notify(to("hook"))
@@ -281,7 +281,7 @@ def test_a_receiver_that_is_there_no_more_makes_a_dead_letter(site: Site) -> Non
 
 
 @pytest.mark.parametrize("key", ["", "another-key-of-some-length"])
-def test_what_another_key_has_sealed_is_a_dead_letter_that_stays_sealed(site: Site, key: str) -> None:
+def test_a_destination_encrypted_with_another_key_is_a_dead_letter_and_stays_encrypted(site: Site, key: str) -> None:
     site.standin.rule("/hook/own", reply={"status": 503})
     engine, trigger = site.start()
     own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own"}}
@@ -298,7 +298,7 @@ def test_what_another_key_has_sealed_is_a_dead_letter_that_stays_sealed(site: Si
 # Several processes
 
 
-def test_another_process_takes_over_when_the_first_has_ended_and_not_before(site: Site) -> None:
+def test_another_process_recovers_only_after_the_first_has_ended(site: Site) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     first, trigger = site.start()
     trigger.notify(to("hook"))
@@ -312,7 +312,7 @@ def test_another_process_takes_over_when_the_first_has_ended_and_not_before(site
     one_key(arrived(site.standin, HOOK, 2))
 
 
-def test_a_scheduled_call_takes_over_at_once_with_no_request(site: Site) -> None:
+def test_a_scheduled_call_recovers_at_once_without_a_request(site: Site) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     first, trigger = site.start()
     task = trigger.notify(to("hook")).json["task_id"]
@@ -334,7 +334,7 @@ def test_a_scheduled_call_takes_over_at_once_with_no_request(site: Site) -> None
     assert site.states() == []
 
 
-def test_a_scheduled_call_without_an_outbox_says_what_it_lacks(site: Site) -> None:
+def test_a_scheduled_call_without_an_outbox_gets_a_warning(site: Site) -> None:
     engine, _ = site.start()
     engine.create_trigger("s", spec="every:3600s", arguments={"config_file_path": ""})
     engine.run_schedule("s")
@@ -342,7 +342,7 @@ def test_a_scheduled_call_without_an_outbox_says_what_it_lacks(site: Site) -> No
     assert "This scheduled trigger has no outbox to look after." in line
 
 
-def test_a_process_that_slept_past_its_lease_leaves_what_another_has_taken_over(site: Site) -> None:
+def test_a_process_suspended_past_its_lease_leaves_recovered_deliveries(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     _, trigger = site.start({"initial_backoff": "3s", "max_backoff": "3s"})
     trigger.notify(to("hook"))

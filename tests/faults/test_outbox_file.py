@@ -54,7 +54,7 @@ def _make_newer(path: Path) -> None:
     ],
     ids=["text", "another database", "newer", "directory"],
 )
-def test_a_file_that_is_none_of_ours_is_not_touched(site: Site, make: Callable[[Path], object], what: str) -> None:
+def test_a_file_that_is_no_outbox_is_not_changed(site: Site, make: Callable[[Path], object], what: str) -> None:
     make(site.outbox)
     before = site.outbox.read_bytes() if site.outbox.is_file() else b""
     _, trigger = site.start()
@@ -63,7 +63,7 @@ def test_a_file_that_is_none_of_ours_is_not_touched(site: Site, make: Callable[[
     assert before == (site.outbox.read_bytes() if site.outbox.is_file() else b"")
 
 
-def test_a_directory_that_is_not_there(site: Site) -> None:
+def test_a_missing_directory_is_an_error(site: Site) -> None:
     site.change('"outbox.db"', '"nowhere/outbox.db"')
     _, trigger = site.start()
     unusable(trigger.notify(to("hook")), "its directory is not there")
@@ -74,7 +74,7 @@ def test_a_directory_that_is_not_there(site: Site) -> None:
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
-def test_a_file_that_may_not_be_written(site: Site, what: str) -> None:
+def test_a_read_only_file_is_an_error(site: Site, what: str) -> None:
     if what == "file":
         engine, trigger = site.start()
         wake(trigger)
@@ -94,7 +94,7 @@ def test_a_file_that_may_not_be_written(site: Site, what: str) -> None:
         place.chmod(mode)
 
 
-def test_a_file_that_was_damaged(site: Site) -> None:
+def test_a_damaged_file_is_an_error(site: Site) -> None:
     engine, trigger = site.start()
     for n in range(20):
         trigger.notify(to("hook", "x" * 1000, idempotency_key=str(n)))
@@ -110,7 +110,7 @@ def test_a_file_that_was_damaged(site: Site) -> None:
     assert len(site.standin.requests(HOOK)) == before
 
 
-def test_a_full_disk(site: Site) -> None:
+def test_a_full_disk_is_an_error(site: Site) -> None:
     """The file may not grow beyond what SQLite is told; it says the same as for a disk."""
     engine, trigger = site.start()
     wake(trigger)
@@ -121,7 +121,7 @@ def test_a_full_disk(site: Site) -> None:
     assert site.standin.requests(HOOK) == []
 
 
-def test_another_program_that_keeps_the_file_locked(site: Site) -> None:
+def test_a_file_locked_by_another_program_is_an_error(site: Site) -> None:
     _, trigger = site.start()
     wake(trigger)
     with closing(sqlite3.connect(site.outbox, isolation_level=None)) as locked:
@@ -135,7 +135,7 @@ def test_another_program_that_keeps_the_file_locked(site: Site) -> None:
     eventually(lambda: not site.states(), "nothing of the first is left")
 
 
-def test_a_file_that_was_moved_away_is_made_anew_and_what_is_in_flight_goes_on(site: Site) -> None:
+def test_a_moved_file_is_created_again_and_deliveries_in_flight_continue(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     _, trigger = site.start({"initial_backoff": "500ms", "max_backoff": "500ms", "response_timeout": "0s"})
     trigger.notify(to("hook", "first"))
@@ -150,7 +150,7 @@ def test_a_file_that_was_moved_away_is_made_anew_and_what_is_in_flight_goes_on(s
 # What may be kept, and how
 
 
-def test_a_request_with_a_destination_of_its_own_is_refused_without_a_key_to_seal_it(site: Site) -> None:
+def test_a_request_with_its_own_destination_is_refused_without_an_encryption_key(site: Site) -> None:
     site.change('outbox_key = { env = "OUTBOX_KEY" }\n', "")
     _, trigger = site.start()
     own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own"}}
@@ -171,7 +171,7 @@ def test_a_request_with_a_destination_of_its_own_is_refused_without_a_key_to_sea
         ('{ env = "NO_SUCH_KEY" }', "the environment variable NO_SUCH_KEY is not set"),
     ],
 )
-def test_a_key_that_cannot_be_used_is_named_with_its_place(site: Site, key: str, what: str) -> None:
+def test_an_unusable_key_is_named_with_its_location(site: Site, key: str, what: str) -> None:
     site.change('{ env = "OUTBOX_KEY" }', key)
     _, trigger = site.start(environment={"SHORT_KEY": "short"})
     answer = trigger.notify(to("hook"))
@@ -220,7 +220,7 @@ def test_the_file_is_its_owners_alone(site: Site) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
-def test_what_waits_is_counted(site: Site) -> None:
+def test_pending_deliveries_are_counted(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503})
     _, trigger = site.start({"response_timeout": "0s"})
     for n in range(3):
@@ -229,14 +229,14 @@ def test_what_waits_is_counted(site: Site) -> None:
     assert "\nnotifier_outbox_depth 3\n" in metrics
 
 
-def test_a_dry_run_and_a_request_that_names_nobody_are_not_kept(site: Site) -> None:
+def test_a_dry_run_and_a_request_without_receivers_are_not_stored(site: Site) -> None:
     _, trigger = site.start()
     wake(trigger)
     assert trigger.notify(to("hook", dry_run=True)).json["results"] == {"hook": "dry_run"}
     assert site.states() == []
 
 
-def test_deliveries_have_a_day_unless_the_trigger_says_otherwise(site: Site) -> None:
+def test_the_default_delivery_timeout_with_an_outbox_is_a_day(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503})
     _, trigger = site.start()
     trigger.notify(to("hook"))

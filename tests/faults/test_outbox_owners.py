@@ -48,7 +48,7 @@ def texts(standin: Standin) -> list[str]:
 
 
 @pytest.mark.timeout(120 + 2 * STOPPED)
-def test_a_process_that_is_stopped_takes_nothing_over_from_itself(site: Site) -> None:
+def test_a_stopped_process_recovers_nothing_of_its_own(site: Site) -> None:
     site.standin.rule(HOOK, reply={"status": 503}, times=1)
     site.standin.rule(MESSAGES, method="POST", reply=TRY_LATER, times=1)
     engine, trigger = site.start(SLOW)
@@ -93,7 +93,7 @@ def test_wall_clocks_that_jump_all_the_time_make_nothing_late_and_nothing_twice(
 
 
 @pytest.mark.timeout(120 + 2 * STOPPED)
-def test_what_another_has_taken_over_is_left_by_a_process_that_was_stopped(site: Site) -> None:
+def test_a_stopped_process_leaves_rows_that_another_recovered(site: Site) -> None:
     """An SMS and a webhook wait for their retries, others for the rate limit."""
     site.standin.rule(MESSAGES, method="POST", reply=TRY_LATER, times=1)
     limited = {**SLOW, "rate_limit": "4/1s", "response_timeout": "0s"}
@@ -121,7 +121,7 @@ def test_what_another_has_taken_over_is_left_by_a_process_that_was_stopped(site:
     eventually(lambda: site.states() in ([], ["ended"]), "nothing waits")
 
 
-def test_a_resolved_that_waited_in_a_killed_process_leaves_before_the_next_firing(site: Site) -> None:
+def test_a_waiting_resolved_of_a_killed_process_is_sent_before_the_next_firing(site: Site) -> None:
     first, trigger = site.start()
     alert = {"dedup_key": "disk"}
     assert trigger.notify(to("hook", "firing", **alert)).json["results"] == {"hook": True}
@@ -188,9 +188,7 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_disk_that_is_full_takes_ends_and_what_an_operator_drops_and_then_works_again(
-    site: Site, small_disk: Path
-) -> None:
+def test_a_full_disk_stores_outcomes_and_drops_and_then_recovers(site: Site, small_disk: Path) -> None:
     outbox = small_disk / "outbox.db"
     site.change('"outbox.db"', f'"{outbox}"')
     site.outbox = outbox

@@ -81,7 +81,7 @@ class _Hostile:
 
 
 @pytest.mark.parametrize("error", [RuntimeError(MARK), SystemExit(3), KeyboardInterrupt(), MemoryError()])
-def test_a_logger_that_raises_fails_neither_the_answer_nor_the_next_call(
+def test_a_logger_that_raises_fails_neither_the_response_nor_the_next_call(
     standin: Standin, error: BaseException
 ) -> None:
     body = json.dumps(_to(f"{standin.url}/hook/log")).encode()
@@ -196,7 +196,7 @@ def test_two_triggers_with_other_arguments_do_not_mix(standin: Standin, triggers
         list(pool.map(ask, range(200)))
 
 
-def test_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
+def test_a_jumping_clock_loses_no_retry_and_makes_no_wait_endless(
     standin: Standin, process: Callable[..., ProcessEngine], jumping_clock: Mapping[str, str]
 ) -> None:
     engine = process(environment=jumping_clock)
@@ -223,7 +223,7 @@ def test_a_clock_that_jumps_loses_no_retry_and_makes_no_wait_endless(
 
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
 @best_of_three
-def test_an_sms_never_goes_over_a_connection_that_may_have_died(scene: Scene, sender: str) -> None:
+def test_an_sms_never_uses_a_possibly_dead_connection(scene: Scene, sender: str) -> None:
     opened = scene.standin.fault("dead_after_first", provider="twilio")
     for number in (1, 2, 3):
         held = scene.holds_at(sender, opened["url"])
@@ -259,9 +259,7 @@ def process_request(influxdb3_local, query_parameters, request_headers, request_
 '''
 
 
-def test_out_of_descriptors_is_retried_and_nothing_else_fails(
-    standin: Standin, process: Callable[..., ProcessEngine]
-) -> None:
+def test_without_file_descriptors_attempts_are_retried(standin: Standin, process: Callable[..., ProcessEngine]) -> None:
     engine = process(descriptors=200)
     (engine.plugin_dir / "hog.py").write_text(HOG)
     with ExitStack() as stack:

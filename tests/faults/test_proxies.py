@@ -44,7 +44,7 @@ def header(request: Mapping[str, Any], name: str) -> str | None:
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_http_goes_by_the_proxy_with_its_credentials_and_what_no_proxy_names_does_not(
+def test_http_uses_the_proxy_with_credentials_except_for_hosts_of_no_proxy(
     behind: Behind, standin: Standin, variable: str
 ) -> None:
     """The stand-in takes the part of the proxy."""
@@ -70,9 +70,7 @@ def tunnelled(standin: Standin, tmp_path: Path, name: str) -> tuple[int, str]:
     return port, str(tmp_path / "ca.pem")
 
 
-def test_https_goes_through_a_tunnel_in_which_no_proxy_can_read(
-    behind: Behind, standin: Standin, tmp_path: Path
-) -> None:
+def test_https_uses_an_encrypted_tunnel(behind: Behind, standin: Standin, tmp_path: Path) -> None:
     port, trusted = tunnelled(standin, tmp_path, "elsewhere.invalid")
     with TunnelProxy(port) as proxy:
         scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
@@ -104,7 +102,7 @@ REFUSED: list[tuple[str, str, str, str]] = [
 ]
 
 
-def test_what_the_policy_denies_is_refused_before_the_proxy_is_asked(behind: Behind, standin: Standin) -> None:
+def test_the_address_policy_applies_before_the_proxy_is_used(behind: Behind, standin: Standin) -> None:
     scene = behind(HTTP_PROXY=standin.url)
     for policy in ("allow", "deny"):
         rows = [row for row in REFUSED if row[1] == policy]
@@ -131,7 +129,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("proxy", "reason", "sentence"), UNUSABLE)
-def test_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
+def test_an_unusable_proxy_is_named_and_never_bypassed(
     behind: Behind, standin: Standin, proxy: str, reason: str, sentence: str
 ) -> None:
     scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
@@ -143,9 +141,7 @@ def test_a_proxy_that_cannot_be_used_is_named_and_never_gone_around(
     assert standin.requests("/hook/around") == []
 
 
-def test_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_shows_none(
-    behind: Behind, standin: Standin
-) -> None:
+def test_wrong_proxy_credentials_are_reported_without_showing_them(behind: Behind, standin: Standin) -> None:
     proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
     page = f"<h1>407</h1> you sent Proxy-Authorization: {BASIC}, which is {CREDENTIALS}"
     standin.rule("/hook/407*", reply={"status": 407, "body": page})
@@ -156,14 +152,14 @@ def test_a_proxy_that_wants_other_credentials_is_said_to_and_its_page_shows_none
     assert BASIC.split()[1] not in held.answer.text
 
 
-def test_a_proxy_that_does_not_answer_is_said_to(behind: Behind, standin: Standin) -> None:
+def test_a_proxy_that_does_not_reply_is_named(behind: Behind, standin: Standin) -> None:
     scene = behind(HTTPS_PROXY=standin.fault("silent")["url"])
     held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
     assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "timeout")
     assert held.entry["detail"] == "no connection was made through the proxy in time"
 
 
-def test_a_proxy_that_makes_no_tunnel_is_said_to(behind: Behind) -> None:
+def test_a_proxy_that_refuses_the_tunnel_is_named(behind: Behind) -> None:
     with TunnelProxy(0, status="407 Proxy Authentication Required") as tunnel:
         scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{tunnel.port}")
         held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})

@@ -61,7 +61,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("sender", ["slack", "discord", "http", "sms"])
 @pytest.mark.parametrize("name", MALFORMED)
 @best_of_three
-def test_what_is_no_http_reply_is_malformed_reply(scene: Scene, sender: str, name: str) -> None:
+def test_bytes_that_are_no_http_reply_are_malformed_reply(scene: Scene, sender: str, name: str) -> None:
     opened = scene.standin.fault(**MALFORMED[name])
     held = scene.holds_at(sender, opened["url"], on_ambiguous="report")
     assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "malformed_reply")

@@ -232,7 +232,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
-def test_limits_are_kept_and_what_was_cut_is_said(scene: Scene, row: TooMuch) -> None:
+def test_limits_are_kept_and_cuts_get_a_warning(scene: Scene, row: TooMuch) -> None:
     trigger, answer = send(scene, row.request)
     warnings = answer.json["warnings"]
     for sender in SENDERS:
@@ -270,14 +270,14 @@ def first_messages(scene: Scene) -> dict[str, str]:
     }
 
 
-def test_ten_thousand_fields_of_wrong_types_are_left_out_and_said(scene: Scene) -> None:
+def test_ten_thousand_fields_of_wrong_types_are_left_out_with_a_warning(scene: Scene) -> None:
     trigger, answer = send(scene, {"title": "t", "fields": {f"n{n}": [] for n in range(10_000)}})
     assert len(answer.json["warnings"]) < 200
     assert answer.json["warnings"][-1].startswith("and 9")
     follows_up(scene, trigger, answer)
 
 
-def test_a_link_of_another_kind_is_no_link(scene: Scene) -> None:
+def test_a_link_with_another_scheme_is_not_a_link(scene: Scene) -> None:
     for link in ["javascript:alert(1)", "file:///etc/passwd", "//evil.example", quote("https://a.example/")]:
         _, answer = send(scene, {"title": "t", "link": link})
         assert [warning.partition(":")[0] for warning in answer.json["warnings"]] == ["link"]

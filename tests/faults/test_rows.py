@@ -269,7 +269,7 @@ def test_rows_that_wait_for_more_than_there_is_memory_for_are_dropped_and_counte
     eventually(lambda: metric("notifier_waiting_rows") == 0, timeout=30)
 
 
-def test_the_end_of_a_process_stores_rows_that_wait(table: Table, tmp_path: Path) -> None:
+def test_waiting_rows_are_stored_when_the_process_ends(table: Table, tmp_path: Path) -> None:
     settings = f'outbox = "{tmp_path}/ending.db"'
     writer = Writer(table, "ending", settings)
     table.standin.rule(writer.hook, delay_ms=1_000)

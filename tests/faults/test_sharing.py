@@ -147,7 +147,7 @@ class Watched:
         self._thread.join(5)
 
 
-def test_connections_that_are_kept_and_those_in_use_are_within_max_connections(start: Start, standin: Standin) -> None:
+def test_idle_and_active_connections_stay_within_max_connections(start: Start, standin: Standin) -> None:
     """A process with the usual 1,024 descriptors notifies 1,500 hosts that keep their connections open."""
     engine, triggers = start(1024)
     limit = 1024 // 8

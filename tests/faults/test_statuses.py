@@ -31,7 +31,7 @@ GONE: list[tuple[str, dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("sender", "reply", "reason", "hint"), GONE)
 @best_of_three
-def test_a_destination_that_is_gone_fails_at_once_and_says_what_mends_it(
+def test_a_deleted_destination_fails_at_once_with_a_hint(
     scene: Scene, sender: str, reply: dict[str, Any], reason: str, hint: str
 ) -> None:
     opened = scene.standin.fault("reply", **reply)
@@ -50,7 +50,9 @@ def test_a_destination_that_is_gone_fails_at_once_and_says_what_mends_it(
     ],
 )
 @best_of_three
-def test_a_destination_that_condemned_itself_is_left_alone(scene: Scene, sender: str, reply: dict[str, Any]) -> None:
+def test_a_destination_that_disabled_itself_gets_no_more_requests(
+    scene: Scene, sender: str, reply: dict[str, Any]
+) -> None:
     opened = scene.standin.fault("reply", **reply)
     assert scene.holds_at(sender, opened["url"]).entry["attempts"] == 1
     again = scene.holds_at(sender, opened["url"]).entry
@@ -70,7 +72,7 @@ def test_a_destination_that_condemned_itself_is_left_alone(scene: Scene, sender:
     ],
 )
 @best_of_three
-def test_what_twilio_has_not_processed_is_tried_again(scene: Scene, status: int, code: int, reason: str) -> None:
+def test_a_request_that_twilio_did_not_process_is_retried(scene: Scene, status: int, code: int, reason: str) -> None:
     reply = {"status": status, "json": {"code": code, "message": "later"}}
     configuration = scene.good("sms")
     path = f"/2010-04-01/Accounts/{configuration['twilio_sid']}/Messages.json"

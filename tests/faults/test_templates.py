@@ -124,7 +124,7 @@ def sends_the_plain_text(template: str, triggers: Triggers, standin: Standin) ->
 
 
 @pytest.mark.parametrize("template", NESTS.values(), ids=NESTS)
-def test_a_template_that_nests_deep_ends_no_thread_of_the_database(
+def test_a_deeply_nested_template_ends_no_thread_of_the_database(
     template: str, triggers: Triggers, standin: Standin
 ) -> None:
     """Either it is refused when the file is read, with its place, or it makes a text, or the plain one goes."""
@@ -138,7 +138,9 @@ def test_a_template_that_nests_deep_ends_no_thread_of_the_database(
         assert answer.json["results"] == {"text": True, "body": True, "other": True}
 
 
-def test_a_request_may_name_such_a_template_and_ten_thousand_fields(triggers: Triggers, standin: Standin) -> None:
+def test_a_request_with_a_looping_template_and_ten_thousand_fields_is_answered(
+    triggers: Triggers, standin: Standin
+) -> None:
     names = "{% for name, value in notification.fields | items %}{{ name }}={{ value }}{% endfor %}"
     text = config(standin, names) + '[templates.deep]\ntext = "{{ data.a.a.a.a.a.a.a.a.a | tojson }}"\n'
     trigger = triggers.create({"config_file_path": str(write_config(triggers.engine.plugin_dir, text))})
@@ -153,7 +155,7 @@ def test_a_request_may_name_such_a_template_and_ten_thousand_fields(triggers: Tr
     assert len(standin.messages()) > 2
 
 
-def test_ten_thousand_receivers_with_looping_templates_hold_up_nobody(
+def test_ten_thousand_receivers_with_looping_templates_delay_nobody(
     triggers: Triggers, standin: Standin, tmp_path: Path
 ) -> None:
     """The templates of one request have a common bound."""

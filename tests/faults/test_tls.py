@@ -63,7 +63,7 @@ def test_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: t
     ],
 )
 @best_of_three
-def test_a_bad_certificate_is_refused_at_once_and_named(
+def test_an_invalid_certificate_fails_at_once_with_its_cause(
     tls_scene: Scene, authority: trustme.CA, sender: str, fault: str, sentence: str
 ) -> None:
     standin = tls_scene.standin
@@ -99,7 +99,7 @@ def test_a_bad_certificate_is_refused_at_once_and_named(
 
 @pytest.mark.parametrize("store", ["missing", "empty", "garbage"])
 @best_of_three
-def test_a_store_that_cannot_be_read_is_named_and_stops_nothing_else(
+def test_an_unreadable_certificate_store_is_named_and_affects_nothing_else(
     standin: Standin, tmp_path_factory: pytest.TempPathFactory, store: str
 ) -> None:
     """What it would have trusted is refused with the reason; plain HTTP needs no certificates."""

@@ -6,7 +6,7 @@ from tests import harness
 from tests.harness import Notify, Standin, Triggers
 
 
-def test_the_standin_records_what_arrives_and_forgets_it_when_told(standin: Standin) -> None:
+def test_the_standin_records_requests_until_it_is_cleared(standin: Standin) -> None:
     harness.http_request("POST", f"{standin.url}/hook/a", body=b"{}", headers={"Content-Type": "application/json"})
     assert [(request["provider"], request["status"]) for request in standin.wait_for("/hook/a")] == [("webhook", 200)]
     assert standin.requests("/hook/b") == []
@@ -14,7 +14,7 @@ def test_the_standin_records_what_arrives_and_forgets_it_when_told(standin: Stan
     assert standin.requests() == standin.messages() == []
 
 
-def test_a_rule_holds_for_its_path_until_it_is_cleared(standin: Standin) -> None:
+def test_a_rule_applies_to_its_path_until_it_is_cleared(standin: Standin) -> None:
     standin.rule("/hook/a", reply={"status": 503}, times=1)
     statuses = [harness.http_request("POST", f"{standin.url}/hook/a", body=b"{}").status for _ in range(2)]
     assert statuses[0] == 503
@@ -29,9 +29,7 @@ def test_a_fault_and_a_tls_listener_have_addresses_of_their_own(standin: Standin
     assert len({standin.port, fault["port"], tls["port"]}) == 3
 
 
-def test_triggers_of_a_test_are_told_apart_by_their_arguments_and_answer_json(
-    triggers: Triggers, notify: Notify
-) -> None:
+def test_triggers_of_a_test_differ_by_arguments_and_answer_json(triggers: Triggers, notify: Notify) -> None:
     trigger = triggers.create()
     assert isinstance(trigger.notify({}).json, dict)
     assert isinstance(notify(b"").json, dict)

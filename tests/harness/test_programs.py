@@ -47,7 +47,7 @@ def read(process: Process) -> tuple[list[str], str]:
     return process.stdout.read().splitlines(), process.stderr.read()
 
 
-def test_a_forked_program_has_what_it_is_given_and_ends_as_any_program(tmp_path: Path) -> None:
+def test_a_forked_program_gets_its_input_and_exits_like_any_program(tmp_path: Path) -> None:
     processes = [start(tmp_path, str(number), ONE="1") for number in range(2)]
     for number, process in enumerate(processes):
         assert not isinstance(process, subprocess.Popen)

@@ -63,7 +63,7 @@ MESSAGES: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize(
     ("status", "message"), [(400, "text"), (404, "JSON"), (500, "text"), (200, "a name"), (400, "a form's errors")]
 )
-def test_no_echo_of_a_secret_is_shown(
+def test_a_secret_that_the_provider_echoes_is_not_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, status: int, message: str
 ) -> None:
     request = Echoing(standin, status, MESSAGES[message])
@@ -82,7 +82,7 @@ def test_no_echo_of_a_secret_is_shown(
     outputs.show_none(request.secrets | {"the caller's token": str(engine.token)})
 
 
-def test_nothing_is_shown_late_nor_by_a_dry_run(
+def test_no_secret_is_shown_in_background_lines_or_by_a_dry_run(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     request = Echoing(standin, 500, MESSAGES["text"])
@@ -106,7 +106,7 @@ def test_nothing_is_shown_late_nor_by_a_dry_run(
     outputs.show_none(request.secrets)
 
 
-def test_nothing_is_shown_of_what_an_outbox_keeps(
+def test_no_stored_secret_is_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
 ) -> None:
     request = Echoing(standin, 500, MESSAGES["text"])
@@ -133,7 +133,7 @@ def test_nothing_is_shown_of_what_an_outbox_keeps(
 FAULTS = ["refuse", "reset", "close", "silent", "malformed_status", "huge_header", "http09", "plain_text"]
 
 
-def test_nothing_is_shown_of_a_destination_that_breaks(
+def test_no_secret_of_a_failing_destination_is_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     """What libraries say of such connections holds the URL."""
@@ -157,7 +157,7 @@ def test_nothing_is_shown_of_a_destination_that_breaks(
     outputs.show_none(secrets)
 
 
-def test_nothing_is_shown_of_what_an_address_that_is_denied_would_have_got(
+def test_no_secret_for_a_denied_address_is_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
     outputs, secrets = Outputs(), {}
@@ -302,7 +302,7 @@ def test_an_argument_with_a_password_is_refused_and_not_quoted(
     outputs.show_none(secrets)
 
 
-def test_labels_are_the_same_after_a_restart_and_say_nothing_of_the_secret(
+def test_labels_are_stable_and_reveal_nothing_of_the_secret(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, tmp_path: Path
 ) -> None:
     senders = {place.name: (place.sender, place.plant(place.make(), "http://127.0.0.1:9/")) for place in PLACES}
@@ -326,7 +326,7 @@ def test_labels_are_the_same_after_a_restart_and_say_nothing_of_the_secret(
 
 
 @pytest.mark.parametrize("form", ["https://hooks.example/T0/{}", "hooks.example.com/T0/{}", "//u:{}@h", "me:{}@host"])
-def test_no_url_in_a_value_that_cannot_be_read_is_quoted(
+def test_no_url_in_an_invalid_value_is_quoted(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers, form: str
 ) -> None:
     members = ("level", "status", "timestamp", "template", "link")

@@ -116,7 +116,7 @@ def test_a_trigger_is_declared_exactly_when_its_function_exists() -> None:
     assert set(metadata()) == {"plugin_type", *(f"{kind}_args_config" for kind in declared)}
 
 
-def test_the_functions_pass_on_whatever_the_engine_passes() -> None:
+def test_the_functions_pass_on_all_arguments_of_the_engine() -> None:
     for name in KINDS.values():
         parameters = functions()[name].args
         assert parameters.vararg is not None
@@ -240,7 +240,7 @@ def test_a_wheel_that_does_not_load_is_a_503_that_says_which_one_fits(tmp_path: 
         check_unfit(engine, "wheel_incompatible")
 
 
-def test_a_wheel_installed_after_the_first_call_is_taken_without_a_restart(tmp_path: Path) -> None:
+def test_a_wheel_installed_after_the_first_call_works_without_a_restart(tmp_path: Path) -> None:
     with host_whose_wheel_is(tmp_path, package="raise ImportError('half installed')") as engine:
         check_unfit(engine, "wheel_incompatible")
         package = tmp_path / "shadow" / "influxdb3_notifier" / "__init__.py"

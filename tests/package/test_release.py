@@ -133,7 +133,7 @@ def test_an_action_is_of_one_version_in_all_workflows() -> None:
     assert len(names) == len(set(names))
 
 
-def test_what_the_workflows_run_is_there() -> None:
+def test_every_command_of_the_workflows_exists() -> None:
     text = "\n".join(workflow.read_text("utf-8") for workflow in WORKFLOWS)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake ([a-z-]+)", text))

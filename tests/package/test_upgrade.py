@@ -65,7 +65,7 @@ def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin
 
 
 @pytest.mark.parametrize("number", ["0", "2", "'1'", "None"], ids=["older", "newer", "str", "none"])
-def test_a_file_that_the_wheel_does_not_take_is_a_503_that_names_both_ways_out(
+def test_an_incompatible_plugin_file_is_a_503_with_both_solutions(
     engine_host: EngineHost, standin: Standin, number: str
 ) -> None:
     changed(engine_host, ("(1, *call)", f"({number}, *call)"))
@@ -82,9 +82,7 @@ def test_a_file_that_the_wheel_does_not_take_is_a_503_that_names_both_ways_out(
     assert standin.requests("/hook/") == []
 
 
-def test_a_newer_file_that_calls_what_an_older_wheel_has_not_names_the_wheel_that_it_needs(
-    engine_host: EngineHost, standin: Standin
-) -> None:
+def test_a_newer_plugin_file_names_the_wheel_that_it_needs(engine_host: EngineHost, standin: Standin) -> None:
     changed(
         engine_host,
         (f'WHEEL_VERSION = "{__version__}"', 'WHEEL_VERSION = "9.9.9"'),
@@ -170,7 +168,7 @@ def older_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(180)
-def test_of_two_wheels_installed_one_after_the_other_the_first_works_until_the_restart(
+def test_after_an_upgrade_the_old_wheel_works_until_the_restart(
     older_wheel: Path, standin: Standin, tmp_path: Path
 ) -> None:
     server = Server(tmp_path)

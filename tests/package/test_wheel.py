@@ -22,12 +22,12 @@ def test_the_version_is_cargos_everywhere() -> None:
     assert importlib.metadata.version("influxdb3-notifier") == version
 
 
-def test_the_wheel_takes_the_plugin_api_of_the_plugin_file() -> None:
+def test_the_wheel_supports_the_plugin_api_of_the_plugin_file() -> None:
     assert "wheel.process_request(1, *call)" in (ROOT / "notifier_plugin.py").read_text(encoding="utf-8")
     assert 1 in influxdb3_notifier.PLUGIN_APIS
 
 
-def test_nothing_is_exported_that_is_not_there() -> None:
+def test_every_exported_name_exists() -> None:
     assert all(hasattr(influxdb3_notifier, name) for name in influxdb3_notifier.__all__)
 
 

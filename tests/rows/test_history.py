@@ -75,7 +75,7 @@ def test_a_dry_run_is_no_history(table: Table) -> None:
     assert table.history() == []
 
 
-def test_what_ends_later_is_written_by_the_next_call(table: Table) -> None:
+def test_deliveries_that_end_later_are_written_by_the_next_call(table: Table) -> None:
     table.standin.rule("/hook/oncall", delay_ms=100)
     requests(table, response_timeout="0s")
     first = notify(table, {}).json
@@ -87,7 +87,7 @@ def test_what_ends_later_is_written_by_the_next_call(table: Table) -> None:
     assert columns(line)["task_id"] == first["task_id"]
 
 
-def test_or_by_a_scheduled_one_of_the_same_file(table: Table) -> None:
+def test_a_scheduled_call_of_the_same_file_writes_the_history_too(table: Table) -> None:
     table.standin.rule("/hook/oncall", delay_ms=100)
     table.configure('history_table = "notifications"')
     requests(table, response_timeout="0s")
@@ -150,7 +150,7 @@ def deliver(table: Table, engine: Slow, file: str, **arguments: str) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no ingest\nhere"), PanicException("no runtime")], ids=repr)
-def test_a_node_that_takes_no_writes_is_warned_of_once_and_then_left_alone(table: Table, error: BaseException) -> None:
+def test_a_node_that_refuses_writes_gets_one_warning_and_no_more_rows(table: Table, error: BaseException) -> None:
     file = table.engine.plugin_dir / f"{type(error).__name__}.toml"
     file.write_text((table.path).read_text())
     engine = Slow(error)

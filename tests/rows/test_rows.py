@@ -67,7 +67,7 @@ def test_a_template_makes_the_text(table: Table) -> None:
     assert not [line for line in table.lines() if line[0] != "INFO"]
 
 
-def test_the_filter_lets_through_what_fits(table: Table) -> None:
+def test_the_filter_passes_matching_rows(table: Table) -> None:
     table.configure('row_filter = { level = ["critical"], fields = { host = "~^db" } }')
     table.trigger(level_column="level")
     table.write(
@@ -79,7 +79,7 @@ def test_the_filter_lets_through_what_fits(table: Table) -> None:
     table.wait_for_line("alerts: 3 rows: 1 notification, 2 filtered out")
 
 
-def test_nothing_is_said_of_rows_that_are_all_filtered_out(table: Table) -> None:
+def test_rows_that_are_all_filtered_out_cause_no_log_line(table: Table) -> None:
     table.configure('row_filter = { fields = { host = "db1" } }')
     table.trigger()
     table.write('alerts,host=web message="a" 1')
@@ -116,20 +116,20 @@ def test_levels_of_rows_are_read_as_those_of_requests(table: Table) -> None:
     table.wait_for_line("alerts: 6 rows: 5 notifications, 1 filtered out")
 
 
-def test_rows_that_nobody_is_there_for_are_warned_of(table: Table) -> None:
+def test_rows_without_a_receiver_get_a_warning(table: Table) -> None:
     table.trigger(name="other", config_file_path="")
     table.write('alerts message="a" 1')
     assert table.wait_for_line("nobody", "other") == ("WARN", "alerts: 1 row: 0 notifications, 1 for nobody")
 
 
-def test_every_table_with_rows_is_seen_to_but_the_history(table: Table) -> None:
+def test_every_table_except_the_history_is_processed(table: Table) -> None:
     table.trigger("all_tables", history_table="notifications")
     table.write('alerts message="a" 1', 'more message="b" 1', 'notifications message="c" 1')
     assert sorted(body["message"] for body in table.sent(2)) == ["a", "b"]
     table.wait_for_line("more: 1 row")
 
 
-def test_what_is_wrong_with_rows_is_warned_of_once_for_all(table: Table) -> None:
+def test_a_problem_of_many_rows_is_one_warning(table: Table) -> None:
     table.trigger(**COLUMNS | {"title_column": "titel"})
     lines = [f'alerts,level=loud{n} message="m{n}",title="t",status="on",runbook="nowhere" {n}' for n in range(1, 6)]
     table.write(*lines, 'alerts,level=info other="x" 6', 'alerts,level=info message="" 7')
@@ -147,7 +147,7 @@ def test_what_is_wrong_with_rows_is_warned_of_once_for_all(table: Table) -> None
     ]
 
 
-def test_a_text_of_another_type_is_taken_as_it_is_written(table: Table) -> None:
+def test_a_text_column_of_another_type_is_converted(table: Table) -> None:
     table.trigger(text_column="used")
     table.write("alerts used=97.5 1", "alerts used=1e300 2")
     assert {body["message"] for body in table.sent(2)} == {"97.5", "1e+300"}
@@ -162,7 +162,7 @@ class Engine:
         self.info = self.warn = self.error = self.lines.append
 
 
-def test_whatever_a_row_holds_the_rest_of_the_batch_goes_on(table: Table) -> None:
+def test_an_invalid_row_does_not_affect_the_rest_of_the_batch(table: Table) -> None:
     rows: list[object] = [
         {"message": "x" * 1_048_576, "time": 1},
         {"message": None, "host": "db1", "used": float("nan"), "peak": float("-inf")},
@@ -194,7 +194,7 @@ def test_whatever_a_row_holds_the_rest_of_the_batch_goes_on(table: Table) -> Non
     assert "message: is longer than 65536 bytes, and was cut there (1 row)" in " ".join(engine.lines)
 
 
-def test_of_a_large_batch_the_log_has_few_lines(table: Table) -> None:
+def test_a_large_batch_writes_few_log_lines(table: Table) -> None:
     table.standin.rule("/hook/team", reply={"status": 400, "body": "no"})
     more = (
         '[[routes]]\nmatch = { fields = { host = "bad" } }\nreceivers = ["team"]\n[[routes]]\nreceivers = ["oncall"]\n'
@@ -213,7 +213,7 @@ def test_of_a_large_batch_the_log_has_few_lines(table: Table) -> None:
     assert len(lines) == 103
 
 
-def test_the_same_rows_again_while_they_are_under_way_are_not_sent_twice(table: Table) -> None:
+def test_equal_rows_in_flight_are_sent_once(table: Table) -> None:
     table.standin.rule("/hook/oncall", delay_ms=300)
     table.trigger()
     row = 'alerts message="a" 1'
@@ -224,7 +224,7 @@ def test_the_same_rows_again_while_they_are_under_way_are_not_sent_twice(table: 
     table.sent(1)
 
 
-def test_settings_that_cannot_be_used_are_said_with_how_many_rows_they_cost(table: Table) -> None:
+def test_an_unusable_configuration_is_logged_with_the_number_of_lost_rows(table: Table) -> None:
     table.trigger(max_attempts="many")
     table.write('alerts message="a" 1', 'alerts message="b" 2')
     level, text = table.wait_for_line("max_attempts")
@@ -238,7 +238,7 @@ def test_rows_of_one_dedup_key_arrive_in_their_order(table: Table) -> None:
     assert [body["message"] for body in table.sent(50)] == [str(n) for n in range(50)]
 
 
-def test_a_long_dedup_key_of_a_row_is_its_digest_whole(table: Table) -> None:
+def test_a_long_dedup_key_of_a_row_is_hashed_whole(table: Table) -> None:
     table.trigger(dedup_key_column="id", title_column="title")
     keys = ["k" * 60_000 + end for end in ("a", "b")]
     table.write(*[f'alerts title="t",id="{key}",message="{n}" {n}' for n, key in enumerate(keys)])
@@ -247,7 +247,7 @@ def test_a_long_dedup_key_of_a_row_is_its_digest_whole(table: Table) -> None:
     table.wait_for_line("dedup_key: is longer than 1024 bytes; its SHA-256 is used in its place (2 rows)")
 
 
-def test_more_rows_than_may_be_in_flight_wait_for_no_digest_of_their_own(table: Table) -> None:
+def test_rows_beyond_max_in_flight_do_not_wait_for_their_own_digest(table: Table) -> None:
     table.trigger(max_in_flight="20", max_per_batch="3")
     table.write(*[f'alerts message="{n}" {n}' for n in range(200)])
     table.wait_for_line("all deliveries have ended: 3 delivered, 0 failed, 0 ambiguous, 197 suppressed")
@@ -258,7 +258,7 @@ def test_more_rows_than_may_be_in_flight_wait_for_no_digest_of_their_own(table: 
 
 
 @pytest.mark.parametrize("outbox", [False, True])
-def test_a_batchs_digest_leaves_after_its_messages_and_their_retries(table: Table, outbox: bool) -> None:
+def test_the_digest_of_a_batch_is_sent_after_its_messages_and_their_retries(table: Table, outbox: bool) -> None:
     if outbox:
         table.configure('outbox = "digest.db"')
     table.trigger(max_per_batch="2")
@@ -270,7 +270,7 @@ def test_a_batchs_digest_leaves_after_its_messages_and_their_retries(table: Tabl
     assert digest.startswith("and 4 more in the same batch")
 
 
-def test_a_row_that_ends_an_emergency_is_in_no_digest_of_its_batch(table: Table) -> None:
+def test_a_row_that_ends_an_emergency_is_never_in_a_digest(table: Table) -> None:
     """A siren goes on until it is cancelled: the digest that says so would come with the siren."""
     url, keys = table.standin.url, f'token = "{"t" * 30}", user = "{"u" * 30}"'
     siren = f'[receivers.siren]\npushover = {{ base_url = "{url}", {keys} }}\n[[routes]]\nreceivers = ["siren"]\n'
@@ -290,7 +290,7 @@ def test_a_row_that_ends_an_emergency_is_in_no_digest_of_its_batch(table: Table)
     assert firing["detail"]["priority"] == "2"
 
 
-def test_rows_that_find_no_room_arrive_in_the_order_of_their_dedup_key(table: Table) -> None:
+def test_rows_beyond_the_limit_arrive_in_the_order_of_their_dedup_key(table: Table) -> None:
     table.configure('outbox = "outbox.db"\nmax_in_flight = 10')
     table.standin.rule("/hook/oncall", delay_ms=5)
     table.trigger(dedup_key_column="id")
@@ -305,7 +305,7 @@ def test_rows_that_find_no_room_arrive_in_the_order_of_their_dedup_key(table: Ta
     assert any("left in the outbox" in text for _, text in table.lines())
 
 
-def test_an_outbox_keeps_rows_and_lets_them_go(table: Table) -> None:
+def test_an_outbox_stores_rows_until_delivery(table: Table) -> None:
     table.configure('outbox = "outbox.db"')
     table.trigger(dedup_key_column="id")
     table.write(*[f'alerts,id=k{n % 7} message="{n}" {n}' for n in range(300)])

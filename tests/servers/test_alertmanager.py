@@ -70,7 +70,9 @@ def send(sender: Sender, url: str, **request: Any) -> dict[str, Any]:
     return entry
 
 
-def test_a_firing_is_told_once_and_its_resolved_ends_it(alertmanager: str, sender: Sender, standin: Standin) -> None:
+def test_a_firing_is_notified_once_and_its_resolved_ends_it(
+    alertmanager: str, sender: Sender, standin: Standin
+) -> None:
     for _ in range(2):
         send(sender, alertmanager, **FIRING, dedup_key="cpu db1")
     [alert] = active(alertmanager)
@@ -95,7 +97,7 @@ def test_plain_texts_are_alerts_of_their_own(alertmanager: str, sender: Sender, 
 
 
 @pytest.mark.parametrize("timestamp", [None, "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-30T21:00:00Z"])
-def test_whatever_a_notification_holds_is_taken(
+def test_any_notification_is_accepted(
     timestamp: str | None, alertmanager: str, sender: Sender, standin: Standin
 ) -> None:
     hostile = {
@@ -108,7 +110,7 @@ def test_whatever_a_notification_holds_is_taken(
         send(sender, alertmanager, **hostile, status=status, dedup_key=key, timestamp=timestamp, level="error")
 
 
-def test_what_it_refuses_is_refused_with_its_words(alertmanager: str, sender: Sender) -> None:
+def test_the_stand_in_refuses_with_the_real_servers_errors(alertmanager: str, sender: Sender) -> None:
     for path, reason in (("/x", "unknown_destination"), ("/api/v2", "unknown_destination")):
         entry = sender.send([(CHANNEL, {"alertmanager_url": alertmanager + path})]).entry
         assert (entry["outcome"], entry["reason"]) == ("failed", reason), entry
@@ -129,7 +131,7 @@ def test_the_stand_in_is_as_strict_as_it(headers: dict[str, str], body: bytes, s
         ({"labels": {"a": "b"}, "generatorURL": "x"}, 422, []),
     ],
 )
-def test_of_a_request_with_a_bad_alert_it_takes_the_others_unless_the_form_is_wrong(
+def test_valid_alerts_are_accepted_beside_an_invalid_one(
     bad: dict[str, Any], status: int, taken: list[str], alertmanager: str, standin: Standin
 ) -> None:
     body = json.dumps([{"labels": {"alertname": "x"}}, bad]).encode()

@@ -216,21 +216,21 @@ def test_an_address_beyond_ascii_has_its_mail(postfix: Postfix, sender: Sender) 
     assert "UTF8" in mail["Received"]
 
 
-def test_a_relay_at_loopback_takes_mails_in_clear(postfix: Postfix, sender: Sender) -> None:
+def test_a_relay_on_loopback_accepts_unencrypted_mail(postfix: Postfix, sender: Sender) -> None:
     own = postfix.at("none", email_port=postfix.starttls)
     assert sender.send([(CHANNEL, own)], LIMITS).entry["outcome"] == "delivered"
     [mail] = postfix.mails()
     assert "TLS" not in mail["Received"]
 
 
-def test_every_line_comes_out_as_it_was(postfix: Postfix, sender: Sender) -> None:
+def test_every_line_arrives_unchanged(postfix: Postfix, sender: Sender) -> None:
     lines = [".", "..", ".x", "From here", "", " ", "=3D", "größe 😀", "a" * 3000, "e"]
     assert sender.send([(CHANNEL, postfix.at())], notification_text="\n".join(lines)).entry["outcome"] == "delivered"
     [mail] = postfix.mails()
     assert mail.get_content().rstrip("\n").split("\n") == lines
 
 
-def test_what_postfix_refuses_is_named(postfix: Postfix, sender: Sender) -> None:
+def test_a_refusal_of_postfix_is_reported(postfix: Postfix, sender: Sender) -> None:
     refused = [
         ({"email_to": "nobody@example.com"}, "unknown_destination", "SMTP 550: 5.1.1"),
         ({"email_to": "x@elsewhere.example"}, "forbidden", "SMTP 554: 5.7.1"),
@@ -249,9 +249,7 @@ def test_what_postfix_refuses_is_named(postfix: Postfix, sender: Sender) -> None
     assert entry["detail"].startswith("SMTP 552: 5.3.4")
 
 
-def test_a_list_that_is_longer_than_what_it_serves_at_once_is_served_all_the_same(
-    postfix: Postfix, sender: Sender
-) -> None:
+def test_a_list_longer_than_the_connection_limit_is_delivered(postfix: Postfix, sender: Sender) -> None:
     limits = {"response_timeout": "4500ms", "initial_backoff": "100ms", "max_attempts": "100"}
     sender.send([(CHANNEL, postfix.at(email_to=recipient)) for recipient in MANY], limits)
     for recipient in MANY:

@@ -35,7 +35,7 @@ exec "$@"
 
 
 @pytest.mark.timeout(180)
-def test_five_minutes_end_with_a_message_at_slack(standin: Standin, tmp_path: Path) -> None:
+def test_the_five_minutes_page_ends_with_a_message_at_slack(standin: Standin, tmp_path: Path) -> None:
     serve, *rest = blocks((DOCS / "five-minutes.md").read_text(encoding="utf-8"))
     reader = Reader(tmp_path, standin)
     with reader.keeps_running(serve):
@@ -46,7 +46,7 @@ def test_five_minutes_end_with_a_message_at_slack(standin: Standin, tmp_path: Pa
 
 
 @pytest.mark.timeout(180)
-def test_each_way_of_installing_ends_with_a_notifier_that_is_ok(standin: Standin, tmp_path: Path) -> None:
+def test_each_way_of_installing_ends_with_status_ok(standin: Standin, tmp_path: Path) -> None:
     page = blocks((DOCS / "install.md").read_text(encoding="utf-8"))
     by_heading = {heading: [block for block in page if block.heading == f"## {heading}"] for heading in HEADINGS}
     assert [len(found) for found in by_heading.values()] == [3, 1, 1]
@@ -74,7 +74,7 @@ HEADINGS = ("Core", "Docker", "Enterprise")
 
 
 @pytest.mark.timeout(60)
-def test_who_adds_a_channel_sees_a_message_arrive(standin: Standin, tmp_path: Path) -> None:
+def test_the_page_on_adding_a_channel_ends_with_a_message(standin: Standin, tmp_path: Path) -> None:
     page = blocks((DOCS / "adding-a-channel.md").read_text(encoding="utf-8"))
     *servers, send = [block for block in page if block.heading == "## See it arrive"]
     here = {"target/debug/standin": str(standin_program()), ".venv/bin/python": sys.executable}
@@ -94,7 +94,7 @@ def test_who_adds_a_channel_sees_a_message_arrive(standin: Standin, tmp_path: Pa
     assert '"text":"hello"' in output
 
 
-def test_upgrading_shows_commands_that_the_other_pages_show_too() -> None:
+def test_the_upgrading_page_uses_commands_of_the_other_pages() -> None:
     install, file = (block.text.strip() for block in blocks((DOCS / "upgrading.md").read_text(encoding="utf-8")))
     assert f"\n{install}\n" in (DOCS / "install.md").read_text(encoding="utf-8")
     assert file == "~/.plugins/.venv/bin/influxdb3-notifier install-plugin --force ~/.plugins"
@@ -122,6 +122,6 @@ def error_codes() -> set[str]:
     return found
 
 
-def test_what_explorer_asks_for_is_the_same_query_as_elsewhere() -> None:
+def test_the_explorer_page_uses_the_same_query_as_other_pages() -> None:
     [block] = blocks((DOCS / "explorer.md").read_text(encoding="utf-8"))
     assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -62,7 +62,7 @@ def outcome(answer: Answer) -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_what_says_the_same_within_the_interval_is_no_news(
+def test_an_equal_notification_within_the_interval_is_suppressed(
     story: str, path: str, triggers: Triggers, standin: Standin
 ) -> None:
     trigger = triggers.create({"repeat_interval": "1h"})
@@ -85,7 +85,9 @@ def test_a_suppressed_repeat_is_a_success_and_a_log_line(path: str, triggers: Tr
     assert line.endswith("suppressed by repeat_interval")
 
 
-def test_the_same_is_told_again_when_the_interval_has_passed(path: str, triggers: Triggers, standin: Standin) -> None:
+def test_after_the_interval_an_equal_notification_is_sent_again(
+    path: str, triggers: Triggers, standin: Standin
+) -> None:
     trigger = triggers.create({"repeat_interval": "1s"})
     body = request(standin.url + path, **FIRING)
     assert outcome(trigger.notify(body)) == SENT
@@ -95,9 +97,7 @@ def test_the_same_is_told_again_when_the_interval_has_passed(path: str, triggers
     assert outcome(trigger.notify(body)) == SENT
 
 
-def test_another_destination_is_told_and_so_is_one_that_was_not_reached(
-    path: str, triggers: Triggers, standin: Standin
-) -> None:
+def test_another_destination_and_one_that_failed_are_notified(path: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create({"repeat_interval": "1h"})
     standin.rule(path, reply={"status": 400}, times=1)
     answers = [outcome(trigger.notify(request(standin.url + path, **FIRING))) for _ in range(3)]
@@ -105,14 +105,14 @@ def test_another_destination_is_told_and_so_is_one_that_was_not_reached(
     assert outcome(trigger.notify(request(standin.url + path + "/other", **FIRING))) == SENT
 
 
-def test_triggers_without_the_interval_repeat(path: str, triggers: Triggers, standin: Standin) -> None:
+def test_without_the_interval_equal_notifications_are_sent(path: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create()
     for fields in (FIRING, RESOLVED):
         body = request(standin.url + path, **fields)
         assert [outcome(trigger.notify(body)) for _ in range(2)] == [SENT, SENT]
 
 
-def test_the_configuration_file_sets_them_too(tmp_path: Path, standin: Standin) -> None:
+def test_the_configuration_file_can_set_the_interval(tmp_path: Path, standin: Standin) -> None:
     settings = '[settings]\nrepeat_interval = "1h"\nmax_per_minute = 1\nmax_per_batch = 5\n'
     with ExitStack() as stack:
         engine = stack.enter_context(ProcessEngine(tmp_path))
@@ -179,7 +179,7 @@ def alert(receiver: str, **fields: Any) -> dict[str, Any]:
     return {"notification_text": "cpu at 97 %", "receivers": [receiver], "dedup_key": "cpu", **FIRING, **fields}
 
 
-def test_what_was_told_before_a_restart_is_no_news_and_its_message_is_edited(
+def test_a_restart_keeps_the_last_notification_and_its_message_is_edited(
     tmp_path: Path, kept: str, standin: Standin
 ) -> None:
     with ExitStack() as stack:
@@ -217,9 +217,7 @@ def test_a_resolved_that_was_sent_before_a_restart_is_not_sent_again(
             assert outcome(trigger.notify(alert("hook", **fields))) == expected
 
 
-def test_what_is_held_when_the_process_is_killed_is_sent_by_the_next(
-    tmp_path: Path, kept: str, standin: Standin
-) -> None:
+def test_a_digest_of_a_killed_process_is_sent_by_the_next(tmp_path: Path, kept: str, standin: Standin) -> None:
     path = "/hook/kept"
     with ExitStack() as stack:
         engine, trigger = start(stack, tmp_path, kept, standin)
