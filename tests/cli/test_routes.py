@@ -162,6 +162,13 @@ def test_an_inactive_silence_says_why(file: Path) -> None:
     assert lines[-1] == "silence night (line 24): level does not match, and it is not its time"
 
 
+def test_a_silence_is_not_for_a_resolved(file: Path) -> None:
+    file.write_text(FILE + NIGHT)
+    done = run("routes", file, "--level", "info", "--status", "resolved", "--at", "2026-10-25T01:30:00Z")
+    assert done.status == 0
+    assert done.lines()[-1] == "silence night (line 24): status does not match"
+
+
 MODES = [
     ("ignore", 0, ["slack: ignored, of the request", "ops: by default -> http"]),
     ("allow", 0, ["slack: used, of the request"]),

@@ -16,6 +16,7 @@ HI = {"notification_text": "hi", "receivers": ["ops"]}
 ALWAYS = '[[silences]]\nname = "planned work"\n'
 NOT_HI = '[[silences]]\nname = "others"\nmatch = { fields = { host = "db2" } }\n'
 DB1 = {"fields": {"host": "db1"}}
+RESOLVED = ({"status": "resolved"}, b'{"message":"hi","status":"resolved"}')
 
 
 def silence(**keys: object) -> str:
@@ -51,7 +52,9 @@ ROWS = [
     ),
     goes("by level, and there is none", silence(match='{ level = "info" }')),
     kept_back("by a field's expression", silence(match='{ fields = { host = "~^db[0-9]$" } }'), DB1),
-    kept_back("by status", silence(match='{ status = "resolved" }'), {"status": "resolved"}),
+    kept_back("by status", silence(match='{ status = "firing" }'), {"status": "firing"}),
+    goes("a resolved, though the silence names it", silence(match='{ status = "resolved" }'), *RESOLVED),
+    goes("a resolved of an alert that nobody was notified of", ALWAYS, *RESOLVED),
     goes(
         "where only one of two matches",
         silence(match='{ level = "info", fields = { host = "db1" } }'),
@@ -113,17 +116,16 @@ def test_a_silence_that_begins_later_leaves_no_incident_open(match: str, trigger
     body = HI | {"dedup_key": key, "level": "critical"}
     assert create(triggers, standin, PAGER).notify(body | {"status": "firing"}).json["results"] == {"ops": True}
     silent = create(triggers, standin, PAGER + ALWAYS + match)
-    # A silence that names the status is meant for it.
-    ends = "status" not in match
-    for status, another in [("acknowledged", False), ("resolved", True), ("resolved", False)]:
-        request = body | {"status": status, "dedup_key": f"{key} of another" if another else key}
-        silent.notify(request)
+    # A silence that names a status is for that status, unless it is `resolved`.
+    acknowledged = "status" not in match
+    for status in ("acknowledged", "resolved"):
+        silent.notify(body | {"status": status})
     actions = [
         message["detail"]["event_action"] for message in standin.messages() if message["provider"] == "pagerduty"
     ]
-    assert actions == (["trigger", "acknowledge", "resolve"] if ends else ["trigger"])
+    assert actions == (["trigger", "acknowledge", "resolve"] if acknowledged else ["trigger", "resolve"])
     texts = [message["detail"] for message in standin.messages() if message["provider"] == "webhook"]
-    assert [text["status"] for text in texts] == (["firing", "resolved"] if ends else ["firing"])
+    assert [text["status"] for text in texts] == ["firing", "resolved"]
 
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Chatham"]

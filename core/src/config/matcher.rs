@@ -76,6 +76,10 @@ impl<'a> MatchInput<'a> {
         }
     }
 
+    pub fn is_resolved(&self) -> bool {
+        self.status == Some(Status::Resolved.word())
+    }
+
     fn field(&self, name: &str) -> Option<&'a str> {
         let value = match &self.fields {
             Fields::Few(fields) => {

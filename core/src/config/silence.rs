@@ -4,7 +4,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::matcher::{MatchInput, Matcher};
+use super::matcher::{MatchInput, Matcher, Mismatch};
 use crate::model::problem::Place;
 
 /// A rule by which matching notifications are suppressed, always or at times.
@@ -35,7 +35,16 @@ pub struct Window {
 
 impl Silence {
     pub fn holds(&self, subject: &MatchInput<'_>, now: Timestamp) -> bool {
-        self.is_on(now) && self.matcher.matches(subject)
+        self.is_on(now) && self.misfit(subject).is_none()
+    }
+
+    /// Why it is not for a notification. No silence is for a `resolved`: whoever was notified of the alert must learn that it
+    /// is over.
+    pub fn misfit(&self, subject: &MatchInput<'_>) -> Option<Mismatch<'_>> {
+        match subject.is_resolved() {
+            true => Some(Mismatch::Status),
+            false => self.matcher.misfit(subject),
+        }
     }
 
     /// Whether it is its time, whoever it is for.
@@ -128,8 +137,9 @@ fn minutes(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::matcher::Pattern;
     use crate::json::Json;
-    use crate::model::notification::Notification;
+    use crate::model::notification::{Notification, Status};
 
     fn holds(windows: &[&str], zone: &str, now: &str) -> bool {
         let silence = Silence {
@@ -247,6 +257,37 @@ mod tests {
             "Sat 0x:00-02:00",
         ] {
             assert_eq!(Window::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_silence_is_for_a_resolved() {
+        let mut matchers = vec![Matcher::default()];
+        let status = Status::ALL.map(|status| Pattern::Equal(status.word().to_owned()));
+        matchers.push(Matcher {
+            status: Some(status.into()),
+            ..Matcher::default()
+        });
+        for (status, expected) in [
+            (None, true),
+            (Some(Status::Firing), true),
+            (Some(Status::Acknowledged), true),
+            (Some(Status::Resolved), false),
+        ] {
+            let notification = Notification {
+                status,
+                ..Notification::plain(Json::String("x".to_owned()))
+            };
+            let subject = MatchInput::of(&notification);
+            for (number, matcher) in matchers.iter().enumerate() {
+                let silence = Silence {
+                    matcher: matcher.clone(),
+                    ..Silence::default()
+                };
+                let expected = expected && (number == 0 || status.is_some());
+                assert_eq!(silence.holds(&subject, Timestamp::UNIX_EPOCH), expected);
+                assert_eq!(silence.misfit(&subject).is_none(), expected);
+            }
         }
     }
 

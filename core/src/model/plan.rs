@@ -32,12 +32,12 @@ impl Plan {
         self
     }
 
-    /// A silence stops what would have been sent. What ends an alert waits for its turn instead: by then it is known whether
-    /// the destination was told of the alert, and must not be left with it.
+    /// A silence suppresses what would have been sent. An `acknowledged` for a provider that keeps alerts waits for its turn
+    /// instead: by then it is known whether the provider has the alert.
     pub fn silenced(mut self, silence: &str) -> Self {
         for delivery in &mut self.deliveries {
             match &mut delivery.disposition {
-                Disposition::Send(sending) if sending.ends_alert() => {
+                Disposition::Send(sending) if sending.acknowledges_kept_alert() => {
                     sending.silence = Some(silence.into());
                 }
                 _ => delivery.suppress(silence),
@@ -181,7 +181,7 @@ pub struct PlannedSend {
     pub configuration_bytes: usize,
     /// None: nothing of it has been done.
     pub resume: Option<Box<Resume>>,
-    /// A silence that stops it unless its destination was told of the alert that it ends.
+    /// A silence that suppresses it unless its provider keeps the alert that it acknowledges.
     pub silence: Option<Arc<str>>,
 }
 
@@ -201,15 +201,12 @@ impl PlannedSend {
         size_of::<Self>() + self.messages.size() + self.configuration_bytes + configured_in
     }
 
-    /// Whether it ends an alert that its destination may know: it is resolved, or acknowledged where alerts are kept.
-    fn ends_alert(&self) -> bool {
+    /// Whether it acknowledges an alert that its provider may keep.
+    fn acknowledges_kept_alert(&self) -> bool {
         let status = self.state().and_then(|state| state.status);
-        let ends = match status {
-            Some(Status::Resolved) => true,
-            Some(Status::Acknowledged) => self.channel.capabilities().keeps_incidents(),
-            Some(Status::Firing) | None => false,
-        };
-        ends && self.dedup_key.is_some()
+        status == Some(Status::Acknowledged)
+            && self.channel.capabilities().keeps_incidents()
+            && self.dedup_key.is_some()
     }
 
     /// Messages that an earlier process has delivered.

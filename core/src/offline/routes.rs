@@ -210,7 +210,7 @@ fn routes(
 
 fn silences(settings: &Settings, subject: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
-        let misfit = silence.matcher.misfit(subject);
+        let misfit = silence.misfit(subject);
         SilenceTrace {
             name: silence.name.clone(),
             line: silence.place.line,

@@ -81,8 +81,8 @@ pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
     request.receivers.is_empty() && (senders.is_empty() || !counts)
 }
 
-/// A silence holds for every delivery, whoever named it. One that names a status is meant for that status, and stops it; others
-/// let an alert end that was told of before.
+/// A silence suppresses every delivery of the notification, whoever named the receiver. Only an `acknowledged` may pass: where
+/// the silence does not name its status, it goes to destinations that keep the alert.
 fn silenced(
     plan: Plan,
     request: &Request,

@@ -111,7 +111,7 @@ pub fn ask_routes<'s>(
     }
 }
 
-/// The first silence that holds for a notification.
+/// The first silence that suppresses a notification.
 pub fn silence<'s>(
     settings: &'s Settings,
     notification: &Notification,

@@ -1,4 +1,4 @@
-//! What a silence stops, and what ends in spite of it.
+//! What a silence suppresses, and which `acknowledged` passes.
 
 use super::*;
 
@@ -58,45 +58,20 @@ async fn sent(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resolved_passes_a_silence_where_its_firing_was_delivered() {
-    for sender in ["pagerduty", "http"] {
-        for policy in [policy(), per_minute(1)] {
-            let deliveries = [
-                keyed(sender, Some("k"), FIRING),
-                silenced(keyed(sender, Some("k"), FIRING)),
-                silenced(keyed(sender, Some("other"), RESOLVED)),
-                silenced(keyed(sender, Some("k"), RESOLVED)),
-                // It is over.
-                silenced(keyed(sender, Some("k"), RESOLVED)),
-            ];
-            let expected = [true, false, false, true, false];
-            assert_eq!(sent(deliveries, policy).await, expected, "{sender}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_resolved_without_a_firing_that_was_delivered_is_silenced() {
-    let deliveries = [
-        silenced(keyed("http", Some("k"), FIRING)),
-        silenced(keyed("http", Some("k"), RESOLVED)),
-        silenced(keyed("http", None, RESOLVED)),
-        silenced(keyed("http", None, None)),
-    ];
-    assert_eq!(sent(deliveries, policy()).await, [false; 4]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_acknowledged_passes_a_silence_only_where_alerts_are_kept() {
     for (sender, passes) in [("pagerduty", true), ("http", false)] {
         let deliveries = [
             keyed(sender, Some("k"), FIRING),
             silenced(keyed(sender, Some("k"), ACKNOWLEDGED)),
-            silenced(keyed(sender, Some("k"), RESOLVED)),
+            silenced(keyed(sender, Some("other"), ACKNOWLEDGED)),
+            silenced(keyed(sender, None, None)),
+            keyed(sender, Some("k"), RESOLVED),
+            // The alert is over.
+            silenced(keyed(sender, Some("k"), ACKNOWLEDGED)),
         ];
         assert_eq!(
             sent(deliveries, policy()).await,
-            [true, passes, true],
+            [true, passes, false, false, true, false],
             "{sender}"
         );
     }
