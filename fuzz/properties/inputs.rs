@@ -184,7 +184,7 @@ pub fn template(data: &[u8]) {
         // 64 bytes for each unit of what one rendering may take, and a value of 8 MiB in the notation of a program.
         Ok(text) => assert!(text.len() <= 64 * 200_000 + 32 * 1024 * 1024),
         Err(error) => {
-            assert_eq!(error.place.line, lines, "{error}");
+            assert_eq!(error.location.place.unwrap().line, lines, "{error}");
             is_fit_to_show(&error.to_string(), 400);
         }
     }
@@ -192,7 +192,7 @@ pub fn template(data: &[u8]) {
     // Dictionaries, times and addresses of objects would show here. Where it ended by its time, it may end elsewhere.
     if rendered.is_ok() {
         let again = render();
-        assert!(again == rendered || again.is_err_and(|error| error.what.contains("100 ms")));
+        assert!(again == rendered || again.is_err_and(|error| error.message.contains("100 ms")));
     }
 }
 

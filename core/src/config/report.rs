@@ -16,6 +16,14 @@ pub fn problem(location: Location, message: impl Into<String>) -> Problem {
     }
 }
 
+/// A problem of the file in the response to a request, whose reader has another text at hand:
+/// `line 31, column 8 of the configuration file: …`.
+pub fn in_response(problem: &Problem) -> String {
+    let Place { line, column } = problem.location.place.unwrap_or_default();
+    let message = &problem.message;
+    format!("line {line}, column {column} of the configuration file: {message}")
+}
+
 /// All that was found, in the order of the file; of each kind so many at most. Quotes no value: it may be a secret.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {

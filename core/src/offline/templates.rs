@@ -5,9 +5,8 @@ use serde::Serialize;
 
 use crate::api::request::Request;
 use crate::config::FromFile;
-use crate::config::report;
-use crate::config::template::{Renderer, TemplateContext, TemplateError};
-use crate::model::problem::{Location, Place, Problem};
+use crate::config::template::{Renderer, TemplateContext};
+use crate::model::problem::{Place, Problem};
 
 /// One template.
 #[derive(Debug, Serialize)]
@@ -42,16 +41,16 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         if let (Some(renderer), Some(seen), Some(template)) =
             (&mut renderer, &seen, &checked.template)
         {
-            let problem = |error: TemplateError| {
-                let location = Location::in_file(error.place, checked.path.as_str());
-                report::problem(location, error.what)
+            let with_path = |mut problem: Problem| {
+                problem.location.path = Some(checked.path.as_str().into());
+                problem
             };
             match renderer.render(template, seen) {
                 Ok(text) => check.text = Some(text),
-                Err(error) => check.errors.push(problem(error)),
+                Err(problem) => check.errors.push(with_path(problem)),
             }
             let warnings = renderer.take_warnings().into_iter();
-            check.warnings.extend(warnings.map(problem));
+            check.warnings.extend(warnings.map(with_path));
         }
         check
     });

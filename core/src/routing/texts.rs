@@ -10,10 +10,12 @@ use jiff::Timestamp;
 
 use crate::api::request::Request;
 use crate::config::file::{Config, Rendered};
-use crate::config::template::{Renderer, Template, TemplateContext, TemplateError};
+use crate::config::report;
+use crate::config::template::{Renderer, Template, TemplateContext};
 use crate::json::Json;
 use crate::model::notification::Notification;
 use crate::model::plan::Parameters;
+use crate::model::problem::Problem;
 use crate::text::{did_you_mean, shown, shown_value};
 use crate::warnings::Warnings;
 
@@ -30,7 +32,7 @@ pub struct Texts<'a> {
     /// What text templates made, by their ids; `None` of one that failed.
     variants: HashMap<Arc<str>, Option<Variant>>,
     /// What templates of parameters made, of which variant.
-    parameters: HashMap<Parameter, Result<Arc<str>, TemplateError>>,
+    parameters: HashMap<Parameter, Result<Arc<str>, Problem>>,
     /// Of all notifications and parameters, and of the data where it outlives the request.
     bytes: usize,
     keeps_data: bool,
@@ -109,6 +111,7 @@ impl<'a> Texts<'a> {
             };
             let name = self.config.name_of(&template).unwrap_or_default();
             for warning in self.renderer.take_warnings() {
+                let warning = report::in_response(&warning);
                 warnings.push(|| format!("template {}: {warning}", shown(name)));
             }
             self.variants.insert(Arc::clone(id), made);
@@ -132,11 +135,11 @@ impl<'a> Texts<'a> {
         match self.render(template, &given) {
             Ok(text) if text.trim().is_empty() => Err(BLANK.to_owned()),
             Ok(text) => Ok(text),
-            Err(error) => Err(error.to_string()),
+            Err(problem) => Err(report::in_response(&problem)),
         }
     }
 
-    fn render(&mut self, template: &Template, of: &Variant) -> Result<String, TemplateError> {
+    fn render(&mut self, template: &Template, of: &Variant) -> Result<String, Problem> {
         let given = &self.given;
         let data = self.request.data.as_deref();
         let seen = || TemplateContext::new(&given.notification, data, self.now);
@@ -162,7 +165,7 @@ impl<'a> Texts<'a> {
         let mut warn = |what: String| warnings.push(|| format!("{path}: {what}"));
         let made = make(rendered, |template| self.parameter(template, of), &mut warn);
         let doubts = self.renderer.take_warnings().into_iter();
-        doubts.for_each(|doubt| warn(doubt.to_string()));
+        doubts.for_each(|doubt| warn(report::in_response(&doubt)));
         made
     }
 
@@ -182,7 +185,7 @@ impl<'a> Texts<'a> {
         self.bytes + data.map_or(0, Json::size)
     }
 
-    fn parameter(&mut self, template: &Template, of: &Variant) -> Result<Arc<str>, TemplateError> {
+    fn parameter(&mut self, template: &Template, of: &Variant) -> Result<Arc<str>, Problem> {
         let key = (Arc::clone(template.id()), of.id.clone());
         if let Some(known) = self.parameters.get(&key) {
             return known.clone();
@@ -197,7 +200,7 @@ impl<'a> Texts<'a> {
 /// The parameters that templates make; of one that fails it is said why.
 fn make(
     rendered: &[Rendered],
-    mut render: impl FnMut(&Template) -> Result<Arc<str>, TemplateError>,
+    mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
     mut warn: impl FnMut(String),
 ) -> Vec<(&'static str, Arc<str>)> {
     let mut made = Vec::with_capacity(rendered.len());
@@ -212,7 +215,7 @@ fn make(
                 made.push((name, text));
                 continue;
             }
-            Err(error) => error.to_string(),
+            Err(problem) => report::in_response(&problem),
         };
         warn(format!("{name}: {what}; sent without it"));
     }
@@ -222,8 +225,8 @@ fn make(
 /// A JSON object of what the templates make.
 fn object(
     members: &[(String, Template)],
-    mut render: impl FnMut(&Template) -> Result<Arc<str>, TemplateError>,
-) -> Result<Arc<str>, TemplateError> {
+    mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
+) -> Result<Arc<str>, Problem> {
     let mut object = serde_json::Map::new();
     for (key, template) in members {
         object.insert(key.clone(), render(template)?.as_ref().into());
@@ -250,7 +253,7 @@ impl Parameters for DeferredTemplates {
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
         let made = make(&self.rendered, render, |what| warnings.push(|| what));
         for warning in renderer.take_warnings() {
-            warnings.push(|| warning.to_string());
+            warnings.push(|| report::in_response(&warning));
         }
         made
     }

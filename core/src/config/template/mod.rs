@@ -21,10 +21,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 pub use self::finding::Finding;
+use super::report;
 use crate::channels::LevelStyle;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification, Status};
-use crate::model::problem::Place;
+use crate::model::problem::{Location, Place, Problem};
 use crate::panics::catch_panic;
 use crate::time_limit::{TimeLimited, Unfinished};
 
@@ -72,6 +73,11 @@ impl Template {
     /// The same for templates that say the same.
     pub fn id(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Why it makes nothing, or what to warn of. Quotes nothing of it.
+    fn problem(&self, what: impl Into<String>) -> Problem {
+        report::problem(Location::in_file(self.place, ""), what)
     }
 }
 
@@ -137,26 +143,6 @@ impl Templates {
         let compiled = self.environment.get_template(&template.name);
         let paths = compiled.map(|compiled| compiled.undeclared_variables(true));
         paths.map_or_else(|_| Vec::new(), |paths| paths.into_iter().collect())
-    }
-}
-
-/// Why a template made nothing, or what to warn of. Quotes nothing of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateError {
-    /// Where the template begins in the configuration file.
-    pub place: Place,
-    pub what: String,
-}
-
-impl fmt::Display for TemplateError {
-    /// `line 31, column 8 of the configuration file: line 3 of the template: …`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column } = self.place;
-        let what = &self.what;
-        write!(
-            f,
-            "line {line}, column {column} of the configuration file: {what}"
-        )
     }
 }
 
@@ -297,7 +283,7 @@ pub struct Renderer {
     environment: Arc<Environment<'static>>,
     fuel: u64,
     time: Duration,
-    warnings: Vec<TemplateError>,
+    warnings: Vec<Problem>,
 }
 
 impl Renderer {
@@ -315,29 +301,24 @@ impl Renderer {
         &mut self,
         template: &Template,
         seen: &TemplateContext,
-    ) -> Result<String, TemplateError> {
+    ) -> Result<String, Problem> {
         if self.fuel == 0 || self.time.is_zero() {
-            return Err(TemplateError {
-                place: template.place,
-                what: "the templates of this request have taken too long already".to_owned(),
-            });
+            let what = "the templates of this request have taken too long already";
+            return Err(template.problem(what));
         }
         let started = Instant::now();
         let rendered = self.render_within_limits(template, seen);
         self.time = self.time.saturating_sub(started.elapsed());
         let fuel = rendered.as_ref().map_or(FUEL, |rendered| rendered.fuel);
         self.fuel = self.fuel.saturating_sub(fuel);
-        let placed = |finding: Finding| TemplateError {
-            place: template.place,
-            what: finding.with_line(),
-        };
+        let placed = |finding: Finding| template.problem(finding.with_line());
         let rendered = rendered.map_err(placed)?;
         self.warnings.extend(rendered.warning.map(placed));
         Ok(rendered.text)
     }
 
     /// What to warn of in what was rendered since the last call.
-    pub fn take_warnings(&mut self) -> Vec<TemplateError> {
+    pub fn take_warnings(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.warnings)
     }
 

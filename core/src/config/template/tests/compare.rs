@@ -17,8 +17,8 @@ fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<Stri
         &TemplateContext::new(&notification, Some(&data), now),
     );
     let warnings = renderer.take_warnings().into_iter();
-    let warnings = warnings.map(|warning| warning.what);
-    (made.map_err(|error| error.what), warnings.collect())
+    let warnings = warnings.map(|warning| warning.message);
+    (made.map_err(|error| error.message), warnings.collect())
 }
 
 fn text(text: &str) -> Option<Json> {

@@ -183,8 +183,8 @@ fn what_can_change_cannot_be_put_into_a_value() {
     ] {
         let error = render(source).unwrap_err();
         assert!(
-            error.what.starts_with("line 2 of the template: ")
-                && error.what.contains("cannot be put into"),
+            error.message.starts_with("line 2 of the template: ")
+                && error.message.contains("cannot be put into"),
             "{source}: {error}"
         );
     }
@@ -216,7 +216,7 @@ fn a_template_that_takes_too_long_ends_with_its_line() {
     let started = Instant::now();
     let error = render(slow).unwrap_err();
     assert_eq!(
-        error.what,
+        error.message,
         "line 2 of the template: it takes longer than 100 ms"
     );
     assert!(started.elapsed() < Duration::from_secs(5));
@@ -231,7 +231,7 @@ fn the_templates_of_one_request_may_take_so_long_together() {
     let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
     let mut renderer = Renderer::new(&templates);
     let whats: Vec<_> = (0..12)
-        .map(|_| renderer.render(&template, &seen).unwrap_err().what)
+        .map(|_| renderer.render(&template, &seen).unwrap_err().message)
         .collect();
     assert!(whats[0].contains("longer than 100 ms"), "{whats:?}");
     assert!(whats[11].contains("too long already"), "{whats:?}");

@@ -23,7 +23,7 @@ fn template(source: &str) -> (Templates, Option<Template>, Vec<Finding>) {
     (templates, template, findings)
 }
 
-fn render(source: &str) -> Result<String, TemplateError> {
+fn render(source: &str) -> Result<String, Problem> {
     let (templates, template, findings) = template(source);
     let template = template.unwrap_or_else(|| panic!("{source}: {findings:?}"));
     let data = Json::Object(vec![("n".to_owned(), Json::Number("3".to_owned()))]);
@@ -101,9 +101,17 @@ fn what_takes_too_much_or_cannot_be_done_has_its_line() {
     ] {
         let error = render(source).unwrap_err();
         let of_line = format!("line {line} of the template: ");
-        assert_eq!(error.what.contains(&of_line), line > 1, "{source}: {error}");
-        assert!(error.what.contains(what), "{source}: {error}");
-        assert_eq!(error.place, SOURCE_PLACE, "{source}: {error}");
+        assert_eq!(
+            error.message.contains(&of_line),
+            line > 1,
+            "{source}: {error}"
+        );
+        assert!(error.message.contains(what), "{source}: {error}");
+        assert_eq!(
+            error.location.place,
+            Some(SOURCE_PLACE),
+            "{source}: {error}"
+        );
     }
 }
 
@@ -272,7 +280,7 @@ fn the_templates_of_one_request_may_take_so_much_together() {
     let mut renderer = Renderer::new(&templates);
     let errors: Vec<_> = made
         .iter()
-        .map(|template| renderer.render(template, &seen).unwrap_err().what)
+        .map(|template| renderer.render(template, &seen).unwrap_err().message)
         .collect();
     let refused = errors
         .iter()
@@ -284,7 +292,7 @@ fn the_templates_of_one_request_may_take_so_much_together() {
     let error = Renderer::new(&templates)
         .render(&made[0], &seen)
         .unwrap_err();
-    assert!(error.what.contains("takes too long"), "{error}");
+    assert!(error.message.contains("takes too long"), "{error}");
 }
 
 #[test]
