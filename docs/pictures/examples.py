@@ -1,4 +1,4 @@
-"""The rich examples of docs/channels.md, and what each channel would send of them."""
+"""The rich example of docs/channels.md, and what each channel would send of it."""
 
 import hashlib
 import json
@@ -19,17 +19,19 @@ DRAWN_SENDERS = ("slack", "discord", "sms", "whatsapp")
 
 
 def section(sender: str) -> str:
-    """The channel's section of docs/channels.md."""
+    """A section of docs/channels.md."""
     document = (DOCS / "channels.md").read_text(encoding="utf-8")
     return document.partition(f"\n## {sender}\n")[2].partition("\n## ")[0]
 
 
 def rich_example(sender: str) -> dict[str, Any]:
-    """The request of the channel's section that has a title."""
-    requests = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", section(sender), re.DOTALL)]
-    [rich] = [request for request in requests if "title" in request]
-    assert isinstance(rich, dict)
-    return rich
+    """The request under "Rich notifications" to the destination in the channel's section."""
+    [rich] = [request for request in _requests("Rich notifications") if "title" in request]
+    return {**rich, "senders_config": _requests(sender)[0]["senders_config"]}
+
+
+def _requests(heading: str) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in re.findall(r"```json\n(.*?)```", section(heading), re.DOTALL)]
 
 
 def payloads(senders: tuple[str, ...]) -> dict[str, str]:

@@ -252,7 +252,7 @@ def by_status(channel: Channel, status: int) -> tuple[str, str | None]:
         case 3:
             return "failed", "redirected"
         case 5:
-            never = channel.spec["second_sending"] == "never happens by guess"
+            never = channel.spec["second_sending"] == "avoided"
             return ("ambiguous", "lost_reply") if never else ("failed", "server_error")
     return "failed", named.get(status, "rejected")
 

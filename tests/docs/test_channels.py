@@ -63,20 +63,25 @@ def test_an_example_is_delivered_without_a_warning(example: str, sender: Sender,
         channels()[name].check_arrivals(standin)
 
 
-def test_every_channel_has_a_plain_and_a_rich_example() -> None:
+@pytest.mark.parametrize("name", SENDERS)
+def test_the_rich_example_is_delivered_by_every_channel(name: str, sender: Sender, standin: Standin) -> None:
+    [rich] = [example for example in examples(section("Rich notifications")) if "title" in json.loads(example)]
+    plain = json.loads(examples(section(name))[0])
+    example = json.dumps({**json.loads(rich), "senders_config": plain["senders_config"]})
+    sent = send(sender, standin, example)
+    assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
+    channels()[name].check_arrivals(standin)
+
+
+def test_every_channel_begins_with_a_plain_example() -> None:
     for name in SENDERS:
-        requests = [json.loads(example) for example in examples(section(name))]
-        assert [("title" in request, list(request["senders_config"])) for request in requests[:2]] == [
-            (False, [name]),
-            (True, [name]),
-        ]
+        request = json.loads(examples(section(name))[0])
+        assert ("title" in request, list(request["senders_config"])) == (False, [name])
 
 
 def test_every_channel_has_the_date_of_its_last_check() -> None:
     for name in SENDERS:
-        checked = re.findall(
-            r"^\*The facts of this section were checked on \d{4}-\d\d-\d\d[.,:]", section(name), re.MULTILINE
-        )
+        checked = re.findall(r"^\*Checked on \d{4}-\d\d-\d\d[.,:]", section(name), re.MULTILINE)
         assert len(checked) == 1, name
 
 
@@ -111,10 +116,22 @@ def rows_of(name: str, reply: str, reasons: list[str]) -> list[Row]:
     if codes:
         bodies = [json.dumps({"code": code, "message": "words of the provider"}) for code in codes]
         return [Row(name, status, body, reasons[0]) for status in statuses or [400] for body in bodies]
-    body = words[0] if words else None
+    body = full_body(name, words[0]) if words else None
     # Several statuses share a reason, or have one each.
     pairs = zip(statuses, reasons if len(reasons) == len(statuses) else reasons * len(statuses), strict=False)
     return [Row(name, status, body, reason) for status, reason in pairs]
+
+
+def full_body(name: str, words: str) -> str:
+    """The reply of which the table shows the one member that matters."""
+    if name == "telegram":
+        moved = {"parameters": {words: -1001234567891}} if words == "migrate_to_chat_id" else {}
+        return json.dumps({"ok": False, "description": words, **moved})
+    if name == "teams" and words.isalpha():
+        return json.dumps({"error": {"code": words}})
+    if name == "pagerduty":
+        return json.dumps({"status": "invalid event", "message": "Event object is invalid", "errors": [words]})
+    return words
 
 
 def test_the_error_tables_are_parsed() -> None:

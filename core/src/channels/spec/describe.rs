@@ -87,9 +87,9 @@ impl Unit {
 impl ResendEffect {
     pub const fn words(self) -> &'static str {
         match self {
-            ResendEffect::Deduplicated => "is recognised by the provider",
-            ResendEffect::ShownTwice => "shows the message twice",
-            ResendEffect::Forbidden => "never happens by guess",
+            ResendEffect::Deduplicated => "deduplicated",
+            ResendEffect::ShownTwice => "shown twice",
+            ResendEffect::Forbidden => "avoided",
         }
     }
 }
@@ -101,12 +101,12 @@ impl FollowUps {
             Self {
                 incidents: Some(_), ..
             } => "closes the incident",
-            Self { edits: true, .. } => "takes the earlier message's place",
+            Self { edits: true, .. } => "replaces the message",
             Self {
                 threads: Threads::No,
                 ..
-            } => "is a further message",
-            _ => "is a further message in the same thread",
+            } => "is a new message",
+            _ => "is a new message in the thread",
         }
     }
 }

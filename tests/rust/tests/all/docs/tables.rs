@@ -10,7 +10,6 @@ use notifier_core::config::template;
 use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
 use notifier_core::model::notification::{Level, Notification, Status};
-use notifier_core::model::outcome::Reason;
 
 /// Those whose parameters the README shows.
 const OFFICIAL: [&str; 5] = ["slack", "discord", "http", "sms", "whatsapp"];
@@ -23,9 +22,7 @@ pub fn table(name: &str) -> Option<String> {
         "senders of the official plugin" => senders(),
         "other senders" => other_senders(),
         "channels" => channels(),
-        "looks" => looks(),
         "levels" => levels(),
-        "reasons" => reasons(),
         "file fields" => file_fields(),
         "file options" => file_options(),
         "template sample" => format!("```json\n{}\n```\n", template::SAMPLE),
@@ -158,22 +155,30 @@ fn of_requests(spec: &ChannelSpec) -> impl Iterator<Item = &'static Parameter> {
         .filter(|parameter| !parameter.operator_only)
 }
 
+/// The channels that have a list of parameters: of those that share their parameters, the first.
+pub fn with_parameters() -> impl Iterator<Item = &'static str> {
+    let channels = by_table(CHANNELS.iter().copied());
+    channels.into_iter().map(|(_, spec)| spec.key)
+}
+
+/// A list, since a table of one or two rows is mostly its head.
 fn parameters(spec: &ChannelSpec) -> String {
-    let mut text = head(&["Parameter", "Default", "Secret", "Example", "Description"]);
+    let mut text = String::new();
     for parameter in of_requests(spec) {
-        let secret = if parameter.secret { "yes" } else { "no" };
-        let default = default_of(parameter);
-        let example = code(parameter.example);
-        row(
-            &mut text,
-            &[
-                &code(parameter.name),
-                &default,
-                secret,
-                &example,
-                parameter.description,
-            ],
-        );
+        let required = match (parameter.required, parameter.environment) {
+            (true, Some(name)) => Some(format!("required unless {} is set", code(name))),
+            (true, None) => Some("required".to_owned()),
+            (false, _) => None,
+        };
+        let secret = parameter.secret.then(|| "secret".to_owned());
+        let properties: Vec<_> = required.into_iter().chain(secret).collect();
+        let name = code(parameter.name);
+        let description = parameter.description;
+        if properties.is_empty() {
+            let _ = writeln!(text, "- {name}: {description}");
+        } else {
+            let _ = writeln!(text, "- {name} ({}): {description}", properties.join(", "));
+        }
     }
     text
 }
@@ -181,7 +186,6 @@ fn parameters(spec: &ChannelSpec) -> String {
 fn channels() -> String {
     let mut text = head(&[
         "Sender",
-        "Sends to",
         "Longest text of one message",
         "A second sending",
         "A `resolved` with the same `dedup_key`",
@@ -192,48 +196,12 @@ fn channels() -> String {
             None => "none".to_owned(),
         };
         let cells = [
-            &code(spec.key),
-            spec.about,
+            &format!("[`{0}`](#{0})", spec.key),
             &limit,
             spec.capabilities.resend.words(),
             spec.capabilities.follow_ups.words(),
         ];
         row(&mut text, &cells);
-    }
-    text
-}
-
-fn looks() -> String {
-    let mut text = head(&[
-        "`level`, `status`",
-        "In chats",
-        "In text messages",
-        "Colour",
-    ]);
-    let notification = |level, status| Notification {
-        level,
-        status,
-        ..Notification::plain(Json::Null)
-    };
-    let levels = Level::ALL.map(|level| (code(level.word()), notification(Some(level), None)));
-    let resolved = notification(None, Some(Status::Resolved));
-    let resolved = (format!("any, {}", code("resolved")), resolved);
-    for (name, notification) in levels.into_iter().rev().chain([resolved]) {
-        let look = LevelStyle::of(&notification);
-        let name = match notification.level {
-            Some(Level::Info) => format!("{name}, or no level"),
-            _ => name,
-        };
-        let colour = format!("#{:06X}", look.colour);
-        row(
-            &mut text,
-            &[
-                &name,
-                look.emoji,
-                &code(&look.word.to_ascii_uppercase()),
-                &code(&colour),
-            ],
-        );
     }
     text
 }
@@ -333,21 +301,31 @@ fn helpers(helpers: &[template::Helper]) -> String {
 }
 
 fn levels() -> String {
-    let mut text = head(&["Level", "Other words for it"]);
+    let mut text = head(&["Level", "Other words for it", "In chats", "Colour"]);
     for (level, words) in ALIASES.iter().rev() {
         let words: Vec<_> = words.iter().map(|word| code(word)).collect();
-        row(&mut text, &[&code(level.word()), &words.join(", ")]);
+        let name = match level {
+            Level::Info => format!("{}, or none", code(level.word())),
+            _ => code(level.word()),
+        };
+        let style = LevelStyle::of(&Notification {
+            level: Some(*level),
+            ..Notification::plain(Json::Null)
+        });
+        level_row(&mut text, &name, &words.join(", "), style);
     }
+    let resolved = LevelStyle::of(&Notification {
+        status: Some(Status::Resolved),
+        ..Notification::plain(Json::Null)
+    });
+    let name = format!("any, {}", code("resolved"));
+    level_row(&mut text, &name, "", resolved);
     text
 }
 
-fn reasons() -> String {
-    let mut text = head(&["Reason", "What happened"]);
-    for reason in Reason::ALL {
-        let link = format!("[`{0}`](#{0})", reason.code());
-        row(&mut text, &[&link, reason.sentence()]);
-    }
-    text
+fn level_row(text: &mut String, name: &str, words: &str, style: LevelStyle) {
+    let colour = code(&format!("#{:06X}", style.colour));
+    row(text, &[name, words, style.emoji, &colour]);
 }
 
 fn default_of(parameter: &Parameter) -> String {
