@@ -169,6 +169,7 @@ impl Reader {
             link: self.read("link", members::link).flatten(),
             timestamp: self.read("timestamp", members::timestamp).flatten(),
             dedup_key: self.read("dedup_key", members::dedup_key),
+            table: None,
         }
     }
 

@@ -23,7 +23,7 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// Makes a request of a row. What cannot be used of the row is left out, with a warning of the request. A row without a text has
 /// all its fields for one; with a `template` it needs none.
 pub fn read(
-    table: &str,
+    table: &Arc<str>,
     row: &Row,
     columns: &Columns,
     template: Option<&str>,
@@ -54,8 +54,9 @@ pub fn read(
         link: link.and_then(|link| members::link(&link, &mut warnings)),
         timestamp: time.and_then(Result::ok),
         dedup_key: dedup_key.map(|key| members::dedup_key(key, &mut warnings)),
+        table: Some(Arc::clone(table)),
     };
-    let table_name = Json::String(table.to_owned());
+    let table_name = Json::String(table.to_string());
     Request {
         notification: members::with_text_read(notification, options),
         senders: None,
@@ -205,7 +206,7 @@ mod tests {
             ],
             1,
         );
-        let request = read("t", &row, &columns, None, &ReadOptions::default());
+        let request = read(&"t".into(), &row, &columns, None, &ReadOptions::default());
         let notification = &request.notification;
         assert_eq!(notification.text.as_str(), Some("hi"));
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Settings: a trigger's arguments, its configuration file and the environment, resolved once and kept until one of them
 //! changes.
 
+pub mod alerts;
 pub mod arguments;
 mod big_stack;
 mod cache;
@@ -122,7 +123,11 @@ pub fn from_file(
     };
     let directory = path.parent().unwrap_or(Path::new(""));
     let loaded = file::load(bytes, directory, named, operator, look_up);
-    let settings = loaded.config.map_err(Unusable::File);
+    let config = loaded.config.and_then(|config| {
+        config.alerts.refuse_state()?;
+        Ok(config)
+    });
+    let settings = config.map_err(Unusable::File);
     FromFile {
         settings: settings.and_then(|config| {
             resolve(arguments, environment, config).map_err(Unusable::Arguments)
@@ -175,6 +180,14 @@ fn resolve(
         connect_timeout: arguments.duration("connect_timeout")?,
         proxy: Arc::new(environment.proxy.clone()),
     };
+    let mut warnings = arguments.warnings();
+    let without_effect = ["repeat_interval", "max_per_batch"];
+    let without_effect = without_effect
+        .into_iter()
+        .filter(|name| arguments.is_set(name));
+    config
+        .alerts
+        .check(outbox.as_ref(), without_effect, &mut warnings)?;
     Ok(Settings {
         response_timeout: arguments.duration("response_timeout")?,
         failure_status: arguments.failure_status()?,
@@ -188,7 +201,7 @@ fn resolve(
         outbox,
         rows: RowSettings::new(&arguments, &config)?,
         history_table: arguments.table("history_table")?.map(Arc::from),
-        warnings: arguments.warnings(),
+        warnings,
         scope: scope(given, &config),
         config,
     })

@@ -4,7 +4,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
-use super::matcher::{MatchInput, Matcher, Mismatch};
+use super::matcher::{MatchInput, Matcher, Name};
 use crate::model::problem::Place;
 
 /// A rule by which matching notifications are suppressed, always or at times.
@@ -35,15 +35,15 @@ pub struct Window {
 
 impl Silence {
     pub fn holds(&self, subject: &MatchInput<'_>, now: Timestamp) -> bool {
-        self.is_on(now) && self.misfit(subject).is_none()
+        self.is_on(now) && self.mismatch(subject).is_none()
     }
 
     /// Why it is not for a notification. No silence is for a `resolved`: whoever was notified of the alert must learn that it
     /// is over.
-    pub fn misfit(&self, subject: &MatchInput<'_>) -> Option<Mismatch<'_>> {
+    pub fn mismatch(&self, subject: &MatchInput<'_>) -> Option<&Name> {
         match subject.is_resolved() {
-            true => Some(Mismatch::Status),
-            false => self.matcher.misfit(subject),
+            true => Some(&Name::Status),
+            false => self.matcher.mismatch(subject),
         }
     }
 
@@ -137,7 +137,7 @@ fn minutes(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::matcher::Pattern;
+    use crate::config::matcher::{Pattern, Patterns};
     use crate::json::Json;
     use crate::model::notification::{Notification, Status};
 
@@ -264,10 +264,11 @@ mod tests {
     fn no_silence_is_for_a_resolved() {
         let mut matchers = vec![Matcher::default()];
         let status = Status::ALL.map(|status| Pattern::Equal(status.word().to_owned()));
-        matchers.push(Matcher {
-            status: Some(status.into()),
-            ..Matcher::default()
-        });
+        let status = Patterns {
+            any_of: status.into(),
+            none_of: Vec::new(),
+        };
+        matchers.push(Matcher::new(vec![(Name::Status, status)]));
         for (status, expected) in [
             (None, true),
             (Some(Status::Firing), true),
@@ -286,7 +287,7 @@ mod tests {
                 };
                 let expected = expected && (number == 0 || status.is_some());
                 assert_eq!(silence.holds(&subject, Timestamp::UNIX_EPOCH), expected);
-                assert_eq!(silence.misfit(&subject).is_none(), expected);
+                assert_eq!(silence.mismatch(&subject).is_none(), expected);
             }
         }
     }

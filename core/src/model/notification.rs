@@ -32,6 +32,8 @@ pub struct Notification {
     pub timestamp: Option<Timestamp>,
     /// Deliveries with the same key to one destination go one after another.
     pub dedup_key: Option<DedupKey>,
+    /// The table whose row it comes from.
+    pub table: Option<Arc<str>>,
 }
 
 /// A dedup key, which every delivery of its notification shares.
@@ -101,6 +103,7 @@ impl Notification {
             link: None,
             timestamp: None,
             dedup_key: None,
+            table: None,
         }
     }
 

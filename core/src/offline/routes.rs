@@ -10,7 +10,7 @@ use crate::api::request::Request;
 use crate::config::Settings;
 use crate::config::arguments::RequestDestinations;
 use crate::config::file::Receiver;
-use crate::config::matcher::{MatchInput, Mismatch};
+use crate::config::matcher::MatchInput;
 use crate::json::Json;
 use crate::model::notification::{Level, Notification};
 use crate::routing::{self, MatchedBy, Routed};
@@ -188,7 +188,7 @@ fn routes(
     }
     let asked = misfits.len();
     let others = config.routes.iter().skip(asked);
-    misfits.extend(others.map(|route| route.matcher.misfit(subject)));
+    misfits.extend(others.map(|route| route.matcher.mismatch(subject)));
     let name = |place: &usize| {
         let receiver = config.receivers.get(*place);
         receiver.map(|receiver| receiver.name.clone())
@@ -202,7 +202,7 @@ fn routes(
             matches: misfit.is_none(),
             continue_matching: route.continue_matching,
             receivers: route.receivers.iter().filter_map(name).collect(),
-            misfit: misfit.map(shown),
+            misfit: misfit.map(ToString::to_string),
         });
     }
     traces
@@ -210,23 +210,14 @@ fn routes(
 
 fn silences(settings: &Settings, subject: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
-        let misfit = silence.misfit(subject);
+        let misfit = silence.mismatch(subject);
         SilenceTrace {
             name: silence.name.clone(),
             line: silence.place.line,
             on: silence.is_on(now),
             matches: misfit.is_none(),
-            misfit: misfit.map(shown),
+            misfit: misfit.map(ToString::to_string),
         }
     });
     silences.collect()
-}
-
-fn shown(misfit: Mismatch<'_>) -> String {
-    match misfit {
-        Mismatch::Level => "level".to_owned(),
-        Mismatch::Status => "status".to_owned(),
-        Mismatch::Text => "text".to_owned(),
-        Mismatch::Field(name) => format!("fields.{name}"),
-    }
 }

@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use self::planner::Planner;
 pub use self::recover::{RecoveredPlan, recover_plan};
 pub use self::refusal::{MAX_DELIVERIES, Refusal};
-pub use self::rules::{MatchedBy, RouteMatch, Routed, ask_routes, route, silence};
+pub use self::rules::{AskedRoutes, MatchedBy, RouteMatch, Routed, ask_routes, route, silence};
 use crate::api::request::Request;
 use crate::config::Settings;
 use crate::config::arguments::RequestDestinations;
+use crate::config::matcher::Name;
 use crate::model::plan::Plan;
 use crate::text::with_recent_splits;
 use crate::warnings::Warnings;
@@ -96,8 +97,8 @@ fn silenced(
     if request.dry_run || settings.dry_run {
         warnings.push(|| format!("the silence {} would suppress this", silence.name));
     }
-    match silence.matcher.status {
-        Some(_) => plan.suppressed(&silence.name),
-        None => plan.silenced(&silence.name),
+    match silence.matcher.has(&Name::Status) {
+        true => plan.suppressed(&silence.name),
+        false => plan.silenced(&silence.name),
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::Settings;
 use crate::config::file::Route;
-use crate::config::matcher::{MatchInput, Mismatch, searched_bytes};
+use crate::config::matcher::{MatchInput, Name, searched_bytes};
 use crate::config::silence::Silence;
 use crate::model::extract::{MAX_FIELDS, extract};
 use crate::model::notification::Notification;
@@ -21,7 +21,7 @@ pub struct RouteMatch {
 /// Why a receiver is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// By the route at this place.
+    /// By the route at this place in the list of routes.
     Route(usize),
     Default,
 }
@@ -31,6 +31,8 @@ pub enum MatchedBy {
 pub struct Routed {
     /// Each once: those of routes, else the default receivers.
     pub receivers: Vec<RouteMatch>,
+    /// Places of the routes that apply, in the order in which they do.
+    pub routes: Vec<usize>,
     /// With the fields that routes made of its text.
     pub notification: Arc<Notification>,
 }
@@ -40,6 +42,7 @@ impl Routed {
     pub fn unasked(notification: &Arc<Notification>) -> Self {
         Self {
             receivers: Vec::new(),
+            routes: Vec::new(),
             notification: Arc::clone(notification),
         }
     }
@@ -52,16 +55,20 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
         known.is_some_and(|known| !std::mem::replace(known, true))
     };
     let mut receivers = Vec::new();
-    let notification = ask_routes(settings, notification, |place, route, misfit| {
-        if misfit.is_some() {
-            return;
-        }
+    let AskedRoutes {
+        routes,
+        notification,
+    } = ask_routes(settings, notification, |_, _, _| {});
+    for place in &routes {
+        let Some(route) = settings.config.routes.get(*place) else {
+            continue;
+        };
         let new = route.receivers.iter().filter(|receiver| is_new(**receiver));
         receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: MatchedBy::Route(place),
+            why: MatchedBy::Route(*place),
         }));
-    });
+    }
     if receivers.is_empty() {
         let default = settings.default_receivers.iter();
         let new = default.filter(|receiver| is_new(**receiver));
@@ -72,40 +79,117 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
     }
     Routed {
         receivers,
+        routes,
         notification,
     }
 }
 
-/// Asks the routes one after the other, until one that matches is the last. Those behind a route that makes fields see them.
-/// Gives back the notification with all of these fields.
+/// What came of asking the routes.
+#[derive(Debug)]
+pub struct AskedRoutes {
+    /// Places of the routes that apply, in the order in which they do.
+    pub routes: Vec<usize>,
+    /// With the fields that routes made of its text.
+    pub notification: Arc<Notification>,
+}
+
+/// Asks the routes in the order of the file. The children of a route that matches are asked next, and of siblings those after it
+/// only where it says `continue`. A route that matches applies unless one of its children does, as in Alertmanager
+/// (`Route.Match`, <https://github.com/prometheus/alertmanager/blob/main/dispatch/route.go>). Routes behind one that makes fields
+/// see them. `told` hears of each route that is asked, and of its first condition that does not hold.
 pub fn ask_routes<'s>(
     settings: &'s Settings,
     notification: &Arc<Notification>,
-    mut told: impl FnMut(usize, &'s Route, Option<Mismatch<'s>>),
-) -> Arc<Notification> {
+    mut told: impl FnMut(usize, &'s Route, Option<&'s Name>),
+) -> AskedRoutes {
     let (config, mut left) = (&settings.config, MAX_FIELDS);
+    let searched = searched_bytes(config.regexes);
     let mut notification = Arc::clone(notification);
-    let mut routes = config.routes.iter().enumerate();
+    let mut walk = Walk::new(&config.routes);
     // Again for each route that has made fields: what is looked up for all routes has changed.
     loop {
         let seen = Arc::clone(&notification);
-        let subject = MatchInput::of(&seen).for_regexes(config.regexes);
+        let input = MatchInput::of(&seen).for_regexes(config.regexes);
         loop {
-            let Some((place, route)) = routes.next() else {
-                return notification;
+            let Some((place, route)) = walk.next() else {
+                return AskedRoutes {
+                    routes: walk.applied,
+                    notification,
+                };
             };
-            let misfit = route.matcher.misfit(&subject);
-            told(place, route, misfit);
-            if misfit.is_some() {
+            let mismatch = route.matcher.mismatch(&input);
+            told(place, route, mismatch);
+            if mismatch.is_some() {
+                walk.skip(route);
                 continue;
             }
-            let searched = searched_bytes(config.regexes);
-            let has_new = extract(&route.extract, &mut notification, searched, &mut left);
-            if !route.continue_matching {
-                return notification;
-            }
-            if has_new {
+            walk.enter(place);
+            if extract(&route.extract, &mut notification, searched, &mut left) {
                 break;
+            }
+        }
+    }
+}
+
+/// The way through the tree of routes.
+struct Walk<'s> {
+    routes: &'s [Route],
+    /// The next place to look at.
+    next: usize,
+    /// Routes that match and whose children are being asked; whether a child has matched.
+    open: Vec<(usize, bool)>,
+    applied: Vec<usize>,
+}
+
+impl<'s> Walk<'s> {
+    const fn new(routes: &'s [Route]) -> Self {
+        Self {
+            routes,
+            next: 0,
+            open: Vec::new(),
+            applied: Vec::new(),
+        }
+    }
+
+    /// The next route to ask.
+    fn next(&mut self) -> Option<(usize, &'s Route)> {
+        let place = self.next;
+        self.routes.get(place).map(|route| (place, route))
+    }
+
+    /// The route does not match, so nor do its children.
+    fn skip(&mut self, route: &Route) {
+        self.next = route.end;
+        self.close();
+    }
+
+    /// The route matches; its children come next.
+    fn enter(&mut self, place: usize) {
+        self.open.push((place, false));
+        self.next = place + 1;
+        self.close();
+    }
+
+    /// Closes the routes whose children have all been asked.
+    fn close(&mut self) {
+        while let Some((place, has_match)) = self.open.last().copied()
+            && let Some(route) = self.routes.get(place)
+            && route.end <= self.next
+        {
+            self.open.pop();
+            if !has_match {
+                self.applied.push(place);
+            }
+            let parent = self.open.last_mut();
+            let end = match parent {
+                Some((parent, has_match)) => {
+                    *has_match = true;
+                    self.routes.get(*parent).map(|parent| parent.end)
+                }
+                None => None,
+            };
+            if !route.continue_matching {
+                self.next = end.unwrap_or(self.routes.len());
             }
         }
     }
@@ -121,6 +205,6 @@ pub fn silence<'s>(
     if silences.is_empty() {
         return None;
     }
-    let subject = MatchInput::of(notification).for_regexes(settings.config.regexes);
-    silences.iter().find(|silence| silence.holds(&subject, now))
+    let input = MatchInput::of(notification).for_regexes(settings.config.regexes);
+    silences.iter().find(|silence| silence.holds(&input, now))
 }

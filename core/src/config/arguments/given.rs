@@ -75,8 +75,8 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    pub fn warnings(self) -> Vec<String> {
-        self.warnings
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     pub fn duration(&self, name: &'static str) -> Result<Duration, Problem> {

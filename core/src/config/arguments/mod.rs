@@ -6,7 +6,7 @@ mod value;
 
 pub use self::error::unknown_name;
 pub use self::given::{Arguments, RequestDestinations};
-pub use self::value::parse_rate;
+pub use self::value::{duration_within, parse_rate};
 
 /// An argument of the trigger. All arrive as strings.
 #[derive(Debug)]

@@ -45,10 +45,7 @@ impl Argument {
         let Kind::Duration(least, most) = self.kind else {
             return Ok(Duration::ZERO);
         };
-        let bounds = parse_duration(least).zip(parse_duration(most));
-        parse_duration(value)
-            .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
-            .ok_or_else(|| format!("a duration from {least} to {most} (us ms s min m h d w)"))
+        duration_within(value, least, most)
     }
 
     pub(super) fn count(&self, value: &str) -> Result<u32, String> {
@@ -125,6 +122,14 @@ pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(|c: char| c == ',' || c.is_whitespace())
         .filter(|word| !word.is_empty())
+}
+
+/// A duration between two others. The error is what it must be, in words that follow "must be".
+pub fn duration_within(value: &str, least: &str, most: &str) -> Result<Duration, String> {
+    let bounds = parse_duration(least).zip(parse_duration(most));
+    parse_duration(value)
+        .filter(|value| bounds.is_some_and(|(least, most)| *value >= least && *value <= most))
+        .ok_or_else(|| format!("a duration from {least} to {most} (us ms s min m h d w)"))
 }
 
 /// `2s`, `1.5h`, `1h 30m`; a day has 24 hours, a week seven days. Never negative.

@@ -2,12 +2,16 @@
 //!
 //! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
 
+mod alerts;
 mod destination;
 mod extract;
+mod matchers;
 mod receivers;
-mod rules;
+mod routes;
 pub mod secrets;
 mod settings;
+mod silences;
+mod state_keys;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -20,10 +24,12 @@ use regex::Regex;
 
 pub use self::destination::{FileDestination, Rendered};
 pub use self::receivers::Receiver;
-pub use self::rules::Route;
+pub use self::routes::Route;
 use self::secrets::{Files, Sources, Text};
+use self::state_keys::{GroupKeys, StateKeys};
 pub use self::templates::Checked;
-use self::tree::{Node, Table, Value};
+use self::tree::{Member, Node, Table, Value};
+use super::alerts::AlertSettings;
 use super::big_stack;
 use super::matcher::Matcher;
 use super::outbox::OutboxConfig;
@@ -61,6 +67,7 @@ pub struct Config {
     /// Rows of tables that do not fit become no notifications.
     pub row_filter: Matcher,
     pub outbox: OutboxConfig,
+    pub alerts: AlertSettings,
     /// Of the text: what is settled by another text is another scope.
     pub digest: String,
 }
@@ -156,6 +163,9 @@ struct Loader<'a> {
     regexes: HashMap<String, Option<Regex>>,
     /// What `level_map` says, which matchers look at too.
     levels: LevelMap,
+    state: StateKeys,
+    /// What `[settings]` says for the groups of all routes.
+    groups: GroupKeys,
 }
 
 /// The file's tables.
@@ -185,6 +195,8 @@ impl<'a> Loader<'a> {
             checked: Vec::new(),
             regexes: HashMap::new(),
             levels: LevelMap::default(),
+            state: StateKeys::default(),
+            groups: GroupKeys::default(),
         }
     }
 
@@ -250,6 +262,7 @@ impl Loader<'_> {
         if let Some(node) = table.get("settings") {
             self.default_receivers(node, &mut config);
         }
+        self.finish_state(&mut config);
         config
     }
 
@@ -258,13 +271,16 @@ impl Loader<'_> {
             .iter()
             .filter(|member| !known.contains(&member.key.as_str()))
         {
-            let what = match nearest(&member.key, known.iter().copied()) {
-                Some(meant) => format!("unknown key; did you mean {meant}?"),
-                None => format!("unknown key; there are {}", known.join(", ")),
-            };
-            self.report
-                .error(member.place, path.key(&member.key).as_str(), &what);
+            self.unknown_key(member, &path.key(&member.key), known);
         }
+    }
+
+    fn unknown_key(&mut self, member: &Member, path: &Path, known: &[&str]) {
+        let what = match nearest(&member.key, known.iter().copied()) {
+            Some(meant) => format!("unknown key; did you mean {meant}?"),
+            None => format!("unknown key; there are {}", known.join(", ")),
+        };
+        self.report.error(member.place, path.as_str(), &what);
     }
 
     /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
@@ -311,15 +327,19 @@ impl Loader<'_> {
     }
 
     /// The elements of `[[name]]`, with their paths.
-    fn tables<'t>(&mut self, node: &'t Node, name: &str) -> Vec<(&'t Node, Path)> {
+    fn tables<'t>(&mut self, node: &'t Node, path: &Path) -> Vec<(&'t Node, Path)> {
         let Value::Array(nodes) = &node.value else {
+            // As one writes it, without the places of tables around it.
+            let name = match path.as_str() {
+                name if name.contains('[') => "routes.routes",
+                name => name,
+            };
             let what = format!("must be written [[{name}]], found {}", node.kind());
-            self.report.error(node.place, name, &what);
+            self.report.error(node.place, path.as_str(), &what);
             return Vec::new();
         };
-        let root = Path::root().key(name);
         let each = nodes.iter().enumerate();
-        each.map(|(index, node)| (node, root.index(index)))
+        each.map(|(index, node)| (node, path.index(index)))
             .collect()
     }
 

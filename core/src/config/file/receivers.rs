@@ -1,5 +1,6 @@
 //! `[receivers.NAME]`: named sets of destinations.
 
+use super::state_keys::SEND_RESOLVED;
 use super::tree::{Member, Node, Value};
 use super::{FileDestination, Loader};
 use crate::channels;
@@ -11,6 +12,8 @@ use crate::text::nearest;
 pub struct Receiver {
     pub name: String,
     pub destinations: Vec<FileDestination>,
+    /// Whether it is told that an alert is resolved.
+    pub send_resolved: bool,
 }
 
 impl Loader<'_> {
@@ -36,7 +39,8 @@ impl Loader<'_> {
                 .error(member.place, path.as_str(), "a receiver needs a name");
         }
         let table = self.table(&member.node, path.as_str())?;
-        if table.len() == 0 {
+        let is_channel = |member: &&Member| member.key != SEND_RESOLVED;
+        if !table.iter().any(|member| is_channel(&member)) {
             let known: Vec<_> = channels::CHANNELS.iter().map(|spec| spec.key).collect();
             let what = format!(
                 "it has no channel; give one or several of {}",
@@ -44,8 +48,11 @@ impl Loader<'_> {
             );
             self.report.error(member.place, path.as_str(), &what);
         }
+        let send_resolved = table.iter().find(|member| !is_channel(member));
+        let send_resolved =
+            send_resolved.is_none_or(|member| self.send_resolved(member, &path.key(SEND_RESOLVED)));
         let mut destinations = Vec::new();
-        for channel in table.iter() {
+        for channel in table.iter().filter(is_channel) {
             let Some(spec) = channels::find(&channel.key) else {
                 self.unknown_channel(channel, &path);
                 continue;
@@ -67,12 +74,13 @@ impl Loader<'_> {
         Some(Receiver {
             name: member.key.clone(),
             destinations,
+            send_resolved,
         })
     }
 
     fn unknown_channel(&mut self, channel: &Member, path: &Path) {
         let names = channels::CHANNELS.iter().map(|spec| spec.key);
-        let what = match nearest(&channel.key, names.clone()) {
+        let what = match nearest(&channel.key, names.clone().chain([SEND_RESOLVED])) {
             Some(meant) => format!("there is no such channel; did you mean {meant}?"),
             None => format!(
                 "there is no such channel; there are {}",

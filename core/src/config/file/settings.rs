@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::state_keys::{ALERT_KEY, MAX_ALERTS, RESOLVE_TIMEOUT, STATE};
 use super::tree::{Member, Node, Value};
 use super::{Config, Loader, identity};
 use crate::channels;
@@ -24,7 +25,11 @@ const DELIVERED_BY: &str = "delivered_by";
 const LEVEL_MAP: &str = "level_map";
 const EXTRACT: &str = "extract";
 /// Settings that are no arguments.
-const OWN_SETTINGS: [&str; 8] = [
+const OWN_SETTINGS: [&str; 12] = [
+    ALERT_KEY,
+    STATE,
+    RESOLVE_TIMEOUT,
+    MAX_ALERTS,
     DELIVERED_BY,
     LEVEL_MAP,
     EXTRACT,
@@ -116,6 +121,10 @@ impl Loader<'_> {
     }
 
     fn own_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
+        if [ALERT_KEY, STATE, RESOLVE_TIMEOUT, MAX_ALERTS].contains(&member.key.as_str()) {
+            self.alert_setting(member, path, config);
+            return;
+        }
         let (node, outbox) = (&member.node, &mut config.outbox);
         match member.key.as_str() {
             DELIVERED_BY => match node.as_str() {

@@ -62,7 +62,7 @@ pub struct BatchContext {
 /// A batch while its rows are accepted.
 struct Acceptor {
     context: BatchContext,
-    table: String,
+    table: Arc<str>,
     open: Option<Arc<OpenOutbox>>,
     /// What of them goes to a receiver as it is.
     digests: Arc<delivery::Batch>,
@@ -93,7 +93,7 @@ impl Batch {
                 return;
             }
         };
-        let acceptor = Acceptor::new(context, table, rows.len(), open);
+        let acceptor = Acceptor::new(context, table.into(), rows.len(), open);
         let tasks = acceptor.accept_all(rows, &mut waiting, &mut summary).await;
         acceptor.digests.close();
         acceptor.context.report(&summary, &log);
@@ -160,7 +160,7 @@ impl BatchContext {
 impl Acceptor {
     fn new(
         context: BatchContext,
-        table: String,
+        table: Arc<str>,
         rows: usize,
         open: Option<Arc<OpenOutbox>>,
     ) -> Self {

@@ -1,3 +1,6 @@
+mod alerts;
+mod routes;
+
 use std::fs;
 
 use super::*;
@@ -499,6 +502,34 @@ const BAD: &[(&str, usize, usize, &str, &str)] = &[
         11,
         "routes[0].match.host",
         "A field is matched by fields = { host = … }",
+    ),
+    (
+        "[[routes]]\nmatch = { level = \"!loud\" }",
+        2,
+        19,
+        "routes[0].match.level",
+        "must be one of ok, info",
+    ),
+    (
+        "[[routes]]\nmatch = { \"field.host\" = \"db1\" }",
+        2,
+        11,
+        "routes[0].match.field.host",
+        "did you mean fields?",
+    ),
+    (
+        "[[routes]]\nmatch = { tabel = \"cpu\" }",
+        2,
+        11,
+        "routes[0].match.tabel",
+        "did you mean table?",
+    ),
+    (
+        "[[routes]]\nmatch = { fields = { host = \"!~(\" } }",
+        2,
+        29,
+        "routes[0].match.fields.host",
+        "regular expression",
     ),
     (
         "[[routes]]\nmatch = { level = \"loud\" }",

@@ -1,0 +1,222 @@
+//! Alert state: what the configuration file says of it, and whether it is on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::matcher::Name;
+use super::outbox::{OutboxPlace, OutboxSettings};
+use super::report::{Report, problem};
+use crate::model::problem::{Location, Place, Problem};
+
+/// What the file says of alert state as a whole.
+#[derive(Clone, Debug)]
+pub struct AlertSettings {
+    /// The first key of the file that turns alert state on; `None`: it is off.
+    pub turned_on_by: Option<StateKey>,
+    /// Whose values identify an alert without a dedup key; empty: it has no identity then.
+    pub alert_key: Vec<Name>,
+    /// Whether the state may end with the process.
+    pub is_in_memory: bool,
+    /// Alerts beyond these have no state.
+    pub max_alerts: usize,
+    /// Of notifications that no route matches.
+    pub without_route: GroupSettings,
+}
+
+/// A key of the file that turns alert state on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateKey {
+    pub place: Place,
+    /// As `routes[0].group_by`.
+    pub path: String,
+}
+
+/// How the alerts of one route are grouped, with what the route inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// Alerts whose values of these names are equal are one group. `None`: each alert is a group of its own.
+    pub group_by: Option<Arc<[Name]>>,
+    /// How long a new group waits for more alerts.
+    pub group_wait: Duration,
+    /// How long a group waits between two notifications.
+    pub group_interval: Duration,
+    /// After how long without a report an alert is resolved; `None`: never.
+    pub resolve_timeout: Option<Duration>,
+}
+
+pub const DEFAULT_MAX_ALERTS: u32 = 20_000;
+/// Alertmanager's, for routes with `group_by`: <https://prometheus.io/docs/alerting/latest/configuration/#route>
+pub const DEFAULT_GROUP_WAIT: Duration = Duration::from_secs(30);
+pub const DEFAULT_GROUP_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        Self {
+            turned_on_by: None,
+            alert_key: Vec::new(),
+            is_in_memory: false,
+            max_alerts: DEFAULT_MAX_ALERTS as usize,
+            without_route: GroupSettings::default(),
+        }
+    }
+}
+
+impl AlertSettings {
+    pub const fn is_state_on(&self) -> bool {
+        self.turned_on_by.is_some()
+    }
+
+    /// The error that alert state is not available yet, where a key turns it on.
+    pub(super) fn refuse_state(&self) -> Result<(), Report> {
+        let Some(key) = &self.turned_on_by else {
+            return Ok(());
+        };
+        let mut report = Report::default();
+        report.error(key.place, &key.path, "alert state is not available yet");
+        Err(report)
+    }
+
+    /// Whether the state has a store. Settings without effect are added to the warnings.
+    pub(super) fn check(
+        &self,
+        outbox: Option<&OutboxSettings>,
+        without_effect: impl Iterator<Item = &'static str>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Problem> {
+        let Some(key) = &self.turned_on_by else {
+            return Ok(());
+        };
+        let what = match outbox.map(|outbox| &outbox.place) {
+            Some(OutboxPlace::Servers(..)) => {
+                "turns alert state on, which works with an outbox in a file, not yet with one on NATS"
+            }
+            None if !self.is_in_memory => {
+                "turns alert state on, which needs a store: set outbox in [settings] to the path of a file, or \
+                 state = \"memory\" where a restart may lose the alerts"
+            }
+            _ => {
+                warnings.extend(without_effect.map(|name| {
+                    format!(
+                        "{name}: has no effect, since {} in line {} turns alert state on",
+                        key.path, key.place.line
+                    )
+                }));
+                return Ok(());
+            }
+        };
+        Err(problem(
+            Location::in_file(key.place, key.path.as_str()),
+            what,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Environment, Named, Unusable, from_file};
+
+    fn settings() -> AlertSettings {
+        AlertSettings {
+            turned_on_by: Some(StateKey {
+                place: Place { line: 3, column: 1 },
+                path: "routes[0].group_by".to_owned(),
+            }),
+            ..AlertSettings::default()
+        }
+    }
+
+    fn outbox(place: &str) -> OutboxSettings {
+        let place = OutboxPlace::parse(place, &Environment::default(), &Default::default());
+        OutboxSettings {
+            place: place.unwrap(),
+            seal: None,
+            for_workers: false,
+        }
+    }
+
+    #[test]
+    fn state_needs_a_store_on_this_machine_or_leave_to_be_lost() {
+        for (is_in_memory, place, expected) in [
+            (false, None, Some("needs a store")),
+            (true, None, None),
+            (false, Some("/outbox.db"), None),
+            (true, Some("/outbox.db"), None),
+            (false, Some("nats://a"), Some("not yet with one on NATS")),
+            (true, Some("nats://a"), Some("not yet with one on NATS")),
+        ] {
+            let settings = AlertSettings {
+                is_in_memory,
+                ..settings()
+            };
+            let outbox = place.map(outbox);
+            let checked = settings.check(outbox.as_ref(), [].into_iter(), &mut Vec::new());
+            let error = checked.err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), expected.is_some(), "{error:?}");
+            if let (Some(error), Some(expected)) = (error, expected) {
+                assert!(error.contains(expected), "{error}");
+                assert!(
+                    error.starts_with("line 3, column 1: routes[0].group_by: turns alert state on")
+                );
+            }
+            let off = AlertSettings {
+                turned_on_by: None,
+                ..settings
+            };
+            assert!(
+                off.check(outbox.as_ref(), [].into_iter(), &mut Vec::new())
+                    .is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn settings_without_effect_are_warned_of_where_state_is_on() {
+        let mut warnings = Vec::new();
+        let names = ["repeat_interval", "max_per_batch"];
+        let off = AlertSettings::default();
+        assert!(off.check(None, names.into_iter(), &mut warnings).is_ok());
+        assert!(warnings.is_empty());
+        let outbox = outbox("/outbox.db");
+        let on = settings().check(Some(&outbox), names.into_iter(), &mut warnings);
+        assert!(on.is_ok());
+        assert_eq!(
+            warnings,
+            names.map(|name| format!(
+                "{name}: has no effect, since routes[0].group_by in line 3 turns alert state on"
+            ))
+        );
+    }
+
+    #[test]
+    fn a_file_that_turns_state_on_is_refused_where_it_does() {
+        let of_file = |text: &str| {
+            let path = Path::new("/notifier.toml");
+            let none = BTreeMap::new();
+            from_file(
+                text.as_bytes(),
+                path,
+                &none,
+                &Environment::default(),
+                &Named::new(),
+                false,
+            )
+            .settings
+        };
+        let receiver = "[receivers.a]\nslack.webhook_url = \"https://a.example\"\n";
+        let Err(Unusable::File(report)) = of_file(&format!(
+            "{receiver}[[routes]]\nreceivers = \"a\"\ngroup_by = []\n"
+        )) else {
+            panic!()
+        };
+        let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            ["line 5, column 1: routes[0].group_by: alert state is not available yet"]
+        );
+        assert!(of_file(&format!("{receiver}[[routes]]\nreceivers = \"a\"\n")).is_ok());
+    }
+}

@@ -1,0 +1,122 @@
+//! The keys of alert state: in `[settings]`, in routes and in receivers.
+
+use std::time::Duration;
+
+use super::state_keys::{
+    ALERT_KEY, GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, RESOLVE_TIMEOUT, STATE,
+};
+use super::tree::{Member, Node, Value};
+use super::{Config, Loader};
+use crate::config::arguments::duration_within;
+use crate::config::matcher::Name;
+use crate::json::Path;
+
+const LONGEST: &str = "7d";
+
+impl Loader<'_> {
+    /// A key of `[settings]`.
+    pub fn alert_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
+        let node = &member.node;
+        match member.key.as_str() {
+            RESOLVE_TIMEOUT => {
+                self.state.turns_on(member.place, path);
+                self.groups.resolve_timeout = self.duration(node, path, "1s");
+                return;
+            }
+            ALERT_KEY => {
+                config.alerts.alert_key = self.names(node, path);
+                if node.one_or_several().is_empty() {
+                    let what =
+                        "the list is empty; leave it out where only dedup_key identifies an alert";
+                    self.report.error(node.place, path.as_str(), what);
+                }
+            }
+            STATE => match node.as_str() {
+                Some("memory") => config.alerts.is_in_memory = true,
+                _ => self.mismatch(
+                    node,
+                    path,
+                    "\"memory\"; without it, alerts are kept in the outbox",
+                ),
+            },
+            _ => match node.value {
+                Value::Integer(count @ 1..=1_000_000) => {
+                    config.alerts.max_alerts = usize::try_from(count).unwrap_or(usize::MAX);
+                }
+                _ => self.mismatch(node, path, "a whole number from 1 to 1000000"),
+            },
+        }
+        self.depends_on_state(member, path);
+    }
+
+    /// A key of a route's groups.
+    pub fn group_key(&mut self, member: &Member, path: &Path, keys: &mut GroupKeys) {
+        self.state.turns_on(member.place, path);
+        let node = &member.node;
+        match member.key.as_str() {
+            GROUP_BY => keys.group_by = Some(self.names(node, path).into()),
+            GROUP_WAIT => keys.group_wait = self.duration(node, path, "0s"),
+            GROUP_INTERVAL => keys.group_interval = self.duration(node, path, "1s"),
+            _ => keys.resolve_timeout = self.duration(node, path, "1s"),
+        }
+    }
+
+    /// `true` where the key is not there.
+    pub fn send_resolved(&mut self, member: &Member, path: &Path) -> bool {
+        self.depends_on_state(member, path);
+        match member.node.value {
+            Value::Boolean(value) => value,
+            _ => {
+                self.mismatch(&member.node, path, "true or false");
+                true
+            }
+        }
+    }
+
+    /// Puts what was read into its place, when all of the file was.
+    pub fn finish_state(&mut self, config: &mut Config) {
+        config.alerts.without_route = self.groups.settings();
+        config.alerts.turned_on_by = self.state.turned_on_by.take();
+        if config.alerts.is_state_on() {
+            return;
+        }
+        for (place, path) in std::mem::take(&mut self.state.dependent) {
+            let what = "has no effect: no key turns alert state on, such as group_by in a route or resolve_timeout";
+            self.report.warning(place, &path, what);
+        }
+    }
+
+    fn depends_on_state(&mut self, member: &Member, path: &Path) {
+        let path = path.as_str().to_owned();
+        self.state.dependent.push((member.place, path));
+    }
+
+    /// Names of what alerts have, each once.
+    fn names(&mut self, node: &Node, path: &Path) -> Vec<Name> {
+        let mut names = Vec::new();
+        for node in node.one_or_several() {
+            let Some(text) = node.as_str() else {
+                self.mismatch(node, path, "a list of names such as \"fields.host\"");
+                continue;
+            };
+            match Name::parse(text) {
+                Ok(name) if names.contains(&name) => {}
+                Ok(name) => names.push(name),
+                Err(what) => self.report.error(node.place, path.as_str(), &what),
+            }
+        }
+        names
+    }
+
+    fn duration(&mut self, node: &Node, path: &Path, least: &str) -> Option<Duration> {
+        let text = node.as_str().unwrap_or_default();
+        match duration_within(text, least, LONGEST) {
+            Ok(duration) => Some(duration),
+            Err(what) => {
+                let what = format!("must be {what}");
+                self.report.error(node.place, path.as_str(), &what);
+                None
+            }
+        }
+    }
+}

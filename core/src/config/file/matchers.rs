@@ -1,0 +1,185 @@
+//! `match = { … }`, the same wherever it stands.
+
+use regex::Regex;
+
+use super::Loader;
+use super::tree::{Member, Node, Table};
+use crate::config::matcher::{Matcher, NAMES, Name, Pattern, PatternText, Patterns};
+use crate::json::Path;
+use crate::model::notification::{Level, Status};
+use crate::text::{bounded_regex, nearest};
+
+/// The table of fields, in which a name needs no `fields.` before it.
+const FIELDS: &str = "fields";
+
+impl Loader<'_> {
+    pub fn matcher(&mut self, node: &Node, path: &Path) -> Matcher {
+        let Some(table) = self.table(node, path.as_str()) else {
+            return Matcher::default();
+        };
+        let mut conditions = Vec::with_capacity(table.len());
+        for member in table.iter() {
+            let path = path.key(&member.key);
+            if member.key == FIELDS {
+                if let Some(table) = self.table(&member.node, path.as_str()) {
+                    self.fields(table, &path, &mut conditions);
+                }
+                continue;
+            }
+            match Name::parse(&member.key) {
+                Ok(name) => {
+                    let patterns = self.condition(&name, member, &path);
+                    conditions.push((name, patterns));
+                }
+                Err(_) => self.unknown_condition(member, &path),
+            }
+        }
+        Matcher::new(conditions)
+    }
+
+    fn fields(&mut self, table: &Table, path: &Path, conditions: &mut Vec<(Name, Patterns)>) {
+        for member in table.iter() {
+            let name = Name::Field(member.key.clone());
+            let patterns = self.condition(&name, member, &path.key(&member.key));
+            conditions.push((name, patterns));
+        }
+    }
+
+    /// A field is no key of its own: `match = { host = … }` is the first thing that many try.
+    fn unknown_condition(&mut self, member: &Member, path: &Path) {
+        let known = NAMES.iter().map(|(word, _)| *word).chain([FIELDS]);
+        let key = &member.key;
+        let what = match nearest(key, known.clone()) {
+            Some(meant) => format!("unknown key; did you mean {meant}?"),
+            None => format!(
+                "unknown key; there are {}. A field is matched by fields = {{ {key} = … }}",
+                known.collect::<Vec<_>>().join(", ")
+            ),
+        };
+        self.report.error(member.place, path.as_str(), &what);
+    }
+
+    /// What a name's value must be, and must not be.
+    fn condition(&mut self, name: &Name, member: &Member, path: &Path) -> Patterns {
+        // Texts are sentences, and may hold asterisks.
+        if !matches!(name, Name::Level | Name::Status | Name::Text) {
+            self.warn_of_globs(member, path);
+        }
+        let mut patterns = Patterns::default();
+        if member.node.one_or_several().is_empty() {
+            let what =
+                "the list is empty, and nothing fits it; leave it out where anything may fit";
+            self.report.error(member.node.place, path.as_str(), what);
+        }
+        for node in member.node.one_or_several() {
+            let Some(text) = node.scalar() else {
+                self.mismatch(node, path, "a string, or a list of strings");
+                continue;
+            };
+            let text = PatternText::parse(&text);
+            if let Some(pattern) = self.pattern(name, text, node, path) {
+                patterns.push(pattern, text.is_negated);
+            }
+        }
+        patterns
+    }
+
+    fn pattern(
+        &mut self,
+        name: &Name,
+        text: PatternText<'_>,
+        node: &Node,
+        path: &Path,
+    ) -> Option<Pattern> {
+        if text.is_regex {
+            let regex = self.regex(text.rest);
+            if regex.is_none() {
+                let what = "the regular expression after ~ cannot be read, or is too large";
+                self.report.error(node.place, path.as_str(), what);
+            }
+            return regex.map(Pattern::Regex);
+        }
+        let word = match name {
+            Name::Level => self.levels.parse(text.rest).map(Level::word),
+            Name::Status => Status::parse(text.rest).map(Status::word),
+            _ => return Some(Pattern::Equal(text.rest.to_owned())),
+        };
+        if word.is_none() {
+            let known = match name {
+                Name::Level => Level::ALL.map(Level::word).join(", "),
+                _ => Status::ALL.map(Status::word).join(", "),
+            };
+            let what = format!("must be one of {known}");
+            self.report.error(node.place, path.as_str(), &what);
+        }
+        word.map(|word| Pattern::Equal(word.to_owned()))
+    }
+
+    /// `db*` is compared as it stands, and values seldom hold an asterisk.
+    fn warn_of_globs(&mut self, member: &Member, path: &Path) {
+        for node in member.node.one_or_several() {
+            if let Some(text) = node.as_str()
+                && let Some(expression) = of_glob(text)
+            {
+                let what = format!(
+                    "{text} is compared as it stands, asterisk included; did you mean {expression}?"
+                );
+                self.report.warning(node.place, path.as_str(), &what);
+            }
+        }
+    }
+
+    /// Equal ones are made once: there may be ten thousand routes.
+    pub fn regex(&mut self, expression: &str) -> Option<Regex> {
+        if let Some(known) = self.regexes.get(expression) {
+            return known.clone();
+        }
+        let made = bounded_regex(expression);
+        self.regexes.insert(expression.to_owned(), made.clone());
+        made
+    }
+}
+
+/// The regular expression that a text with asterisks stands for, as shells read it; none where `=` says that the text is meant.
+fn of_glob(text: &str) -> Option<String> {
+    let (not, text) = match text.strip_prefix('!') {
+        Some(text) => ("!", text),
+        None => ("", text),
+    };
+    if text.starts_with(['~', '=']) || !text.contains('*') {
+        return None;
+    }
+    let parts: Vec<_> = text.split('*').map(regex::escape).collect();
+    let (first, last) = (parts.first()?, parts.last()?);
+    let begin = if first.is_empty() { "" } else { "^" };
+    let end = if last.is_empty() { "" } else { "$" };
+    let inner = parts.join(".*");
+    let inner = inner.strip_prefix(".*").unwrap_or(&inner);
+    let inner = inner.strip_suffix(".*").unwrap_or(inner);
+    Some(format!("{not}~{begin}{inner}{end}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_glob;
+
+    #[test]
+    fn a_glob_is_told_as_the_regular_expression_that_it_stands_for() {
+        for (text, expression) in [
+            ("db*", Some("~^db")),
+            ("*.example.com", Some(r"~\.example\.com$")),
+            ("a*b", Some("~^a.*b$")),
+            ("*disk*", Some("~disk")),
+            ("*", Some("~")),
+            ("!db*", Some("!~^db")),
+            ("db1", None),
+            ("~^db.*", None),
+            ("!~^db.*", None),
+            ("=db*", None),
+            ("!=db*", None),
+            ("", None),
+        ] {
+            assert_eq!(of_glob(text).as_deref(), expression, "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the file says of alert state, while it is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::alerts::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, GroupSettings, StateKey};
+use crate::config::matcher::Name;
+use crate::json::Path;
+use crate::model::problem::Place;
+
+pub const ALERT_KEY: &str = "alert_key";
+pub const STATE: &str = "state";
+pub const MAX_ALERTS: &str = "max_alerts";
+pub const RESOLVE_TIMEOUT: &str = "resolve_timeout";
+pub const GROUP_BY: &str = "group_by";
+pub const GROUP_WAIT: &str = "group_wait";
+pub const GROUP_INTERVAL: &str = "group_interval";
+pub const SEND_RESOLVED: &str = "send_resolved";
+
+/// What routes say of their groups; a child has its parent's where it says nothing.
+#[derive(Clone, Default)]
+pub struct GroupKeys {
+    pub group_by: Option<Arc<[Name]>>,
+    pub group_wait: Option<Duration>,
+    pub group_interval: Option<Duration>,
+    pub resolve_timeout: Option<Duration>,
+}
+
+impl GroupKeys {
+    /// An alert that is a group of its own waits for no other.
+    pub fn settings(&self) -> GroupSettings {
+        let default = |with_others: Duration| match self.group_by {
+            Some(_) => with_others,
+            None => Duration::ZERO,
+        };
+        GroupSettings {
+            group_by: self.group_by.clone(),
+            group_wait: self.group_wait.unwrap_or(default(DEFAULT_GROUP_WAIT)),
+            group_interval: self
+                .group_interval
+                .unwrap_or(default(DEFAULT_GROUP_INTERVAL)),
+            resolve_timeout: self.resolve_timeout,
+        }
+    }
+}
+
+/// What the file says of alert state, while it is read.
+#[derive(Default)]
+pub struct StateKeys {
+    pub turned_on_by: Option<StateKey>,
+    /// Keys that do nothing where no other turns alert state on.
+    pub dependent: Vec<(Place, String)>,
+}
+
+impl StateKeys {
+    /// The first in the file counts.
+    pub fn turns_on(&mut self, place: Place, path: &Path) {
+        let first = self.turned_on_by.as_ref();
+        if first.is_none_or(|first| place < first.place) {
+            let path = path.as_str().to_owned();
+            self.turned_on_by = Some(StateKey { place, path });
+        }
+    }
+}
