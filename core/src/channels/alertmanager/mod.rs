@@ -44,7 +44,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::new(
             "labels",
             r#"{ team = "db", cluster = "eu" }"#,
-            "Further labels of every alert, for routing.",
+            "More labels of every alert, for routing.",
         )
         .of(Kind::Table)
         .operator_only(),

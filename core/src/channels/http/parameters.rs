@@ -14,18 +14,18 @@ pub const PARAMETERS: &[Parameter] = &[
         "http_headers",
         "eyJBdXRob3JpemF0aW9uIjogIkJlYXJlciBYWFhYIn0=",
     ),
-    Parameter::new("method", "PUT", "POST, PUT or PATCH; POST if absent.").operator_only(),
+    Parameter::new("method", "PUT", "POST (default), PUT or PATCH.").operator_only(),
     Parameter::new(
         "body_template",
         r#"{"alert": {{ notification.text | tojson }}}"#,
-        "A template for the body, in place of the usual JSON.",
+        "Template of the body, in place of the usual JSON.",
     )
     .of(Kind::Template)
     .operator_only(),
     Parameter::new(
         "content_type",
         "text/plain; charset=utf-8",
-        "The body's type; application/json if absent.",
+        "Type of the body; default: application/json.",
     )
     .operator_only(),
     Parameter::new(
@@ -39,7 +39,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "bearer_token",
         "eyJhbGciOiJIUzI1NiJ9",
-        "A token for the Authorization header.",
+        "Token of the Authorization header.",
     )
     .secret()
     .operator_only(),
@@ -48,7 +48,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "signing_secret",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "Signs each message by Standard Webhooks; several keys while they change.",
+        "Signs each message; a list while you change keys.",
     )
     .of(Kind::Texts)
     .secret()
@@ -56,7 +56,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "success",
         r#"~"ok": ?true"#,
-        "What the body of a 2xx must be to count as delivered; behind ~ a regular expression that is found in it.",
+        "Body that a 2xx needs to count as delivered; after ~, a regular expression to find in it.",
     )
     .operator_only(),
 ];

@@ -42,7 +42,7 @@ impl Parameter {
 
     /// Where a provider's API is, for tests and proxies.
     pub const fn base_url(example: &'static str) -> Self {
-        let description = "Where the API is, if it is not at the provider's own address.";
+        let description = "Address of the API; default: the provider's.";
         Self::new(BASE_URL, example, description).operator_only()
     }
 
@@ -57,7 +57,7 @@ impl Parameter {
     /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is,
     /// not by channels.
     pub const fn ca_file() -> Self {
-        let description = "Certificates of authorities to trust besides the system's, in PEM.";
+        let description = "Authorities to trust besides the system's, in PEM.";
         Self::new("ca_file", "ca.pem", description)
             .of(Kind::AuthorityFile)
             .operator_only()
@@ -65,7 +65,7 @@ impl Parameter {
 
     /// What to show to a server that asks who comes. Read where the configuration file is, not by channels.
     pub const fn client_certificate() -> Self {
-        let description = "A certificate and its key to show to the server, in one PEM file.";
+        let description = "The client's certificate and key, in one PEM file.";
         Self::new("client_certificate", "client.pem", description)
             .of(Kind::CertificateFile)
             .secret()
@@ -112,26 +112,26 @@ pub const OPTIONS: &[Parameter] = &[
     Parameter::new(
         "template",
         "short",
-        "The template of `[templates]` that makes the text; the request's wins.",
+        "Template of the text; the request's wins.",
     )
     .operator_only(),
     Parameter::new(
         "rate_limit",
         "1/s",
-        "Messages in a time to this destination, in place of the setting.",
+        "Most messages in a time; wins over the setting.",
     )
     .operator_only(),
     Parameter::new(
         "allow_mentions",
         "false",
-        "Whether texts may mention people and groups here, in place of the setting.",
+        "Whether texts may mention people and groups; wins over the setting.",
     )
     .of(Kind::Boolean)
     .operator_only(),
     Parameter::new(
         "proxy",
         "http://proxy.example:3128",
-        "The HTTP proxy of this destination, in place of the environment's; a password may stand in it.",
+        "HTTP proxy, with a password or without; wins over the environment's.",
     )
     .secret()
     .operator_only(),

@@ -43,7 +43,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "messaging_service_sid",
         "MG0123456789abcdef0123456789abcdef",
-        "The messaging service that picks the sender; twilio_from_number may then be absent.",
+        "Messaging service that picks the sender; twilio_from_number may be absent.",
     )
     .form("MG and 32 hexadecimal digits", is_service)
     .secret()
@@ -51,7 +51,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "smart_encoding",
         "true",
-        "Lets Twilio replace look-alikes, so that a text needs fewer segments.",
+        "Twilio replaces look-alike characters, for fewer segments.",
     )
     .of(Kind::Boolean)
     .operator_only(),

@@ -18,6 +18,7 @@ pub struct Helper {
     pub example: &'static str,
     /// What the example makes.
     pub result: &'static str,
+    /// Empty for what [MiniJinja](https://docs.rs/minijinja/latest/minijinja/filters/index.html) describes.
     pub description: &'static str,
 }
 
@@ -27,77 +28,77 @@ macro_rules! helpers {
     };
 }
 
-/// Every filter, those for alerts first.
+/// Every filter, our own first.
 pub const FILTERS: &[Helper] = helpers! {
-    "duration": "{{ 3900 | duration }}" => "1 h 5 min", "A number of seconds for people. Of another unit: `duration(\"ms\")`; there are ns, us, ms, s, min, h, d.";
-    "age": "{{ notification.timestamp | age | duration }}" => "5 min 12 s", "The seconds since a time.";
-    "time": "{{ notification.timestamp | time(\"%d.%m. %H:%M\", \"Europe/Berlin\") }}" => "25.11. 03:41", "A time in a format ([strftime](https://docs.rs/jiff/latest/jiff/fmt/strtime/index.html)'s) and a time zone, also as `format=` and `zone=`; without them as `2026-11-25 02:41 UTC`. Takes RFC 3339, or a number since 1970 in seconds, milliseconds, microseconds or nanoseconds, as its size tells.";
-    "number": "{{ 1234567.891 | number(2) }}" => "1,234,567.89", "With so many decimals, and thousands apart; other marks by `number(2, thousands=\".\", decimal=\",\")`.";
-    "si": "{{ 12345678 | si }}" => "12.3 M", "Large numbers in short, by thousands: k, M, G, T, P.";
-    "bytes": "{{ 1610612736 | bytes }}" => "1.5 GiB", "A number of bytes for people.";
-    "percent": "{{ 0.9731 | percent(1) }}" => "97.3 %", "A part of one as per cent, with so many decimals; none if absent.";
-    "truncate": "{{ \"a text that is too long\" | truncate(10) }}" => "a text th…", "At most so many characters, with `…` at the end of what was cut, or with another `end=\"...\"`.";
-    "oneline": "{{ \"two\\n lines\" | oneline }}" => "two lines", "All line breaks and runs of blanks as one blank.";
-    "tojson": "{{ notification.title | tojson }}" => "\"CPU of db1 at 97 %\"", "JSON, quotes included: what stands in a JSON body goes through it.";
-    "urlencode": "{{ \"a b&c\" | urlencode }}" => "a%20b%26c", "For a part of a URL.";
-    "escape_slack": "{{ \"<!channel> & all\" | escape_slack }}" => "&lt;!channel&gt; &amp; all", "Shows a value in Slack's text as it stands: it mentions nobody and makes no link.";
-    "escape_discord": "{{ \"*bold* _text_\" | escape_discord }}" => "\\*bold\\* \\_text\\_", "Shows Markdown in Discord's text as it stands; who may be mentioned is `allow_mentions`' matter.";
-    "escape": "{{ \"<b>\" | escape }}" => "&lt;b&gt;", "For HTML; in short `e`.";
-    "e": "{{ \"<b>\" | e }}" => "&lt;b&gt;", "`escape`.";
-    "default": "{{ data.runbook | default(\"none\") }}" => "none", "Another value for one that is not there; in short `d`.";
-    "d": "{{ data.runbook | d(\"none\") }}" => "none", "`default`.";
-    "upper": "{{ notification.level | upper }}" => "CRITICAL", "In capital letters.";
-    "lower": "{{ \"DB1\" | lower }}" => "db1", "In small letters.";
-    "capitalize": "{{ notification.level | capitalize }}" => "Critical", "With a capital letter at the beginning.";
-    "title": "{{ \"disk full\" | title }}" => "Disk Full", "With a capital letter at the beginning of each word.";
-    "trim": "{{ \"  db1 \" | trim }}" => "db1", "Without blanks at both ends; `trim(\"/\")` without these characters.";
-    "replace": "{{ \"db1.example.com\" | replace(\".example.com\", \"\") }}" => "db1", "One text in place of another, everywhere.";
-    "split": "{{ \"db1.example.com\" | split(\".\") | first }}" => "db1", "A list of what stands between.";
-    "lines": "{{ \"a\\nb\" | lines | length }}" => "2", "A list of the lines.";
-    "indent": "{{ \"a\\nb\" | indent(2) }}" => "a\n  b", "Blanks before each line but the first.";
-    "format": "{{ \"%05.1f\" | format(97.25) }}" => "097.2", "As C's printf.";
-    "string": "{{ 97.30 | string | length }}" => "4", "The text of a value.";
-    "int": "{{ \"97\" | int + 1 }}" => "98", "A whole number of a text or a number.";
-    "float": "{{ \"97.5\" | float * 2 }}" => "195.0", "A number of a text.";
-    "bool": "{{ \"\" | bool }}" => "False", "Whether a value is neither empty, zero nor absent.";
-    "round": "{{ 97.26 | round(1) }}" => "97.3", "To so many decimals.";
-    "abs": "{{ -5 | abs }}" => "5", "Without the sign.";
-    "length": "{{ data.hosts | length }}" => "2", "How many members or characters; also `count`.";
-    "count": "{{ data.hosts | count }}" => "2", "`length`.";
-    "join": "{{ data.hosts | join(\", \") }}" => "db1, db2", "The members of a list as one text.";
-    "first": "{{ data.hosts | first }}" => "db1", "The first member.";
-    "last": "{{ data.hosts | last }}" => "db2", "The last member.";
-    "min": "{{ [3, 1, 2] | min }}" => "1", "The smallest member.";
-    "max": "{{ [3, 1, 2] | max }}" => "3", "The largest member.";
-    "sum": "{{ [3, 1, 2] | sum }}" => "6", "All members together.";
-    "sort": "{{ [3, 1, 2] | sort(reverse=true) | join }}" => "321", "In order; of objects by `attribute=\"name\"`.";
-    "reverse": "{{ data.hosts | reverse | join(\" \") }}" => "db2 db1", "From the end.";
-    "unique": "{{ [1, 2, 1] | unique | join }}" => "12", "Each member once.";
-    "list": "{{ \"abc\" | list | last }}" => "c", "A list of what can be gone through.";
-    "items": "{% for name, value in notification.fields | items %}{{ name }}={{ value }} {% endfor %}" => "host=db1 cpu=97.3 limit=95 ", "Name and value of each member of an object.";
-    "dictsort": "{% for name, value in notification.fields | dictsort %}{{ name }}={{ value }} {% endfor %}" => "cpu=97.3 host=db1 limit=95 ", "The same, sorted by name.";
-    "attr": "{{ notification | attr(\"level\") }}" => "critical", "A member by its name.";
-    "map": "{{ data.disks | map(attribute=\"path\") | join(\" \") }}" => "/ /var", "A member of each of a list, or a filter on each.";
-    "select": "{{ [0, 1, 2] | select | join }}" => "12", "Those that pass a test, or are not empty.";
-    "reject": "{{ [0, 1, 2] | reject(\"odd\") | join }}" => "02", "Those that do not.";
-    "selectattr": "{{ data.disks | selectattr(\"used\", \"ge\", 90) | map(attribute=\"path\") | join }}" => "/var", "Those of which a member passes a test.";
-    "rejectattr": "{{ data.disks | rejectattr(\"used\", \"ge\", 90) | map(attribute=\"path\") | join }}" => "/", "Those of which it does not.";
-    "groupby": "{% for group in data.disks | groupby(\"used\") %}{{ group.grouper }} {% endfor %}" => "40 93 ", "Lists of those that have a member in common.";
-    "batch": "{% for row in [1, 2, 3] | batch(2) %}{{ row | join }} {% endfor %}" => "12 3 ", "Lists of so many.";
-    "slice": "{% for part in [1, 2, 3] | slice(2) %}{{ part | join }} {% endfor %}" => "12 3 ", "So many lists.";
-    "chain": "{{ [1] | chain([2]) | join }}" => "12", "One list after the other.";
-    "zip": "{% for a, b in [1, 2] | zip([\"x\", \"y\"]) %}{{ a }}{{ b }}{% endfor %}" => "1x2y", "Members of two lists by pairs.";
-    "pprint": "{{ [1, 2] | pprint }}" => "[\n    1,\n    2,\n]", "A value as it is looked at when something is searched for.";
-    "safe": "{{ \"<b>\" | safe }}" => "<b>", "Nothing: texts go as they are anyway.";
+    "duration": "{{ 3900 | duration }}" => "1 h 5 min", "A readable number of seconds; of other units: `duration(\"ms\")`, with ns, us, ms, s, min, h, d.";
+    "age": "{{ notification.timestamp | age | duration }}" => "5 min 12 s", "Seconds since a time.";
+    "time": "{{ notification.timestamp | time(\"%d.%m. %H:%M\", \"Europe/Berlin\") }}" => "25.11. 03:41", "A time by a [strftime](https://docs.rs/jiff/latest/jiff/fmt/strtime/index.html) format and a time zone, also `format=`, `zone=`; default: `2026-11-25 02:41 UTC`. Takes RFC 3339, or a number since 1970 in s, ms, µs or ns, by its size.";
+    "number": "{{ 1234567.891 | number(2) }}" => "1,234,567.89", "With decimals and a mark between thousands; other marks: `number(2, thousands=\".\", decimal=\",\")`.";
+    "si": "{{ 12345678 | si }}" => "12.3 M", "A short large number, in k, M, G, T, P.";
+    "bytes": "{{ 1610612736 | bytes }}" => "1.5 GiB", "A readable number of bytes.";
+    "percent": "{{ 0.9731 | percent(1) }}" => "97.3 %", "A fraction in per cent; without decimals if none are given.";
+    "truncate": "{{ \"a text that is too long\" | truncate(10) }}" => "a text th…", "At most this many characters, ending with `…` or another `end=\"...\"` if cut.";
+    "oneline": "{{ \"two\\n lines\" | oneline }}" => "two lines", "One line: line breaks and runs of blanks become one blank.";
+    "tojson": "{{ notification.title | tojson }}" => "\"CPU of db1 at 97 %\"", "JSON with its quotes, for JSON bodies.";
+    "escape_slack": "{{ \"<!channel> & all\" | escape_slack }}" => "&lt;!channel&gt; &amp; all", "As plain text in Slack: no mention, no link.";
+    "escape_discord": "{{ \"*bold* _text_\" | escape_discord }}" => "\\*bold\\* \\_text\\_", "Markdown as plain text in Discord; `allow_mentions` controls mentions.";
+    "urlencode": "{{ \"a b&c\" | urlencode }}" => "a%20b%26c", "";
+    "escape": "{{ \"<b>\" | escape }}" => "&lt;b&gt;", "";
+    "e": "{{ \"<b>\" | e }}" => "&lt;b&gt;", "";
+    "default": "{{ data.runbook | default(\"none\") }}" => "none", "";
+    "d": "{{ data.runbook | d(\"none\") }}" => "none", "";
+    "upper": "{{ notification.level | upper }}" => "CRITICAL", "";
+    "lower": "{{ \"DB1\" | lower }}" => "db1", "";
+    "capitalize": "{{ notification.level | capitalize }}" => "Critical", "";
+    "title": "{{ \"disk full\" | title }}" => "Disk Full", "";
+    "trim": "{{ \"  db1 \" | trim }}" => "db1", "";
+    "replace": "{{ \"db1.example.com\" | replace(\".example.com\", \"\") }}" => "db1", "";
+    "split": "{{ \"db1.example.com\" | split(\".\") | first }}" => "db1", "";
+    "lines": "{{ \"a\\nb\" | lines | length }}" => "2", "";
+    "indent": "{{ \"a\\nb\" | indent(2) }}" => "a\n  b", "";
+    "format": "{{ \"%05.1f\" | format(97.25) }}" => "097.2", "";
+    "string": "{{ 97.30 | string | length }}" => "4", "";
+    "int": "{{ \"97\" | int + 1 }}" => "98", "";
+    "float": "{{ \"97.5\" | float * 2 }}" => "195.0", "";
+    "bool": "{{ \"\" | bool }}" => "False", "";
+    "round": "{{ 97.26 | round(1) }}" => "97.3", "";
+    "abs": "{{ -5 | abs }}" => "5", "";
+    "length": "{{ data.hosts | length }}" => "2", "";
+    "count": "{{ data.hosts | count }}" => "2", "";
+    "join": "{{ data.hosts | join(\", \") }}" => "db1, db2", "";
+    "first": "{{ data.hosts | first }}" => "db1", "";
+    "last": "{{ data.hosts | last }}" => "db2", "";
+    "min": "{{ [3, 1, 2] | min }}" => "1", "";
+    "max": "{{ [3, 1, 2] | max }}" => "3", "";
+    "sum": "{{ [3, 1, 2] | sum }}" => "6", "";
+    "sort": "{{ [3, 1, 2] | sort(reverse=true) | join }}" => "321", "";
+    "reverse": "{{ data.hosts | reverse | join(\" \") }}" => "db2 db1", "";
+    "unique": "{{ [1, 2, 1] | unique | join }}" => "12", "";
+    "list": "{{ \"abc\" | list | last }}" => "c", "";
+    "items": "{% for name, value in notification.fields | items %}{{ name }}={{ value }} {% endfor %}" => "host=db1 cpu=97.3 limit=95 ", "";
+    "dictsort": "{% for name, value in notification.fields | dictsort %}{{ name }}={{ value }} {% endfor %}" => "cpu=97.3 host=db1 limit=95 ", "";
+    "attr": "{{ notification | attr(\"level\") }}" => "critical", "";
+    "map": "{{ data.disks | map(attribute=\"path\") | join(\" \") }}" => "/ /var", "";
+    "select": "{{ [0, 1, 2] | select | join }}" => "12", "";
+    "reject": "{{ [0, 1, 2] | reject(\"odd\") | join }}" => "02", "";
+    "selectattr": "{{ data.disks | selectattr(\"used\", \"ge\", 90) | map(attribute=\"path\") | join }}" => "/var", "";
+    "rejectattr": "{{ data.disks | rejectattr(\"used\", \"ge\", 90) | map(attribute=\"path\") | join }}" => "/", "";
+    "groupby": "{% for group in data.disks | groupby(\"used\") %}{{ group.grouper }} {% endfor %}" => "40 93 ", "";
+    "batch": "{% for row in [1, 2, 3] | batch(2) %}{{ row | join }} {% endfor %}" => "12 3 ", "";
+    "slice": "{% for part in [1, 2, 3] | slice(2) %}{{ part | join }} {% endfor %}" => "12 3 ", "";
+    "chain": "{{ [1] | chain([2]) | join }}" => "12", "";
+    "zip": "{% for a, b in [1, 2] | zip([\"x\", \"y\"]) %}{{ a }}{{ b }}{% endfor %}" => "1x2y", "";
+    "pprint": "{{ [1, 2] | pprint }}" => "[\n    1,\n    2,\n]", "";
+    "safe": "{{ \"<b>\" | safe }}" => "<b>", "";
 };
 
 /// Every function.
 pub const FUNCTIONS: &[Helper] = helpers! {
-    "now": "{{ now() | time(\"%H:%M\") }}" => "02:46", "The time.";
-    "range": "{% for n in range(3) %}{{ n }}{% endfor %}" => "012", "Numbers from 0, or from the first argument, to below the last.";
-    "dict": "{{ dict(a=1).a }}" => "1", "An object.";
-    "namespace": "{% set all = namespace(n=0) %}{% for n in [1, 2] %}{% set all.n = all.n + n %}{% endfor %}{{ all.n }}" => "3", "An object whose members a loop can set.";
-    "debug": "{{ debug() | length > 0 }}" => "True", "All that there is.";
+    "now": "{{ now() | time(\"%H:%M\") }}" => "02:46", "";
+    "range": "{% for n in range(3) %}{{ n }}{% endfor %}" => "012", "";
+    "dict": "{{ dict(a=1).a }}" => "1", "";
+    "namespace": "{% set all = namespace(n=0) %}{% for n in [1, 2] %}{% set all.n = all.n + n %}{% endfor %}{{ all.n }}" => "3", "";
+    "debug": "{{ debug() | length > 0 }}" => "True", "";
 };
 
 /// The request that the examples are made of, at [`SAMPLE_TIME`].

@@ -210,7 +210,7 @@ pub struct Member {
 pub const MEMBERS: &[Member] = &[
     Member {
         name: "text",
-        description: "`notification_text`, a string or whatever else it is.",
+        description: "`notification_text`, of any JSON type.",
     },
     Member {
         name: "title",
@@ -218,7 +218,7 @@ pub const MEMBERS: &[Member] = &[
     },
     Member {
         name: "level",
-        description: "`ok`, `info`, `warning`, `error` or `critical`; also the one that the text begins with, as in `[ERROR] disk full`.",
+        description: "`ok`, `info`, `warning`, `error` or `critical`; without it, the level that the text begins with, as in `[ERROR] disk full`.",
     },
     Member {
         name: "status",
@@ -234,7 +234,7 @@ pub const MEMBERS: &[Member] = &[
     },
     Member {
         name: "timestamp",
-        description: "When it happened, by RFC 3339.",
+        description: "Time of the event, by RFC 3339.",
     },
     Member {
         name: "dedup_key",
@@ -242,7 +242,7 @@ pub const MEMBERS: &[Member] = &[
     },
     Member {
         name: "emoji",
-        description: "What tells the level at a glance, never absent: 🔴 🟠 🟡 🔵 🟢, ✅ of what is resolved.",
+        description: "Always there: 🔴 🟠 🟡 🔵 🟢 by level, ✅ if resolved.",
     },
 ];
 

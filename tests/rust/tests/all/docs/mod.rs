@@ -27,6 +27,7 @@ const TABLES: &[&str] = &[
     "template sample",
     "template members",
     "filters",
+    "filters of MiniJinja",
     "functions",
 ];
 

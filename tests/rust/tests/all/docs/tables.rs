@@ -27,8 +27,9 @@ pub fn table(name: &str) -> Option<String> {
         "file options" => file_options(),
         "template sample" => format!("```json\n{}\n```\n", template::SAMPLE),
         "template members" => template_members(),
-        "filters" => helpers(template::FILTERS),
-        "functions" => helpers(template::FUNCTIONS),
+        "filters" => own_filters(),
+        "filters of MiniJinja" => filters_of_minijinja(),
+        "functions" => functions(),
         _ => {
             let sender = name.strip_prefix("parameters of ")?;
             let spec = CHANNELS.iter().find(|spec| spec.key == sender)?;
@@ -59,9 +60,9 @@ fn arguments() -> String {
 }
 
 fn arguments_with_bounds() -> String {
-    let mut text = head(&["Argument", "Default", "Bounds", "Example", "Description"]);
+    let mut text = head(&["Argument", "Default", "Values", "Description"]);
     for argument in ARGUMENTS {
-        let bounds = match argument.kind {
+        let values = match argument.kind {
             Kind::Duration(least, most) => format!("{least} to {most}"),
             Kind::Count(least, most) => format!("{least} to {most}"),
             Kind::OneOf(words) => words
@@ -70,21 +71,17 @@ fn arguments_with_bounds() -> String {
                 .collect::<Vec<_>>()
                 .join(", "),
             Kind::Boolean => "`true`, `false`".to_owned(),
-            Kind::Rate => "messages per time".to_owned(),
-            Kind::List | Kind::Hosts => "separated by spaces".to_owned(),
-            Kind::Url => "`http` or `https`".to_owned(),
-            Kind::Table => "a table's name".to_owned(),
-            Kind::Text => String::new(),
+            Kind::Rate | Kind::List | Kind::Hosts | Kind::Url | Kind::Table | Kind::Text => {
+                code(argument.example)
+            }
         };
         let default = or_none(argument.default);
-        let example = code(argument.example);
         row(
             &mut text,
             &[
                 &code(argument.name),
                 &default,
-                &bounds,
-                &example,
+                &values,
                 argument.description,
             ],
         );
@@ -206,73 +203,68 @@ fn channels() -> String {
     text
 }
 
-/// What only the configuration file may set.
+/// What only the configuration file may set. Senders that share a field share its row.
 fn file_fields() -> String {
-    let mut text = head(&[
-        "Sender",
-        "Field",
-        "Value",
-        "Secret",
-        "Example",
-        "Description",
-    ]);
+    let mut rows: Vec<(&Parameter, Vec<String>, Vec<String>)> = Vec::new();
     for (names, spec) in by_table(CHANNELS.iter().copied()) {
-        let own = spec.parameters.iter();
-        for parameter in own.filter(|parameter| parameter.operator_only) {
-            let [field, value, secret, example] = file_cells(parameter);
-            let cells = [
-                &names,
-                &field,
-                &value,
-                &secret,
-                &example,
-                parameter.description,
-            ];
-            row(&mut text, &cells);
+        for parameter in spec.parameters.iter().filter(|one| one.operator_only) {
+            let example = code(&toml_value(parameter));
+            let same = |known: &Parameter| {
+                (known.name, known.description) == (parameter.name, parameter.description)
+            };
+            match rows.iter_mut().find(|(known, ..)| same(known)) {
+                Some((_, senders, examples)) => {
+                    senders.push(names.clone());
+                    if !examples.contains(&example) {
+                        examples.push(example);
+                    }
+                }
+                None => rows.push((parameter, vec![names.clone()], vec![example])),
+            }
         }
+    }
+    let mut text = head(&["Sender", "Field", "Example", "Description"]);
+    for (parameter, senders, examples) in rows {
+        let cells = [
+            &senders.join(", "),
+            &code(parameter.name),
+            &examples.join(", "),
+            &file_description(parameter),
+        ];
+        row(&mut text, &cells.map(String::as_str));
     }
     text
 }
 
 /// What it may set for every channel.
 fn file_options() -> String {
-    let mut text = head(&["Field", "Value", "Secret", "Example", "Description"]);
+    let mut text = head(&["Field", "Example", "Description"]);
     for parameter in OPTIONS {
-        let [field, value, secret, example] = file_cells(parameter);
-        row(
-            &mut text,
-            &[&field, &value, &secret, &example, parameter.description],
-        );
+        let cells = [
+            &code(parameter.name),
+            &code(&toml_value(parameter)),
+            &file_description(parameter),
+        ];
+        row(&mut text, &cells.map(String::as_str));
     }
     text
 }
 
-fn file_cells(parameter: &Parameter) -> [String; 4] {
-    let value = match parameter.kind {
-        FieldKind::Text => "string",
-        FieldKind::Texts | FieldKind::Destinations => "string, or a list of them",
-        FieldKind::Port => "number",
-        FieldKind::Boolean => "boolean",
-        FieldKind::Headers | FieldKind::Table => "table of strings",
-        FieldKind::Template => "template",
-        FieldKind::Templates => "table of templates",
-        FieldKind::AuthorityFile | FieldKind::CertificateFile => "path",
-    };
-    let example = match parameter.kind {
+fn file_description(parameter: &Parameter) -> String {
+    let secret = if parameter.secret { " Secret." } else { "" };
+    format!("{}{secret}", parameter.description)
+}
+
+/// The example as the file has it; it also shows the type.
+fn toml_value(parameter: &Parameter) -> String {
+    match parameter.kind {
         FieldKind::Table | FieldKind::Templates | FieldKind::Boolean | FieldKind::Port => {
             parameter.example.to_owned()
         }
         // As TOML writes what has quotes in it.
         _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
         _ => format!("\"{}\"", parameter.example),
-    };
-    let secret = if parameter.secret { "yes" } else { "no" };
-    [
-        code(parameter.name),
-        value.to_owned(),
-        secret.to_owned(),
-        code(&example),
-    ]
+    }
 }
 
 fn template_members() -> String {
@@ -284,18 +276,36 @@ fn template_members() -> String {
     text
 }
 
-fn helpers(helpers: &[template::Helper]) -> String {
-    let mut text = head(&["Name", "What it does", "Example", "Makes"]);
-    for helper in helpers {
-        // A cell has one line.
-        let result = helper.result.replace('\n', "\\n");
+fn own_filters() -> String {
+    let mut text = head(&["Name", "Result", "Example", "Makes"]);
+    let own = |helper: &&template::Helper| !helper.description.is_empty();
+    for helper in template::FILTERS.iter().filter(own) {
         let cells = [
             &code(helper.name),
             helper.description,
             &code(helper.example),
-            &code(&result),
+            &code(helper.result),
         ];
         row(&mut text, &cells);
+    }
+    text
+}
+
+/// By their names alone: MiniJinja describes them.
+fn filters_of_minijinja() -> String {
+    let theirs = |helper: &&template::Helper| helper.description.is_empty();
+    let names = template::FILTERS.iter().filter(theirs);
+    let names: Vec<_> = names.map(|helper| code(helper.name)).collect();
+    format!("{}.\n", names.join(", "))
+}
+
+fn functions() -> String {
+    let mut text = head(&["Example", "Makes"]);
+    for function in template::FUNCTIONS {
+        row(
+            &mut text,
+            &[&code(function.example), &code(function.result)],
+        );
     }
     text
 }
