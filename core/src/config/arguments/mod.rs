@@ -55,7 +55,7 @@ macro_rules! arguments {
 pub const ARGUMENTS: &[Argument] = arguments! {
     "config_file_path" Text, "", "notifier.toml", "The configuration file: receivers, routes, templates, silences.";
     "response_timeout" Kind::Duration("0s", "4500ms"), "2s", "2s", "How long a call waits for its deliveries; 0s: not at all.";
-    "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", "Time for a delivery, from its acceptance.";
+    "delivery_timeout" Kind::Duration("1s", "7d"), "5min", "5min", "Time for a delivery, from its acceptance; with an outbox 24h by default.";
     "max_attempts" Count(1, 100), "10", "10", "Attempts of a message; a 429 does not count.";
     "initial_backoff" Kind::Duration("10ms", "1h"), "1s", "1s", "Wait after the first failed attempt; doubles each time.";
     "max_backoff" Kind::Duration("10ms", "1h"), "60s", "60s", "Longest wait between two attempts.";

@@ -38,9 +38,12 @@ pub fn table(name: &str) -> Option<String> {
     })
 }
 
+/// Those that most triggers need: the plugin file names them for Explorer's form.
 fn arguments() -> String {
+    let form = include_str!("../../../../../notifier_plugin.py");
+    let is_in_form = |name| form.contains(&format!(r#"{{"name": "{name}","#));
     let mut text = head(&["Parameter", "Type", "Default", "Description"]);
-    for argument in ARGUMENTS {
+    for argument in ARGUMENTS.iter().filter(|one| is_in_form(one.name)) {
         let kind = match argument.kind {
             Kind::Duration(..) => "duration",
             Kind::Count(..) => "integer",
