@@ -234,7 +234,7 @@ def test_the_headers_example_encodes_json_as_base64() -> None:
 
 def documented_fields() -> list[str]:
     _, _, parameters = README.partition("### Request body parameters")
-    table = parameters.partition("The parameters of the official plugin's senders")[0]
+    table = parameters.partition("### Optional parameters")[0]
     return re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
 
 

@@ -18,8 +18,6 @@ const END: &str = "<!-- end of table -->";
 const TABLES: &[&str] = &[
     "arguments",
     "arguments with bounds",
-    "senders of the official plugin",
-    "other senders",
     "channels",
     "levels",
     "file fields",

@@ -11,16 +11,11 @@ use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
 use notifier_core::model::notification::{Level, Notification, Status};
 
-/// Those whose parameters the README shows.
-const OFFICIAL: [&str; 5] = ["slack", "discord", "http", "sms", "whatsapp"];
-
 /// A table by the name that the documents give it; None where there is none.
 pub fn table(name: &str) -> Option<String> {
     Some(match name {
         "arguments" => arguments(),
         "arguments with bounds" => arguments_with_bounds(),
-        "senders of the official plugin" => senders(),
-        "other senders" => other_senders(),
         "channels" => channels(),
         "levels" => levels(),
         "file fields" => file_fields(),
@@ -90,43 +85,6 @@ fn arguments_with_bounds() -> String {
         );
     }
     text
-}
-
-fn senders() -> String {
-    let mut text = head(&["Sender", "Parameter", "Type", "Default", "Description"]);
-    let official = by_table(
-        CHANNELS
-            .iter()
-            .copied()
-            .filter(|spec| OFFICIAL.contains(&spec.key)),
-    );
-    for (names, spec) in official {
-        for parameter in of_requests(spec) {
-            let default = default_of(parameter);
-            row(
-                &mut text,
-                &[
-                    &names,
-                    &code(parameter.name),
-                    "string",
-                    &default,
-                    parameter.description,
-                ],
-            );
-        }
-    }
-    text
-}
-
-/// The README has no room for their parameters.
-fn other_senders() -> String {
-    let others = CHANNELS.iter().filter(|spec| !OFFICIAL.contains(&spec.key));
-    let names: Vec<_> = others.map(|spec| code(spec.key)).collect();
-    format!(
-        "The senders beyond these ({}) have parameters of their own: [docs/channels.md](docs/channels.md), or \
-         `influxdb3-notifier channels`.\n",
-        names.join(", ")
-    )
 }
 
 /// Channels with the names of all that share their parameters.
@@ -339,17 +297,6 @@ fn levels() -> String {
 fn level_row(text: &mut String, name: &str, words: &str, style: LevelStyle) {
     let colour = code(&format!("#{:06X}", style.colour));
     row(text, &[name, words, style.emoji, &colour]);
-}
-
-fn default_of(parameter: &Parameter) -> String {
-    let variable = parameter
-        .environment
-        .map_or(String::new(), |name| format!(" (or {} is set)", code(name)));
-    if parameter.required {
-        format!("required{variable}")
-    } else {
-        format!("none{variable}")
-    }
 }
 
 fn or_none(value: &str) -> String {
