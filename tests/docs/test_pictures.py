@@ -39,7 +39,7 @@ def test_a_picture_is_small_is_in_its_section_and_has_an_alternative_text(sender
 
 def test_the_documented_http_body_is_the_one_sent(bodies: dict[str, str]) -> None:
     [shown] = re.findall(r"```text\n(.*?)```", section("http"), re.DOTALL)
-    assert shown == json.dumps(json.loads(bodies["http"]), indent=2, ensure_ascii=False) + "\n"
+    assert list(json.loads(shown).items()) == list(json.loads(bodies["http"]).items())
 
 
 def test_the_picture_of_the_overview_is_of_the_request_there() -> None:
