@@ -14,9 +14,9 @@ DOCUMENT = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 
 
 def section(name: str) -> set[str]:
-    """The names in the section's table or list."""
+    """The names in the section's list."""
     _, _, rest = DOCUMENT.partition(f"\n## {name}\n")
-    return set(re.findall(r"^(?:\||-) `([\w-]+)`[ :]", rest.partition("\n## ")[0], re.MULTILINE))
+    return set(re.findall(r"^- `([\w-]+)`[ :]", rest.partition("\n## ")[0], re.MULTILINE))
 
 
 def toml(path: str) -> dict[str, Any]:
@@ -47,10 +47,10 @@ def test_every_crate_in_the_wheel_has_a_row_and_every_row_a_crate() -> None:
 
 def test_every_crate_in_the_wheel_has_its_size() -> None:
     _, _, rest = DOCUMENT.partition("\n## In the wheel\n")
-    table = re.findall(r"^\| `[\w-]+` .*\|$", rest.partition("\n## ")[0], re.MULTILINE)
-    assert len(table) == len(section("In the wheel"))
-    for row in table:
-        assert re.fullmatch(r"\| `[\w-]+` \(.+?\) \| .+ \| \d+/(\d+|\?) \|", row), row
+    entries = re.findall(r"^- `[\w-]+` .*$", rest.partition("\n## ")[0], re.MULTILINE)
+    assert len(entries) == len(section("In the wheel"))
+    for entry in entries:
+        assert re.fullmatch(r"- `[\w-]+` \(.+; \d+/(\d+|\?)\): .+", entry), entry
 
 
 def test_every_crate_of_tests_and_benchmark_has_a_row_and_every_row_a_crate() -> None:
