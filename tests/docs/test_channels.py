@@ -1,4 +1,4 @@
-"""docs/channels.md: every example is sent, and every row of its tables of errors comes true."""
+"""docs/channels.md: every example is sent, and every error that it lists comes true."""
 
 import json
 import re
@@ -90,7 +90,7 @@ def test_every_channel_has_the_date_of_its_last_check() -> None:
 
 @dataclass
 class Row:
-    """A row of a table of errors: a reply that some channel gives, and the reason that comes of it."""
+    """A line of a list of errors: a reply that some channel gives, and the reason that comes of it."""
 
     sender: str
     status: int
@@ -104,7 +104,7 @@ class Row:
 def rows() -> list[Row]:
     found = []
     for name in SENDERS:
-        for reply, reasons in re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", section(name), re.MULTILINE):
+        for reply, reasons in re.findall(r"^- (.+?) → (.+?)\. ", section(name), re.MULTILINE):
             found += rows_of(name, reply, re.findall(r"`(\w+)`", reasons))
     return found
 
@@ -123,7 +123,7 @@ def rows_of(name: str, reply: str, reasons: list[str]) -> list[Row]:
 
 
 def full_body(name: str, words: str) -> str:
-    """The reply of which the table shows the one member that matters."""
+    """The reply of which the list shows the one member that matters."""
     if name == "telegram":
         moved = {"parameters": {words: -1001234567891}} if words == "migrate_to_chat_id" else {}
         return json.dumps({"ok": False, "description": words, **moved})
@@ -134,13 +134,13 @@ def full_body(name: str, words: str) -> str:
     return words
 
 
-def test_the_error_tables_are_parsed() -> None:
+def test_the_error_lists_are_parsed() -> None:
     assert {row.sender for row in rows()} == set(SENDERS)
     assert len(rows()) >= 25
 
 
 @pytest.mark.parametrize("row", rows(), ids=str)
-def test_a_reply_gives_the_reason_that_the_table_says(row: Row, sender: Sender, standin: Standin) -> None:
+def test_a_reply_gives_the_reason_in_the_list(row: Row, sender: Sender, standin: Standin) -> None:
     channels()[row.sender].order(standin, row.status, row.body)
     sent = send(sender, standin, examples(section(row.sender))[0], ENDS_AT_ONCE)
     assert (sent.entry["outcome"] in ("failed", "ambiguous"), sent.entry["reason"]) == (True, row.reason), sent.entry
