@@ -7,7 +7,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::slice::Slice;
-use notifier_core::observe::{Event, History, LogLevel, LogLine};
+use notifier_core::observe::{Event, LogLevel, LogLine, TaskLog};
+use notifier_core::plugin::Notifier;
 use notifier_core::text::{printable, truncate};
 
 /// The trigger's own cache has the mark under this name, for as long as there is the trigger.
@@ -70,12 +71,12 @@ impl Line {
 /// lasts. Where the database takes none, no further ones are made; the log says so once.
 pub fn write_history(
     influxdb3_local: &Bound<'_, PyAny>,
-    history: &History,
+    notifier: &Notifier,
     config: &str,
     time: Duration,
 ) {
     let (until, mut slice) = (Instant::now() + time, Slice::begin());
-    let py = influxdb3_local.py();
+    let (py, history) = (influxdb3_local.py(), notifier.history());
     while let Some(row) = history.next(config) {
         let line = Bound::new(py, Line(row.line().to_owned()));
         let written = line.and_then(|line| {
@@ -85,10 +86,10 @@ pub fn write_history(
         if let Err(error) = written {
             history.turn_off(config, row);
             let why = truncate(&printable(&error.to_string()), MAX_CHARACTERS);
-            write(
-                influxdb3_local,
-                &[Event::HistoryOff { why: &why }.line(None)],
-            );
+            let log = TaskLog::new(None);
+            let off = Event::HistoryOff { why: &why };
+            notifier.sink().emit(&log, &off);
+            write(influxdb3_local, &log.take());
             return;
         }
         row.done();

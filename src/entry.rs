@@ -128,7 +128,7 @@ fn finish(
 fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, time: Duration) {
     if let Ok(process) = current_process() {
         let config = config_of(&strings(args));
-        engine::write_history(influxdb3_local, process.notifier.history(), &config, time);
+        engine::write_history(influxdb3_local, &process.notifier, &config, time);
     }
 }
 

@@ -33,7 +33,7 @@ static PROCESS: OnceLock<Option<Process>> = OnceLock::new();
 impl Process {
     fn start() -> Option<Self> {
         let notifier = Notifier::new(BACKENDS).ok()?;
-        let log = LogThread::start(Arc::clone(notifier.metrics())).ok()?;
+        let log = LogThread::start(Arc::clone(&notifier.sink().metrics)).ok()?;
         Some(Self {
             id: std::process::id(),
             notifier,

@@ -17,6 +17,7 @@ use crate::model::outcome::{
 };
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply, ResendEffect};
+use crate::observe::Event;
 use crate::secret::Redactor;
 use crate::store::Ownership;
 use crate::transport::{SendError, Sent};
@@ -150,7 +151,8 @@ impl Delivery {
     ) -> Classification {
         let left = deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
-        self.services.sink.metrics.attempt(&self.sender);
+        let sender = &self.sender;
+        self.emit(&Event::Attempt { sender });
         self.progress.update(|report| report.attempts += 1);
         self.planned.channel.sign(message, Timestamp::now());
         let must_not_repeat = message.resend() == ResendEffect::Forbidden;

@@ -68,6 +68,11 @@ impl Dispatcher {
         }))
     }
 
+    /// Where its events go.
+    pub fn sink(&self) -> &Sink {
+        &self.0.services.sink
+    }
+
     /// For notifications that come together: so many of them are sent one by one, and one digest stands for the rest.
     pub fn batch(&self) -> Arc<Batch> {
         Arc::new(Batch::new(self.clone()))

@@ -220,7 +220,7 @@ impl Delivery {
     /// Reports why the delivery goes on, and logs it once for each reason.
     fn report_retry(&self, retry: &Retry) {
         if retry.is_new_reason {
-            self.progress.task.log.log(&Event::Retry {
+            self.emit(&Event::Retry {
                 destination: self.label(),
                 failure: &retry.failure,
                 attempt: retry.attempts,
@@ -237,17 +237,16 @@ impl Delivery {
         // The parts of a long text all find the same.
         if self.progress.task.warn(format!("{destination}: {what}")) {
             let event = Event::DestinationWarning { destination, what };
-            self.progress.task.log.log(&event);
+            self.emit(&event);
         }
     }
 
     fn report_end(&self, outcome: Outcome) -> Option<EndNote> {
-        self.progress
-            .end(&self.services, &self.sender, self.label(), outcome)
+        self.progress.end(&self.services.sink, outcome)
     }
 
     fn report_lost_lease(&self) {
-        self.progress.task.log.log(&Event::HandedOn {
+        self.emit(&Event::HandedOn {
             destination: self.label(),
         });
         self.progress.leave();

@@ -13,6 +13,7 @@ use super::services::Services;
 use crate::model::outcome::{Failure, MessageRef, Outcome};
 use crate::model::plan::{DeliveryPolicy, PlannedSend};
 use crate::model::wire::Outbound;
+use crate::observe::Event;
 
 /// A delivery. A request's plan makes it; [`run`](super::run::run) takes it from state to state.
 pub struct Delivery {
@@ -101,6 +102,10 @@ impl Delivery {
             digests: Vec::new(),
             state: State::Queued(messages),
         }
+    }
+
+    pub fn emit(&self, event: &Event<'_>) {
+        self.services.sink.emit(&self.progress.task.log, event);
     }
 
     /// The label of its destination.

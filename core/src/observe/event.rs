@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::problem::Problem;
+use crate::model::report::DeliveryReport;
 
 /// A later one is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,10 @@ pub enum LogLevel {
 pub enum Event<'a> {
     Accepted {
         deliveries: usize,
+    },
+    /// A message leaves.
+    Attempt {
+        sender: &'a str,
     },
     /// A delivery will be tried again.
     Retry {
@@ -38,23 +43,15 @@ pub enum Event<'a> {
         wait: Duration,
     },
     /// A delivery came to its end.
-    Ended {
-        sender: &'a str,
-        destination: &'a str,
-        outcome: &'a Outcome,
-        http_status: Option<u16>,
-        attempts: u32,
-        elapsed: Duration,
-    },
+    Ended(&'a DeliveryReport),
     /// A delivery could not even be tried.
     NotTried {
-        /// As the request names it.
-        sender: &'a str,
-        /// As metrics name it: names that no channel has are one.
+        report: &'a DeliveryReport,
+        /// The sender as metrics name it: names that no channel has are one.
         label: &'a str,
-        failure: &'a Failure,
-        path: Option<&'a str>,
     },
+    /// A delivery of a request that the store does not have. The response to the request says so, or a line of its own.
+    NotPersisted(&'a DeliveryReport),
     /// Lines of this kind that are not written, since there are too many.
     LeftOut {
         level: LogLevel,
@@ -142,8 +139,8 @@ impl Event<'_> {
     /// Whether the status view shows it among the last errors.
     pub const fn is_shown_in_status(&self) -> bool {
         match self {
-            Event::Ended { outcome, .. } => {
-                matches!(outcome, Outcome::Failed(_) | Outcome::Ambiguous(_))
+            Event::Ended(report) => {
+                matches!(report.outcome, Outcome::Failed(_) | Outcome::Ambiguous(_))
             }
             Event::NotTried { .. }
             | Event::NotKept { .. }

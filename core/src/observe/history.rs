@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use influxdb_line_protocol::LineProtocolBuilder;
 
+use super::event::Event;
+use super::limiter::{LineLimiter, MAX_LINES};
 use crate::json::Json;
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Outcome, Reason};
@@ -70,6 +72,8 @@ pub struct Recorder {
     text_bytes: usize,
     /// `None`: rows are lost with the process.
     store: Option<StoreRow>,
+    /// Rows of deliveries that were never tried: one request may have ten thousand, which must not push out other rows.
+    untried: LineLimiter,
 }
 
 impl History {
@@ -152,6 +156,7 @@ impl Recorder {
                 other => serde_json::to_vec(other).map_or(0, |text| text.len()),
             },
             store,
+            untried: LineLimiter::new(MAX_LINES),
         }
     }
 
@@ -162,14 +167,20 @@ impl Recorder {
     }
 
     /// The row waits to be written. It is stored until then, unless `written` says that it is already.
-    pub fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
+    pub(super) fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
         let store = || self.store.as_ref().map(|store| store(&row));
         let written = written.or_else(store);
         self.history.push(row, written);
     }
 
-    /// Of a delivery that has ended.
-    pub fn row(&self, task_id: &str, report: &DeliveryReport) -> HistoryRow {
+    /// The row of an event; `None`: it has none.
+    pub(super) fn row(&self, task_id: &str, event: &Event<'_>) -> Option<HistoryRow> {
+        let report = event.ended_delivery()?;
+        let is_written = report.attempts > 0 || self.untried.admit();
+        is_written.then(|| self.row_of(task_id, report))
+    }
+
+    fn row_of(&self, task_id: &str, report: &DeliveryReport) -> HistoryRow {
         let reason = match &report.outcome {
             Outcome::Suppressed { rule } => Some(rule.as_str()),
             outcome => outcome
@@ -215,6 +226,18 @@ impl Recorder {
         HistoryRow {
             config: Arc::clone(&self.config),
             line,
+        }
+    }
+}
+
+impl Event<'_> {
+    /// The delivery that has a row of the history, since it has ended.
+    const fn ended_delivery(&self) -> Option<&DeliveryReport> {
+        match self {
+            Event::Ended(report) | Event::NotTried { report, .. } | Event::NotPersisted(report) => {
+                Some(report)
+            }
+            _ => None,
         }
     }
 }
@@ -332,7 +355,9 @@ mod tests {
             let written = Box::new(move |_| {
                 forgotten.fetch_add(1, Ordering::Relaxed);
             });
-            recorder.record(recorder.row(task, &report("http", "d", "m")), Some(written));
+            let report = report("http", "d", "m");
+            let row = recorder.row(task, &Event::Ended(&report));
+            recorder.record(row.unwrap(), Some(written));
         };
         push("1");
         push("2");
@@ -348,6 +373,7 @@ mod tests {
     }
 
     fn ended(recorder: &Recorder, task: &str, report: &DeliveryReport) {
-        recorder.record(recorder.row(task, report), None);
+        let row = recorder.row(task, &Event::Ended(report));
+        recorder.record(row.unwrap(), None);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::event::{Event, LogLevel};
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::problem::Problem;
+use crate::model::report::DeliveryReport;
 use crate::text::{ascii, printable, truncate};
 
 /// A line for the engine's logger.
@@ -16,17 +17,19 @@ pub struct LogLine {
 
 impl Event<'_> {
     /// The event as a line of the engine's log: ASCII, on one line, without a secret.
-    pub fn line(&self, task_id: Option<&str>) -> LogLine {
-        let (level, text) = self.level_and_text();
+    /// `None`: it has none.
+    pub fn line(&self, task_id: Option<&str>) -> Option<LogLine> {
+        let (level, text) = self.level_and_text()?;
         let text = ascii(&truncate(&printable(&text), MAX_CHARACTERS));
-        LogLine {
+        Some(LogLine {
             level,
             text: format!("notifier [{}] {text}", task_id.unwrap_or("-")),
-        }
+        })
     }
 
-    fn level_and_text(&self) -> (LogLevel, String) {
-        match self {
+    fn level_and_text(&self) -> Option<(LogLevel, String)> {
+        Some(match self {
+            Event::Attempt { .. } | Event::NotPersisted(_) => return None,
             Event::Accepted { deliveries: 1 } => {
                 (LogLevel::Info, "accepted: 1 delivery".to_owned())
             }
@@ -61,28 +64,8 @@ impl Event<'_> {
                     milliseconds(*wait)
                 ),
             ),
-            Event::Ended {
-                sender: _,
-                destination,
-                outcome,
-                http_status,
-                attempts,
-                elapsed,
-            } => ended(destination, outcome, *http_status, *attempts, *elapsed),
-            Event::NotTried {
-                sender,
-                label: _,
-                failure,
-                path,
-            } => {
-                let place = path.map_or(String::new(), |path| format!(" ({path})"));
-                let text = format!(
-                    "{sender}: failed, {}{place}. {}",
-                    unended(failure),
-                    failure.hint()
-                );
-                (LogLevel::Error, text)
-            }
+            Event::Ended(report) => ended(report),
+            Event::NotTried { report, label: _ } => (LogLevel::Error, not_tried(report)),
             Event::LeftOut { level, lines, what } => (*level, format!("and {lines} more {what}")),
             Event::Digest {
                 destination,
@@ -205,7 +188,7 @@ impl Event<'_> {
                 LogLevel::Error,
                 format!("answered {status}: {message} {hint}"),
             ),
-        }
+        })
     }
 }
 
@@ -216,14 +199,18 @@ pub const KEPT: &str = "What was read before stays in use.";
 const MAX_CHARACTERS: usize = 2_000;
 
 /// Who is told how a delivery ended, and how loudly.
-fn ended(
-    destination: &str,
-    outcome: &Outcome,
-    http_status: Option<u16>,
-    attempts: u32,
-    elapsed: Duration,
-) -> (LogLevel, String) {
-    let elapsed = milliseconds(elapsed);
+fn ended(report: &DeliveryReport) -> (LogLevel, String) {
+    let DeliveryReport {
+        sender,
+        destination,
+        outcome,
+        http_status,
+        attempts,
+        elapsed,
+        ..
+    } = report;
+    let destination = destination.as_ref().unwrap_or(sender);
+    let elapsed = milliseconds(*elapsed);
     let status = http_status.map_or(String::new(), |status| format!("HTTP {status}, "));
     match outcome {
         Outcome::Delivered { .. } => (
@@ -253,6 +240,20 @@ fn ended(
         Outcome::Pending(_) | Outcome::DryRun | Outcome::Ignored => {
             (LogLevel::Info, format!("{destination}: {}", outcome.code()))
         }
+    }
+}
+
+fn not_tried(report: &DeliveryReport) -> String {
+    let (sender, path) = (&report.sender, &report.path);
+    let place = path
+        .as_ref()
+        .map_or(String::new(), |path| format!(" ({path})"));
+    match report.outcome.failure() {
+        Some(failure) => {
+            let (what, hint) = (unended(failure), failure.hint());
+            format!("{sender}: failed, {what}{place}. {hint}")
+        }
+        None => format!("{sender}: not tried{place}"),
     }
 }
 
@@ -286,22 +287,16 @@ mod tests {
             Outcome::Ambiguous(failure.clone()),
         ];
         let destination = "http example.com#1234";
-        let mut events: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| Event::Ended {
-                sender: "http",
-                destination,
-                outcome,
-                http_status: Some(301),
-                attempts: 1,
-                elapsed: Duration::from_millis(5),
-            })
-            .collect();
+        let reports = outcomes.map(|outcome| DeliveryReport {
+            destination: Some(destination.to_owned()),
+            http_status: Some(301),
+            attempts: 1,
+            ..DeliveryReport::new(0, "http".to_owned(), outcome)
+        });
+        let mut events: Vec<_> = reports.iter().map(Event::Ended).collect();
         events.push(Event::NotTried {
-            sender: "http",
+            report: &reports[0],
             label: "http",
-            failure: &failure,
-            path: None,
         });
         events.push(Event::Retry {
             destination,
@@ -310,7 +305,7 @@ mod tests {
             wait: Duration::from_secs(1),
         });
         for event in &events {
-            let text = event.line(None).text;
+            let text = event.line(None).unwrap().text;
             let sentence = failure.reason.sentence().trim_end_matches('.');
             assert!(text.contains(sentence), "{text}");
             assert!(!text.contains("..") && !text.contains(".;"), "{text}");

@@ -1,48 +1,18 @@
 //! Where log lines wait until somebody may hand them to the engine.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::event::{Event, LogLevel};
 use super::history::{OnWritten, Recorder};
 use super::line::LogLine;
 use crate::model::notification::Notification;
-use crate::model::report::{DeliveryReport, HistoryRow};
+use crate::model::report::HistoryRow;
 use crate::panics::lock;
 
 /// Takes lines after the call has returned. Never blocks: deliveries log from the runtime's workers.
 pub trait LateLog: Send + Sync {
     fn push(&self, line: LogLine);
-}
-
-/// Lets the first of many lines through, and counts the rest for a line that sums them up: one request, or one batch of rows,
-/// must not push everybody's lines out of the engine's log.
-pub struct LineLimiter {
-    most: usize,
-    seen: AtomicUsize,
-}
-
-/// Lines of one kind that one request or one batch writes.
-pub const MAX_LINES: usize = 100;
-
-impl LineLimiter {
-    pub const fn new(most: usize) -> Self {
-        Self {
-            most,
-            seen: AtomicUsize::new(0),
-        }
-    }
-
-    /// Whether the next line may be written.
-    pub fn admit(&self) -> bool {
-        self.seen.fetch_add(1, Ordering::Relaxed) < self.most
-    }
-
-    /// Lines that were not.
-    pub fn left_out(&self) -> usize {
-        self.seen.load(Ordering::Relaxed).saturating_sub(self.most)
-    }
 }
 
 /// The lines of one request: collected while its call is under way, then passed on as they come.
@@ -92,30 +62,26 @@ impl TaskLog {
         Some(recorder.of(notification))
     }
 
-    pub const fn has_history(&self) -> bool {
-        self.recorder.is_some()
-    }
-
-    /// The history's row of a delivery that has ended; none where there is no history.
-    pub fn history_row(&self, report: &DeliveryReport) -> Option<HistoryRow> {
+    /// The event's row of the history; `None`: it has none, or there is no history.
+    pub(super) fn history_row(&self, event: &Event<'_>) -> Option<HistoryRow> {
         let recorder = self.recorder.as_ref()?;
-        Some(recorder.row(self.task_id.as_ref()?, report))
+        recorder.row(self.task_id.as_ref()?, event)
     }
 
     /// Lines a row up for the database; `written` is called once it need not be stored any more.
-    pub fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
+    pub(super) fn record(&self, row: HistoryRow, written: Option<OnWritten>) {
         if let Some(recorder) = &self.recorder {
             recorder.record(row, written);
         }
     }
 
-    /// Writes an event; gives back the line.
-    pub fn log(&self, event: &Event<'_>) -> LogLine {
-        let line = event.line(self.task_id.as_deref());
+    /// Writes the event's line, if it has one, and gives it back.
+    pub(super) fn log(&self, event: &Event<'_>) -> Option<LogLine> {
+        let line = event.line(self.task_id.as_deref())?;
         if line.level >= self.least {
             self.push(line.clone());
         }
-        line
+        Some(line)
     }
 
     /// Writes a line of another task that is told of here.
@@ -188,22 +154,6 @@ impl LateLog for LogPort {
                 }
                 port.waiting.push_back(line);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_lines_pass_and_the_rest_is_counted() {
-        for (most, lines, passed, left_out) in
-            [(0, 3, 0, 3), (2, 0, 0, 0), (2, 2, 2, 0), (2, 5, 2, 3)]
-        {
-            let limiter = LineLimiter::new(most);
-            let admitted = (0..lines).filter(|_| limiter.admit()).count();
-            assert_eq!((admitted, limiter.left_out()), (passed, left_out));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::event::Event;
-use crate::model::outcome::{Failure, Outcome};
+use crate::model::outcome::Outcome;
 use crate::panics::lock;
 
 /// Upper bounds of the duration histogram, in seconds.
@@ -62,7 +62,7 @@ pub struct Gauges {
 
 impl Metrics {
     /// Counts an event, if it is one that is counted.
-    pub fn count(&self, event: &Event<'_>) {
+    pub(super) fn count(&self, event: &Event<'_>) {
         match event {
             Event::RowsRefused { rows, .. } => {
                 self.dropped_rows.fetch_add(*rows as u64, Ordering::Relaxed);
@@ -70,25 +70,22 @@ impl Metrics {
             Event::Joined { .. } => {
                 self.joined.fetch_add(1, Ordering::Relaxed);
             }
-            Event::Ended {
-                sender,
-                outcome,
-                elapsed,
-                ..
-            } => {
-                self.ended(sender, outcome.code(), outcome.failure());
-                if let Outcome::Delivered { .. } = outcome {
-                    self.delivered_in(sender, *elapsed);
+            Event::Attempt { sender } => self.attempt(sender),
+            Event::Ended(report) => {
+                self.ended(&report.sender, &report.outcome);
+                if let Outcome::Delivered { .. } = report.outcome {
+                    self.delivered_in(&report.sender, report.elapsed);
                 }
             }
-            Event::NotTried { label, failure, .. } => self.ended(label, "failed", Some(failure)),
+            Event::NotTried { report, label } => self.ended(label, &report.outcome),
             _ => {}
         }
     }
 
-    fn ended(&self, sender: &str, outcome: &'static str, failure: Option<&Failure>) {
+    fn ended(&self, sender: &str, outcome: &Outcome) {
+        let failure = outcome.failure();
         let reason = failure.map_or("", |failure| failure.reason.code());
-        let key = (sender.to_owned(), outcome, reason);
+        let key = (sender.to_owned(), outcome.code(), reason);
         *self.lock().deliveries.entry(key).or_default() += 1;
     }
 
@@ -98,7 +95,7 @@ impl Metrics {
         histogram.observe(elapsed.as_secs_f64());
     }
 
-    pub fn attempt(&self, sender: &str) {
+    fn attempt(&self, sender: &str) {
         let mut counted = self.lock();
         match counted.attempts.get_mut(sender) {
             Some(count) => *count += 1,

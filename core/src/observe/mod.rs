@@ -1,7 +1,8 @@
-//! What happens, as one stream of events that feeds log lines, and beside it metrics and history.
+//! What happens, as one stream of events. A [`Sink`] takes each to the log, the metrics, the last errors and the history.
 
 mod event;
 mod history;
+mod limiter;
 mod line;
 mod log;
 mod metrics;
@@ -10,8 +11,9 @@ mod sink;
 
 pub use self::event::{Event, LogLevel};
 pub use self::history::{History, OnWritten, Recorder, StoreRow};
+pub use self::limiter::{LineLimiter, MAX_LINES};
 pub use self::line::{KEPT, LogLine};
-pub use self::log::{LateLog, LineLimiter, LogPort, MAX_LINES, TaskLog};
+pub use self::log::{LateLog, LogPort, TaskLog};
 pub use self::metrics::{Gauges, Metrics};
 pub use self::recent::{RecentError, RecentErrors};
-pub use self::sink::Sink;
+pub use self::sink::{Outputs, Sink};

@@ -26,7 +26,7 @@ pub struct RecentError {
 const MAX_ERRORS: usize = 20;
 
 impl RecentErrors {
-    pub fn push(&self, line: LogLine) {
+    pub(super) fn push(&self, line: LogLine) {
         let mut errors = lock(&self.errors);
         errors.truncate(MAX_ERRORS - 1);
         errors.push_front(RecentError {

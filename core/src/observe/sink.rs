@@ -3,36 +3,69 @@
 use std::sync::Arc;
 
 use super::event::Event;
+use super::history::OnWritten;
 use super::log::TaskLog;
 use super::metrics::Metrics;
 use super::recent::RecentErrors;
+use crate::model::report::HistoryRow;
+use crate::panics::catch_panic;
 
-/// Takes each event to every output that has a place for it: the log, the metrics, the last errors. The outputs choose:
-/// [`Event::line`], [`Metrics::count`], [`Event::is_shown_in_status`].
+/// Takes each event to every output that has a place for it: the metrics, the log, the last errors, the history. Each output
+/// has a table of events: [`Metrics::count`], [`Event::line`], [`Event::is_shown_in_status`], [`Recorder::row`].
+///
+/// [`Recorder::row`]: super::history::Recorder::row
 #[derive(Clone, Default)]
 pub struct Sink {
     pub metrics: Arc<Metrics>,
     pub errors: Arc<RecentErrors>,
 }
 
+/// The outputs that have room for one of many events. A request may have ten thousand of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    All,
+    AllButStatus,
+    Metrics,
+}
+
 impl Sink {
-    /// Writes the event's line to `log`.
+    /// `log` has the event's line and its row of the history.
     pub fn emit(&self, log: &TaskLog, event: &Event<'_>) {
+        self.emit_to(Outputs::All, log, event, |_| None);
+    }
+
+    /// The same where not all outputs have room, or where a store writes the end of a delivery: `store` gets the event's row
+    /// of the history, if it has one, before any call can write that to the database, so that the store writes both in one
+    /// transaction. A crash in between would lose the row, or write it again for a delivery that another process ends.
+    /// `store` gives back what is called when the row is in the database.
+    pub fn emit_to(
+        &self,
+        outputs: Outputs,
+        log: &TaskLog,
+        event: &Event<'_>,
+        store: impl FnOnce(Option<&HistoryRow>) -> Option<OnWritten>,
+    ) {
         self.metrics.count(event);
-        let line = log.log(event);
-        if event.is_shown_in_status() {
-            self.errors.push(line);
+        // A panic loses the line, and nothing else.
+        let _ = catch_panic(|| self.write_line(outputs, log, event));
+        let has_room = outputs != Outputs::Metrics;
+        let row = has_room.then(|| log.history_row(event)).flatten();
+        let written = store(row.as_ref());
+        if let Some(row) = row {
+            log.record(row, written);
         }
     }
 
-    /// One of many: the status view has room for others.
-    pub fn emit_unshown(&self, log: &TaskLog, event: &Event<'_>) {
-        self.metrics.count(event);
-        log.log(event);
-    }
-
-    /// One of very many: the log has room for others too.
-    pub fn count(&self, event: &Event<'_>) {
-        self.metrics.count(event);
+    fn write_line(&self, outputs: Outputs, log: &TaskLog, event: &Event<'_>) {
+        if outputs == Outputs::Metrics {
+            return;
+        }
+        let line = log.log(event);
+        if outputs == Outputs::All
+            && event.is_shown_in_status()
+            && let Some(line) = line
+        {
+            self.errors.push(line);
+        }
     }
 }

@@ -35,7 +35,7 @@ use crate::config::{
 };
 use crate::delivery::{Dispatcher, Pacing, Submission, SubmitError, Task};
 use crate::model::problem::Problem;
-use crate::observe::{Event, History, LogLine, Metrics, Sink, TaskLog};
+use crate::observe::{Event, History, LogLine, Sink, TaskLog};
 use crate::panics::lock;
 use crate::store::{Backends, StoreError};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
@@ -103,8 +103,8 @@ impl Notifier {
         refused(&self.sink, status, retry_after, problem)
     }
 
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.sink.metrics
+    pub const fn sink(&self) -> &Sink {
+        &self.sink
     }
 
     pub fn history(&self) -> &Arc<History> {

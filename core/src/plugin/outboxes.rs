@@ -14,7 +14,7 @@ use crate::config::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery};
-use crate::observe::{Event, History, LateLog, LogLevel, LogPort, TaskLog};
+use crate::observe::{Event, History, LateLog, LogLevel, LogPort, Sink, TaskLog};
 use crate::panics::{catch_panic, lock};
 use crate::routing::{self, RecoveredPlan};
 use crate::store::sqlite::SqliteStore;
@@ -270,11 +270,13 @@ impl OpenOutbox {
             let asked = Instant::now();
             let claimed = self.outbox.claim(&config, limit).await?;
             if let Some(warning) = self.outbox.warning() {
-                self.log().log(&Event::Warning(&warning));
+                dispatcher
+                    .sink()
+                    .emit(&self.log(), &Event::Warning(&warning));
             }
             let count = claimed.len();
             taken += count;
-            let least = self.announce(&claimed);
+            let least = self.announce(&claimed, dispatcher.sink());
             for kept in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
                 let own = take_over.resolve(source, &source.arguments_of(&kept));
@@ -293,7 +295,7 @@ impl OpenOutbox {
     }
 
     /// Of many requests one line says that they were taken over. Gives back from which level on each has lines of its own.
-    fn announce(&self, claimed: &[StoredRequest]) -> LogLevel {
+    fn announce(&self, claimed: &[StoredRequest], sink: &Sink) -> LogLevel {
         if claimed.len() <= MAX_SAID {
             return LogLevel::Info;
         }
@@ -301,7 +303,7 @@ impl OpenOutbox {
         let deliveries = deliveries
             .filter(|delivery| delivery.work.is_some())
             .count();
-        self.log().log(&Event::TakenOver { deliveries });
+        sink.emit(&self.log(), &Event::TakenOver { deliveries });
         LogLevel::Error
     }
 
@@ -351,7 +353,7 @@ impl OpenOutbox {
         let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
         for warning in warnings.into_lines() {
-            log.log(&Event::Warning(&warning));
+            dispatcher.sink().emit(&log, &Event::Warning(&warning));
         }
         let reports = kept.deliveries.into_iter();
         let task = dispatcher.recover(RecoveredRequest {

@@ -210,8 +210,7 @@ impl Digest {
         } = delivery;
         let log = TaskLog::new(Some(self.id.clone())).recording(recorder);
         log.hand_over(Arc::new(LogForwarder(Arc::clone(&self.first))));
-        // Whatever becomes of the lines, the digest goes.
-        let _ = catch_panic(|| self.log(&log, &warnings));
+        self.log(&log, &warnings);
         let (report, sizes) = (planned.report(0), [planned.size()]);
         let Disposition::Send(send) = planned.disposition else {
             return report;
@@ -242,14 +241,16 @@ impl Digest {
     }
 
     fn log(&self, log: &TaskLog, warnings: &[String]) {
-        log.log(&Event::Digest {
+        let sink = &self.services.sink;
+        let digest = Event::Digest {
             destination: &self.label,
             notifications: self.tally.notifications,
             rule: self.limit.rule(),
             first: &self.first.id,
-        });
+        };
+        sink.emit(log, &digest);
         for warning in warnings {
-            log.log(&Event::Warning(warning));
+            sink.emit(log, &Event::Warning(warning));
         }
     }
 
@@ -267,9 +268,7 @@ impl Digest {
                 failed.clone()
             }
         };
-        member
-            .progress
-            .end(&self.services, &report.sender, &self.label, outcome)
+        member.progress.end(&self.services.sink, outcome)
     }
 
     async fn wait_until_noted(&self, member: &DigestMember, note: Option<EndNote>) {

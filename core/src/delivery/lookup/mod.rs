@@ -76,7 +76,7 @@ impl Delivery {
     }
 
     fn report_look_up(&self, failure: &Failure, wait: Duration) {
-        self.progress.task.log.log(&Event::LookUp {
+        self.emit(&Event::LookUp {
             destination: self.label(),
             failure,
             wait,

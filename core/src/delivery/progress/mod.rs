@@ -11,9 +11,8 @@ use self::store::{EndNote, StoreEntry};
 use self::task::Task;
 use super::services::Services;
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::report::DeliveryReport;
-use crate::observe::Event;
-use crate::panics::catch_panic;
+use crate::model::report::{DeliveryReport, HistoryRow};
+use crate::observe::{Event, Outputs, Sink};
 use crate::store::StoreError;
 
 /// One delivery's side of its task and of the store.
@@ -60,31 +59,30 @@ impl Progress {
         self.task.leave(self.index);
     }
 
-    /// Ends the delivery: counts and logs that, and asks the store to note it.
-    pub fn end(
-        &self,
-        services: &Services,
-        sender: &str,
-        destination: &str,
-        outcome: Outcome,
-    ) -> Option<EndNote> {
-        // Whatever becomes of the line, the delivery ends.
-        let _ = catch_panic(|| self.emit_end(services, sender, destination, &outcome));
-        // Who waits for the end finds the log line there.
-        self.end_quietly(outcome)
+    /// Ends the delivery, reports that, and asks the store to write it.
+    pub fn end(&self, sink: &Sink, outcome: Outcome) -> Option<EndNote> {
+        self.end_as(sink, Outputs::All, outcome, |report| Event::Ended(report))
     }
 
-    /// Ends the delivery, and asks the store to note it.
-    pub fn end_quietly(&self, outcome: Outcome) -> Option<EndNote> {
-        let Some(entry) = &self.entry else {
-            self.task.end(self.index, outcome);
-            return None;
+    /// The same, where the end is another event or one of many.
+    pub fn end_as(
+        &self,
+        sink: &Sink,
+        outputs: Outputs,
+        outcome: Outcome,
+        event: impl FnOnce(&DeliveryReport) -> Event<'_>,
+    ) -> Option<EndNote> {
+        let report = self.task.conclude(self.index, outcome)?;
+        let mut note = None;
+        let store = |row: Option<&HistoryRow>| {
+            let entry = self.entry.as_ref()?;
+            note = Some(entry.end(report.clone(), row.cloned()));
+            row.map(|_| entry.forget_row())
         };
-        let store = |report, row: Option<_>| {
-            let written = row.as_ref().map(|_| entry.forget_row());
-            (entry.end(report, row), written)
-        };
-        self.task.end_stored(self.index, outcome, store)
+        sink.emit_to(outputs, &self.task.log, &event(&report), store);
+        // Whoever waits for the end finds its line and its row.
+        self.task.leave(self.index);
+        note
     }
 
     /// Waits until the store has the end.
@@ -103,20 +101,5 @@ impl Progress {
             services.sink.emit(&self.task.log, &event);
         };
         entry.noted(note, failed).await;
-    }
-
-    fn emit_end(&self, services: &Services, sender: &str, destination: &str, outcome: &Outcome) {
-        let Some(report) = self.task.report(self.index) else {
-            return;
-        };
-        let event = Event::Ended {
-            sender,
-            destination,
-            outcome,
-            http_status: report.http_status,
-            attempts: report.attempts,
-            elapsed: self.task.accepted.elapsed(),
-        };
-        services.sink.emit(&self.task.log, &event);
     }
 }

@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::report::{DeliveryReport, HistoryRow};
-use crate::observe::{LineLimiter, MAX_LINES, OnWritten, TaskLog};
+use crate::model::report::DeliveryReport;
+use crate::observe::TaskLog;
 
 /// Warnings that deliveries add; more would help nobody.
 const MAX_LATE_WARNINGS: usize = 20;
@@ -19,7 +19,6 @@ pub struct Task {
     pub log: TaskLog,
     /// Warnings from before anything was sent.
     warnings: Vec<String>,
-    untried_rows: LineLimiter,
     state: Mutex<TaskState>,
     /// Wakes the call, which waits on a thread of the engine.
     settled: Condvar,
@@ -130,7 +129,6 @@ impl Task {
             accepted,
             log,
             warnings,
-            untried_rows: LineLimiter::new(MAX_LINES),
             state: Mutex::new(TaskState {
                 ended: (unfinished == 0).then(|| Ended::now(&entries)),
                 entries,
@@ -299,56 +297,14 @@ impl Task {
         state.entries.get(index).map(|entry| entry.report.clone())
     }
 
-    /// A delivery's end.
-    pub fn end(&self, index: usize, outcome: Outcome) {
+    /// Writes a delivery's outcome, and gives back its last report. It has ended once it is left.
+    pub fn conclude(&self, index: usize, outcome: Outcome) -> Option<DeliveryReport> {
         let elapsed = self.accepted.elapsed();
-        self.update(index, |report| {
-            report.outcome = outcome;
-            report.elapsed = elapsed;
-        });
-        // Who waits for the end finds it in the history.
-        self.record(index);
-        self.enter(index, Phase::Ended);
-    }
-
-    /// The end of a stored delivery. `store` gets it and its history row before anybody else does. It gives back what is called
-    /// when the row is written.
-    pub fn end_stored<T>(
-        &self,
-        index: usize,
-        outcome: Outcome,
-        store: impl FnOnce(DeliveryReport, Option<HistoryRow>) -> (T, Option<OnWritten>),
-    ) -> Option<T> {
-        let elapsed = self.accepted.elapsed();
-        self.update(index, |report| {
-            report.outcome = outcome;
-            report.elapsed = elapsed;
-        });
-        let report = self.report(index)?;
-        let row = self.history_row(&report);
-        let (stored, written) = store(report, row.clone());
-        if let Some(row) = row {
-            self.log.record(row, written);
-        }
-        self.enter(index, Phase::Ended);
-        Some(stored)
-    }
-
-    /// Notes an end in the history.
-    pub fn record(&self, index: usize) {
-        if self.log.has_history()
-            && let Some(report) = self.report(index)
-            && let Some(row) = self.history_row(&report)
-        {
-            self.log.record(row, None);
-        }
-    }
-
-    /// None without a history, and for most of many that were never tried: they must not push out other rows.
-    fn history_row(&self, report: &DeliveryReport) -> Option<HistoryRow> {
-        let is_written =
-            self.log.has_history() && (report.attempts > 0 || self.untried_rows.admit());
-        self.log.history_row(report).filter(|_| is_written)
+        let mut state = self.lock();
+        let report = &mut state.entries.get_mut(index)?.report;
+        report.outcome = outcome;
+        report.elapsed = elapsed;
+        Some(report.clone())
     }
 
     fn enter(&self, index: usize, phase: Phase) {

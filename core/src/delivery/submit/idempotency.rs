@@ -296,6 +296,11 @@ mod tests {
     }
 
     /// Takes a request; gives back its task.
+    fn end(task: &Task, outcome: Outcome) {
+        task.conclude(0, outcome);
+        task.leave(0);
+    }
+
     fn first(door: &Idempotency, identity: Identity, window: Duration) -> Arc<Task> {
         let admission = door.submit(identity, window, |_| Ok::<_, ()>(task("first")));
         let Ok(Submission::New(task)) = admission else {
@@ -314,7 +319,7 @@ mod tests {
         assert_eq!(ask(&door, key(2), Duration::ZERO, "b"), "conflict");
         let elsewhere = identity("other settings", Some("k"), 2);
         assert_eq!(ask(&door, elsewhere, Duration::ZERO, "b"), "b");
-        task.end(0, DELIVERED);
+        end(&task, DELIVERED);
         tokio::time::advance(23 * HOUR).await;
         assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
         tokio::time::advance(2 * HOUR).await;
@@ -325,7 +330,7 @@ mod tests {
     async fn a_key_of_which_everything_failed_is_forgotten() {
         let door = Idempotency::default();
         let key = || identity("s", Some("k"), 1);
-        first(&door, key(), Duration::ZERO).end(0, failed());
+        end(&first(&door, key(), Duration::ZERO), failed());
         assert_eq!(ask(&door, key(), Duration::ZERO, "b"), "b");
         assert_eq!(ask(&door, key(), Duration::ZERO, "c"), "replayed b");
     }
@@ -340,7 +345,7 @@ mod tests {
         assert_eq!(ask(&door, keyed, Duration::ZERO, "b"), "b");
         assert_eq!(ask(&door, identity("s", None, 2), Duration::ZERO, "b"), "b");
         assert_eq!(ask(&door, identity("t", None, 1), Duration::ZERO, "b"), "b");
-        task.end(0, DELIVERED);
+        end(&task, DELIVERED);
         assert_eq!(ask(&door, same(), Duration::ZERO, "c"), "c");
     }
 
@@ -351,12 +356,12 @@ mod tests {
         let task = first(&door, same(), HOUR);
         tokio::time::advance(2 * HOUR).await;
         assert_eq!(ask(&door, same(), HOUR, "b"), "joined first");
-        task.end(0, DELIVERED);
+        end(&task, DELIVERED);
         tokio::time::advance(HOUR / 2).await;
         assert_eq!(ask(&door, same(), HOUR, "b"), "suppressed b");
         tokio::time::advance(HOUR).await;
         let task = first(&door, same(), HOUR);
-        task.end(0, failed());
+        end(&task, failed());
         assert_eq!(ask(&door, same(), HOUR, "c"), "c");
     }
 
@@ -365,7 +370,7 @@ mod tests {
         let door = Idempotency::default();
         let key = |n: usize| identity("s", Some(&n.to_string()), 1);
         for n in 0..=MAX_REQUESTS {
-            first(&door, key(n), Duration::ZERO).end(0, DELIVERED);
+            end(&first(&door, key(n), Duration::ZERO), DELIVERED);
         }
         assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
         assert_eq!(ask(&door, key(0), Duration::ZERO, "b"), "b");
@@ -379,7 +384,10 @@ mod tests {
     async fn requests_that_have_ended_are_not_kept() {
         let door = Idempotency::default();
         for body in 0..=255 {
-            first(&door, identity("s", None, body), Duration::ZERO).end(0, DELIVERED);
+            end(
+                &first(&door, identity("s", None, body), Duration::ZERO),
+                DELIVERED,
+            );
         }
         assert!(door.state.lock().unwrap().by_body.entries.len() <= 64 + 1);
     }
@@ -411,7 +419,7 @@ mod tests {
         let door = Idempotency::default();
         let same = || identity("s", None, 1);
         let admission = door.submit(same(), HOUR, |_| {
-            first(&door, same(), HOUR).end(0, DELIVERED);
+            end(&first(&door, same(), HOUR), DELIVERED);
             Ok::<_, ()>(task("second"))
         });
         assert!(matches!(admission, Ok(Submission::Joined(task)) if task.id == "first"));

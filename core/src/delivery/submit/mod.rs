@@ -152,11 +152,10 @@ impl Dispatcher {
                 return Err((full, Need { deliveries, bytes }));
             }
         };
-        log.log(&Event::Accepted {
-            deliveries: deliveries.len(),
-        });
+        let (sink, count) = (&self.0.services.sink, deliveries.len());
+        sink.emit(&log, &Event::Accepted { deliveries: count });
         for warning in &warnings {
-            log.log(&Event::Warning(warning));
+            sink.emit(&log, &Event::Warning(warning));
         }
         let reports = deliveries
             .iter()

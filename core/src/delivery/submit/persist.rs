@@ -47,7 +47,7 @@ impl Dispatcher {
             }
             Err(error) => {
                 self.0.idempotency.forget(&identity, &request.task);
-                request.refuse(Reason::Outbox);
+                request.refuse(&self.0.services.sink, Reason::Outbox);
                 Err(SubmitError::NotPersisted(error))
             }
         }
@@ -73,7 +73,7 @@ impl Dispatcher {
                     what: &format!("nothing was sent: {error} {}", error.hint()),
                 };
                 self.0.services.sink.emit(&request.task.log, &event);
-                request.refuse(Reason::Outbox);
+                request.refuse(&self.0.services.sink, Reason::Outbox);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Dispatcher {
             // Whoever joined it in this instant learns that it was not sent.
             Accepted::Conflict => {
                 idempotency.forget(identity, &task);
-                request.refuse(Reason::InvalidConfig);
+                request.refuse(&self.0.services.sink, Reason::InvalidConfig);
                 Ok(Submission::Conflict)
             }
         }

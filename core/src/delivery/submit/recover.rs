@@ -52,9 +52,10 @@ impl Dispatcher {
             warnings,
             stored,
         } = recovered;
-        log.log(&Event::TakenOver {
+        let taken_over = Event::TakenOver {
             deliveries: deliveries.len(),
-        });
+        };
+        self.0.services.sink.emit(&log, &taken_over);
         for (index, delivery) in &deliveries {
             if let Some(report) = reports.get_mut(*index) {
                 let before = report.clone();

@@ -13,6 +13,7 @@ use crate::delivery::run;
 use crate::delivery::state::Delivery;
 use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{DeliveryPolicy, Disposition, PlannedDelivery};
+use crate::observe::{Event, Outputs, Sink};
 use crate::secret::Redactor;
 use crate::store::StoreError;
 
@@ -57,13 +58,8 @@ impl Dispatcher {
             } = planned;
             match disposition {
                 Disposition::Preview(_) | Disposition::Ignore => {}
-                Disposition::Suppress { sending, rule } => {
-                    let outcome = Outcome::Suppressed { rule };
-                    untried.ended(index, &sender, &sending, &outcome);
-                }
-                Disposition::Reject { failure, path } => {
-                    untried.reject(progress, &sender, failure, path.as_deref());
-                }
+                Disposition::Suppress { .. } => untried.ended(index),
+                Disposition::Reject { failure, .. } => untried.reject(progress, &sender, failure),
                 Disposition::Send(send) => {
                     let (services, policy) = (Arc::clone(services), Arc::clone(&policy));
                     let mut delivery =
@@ -135,11 +131,18 @@ impl AdmittedRequest {
     }
 
     /// Nothing of it is sent after all. The answer of its call says why.
-    pub fn refuse(self, reason: Reason) {
-        for (index, delivery) in &self.deliveries {
-            if delivery.disposition.is_to_send() {
-                self.task.end(*index, Outcome::Failed(Failure::new(reason)));
-            }
+    pub fn refuse(self, sink: &Sink, reason: Reason) {
+        let all = self.deliveries.iter();
+        for (index, _) in all.filter(|(_, delivery)| delivery.disposition.is_to_send()) {
+            let progress = Progress {
+                task: Arc::clone(&self.task),
+                index: *index,
+                entry: None,
+            };
+            let outcome = Outcome::Failed(Failure::new(reason));
+            progress.end_as(sink, Outputs::All, outcome, |report| {
+                Event::NotPersisted(report)
+            });
         }
     }
 }

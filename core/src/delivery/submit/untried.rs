@@ -1,15 +1,13 @@
 //! Deliveries that end without being tried.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::channels;
 use crate::delivery::progress::Progress;
 use crate::delivery::progress::task::Task;
 use crate::delivery::services::Services;
 use crate::model::outcome::{Failure, Outcome};
-use crate::model::plan::PlannedSend;
-use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES};
+use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES, Outputs};
 
 /// Of the last errors that the status view shows, so many may be one request's.
 const MAX_ERRORS: usize = 5;
@@ -36,63 +34,51 @@ impl<'a> Untried<'a> {
     }
 
     /// Ends a delivery that cannot even be tried.
-    pub fn reject(
-        &mut self,
-        progress: Progress,
-        sender: &str,
-        failure: Failure,
-        path: Option<&str>,
-    ) {
+    pub fn reject(&mut self, progress: Progress, sender: &str, failure: Failure) {
         self.has_failed = true;
-        let event = Event::NotTried {
-            sender,
-            // The name is the caller's: only ours become labels.
-            label: channels::find(sender).map_or("unknown", |spec| spec.key),
-            failure: &failure,
-            path,
+        // The name is the caller's: only ours become labels.
+        let label = channels::find(sender).map_or("unknown", |spec| spec.key);
+        let outputs = match self.lines.admit() {
+            true if self.errors.admit() => Outputs::All,
+            true => Outputs::AllButStatus,
+            false => Outputs::Metrics,
         };
-        let sink = &self.services.sink;
-        match self.lines.admit() {
-            true if self.errors.admit() => sink.emit(&self.task.log, &event),
-            true => sink.emit_unshown(&self.task.log, &event),
-            false => sink.count(&event),
-        }
-        let outcome = Outcome::Failed(failure);
-        if let Some(note) = progress.end_quietly(outcome) {
+        let (sink, outcome) = (&self.services.sink, Outcome::Failed(failure));
+        let note = progress.end_as(sink, outputs, outcome, |report| Event::NotTried {
+            report,
+            label,
+        });
+        if let Some(note) = note {
             let services = Arc::clone(self.services);
             tokio::spawn(async move { progress.wait_until_noted(&services, note).await });
         }
     }
 
     /// Reports a delivery that ended when its request was accepted.
-    pub fn ended(&self, index: usize, sender: &str, sending: &PlannedSend, outcome: &Outcome) {
-        let event = Event::Ended {
-            sender,
-            destination: &sending.channel.destination().label,
-            outcome,
-            http_status: None,
-            attempts: 0,
-            elapsed: Duration::ZERO,
+    pub fn ended(&self, index: usize) {
+        let outputs = match self.lines.admit() {
+            true => Outputs::All,
+            false => Outputs::Metrics,
         };
-        match self.lines.admit() {
-            true => self.services.sink.emit(&self.task.log, &event),
-            false => self.services.sink.count(&event),
+        if let Some(report) = self.task.report(index) {
+            let (sink, log) = (&self.services.sink, &self.task.log);
+            sink.emit_to(outputs, log, &Event::Ended(&report), |_| None);
         }
-        self.task.record(index);
     }
 
     /// Logs how many have no line of their own.
     pub fn sum_up(&self) {
         let lines = self.lines.left_out();
         if lines > 0 {
-            self.task.log.log(&Event::LeftOut {
+            let left_out = Event::LeftOut {
                 level: match self.has_failed {
                     true => LogLevel::Error,
                     false => LogLevel::Info,
                 },
                 lines,
                 what: "deliveries were not tried; the answer has an entry for each",
-            });
+            };
+            self.services.sink.emit(&self.task.log, &left_out);
         }
     }
 }

@@ -342,7 +342,7 @@ impl World {
         change(&mut request);
         match self.dispatcher.submit(request).await {
             Ok(Submission::New(task) | Submission::Left(task)) => Some(task),
-            Err(SubmitError::NoCapacity(..)) => None,
+            Err(SubmitError::NoCapacity(..) | SubmitError::NotPersisted(_)) => None,
             _ => panic!("not accepted"),
         }
     }

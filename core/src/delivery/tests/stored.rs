@@ -3,8 +3,9 @@
 use super::intake::silenced;
 use super::repeat::Memory;
 use super::*;
-use crate::model::plan::Rate;
-use crate::observe::{History, Recorder};
+use crate::model::plan::{ConfiguredIn, Rate};
+use crate::observe::{Gauges, History, Recorder};
+use crate::secret::Secret;
 use crate::store::{Ownership, RequestStore};
 
 fn keyed(text: &str) -> PlannedDelivery {
@@ -249,6 +250,29 @@ async fn the_history_row_of_a_delivery_that_is_not_stored_is_stored_alone() {
     std::iter::from_fn(|| history.next("n.toml")).for_each(|row| row.done());
     let written = outbox.written.lock().unwrap();
     assert_eq!(*written, [suppressed, delivered]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_stored_has_rows_in_the_history_and_no_line_of_each_delivery() {
+    let world = World::new([]);
+    let history = Arc::new(History::default());
+    let notification = Notification::plain(Json::String("x".to_owned()));
+    let recorder = Recorder::new(&history, "n.toml", &"t".into(), &notification, None);
+    let mut own = plain("x");
+    if let Disposition::Send(sending) = &mut own.disposition {
+        // There is no key to seal it with.
+        sending.configured_in = Some(Box::new(ConfiguredIn::Request(Secret::new(String::new()))));
+    }
+    let task = world.try_submit(vec![own, silenced()], policy(), |request| {
+        request.log = TaskLog::new(Some("t".to_owned())).recording(Some(recorder));
+        request.persistence = Some(persistence(&Arc::default()));
+    });
+    assert!(task.await.is_none());
+    let row = history.next("n.toml").unwrap();
+    assert!(row.line().contains("outcome=failed,reason=outbox"));
+    assert!(history.next("n.toml").is_none());
+    let metrics = world.dispatcher.sink().metrics.render(Gauges::default());
+    assert!(!metrics.contains("notifier_deliveries_total{"), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,19 @@
-//! The golden file of events: of each the log line, its level, the metrics that it changes, and whether the status view shows it.
+//! The golden file of events: of each the log line, its level, the metrics that it changes, whether the status view shows it,
+//! and its row of the history without the time.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --package rust-tests events::` writes it again.
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use notifier_core::json::Json;
+use notifier_core::model::notification::Notification;
 use notifier_core::model::outcome::{Failure, Outcome, Reason};
 use notifier_core::model::problem::{Location, Problem};
-use notifier_core::observe::{Event, Gauges, LogLevel, Metrics};
+use notifier_core::model::report::DeliveryReport;
+use notifier_core::observe::{Event, Gauges, History, LogLevel, Recorder, Sink, TaskLog};
 use serde_json::json;
 
 const DESTINATION: &str = "http example.com#9c41";
@@ -24,24 +29,26 @@ fn every_event_has_the_line_of_the_golden_file() {
         location: Location::path("max_attempts"),
         hint: "Write it as 10.".to_owned(),
     };
-    let outcomes = outcomes(&failure);
-    let mut events = deliveries(&failure, &outcomes);
+    let (ended, untried) = (ended(&failure), untried(&failure));
+    let mut events = deliveries(&failure, &ended, &untried);
     events.extend(requests(&problem));
     events.extend(rows(&problem));
     let shapes: Vec<_> = events
         .iter()
         .map(|event| {
             let line = event.line(Some(TASK));
+            let level = line.as_ref().map(|line| match line.level {
+                LogLevel::Info => "info",
+                LogLevel::Warn => "warn",
+                LogLevel::Error => "error",
+            });
             json!({
                 "event": name(event),
-                "level": match line.level {
-                    LogLevel::Info => "info",
-                    LogLevel::Warn => "warn",
-                    LogLevel::Error => "error",
-                },
-                "line": line.text,
+                "level": level,
+                "line": line.map(|line| line.text),
                 "metrics": metrics(event),
                 "is_shown_in_status": event.is_shown_in_status(),
+                "history": history(event),
             })
         })
         .collect();
@@ -64,9 +71,10 @@ fn every_event_has_the_line_of_the_golden_file() {
 
 /// The samples that the event changes, without the buckets of histograms.
 fn metrics(event: &Event<'_>) -> Vec<String> {
-    let metrics = Metrics::default();
+    let sink = Sink::default();
+    let metrics = &sink.metrics;
     let before = metrics.render(Gauges::default());
-    metrics.count(event);
+    sink.emit(&TaskLog::new(None), event);
     let after = metrics.render(Gauges::default());
     let lines = after.lines().filter(|line| !line.contains("_bucket{"));
     lines
@@ -75,15 +83,28 @@ fn metrics(event: &Event<'_>) -> Vec<String> {
         .collect()
 }
 
+fn history(event: &Event<'_>) -> Option<String> {
+    let history = Arc::new(History::default());
+    let notification = Notification::plain(Json::String("disk full".to_owned()));
+    let recorder = Recorder::new(&history, "", &"notifications".into(), &notification, None);
+    let log = TaskLog::new(Some(TASK.to_owned())).recording(Some(recorder));
+    Sink::default().emit(&log, event);
+    let row = history.next("")?;
+    let (row, _time) = row.line().rsplit_once(' ')?;
+    Some(row.to_owned())
+}
+
 /// A new event has a name here, and then an example below.
 const fn name(event: &Event<'_>) -> &'static str {
     match event {
         Event::Accepted { .. } => "accepted",
+        Event::Attempt { .. } => "attempt",
         Event::Retry { .. } => "retry",
         Event::DestinationWarning { .. } => "destination_warning",
         Event::LookUp { .. } => "look_up",
-        Event::Ended { .. } => "ended",
+        Event::Ended(_) => "ended",
         Event::NotTried { .. } => "not_tried",
+        Event::NotPersisted(_) => "not_persisted",
         Event::LeftOut { .. } => "left_out",
         Event::Digest { .. } => "digest",
         Event::Joined { .. } => "joined",
@@ -103,8 +124,8 @@ const fn name(event: &Event<'_>) -> &'static str {
     }
 }
 
-fn outcomes(failure: &Failure) -> Vec<Outcome> {
-    vec![
+fn ended(failure: &Failure) -> Vec<DeliveryReport> {
+    let outcomes = [
         Outcome::Delivered { message: None },
         Outcome::Failed(failure.clone()),
         Outcome::Ambiguous(failure.clone()),
@@ -113,14 +134,35 @@ fn outcomes(failure: &Failure) -> Vec<Outcome> {
         },
         Outcome::DryRun,
         Outcome::Ignored,
-    ]
+    ];
+    let reports = outcomes.into_iter().map(|outcome| DeliveryReport {
+        destination: Some(DESTINATION.to_owned()),
+        http_status: Some(200),
+        attempts: 1,
+        elapsed: Duration::from_millis(84),
+        ..DeliveryReport::new(0, "http".to_owned(), outcome)
+    });
+    reports.collect()
 }
 
-fn deliveries<'a>(failure: &'a Failure, outcomes: &'a [Outcome]) -> Vec<Event<'a>> {
+fn untried(failure: &Failure) -> DeliveryReport {
+    let outcome = Outcome::Failed(failure.clone());
+    DeliveryReport {
+        path: Some("senders_config.carrier_pigeon".to_owned()),
+        ..DeliveryReport::new(0, "carrier_pigeon".to_owned(), outcome)
+    }
+}
+
+fn deliveries<'a>(
+    failure: &'a Failure,
+    ended: &'a [DeliveryReport],
+    untried: &'a DeliveryReport,
+) -> Vec<Event<'a>> {
     let wait = Duration::from_millis(1_000);
     let mut events = vec![
         Event::Accepted { deliveries: 1 },
         Event::Accepted { deliveries: 2 },
+        Event::Attempt { sender: "http" },
         Event::Retry {
             destination: DESTINATION,
             failure,
@@ -137,21 +179,13 @@ fn deliveries<'a>(failure: &'a Failure, outcomes: &'a [Outcome]) -> Vec<Event<'a
             wait,
         },
     ];
-    events.extend(outcomes.iter().map(|outcome| Event::Ended {
-        sender: "http",
-        destination: DESTINATION,
-        outcome,
-        http_status: Some(200),
-        attempts: 1,
-        elapsed: Duration::from_millis(84),
-    }));
+    events.extend(ended.iter().map(Event::Ended));
     events.extend([
         Event::NotTried {
-            sender: "carrier_pigeon",
+            report: untried,
             label: "unknown",
-            failure,
-            path: Some("senders_config.carrier_pigeon"),
         },
+        Event::NotPersisted(untried),
         Event::LeftOut {
             level: LogLevel::Error,
             lines: 7,
