@@ -13,7 +13,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "email_host",
         "smtp.example.com",
-        "The mail server that takes mails for everybody.",
+        "The mail server for submission.",
     )
     .form(
         "the name or the address of a mail server, without scheme and port",
@@ -23,13 +23,13 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "email_from",
         "InfluxDB <alerts@example.com>",
-        "The sender: an address, with a name before it or without.",
+        "The sender's address, with or without a name.",
     )
     .required(),
     Parameter::new(
         TO,
         "oncall@example.com",
-        "The recipients: a list, or one string with commas between them. Each gets a mail of its own.",
+        "The recipients: a list, or one string with commas. Each gets its own mail.",
     )
     .of(Kind::Destinations)
     .required()
@@ -37,14 +37,14 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         CC,
         "team@example.com",
-        "Further recipients, in the same forms. With them everybody sees all of email_to and email_cc.",
+        "Further recipients. Everybody then sees email_to and email_cc.",
     )
     .of(Kind::Destinations)
     .secret(),
     Parameter::new(
         BCC,
         "archive@example.com",
-        "Further recipients whom nobody sees.",
+        "Further recipients that nobody sees.",
     )
     .of(Kind::Destinations)
     .secret(),
@@ -63,7 +63,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         server::TLS,
         "starttls",
-        "starttls (if absent), or tls from the first byte. The configuration file may say none, for a relay at a private address.",
+        "starttls (if absent), or tls from the first byte; in the configuration file also none.",
     ),
     Parameter::new(
         server::HELLO,

@@ -23,7 +23,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "pagerduty_component",
         "mysql",
-        "The part of the system that is affected; the field component if absent.",
+        "The affected part; the field component if absent.",
     )
     .form(LINE, is_name),
     Parameter::new(
@@ -47,7 +47,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "pagerduty_images",
         "https://grafana.example.com/render/cpu.png",
-        "The address of an image for every incident, or a list of them; https alone.",
+        "An image's https address, or a list of them.",
     )
     .of(Kind::Texts),
     Parameter::base_url(API),

@@ -35,7 +35,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::new(
             "slack_webhook_url",
             "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
-            "The URL of the incoming webhook, or of the workflow's webhook.",
+            "The URL of the incoming webhook, or of the workflow.",
         )
         .required()
         .secret(),

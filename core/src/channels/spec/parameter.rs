@@ -48,7 +48,7 @@ impl Parameter {
 
     /// Headers to send beside the channel's own.
     pub const fn headers(name: &'static str, example: &'static str) -> Self {
-        let description = "Headers to send besides: base64 of a JSON object of strings.";
+        let description = "Further headers: base64 of a JSON object of strings.";
         Self::new(name, example, description)
             .of(Kind::Headers)
             .secret()

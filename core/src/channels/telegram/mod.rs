@@ -49,7 +49,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::new(
             "telegram_chat_id",
             "-1001234567890",
-            "The chat: a number, which is negative for groups, or the @name of a public channel.",
+            "The chat: its number, or the @name of a public channel.",
         )
         .form("a number, or @ and the name of a public channel", |id| {
             Chat::read(id).is_some()

@@ -23,7 +23,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "twilio_from_number",
         "+15005550001",
-        "The number or sender to send from, or a messaging service: MG and 32 hexadecimal digits.",
+        "The sender: a number, a name, or a messaging service (MG and 32 hexadecimal digits).",
     )
     .required()
     .secret(),
@@ -58,13 +58,13 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "content_sid",
         "HX0123456789abcdef0123456789abcdef",
-        "The content template to send in place of a text, as WhatsApp asks for outside its 24-hour window.",
+        "The content template to send in place of a text.",
     )
     .form("HX and 32 hexadecimal digits", |text| is_sid(text, "HX")),
     Parameter::new(
         "content_variables",
         r#"{ 1 = "{{ notification.text }}" }"#,
-        "The content template's variables by name; in the configuration file they are templates themselves.",
+        "The content template's variables by name; templates in the configuration file.",
     )
     .of(Kind::Templates),
 ];
