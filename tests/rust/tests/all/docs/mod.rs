@@ -128,7 +128,7 @@ fn every_reason_has_a_section_and_every_section_a_reason() {
 
 /// A reason's sentence and hint, as its section quotes them.
 fn quote(reason: Reason) -> String {
-    format!("> {}\n> Hint: {}", reason.sentence(), reason.hint())
+    format!("*{}* {}", reason.sentence(), reason.hint())
 }
 
 // The files
