@@ -208,3 +208,6 @@ pub fn silence<'s>(
     let input = MatchInput::of(notification).for_regexes(settings.config.regexes);
     silences.iter().find(|silence| silence.holds(&input, now))
 }
+
+#[cfg(test)]
+mod tests;
