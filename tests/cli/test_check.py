@@ -58,6 +58,7 @@ def test_a_valid_file_is_summarised(tmp_path: Path) -> None:
         "n.toml: in order: 2 receivers, 1 route, 1 template, 1 silence",
         "  oncall: slack, sms, sms",
         "  ops: http",
+        '  route 1 (line 11): level = "critical" -> oncall',
         "  by default: ops",
         "  secrets not looked up (--resolve does): CHECK_SLACK_URL, token",
     ]
@@ -75,6 +76,45 @@ def test_a_warning_says_that_some_notifications_match_no_route(tmp_path: Path) -
     for no_warning in (receiver, receiver + some + '[[routes]]\nreceivers = ["ops"]\n', GOOD):
         assert "is refused" not in check(tmp_path, no_warning).out
     assert "is refused" not in check(tmp_path, receiver + some, "--argument", "default_receivers=ops").out
+
+
+TREE = """\
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+[receivers.log.http]
+webhook_url = "https://log.example/hook"
+[[routes]]
+name = "databases"
+match = { fields.host = "~^db", level = ["error", "critical"] }
+receivers = ["ops", "log"]
+continue = true
+[[routes.routes]]
+match = { fields.env = "!live" }
+receivers = "log"
+[[routes]]
+receivers = "log"
+"""
+
+
+def test_the_routes_are_shown_as_a_tree_with_what_they_inherit(tmp_path: Path) -> None:
+    done = check(tmp_path, TREE)
+    assert done.lines()[3:] == [
+        '  route 1 "databases" (line 5): level = ["error", "critical"], fields.host = "~^db" -> ops, log; continue',
+        '    route 2 (line 10): fields.env = "!live" -> log',
+        "  route 3 (line 13): everything -> log",
+    ]
+    inherits = TREE.replace('receivers = "log"\n[[routes]]', "[[routes]]")
+    assert '    route 2 (line 10): fields.env = "!live" -> ops, log' in check(tmp_path, inherits).lines()
+
+
+def test_a_route_that_never_applies_is_warned_of(tmp_path: Path) -> None:
+    twice = '[[routes.routes]]\nmatch = { fields.env = "!live", title = "x" }\n'
+    done = check(tmp_path, TREE.replace("[[routes]]\nreceivers", f"{twice}[[routes]]\nreceivers"))
+    assert (done.status, done.lines()[0]) == (
+        0,
+        "n.toml:13:1: warning: routes[0].routes[1]: never applies: the route in line 10 matches all that it matches; "
+        "put it before that route, or give that route continue = true",
+    )
 
 
 BODIES = """\
@@ -147,6 +187,19 @@ def test_the_json_report_has_the_same_content(tmp_path: Path) -> None:
         "receivers": [{"name": "oncall", "channels": ["slack", "sms", "sms"]}, {"name": "ops", "channels": ["http"]}],
         "default_receivers": ["ops"],
         "routes": 1,
+        "tree": [
+            {
+                "number": 1,
+                "line": 11,
+                "depth": 0,
+                "name": None,
+                "match": 'level = "critical"',
+                "receivers": ["oncall"],
+                "continue": False,
+                "group": None,
+            }
+        ],
+        "state": None,
         "templates": ["short"],
         "silences": ["weekend"],
         "variables": ["CHECK_SLACK_URL"],

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{LoadedConfig, sample};
+use super::tree::{RouteSummary, StateSummary, tree};
+use super::{LoadedConfig, sample, unreachable};
 use crate::config::report::{self, Report};
 use crate::config::{FromFile, Settings, Unusable};
 use crate::model::problem::{Location, Problem};
@@ -18,6 +19,10 @@ pub struct Check {
     pub receivers: Vec<Receiver>,
     pub default_receivers: Vec<String>,
     pub routes: usize,
+    /// Each route behind its parent, with what it inherits.
+    pub tree: Vec<RouteSummary>,
+    /// None: alert state is off.
+    pub state: Option<StateSummary>,
     pub templates: Vec<String>,
     pub silences: Vec<String>,
     /// What it needs from outside: variables of the environment, and files.
@@ -74,6 +79,9 @@ impl Check {
         self.receivers = receivers.collect();
         self.default_receivers = settings.default_receivers.iter().filter_map(name).collect();
         self.routes = config.routes.len();
+        self.tree = tree(config);
+        self.state = StateSummary::of(&config.alerts);
+        self.warnings.extend(unreachable::warnings(config));
         let templates = config.named_templates.iter();
         self.templates = templates.map(|(name, _)| name.clone()).collect();
         let silences = config.silences.iter();

@@ -6,6 +6,8 @@ mod render;
 mod routes;
 mod sample;
 mod templates;
+mod tree;
+mod unreachable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::tree;
 use crate::api::request::Request;
 use crate::config::Settings;
 use crate::config::arguments::RequestDestinations;
@@ -42,6 +43,7 @@ pub struct RoutedReceiver {
     pub route: Option<usize>,
     /// Where the route stands.
     pub line: Option<usize>,
+    pub route_name: Option<String>,
     pub destinations: Vec<Destination>,
 }
 
@@ -64,8 +66,15 @@ pub struct RouteTrace {
     /// From 1.
     pub number: usize,
     pub line: usize,
+    pub name: Option<String>,
+    /// The number of the route that it stands in.
+    pub parent: Option<usize>,
+    /// How many routes it stands in.
+    pub depth: usize,
     pub asked: bool,
     pub matches: bool,
+    /// Whether its receivers get the notification: it matches when it is asked, and no route in it does.
+    pub applies: bool,
     /// What does not match: `level`, `status`, `fields.host`.
     pub misfit: Option<String>,
     #[serde(rename = "continue")]
@@ -91,7 +100,7 @@ impl Routing {
             false => Routed::unasked(&request.notification),
         };
         let notification = &routed.notification;
-        let subject = MatchInput::of(notification).for_regexes(settings.config.regexes);
+        let input = MatchInput::of(notification).for_regexes(settings.config.regexes);
         let silence = routing::silence(settings, notification, now);
         Self {
             level: notification.level_for_rules().map(Level::word),
@@ -99,8 +108,8 @@ impl Routing {
             receivers: reached(settings, request, &routed, labels),
             senders: senders(settings, request),
             rules_asked,
-            routes: routes(settings, &request.notification, &subject, rules_asked),
-            silences: silences(settings, &subject, now),
+            routes: routes(settings, &request.notification, &input, rules_asked),
+            silences: silences(settings, &input, now),
             suppressed_by: silence.map(|silence| silence.name.clone()),
             warnings: request.warnings.clone().into_lines(),
         }
@@ -129,6 +138,7 @@ fn reached(
             why: if known.is_some() { "named" } else { "unknown" },
             route: None,
             line: None,
+            route_name: None,
             destinations: known.map_or_else(Vec::new, |known| destinations(known, labels)),
         });
     }
@@ -140,12 +150,13 @@ fn reached(
             MatchedBy::Route(place) => ("route", Some(place)),
             MatchedBy::Default => ("default", None),
         };
-        let line = route.and_then(|place| config.routes.get(place));
+        let named = route.and_then(|place| config.routes.get(place));
         all.push(RoutedReceiver {
             name: receiver.name.clone(),
             why,
             route: route.map(|place| place + 1),
-            line: line.map(|route| route.place.line),
+            line: named.map(|route| route.place.line),
+            route_name: named.and_then(|route| route.name.clone()),
             destinations: destinations(receiver, labels),
         });
     }
@@ -178,39 +189,44 @@ fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
 fn routes(
     settings: &Settings,
     notification: &Arc<Notification>,
-    subject: &MatchInput<'_>,
+    input: &MatchInput<'_>,
     rules_asked: bool,
 ) -> Vec<RouteTrace> {
     let config = &settings.config;
-    let mut misfits = Vec::with_capacity(config.routes.len());
+    let mut asked = vec![None; config.routes.len()];
+    let mut applied = Vec::new();
     if rules_asked {
-        routing::ask_routes(settings, notification, |_, _, misfit| misfits.push(misfit));
+        let told = |place: usize, _: &_, mismatch| {
+            if let Some(asked) = asked.get_mut(place) {
+                *asked = Some(mismatch);
+            }
+        };
+        applied = routing::ask_routes(settings, notification, told).routes;
     }
-    let asked = misfits.len();
-    let others = config.routes.iter().skip(asked);
-    misfits.extend(others.map(|route| route.matcher.mismatch(subject)));
-    let name = |place: &usize| {
-        let receiver = config.receivers.get(*place);
-        receiver.map(|receiver| receiver.name.clone())
-    };
-    let mut traces = Vec::with_capacity(config.routes.len());
-    for ((place, route), misfit) in config.routes.iter().enumerate().zip(misfits) {
+    let mut traces: Vec<RouteTrace> = Vec::with_capacity(config.routes.len());
+    for ((place, route), asked) in config.routes.iter().enumerate().zip(asked) {
+        let mismatch = asked.unwrap_or_else(|| route.matcher.mismatch(input));
+        let parent = route.parent.and_then(|parent| traces.get(parent));
         traces.push(RouteTrace {
             number: place + 1,
             line: route.place.line,
-            asked: place < asked,
-            matches: misfit.is_none(),
+            name: route.name.clone(),
+            parent: route.parent.map(|parent| parent + 1),
+            depth: parent.map_or(0, |parent| parent.depth + 1),
+            asked: asked.is_some(),
+            matches: mismatch.is_none(),
+            applies: applied.contains(&place),
             continue_matching: route.continue_matching,
-            receivers: route.receivers.iter().filter_map(name).collect(),
-            misfit: misfit.map(ToString::to_string),
+            receivers: tree::receivers(config, route),
+            misfit: mismatch.map(ToString::to_string),
         });
     }
     traces
 }
 
-fn silences(settings: &Settings, subject: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
+fn silences(settings: &Settings, input: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
-        let misfit = silence.mismatch(subject);
+        let misfit = silence.mismatch(input);
         SilenceTrace {
             name: silence.name.clone(),
             line: silence.place.line,

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import command, output
+from influxdb3_notifier.cli import command, output, routes
 
 DOES = """
 Reads the configuration file as the server does, and prints every error and warning with its place, and what the
@@ -62,10 +62,43 @@ def summary(options: argparse.Namespace, check: dict[str, Any]) -> list[str]:
     ]
     lines = [f"{options.file}: in order: {', '.join(parts)}"]
     lines += [f"  {receiver['name']}: {', '.join(receiver['channels'])}" for receiver in check["receivers"]]
+    lines += [output.clean(route(found)) for found in check["tree"]]
     if check["default_receivers"]:
         lines.append(f"  by default: {', '.join(check['default_receivers'])}")
+    lines += state(check["state"])
     outside = [*check["variables"], *check["files"]]
     if outside:
         looked = "looked up" if options.resolve else "not looked up (--resolve does)"
         lines.append(f"  secrets {looked}: {', '.join(outside)}")
     return lines
+
+
+def route(found: dict[str, Any]) -> str:
+    """``route 2 (line 9): level = "error" -> oncall, continue``, indented below the route that it stands in."""
+    words = [routes.title(found["number"], found["name"]), f"(line {found['line']}):"]
+    words += [found["match"] or "everything", "->", ", ".join(found["receivers"])]
+    line = f"{'  ' * (found['depth'] + 1)}{' '.join(words)}"
+    if found["continue"]:
+        line += "; continue"
+    return line + (f"; {groups(found['group'])}" if found["group"] else "")
+
+
+def groups(group: dict[str, Any]) -> str:
+    """How a route groups its alerts, with what it inherits."""
+    by = group["group_by"]
+    named = "each alert alone" if by is None else f"group_by {', '.join(by) or 'nothing'}"
+    times = ("group_wait", "group_interval", "resolve_timeout")
+    return ", ".join([named, *(f"{name} {group[name]}" for name in times if group[name])])
+
+
+def state(found: dict[str, Any] | None) -> list[str]:
+    """Whether alerts have state, and what it needs."""
+    if found is None:
+        return []
+    kept = "in memory: a restart loses it" if found["in_memory"] else "in the outbox"
+    identity = " or ".join(["dedup_key", *filter(None, [" + ".join(found["alert_key"])])])
+    return [
+        f"  alert state: on by {found['turned_on_by']} (line {found['line']}), {kept}",
+        f"  alerts are told apart by {identity}",
+        "  alert state needs a trigger every:10s with this file, or a worker: without one, nothing runs between calls",
+    ]

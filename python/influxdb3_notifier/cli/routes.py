@@ -71,7 +71,8 @@ def told(routing: dict[str, Any]) -> Iterator[str]:
     for sender in routing["senders"]:
         yield f"{sender['sender']}: {sender['becomes']}, of the request"
     for reached in routing["receivers"]:
-        yield f"{reached['name']}: {WHY[reached['why']].format(**reached)}{destinations(reached)}"
+        why = WHY[reached["why"]].format(**reached, title=title(reached["route"], reached["route_name"]))
+        yield output.clean(f"{reached['name']}: {why}{destinations(reached)}")
     if not reaches_somebody(routing) and routing["suppressed_by"] is None:
         yield "nobody: no route matches, and there is no default receiver" if routing["rules_asked"] else "nobody"
     if routing["suppressed_by"] is not None:
@@ -81,7 +82,7 @@ def told(routing: dict[str, Any]) -> Iterator[str]:
 WHY = {
     "named": "the request names it",
     "unknown": "there is no such receiver",
-    "route": "by route {route} (line {line})",
+    "route": "by {title} (line {line})",
     "default": "by default",
 }
 
@@ -100,7 +101,8 @@ def looked_at(routing: dict[str, Any]) -> Iterator[str]:
         fields = (f"{name}={value}" for name, value in routing["fields"].items())
         yield output.clean(f"fields for rules: {' '.join(fields)}")
     for route in routing["routes"]:
-        yield f"route {route['number']} (line {route['line']}): {of_route(routing, route)}"
+        title_of = title(route["number"], route["name"])
+        yield output.clean(f"{'  ' * route['depth']}{title_of} (line {route['line']}): {of_route(routing, route)}")
     for silence in routing["silences"]:
         when = "" if silence["on"] else ", and it is not its time"
         yield f"silence {silence['name']} (line {silence['line']}): {fits(silence)}{when}"
@@ -108,13 +110,31 @@ def looked_at(routing: dict[str, Any]) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
+def title(number: int | None, name: str | None) -> str:
+    """``route 2``, ``route 2 "databases"``."""
+    return f'route {number} "{name}"' if name is not None else f"route {number}"
+
+
 def of_route(routing: dict[str, Any], route: dict[str, Any]) -> str:
     """Whether a route was asked and what it says."""
     if not routing["rules_asked"]:
         return f"not asked, since the request names somebody; {fits(route)}"
     if not route["asked"]:
-        return f"not asked, since one before it matches; {fits(route)}"
-    return fits(route) + (", and the next are asked too" if route["matches"] and route["continue"] else "")
+        return f"not asked, since {why_not_asked(routing, route)}; {fits(route)}"
+    if not route["matches"]:
+        return fits(route)
+    below = "" if route["applies"] else "; a route in it applies"
+    return fits(route) + below + (", and the next are asked too" if route["continue"] else "")
+
+
+def why_not_asked(routing: dict[str, Any], route: dict[str, Any]) -> str:
+    """What kept the search from coming to a route."""
+    parent = routing["routes"][route["parent"] - 1] if route["parent"] else None
+    if parent and not parent["asked"]:
+        return f"route {parent['number']} is not asked"
+    if parent and not parent["matches"]:
+        return f"route {parent['number']} does not match"
+    return "one before it matches"
 
 
 def fits(rule: dict[str, Any]) -> str:

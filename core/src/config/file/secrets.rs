@@ -11,6 +11,8 @@ use crate::time_limit::files::{self, FileError, FileStamp};
 
 /// A secret file is at most so long.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The one setting that is a matcher.
+pub const ROW_FILTER: &str = "row_filter";
 
 /// How long all files that a configuration names may take. A call waits for them.
 const ALL_FILES_LIMIT: Duration = Duration::from_secs(2);
@@ -208,11 +210,15 @@ fn form(table: &Table) -> Option<Form<'_>> {
     }
 }
 
-/// The environment's variables that a file names.
-pub fn variables(table: &Table) -> BTreeSet<String> {
+/// The environment's variables that a file names. A matcher names none: `{ env = "live" }` is a field there.
+pub fn variables(file: &Table) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for member in table.iter() {
-        collect(&member.node, &mut names);
+    for section in ["settings", "receivers"] {
+        let members = file.get(section).and_then(Node::as_table);
+        let members = members.into_iter().flat_map(Table::iter);
+        for member in members.filter(|member| member.key != ROW_FILTER) {
+            collect(&member.node, &mut names);
+        }
     }
     names
 }
@@ -224,7 +230,7 @@ fn collect(node: &Node, names: &mut BTreeSet<String>) {
                 names.insert(name.to_owned());
             }
             Some(Form::File(_)) => {}
-            None => names.extend(variables(table)),
+            None => table.iter().for_each(|member| collect(&member.node, names)),
         },
         Value::Array(nodes) => nodes.iter().for_each(|node| collect(node, names)),
         _ => {}

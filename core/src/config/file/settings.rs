@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::secrets::ROW_FILTER;
 use super::state_keys::{ALERT_KEY, MAX_ALERTS, RESOLVE_TIMEOUT, STATE};
 use super::tree::{Member, Node, Value};
 use super::{Config, Loader, identity};
@@ -17,7 +18,6 @@ use crate::transport;
 
 const DEFAULT_RECEIVERS: &str = "default_receivers";
 const OUTBOX_KEY: &str = "outbox_key";
-const ROW_FILTER: &str = "row_filter";
 const NATS_CREDENTIALS: &str = "nats_credentials";
 const NATS_CA_FILE: &str = "nats_ca_file";
 const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";

@@ -135,6 +135,17 @@ fn a_file_is_read_with_everything_that_it_may_hold() {
     assert!(variables(GOOD.as_bytes()).iter().eq(&expected));
 }
 
+#[test]
+fn a_field_called_env_is_no_variable_of_the_environment() {
+    let text = "[settings]\nrow_filter = { fields = { env = \"A\" } }\noutbox_key = { env = \"KEY\" }\n\
+                [receivers.a]\nslack = { webhook_url = { env = \"URL\" } }\n\
+                [[routes]]\nreceivers = \"a\"\nmatch = { fields = { env = \"B\" } }\n\
+                [[routes.routes]]\nmatch = { fields.env = \"!C\" }\n\
+                [[silences]]\nname = \"s\"\nmatch = { fields = { env = \"D\" } }\n";
+    let names = variables(text.as_bytes());
+    assert!(names.iter().eq(["KEY", "URL"]), "{names:?}");
+}
+
 /// A part of a file, and what must be said of it: line, column, path, words.
 const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
