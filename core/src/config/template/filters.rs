@@ -1,5 +1,4 @@
-//! What templates can do with values: one table of filters, from which documentation, messages and tests come. Those that
-//! have to do with alerts are ours, the others are the template engine's.
+//! The filters of templates in one table, from which documentation, messages and tests come.
 
 use std::io;
 
@@ -16,7 +15,7 @@ use crate::text::{Limit, cut, one_line};
 pub struct Helper {
     pub name: &'static str,
     pub example: &'static str,
-    /// What the example makes.
+    /// The output of the example.
     pub result: &'static str,
     /// Empty for what [MiniJinja](https://docs.rs/minijinja/latest/minijinja/filters/index.html) describes.
     pub description: &'static str,
