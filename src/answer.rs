@@ -7,12 +7,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pythonize::pythonize;
 
-use notifier_core::api::response::Answer;
+use notifier_core::api::response::RequestResponse;
 use notifier_core::observe::{LogLine, LogPort};
 use notifier_core::plugin::{Body, CallLog, Response};
 
 /// A response on its way to Python.
-pub struct Rendered {
+pub struct PyResponse {
     status: u16,
     body: RenderedBody,
     retry_after: Option<Duration>,
@@ -35,13 +35,13 @@ const MAX_DELIVERIES_OF_A_DICT: usize = 100;
 /// What most entries of a long answer take as text.
 const BYTES_OF_AN_ENTRY: usize = 320;
 
-impl Rendered {
+impl PyResponse {
     pub fn new(response: Response) -> Self {
         let body = match response.body {
             Body::Metrics(text) => {
                 RenderedBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
             }
-            Body::Answer(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
+            Body::RequestResponse(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
                 RenderedBody::Text(json(&answer), "application/json")
             }
             body => RenderedBody::Value(body),
@@ -79,7 +79,7 @@ impl Rendered {
 /// A body as a dict, or as the text that it is.
 pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
     Ok(match body {
-        Body::Answer(answer) => pythonize(py, answer)?,
+        Body::RequestResponse(answer) => pythonize(py, answer)?,
         Body::Error(error) => pythonize(py, error)?,
         Body::Status(view) => pythonize(py, view)?,
         Body::Metrics(text) => PyString::new(py, text).into_any(),
@@ -87,7 +87,7 @@ pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
-fn json(answer: &Answer) -> String {
+fn json(answer: &RequestResponse) -> String {
     // At once, since what grows leaves holes behind.
     let mut text = Vec::with_capacity(BYTES_OF_AN_ENTRY * answer.size());
     let written = serde_json::to_writer(&mut text, answer).ok();

@@ -57,10 +57,10 @@ pub fn write_line(influxdb3_local: &Bound<'_, PyAny>, line: &LogLine) -> PyResul
 
 /// A line of line protocol, in the form that the engine takes.
 #[pyclass(frozen)]
-struct Line(String);
+struct ProtocolLine(String);
 
 #[pymethods]
-impl Line {
+impl ProtocolLine {
     /// The line.
     fn build(&self) -> &str {
         &self.0
@@ -78,7 +78,7 @@ pub fn write_history(
     let (until, mut slice) = (Instant::now() + time, Slice::begin());
     let (py, history) = (influxdb3_local.py(), notifier.history());
     while let Some(row) = history.next(config) {
-        let line = Bound::new(py, Line(row.line().to_owned()));
+        let line = Bound::new(py, ProtocolLine(row.line().to_owned()));
         let written = line.and_then(|line| {
             // Without waiting for the write-ahead log.
             influxdb3_local.call_method1(intern!(py, "write_sync"), (line, true))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::answer::Rendered;
+use super::answer::PyResponse;
 use super::process::{
     call, connect, current_process, hand_over, internal_error, refused, respond, unusable,
     with_variables,
@@ -41,7 +41,7 @@ pub fn process_request<'py>(
             args,
         )
     });
-    let answer = answer.unwrap_or_else(|place| Rendered::new(internal_error(&place)));
+    let answer = answer.unwrap_or_else(|place| PyResponse::new(internal_error(&place)));
     // The answer goes, whatever becomes of the log.
     let _ = catch_panic(|| {
         engine::write(influxdb3_local, &answer.news);
@@ -150,13 +150,13 @@ fn answer(
     request_headers: &Bound<'_, PyAny>,
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
-) -> Rendered {
+) -> PyResponse {
     if let Err(response) = fits(plugin_api) {
-        return Rendered::new(*response);
+        return PyResponse::new(*response);
     }
     let body = match bytes(request_body) {
         Ok(body) => body,
-        Err(error) => return Rendered::new(refused(400, &error)),
+        Err(error) => return PyResponse::new(refused(400, &error)),
     };
     let call = Call {
         query: strings(query_parameters),
@@ -165,7 +165,7 @@ fn answer(
         trigger: engine::trigger_mark(influxdb3_local),
         ..call(strings(args))
     };
-    respond(py, call, Rendered::new)
+    respond(py, call, PyResponse::new)
 }
 
 fn wheel_incompatible() -> Response {

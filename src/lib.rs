@@ -15,7 +15,7 @@ mod worker;
 
 use pyo3::prelude::*;
 
-use notifier_core::model::notification::{Level, Status};
+use notifier_core::model::notification::{AlertStatus, Level};
 use notifier_core::model::outcome::Reason;
 
 /// What `notifier_plugin.py` and the command line call.
@@ -29,7 +29,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     let words = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
     module.add("LEVELS", words(Level::ALL.map(Level::word).into())?)?;
-    module.add("STATUSES", words(Status::ALL.map(Status::word).into())?)?;
+    module.add(
+        "STATUSES",
+        words(AlertStatus::ALL.map(AlertStatus::word).into())?,
+    )?;
     let reasons = Reason::ALL.iter().map(|reason| reason.code());
     module.add("REASONS", words(reasons.collect())?)?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
@@ -50,7 +53,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let atexit = module.py().import("atexit")?;
     atexit.call_method1("register", (stop,))?;
     module.add("OutboxError", module.py().get_type::<outbox::OutboxError>())?;
-    module.add_class::<outbox::Choice>()?;
+    module.add_class::<outbox::PyDeliveryFilter>()?;
     module.add_class::<outbox::Outbox>()
 }
 

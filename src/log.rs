@@ -11,7 +11,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::engine;
-use notifier_core::observe::{LateLog, LogLine, Metrics};
+use notifier_core::observe::{LogLine, LogReceiver, Metrics};
 use notifier_core::panics::lock;
 
 /// Lines that may wait; more are dropped and counted.
@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 /// How long the end of the interpreter waits for the line that is being written.
 const LAST_LINE_WITHIN: Duration = Duration::from_secs(1);
 
-enum Message {
+enum LogMessage {
     Line(Arc<Py<PyAny>>, LogLine),
     /// A reference that is to be dropped where the interpreter is held.
     Release(Arc<Py<PyAny>>),
@@ -30,15 +30,15 @@ enum Message {
 /// The way to the thread.
 #[derive(Clone)]
 pub struct LogThread {
-    sender: SyncSender<Message>,
+    sender: SyncSender<LogMessage>,
     metrics: Arc<Metrics>,
-    turn: Arc<Turn>,
+    turn: Arc<WriterTurn>,
 }
 
 impl LogThread {
     pub fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(MAX_WAITING);
-        let turn = Arc::<Turn>::default();
+        let turn = Arc::<WriterTurn>::default();
         let threads = Arc::clone(&turn);
         std::thread::Builder::new()
             .name("notifier-log".to_owned())
@@ -59,8 +59,8 @@ impl LogThread {
     }
 
     /// The late lines of one call.
-    pub fn late(&self, influxdb3_local: Py<PyAny>) -> Arc<dyn LateLog> {
-        Arc::new(DeferredLog {
+    pub fn late(&self, influxdb3_local: Py<PyAny>) -> Arc<dyn LogReceiver> {
+        Arc::new(CallLogReceiver {
             thread: self.clone(),
             engine: Arc::new(influxdb3_local),
         })
@@ -68,14 +68,14 @@ impl LogThread {
 }
 
 /// Takes lines to one `influxdb3_local`.
-struct DeferredLog {
+struct CallLogReceiver {
     thread: LogThread,
     engine: Arc<Py<PyAny>>,
 }
 
-impl LateLog for DeferredLog {
+impl LogReceiver for CallLogReceiver {
     fn push(&self, line: LogLine) {
-        let message = Message::Line(Arc::clone(&self.engine), line);
+        let message = LogMessage::Line(Arc::clone(&self.engine), line);
         if let Err(TrySendError::Full(_)) = self.thread.sender.try_send(message) {
             let dropped = &self.thread.metrics.dropped_log_lines;
             dropped.fetch_add(1, Ordering::Relaxed);
@@ -83,32 +83,32 @@ impl LateLog for DeferredLog {
     }
 }
 
-impl Drop for DeferredLog {
+impl Drop for CallLogReceiver {
     fn drop(&mut self) {
         // Where the queue is full the lines in it hold the reference: the last of them drops it there.
         let _ = self
             .thread
             .sender
-            .try_send(Message::Release(Arc::clone(&self.engine)));
+            .try_send(LogMessage::Release(Arc::clone(&self.engine)));
     }
 }
 
 /// Whether the thread writes, and whether it may. Where it wanted the interpreter back once that has begun to end, the whole
 /// process would be aborted.
 #[derive(Default)]
-struct Turn {
-    state: Mutex<State>,
+struct WriterTurn {
+    state: Mutex<WriterState>,
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WriterState {
     is_writing: bool,
     is_over: bool,
 }
 
-impl Turn {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl WriterTurn {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.state)
     }
 
@@ -125,10 +125,10 @@ impl Turn {
     }
 }
 
-fn run(receiver: &Receiver<Message>, turn: &Turn) {
+fn run(receiver: &Receiver<LogMessage>, turn: &WriterTurn) {
     while let Ok(first) = receiver.recv() {
         let rest = receiver.try_iter().take(BATCH - 1);
-        let batch: Vec<Message> = std::iter::once(first).chain(rest).collect();
+        let batch: Vec<LogMessage> = std::iter::once(first).chain(rest).collect();
         if !turn.begin() {
             return;
         }
@@ -141,13 +141,13 @@ fn run(receiver: &Receiver<Message>, turn: &Turn) {
     }
 }
 
-fn deliver(py: Python<'_>, batch: Vec<Message>, turn: &Turn) {
+fn deliver(py: Python<'_>, batch: Vec<LogMessage>, turn: &WriterTurn) {
     for message in batch {
         match message {
-            Message::Line(engine, line) if !turn.lock().is_over => {
+            LogMessage::Line(engine, line) if !turn.lock().is_over => {
                 engine::write(engine.bind(py), &[line]);
             }
-            Message::Line(engine, _) | Message::Release(engine) => drop(engine),
+            LogMessage::Line(engine, _) | LogMessage::Release(engine) => drop(engine),
         }
     }
 }

@@ -14,12 +14,12 @@ use notifier_core::panics::catch_panic;
 
 /// One of both, as the command line reads it.
 #[derive(Serialize)]
-struct Answer<T> {
+struct CommandOutput<T> {
     refused: Option<CliError>,
     result: Option<T>,
 }
 
-impl<T> From<Result<T, CliError>> for Answer<T> {
+impl<T> From<Result<T, CliError>> for CommandOutput<T> {
     fn from(result: Result<T, CliError>) -> Self {
         match result {
             Ok(result) => Self {
@@ -121,7 +121,7 @@ fn answer<T: Serialize + Send>(
                 .map_err(internal)?
         }
     };
-    Ok(pythonize(py, &Answer::from(answer))?)
+    Ok(pythonize(py, &CommandOutput::from(answer))?)
 }
 
 /// A panic, for the command line.

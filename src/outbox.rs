@@ -10,11 +10,11 @@ use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde::Serialize;
 
-use notifier_core::api::response::Entry;
+use notifier_core::api::response::DeliveryEntry;
 use notifier_core::config::{Environment, OutboxPlace};
 use notifier_core::offline::{CliError, CommandInput, LoadedConfig};
 use notifier_core::panics::lock;
-use notifier_core::store::operator::{self, Listed, Operator, State};
+use notifier_core::store::operator::{self, ListedDelivery, Operator, StoredState};
 use notifier_core::store::sqlite::operator::SqliteOperator;
 use notifier_core::store::{self, OutboxServers};
 
@@ -33,12 +33,12 @@ pub struct Outbox {
     operator: Mutex<Box<dyn Operator>>,
 }
 
-/// Which deliveries of an outbox are meant.
-#[pyclass(frozen)]
-pub struct Choice(operator::Choice);
+/// Selects deliveries of an outbox.
+#[pyclass(frozen, name = "DeliveryFilter")]
+pub struct PyDeliveryFilter(operator::DeliveryFilter);
 
 #[pymethods]
-impl Choice {
+impl PyDeliveryFilter {
     #[new]
     #[pyo3(signature = (*, task=None, states=None, sender=None, receiver=None, reason=None))]
     fn new(
@@ -51,9 +51,9 @@ impl Choice {
         let states = states.unwrap_or_default();
         let states = states.into_iter().map(|word| {
             // One that is left out would be as if all were meant.
-            State::parse(&word).ok_or_else(|| PyValueError::new_err(word))
+            StoredState::parse(&word).ok_or_else(|| PyValueError::new_err(word))
         });
-        Ok(Self(operator::Choice {
+        Ok(Self(operator::DeliveryFilter {
             task,
             states: states.collect::<PyResult<_>>()?,
             sender,
@@ -65,7 +65,7 @@ impl Choice {
 
 /// A delivery, as `outbox list --format json` prints it.
 #[derive(Serialize)]
-struct Row<'a> {
+struct OutboxRow<'a> {
     id: String,
     state: &'static str,
     /// Milliseconds since 1970.
@@ -76,11 +76,11 @@ struct Row<'a> {
     owned: bool,
     /// Whether its destination is sealed there.
     sealed: bool,
-    delivery: Entry<'a>,
+    delivery: DeliveryEntry<'a>,
 }
 
-impl<'a> From<&'a Listed> for Row<'a> {
-    fn from(listed: &'a Listed) -> Self {
+impl<'a> From<&'a ListedDelivery> for OutboxRow<'a> {
+    fn from(listed: &'a ListedDelivery) -> Self {
         Self {
             id: format!("{}/{}", listed.task, listed.report.index),
             state: listed.state.word(),
@@ -89,7 +89,7 @@ impl<'a> From<&'a Listed> for Row<'a> {
             ended: listed.ended,
             owned: listed.owned,
             sealed: listed.sealed,
-            delivery: Entry::new(&listed.report),
+            delivery: DeliveryEntry::new(&listed.report),
         }
     }
 }
@@ -116,11 +116,11 @@ impl Outbox {
     fn list<'py>(
         &self,
         py: Python<'py>,
-        choice: &Choice,
+        delivery_filter: &PyDeliveryFilter,
         limit: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let listed = self.with(py, |operator| operator.list(&choice.0, limit))?;
-        let rows: Vec<Row> = listed.iter().map(Row::from).collect();
+        let listed = self.with(py, |operator| operator.list(&delivery_filter.0, limit))?;
+        let rows: Vec<OutboxRow> = listed.iter().map(OutboxRow::from).collect();
         Ok(pythonize(py, &rows)?)
     }
 
@@ -130,13 +130,13 @@ impl Outbox {
     }
 
     /// Lets dead letters be delivered again; gives back how many.
-    fn retry(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
-        self.with(py, |operator| operator.retry(&choice.0))
+    fn retry(&self, py: Python<'_>, delivery_filter: &PyDeliveryFilter) -> PyResult<usize> {
+        self.with(py, |operator| operator.retry(&delivery_filter.0))
     }
 
     /// Ends deliveries without delivering them; gives back how many.
-    fn drop(&self, py: Python<'_>, choice: &Choice) -> PyResult<usize> {
-        self.with(py, |operator| operator.drop(&choice.0))
+    fn drop(&self, py: Python<'_>, delivery_filter: &PyDeliveryFilter) -> PyResult<usize> {
+        self.with(py, |operator| operator.drop(&delivery_filter.0))
     }
 
     /// Counts of the whole outbox, as a dict.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::engine;
 use super::log::LogThread;
-use notifier_core::api::response::Answer;
+use notifier_core::api::response::RequestResponse;
 use notifier_core::config::Environment;
 use notifier_core::delivery::Task;
 use notifier_core::model::problem::{Location, Problem};
@@ -142,7 +142,7 @@ pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallL
 }
 
 /// Waits until all of a task has ended, or so long; gives its state. Without the interpreter.
-pub fn wait_ended(task: &Task, limit: Duration) -> Option<Answer> {
+pub fn wait_ended(task: &Task, limit: Duration) -> Option<RequestResponse> {
     let process = current_process().ok()?;
     Some(process.notifier.wait_ended(task, limit))
 }

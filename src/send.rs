@@ -9,7 +9,7 @@ use pythonize::pythonize;
 
 use super::offline::internal;
 use super::{answer, engine, process};
-use notifier_core::observe::{LateLog, LogLine};
+use notifier_core::observe::{LogLine, LogReceiver};
 use notifier_core::panics::{catch_panic, lock};
 use notifier_core::plugin::{Call, CallLog};
 
@@ -46,8 +46,12 @@ pub fn send<'py>(
         }
         CallLog::Task(task) => task,
     };
-    let lines = Arc::new(Waiting::default());
-    write(&task.log.hand_over(Arc::clone(&lines) as Arc<dyn LateLog>))?;
+    let lines = Arc::new(WaitingLines::default());
+    write(
+        &task
+            .log
+            .hand_over(Arc::clone(&lines) as Arc<dyn LogReceiver>),
+    )?;
     let limit = wait.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     loop {
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
@@ -66,15 +70,15 @@ pub fn send<'py>(
 
 /// Lines that wait for the thread that may write them.
 #[derive(Default)]
-struct Waiting(Mutex<Vec<LogLine>>);
+struct WaitingLines(Mutex<Vec<LogLine>>);
 
-impl Waiting {
+impl WaitingLines {
     fn take(&self) -> Vec<LogLine> {
         std::mem::take(&mut *lock(&self.0))
     }
 }
 
-impl LateLog for Waiting {
+impl LogReceiver for WaitingLines {
     fn push(&self, line: LogLine) {
         let mut lines = lock(&self.0);
         lines.push(line);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use notifier_core::api::request as reading;
-use notifier_core::channels::Operator;
+use notifier_core::channels::OperatorSettings;
 use notifier_core::config::arguments::ARGUMENTS;
 use notifier_core::config::file;
 use notifier_core::config::template::{Renderer, SAMPLE, SAMPLE_TIME, TemplateContext};
@@ -127,7 +127,13 @@ pub fn config_file(data: &[u8]) {
     for look_up in [false, true] {
         // A directory that is not there: no file of this machine is read.
         let directory = std::path::Path::new("/nonexistent");
-        let loaded = file::load(data, directory, &named, Operator::default(), look_up);
+        let loaded = file::load(
+            data,
+            directory,
+            &named,
+            OperatorSettings::default(),
+            look_up,
+        );
         let problems = match loaded.config {
             Ok(_) => loaded.warnings.warnings,
             Err(report) => {

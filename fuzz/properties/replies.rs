@@ -12,8 +12,8 @@ use flate2::write::GzEncoder;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use notifier_core::channels::{
-    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Operator, Origin, Parameter,
-    parse_url,
+    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, OperatorSettings, Origin,
+    Parameter, parse_url,
 };
 use notifier_core::json::{Json, Path};
 use notifier_core::model::notification::Notification;
@@ -76,7 +76,7 @@ fn configured(
         Path::root().key(spec.key),
         &mut warnings,
     );
-    let channel = (spec.parse)(&mut fields, &Operator::default()).ok();
+    let channel = (spec.parse)(&mut fields, &OperatorSettings::default()).ok();
     (channel, warnings.iter().map(ToString::to_string).collect())
 }
 

@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep};
 
 use super::claim::hold;
 use super::consumer::ANY;
-use super::idempotency::{Key, free_key, has_key, take_key};
+use super::idempotency::{KeyClaim, free_key, has_key, take_key};
 use super::inbox::{Expected, Inboxes};
-use super::order::PlaceInLine;
-use super::server::{CallError, Session, Stream};
+use super::order::KeyQueuePosition;
+use super::server::{CallError, Session, StreamName};
 use super::shared::Shared;
-use super::stored::Stored;
+use super::stored::RequestRecord;
 use super::subjects;
 use super::subjects::{config_token, known_key};
-use notifier_core::store::{Accepted, NewRequest, Reply, StoreError, StoreErrorKind};
+use notifier_core::store::{Accepted, NewRequest, StoreError, StoreErrorKind, StoreFuture};
 
 /// What a message has besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
@@ -44,7 +44,7 @@ struct Publication<'a> {
     /// The entry of its idempotency key.
     key: Option<String>,
     /// Among the requests of its dedup key, if this process is to deliver it.
-    place: Option<Arc<PlaceInLine>>,
+    place: Option<Arc<KeyQueuePosition>>,
 }
 
 /// Takes a request. Withdraws it where its caller does not wait for the answer.
@@ -53,12 +53,12 @@ pub fn accept(
     inboxes: Arc<Inboxes>,
     request: NewRequest,
     whose: Assignment,
-) -> Reply<Accepted> {
+) -> StoreFuture<Accepted> {
     let stopped = shared.process.servers.error(StoreErrorKind::Stopped);
     // Nothing is done for a caller who never asks for the answer.
     Box::pin(async move {
-        type Answer = (Result<Accepted, StoreError>, oneshot::Sender<()>);
-        let (reply, answer) = oneshot::channel::<Answer>();
+        type HeldResult = (Result<Accepted, StoreError>, oneshot::Sender<()>);
+        let (reply, answer) = oneshot::channel::<HeldResult>();
         let runtime = shared.process.runtime.clone();
         runtime.spawn(async move {
             let accepted = take(&shared, &inboxes, &request, whose).await;
@@ -86,7 +86,7 @@ async fn take(
     whose: Assignment,
 ) -> Result<Accepted, StoreError> {
     let mut session = shared.process.servers.session().await?;
-    let stored = Stored::of(request);
+    let stored = RequestRecord::of(request);
     let payload = stored.bytes();
     if payload.len() + ENVELOPE > session.max_payload() {
         return Err(shared.process.servers.error(StoreErrorKind::TooLarge));
@@ -104,8 +104,8 @@ async fn take(
                 taken = take_key(&shared.process.servers, &*session, request, &subject).await;
             }
             match taken? {
-                Key::Free(key) => Some(key),
-                Key::Taken(known) => return Ok(known),
+                KeyClaim::Free(key) => Some(key),
+                KeyClaim::Taken(known) => return Ok(known),
             }
         }
         None => None,
@@ -118,7 +118,7 @@ async fn take(
         payload,
         key,
         place: match whose {
-            Assignment::Ours => PlaceInLine::enter(&shared.process, &stored, 0),
+            Assignment::Ours => KeyQueuePosition::enter(&shared.process, &stored, 0),
             Assignment::Anyones => None,
         },
     };
@@ -135,7 +135,7 @@ async fn take(
     accepted
 }
 
-fn subject(shared: &Shared, stored: &Stored, whose: Assignment) -> String {
+fn subject(shared: &Shared, stored: &RequestRecord, whose: Assignment) -> String {
     let owner = match whose {
         Assignment::Ours => shared.process.owner.as_str(),
         Assignment::Anyones => ANY,
@@ -240,8 +240,8 @@ async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Assignment)
     let Ok(session) = shared.process.servers.session().await else {
         return;
     };
-    let subject = subject(shared, &Stored::of(request), whose);
-    let _ = session.purge(Stream::Work, &subject).await;
+    let subject = subject(shared, &RequestRecord::of(request), whose);
+    let _ = session.purge(StreamName::Work, &subject).await;
     if let Some(key) = &request.identity.key {
         free_key(&*session, &known_key(&request.identity.scope, key)).await;
     }

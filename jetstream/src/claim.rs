@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::consumer::{ANY, consumer_name, make_consumer};
 use super::inbox::Inboxes;
-use super::order::PlaceInLine;
+use super::order::KeyQueuePosition;
 use super::owned::OwnedRequest;
 use super::requests::Registration;
-use super::server::{Acknowledgement, Consumer, Handed, Session, Stream};
+use super::server::{Acknowledgement, Consumer, Handed, Session, StreamName};
 use super::shared::Shared;
-use super::stored::Stored;
+use super::stored::RequestRecord;
 use super::subjects;
 use super::subjects::{config_token, message_key};
 use notifier_core::model::outcome::MessageRef;
@@ -92,7 +92,7 @@ pub async fn claim(
 struct Claimed {
     sequence: u64,
     kept: StoredRequest,
-    place: Option<Arc<PlaceInLine>>,
+    place: Option<Arc<KeyQueuePosition>>,
 }
 
 /// Finds out which deliveries must wait for older ones. Those of this process are lined up in their order.
@@ -147,7 +147,7 @@ async fn make_missing(
     *lock(&shared.process.uncounted_since) = None;
     let begun = Instant::now();
     let filter = subjects::works("*", config);
-    let subjects = session.subjects(Stream::Work, &filter).await;
+    let subjects = session.subjects(StreamName::Work, &filter).await;
     let subjects = subjects.map_err(|_| shared.process.servers.missed(session, begun))?;
     let owners = subjects
         .iter()
@@ -208,14 +208,14 @@ pub async fn hold(
     shared: &Arc<Shared>,
     session: &Arc<dyn Session>,
     message: Handed,
-    place: Option<Arc<PlaceInLine>>,
+    place: Option<Arc<KeyQueuePosition>>,
 ) -> Option<OwnedRequest> {
     let not_now = async |wait| {
         let later = Acknowledgement::NotNow(Some(wait));
         let _ = session.acknowledge(&message.reply, later).await;
     };
     let sequence = message.message.sequence;
-    let Some(stored) = Stored::read(&message.message.payload) else {
+    let Some(stored) = RequestRecord::read(&message.message.payload) else {
         not_now(LATER).await;
         return None;
     };
@@ -254,10 +254,10 @@ pub async fn hold(
 /// `None`: the process holds the request, or runs deliveries of its task. What it runs it goes on holding by the new message.
 async fn registration(
     shared: &Arc<Shared>,
-    stored: &Stored,
+    stored: &RequestRecord,
     message: &Handed,
     sequence: u64,
-    place: Option<Arc<PlaceInLine>>,
+    place: Option<Arc<KeyQueuePosition>>,
 ) -> Option<Registration<OwnedRequest>> {
     let abandoned = {
         let owned = shared.requests.lock();
@@ -273,7 +273,7 @@ async fn registration(
     if let Some(abandoned) = abandoned {
         let _ = abandoned.await;
     }
-    let place = || place.or_else(|| PlaceInLine::enter(&shared.process, stored, sequence));
+    let place = || place.or_else(|| KeyQueuePosition::enter(&shared.process, stored, sequence));
     Registration::new(&shared.requests, &stored.task, sequence, place)
 }
 
@@ -295,7 +295,9 @@ pub async fn claimed_by_others(
     let own = format!("{}/{}", delivery.task, delivery.index);
     let mut taken = Vec::new();
     for message in messages {
-        let entry = session.entry(Stream::Known, &message_key(&message.0)).await;
+        let entry = session
+            .entry(StreamName::Known, &message_key(&message.0))
+            .await;
         let entry = entry.map_err(|_| shared.process.servers.missed(&*session, begun))?;
         if entry.is_some_and(|entry| entry.value != own.as_bytes()) {
             taken.push(message);

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::process::{Process, Progress};
-use super::server::{Session, Stream};
+use super::process::{HistoryCursor, ProcessState};
+use super::server::{Session, StreamName};
 use super::stored::{json, read};
 use super::subjects::{self, config_token};
 use notifier_core::panics::lock;
@@ -24,7 +24,7 @@ struct StoredRow {
 }
 
 /// Stores a row; gives back whether it is stored. Another of the same line takes its place.
-pub async fn store(process: &Process, session: &dyn Session, row: &HistoryRow) -> bool {
+pub async fn store(process: &ProcessState, session: &dyn Session, row: &HistoryRow) -> bool {
     let stored = json(&StoredRow {
         line: row.line.clone(),
         owner: process.owner.clone(),
@@ -35,21 +35,23 @@ pub async fn store(process: &Process, session: &dyn Session, row: &HistoryRow) -
 
 /// Rows that other processes have not written within a lease, the oldest first. Each is given to this process once.
 pub async fn claim(
-    process: &Process,
+    process: &ProcessState,
     config: &str,
     limit: usize,
 ) -> Result<Vec<HistoryRow>, StoreError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();
     let token = config_token(config);
-    let stream = session.created(Stream::History);
+    let stream = session.created(StreamName::History);
     let progress = lock(&process.history).get(&token).copied();
     let progress = progress.filter(|progress| progress.stream == stream);
     let mut next = progress.map_or(1, |progress| progress.next);
     let subjects = subjects::histories(&token);
     let mut rows = Vec::new();
     while rows.len() < limit {
-        let message = session.next_message(Stream::History, &subjects, next).await;
+        let message = session
+            .next_message(StreamName::History, &subjects, next)
+            .await;
         let message = message.map_err(|_| process.servers.missed(&*session, begun))?;
         let Some(message) = message else { break };
         if let Some(row) = read::<StoredRow>(&message.payload)
@@ -66,15 +68,15 @@ pub async fn claim(
         }
         next = message.sequence + 1;
     }
-    lock(&process.history).insert(token, Progress { stream, next });
+    lock(&process.history).insert(token, HistoryCursor { stream, next });
     Ok(rows)
 }
 
 /// The row need not be stored any more.
-pub async fn forget(process: &Process, row: &HistoryRow) -> Result<(), StoreError> {
+pub async fn forget(process: &ProcessState, row: &HistoryRow) -> Result<(), StoreError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();
-    let purged = session.purge(Stream::History, &subject(row)).await;
+    let purged = session.purge(StreamName::History, &subject(row)).await;
     purged.map_err(|_| process.servers.missed(&*session, begun))
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
-use super::server::{CallError, Servers, Session, Stream};
-use super::stored::{Known, Note, json, read};
+use super::server::{CallError, Servers, Session, StreamName};
+use super::stored::{DeliveryNote, KeyRecord, json, read};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::plan::{Identity, KEEP_KEY};
@@ -17,7 +17,7 @@ use notifier_core::store::{Accepted, KnownRequest, NewRequest, StoreError};
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 
 /// What became of a key that was to be taken.
-pub enum Key {
+pub enum KeyClaim {
     Free(String),
     Taken(Accepted),
 }
@@ -28,24 +28,24 @@ pub async fn take_key(
     session: &dyn Session,
     request: &NewRequest,
     subject: &str,
-) -> Result<Key, StoreError> {
+) -> Result<KeyClaim, StoreError> {
     let Identity { scope, key, .. } = &request.identity;
     let name = known_key(scope, key.as_deref().unwrap_or_default());
     let begun = Instant::now();
     let missed = || servers.missed(session, begun);
-    let ours = Known::of(request, subject);
+    let ours = KeyRecord::of(request, subject);
     let mut revision = 0;
     loop {
         match session
-            .write(Stream::Known, &name, json(&ours), Some(revision))
+            .write(StreamName::Known, &name, json(&ours), Some(revision))
             .await
         {
-            Ok(_) => return Ok(Key::Free(name)),
+            Ok(_) => return Ok(KeyClaim::Free(name)),
             Err(CallError::Conflict) => {}
             Err(error) => return Err(servers.failed(session, begun, error)),
         }
         let entry = session
-            .entry(Stream::Known, &name)
+            .entry(StreamName::Known, &name)
             .await
             .map_err(|_| missed())?;
         let Some(entry) = entry else {
@@ -53,7 +53,7 @@ pub async fn take_key(
             sleep(Duration::from_millis(10)).await;
             continue;
         };
-        let Some(known) = read::<Known>(&entry.value) else {
+        let Some(known) = read::<KeyRecord>(&entry.value) else {
             revision = entry.revision;
             continue;
         };
@@ -79,12 +79,12 @@ pub async fn take_key(
             revision = entry.revision;
             continue;
         }
-        return Ok(Key::Taken(taken(known, reports, &ours)));
+        return Ok(KeyClaim::Taken(taken(known, reports, &ours)));
     }
 }
 
 /// What is answered where the key has a request already.
-fn taken(known: Known, reports: Vec<DeliveryReport>, ours: &Known) -> Accepted {
+fn taken(known: KeyRecord, reports: Vec<DeliveryReport>, ours: &KeyRecord) -> Accepted {
     match known.fingerprint == ours.fingerprint {
         true => Accepted::Known(KnownRequest {
             task: known.task,
@@ -95,7 +95,7 @@ fn taken(known: Known, reports: Vec<DeliveryReport>, ours: &Known) -> Accepted {
     }
 }
 
-fn first_reports(known: &Known) -> Vec<DeliveryReport> {
+fn first_reports(known: &KeyRecord) -> Vec<DeliveryReport> {
     let places = known.reports.iter().cloned().enumerate();
     places.map(|(place, record)| record.report(place)).collect()
 }
@@ -103,17 +103,20 @@ fn first_reports(known: &Known) -> Vec<DeliveryReport> {
 /// How the deliveries of a request stand that has not ended; `None`: it is not there.
 async fn reports_of_open(
     session: &dyn Session,
-    known: &Known,
+    known: &KeyRecord,
 ) -> Result<Option<Vec<DeliveryReport>>, ()> {
-    let found = session.last_message(Stream::Work, &known.subject).await;
+    let found = session.last_message(StreamName::Work, &known.subject).await;
     let Some(message) = found.map_err(drop)? else {
         return Ok(None);
     };
     let sequence = message.sequence;
     let notes = (0..known.reports.len()).map(|place| async move {
         let key = attempt_key(&known.task, sequence, place);
-        let entry = session.entry(Stream::Attempts, &key).await.map_err(drop)?;
-        let note = entry.and_then(|entry| read::<Note>(&entry.value));
+        let entry = session
+            .entry(StreamName::Attempts, &key)
+            .await
+            .map_err(drop)?;
+        let note = entry.and_then(|entry| read::<DeliveryNote>(&entry.value));
         Ok::<_, ()>(note.and_then(|note| note.ended))
     });
     let notes = try_join_all(notes).await?;
@@ -128,12 +131,12 @@ async fn reports_of_open(
 
 /// Whether a key's entry names the task; `None`: not known.
 pub async fn has_key(session: &dyn Session, key: &str, task: &str) -> Option<bool> {
-    let entry = session.entry(Stream::Known, key).await.ok()?;
-    let known = entry.and_then(|entry| read::<Known>(&entry.value));
+    let entry = session.entry(StreamName::Known, key).await.ok()?;
+    let known = entry.and_then(|entry| read::<KeyRecord>(&entry.value));
     Some(known.is_none_or(|known| known.task == task))
 }
 
 /// Nothing came of its request.
 pub async fn free_key(session: &dyn Session, key: &str) {
-    let _ = session.purge(Stream::Known, key).await;
+    let _ = session.purge(StreamName::Known, key).await;
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::consumer::make_consumer;
 use super::server::{Handed, Pull, Session};
 use super::shared::Shared;
-use super::stored::Stored;
+use super::stored::RequestRecord;
 use notifier_core::panics::lock;
 use notifier_core::store::StoreError;
 
@@ -118,7 +118,7 @@ impl Inbox {
     }
 
     fn arrived(&self, message: Handed, shared: &Shared) {
-        let Some(stored) = Stored::read(&message.message.payload) else {
+        let Some(stored) = RequestRecord::read(&message.message.payload) else {
             return;
         };
         let task = &stored.task;

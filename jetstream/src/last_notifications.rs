@@ -9,19 +9,19 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::process::Process;
-use super::server::Stream;
+use super::process::ProcessState;
+use super::server::StreamName;
 use notifier_core::store::record::LastNotificationRecord;
-use notifier_core::store::{LastNotification, Reply, StoreError, StoreErrorKind};
+use notifier_core::store::{LastNotification, StoreError, StoreErrorKind, StoreFuture};
 
 /// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
 pub struct LastNotifications {
-    process: Arc<Process>,
+    process: Arc<ProcessState>,
     jobs: UnboundedSender<BoxFuture<'static, ()>>,
 }
 
 impl LastNotifications {
-    pub fn start(process: Arc<Process>, runtime: &Handle) -> Self {
+    pub fn start(process: Arc<ProcessState>, runtime: &Handle) -> Self {
         let (jobs, mut waiting) = unbounded_channel::<BoxFuture<'static, ()>>();
         runtime.spawn(async move {
             while let Some(job) = waiting.recv().await {
@@ -31,25 +31,25 @@ impl LastNotifications {
         Self { process, jobs }
     }
 
-    pub fn get(&self, key: &str) -> Reply<Option<LastNotification>> {
+    pub fn get(&self, key: &str) -> StoreFuture<Option<LastNotification>> {
         let (process, key) = (Arc::clone(&self.process), key.to_owned());
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
-            let found = session.entry(Stream::LastNotifications, &key).await;
+            let found = session.entry(StreamName::LastNotifications, &key).await;
             let found = found.map_err(|_| process.servers.missed(&*session, begun))?;
             let record = found.and_then(|entry| LastNotificationRecord::read(&entry.value));
             Ok(record.map(LastNotification::from))
         })
     }
 
-    pub fn set(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
+    pub fn set(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()> {
         let (process, key) = (Arc::clone(&self.process), key.to_owned());
         let json = last.map(|last| LastNotificationRecord::from(last).json());
         self.ask(async move {
             let session = process.servers.session().await?;
             let begun = Instant::now();
-            let bucket = Stream::LastNotifications;
+            let bucket = StreamName::LastNotifications;
             let done = match json {
                 Some(json) => session
                     .write(bucket, &key, json.into(), None)
@@ -64,7 +64,7 @@ impl LastNotifications {
     fn ask<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         let (reply, answer) = oneshot::channel();
         // Whoever asked may have given up meanwhile.
         let job = work.map(|answer| drop(reply.send(answer)));

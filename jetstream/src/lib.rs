@@ -49,18 +49,18 @@ pub use self::backend::JetStream;
 use self::inbox::Inboxes;
 use self::last_notifications::LastNotifications;
 use self::nats::Nats;
-use self::order::PlaceInLine;
+use self::order::KeyQueuePosition;
 use self::owned::OwnedRequest;
-use self::process::Process;
+use self::process::ProcessState;
 use self::requests::Requests;
-use self::server::{Connect, Servers, Stream};
+use self::server::{Connect, Servers, StreamName};
 use self::shared::Shared;
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
-    NewRequest, OutboxServers, Ownership, Reply, RequestStore, Running, Store, StoreError,
-    StoreErrorKind, StoredRequest,
+    NewRequest, OutboxServers, Ownership, RequestStore, Running, Store, StoreError, StoreErrorKind,
+    StoreFuture, StoredRequest,
 };
 
 /// How long a process that stops tries to give up what it has.
@@ -74,7 +74,7 @@ pub struct JetStreamStore {
 }
 
 /// What a request answers, which this process holds.
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+type HeldResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl JetStreamStore {
     /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
@@ -87,7 +87,7 @@ impl JetStreamStore {
     /// The same by any connector. No other process may have the owner's name.
     pub fn with_connector(connector: Box<dyn Connect>, owner: String, runtime: Handle) -> Self {
         let servers = Servers::new(connector);
-        let process = Arc::new(Process::new(servers, runtime.clone(), owner));
+        let process = Arc::new(ProcessState::new(servers, runtime.clone(), owner));
         Self {
             last_notifications: LastNotifications::start(Arc::clone(&process), &runtime),
             shared: Arc::new(Shared {
@@ -103,8 +103,8 @@ impl JetStreamStore {
         &self,
         delivery: &DeliveryId,
         of_anothers: T,
-        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> Answer<'a, T> + Send + 'static,
-    ) -> Reply<T> {
+        work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> HeldResult<'a, T> + Send + 'static,
+    ) -> StoreFuture<T> {
         // Asked now: what is asked of one request is done in the order of asking.
         let answer = self.shared.ask(&delivery.task, work);
         Box::pin(async move {
@@ -116,7 +116,7 @@ impl JetStreamStore {
     }
 
     /// `None`: its request has no dedup key, or is another's.
-    fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<PlaceInLine>> {
+    fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<KeyQueuePosition>> {
         self.shared
             .requests
             .lock()
@@ -128,7 +128,7 @@ impl JetStreamStore {
     fn on_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         let stopped = self.shared.process.servers.error(StoreErrorKind::Stopped);
         let runtime = self.shared.process.runtime.clone();
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
@@ -138,7 +138,7 @@ impl JetStreamStore {
     fn begin<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         let stopped = self.shared.process.servers.error(StoreErrorKind::Stopped);
         let begun = self.shared.process.runtime.spawn(work);
         Box::pin(async move { begun.await.unwrap_or(Err(stopped)) })
@@ -156,44 +156,44 @@ impl Store for JetStreamStore {
 }
 
 impl RequestStore for JetStreamStore {
-    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+    fn accept(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
         accept::accept(shared, inboxes, request, Assignment::Ours)
     }
 
-    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
+    fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
         accept::accept(shared, inboxes, request, Assignment::Anyones)
     }
 
-    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>> {
+    fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>> {
         let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
         let config = config.to_owned();
         self.on_runtime(async move { claim::claim(&shared, &inboxes, &config, limit).await })
     }
 
-    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+    fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership> {
         let place = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
             request.check_lease(place).boxed()
         })
     }
 
-    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership> {
         let place = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
             request.begin_attempt(place, at).boxed()
         })
     }
 
-    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()> {
+    fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()> {
         let place = delivery.index;
         self.ask(delivery, (), move |request| {
             request.attempt_failed(place).boxed()
         })
     }
 
-    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> StoreFuture<()> {
         let place = delivery.index;
         self.ask(delivery, (), move |request| {
             request.parts_done(place, parts).boxed()
@@ -205,7 +205,7 @@ impl RequestStore for JetStreamStore {
         delivery: &DeliveryId,
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
-    ) -> Reply<()> {
+    ) -> StoreFuture<()> {
         let (place, report, row) = (delivery.index, report.clone(), row.cloned());
         if let Some(line) = self.place_in_line(delivery) {
             line.is_ending(place);
@@ -215,7 +215,7 @@ impl RequestStore for JetStreamStore {
         })
     }
 
-    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
+    fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool> {
         let (line, place) = (self.place_in_line(delivery), delivery.index);
         self.on_runtime(async move {
             match line {
@@ -229,23 +229,23 @@ impl RequestStore for JetStreamStore {
         &self,
         delivery: &DeliveryId,
         messages: Vec<MessageRef>,
-    ) -> Reply<Vec<MessageRef>> {
+    ) -> StoreFuture<Vec<MessageRef>> {
         let (shared, delivery) = (Arc::clone(&self.shared), delivery.clone());
         self.on_runtime(async move { claim::claimed_by_others(&shared, &delivery, messages).await })
     }
 
-    fn depth(&self) -> Reply<usize> {
+    fn depth(&self) -> StoreFuture<usize> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
             let session = shared.process.servers.session().await?;
             let begun = Instant::now();
-            let info = session.info(Stream::Work).await;
+            let info = session.info(StreamName::Work).await;
             let info = info.map_err(|_| shared.process.servers.missed(&*session, begun))?;
             Ok(usize::try_from(info.messages).unwrap_or(usize::MAX))
         })
     }
 
-    fn release(&self) -> Reply<()> {
+    fn release(&self) -> StoreFuture<()> {
         let shared = Arc::clone(&self.shared);
         self.on_runtime(async move {
             let owned: BTreeMap<_, _> = shared
@@ -278,7 +278,7 @@ impl RequestStore for JetStreamStore {
 }
 
 impl HistoryStore for JetStreamStore {
-    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+    fn store_history(&self, row: &HistoryRow) -> StoreFuture<()> {
         let (process, row) = (Arc::clone(&self.shared.process), row.clone());
         self.begin(async move {
             let session = process.servers.session().await?;
@@ -290,23 +290,23 @@ impl HistoryStore for JetStreamStore {
         })
     }
 
-    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+    fn claim_history(&self, config: &str, limit: usize) -> StoreFuture<Vec<HistoryRow>> {
         let (process, config) = (Arc::clone(&self.shared.process), config.to_owned());
         self.on_runtime(async move { history::claim(&process, &config, limit).await })
     }
 
-    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+    fn history_written(&self, row: &HistoryRow) -> StoreFuture<()> {
         let (process, row) = (Arc::clone(&self.shared.process), row.clone());
         self.begin(async move { history::forget(&process, &row).await })
     }
 }
 
 impl LastNotificationStore for JetStreamStore {
-    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
+    fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>> {
         self.last_notifications.get(key)
     }
 
-    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()> {
         self.last_notifications.set(key, last)
     }
 }

@@ -9,21 +9,21 @@ use notifier_core::store::{DeliveryId, OrderKey, Running};
 
 /// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
 #[derive(Default)]
-pub struct Lines {
-    pub lines: Mutex<HashMap<String, Line>>,
+pub struct KeyQueues {
+    pub lines: Mutex<HashMap<String, KeyQueue>>,
     pub changed: Notify,
 }
 
 /// The requests of a key that this process publishes or holds.
 #[derive(Default)]
-pub struct Line {
+pub struct KeyQueue {
     /// By the token of the task.
-    requests: HashMap<String, Request>,
+    requests: HashMap<String, QueuedRequest>,
     /// Older requests than this one are held by this process, or have ended.
     clear_before: u64,
 }
 
-struct Request {
+struct QueuedRequest {
     task: String,
     /// In the stream; zero: not known yet.
     sequence: u64,
@@ -31,10 +31,10 @@ struct Request {
     /// Its deliveries are in the queues of this process, or are about to be.
     is_lined_up: bool,
     /// Those that have not ended.
-    deliveries: BTreeMap<usize, Delivery>,
+    deliveries: BTreeMap<usize, QueuedDelivery>,
 }
 
-struct Delivery {
+struct QueuedDelivery {
     order: OrderKey,
     /// An older one may be in no queue of this process.
     is_behind: bool,
@@ -44,13 +44,13 @@ struct Delivery {
 
 /// How far the older deliveries of this process are that have the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OwnOlder {
+pub enum OlderOfProcess {
     None,
     Ending,
     Open,
 }
 
-impl Line {
+impl KeyQueue {
     /// A sequence of zero is not known yet: the request is about to be published.
     pub fn enter(
         &mut self,
@@ -59,12 +59,12 @@ impl Line {
         sequence: u64,
         orders: impl Iterator<Item = (usize, OrderKey)>,
     ) {
-        let delivery = |order| Delivery {
+        let delivery = |order| QueuedDelivery {
             order,
             is_behind: false,
             is_ending: false,
         };
-        let request = Request {
+        let request = QueuedRequest {
             task: task.to_owned(),
             sequence,
             was_claimed: sequence != 0,
@@ -143,14 +143,14 @@ impl Line {
         Some((request.sequence, request.deliveries.get(&place)?.order))
     }
 
-    pub fn own_older(&self, order: OrderKey, position: (u64, usize)) -> OwnOlder {
-        let state = |delivery: &Delivery| match delivery.is_ending {
-            true => OwnOlder::Ending,
-            false => OwnOlder::Open,
+    pub fn own_older(&self, order: OrderKey, position: (u64, usize)) -> OlderOfProcess {
+        let state = |delivery: &QueuedDelivery| match delivery.is_ending {
+            true => OlderOfProcess::Ending,
+            false => OlderOfProcess::Open,
         };
         let older = self.older(order, position);
         let older = older.map(|(.., delivery)| state(delivery)).max();
-        older.unwrap_or(OwnOlder::None)
+        older.unwrap_or(OlderOfProcess::None)
     }
 
     /// No older delivery is left: those that come later line up behind this one.
@@ -185,7 +185,7 @@ impl Line {
         }
     }
 
-    fn delivery(&mut self, token: &str, place: usize) -> Option<&mut Delivery> {
+    fn delivery(&mut self, token: &str, place: usize) -> Option<&mut QueuedDelivery> {
         self.requests.get_mut(token)?.deliveries.get_mut(&place)
     }
 
@@ -193,7 +193,7 @@ impl Line {
         &self,
         order: OrderKey,
         position: (u64, usize),
-    ) -> impl Iterator<Item = ((u64, usize), &Request, &Delivery)> {
+    ) -> impl Iterator<Item = ((u64, usize), &QueuedRequest, &QueuedDelivery)> {
         let deliveries = self.requests.values().flat_map(|request| {
             let deliveries = request.deliveries.iter();
             deliveries.map(move |(place, delivery)| ((request.sequence, *place), request, delivery))

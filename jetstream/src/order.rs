@@ -1,7 +1,7 @@
 //! The order of deliveries that share a configuration file, a dedup key and a destination, over all processes.
 //!
 //! The stream itself is the order: the dedup key's hash is a token of each request's subject, so that the stream's leader
-//! finds the older requests of a key. A process remembers besides which of them are its own ([`Line`]). Nothing else is
+//! finds the older requests of a key. A process remembers besides which of them are its own ([`KeyQueue`]). Nothing else is
 //! stored, so that a process that ends leaves nothing behind.
 
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::line::{Line, OwnOlder};
-use super::process::Process;
-use super::server::{Session, Stream};
-use super::stored::{Note, Stored, read};
+use super::line::{KeyQueue, OlderOfProcess};
+use super::process::ProcessState;
+use super::server::{Session, StreamName};
+use super::stored::{DeliveryNote, RequestRecord, read};
 use super::subjects::{self, attempt_key, config_token};
 use notifier_core::panics::lock;
 use notifier_core::store::{OrderKey, StoreError, StoreErrorKind};
@@ -23,17 +23,21 @@ const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const LOOKS: usize = 16;
 
 /// The place of a request with a dedup key that this process publishes or holds. Given up when it is dropped.
-pub struct PlaceInLine {
-    process: Arc<Process>,
+pub struct KeyQueuePosition {
+    process: Arc<ProcessState>,
     /// The subjects of all requests of the line.
     subjects: String,
     token: String,
     older: tokio::sync::Mutex<OlderRequests>,
 }
 
-impl PlaceInLine {
+impl KeyQueuePosition {
     /// `None`: the request has no dedup key. A sequence of zero is not known yet.
-    pub fn enter(process: &Arc<Process>, stored: &Stored, sequence: u64) -> Option<Arc<Self>> {
+    pub fn enter(
+        process: &Arc<ProcessState>,
+        stored: &RequestRecord,
+        sequence: u64,
+    ) -> Option<Arc<Self>> {
         let place = Self {
             process: Arc::clone(process),
             subjects: subjects::works_of_key(
@@ -68,7 +72,7 @@ impl PlaceInLine {
         });
         for _ in 0..LOOKS {
             match session
-                .next_message(Stream::Work, &self.subjects, from)
+                .next_message(StreamName::Work, &self.subjects, from)
                 .await
             {
                 Ok(Some(message)) if message.sequence < sequence => {
@@ -105,9 +109,9 @@ impl PlaceInLine {
                 Some((position, order, line.own_older(order, position)))
             });
             match state {
-                Some((_, _, OwnOlder::Open)) => return Ok(true),
-                Some((_, _, OwnOlder::Ending)) => changed.await,
-                Some((position, order, OwnOlder::None)) => break (position, order),
+                Some((_, _, OlderOfProcess::Open)) => return Ok(true),
+                Some((_, _, OlderOfProcess::Ending)) => changed.await,
+                Some((position, order, OlderOfProcess::None)) => break (position, order),
                 None => return Ok(false),
             }
         };
@@ -141,25 +145,25 @@ impl PlaceInLine {
 
     /// The request is not in the stream any more.
     pub fn finished(&self) {
-        self.change(Line::finished);
+        self.change(KeyQueue::finished);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Line, &str)) {
+    fn change(&self, change: impl FnOnce(&mut KeyQueue, &str)) {
         self.with(change);
         self.process.lines.changed.notify_waiters();
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Line, &str) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut KeyQueue, &str) -> T) -> T {
         let mut lines = lock(&self.process.lines.lines);
         work(lines.entry(self.subjects.clone()).or_default(), &self.token)
     }
 }
 
-impl Drop for PlaceInLine {
+impl Drop for KeyQueuePosition {
     fn drop(&mut self) {
-        self.change(Line::leave);
+        self.change(KeyQueue::leave);
         let mut lines = lock(&self.process.lines.lines);
-        if lines.get(&self.subjects).is_some_and(Line::is_empty) {
+        if lines.get(&self.subjects).is_some_and(KeyQueue::is_empty) {
             lines.remove(&self.subjects);
         }
     }
@@ -209,13 +213,13 @@ impl OlderRequests {
                 at += 1;
             }
             let next = session
-                .next_message(Stream::Work, subjects, self.next)
+                .next_message(StreamName::Work, subjects, self.next)
                 .await;
             match next.map_err(drop)? {
                 Some(message) if message.sequence < own => {
                     self.next = message.sequence + 1;
                     // What a newer version wrote holds up nothing.
-                    let stored = Stored::read(&message.payload);
+                    let stored = RequestRecord::read(&message.payload);
                     self.found.extend(stored.map(|stored| OlderRequest {
                         sequence: message.sequence,
                         subject: message.subject,
@@ -238,13 +242,16 @@ impl OlderRequest {
                 continue;
             }
             let key = attempt_key(&self.task, self.sequence, *place);
-            let entry = session.entry(Stream::Attempts, &key).await.map_err(drop)?;
-            let note = entry.and_then(|entry| read::<Note>(&entry.value));
+            let entry = session
+                .entry(StreamName::Attempts, &key)
+                .await
+                .map_err(drop)?;
+            let note = entry.and_then(|entry| read::<DeliveryNote>(&entry.value));
             if note.is_some_and(|note| note.ended.is_some()) {
                 continue;
             }
             let found = session
-                .message(Stream::Work, self.sequence)
+                .message(StreamName::Work, self.sequence)
                 .await
                 .map_err(drop)?;
             if found.is_some_and(|found| found.subject == self.subject) {

@@ -6,48 +6,48 @@ use std::sync::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::line::Lines;
+use super::line::KeyQueues;
 use super::server::Servers;
-use super::stored::Stored;
+use super::stored::RequestRecord;
 use notifier_core::store::{DeliveryId, Running};
 
 /// What all who work for an outbox share.
-pub struct Process {
+pub struct ProcessState {
     pub servers: Servers,
     pub runtime: Handle,
     /// No name that another process could have too.
     pub owner: String,
     pub running: Running,
-    pub lines: Lines,
+    pub lines: KeyQueues,
     /// By configuration file.
-    pub history: Mutex<HashMap<String, Progress>>,
+    pub history: Mutex<HashMap<String, HistoryCursor>>,
     /// Since when the stream has held more than its consumers know of.
     pub uncounted_since: Mutex<Option<Instant>>,
 }
 
 /// How far this process has come in the stream of history rows under one configuration file.
 #[derive(Clone, Copy, Default)]
-pub struct Progress {
+pub struct HistoryCursor {
     /// When the stream was made: the sequences of another begin anew.
     pub stream: i128,
     pub next: u64,
 }
 
-impl Process {
+impl ProcessState {
     pub fn new(servers: Servers, runtime: Handle, owner: String) -> Self {
         Self {
             servers,
             runtime,
             owner,
             running: Running::default(),
-            lines: Lines::default(),
+            lines: KeyQueues::default(),
             history: Mutex::default(),
             uncounted_since: Mutex::default(),
         }
     }
 
     /// Whether this process runs one of a request's deliveries.
-    pub fn runs(&self, stored: &Stored) -> bool {
+    pub fn runs(&self, stored: &RequestRecord) -> bool {
         stored.open().into_iter().any(|index| {
             let task = stored.task.clone();
             self.running.contains(&DeliveryId { task, index })

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::order::PlaceInLine;
+use super::order::KeyQueuePosition;
 use notifier_core::panics::lock;
 
 /// The way to each request that this process holds, by its task.
@@ -34,14 +34,14 @@ impl<R> Default for Requests<R> {
 }
 
 /// What is done with a request, in the order of asking.
-pub type Job<R> = Box<dyn for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, ()> + Send>;
+pub type RequestJob<R> = Box<dyn for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, ()> + Send>;
 
 /// The way to a request that this process holds.
 pub struct Owned<R> {
     pub sequence: u64,
     /// `None`: it has no dedup key.
-    pub place: Option<Arc<PlaceInLine>>,
-    jobs: UnboundedSender<Job<R>>,
+    pub place: Option<Arc<KeyQueuePosition>>,
+    jobs: UnboundedSender<RequestJob<R>>,
 }
 
 impl<R: 'static> Owned<R> {
@@ -63,9 +63,9 @@ impl<R: 'static> Owned<R> {
 pub struct Registration<R> {
     requests: Requests<R>,
     pub sequence: u64,
-    pub place: Option<Arc<PlaceInLine>>,
+    pub place: Option<Arc<KeyQueuePosition>>,
     task: String,
-    jobs: UnboundedReceiver<Job<R>>,
+    jobs: UnboundedReceiver<RequestJob<R>>,
     has_ended: bool,
 }
 
@@ -75,7 +75,7 @@ impl<R> Registration<R> {
         requests: &Requests<R>,
         task: &str,
         sequence: u64,
-        place: impl FnOnce() -> Option<Arc<PlaceInLine>>,
+        place: impl FnOnce() -> Option<Arc<KeyQueuePosition>>,
     ) -> Option<Self> {
         let mut owned = requests.lock();
         let Entry::Vacant(entry) = owned.entry(task.to_owned()) else {
@@ -99,7 +99,7 @@ impl<R> Registration<R> {
     }
 
     /// What is to be done next; `None`: the process has given the request up.
-    pub async fn next(&mut self) -> Option<Job<R>> {
+    pub async fn next(&mut self) -> Option<RequestJob<R>> {
         self.jobs.recv().await
     }
 

@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot::Receiver;
 
 use super::owned::OwnedRequest;
-use super::process::Process;
+use super::process::ProcessState;
 use super::requests::{Owned, Requests};
 
 pub struct Shared {
-    pub process: Arc<Process>,
+    pub process: Arc<ProcessState>,
     pub requests: Requests<OwnedRequest>,
 }
 

@@ -17,7 +17,7 @@ use notifier_core::text::hex;
 
 /// A request, as it was accepted; as a dead letter with the reports of its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stored {
+pub struct RequestRecord {
     /// Raised when an older version must not touch what a newer one wrote.
     pub version: u32,
     pub task: String,
@@ -62,7 +62,7 @@ pub struct WorkRecord {
     order: Option<String>,
 }
 
-impl Stored {
+impl RequestRecord {
     pub fn of(request: &NewRequest) -> Self {
         let accepted = millis(request.accepted);
         let deliveries = request.deliveries.iter().map(|delivery| StoredDelivery {
@@ -147,7 +147,12 @@ impl Stored {
 
     /// What whoever takes it over is given; `noted` is what its owners have said since.
     /// `published` and `now` are of the stream's clock.
-    pub fn kept(&self, noted: &BTreeMap<usize, Note>, published: u64, now: u64) -> StoredRequest {
+    pub fn kept(
+        &self,
+        noted: &BTreeMap<usize, DeliveryNote>,
+        published: u64,
+        now: u64,
+    ) -> StoredRequest {
         let in_stream = Duration::from_millis(now.saturating_sub(published));
         let places = self.deliveries.iter().enumerate();
         let deliveries = places.map(|(place, delivery)| {
@@ -228,7 +233,7 @@ impl WorkRecord {
 /// What is noted of one delivery: by whoever has it, in the place of what was noted before. The server refuses it where
 /// somebody else has noted something since.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Note {
+pub struct DeliveryNote {
     /// Whose the delivery is.
     pub owner: String,
     /// Counts the holders. With the owner it is one holder's alone: a process may take a delivery twice.
@@ -245,7 +250,7 @@ pub struct Note {
 
 /// An idempotency key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Known {
+pub struct KeyRecord {
     pub task: String,
     pub fingerprint: String,
     pub warnings: Vec<String>,
@@ -257,7 +262,7 @@ pub struct Known {
     pub has_ended: bool,
 }
 
-impl Known {
+impl KeyRecord {
     pub fn of(request: &NewRequest, subject: &str) -> Self {
         let reports = request.deliveries.iter();
         Self {
@@ -312,21 +317,21 @@ mod tests {
                     "arguments": {{}}, "request_json": "{{}}", "warnings": [], "accepted": 1, "deliveries": [], "new": 1}}"#
             )
         };
-        assert!(Stored::read(stored(VERSION).as_bytes()).is_some());
-        assert!(Stored::read(stored(VERSION + 1).as_bytes()).is_none());
-        assert!(Stored::read(b"{}").is_none());
+        assert!(RequestRecord::read(stored(VERSION).as_bytes()).is_some());
+        assert!(RequestRecord::read(stored(VERSION + 1).as_bytes()).is_none());
+        assert!(RequestRecord::read(b"{}").is_none());
     }
 
     #[test]
     fn additional_members_of_a_later_version_are_left_out() {
         let report = r#"{"sender": "http", "outcome": "failed", "reason": "beam_lost", "new": 1}"#;
         let note = format!(r#"{{"owner": "o", "fence": 3, "ended": {report}, "new": 1}}"#);
-        let note: Note = read(note.as_bytes()).unwrap();
+        let note: DeliveryNote = read(note.as_bytes()).unwrap();
         assert_eq!((note.owner.as_str(), note.fence), ("o", 3));
         let known = format!(
             r#"{{"task": "t", "fingerprint": "00", "warnings": [], "subject": "s", "reports": [{report}], "new": 1}}"#
         );
-        let known: Known = read(known.as_bytes()).unwrap();
+        let known: KeyRecord = read(known.as_bytes()).unwrap();
         for record in known.reports.into_iter().chain(note.ended) {
             let report = record.report(0);
             assert_eq!(report.sender, "http");

@@ -9,7 +9,7 @@ __all__ = [
     "PLUGIN_APIS",
     "REASONS",
     "STATUSES",
-    "Choice",
+    "DeliveryFilter",
     "Outbox",
     "OutboxError",
     "__version__",
@@ -92,7 +92,7 @@ class OutboxError(Exception):
     """An outbox cannot be used; ``args`` are what is wrong and what to do."""
 
 @final
-class Choice:
+class DeliveryFilter:
     """Which deliveries of an outbox are meant: those to which all that is given applies."""
 
     def __new__(
@@ -104,7 +104,7 @@ class Choice:
         receiver: str | None = None,
         reason: str | None = None,
     ) -> Self:
-        """Make a choice.
+        """Select deliveries; all conditions must hold.
 
         :param task: a task_id or its beginning, and an index or None.
         :param states: some of waiting, dead, ended, dropped; none: any.
@@ -123,7 +123,7 @@ class Outbox:
         :raises OutboxError: it is not there, or cannot be used; as from every method.
         """
 
-    def list(self, choice: Choice, limit: int) -> list[dict[str, Any]]:
+    def list(self, delivery_filter: DeliveryFilter, limit: int) -> list[dict[str, Any]]:
         """Deliveries, the oldest first.
 
         :returns: ``id``, ``state``, ``accepted``, ``deadline``, ``ended`` (milliseconds since 1970), ``owned``,
@@ -133,10 +133,10 @@ class Outbox:
     def request_json(self, task: str) -> str | None:
         """The request as JSON, without its destinations; None: there is no such task."""
 
-    def retry(self, choice: Choice) -> int:
+    def retry(self, delivery_filter: DeliveryFilter) -> int:
         """Let dead letters be delivered again; gives back how many."""
 
-    def drop(self, choice: Choice) -> int:
+    def drop(self, delivery_filter: DeliveryFilter) -> int:
         """End deliveries without delivering them; gives back how many."""
 
     def stats(self) -> dict[str, int | None]:

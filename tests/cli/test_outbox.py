@@ -175,7 +175,7 @@ def test_a_change_needs_an_explicit_selection(desk: Desk, verb: str) -> None:
 
 def test_an_unknown_state_selects_nothing() -> None:
     with pytest.raises(ValueError, match="deed"):
-        _native.Choice(states=["deed"])
+        _native.DeliveryFilter(states=["deed"])
 
 
 def _text(path: Path) -> None:

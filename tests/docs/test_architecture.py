@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import diagram
-from tests.docs.imports import Crate, circles
+from tests.docs.imports import Crate, circles, without_tests
 from tests.harness import ROOT
 
 CORE = ROOT / "core" / "src"
@@ -123,6 +123,26 @@ def functions(lines: list[str]) -> Iterator[tuple[str, int]]:
         if head and not line.endswith((";", "}")):
             end = next(n for n in range(start, len(lines)) if re.match(rf"{head[1]}(\}}|\S.*;$)", lines[n]))
             yield head[2], end - start + 1
+
+
+SAME_NAME = {"Payload": "the request body of a channel, private to its module"}
+"""Type names that several modules define, each with the reason why the module qualifies it."""
+
+
+def test_no_two_types_have_the_same_name() -> None:
+    modules: dict[str, list[str]] = {}
+    for sources in (CORE, *CRATES.values()):
+        for file in sorted(sources.rglob("*.rs")):
+            if "tests" in file.parts or file.name == "tests.rs":
+                continue
+            for name in re.findall(
+                r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type|union) (\w+)",
+                without_tests(file.read_text(encoding="utf-8")),
+                re.MULTILINE,
+            ):
+                modules.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    several = {name: files for name, files in modules.items() if len(files) > 1}
+    assert several.keys() == SAME_NAME.keys(), several
 
 
 @pytest.mark.parametrize("crate", ["src", "core/src", "jetstream/src", "standin/src", "bench/native/src"])

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::model::extract::{MAX_FIELDS, MAX_SEARCHED_BYTES, extract};
-use crate::model::notification::{DedupKey, Level, LevelMap, Notification, Status};
+use crate::model::notification::{AlertStatus, DedupKey, Level, LevelMap, Notification};
 use crate::model::read_options::ReadOptions;
 use crate::text::shown_value;
 use crate::warnings::Warnings;
@@ -34,10 +34,10 @@ pub fn unknown_level(found: impl Display, warnings: &mut Warnings) -> Level {
     Level::Error
 }
 
-pub fn status(text: &str, warnings: &mut Warnings) -> Option<Status> {
-    let status = Status::parse(text);
+pub fn status(text: &str, warnings: &mut Warnings) -> Option<AlertStatus> {
+    let status = AlertStatus::parse(text);
     if status.is_none() {
-        let known = Status::ALL.map(Status::word).join(", ");
+        let known = AlertStatus::ALL.map(AlertStatus::word).join(", ");
         warn_value("status", &format!("one of {known}"), text, warnings);
     }
     status

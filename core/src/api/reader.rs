@@ -29,14 +29,14 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Takes the members of a request one after the other.
-pub(super) struct Reader {
+pub(super) struct MemberReader {
     /// By [`KNOWN`].
     members: [Option<Json>; KNOWN.len()],
     pub(super) unknown: Vec<String>,
     pub(super) warnings: Warnings,
 }
 
-impl Reader {
+impl MemberReader {
     pub(super) fn new(members: Vec<(String, Json)>, warnings: Warnings) -> Self {
         let mut reader = Self {
             members: [const { None }; KNOWN.len()],

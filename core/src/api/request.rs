@@ -7,10 +7,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::problems::{INVALID_JSON, NO_BODY, error, missing};
-use super::reader::Reader;
+use super::reader::MemberReader;
 use super::{encoding, members};
 use crate::json::{self, Json};
-use crate::model::notification::{Members, Notification};
+use crate::model::notification::{Notification, NotificationMembers};
 use crate::model::plan::Fingerprint;
 use crate::model::problem::Problem;
 use crate::model::read_options::ReadOptions;
@@ -44,9 +44,9 @@ impl Request {
     /// The request with a notification as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
     /// misspelt one of those, with secrets: it is not there.
     pub fn without_destinations(&self, notification: &Notification) -> String {
-        let stored = Stored {
+        let stored = StoredRequestJson {
             notification_text: &notification.text,
-            members: Members::of(notification),
+            members: NotificationMembers::of(notification),
             template: self.template.as_deref(),
             data: self.data.as_deref(),
         };
@@ -55,10 +55,10 @@ impl Request {
 }
 
 #[derive(Serialize)]
-struct Stored<'a> {
+struct StoredRequestJson<'a> {
     notification_text: &'a Json,
     #[serde(flatten)]
-    members: Members<'a>,
+    members: NotificationMembers<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +162,7 @@ fn of_members(
     warnings: Warnings,
 ) -> Result<Request, Problem> {
     let fingerprint = fingerprint(&members);
-    let mut reader = Reader::new(members, warnings);
+    let mut reader = MemberReader::new(members, warnings);
     let text = reader.notification_text()?;
     let receivers = reader.receivers()?;
     let senders = reader.senders()?;
@@ -172,7 +172,7 @@ fn of_members(
     let notification = members::with_text_read(notification, options);
     let template = reader.text("template");
     let data = reader.data();
-    let Reader {
+    let MemberReader {
         warnings, unknown, ..
     } = reader;
     Ok(Request {

@@ -6,12 +6,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::model::outcome::{Failure, Outcome, Reason};
-use crate::model::report::{DeliveryReport, Report};
+use crate::model::report::{DeliveryReport, RequestReport};
 
 /// The answer to a request that was taken charge of.
 #[derive(Debug, Serialize)]
-pub struct Answer {
-    pub status: Status,
+pub struct RequestResponse {
+    pub status: RequestStatus,
     message: &'static str,
     task_id: String,
     results: Results,
@@ -26,8 +26,8 @@ pub struct Answer {
 
 /// The answer to what could not be taken.
 #[derive(Debug, Serialize)]
-pub struct ErrorAnswer {
-    pub status: Status,
+pub struct ErrorResponse {
+    pub status: RequestStatus,
     pub message: String,
     pub task_id: Option<String>,
     pub results: Results,
@@ -46,7 +46,7 @@ pub struct ErrorDetail {
 /// All deliveries in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum RequestStatus {
     Success,
     Pending,
     Partial,
@@ -73,7 +73,7 @@ pub struct Results(Vec<(String, SenderResult)>);
 
 /// One entry of `deliveries`.
 #[derive(Debug, Serialize)]
-pub struct Entry<'a> {
+pub struct DeliveryEntry<'a> {
     index: usize,
     sender: &'a str,
     receiver: Option<&'a str>,
@@ -106,9 +106,9 @@ struct PreviewEntry<'a> {
     body: &'a str,
 }
 
-impl Answer {
-    pub fn new(report: Report) -> Self {
-        let status = Status::of(&report.deliveries);
+impl RequestResponse {
+    pub fn new(report: RequestReport) -> Self {
+        let status = RequestStatus::of(&report.deliveries);
         let results = Results::of(&report.deliveries);
         Self {
             status,
@@ -130,10 +130,10 @@ impl Answer {
 
 /// Made while they are written: ten thousand at once would be some megabytes more.
 fn entries<S: Serializer>(deliveries: &[DeliveryReport], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(deliveries.iter().map(Entry::new))
+    serializer.collect_seq(deliveries.iter().map(DeliveryEntry::new))
 }
 
-impl Status {
+impl RequestStatus {
     /// Looks at every delivery but those ignored: a sender of whose destinations one was reached has not failed. Where
     /// all are ignored nothing was said to anybody.
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
@@ -150,13 +150,13 @@ impl Status {
             )
         });
         if !(deliveries.is_empty() || failed || ambiguous || pending || done) {
-            return Status::Failed;
+            return RequestStatus::Failed;
         }
         match (failed || ambiguous, pending) {
-            (false, false) => Status::Success,
-            (false, true) => Status::Pending,
-            (true, false) if !ambiguous && !done => Status::Failed,
-            (true, _) => Status::Partial,
+            (false, false) => RequestStatus::Success,
+            (false, true) => RequestStatus::Pending,
+            (true, false) if !ambiguous && !done => RequestStatus::Failed,
+            (true, _) => RequestStatus::Partial,
         }
     }
 }
@@ -221,7 +221,7 @@ impl Serialize for Results {
     }
 }
 
-impl<'a> Entry<'a> {
+impl<'a> DeliveryEntry<'a> {
     pub fn new(report: &'a DeliveryReport) -> Self {
         let milliseconds =
             |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -289,42 +289,42 @@ mod tests {
     #[test]
     fn the_status_of_every_combination() {
         for (outcomes, status) in [
-            ("", Status::Success),
-            ("d", Status::Success),
-            ("dd", Status::Success),
-            ("ds", Status::Success),
-            ("y", Status::Success),
-            ("dy", Status::Success),
-            ("s", Status::Success),
-            ("p", Status::Pending),
-            ("dp", Status::Pending),
-            ("sp", Status::Pending),
-            ("f", Status::Failed),
-            ("ff", Status::Failed),
-            ("i", Status::Failed),
-            ("fi", Status::Failed),
-            ("df", Status::Partial),
-            ("di", Status::Partial),
-            ("pf", Status::Partial),
-            ("sf", Status::Partial),
-            ("yf", Status::Partial),
-            ("a", Status::Partial),
-            ("af", Status::Partial),
-            ("ad", Status::Partial),
-            ("ap", Status::Partial),
-            ("dfp", Status::Partial),
-            ("g", Status::Failed),
-            ("gg", Status::Failed),
-            ("gd", Status::Success),
-            ("gp", Status::Pending),
-            ("gf", Status::Failed),
-            ("gdf", Status::Partial),
+            ("", RequestStatus::Success),
+            ("d", RequestStatus::Success),
+            ("dd", RequestStatus::Success),
+            ("ds", RequestStatus::Success),
+            ("y", RequestStatus::Success),
+            ("dy", RequestStatus::Success),
+            ("s", RequestStatus::Success),
+            ("p", RequestStatus::Pending),
+            ("dp", RequestStatus::Pending),
+            ("sp", RequestStatus::Pending),
+            ("f", RequestStatus::Failed),
+            ("ff", RequestStatus::Failed),
+            ("i", RequestStatus::Failed),
+            ("fi", RequestStatus::Failed),
+            ("df", RequestStatus::Partial),
+            ("di", RequestStatus::Partial),
+            ("pf", RequestStatus::Partial),
+            ("sf", RequestStatus::Partial),
+            ("yf", RequestStatus::Partial),
+            ("a", RequestStatus::Partial),
+            ("af", RequestStatus::Partial),
+            ("ad", RequestStatus::Partial),
+            ("ap", RequestStatus::Partial),
+            ("dfp", RequestStatus::Partial),
+            ("g", RequestStatus::Failed),
+            ("gg", RequestStatus::Failed),
+            ("gd", RequestStatus::Success),
+            ("gp", RequestStatus::Pending),
+            ("gf", RequestStatus::Failed),
+            ("gdf", RequestStatus::Partial),
         ] {
             let deliveries: Vec<_> = outcomes
                 .chars()
                 .map(|word| delivery("x", outcome(word)))
                 .collect();
-            assert_eq!(Status::of(&deliveries), status, "{outcomes:?}");
+            assert_eq!(RequestStatus::of(&deliveries), status, "{outcomes:?}");
         }
     }
 

@@ -29,7 +29,7 @@ pub fn read(
     template: Option<&str>,
     options: &ReadOptions,
 ) -> Request {
-    let mut reader = Reader {
+    let mut reader = RowReader {
         row,
         warnings: Warnings::default(),
     };
@@ -74,12 +74,12 @@ pub fn read(
     }
 }
 
-struct Reader<'a> {
+struct RowReader<'a> {
     row: &'a Row,
     warnings: Warnings,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RowReader<'a> {
     /// The columns without a meaning of their own.
     fn fields(&mut self, columns: &Columns) -> Vec<(String, Json)> {
         let row = self.row.columns.iter();

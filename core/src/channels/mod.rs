@@ -32,12 +32,12 @@ pub use self::shared::classify::retry_after;
 pub use self::shared::rich::LevelStyle;
 pub(crate) use self::slack::escape as escape_slack;
 pub use self::spec::{
-    ChannelSpec, Fields, Kind, OPTIONS, Operator, Origin, Parameter, Warning, describe, invalid,
-    parse_url,
+    ChannelSpec, Fields, OPTIONS, OperatorSettings, Origin, Parameter, ParameterKind, Warning,
+    describe, invalid, parse_url,
 };
 use crate::json::{Json, Path};
 pub use crate::model::capabilities::{
-    Attachments, Capabilities, FollowUps, Length, Limits, Protocol, Threads,
+    Attachments, Capabilities, FollowUps, Length, Limits, Protocol, Threading,
 };
 pub use crate::model::channel::{Channel, ComposeContext, Messages};
 use crate::model::problem::Problem;
@@ -82,14 +82,17 @@ pub fn configured(
         path,
         &mut warnings,
     );
-    (spec.parse)(&mut fields, &Operator::default())
+    (spec.parse)(&mut fields, &OperatorSettings::default())
 }
 
 /// A value for each parameter, with which the channel sends a notification's text. For tests and measurements.
 pub fn example(parameter: &Parameter) -> Option<String> {
     // A content template is sent in the text's place, and an example is a string.
-    let is_left_out =
-        parameter.name == "content_sid" || matches!(parameter.kind, Kind::Table | Kind::Templates);
+    let is_left_out = parameter.name == "content_sid"
+        || matches!(
+            parameter.kind,
+            ParameterKind::Table | ParameterKind::Templates
+        );
     (!is_left_out).then(|| parameter.example.to_owned())
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::matcher::Name;
 use super::outbox::{OutboxPlace, OutboxSettings};
-use super::report::{Report, problem};
-use crate::model::problem::{Location, Place, Problem};
+use super::report::{ProblemReport, problem};
+use crate::model::problem::{FilePosition, Location, Problem};
 
 /// What the file says of alert state as a whole.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct AlertSettings {
 /// A key of the file that turns alert state on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateKey {
-    pub place: Place,
+    pub place: FilePosition,
     /// As `routes[0].group_by`.
     pub path: String,
 }
@@ -67,11 +67,11 @@ impl AlertSettings {
     }
 
     /// The error that alert state is not available yet, where a key turns it on.
-    pub(super) fn refuse_state(&self) -> Result<(), Report> {
+    pub(super) fn refuse_state(&self) -> Result<(), ProblemReport> {
         let Some(key) = &self.turned_on_by else {
             return Ok(());
         };
-        let mut report = Report::default();
+        let mut report = ProblemReport::default();
         report.error(key.place, &key.path, "alert state is not available yet");
         Err(report)
     }
@@ -117,12 +117,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Environment, Named, Unusable, from_file};
+    use crate::config::{Environment, Named, SettingsError, from_file};
 
     fn settings() -> AlertSettings {
         AlertSettings {
             turned_on_by: Some(StateKey {
-                place: Place { line: 3, column: 1 },
+                place: FilePosition { line: 3, column: 1 },
                 path: "routes[0].group_by".to_owned(),
             }),
             ..AlertSettings::default()
@@ -207,7 +207,7 @@ mod tests {
             .settings
         };
         let receiver = "[receivers.a]\nslack.webhook_url = \"https://a.example\"\n";
-        let Err(Unusable::File(report)) = of_file(&format!(
+        let Err(SettingsError::File(report)) = of_file(&format!(
             "{receiver}[[routes]]\nreceivers = \"a\"\ngroup_by = []\n"
         )) else {
             panic!()

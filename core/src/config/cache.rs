@@ -24,10 +24,10 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct SettingsCache {
     /// The most recently used last.
-    entries: Mutex<Vec<(Key, Arc<Slot>)>>,
+    entries: Mutex<Vec<(CacheKey, Arc<CacheSlot>)>>,
 }
 
-type Key = (BTreeMap<String, String>, Environment);
+type CacheKey = (BTreeMap<String, String>, Environment);
 
 /// Settings, or why there are none. Shared by all who call with the same arguments.
 pub type SettingsResult = Result<Arc<Settings>, Arc<Problem>>;
@@ -92,7 +92,11 @@ impl SettingsCache {
         resolution
     }
 
-    fn slot(&self, arguments: &BTreeMap<String, String>, environment: &Environment) -> Arc<Slot> {
+    fn slot(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        environment: &Environment,
+    ) -> Arc<CacheSlot> {
         let mut entries = lock(&self.entries);
         let known = entries
             .iter()
@@ -115,15 +119,15 @@ impl SettingsCache {
 
 /// One trigger's place in the cache.
 #[derive(Default)]
-struct Slot {
+struct CacheSlot {
     /// The variables that its file names. Held for a moment only, unlike the entry.
     names: Mutex<Vec<String>>,
-    entry: Mutex<Entry>,
+    entry: Mutex<CachedSettings>,
 }
 
 /// One trigger's settings, and what they were made of.
 #[derive(Default)]
-struct Entry {
+struct CachedSettings {
     current: Option<SettingsResult>,
     broken: Option<Arc<Problem>>,
     /// Why the files could not be looked at; told once.
@@ -144,7 +148,7 @@ enum FileCheck {
     NoAnswer,
 }
 
-impl Entry {
+impl CachedSettings {
     fn resolve(
         &mut self,
         arguments: &BTreeMap<String, String>,

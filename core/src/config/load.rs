@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::file;
-use super::report::Report;
-use super::{Settings, Unusable};
+use super::report::ProblemReport;
+use super::{Settings, SettingsError};
 use crate::model::problem::{Location, Problem};
 use crate::text::{printable, truncate};
 use crate::time_limit::files::{self, FileError};
 
 /// The settings with the file's warnings among their own.
 pub(super) fn usable(
-    settings: Result<Settings, Unusable>,
-    warnings: &Report,
+    settings: Result<Settings, SettingsError>,
+    warnings: &ProblemReport,
     given: &str,
 ) -> Result<Settings, Problem> {
     match settings {
@@ -24,8 +24,8 @@ pub(super) fn usable(
             settings.warnings.extend(warnings);
             Ok(settings)
         }
-        Err(Unusable::Arguments(error)) => Err(error),
-        Err(Unusable::File(report)) => Err(unusable(given, &report)),
+        Err(SettingsError::Arguments(error)) => Err(error),
+        Err(SettingsError::File(report)) => Err(unusable(given, &report)),
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
 }
 
 /// The first problem, and how many more there are.
-fn unusable(given: &str, report: &Report) -> Problem {
+fn unusable(given: &str, report: &ProblemReport) -> Problem {
     let first = report.errors.first();
     let source = first.and_then(|problem| Some((problem, problem.location.source.as_ref()?)));
     let name = shown(given);

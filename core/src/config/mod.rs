@@ -27,9 +27,9 @@ use self::file::secrets::Files;
 use self::file::{Checked, Config};
 pub use self::load::read_bytes;
 pub use self::outbox::{OutboxPlace, OutboxSettings};
-use self::report::Report;
+use self::report::ProblemReport;
 pub use self::rows::RowSettings;
-use crate::channels::Operator;
+use crate::channels::OperatorSettings;
 use crate::model::plan::DeliveryPolicy;
 use crate::model::policy::AddressPolicy;
 use crate::model::problem::Problem;
@@ -48,7 +48,7 @@ pub struct Settings {
     pub request_destinations: RequestDestinations,
     /// Receivers of a request that names nobody and that no route matches, by their places in the file.
     pub default_receivers: Vec<usize>,
-    pub operator: Operator,
+    pub operator: OperatorSettings,
     pub policy: Arc<DeliveryPolicy>,
     /// None: what is in flight ends with the process.
     pub outbox: Option<OutboxSettings>,
@@ -68,9 +68,9 @@ const KEPT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// What a configuration file's bytes, arguments and the environment come to.
 pub struct FromFile {
-    pub settings: Result<Settings, Unusable>,
+    pub settings: Result<Settings, SettingsError>,
     /// Warnings of a file that can be used.
-    pub warnings: Report,
+    pub warnings: ProblemReport,
     /// Whose change is a change of the file.
     pub files: Files,
     /// Whether one of these files did not answer in time.
@@ -82,8 +82,8 @@ impl FromFile {
     /// What there is where there is no file.
     pub fn without(settings: Result<Settings, Problem>) -> Self {
         Self {
-            settings: settings.map_err(Unusable::Arguments),
-            warnings: Report::default(),
+            settings: settings.map_err(SettingsError::Arguments),
+            warnings: ProblemReport::default(),
             files: Files::new(),
             no_answer: false,
             templates: Vec::new(),
@@ -101,8 +101,8 @@ pub fn without_file(
 
 /// Why there are no settings.
 #[derive(Debug)]
-pub enum Unusable {
-    File(Report),
+pub enum SettingsError {
+    File(ProblemReport),
     Arguments(Problem),
 }
 
@@ -127,10 +127,10 @@ pub fn from_file(
         config.alerts.refuse_state()?;
         Ok(config)
     });
-    let settings = config.map_err(Unusable::File);
+    let settings = config.map_err(SettingsError::File);
     FromFile {
         settings: settings.and_then(|config| {
-            resolve(arguments, environment, config).map_err(Unusable::Arguments)
+            resolve(arguments, environment, config).map_err(SettingsError::Arguments)
         }),
         warnings: loaded.warnings,
         files: loaded.files,
@@ -143,7 +143,7 @@ pub fn from_file(
 fn file_operator(
     arguments: &BTreeMap<String, String>,
     environment: &Environment,
-) -> Result<Operator, Problem> {
+) -> Result<OperatorSettings, Problem> {
     let none = BTreeMap::new();
     operator(&Arguments::new(arguments, &none)?, environment)
 }
@@ -207,9 +207,12 @@ fn resolve(
     })
 }
 
-fn operator(arguments: &Arguments<'_>, environment: &Environment) -> Result<Operator, Problem> {
+fn operator(
+    arguments: &Arguments<'_>,
+    environment: &Environment,
+) -> Result<OperatorSettings, Problem> {
     let url = arguments.url("twilio_base_url")?;
-    Ok(Operator {
+    Ok(OperatorSettings {
         twilio_base_url: url.or_else(|| environment.twilio_url()),
         twilio_sid: environment.twilio_sid.clone(),
         twilio_token: environment.twilio_token.clone(),

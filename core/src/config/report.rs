@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::problem::{Location, Place, Problem};
+use crate::model::problem::{FilePosition, Location, Problem};
 
 /// A problem of the file. What to do about it stands in the message.
 pub fn problem(location: Location, message: impl Into<String>) -> Problem {
@@ -19,14 +19,14 @@ pub fn problem(location: Location, message: impl Into<String>) -> Problem {
 /// A problem of the file in the response to a request, whose reader has another text at hand:
 /// `line 31, column 8 of the configuration file: …`.
 pub fn in_response(problem: &Problem) -> String {
-    let Place { line, column } = problem.location.place.unwrap_or_default();
+    let FilePosition { line, column } = problem.location.place.unwrap_or_default();
     let message = &problem.message;
     format!("line {line}, column {column} of the configuration file: {message}")
 }
 
 /// All that was found, in the order of the file; of each kind so many at most. Quotes no value: it may be a secret.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+pub struct ProblemReport {
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
@@ -34,17 +34,17 @@ pub struct Report {
 /// Who has more to mend begins with these: what is no TOML has a problem on every line.
 const MAX_PROBLEMS: usize = 1_000;
 
-impl Report {
-    pub fn error(&mut self, place: Place, path: &str, message: &str) {
+impl ProblemReport {
+    pub fn error(&mut self, place: FilePosition, path: &str, message: &str) {
         push(&mut self.errors, place, path, message);
     }
 
-    pub fn warning(&mut self, place: Place, path: &str, message: &str) {
+    pub fn warning(&mut self, place: FilePosition, path: &str, message: &str) {
         push(&mut self.warnings, place, path, message);
     }
 
     /// Names the sources of values that were read from elsewhere. By the places where the file names them.
-    pub fn name_sources(&mut self, sources: &BTreeMap<Place, String>) {
+    pub fn name_sources(&mut self, sources: &BTreeMap<FilePosition, String>) {
         for problem in self.errors.iter_mut().chain(&mut self.warnings) {
             let place = problem.location.place.unwrap_or_default();
             let source = sources.get(&place);
@@ -60,7 +60,7 @@ impl Report {
     }
 }
 
-fn push(problems: &mut Vec<Problem>, place: Place, path: &str, message: &str) {
+fn push(problems: &mut Vec<Problem>, place: FilePosition, path: &str, message: &str) {
     if problems.len() < MAX_PROBLEMS {
         problems.push(problem(Location::in_file(place, path), message));
     }

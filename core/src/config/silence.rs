@@ -5,26 +5,26 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use super::matcher::{MatchInput, Matcher, Name};
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 
 /// A rule by which matching notifications are suppressed, always or at times.
 #[derive(Clone, Debug, Default)]
 pub struct Silence {
     pub name: String,
     /// In the file.
-    pub place: Place,
+    pub place: FilePosition,
     pub matcher: Matcher,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
     /// None: at any time of the week.
-    pub weekly: Vec<Window>,
+    pub weekly: Vec<WeeklyWindow>,
     /// Where the windows' clock hangs.
     pub zone: Option<TimeZone>,
 }
 
 /// Some hours on some days of the week. One that ends before it begins goes on into the next day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct WeeklyWindow {
     first: Weekday,
     last: Weekday,
     /// Minutes since midnight.
@@ -64,7 +64,7 @@ impl Silence {
     }
 }
 
-impl Window {
+impl WeeklyWindow {
     /// `Sat 00:00-24:00`, `Mon-Fri 22:00-06:00`; days by three letters or whole, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         let (days, hours) = text.trim().split_once(char::is_whitespace)?;
@@ -139,13 +139,13 @@ mod tests {
     use super::*;
     use crate::config::matcher::{Pattern, Patterns};
     use crate::json::Json;
-    use crate::model::notification::{Notification, Status};
+    use crate::model::notification::{AlertStatus, Notification};
 
     fn holds(windows: &[&str], zone: &str, now: &str) -> bool {
         let silence = Silence {
             weekly: windows
                 .iter()
-                .map(|text| Window::parse(text).unwrap())
+                .map(|text| WeeklyWindow::parse(text).unwrap())
                 .collect(),
             zone: Some(TimeZone::get(zone).unwrap()),
             ..Silence::default()
@@ -256,14 +256,14 @@ mod tests {
             "Sat -1:00-02:00",
             "Sat 0x:00-02:00",
         ] {
-            assert_eq!(Window::parse(text), None, "{text}");
+            assert_eq!(WeeklyWindow::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn no_silence_is_for_a_resolved() {
         let mut matchers = vec![Matcher::default()];
-        let status = Status::ALL.map(|status| Pattern::Equal(status.word().to_owned()));
+        let status = AlertStatus::ALL.map(|status| Pattern::Equal(status.word().to_owned()));
         let status = Patterns {
             any_of: status.into(),
             none_of: Vec::new(),
@@ -271,9 +271,9 @@ mod tests {
         matchers.push(Matcher::new(vec![(Name::Status, status)]));
         for (status, expected) in [
             (None, true),
-            (Some(Status::Firing), true),
-            (Some(Status::Acknowledged), true),
-            (Some(Status::Resolved), false),
+            (Some(AlertStatus::Firing), true),
+            (Some(AlertStatus::Acknowledged), true),
+            (Some(AlertStatus::Resolved), false),
         ] {
             let notification = Notification {
                 status,

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::limits::connections::Connection;
+use super::limits::connections::ConnectionPermit;
 use super::lookup::claims::MessageFingerprint;
 use super::progress::store::StoreEntry;
 use super::queue::{AdmissionError, AdmissionRequest, Pause, PauseAfter, Permit, QueuePlace};
 use super::retry::RetryState;
 use super::state::{Delivery, Transmission};
 use crate::model::outcome::{
-    AttemptResult, Classification, Detail, Failure, QueueDirective, Reason, Scope,
+    AttemptResult, Classification, Detail, Failure, PauseScope, QueueDirective, Reason,
 };
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply, ResendEffect};
@@ -144,7 +144,7 @@ impl Delivery {
         &self,
         message: &mut Outbound,
         mut client: ClientKey,
-        connection: Connection,
+        connection: ConnectionPermit,
         permit: &Permit,
         deadline: Instant,
         last: Option<&Failure>,
@@ -196,7 +196,7 @@ impl Delivery {
         message: &Outbound,
         client: &ClientKey,
         time: Duration,
-        connection: Connection,
+        connection: ConnectionPermit,
     ) -> Result<Reply, SendError> {
         let sent = self.services.transport.send(message, client, time).await;
         connection.give_back().await;
@@ -262,7 +262,9 @@ fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
     };
     let (asked, scope) = match queue {
         Some(QueueDirective::Pause { wait, scope }) => (retry.bounded(*wait, result), *scope),
-        _ if after == PauseAfter::RateLimit => (retry.requested_wait(result), Scope::Destination),
+        _ if after == PauseAfter::RateLimit => {
+            (retry.requested_wait(result), PauseScope::Destination)
+        }
         _ => return None,
     };
     Some(Pause {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::limits::connections::{Connection, ConnectionClass, ConnectionRequest};
+use super::limits::connections::{ConnectionClass, ConnectionPermit, ConnectionRequest};
 use super::state::Delivery;
 use crate::model::policy::ClientKey;
 use crate::model::wire::{HttpRequest, Outbound};
@@ -19,7 +19,7 @@ impl Delivery {
         client: &ClientKey,
         is_slow: bool,
         until: Instant,
-    ) -> Option<Connection> {
+    ) -> Option<ConnectionPermit> {
         let ask = ConnectionRequest {
             limit: self.policy.max_connections,
             party: self.party(message),

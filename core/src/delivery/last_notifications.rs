@@ -7,7 +7,7 @@ use hashlink::LinkedHashMap;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use crate::model::notification::{State, Status};
+use crate::model::notification::{AlertState, AlertStatus};
 use crate::model::outcome::MessageRef;
 use crate::model::plan::PlannedSend;
 use crate::panics::lock;
@@ -102,7 +102,7 @@ impl LastNotificationCache {
         let Some(state) = sending.state() else {
             return;
         };
-        let is_resolved = state.status == Some(Status::Resolved);
+        let is_resolved = state.status == Some(AlertStatus::Resolved);
         let has_message = sending.channel.capabilities().refers_to_earlier()
             && delivered.parts == 1
             && !is_resolved;
@@ -162,11 +162,11 @@ impl EarlierNotification {
     /// Whether the alert is open, as the destination knows it.
     pub fn is_open(&self) -> bool {
         let status = self.last.state.and_then(|state| state.status);
-        status != Some(Status::Resolved)
+        status != Some(AlertStatus::Resolved)
     }
 
     /// Whether this state repeats it within the interval. A notification from the future, by a clock that jumped, is not repeated.
-    pub fn is_repeat(&self, state: State, interval: Duration) -> bool {
+    pub fn is_repeat(&self, state: AlertState, interval: Duration) -> bool {
         let fresh = self.age.is_some_and(|age| age < interval);
         fresh && self.last.state == Some(state)
     }

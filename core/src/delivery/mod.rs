@@ -40,8 +40,8 @@ pub use self::progress::task::Task;
 use self::services::Services;
 use self::submit::idempotency::Idempotency;
 pub use self::submit::idempotency::Submission;
-pub use self::submit::throttle::Batch;
-use self::submit::throttle::windows::Minutes;
+pub use self::submit::throttle::ThrottleBatch;
+use self::submit::throttle::windows::ThrottleWindows;
 pub use self::submit::{CapacityPolicy, RecoveredRequest, SubmitError, SubmitRequest};
 use crate::observe::{Gauges, Sink};
 use crate::transport::Transport;
@@ -53,7 +53,7 @@ pub struct Dispatcher(Arc<Inner>);
 struct Inner {
     services: Arc<Services>,
     idempotency: Idempotency,
-    minutes: Minutes,
+    throttle_windows: ThrottleWindows,
     /// Deliveries whose call has been answered.
     pending: AtomicUsize,
 }
@@ -63,7 +63,7 @@ impl Dispatcher {
         Self(Arc::new(Inner {
             services: Arc::new(Services::new(transport, sink)),
             idempotency: Idempotency::default(),
-            minutes: Minutes::default(),
+            throttle_windows: ThrottleWindows::default(),
             pending: AtomicUsize::default(),
         }))
     }
@@ -74,8 +74,8 @@ impl Dispatcher {
     }
 
     /// For notifications that come together: so many of them are sent one by one, and one digest stands for the rest.
-    pub fn batch(&self) -> Arc<Batch> {
-        Arc::new(Batch::new(self.clone()))
+    pub fn batch(&self) -> Arc<ThrottleBatch> {
+        Arc::new(ThrottleBatch::new(self.clone()))
     }
 
     /// Whether there is so much capacity that deliveries of former processes are welcome too.
@@ -113,7 +113,7 @@ impl Dispatcher {
         caller: &Caller,
         need: Need,
         max_in_flight: usize,
-        batch: &Batch,
+        batch: &ThrottleBatch,
     ) -> Vec<InFlightPermit> {
         let capacity = &self.0.services.capacity;
         let own = capacity.usage(caller);

@@ -10,7 +10,7 @@ use crate::model::plan::{DeliveryPolicy, OnAmbiguous};
 
 /// What is done next for a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// Nothing: the destination has it.
     Done(Option<MessageRef>),
     /// It goes to the destination's new address at once.
@@ -94,10 +94,10 @@ impl RetryState {
         self.backoff
     }
 
-    pub fn after_attempt(&mut self, result: AttemptResult, rules: &RetryRules<'_>) -> Next {
+    pub fn after_attempt(&mut self, result: AttemptResult, rules: &RetryRules<'_>) -> NextStep {
         match result {
-            AttemptResult::Ambiguous(failure) => Next::LookUp(failure),
-            AttemptResult::Moved(moved) => Next::Readdress(moved),
+            AttemptResult::Ambiguous(failure) => NextStep::LookUp(failure),
+            AttemptResult::Moved(moved) => NextStep::Readdress(moved),
             result => self.after_final_word(result, rules),
         }
     }
@@ -108,7 +108,7 @@ impl RetryState {
         answer: LookupAnswer,
         failure: Failure,
         rules: &RetryRules<'_>,
-    ) -> Next {
+    ) -> NextStep {
         match answer {
             LookupAnswer::Found(result) => self.after_final_word(result, rules),
             LookupAnswer::NotFound if rules.policy.on_ambiguous == OnAmbiguous::Resend => {
@@ -116,7 +116,7 @@ impl RetryState {
                 self.retry(failure, None, rules)
             }
             LookupAnswer::NotFound | LookupAnswer::NotAsked => {
-                Next::End(Outcome::Ambiguous(failure))
+                NextStep::End(Outcome::Ambiguous(failure))
             }
         }
     }
@@ -149,15 +149,15 @@ impl RetryState {
     }
 
     /// Nobody is asked any more what became of the message.
-    fn after_final_word(&mut self, result: AttemptResult, rules: &RetryRules<'_>) -> Next {
+    fn after_final_word(&mut self, result: AttemptResult, rules: &RetryRules<'_>) -> NextStep {
         let requested = self.requested_wait(&result);
         match result {
-            AttemptResult::Delivered { message, .. } => Next::Done(message),
+            AttemptResult::Delivered { message, .. } => NextStep::Done(message),
             AttemptResult::Retry { failure, .. } => self.retry(failure, requested, rules),
-            AttemptResult::Ambiguous(failure) => Next::End(Outcome::Ambiguous(failure)),
-            AttemptResult::Reject(failure) => Next::End(self.end(failure)),
-            AttemptResult::Moved(moved) => Next::End(self.end(moved.failure)),
-            AttemptResult::Stale(failure) => Next::Recompose(failure),
+            AttemptResult::Ambiguous(failure) => NextStep::End(Outcome::Ambiguous(failure)),
+            AttemptResult::Reject(failure) => NextStep::End(self.end(failure)),
+            AttemptResult::Moved(moved) => NextStep::End(self.end(moved.failure)),
+            AttemptResult::Stale(failure) => NextStep::Recompose(failure),
         }
     }
 
@@ -167,7 +167,7 @@ impl RetryState {
         failure: Failure,
         requested: Option<Duration>,
         rules: &RetryRules<'_>,
-    ) -> Next {
+    ) -> NextStep {
         let wait = self.next_backoff(&failure, requested, rules.rate_limits);
         // A provider may ask for a wait that no clock can tell.
         let due = rules.ended.checked_add(wait);
@@ -175,11 +175,11 @@ impl RetryState {
             .map(|due| due.max(rules.now))
             .filter(|due| self.attempts < rules.policy.max_attempts && *due < rules.deadline);
         let Some(due) = due else {
-            return Next::End(self.end(failure));
+            return NextStep::End(self.end(failure));
         };
         let is_new_reason = self.last().map(|last| last.reason) != Some(failure.reason);
         self.last = Some(Box::new(failure.clone()));
-        Next::Retry(Retry {
+        NextStep::Retry(Retry {
             failure,
             due,
             wait: due - rules.now,
@@ -239,8 +239,8 @@ mod tests {
         retry: &mut RetryState,
         policy: &DeliveryPolicy,
         left: Duration,
-        decision: impl FnOnce(&mut RetryState, &RetryRules<'_>) -> Next,
-    ) -> Next {
+        decision: impl FnOnce(&mut RetryState, &RetryRules<'_>) -> NextStep,
+    ) -> NextStep {
         let now = Instant::now();
         let rules = RetryRules {
             policy,
@@ -252,7 +252,7 @@ mod tests {
         decision(retry, &rules)
     }
 
-    fn after(retry: &mut RetryState, result: AttemptResult) -> Next {
+    fn after(retry: &mut RetryState, result: AttemptResult) -> NextStep {
         let policy = policy();
         decide(retry, &policy, seconds(3600), |retry, rules| {
             retry.after_attempt(result, rules)
@@ -278,22 +278,22 @@ mod tests {
             warning: None,
         };
         let table = [
-            (delivered, Next::Done(message)),
+            (delivered, NextStep::Done(message)),
             (
                 AttemptResult::Reject(failure(Reason::Rejected)),
-                Next::End(Outcome::Failed(failure(Reason::Rejected))),
+                NextStep::End(Outcome::Failed(failure(Reason::Rejected))),
             ),
             (
                 AttemptResult::Ambiguous(failure(Reason::LostReply)),
-                Next::LookUp(failure(Reason::LostReply)),
+                NextStep::LookUp(failure(Reason::LostReply)),
             ),
             (
                 AttemptResult::Stale(failure(Reason::Rejected)),
-                Next::Recompose(failure(Reason::Rejected)),
+                NextStep::Recompose(failure(Reason::Rejected)),
             ),
             (
                 AttemptResult::Moved(Box::new(moved())),
-                Next::Readdress(Box::new(moved())),
+                NextStep::Readdress(Box::new(moved())),
             ),
         ];
         for (result, next) in table {
@@ -313,7 +313,7 @@ mod tests {
             (limited, Some(seconds(600)), 600, 600),
         ] {
             let next = after(&mut state(), try_again(reason, asked));
-            let Next::Retry(retry) = next else {
+            let NextStep::Retry(retry) = next else {
                 panic!("{next:?}")
             };
             let range = seconds(least)..=seconds(most);
@@ -333,7 +333,7 @@ mod tests {
         );
         assert_eq!(
             next,
-            Next::End(Outcome::Failed(failure(Reason::RateLimited)))
+            NextStep::End(Outcome::Failed(failure(Reason::RateLimited)))
         );
     }
 
@@ -352,11 +352,11 @@ mod tests {
         let hour = seconds(3600);
         for reason in [Reason::RateLimited, Reason::Connect, Reason::RateLimited] {
             assert!(
-                matches!(attempt(reason, hour), Next::Retry(_)),
+                matches!(attempt(reason, hour), NextStep::Retry(_)),
                 "{reason:?}"
             );
         }
-        let end = Next::End(Outcome::Failed(failure(Reason::Connect)));
+        let end = NextStep::End(Outcome::Failed(failure(Reason::Connect)));
         assert_eq!(attempt(Reason::Connect, hour), end);
         retry.reset();
         let mut attempt = |left| {
@@ -378,7 +378,7 @@ mod tests {
         ];
         for (reason, is_new) in reasons {
             let next = after(&mut retry, try_again(reason, None));
-            assert!(matches!(next, Next::Retry(retry) if retry.is_new_reason == is_new));
+            assert!(matches!(next, NextStep::Retry(retry) if retry.is_new_reason == is_new));
         }
     }
 
@@ -399,7 +399,7 @@ mod tests {
                     retry.after_look_up(answer, lost(), rules)
                 })
             };
-            let ambiguous = Next::End(Outcome::Ambiguous(lost()));
+            let ambiguous = NextStep::End(Outcome::Ambiguous(lost()));
             let not_asked = look_up(&mut state(), LookupAnswer::NotAsked);
             assert_eq!(not_asked, ambiguous);
             let found = AttemptResult::Ambiguous(lost());
@@ -411,7 +411,7 @@ mod tests {
                 assert_eq!(not_found, ambiguous);
                 continue;
             }
-            assert!(matches!(not_found, Next::Retry(_)));
+            assert!(matches!(not_found, NextStep::Retry(_)));
             // Whatever fails from now on, the first may have arrived.
             let rejected = AttemptResult::Reject(failure(Reason::Rejected));
             assert_eq!(after(&mut retry, rejected), ambiguous);

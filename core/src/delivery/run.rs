@@ -10,8 +10,8 @@ use super::attempt::LeaseLost;
 use super::follow_up::FollowUp;
 use super::progress::store::EndNote;
 use super::queue::QueuePlace;
-use super::retry::{Next, Retry, RetryRules, RetryState};
-use super::state::{Delivery, State, Transmission, Wait};
+use super::retry::{NextStep, Retry, RetryRules, RetryState};
+use super::state::{Delivery, DeliveryState, Transmission, WaitFor};
 use crate::model::channel::LostReply;
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::wire::Outbound;
@@ -61,17 +61,19 @@ impl Delivery {
     async fn drive(&mut self, place: &mut QueuePlace) -> Result<Outcome, LeaseLost> {
         loop {
             self.state = match std::mem::take(&mut self.state) {
-                State::Queued(messages) => self.begin(messages, place).await,
-                State::Attempting(transmission) => self.try_message(transmission, place).await?,
-                State::Waiting(transmission, Wait::Until(due)) => {
+                DeliveryState::Queued(messages) => self.begin(messages, place).await,
+                DeliveryState::Attempting(transmission) => {
+                    self.try_message(transmission, place).await?
+                }
+                DeliveryState::Waiting(transmission, WaitFor::Until(due)) => {
                     sleep_until(due).await;
-                    State::Attempting(transmission)
+                    DeliveryState::Attempting(transmission)
                 }
                 // In a box of its own, as few replies are lost.
-                State::Waiting(transmission, Wait::LookUp(failure)) => {
+                DeliveryState::Waiting(transmission, WaitFor::LookUp(failure)) => {
                     Box::pin(self.ask_provider(transmission, *failure, place)).await
                 }
-                State::Ended(outcome) => {
+                DeliveryState::Ended(outcome) => {
                     if outcome.failure().is_some() {
                         // An attempt whose reply was lost may have arrived: the destination may know another state than before.
                         Box::pin(self.forget_last_state()).await;
@@ -84,16 +86,16 @@ impl Delivery {
 
     /// After `Queued`: its turn has come. What a former process began is gone on with as it is; anything else may be silenced,
     /// be a repeat, or follow up on an earlier message.
-    async fn begin(&mut self, messages: Vec<Outbound>, place: &mut QueuePlace) -> State {
+    async fn begin(&mut self, messages: Vec<Outbound>, place: &mut QueuePlace) -> DeliveryState {
         self.wait_for_turn(place).await;
         let retry = RetryState::new(self.backoff());
         let part = self.planned.parts_done();
         let mut transmission = Box::new(Transmission::new(messages, part, retry));
         if let Some(began) = self.planned.attempting() {
             transmission.began = began;
-            let lost = Wait::LookUp(Box::new(interrupted()));
+            let lost = WaitFor::LookUp(Box::new(interrupted()));
             return match transmission.message() {
-                Some(_) => State::Waiting(transmission, lost),
+                Some(_) => DeliveryState::Waiting(transmission, lost),
                 None => self.delivered(&transmission),
             };
         }
@@ -104,7 +106,9 @@ impl Delivery {
         };
         match follow_up {
             FollowUp::None => {}
-            FollowUp::Suppressed { rule } => return State::Ended(Outcome::Suppressed { rule }),
+            FollowUp::Suppressed { rule } => {
+                return DeliveryState::Ended(Outcome::Suppressed { rule });
+            }
             FollowUp::Update(message) => {
                 let messages = std::mem::replace(&mut transmission.messages, vec![*message]);
                 transmission.original = Some(messages);
@@ -118,7 +122,7 @@ impl Delivery {
         &self,
         mut transmission: Box<Transmission>,
         place: &QueuePlace,
-    ) -> Result<State, LeaseLost> {
+    ) -> Result<DeliveryState, LeaseLost> {
         transmission.began = SystemTime::now();
         let result = self.attempt(&mut transmission, place).await?;
         transmission.ended = Instant::now();
@@ -133,7 +137,7 @@ impl Delivery {
         mut transmission: Box<Transmission>,
         failure: Failure,
         place: &QueuePlace,
-    ) -> State {
+    ) -> DeliveryState {
         let Some(message) = transmission.message() else {
             return self.delivered(&transmission);
         };
@@ -149,9 +153,9 @@ impl Delivery {
     }
 
     /// The state that a decision leads to.
-    async fn follow(&self, mut transmission: Box<Transmission>, next: Next) -> State {
+    async fn follow(&self, mut transmission: Box<Transmission>, next: NextStep) -> DeliveryState {
         match next {
-            Next::Done(reference) => {
+            NextStep::Done(reference) => {
                 self.message_delivered(&mut transmission, reference);
                 // That of the last one is stored with the end.
                 if transmission.message().is_some()
@@ -162,27 +166,31 @@ impl Delivery {
                 self.proceed(transmission)
             }
             // Once: what has moved again is not there.
-            Next::Readdress(moved) if !transmission.has_moved => {
+            NextStep::Readdress(moved) if !transmission.has_moved => {
                 self.warn(&moved.warning);
                 transmission.readdress(Outbound::Http(moved.next));
-                State::Attempting(transmission)
+                DeliveryState::Attempting(transmission)
             }
-            Next::Readdress(moved) => State::Ended(transmission.retry.end(moved.failure)),
-            Next::LookUp(failure) => State::Waiting(transmission, Wait::LookUp(Box::new(failure))),
-            Next::Retry(retry) => {
+            NextStep::Readdress(moved) => {
+                DeliveryState::Ended(transmission.retry.end(moved.failure))
+            }
+            NextStep::LookUp(failure) => {
+                DeliveryState::Waiting(transmission, WaitFor::LookUp(Box::new(failure)))
+            }
+            NextStep::Retry(retry) => {
                 self.report_retry(&retry);
-                State::Waiting(transmission, Wait::Until(retry.due))
+                DeliveryState::Waiting(transmission, WaitFor::Until(retry.due))
             }
-            Next::Recompose(failure) => match transmission.original.take() {
+            NextStep::Recompose(failure) => match transmission.original.take() {
                 Some(original) => {
                     self.forget_last_notification();
                     transmission.replace(original);
-                    State::Attempting(transmission)
+                    DeliveryState::Attempting(transmission)
                 }
                 // Nothing that could be stale was referred to.
-                None => State::Ended(Outcome::Failed(failure)),
+                None => DeliveryState::Ended(Outcome::Failed(failure)),
             },
-            Next::End(outcome) => State::Ended(outcome),
+            NextStep::End(outcome) => DeliveryState::Ended(outcome),
         }
     }
 
@@ -194,17 +202,17 @@ impl Delivery {
     }
 
     /// On to the next message, or to the end after the last.
-    fn proceed(&self, transmission: Box<Transmission>) -> State {
+    fn proceed(&self, transmission: Box<Transmission>) -> DeliveryState {
         match transmission.message() {
-            Some(_) => State::Attempting(transmission),
+            Some(_) => DeliveryState::Attempting(transmission),
             None => self.delivered(&transmission),
         }
     }
 
-    fn delivered(&self, transmission: &Transmission) -> State {
+    fn delivered(&self, transmission: &Transmission) -> DeliveryState {
         let message = transmission.reference.clone();
         self.remember_notification(transmission.messages.len(), message.as_ref());
-        State::Ended(Outcome::Delivered { message })
+        DeliveryState::Ended(Outcome::Delivered { message })
     }
 
     fn retry_rules(&self, transmission: &Transmission, place: &QueuePlace) -> RetryRules<'_> {

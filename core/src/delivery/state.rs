@@ -32,22 +32,22 @@ pub struct Delivery {
     pub deadline: Instant,
     /// Digests that refer to it leave after its end.
     pub digests: Vec<AheadGuard>,
-    pub state: State,
+    pub state: DeliveryState,
 }
 
 /// How far a delivery is, with what it needs there.
-pub enum State {
+pub enum DeliveryState {
     /// It is composed. It waits for its turn among the deliveries with its dedup key, or for a digest.
     Queued(Vec<Outbound>),
     /// A message leaves as soon as the destination's queue admits it and a connection is free.
     Attempting(Box<Transmission>),
     /// The next attempt is not due, or the provider is asked about the last one.
-    Waiting(Box<Transmission>, Wait),
+    Waiting(Box<Transmission>, WaitFor),
     Ended(Outcome),
 }
 
 /// What a delivery waits for between two attempts.
-pub enum Wait {
+pub enum WaitFor {
     Until(Instant),
     /// The provider's word on the last attempt, which failed so.
     LookUp(Box<Failure>),
@@ -73,9 +73,9 @@ pub struct Transmission {
     pub original: Option<Vec<Outbound>>,
 }
 
-impl Default for State {
+impl Default for DeliveryState {
     fn default() -> Self {
-        State::Queued(Vec::new())
+        DeliveryState::Queued(Vec::new())
     }
 }
 
@@ -100,7 +100,7 @@ impl Delivery {
             policy,
             permit: None,
             digests: Vec::new(),
-            state: State::Queued(messages),
+            state: DeliveryState::Queued(messages),
         }
     }
 

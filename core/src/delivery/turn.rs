@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::progress::store::StoreEntry;
-use super::queue::{DestinationQueue, QueuePlace, Turn};
+use super::queue::{DedupTurn, DestinationQueue, QueuePlace};
 use super::state::Delivery;
-use crate::model::notification::State;
+use crate::model::notification::AlertState;
 
 /// How long to wait before the store is asked again for older deliveries.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ impl Delivery {
     }
 
     /// The same, as one that says this of its alert.
-    pub fn line_up_as(&self, state: Option<State>) -> QueuePlace {
+    pub fn line_up_as(&self, state: Option<AlertState>) -> QueuePlace {
         let queue = self.services.queues.get(self.planned.channel.destination());
         let ticket = queue.ticket();
         let turn = self.turn(&queue, ticket, state);
@@ -40,10 +40,10 @@ impl Delivery {
         &self,
         queue: &Arc<DestinationQueue>,
         ticket: u64,
-        state: Option<State>,
-    ) -> Option<Box<Turn>> {
+        state: Option<AlertState>,
+    ) -> Option<Box<DedupTurn>> {
         let dedup_key = self.planned.dedup_key.as_ref()?;
-        Some(Box::new(Turn::new(queue, dedup_key, ticket, state)))
+        Some(Box::new(DedupTurn::new(queue, dedup_key, ticket, state)))
     }
 
     /// Waits for the turn among the deliveries with its key, and sets when the last attempt must have ended. A delivery whose

@@ -61,13 +61,13 @@ pub fn parse(text: &str) -> Result<Parsed, JsonError> {
         let replaced = replace_words(text).ok_or_else(|| syntax_error(error))?;
         let _: &RawValue = serde_json::from_str(&replaced).map_err(syntax_error)?;
     }
-    let mut reader = Reader {
+    let mut reader = JsonReader {
         text,
         at: 0,
         duplicates: Warnings::default(),
         not_finite: Warnings::default(),
     };
-    let json = reader.value(0, &Place::Root)?;
+    let json = reader.value(0, &ReadPath::Root)?;
     Ok(Parsed {
         json,
         duplicates: reader.duplicates,
@@ -125,7 +125,7 @@ const fn is_of_number(c: char) -> bool {
 }
 
 /// Reads a text whose syntax is known to be right, each byte once.
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     /// The next byte.
     at: usize,
@@ -134,24 +134,24 @@ struct Reader<'a> {
 }
 
 /// Where the reader is. A path is made of it only where there is something to report.
-enum Place<'a> {
+enum ReadPath<'a> {
     Root,
-    Key(&'a Place<'a>, &'a str),
-    Index(&'a Place<'a>, usize),
+    Key(&'a ReadPath<'a>, &'a str),
+    Index(&'a ReadPath<'a>, usize),
 }
 
-impl Place<'_> {
+impl ReadPath<'_> {
     fn path(&self) -> Path {
         match self {
-            Place::Root => Path::root(),
-            Place::Key(parent, key) => parent.path().key(key),
-            Place::Index(parent, index) => parent.path().index(*index),
+            ReadPath::Root => Path::root(),
+            ReadPath::Key(parent, key) => parent.path().key(key),
+            ReadPath::Index(parent, index) => parent.path().index(*index),
         }
     }
 }
 
-impl Reader<'_> {
-    fn value(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
+impl JsonReader<'_> {
+    fn value(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
         match self.next() {
             Some(b'{') => self.object(depth, place),
             Some(b'[') => self.array(depth, place),
@@ -160,13 +160,13 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
+    fn object(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
         let mut members = Vec::new();
         while self.has_more(b'}') {
             let key = self.string()?;
             self.skip(b':');
-            let value = self.value(depth + 1, &Place::Key(place, &key))?;
+            let value = self.value(depth + 1, &ReadPath::Key(place, &key))?;
             members.push((key, value));
         }
         if has_repeated_key(&members) {
@@ -176,11 +176,11 @@ impl Reader<'_> {
         Ok(Json::Object(members))
     }
 
-    fn array(&mut self, depth: usize, place: &Place<'_>) -> Result<Json, JsonError> {
+    fn array(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
         let mut items = Vec::new();
         while self.has_more(b']') {
-            let item = self.value(depth + 1, &Place::Index(place, items.len()))?;
+            let item = self.value(depth + 1, &ReadPath::Index(place, items.len()))?;
             items.push(item);
         }
         items.shrink_to_fit();
@@ -188,7 +188,11 @@ impl Reader<'_> {
     }
 
     /// Each key once: at its first place, with its last value.
-    fn unique(&mut self, members: Vec<(String, Json)>, place: &Place<'_>) -> Vec<(String, Json)> {
+    fn unique(
+        &mut self,
+        members: Vec<(String, Json)>,
+        place: &ReadPath<'_>,
+    ) -> Vec<(String, Json)> {
         let mut unique: Vec<(String, Json)> = Vec::new();
         let mut places = HashMap::new();
         let mut repeated = BTreeSet::new();
@@ -203,7 +207,7 @@ impl Reader<'_> {
             }
         }
         for (key, _) in repeated.iter().filter_map(|index| unique.get(*index)) {
-            self.duplicates.push(|| Place::Key(place, key).path());
+            self.duplicates.push(|| ReadPath::Key(place, key).path());
         }
         unique
     }
@@ -220,7 +224,7 @@ impl Reader<'_> {
     }
 
     /// A number, or a word. What is no finite number of a double is a string: no channel could send it on as a number.
-    fn word(&mut self, place: &Place<'_>) -> Json {
+    fn word(&mut self, place: &ReadPath<'_>) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
         let word = rest.get(..end).unwrap_or_default();

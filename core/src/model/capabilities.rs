@@ -29,13 +29,13 @@ pub enum Protocol {
 pub struct FollowUps {
     /// It takes the earlier message's place.
     pub edits: bool,
-    pub threads: Threads,
+    pub threads: Threading,
     pub incidents: Option<Incidents>,
 }
 
 /// How a notification joins the thread of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
+pub enum Threading {
     No,
     /// The message names the thread, which follows from the dedup key.
     ByKey,
@@ -83,7 +83,7 @@ pub enum Length {
 impl Capabilities {
     /// Whether the channel uses the reference to an earlier message.
     pub const fn refers_to_earlier(&self) -> bool {
-        self.follow_ups.edits || matches!(self.follow_ups.threads, Threads::ByReference)
+        self.follow_ups.edits || matches!(self.follow_ups.threads, Threading::ByReference)
     }
 
     /// Whether the provider keeps incidents: no limit on messages holds up a notification that changes one.
@@ -104,7 +104,7 @@ impl FollowUps {
     /// A further message, without any tie to the earlier one.
     pub const MESSAGES: Self = Self {
         edits: false,
-        threads: Threads::No,
+        threads: Threading::No,
         incidents: None,
     };
 
@@ -113,7 +113,7 @@ impl FollowUps {
         ..Self::MESSAGES
     };
 
-    pub const fn threads(threads: Threads) -> Self {
+    pub const fn threads(threads: Threading) -> Self {
         Self {
             threads,
             ..Self::MESSAGES

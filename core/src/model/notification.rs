@@ -23,7 +23,7 @@ pub struct Notification {
     pub level: Option<Level>,
     /// What the operator's own word means that the text begins with. It makes no rich notification.
     pub level_in_text: Option<Level>,
-    pub status: Option<Status>,
+    pub status: Option<AlertStatus>,
     /// In the order of the request: strings, numbers, booleans.
     pub fields: Vec<(String, Json)>,
     /// An `http` or `https` URL.
@@ -76,7 +76,7 @@ impl Deref for DedupKey {
 
 /// Whether it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum AlertStatus {
     Firing,
     /// Somebody sees to it.
     Acknowledged,
@@ -85,9 +85,9 @@ pub enum Status {
 
 /// What a notification says of how its alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub struct AlertState {
     pub level: Option<Level>,
-    pub status: Option<Status>,
+    pub status: Option<AlertStatus>,
 }
 
 impl Notification {
@@ -145,42 +145,46 @@ impl Notification {
     }
 
     /// By the level that rules go by.
-    pub fn state(&self) -> State {
-        State {
+    pub fn state(&self) -> AlertState {
+        AlertState {
             level: self.level_for_rules(),
             status: self.status,
         }
     }
 }
 
-impl Status {
-    pub const ALL: [Status; 3] = [Status::Firing, Status::Acknowledged, Status::Resolved];
+impl AlertStatus {
+    pub const ALL: [AlertStatus; 3] = [
+        AlertStatus::Firing,
+        AlertStatus::Acknowledged,
+        AlertStatus::Resolved,
+    ];
 
     /// In any case.
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_lowercase().as_str() {
-            "firing" => Status::Firing,
-            "acknowledged" => Status::Acknowledged,
-            "resolved" => Status::Resolved,
+            "firing" => AlertStatus::Firing,
+            "acknowledged" => AlertStatus::Acknowledged,
+            "resolved" => AlertStatus::Resolved,
             _ => return None,
         })
     }
 
     /// Whether it tells how an earlier notification goes on.
     pub const fn follows_up(self) -> bool {
-        matches!(self, Status::Acknowledged | Status::Resolved)
+        matches!(self, AlertStatus::Acknowledged | AlertStatus::Resolved)
     }
 
     pub const fn word(self) -> &'static str {
         match self {
-            Status::Firing => "firing",
-            Status::Acknowledged => "acknowledged",
-            Status::Resolved => "resolved",
+            AlertStatus::Firing => "firing",
+            AlertStatus::Acknowledged => "acknowledged",
+            AlertStatus::Resolved => "resolved",
         }
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for AlertStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -188,7 +192,7 @@ impl fmt::Display for Status {
 
 /// All of a notification but its text, under the names and in the order of a request.
 #[derive(Serialize)]
-pub struct Members<'a> {
+pub struct NotificationMembers<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,12 +209,12 @@ pub struct Members<'a> {
     dedup_key: Option<&'a str>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> NotificationMembers<'a> {
     pub fn of(notification: &'a Notification) -> Self {
         Self {
             title: notification.title.as_deref(),
             level: notification.level.map(Level::word),
-            status: notification.status.map(Status::word),
+            status: notification.status.map(AlertStatus::word),
             fields: &notification.fields,
             link: notification.link.as_deref(),
             timestamp: notification.timestamp.map(|time| time.to_string()),

@@ -286,14 +286,14 @@ pub enum QueueDirective {
     /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.
     Pause {
         wait: Option<Duration>,
-        scope: Scope,
+        scope: PauseScope,
     },
     /// Deliveries end at once with `destination_disabled`.
     Disable { wait: Duration },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum PauseScope {
     Destination,
     Account,
 }

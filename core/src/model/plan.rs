@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::channel::{Channel, ComposeContext, Messages};
-use super::notification::{DedupKey, Notification, State, Status};
+use super::notification::{AlertState, AlertStatus, DedupKey, Notification};
 use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
 use super::report::{DeliveryReport, Preview};
@@ -187,7 +187,7 @@ pub struct PlannedSend {
 
 impl PlannedSend {
     /// How the alert stands; `None`: it is not known any more.
-    pub fn state(&self) -> Option<State> {
+    pub fn state(&self) -> Option<AlertState> {
         Some(self.input.as_ref()?.notification.state())
     }
 
@@ -204,7 +204,7 @@ impl PlannedSend {
     /// Whether it acknowledges an alert that its provider may keep.
     fn acknowledges_kept_alert(&self) -> bool {
         let status = self.state().and_then(|state| state.status);
-        status == Some(Status::Acknowledged)
+        status == Some(AlertStatus::Acknowledged)
             && self.channel.capabilities().keeps_incidents()
             && self.dedup_key.is_some()
     }

@@ -26,7 +26,7 @@ pub struct Location {
     pub path: Option<Box<str>>,
     /// In the configuration file.
     #[serde(flatten)]
-    pub place: Option<Place>,
+    pub place: Option<FilePosition>,
     /// Where the value comes from, if the configuration file only names it: `the file secrets/slack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<str>>,
@@ -34,7 +34,7 @@ pub struct Location {
 
 /// Line and column count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct FilePosition {
     pub line: usize,
     pub column: usize,
 }
@@ -49,7 +49,7 @@ impl Location {
     }
 
     /// In the configuration file.
-    pub fn in_file(place: Place, path: impl Into<Box<str>>) -> Self {
+    pub fn in_file(place: FilePosition, path: impl Into<Box<str>>) -> Self {
         Self {
             place: Some(place),
             ..Self::path(path)
@@ -65,7 +65,7 @@ impl fmt::Display for Problem {
             place,
             source,
         } = &self.location;
-        if let Some(Place { line, column }) = place {
+        if let Some(FilePosition { line, column }) = place {
             write!(f, "line {line}, column {column}: ")?;
         }
         for part in [path, source].into_iter().flatten() {

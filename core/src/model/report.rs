@@ -82,7 +82,7 @@ pub struct Preview {
 
 /// What a caller is told of a request that was taken charge of.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct RequestReport {
     pub task_id: String,
     pub deliveries: Vec<DeliveryReport>,
     pub warnings: Vec<String>,

@@ -33,7 +33,7 @@ pub struct History {
 
 #[derive(Default)]
 struct Queue {
-    rows: VecDeque<Row>,
+    rows: VecDeque<PendingRow>,
     /// The database takes no rows from this process.
     off: bool,
 }
@@ -45,12 +45,12 @@ pub type OnWritten = Box<dyn FnOnce(HistoryRow) + Send>;
 pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> OnWritten + Send + Sync>;
 
 /// A row that waits.
-pub struct Row {
+pub struct PendingRow {
     row: HistoryRow,
     written: Option<OnWritten>,
 }
 
-impl Row {
+impl PendingRow {
     pub fn line(&self) -> &str {
         &self.row.line
     }
@@ -78,12 +78,12 @@ pub struct Recorder {
 
 impl History {
     /// The oldest row that waits for a call under this configuration.
-    pub fn next(&self, config: &str) -> Option<Row> {
+    pub fn next(&self, config: &str) -> Option<PendingRow> {
         self.lock().get_mut(config)?.rows.pop_front()
     }
 
     /// The database has refused a row: those that wait are dropped, and no more are made.
-    pub fn turn_off(&self, config: &str, refused: Row) {
+    pub fn turn_off(&self, config: &str, refused: PendingRow) {
         let mut rows = VecDeque::from([refused]);
         if let Some(queue) = self.lock().get_mut(config) {
             queue.off = true;
@@ -100,7 +100,7 @@ impl History {
     /// A row waits for a call under its configuration; the oldest make room.
     pub fn push(&self, row: HistoryRow, written: Option<OnWritten>) {
         let config = Arc::clone(&row.config);
-        let row = Row { row, written };
+        let row = PendingRow { row, written };
         let dropped = {
             let mut queues = self.lock();
             let queue = queues.entry(config).or_default();
@@ -116,7 +116,7 @@ impl History {
         dropped.into_iter().for_each(|row| self.drop_row(row));
     }
 
-    fn drop_row(&self, row: Row) {
+    fn drop_row(&self, row: PendingRow) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         row.done();
     }

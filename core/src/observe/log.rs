@@ -11,7 +11,7 @@ use crate::model::report::HistoryRow;
 use crate::panics::lock;
 
 /// Takes lines after the call has returned. Never blocks: deliveries log from the runtime's workers.
-pub trait LateLog: Send + Sync {
+pub trait LogReceiver: Send + Sync {
     fn push(&self, line: LogLine);
 }
 
@@ -21,12 +21,12 @@ pub struct TaskLog {
     /// Lines below are not written.
     least: LogLevel,
     recorder: Option<Box<Recorder>>,
-    lines: Mutex<Lines>,
+    lines: Mutex<LogBuffer>,
 }
 
-enum Lines {
+enum LogBuffer {
     Collected(Vec<LogLine>),
-    Late(Arc<dyn LateLog>),
+    Late(Arc<dyn LogReceiver>),
     /// The last delivery has ended: nothing will come any more.
     Closed,
 }
@@ -40,7 +40,7 @@ impl TaskLog {
             task_id,
             least: LogLevel::Info,
             recorder: None,
-            lines: Mutex::new(Lines::Collected(Vec::new())),
+            lines: Mutex::new(LogBuffer::Collected(Vec::new())),
         }
     }
 
@@ -87,37 +87,37 @@ impl TaskLog {
     /// Writes a line of another task that is told of here.
     pub fn push(&self, line: LogLine) {
         match &mut *self.lock() {
-            Lines::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line),
-            Lines::Collected(_) | Lines::Closed => {}
-            Lines::Late(late) => late.push(line),
+            LogBuffer::Collected(lines) if lines.len() < MAX_COLLECTED => lines.push(line),
+            LogBuffer::Collected(_) | LogBuffer::Closed => {}
+            LogBuffer::Late(late) => late.push(line),
         }
     }
 
     /// The lines so far; those to come go to `late`.
-    pub fn hand_over(&self, late: Arc<dyn LateLog>) -> Vec<LogLine> {
-        match std::mem::replace(&mut *self.lock(), Lines::Late(late)) {
-            Lines::Collected(lines) => lines,
-            Lines::Late(_) | Lines::Closed => Vec::new(),
+    pub fn hand_over(&self, late: Arc<dyn LogReceiver>) -> Vec<LogLine> {
+        match std::mem::replace(&mut *self.lock(), LogBuffer::Late(late)) {
+            LogBuffer::Collected(lines) => lines,
+            LogBuffer::Late(_) | LogBuffer::Closed => Vec::new(),
         }
     }
 
     /// The lines so far, where none will come later.
     pub fn take(&self) -> Vec<LogLine> {
-        match std::mem::replace(&mut *self.lock(), Lines::Closed) {
-            Lines::Collected(lines) => lines,
-            Lines::Late(_) | Lines::Closed => Vec::new(),
+        match std::mem::replace(&mut *self.lock(), LogBuffer::Closed) {
+            LogBuffer::Collected(lines) => lines,
+            LogBuffer::Late(_) | LogBuffer::Closed => Vec::new(),
         }
     }
 
     /// Lets go of the engine's logger once nothing will be logged any more.
     pub fn close(&self) {
         let mut lines = self.lock();
-        if matches!(*lines, Lines::Late(_)) {
-            *lines = Lines::Closed;
+        if matches!(*lines, LogBuffer::Late(_)) {
+            *lines = LogBuffer::Closed;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LogBuffer> {
         lock(&self.lines)
     }
 }
@@ -130,20 +130,20 @@ pub struct LogPort {
 
 #[derive(Default)]
 struct Port {
-    late: Option<Arc<dyn LateLog>>,
+    late: Option<Arc<dyn LogReceiver>>,
     waiting: VecDeque<LogLine>,
 }
 
 impl LogPort {
     /// From now on lines go to this one; those that wait are given back.
-    pub fn connect(&self, late: Arc<dyn LateLog>) -> Vec<LogLine> {
+    pub fn connect(&self, late: Arc<dyn LogReceiver>) -> Vec<LogLine> {
         let mut port = lock(&self.state);
         port.late = Some(late);
         port.waiting.drain(..).collect()
     }
 }
 
-impl LateLog for LogPort {
+impl LogReceiver for LogPort {
     fn push(&self, line: LogLine) {
         let mut port = lock(&self.state);
         match &port.late {

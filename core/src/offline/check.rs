@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::tree::{RouteSummary, StateSummary, tree};
 use super::{LoadedConfig, sample, unreachable};
-use crate::config::report::{self, Report};
-use crate::config::{FromFile, Settings, Unusable};
+use crate::config::report::{self, ProblemReport};
+use crate::config::{FromFile, Settings, SettingsError};
 use crate::model::problem::{Location, Problem};
 
 /// The whole report.
@@ -16,7 +16,7 @@ pub struct Check {
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
     /// What the file has, where it can be used.
-    pub receivers: Vec<Receiver>,
+    pub receivers: Vec<CheckedReceiver>,
     pub default_receivers: Vec<String>,
     pub routes: usize,
     /// Each route behind its parent, with what it inherits.
@@ -31,7 +31,7 @@ pub struct Check {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Receiver {
+pub struct CheckedReceiver {
     pub name: String,
     /// The channel of each of its destinations.
     pub channels: Vec<&'static str>,
@@ -51,13 +51,13 @@ impl Check {
         check.add(&made.warnings);
         match &made.settings {
             Ok(settings) => check.has(settings),
-            Err(Unusable::File(report)) => check.add(report),
-            Err(Unusable::Arguments(error)) => check.errors.push(error.clone()),
+            Err(SettingsError::File(report)) => check.add(report),
+            Err(SettingsError::Arguments(error)) => check.errors.push(error.clone()),
         }
         check
     }
 
-    fn add(&mut self, report: &Report) {
+    fn add(&mut self, report: &ProblemReport) {
         self.errors.extend_from_slice(&report.errors);
         self.warnings.extend_from_slice(&report.warnings);
     }
@@ -68,7 +68,7 @@ impl Check {
             let receiver = config.receivers.get(*place);
             receiver.map(|receiver| receiver.name.clone())
         };
-        let receivers = config.receivers.iter().map(|receiver| Receiver {
+        let receivers = config.receivers.iter().map(|receiver| CheckedReceiver {
             name: receiver.name.clone(),
             channels: receiver
                 .destinations

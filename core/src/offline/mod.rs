@@ -16,12 +16,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::check::Check;
-pub use self::render::Rendering;
-pub use self::routes::Routing;
+pub use self::render::RenderReport;
+pub use self::routes::RoutingTrace;
 pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request};
 use crate::config::{
-    self, Environment, FromFile, Named, OutboxPlace, Settings, Unusable, file, from_file,
+    self, Environment, FromFile, Named, OutboxPlace, Settings, SettingsError, file, from_file,
     read_bytes,
 };
 use crate::model::problem::Problem;
@@ -46,7 +46,7 @@ pub enum CliError {
     /// The file cannot be read. The words follow its name.
     Unreadable(String),
     /// The file, or an argument, cannot be used.
-    Unusable(Box<Check>),
+    SettingsError(Box<Check>),
     Request(Problem),
     /// What should be a time is none.
     Time(String),
@@ -98,18 +98,23 @@ impl LoadedConfig {
     }
 
     /// Who would get the notification of a request, and why.
-    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<Routing, CliError> {
+    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<RoutingTrace, CliError> {
         let settings = self.settings()?;
         let request = read(request, &settings.config.read_options)?;
-        Ok(Routing::of(&settings, &request, now, self.given.look_up))
+        Ok(RoutingTrace::of(
+            &settings,
+            &request,
+            now,
+            self.given.look_up,
+        ))
     }
 
     /// What each channel would be sent.
-    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<Rendering, CliError> {
+    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<RenderReport, CliError> {
         let settings = self.settings()?;
         let has_file = self.given.path.is_some();
         let request = read(request, &settings.config.read_options)?;
-        Rendering::of(&settings, request, has_file, now, self.given.look_up)
+        RenderReport::of(&settings, request, has_file, now, self.given.look_up)
     }
 
     /// Every template of the file, and what it makes of a request's notification where there is one.
@@ -120,7 +125,7 @@ impl LoadedConfig {
     ) -> Result<Vec<TemplateCheck>, CliError> {
         let made = self.make();
         if made.templates.is_empty() && made.settings.is_err() {
-            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
+            return Err(CliError::SettingsError(Box::new(Check::of(self, &made))));
         }
         let settings = made.settings.as_ref();
         let options = settings.map(|settings| settings.config.read_options.clone());
@@ -170,10 +175,10 @@ impl LoadedConfig {
     fn settings(&self) -> Result<Settings, CliError> {
         let made = self.make();
         if made.settings.is_err() {
-            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
+            return Err(CliError::SettingsError(Box::new(Check::of(self, &made))));
         }
         made.settings
-            .map_err(|_: Unusable| CliError::Unreadable("cannot be used".to_owned()))
+            .map_err(|_: SettingsError| CliError::Unreadable("cannot be used".to_owned()))
     }
 }
 

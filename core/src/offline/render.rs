@@ -14,14 +14,14 @@ use crate::routing::plan_at;
 use crate::warnings::Warnings;
 
 #[derive(Debug, Serialize)]
-pub struct Rendering {
-    pub deliveries: Vec<Rendered>,
+pub struct RenderReport {
+    pub deliveries: Vec<RenderedDelivery>,
     pub warnings: Vec<String>,
 }
 
 /// One delivery.
 #[derive(Debug, Serialize)]
-pub struct Rendered {
+pub struct RenderedDelivery {
     pub sender: String,
     pub receiver: Option<String>,
     /// As answers and log lines name it; none where its secrets were not looked up.
@@ -40,7 +40,7 @@ pub struct Rendered {
 /// Stands in keys and is in no body.
 const TASK_ID: &str = "render";
 
-impl Rendering {
+impl RenderReport {
     /// Without a file, a request that names nobody is rendered for every channel.
     pub(super) fn of(
         settings: &Settings,
@@ -88,8 +88,8 @@ fn samples() -> Vec<(String, Json)> {
     sample.collect()
 }
 
-fn rendered(delivery: PlannedDelivery, labels: bool) -> Rendered {
-    let mut rendered = Rendered {
+fn rendered(delivery: PlannedDelivery, labels: bool) -> RenderedDelivery {
+    let mut rendered = RenderedDelivery {
         sender: delivery.sender,
         receiver: delivery.receiver,
         destination: None,
@@ -115,7 +115,7 @@ fn rendered(delivery: PlannedDelivery, labels: bool) -> Rendered {
     rendered
 }
 
-impl Rendered {
+impl RenderedDelivery {
     fn show(&mut self, sending: &PlannedSend, labels: bool) {
         let messages = &sending.messages.parts;
         self.destination = labels.then(|| sending.channel.destination().label.clone());

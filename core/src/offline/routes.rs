@@ -18,14 +18,14 @@ use crate::routing::{self, MatchedBy, Routed};
 
 /// What routing would do, and what it looked at.
 #[derive(Debug, Serialize)]
-pub struct Routing {
+pub struct RoutingTrace {
     /// The level that rules go by; none matches no rule that names one.
     pub level: Option<&'static str>,
     /// Those that rules go by and messages show, also those that `extract` has made. Values as texts.
     pub fields: BTreeMap<String, String>,
     pub receivers: Vec<RoutedReceiver>,
     /// What the request brings itself.
-    pub senders: Vec<Sender>,
+    pub senders: Vec<SenderUse>,
     /// Whether routes are asked: a request that names somebody is for them alone.
     pub rules_asked: bool,
     pub routes: Vec<RouteTrace>,
@@ -44,18 +44,18 @@ pub struct RoutedReceiver {
     /// Where the route stands.
     pub line: Option<usize>,
     pub route_name: Option<String>,
-    pub destinations: Vec<Destination>,
+    pub destinations: Vec<RoutedDestination>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Destination {
+pub struct RoutedDestination {
     pub channel: &'static str,
     /// As answers and log lines name it; none where its secrets were not looked up.
     pub label: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Sender {
+pub struct SenderUse {
     pub sender: String,
     /// `used`, `ignored` or `denied`: what `request_destinations` says.
     pub becomes: &'static str,
@@ -92,7 +92,7 @@ pub struct SilenceTrace {
     pub misfit: Option<String>,
 }
 
-impl Routing {
+impl RoutingTrace {
     pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
         let rules_asked = routing::names_nobody(request, settings);
         let routed = match rules_asked {
@@ -163,22 +163,25 @@ fn reached(
     all
 }
 
-fn destinations(receiver: &Receiver, labels: bool) -> Vec<Destination> {
-    let each = receiver.destinations.iter().map(|destination| Destination {
-        channel: destination.sender,
-        label: labels.then(|| destination.channel.destination().label.clone()),
-    });
+fn destinations(receiver: &Receiver, labels: bool) -> Vec<RoutedDestination> {
+    let each = receiver
+        .destinations
+        .iter()
+        .map(|destination| RoutedDestination {
+            channel: destination.sender,
+            label: labels.then(|| destination.channel.destination().label.clone()),
+        });
     each.collect()
 }
 
-fn senders(settings: &Settings, request: &Request) -> Vec<Sender> {
+fn senders(settings: &Settings, request: &Request) -> Vec<SenderUse> {
     let becomes = match settings.request_destinations {
         RequestDestinations::Allow => "used",
         RequestDestinations::Ignore => "ignored",
         RequestDestinations::Deny => "denied",
     };
     let senders = request.senders.iter().flatten();
-    let senders = senders.map(|(sender, _)| Sender {
+    let senders = senders.map(|(sender, _)| SenderUse {
         sender: sender.clone(),
         becomes,
     });

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::read;
-use super::render::Rendering;
+use super::render::RenderReport;
 use crate::config::Settings;
-use crate::config::file::Rendered;
+use crate::config::file::RenderedParameter;
 
 const PLAIN: &str = "x";
 const HOSTILE: &str = "a \"quoted\" word\nand a second line \\";
@@ -26,8 +26,10 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
             .iter()
             .flat_map(|destination| &destination.rendered);
         let templates = rendered.flat_map(|rendered| match rendered {
-            Rendered::One(_, template) => vec![template],
-            Rendered::Table(_, members) => members.iter().map(|(_, template)| template).collect(),
+            RenderedParameter::One(_, template) => vec![template],
+            RenderedParameter::Table(_, members) => {
+                members.iter().map(|(_, template)| template).collect()
+            }
         });
         let mut has_templates = false;
         for template in templates {
@@ -45,7 +47,7 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
         let request = request(&receivers, &paths, value).to_string();
         let request = read(request.as_bytes(), &config.read_options);
         let rendering =
-            request.and_then(|request| Rendering::of(settings, request, true, now, false));
+            request.and_then(|request| RenderReport::of(settings, request, true, now, false));
         rendering.map_or_else(|_| Vec::new(), |rendering| rendering.warnings)
     };
     let plain = warnings(PLAIN);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::api::request::Request;
 use crate::config::FromFile;
 use crate::config::template::{Renderer, TemplateContext};
-use crate::model::problem::{Place, Problem};
+use crate::model::problem::{FilePosition, Problem};
 
 /// One template.
 #[derive(Debug, Serialize)]
@@ -15,7 +15,7 @@ pub struct TemplateCheck {
     pub path: String,
     /// Where its string begins.
     #[serde(flatten)]
-    pub place: Place,
+    pub place: FilePosition,
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
     /// What it makes of the notification; none without one, or where it makes nothing.

@@ -119,7 +119,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::channels::Operator;
+    use crate::channels::OperatorSettings;
     use crate::config::file;
 
     /// A file that turns alert state on.
@@ -150,7 +150,7 @@ continue = true
             text.as_bytes(),
             Path::new("/"),
             &none,
-            Operator::default(),
+            OperatorSettings::default(),
             true,
         );
         loaded.config.unwrap_or_else(|report| panic!("{report:?}"))

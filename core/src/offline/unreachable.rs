@@ -83,7 +83,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::channels::Operator;
+    use crate::channels::OperatorSettings;
     use crate::config::file;
 
     const HEAD: &str = "[receivers.a.slack]\nwebhook_url = \"https://a.example\"\n";
@@ -94,7 +94,7 @@ mod tests {
             text.as_bytes(),
             Path::new("/"),
             &none,
-            Operator::default(),
+            OperatorSettings::default(),
             true,
         );
         let config = loaded.config.unwrap_or_else(|report| panic!("{report:?}"));

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::answering::Answering;
 use super::{Body, CallLog, Notifier, Response};
-use crate::api::response::{Answer, Status};
+use crate::api::response::{RequestResponse, RequestStatus};
 use crate::config::Settings;
 use crate::delivery::{Caller, Task};
-use crate::model::report::Report;
+use crate::model::report::RequestReport;
 
 impl Notifier {
     /// Waits by the answer rule and says how everything stands.
@@ -28,7 +28,7 @@ impl Notifier {
             log,
         } = answering;
         self.wait(&task, begun, settings.response_timeout, caller);
-        let answer = Answer::new(Report {
+        let answer = RequestResponse::new(RequestReport {
             task_id,
             deliveries: task.reports(),
             warnings: task.warnings(),
@@ -37,11 +37,11 @@ impl Notifier {
         });
         Response {
             status: match answer.status {
-                Status::Failed => settings.failure_status,
+                RequestStatus::Failed => settings.failure_status,
                 _ => 200,
             },
             retry_after: None,
-            body: Body::Answer(Box::new(answer)),
+            body: Body::RequestResponse(Box::new(answer)),
             news: Vec::new(),
             port: None,
             log: match log {
@@ -64,11 +64,11 @@ impl Notifier {
 
     /// Waits until every delivery has ended, or so long; gives the state at that moment. For who has nothing else to do: an
     /// engine's call is answered by [`Self::process_request`].
-    pub fn wait_ended(&self, task: &Task, limit: Duration) -> Answer {
+    pub fn wait_ended(&self, task: &Task, limit: Duration) -> RequestResponse {
         let ended = async { tokio::time::timeout(limit, task.ended()).await };
         // Which of both it was is in the reports.
         let _ = self.runtime.block_on(ended);
-        Answer::new(Report {
+        RequestResponse::new(RequestReport {
             task_id: task.id.clone(),
             deliveries: task.reports(),
             warnings: task.warnings(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outboxes::Source;
-use crate::api::response::{Answer, ErrorAnswer};
+use crate::api::response::{ErrorResponse, RequestResponse};
 use crate::api::view::StatusView;
 use crate::config::{Environment, Named, Settings};
 use crate::delivery::{Caller, Task};
@@ -82,8 +82,8 @@ pub struct Scheduled {
 }
 
 pub enum Body {
-    Answer(Box<Answer>),
-    Error(Box<ErrorAnswer>),
+    RequestResponse(Box<RequestResponse>),
+    Error(Box<ErrorResponse>),
     Status(Box<StatusView>),
     /// Prometheus text.
     Metrics(String),

@@ -14,7 +14,7 @@ use crate::config::{Environment, Named, OutboxPlace, Settings, SettingsCache};
 use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, config_of, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery};
-use crate::observe::{Event, History, LateLog, LogLevel, LogPort, Sink, TaskLog};
+use crate::observe::{Event, History, LogLevel, LogPort, LogReceiver, Sink, TaskLog};
 use crate::panics::{catch_panic, lock};
 use crate::routing::{self, RecoveredPlan};
 use crate::store::sqlite::SqliteStore;
@@ -350,7 +350,7 @@ impl OpenOutbox {
         });
         let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
         let log = log.from_level(least);
-        let port: Arc<dyn LateLog> = Arc::<LogPort>::clone(&self.port);
+        let port: Arc<dyn LogReceiver> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
         for warning in warnings.into_lines() {
             dispatcher.sink().emit(&log, &Event::Warning(&warning));

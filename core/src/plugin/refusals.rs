@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Body, CallLog, Response};
-use crate::api::response::{ErrorAnswer, ErrorDetail, Results, Status};
+use crate::api::response::{ErrorDetail, ErrorResponse, RequestStatus, Results};
 use crate::delivery::{CapacityError, PersistError};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, Sink, TaskLog};
@@ -21,8 +21,8 @@ pub fn refused(
     Response {
         status,
         retry_after,
-        body: Body::Error(Box::new(ErrorAnswer {
-            status: Status::Failed,
+        body: Body::Error(Box::new(ErrorResponse {
+            status: RequestStatus::Failed,
             message: problem.message.clone(),
             task_id: None,
             results: Results::default(),

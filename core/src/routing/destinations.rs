@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limits;
-use super::planner::{Planner, Target};
+use super::planner::{PlannedTarget, Planner};
 use super::refusal::Refusal;
 use crate::channels::{self, ChannelSpec, Fields, Origin, invalid};
 use crate::config::file::{FileDestination, Receiver};
@@ -75,14 +75,14 @@ impl<'a> Planner<'a> {
         spec: &'static ChannelSpec,
         fields: &mut Fields<'_>,
         path: &Path,
-    ) -> Result<Target<'a>, Box<Disposition>> {
+    ) -> Result<PlannedTarget<'a>, Box<Disposition>> {
         let parsed = (spec.parse)(fields, &self.settings.operator);
         self.warnings
             .append(fields.take_warnings(), |warning| warning.to_string());
         let channel = parsed.map_err(misconfigured)?;
         let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
         let target = self.target(channel, configured_in, path.clone())?;
-        Ok(Target {
+        Ok(PlannedTarget {
             configuration_bytes: fields.size(),
             ..target
         })
@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
         channel: Arc<dyn Channel>,
         configured_in: Option<Box<ConfiguredIn>>,
         path: Path,
-    ) -> Result<Target<'a>, Box<Disposition>> {
+    ) -> Result<PlannedTarget<'a>, Box<Disposition>> {
         // None where the operator chose it: a policy for requests does not judge that.
         let destination = channel.destination();
         let host = destination.host.as_deref();
@@ -117,7 +117,7 @@ impl<'a> Planner<'a> {
                 path: Some(path.to_string()),
             }));
         }
-        Ok(Target {
+        Ok(PlannedTarget {
             private_addresses: match host {
                 Some(_) => self.settings.addresses.private_addresses,
                 None => PrivateAddresses::Allow,
@@ -162,10 +162,10 @@ impl<'a> Planner<'a> {
         receiver: &Receiver,
         destination: &'a FileDestination,
         index: usize,
-    ) -> Target<'a> {
+    ) -> PlannedTarget<'a> {
         let path = Path::root().key("receivers").key(&receiver.name);
         let several = receiver.destinations.len() > 1;
-        Target {
+        PlannedTarget {
             channel: Arc::clone(&destination.channel),
             private_addresses: PrivateAddresses::Allow,
             own: destination.own.clone(),

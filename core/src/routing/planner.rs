@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::texts::Texts;
 use crate::api::request::Request;
 use crate::config::Settings;
-use crate::config::file::Rendered;
+use crate::config::file::RenderedParameter;
 use crate::config::template::Template;
 use crate::json::{Json, Path};
 use crate::model::channel::{Channel, ComposeContext, Messages};
@@ -46,13 +46,13 @@ pub(super) struct Planner<'a> {
 }
 
 /// One destination, whoever chose it.
-pub(super) struct Target<'a> {
+pub(super) struct PlannedTarget<'a> {
     pub(super) channel: Arc<dyn Channel>,
     pub(super) private_addresses: PrivateAddresses,
     pub(super) own: OwnPolicy,
     pub(super) allow_mentions: bool,
     pub(super) template: Option<&'a Template>,
-    pub(super) rendered: &'a [Rendered],
+    pub(super) rendered: &'a [RenderedParameter],
     pub(super) configured_in: Option<Box<ConfiguredIn>>,
     /// Bytes of the configuration, where it is this destination's own.
     pub(super) configuration_bytes: usize,
@@ -98,7 +98,10 @@ impl<'a> Planner<'a> {
     }
 
     /// Composes what a destination gets.
-    pub(super) fn disposition(&mut self, target: Target<'a>) -> Result<Disposition, Refusal> {
+    pub(super) fn disposition(
+        &mut self,
+        target: PlannedTarget<'a>,
+    ) -> Result<Disposition, Refusal> {
         let variant = self.texts.variant(target.template, self.warnings);
         self.bytes.look_at(variant.size)?;
         let path = &target.path;
@@ -149,7 +152,7 @@ impl<'a> Planner<'a> {
     fn kept_input(
         &mut self,
         input: ComposeInput,
-        target: &Target<'a>,
+        target: &PlannedTarget<'a>,
         has_key: bool,
     ) -> Option<Box<ComposeInput>> {
         let policy = &self.settings.policy;

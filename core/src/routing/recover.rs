@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::limits::Bytes;
-use super::planner::{Planner, Target};
+use super::planner::{PlannedTarget, Planner};
 use crate::api::request::Request;
 use crate::channels::{self, Fields, Origin};
 use crate::config::Settings;
@@ -123,7 +123,7 @@ impl<'a> Planner<'a> {
         name: &str,
         index: usize,
         sender: &str,
-    ) -> Result<Target<'a>, Box<Failure>> {
+    ) -> Result<PlannedTarget<'a>, Box<Failure>> {
         let place = self.settings.config.by_name.get(name);
         let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
         let gone = || {
@@ -143,7 +143,7 @@ impl<'a> Planner<'a> {
         id: &DeliveryId,
         sender: &str,
         sealed: &[u8],
-    ) -> Result<Target<'a>, Box<Failure>> {
+    ) -> Result<PlannedTarget<'a>, Box<Failure>> {
         let seal = self
             .settings
             .outbox

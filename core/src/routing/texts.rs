@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::request::Request;
-use crate::config::file::{Config, Rendered};
+use crate::config::file::{Config, RenderedParameter};
 use crate::config::report;
 use crate::config::template::{Renderer, Template, TemplateContext};
 use crate::json::Json;
@@ -32,14 +32,14 @@ pub struct Texts<'a> {
     /// What text templates made, by their ids; `None` of one that failed.
     variants: HashMap<Arc<str>, Option<Variant>>,
     /// What templates of parameters made, of which variant.
-    parameters: HashMap<Parameter, Result<Arc<str>, Problem>>,
+    parameters: HashMap<ParameterId, Result<Arc<str>, Problem>>,
     /// Of all notifications and parameters, and of the data where it outlives the request.
     bytes: usize,
     keeps_data: bool,
 }
 
 /// The ids of a parameter's template and of the variant that it looks at.
-type Parameter = (Arc<str>, Option<Arc<str>>);
+type ParameterId = (Arc<str>, Option<Arc<str>>);
 
 /// The notification with the text that a template made, or as it came.
 #[derive(Clone)]
@@ -157,7 +157,7 @@ impl<'a> Texts<'a> {
     /// What the templates of a destination's parameters make; one that fails is as if it were not there.
     pub fn parameters(
         &mut self,
-        rendered: &[Rendered],
+        rendered: &[RenderedParameter],
         of: &Variant,
         path: &dyn fmt::Display,
         warnings: &mut Warnings,
@@ -170,7 +170,7 @@ impl<'a> Texts<'a> {
     }
 
     /// What makes the parameters of another notification, when this request has been answered.
-    pub fn again(&mut self, rendered: &[Rendered]) -> Arc<dyn Parameters> {
+    pub fn again(&mut self, rendered: &[RenderedParameter]) -> Arc<dyn Parameters> {
         self.keeps_data = true;
         Arc::new(DeferredTemplates {
             rendered: rendered.to_vec(),
@@ -199,15 +199,15 @@ impl<'a> Texts<'a> {
 
 /// The parameters that templates make; of one that fails it is said why.
 fn make(
-    rendered: &[Rendered],
+    rendered: &[RenderedParameter],
     mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
     mut warn: impl FnMut(String),
 ) -> Vec<(&'static str, Arc<str>)> {
     let mut made = Vec::with_capacity(rendered.len());
     for parameter in rendered {
         let (name, text) = match parameter {
-            Rendered::One(name, template) => (*name, render(template)),
-            Rendered::Table(name, members) => (*name, object(members, &mut render)),
+            RenderedParameter::One(name, template) => (*name, render(template)),
+            RenderedParameter::Table(name, members) => (*name, object(members, &mut render)),
         };
         let what = match text {
             Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
@@ -236,7 +236,7 @@ fn object(
 
 /// A destination's parameters, for notifications that no request brings.
 struct DeferredTemplates {
-    rendered: Vec<Rendered>,
+    rendered: Vec<RenderedParameter>,
     renderer: Renderer,
     /// Of the request that the destination was chosen for.
     data: Option<Arc<Json>>,

@@ -21,12 +21,12 @@ const KINDS: [(&str, Resolve); 4] = [
 
 /// A text without what may stand between the characters of a secret, and where in the original each of its bytes comes from.
 #[derive(Default)]
-pub struct Reading {
+pub struct DecodedText {
     pub text: String,
     origins: Vec<Range<usize>>,
 }
 
-impl Reading {
+impl DecodedText {
     /// Where in the original the bytes of a range stand.
     pub fn origin(&self, range: &Range<usize>) -> Option<Range<usize>> {
         let first = self.origins.get(range.start)?;
@@ -44,7 +44,7 @@ impl Reading {
 
 /// The text as it is, and with the escapes of each kind resolved. Kinds are kept apart, since what is an escape of one kind may be
 /// meant as it stands in another.
-pub fn readings(text: &str) -> impl Iterator<Item = Reading> {
+pub fn readings(text: &str) -> impl Iterator<Item = DecodedText> {
     let kinds = KINDS.into_iter();
     let resolves = kinds.filter(|(sign, _)| text.contains(sign));
     let as_it_is: Resolve = |_| None;
@@ -52,8 +52,8 @@ pub fn readings(text: &str) -> impl Iterator<Item = Reading> {
     all.map(|resolve| reading(text, resolve))
 }
 
-fn reading(text: &str, resolve: Resolve) -> Reading {
-    let mut reading = Reading::default();
+fn reading(text: &str, resolve: Resolve) -> DecodedText {
+    let mut reading = DecodedText::default();
     let mut at = 0;
     while let Some(rest) = text.get(at..)
         && let Some(first) = rest.chars().next()
@@ -155,7 +155,7 @@ fn hexadecimal(digits: &str) -> Option<u32> {
     number.filter(|_| are_digits)
 }
 
-/// What a secret is in a [`Reading`] of a text that holds it.
+/// What a secret is in a [`DecodedText`] of a text that holds it.
 pub fn plain(secret: &str) -> Vec<String> {
     let characters = secret.chars();
     let mut all = vec![without_passed_over(characters)];

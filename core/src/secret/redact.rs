@@ -9,7 +9,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-use super::encodings::{self, Reading};
+use super::encodings::{self, DecodedText};
 use super::{MASK, Secret};
 use crate::text::head;
 
@@ -137,7 +137,7 @@ impl Needles {
 
 impl Needle {
     /// How much of the needle stands here. In base64 a digit on each side may be the secret's in part.
-    fn place(&self, reading: &Reading, start: usize) -> Range<usize> {
+    fn place(&self, reading: &DecodedText, start: usize) -> Range<usize> {
         let text = reading.text.as_bytes();
         let rest = text.get(start..).unwrap_or_default().iter();
         let needle = self.text.expose().as_bytes();

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 /// What a store asks for the time. Tests bring one that they move.
 pub trait Clock: Send + Sync {
-    fn read(&self) -> Reading;
+    fn read(&self) -> ClockReading;
 }
 
 /// Both clocks at one moment.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct ClockReading {
     /// The wall clock: somebody may set it, forward and back.
     pub wall: SystemTime,
     /// Since the machine was started. Nobody sets it, and it goes on while the machine sleeps.
@@ -23,8 +23,8 @@ pub struct Reading {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn read(&self) -> Reading {
-        Reading {
+    fn read(&self) -> ClockReading {
+        ClockReading {
             wall: SystemTime::now(),
             uptime: uptime(),
             boot: Arc::clone(boot()),

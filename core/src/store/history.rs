@@ -1,6 +1,6 @@
 //! History rows that no process has written to the database yet.
 
-use super::Reply;
+use super::StoreFuture;
 use crate::model::report::HistoryRow;
 
 /// History rows that wait in a store; the oldest make room.
@@ -12,11 +12,11 @@ pub const MAX_HISTORY: usize = 10_000;
 pub trait HistoryStore: Send + Sync {
     /// Stores the row of a delivery that is not stored itself: it ended when it was accepted, or is a digest. The operation
     /// begins at once, whether or not the caller waits for the reply.
-    fn store_history(&self, row: &HistoryRow) -> Reply<()>;
+    fn store_history(&self, row: &HistoryRow) -> StoreFuture<()>;
 
     /// Claims at most `limit` rows of this configuration file, the oldest first, whose processes ended before they wrote them.
-    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>>;
+    fn claim_history(&self, config: &str, limit: usize) -> StoreFuture<Vec<HistoryRow>>;
 
     /// Removes a row that is in the database, or was given up.
-    fn history_written(&self, row: &HistoryRow) -> Reply<()>;
+    fn history_written(&self, row: &HistoryRow) -> StoreFuture<()>;
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Reply;
-use crate::model::notification::State;
+use super::StoreFuture;
+use crate::model::notification::AlertState;
 use crate::model::outcome::MessageRef;
 
 /// Dedup keys of destinations whose last notification is known.
@@ -14,10 +14,10 @@ pub const KEEP_LAST_NOTIFICATIONS: Duration = Duration::from_secs(7 * 24 * 3600)
 /// Stores the last notification of each destination and dedup key; `key` stands for both. It keeps the last
 /// [`MAX_LAST_NOTIFICATIONS`], for [`KEEP_LAST_NOTIFICATIONS`].
 pub trait LastNotificationStore: Send + Sync {
-    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>>;
+    fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>>;
 
     /// Replaces it; `None` removes it. The operation begins at once, whether or not the caller waits for the reply.
-    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()>;
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()>;
 }
 
 /// What a destination was told last under a dedup key.
@@ -26,7 +26,7 @@ pub struct LastNotification {
     /// The message, where it can be referred to.
     pub message: Option<MessageRef>,
     /// The alert's state then; `None`: a digest has mentioned it since, so that any state is news.
-    pub state: Option<State>,
+    pub state: Option<AlertState>,
     /// By the wall clock.
     pub at: SystemTime,
 }

@@ -45,7 +45,7 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The result of an operation: it comes once the operation is durable, or cannot be done.
-pub type Reply<T> = BoxFuture<'static, Result<T, StoreError>>;
+pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 
 /// A place that stores what must outlive a process. Processes share it.
 ///

@@ -7,27 +7,31 @@ use crate::model::report::DeliveryReport;
 /// What an operator can do. Waits for the disk, or for the servers.
 pub trait Operator: Send {
     /// The oldest first.
-    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, StoreError>;
+    fn list(
+        &mut self,
+        choice: &DeliveryFilter,
+        limit: usize,
+    ) -> Result<Vec<ListedDelivery>, StoreError>;
 
     /// What a request said, as JSON without destinations; `None`: there is no such task.
     fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError>;
 
     /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
-    fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError>;
+    fn retry(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError>;
 
     /// Ends deliveries without delivering them: dead letters, and such as wait. Gives back how many.
-    fn drop(&mut self, choice: &Choice) -> Result<usize, StoreError>;
+    fn drop(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError>;
 
     fn stats(&mut self) -> Result<Stats, StoreError>;
 }
 
 /// Which deliveries are meant; all conditions must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct DeliveryFilter {
     /// A task's id or its beginning, and the place of one delivery.
     pub task: Option<(String, Option<usize>)>,
     /// Empty: any.
-    pub states: Vec<State>,
+    pub states: Vec<StoredState>,
     pub sender: Option<String>,
     pub receiver: Option<String>,
     /// The reason's code.
@@ -36,7 +40,7 @@ pub struct Choice {
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StoredState {
     /// It has not ended.
     Waiting,
     /// It has failed for good, or nobody knows what became of it.
@@ -47,9 +51,9 @@ pub enum State {
 
 /// A delivery in the outbox.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct ListedDelivery {
     pub task: String,
-    pub state: State,
+    pub state: StoredState,
     /// Milliseconds since 1970.
     pub accepted: i64,
     pub deadline: Option<i64>,
@@ -74,15 +78,20 @@ pub struct Stats {
     pub bytes: u64,
 }
 
-impl State {
-    pub const ALL: [State; 4] = [State::Waiting, State::Dead, State::Ended, State::Dropped];
+impl StoredState {
+    pub const ALL: [StoredState; 4] = [
+        StoredState::Waiting,
+        StoredState::Dead,
+        StoredState::Ended,
+        StoredState::Dropped,
+    ];
 
     pub const fn word(self) -> &'static str {
         match self {
-            State::Waiting => "waiting",
-            State::Dead => "dead",
-            State::Ended => "ended",
-            State::Dropped => "dropped",
+            StoredState::Waiting => "waiting",
+            StoredState::Dead => "dead",
+            StoredState::Ended => "ended",
+            StoredState::Dropped => "dropped",
         }
     }
 
@@ -91,15 +100,15 @@ impl State {
     }
 
     pub fn of(column: &str) -> Self {
-        Self::parse(column).unwrap_or(State::Waiting)
+        Self::parse(column).unwrap_or(StoredState::Waiting)
     }
 
     /// In which state a delivery is that ended so.
     pub fn ended(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Failed(failure) if failure.reason == Reason::Dropped => State::Dropped,
-            Outcome::Failed(_) | Outcome::Ambiguous(_) => State::Dead,
-            _ => State::Ended,
+            Outcome::Failed(failure) if failure.reason == Reason::Dropped => StoredState::Dropped,
+            Outcome::Failed(_) | Outcome::Ambiguous(_) => StoredState::Dead,
+            _ => StoredState::Ended,
         }
     }
 }

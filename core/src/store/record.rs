@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::LastNotification;
-use crate::model::notification::{Level, State, Status};
+use crate::model::notification::{AlertState, AlertStatus, Level};
 use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::secret::Redactor;
@@ -167,18 +167,18 @@ impl From<LastNotificationRecord> for LastNotification {
 }
 
 /// `critical firing`; what is absent is empty.
-pub fn state_text(state: State) -> String {
+pub fn state_text(state: AlertState) -> String {
     let level = state.level.map_or("", Level::word);
-    let status = state.status.map_or("", Status::word);
+    let status = state.status.map_or("", AlertStatus::word);
     format!("{level} {status}")
 }
 
 /// `None`: a later version wrote what this one does not know, so that any state is news.
-pub fn read_state(text: &str) -> Option<State> {
+pub fn read_state(text: &str) -> Option<AlertState> {
     let (level, status) = text.split_once(' ')?;
     let level = (!level.is_empty()).then(|| Level::parse(level).ok_or(()));
-    let status = (!status.is_empty()).then(|| Status::parse(status).ok_or(()));
-    Some(State {
+    let status = (!status.is_empty()).then(|| AlertStatus::parse(status).ok_or(()));
+    Some(AlertState {
         level: level.transpose().ok()?,
         status: status.transpose().ok()?,
     })

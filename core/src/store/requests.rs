@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DeliveryId, HistoryRow, NewRequest, RENEW_EVERY, Reply, Running, StoredRequest};
+use super::{DeliveryId, HistoryRow, NewRequest, RENEW_EVERY, Running, StoreFuture, StoredRequest};
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 
@@ -11,27 +11,27 @@ use crate::model::report::DeliveryReport;
 pub trait RequestStore: Send + Sync {
     /// Stores a request, all of it or nothing, unless its idempotency key is known; this process delivers it. Where
     /// [`RequestStore::can_withdraw`], a dropped reply withdraws the request.
-    fn accept(&self, request: NewRequest) -> Reply<Accepted>;
+    fn accept(&self, request: NewRequest) -> StoreFuture<Accepted>;
 
     /// The same, for the process that claims it first.
-    fn enqueue(&self, request: NewRequest) -> Reply<Accepted>;
+    fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted>;
 
     /// Claims at most `limit` requests without an owner, the oldest first: those whose process ended, and those that an operator
     /// has put back. Only requests that were accepted under this configuration file. Never returns a request that this process
     /// owns and has not completed, nor one with a delivery in [`RequestStore::running`].
-    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>>;
+    fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>>;
 
     /// Whether this process may attempt the delivery.
-    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership>;
+    fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership>;
 
     /// The same, and stores that an attempt begins that must not be repeated.
-    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership>;
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership>;
 
     /// Stores that the provider has certainly not taken the message of the attempt.
-    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()>;
+    fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()>;
 
     /// Stores how many parts have arrived.
-    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()>;
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> StoreFuture<()>;
 
     /// Stores the delivery's end, and in the same transaction its history row, until
     /// [`HistoryStore::history_written`](super::HistoryStore::history_written).
@@ -40,24 +40,24 @@ pub trait RequestStore: Send + Sync {
         delivery: &DeliveryId,
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
-    ) -> Reply<()>;
+    ) -> StoreFuture<()>;
 
     /// Whether an earlier accepted delivery with the same [`StoredWork::order`](super::StoredWork::order), under the same
     /// configuration file, has not ended, whichever process owns it.
-    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool>;
+    fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool>;
 
     /// Which of these messages at a provider belong to other deliveries.
     fn claimed_by_others(
         &self,
         delivery: &DeliveryId,
         messages: Vec<MessageRef>,
-    ) -> Reply<Vec<MessageRef>>;
+    ) -> StoreFuture<Vec<MessageRef>>;
 
     /// How many deliveries have not ended, whichever process owns them. A store that counts only requests gives their number.
-    fn depth(&self) -> Reply<usize>;
+    fn depth(&self) -> StoreFuture<usize>;
 
     /// Releases what this process owns and has not completed: others may claim it at once.
-    fn release(&self) -> Reply<()>;
+    fn release(&self) -> StoreFuture<()>;
 
     /// The deliveries that this process runs. Delivery code registers them; [`RequestStore::claim`] leaves their requests alone.
     fn running(&self) -> &Running;

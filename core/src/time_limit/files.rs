@@ -20,7 +20,7 @@ pub fn abandoned_threads() -> usize {
 
 /// What reading a file came to.
 #[derive(Debug)]
-pub struct Reading {
+pub struct FileReading {
     /// The state of the file before it was read. `None`: it is not there, or cannot be looked at.
     pub stamp: Option<FileStamp>,
     pub bytes: Result<Vec<u8>, FileError>,
@@ -66,16 +66,16 @@ impl From<io::Error> for FileError {
 }
 
 /// Reads a file of at most so many bytes within a time limit.
-pub fn read(path: &Path, max_bytes: u64, limit: Duration) -> Reading {
+pub fn read(path: &Path, max_bytes: u64, limit: Duration) -> FileReading {
     let path = path.to_owned();
-    let read = move || Reading {
+    let read = move || FileReading {
         // What is written from now on is a change.
         stamp: FileStamp::of(&path),
         bytes: read_now(&path, max_bytes),
     };
     THREADS
         .run(limit, read)
-        .unwrap_or_else(|unfinished| Reading {
+        .unwrap_or_else(|unfinished| FileReading {
             stamp: None,
             bytes: Err(unfinished.into()),
         })

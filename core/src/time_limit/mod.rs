@@ -16,13 +16,13 @@ const MAX_THREADS: usize = 2;
 pub struct TimeLimited {
     name: &'static str,
     stack_bytes: usize,
-    threads: Mutex<Threads>,
+    threads: Mutex<ThreadCounts>,
     /// A thread has ended.
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct Threads {
+struct ThreadCounts {
     running: usize,
     /// Those among them that nobody waits for.
     abandoned: usize,
@@ -40,7 +40,7 @@ pub enum Unfinished {
 impl TimeLimited {
     /// `name` is the threads' name.
     pub const fn new(name: &'static str, stack_bytes: usize) -> Self {
-        let threads = Threads {
+        let threads = ThreadCounts {
             running: 0,
             abandoned: 0,
         };
@@ -62,7 +62,7 @@ impl TimeLimited {
         let end = Instant::now() + limit;
         self.reserve_thread(end)?;
         let is_abandoned = Arc::new(AtomicBool::new(false));
-        let slot = Slot {
+        let slot = ThreadSlot {
             threads: self,
             is_abandoned: Arc::clone(&is_abandoned),
         };
@@ -111,18 +111,18 @@ impl TimeLimited {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Threads> {
+    fn lock(&self) -> MutexGuard<'_, ThreadCounts> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One thread's place among the threads, until it ends.
-struct Slot {
+struct ThreadSlot {
     threads: &'static TimeLimited,
     is_abandoned: Arc<AtomicBool>,
 }
 
-impl Drop for Slot {
+impl Drop for ThreadSlot {
     fn drop(&mut self) {
         let mut threads = self.threads.lock();
         threads.running -= 1;

@@ -26,7 +26,7 @@ use super::dns::Dns;
 use super::failure::{bad_proxy, classify, denied, of_proxy, too_late, unresolved, unusable};
 use super::pool::PoolKey;
 use super::reply::read;
-use super::route::{BadProxy, Route};
+use super::route::{BadProxy, ProxyRoute};
 use super::{SendError, Sent, Transport, guard, tls};
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::wire::{HttpRequest, Outbound, Reply};
@@ -81,7 +81,7 @@ impl HttpTransport {
         &self,
         request: &HttpRequest,
         key: &ClientKey,
-        route: &Route,
+        route: &ProxyRoute,
     ) -> Result<Client, SendError> {
         if !key.reuse {
             return self.client_without_reuse(key, route);
@@ -97,7 +97,11 @@ impl HttpTransport {
         Ok(client)
     }
 
-    fn client_without_reuse(&self, key: &ClientKey, route: &Route) -> Result<Client, SendError> {
+    fn client_without_reuse(
+        &self,
+        key: &ClientKey,
+        route: &ProxyRoute,
+    ) -> Result<Client, SendError> {
         let mut clients = lock(&self.clients);
         let known = clients.iter().rposition(|kept| kept.is_for(key, route));
         if let Some(place) = known {
@@ -119,7 +123,7 @@ impl HttpTransport {
         Ok(client)
     }
 
-    fn build(&self, key: &ClientKey, route: &Route) -> Result<PooledClient, SendError> {
+    fn build(&self, key: &ClientKey, route: &ProxyRoute) -> Result<PooledClient, SendError> {
         let config = self.tls_config(key)?;
         let builder = Client::builder()
             .tls_backend_preconfigured(config)
@@ -137,8 +141,8 @@ impl HttpTransport {
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(if key.reuse { usize::MAX } else { 0 });
         let builder = match route {
-            Route::Direct => builder,
-            Route::Proxy(url) => {
+            ProxyRoute::Direct => builder,
+            ProxyRoute::Proxy(url) => {
                 let proxy = Proxy::all(url.expose()).map_err(|_| bad_proxy(BadProxy::NoUrl))?;
                 builder.proxy(proxy)
             }
@@ -176,13 +180,13 @@ impl HttpTransport {
         address
     }
 
-    pub(super) fn resolver(&self, key: &ClientKey, route: &Route) -> Resolver {
+    pub(super) fn resolver(&self, key: &ClientKey, route: &ProxyRoute) -> Resolver {
         Resolver {
             dns: Arc::clone(&self.dns),
             private: match route {
-                Route::Direct => key.private_addresses,
+                ProxyRoute::Direct => key.private_addresses,
                 // Only the proxy's own name is resolved here, and that is the operator's.
-                Route::Proxy(_) => PrivateAddresses::Allow,
+                ProxyRoute::Proxy(_) => PrivateAddresses::Allow,
             },
             // Before the connector's own time is up, so that it is known what took it.
             timeout: key.connect_timeout.mul_f64(0.9),
@@ -236,8 +240,8 @@ impl HttpTransport {
         let deadline = Instant::now() + time;
         guard::check_host(&message.url, key.private_addresses).map_err(denied)?;
         guard::check_host_header(&message.headers, key.private_addresses).map_err(denied)?;
-        let route = Route::of(&message.url, &key.proxy).map_err(bad_proxy)?;
-        if let Route::Proxy(proxy) = &route {
+        let route = ProxyRoute::of(&message.url, &key.proxy).map_err(bad_proxy)?;
+        if let ProxyRoute::Proxy(proxy) = &route {
             // In a box of its own: hardly anybody has a proxy, and ten thousand attempts may wait at once.
             Box::pin(self.check_before_proxy(&message.url, proxy, key, time)).await?;
         }
@@ -259,12 +263,12 @@ impl HttpTransport {
 /// A client and what it is for.
 struct PooledClient {
     key: ClientKey,
-    route: Route,
+    route: ProxyRoute,
     client: Client,
 }
 
 impl PooledClient {
-    fn is_for(&self, key: &ClientKey, route: &Route) -> bool {
+    fn is_for(&self, key: &ClientKey, route: &ProxyRoute) -> bool {
         self.key == *key && self.route == *route
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use super::dns::DnsError;
 use super::guard::Denied;
-use super::route::{BadProxy, Route};
+use super::route::{BadProxy, ProxyRoute};
 use super::{SendError, Sent, tls};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::secret::Redactor;
@@ -56,10 +56,10 @@ pub fn of_proxy(mut error: SendError) -> SendError {
 }
 
 /// What the client's error means.
-pub fn classify(error: &reqwest::Error, sent: Sent, route: &Route) -> SendError {
+pub fn classify(error: &reqwest::Error, sent: Sent, route: &ProxyRoute) -> SendError {
     let meant = meaning(error, sent);
     match route {
-        Route::Proxy(_) if error.is_connect() => behind_a_proxy(meant),
+        ProxyRoute::Proxy(_) if error.is_connect() => behind_a_proxy(meant),
         _ => meant,
     }
 }

@@ -10,7 +10,7 @@ use http::header::CONTENT_ENCODING;
 use reqwest::Response;
 use tokio::time::timeout;
 
-use super::route::Route;
+use super::route::ProxyRoute;
 use crate::model::wire::HttpReply;
 
 /// How much of a reply's body is read, and how much of what it decodes to.
@@ -19,7 +19,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const BODY_GRACE: Duration = Duration::from_secs(1);
 
 /// The head and as much of the body as is wanted. What is left drops the connection.
-pub async fn read(mut response: Response, route: &Route) -> HttpReply {
+pub async fn read(mut response: Response, route: &ProxyRoute) -> HttpReply {
     let received = SystemTime::now();
     let mut body = BytesMut::new();
     let whole = async {
@@ -134,7 +134,7 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// A proxy that answers in its own name may quote what it was asked, and no channel knows its credentials.
-fn without_credentials(body: Bytes, route: &Route) -> Bytes {
+fn without_credentials(body: Bytes, route: &ProxyRoute) -> Bytes {
     let Some(redactor) = route.redactor() else {
         return body;
     };

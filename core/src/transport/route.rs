@@ -11,7 +11,7 @@ use crate::secret::{Redactor, Secret};
 
 /// The way of one message. Clients, and so connections, are kept apart by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum ProxyRoute {
     Direct,
     /// The proxy's URL, with user name and password where it has them.
     Proxy(Secret),
@@ -37,7 +37,7 @@ impl BadProxy {
     }
 }
 
-impl Route {
+impl ProxyRoute {
     /// `HTTP_PROXY` or `HTTPS_PROXY`, by the scheme of `url`, unless `NO_PROXY` names its host.
     pub fn of(url: &Url, settings: &ProxySettings) -> Result<Self, BadProxy> {
         let proxy = match url.scheme() {
@@ -47,15 +47,15 @@ impl Route {
         match proxy {
             Some(proxy) if !is_exempt(url, &settings.no_proxy) => {
                 let url = parse(proxy.expose().trim())?;
-                Ok(Route::Proxy(Secret::new(url)))
+                Ok(ProxyRoute::Proxy(Secret::new(url)))
             }
-            _ => Ok(Route::Direct),
+            _ => Ok(ProxyRoute::Direct),
         }
     }
 
     /// Takes the proxy's credentials out of what a proxy answers in its own name.
     pub fn redactor(&self) -> Option<Redactor> {
-        let Route::Proxy(proxy) = self else {
+        let ProxyRoute::Proxy(proxy) = self else {
             return None;
         };
         let url = Url::parse(proxy.expose()).ok()?;
@@ -92,10 +92,10 @@ mod tests {
             https: set(https),
             no_proxy: no_proxy.to_owned(),
         };
-        let route = Route::of(&Url::parse(url).unwrap(), &settings)?;
+        let route = ProxyRoute::of(&Url::parse(url).unwrap(), &settings)?;
         Ok(match route {
-            Route::Direct => "direct".to_owned(),
-            Route::Proxy(url) => url.expose().to_owned(),
+            ProxyRoute::Direct => "direct".to_owned(),
+            ProxyRoute::Proxy(url) => url.expose().to_owned(),
         })
     }
 

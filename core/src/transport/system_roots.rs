@@ -18,7 +18,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Apart from those for other files: a bundle that does not answer must not stop the configuration from being read.
 static THREADS: TimeLimited = TimeLimited::new("notifier-roots", 512 * 1024);
 
-type Certificates = Vec<CertificateDer<'static>>;
+pub type Certificates = Vec<CertificateDer<'static>>;
 
 /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's. What cannot be read is left out.
 pub fn load() -> Result<Certificates, Unfinished> {

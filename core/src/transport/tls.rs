@@ -14,14 +14,14 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use super::system_roots;
+use super::system_roots::{self, Certificates};
 use crate::model::policy::TlsFiles;
 use crate::panics::lock;
 
 /// The configuration of clients, with a receiver's own certificates or without. Reading the system's is left until the
 /// first handshake.
-pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, Unusable> {
-    let unusable = |_| Unusable("TLS could not be set up");
+pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, TlsFileError> {
+    let unusable = |_| TlsFileError("TLS could not be set up");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier {
         provider: Arc::clone(&provider),
@@ -44,11 +44,9 @@ pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, Unusable>
 
 /// Why certificates cannot be used; to be read after the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unusable(pub &'static str);
+pub struct TlsFileError(pub &'static str);
 
-type Certificates = Vec<CertificateDer<'static>>;
-
-fn authorities(files: Option<&TlsFiles>) -> Result<Certificates, Unusable> {
+fn authorities(files: Option<&TlsFiles>) -> Result<Certificates, TlsFileError> {
     let Some(pem) = files.and_then(|files| files.authorities.as_ref()) else {
         return Ok(Vec::new());
     };
@@ -56,15 +54,15 @@ fn authorities(files: Option<&TlsFiles>) -> Result<Certificates, Unusable> {
     let (_, ignored) = RootCertStore::empty().add_parsable_certificates(certificates.clone());
     match ignored {
         0 => Ok(certificates),
-        _ => Err(Unusable("it holds a certificate that cannot be read")),
+        _ => Err(TlsFileError("it holds a certificate that cannot be read")),
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Certificates, Unusable> {
+fn certificates(pem: &[u8]) -> Result<Certificates, TlsFileError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(Unusable(
+        _ => Err(TlsFileError(
             "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)",
         )),
     }
@@ -72,26 +70,26 @@ fn certificates(pem: &[u8]) -> Result<Certificates, Unusable> {
 
 /// A client's certificate and key. The server judges the certificate: one of X.509 version 1, which rustls does not read, is
 /// shown to it as well.
-fn identity(pem: &[u8]) -> Result<CertifiedKey, Unusable> {
+fn identity(pem: &[u8]) -> Result<CertifiedKey, TlsFileError> {
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(pem))?;
     let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|_| {
-        Unusable("the private key is of a kind that is not supported: RSA, ECDSA on P-256 or P-384, and Ed25519 are")
+        TlsFileError("the private key is of a kind that is not supported: RSA, ECDSA on P-256 or P-384, and Ed25519 are")
     })?;
     let identity = CertifiedKey::new(certificates(pem)?, key);
     match identity.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
         Err(Error::InvalidCertificate(_)) if holds_key(&identity) => Ok(identity),
-        Err(_) => Err(Unusable(
+        Err(_) => Err(TlsFileError(
             "the certificate and the key do not belong together",
         )),
     }
 }
 
-fn no_key(pem: &[u8]) -> Unusable {
+fn no_key(pem: &[u8]) -> TlsFileError {
     const ENCRYPTED: &[u8] = b"ENCRYPTED";
     match pem.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
-        true => Unusable("the private key is encrypted; decrypt it with: openssl pkey"),
-        false => Unusable("it holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"),
+        true => TlsFileError("the private key is encrypted; decrypt it with: openssl pkey"),
+        false => TlsFileError("it holds no private key in PEM (-----BEGIN PRIVATE KEY-----)"),
     }
 }
 

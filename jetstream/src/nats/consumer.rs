@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt};
 
 use super::refusal::meaning;
-use crate::server::{CallError, Consumer, Handed, Message, Pull};
+use crate::server::{CallError, Consumer, Handed, Pull, StreamMessage};
 
 /// A consumer as the servers describe it.
 pub fn consumer(context: &Context, info: Info) -> Consumer {
@@ -68,7 +68,7 @@ fn handed(message: &jetstream::Message) -> Option<Handed> {
     Some(Handed {
         deliveries: u64::try_from(info.delivered).unwrap_or_default(),
         reply: message.reply.as_ref()?.to_string(),
-        message: Message {
+        message: StreamMessage {
             subject: message.subject.to_string(),
             sequence: info.stream_sequence,
             payload: message.payload.clone(),

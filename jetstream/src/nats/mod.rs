@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::connect::{ASK_WITHIN, connect};
-use self::session::{Connection, NatsSession};
+use self::session::{NatsConnection, NatsSession};
 pub use self::way::Nats;
 use crate::server::{Connect, Session};
 
@@ -36,7 +36,7 @@ impl Nats {
         if let Some(subject) = &self.alive {
             alive.spawn(say_alive(client.clone(), subject.clone()));
         }
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(NatsConnection {
             nats: self.clone(),
             client,
             _alive: alive,

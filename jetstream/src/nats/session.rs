@@ -8,7 +8,7 @@ use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::{AckPolicy, Info, PullConsumer, pull};
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::kv::{self, Operation, UpdateErrorKind};
-use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::message::{self, PublishMessage};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,13 +22,13 @@ use super::refusal::meaning;
 use super::streams::StreamHandles;
 use super::way::Nats;
 use crate::server::{
-    Acknowledgement, CallError, Consumer, Entry, Message, Pull, ReplyFuture, Session, Stream,
-    StreamInfo,
+    Acknowledgement, BucketEntry, CallError, Consumer, Pull, ReplyFuture, Session, StreamInfo,
+    StreamMessage, StreamName,
 };
 use crate::subjects;
 
 /// A connection, shared by the sessions that find the streams by it.
-pub struct Connection {
+pub struct NatsConnection {
     pub nats: Nats,
     pub client: Client,
     /// Says that this process lives, and ends with the connection: else it would keep it.
@@ -36,7 +36,7 @@ pub struct Connection {
 }
 
 pub struct NatsSession {
-    pub connection: Arc<Connection>,
+    pub connection: Arc<NatsConnection>,
     pub found: StreamHandles,
 }
 
@@ -57,24 +57,24 @@ struct StateReply {
 }
 
 impl NatsSession {
-    fn stream(&self, stream: Stream) -> &stream::Stream {
+    fn stream(&self, stream: StreamName) -> &stream::Stream {
         match stream {
-            Stream::Work => &self.found.work,
-            Stream::Dead => &self.found.dead,
-            Stream::History => &self.found.history,
-            Stream::Attempts => &self.found.attempts.stream,
-            Stream::Known => &self.found.known.stream,
-            Stream::LastNotifications => &self.found.lasts.stream,
+            StreamName::Work => &self.found.work,
+            StreamName::Dead => &self.found.dead,
+            StreamName::History => &self.found.history,
+            StreamName::Attempts => &self.found.attempts.stream,
+            StreamName::Known => &self.found.known.stream,
+            StreamName::LastNotifications => &self.found.lasts.stream,
         }
     }
 
     /// `None`: it is no bucket.
-    fn bucket(&self, stream: Stream) -> Option<&kv::Store> {
+    fn bucket(&self, stream: StreamName) -> Option<&kv::Store> {
         match stream {
-            Stream::Attempts => Some(&self.found.attempts),
-            Stream::Known => Some(&self.found.known),
-            Stream::LastNotifications => Some(&self.found.lasts),
-            Stream::Work | Stream::Dead | Stream::History => None,
+            StreamName::Attempts => Some(&self.found.attempts),
+            StreamName::Known => Some(&self.found.known),
+            StreamName::LastNotifications => Some(&self.found.lasts),
+            StreamName::Work | StreamName::Dead | StreamName::History => None,
         }
     }
 }
@@ -102,12 +102,12 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn created(&self, stream: Stream) -> i128 {
+    fn created(&self, stream: StreamName) -> i128 {
         let info = self.stream(stream).cached_info();
         info.created.unix_timestamp_nanos()
     }
 
-    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo> {
+    fn info(&self, stream: StreamName) -> ReplyFuture<'_, StreamInfo> {
         async move {
             let name = &self.stream(stream).cached_info().config.name;
             let subject = format!("$JS.API.STREAM.INFO.{name}");
@@ -142,16 +142,16 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>> {
+    fn message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, Option<StreamMessage>> {
         async move { found(self.stream(stream).get_raw_message(sequence).await) }.boxed()
     }
 
     fn next_message(
         &self,
-        stream: Stream,
+        stream: StreamName,
         subjects: &str,
         from: u64,
-    ) -> ReplyFuture<'_, Option<Message>> {
+    ) -> ReplyFuture<'_, Option<StreamMessage>> {
         let subjects = subjects.to_owned();
         async move {
             let next = self.stream(stream).raw_message_builder();
@@ -161,7 +161,11 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>> {
+    fn last_message(
+        &self,
+        stream: StreamName,
+        subject: &str,
+    ) -> ReplyFuture<'_, Option<StreamMessage>> {
         let subject = subject.to_owned();
         async move {
             let last = self
@@ -172,7 +176,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
+    fn subjects(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
         let filter = subjects.to_owned();
         async move {
             let found = self.stream(stream).info_with_subjects(filter).await;
@@ -183,7 +187,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()> {
+    fn delete_message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, ()> {
         async move {
             let deleted = self.stream(stream).delete_message(sequence).await;
             deleted.map(drop).map_err(|error| meaning(&error))
@@ -191,7 +195,7 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()> {
+    fn purge(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, ()> {
         let prefix = self
             .bucket(stream)
             .map_or("", |bucket| bucket.prefix.as_str());
@@ -203,13 +207,13 @@ impl Session for NatsSession {
         .boxed()
     }
 
-    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>> {
+    fn entry(&self, bucket: StreamName, key: &str) -> ReplyFuture<'_, Option<BucketEntry>> {
         let key = key.to_owned();
         async move {
             let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
             let entry = bucket.entry(key).await.map_err(|error| meaning(&error))?;
             let entry = entry.filter(|entry| entry.operation == Operation::Put);
-            Ok(entry.map(|entry| Entry {
+            Ok(entry.map(|entry| BucketEntry {
                 revision: entry.revision,
                 written: millis(entry.created.unix_timestamp_nanos()),
                 value: entry.value,
@@ -220,7 +224,7 @@ impl Session for NatsSession {
 
     fn write(
         &self,
-        bucket: Stream,
+        bucket: StreamName,
         key: &str,
         value: Bytes,
         over: Option<u64>,
@@ -315,10 +319,10 @@ impl Session for NatsSession {
 }
 
 fn found(
-    found: Result<StreamMessage, stream::RawMessageError>,
-) -> Result<Option<Message>, CallError> {
+    found: Result<message::StreamMessage, stream::RawMessageError>,
+) -> Result<Option<StreamMessage>, CallError> {
     match found {
-        Ok(message) => Ok(Some(Message {
+        Ok(message) => Ok(Some(StreamMessage {
             published: millis(message.time.unix_timestamp_nanos()),
             subject: message.subject.to_string(),
             sequence: message.sequence,

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use self::work::{Delivery, Looked, Work};
+use self::work::{InspectedDelivery, InspectedRequest, Inspection};
 use crate::nats::Nats;
-use crate::server::{Servers, Session, Stream};
-use crate::stored::Stored;
+use crate::server::{Servers, Session, StreamName};
+use crate::stored::RequestRecord;
 use notifier_core::store::OutboxServers;
-use notifier_core::store::operator::{Choice, Listed, Operator, State, Stats, dropped};
+use notifier_core::store::operator::{
+    DeliveryFilter, ListedDelivery, Operator, Stats, StoredState, dropped,
+};
 use notifier_core::store::{StoreError, StoreErrorKind};
 
 /// An operator's own way to the servers.
@@ -43,12 +45,12 @@ impl JetStreamOperator {
     /// Looks at all messages that a choice may be about, the oldest first, until `visit` has seen enough.
     fn each(
         &mut self,
-        choice: &Choice,
-        visit: &mut dyn FnMut(&mut Work<'_>, Looked) -> Result<bool, StoreError>,
+        choice: &DeliveryFilter,
+        visit: &mut dyn FnMut(&mut Inspection<'_>, InspectedRequest) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let session = Arc::clone(&self.session);
         let mut work = self.work(&*session);
-        for (stream, is_dead) in [(Stream::Work, false), (Stream::Dead, true)] {
+        for (stream, is_dead) in [(StreamName::Work, false), (StreamName::Dead, true)] {
             let subject = if is_dead {
                 "notifier.dead.>"
             } else {
@@ -57,7 +59,7 @@ impl JetStreamOperator {
             let mut from = 1;
             while let Some(message) = work.next(stream, subject, from)? {
                 from = message.sequence + 1;
-                let Some(stored) = Stored::read(&message.payload) else {
+                let Some(stored) = RequestRecord::read(&message.payload) else {
                     continue;
                 };
                 let named = choice.task.as_ref();
@@ -73,8 +75,8 @@ impl JetStreamOperator {
         Ok(())
     }
 
-    fn work<'a>(&'a mut self, session: &'a dyn Session) -> Work<'a> {
-        Work {
+    fn work<'a>(&'a mut self, session: &'a dyn Session) -> Inspection<'a> {
+        Inspection {
             runtime: &self.runtime,
             servers: &self.servers,
             session,
@@ -84,17 +86,21 @@ impl JetStreamOperator {
 }
 
 impl Operator for JetStreamOperator {
-    fn list(&mut self, choice: &Choice, limit: usize) -> Result<Vec<Listed>, StoreError> {
+    fn list(
+        &mut self,
+        choice: &DeliveryFilter,
+        limit: usize,
+    ) -> Result<Vec<ListedDelivery>, StoreError> {
         let mut listed = Vec::new();
         self.each(choice, &mut |work, looked| {
-            for place in chosen(choice, &looked, &State::ALL) {
+            for place in chosen(choice, &looked, &StoredState::ALL) {
                 if let Some(delivery) = looked.deliveries.get(&place) {
                     listed.push(work.listed(&looked, place, delivery));
                 }
             }
             Ok(listed.len() < limit)
         })?;
-        listed.sort_by(|a: &Listed, b| {
+        listed.sort_by(|a: &ListedDelivery, b| {
             (a.accepted, &a.task, a.report.index).cmp(&(b.accepted, &b.task, b.report.index))
         });
         listed.truncate(limit);
@@ -103,9 +109,9 @@ impl Operator for JetStreamOperator {
 
     fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError> {
         let mut request_json = None;
-        let choice = Choice {
+        let choice = DeliveryFilter {
             task: Some((task.to_owned(), None)),
-            ..Choice::default()
+            ..DeliveryFilter::default()
         };
         self.each(&choice, &mut |_, looked| {
             if looked.stored.task == task {
@@ -116,11 +122,11 @@ impl Operator for JetStreamOperator {
         Ok(request_json)
     }
 
-    fn retry(&mut self, choice: &Choice) -> Result<usize, StoreError> {
+    fn retry(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError> {
         // First seen, then changed: a letter that is left would be met again.
         let mut letters = Vec::new();
         self.each(choice, &mut |_, looked| {
-            let places: BTreeSet<_> = chosen(choice, &looked, &[State::Dead])
+            let places: BTreeSet<_> = chosen(choice, &looked, &[StoredState::Dead])
                 .into_iter()
                 .collect();
             if looked.is_dead && !places.is_empty() {
@@ -138,10 +144,10 @@ impl Operator for JetStreamOperator {
         Ok(count)
     }
 
-    fn drop(&mut self, choice: &Choice) -> Result<usize, StoreError> {
+    fn drop(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError> {
         let mut found = Vec::new();
         self.each(choice, &mut |_, looked| {
-            let places = chosen(choice, &looked, &[State::Waiting, State::Dead]);
+            let places = chosen(choice, &looked, &[StoredState::Waiting, StoredState::Dead]);
             if !places.is_empty() {
                 found.push((looked, places));
             }
@@ -169,14 +175,14 @@ impl Operator for JetStreamOperator {
 
     fn stats(&mut self) -> Result<Stats, StoreError> {
         let mut stats = Stats::default();
-        self.each(&Choice::default(), &mut |_, looked| {
+        self.each(&DeliveryFilter::default(), &mut |_, looked| {
             stats.requests += 1;
             for delivery in looked.deliveries.values() {
                 match delivery.state {
-                    State::Waiting => stats.waiting += 1,
-                    State::Dead => stats.dead += 1,
-                    State::Ended => stats.ended += 1,
-                    State::Dropped => stats.dropped += 1,
+                    StoredState::Waiting => stats.waiting += 1,
+                    StoredState::Dead => stats.dead += 1,
+                    StoredState::Ended => stats.ended += 1,
+                    StoredState::Dropped => stats.dropped += 1,
                 }
             }
             if !looked.is_dead {
@@ -188,11 +194,11 @@ impl Operator for JetStreamOperator {
         let session = Arc::clone(&self.session);
         let work = self.work(&*session);
         for stream in [
-            Stream::Work,
-            Stream::Dead,
-            Stream::History,
-            Stream::Attempts,
-            Stream::Known,
+            StreamName::Work,
+            StreamName::Dead,
+            StreamName::History,
+            StreamName::Attempts,
+            StreamName::Known,
         ] {
             stats.bytes += work.ask(session.info(stream))?.bytes;
         }
@@ -201,9 +207,13 @@ impl Operator for JetStreamOperator {
 }
 
 /// Places of the deliveries that are meant, of those states.
-fn chosen(choice: &Choice, looked: &Looked, states: &[State]) -> Vec<usize> {
+fn chosen(
+    choice: &DeliveryFilter,
+    looked: &InspectedRequest,
+    states: &[StoredState],
+) -> Vec<usize> {
     let place = choice.task.as_ref().and_then(|(_, place)| *place);
-    let is_chosen = |(at, delivery): &(&usize, &Delivery)| {
+    let is_chosen = |(at, delivery): &(&usize, &InspectedDelivery)| {
         let report = &delivery.report;
         let is = |given: &Option<String>, found: Option<&str>| {
             given.as_deref().is_none_or(|given| found == Some(given))

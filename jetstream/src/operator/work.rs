@@ -8,12 +8,12 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::consumer::{ANY, TRIES, make_consumer};
-use crate::server::{CallError, Message, Servers, Session, Stream};
-use crate::stored::{Note, Stored, WorkRecord, json, read};
+use crate::server::{CallError, Servers, Session, StreamMessage, StreamName};
+use crate::stored::{DeliveryNote, RequestRecord, WorkRecord, json, read};
 use crate::subjects;
 use crate::subjects::{attempt_key, config_token};
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::store::operator::{Listed, State, retried};
+use notifier_core::store::operator::{ListedDelivery, StoredState, retried};
 use notifier_core::store::record::Record;
 use notifier_core::store::{StoreError, StoreErrorKind};
 
@@ -21,30 +21,30 @@ use notifier_core::store::{StoreError, StoreErrorKind};
 const OPERATOR: &str = "operator";
 
 /// A message, and how the deliveries are that it is for.
-pub(super) struct Looked {
+pub(super) struct InspectedRequest {
     pub(super) sequence: u64,
-    pub(super) stored: Stored,
+    pub(super) stored: RequestRecord,
     pub(super) is_dead: bool,
     /// Milliseconds since 1970 at which it was stored.
     pub(super) stored_at: i64,
-    pub(super) deliveries: BTreeMap<usize, Delivery>,
+    pub(super) deliveries: BTreeMap<usize, InspectedDelivery>,
 }
 
-pub(super) struct Delivery {
-    pub(super) state: State,
+pub(super) struct InspectedDelivery {
+    pub(super) state: StoredState,
     pub(super) owner: Option<String>,
     pub(super) report: DeliveryReport,
 }
 
 /// What it takes to ask the servers.
-pub(super) struct Work<'a> {
+pub(super) struct Inspection<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) servers: &'a Servers,
     pub(super) session: &'a dyn Session,
     pub(super) alive: &'a mut BTreeMap<String, bool>,
 }
 
-impl Work<'_> {
+impl Inspection<'_> {
     pub(super) fn ask<T, E>(
         &self,
         question: impl Future<Output = Result<T, E>>,
@@ -56,19 +56,19 @@ impl Work<'_> {
 
     pub(super) fn next(
         &self,
-        stream: Stream,
+        stream: StreamName,
         subject: &str,
         from: u64,
-    ) -> Result<Option<Message>, StoreError> {
+    ) -> Result<Option<StreamMessage>, StoreError> {
         self.ask(self.session.next_message(stream, subject, from))
     }
 
     pub(super) fn look(
         &self,
-        message: &Message,
-        stored: Stored,
+        message: &StreamMessage,
+        stored: RequestRecord,
         is_dead: bool,
-    ) -> Result<Looked, StoreError> {
+    ) -> Result<InspectedRequest, StoreError> {
         let mut subject = message.subject.split('.').skip(2);
         let first = subject.next().filter(|_| !is_dead).unwrap_or_default();
         let again = first == ANY;
@@ -87,10 +87,10 @@ impl Work<'_> {
             let note = notes.get(&place).map(|(_, note)| note);
             let ended = note.and_then(|note| note.ended.clone());
             let state = match &ended {
-                Some(record) => State::ended(&record.clone().report(place).outcome),
-                None if is_dead => State::Dead,
-                None if is_open => State::Waiting,
-                None => State::Ended,
+                Some(record) => StoredState::ended(&record.clone().report(place).outcome),
+                None if is_dead => StoredState::Dead,
+                None if is_open => StoredState::Waiting,
+                None => StoredState::Ended,
             };
             let mut report = ended.map_or(report, |record| record.report(place));
             if let Some(note) = note {
@@ -100,14 +100,14 @@ impl Work<'_> {
             let owner = owner.or_else(|| (!again && !is_dead).then(|| first.to_owned()));
             deliveries.insert(
                 place,
-                Delivery {
+                InspectedDelivery {
                     state,
                     owner,
                     report,
                 },
             );
         }
-        Ok(Looked {
+        Ok(InspectedRequest {
             sequence: message.sequence,
             stored_at: i64::try_from(message.published).unwrap_or(i64::MAX),
             stored,
@@ -121,10 +121,10 @@ impl Work<'_> {
         task: &str,
         sequence: u64,
         places: &[usize],
-    ) -> Result<BTreeMap<usize, (u64, Note)>, StoreError> {
+    ) -> Result<BTreeMap<usize, (u64, DeliveryNote)>, StoreError> {
         let entries = places.iter().map(|place| {
             let key = attempt_key(task, sequence, *place);
-            self.session.entry(Stream::Attempts, &key)
+            self.session.entry(StreamName::Attempts, &key)
         });
         let entries = self.ask(async {
             let entries = join_all(entries).await;
@@ -146,12 +146,17 @@ impl Work<'_> {
         found
     }
 
-    pub(super) fn listed(&mut self, looked: &Looked, place: usize, delivery: &Delivery) -> Listed {
+    pub(super) fn listed(
+        &mut self,
+        looked: &InspectedRequest,
+        place: usize,
+        delivery: &InspectedDelivery,
+    ) -> ListedDelivery {
         let work = looked.stored.deliveries.get(place);
         let work = work.and_then(|delivery| delivery.work.as_ref());
-        let has_ended = !matches!(delivery.state, State::Waiting);
+        let has_ended = !matches!(delivery.state, StoredState::Waiting);
         let owner = delivery.owner.as_deref().filter(|_| !has_ended);
-        Listed {
+        ListedDelivery {
             task: looked.stored.task.clone(),
             state: delivery.state,
             accepted: i64::try_from(looked.stored.accepted).unwrap_or(i64::MAX),
@@ -169,7 +174,7 @@ impl Work<'_> {
     /// Takes some of a dead letter's deliveries out of it.
     pub(super) fn take_out(
         &self,
-        looked: &Looked,
+        looked: &InspectedRequest,
         places: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
         let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
@@ -181,21 +186,24 @@ impl Work<'_> {
             let letter = looked.stored.dead_letter(&left);
             self.ask(self.session.publish(subject, letter, Some(&id)))?;
         }
-        self.ask(self.session.delete_message(Stream::Dead, looked.sequence))?;
+        self.ask(
+            self.session
+                .delete_message(StreamName::Dead, looked.sequence),
+        )?;
         Ok(())
     }
 
     /// Puts some of a dead letter's deliveries back among those that are nobody's.
     pub(super) fn put_back(
         &self,
-        looked: &mut Looked,
+        looked: &mut InspectedRequest,
         places: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
         let config = config_token(&looked.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
         let before = looked.stored.dead_letter(places);
-        let Some(mut again) = Stored::read(&before) else {
+        let Some(mut again) = RequestRecord::read(&before) else {
             return Err(self.servers.error(StoreErrorKind::Broken));
         };
         for place in places {
@@ -213,7 +221,7 @@ impl Work<'_> {
     /// Notes that an operator has ended a delivery: whoever has it is told at its next step.
     pub(super) fn note_dropped(
         &self,
-        looked: &Looked,
+        looked: &InspectedRequest,
         place: usize,
         report: &DeliveryReport,
     ) -> Result<(), StoreError> {
@@ -228,7 +236,7 @@ impl Work<'_> {
             let note = json(&note);
             let written = self
                 .session
-                .write(Stream::Attempts, &key, note, Some(revision));
+                .write(StreamName::Attempts, &key, note, Some(revision));
             match self.runtime.block_on(written) {
                 Ok(_) => return Ok(()),
                 Err(CallError::Conflict) => {}

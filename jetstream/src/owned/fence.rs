@@ -13,7 +13,7 @@ pub struct Fence {
 
 /// A question to the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Question {
+pub enum ServerQuery {
     /// Write the note over this revision; zero: create it.
     Write {
         over: u64,
@@ -25,8 +25,8 @@ pub enum Question {
 
 /// What the servers answer. Without an answer nothing is known, and the inquiry ends as an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
-    OnWritten {
+pub enum ServerReply {
+    Written {
         revision: u64,
     },
     /// The note has another revision.
@@ -42,8 +42,8 @@ pub enum Answer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Next {
-    Ask(Question),
+pub enum InquiryStep {
+    Ask(ServerQuery),
     /// The delivery is this holder's.
     Own,
     /// Another process, or an operator, has taken or ended it.
@@ -62,20 +62,20 @@ pub struct Inquiry {
 
 impl Fence {
     /// Asks whether the delivery is this holder's.
-    pub fn check(&self) -> (Inquiry, Question) {
-        (Inquiry::new(false), Question::ReadNote)
+    pub fn check(&self) -> (Inquiry, ServerQuery) {
+        (Inquiry::new(false), ServerQuery::ReadNote)
     }
 
     /// Takes a delivery over from whoever wrote the note of this revision; zero: there is no note. That note too may have
     /// landed after the request's end, so it confirms nothing.
-    pub fn take(revision: u64) -> (Inquiry, Question) {
-        (Inquiry::new(true), Question::Write { over: revision })
+    pub fn take(revision: u64) -> (Inquiry, ServerQuery) {
+        (Inquiry::new(true), ServerQuery::Write { over: revision })
     }
 
     /// Writes a note, if the delivery is this holder's.
-    pub fn write(&self) -> (Inquiry, Question) {
+    pub fn write(&self) -> (Inquiry, ServerQuery) {
         let over = self.confirmed;
-        (Inquiry::new(true), Question::Write { over })
+        (Inquiry::new(true), ServerQuery::Write { over })
     }
 }
 
@@ -88,46 +88,48 @@ impl Inquiry {
         }
     }
 
-    pub fn next(&mut self, fence: &mut Fence, answer: Answer) -> Next {
+    pub fn next(&mut self, fence: &mut Fence, answer: ServerReply) -> InquiryStep {
         match answer {
             // Nobody else has written since the confirmed revision, so nobody else holds the delivery.
-            Answer::OnWritten { revision } if fence.confirmed != 0 => {
+            ServerReply::Written { revision } if fence.confirmed != 0 => {
                 fence.confirmed = revision;
-                Next::Own
+                InquiryStep::Own
             }
             // Whoever ended the request has removed its notes: a note may be created after the end.
-            Answer::OnWritten { revision } => {
+            ServerReply::Written { revision } => {
                 self.has_written = true;
                 self.find_request(revision)
             }
-            Answer::Conflict => Next::Ask(Question::ReadNote),
-            Answer::NoNote => {
+            ServerReply::Conflict => InquiryStep::Ask(ServerQuery::ReadNote),
+            ServerReply::NoNote => {
                 fence.confirmed = 0;
                 self.find_request(0)
             }
-            Answer::Note { is_own: false, .. } => Next::Lost,
-            Answer::Note { revision, .. } if revision == fence.confirmed => self.confirmed(fence),
+            ServerReply::Note { is_own: false, .. } => InquiryStep::Lost,
+            ServerReply::Note { revision, .. } if revision == fence.confirmed => {
+                self.confirmed(fence)
+            }
             // A write of this holder whose answer did not come. It may have landed after the request's end.
-            Answer::Note { revision, .. } => self.find_request(revision),
-            Answer::Request { is_there: false } => Next::Lost,
-            Answer::Request { is_there: true } => {
+            ServerReply::Note { revision, .. } => self.find_request(revision),
+            ServerReply::Request { is_there: false } => InquiryStep::Lost,
+            ServerReply::Request { is_there: true } => {
                 fence.confirmed = self.unconfirmed;
                 self.confirmed(fence)
             }
         }
     }
 
-    const fn find_request(&mut self, revision: u64) -> Next {
+    const fn find_request(&mut self, revision: u64) -> InquiryStep {
         self.unconfirmed = revision;
-        Next::Ask(Question::FindRequest)
+        InquiryStep::Ask(ServerQuery::FindRequest)
     }
 
-    const fn confirmed(&self, fence: &Fence) -> Next {
+    const fn confirmed(&self, fence: &Fence) -> InquiryStep {
         match self.writes && !self.has_written {
-            true => Next::Ask(Question::Write {
+            true => InquiryStep::Ask(ServerQuery::Write {
                 over: fence.confirmed,
             }),
-            false => Next::Own,
+            false => InquiryStep::Own,
         }
     }
 }

@@ -8,12 +8,12 @@ use tokio::time::{Instant, sleep};
 use super::{HeldState, OwnedRequest};
 use crate::consumer::TRIES;
 use crate::history;
-use crate::server::{Acknowledgement, CallError, Stream};
-use crate::stored::{Known, json, read};
+use crate::server::{Acknowledgement, CallError, StreamName};
+use crate::stored::{KeyRecord, json, read};
 use crate::subjects::{self, attempt_keys, config_token, known_key, message_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::report::DeliveryReport;
-use notifier_core::store::operator::State;
+use notifier_core::store::operator::StoredState;
 use notifier_core::store::record::Record;
 use notifier_core::store::{HistoryRow, Ownership, StoreError, StoreErrorKind};
 
@@ -63,7 +63,7 @@ impl OwnedRequest {
             let key = message_key(&message.0);
             let _ = self
                 .session
-                .write(Stream::Known, &key, whose.into(), None)
+                .write(StreamName::Known, &key, whose.into(), None)
                 .await;
         }
         self.set_state(place, HeldState::Ended(Box::new(record)));
@@ -94,7 +94,7 @@ impl OwnedRequest {
                 continue;
             };
             let record = Record::clone(record);
-            if State::ended(&record.clone().report(*place).outcome) == State::Dead {
+            if StoredState::ended(&record.clone().report(*place).outcome) == StoredState::Dead {
                 dead.insert(*place);
             }
             self.stored.set_report(*place, record);
@@ -115,7 +115,7 @@ impl OwnedRequest {
         }
         if self.deliveries.values().any(|held| held.is_noted) {
             let keys = attempt_keys(&self.stored.task, self.sequence);
-            let purged = self.session.purge(Stream::Attempts, &keys).await;
+            let purged = self.session.purge(StreamName::Attempts, &keys).await;
             purged.map_err(|_| self.missed(begun))?;
         }
         Ok(())
@@ -128,7 +128,7 @@ impl OwnedRequest {
         }
         let deleted = self
             .session
-            .delete_message(Stream::Work, self.sequence)
+            .delete_message(StreamName::Work, self.sequence)
             .await;
         deleted.map_err(|_| self.missed(begun))
     }
@@ -137,11 +137,11 @@ impl OwnedRequest {
     async fn end_key(&self, key: &str, begun: Instant) -> Result<(), StoreError> {
         let name = known_key(&self.stored.identity().scope, key);
         for _ in 0..TRIES {
-            let entry = self.session.entry(Stream::Known, &name).await;
+            let entry = self.session.entry(StreamName::Known, &name).await;
             let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
                 return Ok(());
             };
-            let Some(mut known) = read::<Known>(&entry.value) else {
+            let Some(mut known) = read::<KeyRecord>(&entry.value) else {
                 return Ok(());
             };
             if known.task != self.stored.task {
@@ -150,7 +150,9 @@ impl OwnedRequest {
             known.has_ended = true;
             known.reports = self.stored.reports().iter().map(Record::of).collect();
             let over = Some(entry.revision);
-            let written = self.session.write(Stream::Known, &name, json(&known), over);
+            let written = self
+                .session
+                .write(StreamName::Known, &name, json(&known), over);
             match written.await {
                 Ok(_) => return Ok(()),
                 Err(CallError::Conflict) => {}

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::OwnedRequest;
-use crate::server::{Acknowledgement, CallError, Stream};
+use crate::server::{Acknowledgement, CallError, StreamName};
 use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 
 impl OwnedRequest {
@@ -47,9 +47,9 @@ impl OwnedRequest {
     /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
     pub(super) async fn is_replaced(&mut self) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let info = self.session.info(Stream::Work).await;
+        let info = self.session.info(StreamName::Work).await;
         let info = info.map_err(|_| self.missed(begun))?;
-        if info.created == self.session.created(Stream::Work) {
+        if info.created == self.session.created(StreamName::Work) {
             return Ok(false);
         }
         if self.renewed.elapsed() >= LEASE {
@@ -62,7 +62,7 @@ impl OwnedRequest {
     /// Whether the request is in the stream; asks its leader.
     pub(super) async fn find_request(&self) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let found = self.session.message(Stream::Work, self.sequence).await;
+        let found = self.session.message(StreamName::Work, self.sequence).await;
         let found = found.map_err(|_| self.missed(begun))?;
         Ok(found.is_some_and(|message| message.subject == self.subject))
     }

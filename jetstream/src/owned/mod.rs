@@ -14,11 +14,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::fence::Fence;
 use super::idempotency::{free_key, has_key};
-use super::order::PlaceInLine;
-use super::process::Process;
+use super::order::KeyQueuePosition;
+use super::process::ProcessState;
 use super::requests::Registration;
 use super::server::{Acknowledgement, CallError, Handed, Session};
-use super::stored::{Note, Stored};
+use super::stored::{DeliveryNote, RequestRecord};
 use super::subjects::{attempt_key, known_key};
 use notifier_core::store::record::Record;
 use notifier_core::store::{RENEW_EVERY, StoreError, StoredRequest};
@@ -26,9 +26,9 @@ use notifier_core::store::{RENEW_EVERY, StoreError, StoredRequest};
 /// A request that this process holds.
 pub struct OwnedRequest {
     registration: Registration<Self>,
-    process: Arc<Process>,
+    process: Arc<ProcessState>,
     session: Arc<dyn Session>,
-    stored: Stored,
+    stored: RequestRecord,
     pub sequence: u64,
     subject: String,
     /// When the stream took it.
@@ -46,7 +46,7 @@ pub struct OwnedRequest {
 struct HeldDelivery {
     fence: Fence,
     /// As this process last wrote it, or would.
-    note: Note,
+    note: DeliveryNote,
     state: HeldState,
     /// Whether a note may stand at the servers.
     is_noted: bool,
@@ -63,14 +63,14 @@ impl OwnedRequest {
     /// The process that accepted the request, or the first that was handed it: no other can hold it.
     pub fn first(
         registration: Registration<Self>,
-        process: &Arc<Process>,
+        process: &Arc<ProcessState>,
         session: Arc<dyn Session>,
-        stored: Stored,
+        stored: RequestRecord,
         handed: &Handed,
     ) -> Self {
-        let note = Note {
+        let note = DeliveryNote {
             owner: process.owner.clone(),
-            ..Note::default()
+            ..DeliveryNote::default()
         };
         let open = stored.open().into_iter().map(|place| {
             let held = HeldDelivery {
@@ -177,7 +177,7 @@ impl OwnedRequest {
         self.registration.end();
     }
 
-    pub fn place_in_line(&self) -> Option<&Arc<PlaceInLine>> {
+    pub fn place_in_line(&self) -> Option<&Arc<KeyQueuePosition>> {
         self.registration.place.as_ref()
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::fence::{Answer, Fence, Inquiry, Next, Question};
+use super::fence::{Fence, Inquiry, InquiryStep, ServerQuery, ServerReply};
 
 /// How far a search goes, and what it leaves out of the protocol, to see that the model notices.
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ enum Phase {
     Ready,
     /// An earlier holder's attempt may have been taken.
     Interrupted,
-    Asking(Purpose, Inquiry, Question),
+    Asking(Purpose, Inquiry, ServerQuery),
     /// The attempt is noted: the first byte may leave.
     MaySend,
     Refused,
@@ -167,10 +167,10 @@ impl World {
         }
     }
 
-    fn write(&mut self, late: Late) -> Answer {
+    fn write(&mut self, late: Late) -> ServerReply {
         let current = self.notes[late.delivery].map_or(0, |note| note.revision);
         if current != late.over {
-            return Answer::Conflict;
+            return ServerReply::Conflict;
         }
         self.revision += 1;
         let revision = self.revision;
@@ -178,7 +178,7 @@ impl World {
             revision,
             ..late.note
         });
-        Answer::OnWritten { revision }
+        ServerReply::Written { revision }
     }
 
     /// Acknowledges the request, or leaves it to others.
@@ -271,23 +271,23 @@ impl World {
         at: usize,
         delivery: usize,
         mut fence: Fence,
-        (purpose, mut inquiry, question): (Purpose, Inquiry, Question),
+        (purpose, mut inquiry, question): (Purpose, Inquiry, ServerQuery),
         rules: Rules,
         worlds: &mut Vec<World>,
     ) {
         let mut world = self.clone();
         let answer = match question {
-            Question::ReadNote => match self.notes[delivery] {
-                None => Answer::NoNote,
-                Some(note) => Answer::Note {
+            ServerQuery::ReadNote => match self.notes[delivery] {
+                None => ServerReply::NoNote,
+                Some(note) => ServerReply::Note {
                     revision: note.revision,
                     is_own: note.holder == at,
                 },
             },
-            Question::FindRequest => Answer::Request {
+            ServerQuery::FindRequest => ServerReply::Request {
                 is_there: self.request || !rules.finds_request,
             },
-            Question::Write { over } => {
+            ServerQuery::Write { over } => {
                 let note = Note {
                     revision: 0,
                     holder: at,
@@ -310,9 +310,9 @@ impl World {
             }
         };
         let phase = match inquiry.next(&mut fence, answer) {
-            Next::Ask(question) => Phase::Asking(purpose, inquiry, question),
-            Next::Lost => Phase::Lost,
-            Next::Own => match purpose {
+            InquiryStep::Ask(question) => Phase::Asking(purpose, inquiry, question),
+            InquiryStep::Lost => Phase::Lost,
+            InquiryStep::Own => match purpose {
                 Purpose::Take { attempting: true } => Phase::Interrupted,
                 Purpose::Take { .. } | Purpose::NotTaken => Phase::Ready,
                 Purpose::Attempt => Phase::MaySend,

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
-use super::fence::{Answer, Fence, Inquiry, Next, Question};
+use super::fence::{Fence, Inquiry, InquiryStep, ServerQuery, ServerReply};
 use super::{HeldState, OwnedRequest};
 use crate::consumer::TRIES;
-use crate::server::{CallError, Stream};
-use crate::stored::{Note, json, millis, read};
+use crate::server::{CallError, StreamName};
+use crate::stored::{DeliveryNote, json, millis, read};
 use crate::subjects::attempt_key;
 use notifier_core::store::record::Record;
 use notifier_core::store::{Ownership, StoreError};
@@ -24,14 +24,14 @@ impl OwnedRequest {
         let keys = self.deliveries.keys().map(|place| self.key(*place));
         let session = &*self.session;
         let entries = stream::iter(keys.collect::<Vec<_>>())
-            .map(|key| async move { session.entry(Stream::Attempts, &key).await })
+            .map(|key| async move { session.entry(StreamName::Attempts, &key).await })
             .buffered(NOTES_AT_ONCE);
         let entries: Vec<_> = entries.collect().await;
         let mut revisions = Vec::new();
         for (held, entry) in self.deliveries.values_mut().zip(entries) {
             let entry = entry.ok()?;
             revisions.push(entry.as_ref().map_or(0, |entry| entry.revision));
-            if let Some(note) = entry.and_then(|entry| read::<Note>(&entry.value)) {
+            if let Some(note) = entry.and_then(|entry| read::<DeliveryNote>(&entry.value)) {
                 held.is_noted = true;
                 held.note = note;
             }
@@ -55,11 +55,11 @@ impl OwnedRequest {
         }
         let written =
             stream::iter(writes).map(|(place, key, note, (inquiry, question))| async move {
-                let Question::Write { over } = question else {
+                let ServerQuery::Write { over } = question else {
                     return None;
                 };
                 let revision = session
-                    .write(Stream::Attempts, &key, note, Some(over))
+                    .write(StreamName::Attempts, &key, note, Some(over))
                     .await
                     .ok()?;
                 Some((place, inquiry, revision))
@@ -72,8 +72,8 @@ impl OwnedRequest {
         for written in written {
             let (place, mut inquiry, revision) = written?;
             let fence = &mut self.deliveries.get_mut(&place)?.fence;
-            inquiry.next(fence, Answer::OnWritten { revision });
-            if inquiry.next(fence, Answer::Request { is_there }) != Next::Own {
+            inquiry.next(fence, ServerReply::Written { revision });
+            if inquiry.next(fence, ServerReply::Request { is_there }) != InquiryStep::Own {
                 return None;
             }
         }
@@ -121,7 +121,7 @@ impl OwnedRequest {
     pub(super) async fn note(
         &mut self,
         place: usize,
-        change: impl FnOnce(&mut Note),
+        change: impl FnOnce(&mut DeliveryNote),
     ) -> Result<Ownership, StoreError> {
         let Some(held) = self.open(place) else {
             return Ok(Ownership::Lost);
@@ -138,8 +138,8 @@ impl OwnedRequest {
         &mut self,
         place: usize,
         mut inquiry: Inquiry,
-        mut question: Question,
-        note: Note,
+        mut question: ServerQuery,
+        note: DeliveryNote,
     ) -> Result<Ownership, StoreError> {
         let begun = Instant::now();
         if self.is_orphan {
@@ -151,13 +151,13 @@ impl OwnedRequest {
                 return Ok(Ownership::Lost);
             };
             match inquiry.next(&mut held.fence, known) {
-                Next::Ask(next) => question = next,
-                Next::Own => {
+                InquiryStep::Ask(next) => question = next,
+                InquiryStep::Own => {
                     held.note = note;
                     return Ok(Ownership::Mine);
                 }
-                Next::Lost => {
-                    if question == Question::FindRequest && self.is_replaced().await? {
+                InquiryStep::Lost => {
+                    if question == ServerQuery::FindRequest && self.is_replaced().await? {
                         return Ok(Ownership::Gone);
                     }
                     // An operator may have dropped it, in a note of its own.
@@ -177,39 +177,39 @@ impl OwnedRequest {
     async fn ask(
         &self,
         place: usize,
-        question: Question,
-        note: &Note,
+        question: ServerQuery,
+        note: &DeliveryNote,
         begun: Instant,
-    ) -> Result<(Answer, Option<Record>), StoreError> {
+    ) -> Result<(ServerReply, Option<Record>), StoreError> {
         let key = self.key(place);
-        let bucket = Stream::Attempts;
+        let bucket = StreamName::Attempts;
         let known = match question {
-            Question::Write { over } => match self
+            ServerQuery::Write { over } => match self
                 .session
                 .write(bucket, &key, json(note), Some(over))
                 .await
             {
-                Ok(revision) => Answer::OnWritten { revision },
-                Err(CallError::Conflict) => Answer::Conflict,
+                Ok(revision) => ServerReply::Written { revision },
+                Err(CallError::Conflict) => ServerReply::Conflict,
                 Err(error) => return Err(self.failed(begun, error)),
             },
-            Question::ReadNote => {
+            ServerQuery::ReadNote => {
                 let entry = self
                     .session
                     .entry(bucket, &key)
                     .await
                     .map_err(|_| self.missed(begun))?;
                 let Some(entry) = entry else {
-                    return Ok((Answer::NoNote, None));
+                    return Ok((ServerReply::NoNote, None));
                 };
-                let found: Note = read(&entry.value).unwrap_or_default();
-                let known = Answer::Note {
+                let found: DeliveryNote = read(&entry.value).unwrap_or_default();
+                let known = ServerReply::Note {
                     revision: entry.revision,
                     is_own: (&found.owner, found.fence) == (&note.owner, note.fence),
                 };
                 return Ok((known, found.ended));
             }
-            Question::FindRequest => Answer::Request {
+            ServerQuery::FindRequest => ServerReply::Request {
                 is_there: self.find_request().await?,
             },
         };

@@ -14,12 +14,12 @@ const WARN_EVERY: Duration = Duration::from_secs(3600);
 
 /// The servers' clock, as they last told it.
 #[derive(Default)]
-pub struct Clock {
+pub struct ServerClock {
     told: Mutex<Option<(Instant, u64)>>,
     warned: Mutex<Option<Instant>>,
 }
 
-impl Clock {
+impl ServerClock {
     pub fn set(&self, millis: u64) {
         *lock(&self.told) = Some((Instant::now(), millis));
     }

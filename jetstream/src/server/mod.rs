@@ -12,10 +12,10 @@ use notifier_core::store::{StoreError, StoreErrorKind};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use self::clock::Clock;
+use self::clock::ServerClock;
 pub use self::session::{
-    Acknowledgement, CallError, Connect, Consumer, Entry, Handed, Message, Pull, ReplyFuture,
-    Session, Stream, StreamInfo,
+    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Handed, Pull, ReplyFuture, Session,
+    StreamInfo, StreamMessage, StreamName,
 };
 
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
@@ -30,7 +30,7 @@ pub struct Servers {
     wrong: Lock<Option<(Instant, StoreError)>>,
     /// Something was missed: streams may have been deleted.
     is_doubtful: AtomicBool,
-    clock: Clock,
+    clock: ServerClock,
 }
 
 impl Servers {
@@ -40,7 +40,7 @@ impl Servers {
             session: Mutex::default(),
             wrong: Lock::default(),
             is_doubtful: AtomicBool::new(false),
-            clock: Clock::default(),
+            clock: ServerClock::default(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Servers {
     /// Looks at the stream of requests, and at the servers' clock.
     pub async fn overview(&self, session: &dyn Session) -> Result<StreamInfo, StoreError> {
         let begun = Instant::now();
-        let overview = session.info(Stream::Work).await;
+        let overview = session.info(StreamName::Work).await;
         let overview = overview.map_err(|_| self.missed(session, begun))?;
         if let Some(now) = overview.now {
             self.clock.set(now);

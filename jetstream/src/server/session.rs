@@ -34,40 +34,44 @@ pub trait Session: Send + Sync {
     fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;
 
     /// When the stream was made that was found; another stream of the same name was made at another time.
-    fn created(&self, stream: Stream) -> i128;
+    fn created(&self, stream: StreamName) -> i128;
 
-    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo>;
+    fn info(&self, stream: StreamName) -> ReplyFuture<'_, StreamInfo>;
 
     /// Publishes a message, and gives its sequence. A stream takes the same `id` once.
     fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> ReplyFuture<'_, u64>;
 
     /// The message of a sequence, as the stream's leader has it.
-    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>>;
+    fn message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, Option<StreamMessage>>;
 
     /// The first message of these subjects at a sequence or after it, as the stream's leader has it.
     fn next_message(
         &self,
-        stream: Stream,
+        stream: StreamName,
         subjects: &str,
         from: u64,
-    ) -> ReplyFuture<'_, Option<Message>>;
+    ) -> ReplyFuture<'_, Option<StreamMessage>>;
 
-    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>>;
+    fn last_message(
+        &self,
+        stream: StreamName,
+        subject: &str,
+    ) -> ReplyFuture<'_, Option<StreamMessage>>;
 
     /// The subjects among these of which the stream has messages.
-    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>>;
+    fn subjects(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, Vec<String>>;
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()>;
+    fn delete_message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, ()>;
 
     /// Removes the messages of these subjects; in a bucket, the entries of a key or of a pattern of keys, without a trace.
-    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()>;
+    fn purge(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, ()>;
 
-    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>>;
+    fn entry(&self, bucket: StreamName, key: &str) -> ReplyFuture<'_, Option<BucketEntry>>;
 
     /// Writes an entry over the one of this revision, zero: over none; `None`: over any. Gives its revision.
     fn write(
         &self,
-        bucket: Stream,
+        bucket: StreamName,
         key: &str,
         value: Bytes,
         over: Option<u64>,
@@ -100,7 +104,7 @@ pub trait Pull: Send + Sync {
 
 /// The streams, and the buckets after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
+pub enum StreamName {
     Work,
     Dead,
     History,
@@ -123,7 +127,7 @@ pub enum CallError {
 
 /// A message in a stream. Times are milliseconds since 1970 by the servers' clock.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct StreamMessage {
     pub subject: String,
     pub sequence: u64,
     pub payload: Bytes,
@@ -133,7 +137,7 @@ pub struct Message {
 /// A message that a consumer has handed to this process.
 #[derive(Clone, Debug)]
 pub struct Handed {
-    pub message: Message,
+    pub message: StreamMessage,
     /// How often it has been handed out.
     pub deliveries: u64,
     /// Where it is acknowledged.
@@ -152,7 +156,7 @@ pub enum Acknowledgement {
 
 /// What a bucket has under a key.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct BucketEntry {
     pub value: Bytes,
     pub revision: u64,
     pub written: u64,

@@ -181,9 +181,9 @@ def list_deliveries(options: argparse.Namespace) -> int:
     """Print deliveries."""
     state = options.state
     states = list(SHOWN) if state is None else [] if state == "all" else [state]
-    choice = _native.Choice(states=states, **_filters(options))
+    delivery_filter = _native.DeliveryFilter(states=states, **_filters(options))
     with _opened(options) as outbox:
-        rows = outbox.list(choice, options.limit)
+        rows = outbox.list(delivery_filter, options.limit)
     if options.format == "json":
         output.print_json({"file": options.file, "deliveries": rows})
         return command.DONE
@@ -198,7 +198,7 @@ def list_deliveries(options: argparse.Namespace) -> int:
 def show(options: argparse.Namespace) -> int:
     """Print a request."""
     with _opened(options) as outbox:
-        rows = outbox.list(_native.Choice(task=(options.task, None)), MAX_OF_A_TASK)
+        rows = outbox.list(_native.DeliveryFilter(task=(options.task, None)), MAX_OF_A_TASK)
         tasks = sorted({row["id"].partition("/")[0] for row in rows})
         request_json = outbox.request_json(tasks[0]) if len(tasks) == 1 else None
     if request_json is None:
@@ -220,17 +220,17 @@ def show(options: argparse.Namespace) -> int:
 
 def retry(options: argparse.Namespace) -> int:
     """Put dead letters back."""
-    choice = _targets(options)
+    delivery_filter = _targets(options)
     with _opened(options) as outbox:
-        count = outbox.retry(choice)
+        count = outbox.retry(delivery_filter)
     return _changed(options, count, "will be delivered again")
 
 
 def drop(options: argparse.Namespace) -> int:
     """End deliveries."""
-    choice = _targets(options, states=[options.state] if options.state else None)
+    delivery_filter = _targets(options, states=[options.state] if options.state else None)
     with _opened(options) as outbox:
-        count = outbox.drop(choice)
+        count = outbox.drop(delivery_filter)
     return _changed(options, count, "dropped")
 
 
@@ -263,7 +263,7 @@ def _opened(options: argparse.Namespace) -> Iterator[_native.Outbox]:
         raise command.CommandError(command.FAILED) from None
 
 
-def _targets(options: argparse.Namespace, states: list[str] | None = None) -> _native.Choice:
+def _targets(options: argparse.Namespace, states: list[str] | None = None) -> _native.DeliveryFilter:
     """Which deliveries are to be changed; all of them only where that is said."""
     filters = _filters(options)
     task = None
@@ -275,7 +275,7 @@ def _targets(options: argparse.Namespace, states: list[str] | None = None) -> _n
     if not (task or options.all or filters or states):
         flags = ["--sender", "--receiver", "--reason", *(["--state"] if "state" in options else [])]
         options.parser.error(f"say which: TASK, TASK/INDEX, {', '.join(flags)} or --all")
-    return _native.Choice(task=task, states=states, **filters)
+    return _native.DeliveryFilter(task=task, states=states, **filters)
 
 
 def _changed(options: argparse.Namespace, count: int, done: str) -> int:

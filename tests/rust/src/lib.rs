@@ -14,14 +14,14 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use notifier_core::plugin::{Body, Call, Notifier};
 use notifier_core::store::Backends;
-use notifier_core::transport::{Dns, HttpTransport, Lookup};
+use notifier_core::transport::{Dns, HostLookup, HttpTransport};
 use serde_json::{Value, json};
 use standin::Standin;
 
 /// `dead…` never answers, `none` does not exist, every other name is this machine.
 struct Names;
 
-impl Lookup for Names {
+impl HostLookup for Names {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
             match host.as_str() {
@@ -73,7 +73,7 @@ impl World {
             ..Call::default()
         });
         match response.unwrap().body {
-            Body::Answer(answer) => serde_json::to_value(answer).unwrap(),
+            Body::RequestResponse(answer) => serde_json::to_value(answer).unwrap(),
             Body::Error(error) => panic!("{}", serde_json::to_value(error).unwrap()),
             _ => panic!("a view"),
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use notifier_core::channels::{CHANNELS, Channel, ComposeContext, configured, example};
 use notifier_core::json::Json;
-use notifier_core::model::notification::{Level, Notification, Status};
+use notifier_core::model::notification::{AlertStatus, Level, Notification};
 use notifier_core::model::wire::{HttpReply, Reply};
 
 const ROUNDS: usize = 2_000;
@@ -100,7 +100,7 @@ fn rich() -> Notification {
     Notification {
         title: Some("CPU of db1 above 95 %".to_owned()),
         level: Some(Level::Critical),
-        status: Some(Status::Firing),
+        status: Some(AlertStatus::Firing),
         fields: [
             ("host", text("db1")),
             ("region", text("eu-central")),

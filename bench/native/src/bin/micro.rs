@@ -151,7 +151,7 @@ fn bodies(body: String) -> Option<Step> {
         let Ok(response) = notifier.process_request(black_box(&call)) else {
             return;
         };
-        if let Body::Answer(answer) = &response.body {
+        if let Body::RequestResponse(answer) = &response.body {
             black_box(serde_json::to_string(answer).ok());
         }
         if let CallLog::Task(task) = &response.log {

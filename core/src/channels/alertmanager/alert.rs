@@ -27,7 +27,7 @@ const STARTS: &str = "startsAt";
 const ENDS: &str = "endsAt";
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Alert {
+pub struct PostedAlert {
     pub labels: Map<String, Value>,
     pub annotations: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct Alert {
     pub generator_url: Option<String>,
 }
 
-impl Alert {
+impl PostedAlert {
     /// The alert of this severity.
     pub fn of(mut self, level: Option<Level>) -> Self {
         if let Some(level) = level {

@@ -13,17 +13,17 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use self::alert::{
-    ANNOTATION_NAMES, ANNOTATIONS, AT_ONCE, Alert, DESCRIPTION, NAME, ONCE, SUMMARY,
+    ANNOTATION_NAMES, ANNOTATIONS, AT_ONCE, DESCRIPTION, NAME, ONCE, PostedAlert, SUMMARY,
     UNTIL_RESOLVED, VALUE, annotation, began, is_name, set_times, uri,
 };
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
-use super::shared::incident::{self, Action};
+use super::shared::incident::{self, IncidentAction};
 use super::shared::rich::{self, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Kind, Length,
-    Limits, Messages, Operator, Parameter, Protocol,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
+    Messages, OperatorSettings, Parameter, ParameterKind, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
@@ -46,7 +46,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
             r#"{ team = "db", cluster = "eu" }"#,
             "More labels of every alert, for routing.",
         )
-        .of(Kind::Table)
+        .of(ParameterKind::Table)
         .operator_only(),
         Parameter::ca_file(),
         Parameter::client_certificate(),
@@ -77,7 +77,7 @@ struct Alertmanager {
 }
 
 impl Alertmanager {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let base = fields.url("alertmanager_url")?;
         let url = join_path(&base, ["api", "v2", "alerts"]);
         let labels = fields.table("labels")?.unwrap_or_default();
@@ -143,14 +143,14 @@ impl Alertmanager {
             &ANNOTATION_NAMES,
             annotation,
         ));
-        let action = Action::of(notification);
+        let action = IncidentAction::of(notification);
         let goes_on = notification.status.is_some() && notification.dedup_key.is_some();
-        let alert = Alert {
+        let alert = PostedAlert {
             labels,
             annotations,
             starts_at: began(notification),
             ends_at: match action {
-                Action::Resolve => AT_ONCE,
+                IncidentAction::Resolve => AT_ONCE,
                 _ if goes_on => UNTIL_RESOLVED,
                 _ => ONCE,
             },
@@ -159,7 +159,7 @@ impl Alertmanager {
         let level = notification.level_for_rules();
         let alerts: Vec<_> = match action {
             // Whichever severity it had: one that is resolved without ever having been is told to nobody.
-            Action::Resolve => {
+            IncidentAction::Resolve => {
                 let every = Level::ALL.into_iter().map(Some).chain([None]);
                 every.map(|level| alert.clone().of(level)).collect()
             }

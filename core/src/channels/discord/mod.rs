@@ -18,9 +18,9 @@ use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol,
+    Messages, OperatorSettings, Parameter, Protocol,
 };
-use crate::model::notification::{Notification, Status};
+use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::{Classification, Failure, MessageRef};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -91,7 +91,7 @@ struct NoMentions {
 }
 
 impl Discord {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?
             .with_user_agent(DISCORD_USER_AGENT);
         if endpoint.destination.host.as_deref().is_some_and(is_discord) {
@@ -131,7 +131,7 @@ impl HttpChannel for Discord {
         };
         if n.is_rich() {
             let mut rich = rich::compose(n, &text, LIMIT);
-            let follows_up = n.status.is_some_and(Status::follows_up);
+            let follows_up = n.status.is_some_and(AlertStatus::follows_up);
             let earlier = cx.earlier.as_ref().filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
                 return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));

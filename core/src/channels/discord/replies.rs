@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::channels::shared::classify;
 use crate::model::outcome::{
-    AttemptResult, Classification, Detail, Failure, QueueDirective, Reason, Scope,
+    AttemptResult, Classification, Detail, Failure, PauseScope, QueueDirective, Reason,
 };
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
@@ -60,11 +60,11 @@ fn rate_limited(
     let header = classify::reply_retry_after(reply);
     if is_discord && !error.names_a_wait {
         let after = header.unwrap_or(BLOCK);
-        return classify::paused(failure.with_hint(BLOCKED), Some(after), Scope::Account);
+        return classify::paused(failure.with_hint(BLOCKED), Some(after), PauseScope::Account);
     }
     let scope = match is_discord && error.global {
-        true => Scope::Account,
-        false => Scope::Destination,
+        true => PauseScope::Account,
+        false => PauseScope::Destination,
     };
     let after = error.retry_after.and_then(classify::seconds).or(header);
     classify::paused(failure, after, scope)
@@ -96,7 +96,7 @@ fn bucket_empty(reply: &HttpReply) -> Option<QueueDirective> {
         .ok()?;
     Some(QueueDirective::Pause {
         wait: Some(classify::seconds(wait)?.min(LONGEST_RESET)),
-        scope: Scope::Destination,
+        scope: PauseScope::Destination,
     })
 }
 

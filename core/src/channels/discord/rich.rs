@@ -32,7 +32,7 @@ const INLINE: usize = 40;
 const UNIT: Unit = Unit::CodePoints;
 
 #[derive(Serialize)]
-pub struct Payload<'a> {
+pub struct EmbedPayload<'a> {
     /// `null` takes the text of an earlier message away.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<()>,
@@ -73,7 +73,7 @@ pub fn compose<'a>(
     notification: &'a Notification,
     text: &str,
     limit: Limit,
-) -> RichMessage<Payload<'a>> {
+) -> RichMessage<EmbedPayload<'a>> {
     let mut cuts = Truncations::default();
     let title = cuts.title(&escape(&rich::heading(notification)), TITLE, "…");
     let (url, refused) = match notification.link.as_deref() {
@@ -109,7 +109,7 @@ pub fn compose<'a>(
         timestamp: shown.map(|time| time.to_string()),
     };
     RichMessage::new(
-        Payload {
+        EmbedPayload {
             content: None,
             embeds: [embed],
             allowed_mentions: NoMentions { parse: [] },
@@ -120,7 +120,7 @@ pub fn compose<'a>(
     )
 }
 
-impl Payload<'_> {
+impl EmbedPayload<'_> {
     /// The message that it changes may have been a plain text.
     pub const fn replaces_text(&mut self) {
         self.content = Some(());
@@ -178,7 +178,7 @@ fn draw(name: String, value: &str) -> FittedField<Field> {
 /// (support article "Markdown text 101"). A cut may leave one before the `…`, where it does not show either.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-    let mut place = Place::LineStart;
+    let mut place = LinePlace::LineStart;
     for (at, character) in text.char_indices() {
         let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
         if is_markup(character, rest, place) {
@@ -192,31 +192,33 @@ pub fn escape(text: &str) -> String {
 
 /// Quotes, headings and lists begin a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum LinePlace {
     LineStart,
     LeadingDigits,
     Inside,
 }
 
-impl Place {
+impl LinePlace {
     const fn after(self, character: char) -> Self {
         match (self, character) {
-            (_, '\n') => Place::LineStart,
-            (Place::LineStart, ' ' | '\t') => Place::LineStart,
-            (Place::LineStart | Place::LeadingDigits, '0'..='9') => Place::LeadingDigits,
-            _ => Place::Inside,
+            (_, '\n') => LinePlace::LineStart,
+            (LinePlace::LineStart, ' ' | '\t') => LinePlace::LineStart,
+            (LinePlace::LineStart | LinePlace::LeadingDigits, '0'..='9') => {
+                LinePlace::LeadingDigits
+            }
+            _ => LinePlace::Inside,
         }
     }
 }
 
-fn is_markup(character: char, rest: &str, place: Place) -> bool {
+fn is_markup(character: char, rest: &str, place: LinePlace) -> bool {
     match character {
         '\\' | '*' | '_' | '~' | '`' | '|' | '<' | '[' | '@' => true,
         // `:fire:`; and an address would be shown with the backslashes in it.
         ':' => rest.starts_with("//") || begins_shortcode(rest),
-        '#' | '>' => place == Place::LineStart,
-        '-' | '+' => place == Place::LineStart && rest.starts_with([' ', '#']),
-        '.' => place == Place::LeadingDigits && rest.starts_with(' '),
+        '#' | '>' => place == LinePlace::LineStart,
+        '-' | '+' => place == LinePlace::LineStart && rest.starts_with([' ', '#']),
+        '.' => place == LinePlace::LeadingDigits && rest.starts_with(' '),
         _ => false,
     }
 }

@@ -16,7 +16,7 @@ use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Protocol, Threads,
+    Limits, Messages, OperatorSettings, Protocol, Threading,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
@@ -38,7 +38,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Smtp,
     // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.
     resend: ResendEffect::Forbidden,
-    follow_ups: FollowUps::threads(Threads::ByKey),
+    follow_ups: FollowUps::threads(Threading::ByKey),
     attachments: Attachments::None,
     limits: Limits::text(Length::Any),
 };
@@ -67,7 +67,7 @@ struct Email {
 }
 
 impl Email {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let server = server::read(fields)?;
         let from = fields.mailbox("email_from")?;
         let reply_to = fields.mailboxes(REPLY_TO)?;

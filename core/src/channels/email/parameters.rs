@@ -2,7 +2,7 @@
 
 use super::server;
 use crate::channels::spec::mailboxes::{hello_name, server_name};
-use crate::channels::{Kind, Parameter};
+use crate::channels::{Parameter, ParameterKind};
 
 pub const TO: &str = "email_to";
 pub const CC: &str = "email_cc";
@@ -31,7 +31,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "oncall@example.com",
         "The recipients: a list, or one string with commas. Each gets its own mail.",
     )
-    .of(Kind::Destinations)
+    .of(ParameterKind::Destinations)
     .required()
     .secret(),
     Parameter::new(
@@ -39,27 +39,27 @@ pub const PARAMETERS: &[Parameter] = &[
         "team@example.com",
         "Further recipients. Everybody then sees email_to and email_cc.",
     )
-    .of(Kind::Destinations)
+    .of(ParameterKind::Destinations)
     .secret(),
     Parameter::new(
         BCC,
         "archive@example.com",
         "Further recipients that nobody sees.",
     )
-    .of(Kind::Destinations)
+    .of(ParameterKind::Destinations)
     .secret(),
     Parameter::new(
         REPLY_TO,
         "db-team@example.com",
         "Where answers go, if not to email_from.",
     )
-    .of(Kind::Texts),
+    .of(ParameterKind::Texts),
     Parameter::new(
         "email_port",
         "587",
         "587 if absent; 465 with email_tls tls, 25 with none.",
     )
-    .of(Kind::Port),
+    .of(ParameterKind::Port),
     Parameter::new(
         server::TLS,
         "starttls",

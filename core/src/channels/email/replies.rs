@@ -1,7 +1,7 @@
 //! What refusals of mail servers mean, and what to do about them.
 
 use crate::channels::shared::classify;
-use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, PauseScope, Reason};
 use crate::model::wire::{SmtpReply, SmtpStage};
 use crate::secret::Redactor;
 
@@ -26,7 +26,7 @@ pub fn classify(reply: &SmtpReply, redactor: &Redactor) -> Classification {
             classify::delivered(queued_as(&reply.text), redactor).into()
         }
         // The server is about to close, or has too much to do: so it is for all that it serves.
-        (_, 421) => classify::paused(failure(Reason::TryLater), None, Scope::Account),
+        (_, 421) => classify::paused(failure(Reason::TryLater), None, PauseScope::Account),
         // "Too many recipients" was once said so (RFC 5321, 4.5.3.1.10).
         (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
             failure: failure(Reason::TryLater),

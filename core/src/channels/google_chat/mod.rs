@@ -22,7 +22,7 @@ use super::shared::rich::{self, LevelStyle, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol, Threads,
+    Messages, OperatorSettings, Parameter, Protocol, Threading,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
@@ -48,7 +48,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
     resend: ResendEffect::ShownTwice,
-    follow_ups: FollowUps::threads(Threads::ByKey),
+    follow_ups: FollowUps::threads(Threading::ByKey),
     attachments: Attachments::None,
     limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
@@ -82,18 +82,18 @@ struct Payload<'a> {
     #[serde(rename = "cardsV2", skip_serializing_if = "Option::is_none")]
     cards: Option<[CardWithId; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    thread: Option<Thread>,
+    thread: Option<ThreadKey>,
 }
 
 /// All that bear the same key stand in one thread.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Thread {
+struct ThreadKey {
     thread_key: String,
 }
 
 impl GoogleChat {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let url = fields.url("google_chat_webhook_url")?;
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let has = |name| {
@@ -170,9 +170,9 @@ impl GoogleChat {
     }
 }
 
-fn thread(notification: &Notification) -> Option<Thread> {
+fn thread(notification: &Notification) -> Option<ThreadKey> {
     let key = notification.dedup_key.as_deref()?;
-    Some(Thread {
+    Some(ThreadKey {
         thread_key: digest(key),
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::channels::shared::json_reply::{JsonReply, ProviderError};
-use crate::model::outcome::{Classification, Reason, Scope};
+use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
@@ -24,7 +24,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
         // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
         (200..=299, Some(name)) => said.delivered(name.rsplit('/').next()),
         (200..=299, None) => said.reject_with_hint(Reason::Rejected, NOT_GOOGLE),
-        (429, _) => said.paused(said.retry_after(), Scope::Account),
+        (429, _) => said.paused(said.retry_after(), PauseScope::Account),
         _ => said.by_status(hint),
     }
 }

@@ -21,10 +21,10 @@ use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Protocol, invalid,
+    Messages, OperatorSettings, Protocol, invalid,
 };
 use crate::json::Json;
-use crate::model::notification::{Members, Notification};
+use crate::model::notification::{Notification, NotificationMembers};
 use crate::model::outcome::{AttemptResult, Classification, Failure, QueueDirective, Reason};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -61,11 +61,11 @@ struct Http {
 struct Payload<'a> {
     message: &'a Json,
     #[serde(flatten)]
-    more: Members<'a>,
+    more: NotificationMembers<'a>,
 }
 
 impl Http {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Allowed)?;
         endpoint.method = method(fields)?;
         if let Some(content_type) = fields.optional("content_type")? {
@@ -192,7 +192,7 @@ impl HttpChannel for Http {
         let usual = || {
             body::json(&Payload {
                 message: &n.text,
-                more: Members::of(n),
+                more: NotificationMembers::of(n),
             })
         };
         let mut warnings = Vec::new();

@@ -1,6 +1,6 @@
 //! What its configuration may hold.
 
-use crate::channels::{Kind, Parameter};
+use crate::channels::{Parameter, ParameterKind};
 
 pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
@@ -20,7 +20,7 @@ pub const PARAMETERS: &[Parameter] = &[
         r#"{"alert": {{ notification.text | tojson }}}"#,
         "Template of the body, in place of the usual JSON.",
     )
-    .of(Kind::Template)
+    .of(ParameterKind::Template)
     .operator_only(),
     Parameter::new(
         "content_type",
@@ -33,7 +33,7 @@ pub const PARAMETERS: &[Parameter] = &[
         r#"{ username = "notifier", password = { env = "HOOK_PASSWORD" } }"#,
         "User name and password.",
     )
-    .of(Kind::Table)
+    .of(ParameterKind::Table)
     .secret()
     .operator_only(),
     Parameter::new(
@@ -50,7 +50,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "Signs each message; a list while you change keys.",
     )
-    .of(Kind::Texts)
+    .of(ParameterKind::Texts)
     .secret()
     .operator_only(),
     Parameter::new(

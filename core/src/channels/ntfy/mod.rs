@@ -14,9 +14,9 @@ use super::shared::rich::{self, RichMessage, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol,
+    Messages, OperatorSettings, Parameter, Protocol,
 };
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Classification, Failure, MessageRef};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -100,7 +100,7 @@ struct Payload<'a> {
 }
 
 impl Ntfy {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let url = fields.url("ntfy_url")?;
         let topic = fields.formed("ntfy_topic")?;
         if RESERVED.contains(&topic.as_str()) {
@@ -161,7 +161,7 @@ impl Ntfy {
         let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
-        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let follows_up = notification.status.is_some_and(AlertStatus::follows_up);
         let earlier = cx
             .earlier
             .as_ref()
@@ -195,7 +195,7 @@ const fn is_word(byte: u8) -> bool {
 /// From 1 to 5; without one it is 3.
 const fn priority(notification: &Notification) -> Option<u8> {
     match (notification.status, notification.level) {
-        (Some(Status::Resolved), _) => None,
+        (Some(AlertStatus::Resolved), _) => None,
         (_, Some(Level::Critical)) => Some(5),
         (_, Some(Level::Error)) => Some(4),
         _ => None,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::channels::shared::classify::with_hints;
 use crate::channels::shared::json_reply::{JsonReply, ProviderError};
-use crate::model::outcome::{Classification, Reason, Scope};
+use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
@@ -47,7 +47,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
                 _ => (NEXT_REQUEST, None),
             };
             let after = said.retry_after().unwrap_or(least);
-            let paused = said.paused(Some(after), Scope::Account);
+            let paused = said.paused(Some(after), PauseScope::Account);
             with_hints(paused, |_| hint)
         }
         _ => said.by_status(hint),
@@ -79,7 +79,7 @@ mod tests {
                 received: std::time::SystemTime::UNIX_EPOCH,
             };
             let wait = Some(Duration::from_secs(seconds));
-            let scope = Scope::Account;
+            let scope = PauseScope::Account;
             assert_eq!(
                 classify(&reply, &Redactor::default()).queue,
                 Some(QueueDirective::Pause { wait, scope }),

@@ -19,7 +19,7 @@ use self::html::without_markup;
 use self::product::{OPSGENIE, Product, SERVICE_MANAGEMENT};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
-use super::shared::incident::{self, Action};
+use super::shared::incident::{self, IncidentAction};
 use super::shared::names::NameRules;
 use super::shared::rich::{self, FittedField, Truncations};
 use super::shared::{body, texts};
@@ -99,7 +99,7 @@ struct Opsgenie {
 }
 
 #[derive(Serialize)]
-struct Alert {
+struct CreateAlertBody {
     message: String,
     alias: String,
     description: String,
@@ -112,7 +112,7 @@ struct Alert {
 
 /// Of an acknowledgement or a close.
 #[derive(Serialize)]
-struct Note {
+struct AlertNote {
     note: String,
     source: &'static str,
 }
@@ -142,7 +142,7 @@ impl Opsgenie {
         }
         let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
         let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION.unit));
-        let alert = Alert {
+        let alert = CreateAlertBody {
             message: without_markup(&message),
             alias,
             description: without_markup(&(text + &tail)),
@@ -160,7 +160,7 @@ impl Opsgenie {
         let mut url: Url = join_path(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
         let (note, missing) = with_ending(text, DESCRIPTION);
-        let note = body::json(&Note {
+        let note = body::json(&AlertNote {
             note,
             source: SOURCE,
         });
@@ -209,10 +209,10 @@ impl HttpChannel for Opsgenie {
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
         let alias = incident::name(n, cx, is_alias)?;
-        Ok(match Action::of(n) {
-            Action::Trigger => self.alert(n, &text, alias),
-            Action::Acknowledge => self.change(&alias, "acknowledge", &text),
-            Action::Resolve => self.change(&alias, "close", &text),
+        Ok(match IncidentAction::of(n) {
+            IncidentAction::Trigger => self.alert(n, &text, alias),
+            IncidentAction::Acknowledge => self.change(&alias, "acknowledge", &text),
+            IncidentAction::Resolve => self.change(&alias, "close", &text),
         })
     }
 

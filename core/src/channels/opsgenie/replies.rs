@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::product::Product;
 use crate::channels::shared::classify::retry_after;
 use crate::channels::shared::json_reply::{JsonReply, ProviderError};
-use crate::model::outcome::{Classification, Reason, Scope};
+use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
@@ -19,7 +19,7 @@ pub fn classify(reply: &HttpReply, product: &Product, redactor: &Redactor) -> Cl
         (429, _) => {
             let period = reply.header("x-ratelimit-period-in-sec");
             let period = period.and_then(|text| retry_after(text, reply.received));
-            said.paused(said.retry_after().or(period), Scope::Destination)
+            said.paused(said.retry_after().or(period), PauseScope::Destination)
         }
         _ => said.by_status(|reason| hint(reason, product)),
     }

@@ -17,13 +17,13 @@ use self::context::{Context, Image, Link, fits_as_link};
 use self::parameters::{API, PARAMETERS};
 use crate::channels::shared::endpoint::{Endpoint, join_path};
 use crate::channels::shared::http_channel::HttpChannel;
-use crate::channels::shared::incident::{self, Action};
+use crate::channels::shared::incident::{self, IncidentAction};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{FittedField, Truncations};
 use crate::channels::shared::{body, texts};
 use crate::channels::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Protocol,
+    Messages, OperatorSettings, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
@@ -71,7 +71,7 @@ struct PagerDuty {
 }
 
 #[derive(Serialize)]
-struct Event<'a> {
+struct PagerDutyEvent<'a> {
     routing_key: &'a str,
     event_action: &'static str,
     dedup_key: String,
@@ -101,7 +101,7 @@ struct Payload<'a> {
 }
 
 impl PagerDuty {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let key = fields.formed("pagerduty_routing_key")?;
         let routing_key = Secret::new(key);
         let url = join_path(&fields.base_url(API)?, ["v2", "enqueue"]);
@@ -114,7 +114,7 @@ impl PagerDuty {
         })
     }
 
-    fn messages(&self, event: &Event<'_>, warnings: Vec<String>) -> Messages {
+    fn messages(&self, event: &PagerDutyEvent<'_>, warnings: Vec<String>) -> Messages {
         Messages::new(vec![self.endpoint.post(body::json(event), &[])], warnings)
     }
 
@@ -129,7 +129,7 @@ impl PagerDuty {
             custom_details.insert(WHOLE_TEXT.to_owned(), whole.into());
         }
         custom_details.extend(fields);
-        let event = Event {
+        let event = PagerDutyEvent {
             routing_key: self.routing_key.expose(),
             event_action: "trigger",
             dedup_key,
@@ -175,12 +175,12 @@ impl HttpChannel for PagerDuty {
         let text = texts::of(n)?;
         let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
         let dedup_key = incident::name(n, cx, fits)?;
-        let event_action = match Action::of(n) {
-            Action::Trigger => return Ok(self.trigger(n, &text, dedup_key)),
-            Action::Acknowledge => "acknowledge",
-            Action::Resolve => "resolve",
+        let event_action = match IncidentAction::of(n) {
+            IncidentAction::Trigger => return Ok(self.trigger(n, &text, dedup_key)),
+            IncidentAction::Acknowledge => "acknowledge",
+            IncidentAction::Resolve => "resolve",
         };
-        let event = Event {
+        let event = PagerDutyEvent {
             routing_key: self.routing_key.expose(),
             event_action,
             dedup_key,

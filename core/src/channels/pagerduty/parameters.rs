@@ -1,7 +1,7 @@
 //! What its configuration may hold.
 
 use super::context::is_name;
-use crate::channels::{Kind, Parameter};
+use crate::channels::{Parameter, ParameterKind};
 
 pub const API: &str = "https://events.pagerduty.com";
 
@@ -43,13 +43,13 @@ pub const PARAMETERS: &[Parameter] = &[
         r#"{ Runbook = "https://wiki.example.com/cpu" }"#,
         "Further links of every incident, by their texts.",
     )
-    .of(Kind::Table),
+    .of(ParameterKind::Table),
     Parameter::new(
         "pagerduty_images",
         "https://grafana.example.com/render/cpu.png",
         "An image's https address, or a list of them.",
     )
-    .of(Kind::Texts),
+    .of(ParameterKind::Texts),
     Parameter::base_url(API),
 ];
 

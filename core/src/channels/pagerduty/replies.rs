@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::channels::shared::json_reply::{JsonReply, ProviderError};
-use crate::model::outcome::{Classification, Reason, Scope};
+use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
@@ -25,7 +25,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
         }
         429 => {
             let after = said.retry_after().unwrap_or(LIMITED);
-            said.paused(Some(after), Scope::Destination)
+            said.paused(Some(after), PauseScope::Destination)
         }
         _ => said.by_status(hint),
     }

@@ -18,9 +18,9 @@ use super::shared::rich::{self, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol,
+    Messages, OperatorSettings, Parameter, Protocol,
 };
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -88,7 +88,7 @@ struct Pushover {
 }
 
 impl Pushover {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let key = |name| fields.formed(name).map(Secret::new);
         let (token, user) = (key("pushover_token")?, key("pushover_user")?);
         let base = fields.base_url(API)?;
@@ -167,7 +167,7 @@ impl Pushover {
             .chain(link.map(|link| ("url", link)))
             .chain(opens.as_deref().map(|words| ("url_title", words)));
         let first = self.form(says);
-        let follows_up = notification.status.is_some_and(Status::follows_up);
+        let follows_up = notification.status.is_some_and(AlertStatus::follows_up);
         let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();
@@ -187,7 +187,7 @@ fn is_key(text: &str) -> bool {
 /// 1 goes through quiet hours; 2, an emergency, repeats until it is acknowledged. Without a key that ends it, there is none.
 const fn priority(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
-        (Some(Status::Acknowledged | Status::Resolved), _) => "0",
+        (Some(AlertStatus::Acknowledged | AlertStatus::Resolved), _) => "0",
         (_, Some(Level::Critical)) if notification.dedup_key.is_some() => "2",
         (_, Some(Level::Critical | Level::Error)) => "1",
         _ => "0",

@@ -7,7 +7,7 @@ use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 
 use super::rich::host_in;
 use crate::model::outcome::{
-    AttemptResult, Classification, Detail, Failure, MessageRef, QueueDirective, Reason, Scope,
+    AttemptResult, Classification, Detail, Failure, MessageRef, PauseScope, QueueDirective, Reason,
 };
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 use crate::secret::Redactor;
@@ -137,11 +137,11 @@ pub fn with_hints(
 
 /// Not now: the message is tried again, and nothing else leaves for this destination before.
 fn wait(reply: &HttpReply, failure: Failure) -> Classification {
-    paused(failure, reply_retry_after(reply), Scope::Destination)
+    paused(failure, reply_retry_after(reply), PauseScope::Destination)
 }
 
 /// A retry that pauses the queue.
-pub fn paused(failure: Failure, after: Option<Duration>, scope: Scope) -> Classification {
+pub fn paused(failure: Failure, after: Option<Duration>, scope: PauseScope) -> Classification {
     Classification {
         result: AttemptResult::Retry { failure, after },
         queue: Some(QueueDirective::Pause { wait: after, scope }),

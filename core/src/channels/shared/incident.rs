@@ -2,25 +2,25 @@
 
 use super::rich::{self, Truncations};
 use crate::model::channel::ComposeContext;
-use crate::model::notification::{Notification, Status};
+use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::{Failure, Reason};
 use crate::secret::digest;
 use crate::text::{Limit, one_line, shorten};
 
 /// What is to be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum IncidentAction {
     Trigger,
     Acknowledge,
     Resolve,
 }
 
-impl Action {
+impl IncidentAction {
     pub const fn of(notification: &Notification) -> Self {
         match notification.status {
-            None | Some(Status::Firing) => Action::Trigger,
-            Some(Status::Acknowledged) => Action::Acknowledge,
-            Some(Status::Resolved) => Action::Resolve,
+            None | Some(AlertStatus::Firing) => IncidentAction::Trigger,
+            Some(AlertStatus::Acknowledged) => IncidentAction::Acknowledge,
+            Some(AlertStatus::Resolved) => IncidentAction::Resolve,
         }
     }
 }
@@ -36,7 +36,9 @@ pub fn name(
     match key.filter(|key| !key.trim().is_empty()) {
         Some(key) if fits(key) => Ok(key.to_owned()),
         Some(key) => Ok(digest(key)),
-        None if Action::of(notification) == Action::Trigger => Ok(cx.message_key(0)),
+        None if IncidentAction::of(notification) == IncidentAction::Trigger => {
+            Ok(cx.message_key(0))
+        }
         None => Err(Failure::new(Reason::MissingDedupKey)),
     }
 }

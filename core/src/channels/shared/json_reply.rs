@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::classify;
-use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Reason, Scope};
+use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
@@ -89,7 +89,7 @@ impl<'a> JsonReply<'a> {
     }
 
     /// A rate limit that pauses the queue.
-    pub fn paused(&self, after: Option<Duration>, scope: Scope) -> Classification {
+    pub fn paused(&self, after: Option<Duration>, scope: PauseScope) -> Classification {
         classify::paused(self.failure(Reason::RateLimited), after, scope)
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::names::{FieldNames, NameRules};
 use crate::json::Json;
 use crate::model::channel::Messages;
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::wire::Outbound;
 use crate::text::{Limit, one_line, shorten, without_controls};
 
@@ -28,7 +28,7 @@ impl LevelStyle {
     /// What is resolved looks so, whatever its level.
     pub const fn of(notification: &Notification) -> Self {
         match notification.status {
-            Some(Status::Resolved) => Self::new("✅", "Resolved", 0x2E_B6_7D),
+            Some(AlertStatus::Resolved) => Self::new("✅", "Resolved", 0x2E_B6_7D),
             _ => Self::of_level(notification),
         }
     }
@@ -81,7 +81,7 @@ pub fn level_below_heading(notification: &Notification) -> Option<&'static str> 
 pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
     match (notification.status, time) {
         (Some(status), None) if is_heading(notification, status.word()) => None,
-        (Some(Status::Firing), Some(time)) => Some(format!("firing since {time}")),
+        (Some(AlertStatus::Firing), Some(time)) => Some(format!("firing since {time}")),
         (Some(status), Some(time)) => Some(format!("{} {time}", status.word())),
         (Some(status), None) => Some(status.word().to_owned()),
         (None, time) => time.map(str::to_owned),
@@ -383,7 +383,7 @@ mod tests {
             let notification = Notification {
                 title: Some(title.to_owned()),
                 level: words.next().and_then(Level::parse),
-                status: words.next().and_then(Status::parse),
+                status: words.next().and_then(AlertStatus::parse),
                 timestamp: time.parse().ok(),
                 ..Notification::plain(Json::String("x".to_owned()))
             };

@@ -14,11 +14,11 @@ pub struct Payload {
     pub blocks: Vec<Block>,
     /// The colour bar, where something stands beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attachments: Option<[Attachment; 1]>,
+    pub attachments: Option<[SlackAttachment; 1]>,
 }
 
 #[derive(Serialize)]
-pub struct Attachment {
+pub struct SlackAttachment {
     pub color: String,
     pub blocks: Vec<Block>,
 }
@@ -27,35 +27,35 @@ pub struct Attachment {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Block {
     Header {
-        text: Text,
+        text: BlockText,
     },
     Section {
         #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<Text>,
-        #[serde(skip_serializing_if = "<[Text]>::is_empty")]
-        fields: Vec<Text>,
+        text: Option<BlockText>,
+        #[serde(skip_serializing_if = "<[BlockText]>::is_empty")]
+        fields: Vec<BlockText>,
     },
     Context {
-        elements: [Text; 1],
+        elements: [BlockText; 1],
     },
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Text {
+pub enum BlockText {
     /// Without `emoji`, `:smile:` stays what it is.
     PlainText { text: String, emoji: bool },
     /// `verbatim`: no names are made mentions of, and no addresses links.
     Mrkdwn { text: String, verbatim: bool },
 }
 
-impl Text {
+impl BlockText {
     pub fn plain(text: String) -> Self {
-        Text::PlainText { text, emoji: false }
+        BlockText::PlainText { text, emoji: false }
     }
 
     pub fn ours(text: String) -> Self {
-        Text::Mrkdwn {
+        BlockText::Mrkdwn {
             text,
             verbatim: true,
         }
@@ -63,15 +63,15 @@ impl Text {
 
     pub fn units(&self) -> usize {
         match self {
-            Text::PlainText { text, .. } => UNIT.of(text),
+            BlockText::PlainText { text, .. } => UNIT.of(text),
             // Escaped already, where it has to be.
-            Text::Mrkdwn { text, .. } => Unit::Utf16.of(text),
+            BlockText::Mrkdwn { text, .. } => Unit::Utf16.of(text),
         }
     }
 }
 
 impl Block {
-    pub fn section(text: Text) -> Self {
+    pub fn section(text: BlockText) -> Self {
         Block::Section {
             text: Some(text),
             fields: Vec::new(),

@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
-use self::replies::Kind;
+use self::replies::WebhookKind;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol,
+    Messages, OperatorSettings, Parameter, Protocol,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
@@ -68,18 +68,18 @@ const MARKUP: Markup = Markup {
 #[derive(Debug)]
 struct Slack {
     endpoint: Endpoint,
-    kind: Kind,
+    kind: WebhookKind,
 }
 
 /// What is behind the endpoint's URL.
-fn kind_of(endpoint: &Endpoint) -> Kind {
+fn kind_of(endpoint: &Endpoint) -> WebhookKind {
     let host = endpoint.destination.host.as_deref();
     if is_workflow(&endpoint.url) {
-        return Kind::Workflow;
+        return WebhookKind::Workflow;
     }
     match host {
-        Some("hooks.slack.com" | "hooks.slack-gov.com") => Kind::Incoming,
-        _ => Kind::Compatible,
+        Some("hooks.slack.com" | "hooks.slack-gov.com") => WebhookKind::Incoming,
+        _ => WebhookKind::Compatible,
     }
 }
 
@@ -94,12 +94,12 @@ fn is_workflow(url: &Url) -> bool {
 }
 
 #[derive(Serialize)]
-struct Payload<'a> {
+struct TextPayload<'a> {
     text: &'a str,
 }
 
 impl Slack {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?;
         let kind = kind_of(&endpoint);
         Ok(Self { endpoint, kind })
@@ -107,7 +107,7 @@ impl Slack {
 
     /// A message of a text alone.
     fn text(&self, text: &str) -> Outbound {
-        self.endpoint.post(body::json(&Payload { text }), &[])
+        self.endpoint.post(body::json(&TextPayload { text }), &[])
     }
 }
 
@@ -127,7 +127,7 @@ impl HttpChannel for Slack {
         };
         let limit = Limit { unit, ..LIMIT };
         let plain = |text: String| self.text(&rich::as_allowed(text, cx));
-        if n.is_rich() && self.kind == Kind::Workflow {
+        if n.is_rich() && self.kind == WebhookKind::Workflow {
             let (parts, warnings) = rich::lines(n, &text, cx, limit);
             return Ok(Messages {
                 // Its markup is written already.

@@ -11,7 +11,7 @@ use crate::secret::Redactor;
 
 /// What is behind the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WebhookKind {
     /// Slack's own incoming webhook: only the body `ok` is success.
     Incoming,
     /// A workflow that begins with a webhook: it takes an object of strings, and answers `{"ok": true}`.
@@ -20,7 +20,7 @@ pub enum Kind {
     Compatible,
 }
 
-pub fn classify(reply: &HttpReply, kind: Kind, redactor: &Redactor) -> Classification {
+pub fn classify(reply: &HttpReply, kind: WebhookKind, redactor: &Redactor) -> Classification {
     let text = reply.text();
     let body = text.trim();
     let words = LazyCell::new(|| classify::with_provider_words("Slack", body, redactor));
@@ -47,25 +47,25 @@ pub fn classify(reply: &HttpReply, kind: Kind, redactor: &Redactor) -> Classific
     if delivered && !is_success(kind, body) {
         let failure = failure(Reason::Rejected);
         return AttemptResult::Reject(match kind {
-            Kind::Workflow => failure.with_hint(WORKFLOW),
-            Kind::Incoming | Kind::Compatible => failure,
+            WebhookKind::Workflow => failure.with_hint(WORKFLOW),
+            WebhookKind::Incoming | WebhookKind::Compatible => failure,
         })
         .into();
     }
     match kind {
-        Kind::Workflow => classify::with_hints(by_status, workflow_hint),
-        Kind::Incoming | Kind::Compatible => by_status,
+        WebhookKind::Workflow => classify::with_hints(by_status, workflow_hint),
+        WebhookKind::Incoming | WebhookKind::Compatible => by_status,
     }
 }
 
 /// Of a 2xx that is none of Slack's words for failure.
-fn is_success(kind: Kind, body: &str) -> bool {
+fn is_success(kind: WebhookKind, body: &str) -> bool {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let says = |key, value| json.get(key) == Some(&Value::Bool(value));
     match kind {
-        Kind::Incoming => body == "ok",
-        Kind::Workflow => says("ok", true),
-        Kind::Compatible => !says("ok", false) && !says("success", false),
+        WebhookKind::Incoming => body == "ok",
+        WebhookKind::Workflow => says("ok", true),
+        WebhookKind::Compatible => !says("ok", false) && !says("success", false),
     }
 }
 

@@ -5,7 +5,7 @@
 //! Values go as `plain_text` objects, which know no markup. `mrkdwn` is for the text, which has always been that, and for
 //! words of ours.
 
-use super::blocks::{Attachment, Block, Payload, Text, UNIT};
+use super::blocks::{Block, BlockText, Payload, SlackAttachment, UNIT};
 use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
@@ -50,18 +50,18 @@ pub fn compose(
 ) -> RichMessage<Payload> {
     let mut cuts = Truncations::default();
     let heading = cuts.title(&rich::heading(notification), HEADER, "…");
-    let heading = Text::plain(heading);
+    let heading = BlockText::plain(heading);
     let split = split_after(text, SECTION, limit, MARKUP);
     let mut parts = split.parts.into_iter();
-    let text_block = Text::Mrkdwn {
+    let text_block = BlockText::Mrkdwn {
         text: as_allowed(parts.next().unwrap_or_default(), cx),
         verbatim: !cx.allow_mentions,
     };
-    let link = notification.link.as_deref().map(link).map(Text::ours);
+    let link = notification.link.as_deref().map(link).map(BlockText::ours);
     let link = cuts.link(link, |link| link.units() <= SECTION);
 
     let taken = [Some(&heading), Some(&text_block), link.as_ref()];
-    let taken: usize = taken.into_iter().flatten().map(Text::units).sum();
+    let taken: usize = taken.into_iter().flatten().map(BlockText::units).sum();
     let most = (BLOCKS - OTHER_BLOCKS) * FIELDS_OF_A_SECTION;
     let room = ALL_BLOCKS.saturating_sub(taken + CONTEXT);
     let fields = cuts.fields(notification, most, room, &NAMES, draw);
@@ -69,7 +69,7 @@ pub fn compose(
     let blocks = [Block::Header { text: heading }, Block::section(text_block)];
     let context = context(notification, &cuts).into_iter();
     let beside: Vec<_> = context.chain(sections(fields)).collect();
-    let attachment = (!beside.is_empty()).then(|| Attachment {
+    let attachment = (!beside.is_empty()).then(|| SlackAttachment {
         color: format!("#{:06X}", LevelStyle::of(notification).colour),
         blocks: beside,
     });
@@ -115,15 +115,15 @@ fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
     let phase = rich::phase(notification, time.as_deref());
     let line = rich::joined([level, phase, cuts.note()])?;
     Some(Block::Context {
-        elements: [Text::ours(line)],
+        elements: [BlockText::ours(line)],
     })
 }
 
-fn draw(name: String, value: &str) -> FittedField<Text> {
+fn draw(name: String, value: &str) -> FittedField<BlockText> {
     let mut is_cut = false;
     let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
     let value = shorten(value, room, "…", &mut is_cut);
-    let field = Text::plain(format!("{name}: {value}"));
+    let field = BlockText::plain(format!("{name}: {value}"));
     FittedField {
         length: field.units(),
         field,
@@ -132,7 +132,7 @@ fn draw(name: String, value: &str) -> FittedField<Text> {
 }
 
 /// Two columns, in as many sections as that takes.
-fn sections(fields: Vec<Text>) -> impl Iterator<Item = Block> {
+fn sections(fields: Vec<BlockText>) -> impl Iterator<Item = Block> {
     let mut fields = fields.into_iter().peekable();
     std::iter::from_fn(move || {
         fields.peek()?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{ChannelSpec, Parameter};
-use crate::model::capabilities::{FollowUps, Length, Threads};
+use crate::model::capabilities::{FollowUps, Length, Threading};
 use crate::model::wire::ResendEffect;
 use crate::text::Unit;
 
@@ -103,7 +103,7 @@ impl FollowUps {
             } => "closes the incident",
             Self { edits: true, .. } => "replaces the message",
             Self {
-                threads: Threads::No,
+                threads: Threading::No,
                 ..
             } => "is a new message",
             _ => "is a new message in the thread",

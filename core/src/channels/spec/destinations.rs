@@ -3,7 +3,7 @@
 use super::errors::invalid;
 use super::fields::Fields;
 use super::lists::mailbox;
-use super::{Kind, Parameter, mailboxes};
+use super::{Parameter, ParameterKind, mailboxes};
 use crate::json::Json;
 use crate::model::problem::Problem;
 use crate::model::wire::Mailbox;
@@ -24,7 +24,7 @@ impl<'a> Fields<'a> {
         let mut lists = self
             .parameters()
             .iter()
-            .filter(|one| one.kind == Kind::Destinations);
+            .filter(|one| one.kind == ParameterKind::Destinations);
         let is_listed = |name| self.lists.listed.iter().any(|one| one.parameter == name);
         if let Some(missing) = lists.find(|list| list.required && !is_listed(list.name)) {
             return Err(self.missing(missing.name));

@@ -7,9 +7,9 @@ use url::Url;
 use super::encoded::decode;
 use super::errors::{Warning, invalid};
 use super::lists::{self, Lists};
-use super::parameter::{BASE_URL, Form};
+use super::parameter::{BASE_URL, ValueFormat};
 use super::values::text;
-use super::{Kind, OPTIONS, Parameter, parse_url};
+use super::{OPTIONS, Parameter, ParameterKind, parse_url};
 use crate::json::{Json, Path};
 use crate::model::problem::Problem;
 use crate::secret::Secret;
@@ -44,7 +44,7 @@ pub struct Fields<'a> {
 const MAX_UNKNOWN: usize = 10;
 
 /// Names and values.
-pub type Members<'a> = Cow<'a, [(String, Json)]>;
+pub type NamedValues<'a> = Cow<'a, [(String, Json)]>;
 
 impl<'a> Fields<'a> {
     /// Finds the parameters among the members, each of which is looked at once. Warns of every field that `parameters` does
@@ -224,8 +224,9 @@ impl<'a> Fields<'a> {
     /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
     pub fn is_rendered(&self, name: &str) -> bool {
         let parameter = self.parameter(name);
-        let is_template =
-            parameter.is_some_and(|one| matches!(one.kind, Kind::Template | Kind::Templates));
+        let is_template = parameter.is_some_and(|one| {
+            matches!(one.kind, ParameterKind::Template | ParameterKind::Templates)
+        });
         is_template && self.is_of_operator()
     }
 
@@ -244,7 +245,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
-    pub fn headers(&self, name: &str) -> Option<Result<Members<'a>, String>> {
+    pub fn headers(&self, name: &str) -> Option<Result<NamedValues<'a>, String>> {
         match self.member(name)? {
             Json::Object(members) if self.origin == Origin::Operator => {
                 Some(Ok(Cow::Borrowed(members)))
@@ -295,7 +296,7 @@ impl<'a> Fields<'a> {
         debug_assert!(form.is_some(), "{name} declares no form");
         match form.filter(|form| !(form.fits)(text)) {
             None => Ok(text.to_owned()),
-            Some(Form { words, .. }) => {
+            Some(ValueFormat { words, .. }) => {
                 let example = self.example(name);
                 Err(self.error(name, format!("{name} must be {words}, such as {example}")))
             }

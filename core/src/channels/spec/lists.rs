@@ -3,20 +3,20 @@
 use std::collections::HashSet;
 
 use super::values::text;
-use super::{Kind, Parameter, mailboxes};
+use super::{Parameter, ParameterKind, mailboxes};
 use crate::json::{Json, Path};
 use crate::model::wire::Mailbox;
 
 /// What the lists hold.
 #[derive(Default)]
 pub struct Lists<'a> {
-    pub listed: Vec<Listed<'a>>,
+    pub listed: Vec<ListedMailbox<'a>>,
     /// Whether more than one parameter lists some.
     pub are_several: bool,
 }
 
 /// One address of a list.
-pub struct Listed<'a> {
+pub struct ListedMailbox<'a> {
     /// The parameter that lists it.
     pub parameter: &'static str,
     pub path: Path,
@@ -29,7 +29,7 @@ pub struct Listed<'a> {
 pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
     let lists = parameters
         .iter()
-        .filter(|one| one.kind == Kind::Destinations);
+        .filter(|one| one.kind == ParameterKind::Destinations);
     let values = lists.filter_map(|list| configuration.get(list.name));
     let count = |value: &Json| match value {
         Json::Array(items) => items.iter().map(count_of_item).sum(),
@@ -51,7 +51,7 @@ pub fn read<'a>(
     let mut listed = Vec::new();
     for (parameter, value) in given {
         let is_blank = text(value).is_some_and(|text| text.trim().is_empty());
-        if parameter.kind != Kind::Destinations || *value == Json::Null || is_blank {
+        if parameter.kind != ParameterKind::Destinations || *value == Json::Null || is_blank {
             continue;
         }
         let path = path.key(parameter.name);
@@ -88,11 +88,11 @@ fn read_item<'a>(
     parameter: &'static str,
     path: &Path,
     item: &'a Json,
-    listed: &mut Vec<Listed<'a>>,
+    listed: &mut Vec<ListedMailbox<'a>>,
 ) {
     let Some(written) = text(item) else {
         let what = format!("must be a string, found {}", item.kind());
-        return listed.push(Listed {
+        return listed.push(ListedMailbox {
             parameter,
             path: path.clone(),
             text: "",
@@ -104,12 +104,17 @@ fn read_item<'a>(
         pieces.push(written);
     }
     let of = pieces.len();
-    listed.extend(pieces.into_iter().enumerate().map(|(index, text)| Listed {
-        parameter,
-        path: path.clone(),
-        text,
-        mailbox: mailbox(parameter, text, index, of),
-    }));
+    listed.extend(
+        pieces
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| ListedMailbox {
+                parameter,
+                path: path.clone(),
+                text,
+                mailbox: mailbox(parameter, text, index, of),
+            }),
+    );
 }
 
 /// A mailbox, or a sentence about it: which one of its string it is, and what to write.

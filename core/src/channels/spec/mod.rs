@@ -22,7 +22,7 @@ pub use self::describe::describe;
 pub use self::encoded::decode_base64;
 pub use self::errors::{Warning, invalid};
 pub use self::fields::{Fields, Origin};
-pub use self::parameter::{Kind, OPTIONS, Parameter};
+pub use self::parameter::{OPTIONS, Parameter, ParameterKind};
 pub use self::urls::parse_url;
 use crate::model::capabilities::Capabilities;
 use crate::model::channel::Channel;
@@ -44,11 +44,11 @@ pub struct ChannelSpec {
 }
 
 /// Reads a sender's configuration.
-pub type Parse = fn(&mut Fields<'_>, &Operator) -> Result<Arc<dyn Channel>, Problem>;
+pub type Parse = fn(&mut Fields<'_>, &OperatorSettings) -> Result<Arc<dyn Channel>, Problem>;
 
 /// What the operator settles for every sender: trigger arguments and the server's environment.
 #[derive(Clone, Debug, Default)]
-pub struct Operator {
+pub struct OperatorSettings {
     /// Where Twilio's API is; none: Twilio's own address.
     pub twilio_base_url: Option<Url>,
     pub twilio_sid: Option<Secret>,

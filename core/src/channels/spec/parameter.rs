@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ParameterKind,
     pub required: bool,
     pub secret: bool,
     /// Whether only the operator may set it: what a request says there is left out, with a warning.
@@ -12,14 +12,14 @@ pub struct Parameter {
     /// Where the value comes from when the configuration has none.
     pub environment: Option<&'static str>,
     /// What its value must look like, where more than a string is wanted.
-    pub form: Option<Form>,
+    pub form: Option<ValueFormat>,
     pub example: &'static str,
     pub description: &'static str,
 }
 
 /// The form of a value, as its provider gives it.
 #[derive(Clone, Copy, Debug)]
-pub struct Form {
+pub struct ValueFormat {
     pub words: &'static str,
     pub fits: fn(&str) -> bool,
 }
@@ -29,7 +29,7 @@ impl Parameter {
     pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
         Self {
             name,
-            kind: Kind::Text,
+            kind: ParameterKind::Text,
             required: false,
             secret: false,
             operator_only: false,
@@ -50,7 +50,7 @@ impl Parameter {
     pub const fn headers(name: &'static str, example: &'static str) -> Self {
         let description = "Further headers: base64 of a JSON object of strings.";
         Self::new(name, example, description)
-            .of(Kind::Headers)
+            .of(ParameterKind::Headers)
             .secret()
     }
 
@@ -59,7 +59,7 @@ impl Parameter {
     pub const fn ca_file() -> Self {
         let description = "Authorities to trust besides the system's, in PEM.";
         Self::new("ca_file", "ca.pem", description)
-            .of(Kind::AuthorityFile)
+            .of(ParameterKind::AuthorityFile)
             .operator_only()
     }
 
@@ -67,7 +67,7 @@ impl Parameter {
     pub const fn client_certificate() -> Self {
         let description = "The client's certificate and key, in one PEM file.";
         Self::new("client_certificate", "client.pem", description)
-            .of(Kind::CertificateFile)
+            .of(ParameterKind::CertificateFile)
             .secret()
             .operator_only()
     }
@@ -94,11 +94,11 @@ impl Parameter {
 
     /// `words` completes "must be …".
     pub const fn form(mut self, words: &'static str, fits: fn(&str) -> bool) -> Self {
-        self.form = Some(Form { words, fits });
+        self.form = Some(ValueFormat { words, fits });
         self
     }
 
-    pub const fn of(mut self, kind: Kind) -> Self {
+    pub const fn of(mut self, kind: ParameterKind) -> Self {
         self.kind = kind;
         self
     }
@@ -126,7 +126,7 @@ pub const OPTIONS: &[Parameter] = &[
         "false",
         "Whether texts may mention people and groups; wins over the setting.",
     )
-    .of(Kind::Boolean)
+    .of(ParameterKind::Boolean)
     .operator_only(),
     Parameter::new(
         "proxy",
@@ -139,7 +139,7 @@ pub const OPTIONS: &[Parameter] = &[
 
 /// What a field holds. In a request nearly all are strings; the others are the file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterKind {
     Text,
     /// One string, or a list of them.
     Texts,
@@ -162,19 +162,19 @@ pub enum Kind {
     CertificateFile,
 }
 
-impl Kind {
+impl ParameterKind {
     /// As the file has it. In a request nearly all are strings.
     pub const fn word(self) -> &'static str {
         match self {
-            Kind::Text => "string",
-            Kind::Port => "number",
-            Kind::Destinations | Kind::Texts => "string or list of strings",
-            Kind::Boolean => "boolean",
-            Kind::Headers => "table of strings, or base64 of a JSON object of strings",
-            Kind::Table => "table of strings",
-            Kind::Template => "template",
-            Kind::Templates => "table of templates",
-            Kind::AuthorityFile | Kind::CertificateFile => "path of a PEM file",
+            ParameterKind::Text => "string",
+            ParameterKind::Port => "number",
+            ParameterKind::Destinations | ParameterKind::Texts => "string or list of strings",
+            ParameterKind::Boolean => "boolean",
+            ParameterKind::Headers => "table of strings, or base64 of a JSON object of strings",
+            ParameterKind::Table => "table of strings",
+            ParameterKind::Template => "template",
+            ParameterKind::Templates => "table of templates",
+            ParameterKind::AuthorityFile | ParameterKind::CertificateFile => "path of a PEM file",
         }
     }
 }

@@ -4,13 +4,13 @@ use crate::warnings::Warnings;
 
 const PARAMETERS: &[Parameter] = &[
     Parameter::new("text", "x", ""),
-    Parameter::new("several", "x", "").of(Kind::Texts),
-    Parameter::new("port", "587", "").of(Kind::Port),
-    Parameter::new("table", "x", "").of(Kind::Table),
+    Parameter::new("several", "x", "").of(ParameterKind::Texts),
+    Parameter::new("port", "587", "").of(ParameterKind::Port),
+    Parameter::new("table", "x", "").of(ParameterKind::Table),
     Parameter::new("to", "a@example.com", "")
-        .of(Kind::Destinations)
+        .of(ParameterKind::Destinations)
         .required(),
-    Parameter::new("cc", "a@example.com", "").of(Kind::Destinations),
+    Parameter::new("cc", "a@example.com", "").of(ParameterKind::Destinations),
 ];
 
 /// Reads a configuration that is written as JSON.

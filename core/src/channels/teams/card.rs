@@ -3,26 +3,26 @@
 use serde::Serialize;
 
 #[derive(Serialize)]
-pub struct Message {
+pub struct CardMessage {
     r#type: &'static str,
-    attachments: [Attachment; 1],
+    attachments: [CardAttachment; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Attachment {
+struct CardAttachment {
     content_type: &'static str,
     content_url: Option<()>,
-    content: Card,
+    content: AdaptiveCard,
 }
 
 #[derive(Serialize)]
-struct Card {
+struct AdaptiveCard {
     r#type: &'static str,
     version: &'static str,
     body: Vec<Element>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    actions: Option<[Action; 1]>,
+    actions: Option<[CardAction; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     msteams: Option<Width>,
 }
@@ -65,13 +65,13 @@ pub struct TextRun {
 }
 
 #[derive(Serialize)]
-pub struct Action {
+pub struct CardAction {
     r#type: &'static str,
     title: String,
     url: String,
 }
 
-impl Action {
+impl CardAction {
     pub fn open_url(title: String, url: &str) -> Self {
         Self {
             r#type: "Action.OpenUrl",
@@ -101,15 +101,15 @@ impl TextRun {
 /// Cards of version 1.2, which all of Teams' clients draw.
 pub fn message(
     body: Vec<Element>,
-    actions: Option<[Action; 1]>,
+    actions: Option<[CardAction; 1]>,
     width: Option<&'static str>,
-) -> Message {
-    Message {
+) -> CardMessage {
+    CardMessage {
         r#type: "message",
-        attachments: [Attachment {
+        attachments: [CardAttachment {
             content_type: "application/vnd.microsoft.card.adaptive",
             content_url: None,
-            content: Card {
+            content: AdaptiveCard {
                 r#type: "AdaptiveCard",
                 version: "1.2",
                 body,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use url::Url;
 
-use self::card::{Action, Element, TextRun, message, text_block};
+use self::card::{CardAction, Element, TextRun, message, text_block};
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
@@ -22,9 +22,9 @@ use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol,
+    Messages, OperatorSettings, Parameter, Protocol,
 };
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -78,7 +78,7 @@ struct Teams {
 }
 
 impl Teams {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let url = fields.url("teams_webhook_url")?;
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let host = endpoint.destination.host.as_deref().unwrap_or_default();
@@ -167,7 +167,7 @@ fn has_signature(url: &Url) -> bool {
 /// The colour behind the title, by names of the schema.
 const fn style(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
-        (Some(Status::Resolved), _) | (_, Some(Level::Ok)) => "good",
+        (Some(AlertStatus::Resolved), _) | (_, Some(Level::Ok)) => "good",
         (_, Some(Level::Critical | Level::Error)) => "attention",
         (_, Some(Level::Warning)) => "warning",
         (_, None | Some(Level::Info)) => "accent",
@@ -196,8 +196,8 @@ fn field(name: String, value: &str) -> FittedField<Vec<Element>> {
     }
 }
 
-fn open(link: &str) -> Action {
-    Action::open_url(rich::link_words(link), link)
+fn open(link: &str) -> CardAction {
+    CardAction::open_url(rich::link_words(link), link)
 }
 
 impl HttpChannel for Teams {

@@ -22,7 +22,7 @@ use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Operator, Parameter, Protocol, Threads,
+    Messages, OperatorSettings, Parameter, Protocol, Threading,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
@@ -73,7 +73,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
     resend: ResendEffect::ShownTwice,
-    follow_ups: FollowUps::threads(Threads::ByReference),
+    follow_ups: FollowUps::threads(Threading::ByReference),
     attachments: Attachments::None,
     limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
 };
@@ -106,7 +106,7 @@ struct Telegram {
 }
 
 impl Telegram {
-    fn new(fields: &mut Fields<'_>, _: &Operator) -> Result<Self, Problem> {
+    fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let token = fields.formed("telegram_bot_token")?;
         let chat_id = fields.formed("telegram_chat_id")?;
         let thread = fields.formed_or_none("telegram_thread_id")?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::channels::shared::json_reply::{JsonReply, ProviderError};
 use crate::channels::shared::{body, classify};
-use crate::model::outcome::{AttemptResult, Classification, Failure, Moved, Reason, Scope};
+use crate::model::outcome::{AttemptResult, Classification, Failure, Moved, PauseScope, Reason};
 use crate::model::wire::{HttpReply, HttpRequest};
 use crate::secret::Redactor;
 
@@ -50,7 +50,10 @@ pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> C
         429 => {
             let wait = parameter("retry_after").and_then(Value::as_f64);
             let after = wait.and_then(classify::seconds);
-            said.paused(after.or_else(|| said.retry_after()), Scope::Destination)
+            said.paused(
+                after.or_else(|| said.retry_after()),
+                PauseScope::Destination,
+            )
         }
         400 => {
             if let Some(id) = parameter("migrate_to_chat_id").and_then(Value::as_i64) {

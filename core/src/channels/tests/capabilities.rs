@@ -6,7 +6,7 @@ use crate::secret::digest;
 const KEY: &str = "cpu-db1";
 const EARLIER: &str = "471147114711";
 
-fn about(status: Status, dedup_key: Option<&str>) -> Notification {
+fn about(status: AlertStatus, dedup_key: Option<&str>) -> Notification {
     Notification {
         status: Some(status),
         dedup_key: dedup_key.map(Into::into),
@@ -63,13 +63,13 @@ fn each(check: impl Fn(&'static ChannelSpec, &dyn Channel, &Capabilities)) {
 #[test]
 fn every_message_goes_by_the_protocol_of_its_channel_and_has_its_resend_effect() {
     each(|spec, channel, capabilities| {
-        for status in Status::ALL {
+        for status in AlertStatus::ALL {
             for message in composed(channel, &about(status, Some(KEY))) {
                 let is_http = message.http().is_some();
                 let claims_http = capabilities.protocol == Protocol::Http;
                 assert_eq!(is_http, claims_http, "{}", spec.key);
                 let changes_one =
-                    status != Status::Firing && message.resend() != capabilities.resend;
+                    status != AlertStatus::Firing && message.resend() != capabilities.resend;
                 if changes_one {
                     // What changes an earlier message or ends an incident changes nothing the second time.
                     assert_ne!(capabilities.resend, ResendEffect::Forbidden, "{}", spec.key);
@@ -90,7 +90,7 @@ fn what_is_deduplicated_names_its_dedup_key_and_nothing_of_its_own() {
         }
         let of = |request, key| {
             let cx = ComposeContext::new(request);
-            sent(channel, &about(Status::Firing, Some(key)), &cx)
+            sent(channel, &about(AlertStatus::Firing, Some(key)), &cx)
         };
         assert_eq!(of("one", KEY), of("two", KEY), "{}", spec.key);
         assert_ne!(of("one", KEY), of("one", "another"), "{}", spec.key);
@@ -101,7 +101,7 @@ fn what_is_deduplicated_names_its_dedup_key_and_nothing_of_its_own() {
 fn only_a_channel_that_edits_or_threads_by_reference_names_the_earlier_message() {
     let earlier = MessageRef(EARLIER.to_owned());
     each(|spec, channel, capabilities| {
-        for status in Status::ALL {
+        for status in AlertStatus::ALL {
             let cx = ComposeContext::new("key");
             let notification = about(status, Some(KEY));
             let alone = sent(channel, &notification, &cx);
@@ -110,7 +110,7 @@ fn only_a_channel_that_edits_or_threads_by_reference_names_the_earlier_message()
             let is_named = after.iter().any(|message| message.names(EARLIER));
             // An edit takes the place of what has fired; a further firing is a message of its own.
             let edits = capabilities.follow_ups.edits && status.follows_up();
-            let threads = capabilities.follow_ups.threads == Threads::ByReference;
+            let threads = capabilities.follow_ups.threads == Threading::ByReference;
             assert_eq!(is_named, edits || threads, "{} {status:?}", spec.key);
             assert_eq!(alone != after, edits || threads, "{} {status:?}", spec.key);
         }
@@ -122,10 +122,10 @@ fn only_a_channel_that_ties_messages_by_key_sends_another_message_for_another_ke
     each(|spec, channel, capabilities| {
         let of = |key| {
             let cx = ComposeContext::new("key");
-            sent(channel, &about(Status::Resolved, Some(key)), &cx)
+            sent(channel, &about(AlertStatus::Resolved, Some(key)), &cx)
         };
         let follow_ups = capabilities.follow_ups;
-        let ties = follow_ups.threads == Threads::ByKey || follow_ups.incidents.is_some();
+        let ties = follow_ups.threads == Threading::ByKey || follow_ups.incidents.is_some();
         // A server of the user's own gets the key as a member, whatever it makes of it.
         let shows_key = spec.key == "http";
         assert_eq!(of(KEY) != of("another"), ties || shows_key, "{}", spec.key);
@@ -139,7 +139,7 @@ fn only_a_channel_that_keeps_incidents_changes_one() {
             let cx = ComposeContext::new("key");
             sent(channel, &about(status, Some(KEY)), &cx)
         };
-        let [firing, acknowledged, resolved] = Status::ALL.map(of);
+        let [firing, acknowledged, resolved] = AlertStatus::ALL.map(of);
         let Some(incidents) = capabilities.follow_ups.incidents else {
             assert_eq!(targets(&firing), targets(&resolved), "{}", spec.key);
             assert_eq!(targets(&firing), targets(&acknowledged), "{}", spec.key);
@@ -173,7 +173,7 @@ fn only_a_channel_that_shows_images_takes_their_addresses() {
         assert_eq!(image.is_some(), claims, "{}", spec.key);
         let messages = sent(
             channel,
-            &about(Status::Firing, Some(KEY)),
+            &about(AlertStatus::Firing, Some(KEY)),
             &ComposeContext::new("key"),
         );
         if let Some(image) = image {
@@ -219,7 +219,7 @@ fn a_look_up_is_offered_where_a_second_sending_is_forbidden_and_the_provider_can
 fn no_preview_shows_a_secret() {
     for spec in CHANNELS {
         let is_secret =
-            |one: &&Parameter| one.secret && !one.operator_only && one.kind == Kind::Text;
+            |one: &&Parameter| one.secret && !one.operator_only && one.kind == ParameterKind::Text;
         for secret in spec.parameters.iter().filter(is_secret) {
             let value = marked(secret);
             let of = |one: &Parameter| match one.name == secret.name {
@@ -228,7 +228,7 @@ fn no_preview_shows_a_secret() {
             };
             let channel = configured(spec, of).unwrap();
             let needle = value.rsplit(['/', '=', ':']).next().unwrap();
-            for status in Status::ALL {
+            for status in AlertStatus::ALL {
                 for message in composed(channel.as_ref(), &about(status, Some(KEY))) {
                     let preview = channel.preview(&message);
                     assert!(!preview.contains(needle), "{}: {preview}", spec.key);

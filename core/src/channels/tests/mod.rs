@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::json::Json;
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{AttemptResult, Classification, MessageRef, QueueDirective, Reason};
 use crate::model::wire::{HttpReply, Mail, Outbound, Reply, ResendEffect, SmtpReply, SmtpStage};
 
@@ -114,7 +114,7 @@ fn rich() -> Notification {
     Notification {
         title: Some("title".to_owned()),
         level: Some(Level::Critical),
-        status: Some(Status::Resolved),
+        status: Some(AlertStatus::Resolved),
         fields: vec![("host".to_owned(), Json::String("db1".to_owned()))],
         link: Some("https://grafana.example.com/d/1".to_owned()),
         timestamp: Some("2026-11-25T02:41:58Z".parse().unwrap()),
@@ -161,7 +161,7 @@ fn bodies(channel: &dyn Channel, notification: &Notification) -> Vec<String> {
 #[test]
 fn every_channel_has_a_rich_form_and_composes_the_same_bytes_each_time() {
     let firing = Notification {
-        status: Some(Status::Firing),
+        status: Some(AlertStatus::Firing),
         ..rich()
     };
     for spec in CHANNELS {
@@ -422,7 +422,7 @@ fn no_parameter_takes_a_line_break_or_a_nul() {
     for spec in CHANNELS {
         let texts = spec.parameters.iter().filter(|one| {
             // What is left out with a warning, and what is no part of any line.
-            one.kind == Kind::Text && !one.operator_only && !one.secret_of_basic_auth()
+            one.kind == ParameterKind::Text && !one.operator_only && !one.secret_of_basic_auth()
         });
         for broken in texts {
             for between in ["\r\n", "\n", "\0"] {
@@ -484,7 +484,7 @@ fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo
             .parameters
             .iter()
             .filter(|one| one.secret && !one.operator_only);
-        for secret in secrets.filter(|one| one.kind == Kind::Text) {
+        for secret in secrets.filter(|one| one.kind == ParameterKind::Text) {
             let value = marked(secret);
             let of = |one: &Parameter| {
                 if one.name == secret.name {

@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::channels::shared::endpoint::join_path;
-use crate::channels::{Fields, Operator};
+use crate::channels::{Fields, OperatorSettings};
 use crate::model::problem::Problem;
 use crate::secret::Secret;
 
@@ -38,7 +38,7 @@ pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
     ))
 }
 
-pub fn messages_url(operator: &Operator, account: &Secret) -> Url {
+pub fn messages_url(operator: &OperatorSettings, account: &Secret) -> Url {
     let base = operator.twilio_base_url.clone().unwrap_or_else(twilio_url);
     let path = ["2010-04-01", "Accounts", account.expose(), "Messages.json"];
     join_path(&base, path)

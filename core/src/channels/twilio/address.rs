@@ -15,12 +15,12 @@ pub enum Medium {
 }
 
 /// Who a message comes from: a number, a service that picks one, or a number of the service's.
-pub struct Sender {
+pub struct MessageSender {
     number: Option<Secret>,
     service: Option<Secret>,
 }
 
-impl Sender {
+impl MessageSender {
     pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, Problem> {
         let given = fields.formed_or_none("messaging_service_sid")?;
         let given = given.map(Secret::new);

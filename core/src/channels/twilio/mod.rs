@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use self::account::{account, messages_url};
-use self::address::{Medium, Sender, bare_number, masked_address, number};
+use self::address::{Medium, MessageSender, bare_number, masked_address, number};
 use self::content::Content;
 use self::parameters::PARAMETERS;
 use self::segments::segments;
@@ -27,7 +27,7 @@ use super::shared::rich::Truncations;
 use super::shared::{self, body, classify, texts};
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, Fields, FollowUps, Length,
-    Limits, Messages, Operator, Protocol,
+    Limits, Messages, OperatorSettings, Protocol,
 };
 use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
@@ -80,7 +80,7 @@ struct Twilio {
     url: Url,
     headers: HeaderMap,
     account: Secret,
-    from: Sender,
+    from: MessageSender,
     to: Secret,
     /// Twilio may change the text, so that it cannot be found again by it.
     smart_encoding: bool,
@@ -92,11 +92,15 @@ struct Twilio {
 }
 
 impl Twilio {
-    fn new(fields: &mut Fields<'_>, operator: &Operator, medium: Medium) -> Result<Self, Problem> {
+    fn new(
+        fields: &mut Fields<'_>,
+        operator: &OperatorSettings,
+        medium: Medium,
+    ) -> Result<Self, Problem> {
         let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
         let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;
-        let from = Sender::read(fields, medium)?;
+        let from = MessageSender::read(fields, medium)?;
         let to = number(fields, "twilio_to_number", medium)?;
 
         let mut headers = HeaderMap::new();

@@ -1,7 +1,7 @@
 //! What its configuration may hold.
 
 use super::address::{is_service, is_sid};
-use crate::channels::{Kind, Parameter};
+use crate::channels::{Parameter, ParameterKind};
 
 pub const PARAMETERS: &[Parameter] = &[
     Parameter::new(
@@ -53,7 +53,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "true",
         "Twilio replaces look-alike characters, for fewer segments.",
     )
-    .of(Kind::Boolean)
+    .of(ParameterKind::Boolean)
     .operator_only(),
     Parameter::new(
         "content_sid",
@@ -66,5 +66,5 @@ pub const PARAMETERS: &[Parameter] = &[
         r#"{ 1 = "{{ notification.text }}" }"#,
         "The content template's variables by name; templates in the configuration file.",
     )
-    .of(Kind::Templates),
+    .of(ParameterKind::Templates),
 ];

@@ -1,6 +1,6 @@
 //! Why arguments cannot be used.
 
-use super::{Argument, Kind};
+use super::{Argument, ArgumentKind};
 use crate::model::problem::{Location, Problem};
 use crate::text::{nearest, shown, shown_value};
 
@@ -32,7 +32,7 @@ pub fn unknown_name<'a>(
 pub(super) fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Problem {
     let found = match argument.kind {
         // It may hold what nobody should read.
-        Kind::Url => String::new(),
+        ArgumentKind::Url => String::new(),
         _ => format!(", found '{}'", shown_value(value)),
     };
     Problem {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::error::unparsable;
 use super::value::list;
-use super::{ARGUMENTS, Argument, Kind, find};
+use super::{ARGUMENTS, Argument, ArgumentKind, find};
 use crate::model::plan::{OnAmbiguous, Rate};
 use crate::model::policy::PrivateAddresses;
 use crate::model::problem::{Location, Problem};
@@ -207,7 +207,7 @@ impl<'a> Arguments<'a> {
     fn value(&self, name: &'static str) -> (&'static Argument, &str) {
         static UNKNOWN: Argument = Argument {
             name: "",
-            kind: Kind::Text,
+            kind: ArgumentKind::Text,
             default: "",
             example: "",
             description: "",
@@ -225,7 +225,8 @@ impl<'a> Arguments<'a> {
 fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), Problem> {
     for word in list(value) {
         // Names of columns may be anything; all else with an `@` is meant as an address.
-        let bare = word.contains('@') && !word.contains("://") && argument.kind != Kind::Text;
+        let bare =
+            word.contains('@') && !word.contains("://") && argument.kind != ArgumentKind::Text;
         let url = match bare {
             true => Url::parse(&format!("http://{word}")),
             false => Url::parse(word),
@@ -291,15 +292,15 @@ mod tests {
                 let arguments = Arguments::new(&given, &NONE).unwrap();
                 let name = argument.name;
                 let parsed = match argument.kind {
-                    Kind::Duration(..) => arguments.duration(name).map(drop),
-                    Kind::Count(..) => arguments.count(name).map(drop),
-                    Kind::Boolean => arguments.boolean(name).map(drop),
-                    Kind::OneOf(_) => arguments.one_of(name).map(drop),
-                    Kind::Rate => arguments.rate(name).map(drop),
-                    Kind::Url => arguments.url(name).map(drop),
-                    Kind::Hosts => arguments.hosts(name).map(drop),
-                    Kind::Table => arguments.table(name).map(drop),
-                    Kind::List | Kind::Text => Ok(()),
+                    ArgumentKind::Duration(..) => arguments.duration(name).map(drop),
+                    ArgumentKind::Count(..) => arguments.count(name).map(drop),
+                    ArgumentKind::Boolean => arguments.boolean(name).map(drop),
+                    ArgumentKind::OneOf(_) => arguments.one_of(name).map(drop),
+                    ArgumentKind::Rate => arguments.rate(name).map(drop),
+                    ArgumentKind::Url => arguments.url(name).map(drop),
+                    ArgumentKind::Hosts => arguments.hosts(name).map(drop),
+                    ArgumentKind::Table => arguments.table(name).map(drop),
+                    ArgumentKind::List | ArgumentKind::Text => Ok(()),
                 };
                 assert_eq!(parsed, Ok(()), "{name}={value}");
             }

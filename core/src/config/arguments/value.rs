@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use url::{Host, Url};
 
-use super::Kind::{Boolean, Count, List, OneOf, Text};
-use super::{Argument, Kind};
+use super::ArgumentKind::{Boolean, Count, List, OneOf, Text};
+use super::{Argument, ArgumentKind};
 use crate::channels::parse_url;
 use crate::model::plan::Rate;
 
@@ -14,14 +14,14 @@ impl Argument {
     /// Whether the value can be read; the error is what it must be, in words that follow "must be".
     pub fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
-            Kind::Duration(..) => self.duration(value).map(drop),
+            ArgumentKind::Duration(..) => self.duration(value).map(drop),
             Count(..) => self.count(value).map(drop),
             Boolean => self.boolean(value).map(drop),
             OneOf(_) => self.one_of(value).map(drop),
-            Kind::Rate => self.rate(value).map(drop),
-            Kind::Url => self.url(value).map(drop),
-            Kind::Hosts => self.hosts(value).map(drop),
-            Kind::Table => self.table(value).map(drop),
+            ArgumentKind::Rate => self.rate(value).map(drop),
+            ArgumentKind::Url => self.url(value).map(drop),
+            ArgumentKind::Hosts => self.hosts(value).map(drop),
+            ArgumentKind::Table => self.table(value).map(drop),
             List | Text => Ok(()),
         }
     }
@@ -30,19 +30,19 @@ impl Argument {
     pub(super) fn is_same(&self, one: &str, other: &str) -> bool {
         let (one, other) = (one.trim(), other.trim());
         match self.kind {
-            Kind::Duration(..) => parse_duration(one) == parse_duration(other),
-            Kind::Rate => parse_rate(one) == parse_rate(other),
+            ArgumentKind::Duration(..) => parse_duration(one) == parse_duration(other),
+            ArgumentKind::Rate => parse_rate(one) == parse_rate(other),
             Boolean => self.boolean(one) == self.boolean(other),
-            Kind::Hosts => self.hosts(one) == self.hosts(other),
-            Kind::Url => self.url(one) == self.url(other),
+            ArgumentKind::Hosts => self.hosts(one) == self.hosts(other),
+            ArgumentKind::Url => self.url(one) == self.url(other),
             List => list(one).eq(list(other)),
             OneOf(_) => one.eq_ignore_ascii_case(other),
-            Count(..) | Kind::Table | Text => one == other,
+            Count(..) | ArgumentKind::Table | Text => one == other,
         }
     }
 
     pub(super) fn duration(&self, value: &str) -> Result<Duration, String> {
-        let Kind::Duration(least, most) = self.kind else {
+        let ArgumentKind::Duration(least, most) = self.kind else {
             return Ok(Duration::ZERO);
         };
         duration_within(value, least, most)

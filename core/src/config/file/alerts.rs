@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::state_keys::{
     ALERT_KEY, GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, RESOLVE_TIMEOUT, STATE,
 };
-use super::tree::{Member, Node, Value};
+use super::tree::{Node, TableEntry, Value};
 use super::{Config, Loader};
 use crate::config::arguments::duration_within;
 use crate::config::matcher::Name;
@@ -15,7 +15,7 @@ const LONGEST: &str = "7d";
 
 impl Loader<'_> {
     /// A key of `[settings]`.
-    pub fn alert_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
+    pub fn alert_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
         let node = &member.node;
         match member.key.as_str() {
             RESOLVE_TIMEOUT => {
@@ -50,7 +50,7 @@ impl Loader<'_> {
     }
 
     /// A key of a route's groups.
-    pub fn group_key(&mut self, member: &Member, path: &Path, keys: &mut GroupKeys) {
+    pub fn group_key(&mut self, member: &TableEntry, path: &Path, keys: &mut GroupKeys) {
         self.state.turns_on(member.place, path);
         let node = &member.node;
         match member.key.as_str() {
@@ -62,7 +62,7 @@ impl Loader<'_> {
     }
 
     /// `true` where the key is not there.
-    pub fn send_resolved(&mut self, member: &Member, path: &Path) -> bool {
+    pub fn send_resolved(&mut self, member: &TableEntry, path: &Path) -> bool {
         self.depends_on_state(member, path);
         match member.node.value {
             Value::Boolean(value) => value,
@@ -86,7 +86,7 @@ impl Loader<'_> {
         }
     }
 
-    fn depends_on_state(&mut self, member: &Member, path: &Path) {
+    fn depends_on_state(&mut self, member: &TableEntry, path: &Path) {
         let path = path.as_str().to_owned();
         self.state.dependent.push((member.place, path));
     }

@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::secrets::Sources;
-use super::tree::{Member, Node, Table, Value};
+use super::tree::{Node, Table, TableEntry, Value};
 use super::{Loader, identity};
-use crate::channels::{self, Channel, ChannelSpec, Fields, Kind, Origin, Parameter};
+use crate::channels::{self, Channel, ChannelSpec, Fields, Origin, Parameter, ParameterKind};
 use crate::config::arguments;
 use crate::config::template::Template;
 use crate::json::{Json, Path};
 use crate::model::capabilities::Protocol;
 use crate::model::plan::OwnPolicy;
 use crate::model::policy::{ProxySettings, TlsFiles};
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 use crate::secret::Secret;
 use crate::text::nearest;
 use crate::warnings::Warnings;
@@ -28,12 +28,12 @@ pub struct FileDestination {
     /// The template of its texts.
     pub template: Option<Template>,
     /// Parameters that are templates.
-    pub rendered: Vec<Rendered>,
+    pub rendered: Vec<RenderedParameter>,
 }
 
 /// A parameter that is made anew for each notification.
 #[derive(Clone, Debug)]
-pub enum Rendered {
+pub enum RenderedParameter {
     One(&'static str, Template),
     /// A JSON object of what these templates make.
     Table(&'static str, Vec<(String, Template)>),
@@ -51,7 +51,7 @@ impl Loader<'_> {
             return Vec::new();
         };
         let errors = self.report.errors.len();
-        let mut read = Read::new(spec, path.clone(), node.place);
+        let mut read = ReadDestination::new(spec, path.clone(), node.place);
         for member in table.iter().filter(|member| !is_option(&member.key)) {
             self.member(&mut read, member);
         }
@@ -91,40 +91,47 @@ impl Loader<'_> {
     }
 
     /// Puts a field where the channel will look for it.
-    fn member(&mut self, read: &mut Read, member: &Member) {
+    fn member(&mut self, read: &mut ReadDestination, member: &TableEntry) {
         let Some(parameter) = self.parameter_of(read, member) else {
             return;
         };
         let path = read.path.key(&member.key);
         let place = member.node.place;
         let value = match parameter.kind {
-            Kind::Text | Kind::Port => self.string(parameter, &member.node, &path),
-            Kind::Texts | Kind::Destinations => self.strings(parameter, &member.node, &path),
-            Kind::Boolean => match member.node.value {
+            ParameterKind::Text | ParameterKind::Port => {
+                self.string(parameter, &member.node, &path)
+            }
+            ParameterKind::Texts | ParameterKind::Destinations => {
+                self.strings(parameter, &member.node, &path)
+            }
+            ParameterKind::Boolean => match member.node.value {
                 Value::Boolean(value) => Some(Json::Bool(value)),
                 _ => self.wrong_type(&member.node, &path, "true or false"),
             },
-            Kind::Headers if member.node.as_str().is_some() => {
+            ParameterKind::Headers if member.node.as_str().is_some() => {
                 self.string(parameter, &member.node, &path)
             }
-            Kind::Headers | Kind::Table => self.string_table(parameter, &member.node, &path),
-            Kind::Template => {
+            ParameterKind::Headers | ParameterKind::Table => {
+                self.string_table(parameter, &member.node, &path)
+            }
+            ParameterKind::Template => {
                 let template = self.template(&member.node, path.as_str());
-                read.rendered
-                    .extend(template.map(|template| Rendered::One(parameter.name, template)));
+                read.rendered.extend(
+                    template.map(|template| RenderedParameter::One(parameter.name, template)),
+                );
                 return;
             }
-            Kind::Templates => {
+            ParameterKind::Templates => {
                 let templates = self.own_templates(&member.node, &path);
                 let names = templates
                     .iter()
                     .map(|(name, _)| (name.clone(), Json::String(String::new())));
                 read.put(parameter.name, Json::Object(names.collect()), place);
                 read.rendered
-                    .push(Rendered::Table(parameter.name, templates));
+                    .push(RenderedParameter::Table(parameter.name, templates));
                 return;
             }
-            Kind::AuthorityFile => {
+            ParameterKind::AuthorityFile => {
                 let made = |pem| TlsFiles {
                     authorities: Some(pem),
                     identity: None,
@@ -133,7 +140,7 @@ impl Loader<'_> {
                 read.tls.authorities = files.authorities;
                 return;
             }
-            Kind::CertificateFile => {
+            ParameterKind::CertificateFile => {
                 let made = |pem| TlsFiles {
                     authorities: None,
                     identity: Some(identity(pem)),
@@ -148,7 +155,11 @@ impl Loader<'_> {
     }
 
     /// The parameter that a field sets; each may be set once.
-    fn parameter_of(&mut self, read: &mut Read, member: &Member) -> Option<&'static Parameter> {
+    fn parameter_of(
+        &mut self,
+        read: &mut ReadDestination,
+        member: &TableEntry,
+    ) -> Option<&'static Parameter> {
         let Some(parameter) = parameter(read.spec, &member.key) else {
             self.unknown_field(read.spec, member, &read.path);
             return None;
@@ -188,7 +199,7 @@ impl Loader<'_> {
 
     fn string_table(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
         // The secret form stands for the base64 text of headers.
-        if parameter.kind == Kind::Headers && Sources::is_text(node) {
+        if parameter.kind == ParameterKind::Headers && Sources::is_text(node) {
             return self.string(parameter, node, path);
         }
         let Value::Table(table) = &node.value else {
@@ -214,7 +225,7 @@ impl Loader<'_> {
     }
 
     /// Reads the members as a request's configuration would be read, and puts what is wrong to its place.
-    fn channels(&mut self, read: &Read) -> Vec<Arc<dyn Channel>> {
+    fn channels(&mut self, read: &ReadDestination) -> Vec<Arc<dyn Channel>> {
         let spec = read.spec;
         let mut warnings = Warnings::default();
         let mut fields = Fields::new(
@@ -250,8 +261,8 @@ impl Loader<'_> {
         channels
     }
 
-    fn options(&mut self, table: &Table, path: &Path) -> Options {
-        let mut options = Options::default();
+    fn options(&mut self, table: &Table, path: &Path) -> DestinationOptions {
+        let mut options = DestinationOptions::default();
         for member in table.iter().filter(|member| is_option(&member.key)) {
             let path = path.key(&member.key);
             let node = &member.node;
@@ -298,7 +309,7 @@ impl Loader<'_> {
         }))
     }
 
-    fn unknown_field(&mut self, spec: &ChannelSpec, member: &Member, path: &Path) {
+    fn unknown_field(&mut self, spec: &ChannelSpec, member: &TableEntry, path: &Path) {
         let short = spec
             .parameters
             .iter()
@@ -316,7 +327,7 @@ impl Loader<'_> {
 }
 
 #[derive(Default)]
-struct Options {
+struct DestinationOptions {
     own: OwnPolicy,
     allow_mentions: Option<bool>,
     template: Option<Template>,
@@ -341,22 +352,22 @@ fn short<'n>(spec: &ChannelSpec, name: &'n str) -> &'n str {
 }
 
 /// A destination's fields on their way to its channel.
-struct Read {
+struct ReadDestination {
     spec: &'static ChannelSpec,
     path: Path,
     /// Of the destination, for what is missing.
-    place: Place,
+    place: FilePosition,
     /// The parameters that the file gives.
     seen: HashSet<&'static str>,
     members: Vec<(String, Json)>,
     /// By the path that the channel will name.
-    places: HashMap<String, Place>,
-    rendered: Vec<Rendered>,
+    places: HashMap<String, FilePosition>,
+    rendered: Vec<RenderedParameter>,
     tls: TlsFiles,
 }
 
-impl Read {
-    fn new(spec: &'static ChannelSpec, path: Path, place: Place) -> Self {
+impl ReadDestination {
+    fn new(spec: &'static ChannelSpec, path: Path, place: FilePosition) -> Self {
         Self {
             spec,
             path,
@@ -369,7 +380,7 @@ impl Read {
         }
     }
 
-    fn put(&mut self, name: &str, value: Json, place: Place) {
+    fn put(&mut self, name: &str, value: Json, place: FilePosition) {
         self.places.insert(self.path.key(name).to_string(), place);
         self.members.push((name.to_owned(), value));
     }
@@ -379,12 +390,10 @@ impl Read {
     }
 
     /// Where a path stands: the field's own place, also for what is within it.
-    fn place(&self, path: &str) -> Place {
-        let found = self
-            .places
-            .iter()
-            .filter(|(known, _)| path.starts_with(known.as_str()));
-        let longest = found.max_by_key(|(known, _)| known.len());
+    fn place(&self, path: &str) -> FilePosition {
+        let places = self.places.iter();
+        let parents = places.filter(|(parent, _)| path.starts_with(*parent));
+        let longest = parents.max_by_key(|(parent, _)| parent.len());
         longest.map_or(self.place, |(_, place)| *place)
     }
 }

@@ -3,10 +3,10 @@
 use regex::Regex;
 
 use super::Loader;
-use super::tree::{Member, Node, Table};
+use super::tree::{Node, Table, TableEntry};
 use crate::config::matcher::{Matcher, NAMES, Name, Pattern, PatternText, Patterns};
 use crate::json::Path;
-use crate::model::notification::{Level, Status};
+use crate::model::notification::{AlertStatus, Level};
 use crate::text::{bounded_regex, nearest};
 
 /// The table of fields, in which a name needs no `fields.` before it.
@@ -46,7 +46,7 @@ impl Loader<'_> {
     }
 
     /// A field is no key of its own: `match = { host = … }` is the first thing that many try.
-    fn unknown_condition(&mut self, member: &Member, path: &Path) {
+    fn unknown_condition(&mut self, member: &TableEntry, path: &Path) {
         let known = NAMES.iter().map(|(word, _)| *word).chain([FIELDS]);
         let key = &member.key;
         let what = match nearest(key, known.clone()) {
@@ -60,7 +60,7 @@ impl Loader<'_> {
     }
 
     /// What a name's value must be, and must not be.
-    fn condition(&mut self, name: &Name, member: &Member, path: &Path) -> Patterns {
+    fn condition(&mut self, name: &Name, member: &TableEntry, path: &Path) -> Patterns {
         // Texts are sentences, and may hold asterisks.
         if !matches!(name, Name::Level | Name::Status | Name::Text) {
             self.warn_of_globs(member, path);
@@ -101,13 +101,13 @@ impl Loader<'_> {
         }
         let word = match name {
             Name::Level => self.levels.parse(text.rest).map(Level::word),
-            Name::Status => Status::parse(text.rest).map(Status::word),
+            Name::Status => AlertStatus::parse(text.rest).map(AlertStatus::word),
             _ => return Some(Pattern::Equal(text.rest.to_owned())),
         };
         if word.is_none() {
             let known = match name {
                 Name::Level => Level::ALL.map(Level::word).join(", "),
-                _ => Status::ALL.map(Status::word).join(", "),
+                _ => AlertStatus::ALL.map(AlertStatus::word).join(", "),
             };
             let what = format!("must be one of {known}");
             self.report.error(node.place, path.as_str(), &what);
@@ -116,7 +116,7 @@ impl Loader<'_> {
     }
 
     /// `db*` is compared as it stands, and values seldom hold an asterisk.
-    fn warn_of_globs(&mut self, member: &Member, path: &Path) {
+    fn warn_of_globs(&mut self, member: &TableEntry, path: &Path) {
         for node in member.node.one_or_several() {
             if let Some(text) = node.as_str()
                 && let Some(expression) = of_glob(text)

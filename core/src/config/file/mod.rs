@@ -22,24 +22,24 @@ use std::path::Path as FilePath;
 
 use regex::Regex;
 
-pub use self::destination::{FileDestination, Rendered};
+pub use self::destination::{FileDestination, RenderedParameter};
 pub use self::receivers::Receiver;
 pub use self::routes::Route;
-use self::secrets::{Files, Sources, Text};
+use self::secrets::{Files, SecretText, Sources};
 use self::state_keys::{GroupKeys, StateKeys};
 pub use self::templates::Checked;
-use self::tree::{Member, Node, Table, Value};
+use self::tree::{Node, Table, TableEntry, Value};
 use super::alerts::AlertSettings;
 use super::big_stack;
 use super::matcher::Matcher;
 use super::outbox::OutboxConfig;
-use super::report::Report;
+use super::report::ProblemReport;
 use super::silence::Silence;
 use super::template::{Template, Templates};
-use crate::channels::Operator;
+use crate::channels::OperatorSettings;
 use crate::json::Path;
 use crate::model::level::LevelMap;
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 use crate::model::read_options::ReadOptions;
 use crate::secret::{Secret, digest};
 use crate::text::nearest;
@@ -92,9 +92,9 @@ impl Config {
 
 /// A file that was read: what it says, or why it cannot be used.
 pub struct Loaded {
-    pub config: Result<Config, Report>,
+    pub config: Result<Config, ProblemReport>,
     /// Warnings of a file that can be used.
-    pub warnings: Report,
+    pub warnings: ProblemReport,
     /// Whose change is a change of the file.
     pub files: Files,
     /// Whether one of these files did not answer in time.
@@ -106,7 +106,7 @@ pub struct Loaded {
 /// Reads the names of the environment's variables that a file's bytes refer to.
 pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
     let read = || {
-        let mut report = Report::default();
+        let mut report = ProblemReport::default();
         let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
         Some(secrets::variables(&table))
     };
@@ -118,20 +118,20 @@ pub fn load(
     bytes: &[u8],
     directory: &FilePath,
     environment: &BTreeMap<String, Option<Secret>>,
-    operator: Operator,
+    operator: OperatorSettings,
     look_up: bool,
 ) -> Loaded {
     let load = || {
-        let mut report = Report::default();
+        let mut report = ProblemReport::default();
         match tree::decode(bytes, &mut report) {
             Some(text) => Loader::new(text, directory, environment, operator, look_up).load(),
             None => Loaded::unusable(report),
         }
     };
     big_stack::once(load).unwrap_or_else(|big_stack::Unavailable| {
-        let mut report = Report::default();
+        let mut report = ProblemReport::default();
         report.error(
-            Place::default(),
+            FilePosition::default(),
             "",
             "it cannot be read on this machine now",
         );
@@ -140,10 +140,10 @@ pub fn load(
 }
 
 impl Loaded {
-    fn unusable(report: Report) -> Self {
+    fn unusable(report: ProblemReport) -> Self {
         Self {
             config: Err(report),
-            warnings: Report::default(),
+            warnings: ProblemReport::default(),
             files: Files::default(),
             no_answer: false,
             templates: Vec::new(),
@@ -154,9 +154,9 @@ impl Loaded {
 /// Goes through a file, and notes all that is wrong.
 struct Loader<'a> {
     text: &'a str,
-    report: Report,
+    report: ProblemReport,
     sources: Sources<'a>,
-    operator: Operator,
+    operator: OperatorSettings,
     templates: Templates,
     named_templates: Vec<(String, Template)>,
     checked: Vec<Checked>,
@@ -176,7 +176,7 @@ impl<'a> Loader<'a> {
         text: &'a str,
         directory: &'a FilePath,
         environment: &'a BTreeMap<String, Option<Secret>>,
-        mut operator: Operator,
+        mut operator: OperatorSettings,
         look_up: bool,
     ) -> Self {
         if !look_up {
@@ -187,7 +187,7 @@ impl<'a> Loader<'a> {
         }
         Self {
             text,
-            report: Report::default(),
+            report: ProblemReport::default(),
             sources: Sources::new(directory, environment, look_up),
             operator,
             templates: Templates::default(),
@@ -203,7 +203,7 @@ impl<'a> Loader<'a> {
     fn load(mut self) -> Loaded {
         if self.text.trim().is_empty() {
             // A disk that is full leaves such files behind.
-            let start = Place { line: 1, column: 1 };
+            let start = FilePosition { line: 1, column: 1 };
             self.report.error(start, "", "the file is empty");
         }
         let table = tree::parse(self.text, &mut self.report);
@@ -218,7 +218,7 @@ impl<'a> Loader<'a> {
         report.sort();
         let (config, warnings) = match report.errors.is_empty() {
             true => (Ok(config), report),
-            false => (Err(report), Report::default()),
+            false => (Err(report), ProblemReport::default()),
         };
         Loaded {
             config,
@@ -275,7 +275,7 @@ impl Loader<'_> {
         }
     }
 
-    fn unknown_key(&mut self, member: &Member, path: &Path, known: &[&str]) {
+    fn unknown_key(&mut self, member: &TableEntry, path: &Path, known: &[&str]) {
         let what = match nearest(&member.key, known.iter().copied()) {
             Some(meant) => format!("unknown key; did you mean {meant}?"),
             None => format!("unknown key; there are {}", known.join(", ")),
@@ -284,7 +284,7 @@ impl Loader<'_> {
     }
 
     /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
-    fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<Text> {
+    fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<SecretText> {
         let text = self.sources.text(node);
         self.warn_of_left_out(node, path);
         match text {

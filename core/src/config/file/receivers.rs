@@ -1,7 +1,7 @@
 //! `[receivers.NAME]`: named sets of destinations.
 
 use super::state_keys::SEND_RESOLVED;
-use super::tree::{Member, Node, Value};
+use super::tree::{Node, TableEntry, Value};
 use super::{FileDestination, Loader};
 use crate::channels;
 use crate::json::Path;
@@ -25,7 +25,7 @@ impl Loader<'_> {
         receivers.collect()
     }
 
-    fn receiver(&mut self, member: &Member) -> Option<Receiver> {
+    fn receiver(&mut self, member: &TableEntry) -> Option<Receiver> {
         let path = Path::root().key("receivers").key(&member.key);
         if channels::find(&member.key).is_some() {
             let what = format!(
@@ -39,7 +39,7 @@ impl Loader<'_> {
                 .error(member.place, path.as_str(), "a receiver needs a name");
         }
         let table = self.table(&member.node, path.as_str())?;
-        let is_channel = |member: &&Member| member.key != SEND_RESOLVED;
+        let is_channel = |member: &&TableEntry| member.key != SEND_RESOLVED;
         if !table.iter().any(|member| is_channel(&member)) {
             let known: Vec<_> = channels::CHANNELS.iter().map(|spec| spec.key).collect();
             let what = format!(
@@ -78,7 +78,7 @@ impl Loader<'_> {
         })
     }
 
-    fn unknown_channel(&mut self, channel: &Member, path: &Path) {
+    fn unknown_channel(&mut self, channel: &TableEntry, path: &Path) {
         let names = channels::CHANNELS.iter().map(|spec| spec.key);
         let what = match nearest(&channel.key, names.clone().chain([SEND_RESOLVED])) {
             Some(meant) => format!("there is no such channel; did you mean {meant}?"),

@@ -10,7 +10,7 @@ use crate::config::alerts::GroupSettings;
 use crate::config::matcher::Matcher;
 use crate::json::Path;
 use crate::model::extract::Extraction;
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 use crate::secret::digest;
 use crate::text::did_you_mean;
 
@@ -18,7 +18,7 @@ use crate::text::did_you_mean;
 #[derive(Debug)]
 pub struct Route {
     /// In the file.
-    pub place: Place,
+    pub place: FilePosition,
     pub name: Option<String>,
     /// The parent's place in the list.
     pub parent: Option<usize>,
@@ -65,7 +65,7 @@ const MAX_KEY_BYTES: usize = 512;
 struct Routes<'a> {
     receivers: &'a HashMap<String, usize>,
     list: Vec<Route>,
-    names: HashMap<String, Place>,
+    names: HashMap<String, FilePosition>,
 }
 
 /// What a route has from its parent.
@@ -109,7 +109,7 @@ impl Loader<'_> {
             self.report.error(node.place, path.as_str(), &what);
             return;
         }
-        let mut last: Option<Place> = None;
+        let mut last: Option<FilePosition> = None;
         let mut is_told = false;
         for (node, path) in self.tables(node, path) {
             if let Some(last) = last.filter(|_| !is_told) {
@@ -217,7 +217,7 @@ impl Loader<'_> {
         &mut self,
         node: &Node,
         path: &Path,
-        names: &mut HashMap<String, Place>,
+        names: &mut HashMap<String, FilePosition>,
     ) -> Option<String> {
         let name = self.text(node, path, "a name")?;
         let what = match names.get(&name) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::tree::{Node, Table, Value};
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 use crate::secret::Secret;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
@@ -28,7 +28,7 @@ pub struct Sources<'a> {
     /// Files that were read, or would have been.
     pub files: Files,
     /// Where the values that were read come from, by the place that names it.
-    pub origins: BTreeMap<Place, String>,
+    pub origins: BTreeMap<FilePosition, String>,
     /// Whether one of them did not answer in time.
     pub no_answer: bool,
     /// What was left out of values that were looked up.
@@ -41,24 +41,24 @@ pub struct Sources<'a> {
 pub type Files = BTreeMap<PathBuf, Option<FileStamp>>;
 
 /// A value that may be a secret's.
-pub enum Text {
+pub enum SecretText {
     Known(String),
     /// Not looked up.
     Unknown,
 }
 
-impl Text {
+impl SecretText {
     /// The value; `None` where it was not looked up.
     pub fn known(self) -> Option<String> {
         match self {
-            Text::Known(text) => Some(text),
-            Text::Unknown => None,
+            SecretText::Known(text) => Some(text),
+            SecretText::Unknown => None,
         }
     }
 }
 
 /// Where a secret is.
-enum Form<'a> {
+enum SecretSource<'a> {
     Variable(&'a str),
     File(&'a str),
 }
@@ -87,13 +87,13 @@ impl<'a> Sources<'a> {
     }
 
     /// A string, or what the secret form stands for; `None` where the node is neither.
-    pub fn text(&mut self, node: &Node) -> Option<Result<Text, String>> {
+    pub fn text(&mut self, node: &Node) -> Option<Result<SecretText, String>> {
         if let Value::String(text) = &node.value {
-            return Some(Ok(Text::Known(text.clone())));
+            return Some(Ok(SecretText::Known(text.clone())));
         }
         let secret = match form(node.as_table()?)? {
-            Form::Variable(name) => self.variable(name, node.place),
-            Form::File(path) => self.file(path, node.place),
+            SecretSource::Variable(name) => self.variable(name, node.place),
+            SecretSource::File(path) => self.file(path, node.place),
         };
         Some(secret)
     }
@@ -103,9 +103,9 @@ impl<'a> Sources<'a> {
         std::mem::take(&mut self.warnings)
     }
 
-    fn variable(&mut self, name: &str, place: Place) -> Result<Text, String> {
+    fn variable(&mut self, name: &str, place: FilePosition) -> Result<SecretText, String> {
         if !self.look_up {
-            return Ok(Text::Unknown);
+            return Ok(SecretText::Unknown);
         }
         let value = self.environment.get(name).and_then(Option::as_ref);
         let value = value.map(|value| value.expose().trim()).map(trimmed);
@@ -115,7 +115,7 @@ impl<'a> Sources<'a> {
                 let warning = left_out.map(|what| format!("{origin} {what}"));
                 self.warnings.extend(warning);
                 self.origins.insert(place, origin);
-                Ok(Text::Known(value.to_owned()))
+                Ok(SecretText::Known(value.to_owned()))
             }
             None => Err(format!(
                 "the environment variable {name} is not set where the server runs"
@@ -123,9 +123,9 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn file(&mut self, path: &str, place: Place) -> Result<Text, String> {
+    fn file(&mut self, path: &str, place: FilePosition) -> Result<SecretText, String> {
         let Some(bytes) = self.read(path, place)? else {
-            return Ok(Text::Unknown);
+            return Ok(SecretText::Unknown);
         };
         let text = String::from_utf8(bytes).map_err(|error| match error.as_bytes() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
@@ -138,12 +138,12 @@ impl<'a> Sources<'a> {
             .extend(left_out.map(|what| format!("the file {path} {what}")));
         match text.is_empty() {
             true => Err(format!("the file {path} is empty")),
-            false => Ok(Text::Known(text.to_owned())),
+            false => Ok(SecretText::Known(text.to_owned())),
         }
     }
 
     /// The bytes of a PEM file; `None` where it is not looked at.
-    pub fn pem(&mut self, path: &str, place: Place) -> Result<Option<Vec<u8>>, String> {
+    pub fn pem(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
         let Some(bytes) = self.read(path, place)? else {
             return Ok(None);
         };
@@ -155,7 +155,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The bytes of a file that is named at this place; `None` where it is not looked at.
-    fn read(&mut self, path: &str, place: Place) -> Result<Option<Vec<u8>>, String> {
+    fn read(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
         let absolute = self.directory.join(path);
         if !self.look_up {
             self.files.entry(absolute).or_insert(None);
@@ -198,14 +198,14 @@ fn trimmed(text: &str) -> (&str, Option<&'static str>) {
 }
 
 /// A table with the one key `env` or `file`, and a string.
-fn form(table: &Table) -> Option<Form<'_>> {
+fn form(table: &Table) -> Option<SecretSource<'_>> {
     let mut members = table.iter();
     let (member, None) = (members.next()?, members.next()) else {
         return None;
     };
     match (member.key.as_str(), member.node.as_str()?) {
-        ("env", name) => Some(Form::Variable(name)),
-        ("file", path) => Some(Form::File(path)),
+        ("env", name) => Some(SecretSource::Variable(name)),
+        ("file", path) => Some(SecretSource::File(path)),
         _ => None,
     }
 }
@@ -226,10 +226,10 @@ pub fn variables(file: &Table) -> BTreeSet<String> {
 fn collect(node: &Node, names: &mut BTreeSet<String>) {
     match &node.value {
         Value::Table(table) => match form(table) {
-            Some(Form::Variable(name)) => {
+            Some(SecretSource::Variable(name)) => {
                 names.insert(name.to_owned());
             }
-            Some(Form::File(_)) => {}
+            Some(SecretSource::File(_)) => {}
             None => table.iter().for_each(|member| collect(&member.node, names)),
         },
         Value::Array(nodes) => nodes.iter().for_each(|node| collect(node, names)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::secrets::ROW_FILTER;
 use super::state_keys::{ALERT_KEY, MAX_ALERTS, RESOLVE_TIMEOUT, STATE};
-use super::tree::{Member, Node, Value};
+use super::tree::{Node, TableEntry, Value};
 use super::{Config, Loader, identity};
 use crate::channels;
 use crate::config::arguments::{self, Argument};
@@ -120,7 +120,7 @@ impl Loader<'_> {
         Some(text)
     }
 
-    fn own_setting(&mut self, member: &Member, path: &Path, config: &mut Config) {
+    fn own_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
         if [ALERT_KEY, STATE, RESOLVE_TIMEOUT, MAX_ALERTS].contains(&member.key.as_str()) {
             self.alert_setting(member, path, config);
             return;

@@ -2,7 +2,7 @@
 
 use super::Loader;
 use super::tree::Node;
-use crate::config::silence::{Silence, Window};
+use crate::config::silence::{Silence, WeeklyWindow};
 use crate::json::Path;
 use crate::text::nearest;
 
@@ -93,14 +93,14 @@ impl Loader<'_> {
         zone
     }
 
-    fn weekly(&mut self, node: &Node, path: &Path) -> Vec<Window> {
+    fn weekly(&mut self, node: &Node, path: &Path) -> Vec<WeeklyWindow> {
         let mut windows = Vec::new();
         if node.one_or_several().is_empty() {
             let what = "the list is empty; leave weekly out where the silence holds on every day";
             self.report.error(node.place, path.as_str(), what);
         }
         for node in node.one_or_several() {
-            let window = node.as_str().and_then(Window::parse);
+            let window = node.as_str().and_then(WeeklyWindow::parse);
             if window.is_none() {
                 self.mismatch(
                     node,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::alerts::{DEFAULT_GROUP_INTERVAL, DEFAULT_GROUP_WAIT, GroupSettings, StateKey};
 use crate::config::matcher::Name;
 use crate::json::Path;
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 
 pub const ALERT_KEY: &str = "alert_key";
 pub const STATE: &str = "state";
@@ -49,12 +49,12 @@ impl GroupKeys {
 pub struct StateKeys {
     pub turned_on_by: Option<StateKey>,
     /// Keys that do nothing where no other turns alert state on.
-    pub dependent: Vec<(Place, String)>,
+    pub dependent: Vec<(FilePosition, String)>,
 }
 
 impl StateKeys {
     /// The first in the file counts.
-    pub fn turns_on(&mut self, place: Place, path: &Path) {
+    pub fn turns_on(&mut self, place: FilePosition, path: &Path) {
         let first = self.turned_on_by.as_ref();
         if first.is_none_or(|first| place < first.place) {
             let path = path.as_str().to_owned();

@@ -2,10 +2,10 @@
 
 use super::Loader;
 use super::tree::Node;
-use crate::config::report::Report;
+use crate::config::report::ProblemReport;
 use crate::config::template::Template;
 use crate::json::Path;
-use crate::model::problem::Place;
+use crate::model::problem::FilePosition;
 use crate::text::did_you_mean;
 
 /// A template, and what there is to say of it.
@@ -13,8 +13,8 @@ use crate::text::did_you_mean;
 pub struct Checked {
     /// `templates.short.text`
     pub path: String,
-    pub place: Place,
-    pub report: Report,
+    pub place: FilePosition,
+    pub report: ProblemReport,
     /// None where it cannot be used.
     pub template: Option<Template>,
 }
@@ -53,7 +53,7 @@ impl Loader<'_> {
             return None;
         };
         let (template, findings) = self.templates.add(source, node.place);
-        let mut report = Report::default();
+        let mut report = ProblemReport::default();
         for finding in findings {
             let is_error = finding.is_error;
             let what = finding.with_line();

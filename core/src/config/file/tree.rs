@@ -6,14 +6,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::report::Report;
-use crate::model::problem::Place;
+use crate::config::report::ProblemReport;
+use crate::model::problem::FilePosition;
 use crate::text::{printable, truncate};
 
 /// A value and where it stands.
 pub struct Node {
     pub value: Value,
-    pub place: Place,
+    pub place: FilePosition,
 }
 
 pub enum Value {
@@ -30,12 +30,12 @@ pub enum Value {
 
 /// Members in the order of the file.
 #[derive(Default)]
-pub struct Table(Vec<Member>);
+pub struct Table(Vec<TableEntry>);
 
-pub struct Member {
+pub struct TableEntry {
     pub key: String,
     /// Of the key.
-    pub place: Place,
+    pub place: FilePosition,
     pub node: Node,
 }
 
@@ -86,7 +86,7 @@ impl Node {
 }
 
 impl Table {
-    pub fn iter(&self) -> std::slice::Iter<'_, Member> {
+    pub fn iter(&self) -> std::slice::Iter<'_, TableEntry> {
         self.0.iter()
     }
 
@@ -101,7 +101,7 @@ impl Table {
 }
 
 /// A file's bytes as text, without a mark of their order.
-pub fn decode<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
+pub fn decode<'a>(bytes: &'a [u8], report: &mut ProblemReport) -> Option<&'a str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -111,7 +111,7 @@ pub fn decode<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
                 [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; save the file as UTF-8",
                 _ => "this is no UTF-8; save the file as UTF-8",
             };
-            report.error(Lines::new(&good).place(good.len()), "", what);
+            report.error(LineIndex::new(&good).place(good.len()), "", what);
             return None;
         }
     };
@@ -119,27 +119,27 @@ pub fn decode<'a>(bytes: &'a [u8], report: &mut Report) -> Option<&'a str> {
 }
 
 /// Reads a text; what is no TOML is reported, all of it.
-pub fn parse(text: &str, report: &mut Report) -> Option<Table> {
+pub fn parse(text: &str, report: &mut ProblemReport) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let lines = Lines::new(text);
+    let lines = LineIndex::new(text);
     for error in &errors {
         let at = error.span().map_or(text.len(), |span| span.start);
         report.error(lines.place(at), "", &explain(error.message(), text, at));
     }
     errors.is_empty().then(|| {
-        let reader = Reader { text, lines };
+        let reader = TomlReader { text, lines };
         reader.table(document.into_inner())
     })
 }
 
-struct Reader<'a> {
+struct TomlReader<'a> {
     text: &'a str,
-    lines: Lines<'a>,
+    lines: LineIndex<'a>,
 }
 
-impl Reader<'_> {
+impl TomlReader<'_> {
     fn table(&self, table: DeTable<'_>) -> Table {
-        let members = table.into_iter().map(|(key, value)| Member {
+        let members = table.into_iter().map(|(key, value)| TableEntry {
             place: self.lines.place(key.span().start),
             key: key.into_inner().into_owned(),
             node: self.node(value),
@@ -186,14 +186,14 @@ impl Reader<'_> {
 }
 
 /// Where lines begin.
-struct Lines<'a> {
+struct LineIndex<'a> {
     text: &'a str,
     starts: Vec<usize>,
     /// The place that was asked for last, and its byte: a long line is not counted from its beginning each time.
-    last: Cell<(usize, Place)>,
+    last: Cell<(usize, FilePosition)>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineIndex<'a> {
     fn new(text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self {
@@ -206,7 +206,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Lines and columns count from 1, columns in characters.
-    fn place(&self, at: usize) -> Place {
+    fn place(&self, at: usize) -> FilePosition {
         let line = self.starts.partition_point(|start| *start <= at);
         let start = self.starts.get(line.saturating_sub(1)).copied();
         let (known, place) = self.last.get();
@@ -215,7 +215,7 @@ impl<'a> Lines<'a> {
             false => (start.unwrap_or(0), 1),
         };
         let before = self.text.get(from..at).unwrap_or_default();
-        let place = Place {
+        let place = FilePosition {
             line,
             column: column + before.chars().count(),
         };

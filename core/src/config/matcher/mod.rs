@@ -10,7 +10,7 @@ pub use self::name::{NAMES, Name};
 pub use self::pattern::{Pattern, PatternText, Patterns};
 use crate::json::Json;
 use crate::model::extract::MAX_SEARCHED_BYTES;
-use crate::model::notification::{Level, Notification, Status};
+use crate::model::notification::{AlertStatus, Level, Notification};
 
 /// All conditions must hold; without one, it matches everything.
 #[derive(Clone, Debug, Default)]
@@ -27,13 +27,13 @@ pub struct MatchInput<'a> {
     title: Option<&'a str>,
     text: Option<&'a str>,
     table: Option<&'a str>,
-    fields: Fields<'a>,
+    fields: FieldIndex<'a>,
     /// Regular expressions are looked for in so much of a value.
     searched_bytes: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Fields<'a> {
+enum FieldIndex<'a> {
     Few(&'a [(String, Json)]),
     Many(HashMap<&'a str, &'a Json>),
 }
@@ -46,13 +46,13 @@ impl<'a> MatchInput<'a> {
         let fields = &notification.fields;
         Self {
             level: notification.level_for_rules().map(Level::word),
-            status: notification.status.map(Status::word),
+            status: notification.status.map(AlertStatus::word),
             title: notification.title.as_deref(),
             text: notification.text.as_word(),
             table: notification.table.as_deref(),
             fields: match fields.len() <= FEW {
-                true => Fields::Few(fields),
-                false => Fields::Many(
+                true => FieldIndex::Few(fields),
+                false => FieldIndex::Many(
                     fields
                         .iter()
                         .map(|(name, value)| (name.as_str(), value))
@@ -72,7 +72,7 @@ impl<'a> MatchInput<'a> {
     }
 
     pub fn is_resolved(&self) -> bool {
-        self.status == Some(Status::Resolved.word())
+        self.status == Some(AlertStatus::Resolved.word())
     }
 
     /// The value of a name; `None` where the notification has none.
@@ -91,11 +91,11 @@ impl<'a> MatchInput<'a> {
 
     fn field(&self, name: &str) -> Option<&'a str> {
         let value = match &self.fields {
-            Fields::Few(fields) => {
+            FieldIndex::Few(fields) => {
                 let field = fields.iter().find(|(known, _)| known == name);
                 field.map(|(_, value)| value)
             }
-            Fields::Many(fields) => fields.get(name).copied(),
+            FieldIndex::Many(fields) => fields.get(name).copied(),
         };
         value.and_then(Json::as_word)
     }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn every_condition_must_hold() {
         let mut notification = Notification::plain(Json::String("[warn] disk".to_owned()));
-        notification.status = Some(Status::Firing);
+        notification.status = Some(AlertStatus::Firing);
         notification.title = Some("Disk".to_owned());
         notification.fields = vec![
             ("host".to_owned(), Json::String("db1".to_owned())),

@@ -24,8 +24,8 @@ pub use self::finding::Finding;
 use super::report;
 use crate::channels::LevelStyle;
 use crate::json::Json;
-use crate::model::notification::{Level, Notification, Status};
-use crate::model::problem::{Location, Place, Problem};
+use crate::model::notification::{AlertStatus, Level, Notification};
+use crate::model::problem::{FilePosition, Location, Problem};
 use crate::panics::catch_panic;
 use crate::time_limit::{TimeLimited, Unfinished};
 
@@ -45,11 +45,11 @@ pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
 pub struct Templates {
     environment: Arc<Environment<'static>>,
     /// Equal ones are kept once: ten thousand receivers may have the same. By their source; the value is the name there.
-    known: HashMap<Box<str>, Known>,
+    known: HashMap<Box<str>, NamedTemplate>,
 }
 
 /// A template's name in the environment, and whether it is shallow.
-type Known = (Arc<str>, bool);
+type NamedTemplate = (Arc<str>, bool);
 
 impl fmt::Debug for Templates {
     /// A template's source is the operator's own.
@@ -64,7 +64,7 @@ pub struct Template {
     /// In the environment.
     name: Arc<str>,
     /// Where it begins in the file.
-    place: Place,
+    place: FilePosition,
     /// Whether it needs no stack of its own.
     shallow: bool,
 }
@@ -101,12 +101,12 @@ impl Default for Templates {
 impl Templates {
     /// Takes a template, and says what there is to say of it: with an error among the findings it is none. Nests as deep as
     /// the source says.
-    pub fn add(&mut self, source: &str, place: Place) -> (Option<Template>, Vec<Finding>) {
+    pub fn add(&mut self, source: &str, place: FilePosition) -> (Option<Template>, Vec<Finding>) {
         if source.len() > MAX_SOURCE_BYTES {
             let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
             return (None, vec![Finding::error(1, what)]);
         }
-        let template = |(name, shallow): &Known| Template {
+        let template = |(name, shallow): &NamedTemplate| Template {
             name: Arc::clone(name),
             place,
             shallow: *shallow,
@@ -180,7 +180,7 @@ impl TemplateContext {
             ("text", given(&notification.text)),
             ("title", text(notification.title.as_deref())),
             ("level", text(level.map(Level::word))),
-            ("status", text(notification.status.map(Status::word))),
+            ("status", text(notification.status.map(AlertStatus::word))),
             ("fields", fields),
             ("link", text(notification.link.as_deref())),
             ("timestamp", text(timestamp.as_deref())),
@@ -202,45 +202,45 @@ impl TemplateContext {
 
 /// What `notification` has in a template.
 #[derive(Debug)]
-pub struct Member {
+pub struct NotificationMember {
     pub name: &'static str,
     pub description: &'static str,
 }
 
-pub const MEMBERS: &[Member] = &[
-    Member {
+pub const MEMBERS: &[NotificationMember] = &[
+    NotificationMember {
         name: "text",
         description: "`notification_text`, of any JSON type.",
     },
-    Member {
+    NotificationMember {
         name: "title",
         description: "The headline.",
     },
-    Member {
+    NotificationMember {
         name: "level",
         description: "`ok`, `info`, `warning`, `error` or `critical`; without it, the level that the text begins with, as in `[ERROR] disk full`.",
     },
-    Member {
+    NotificationMember {
         name: "status",
         description: "`firing`, `acknowledged` or `resolved`.",
     },
-    Member {
+    NotificationMember {
         name: "fields",
         description: "Name → string, number or boolean: `notification.fields.host`, `notification.fields[\"db.name\"]`.",
     },
-    Member {
+    NotificationMember {
         name: "link",
         description: "The URL.",
     },
-    Member {
+    NotificationMember {
         name: "timestamp",
         description: "Time of the event, by RFC 3339.",
     },
-    Member {
+    NotificationMember {
         name: "dedup_key",
         description: "The key.",
     },
-    Member {
+    NotificationMember {
         name: "emoji",
         description: "Always there: 🔴 🟠 🟡 🔵 🟢 by level, ✅ if resolved.",
     },

@@ -20,7 +20,7 @@ use crate::model::channel::ComposeContext;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::plan::{ComposeInput, DeliveryPolicy, Disposition, PlannedDelivery, PlannedSend};
 use crate::model::report::DeliveryReport;
-use crate::observe::{Event, LateLog, LogLine, Recorder, TaskLog};
+use crate::observe::{Event, LogLine, LogReceiver, Recorder, TaskLog};
 use crate::panics::catch_panic;
 use crate::warnings::Warnings;
 
@@ -281,7 +281,7 @@ impl Digest {
 /// Writes the lines of a digest's task to the log of another task.
 struct LogForwarder(Arc<Task>);
 
-impl LateLog for LogForwarder {
+impl LogReceiver for LogForwarder {
     fn push(&self, line: LogLine) {
         self.0.log.push(line);
     }

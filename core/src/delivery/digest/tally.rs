@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::json::Json;
-use crate::model::notification::{Level, Notification, State, Status};
+use crate::model::notification::{AlertState, AlertStatus, Level, Notification};
 use crate::model::plan::PlannedSend;
 use crate::text::{one_line, truncate};
 
@@ -13,7 +13,7 @@ const QUOTED: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
     Minute,
-    Batch,
+    ThrottleBatch,
 }
 
 impl LimitKind {
@@ -21,14 +21,14 @@ impl LimitKind {
     pub const fn rule(self) -> &'static str {
         match self {
             LimitKind::Minute => "max_per_minute",
-            LimitKind::Batch => "max_per_batch",
+            LimitKind::ThrottleBatch => "max_per_batch",
         }
     }
 
     const fn when(self) -> &'static str {
         match self {
             LimitKind::Minute => "in the last minute",
-            LimitKind::Batch => "in the same batch",
+            LimitKind::ThrottleBatch => "in the same batch",
         }
     }
 }
@@ -39,20 +39,20 @@ pub struct Tally {
     pub notifications: usize,
     /// By [`Level::ALL`].
     levels: [usize; Level::ALL.len()],
-    /// By [`Status::ALL`].
-    statuses: [usize; Status::ALL.len()],
+    /// By [`AlertStatus::ALL`].
+    statuses: [usize; AlertStatus::ALL.len()],
 }
 
 impl Tally {
     pub fn count(&mut self, sending: &PlannedSend) {
         self.notifications += 1;
-        let Some(State { level, status }) = sending.state() else {
+        let Some(AlertState { level, status }) = sending.state() else {
             return;
         };
         for (count, of) in self.levels.iter_mut().zip(Level::ALL) {
             *count += usize::from(level == Some(of));
         }
-        for (count, of) in self.statuses.iter_mut().zip(Status::ALL) {
+        for (count, of) in self.statuses.iter_mut().zip(AlertStatus::ALL) {
             *count += usize::from(status == Some(of));
         }
     }
@@ -76,7 +76,7 @@ impl Tally {
             title: first.title.is_some().then_some(title),
             level,
             // It is an alarm as long as one of them is.
-            status: (self.resolved() == self.notifications).then_some(Status::Resolved),
+            status: (self.resolved() == self.notifications).then_some(AlertStatus::Resolved),
             link: first.link.clone(),
             ..Notification::plain(Json::String(text))
         }
@@ -94,7 +94,7 @@ impl Tally {
         }
         let mut counts = vec![counts.join(", ")];
         if self.resolved() > 0 {
-            let statuses = Status::ALL.into_iter().zip(self.statuses);
+            let statuses = AlertStatus::ALL.into_iter().zip(self.statuses);
             let statuses = statuses.filter(|(_, count)| *count > 0);
             let statuses = statuses.map(|(status, count)| format!("{count} {status}"));
             counts.push(statuses.collect::<Vec<_>>().join(", "));
@@ -198,14 +198,14 @@ mod tests {
     #[test]
     fn a_digest_is_as_plain_as_the_first_and_bears_the_highest_level() {
         let plain = Notification::plain(Json::String("[WARN] x".to_owned()));
-        let digest = tally().digest(&plain, LimitKind::Batch);
+        let digest = tally().digest(&plain, LimitKind::ThrottleBatch);
         assert!(!digest.is_rich());
         let text = digest.as_text().unwrap().into_owned();
         assert!(
             text.starts_with("[CRITICAL] and 212 more in the same batch: "),
             "{text}"
         );
-        let digest = tally().digest(&rich("disk full"), LimitKind::Batch);
+        let digest = tally().digest(&rich("disk full"), LimitKind::ThrottleBatch);
         assert_eq!(digest.title.as_deref(), Some("212 more notifications"));
         assert_eq!((digest.level, digest.status), (Some(Level::Critical), None));
         assert_eq!(digest.link, rich("").link);
@@ -214,8 +214,8 @@ mod tests {
             statuses: [0, 0, 212],
             ..tally()
         };
-        let digest = over.digest(&rich("disk full"), LimitKind::Batch);
-        assert_eq!(digest.status, Some(Status::Resolved));
+        let digest = over.digest(&rich("disk full"), LimitKind::ThrottleBatch);
+        assert_eq!(digest.status, Some(AlertStatus::Resolved));
     }
 
     #[test]

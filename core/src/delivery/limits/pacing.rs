@@ -52,8 +52,8 @@ struct Budget {
 }
 
 impl Pacing {
-    /// A call begins to wait. It may wait for [`Wait::time`].
-    pub fn begin(&self, caller: Caller, response_timeout: Duration) -> Wait<'_> {
+    /// A call begins to wait. It may wait for [`PacingWait::time`].
+    pub fn begin(&self, caller: Caller, response_timeout: Duration) -> PacingWait<'_> {
         let now = Instant::now();
         let mut budgets = self.lock();
         let mut budget = budgets.remove(&caller).unwrap_or(Budget {
@@ -67,7 +67,7 @@ impl Pacing {
             forget_oldest(&mut budgets);
         }
         budgets.insert(caller.clone(), budget);
-        Wait {
+        PacingWait {
             pacing: self,
             caller,
             begun: now,
@@ -112,14 +112,14 @@ impl Budget {
 }
 
 /// A call that waits.
-pub struct Wait<'a> {
+pub struct PacingWait<'a> {
     pacing: &'a Pacing,
     caller: Caller,
     begun: Instant,
     pub time: Duration,
 }
 
-impl Drop for Wait<'_> {
+impl Drop for PacingWait<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         if let Some(budget) = self.pacing.lock().get_mut(&self.caller) {

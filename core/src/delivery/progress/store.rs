@@ -17,7 +17,8 @@ use crate::observe::{OnWritten, StoreRow};
 use crate::panics::lock;
 use crate::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotificationStore, NewDelivery, NewRequest,
-    Ownership, Reply, RunningDelivery, Seal, Store, StoreError, StoreErrorKind, StoredWork, Target,
+    Ownership, RunningDelivery, Seal, Store, StoreError, StoreErrorKind, StoreFuture, StoredWork,
+    Target,
 };
 
 /// How long a call waits for its request to be stored.
@@ -48,7 +49,7 @@ pub struct Persistence {
 pub enum StoreAnswer {
     Known(Accepted),
     /// The store may have the request, or get it later.
-    Unknown(Reply<Accepted>),
+    Unknown(StoreFuture<Accepted>),
 }
 
 /// Why a request was not stored. Nothing of it was sent.
@@ -178,7 +179,7 @@ fn delivery_id(task: &Task, index: usize) -> DeliveryId {
 pub struct EndNote {
     report: DeliveryReport,
     row: Option<HistoryRow>,
-    reply: Reply<()>,
+    reply: StoreFuture<()>,
 }
 
 /// Stores the history rows of deliveries that are not stored themselves.

@@ -61,9 +61,9 @@ impl Ended {
 impl TaskState {
     fn is_settled(&self, deadline: Instant) -> bool {
         let due_later = |entry: &ReportEntry| match entry.phase {
-            Phase::Active => false,
-            Phase::Waiting(due) => due.is_none_or(|due| due >= deadline),
-            Phase::Ended => true,
+            DeliveryPhase::Active => false,
+            DeliveryPhase::Waiting(due) => due.is_none_or(|due| due >= deadline),
+            DeliveryPhase::Ended => true,
         };
         self.unfinished == 0 || (self.active == 0 && self.entries.iter().all(due_later))
     }
@@ -72,11 +72,11 @@ impl TaskState {
 /// One delivery.
 struct ReportEntry {
     report: DeliveryReport,
-    phase: Phase,
+    phase: DeliveryPhase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum DeliveryPhase {
     /// An attempt is under way, or may begin at any moment.
     Active,
     /// No attempt begins before this; `None`: it waits for something that no call waits for.
@@ -114,15 +114,15 @@ impl Task {
             .into_iter()
             .map(|report| ReportEntry {
                 phase: match report.outcome {
-                    Outcome::Pending(_) => Phase::Active,
-                    _ => Phase::Ended,
+                    Outcome::Pending(_) => DeliveryPhase::Active,
+                    _ => DeliveryPhase::Ended,
                 },
                 report,
             })
             .collect();
         let unfinished = entries
             .iter()
-            .filter(|entry| entry.phase != Phase::Ended)
+            .filter(|entry| entry.phase != DeliveryPhase::Ended)
             .count();
         Arc::new(Self {
             id,
@@ -234,10 +234,10 @@ impl Task {
         let state = self.lock();
         let current = state.entries.iter().map(|entry| {
             let mut report = entry.report.clone();
-            if entry.phase != Phase::Ended {
+            if entry.phase != DeliveryPhase::Ended {
                 report.elapsed = now - self.accepted;
             }
-            if let Phase::Waiting(Some(due)) = entry.phase {
+            if let DeliveryPhase::Waiting(Some(due)) = entry.phase {
                 report.next_attempt_in = Some(due.saturating_duration_since(now));
             }
             report
@@ -247,12 +247,12 @@ impl Task {
 
     /// An attempt is under way, or may be at any moment.
     pub fn active(&self, index: usize) {
-        self.enter(index, Phase::Active);
+        self.enter(index, DeliveryPhase::Active);
     }
 
     /// No attempt begins before `due`; `None`: it waits for something that no call waits for.
     pub fn waiting(&self, index: usize, due: Option<Instant>) {
-        self.enter(index, Phase::Waiting(due));
+        self.enter(index, DeliveryPhase::Waiting(due));
     }
 
     /// Another process delivers it, or has delivered it. Nobody waits for it here any more.
@@ -268,13 +268,13 @@ impl Task {
     fn freeze(&self) {
         let count = self.lock().entries.len();
         for index in 0..count {
-            self.enter(index, Phase::Ended);
+            self.enter(index, DeliveryPhase::Ended);
         }
     }
 
     /// This process does not run the delivery any more. Its report stays as it is.
     pub fn leave(&self, index: usize) {
-        self.enter(index, Phase::Ended);
+        self.enter(index, DeliveryPhase::Ended);
     }
 
     /// Changes the report of a delivery.
@@ -307,7 +307,7 @@ impl Task {
         Some(report.clone())
     }
 
-    fn enter(&self, index: usize, phase: Phase) {
+    fn enter(&self, index: usize, phase: DeliveryPhase) {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(entry) = state.entries.get_mut(index) else {
@@ -315,16 +315,16 @@ impl Task {
         };
         let before = std::mem::replace(&mut entry.phase, phase);
         match (before, phase) {
-            (Phase::Ended, _) => {
-                entry.phase = Phase::Ended;
+            (DeliveryPhase::Ended, _) => {
+                entry.phase = DeliveryPhase::Ended;
                 return;
             }
-            (Phase::Active, Phase::Active) => return,
-            (Phase::Active, _) => state.active -= 1,
-            (Phase::Waiting(_), Phase::Active) => state.active += 1,
-            (Phase::Waiting(_), _) => {}
+            (DeliveryPhase::Active, DeliveryPhase::Active) => return,
+            (DeliveryPhase::Active, _) => state.active -= 1,
+            (DeliveryPhase::Waiting(_), DeliveryPhase::Active) => state.active += 1,
+            (DeliveryPhase::Waiting(_), _) => {}
         }
-        if phase == Phase::Ended {
+        if phase == DeliveryPhase::Ended {
             state.unfinished -= 1;
             if state.unfinished == 0 {
                 state.ended = Some(Ended::now(&state.entries));

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::account::Account;
 use crate::delivery::backoff::Backoff;
-use crate::model::notification::{DedupKey, State as AlertState};
-use crate::model::outcome::Scope;
+use crate::model::notification::{AlertState, DedupKey};
+use crate::model::outcome::PauseScope;
 use crate::model::plan::Rate;
 use crate::panics::lock;
 
@@ -224,7 +224,7 @@ impl DestinationQueue {
         state.call_all();
         drop(state);
         let account = self.account.as_ref();
-        if let Some(account) = account.filter(|_| pause.scope == Scope::Account) {
+        if let Some(account) = account.filter(|_| pause.scope == PauseScope::Account) {
             account.pause(until);
         }
     }
@@ -326,7 +326,7 @@ pub struct Pause {
     /// The wait that the provider asks for. The queue waits no less than its own backoff, which grows with each rate limit
     /// until the destination works again.
     pub asked: Option<Duration>,
-    pub scope: Scope,
+    pub scope: PauseScope,
     pub backoff: Backoff,
     pub after: PauseAfter,
 }

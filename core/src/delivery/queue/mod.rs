@@ -17,8 +17,8 @@ pub use self::destination::{
     AdmissionError, AdmissionRequest, DestinationQueue, Pause, PauseAfter, Permit,
 };
 use self::memory::Registry;
-pub use self::place::{QueuePlace, Turn};
-use crate::model::notification::{DedupKey, State as AlertState};
+pub use self::place::{DedupTurn, QueuePlace};
+use crate::model::notification::{AlertState, DedupKey};
 use crate::model::wire::Destination;
 use crate::panics::lock;
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::Queues;
 use super::destination::DestinationQueue;
-use crate::model::notification::{DedupKey, State};
+use crate::model::notification::{AlertState, DedupKey};
 use crate::model::wire::Destination;
 
 pub struct QueuePlace {
@@ -14,11 +14,11 @@ pub struct QueuePlace {
     /// Its place in the order of arrival.
     pub ticket: u64,
     /// Its turn among the deliveries with its dedup key; `None`: it has no key, or lets an older one by.
-    pub turn: Option<Box<Turn>>,
+    pub turn: Option<Box<DedupTurn>>,
 }
 
 /// A place in the line of a dedup key; the next one's turn comes when it is dropped.
-pub struct Turn {
+pub struct DedupTurn {
     queue: Arc<DestinationQueue>,
     dedup_key: DedupKey,
     ticket: u64,
@@ -42,13 +42,13 @@ impl QueuePlace {
     }
 }
 
-impl Turn {
+impl DedupTurn {
     /// A place behind the deliveries with the same dedup key. `state` is what it says of its alert, where that is known.
     pub fn new(
         queue: &Arc<DestinationQueue>,
         dedup_key: &DedupKey,
         ticket: u64,
-        state: Option<State>,
+        state: Option<AlertState>,
     ) -> Self {
         let (done, next) = watch::channel(());
         Self {
@@ -71,7 +71,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for DedupTurn {
     fn drop(&mut self) {
         self.queue.leave_line(&self.dedup_key, self.ticket);
     }

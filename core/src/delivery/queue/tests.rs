@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::destination::PERMITS;
 use super::*;
 use crate::delivery::backoff::Backoff;
-use crate::model::outcome::Scope;
+use crate::model::outcome::PauseScope;
 use crate::model::plan::Rate;
 
 fn destination(key: &str, account: Option<&str>) -> Destination {
@@ -37,7 +37,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// After a rate limit that asks for so many seconds, where our own backoff is shorter.
-fn pause(asked: u64, scope: Scope) -> Pause {
+fn pause(asked: u64, scope: PauseScope) -> Pause {
     Pause {
         asked: Some(seconds(asked)),
         scope,
@@ -94,7 +94,7 @@ async fn a_provider_that_allows_few_at_once_gets_no_more() {
 #[tokio::test(start_paused = true)]
 async fn after_a_pause_one_goes_until_one_has_worked() {
     let queue = Queues::default().get(&destination("a", None));
-    let limited = pause(2, Scope::Destination);
+    let limited = pause(2, PauseScope::Destination);
     enter(&queue).await.unwrap().pause(&limited);
     let started = Instant::now();
     let probe = enter(&queue).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_pause_of_the_account_holds_for_its_other_destinations() {
     let a = queues.get(&destination("a", Some("account")));
     let b = queues.get(&destination("b", Some("account")));
     let c = queues.get(&destination("c", None));
-    let limited = pause(3, Scope::Account);
+    let limited = pause(3, PauseScope::Account);
     enter(&a).await.unwrap().pause(&limited);
     let started = Instant::now();
     assert!(enter(&c).await.is_ok());
@@ -177,7 +177,7 @@ async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast() {
     let queue = Queues::default().get(&destination("a", None));
-    let limited = pause(60, Scope::Destination);
+    let limited = pause(60, PauseScope::Destination);
     enter(&queue).await.unwrap().pause(&limited);
     let started = Instant::now();
     let short = AdmissionRequest {
@@ -203,7 +203,7 @@ async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast()
 #[tokio::test(start_paused = true)]
 async fn one_dedup_key_goes_one_after_another_in_the_order_of_acceptance() {
     let queue = Queues::default().get(&destination("a", None));
-    let line_up = |key: &str, ticket| Turn::new(&queue, &key.into(), ticket, None);
+    let line_up = |key: &str, ticket| DedupTurn::new(&queue, &key.into(), ticket, None);
     let (first, second) = (line_up("k", 0), line_up("k", 1));
     let mut other = line_up("other", 2);
     other.wait().await;
@@ -226,7 +226,7 @@ async fn a_queue_that_remembers_nothing_is_forgotten() {
         let queue = queues.get(destination);
         let permit = enter(&queue).await.unwrap();
         if destination.key == "paused" {
-            permit.pause(&pause(1, Scope::Destination));
+            permit.pause(&pause(1, PauseScope::Destination));
         }
         drop(permit);
         queues.release(destination, queue);
@@ -256,7 +256,7 @@ async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
             max: seconds(10),
             least: Duration::ZERO,
         },
-        ..pause(0, Scope::Destination)
+        ..pause(0, PauseScope::Destination)
     };
     let pause = async |pause: &Pause| {
         let permit = enter(&queue).await.unwrap();
@@ -293,7 +293,7 @@ async fn limits_that_were_under_way_together_count_once() {
     let queue = Queues::default().get(&destination("a", None));
     let permits = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
     for permit in permits {
-        permit.unwrap().pause(&pause(1, Scope::Destination));
+        permit.unwrap().pause(&pause(1, PauseScope::Destination));
     }
     assert_eq!(queue.rate_limits(), 1);
 }
@@ -304,7 +304,7 @@ async fn a_queue_that_comes_back_is_as_it_was_left() {
     let a = destination("a", Some("account"));
     let queue = queues.get(&a);
     let permit = enter(&queue).await.unwrap();
-    permit.pause(&pause(3600, Scope::Account));
+    permit.pause(&pause(3600, PauseScope::Account));
     drop(permit);
     queues.release(&a, queue);
     let started = Instant::now();
@@ -333,7 +333,7 @@ async fn pauses_of_many_destinations_are_bounded_and_no_release_walks_them() {
         let destination = destination(&n.to_string(), Some(&format!("account {n}")));
         let queue = queues.get(&destination);
         let permit = enter(&queue).await.unwrap();
-        permit.pause(&pause(1 + n % 3600, Scope::Account));
+        permit.pause(&pause(1 + n % 3600, PauseScope::Account));
         drop(permit);
         queues.release(&destination, queue);
     }

@@ -19,11 +19,11 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The requests of this process that may come again.
 #[derive(Default)]
 pub struct Idempotency {
-    state: Mutex<KnownRequests>,
+    state: Mutex<RememberedRequests>,
 }
 
 #[derive(Default)]
-struct KnownRequests {
+struct RememberedRequests {
     by_key: RequestMap<(Arc<str>, String)>,
     by_body: RequestMap<(Arc<str>, Fingerprint)>,
 }
@@ -77,7 +77,7 @@ impl Idempotency {
         if !is_kept {
             return Ok(Submission::New(task));
         }
-        let entry = KnownRequest::new(&identity, window, &task);
+        let entry = RememberedRequest::new(&identity, window, &task);
         let mut state = lock(&self.state);
         // Another may have come in the meantime.
         let forgotten = match state.look_up(&identity) {
@@ -102,13 +102,13 @@ impl Idempotency {
 
     /// A request that another process took: from now on it is known here too.
     pub fn remember(&self, identity: Identity, window: Duration, task: &Arc<Task>) {
-        let entry = KnownRequest::new(&identity, window, task);
+        let entry = RememberedRequest::new(&identity, window, task);
         let forgotten = lock(&self.state).insert(identity, entry);
         drop(forgotten);
     }
 }
 
-impl KnownRequests {
+impl RememberedRequests {
     fn look_up(&self, identity: &Identity) -> Match {
         let scope = Arc::clone(&identity.scope);
         match &identity.key {
@@ -136,7 +136,7 @@ impl KnownRequests {
     }
 
     /// Gives back what had to make room: to be dropped where nobody waits.
-    fn insert(&mut self, identity: Identity, entry: KnownRequest) -> Vec<Arc<Task>> {
+    fn insert(&mut self, identity: Identity, entry: RememberedRequest) -> Vec<Arc<Task>> {
         let Identity {
             scope,
             key,
@@ -151,13 +151,13 @@ impl KnownRequests {
 
 /// Tasks in the order in which they were taken, the oldest first.
 struct RequestMap<K> {
-    entries: LinkedHashMap<K, KnownRequest>,
+    entries: LinkedHashMap<K, RememberedRequest>,
     bytes: usize,
     /// How many there may be before those that have run out are looked for.
     sweep_at: usize,
 }
 
-struct KnownRequest {
+struct RememberedRequest {
     task: Arc<Task>,
     fingerprint: Fingerprint,
     bytes: usize,
@@ -177,11 +177,11 @@ impl<K> Default for RequestMap<K> {
 
 impl<K: Eq + Hash> RequestMap<K> {
     /// What is known under a key, if that counts any more.
-    fn get(&self, key: &K) -> Option<&KnownRequest> {
+    fn get(&self, key: &K) -> Option<&RememberedRequest> {
         self.entries.get(key).filter(|entry| entry.counts())
     }
 
-    fn insert(&mut self, key: K, entry: KnownRequest) -> Vec<Arc<Task>> {
+    fn insert(&mut self, key: K, entry: RememberedRequest) -> Vec<Arc<Task>> {
         let mut forgotten = Vec::new();
         self.bytes += entry.bytes;
         if let Some(before) = self.entries.insert(key, entry) {
@@ -206,7 +206,7 @@ impl<K: Eq + Hash> RequestMap<K> {
     }
 
     fn forget(&mut self, key: &K, task: &Arc<Task>) {
-        let same = |entry: &KnownRequest| Arc::ptr_eq(&entry.task, task);
+        let same = |entry: &RememberedRequest| Arc::ptr_eq(&entry.task, task);
         if self.entries.get(key).is_some_and(same)
             && let Some(entry) = self.entries.remove(key)
         {
@@ -228,7 +228,7 @@ impl<K: Eq + Hash> RequestMap<K> {
     }
 }
 
-impl KnownRequest {
+impl RememberedRequest {
     fn new(identity: &Identity, window: Duration, task: &Arc<Task>) -> Self {
         let key = identity.key.as_ref();
         Self {

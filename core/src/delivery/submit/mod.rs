@@ -12,7 +12,7 @@ use std::sync::Arc;
 use self::idempotency::{Submission, SubmitMode};
 pub use self::recover::RecoveredRequest;
 use self::start::AdmittedRequest;
-use self::throttle::Batch;
+use self::throttle::ThrottleBatch;
 use super::Dispatcher;
 use super::limits::capacity::{ByteReservation, CapacityError, InFlightPermit, Need, Usage};
 use super::limits::pacing::Caller;
@@ -37,7 +37,7 @@ pub struct SubmitRequest {
     /// None: its deliveries end with the process.
     pub persistence: Option<Persistence>,
     /// The batch that it belongs to.
-    pub batch: Option<Arc<Batch>>,
+    pub batch: Option<Arc<ThrottleBatch>>,
     pub capacity: CapacityPolicy,
 }
 

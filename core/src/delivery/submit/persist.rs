@@ -13,7 +13,7 @@ use crate::delivery::progress::task::Task;
 use crate::model::outcome::Reason;
 use crate::model::plan::Identity;
 use crate::observe::Event;
-use crate::store::{Accepted, Reply};
+use crate::store::{Accepted, StoreFuture};
 
 impl Dispatcher {
     /// Stores a request, then starts it. Where the store is slow and may have it all the same, the request goes on later.
@@ -59,7 +59,7 @@ impl Dispatcher {
         request: AdmittedRequest,
         persistence: &Persistence,
         identity: &Identity,
-        reply: Reply<Accepted>,
+        reply: StoreFuture<Accepted>,
         asked: Instant,
     ) {
         match reply.await {

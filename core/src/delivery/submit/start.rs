@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::throttle::Batch;
+use super::throttle::ThrottleBatch;
 use super::untried::Untried;
 use crate::delivery::Dispatcher;
 use crate::delivery::limits::capacity::InFlightPermit;
@@ -26,7 +26,7 @@ pub struct AdmittedRequest {
     /// One for each delivery.
     pub permits: Vec<InFlightPermit>,
     pub stored: Option<StoredTask>,
-    pub batch: Option<Arc<Batch>>,
+    pub batch: Option<Arc<ThrottleBatch>>,
 }
 
 impl Dispatcher {

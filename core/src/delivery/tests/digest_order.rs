@@ -29,7 +29,7 @@ impl World {
     /// Accepts the rows of a batch without closing it.
     async fn fill(
         &self,
-        batch: &Arc<Batch>,
+        batch: &Arc<ThrottleBatch>,
         rows: impl IntoIterator<Item = PlannedDelivery>,
         policy: &DeliveryPolicy,
     ) -> Vec<Arc<Task>> {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A delivery of this text by Discord, which edits what is resolved.
-fn follow_up(text: &str, dedup_key: &str, status: Option<Status>) -> PlannedDelivery {
+fn follow_up(text: &str, dedup_key: &str, status: Option<AlertStatus>) -> PlannedDelivery {
     let follow_up = Notification {
         status,
         dedup_key: Some(dedup_key.into()),
@@ -62,9 +62,9 @@ async fn an_acknowledged_edits_and_the_key_goes_on() {
     world
         .follow_ups([
             follow_up("a", "k", FIRING),
-            follow_up("b", "k", Some(Status::Acknowledged)),
+            follow_up("b", "k", Some(AlertStatus::Acknowledged)),
             follow_up("c", "k", RESOLVED),
-            follow_up("d", "k", Some(Status::Acknowledged)),
+            follow_up("d", "k", Some(AlertStatus::Acknowledged)),
         ])
         .await;
     assert_eq!(world.methods(), ["POST", "PATCH", "PATCH", "POST"]);

@@ -24,10 +24,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::channels::{self, Fields, Operator, Origin};
+use crate::channels::{self, Fields, OperatorSettings, Origin};
 use crate::json::{Json, Path, parse};
 use crate::model::channel::ComposeContext;
-use crate::model::notification::{Notification, Status};
+use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::plan::{
     ComposeInput, DeliveryPolicy, Disposition, Identity, OnAmbiguous, OwnPolicy, Plan,
@@ -36,7 +36,7 @@ use crate::model::plan::{
 use crate::model::policy::{ClientKey, PrivateAddresses};
 use crate::model::report::DeliveryReport;
 use crate::model::wire::{HttpReply, Outbound, Reply};
-use crate::observe::{LateLog, LogLine, TaskLog};
+use crate::observe::{LogLine, LogReceiver, TaskLog};
 use crate::transport::{SendError, Sent};
 use crate::warnings::Warnings;
 
@@ -203,8 +203,8 @@ const SMS: &str = r#"{"twilio_sid": "AC1", "twilio_token": "t", "twilio_from_num
 const HTTP: &str = r#"{"http_webhook_url": "http://hooks.example/a"}"#;
 const OTHER: &str = r#"{"http_webhook_url": "http://hooks.example/b"}"#;
 const DISCORD: &str = r#"{"discord_webhook_url": "http://hooks.example/api/webhooks/1/t"}"#;
-const FIRING: Option<Status> = Some(Status::Firing);
-const RESOLVED: Option<Status> = Some(Status::Resolved);
+const FIRING: Option<AlertStatus> = Some(AlertStatus::Firing);
+const RESOLVED: Option<AlertStatus> = Some(AlertStatus::Resolved);
 
 /// A delivery of "hi" by a sender as a request configures it.
 fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
@@ -219,7 +219,7 @@ fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
         Path::root(),
         &mut warnings,
     );
-    let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
+    let channel = (spec.parse)(&mut fields, &OperatorSettings::default()).unwrap();
     let notification = Notification::plain(Json::String("hi".to_owned()));
     let cx = ComposeContext::new("k");
     let messages = channel.compose(&notification, &cx).unwrap();
@@ -422,7 +422,7 @@ const LOST: Does = Breaks(Sent::Maybe);
 /// A logger that fails.
 struct LogPanics;
 
-impl LateLog for LogPanics {
+impl LogReceiver for LogPanics {
     fn push(&self, _: LogLine) {
         panic!("log")
     }

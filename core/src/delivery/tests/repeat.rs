@@ -6,7 +6,7 @@ use super::*;
 use crate::model::notification::Level;
 use crate::store::{
     Accepted, DeliveryId, HistoryRow, HistoryStore, LastNotification, LastNotificationStore,
-    NewRequest, Ownership, Reply, RequestStore, Running, Store, StoreError, StoreErrorKind,
+    NewRequest, Ownership, RequestStore, Running, Store, StoreError, StoreErrorKind, StoreFuture,
     StoredRequest,
 };
 
@@ -20,7 +20,7 @@ fn said(words: &str) -> Notification {
     let mut words = words.split(' ');
     Notification {
         level: words.next().and_then(Level::parse),
-        status: words.next().and_then(Status::parse),
+        status: words.next().and_then(AlertStatus::parse),
         dedup_key: Some("k".into()),
         ..Notification::plain(Json::String("x".to_owned()))
     }
@@ -340,7 +340,7 @@ impl Memory {
     }
 }
 
-fn at_once<T: Send + 'static>(reply: T) -> Reply<T> {
+fn at_once<T: Send + 'static>(reply: T) -> StoreFuture<T> {
     Box::pin(async { Ok(reply) })
 }
 
@@ -351,7 +351,7 @@ impl Store for Memory {
 }
 
 impl RequestStore for Memory {
-    fn accept(&self, _: NewRequest) -> Reply<Accepted> {
+    fn accept(&self, _: NewRequest) -> StoreFuture<Accepted> {
         let (behind, latency) = (self.behind.clone(), self.latency);
         Box::pin(async move {
             tokio::time::sleep(latency).await;
@@ -359,28 +359,28 @@ impl RequestStore for Memory {
         })
     }
 
-    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
+    fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted> {
         self.left.lock().unwrap().push(request.task);
         at_once(Accepted::New { behind: Vec::new() })
     }
 
-    fn claim(&self, _: &str, _: usize) -> Reply<Vec<StoredRequest>> {
+    fn claim(&self, _: &str, _: usize) -> StoreFuture<Vec<StoredRequest>> {
         at_once(Vec::new())
     }
 
-    fn check_lease(&self, _: &DeliveryId) -> Reply<Ownership> {
+    fn check_lease(&self, _: &DeliveryId) -> StoreFuture<Ownership> {
         at_once(self.ownership.lock().unwrap().unwrap_or(Ownership::Mine))
     }
 
-    fn begin_attempt(&self, delivery: &DeliveryId, _: SystemTime) -> Reply<Ownership> {
+    fn begin_attempt(&self, delivery: &DeliveryId, _: SystemTime) -> StoreFuture<Ownership> {
         self.check_lease(delivery)
     }
 
-    fn attempt_failed(&self, _: &DeliveryId) -> Reply<()> {
+    fn attempt_failed(&self, _: &DeliveryId) -> StoreFuture<()> {
         at_once(())
     }
 
-    fn parts_done(&self, _: &DeliveryId, _: usize) -> Reply<()> {
+    fn parts_done(&self, _: &DeliveryId, _: usize) -> StoreFuture<()> {
         at_once(())
     }
 
@@ -389,7 +389,7 @@ impl RequestStore for Memory {
         _: &DeliveryId,
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
-    ) -> Reply<()> {
+    ) -> StoreFuture<()> {
         let mut failing = self.failing_ends.lock().unwrap();
         if *failing > 0 {
             *failing -= 1;
@@ -400,22 +400,26 @@ impl RequestStore for Memory {
         at_once(())
     }
 
-    fn has_older(&self, _: &DeliveryId) -> Reply<bool> {
+    fn has_older(&self, _: &DeliveryId) -> StoreFuture<bool> {
         let mut older = self.older.lock().unwrap();
         let has_older = *older > 0;
         *older -= usize::from(has_older);
         at_once(has_older)
     }
 
-    fn claimed_by_others(&self, _: &DeliveryId, _: Vec<MessageRef>) -> Reply<Vec<MessageRef>> {
+    fn claimed_by_others(
+        &self,
+        _: &DeliveryId,
+        _: Vec<MessageRef>,
+    ) -> StoreFuture<Vec<MessageRef>> {
         at_once(Vec::new())
     }
 
-    fn depth(&self) -> Reply<usize> {
+    fn depth(&self) -> StoreFuture<usize> {
         at_once(0)
     }
 
-    fn release(&self) -> Reply<()> {
+    fn release(&self) -> StoreFuture<()> {
         at_once(())
     }
 
@@ -425,23 +429,23 @@ impl RequestStore for Memory {
 }
 
 impl HistoryStore for Memory {
-    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+    fn store_history(&self, row: &HistoryRow) -> StoreFuture<()> {
         self.rows.lock().unwrap().push(row.clone());
         at_once(())
     }
 
-    fn claim_history(&self, _: &str, _: usize) -> Reply<Vec<HistoryRow>> {
+    fn claim_history(&self, _: &str, _: usize) -> StoreFuture<Vec<HistoryRow>> {
         at_once(Vec::new())
     }
 
-    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+    fn history_written(&self, row: &HistoryRow) -> StoreFuture<()> {
         self.written.lock().unwrap().push(row.clone());
         at_once(())
     }
 }
 
 impl LastNotificationStore for Memory {
-    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
+    fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>> {
         match *self.kind.lock().unwrap() {
             Some(Some(kind)) => Box::pin(async move { Err(StoreError::new("memory", kind)) }),
             Some(None) => Box::pin(std::future::pending()),
@@ -449,7 +453,7 @@ impl LastNotificationStore for Memory {
         }
     }
 
-    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()> {
         let mut lasts = self.lasts.lock().unwrap();
         match last {
             Some(last) => lasts.insert(key.to_owned(), last.clone()),

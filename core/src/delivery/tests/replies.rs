@@ -234,7 +234,7 @@ fn any_policy() -> impl Strategy<Value = DeliveryPolicy> {
 fn delivery_by(
     spec: &ChannelSpec,
     channel: &Arc<dyn Channel>,
-    status: Option<Status>,
+    status: Option<AlertStatus>,
 ) -> PlannedDelivery {
     let notification = Notification {
         status,
@@ -296,7 +296,7 @@ async fn attempts(
             .ended()
             .await;
     }
-    let status = edits.then_some(Status::Resolved);
+    let status = edits.then_some(AlertStatus::Resolved);
     let task = world.submit(vec![delivery_by(spec, &channel, status)], policy.clone());
     task.await.ended().await;
     let attempts = transport.attempts.lock().unwrap();

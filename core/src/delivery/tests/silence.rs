@@ -3,9 +3,9 @@
 use super::*;
 
 const PAGERDUTY: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
-const ACKNOWLEDGED: Option<Status> = Some(Status::Acknowledged);
+const ACKNOWLEDGED: Option<AlertStatus> = Some(AlertStatus::Acknowledged);
 
-fn keyed(sender: &str, key: Option<&str>, status: Option<Status>) -> PlannedDelivery {
+fn keyed(sender: &str, key: Option<&str>, status: Option<AlertStatus>) -> PlannedDelivery {
     let configuration = match sender {
         "pagerduty" => PAGERDUTY,
         _ => HTTP,

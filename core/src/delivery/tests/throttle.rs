@@ -5,7 +5,12 @@ use crate::delivery::progress::Progress;
 
 const PAGER: &str = r#"{"pagerduty_routing_key": "R0151XYZ0151XYZ0151XYZ0151XYZ015"}"#;
 
-fn keyed(sender: &str, configuration: &str, key: &str, status: Option<Status>) -> PlannedDelivery {
+fn keyed(
+    sender: &str,
+    configuration: &str,
+    key: &str,
+    status: Option<AlertStatus>,
+) -> PlannedDelivery {
     let dedup_key = Some(key.into());
     let status = Notification {
         dedup_key,

@@ -21,7 +21,7 @@ use crate::delivery::{
     SubmitError, Task,
 };
 use crate::model::row::{Row, TableRows};
-use crate::observe::{Event, LateLog, LogLevel, Sink, TaskLog};
+use crate::observe::{Event, LogLevel, LogReceiver, Sink, TaskLog};
 use crate::plugin::acceptance::{MAX_SAID, acceptance};
 use crate::plugin::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
 use crate::plugin::refusals::{internal, not_kept, outbox_error};
@@ -37,7 +37,7 @@ const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The rows of one table, from one call.
-pub struct Batch {
+pub struct RowBatch {
     pub table: TableRows,
     pub waiting: WaitingRows,
     pub context: BatchContext,
@@ -56,7 +56,7 @@ pub struct BatchContext {
     /// What the call brought.
     pub source: Source,
     pub arrived: Instant,
-    pub late: Arc<dyn LateLog>,
+    pub late: Arc<dyn LogReceiver>,
 }
 
 /// A batch while its rows are accepted.
@@ -65,7 +65,7 @@ struct Acceptor {
     table: Arc<str>,
     open: Option<Arc<OpenOutbox>>,
     /// What of them goes to a receiver as it is.
-    digests: Arc<delivery::Batch>,
+    digests: Arc<delivery::ThrottleBatch>,
     /// For lines of deliveries.
     lines: Arc<DeliveryLines>,
     least: LogLevel,
@@ -73,7 +73,7 @@ struct Acceptor {
     has_said_why: AtomicBool,
 }
 
-impl Batch {
+impl RowBatch {
     /// Accepts every row. The ends of their deliveries are waited for by a task of their own.
     pub async fn accept(self) {
         let Self {
@@ -276,7 +276,7 @@ impl Acceptor {
             // They are said once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.least);
-            let lines: Arc<dyn LateLog> = Arc::<DeliveryLines>::clone(&self.lines);
+            let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);
             acceptance.log.hand_over(lines);
             match self.stored(context.dispatcher.submit(acceptance)).await {
                 Ok(Submission::New(task)) => return RowOutcome::Task(task),

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::batch::Batch;
-use super::waiting::{Waiting, WaitingRows};
+use super::batch::RowBatch;
+use super::waiting::{WaitingCounts, WaitingRows};
 use crate::delivery::{ByteReservation, Caller};
 use crate::panics::lock;
 
@@ -23,8 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Default)]
 pub struct Lanes {
     /// By trigger, of those that have a task of theirs at work.
-    lanes: Mutex<HashMap<Caller, VecDeque<Batch>>>,
-    waiting: Arc<Waiting>,
+    lanes: Mutex<HashMap<Caller, VecDeque<RowBatch>>>,
+    waiting: Arc<WaitingCounts>,
 }
 
 impl Lanes {
@@ -33,7 +33,7 @@ impl Lanes {
     }
 
     /// Puts a batch behind those of the same trigger. Waits for nothing.
-    pub fn push(self: &Arc<Self>, caller: Caller, batch: Batch, runtime: &Handle) {
+    pub fn push(self: &Arc<Self>, caller: Caller, batch: RowBatch, runtime: &Handle) {
         let mut lanes = self.lock();
         if let Some(lane) = lanes.get_mut(&caller) {
             lane.push_back(batch);
@@ -56,7 +56,7 @@ impl Lanes {
     }
 
     /// The next batch of a trigger. Where there is none the trigger's task ends.
-    fn next(&self, caller: &Caller) -> Option<Batch> {
+    fn next(&self, caller: &Caller) -> Option<RowBatch> {
         let mut lanes = self.lock();
         let batch = lanes.get_mut(caller)?.pop_front();
         if batch.is_none() {
@@ -78,7 +78,7 @@ impl Lanes {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, VecDeque<Batch>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Caller, VecDeque<RowBatch>>> {
         lock(&self.lanes)
     }
 }

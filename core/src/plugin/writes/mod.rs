@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::batch::{Batch, BatchContext};
+use self::batch::{BatchContext, RowBatch};
 pub use self::lanes::Lanes;
 use super::{Call, NeedsVariables, Notifier, Scheduled, no_room_for_rows};
 use crate::config::Settings;
 use crate::model::problem::Problem;
 use crate::model::row::{Row, TableRows};
-use crate::observe::{Event, LateLog, TaskLog};
+use crate::observe::{Event, LogReceiver, TaskLog};
 use crate::panics::lock;
 
 /// The rows of one call, until they are taken.
@@ -30,7 +30,7 @@ impl Notifier {
         &self,
         call: &Call,
         tables: &Tables,
-        late: &Arc<dyn LateLog>,
+        late: &Arc<dyn LogReceiver>,
     ) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
         let tables = std::mem::take(&mut *lock(tables));
@@ -65,7 +65,7 @@ impl Notifier {
         table: TableRows,
         call: &Call,
         settings: &Arc<Settings>,
-        late: &Arc<dyn LateLog>,
+        late: &Arc<dyn LogReceiver>,
     ) -> Result<(), Problem> {
         let caller = call.caller(settings);
         let bytes = table.rows.iter().map(Row::size).sum();
@@ -85,7 +85,7 @@ impl Notifier {
             arrived: Instant::now(),
             late: Arc::clone(late),
         };
-        let batch = Batch {
+        let batch = RowBatch {
             table,
             waiting,
             context,

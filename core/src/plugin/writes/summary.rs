@@ -7,7 +7,9 @@ use crate::model::notification::DedupKey;
 use crate::model::outcome::Outcome;
 use crate::model::problem::Problem;
 use crate::model::row::{Columns, Row};
-use crate::observe::{Event, LateLog, LineLimiter, LogLevel, LogLine, MAX_LINES, Sink, TaskLog};
+use crate::observe::{
+    Event, LineLimiter, LogLevel, LogLine, LogReceiver, MAX_LINES, Sink, TaskLog,
+};
 use crate::text::did_you_mean;
 
 /// A row that was seen to.
@@ -38,12 +40,12 @@ const MAX_WARNINGS: usize = 20;
 
 /// The lines of one batch's deliveries.
 pub struct DeliveryLines {
-    late: Arc<dyn LateLog>,
+    late: Arc<dyn LogReceiver>,
     limiter: LineLimiter,
 }
 
 impl DeliveryLines {
-    pub fn new(late: &Arc<dyn LateLog>) -> Self {
+    pub fn new(late: &Arc<dyn LogReceiver>) -> Self {
         Self {
             late: Arc::clone(late),
             limiter: LineLimiter::new(MAX_LINES),
@@ -56,7 +58,7 @@ impl DeliveryLines {
     }
 }
 
-impl LateLog for DeliveryLines {
+impl LogReceiver for DeliveryLines {
     fn push(&self, line: LogLine) {
         if self.limiter.admit() {
             self.late.push(line);

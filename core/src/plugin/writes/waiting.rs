@@ -7,7 +7,7 @@ use crate::delivery::ByteReservation;
 
 /// In all triggers.
 #[derive(Default)]
-pub struct Waiting {
+pub struct WaitingCounts {
     pub rows: AtomicUsize,
     /// Of these, rows for an outbox.
     pub to_store: AtomicUsize,
@@ -15,7 +15,7 @@ pub struct Waiting {
 
 /// Rows of a batch that wait: counted, and their bytes reserved.
 pub struct WaitingRows {
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingCounts>,
     room: ByteReservation,
     rows: usize,
     to_store: usize,
@@ -23,7 +23,7 @@ pub struct WaitingRows {
 
 impl WaitingRows {
     pub fn new(
-        waiting: &Arc<Waiting>,
+        waiting: &Arc<WaitingCounts>,
         rows: usize,
         has_outbox: bool,
         room: ByteReservation,

@@ -6,20 +6,20 @@ use rusqlite::{Result, params};
 
 use super::SqliteStore;
 use super::transaction::Transaction;
-use crate::store::{HistoryRow, HistoryStore, Reply};
+use crate::store::{HistoryRow, HistoryStore, StoreFuture};
 
 impl HistoryStore for SqliteStore {
-    fn store_history(&self, row: &HistoryRow) -> Reply<()> {
+    fn store_history(&self, row: &HistoryRow) -> StoreFuture<()> {
         let row = row.clone();
         self.writer.ask(move |tx| insert(tx, &row))
     }
 
-    fn claim_history(&self, config: &str, limit: usize) -> Reply<Vec<HistoryRow>> {
+    fn claim_history(&self, config: &str, limit: usize) -> StoreFuture<Vec<HistoryRow>> {
         let config = config.to_owned();
         self.writer.look(move |tx| claim(tx, &config, limit))
     }
 
-    fn history_written(&self, row: &HistoryRow) -> Reply<()> {
+    fn history_written(&self, row: &HistoryRow) -> StoreFuture<()> {
         let line = row.line.clone();
         self.writer.ask(move |tx| written(tx, &line))
     }

@@ -7,18 +7,18 @@ use super::time::{millis, time};
 use super::transaction::Transaction;
 use crate::model::outcome::MessageRef;
 use crate::store::record::{read_state, state_text};
-use crate::store::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, Reply};
+use crate::store::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, StoreFuture};
 
 /// How many new rows come before those over the bound are counted: to count them takes longer than all else.
 const SWEEP_EVERY: i64 = 100;
 
 impl LastNotificationStore for SqliteStore {
-    fn last_notification(&self, key: &str) -> Reply<Option<LastNotification>> {
+    fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>> {
         let key = key.to_owned();
         self.writer.look(move |tx| get(tx, &key))
     }
 
-    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> Reply<()> {
+    fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()> {
         let (key, last) = (key.to_owned(), last.cloned());
         self.writer.ask(move |tx| set(tx, &key, last.as_ref()))
     }

@@ -14,7 +14,9 @@ use super::time::{FileTime, Moment};
 use crate::model::report::DeliveryReport;
 use crate::store::StoreError;
 use crate::store::clock::{Clock, SystemClock};
-use crate::store::operator::{Choice, Listed, Operator, State, Stats, dropped, retried};
+use crate::store::operator::{
+    DeliveryFilter, ListedDelivery, Operator, Stats, StoredState, dropped, retried,
+};
 use crate::store::record::Record;
 
 /// An operator's own way to a file.
@@ -64,7 +66,7 @@ impl SqliteOperator {
     /// Changes what is meant, some at a time: on a full disk there is no room for a long transaction.
     fn change(
         &mut self,
-        choice: &Choice,
+        choice: &DeliveryFilter,
         condition: &str,
         change: impl Fn(&Connection, Moment, &Chosen) -> Result<()>,
     ) -> std::result::Result<usize, StoreError> {
@@ -110,9 +112,9 @@ impl SqliteOperator {
 impl Operator for SqliteOperator {
     fn list(
         &mut self,
-        choice: &Choice,
+        choice: &DeliveryFilter,
         limit: usize,
-    ) -> std::result::Result<Vec<Listed>, StoreError> {
+    ) -> std::result::Result<Vec<ListedDelivery>, StoreError> {
         self.transaction(|db, now| list(db, now, choice, limit))
     }
 
@@ -124,11 +126,11 @@ impl Operator for SqliteOperator {
         })
     }
 
-    fn retry(&mut self, choice: &Choice) -> std::result::Result<usize, StoreError> {
+    fn retry(&mut self, choice: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
         self.change(choice, "state = 'dead'", retry)
     }
 
-    fn drop(&mut self, choice: &Choice) -> std::result::Result<usize, StoreError> {
+    fn drop(&mut self, choice: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
         let open = "state IN ('waiting', 'claimed', 'dead')";
         self.change(choice, open, drop_chosen)
     }
@@ -138,7 +140,12 @@ impl Operator for SqliteOperator {
     }
 }
 
-fn list(db: &Connection, now: Moment, choice: &Choice, limit: usize) -> Result<Vec<Listed>> {
+fn list(
+    db: &Connection,
+    now: Moment,
+    choice: &DeliveryFilter,
+    limit: usize,
+) -> Result<Vec<ListedDelivery>> {
     let mut select = db.prepare(&format!(
         "SELECT task, place, state, accepted, deadline, ended, owner IS NOT NULL AND ended IS NULL,
                 sealed IS NOT NULL, report
@@ -153,9 +160,9 @@ fn list(db: &Connection, now: Moment, choice: &Choice, limit: usize) -> Result<V
         },
         |row| {
             let json: String = row.get(8)?;
-            Ok(Listed {
+            Ok(ListedDelivery {
                 task: row.get(0)?,
-                state: State::of(&row.get::<_, String>(2)?),
+                state: StoredState::of(&row.get::<_, String>(2)?),
                 accepted: row.get(3)?,
                 deadline: row.get::<_, Option<i64>>(4)?.map(|age| now.wall_at(age)),
                 ended: row.get(5)?,
@@ -168,7 +175,7 @@ fn list(db: &Connection, now: Moment, choice: &Choice, limit: usize) -> Result<V
     rows.collect()
 }
 
-fn words(states: &[State]) -> String {
+fn words(states: &[StoredState]) -> String {
     let words: Vec<_> = states.iter().map(|state| state.word()).collect();
     words.join(" ")
 }
@@ -183,7 +190,7 @@ struct Chosen {
 /// The next deliveries that are meant, and whose state the condition allows.
 fn chosen(
     db: &Connection,
-    choice: &Choice,
+    choice: &DeliveryFilter,
     condition: &str,
     after: (i64, i64),
 ) -> Result<Vec<Chosen>> {
@@ -244,11 +251,11 @@ fn stats(db: &Connection) -> Result<Stats> {
     })?;
     for count in counts {
         let (state, count) = count?;
-        match State::of(&state) {
-            State::Waiting => stats.waiting += count,
-            State::Dead => stats.dead += count,
-            State::Ended => stats.ended += count,
-            State::Dropped => stats.dropped += count,
+        match StoredState::of(&state) {
+            StoredState::Waiting => stats.waiting += count,
+            StoredState::Dead => stats.dead += count,
+            StoredState::Ended => stats.ended += count,
+            StoredState::Dropped => stats.dropped += count,
         }
     }
     (stats.requests, stats.oldest) = db.query_row(

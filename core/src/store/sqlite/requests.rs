@@ -6,7 +6,7 @@ use super::{SqliteStore, claim, rows};
 use crate::model::outcome::MessageRef;
 use crate::model::report::DeliveryReport;
 use crate::store::{
-    Accepted, DeliveryId, HistoryRow, NewRequest, Ownership, Reply, RequestStore, Running,
+    Accepted, DeliveryId, HistoryRow, NewRequest, Ownership, RequestStore, Running, StoreFuture,
     StoredRequest,
 };
 
@@ -14,7 +14,7 @@ use crate::store::{
 const CLAIM_EVERY: Duration = Duration::from_secs(1);
 
 impl RequestStore for SqliteStore {
-    fn accept(&self, request: NewRequest) -> Reply<Accepted> {
+    fn accept(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let task = request.task.clone();
         self.writer.ask_or_undo(
             move |tx| rows::accept(tx, &request),
@@ -22,7 +22,7 @@ impl RequestStore for SqliteStore {
         )
     }
 
-    fn enqueue(&self, request: NewRequest) -> Reply<Accepted> {
+    fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let task = request.task.clone();
         self.writer.ask_or_undo(
             move |tx| {
@@ -36,29 +36,29 @@ impl RequestStore for SqliteStore {
         )
     }
 
-    fn claim(&self, config: &str, limit: usize) -> Reply<Vec<StoredRequest>> {
+    fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>> {
         let config = config.to_owned();
         self.writer.look(move |tx| claim::claim(tx, &config, limit))
     }
 
-    fn check_lease(&self, delivery: &DeliveryId) -> Reply<Ownership> {
+    fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership> {
         let delivery = delivery.clone();
         self.writer.ask(move |tx| rows::check_lease(tx, &delivery))
     }
 
-    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> Reply<Ownership> {
+    fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership> {
         let delivery = delivery.clone();
         self.writer
             .ask(move |tx| rows::set_attempting(tx, &delivery, Some(at)))
     }
 
-    fn attempt_failed(&self, delivery: &DeliveryId) -> Reply<()> {
+    fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()> {
         let delivery = delivery.clone();
         self.writer
             .ask(move |tx| rows::set_attempting(tx, &delivery, None).map(drop))
     }
 
-    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> Reply<()> {
+    fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> StoreFuture<()> {
         let delivery = delivery.clone();
         self.writer
             .ask(move |tx| rows::parts_done(tx, &delivery, parts))
@@ -69,13 +69,13 @@ impl RequestStore for SqliteStore {
         delivery: &DeliveryId,
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
-    ) -> Reply<()> {
+    ) -> StoreFuture<()> {
         let (delivery, report, row) = (delivery.clone(), report.clone(), row.cloned());
         self.writer
             .ask(move |tx| rows::complete(tx, &delivery, &report, row.as_ref()))
     }
 
-    fn has_older(&self, delivery: &DeliveryId) -> Reply<bool> {
+    fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool> {
         let delivery = delivery.clone();
         self.writer.look(move |tx| claim::has_older(tx, &delivery))
     }
@@ -84,17 +84,17 @@ impl RequestStore for SqliteStore {
         &self,
         delivery: &DeliveryId,
         messages: Vec<MessageRef>,
-    ) -> Reply<Vec<MessageRef>> {
+    ) -> StoreFuture<Vec<MessageRef>> {
         let delivery = delivery.clone();
         self.writer
             .ask(move |tx| rows::claimed_by_others(tx, &delivery, &messages))
     }
 
-    fn depth(&self) -> Reply<usize> {
+    fn depth(&self) -> StoreFuture<usize> {
         self.writer.look(|tx| rows::depth(tx))
     }
 
-    fn release(&self) -> Reply<()> {
+    fn release(&self) -> StoreFuture<()> {
         self.writer.ask(|tx| rows::release(tx))
     }
 

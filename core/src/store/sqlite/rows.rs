@@ -11,7 +11,7 @@ use super::transaction::{Transaction, json, parse, report};
 use crate::model::outcome::{MessageRef, Outcome};
 use crate::model::plan::{Identity, KEEP_KEY};
 use crate::model::report::DeliveryReport;
-use crate::store::operator::State;
+use crate::store::operator::StoredState;
 use crate::store::record::Record;
 use crate::store::{
     Accepted, DeliveryId, HistoryRow, KnownRequest, NewDelivery, NewRequest, Ownership, Target,
@@ -217,8 +217,8 @@ pub fn complete(
         } => Some(&message.0),
         _ => None,
     };
-    let state = State::ended(&report.outcome);
-    let dead = state == State::Dead;
+    let state = StoredState::ended(&report.outcome);
+    let dead = state == StoredState::Dead;
     // A destination's secrets are kept for as long as somebody may want to try again.
     tx.db
         .prepare_cached(

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use crate::store::clock::Reading;
+use crate::store::clock::ClockReading;
 
 /// A moment, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,14 +26,18 @@ pub struct Moment {
 #[derive(Clone)]
 pub struct FileTime {
     at: Moment,
-    since: Reading,
+    since: ClockReading,
     /// The file's name: another file has another one.
     pub file: String,
 }
 
 impl FileTime {
     /// Moves the file's time on. `before` is what this process counted so far.
-    pub fn synchronise(db: &Connection, now: Reading, before: Option<&FileTime>) -> Result<Self> {
+    pub fn synchronise(
+        db: &Connection,
+        now: ClockReading,
+        before: Option<&FileTime>,
+    ) -> Result<Self> {
         let time = Self::read(db, now, before)?;
         db.prepare_cached(
             "INSERT OR REPLACE INTO time (id, file, age, used, wall, boot, uptime) VALUES (1, ?, ?, ?, ?, ?, ?)",
@@ -50,7 +54,7 @@ impl FileTime {
     }
 
     /// What the file's time is, for somebody who does not move it.
-    pub fn read(db: &Connection, now: Reading, before: Option<&FileTime>) -> Result<Self> {
+    pub fn read(db: &Connection, now: ClockReading, before: Option<&FileTime>) -> Result<Self> {
         let wall = millis(now.wall);
         let stored = db
             .prepare_cached("SELECT age, used, wall, boot, uptime, file FROM time")?
@@ -97,7 +101,7 @@ impl FileTime {
         })
     }
 
-    pub fn at(&self, now: &Reading) -> Moment {
+    pub fn at(&self, now: &ClockReading) -> Moment {
         let elapsed = whole_millis(now.uptime.saturating_sub(self.since.uptime));
         Moment {
             age: self.at.age.saturating_add(elapsed),

@@ -17,7 +17,7 @@ use super::time::FileTime;
 use super::transaction::Transaction;
 use crate::panics::catch_panic;
 use crate::store::clock::Clock;
-use crate::store::{RENEW_EVERY, Reply, Running, StoreError, StoreErrorKind};
+use crate::store::{RENEW_EVERY, Running, StoreError, StoreErrorKind, StoreFuture};
 
 /// What one transaction takes at most.
 const MAX_BATCH: usize = 512;
@@ -94,7 +94,7 @@ impl Writer {
     /// Opens the file and starts the thread.
     pub fn start(path: &Path, clock: Arc<dyn Clock>, running: Running) -> Result<Self, StoreError> {
         let (jobs, receiver) = channel();
-        let mut thread = Thread {
+        let mut thread = WriterThread {
             open: None,
             first_file: None,
             is_another_file: false,
@@ -126,7 +126,7 @@ impl Writer {
     pub fn ask<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         self.send(work, None, false)
     }
 
@@ -134,7 +134,7 @@ impl Writer {
     pub fn look<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         self.send(work, None, true)
     }
 
@@ -143,7 +143,7 @@ impl Writer {
         &self,
         work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         undo: impl FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         self.send(work, Some(Box::new(undo)), false)
     }
 
@@ -152,7 +152,7 @@ impl Writer {
         work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         undo: Option<Undo>,
         is_look: bool,
-    ) -> Reply<T> {
+    ) -> StoreFuture<T> {
         let (reply, answer) = oneshot::channel();
         let job = WriteJob {
             work,
@@ -168,12 +168,12 @@ impl Writer {
     }
 }
 
-struct Thread {
+struct WriterThread {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     running: Running,
     /// None: it could not be opened again.
-    open: Option<Open>,
+    open: Option<OpenFile>,
     /// The name of the first one.
     first_file: Option<String>,
     is_another_file: bool,
@@ -186,12 +186,12 @@ struct Thread {
     is_short: bool,
 }
 
-struct Open {
+struct OpenFile {
     database: Database,
     time: FileTime,
 }
 
-impl Thread {
+impl WriterThread {
     fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
         loop {
             let left = RENEW_EVERY.saturating_sub(self.since_tick());
@@ -310,7 +310,7 @@ impl Thread {
         })?;
         let first = self.first_file.get_or_insert_with(|| time.file.clone());
         self.is_another_file = *first != time.file;
-        self.open = Some(Open { database, time });
+        self.open = Some(OpenFile { database, time });
         self.is_short = self.reserve.is_refused();
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Thread {
         work: &mut dyn FnMut(&mut Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
         // Somebody may have moved the file away: what is taken from now on must not go with it.
-        let is_in_place = |open: &Open| open.database.is_in_place();
+        let is_in_place = |open: &OpenFile| open.database.is_in_place();
         if !self.open.as_ref().is_some_and(is_in_place) {
             self.open()?;
         }

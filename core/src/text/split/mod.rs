@@ -15,7 +15,7 @@ use self::cutter::{Cut, Cutter};
 use self::parts::number;
 pub use self::parts::{MAX_PARTS, Split};
 pub use self::recent::with_recent_splits;
-use self::recent::{Options, Overflow, recent_or};
+use self::recent::{Overflow, SplitOptions, recent_or};
 use super::Limit;
 use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
 
@@ -38,7 +38,7 @@ pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Sp
             missing: 0,
         };
     }
-    let options = Options {
+    let options = SplitOptions {
         first,
         limit,
         markup,
@@ -147,7 +147,7 @@ pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
     if fits(text, limit) {
         return (text.to_owned(), 0);
     }
-    let options = Options {
+    let options = SplitOptions {
         first: limit.length,
         limit,
         markup: Markup::NONE,
@@ -187,7 +187,7 @@ pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup)
     if fits(text, limit) {
         return Cow::Borrowed(text);
     }
-    let options = Options {
+    let options = SplitOptions {
         first: limit.length,
         limit,
         markup,

@@ -17,14 +17,14 @@ thread_local! {
 
 /// Inside `work` this thread splits or cuts a text once for all who ask for the same.
 pub fn with_recent_splits<T>(work: impl FnOnce() -> T) -> T {
-    let _scope = Scope(RECENT.replace(Some(Recent::default())));
+    let _scope = RecentGuard(RECENT.replace(Some(Recent::default())));
     work()
 }
 
 /// Puts back what was before, after a panic too.
-struct Scope(Option<Recent>);
+struct RecentGuard(Option<Recent>);
 
-impl Drop for Scope {
+impl Drop for RecentGuard {
     fn drop(&mut self) {
         RECENT.set(self.0.take());
     }
@@ -32,7 +32,7 @@ impl Drop for Scope {
 
 /// How a text is split.
 #[derive(PartialEq, Eq)]
-pub struct Options {
+pub struct SplitOptions {
     pub first: usize,
     pub limit: Limit,
     pub markup: Markup,
@@ -51,7 +51,7 @@ pub enum Overflow {
 }
 
 /// The split that this thread has made of the text, or the one that `make` makes.
-pub fn recent_or(text: &str, options: Options, make: impl FnOnce() -> Split) -> Split {
+pub fn recent_or(text: &str, options: SplitOptions, make: impl FnOnce() -> Split) -> Split {
     let known = |recent: &Option<Recent>| recent.as_ref()?.get(text, &options).cloned();
     if let Some(split) = RECENT.with_borrow(known) {
         return split;
@@ -67,31 +67,31 @@ pub fn recent_or(text: &str, options: Options, make: impl FnOnce() -> Split) -> 
 
 #[derive(Default)]
 struct Recent {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<CachedSplit>,
     bytes: usize,
 }
 
-struct Entry {
+struct CachedSplit {
     text: String,
-    options: Options,
+    options: SplitOptions,
     split: Split,
 }
 
-impl Entry {
+impl CachedSplit {
     fn bytes(&self) -> usize {
         self.text.len() + self.split.parts.iter().map(String::len).sum::<usize>()
     }
 }
 
 impl Recent {
-    fn get(&self, text: &str, options: &Options) -> Option<&Split> {
+    fn get(&self, text: &str, options: &SplitOptions) -> Option<&Split> {
         let mut entries = self.entries.iter();
         let entry = entries.find(|entry| entry.options == *options && entry.text == text);
         entry.map(|entry| &entry.split)
     }
 
-    fn add(&mut self, text: &str, options: Options, split: &Split) {
-        let entry = Entry {
+    fn add(&mut self, text: &str, options: SplitOptions, split: &Split) {
+        let entry = CachedSplit {
             text: text.to_owned(),
             options,
             split: split.clone(),
@@ -114,8 +114,8 @@ mod tests {
 
     const LIMIT: Limit = Limit::new(10, Unit::Utf16);
 
-    fn options(first: usize) -> Options {
-        Options {
+    fn options(first: usize) -> SplitOptions {
+        SplitOptions {
             first,
             limit: LIMIT,
             markup: Markup::NONE,

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use self::places::MAX_LOOKUPS;
-use self::places::{Kind, Next, Places};
+use self::places::{LookupSlots, NameKind, NextLookup};
 
 use crate::panics::lock;
 
@@ -38,14 +38,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 const MAX_NAMES: usize = 10_000;
 
 /// The system's resolver, or a test's.
-pub trait Lookup: Send + Sync {
+pub trait HostLookup: Send + Sync {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
 /// `getaddrinfo` on a blocking thread of the runtime.
 pub struct SystemLookup;
 
-impl Lookup for SystemLookup {
+impl HostLookup for SystemLookup {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
             let blocking = move || {
@@ -90,29 +90,29 @@ impl std::fmt::Display for DnsError {
 impl std::error::Error for DnsError {}
 
 type Addresses = Arc<[IpAddr]>;
-type Answer = Result<Addresses, DnsError>;
+type LookupResult = Result<Addresses, DnsError>;
 
 /// What is known of one name.
-struct Name {
+struct CachedName {
     /// The answer; `None` while the first look-up has not ended.
-    answer: watch::Receiver<Option<Answer>>,
-    phase: Phase,
-    kind: Kind,
+    answer: watch::Receiver<Option<LookupResult>>,
+    phase: NamePhase,
+    kind: NameKind,
     /// The last addresses, and since when.
     last: Option<(Addresses, Instant)>,
 }
 
-enum Phase {
-    Queued(watch::Sender<Option<Answer>>),
+enum NamePhase {
+    Queued(watch::Sender<Option<LookupResult>>),
     LookedUp,
     Known { until: Instant },
 }
 
-impl Name {
+impl CachedName {
     fn is_current(&self, now: Instant) -> bool {
         match self.phase {
-            Phase::Queued(_) | Phase::LookedUp => true,
-            Phase::Known { until } => now < until,
+            NamePhase::Queued(_) | NamePhase::LookedUp => true,
+            NamePhase::Known { until } => now < until,
         }
     }
 
@@ -125,19 +125,19 @@ impl Name {
 /// The cache of the process.
 #[derive(Clone)]
 pub struct Dns {
-    lookup: Arc<dyn Lookup>,
-    state: Arc<Mutex<State>>,
+    lookup: Arc<dyn HostLookup>,
+    state: Arc<Mutex<DnsCache>>,
 }
 
 #[derive(Default)]
-struct State {
+struct DnsCache {
     /// The one asked for the longest ago first.
-    names: LinkedHashMap<String, Name>,
-    places: Places,
+    names: LinkedHashMap<String, CachedName>,
+    places: LookupSlots,
 }
 
 impl Dns {
-    pub fn new(lookup: impl Lookup + 'static) -> Self {
+    pub fn new(lookup: impl HostLookup + 'static) -> Self {
         Self {
             lookup: Arc::new(lookup),
             state: Arc::default(),
@@ -145,7 +145,7 @@ impl Dns {
     }
 
     /// The addresses of `host`, never none.
-    pub async fn resolve(&self, host: &str, wait: Duration) -> Answer {
+    pub async fn resolve(&self, host: &str, wait: Duration) -> LookupResult {
         let (mut answer, last) = self.ask(host);
         let wait = wait.min(match last {
             Some(_) => STALE_WAIT,
@@ -167,21 +167,21 @@ impl Dns {
         match (state.names.get_mut(host), is_one_of_many) {
             (None, true) => {
                 let (_, answer) = watch::channel(None);
-                let name = Name {
+                let name = CachedName {
                     answer,
-                    phase: Phase::Known {
+                    phase: NamePhase::Known {
                         until: Instant::now(),
                     },
-                    kind: Kind::OneOfMany,
+                    kind: NameKind::OneOfMany,
                     last: None,
                 };
                 state.make_room();
                 state.names.insert(host.to_owned(), name);
             }
-            (Some(name), false) if name.kind == Kind::OneOfMany => {
-                name.kind = Kind::Fresh;
-                if let Phase::Queued(_) = name.phase {
-                    state.places.queue(host, Kind::Fresh);
+            (Some(name), false) if name.kind == NameKind::OneOfMany => {
+                name.kind = NameKind::Fresh;
+                if let NamePhase::Queued(_) = name.phase {
+                    state.places.queue(host, NameKind::Fresh);
                     drop(state);
                     self.start_queued();
                 }
@@ -191,7 +191,7 @@ impl Dns {
     }
 
     /// What is known of a name, or will be, and its last addresses. A look-up goes on even if nobody waits for it any more.
-    fn ask(&self, host: &str) -> (watch::Receiver<Option<Answer>>, Option<Addresses>) {
+    fn ask(&self, host: &str) -> (watch::Receiver<Option<LookupResult>>, Option<Addresses>) {
         let now = Instant::now();
         let mut state = self.lock();
         if let Some(name) = state.names.get(host)
@@ -201,7 +201,7 @@ impl Dns {
                 name.answer.clone(),
                 name.last(now).map(|(addresses, _)| addresses),
             );
-            if let Phase::Queued(_) = name.phase {
+            if let NamePhase::Queued(_) = name.phase {
                 // The newest question goes first.
                 let kind = name.kind;
                 state.places.queue(host, kind);
@@ -209,7 +209,7 @@ impl Dns {
             return known;
         }
         let known = state.names.remove(host);
-        let kind = known.as_ref().map_or(Kind::Fresh, |name| name.kind);
+        let kind = known.as_ref().map_or(NameKind::Fresh, |name| name.kind);
         let last = known.and_then(|name| name.last(now));
         state.make_room();
         let (sender, answer) = watch::channel(None);
@@ -217,9 +217,9 @@ impl Dns {
             answer.clone(),
             last.as_ref().map(|(addresses, _)| addresses.clone()),
         );
-        let name = Name {
+        let name = CachedName {
             answer,
-            phase: Phase::Queued(sender),
+            phase: NamePhase::Queued(sender),
             kind,
             last,
         };
@@ -235,11 +235,11 @@ impl Dns {
         let mut state = self.lock();
         loop {
             match state.places.next(Instant::now()) {
-                Next::Start(host, kind) => match state.take(&host, kind) {
+                NextLookup::Start(host, kind) => match state.take(&host, kind) {
                     Some(sender) => self.start(host, kind, sender),
                     None => state.places.give_back(kind),
                 },
-                Next::At(due) => {
+                NextLookup::At(due) => {
                     let dns = self.clone();
                     tokio::spawn(async move {
                         sleep_until(due).await;
@@ -247,12 +247,12 @@ impl Dns {
                         dns.start_queued();
                     });
                 }
-                Next::Wait => return,
+                NextLookup::Wait => return,
             }
         }
     }
 
-    fn start(&self, host: String, kind: Kind, sender: watch::Sender<Option<Answer>>) {
+    fn start(&self, host: String, kind: NameKind, sender: watch::Sender<Option<LookupResult>>) {
         let lookup = self.lookup.lookup(host.clone());
         let dns = self.clone();
         tokio::spawn(async move {
@@ -271,33 +271,34 @@ impl Dns {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DnsCache> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl DnsCache {
     /// The question of a name whose turn has come, if there still is one: a name that is asked for often is queued often.
-    fn take(&mut self, host: &str, kind: Kind) -> Option<watch::Sender<Option<Answer>>> {
+    fn take(&mut self, host: &str, kind: NameKind) -> Option<watch::Sender<Option<LookupResult>>> {
         let name = self.names.get_mut(host)?;
-        if name.kind != kind || !matches!(name.phase, Phase::Queued(_)) {
+        if name.kind != kind || !matches!(name.phase, NamePhase::Queued(_)) {
             return None;
         }
-        let Phase::Queued(sender) = std::mem::replace(&mut name.phase, Phase::LookedUp) else {
+        let NamePhase::Queued(sender) = std::mem::replace(&mut name.phase, NamePhase::LookedUp)
+        else {
             return None;
         };
         // One receiver is the name's own.
         if sender.receiver_count() > 1 {
             return Some(sender);
         }
-        name.phase = Phase::Known {
+        name.phase = NamePhase::Known {
             until: Instant::now(),
         };
         sender.send_replace(Some(Err(DnsError::Timeout)));
         None
     }
 
-    fn end(&mut self, host: &str, answer: &Answer) {
+    fn end(&mut self, host: &str, answer: &LookupResult) {
         let Some(name) = self.names.get_mut(host) else {
             return;
         };
@@ -305,22 +306,22 @@ impl State {
         let keep = match answer {
             Ok(addresses) => {
                 name.last = Some((Arc::clone(addresses), now));
-                name.kind = Kind::Fresh;
+                name.kind = NameKind::Fresh;
                 KEEP_ANSWER
             }
             Err(_) => {
-                name.kind = Kind::Failed;
+                name.kind = NameKind::Failed;
                 KEEP_FAILURE
             }
         };
-        name.phase = Phase::Known { until: now + keep };
+        name.phase = NamePhase::Known { until: now + keep };
     }
 
     /// Forgets the oldest names, but for those that are looked up: they are few.
     fn make_room(&mut self) {
         while self.names.len() >= MAX_NAMES {
             let mut others = self.names.iter();
-            let oldest = others.find(|(_, name)| !matches!(name.phase, Phase::LookedUp));
+            let oldest = others.find(|(_, name)| !matches!(name.phase, NamePhase::LookedUp));
             let Some(oldest) = oldest.map(|(host, _)| host.clone()) else {
                 return;
             };

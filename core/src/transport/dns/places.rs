@@ -25,7 +25,7 @@ const MAX_QUEUED: usize = 4096;
 
 /// What is known of a name before its look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NameKind {
     /// Nothing, or that it works.
     Fresh,
     /// Nothing, and it is one of many that a request brings.
@@ -36,8 +36,8 @@ pub enum Kind {
 
 /// What may happen next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    Start(String, Kind),
+pub enum NextLookup {
+    Start(String, NameKind),
     /// Wake up then.
     At(Instant),
     Wait,
@@ -45,7 +45,7 @@ pub enum Next {
 
 /// The places, and the names that wait for one; the one asked for last is at the back.
 #[derive(Default)]
-pub struct Places {
+pub struct LookupSlots {
     in_use: usize,
     in_use_by_many: usize,
     in_use_by_failed: usize,
@@ -57,12 +57,12 @@ pub struct Places {
     failed: VecDeque<String>,
 }
 
-impl Places {
-    pub fn queue(&mut self, host: &str, kind: Kind) {
+impl LookupSlots {
+    pub fn queue(&mut self, host: &str, kind: NameKind) {
         let queue = match kind {
-            Kind::Fresh => &mut self.fresh,
-            Kind::OneOfMany => &mut self.many,
-            Kind::Failed => &mut self.failed,
+            NameKind::Fresh => &mut self.fresh,
+            NameKind::OneOfMany => &mut self.many,
+            NameKind::Failed => &mut self.failed,
         };
         if queue.len() >= MAX_QUEUED {
             queue.pop_front();
@@ -70,58 +70,58 @@ impl Places {
         queue.push_back(host.to_owned());
     }
 
-    /// The next name that has a place now; it has it until [`Places::leave`]. A name may come twice.
-    pub fn next(&mut self, now: Instant) -> Next {
+    /// The next name that has a place now; it has it until [`LookupSlots::leave`]. A name may come twice.
+    pub fn next(&mut self, now: Instant) -> NextLookup {
         let is_due = self.due.is_none_or(|due| due <= now);
         if self.in_use < AT_ONCE || (self.in_use < MAX_LOOKUPS && is_due) {
             if let Some(host) = self.fresh.pop_back() {
                 let is_last = self.in_use >= MAX_LOOKUPS * 3 / 4;
                 self.due = Some(now + if is_last { LAST_SPACING } else { SPACING });
-                return self.start(host, Kind::Fresh);
+                return self.start(host, NameKind::Fresh);
             }
             if self.in_use < AT_ONCE
                 && self.in_use_by_many < MAX_OF_MANY
                 && let Some(host) = self.many.pop_back()
             {
-                return self.start(host, Kind::OneOfMany);
+                return self.start(host, NameKind::OneOfMany);
             }
             if self.in_use < AT_ONCE
                 && self.in_use_by_failed < MAX_FAILED
                 && let Some(host) = self.failed.pop_back()
             {
-                return self.start(host, Kind::Failed);
+                return self.start(host, NameKind::Failed);
             }
         } else if self.in_use < MAX_LOOKUPS
             && !self.fresh.is_empty()
             && !std::mem::replace(&mut self.is_timer_set, true)
             && let Some(due) = self.due
         {
-            return Next::At(due);
+            return NextLookup::At(due);
         }
-        Next::Wait
+        NextLookup::Wait
     }
 
-    /// The time has come that [`Next::At`] gave.
+    /// The time has come that [`NextLookup::At`] gave.
     pub fn woken(&mut self) {
         self.is_timer_set = false;
     }
 
-    fn start(&mut self, host: String, kind: Kind) -> Next {
+    fn start(&mut self, host: String, kind: NameKind) -> NextLookup {
         self.in_use += 1;
-        self.in_use_by_many += usize::from(kind == Kind::OneOfMany);
-        self.in_use_by_failed += usize::from(kind == Kind::Failed);
-        Next::Start(host, kind)
+        self.in_use_by_many += usize::from(kind == NameKind::OneOfMany);
+        self.in_use_by_failed += usize::from(kind == NameKind::Failed);
+        NextLookup::Start(host, kind)
     }
 
     /// The name needs no look-up: its place is the next one's at once.
-    pub fn give_back(&mut self, kind: Kind) {
+    pub fn give_back(&mut self, kind: NameKind) {
         self.leave(kind);
         self.due = None;
     }
 
-    pub fn leave(&mut self, kind: Kind) {
+    pub fn leave(&mut self, kind: NameKind) {
         self.in_use -= 1;
-        self.in_use_by_many -= usize::from(kind == Kind::OneOfMany);
-        self.in_use_by_failed -= usize::from(kind == Kind::Failed);
+        self.in_use_by_many -= usize::from(kind == NameKind::OneOfMany);
+        self.in_use_by_failed -= usize::from(kind == NameKind::Failed);
     }
 }

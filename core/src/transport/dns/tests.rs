@@ -10,7 +10,7 @@ use super::*;
 /// `leaving` work once; all others do, after 10 ms.
 struct Fake(Arc<AtomicUsize>);
 
-impl Lookup for Fake {
+impl HostLookup for Fake {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let asked = self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {

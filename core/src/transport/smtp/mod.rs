@@ -24,7 +24,7 @@ use url::Host;
 
 use self::failure::{broken, malformed, permanent};
 use self::message::{address, formatted};
-use self::stream::{Stream, ask_for_tls, encrypted};
+use self::stream::{SmtpStream, ask_for_tls, encrypted};
 use super::client::HttpTransport;
 use super::failure::{denied, too_late, unconnected, unresolved, unusable};
 use super::guard::Denied;
@@ -81,7 +81,7 @@ impl HttpTransport {
         &self,
         mail: &Mail,
         key: &ClientKey,
-    ) -> Result<Result<Open, SmtpReply>, SendError> {
+    ) -> Result<Result<OpenConnection, SmtpReply>, SendError> {
         let (stream, own) = self.connect(&mail.server, key).await?;
         let hello = match (&mail.server.hello, own.ip()) {
             (Some(name), _) => ClientId::Domain(name.clone()),
@@ -99,7 +99,7 @@ impl HttpTransport {
                 let stream = encrypted(stream, &mail.server, config).await?;
                 stream.after_greeting()
             }
-            MailTls::Clear => Stream::in_clear(stream),
+            MailTls::Clear => SmtpStream::in_clear(stream),
         };
         let dot = Arc::clone(&stream.dot);
         let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
@@ -201,7 +201,7 @@ async fn under_way<T>(
 // The transaction
 
 /// And whether the final dot has left on it.
-type Open = (AsyncSmtpConnection, Arc<AtomicBool>);
+type OpenConnection = (AsyncSmtpConnection, Arc<AtomicBool>);
 
 /// Everything up to the message itself; what the server said, if it does not want it.
 async fn announce(
@@ -287,20 +287,20 @@ async fn deliver(
 const NO_AUTH: &str =
     "the mail server offers no way to log in that is known here (AUTH PLAIN, AUTH LOGIN)";
 
-type Answer = Result<Response, lettre::transport::smtp::Error>;
+type SmtpResult = Result<Response, lettre::transport::smtp::Error>;
 
 /// What the server said, if it is not what it says when it wants to go on.
 fn unless(
     expected: Range<u16>,
     stage: SmtpStage,
-    answer: Answer,
+    answer: SmtpResult,
 ) -> Result<Option<SmtpReply>, SendError> {
     let reply = reply(stage, answer)?;
     Ok((!expected.contains(&reply.code)).then_some(reply))
 }
 
 /// What the server said.
-fn reply(stage: SmtpStage, answer: Answer) -> Result<SmtpReply, SendError> {
+fn reply(stage: SmtpStage, answer: SmtpResult) -> Result<SmtpReply, SendError> {
     match answer {
         Ok(answer) => Ok(SmtpReply {
             stage,

@@ -102,8 +102,8 @@ async fn said(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, Sen
 
 /// What is below lettre: bytes are encrypted as the server's configuration has it, and it is known whether the final dot may
 /// have left.
-pub struct Stream {
-    inner: Box<dyn Connection>,
+pub struct SmtpStream {
+    inner: Box<dyn ByteStream>,
     peer: io::Result<SocketAddr>,
     /// Read before anything of the server's: lettre waits for a greeting, which STARTTLS has none of.
     greeting: &'static [u8],
@@ -116,17 +116,17 @@ pub struct Stream {
 const DOT: &[u8] = b"\r\n.\r\n";
 
 /// Encrypted or not.
-trait Connection: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+trait ByteStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Connection for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> ByteStream for T {}
 
-impl Stream {
+impl SmtpStream {
     pub fn in_clear(stream: TcpStream) -> Self {
         let peer = stream.peer_addr();
         Self::new(stream, peer)
     }
 
-    fn new(inner: impl Connection + 'static, peer: io::Result<SocketAddr>) -> Self {
+    fn new(inner: impl ByteStream + 'static, peer: io::Result<SocketAddr>) -> Self {
         Self {
             inner: Box::new(inner),
             peer,
@@ -146,7 +146,7 @@ pub async fn encrypted(
     stream: TcpStream,
     server: &MailServer,
     config: rustls::ClientConfig,
-) -> Result<Stream, SendError> {
+) -> Result<SmtpStream, SendError> {
     let name = ServerName::try_from(server.host.clone())
         .map_err(|_| unusable("the mail server's name cannot be checked"))?;
     let connector = TlsConnector::from(Arc::new(config));
@@ -160,7 +160,7 @@ pub async fn encrypted(
             None => broken(&error),
         }
     })?;
-    Ok(Stream::new(inner, peer))
+    Ok(SmtpStream::new(inner, peer))
 }
 
 fn refused(error: &rustls::Error, tls: MailTls) -> SendError {
@@ -175,13 +175,13 @@ fn refused(error: &rustls::Error, tls: MailTls) -> SendError {
 const STARTTLS_PORT: &str = "A server that begins in clear answers so: use STARTTLS there (port 587, as a rule), or give the port at which it speaks TLS from the \
                              first byte (465).";
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for SmtpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Stream")
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for SmtpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -202,7 +202,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for SmtpStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -224,7 +224,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl AsyncTokioStream for Stream {
+impl AsyncTokioStream for SmtpStream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         match &self.peer {
             Ok(peer) => Ok(*peer),

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::client::MAX_HEADERS;
-use super::{Dns, HttpTransport, Lookup, SendError, Sent, Transport};
+use super::{Dns, HostLookup, HttpTransport, SendError, Sent, Transport};
 use crate::model::outcome::Reason;
 use crate::model::policy::{ClientKey, PrivateAddresses, ProxySettings};
 use crate::model::wire::{
@@ -37,7 +37,7 @@ struct Names {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Lookup for Names {
+impl HostLookup for Names {
     fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         self.asked.lock().unwrap().push(host.clone());
         let mut answers = self.answers.lock().unwrap();
@@ -341,7 +341,7 @@ async fn a_later_answer_is_judged_anew() {
     let world = World::new(&[("rebound.example", &[&[PUBLIC], &["127.0.0.1"]])]);
     let resolver = world
         .transport
-        .resolver(&world.key(Deny), &super::route::Route::Direct);
+        .resolver(&world.key(Deny), &super::route::ProxyRoute::Direct);
     let name = || "rebound.example".parse().unwrap();
     assert!(resolver.resolve(name()).await.is_ok());
     tokio::time::advance(Duration::from_secs(29)).await;

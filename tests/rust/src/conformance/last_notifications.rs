@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use notifier_core::model::notification::{Level, State, Status};
+use notifier_core::model::notification::{AlertState, AlertStatus, Level};
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::store::{LastNotification, MAX_LAST_NOTIFICATIONS};
 
@@ -12,8 +12,9 @@ use crate::fixtures::time;
 pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &dyn Place) {
     let (one, other) = (place.open(), place.open());
     let levels = Level::ALL.into_iter().map(Some).chain([None]);
-    let statuses = || Status::ALL.into_iter().map(Some).chain([None]);
-    let states = levels.flat_map(|level| statuses().map(move |status| State { level, status }));
+    let statuses = || AlertStatus::ALL.into_iter().map(Some).chain([None]);
+    let states =
+        levels.flat_map(|level| statuses().map(move |status| AlertState { level, status }));
     for state in states.map(Some).chain([None]) {
         for message in [None, Some(MessageRef("17.5".to_owned()))] {
             let last = LastNotification {

@@ -9,8 +9,8 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 use notifier_jetstream::server::{
-    Acknowledgement, CallError, Connect, Consumer, Entry, Handed, Message, Pull, ReplyFuture,
-    Session, Stream, StreamInfo,
+    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Handed, Pull, ReplyFuture, Session,
+    StreamInfo, StreamMessage, StreamName,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -172,11 +172,11 @@ impl Session for Link {
         self.open()
     }
 
-    fn created(&self, _: Stream) -> i128 {
+    fn created(&self, _: StreamName) -> i128 {
         self.found
     }
 
-    fn info(&self, stream: Stream) -> ReplyFuture<'_, StreamInfo> {
+    fn info(&self, stream: StreamName) -> ReplyFuture<'_, StreamInfo> {
         self.ask(move |state, now| {
             let created = state.created;
             let messages = &state.streams.entry(stream).or_default().messages;
@@ -193,15 +193,15 @@ impl Session for Link {
         let id = id.map(str::to_owned);
         self.ask(move |state, now| {
             let stream = match subject.split('.').nth(1) {
-                Some("work") => Stream::Work,
-                Some("dead") => Stream::Dead,
-                _ => Stream::History,
+                Some("work") => StreamName::Work,
+                Some("dead") => StreamName::Dead,
+                _ => StreamName::History,
             };
             state.append(stream, subject, payload, id, now)
         })
     }
 
-    fn message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, Option<Message>> {
+    fn message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, Option<StreamMessage>> {
         self.ask(move |state, _| {
             let messages = &state.streams.entry(stream).or_default().messages;
             Ok(messages.get(&sequence).cloned())
@@ -210,10 +210,10 @@ impl Session for Link {
 
     fn next_message(
         &self,
-        stream: Stream,
+        stream: StreamName,
         subjects: &str,
         from: u64,
-    ) -> ReplyFuture<'_, Option<Message>> {
+    ) -> ReplyFuture<'_, Option<StreamMessage>> {
         let subjects = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = &state.streams.entry(stream).or_default().messages;
@@ -222,12 +222,16 @@ impl Session for Link {
         })
     }
 
-    fn last_message(&self, stream: Stream, subject: &str) -> ReplyFuture<'_, Option<Message>> {
+    fn last_message(
+        &self,
+        stream: StreamName,
+        subject: &str,
+    ) -> ReplyFuture<'_, Option<StreamMessage>> {
         let subject = subject.to_owned();
         self.ask(move |state, _| Ok(state.last(stream, &subject).cloned()))
     }
 
-    fn subjects(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
+    fn subjects(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, Vec<String>> {
         let filter = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = state.streams.entry(stream).or_default().messages.values();
@@ -238,7 +242,7 @@ impl Session for Link {
         })
     }
 
-    fn delete_message(&self, stream: Stream, sequence: u64) -> ReplyFuture<'_, ()> {
+    fn delete_message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, ()> {
         self.ask(move |state, _| {
             let messages = &mut state.streams.entry(stream).or_default().messages;
             messages
@@ -248,7 +252,7 @@ impl Session for Link {
         })
     }
 
-    fn purge(&self, stream: Stream, subjects: &str) -> ReplyFuture<'_, ()> {
+    fn purge(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, ()> {
         let filter = subjects.to_owned();
         self.ask(move |state, _| {
             let messages = &mut state.streams.entry(stream).or_default().messages;
@@ -257,10 +261,10 @@ impl Session for Link {
         })
     }
 
-    fn entry(&self, bucket: Stream, key: &str) -> ReplyFuture<'_, Option<Entry>> {
+    fn entry(&self, bucket: StreamName, key: &str) -> ReplyFuture<'_, Option<BucketEntry>> {
         let key = key.to_owned();
         self.ask(move |state, _| {
-            Ok(state.last(bucket, &key).map(|message| Entry {
+            Ok(state.last(bucket, &key).map(|message| BucketEntry {
                 value: message.payload.clone(),
                 revision: message.sequence,
                 written: message.published,
@@ -270,7 +274,7 @@ impl Session for Link {
 
     fn write(
         &self,
-        bucket: Stream,
+        bucket: StreamName,
         key: &str,
         value: Bytes,
         over: Option<u64>,
@@ -288,7 +292,7 @@ impl Session for Link {
     fn consumers(&self) -> ReplyFuture<'_, Vec<Consumer>> {
         let link = self.clone();
         self.ask(move |state, _| {
-            let work = state.streams.entry(Stream::Work).or_default();
+            let work = state.streams.entry(StreamName::Work).or_default();
             let consumers = state.consumers.iter().map(|(name, consumer)| Consumer {
                 name: name.clone(),
                 subjects: consumer.subjects.clone(),
@@ -336,7 +340,7 @@ impl Session for Link {
                 Acknowledgement::NotNow(after) => lease.until = now + after.map_or(0, millis),
                 Acknowledgement::Done => {
                     consumer.handed.remove(&sequence);
-                    let work = state.streams.entry(Stream::Work).or_default();
+                    let work = state.streams.entry(StreamName::Work).or_default();
                     work.messages.remove(&sequence);
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use notifier_core::store::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, StoreErrorKind};
-use notifier_jetstream::server::{CallError, Handed, Message, Stream};
+use notifier_jetstream::server::{CallError, Handed, StreamMessage, StreamName};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -28,12 +28,12 @@ pub(super) struct Inner {
 
 #[derive(Default)]
 pub(super) struct State {
-    pub streams: HashMap<Stream, Messages>,
+    pub streams: HashMap<StreamName, Messages>,
     pub consumers: BTreeMap<String, ConsumerState>,
     /// Owners of links that are not cut.
     pub alive: HashSet<String>,
     /// Streams that take nothing new.
-    full: HashSet<Stream>,
+    full: HashSet<StreamName>,
     /// Which streams these are: others of the same names have another number.
     pub created: i128,
 }
@@ -41,7 +41,7 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Messages {
     last_sequence: u64,
-    pub messages: BTreeMap<u64, Message>,
+    pub messages: BTreeMap<u64, StreamMessage>,
     ids: HashMap<String, u64>,
     /// The last message of each subject, if it is still there.
     last: HashMap<String, u64>,
@@ -88,7 +88,7 @@ impl Servers {
                 .values_mut()
                 .for_each(|lease| lease.until = 0);
         }
-        let rows = state.streams.entry(Stream::History).or_default();
+        let rows = state.streams.entry(StreamName::History).or_default();
         for message in rows.messages.values_mut() {
             let mut row: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
             row["stored"] = (row["stored"].as_u64().unwrap() - 60_000).into();
@@ -97,13 +97,13 @@ impl Servers {
     }
 
     /// How many messages or entries a stream has.
-    pub fn count(&self, stream: Stream) -> usize {
+    pub fn count(&self, stream: StreamName) -> usize {
         let mut state = self.lock();
         state.streams.entry(stream).or_default().messages.len()
     }
 
     /// Whether a stream takes nothing new.
-    pub fn set_full(&self, stream: Stream, is_full: bool) {
+    pub fn set_full(&self, stream: StreamName, is_full: bool) {
         let full = &mut self.lock().full;
         match is_full {
             true => full.insert(stream),
@@ -136,7 +136,7 @@ impl Servers {
 impl State {
     pub fn append(
         &mut self,
-        stream: Stream,
+        stream: StreamName,
         subject: String,
         payload: Bytes,
         id: Option<String>,
@@ -150,7 +150,7 @@ impl State {
             return Ok(*known);
         }
         // The streams of requests and of dead letters keep every message of a subject, the others the last.
-        if !matches!(stream, Stream::Work | Stream::Dead) {
+        if !matches!(stream, StreamName::Work | StreamName::Dead) {
             let before = kept.last.get(&subject);
             before.and_then(|before| kept.messages.remove(before));
         }
@@ -160,7 +160,7 @@ impl State {
         kept.last.insert(subject.clone(), sequence);
         kept.messages.insert(
             sequence,
-            Message {
+            StreamMessage {
                 subject,
                 sequence,
                 payload,
@@ -168,8 +168,8 @@ impl State {
             },
         );
         let most = match stream {
-            Stream::History => MAX_HISTORY,
-            Stream::LastNotifications => MAX_LAST_NOTIFICATIONS,
+            StreamName::History => MAX_HISTORY,
+            StreamName::LastNotifications => MAX_LAST_NOTIFICATIONS,
             _ => usize::MAX,
         };
         while kept.messages.len() > most {
@@ -178,13 +178,13 @@ impl State {
         Ok(sequence)
     }
 
-    pub fn last(&self, stream: Stream, subject: &str) -> Option<&Message> {
+    pub fn last(&self, stream: StreamName, subject: &str) -> Option<&StreamMessage> {
         let kept = self.streams.get(&stream)?;
         kept.messages.get(kept.last.get(subject)?)
     }
 
     pub fn hand_out(&mut self, name: &str, now: u64) -> Result<Option<Handed>, CallError> {
-        let work = self.streams.entry(Stream::Work).or_default();
+        let work = self.streams.entry(StreamName::Work).or_default();
         let consumer = self.consumers.get_mut(name).ok_or(CallError::NoTaker)?;
         consumer.last_used = now;
         consumer

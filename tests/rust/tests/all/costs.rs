@@ -110,17 +110,17 @@ const EVERY_CHANNEL: &str = r#"
 "#;
 
 /// A kind of body, and how many of what it is made of make about a mebibyte, or as much as is taken.
-struct Kind {
+struct ParameterKind {
     name: &'static str,
     most: usize,
     body: fn(usize) -> Vec<u8>,
 }
 
-const fn kind(name: &'static str, most: usize, body: fn(usize) -> Vec<u8>) -> Kind {
-    Kind { name, most, body }
+const fn kind(name: &'static str, most: usize, body: fn(usize) -> Vec<u8>) -> ParameterKind {
+    ParameterKind { name, most, body }
 }
 
-const KINDS: &[Kind] = &[
+const KINDS: &[ParameterKind] = &[
     kind("unknown senders", 10_000, |n| {
         senders(&members(n, |n| format!("\"unknown sender {n}\":1")))
     }),
@@ -415,7 +415,7 @@ impl Caller {
             panic!("no variable is named");
         };
         let answer = match &response.body {
-            Body::Answer(answer) => serde_json::to_string(answer),
+            Body::RequestResponse(answer) => serde_json::to_string(answer),
             Body::Error(error) => serde_json::to_string(error),
             _ => panic!("no view was asked for"),
         };
@@ -438,7 +438,7 @@ fn no_body_takes_more_memory_than_is_allowed_and_costs_grow_in_proportion() {
     let directory = tempfile::tempdir().unwrap();
     let caller = Caller::new(directory.path());
     let mut wrong = Vec::new();
-    for Kind { name, most, body } in KINDS {
+    for ParameterKind { name, most, body } in KINDS {
         let (half, whole) = (body(most / 2), body(*most));
         assert!(whole.len() <= LONGEST_BODY, "{name}: {} bytes", whole.len());
         let before = caller.cost(&half);

@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use notifier_core::secret::Secret;
-use notifier_core::store::operator::Choice;
+use notifier_core::store::operator::DeliveryFilter;
 use notifier_core::store::{
     Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, StoreErrorKind,
 };
@@ -73,9 +73,9 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
         let mut operator = JetStream.operator(&way).unwrap();
         let retry = |place| {
             let task = Some(("a".to_owned(), Some(place)));
-            operator.retry(&Choice {
+            operator.retry(&DeliveryFilter {
                 task,
-                ..Choice::default()
+                ..DeliveryFilter::default()
             })
         };
         [0, 1].map(retry).map(Result::unwrap)

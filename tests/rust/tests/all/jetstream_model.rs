@@ -11,7 +11,7 @@ use notifier_core::store::{
     Accepted, HistoryRow, LEASE, Ownership, RENEW_EVERY, Store, StoreErrorKind,
 };
 use notifier_jetstream::JetStreamStore;
-use notifier_jetstream::server::Stream;
+use notifier_jetstream::server::StreamName;
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, Left, STEPS, go_to, left_by};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};
@@ -98,7 +98,7 @@ async fn a_process_that_is_killed_at_any_question_leaves_each_step_done_or_not_d
                 let done = last.map_or(Left::Nothing, |last| STEPS[last].left);
                 let next = last.map_or(Left::Nothing, |last| STEPS[(last + 1).min(step)].left);
                 assert!([done, next].contains(&left), "{task}: {last:?}, {left:?}");
-                assert_eq!(model.servers.count(Stream::Work), 0, "{task}");
+                assert_eq!(model.servers.count(StreamName::Work), 0, "{task}");
                 if !was_cut {
                     break;
                 }
@@ -120,8 +120,8 @@ async fn a_question_without_a_reply_loses_nothing_and_leaves_nothing() {
             link.lose_reply_at(question, arrives);
             let task = format!("{arrives} {question}");
             deliver(&*store, &task).await;
-            assert_eq!(model.servers.count(Stream::Work), 0, "{task}");
-            assert_eq!(model.servers.count(Stream::Attempts), 0, "{task}");
+            assert_eq!(model.servers.count(StreamName::Work), 0, "{task}");
+            assert_eq!(model.servers.count(StreamName::Attempts), 0, "{task}");
             if link.is_waiting() {
                 break;
             }
@@ -206,7 +206,7 @@ async fn of_two_processes_that_were_handed_a_request_one_begins_the_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
-    for stream in [Stream::Work, Stream::Known] {
+    for stream in [StreamName::Work, StreamName::Known] {
         let model = Model::default();
         let store = model.open();
         model.servers.set_full(stream, true);
@@ -214,7 +214,7 @@ async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
             let refused = store.accept(keyed(&n.to_string(), &n.to_string(), 1)).await;
             assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Full);
         }
-        assert_eq!(model.servers.count(Stream::Known), 0);
+        assert_eq!(model.servers.count(StreamName::Known), 0);
         model.servers.set_full(stream, false);
         let accepted = store.accept(keyed("0", "0", 1)).await.unwrap();
         assert!(matches!(accepted, Accepted::New { .. }));
@@ -224,9 +224,9 @@ async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
 #[tokio::test(start_paused = true)]
 async fn an_end_waits_for_room_where_it_must_be_stored() {
     for (stream, report) in [
-        (Stream::History, delivered(0, None)),
-        (Stream::Attempts, delivered(0, None)),
-        (Stream::Dead, failed(0)),
+        (StreamName::History, delivered(0, None)),
+        (StreamName::Attempts, delivered(0, None)),
+        (StreamName::Dead, failed(0)),
     ] {
         let model = Model::default();
         let store = model.open();
@@ -241,14 +241,14 @@ async fn an_end_waits_for_room_where_it_must_be_stored() {
         model.servers.set_full(stream, true);
         let mut completed = store.complete(&delivery, &report, Some(&row));
         let hour = Duration::from_secs(3600);
-        assert!(timeout(hour, &mut completed).await.is_err() || stream == Stream::History);
+        assert!(timeout(hour, &mut completed).await.is_err() || stream == StreamName::History);
         model.servers.set_full(stream, false);
-        if stream != Stream::History {
+        if stream != StreamName::History {
             completed.await.unwrap();
-            assert_eq!(model.servers.count(Stream::History), 1);
+            assert_eq!(model.servers.count(StreamName::History), 1);
         }
         assert_eq!(store.depth().await.unwrap(), 0);
-        assert_eq!(model.servers.count(Stream::Attempts), 0);
+        assert_eq!(model.servers.count(StreamName::Attempts), 0);
     }
 }
 
@@ -269,7 +269,7 @@ async fn what_is_in_flight_when_streams_are_replaced_goes_on_without_them() {
         .await
         .unwrap();
     deliver(&*store, "b").await;
-    for stream in [Stream::Work, Stream::Attempts, Stream::Dead] {
+    for stream in [StreamName::Work, StreamName::Attempts, StreamName::Dead] {
         assert_eq!(model.servers.count(stream), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Rich notifications: what each channel makes of them, to be read by people, and that the providers take whatever comes.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test --package rust-tests --test rich` writes the snapshots anew; the difference is to be
+//! `UPDATE_SNAPSHOTS=1 cargo test --package rust-tests rich::` writes the snapshots anew; the difference is to be
 //! reviewed like code.
 
 use std::fmt::Write as _;
@@ -155,7 +155,7 @@ fn every_channel_draws_each_example_as_its_snapshot_has_it() {
         assert!(
             drawn == expected,
             "{} differs, first here, drawn and expected: {first:#?}\nWrite it anew and read the difference: \
-             UPDATE_SNAPSHOTS=1 cargo test --package rust-tests --test rich",
+             UPDATE_SNAPSHOTS=1 cargo test --package rust-tests rich::",
             path.display()
         );
     }

@@ -8,8 +8,8 @@ use base64::prelude::{
 };
 use http::HeaderMap;
 use notifier_core::channels::{
-    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Length, Messages, Operator,
-    Origin, find,
+    self, CHANNELS, Channel, ChannelSpec, ComposeContext, Fields, Length, Messages,
+    OperatorSettings, Origin, find,
 };
 use notifier_core::json::{Json, Path};
 use notifier_core::model::notification::Notification;
@@ -34,7 +34,7 @@ fn configured(spec: &'static ChannelSpec, members: &[(&str, &str)]) -> Arc<dyn C
         Path::root().key(spec.key),
         &mut warnings,
     );
-    let channel = (spec.parse)(&mut fields, &Operator::default()).unwrap();
+    let channel = (spec.parse)(&mut fields, &OperatorSettings::default()).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     channel
 }

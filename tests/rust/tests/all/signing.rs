@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use notifier_core::channels::{
-    Capabilities, Channel, ComposeContext, Fields, Messages, Operator, Origin, find,
+    Capabilities, Channel, ComposeContext, Fields, Messages, OperatorSettings, Origin, find,
 };
 use notifier_core::config::SettingsCache;
 use notifier_core::delivery::{Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest};
@@ -46,7 +46,7 @@ fn http(origin: Origin, configuration: &Value) -> (Result<Arc<dyn Channel>, Prob
         path,
         &mut warnings,
     );
-    let channel = (spec.parse)(&mut fields, &Operator::default());
+    let channel = (spec.parse)(&mut fields, &OperatorSettings::default());
     (channel, warnings.iter().map(ToString::to_string).collect())
 }
 

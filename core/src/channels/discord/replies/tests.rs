@@ -44,7 +44,7 @@ fn a_rate_limit_that_only_the_code_tells_closes_the_gate_for_as_long_as_the_body
         let wait = Some(Duration::from_millis(2_500));
         let is_retry = matches!(result, AttemptResult::Retry { after, .. } if after == wait);
         assert!(is_retry, "{status}: {result:?}");
-        let scope = Scope::Destination;
+        let scope = PauseScope::Destination;
         assert_eq!(
             queue,
             Some(QueueDirective::Pause { wait, scope }),
@@ -59,7 +59,7 @@ fn a_block_of_this_servers_address_pauses_all_of_discord_for_long() {
     let blocked = r#"{"code": 0, "message": "You are being blocked from accessing our API"}"#;
     let page = "<html><title>Access denied | discord.com</title>";
     let header: &[_] = &[("retry-after", "3000")];
-    let (host, own) = (Scope::Account, Scope::Destination);
+    let (host, own) = (PauseScope::Account, PauseScope::Destination);
     for (is_discord, headers, body, wait, scope) in [
         (true, &[][..], blocked, Some(600), host),
         (true, &[], page, Some(600), host),

@@ -77,7 +77,7 @@ fn read(text: &str) -> Loaded {
         text.as_bytes(),
         directory.path(),
         &named,
-        Operator::default(),
+        OperatorSettings::default(),
         true,
     )
 }
@@ -647,7 +647,7 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
         let errors = read(text).config.err().unwrap_or_default().errors;
         let found = errors.iter().any(|problem| {
             problem.location.place
-                == Some(Place {
+                == Some(FilePosition {
                     line: *line,
                     column: *column,
                 })
@@ -684,7 +684,13 @@ fn what_is_no_utf_8_has_its_place() {
         (&b"a = 1\nb = \"\xc3\xa9\xff\""[..], 2, 7, "no UTF-8"),
         (b"\xff\xfe[\0a\0]\0", 1, 1, "UTF-16"),
     ] {
-        let loaded = load(bytes, directory.path(), &named, Operator::default(), true);
+        let loaded = load(
+            bytes,
+            directory.path(),
+            &named,
+            OperatorSettings::default(),
+            true,
+        );
         let report = loaded.config.map(drop).unwrap_err();
         let place = report.errors[0].location.place.unwrap();
         assert_eq!((place.line, place.column), (line, column));
@@ -763,7 +769,7 @@ fn without_looking_up_secrets_count_as_being_in_order() {
         text.as_bytes(),
         directory.path(),
         &BTreeMap::new(),
-        Operator::default(),
+        OperatorSettings::default(),
         false,
     );
     assert!(loaded.config.is_ok());
@@ -771,7 +777,7 @@ fn without_looking_up_secrets_count_as_being_in_order() {
         text.as_bytes(),
         directory.path(),
         &BTreeMap::new(),
-        Operator::default(),
+        OperatorSettings::default(),
         true,
     );
     assert_eq!(loaded.config.map(drop).unwrap_err().errors.len(), 4);
@@ -788,7 +794,13 @@ fn a_secret_file_loses_what_editors_put_around_it_and_has_a_limit() {
         fs::write(&path, bytes).unwrap();
         let file = "[receivers.a]\nslack = { webhook_url = { file = \"secret\" } }";
         let file = file.as_bytes();
-        load(file, directory.path(), &named, Operator::default(), true)
+        load(
+            file,
+            directory.path(),
+            &named,
+            OperatorSettings::default(),
+            true,
+        )
     };
     for (before, after, warning) in [
         ("", "", None),

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::model::notification::Status;
+use crate::model::notification::AlertStatus;
 
 const RECEIVERS: &str = "[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n\
                          [receivers.b]\nslack = { webhook_url = \"https://b.example\" }\n";
@@ -59,7 +59,7 @@ fn a_matcher_may_name_fields_in_every_way() {
         let notification = Notification {
             title: Some("Disk".to_owned()),
             level: Some(Level::Warning),
-            status: Some(Status::Firing),
+            status: Some(AlertStatus::Firing),
             fields: vec![("host".to_owned(), Json::String(value.to_owned()))],
             table: Some("cpu".into()),
             ..Notification::plain(Json::String("text".to_owned()))

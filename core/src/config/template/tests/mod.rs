@@ -8,7 +8,7 @@ use crate::api::request;
 use crate::config::big_stack;
 use crate::model::read_options::ReadOptions;
 
-const SOURCE_PLACE: Place = Place { line: 1, column: 1 };
+const SOURCE_PLACE: FilePosition = FilePosition { line: 1, column: 1 };
 
 fn notification() -> Notification {
     let mut notification = Notification::plain(Json::String("cpu at 97 %".to_owned()));

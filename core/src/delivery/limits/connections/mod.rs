@@ -21,11 +21,11 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 pub use self::shares::{ConnectionClass, ConnectionRequest};
-use self::shares::{Grant, Line, LinePosition, Shares};
+use self::shares::{Grant, Shares, WaitQueueKey, WaiterPosition};
 use crate::panics::lock;
 use crate::transport::Transport;
 
-type Waiters = Shares<oneshot::Sender<Connection>>;
+type Waiters = Shares<oneshot::Sender<ConnectionPermit>>;
 
 /// The connections of the process.
 pub struct Connections {
@@ -45,15 +45,15 @@ impl Connections {
     pub fn ask(
         self: &Arc<Self>,
         ask: ConnectionRequest,
-    ) -> Result<Connection, Box<PendingConnection>> {
+    ) -> Result<ConnectionPermit, Box<PendingConnection>> {
         let mut shares = lock(&self.shares);
-        let line = Line {
+        let line = WaitQueueKey {
             class: ask.class,
             limit: ask.limit,
             is_one_of_many: shares.is_one_of_many(ask.request),
         };
         if let Some(held) = self.grant(&mut shares, line, &ask) {
-            return Ok(Connection::new(self, held));
+            return Ok(ConnectionPermit::new(self, held));
         }
         let (sender, receiver) = oneshot::channel();
         let place = shares.line_up(line, &ask, sender);
@@ -66,7 +66,12 @@ impl Connections {
     }
 
     /// Counts a connection for who asks, if there is one.
-    fn grant(&self, shares: &mut Waiters, line: Line, ask: &ConnectionRequest) -> Option<Grant> {
+    fn grant(
+        &self,
+        shares: &mut Waiters,
+        line: WaitQueueKey,
+        ask: &ConnectionRequest,
+    ) -> Option<Grant> {
         if !shares.has_share(line, ask) {
             return None;
         }
@@ -89,17 +94,17 @@ impl Connections {
             let next = self.next(&mut lock(&self.shares));
             let Some((sender, held)) = next else { return };
             // Whoever is gone meanwhile gives it back.
-            let _ = sender.send(Connection::new(self, held));
+            let _ = sender.send(ConnectionPermit::new(self, held));
         }
     }
 
     /// The next in line who may have a connection, with it.
-    fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<Connection>, Grant)> {
+    fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<ConnectionPermit>, Grant)> {
         let (line, place, ask) = shares.first()?;
         let held = self.grant(shares, line, &ask)?;
         shares.turn = shares.turn.max(place.turn);
         // What was granted is the party's, whose places have moved.
-        let place = LinePosition {
+        let place = WaiterPosition {
             in_use: shares.in_use_by(place.party),
             ..place
         };
@@ -111,13 +116,13 @@ impl Connections {
 /// A place in line. Gives nothing only where all connections are gone with the process.
 pub struct PendingConnection {
     connections: Arc<Connections>,
-    line: Line,
-    place: LinePosition,
-    receiver: oneshot::Receiver<Connection>,
+    line: WaitQueueKey,
+    place: WaiterPosition,
+    receiver: oneshot::Receiver<ConnectionPermit>,
 }
 
 impl Future for PendingConnection {
-    type Output = Option<Connection>;
+    type Output = Option<ConnectionPermit>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.receiver).poll(cx).map(Result::ok)
@@ -132,9 +137,9 @@ impl Drop for PendingConnection {
 }
 
 /// A connection that may be used.
-pub struct Connection(Box<(Arc<Connections>, Grant)>);
+pub struct ConnectionPermit(Box<(Arc<Connections>, Grant)>);
 
-impl Connection {
+impl ConnectionPermit {
     fn new(connections: &Arc<Connections>, held: Grant) -> Self {
         Self(Box::new((Arc::clone(connections), held)))
     }
@@ -158,7 +163,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let (connections, held) = &*self.0;
         connections.release(held);

@@ -61,8 +61,8 @@ pub struct Shares<S> {
     pub by_request: HashMap<u64, RequestShare>,
     pub idle: IdlePools,
     /// Who waits: in each line the parties by the places of their first.
-    pub lines: BTreeMap<Line, BTreeSet<LinePosition>>,
-    pub waiting: HashMap<(u64, Line), VecDeque<Waiter<S>>>,
+    pub lines: BTreeMap<WaitQueueKey, BTreeSet<WaiterPosition>>,
+    pub waiting: HashMap<(u64, WaitQueueKey), VecDeque<Waiter<S>>>,
     /// The turn of the last who had to wait and got a connection.
     pub turn: u64,
     pub arrivals: u64,
@@ -70,7 +70,7 @@ pub struct Shares<S> {
 
 /// Those to whom the same limits apply. The first of a line uses the fewest: what it may not have, the others may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Line {
+pub struct WaitQueueKey {
     pub class: ConnectionClass,
     pub limit: usize,
     pub is_one_of_many: bool,
@@ -78,7 +78,7 @@ pub struct Line {
 
 /// Who comes first: the least is the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LinePosition {
+pub struct WaiterPosition {
     /// By the party.
     pub in_use: usize,
     pub turn: u64,
@@ -129,7 +129,7 @@ impl<S> Shares<S> {
         known.is_some_and(|known| known.in_use + known.waiting >= FEW)
     }
 
-    pub fn has_share(&self, line: Line, ask: &ConnectionRequest) -> bool {
+    pub fn has_share(&self, line: WaitQueueKey, ask: &ConnectionRequest) -> bool {
         let by_party = self.in_use_by(ask.party);
         let kept_back = match (by_party, line.is_one_of_many) {
             (0, false) => 0,
@@ -197,7 +197,12 @@ impl<S> Shares<S> {
         }
     }
 
-    pub fn line_up(&mut self, line: Line, ask: &ConnectionRequest, sender: S) -> LinePosition {
+    pub fn line_up(
+        &mut self,
+        line: WaitQueueKey,
+        ask: &ConnectionRequest,
+        sender: S,
+    ) -> WaiterPosition {
         let request = self.by_request.entry(ask.request).or_default();
         let turn = request.next_turn.max(self.turn);
         request.next_turn = turn + 1;
@@ -228,7 +233,7 @@ impl<S> Shares<S> {
     }
 
     /// Takes somebody out of line.
-    pub fn leave(&mut self, line: Line, place: LinePosition) -> Option<Waiter<S>> {
+    pub fn leave(&mut self, line: WaitQueueKey, place: WaiterPosition) -> Option<Waiter<S>> {
         let in_use = self.in_use_by(place.party);
         let queue = self.waiting.get_mut(&(place.party, line))?;
         let key = (place.turn, place.arrival);
@@ -252,7 +257,7 @@ impl<S> Shares<S> {
     }
 
     /// The first of all lines who has a share.
-    pub fn first(&self) -> Option<(Line, LinePosition, ConnectionRequest)> {
+    pub fn first(&self) -> Option<(WaitQueueKey, WaiterPosition, ConnectionRequest)> {
         let firsts = self.lines.iter().filter_map(|(line, places)| {
             let place = *places.first()?;
             let waiter = self.waiting.get(&(place.party, *line))?.front()?;
@@ -274,8 +279,8 @@ impl<S> Waiter<S> {
         (self.turn, self.arrival)
     }
 
-    const fn place(&self, party: u64, in_use: usize) -> LinePosition {
-        LinePosition {
+    const fn place(&self, party: u64, in_use: usize) -> WaiterPosition {
+        WaiterPosition {
             in_use,
             turn: self.turn,
             arrival: self.arrival,

@@ -65,14 +65,14 @@ fn pool(server: u64) -> PoolKey {
 }
 
 impl Connections {
-    async fn get(self: &Arc<Self>, ask: ConnectionRequest) -> Connection {
+    async fn get(self: &Arc<Self>, ask: ConnectionRequest) -> ConnectionPermit {
         match self.ask(ask) {
             Ok(connection) => connection,
             Err(waiting) => waiting.await.unwrap(),
         }
     }
 
-    fn now(self: &Arc<Self>, ask: ConnectionRequest) -> Option<Connection> {
+    fn now(self: &Arc<Self>, ask: ConnectionRequest) -> Option<ConnectionPermit> {
         self.ask(ask).ok()
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use self::windows::{Key, MINUTE, Window};
+use self::windows::{MINUTE, ThrottleWindow, WindowKey};
 use crate::delivery::digest::{AheadGuard, LimitKind, PendingDigest};
 use crate::delivery::last_notifications;
 use crate::delivery::limits::capacity::Usage;
 use crate::delivery::state::Delivery;
 use crate::delivery::{Dispatcher, Inner};
-use crate::model::notification::{State, Status};
+use crate::model::notification::{AlertState, AlertStatus};
 use crate::model::plan::PlannedSend;
 use crate::panics::lock;
 
@@ -24,7 +24,7 @@ impl Dispatcher {
     pub(in crate::delivery) fn throttle(
         &self,
         delivery: Delivery,
-        batch: Option<&Batch>,
+        batch: Option<&ThrottleBatch>,
     ) -> Option<Delivery> {
         let limits = (
             delivery.policy.max_per_minute,
@@ -49,7 +49,7 @@ impl Dispatcher {
         let Some(state) = planned.state() else {
             return true;
         };
-        let changes = state.status.is_some_and(Status::follows_up);
+        let changes = state.status.is_some_and(AlertStatus::follows_up);
         planned.has_begun()
             || planned.silence.is_some()
             || (changes && planned.channel.capabilities().keeps_incidents())
@@ -57,7 +57,7 @@ impl Dispatcher {
     }
 
     /// Whether a delivery repeats the last notification, as far as memory and the deliveries in line tell.
-    fn is_known_repeat(&self, delivery: &Delivery, state: State) -> bool {
+    fn is_known_repeat(&self, delivery: &Delivery, state: AlertState) -> bool {
         let Delivery {
             planned, policy, ..
         } = delivery;
@@ -74,7 +74,7 @@ impl Dispatcher {
         }
     }
 
-    fn last_in_line(&self, planned: &PlannedSend) -> Option<Option<State>> {
+    fn last_in_line(&self, planned: &PlannedSend) -> Option<Option<AlertState>> {
         let destination = planned.channel.destination();
         let dedup_key = planned.dedup_key.as_ref()?;
         let queues = &self.0.services.queues;
@@ -82,8 +82,8 @@ impl Dispatcher {
     }
 
     fn admit_to_minute(&self, mut delivery: Delivery, limit: u32) -> Option<Delivery> {
-        let key = Key::new(&delivery, limit);
-        let (passed, due) = self.0.minutes.at(&key, |minute| {
+        let key = WindowKey::new(&delivery, limit);
+        let (passed, due) = self.0.throttle_windows.at(&key, |minute| {
             if minute.window.pass(&mut delivery, limit) {
                 return Some(delivery);
             }
@@ -106,23 +106,29 @@ impl Dispatcher {
         &self,
         own: &Usage,
         max_in_flight: usize,
-        batch: Option<&Batch>,
+        batch: Option<&ThrottleBatch>,
     ) {
         let Inner {
-            services, minutes, ..
+            services,
+            throttle_windows,
+            ..
         } = &*self.0;
         if !services.capacity.is_mostly_held(own, max_in_flight) {
             return;
         }
         let mut due = Vec::new();
         due.extend(
-            lock(&minutes.open)
+            lock(&throttle_windows.open)
                 .values_mut()
                 .filter_map(|minute| minute.window.take_digest()),
         );
         if let Some(batch) = batch {
             let mut rows = lock(&batch.rows);
-            due.extend(rows.windows.values_mut().filter_map(Window::take_digest));
+            due.extend(
+                rows.windows
+                    .values_mut()
+                    .filter_map(ThrottleWindow::take_digest),
+            );
         }
         for digest in due {
             // One message that fails for minutes must not keep everybody's capacity.
@@ -131,16 +137,19 @@ impl Dispatcher {
         }
     }
 
-    async fn end_minute(&self, key: Key, began: Instant) {
+    async fn end_minute(&self, key: WindowKey, began: Instant) {
         sleep_until(began + MINUTE).await;
-        if let Some(digest) = self.0.minutes.end(&key, began) {
+        if let Some(digest) = self.0.throttle_windows.end(&key, began) {
             flush(digest, None);
         }
     }
 
     /// The digest of a batch counts as a message of the minute. It is never held.
-    fn count_in_minute(&self, key: &Key) -> AheadGuard {
-        let (guard, due) = self.0.minutes.at(key, |minute| minute.window.count());
+    fn count_in_minute(&self, key: &WindowKey) -> AheadGuard {
+        let (guard, due) = self
+            .0
+            .throttle_windows
+            .at(key, |minute| minute.window.count());
         due.into_iter().for_each(|digest| flush(digest, None));
         guard
     }
@@ -187,21 +196,21 @@ fn flush(mut digest: PendingDigest, patience: Option<Duration>) {
 /// Notifications that come together, such as the rows of one write: with `max_per_batch` so many of them go to a receiver's
 /// destination, and one digest stands for the rest when the batch is closed.
 ///
-/// Each [`SubmitRequest`](super::SubmitRequest) of the batch is given it; when the last is accepted, [`Batch::close`] is called.
+/// Each [`SubmitRequest`](super::SubmitRequest) of the batch is given it; when the last is accepted, [`ThrottleBatch::close`] is called.
 /// Without `max_per_batch` it does nothing.
-pub struct Batch {
+pub struct ThrottleBatch {
     dispatcher: Dispatcher,
     rows: Mutex<Rows>,
 }
 
 #[derive(Default)]
 struct Rows {
-    windows: HashMap<Key, Window>,
+    windows: HashMap<WindowKey, ThrottleWindow>,
     /// Where the digests run: that of the first request that was held.
     runtime: Option<Handle>,
 }
 
-impl Batch {
+impl ThrottleBatch {
     pub fn new(dispatcher: Dispatcher) -> Self {
         Self {
             dispatcher,
@@ -211,7 +220,7 @@ impl Batch {
 
     fn admit(&self, mut delivery: Delivery, limit: u32) -> Option<Delivery> {
         let mut rows = lock(&self.rows);
-        let key = Key::new(&delivery, limit);
+        let key = WindowKey::new(&delivery, limit);
         let window = rows.windows.entry(key).or_default();
         if window.pass(&mut delivery, limit) {
             return Some(delivery);
@@ -219,7 +228,7 @@ impl Batch {
         // No answer waits for what others of the batch decide.
         delivery.progress.waiting();
         self.dispatcher.mention(&delivery, window.ahead.add());
-        window.hold(delivery, LimitKind::Batch);
+        window.hold(delivery, LimitKind::ThrottleBatch);
         rows.runtime.get_or_insert_with(Handle::current);
         None
     }
@@ -236,14 +245,14 @@ impl Batch {
             };
             if let Some(limit) = digest.policy().max_per_minute {
                 let key = key.clone();
-                digest.leave_before(self.dispatcher.count_in_minute(&Key { limit, ..key }));
+                digest.leave_before(self.dispatcher.count_in_minute(&WindowKey { limit, ..key }));
             }
             flush(digest, None);
         }
     }
 }
 
-impl Drop for Batch {
+impl Drop for ThrottleBatch {
     fn drop(&mut self) {
         self.close();
     }

@@ -16,13 +16,13 @@ const MAX_MINUTES: usize = 10_000;
 
 /// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct WindowKey {
     pub receiver: Option<String>,
     pub destination: String,
     pub limit: u32,
 }
 
-impl Key {
+impl WindowKey {
     pub fn new(delivery: &Delivery, limit: u32) -> Self {
         Self {
             receiver: delivery.receiver.clone(),
@@ -34,14 +34,14 @@ impl Key {
 
 /// How many have passed, and which are held.
 #[derive(Default)]
-pub struct Window {
+pub struct ThrottleWindow {
     passed: u32,
     pub held: Option<Box<PendingDigest>>,
     /// Those that have passed: the digest leaves after them.
     pub ahead: Ahead,
 }
 
-impl Window {
+impl ThrottleWindow {
     /// The window whose first message is a digest.
     pub fn beginning_with(digest: &mut PendingDigest) -> Self {
         let mut window = Self::default();
@@ -81,16 +81,16 @@ impl Window {
 
 /// The minutes of the process, the oldest first.
 #[derive(Default)]
-pub struct Minutes {
-    pub open: Mutex<LinkedHashMap<Key, Minute>>,
+pub struct ThrottleWindows {
+    pub open: Mutex<LinkedHashMap<WindowKey, OpenWindow>>,
 }
 
-pub struct Minute {
+pub struct OpenWindow {
     pub began: Instant,
-    pub window: Window,
+    pub window: ThrottleWindow,
 }
 
-impl Minute {
+impl OpenWindow {
     pub fn end(&self) -> Instant {
         self.began + MINUTE
     }
@@ -100,20 +100,24 @@ impl Minute {
     }
 }
 
-impl Minutes {
+impl ThrottleWindows {
     /// Calls `work` with the open minute of the key, or with a new one. Gives back the digests of minutes that are over.
-    pub fn at<T>(&self, key: &Key, work: impl FnOnce(&mut Minute) -> T) -> (T, Vec<PendingDigest>) {
+    pub fn at<T>(
+        &self,
+        key: &WindowKey,
+        work: impl FnOnce(&mut OpenWindow) -> T,
+    ) -> (T, Vec<PendingDigest>) {
         let now = Instant::now();
         let mut open = lock(&self.open);
         let mut due = Vec::new();
-        let mut window = Window::default();
+        let mut window = ThrottleWindow::default();
         if open.get(key).is_some_and(|minute| minute.end() <= now)
-            && let Some(mut digest) = open.remove(key).and_then(Minute::into_digest)
+            && let Some(mut digest) = open.remove(key).and_then(OpenWindow::into_digest)
         {
-            window = Window::beginning_with(&mut digest);
+            window = ThrottleWindow::beginning_with(&mut digest);
             due.push(digest);
         }
-        let is_over = |minute: &Minute| minute.end() <= now && minute.window.held.is_none();
+        let is_over = |minute: &OpenWindow| minute.end() <= now && minute.window.held.is_none();
         let full =
             |open: &LinkedHashMap<_, _>| open.len() >= MAX_MINUTES && !open.contains_key(key);
         while open.front().is_some_and(|(_, oldest)| is_over(oldest)) || full(&open) {
@@ -123,20 +127,20 @@ impl Minutes {
         let began = now;
         let minute = open
             .entry(key.clone())
-            .or_insert_with(|| Minute { began, window });
+            .or_insert_with(|| OpenWindow { began, window });
         (work(minute), due)
     }
 
     /// Ends a minute, unless it is over already. Gives back its digest.
-    pub fn end(&self, key: &Key, began: Instant) -> Option<PendingDigest> {
+    pub fn end(&self, key: &WindowKey, began: Instant) -> Option<PendingDigest> {
         let mut open = lock(&self.open);
         if open.get(key)?.began != began {
             return None;
         }
         let mut digest = open.remove(key)?.into_digest()?;
-        let next = Minute {
+        let next = OpenWindow {
             began: Instant::now(),
-            window: Window::beginning_with(&mut digest),
+            window: ThrottleWindow::beginning_with(&mut digest),
         };
         open.insert(key.clone(), next);
         Some(digest)

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use notifier_core::channels::{
-    CHANNELS, ChannelSpec, Kind as FieldKind, LevelStyle, OPTIONS, Parameter,
+    CHANNELS, ChannelSpec, LevelStyle, OPTIONS, Parameter, ParameterKind,
 };
-use notifier_core::config::arguments::{ARGUMENTS, Kind};
+use notifier_core::config::arguments::{ARGUMENTS, ArgumentKind};
 use notifier_core::config::template;
 use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
-use notifier_core::model::notification::{Level, Notification, Status};
+use notifier_core::model::notification::{AlertStatus, Level, Notification};
 
 /// A table by the name that the documents give it; None where there is none.
 pub fn table(name: &str) -> Option<String> {
@@ -40,13 +40,13 @@ fn arguments() -> String {
     let mut text = head(&["Parameter", "Type", "Default", "Description"]);
     for argument in ARGUMENTS.iter().filter(|one| is_in_form(one.name)) {
         let kind = match argument.kind {
-            Kind::Duration(..) => "duration",
-            Kind::Count(..) => "integer",
-            Kind::Boolean => "boolean",
-            Kind::Rate => "rate",
-            Kind::List | Kind::Hosts => "list",
-            Kind::Url => "URL",
-            Kind::OneOf(_) | Kind::Table | Kind::Text => "string",
+            ArgumentKind::Duration(..) => "duration",
+            ArgumentKind::Count(..) => "integer",
+            ArgumentKind::Boolean => "boolean",
+            ArgumentKind::Rate => "rate",
+            ArgumentKind::List | ArgumentKind::Hosts => "list",
+            ArgumentKind::Url => "URL",
+            ArgumentKind::OneOf(_) | ArgumentKind::Table | ArgumentKind::Text => "string",
         };
         let default = or_none(argument.default);
         row(
@@ -61,17 +61,20 @@ fn arguments_with_bounds() -> String {
     let mut text = head(&["Argument", "Default", "Values", "Description"]);
     for argument in ARGUMENTS {
         let values = match argument.kind {
-            Kind::Duration(least, most) => format!("{least} to {most}"),
-            Kind::Count(least, most) => format!("{least} to {most}"),
-            Kind::OneOf(words) => words
+            ArgumentKind::Duration(least, most) => format!("{least} to {most}"),
+            ArgumentKind::Count(least, most) => format!("{least} to {most}"),
+            ArgumentKind::OneOf(words) => words
                 .iter()
                 .map(|word| code(word))
                 .collect::<Vec<_>>()
                 .join(", "),
-            Kind::Boolean => "`true`, `false`".to_owned(),
-            Kind::Rate | Kind::List | Kind::Hosts | Kind::Url | Kind::Table | Kind::Text => {
-                code(argument.example)
-            }
+            ArgumentKind::Boolean => "`true`, `false`".to_owned(),
+            ArgumentKind::Rate
+            | ArgumentKind::List
+            | ArgumentKind::Hosts
+            | ArgumentKind::Url
+            | ArgumentKind::Table
+            | ArgumentKind::Text => code(argument.example),
         };
         let default = or_none(argument.default);
         row(
@@ -219,9 +222,10 @@ fn file_description(parameter: &Parameter) -> String {
 /// The example as the file has it; it also shows the type.
 fn toml_value(parameter: &Parameter) -> String {
     match parameter.kind {
-        FieldKind::Table | FieldKind::Templates | FieldKind::Boolean | FieldKind::Port => {
-            parameter.example.to_owned()
-        }
+        ParameterKind::Table
+        | ParameterKind::Templates
+        | ParameterKind::Boolean
+        | ParameterKind::Port => parameter.example.to_owned(),
         // As TOML writes what has quotes in it.
         _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
         _ => format!("\"{}\"", parameter.example),
@@ -286,7 +290,7 @@ fn levels() -> String {
         level_row(&mut text, &name, &words.join(", "), style);
     }
     let resolved = LevelStyle::of(&Notification {
-        status: Some(Status::Resolved),
+        status: Some(AlertStatus::Resolved),
         ..Notification::plain(Json::Null)
     });
     let name = format!("any, {}", code("resolved"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use notifier_core::store::operator::{Choice, Operator};
+use notifier_core::store::operator::{DeliveryFilter, Operator};
 use notifier_core::store::sqlite::operator::SqliteOperator;
 use notifier_core::store::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
 use rust_tests::conformance::Place;
@@ -147,7 +147,7 @@ async fn a_restart_of_the_machine_counts_for_deliveries_and_deletes_nothing() {
     );
     let listed = SqliteOperator::open(&file.path)
         .unwrap()
-        .list(&Choice::default(), 9)
+        .list(&DeliveryFilter::default(), 9)
         .unwrap();
     assert_eq!(listed.len(), 2);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use notifier_core::store::Store;
-use notifier_core::store::clock::{Clock, Reading, SystemClock};
+use notifier_core::store::clock::{Clock, ClockReading, SystemClock};
 use notifier_core::store::sqlite::SqliteStore;
 use rust_tests::conformance::Place;
 use rust_tests::conformance::kills::{Kill, kill_program};
@@ -75,13 +75,13 @@ impl TestClock {
 }
 
 impl Clock for TestClock {
-    fn read(&self) -> Reading {
+    fn read(&self) -> ClockReading {
         let now = SystemClock.read();
         let boots = self.boots.load(Ordering::Relaxed);
         let uptime = now.uptime + Duration::from_millis(self.uptime_millis.load(Ordering::Relaxed));
         let wall = self.wall_millis.load(Ordering::Relaxed);
         let by = Duration::from_millis(wall.unsigned_abs());
-        Reading {
+        ClockReading {
             wall: match wall < 0 {
                 true => now.wall - by,
                 false => now.wall + by,

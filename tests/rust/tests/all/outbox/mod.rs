@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use notifier_core::model::outcome::{Failure, Outcome, Reason};
-use notifier_core::store::operator::{Choice, Operator, State};
+use notifier_core::store::operator::{DeliveryFilter, Operator, StoredState};
 use notifier_core::store::sqlite::SqliteStore;
 use notifier_core::store::sqlite::operator::SqliteOperator;
 use notifier_core::store::{Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store};
@@ -37,7 +37,7 @@ async fn with_dead_letter(file: &File) -> Arc<dyn Store> {
     outbox
 }
 
-fn tasks(operator: &mut SqliteOperator, choice: &Choice) -> Vec<(String, &'static str)> {
+fn tasks(operator: &mut SqliteOperator, choice: &DeliveryFilter) -> Vec<(String, &'static str)> {
     let listed = operator.list(choice, 100).unwrap();
     listed
         .into_iter()
@@ -45,10 +45,10 @@ fn tasks(operator: &mut SqliteOperator, choice: &Choice) -> Vec<(String, &'stati
         .collect()
 }
 
-fn named(task: &str) -> Choice {
-    Choice {
+fn named(task: &str) -> DeliveryFilter {
+    DeliveryFilter {
         task: Some((task.to_owned(), None)),
-        ..Choice::default()
+        ..DeliveryFilter::default()
     }
 }
 
@@ -58,16 +58,16 @@ async fn a_dead_letter_is_listed_and_goes_again_when_it_is_asked_for() {
     let outbox = with_dead_letter(&file).await;
     let mut operator = SqliteOperator::open(&file.path).unwrap();
     let all = [("dead".to_owned(), "dead"), ("waits".to_owned(), "waiting")];
-    assert_eq!(tasks(&mut operator, &Choice::default()), all);
+    assert_eq!(tasks(&mut operator, &DeliveryFilter::default()), all);
     for choice in [
         named("de"),
-        Choice {
-            states: vec![State::Dead],
-            ..Choice::default()
+        DeliveryFilter {
+            states: vec![StoredState::Dead],
+            ..DeliveryFilter::default()
         },
-        Choice {
+        DeliveryFilter {
             reason: Some("unknown_destination".to_owned()),
-            ..Choice::default()
+            ..DeliveryFilter::default()
         },
     ] {
         assert_eq!(tasks(&mut operator, &choice), all[..1]);
@@ -122,7 +122,7 @@ async fn what_an_operator_drops_is_not_attempted_again() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
     let mut operator = SqliteOperator::open(&file.path).unwrap();
-    assert_eq!(operator.drop(&Choice::default()).unwrap(), 2);
+    assert_eq!(operator.drop(&DeliveryFilter::default()).unwrap(), 2);
     assert_eq!(
         outbox.check_lease(&id("waits", 0)).await.unwrap(),
         Ownership::Lost
@@ -138,7 +138,7 @@ async fn what_an_operator_drops_is_not_attempted_again() {
     );
     let stats = operator.stats().unwrap();
     assert_eq!((stats.dropped, stats.waiting, stats.dead), (2, 0, 0));
-    assert_eq!(operator.drop(&Choice::default()).unwrap(), 0);
+    assert_eq!(operator.drop(&DeliveryFilter::default()).unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
