@@ -9,12 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.docs.documents import Block, shape
+from tests.docs.documents import Block, blocks, shape
 from tests.engine_host.command import served
 from tests.harness import ROOT, Standin
 
 HOME = "/home/me"
 """Whose home the documents' outputs show."""
+
+FIRST_STEPS = [
+    block
+    for block in blocks((ROOT / "docs" / "five-minutes.md").read_text(encoding="utf-8"))
+    if block.heading.startswith(("## 1.", "## 2."))
+]
+"""The steps of docs/five-minutes.md with which other pages begin: the server, then the notifier."""
 
 
 class Reader:

@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import blocks
-from tests.docs.reader import HOME, Reader
+from tests.docs.reader import FIRST_STEPS, HOME, Reader
 from tests.harness import ROOT, Standin, eventually
 
 PAGE = (ROOT / "docs" / "alert-tables.md").read_text(encoding="utf-8")
 STEPS = blocks(PAGE.partition("## Columns")[0])
-BEFORE = blocks((ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8"))
-"""Server and notifier, which the page wants to be there."""
 FULL = "The disk of db1 is full"
 ROOM = "The disk of db1 has room again"
 
@@ -20,9 +18,7 @@ ROOM = "The disk of db1 has room again"
 @pytest.mark.timeout(180)
 def test_an_alert_table_notifies_slack_and_a_phone_with_digest_and_history(standin: Standin, tmp_path: Path) -> None:
     reader = Reader(tmp_path, standin)
-    serve, *install = [
-        block for block in BEFORE if block.heading.startswith(("## 1", "## 2")) and block.language == "bash"
-    ]
+    serve, *install = FIRST_STEPS
 
     def told(provider: str) -> list[str]:
         return [message["text"] for message in standin.messages() if message["provider"] == provider]

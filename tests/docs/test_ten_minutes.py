@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.docs.documents import blocks
-from tests.docs.reader import Reader
+from tests.docs.reader import FIRST_STEPS, Reader
 from tests.harness import ROOT, Standin
 
 PAGE = (ROOT / "docs" / "ten-minutes.md").read_text(encoding="utf-8")
@@ -17,10 +17,10 @@ BLOCKS = blocks(PAGE)
 @pytest.mark.timeout(180)
 def test_the_page_ends_with_a_routed_message_at_two_stand_ins(standin: Standin, tmp_path: Path) -> None:
     reader = Reader(tmp_path, standin)
-    serve, *rest = BLOCKS
+    serve, *installation = FIRST_STEPS
     assert serve.text.startswith("influxdb3 serve ")
     with reader.keeps_running(serve):
-        outputs = reader.compare_all(rest)
+        outputs = reader.compare_all([*installation, *BLOCKS])
     status = next(json.loads(text) for text in outputs if '"receivers"' in text and '"plugin_api"' in text)
     assert (status["status"], status["receivers"], status["warnings"]) == ("ok", ["oncall", "team"], [])
     messages = [(message["provider"], message["text"]) for message in standin.messages()]

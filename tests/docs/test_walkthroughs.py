@@ -120,8 +120,3 @@ def error_codes() -> set[str]:
             if place in ("core/src/api", "core/src/plugin", "src"):
                 found |= set(re.findall(r'\b(?:unusable|error)\(\s*"([a-z_]+)",', text))
     return found
-
-
-def test_the_explorer_page_uses_the_same_query_as_other_pages() -> None:
-    [block] = blocks((DOCS / "explorer.md").read_text(encoding="utf-8"))
-    assert block.text in (ROOT / "README.md").read_text(encoding="utf-8")
