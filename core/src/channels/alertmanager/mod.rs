@@ -35,19 +35,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     key: "alertmanager",
     about: "a Prometheus Alertmanager, as an alert",
     parameters: &[
-        Parameter::new(
-            "alertmanager_url",
-            "https://alertmanager.example.com:9093",
-            "The Alertmanager's address; of a cluster each instance is a destination of its own.",
-        )
-        .required(),
-        Parameter::new(
-            "labels",
-            r#"{ team = "db", cluster = "eu" }"#,
-            "More labels of every alert, for routing.",
-        )
-        .of(ParameterKind::Table)
-        .operator_only(),
+        SERVER_URL,
+        LABELS,
         Parameter::ca_file(),
         Parameter::client_certificate(),
     ],
@@ -55,6 +44,20 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Alertmanager::new(fields, operator)?)),
 };
+
+const SERVER_URL: Parameter = Parameter::new(
+    "alertmanager_url",
+    "https://alertmanager.example.com:9093",
+    "The Alertmanager's address; of a cluster each instance is a destination of its own.",
+)
+.required();
+const LABELS: Parameter = Parameter::new(
+    "labels",
+    r#"{ team = "db", cluster = "eu" }"#,
+    "More labels of every alert, for routing.",
+)
+.of(ParameterKind::Table)
+.operator_only();
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -78,16 +81,16 @@ struct Alertmanager {
 
 impl Alertmanager {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let base = fields.url("alertmanager_url")?;
+        let base = fields.url(&SERVER_URL)?;
         let url = join_path(&base, ["api", "v2", "alerts"]);
-        let labels = fields.table("labels")?.unwrap_or_default();
+        let labels = fields.table(&LABELS)?.unwrap_or_default();
         for (name, _) in &labels {
             if !is_name(name) || OWN.contains(&name.as_str()) {
                 let what = format!(
                     "labels must have names of letters, digits and underscores, other than {}",
                     OWN.join(", ")
                 );
-                return Err(fields.error("labels", what));
+                return Err(fields.error(&LABELS, what));
             }
         }
         Ok(Self {

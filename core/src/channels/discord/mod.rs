@@ -29,20 +29,20 @@ use crate::text::{Fences, Limit, Markup};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
     about: "a Discord channel, by a webhook",
-    parameters: &[
-        Parameter::new(
-            "discord_webhook_url",
-            "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
-            "The webhook's URL.",
-        )
-        .required()
-        .secret(),
-        Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
-    ],
+    parameters: &[WEBHOOK_URL, HEADERS],
     // Code points, by Discord's staff (discord-api-docs, issue 1315).
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
+
+const WEBHOOK_URL: Parameter = Parameter::new(
+    "discord_webhook_url",
+    "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
+    "The webhook's URL.",
+)
+.required()
+.secret();
+const HEADERS: Parameter = Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -92,8 +92,13 @@ struct NoMentions {
 
 impl Discord {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?
-            .with_user_agent(DISCORD_USER_AGENT);
+        let mut endpoint = Endpoint::read(
+            fields,
+            (&WEBHOOK_URL, &HEADERS),
+            &CAPABILITIES,
+            HostHeader::Dropped,
+        )?
+        .with_user_agent(DISCORD_USER_AGENT);
         if endpoint.destination.host.as_deref().is_some_and(is_discord) {
             with_version(&mut endpoint.url);
             // A limit that says `global` holds for this host's address.

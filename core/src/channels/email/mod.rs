@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use self::parameters::{BCC, CC, PARAMETERS, REPLY_TO, TO};
+use self::parameters::{BCC, CC, FROM, PARAMETERS, REPLY_TO, TO};
 use super::shared::rich::{self, LevelStyle, Truncations};
 use super::shared::{body, classify, lines, texts};
 use super::spec::mailboxes::masked;
@@ -69,17 +69,17 @@ struct Email {
 impl Email {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let server = server::read(fields)?;
-        let from = fields.mailbox("email_from")?;
-        let reply_to = fields.mailboxes(REPLY_TO)?;
+        let from = fields.mailbox(&FROM)?;
+        let reply_to = fields.mailboxes(&REPLY_TO)?;
         let (list, recipient) = fields.recipient()?;
         let recipient = recipient.clone();
         let account = format!("email {}:{}", server.host, server.port);
         let (mut to, mut cc, mut shared) = (vec![recipient.clone()], Vec::new(), None);
         if fields.has_several_lists() {
             check_together(fields)?;
-            cc.extend(fields.listed(CC).cloned());
-            if !cc.is_empty() || list == BCC {
-                to = fields.listed(TO).cloned().collect();
+            cc.extend(fields.listed(&CC).cloned());
+            if !cc.is_empty() || list == BCC.name {
+                to = fields.listed(&TO).cloned().collect();
                 let shown = to.iter().chain(&cc).map(|mailbox| &mailbox.address);
                 let names = [&account, &from.address].into_iter().chain(shown);
                 shared = Some(names.cloned().collect::<Vec<_>>().join(" "));
@@ -158,7 +158,7 @@ fn check_together(fields: &Fields<'_>) -> Result<(), Problem> {
     let what = format!(
         "email_cc and email_bcc are for at most {TOGETHER} recipients together, found {found}; use the address of a mailing list"
     );
-    Err(fields.error(TO, what))
+    Err(fields.error(&TO, what))
 }
 
 impl Channel for Email {

@@ -1,23 +1,21 @@
 //! Which mail server takes the mails, and how.
 
+use super::parameters::{HELLO, HOST, PASSWORD, PORT, TLS, USERNAME};
 use crate::channels::Fields;
 use crate::channels::spec::mailboxes::{hello_name, server_name};
 use crate::model::problem::Problem;
 use crate::model::wire::{Credentials, MailServer, MailTls};
 use crate::secret::Secret;
 
-pub const TLS: &str = "email_tls";
-pub const HELLO: &str = "email_hello";
-
 pub fn read(fields: &Fields<'_>) -> Result<MailServer, Problem> {
-    let host = fields.formed("email_host")?;
+    let host = fields.formed(&HOST)?;
     let tls = tls(fields)?;
-    let port = fields.port("email_port")?.unwrap_or(match tls {
+    let port = fields.port(&PORT)?.unwrap_or(match tls {
         MailTls::StartTls => 587,
         MailTls::Implicit => 465,
         MailTls::Clear => 25,
     });
-    let hello = fields.formed_or_none(HELLO)?;
+    let hello = fields.formed_or_none(&HELLO)?;
     Ok(MailServer {
         // It has the form already.
         host: server_name(&host).unwrap_or_default(),
@@ -29,29 +27,29 @@ pub fn read(fields: &Fields<'_>) -> Result<MailServer, Problem> {
 }
 
 fn tls(fields: &Fields<'_>) -> Result<MailTls, Problem> {
-    match fields.optional(TLS)?.as_deref().map(str::trim) {
+    match fields.optional(&TLS)?.as_deref().map(str::trim) {
         None | Some("starttls") => Ok(MailTls::StartTls),
         Some("tls") => Ok(MailTls::Implicit),
         Some("none") if fields.is_of_operator() => Ok(MailTls::Clear),
         Some("none") => {
             let what = "email_tls none is for the configuration file alone; here it must be starttls or tls";
-            Err(fields.error(TLS, what))
+            Err(fields.error(&TLS, what))
         }
         Some(_) => {
             let what = "email_tls must be starttls or tls, or none in the configuration file";
-            Err(fields.error(TLS, what))
+            Err(fields.error(&TLS, what))
         }
     }
 }
 
 fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>, Problem> {
-    let username = fields.optional("email_username")?;
-    let password = fields.optional("email_password")?;
+    let username = fields.optional(&USERNAME)?;
+    let password = fields.optional(&PASSWORD)?;
     match (username, password) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) if tls == MailTls::Clear => {
             let what = "email_tls none encrypts nothing: leave email_username and email_password out, or use starttls or tls";
-            Err(fields.error(TLS, what))
+            Err(fields.error(&TLS, what))
         }
         (Some(username), Some(password)) => Ok(Some(Credentials {
             username: Secret::new(username.trim()),
@@ -59,11 +57,11 @@ fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>,
         })),
         (Some(_), None) => {
             let what = "email_password is required with email_username";
-            Err(fields.error("email_password", what))
+            Err(fields.error(&PASSWORD, what))
         }
         (None, Some(_)) => {
             let what = "email_username is required with email_password";
-            Err(fields.error("email_username", what))
+            Err(fields.error(&USERNAME, what))
         }
     }
 }

@@ -34,16 +34,18 @@ use crate::text::{Fences, Limit, Markup, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "google_chat",
     about: "a Google Chat space, by a webhook",
-    parameters: &[Parameter::new(
-        "google_chat_webhook_url",
-        "https://chat.googleapis.com/v1/spaces/AAAAAAAAAAA/messages?key=AIzaSyXXXX&token=XXXXXXXX",
-        "The webhook's URL, with key and token.",
-    )
-    .required()
-    .secret()],
+    parameters: &[WEBHOOK_URL],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(GoogleChat::new(fields, operator)?)),
 };
+
+const WEBHOOK_URL: Parameter = Parameter::new(
+    "google_chat_webhook_url",
+    "https://chat.googleapis.com/v1/spaces/AAAAAAAAAAA/messages?key=AIzaSyXXXX&token=XXXXXXXX",
+    "The webhook's URL, with key and token.",
+)
+.required()
+.secret();
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -94,7 +96,7 @@ struct ThreadKey {
 
 impl GoogleChat {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let url = fields.url("google_chat_webhook_url")?;
+        let url = fields.url(&WEBHOOK_URL)?;
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let has = |name| {
             endpoint
@@ -105,7 +107,7 @@ impl GoogleChat {
         let is_google = endpoint.destination.host.as_deref() == Some("chat.googleapis.com");
         if is_google && !(has("key") && has("token")) {
             let what = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
-            return Err(fields.error("google_chat_webhook_url", what));
+            return Err(fields.error(&WEBHOOK_URL, what));
         }
         // One write a second and space, shared by all that write to it.
         let mut space = endpoint.url.clone();

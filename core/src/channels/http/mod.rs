@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use self::parameters::PARAMETERS;
+use self::parameters::{
+    BASIC_AUTH, BEARER_TOKEN, BODY_TEMPLATE, HEADERS, METHOD, PARAMETERS, SIGNING_SECRET, SUCCESS,
+    WEBHOOK_URL,
+};
 use self::signing::Signer;
 use self::success::Success;
 use super::shared::endpoint::{Endpoint, basic_auth};
@@ -21,7 +24,7 @@ use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Protocol, invalid,
+    Messages, OperatorSettings, Parameter, Protocol, invalid,
 };
 use crate::json::Json;
 use crate::model::notification::{Notification, NotificationMembers};
@@ -66,23 +69,28 @@ struct Payload<'a> {
 
 impl Http {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let mut endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Allowed)?;
+        let mut endpoint = Endpoint::read(
+            fields,
+            (&WEBHOOK_URL, &HEADERS),
+            &CAPABILITIES,
+            HostHeader::Allowed,
+        )?;
         endpoint.method = method(fields)?;
-        if let Some(content_type) = fields.optional("content_type")? {
+        if let Some(content_type) = fields.optional(&parameters::CONTENT_TYPE)? {
             endpoint.default_header(
                 CONTENT_TYPE,
-                header_value(fields, "content_type", &content_type)?,
+                header_value(fields, &parameters::CONTENT_TYPE, &content_type)?,
             );
         }
         if let Some(authorization) = authorization(fields)? {
             endpoint.default_header(AUTHORIZATION, authorization);
         }
         let signer = Self::signer(fields)?;
-        let keys = fields.several("signing_secret")?.into_iter();
+        let keys = fields.several(&SIGNING_SECRET)?.into_iter();
         endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
-        let success = fields.optional("success")?;
+        let success = fields.optional(&SUCCESS)?;
         let success = success.as_deref().map(success::read).transpose();
-        let success = success.map_err(|what| fields.error("success", format!("success {what}")))?;
+        let success = success.map_err(|what| fields.error(&SUCCESS, format!("success {what}")))?;
         let sends_json = is_json(&endpoint.request(Vec::new(), &[]));
         Ok(Self {
             endpoint,
@@ -93,11 +101,11 @@ impl Http {
     }
 
     fn signer(fields: &Fields<'_>) -> Result<Option<Signer>, Problem> {
-        const NAME: &str = "signing_secret";
-        let secrets = fields.several(NAME)?.into_iter();
+        let name = SIGNING_SECRET.name;
+        let secrets = fields.several(&SIGNING_SECRET)?.into_iter();
         let keys: Vec<_> = secrets
             .map(|(path, secret)| {
-                signing::key(secret).map_err(|what| invalid(&path, format!("{NAME} {what}")))
+                signing::key(secret).map_err(|what| invalid(&path, format!("{name} {what}")))
             })
             .collect::<Result<_, _>>()?;
         Ok((!keys.is_empty()).then(|| Signer::new(keys)))
@@ -105,7 +113,7 @@ impl Http {
 }
 
 fn method(fields: &Fields<'_>) -> Result<Method, Problem> {
-    let given = fields.optional("method")?;
+    let given = fields.optional(&METHOD)?;
     match given
         .as_deref()
         .map(|word| word.trim().to_ascii_uppercase())
@@ -114,22 +122,22 @@ fn method(fields: &Fields<'_>) -> Result<Method, Problem> {
         None | Some("POST") => Ok(Method::POST),
         Some("PUT") => Ok(Method::PUT),
         Some("PATCH") => Ok(Method::PATCH),
-        Some(_) => Err(fields.error("method", "method must be POST, PUT or PATCH")),
+        Some(_) => Err(fields.error(&METHOD, "method must be POST, PUT or PATCH")),
     }
 }
 
 /// `bearer_token` or `basic_auth` as a header.
 fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, Problem> {
-    let bearer = fields.optional("bearer_token")?;
-    let basic = fields.table("basic_auth")?;
+    let bearer = fields.optional(&BEARER_TOKEN)?;
+    let basic = fields.table(&BASIC_AUTH)?;
     match (bearer, basic) {
         (Some(_), Some(_)) => Err(fields.error(
-            "basic_auth",
+            &BASIC_AUTH,
             "give basic_auth or bearer_token: there is one Authorization header",
         )),
         (Some(token), None) => {
             let mut value =
-                header_value(fields, "bearer_token", &format!("Bearer {}", token.trim()))?;
+                header_value(fields, &BEARER_TOKEN, &format!("Bearer {}", token.trim()))?;
             value.set_sensitive(true);
             Ok(Some(value))
         }
@@ -147,17 +155,22 @@ fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, Problem> {
                 (Some(username), Some(password), true) => {
                     Ok(basic_auth(format!("{username}:{password}").as_bytes()))
                 }
-                _ => Err(fields.error("basic_auth", "basic_auth must be { username, password }")),
+                _ => Err(fields.error(&BASIC_AUTH, "basic_auth must be { username, password }")),
             }
         }
         (None, None) => Ok(None),
     }
 }
 
-fn header_value(fields: &Fields<'_>, name: &str, text: &str) -> Result<HeaderValue, Problem> {
+fn header_value(
+    fields: &Fields<'_>,
+    field: &Parameter,
+    text: &str,
+) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(text.trim()).map_err(|_| {
+        let name = field.name;
         fields.error(
-            name,
+            field,
             format!("{name} holds a character that no header may have"),
         )
     })
@@ -196,7 +209,7 @@ impl HttpChannel for Http {
             })
         };
         let mut warnings = Vec::new();
-        let request = match cx.rendered("body_template") {
+        let request = match cx.rendered(BODY_TEMPLATE.name) {
             None => self.endpoint.request(usual(), &own),
             Some(body) => {
                 let mut request = self.endpoint.request(body.as_bytes().to_vec(), &own);

@@ -26,35 +26,35 @@ use crate::text::{Limit, Markup, Unit, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "ntfy",
     about: "the subscribers of an ntfy topic",
-    parameters: &[
-        Parameter::new(
-            "ntfy_url",
-            "https://ntfy.sh",
-            "The server's address, without the topic.",
-        )
-        .required(),
-        Parameter::new(
-            "ntfy_topic",
-            "db-alerts",
-            "The topic; who knows it can read it.",
-        )
-        .form("1 to 64 letters, digits, hyphens and underscores", is_topic)
-        .required()
-        .secret(),
-        Parameter::new(
-            "ntfy_token",
-            "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
-            "An access token, where the topic is protected.",
-        )
-        .form(
-            "an access token of letters, digits and underscores",
-            is_token,
-        )
-        .secret(),
-    ],
+    parameters: &[SERVER_URL, TOPIC, TOKEN],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
 };
+
+const SERVER_URL: Parameter = Parameter::new(
+    "ntfy_url",
+    "https://ntfy.sh",
+    "The server's address, without the topic.",
+)
+.required();
+const TOPIC: Parameter = Parameter::new(
+    "ntfy_topic",
+    "db-alerts",
+    "The topic; who knows it can read it.",
+)
+.form("1 to 64 letters, digits, hyphens and underscores", is_topic)
+.required()
+.secret();
+const TOKEN: Parameter = Parameter::new(
+    "ntfy_token",
+    "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+    "An access token, where the topic is protected.",
+)
+.form(
+    "an access token of letters, digits and underscores",
+    is_token,
+)
+.secret();
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -101,19 +101,19 @@ struct Payload<'a> {
 
 impl Ntfy {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let url = fields.url("ntfy_url")?;
-        let topic = fields.formed("ntfy_topic")?;
+        let url = fields.url(&SERVER_URL)?;
+        let topic = fields.formed(&TOPIC)?;
         if RESERVED.contains(&topic.as_str()) {
             let what =
                 "ntfy_topic is a name that every ntfy server uses for itself; choose another";
-            return Err(fields.error("ntfy_topic", what));
+            return Err(fields.error(&TOPIC, what));
         }
         if url.path().trim_matches('/') == topic {
             let what =
                 "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
-            return Err(fields.error("ntfy_url", what));
+            return Err(fields.error(&SERVER_URL, what));
         }
-        let token = fields.formed_or_none("ntfy_token")?;
+        let token = fields.formed_or_none(&TOKEN)?;
         let topic = Secret::new(topic);
         let secrets = [topic.clone()]
             .into_iter()

@@ -25,7 +25,7 @@ use super::shared::rich::{self, FittedField, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, Parameter, Protocol,
+    Messages, Protocol,
 };
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
@@ -37,10 +37,7 @@ use crate::text::{Limit, Unit, with_ending};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
     about: "Opsgenie, as an alert",
-    parameters: &[
-        key_parameter(OPSGENIE.key),
-        Parameter::base_url(OPSGENIE.api),
-    ],
+    parameters: &[OPSGENIE.key, OPSGENIE.base_url],
     capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &OPSGENIE)?)),
 };
@@ -48,10 +45,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 pub const JSM: ChannelSpec = ChannelSpec {
     key: "jsm",
     about: "Jira Service Management, as an alert",
-    parameters: &[
-        key_parameter(SERVICE_MANAGEMENT.key),
-        Parameter::base_url(SERVICE_MANAGEMENT.api),
-    ],
+    parameters: &[SERVICE_MANAGEMENT.key, SERVICE_MANAGEMENT.base_url],
     capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &SERVICE_MANAGEMENT)?)),
 };
@@ -64,20 +58,6 @@ const CAPABILITIES: Capabilities = Capabilities {
     attachments: Attachments::None,
     limits: Limits::text(Length::Cut(DESCRIPTION)),
 };
-
-const fn key_parameter(name: &'static str) -> Parameter {
-    Parameter::new(
-        name,
-        "eb243592-faa2-4ba2-a551-1afdf565c889",
-        "The key of an API integration.",
-    )
-    .form(
-        "the key of an API integration, letters, digits and hyphens",
-        is_key,
-    )
-    .required()
-    .secret()
-}
 
 /// "Characters" (section "alert fields"), of which the unit is not said. What may be shown as HTML is escaped.
 const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
@@ -119,8 +99,8 @@ struct AlertNote {
 
 impl Opsgenie {
     fn new(fields: &Fields<'_>, product: &'static Product) -> Result<Self, Problem> {
-        let key = fields.formed(product.key)?;
-        let url = join_path(&fields.base_url(product.api)?, ["v2", "alerts"]);
+        let key = fields.formed(&product.key)?;
+        let url = join_path(&fields.base_url(&product.base_url)?, ["v2", "alerts"]);
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .told_apart_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
@@ -173,11 +153,6 @@ impl Opsgenie {
             warnings: texts::cut_warning(missing).into_iter().collect(),
         }
     }
-}
-
-fn is_key(text: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (16..=64).contains(&text.len()) && text.bytes().all(known)
 }
 
 /// An alias stands in a path as well.

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::parameters::{self, IMAGES, LINKS};
 use crate::channels::shared::rich;
-use crate::channels::{Fields, invalid, parse_url};
+use crate::channels::{Fields, Parameter, invalid, parse_url};
 use crate::model::notification::Notification;
 use crate::model::problem::Problem;
 use crate::text::{Limit, Unit, cut, one_line};
@@ -43,12 +44,12 @@ pub struct Image {
 
 impl Context {
     pub fn read(fields: &Fields<'_>) -> Result<Self, Problem> {
-        let name = |name| fields.formed_or_none(name);
+        let name = |field| fields.formed_or_none(field);
         Ok(Self {
-            source: name("pagerduty_source")?,
-            component: name("pagerduty_component")?,
-            group: name("pagerduty_group")?,
-            class: name("pagerduty_class")?,
+            source: name(&parameters::SOURCE)?,
+            component: name(&parameters::COMPONENT)?,
+            group: name(&parameters::GROUP)?,
+            class: name(&parameters::CLASS)?,
             links: links(fields)?,
             images: images(fields)?,
         })
@@ -102,9 +103,9 @@ pub fn is_name(text: &str) -> bool {
 }
 
 fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
-    const NAME_OF: &str = "pagerduty_links";
-    let links = fields.table(NAME_OF)?.unwrap_or_default();
-    check_count(fields, NAME_OF, links.len())?;
+    let name = LINKS.name;
+    let links = fields.table(&LINKS)?.unwrap_or_default();
+    check_count(fields, &LINKS, links.len())?;
     let links = links.into_iter().map(|(text, href)| {
         let url = parse_url(&href)
             .ok()
@@ -114,10 +115,10 @@ fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
             Some(url) if !text.is_empty() && is_name(&text) => Ok((text, url.into())),
             _ => {
                 let what = format!(
-                    "{NAME_OF} must be web addresses by their texts, such as {}",
+                    "{name} must be web addresses by their texts, such as {}",
                     r#"{ Runbook = "https://wiki.example.com/cpu" }"#
                 );
-                Err(fields.error(NAME_OF, what))
+                Err(fields.error(&LINKS, what))
             }
         }
     });
@@ -126,23 +127,27 @@ fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
 
 /// "This image must be served via HTTPS."
 fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
-    const NAME_OF: &str = "pagerduty_images";
-    let images = fields.several(NAME_OF)?;
-    check_count(fields, NAME_OF, images.len())?;
+    let name = IMAGES.name;
+    let images = fields.several(&IMAGES)?;
+    check_count(fields, &IMAGES, images.len())?;
     let images = images.into_iter().map(|(path, text)| {
         let url = parse_url(text).ok();
         let url = url.filter(|url| url.scheme() == "https" && fits_as_link(url.as_str()));
-        let what = format!("{NAME_OF} must be web addresses that begin with https://");
+        let what = format!("{name} must be web addresses that begin with https://");
         url.map(|src| Image { src })
             .ok_or_else(|| invalid(&path, what))
     });
     images.collect()
 }
 
-fn check_count(fields: &Fields<'_>, name: &str, count: usize) -> Result<(), Problem> {
+fn check_count(fields: &Fields<'_>, field: &Parameter, count: usize) -> Result<(), Problem> {
+    let name = field.name;
     match count {
         0..=MOST => Ok(()),
-        _ => Err(fields.error(name, format!("{name} may be at most {MOST}, found {count}"))),
+        _ => Err(fields.error(
+            field,
+            format!("{name} may be at most {MOST}, found {count}"),
+        )),
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::context::{Context, Image, Link, fits_as_link};
-use self::parameters::{API, PARAMETERS};
+use self::parameters::{BASE_URL, PARAMETERS, ROUTING_KEY};
 use crate::channels::shared::endpoint::{Endpoint, join_path};
 use crate::channels::shared::http_channel::HttpChannel;
 use crate::channels::shared::incident::{self, IncidentAction};
@@ -102,9 +102,9 @@ struct Payload<'a> {
 
 impl PagerDuty {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let key = fields.formed("pagerduty_routing_key")?;
+        let key = fields.formed(&ROUTING_KEY)?;
         let routing_key = Secret::new(key);
-        let url = join_path(&fields.base_url(API)?, ["v2", "enqueue"]);
+        let url = join_path(&fields.base_url(&BASE_URL)?, ["v2", "enqueue"]);
         Ok(Self {
             endpoint: Endpoint::new(fields.sender(), url, &CAPABILITIES)
                 .told_apart_by(fields.sender(), [routing_key.clone()])

@@ -30,28 +30,28 @@ use crate::text::{Limit, Markup, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pushover",
     about: "the devices of a Pushover user or group",
-    parameters: &[
-        Parameter::new(
-            "pushover_token",
-            "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
-            "The application's API token.",
-        )
-        .form("30 letters and digits", is_key)
-        .required()
-        .secret(),
-        Parameter::new(
-            "pushover_user",
-            "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
-            "The key of the user or group.",
-        )
-        .form("30 letters and digits", is_key)
-        .required()
-        .secret(),
-        Parameter::base_url(API),
-    ],
+    parameters: &[TOKEN, USER, BASE_URL],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
 };
+
+const TOKEN: Parameter = Parameter::new(
+    "pushover_token",
+    "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
+    "The application's API token.",
+)
+.form("30 letters and digits", is_key)
+.required()
+.secret();
+const USER: Parameter = Parameter::new(
+    "pushover_user",
+    "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
+    "The key of the user or group.",
+)
+.form("30 letters and digits", is_key)
+.required()
+.secret();
+const BASE_URL: Parameter = Parameter::base_url(API);
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -89,9 +89,9 @@ struct Pushover {
 
 impl Pushover {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let key = |name| fields.formed(name).map(Secret::new);
-        let (token, user) = (key("pushover_token")?, key("pushover_user")?);
-        let base = fields.base_url(API)?;
+        let key = |field| fields.formed(field).map(Secret::new);
+        let (token, user) = (key(&TOKEN)?, key(&USER)?);
+        let base = fields.base_url(&BASE_URL)?;
         let url = join_path(&base, ["1", "messages.json"]);
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         // One queue for all users of an application: the limit of requests at once is not each user's.

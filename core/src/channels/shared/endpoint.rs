@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::body;
-use crate::channels::Fields;
 use crate::channels::spec::headers::{self, HostHeader};
+use crate::channels::{Fields, Parameter};
 use crate::model::capabilities::Capabilities;
 use crate::model::problem::Problem;
 use crate::model::wire::{Destination, HttpRequest, Outbound};
@@ -39,15 +39,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `{sender}_webhook_url` and `{sender}_headers`.
+    /// A webhook's URL, and the caller's headers.
     pub fn read(
         fields: &mut Fields<'_>,
+        (url, headers): (&Parameter, &Parameter),
         capabilities: &'static Capabilities,
         host: HostHeader,
     ) -> Result<Self, Problem> {
         let sender = fields.sender();
-        let given = fields.url(&format!("{sender}_webhook_url"))?;
-        let callers = headers::read(fields, &format!("{sender}_headers"), host);
+        let given = fields.url(url)?;
+        let callers = headers::read(fields, headers, host);
         let mut endpoint = Self::new(sender, given, capabilities);
         let named = callers.get(HOST).and_then(|value| value.to_str().ok());
         endpoint.destination.host_header = named

@@ -31,19 +31,19 @@ use crate::text::{Fences, Limit, Markup, Unit, with_entities};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
     about: "a Slack channel, by an incoming webhook or a workflow",
-    parameters: &[
-        Parameter::new(
-            "slack_webhook_url",
-            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
-            "The URL of the incoming webhook, or of the workflow.",
-        )
-        .required()
-        .secret(),
-        Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0="),
-    ],
+    parameters: &[WEBHOOK_URL, HEADERS],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
+
+const WEBHOOK_URL: Parameter = Parameter::new(
+    "slack_webhook_url",
+    "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+    "The URL of the incoming webhook, or of the workflow.",
+)
+.required()
+.secret();
+const HEADERS: Parameter = Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -100,7 +100,12 @@ struct TextPayload<'a> {
 
 impl Slack {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let endpoint = Endpoint::read(fields, &CAPABILITIES, HostHeader::Dropped)?;
+        let endpoint = Endpoint::read(
+            fields,
+            (&WEBHOOK_URL, &HEADERS),
+            &CAPABILITIES,
+            HostHeader::Dropped,
+        )?;
         let kind = kind_of(&endpoint);
         Ok(Self { endpoint, kind })
     }

@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
             .filter(|one| one.kind == ParameterKind::Destinations);
         let is_listed = |name| self.lists.listed.iter().any(|one| one.parameter == name);
         if let Some(missing) = lists.find(|list| list.required && !is_listed(list.name)) {
-            return Err(self.missing(missing.name));
+            return Err(self.missing(missing));
         }
         // There is one at each index below `destinations`.
         let listed = self.lists.listed.get(self.index);
@@ -39,35 +39,36 @@ impl<'a> Fields<'a> {
     }
 
     /// The addresses that a parameter lists as destinations, but for those that are none.
-    pub fn listed(&self, parameter: &str) -> impl Iterator<Item = &Mailbox> {
+    pub fn listed(&self, field: &Parameter) -> impl Iterator<Item = &Mailbox> {
         let listed = self
             .lists
             .listed
             .iter()
-            .filter(move |one| one.parameter == parameter);
+            .filter(move |one| one.parameter == field.name);
         listed.filter_map(|one| one.mailbox.as_ref().ok())
     }
 
     /// One mailbox that must be there.
-    pub fn mailbox(&self, name: &str) -> Result<Mailbox, Problem> {
-        let text = self.required(name)?;
+    pub fn mailbox(&self, field: &Parameter) -> Result<Mailbox, Problem> {
+        let name = field.name;
+        let text = self.required(field)?;
         let mut pieces = mailboxes::split(&text);
         let first = pieces.next().unwrap_or_default();
         if pieces.next().is_some() {
             let what = "must be one address, found several; write a name with a comma in quotes";
-            return Err(self.error(name, format!("{name} {what}")));
+            return Err(self.error(field, format!("{name} {what}")));
         }
-        mailbox(name, first, 0, 1).map_err(|what| self.error(name, what))
+        mailbox(name, first, 0, 1).map_err(|what| self.error(field, what))
     }
 
     /// Mailboxes that are no destinations: a string, or a list of them.
-    pub fn mailboxes(&self, name: &str) -> Result<Vec<Mailbox>, Problem> {
+    pub fn mailboxes(&self, field: &Parameter) -> Result<Vec<Mailbox>, Problem> {
         let mut mailboxes = Vec::new();
-        for (path, text) in self.several(name)? {
+        for (path, text) in self.several(field)? {
             let pieces: Vec<_> = mailboxes::split(text).collect();
             let of = pieces.len();
             for (index, text) in pieces.into_iter().enumerate() {
-                let read = mailbox(name, text, index, of);
+                let read = mailbox(field.name, text, index, of);
                 mailboxes.push(read.map_err(|what| invalid(&path.clone(), what))?);
             }
         }

@@ -1,4 +1,5 @@
-//! Reading a sender's configuration by the channel's table of parameters.
+//! Reading a sender's configuration by the channel's table of parameters. Whoever reads a value gives the parameter itself, so
+//! that what is read is what is declared.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use url::Url;
 use super::encoded::decode;
 use super::errors::{Warning, invalid};
 use super::lists::{self, Lists};
-use super::parameter::{BASE_URL, ValueFormat};
+use super::parameter::ValueFormat;
 use super::values::text;
 use super::{OPTIONS, Parameter, ParameterKind, parse_url};
 use crate::json::{Json, Path};
@@ -83,7 +84,7 @@ impl<'a> Fields<'a> {
         if let Some((_, place)) = place {
             *place = Some(value);
         } else if self.is_operators(name) {
-            self.warn(name, "only the configuration file may set it; ignored");
+            self.warn_of(name, "only the configuration file may set it; ignored");
         } else {
             if self.unknown.len() < MAX_UNKNOWN {
                 self.unknown.push(name);
@@ -97,7 +98,7 @@ impl<'a> Fields<'a> {
         let (lists, twice) = lists::read(given, &self.path);
         self.lists = lists;
         for parameter in twice {
-            self.warn(parameter, "an address stands twice; it gets one message");
+            self.warn_of(parameter, "an address stands twice; it gets one message");
         }
     }
 
@@ -153,31 +154,32 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, Problem> {
-        self.optional(name)?.ok_or_else(|| self.missing(name))
+    pub fn required(&self, field: &Parameter) -> Result<Cow<'a, str>, Problem> {
+        self.optional(field)?.ok_or_else(|| self.missing(field))
     }
 
     /// A field that may be absent, `null` or blank.
-    pub fn optional(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
-        let Some(value) = self.member(name).filter(|value| **value != Json::Null) else {
+    pub fn optional(&self, field: &Parameter) -> Result<Option<Cow<'a, str>>, Problem> {
+        let Some(value) = self.member(field).filter(|value| **value != Json::Null) else {
             return Ok(None);
         };
         match text(value) {
             Some(text) if text.trim().is_empty() => Ok(None),
             Some(text) => Ok(Some(Cow::Borrowed(text))),
-            None => Err(self.wrong_type(name, "a string", value)),
+            None => Err(self.wrong_type(field, "a string", value)),
         }
     }
 
     /// Whether a field is given as a number, not as a string.
-    pub fn is_number(&self, name: &str) -> bool {
-        matches!(self.member(name), Some(Json::Number(_)))
+    pub fn is_number(&self, field: &Parameter) -> bool {
+        matches!(self.member(field), Some(Json::Number(_)))
     }
 
     /// A field that may be absent, one string, or a list of them; each with its place.
-    pub fn several(&self, name: &str) -> Result<Vec<(Path, &'a str)>, Problem> {
+    pub fn several(&self, field: &Parameter) -> Result<Vec<(Path, &'a str)>, Problem> {
+        let name = field.name;
         let path = self.path.key(name);
-        let places = match self.member(name) {
+        let places = match self.member(field) {
             None | Some(Json::Null) => Vec::new(),
             Some(Json::Array(items)) => {
                 let items = items.iter().enumerate();
@@ -196,23 +198,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A port that may be absent.
-    pub fn port(&self, name: &str) -> Result<Option<u16>, Problem> {
+    pub fn port(&self, field: &Parameter) -> Result<Option<u16>, Problem> {
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
-        self.optional(name)?
+        self.optional(field)?
             .map(|text| {
-                let example = self.example(name);
+                let Parameter { name, example, .. } = field;
                 let what = format!("{name} must be a number from 1 to 65535, such as {example}");
-                port(&text).ok_or_else(|| self.error(name, what))
+                port(&text).ok_or_else(|| self.error(field, what))
             })
             .transpose()
     }
 
     /// A boolean that may be absent.
-    pub fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
-        match self.member(name) {
+    pub fn flag(&self, field: &Parameter) -> Result<Option<bool>, Problem> {
+        match self.member(field) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Bool(value)) => Ok(Some(*value)),
-            Some(other) => Err(self.wrong_type(name, "true or false", other)),
+            Some(other) => Err(self.wrong_type(field, "true or false", other)),
         }
     }
 
@@ -222,35 +224,35 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
-    pub fn is_rendered(&self, name: &str) -> bool {
-        let parameter = self.parameter(name);
-        let is_template = parameter.is_some_and(|one| {
-            matches!(one.kind, ParameterKind::Template | ParameterKind::Templates)
-        });
+    pub fn is_rendered(&self, field: &Parameter) -> bool {
+        let is_template = matches!(
+            field.kind,
+            ParameterKind::Template | ParameterKind::Templates
+        );
         is_template && self.is_of_operator()
     }
 
     /// A table of strings that may be absent; of templates those of the file have their names alone.
-    pub fn table(&self, name: &str) -> Result<Option<Vec<(String, String)>>, Problem> {
-        let members = match self.member(name) {
+    pub fn table(&self, field: &Parameter) -> Result<Option<Vec<(String, String)>>, Problem> {
+        let members = match self.member(field) {
             None | Some(Json::Null) => return Ok(None),
             Some(Json::Object(members)) => members,
-            Some(other) => return Err(self.wrong_type(name, "a table of strings", other)),
+            Some(other) => return Err(self.wrong_type(field, "a table of strings", other)),
         };
         let strings = members.iter().map(|(key, value)| match text(value) {
             Some(text) => Ok((key.clone(), text.to_owned())),
-            None => Err(self.wrong_type(name, "a table of strings", value)),
+            None => Err(self.wrong_type(field, "a table of strings", value)),
         });
         strings.collect::<Result<_, _>>().map(Some)
     }
 
     /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
-    pub fn headers(&self, name: &str) -> Option<Result<NamedValues<'a>, String>> {
-        match self.member(name)? {
+    pub fn headers(&self, field: &Parameter) -> Option<Result<NamedValues<'a>, String>> {
+        match self.member(field)? {
             Json::Object(members) if self.origin == Origin::Operator => {
                 Some(Ok(Cow::Borrowed(members)))
             }
-            _ => match self.optional(name) {
+            _ => match self.optional(field) {
                 Ok(encoded) => encoded.map(|encoded| match decode(&encoded) {
                     Ok(members) => Ok(Cow::Owned(members)),
                     Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
@@ -263,71 +265,80 @@ impl<'a> Fields<'a> {
     /// A field that the environment may stand in for.
     pub fn or_environment(
         &self,
-        name: &str,
+        field: &Parameter,
         environment: Option<&Secret>,
     ) -> Result<Secret, Problem> {
-        match (self.optional(name)?, environment) {
+        match (self.optional(field)?, environment) {
             (Some(value), _) => Ok(Secret::new(value.trim())),
             (None, Some(secret)) => Ok(secret.clone()),
-            (None, None) => Err(self.missing(name)),
+            (None, None) => Err(self.missing(field)),
         }
     }
 
     /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
-    pub fn url(&self, name: &str) -> Result<Url, Problem> {
-        parse_url(&self.required(name)?).map_err(|what| self.error(name, format!("{name} {what}")))
+    pub fn url(&self, field: &Parameter) -> Result<Url, Problem> {
+        let name = field.name;
+        parse_url(&self.required(field)?)
+            .map_err(|what| self.error(field, format!("{name} {what}")))
     }
 
     /// A field that must be there, in the form that its parameter declares.
-    pub fn formed(&self, name: &str) -> Result<String, Problem> {
-        let text = self.required(name)?;
-        self.check_form(name, &text)
+    pub fn formed(&self, field: &Parameter) -> Result<String, Problem> {
+        let text = self.required(field)?;
+        self.check_form(field, &text)
     }
 
     /// The same of a field that may be absent.
-    pub fn formed_or_none(&self, name: &str) -> Result<Option<String>, Problem> {
-        let text = self.optional(name)?;
-        text.map(|text| self.check_form(name, &text)).transpose()
+    pub fn formed_or_none(&self, field: &Parameter) -> Result<Option<String>, Problem> {
+        let text = self.optional(field)?;
+        text.map(|text| self.check_form(field, &text)).transpose()
     }
 
-    fn check_form(&self, name: &str, text: &str) -> Result<String, Problem> {
+    fn check_form(&self, field: &Parameter, text: &str) -> Result<String, Problem> {
         let text = text.trim();
-        let form = self.parameter(name).and_then(|parameter| parameter.form);
+        let Parameter {
+            name,
+            form,
+            example,
+            ..
+        } = field;
         debug_assert!(form.is_some(), "{name} declares no form");
         match form.filter(|form| !(form.fits)(text)) {
             None => Ok(text.to_owned()),
             Some(ValueFormat { words, .. }) => {
-                let example = self.example(name);
-                Err(self.error(name, format!("{name} must be {words}, such as {example}")))
+                Err(self.error(field, format!("{name} must be {words}, such as {example}")))
             }
         }
     }
 
-    /// Where a provider's API is: what the operator says, or the provider's own address.
-    pub fn base_url(&self, own: &str) -> Result<Url, Problem> {
-        let given = self.optional(BASE_URL)?;
-        let url = parse_url(given.as_deref().unwrap_or(own))
-            .map_err(|what| self.error(BASE_URL, format!("{BASE_URL} {what}")))?;
+    /// Where a provider's API is: what the operator says, or the provider's own address, which is the parameter's example.
+    pub fn base_url(&self, field: &Parameter) -> Result<Url, Problem> {
+        let name = field.name;
+        let given = self.optional(field)?;
+        let url = parse_url(given.as_deref().unwrap_or(field.example))
+            .map_err(|what| self.error(field, format!("{name} {what}")))?;
         if url.username().is_empty() && url.password().is_none() {
             return Ok(url);
         }
-        let what = format!("{BASE_URL} must not hold a user name or a password");
-        Err(self.error(BASE_URL, what))
+        let what = format!("{name} must not hold a user name or a password");
+        Err(self.error(field, what))
     }
 
-    fn wrong_type(&self, name: &str, expected: &str, found: &Json) -> Problem {
-        self.error(
-            name,
-            format!("{name} must be {expected}, found {}", found.kind()),
-        )
+    fn wrong_type(&self, field: &Parameter, expected: &str, found: &Json) -> Problem {
+        let (name, kind) = (field.name, found.kind());
+        self.error(field, format!("{name} must be {expected}, found {kind}"))
     }
 
-    pub fn error(&self, name: &str, what: impl Into<String>) -> Problem {
-        invalid(&self.path.key(name), what)
+    pub fn error(&self, field: &Parameter, what: impl Into<String>) -> Problem {
+        invalid(&self.path.key(field.name), what)
     }
 
     /// A warning of the answer that names the field.
-    pub fn warn(&mut self, name: &str, what: &str) {
+    pub fn warn(&mut self, field: &Parameter, what: &str) {
+        self.warn_of(field.name, what);
+    }
+
+    fn warn_of(&mut self, name: &str, what: &str) {
         let path = &self.path;
         self.warnings.push(|| Warning {
             path: path.key(name),
@@ -335,42 +346,36 @@ impl<'a> Fields<'a> {
         });
     }
 
-    pub(super) fn missing(&self, name: &str) -> Problem {
-        let example = self.example(name);
-        let variable = self.parameter(name).and_then(|one| one.environment);
-        let environment = match variable {
+    pub(super) fn missing(&self, field: &Parameter) -> Problem {
+        let Parameter {
+            name,
+            example,
+            environment,
+            ..
+        } = field;
+        let environment = match environment {
             Some(variable) => {
                 format!(", and the server's environment variable {variable} is not set either")
             }
             None => String::new(),
         };
         let mut unknown = self.unknown.iter();
-        let meant = unknown.find(|key| nearest(key, [name]).is_some());
+        let meant = unknown.find(|key| nearest(key, [*name]).is_some());
         let meant = meant.map_or(String::new(), |key| {
             format!("; is `{}` meant to be it?", shown(key))
         });
         self.error(
-            name,
+            field,
             format!("{name} is required{environment}: for example {example}{meant}"),
         )
     }
 
-    /// What stands under a name, where its origin may set it.
-    fn member(&self, name: &str) -> Option<&'a Json> {
-        debug_assert!(self.parameter(name).is_some(), "{name} is not in the table");
-        let mut given = self.given();
-        let (_, value) = given.find(|(parameter, _)| parameter.name == name)?;
-        Some(value)
-    }
-
-    fn parameter(&self, name: &str) -> Option<&'static Parameter> {
-        self.parameters
-            .iter()
-            .find(|parameter| parameter.name == name)
-    }
-
-    fn example(&self, name: &str) -> &'static str {
-        self.parameter(name).map_or("", |one| one.example)
+    /// What stands under a parameter's name, where its origin may set it.
+    fn member(&self, field: &Parameter) -> Option<&'a Json> {
+        let mut all = self.parameters.iter().zip(&self.values);
+        let found = all.find(|(known, _)| known.name == field.name);
+        debug_assert!(found.is_some(), "{} is not in the table", field.name);
+        found.and_then(|(_, value)| *value)
     }
 
     fn warn_unknown(&mut self, name: &str) {

@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::Fields;
 use super::values::text;
+use super::{Fields, Parameter};
 use crate::json::Json;
 use crate::text::shown;
 
@@ -16,12 +16,12 @@ pub enum HostHeader {
 }
 
 /// The caller's headers. What cannot be used is left out, with a warning: the message goes all the same.
-pub fn read(fields: &mut Fields<'_>, name: &str, host: HostHeader) -> HeaderMap {
-    match fields.headers(name) {
+pub fn read(fields: &mut Fields<'_>, field: &Parameter, host: HostHeader) -> HeaderMap {
+    match fields.headers(field) {
         None => HeaderMap::new(),
-        Some(Ok(members)) => collect(fields, name, host, &members),
+        Some(Ok(members)) => collect(fields, field, host, &members),
         Some(Err(what)) => {
-            fields.warn(name, &what);
+            fields.warn(field, &what);
             HeaderMap::new()
         }
     }
@@ -32,7 +32,7 @@ const MAX_HEADERS: usize = 64;
 
 fn collect(
     fields: &mut Fields<'_>,
-    field: &str,
+    field: &Parameter,
     host: HostHeader,
     members: &[(String, Json)],
 ) -> HeaderMap {

@@ -40,10 +40,10 @@ impl Parameter {
         }
     }
 
-    /// Where a provider's API is, for tests and proxies.
-    pub const fn base_url(example: &'static str) -> Self {
+    /// Where a provider's API is, for tests and proxies; `own` is the provider's own address.
+    pub const fn base_url(own: &'static str) -> Self {
         let description = "Address of the API; default: the provider's.";
-        Self::new(BASE_URL, example, description).operator_only()
+        Self::new("base_url", own, description).operator_only()
     }
 
     /// Headers to send beside the channel's own.
@@ -103,9 +103,6 @@ impl Parameter {
         self
     }
 }
-
-/// A parameter of many channels: where the provider's API is.
-pub const BASE_URL: &str = "base_url";
 
 /// What every channel takes besides its parameters, in the configuration file alone. Read where the file is, not by channels.
 pub const OPTIONS: &[Parameter] = &[

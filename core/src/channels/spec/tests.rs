@@ -2,11 +2,15 @@ use super::*;
 use crate::json::{self, Json, Path};
 use crate::warnings::Warnings;
 
+const TEXT: Parameter = Parameter::new("text", "x", "");
+const SEVERAL: Parameter = Parameter::new("several", "x", "").of(ParameterKind::Texts);
+const PORT: Parameter = Parameter::new("port", "587", "").of(ParameterKind::Port);
+const TABLE: Parameter = Parameter::new("table", "x", "").of(ParameterKind::Table);
 const PARAMETERS: &[Parameter] = &[
-    Parameter::new("text", "x", ""),
-    Parameter::new("several", "x", "").of(ParameterKind::Texts),
-    Parameter::new("port", "587", "").of(ParameterKind::Port),
-    Parameter::new("table", "x", "").of(ParameterKind::Table),
+    TEXT,
+    SEVERAL,
+    PORT,
+    TABLE,
     Parameter::new("to", "a@example.com", "")
         .of(ParameterKind::Destinations)
         .required(),
@@ -52,10 +56,10 @@ fn a_whole_number_stands_for_its_digits_wherever_a_string_may_stand() {
         ("{}", None),
     ] {
         let text = read(&format!(r#"{{"text": {number}}}"#), |fields| {
-            fields.optional("text").map(|text| text.map(String::from))
+            fields.optional(&TEXT).map(|text| text.map(String::from))
         });
         let table = read(&format!(r#"{{"table": {{"a": {number}}}}}"#), |fields| {
-            fields.table("table")
+            fields.table(&TABLE)
         });
         match digits {
             Some(digits) => {
@@ -85,7 +89,7 @@ fn a_whole_number_stands_for_its_digits_wherever_a_string_may_stand() {
     }
     read(r#"{"several": [1, "b"]}"#, |fields| {
         let several: Vec<_> = fields
-            .several("several")
+            .several(&SEVERAL)
             .unwrap()
             .into_iter()
             .map(|(_, text)| text)
@@ -105,7 +109,7 @@ fn a_port_is_a_number_or_its_digits() {
         ("2.5", None),
     ] {
         let read = read(&format!(r#"{{"port": {given}}}"#), |fields| {
-            fields.port("port")
+            fields.port(&PORT)
         });
         assert_eq!(read.ok().flatten(), port, "{given}");
     }

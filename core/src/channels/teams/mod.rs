@@ -33,16 +33,18 @@ use crate::text::{Limit, Markup, shorten, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "teams",
     about: "a Microsoft Teams chat or channel, by a workflow",
-    parameters: &[Parameter::new(
+    parameters: &[WEBHOOK_URL],
+    capabilities: &CAPABILITIES,
+    parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
+};
+
+const WEBHOOK_URL: Parameter = Parameter::new(
         "teams_webhook_url",
         "https://default0123456789abcdef0123456789.ab.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke?api-version=1&sig=XXXXXXXX",
         "The URL of the workflow's trigger.",
     )
     .required()
-    .secret()],
-    capabilities: &CAPABILITIES,
-    parse: |fields, operator| Ok(Arc::new(Teams::new(fields, operator)?)),
-};
+    .secret();
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -79,18 +81,18 @@ struct Teams {
 
 impl Teams {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let url = fields.url("teams_webhook_url")?;
+        let url = fields.url(&WEBHOOK_URL)?;
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let host = endpoint.destination.host.as_deref().unwrap_or_default();
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
             let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
                         make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
-            return Err(fields.error("teams_webhook_url", what));
+            return Err(fields.error(&WEBHOOK_URL, what));
         }
         if is_microsoft(host) && !has_signature(&endpoint.url) {
             let what = "teams_webhook_url must be the whole URL of the workflow's trigger, with &sig=… at its end; a URL \
                         without it is of a trigger that wants a Microsoft login: let anyone trigger the workflow, and copy its new URL";
-            return Err(fields.error("teams_webhook_url", what));
+            return Err(fields.error(&WEBHOOK_URL, what));
         }
         Ok(Self { endpoint })
     }

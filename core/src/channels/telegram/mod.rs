@@ -34,41 +34,41 @@ use crate::text::{Limit, Markup, shorten, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "telegram",
     about: "a Telegram chat, by a bot",
-    parameters: &[
-        Parameter::new(
-            "telegram_bot_token",
-            "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
-            "The bot's token.",
-        )
-        .form(
-            "digits, a colon, and at least 30 letters, digits, hyphens and underscores",
-            is_token,
-        )
-        .required()
-        .secret(),
-        Parameter::new(
-            "telegram_chat_id",
-            "-1001234567890",
-            "The chat: its number, or the @name of a public channel.",
-        )
-        .form("a number, or @ and the name of a public channel", |id| {
-            Chat::read(id).is_some()
-        })
-        .required()
-        .secret(),
-        Parameter::new(
-            "telegram_thread_id",
-            "42",
-            "The topic, where the group has topics.",
-        )
-        .form("a positive number", |id| {
-            id.parse().is_ok_and(|id: i64| id > 0)
-        }),
-        Parameter::base_url(API),
-    ],
+    parameters: &[BOT_TOKEN, CHAT_ID, THREAD_ID, BASE_URL],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
 };
+
+const BOT_TOKEN: Parameter = Parameter::new(
+    "telegram_bot_token",
+    "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+    "The bot's token.",
+)
+.form(
+    "digits, a colon, and at least 30 letters, digits, hyphens and underscores",
+    is_token,
+)
+.required()
+.secret();
+const CHAT_ID: Parameter = Parameter::new(
+    "telegram_chat_id",
+    "-1001234567890",
+    "The chat: its number, or the @name of a public channel.",
+)
+.form("a number, or @ and the name of a public channel", |id| {
+    Chat::read(id).is_some()
+})
+.required()
+.secret();
+const THREAD_ID: Parameter = Parameter::new(
+    "telegram_thread_id",
+    "42",
+    "The topic, where the group has topics.",
+)
+.form("a positive number", |id| {
+    id.parse().is_ok_and(|id: i64| id > 0)
+});
+const BASE_URL: Parameter = Parameter::base_url(API);
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -107,13 +107,13 @@ struct Telegram {
 
 impl Telegram {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
-        let token = fields.formed("telegram_bot_token")?;
-        let chat_id = fields.formed("telegram_chat_id")?;
-        let thread = fields.formed_or_none("telegram_thread_id")?;
+        let token = fields.formed(&BOT_TOKEN)?;
+        let chat_id = fields.formed(&CHAT_ID)?;
+        let thread = fields.formed_or_none(&THREAD_ID)?;
         let thread: Option<i64> = thread.and_then(|id| id.parse().ok());
         let thread = thread.filter(|id| *id != GENERAL);
         let url = join_path(
-            &fields.base_url(API)?,
+            &fields.base_url(&BASE_URL)?,
             [&*format!("bot{token}"), "sendMessage"],
         );
         let topic = thread.map(|id| id.to_string());

@@ -531,6 +531,47 @@ fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo
 }
 
 #[test]
+fn every_parameter_that_a_channel_declares_is_read() {
+    for spec in CHANNELS {
+        let read_here = |one: &&Parameter| {
+            let kind = one.kind;
+            !matches!(
+                kind,
+                ParameterKind::AuthorityFile
+                    | ParameterKind::CertificateFile
+                    | ParameterKind::Template
+            )
+        };
+        for broken in spec.parameters.iter().filter(read_here) {
+            let members = spec.parameters.iter().filter_map(|one| {
+                let of_no_type = Json::Array(vec![Json::Object(Vec::new())]);
+                let value = match one.name == broken.name {
+                    true => Some(of_no_type),
+                    false => one.required.then(|| Json::String(one.example.to_owned())),
+                };
+                Some((one.name.to_owned(), value?))
+            });
+            let members: Vec<_> = members.collect();
+            let (path, mut warnings) = (Path::root(), Warnings::default());
+            let origin = Origin::Operator;
+            let mut fields = Fields::new(
+                spec.key,
+                origin,
+                spec.parameters,
+                &members,
+                path,
+                &mut warnings,
+            );
+            // Of a list of destinations the wrong one is the last.
+            let last = fields.destinations() - 1;
+            let made = (spec.parse)(fields.at(last), &OperatorSettings::default());
+            let is_refused = made.is_err() || !fields.take_warnings().is_empty();
+            assert!(is_refused, "{}: {} is not read", spec.key, broken.name);
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_value_is_said_without_quoting_it() {
     for spec in CHANNELS {
         for broken in spec.parameters.iter().filter(|one| !one.operator_only) {

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::parameters::{ACCOUNT_SID, SID};
 use crate::channels::shared::endpoint::join_path;
 use crate::channels::{Fields, OperatorSettings};
 use crate::model::problem::Problem;
@@ -9,16 +10,16 @@ use crate::secret::Secret;
 
 /// The account in the URL's path: the SID itself, or what stands beside an API key.
 pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
-    let given = fields.optional("twilio_account_sid")?;
+    let given = fields.optional(&ACCOUNT_SID)?;
     let field = match given {
-        Some(_) => "twilio_account_sid",
-        None => "twilio_sid",
+        Some(_) => ACCOUNT_SID,
+        None => SID,
     };
     let account = match given {
         Some(account) => Secret::new(account.trim()),
         None if sid.expose().starts_with("SK") => {
             return Err(fields.error(
-                "twilio_account_sid",
+                &ACCOUNT_SID,
                 "twilio_account_sid (AC…) is required when twilio_sid is an API key (SK…)",
             ));
         }
@@ -32,9 +33,10 @@ pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
     {
         return Ok(account);
     }
+    let name = field.name;
     Err(fields.error(
-        field,
-        format!("{field} must be letters and digits only, such as AC and 32 hexadecimal digits"),
+        &field,
+        format!("{name} must be letters and digits only, such as AC and 32 hexadecimal digits"),
     ))
 }
 

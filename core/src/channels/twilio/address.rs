@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use crate::channels::Fields;
+use super::parameters::{FROM_NUMBER, MESSAGING_SERVICE_SID};
+use crate::channels::{Fields, Parameter};
 use crate::model::problem::Problem;
 use crate::secret::{Secret, mask_number};
 
@@ -22,15 +23,15 @@ pub struct MessageSender {
 
 impl MessageSender {
     pub fn read(fields: &mut Fields<'_>, medium: Medium) -> Result<Self, Problem> {
-        let given = fields.formed_or_none("messaging_service_sid")?;
+        let given = fields.formed_or_none(&MESSAGING_SERVICE_SID)?;
         let given = given.map(Secret::new);
-        if given.is_some() && fields.optional("twilio_from_number")?.is_none() {
+        if given.is_some() && fields.optional(&FROM_NUMBER)?.is_none() {
             return Ok(Self {
                 number: None,
                 service: given,
             });
         }
-        let from = number(fields, "twilio_from_number", medium)?;
+        let from = number(fields, &FROM_NUMBER, medium)?;
         // A service's SID may stand in the number's place.
         Ok(match given {
             None if is_service(from.expose()) => Self {
@@ -53,25 +54,30 @@ impl MessageSender {
 }
 
 /// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
-pub fn number(fields: &mut Fields<'_>, name: &str, medium: Medium) -> Result<Secret, Problem> {
-    let given = fields.required(name)?;
+pub fn number(
+    fields: &mut Fields<'_>,
+    field: &Parameter,
+    medium: Medium,
+) -> Result<Secret, Problem> {
+    let name = field.name;
+    let given = fields.required(field)?;
     if given.chars().any(char::is_control) {
         return Err(fields.error(
-            name,
+            field,
             format!("{name} holds a control character; remove it (a line break, perhaps?)"),
         ));
     }
     let mut given = Cow::Borrowed(given.trim());
     // TOML reads `+15005550006` without quotes as a number, which has no sign. Short codes have none anyway.
-    if fields.is_number(name) && given.len() > *SHORT_CODE.end() && E164.contains(&given.len()) {
+    if fields.is_number(field) && given.len() > *SHORT_CODE.end() && E164.contains(&given.len()) {
         given = Cow::Owned(format!("+{given}"));
     }
     if given.chars().count() > 64 {
-        return Err(fields.error(name, format!("{name} is longer than 64 characters")));
+        return Err(fields.error(field, format!("{name} is longer than 64 characters")));
     }
     if !is_address(&given) {
         fields.warn(
-            name,
+            field,
             "is neither an E.164 number such as +15005550006 nor a short code, a prefixed address, a messaging service or an alphanumeric sender; Twilio will judge",
         );
     }

@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value};
 
+use super::parameters::{CONTENT_SID, CONTENT_VARIABLES};
 use crate::channels::{ComposeContext, Fields};
 use crate::model::problem::Problem;
 use crate::text::{Limit, Unit, cut, one_line};
 
-const SID: &str = "content_sid";
-const VARIABLES: &str = "content_variables";
+const SID: &str = CONTENT_SID.name;
+const VARIABLES: &str = CONTENT_VARIABLES.name;
 
 /// "A variable key has a maximum length of 16 characters" and "can't contain spaces" (page above).
 const NAME: usize = 16;
@@ -26,14 +27,14 @@ pub struct Content {
 
 impl Content {
     pub fn read(fields: &Fields<'_>) -> Result<Option<Self>, Problem> {
-        let sid = fields.formed_or_none(SID)?;
-        let variables = fields.table(VARIABLES)?;
+        let sid = fields.formed_or_none(&CONTENT_SID)?;
+        let variables = fields.table(&CONTENT_VARIABLES)?;
         for (name, _) in variables.iter().flatten() {
             if name.is_empty() || name.chars().count() > NAME || name.contains(char::is_whitespace)
             {
                 let what =
                     format!("{VARIABLES} must have names of 1 to {NAME} characters without spaces");
-                return Err(fields.error(VARIABLES, what));
+                return Err(fields.error(&CONTENT_VARIABLES, what));
             }
         }
         match (sid, variables) {
@@ -41,13 +42,13 @@ impl Content {
                 let what = format!(
                     "{SID} is required with {VARIABLES}: for example HX and 32 hexadecimal digits"
                 );
-                Err(fields.error(SID, what))
+                Err(fields.error(&CONTENT_SID, what))
             }
             (None, None) => Ok(None),
             (Some(sid), variables) => Ok(Some(Self {
                 sid,
                 given: variables
-                    .filter(|_| !fields.is_rendered(VARIABLES))
+                    .filter(|_| !fields.is_rendered(&CONTENT_VARIABLES))
                     .map(|members| {
                         members
                             .into_iter()

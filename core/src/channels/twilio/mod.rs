@@ -20,7 +20,7 @@ use url::Url;
 use self::account::{account, messages_url};
 use self::address::{Medium, MessageSender, bare_number, masked_address, number};
 use self::content::Content;
-use self::parameters::PARAMETERS;
+use self::parameters::{PARAMETERS, SID, SMART_ENCODING, TO_NUMBER, TOKEN};
 use self::segments::segments;
 use super::shared::endpoint::{basic_auth, secrets_of_headers};
 use super::shared::rich::Truncations;
@@ -97,11 +97,11 @@ impl Twilio {
         operator: &OperatorSettings,
         medium: Medium,
     ) -> Result<Self, Problem> {
-        let sid = fields.or_environment("twilio_sid", operator.twilio_sid.as_ref())?;
-        let token = fields.or_environment("twilio_token", operator.twilio_token.as_ref())?;
+        let sid = fields.or_environment(&SID, operator.twilio_sid.as_ref())?;
+        let token = fields.or_environment(&TOKEN, operator.twilio_token.as_ref())?;
         let account = account(fields, &sid)?;
         let from = MessageSender::read(fields, medium)?;
-        let to = number(fields, "twilio_to_number", medium)?;
+        let to = number(fields, &TO_NUMBER, medium)?;
 
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(body::FORM));
@@ -111,7 +111,7 @@ impl Twilio {
         headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
         let sender = fields.sender();
         Ok(Self {
-            smart_encoding: fields.flag("smart_encoding")?.unwrap_or(false),
+            smart_encoding: fields.flag(&SMART_ENCODING)?.unwrap_or(false),
             content: Content::read(fields)?,
             url: messages_url(operator, &account),
             headers,
