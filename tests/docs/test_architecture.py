@@ -66,7 +66,7 @@ def test_the_picture_shows_the_layers() -> None:
 
 def test_the_page_describes_every_module() -> None:
     layers = PAGE.partition("\n## Layers\n")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", layers, re.MULTILINE) == list(LAYER)
+    assert re.findall(r"^- `(\w+)`: ", layers, re.MULTILINE) == list(LAYER)
 
 
 @pytest.mark.parametrize("sources", ["src", "core/src", "jetstream/src", "standin/src"])

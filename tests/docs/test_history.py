@@ -59,7 +59,7 @@ def run(database: datafusion.SessionContext, sql: str) -> list[dict[str, Any]]:
 
 
 def test_every_column_of_the_page_is_written_and_no_other(history: list[str]) -> None:
-    documented = set(re.findall(r"^\| `(\w+)` \| (?:tag|string|integer|timestamp) \|", PAGE, re.MULTILINE))
+    documented = set(re.findall(r"^- `(\w+)` \((?:tag|string|integer|timestamp)\):", PAGE, re.MULTILINE))
     written = {name for line in history for name in parse_line(line).columns}
     assert documented - written == {"time"}
     assert written <= documented

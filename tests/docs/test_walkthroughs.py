@@ -105,7 +105,7 @@ def test_the_upgrading_page_uses_commands_of_the_other_pages() -> None:
 
 def test_troubleshooting_has_every_error_code_and_no_other() -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## By error code")[2]
-    documented = re.findall(r"^\| `(\w+)` \| (?:\d{3}|\(log\)) \|", page, re.MULTILINE)
+    documented = re.findall(r"^- `(\w+)` \((?:\d{3}|log)\):", page, re.MULTILINE)
     assert len(documented) == len(set(documented))
     assert set(documented) == error_codes()
 
