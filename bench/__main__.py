@@ -31,6 +31,7 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "P12": [streams.accepted],
     "P13": [size.wheel],
     "P14": [streams.workers],
+    "P15": [single.compiling],
     "rows": [tables.rows],
     "writes": [tables.beside_a_hanging_destination],
     "history": [tables.history],
@@ -56,13 +57,13 @@ def main() -> int:
         report.say(f"refused: {refusal}")
         return 1
     found = report.conditions(run, descriptors_before, time.monotonic() - started)
-    table = report.table([row for row in run.rows.values() if row.samples or row.not_run])
-    text = f"{table}\n\n{report.footnotes(run, found)}"
-    print(text)
+    rows = [row for row in run.rows.values() if row.samples or row.not_run]
+    footnotes = report.footnotes(run, found)
+    print(f"{report.table(rows)}\n\n{footnotes}")
     if os.environ.get("BENCH_RECORD"):
         core.record(run)
     if lines and run.effort.is_whole:
-        publish(run, found, lines, text)
+        publish(run, found, lines, f"{report.page_table(rows)}\n\n{footnotes}")
     return verdict(run)
 
 

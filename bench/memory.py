@@ -5,25 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-AVAILABLE = Path("/proc/self/smaps_rollup").exists()
+AVAILABLE = Path("/proc/self/status").exists()
 SAMPLE_INTERVAL = 0.02
 """Seconds between two looks at a process."""
 
 
-def private_dirty(pid: int | str) -> int:
-    """Bytes of private memory that were written to."""
-    return _kilobytes(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") * 1024
-
-
 def resident(pid: int | str) -> int:
     """Bytes of resident memory."""
-    return _kilobytes(f"/proc/{pid}/status", "VmRSS:") * 1024
-
-
-def _kilobytes(path: str, name: str) -> int:
-    for line in Path(path).read_text(encoding="ascii").splitlines():
-        if line.startswith(name):
-            return int(line.split()[1])
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
     return 0
 
 

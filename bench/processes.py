@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from bench.messages import Notification
 from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
+from tests.harness import http_request
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = ROOT / "bench" / "plugins"
@@ -17,7 +20,7 @@ PLUGIN_FILES = {
     OURS: ROOT / "notifier_plugin.py",
     HTTPX: PLUGINS / "httpx_twilio.py",
     APPRISE: PLUGINS / "apprise_peer.py",
-    NOOP: PLUGINS / "noop.py",
+    NOOP: PLUGINS / "ten_lines.py",
 }
 
 
@@ -120,3 +123,32 @@ class Contender(Program):
         else:
             job = {"request": notification.request, "arguments": notification.arguments, **workers}
         return [Call(**call) for call in self.ask({"do": "send", "times": times, **job})]
+
+
+@dataclass(frozen=True)
+class EngineHost:
+    """The tests' engine host, in a process of its own, with our plugin file."""
+
+    pid: int
+    url: str
+
+    def create_trigger(self, route: str, file: str, arguments: dict[str, str] | None = None) -> str:
+        """A trigger for requests; gives its address."""
+        trigger = {
+            "name": route,
+            "path": file,
+            "spec": f"request:{route}",
+            "arguments": arguments,
+            "run_asynchronous": True,
+        }
+        http_request("POST", f"{self.url}/_host/triggers", body=json.dumps(trigger).encode())
+        return f"{self.url}/api/v3/engine/{route}"
+
+
+@contextmanager
+def engine_host(directory: Path) -> Iterator[EngineHost]:
+    """An engine host whose plugins are in the directory; ``notify.py`` is ours."""
+    (directory / "notify.py").write_text(PLUGIN_FILES[OURS].read_text(encoding="utf-8"), encoding="utf-8")
+    command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(directory), "--path", "notify.py"]
+    with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
+        yield EngineHost(host.pid, host.read()["url"])

@@ -9,41 +9,51 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.rows import CONTENDERS, Compare, Row
+from bench.rows import LIMIT, OURS, Compare, Row
 from bench.run import Run, descriptors, max_connections
 
-HEADINGS = ("", "measured", "unit", *CONTENDERS, "compared", "target", "met")
-
-
+HEADINGS = ("", "measured", "ours", "peer", "compared", "target", "met")
 BEGIN, END = "<!-- benchmark -->", "<!-- end of benchmark -->"
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table: median, and least to most where the rounds differ."""
-    lines = [HEADINGS, *(cells(row) for row in rows)]
+    """The rows for a terminal, as a Markdown table."""
+    lines = _lines(rows)
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in padded)
 
-    def text(line: tuple[str, ...]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
 
-    rule = "| " + " | ".join("-" * max(width, 3) for width in widths) + " |"
-    return "\n".join([text(HEADINGS), rule, *map(text, lines[1:])])
+def page_table(rows: list[Row]) -> str:
+    """The rows that have a target, for the page; bench/results.json has all rows with all contenders."""
+    return "\n".join("|" + "|".join(line) + "|" for line in _lines([row for row in rows if row.target]))
+
+
+def _lines(rows: list[Row]) -> list[tuple[str, ...]]:
+    return [HEADINGS, ("---",) * len(HEADINGS), *(cells(row) for row in rows)]
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells."""
-    number = row.id.split(" ")[0]
+    """A row's cells: the medians of ours and its peer, and what is held against the target with its spread."""
+    number, target = row.id.split(" ")[0], str(row.target or "")
     if row.not_run:
-        return (number, row.what, row.unit, *["-"] * len(CONTENDERS), f"not run: {row.not_run}", str(row.target), "-")
-    figures = [spread(row.samples.get(name, [])) for name in CONTENDERS]
-    compared = "" if row.compare is Compare.VALUE or row.peer is None else _compared(row)
+        return (number, row.what, "-", "-", f"not run: {row.not_run}", target, "-")
+    figures = row.samples.get(OURS, [])
     met = {True: "yes", False: "NO", None: ""}[row.is_met()]
-    return (number, row.what, row.unit, *figures, compared, str(row.target or ""), met)
-
-
-def _compared(row: Row) -> str:
+    if row.compare is Compare.VALUE or row.peer is None:
+        return (number, row.what, f"{spread(figures)} {row.unit}", _peer(row), "", target, met)
     sign = "×" if row.compare is Compare.RATIO else "−"
-    return f"{sign} {row.peer}: {spread(row.compared(), 3)}"
+    ours = f"{_middle(figures)} {row.unit}"
+    return (number, row.what, ours, _peer(row), f"{sign} {row.peer}: {spread(row.compared())}", target, met)
+
+
+def _peer(row: Row) -> str:
+    """Whom ours is compared with, else the limit."""
+    return _middle(row.samples.get(row.peer or LIMIT, []))
+
+
+def _middle(figures: list[float]) -> str:
+    return number(median(figures)) if figures else "-"
 
 
 def spread(figures: list[float], digits: int = 3) -> str:
@@ -86,7 +96,7 @@ def footnotes(run: Run, found: dict[str, Any]) -> str:
         f"{found['load average']}, the benchmark's own included.",
         f"P1 and P7: ulimit -n {found['ulimit -n']}{raised}, so max_connections is {found['max_connections']}.",
     ]
-    lines += [f"{row.id}: {row.note}." for row in run.rows.values() if row.note]
+    lines += [f"{row.id}: {row.note}." for row in run.rows.values() if row.note and row.target]
     return "\n\n".join(lines)
 
 

@@ -1,12 +1,10 @@
-"""P3 and P4: requests a second through the engine host, over a plugin that returns at once and the Python plugin.
+"""P3 and P4: requests a second through the engine host, over a plugin of ten lines and the Python plugin.
 
-The engine executes a plugin's file at every call, so the plugin that returns at once is our file without the wheel:
-what a file of this size costs the engine stands on both sides (P2 has it apart). A file of ten lines is measured
-besides.
+The engine compiles and executes a plugin's file at every call. The plugin of ten lines shows what the engine costs.
+Our own file without the wheel is measured besides: with it, the cost of the file's size stands on both sides.
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,21 +14,20 @@ from statistics import median
 
 from bench.checks import check_answers, check_arrivals
 from bench.messages import TEXT, slack
-from bench.processes import PLUGIN_FILES, PLUGINS, Contender, Program
+from bench.processes import PLUGIN_FILES, Contender, engine_host
 from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
-from tests.harness import http_request
 
-TEN_LINES, PAUSE = "ten lines", "pause"
-"""Plugins that are measured besides: a file of ten lines, and ours with a pause of 0.1 ms in the wheel's place."""
-ROUTES = {OURS: "notify", NOOP: "noop", TEN_LINES: "ten", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
+OWN_FILE, PAUSE = "own file", "pause"
+"""Measured besides: our file, with a function in the wheel's place that returns at once or after 0.1 ms."""
+ROUTES = {OURS: "notify", NOOP: "ten", OWN_FILE: "own", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
 LOADING = """wheel = modules.get("influxdb3_notifier")
 if not hasattr(wheel, "process_writes"):
     exec(LOAD)
 """
 ANSWER = """('{"status":"success","results":{"slack":true},"deliveries":[]}', 200, {})"""
 IN_PLACE = {
-    NOOP: f"class wheel: process_request = lambda *_: {ANSWER}",
+    OWN_FILE: f"class wheel: process_request = lambda *_: {ANSWER}",
     PAUSE: f"from time import sleep\nclass wheel: process_request = lambda *_: sleep(0.0001) or {ANSWER}",
 }
 """What stands in our file where the wheel is loaded."""
@@ -41,48 +38,32 @@ TURNS = 10
 
 
 @contextmanager
-def engine_host() -> Iterator[str]:
-    """An engine host in a process of its own with a trigger for each plugin; gives its address."""
-    with tempfile.TemporaryDirectory() as directory:
+def triggers() -> Iterator[str]:
+    """An engine host with a trigger for each plugin; gives the address of all."""
+    with tempfile.TemporaryDirectory() as directory, engine_host(Path(directory)) as host:
         for name, route in ROUTES.items():
-            (Path(directory) / f"{route}.py").write_text(_source(name), encoding="utf-8")
-        command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", directory, "--path", "notify.py"]
-        with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
-            url: str = host.read()["url"]
-            for route in ROUTES.values():
-                if route != "notify":
-                    _create_trigger(url, route)
-            yield f"{url}/api/v3/engine"
+            if name != OURS:
+                (Path(directory) / f"{route}.py").write_text(_source(name), encoding="utf-8")
+                host.create_trigger(route, f"{route}.py")
+        yield f"{host.url}/api/v3/engine"
 
 
 def _source(name: str) -> str:
     if name not in IN_PLACE:
-        path = PLUGINS / "ten_lines.py" if name == TEN_LINES else PLUGIN_FILES[name]
-        return path.read_text(encoding="utf-8")
+        return PLUGIN_FILES[name].read_text(encoding="utf-8")
     ours = PLUGIN_FILES[OURS].read_text(encoding="utf-8")
     if LOADING not in ours:
         raise RuntimeError(f"notifier_plugin.py has no lines {LOADING!r}")
     return ours.replace(LOADING, IN_PLACE[name])
 
 
-def _create_trigger(url: str, route: str) -> None:
-    trigger = {
-        "name": route,
-        "path": f"{route}.py",
-        "spec": f"request:{route}",
-        "arguments": None,
-        "run_asynchronous": True,
-    }
-    http_request("POST", f"{url}/_host/triggers", body=json.dumps(trigger).encode())
-
-
 def throughput(run: Run) -> None:
     """One caller and 16, each sending its next request when it has the answer to the last."""
-    with engine_host() as engine, Contender(LIMIT) as caller:
+    with triggers() as engine, Contender(LIMIT) as caller:
         for callers in (1, 16):
             # The peers take milliseconds a request: fewer will do, in one turn.
             rates = {name: [_load(run, caller, engine, name, callers, SLOW_REQUESTS)] for name in (HTTPX, APPRISE)}
-            fast = (OURS, NOOP, TEN_LINES, PAUSE)
+            fast = (OURS, NOOP, OWN_FILE, PAUSE)
             count = run.effort.load_requests // TURNS
             for name in [name for _ in range(TURNS) for name in run.order(*fast)]:
                 rates.setdefault(name, []).append(_load(run, caller, engine, name, callers, count))
@@ -91,8 +72,8 @@ def throughput(run: Run) -> None:
                     run.rows[f"{number} {callers}"].add(name, median(taken))
             samples = run.rows[f"P3 {callers}"].samples
             run.rows[f"P3 {callers}"].note = (
-                f"over a plugin of ten lines ours reaches {_ratio(samples, OURS, TEN_LINES)}; one that only lets the "
-                f"interpreter go for 0.1 ms reaches {_ratio(samples, PAUSE, NOOP)} of no-op"
+                f"over our own file without the wheel {_ratio(samples, OURS, OWN_FILE)}; our file with a pause of 0.1 "
+                f"ms in the wheel's place reaches {_ratio(samples, PAUSE, NOOP)}"
             )
 
 
@@ -115,6 +96,6 @@ def _load(run: Run, caller: Contender, engine: str, name: str, callers: int, cou
     run.standin.clear()
     answer = caller.ask(job | {"count": count})[0]
     check_answers(what, name, count, [answer["delivered"]])
-    if name not in (NOOP, TEN_LINES, PAUSE):
+    if name not in (NOOP, OWN_FILE, PAUSE):
         check_arrivals(what, name, count, run.standin.sink()["requests"])
     return count / (int(answer["wall_ns"]) / 1e9)

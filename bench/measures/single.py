@@ -1,9 +1,12 @@
-"""P2: one Slack notification, from the call of ``process_request`` to its return."""
+"""P2 and P15: one Slack notification, from the call of ``process_request`` to its return, and the plugin's file."""
 
+import time
+import timeit
+from functools import partial
 from statistics import median
 
 from bench.messages import slack
-from bench.processes import Contender
+from bench.processes import PLUGIN_FILES, Contender
 from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
@@ -11,6 +14,8 @@ BLOCKS = 10
 """Ours and the limit take turns so often in a round."""
 SLOW_CALLS = 60
 """Calls of peers that take milliseconds each."""
+COMPILE_TURNS, COMPILATIONS = 25, 20
+"""So often both files are compiled in turns, so many times each; the fastest turn counts."""
 
 
 def single(run: Run) -> None:
@@ -38,3 +43,15 @@ def execute(run: Run) -> None:
         with Contender(name) as contender:
             taken = contender.ask({"do": "execute", "times": 200})
         run.rows["P2 execute"].add(name, median(taken) / 1e3)
+
+
+def compiling(run: Run) -> None:
+    """What the engine pays at each call for the size of our file: processor time, in turns with a file of ten lines."""
+    sources = {name: PLUGIN_FILES[name].read_text(encoding="utf-8") for name in (OURS, NOOP)}
+    taken: dict[str, list[float]] = {name: [] for name in sources}
+    for _ in range(COMPILE_TURNS):
+        for name, source in sources.items():
+            work = partial(compile, source, "<string>", "exec")
+            taken[name].append(timeit.timeit(work, timer=time.thread_time, number=COMPILATIONS))
+    for name, turns in taken.items():
+        run.rows["P15"].add(name, min(turns) / COMPILATIONS * 1e6)

@@ -3,50 +3,71 @@
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from bench import memory
-from bench.checks import check_answers
-from bench.messages import slack
-from bench.processes import ROOT, Contender, environment
-from bench.rows import LIMIT, OURS
+from bench.checks import check_answers, check_arrivals
+from bench.messages import TEXT
+from bench.processes import PLUGIN_FILES, ROOT, engine_host, environment
+from bench.rows import NOOP, OURS
 from bench.run import Run
+from tests.harness import http_request
 
 MIB = 1024 * 1024
 INTERPRETERS = 10
 """Fresh interpreters a round; the median counts."""
+HOST_CALLS = 50
+"""Calls of a plugin of ten lines after which the engine host has all that its own calls need."""
 
 
 def start(run: Run) -> None:
     """Import and readiness, each in a fresh interpreter."""
-    pairs = sorted(_fresh("import") for _ in range(INTERPRETERS))
+    pairs = sorted(_fresh() for _ in range(INTERPRETERS))
     run.rows["P6 import"].add(OURS, pairs[INTERPRETERS // 2][0] / 1e6)
     run.rows["P6 ready"].add(OURS, sorted(ready for _, ready in pairs)[INTERPRETERS // 2] / 1e6)
 
 
 def first_memory(run: Run) -> None:
-    """What the first notification adds: the runtime's threads, the client, the roots, the code that was touched."""
+    """What the first notification adds to the engine host's process: library, threads, a TLS connection, roots."""
     row = run.rows["P6 memory"]
     if not memory.AVAILABLE:
-        row.not_run = "this system has no /proc/PID/smaps_rollup"
+        row.not_run = "this system has no /proc/PID/status"
         return
-    notification = slack(run.sink, 0)
-    run.standin.clear()
-    before, after, delivered = _fresh("first", json.dumps(notification.request))
-    check_answers(row.id, OURS, notification.count, [delivered])
-    run.check_sink(row.id, OURS, notification, 1)
+    with tempfile.TemporaryDirectory() as path, engine_host(Path(path)) as host:
+        (Path(path) / "ten.py").write_text(PLUGIN_FILES[NOOP].read_text(encoding="utf-8"), encoding="utf-8")
+        file = Path(path) / "notifier.toml"
+        file.write_text(_tls_receiver(run, Path(path)), encoding="utf-8")
+        plain = host.create_trigger("ten", "ten.py")
+        ours = host.create_trigger("tls", "notify.py", {"config_file_path": str(file)})
+        body = json.dumps({"notification_text": TEXT, "receivers": ["sink"]}).encode()
+        for _ in range(HOST_CALLS):
+            http_request("POST", plain, body=body)
+        run.standin.clear()
+        before = memory.resident(host.pid)
+        answer = http_request("POST", ours, body=body).json
+        after = memory.resident(host.pid)
+    check_answers(row.id, OURS, 1, [sum(entry["outcome"] == "delivered" for entry in answer["deliveries"])])
+    check_arrivals(row.id, OURS, 1, run.standin.sink()["requests"])
     row.add(OURS, (after - before) / MIB)
-    with Contender(LIMIT) as limit:
-        limit.send(notification, 0)
-        before = memory.private_dirty(limit.pid)
-        run.send(row.id, limit, notification)
-        row.add(LIMIT, (memory.private_dirty(limit.pid) - before) / MIB)
 
 
-def _fresh(*arguments: str) -> Any:
-    command = [sys.executable, "-m", "bench.fresh", *arguments]
+def _tls_receiver(run: Run, directory: Path) -> str:
+    """A receiver behind TLS, whose authority is in a file; what the system trusts is read as well."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    server = authority.issue_cert("localhost")
+    chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
+    port = run.standin.tls(chain, server.private_key_pem.bytes())["port"]
+    return f'[receivers.sink.http]\nwebhook_url = "https://localhost:{port}/sink/0/hook/0"\nca_file = "ca.pem"\n'
+
+
+def _fresh() -> Any:
+    command = [sys.executable, "-m", "bench.fresh"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment())
     return json.loads(done.stdout)
 

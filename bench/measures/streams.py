@@ -13,7 +13,7 @@ from statistics import median
 
 from bench.checks import RefusedError, check_answers, check_arrivals
 from bench.messages import TEXT
-from bench.processes import PLUGIN_FILES, Contender, Program, environment
+from bench.processes import Contender, engine_host, environment
 from bench.rows import LIMIT, MEMORY, OURS
 from bench.run import Run
 from tests.harness import eventually, free_port, http_request
@@ -51,23 +51,12 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def engine_host(directory: Path, settings: str, hook: str) -> Iterator[str]:
+def trigger(directory: Path, settings: str, hook: str) -> Iterator[str]:
     """An engine host with one trigger and a configuration file; gives the trigger's address."""
-    (directory / "notify.py").write_text(PLUGIN_FILES[OURS].read_text(encoding="utf-8"), encoding="utf-8")
     config = directory / "notifier.toml"
     config.write_text(f'[settings]\n{settings}\n[receivers.hook.http]\nwebhook_url = "{hook}"\n', encoding="utf-8")
-    command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(directory), "--path", "notify.py"]
-    with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
-        url: str = host.read()["url"]
-        trigger = {
-            "name": "kept",
-            "path": "notify.py",
-            "spec": "request:kept",
-            "arguments": {"config_file_path": str(config)},
-            "run_asynchronous": True,
-        }
-        http_request("POST", f"{url}/_host/triggers", body=json.dumps(trigger).encode())
-        yield f"{url}/api/v3/engine/kept"
+    with engine_host(directory) as host:
+        yield host.create_trigger("kept", "notify.py", {"config_file_path": str(config)})
 
 
 def accepted(run: Run) -> None:
@@ -79,7 +68,7 @@ def accepted(run: Run) -> None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             nats = stack.enter_context(nats_server(directory)) if row == "P12 streams" else ""
             place = f'outbox = "{outbox.format(directory=directory, nats=nats)}"' if outbox else ""
-            engine = stack.enter_context(engine_host(directory, place, f"{run.sink}/sink/0/hook/0"))
+            engine = stack.enter_context(trigger(directory, place, f"{run.sink}/sink/0/hook/0"))
             caller = stack.enter_context(Contender(LIMIT))
             rate = _load(run, caller, row, engine, count)
         if outbox is None:
@@ -125,7 +114,7 @@ def _by_workers(run: Run, stack: ExitStack, latency: int, number: int) -> float:
     nats = stack.enter_context(nats_server(directory))
     settings = f'outbox = "{nats}"\ndelivered_by = "workers"'
     hook = f"{run.sink}/sink/{latency}/hook/0"
-    with engine_host(directory, settings, hook) as engine, ExitStack() as posting:
+    with trigger(directory, settings, hook) as engine, ExitStack() as posting:
         caller = posting.enter_context(Contender(LIMIT))
         answer = caller.ask(_job(engine, count, '"hook":"pending"'))[0]
         check_answers("P14", OURS, count, [answer["delivered"]])
