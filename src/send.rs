@@ -47,11 +47,11 @@ pub fn send<'py>(
         CallLog::Task(task) => task,
     };
     let lines = Arc::new(WaitingLines::default());
-    write(
-        &task
-            .log
-            .hand_over(Arc::clone(&lines) as Arc<dyn LogReceiver>),
-    )?;
+    let log = &task.log;
+    write(&match task.has_ended() {
+        true => log.take(),
+        false => log.hand_over(Arc::clone(&lines) as Arc<dyn LogReceiver>),
+    })?;
     let limit = wait.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     loop {
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));

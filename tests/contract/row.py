@@ -229,9 +229,9 @@ def run(row: Row, triggers: Triggers, standin: Standin) -> None:
         assert_log(trigger, "-", lines, [])
     else:
         check_answer(row, answer)
-        head = [("INFO", accepted(len(row.deliveries))), *(("WARN", warning) for warning in row.warnings)]
+        warnings = [("WARN", warning) for warning in row.warnings]
         ends = [line for entry in answer.json["deliveries"] for line in end_of(entry)]
-        assert_log(trigger, answer.json["task_id"], head, ends)
+        assert_log(trigger, answer.json["task_id"], opening(len(row.deliveries), warnings + ends) + warnings, ends)
     assert_arrived(standin, row.sent)
 
 
@@ -303,9 +303,11 @@ def check_entry(entry: dict[str, Any], expected: Entry) -> None:
         assert list(entry["preview"].items()) == list(zip(("content_type", "body"), expected.preview, strict=True))
 
 
-def accepted(deliveries: int) -> str:
-    """The line that a request begins with."""
-    return f"accepted: {deliveries} {'delivery' if deliveries == 1 else 'deliveries'}"
+def opening(deliveries: int, others: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The line that a request begins with. One with a single delivery needs none beside its other lines."""
+    if deliveries == 1 and others:
+        return []
+    return [("INFO", f"accepted: {deliveries} {'delivery' if deliveries == 1 else 'deliveries'}")]
 
 
 def end_of(entry: dict[str, Any]) -> list[tuple[str, str]]:

@@ -60,12 +60,10 @@ impl Sink {
         if outputs == Outputs::Metrics {
             return;
         }
-        let line = log.log(event);
-        if outputs == Outputs::All
-            && event.is_shown_in_status()
-            && let Some(line) = line
-        {
-            self.errors.push(line);
+        let Some(line) = log.line(event) else { return };
+        if outputs == Outputs::All && event.is_shown_in_status() {
+            self.errors.push(line.clone());
         }
+        log.write(line);
     }
 }
