@@ -126,7 +126,9 @@ fn finish(
 
 /// Writes what deliveries have left for the history, where they ended under the same configuration file.
 fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, time: Duration) {
-    if let Ok(process) = current_process() {
+    if let Ok(process) = current_process()
+        && !process.notifier.history().is_empty()
+    {
         let config = config_of(&strings(args));
         engine::write_history(influxdb3_local, &process.notifier, &config, time);
     }

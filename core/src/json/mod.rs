@@ -190,10 +190,8 @@ impl Path {
     pub fn key(&self, key: &str) -> Self {
         // A key is the caller's: a long or strange one must not spoil the message.
         let key = shown(key);
-        match self.0.is_empty() {
-            true => Self(key),
-            false => Self(format!("{self}.{key}")),
-        }
+        let dot = if self.0.is_empty() { "" } else { "." };
+        Self([self.as_str(), dot, key.as_ref()].concat())
     }
 
     pub fn index(&self, index: usize) -> Self {

@@ -82,6 +82,11 @@ impl History {
         self.lock().get_mut(config)?.rows.pop_front()
     }
 
+    /// Whether no row waits.
+    pub fn is_empty(&self) -> bool {
+        self.lock().values().all(|queue| queue.rows.is_empty())
+    }
+
     /// The database has refused a row: those that wait are dropped, and no more are made.
     pub fn turn_off(&self, config: &str, refused: PendingRow) {
         let mut rows = VecDeque::from([refused]);
@@ -217,7 +222,7 @@ impl Recorder {
             message: Some(message),
         } = &report.outcome
         {
-            line = line.field("message_id", printable(&message.0).as_str());
+            line = line.field("message_id", printable(&message.0).as_ref());
         }
         let line = line.timestamp(self.history.now()).close_line().build();
         // It was made of text.

@@ -6,7 +6,7 @@ use super::event::{Event, LogLevel};
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::problem::Problem;
 use crate::model::report::DeliveryReport;
-use crate::text::{ascii, printable, truncate};
+use crate::text::{Limit, ascii, cut, printable};
 
 /// A line for the engine's logger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +20,12 @@ impl Event<'_> {
     /// `None`: it has none.
     pub fn line(&self, task_id: Option<&str>) -> Option<LogLine> {
         let (level, text) = self.level_and_text()?;
-        let text = ascii(&truncate(&printable(&text), MAX_CHARACTERS));
+        let clean = printable(&text);
+        let short = cut(&clean, Limit::code_points(MAX_CHARACTERS), "…");
+        let task_id = task_id.unwrap_or("-");
         Some(LogLine {
             level,
-            text: format!("notifier [{}] {text}", task_id.unwrap_or("-")),
+            text: ["notifier [", task_id, "] ", ascii(&short).as_ref()].concat(),
         })
     }
 

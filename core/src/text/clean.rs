@@ -31,10 +31,10 @@ fn is_blank_or_control(character: char) -> bool {
 
 /// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
 /// of white space folded into one space.
-pub fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> Cow<'_, str> {
     // Nearly all is plain already.
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.contains("  ") {
-        return text.to_owned();
+    if is_plain_line(text) {
+        return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
@@ -46,7 +46,14 @@ pub fn printable(text: &str) -> String {
             clean.push(character);
         }
     }
-    clean
+    Cow::Owned(clean)
+}
+
+/// Whether a text is printable ASCII without runs of spaces, which nothing has to be done to.
+pub fn is_plain_line(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_run = |pair: &[u8]| pair == b"  ";
+    bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) && !bytes.windows(2).any(is_run)
 }
 
 /// Controls, and what hides or reorders text: Unicode's default ignorable code points (zero-width ones, fillers, variation
@@ -62,17 +69,19 @@ pub fn is_invisible(character: char) -> bool {
 }
 
 /// `text` in ASCII: everything else as `\u{…}`, so that a log line survives any viewer.
-pub fn ascii(text: &str) -> String {
+pub fn ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
-    text.chars()
+    let escaped = text
+        .chars()
         .map(|character| match character {
             '…' => "...".to_owned(),
             c if c.is_ascii() => c.to_string(),
             c => c.escape_unicode().to_string(),
         })
-        .collect()
+        .collect();
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod split;
 
 use regex::{Regex, RegexBuilder};
 
-pub use self::clean::{ascii, is_invisible, one_line, printable, without_controls};
+pub use self::clean::{ascii, is_invisible, is_plain_line, one_line, printable, without_controls};
 pub use self::markup::{Fences, Markup};
 pub use self::page::without_page;
 pub use self::quote::{shown, shown_value};
@@ -116,9 +116,14 @@ impl Limit {
 
 /// Bytes as hexadecimal digits.
 pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    let bytes = bytes.into_iter();
+    let mut text = String::with_capacity(2 * bytes.size_hint().0);
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
-    bytes.into_iter().flat_map(digits).collect()
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+    text
 }
 
 /// Longer words, in bytes, are nobody's mistake for a name.

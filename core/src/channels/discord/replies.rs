@@ -17,7 +17,7 @@ pub fn classify(reply: &HttpReply, is_discord: bool, redactor: &Redactor) -> Cla
     let detail = || error.detail(reply, redactor);
     let mut classification = match (error.code.and_then(meaning), reply.status) {
         (_, 200..=299) => {
-            let by_status = classify::by_status(reply, redactor, detail);
+            let by_status = classify::by_status(reply, || redactor, detail);
             with_id(by_status, reply, redactor)
         }
         // Whatever else the reply says is about edits, and the next message is a new one.
@@ -36,7 +36,7 @@ pub fn classify(reply: &HttpReply, is_discord: bool, redactor: &Redactor) -> Cla
             after: classify::reply_retry_after(reply),
         }
         .into(),
-        _ => classify::by_status(reply, redactor, detail),
+        _ => classify::by_status(reply, || redactor, detail),
     };
     if classification.queue.is_none() {
         classification.queue = if error.condemns(reply.status) {

@@ -91,7 +91,9 @@ impl Http {
         let success = fields.optional(&SUCCESS)?;
         let success = success.as_deref().map(success::read).transpose();
         let success = success.map_err(|what| fields.error(&SUCCESS, format!("success {what}")))?;
-        let sends_json = is_json(&endpoint.request(Vec::new(), &[]));
+        let sends_json = endpoint
+            .header(&CONTENT_TYPE)
+            .is_none_or(is_json_media_type);
         Ok(Self {
             endpoint,
             signer,
@@ -181,10 +183,13 @@ const NO_JSON: &str = "body_template: it makes no valid JSON, so the usual JSON 
 /// Whether the request says that its body is JSON: `application/json`, `application/vnd.api+json`.
 fn is_json(request: &HttpRequest) -> bool {
     let content_type = request.headers.get(CONTENT_TYPE);
-    let content_type = content_type
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    content_type.is_some_and(is_json_media_type)
+}
+
+fn is_json_media_type(content_type: &HeaderValue) -> bool {
     let media_type = content_type
+        .to_str()
+        .unwrap_or_default()
         .split(';')
         .next()
         .unwrap_or_default()
@@ -234,7 +239,7 @@ impl HttpChannel for Http {
         let detail = || {
             classify::with_provider_words("the receiver", &reply.text(), self.endpoint.redactor())
         };
-        let mut classification = classify::by_status(reply, self.endpoint.redactor(), detail);
+        let mut classification = classify::by_status(reply, || self.endpoint.redactor(), detail);
         if let AttemptResult::Delivered { warning, .. } = &mut classification.result
             && !self.sends_json
         {

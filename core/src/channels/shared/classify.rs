@@ -51,10 +51,10 @@ pub fn unexpected() -> Classification {
     AttemptResult::Reject(Failure::new(Reason::Internal)).into()
 }
 
-/// The common table. `detail` are the provider's words, asked for only where something failed.
-pub fn by_status(
+/// The common table. `detail` are the provider's words. They and the redactor are asked for only where something failed.
+pub fn by_status<'r>(
     reply: &HttpReply,
-    redactor: &Redactor,
+    redactor: impl FnOnce() -> &'r Redactor,
     detail: impl Fn() -> Option<Detail>,
 ) -> Classification {
     let failure = |reason| Failure::new(reason).with_detail(detail());
@@ -67,7 +67,7 @@ pub fn by_status(
         408 | 425 => wait(reply, failure(Reason::TryLater)),
         429 => wait(reply, failure(Reason::RateLimited)),
         300..=399 => {
-            let detail = leads_to(reply, redactor).or_else(&detail);
+            let detail = leads_to(reply, redactor()).or_else(&detail);
             AttemptResult::Reject(Failure::new(Reason::Redirected).with_detail(detail)).into()
         }
         401 => AttemptResult::Reject(failure(Reason::Unauthorized)).into(),
@@ -301,7 +301,7 @@ mod tests {
         ] {
             for status in [301, 302, 303, 307, 308] {
                 let reply = replied(status, &[("location", location)], "");
-                let classification = by_status(&reply, &redactor, || Some("words".into()));
+                let classification = by_status(&reply, || &redactor, || Some("words".into()));
                 let AttemptResult::Reject(failure) = classification.result else {
                     panic!("{classification:?}")
                 };
@@ -310,7 +310,7 @@ mod tests {
                 assert_eq!(detail.as_str(), shown, "{location}");
             }
         }
-        let classification = by_status(&replied(304, &[], ""), &redactor, || None);
+        let classification = by_status(&replied(304, &[], ""), || &redactor, || None);
         assert_eq!(
             classification.result,
             AttemptResult::Reject(Failure::new(Reason::Redirected))
@@ -320,6 +320,7 @@ mod tests {
     #[test]
     fn a_web_page_in_place_of_a_reply_is_warned_of() {
         const HTML: &str = "Text/HTML; charset=utf-8";
+        let none = Redactor::default();
         for (content_type, body, is_page) in [
             (HTML, "<!DOCTYPE html><title>Log in</title>", true),
             ("text/plain", "\u{feff}\n<html>", true),
@@ -331,7 +332,7 @@ mod tests {
             ("application/xml", "<ok/>", false),
         ] {
             let reply = replied(200, &[("content-type", content_type)], body);
-            let classification = by_status(&reply, &Redactor::default(), || None);
+            let classification = by_status(&reply, || &none, || None);
             let AttemptResult::Delivered { warning, .. } = classification.result else {
                 panic!("{classification:?}")
             };

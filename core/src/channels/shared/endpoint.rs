@@ -66,7 +66,8 @@ impl Endpoint {
 
     /// What is behind this URL.
     pub fn new(sender: &str, given: Url, capabilities: &'static Capabilities) -> Self {
-        let (url, basic) = without_userinfo(&given);
+        let (url, basic, given) = without_userinfo(given);
+        let address = given.as_deref().unwrap_or(&url);
         Self {
             capabilities,
             user_agent: super::USER_AGENT,
@@ -76,14 +77,14 @@ impl Endpoint {
                 .into_iter()
                 .collect(),
             destination: Destination {
-                label: label(sender, &url, given.as_str()),
-                key: digest(&format!("{sender} {url}")),
+                label: label(sender, &url, address.as_str()),
+                key: digest(&[sender, " ", url.as_str()].concat()),
                 host: url.host_str().map(normal_host),
                 host_header: None,
                 account: None,
                 at_once: capabilities.limits.in_flight,
             },
-            given: (url != given).then(|| Box::new(given)),
+            given,
             url,
             method: Method::POST,
             secrets: Box::default(),
@@ -135,6 +136,14 @@ impl Endpoint {
     /// A token of every message.
     pub fn bearer(&mut self, token: &str) {
         self.authorize(&format!("Bearer {token}"));
+    }
+
+    /// The configuration's own header of this name; of several the last, which is the one that is sent.
+    pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let mut headers = self.headers.iter().rev();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
@@ -199,8 +208,11 @@ impl std::fmt::Debug for Endpoint {
 /// `slack hooks.slack.com#9c41`: the port where it is not the scheme's own.
 fn label(sender: &str, url: &Url, address: &str) -> String {
     let host = url.host_str().unwrap_or("-");
-    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    format!("{sender} {host}{port}#{}", fingerprint(address))
+    let fingerprint = fingerprint(address);
+    match url.port() {
+        None => [sender, " ", host, "#", &fingerprint].concat(),
+        Some(port) => format!("{sender} {host}:{port}#{fingerprint}"),
+    }
 }
 
 /// An address below a base address, whose own path and query stay.
@@ -217,12 +229,13 @@ pub fn normal_host(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// The URL without user and password, and what they make of an `Authorization` header.
-fn without_userinfo(given: &Url) -> (Url, Option<HeaderValue>) {
-    let mut url = given.clone();
+/// The URL without user and password, what they make of an `Authorization` header, and the URL as it was given where it had
+/// some.
+fn without_userinfo(given: Url) -> (Url, Option<HeaderValue>, Option<Box<Url>>) {
     if given.username().is_empty() && given.password().is_none() {
-        return (url, None);
+        return (given, None, None);
     }
+    let mut url = given.clone();
     let decode = |part: &str| percent_decode_str(part).collect::<Vec<u8>>();
     let mut pair = decode(given.username());
     pair.push(b':');
@@ -230,7 +243,7 @@ fn without_userinfo(given: &Url) -> (Url, Option<HeaderValue>) {
     // Only a URL without a host refuses this.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    (url, basic_auth(&pair))
+    (url, basic_auth(&pair), Some(Box::new(given)))
 }
 
 /// `Authorization: Basic …` for `user:password`.

@@ -99,7 +99,7 @@ impl<'a> JsonReply<'a> {
 
     /// What the status means, with the channel's own advice.
     pub fn by_status(&self, hint: impl Fn(Reason) -> Option<&'static str>) -> Classification {
-        let by_status = classify::by_status(self.reply, self.redactor, || self.detail());
+        let by_status = classify::by_status(self.reply, || self.redactor, || self.detail());
         classify::with_hints(by_status, hint)
     }
 }

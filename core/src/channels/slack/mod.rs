@@ -151,7 +151,7 @@ impl HttpChannel for Slack {
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}
 
     fn classify(&self, _: &HttpRequest, reply: &HttpReply) -> Classification {
-        replies::classify(reply, self.kind, self.endpoint.redactor())
+        replies::classify(reply, self.kind, || self.endpoint.redactor())
     }
 }
 

@@ -20,12 +20,16 @@ pub enum WebhookKind {
     Compatible,
 }
 
-pub fn classify(reply: &HttpReply, kind: WebhookKind, redactor: &Redactor) -> Classification {
+pub fn classify<'r>(
+    reply: &HttpReply,
+    kind: WebhookKind,
+    redactor: impl Fn() -> &'r Redactor,
+) -> Classification {
     let text = reply.text();
     let body = text.trim();
-    let words = LazyCell::new(|| classify::with_provider_words("Slack", body, redactor));
+    let words = LazyCell::new(|| classify::with_provider_words("Slack", body, redactor()));
     let failure = |reason| Failure::new(reason).with_detail(words.clone());
-    let by_status = classify::by_status(reply, redactor, || words.clone());
+    let by_status = classify::by_status(reply, &redactor, || words.clone());
     // "Not now" stands whatever the body says.
     if by_status.queue.is_some() {
         return by_status;

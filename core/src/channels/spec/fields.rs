@@ -178,14 +178,14 @@ impl<'a> Fields<'a> {
     /// A field that may be absent, one string, or a list of them; each with its place.
     pub fn several(&self, field: &Parameter) -> Result<Vec<(Path, &'a str)>, Problem> {
         let name = field.name;
-        let path = self.path.key(name);
+        let path = || self.path.key(name);
         let places = match self.member(field) {
-            None | Some(Json::Null) => Vec::new(),
+            None | Some(Json::Null) => return Ok(Vec::new()),
             Some(Json::Array(items)) => {
-                let items = items.iter().enumerate();
+                let (path, items) = (path(), items.iter().enumerate());
                 items.map(|(n, item)| (path.index(n), item)).collect()
             }
-            Some(one) => vec![(path, one)],
+            Some(one) => vec![(path(), one)],
         };
         let strings = places.into_iter().map(|(path, value)| match text(value) {
             Some(text) => Ok((path, text)),

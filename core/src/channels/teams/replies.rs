@@ -77,7 +77,7 @@ fn undelivered(reply: &HttpReply, redactor: &Redactor, said: &JsonReply<'_>) -> 
                 status: told,
                 ..reply.clone()
             };
-            by_status(&told, redactor, || said.detail())
+            by_status(&told, || redactor, || said.detail())
         }
         _ => said.reject(Reason::Rejected),
     }

@@ -25,7 +25,7 @@ pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Cl
     match (reply.status, code) {
         (200..=299, _) => taken(&json, has_content, redactor).into(),
         // Never processed, both of them (docs: errors 20429, 20503).
-        (429, _) => classify::by_status(reply, redactor, detail),
+        (429, _) => classify::by_status(reply, || redactor, detail),
         (503, Some(20503)) => AttemptResult::Retry {
             failure: failure(Reason::ServerError),
             after: classify::reply_retry_after(reply),
@@ -41,9 +41,9 @@ pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Cl
         (500..=599, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
         (400..=499, Some(code)) => match refusal(code, has_content) {
             Some(refusal) => AttemptResult::Reject(refusal.with_detail(detail())).into(),
-            None => classify::by_status(reply, redactor, detail),
+            None => classify::by_status(reply, || redactor, detail),
         },
-        _ => classify::by_status(reply, redactor, detail),
+        _ => classify::by_status(reply, || redactor, detail),
     }
 }
 

@@ -135,15 +135,15 @@ impl DestinationQueue {
         entry: AdmissionRequest,
         mut waiting: impl FnMut(Option<Instant>),
     ) -> Result<Permit, AdmissionError> {
+        // Mostly nobody waits and nothing is paused.
+        if let AdmissionStep::Enter = self.step(&entry) {
+            return Ok(Permit::new(self));
+        }
         let call = Arc::new(Notify::new());
         let _place = WaitGuard::new(self, entry.ticket, &call);
         loop {
             let until = match self.step(&entry) {
-                AdmissionStep::Enter => {
-                    return Ok(Permit {
-                        queue: Arc::clone(self),
-                    });
-                }
+                AdmissionStep::Enter => return Ok(Permit::new(self)),
                 AdmissionStep::Refused => return Err(AdmissionError::Refused),
                 AdmissionStep::Hopeless => return Err(AdmissionError::OutOfTime),
                 AdmissionStep::Until(instant) => {
@@ -346,6 +346,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    fn new(queue: &Arc<DestinationQueue>) -> Self {
+        Self {
+            queue: Arc::clone(queue),
+        }
+    }
+
     /// The destination answered as it should: all permits are back.
     pub fn worked(&self) {
         let mut state = lock(&self.queue.state);

@@ -170,7 +170,7 @@ impl Database {
 }
 
 pub fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 /// For nobody else's eyes: it holds what was notified.
