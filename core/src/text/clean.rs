@@ -51,9 +51,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// Whether a text is printable ASCII without runs of spaces, which nothing has to be done to.
 pub fn is_plain_line(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_run = |pair: &[u8]| pair == b"  ";
-    bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) && !bytes.windows(2).any(is_run)
+    let mut before = 0;
+    text.bytes().all(|byte| {
+        let is_run = byte == b' ' && before == b' ';
+        before = byte;
+        (b' '..=b'~').contains(&byte) && !is_run
+    })
 }
 
 /// Controls, and what hides or reorders text: Unicode's default ignorable code points (zero-width ones, fillers, variation

@@ -118,7 +118,10 @@ impl Limit {
 pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     let bytes = bytes.into_iter();
     let mut text = String::with_capacity(2 * bytes.size_hint().0);
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    let digit = |nibble: u8| match nibble {
+        0..=9 => char::from(b'0' + nibble),
+        _ => char::from(b'a' + nibble - 10),
+    };
     for byte in bytes {
         text.push(digit(byte >> 4));
         text.push(digit(byte & 0xf));

@@ -28,7 +28,8 @@ pub fn shown_value(value: &str) -> Cow<'_, str> {
 }
 
 fn may_hold_credentials(word: &str) -> bool {
-    word.contains("//") || word.contains('@')
+    let bytes = word.as_bytes();
+    bytes.contains(&b'@') || bytes.windows(2).any(|pair| pair == b"//")
 }
 
 fn without(text: &str, is_hidden: impl Fn(&str) -> bool) -> Cow<'_, str> {

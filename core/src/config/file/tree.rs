@@ -207,9 +207,18 @@ impl<'a> LineIndex<'a> {
 
     /// Lines and columns count from 1, columns in characters.
     fn place(&self, at: usize) -> FilePosition {
-        let line = self.starts.partition_point(|start| *start <= at);
-        let start = self.starts.get(line.saturating_sub(1)).copied();
         let (known, place) = self.last.get();
+        let start_of = |line: usize| self.starts.get(line).copied();
+        // Most that is asked for stands in the line of the last place, or in the next.
+        let is_in = |line: usize| {
+            let begins = line.checked_sub(1).and_then(start_of);
+            begins.is_some_and(|start| start <= at) && start_of(line).is_none_or(|next| at < next)
+        };
+        let near = [place.line, place.line + 1]
+            .into_iter()
+            .find(|line| is_in(*line));
+        let line = near.unwrap_or_else(|| self.starts.partition_point(|start| *start <= at));
+        let start = line.checked_sub(1).and_then(start_of);
         let (from, column) = match place.line == line && known <= at {
             true => (known, place.column),
             false => (start.unwrap_or(0), 1),
