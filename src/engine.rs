@@ -1,4 +1,4 @@
-//! `influxdb3_local`, the engine's side of a call.
+//! `influxdb3_local`, the engine's object of a call: cache, log and writes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -6,43 +6,42 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::slice::Slice;
+use super::slice::GilSlice;
 use notifier_core::observe::{Event, LogLevel, LogLine, TaskLog};
 use notifier_core::plugin::Notifier;
 use notifier_core::text::{printable, truncate};
 
-/// The trigger's own cache has the mark under this name, for as long as there is the trigger.
-const MARK: &str = "influxdb3-notifier trigger";
+/// The key of the trigger's ID in the trigger's cache.
+const TRIGGER_ID_KEY: &str = "influxdb3-notifier trigger";
 
-/// The mark of the trigger that calls, which no other trigger of the process has. `None`: the engine has no cache, or the
-/// cache does not work.
-pub fn trigger_mark(influxdb3_local: &Bound<'_, PyAny>) -> Option<u64> {
+/// The ID of the calling trigger, unique in the process. `None`: the engine has no cache, or the cache fails.
+pub fn trigger_id(influxdb3_local: &Bound<'_, PyAny>) -> Option<u64> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let py = influxdb3_local.py();
     let cache = influxdb3_local.getattr(intern!(py, "cache")).ok()?;
-    let key = intern!(py, MARK);
-    let mark = cache
+    let key = intern!(py, TRIGGER_ID_KEY);
+    let id = cache
         .call_method1(intern!(py, "get"), (key, py.None(), false))
         .ok()?;
-    if let Ok(mark) = mark.extract() {
-        return Some(mark);
+    if let Ok(id) = id.extract() {
+        return Some(id);
     }
-    // The first calls of a trigger may come at once: then the last one's mark stays.
-    let mark = NEXT.fetch_add(1, Ordering::Relaxed);
+    // The first calls of a trigger may run at the same time. Then the last ID stays in the cache.
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
     cache
-        .call_method1(intern!(py, "put"), (key, mark, py.None(), false))
+        .call_method1(intern!(py, "put"), (key, id, py.None(), false))
         .ok()?;
-    Some(mark)
+    Some(id)
 }
 
-/// Hands lines to the engine's logger. What it raises is dropped: a log line is no reason to fail an answer.
+/// Writes lines to the engine's log. Ignores exceptions: a failed log line must not fail the call.
 pub fn write(influxdb3_local: &Bound<'_, PyAny>, lines: &[LogLine]) {
     for line in lines {
         let _ = write_line(influxdb3_local, line);
     }
 }
 
-/// Hands one line to a logger; what it raises may be an interrupt.
+/// Writes one line to a log. The exception that it returns may be an interrupt.
 pub fn write_line(influxdb3_local: &Bound<'_, PyAny>, line: &LogLine) -> PyResult<()> {
     let py = influxdb3_local.py();
     let method = match line.level {
@@ -55,37 +54,36 @@ pub fn write_line(influxdb3_local: &Bound<'_, PyAny>, line: &LogLine) -> PyResul
         .map(drop)
 }
 
-/// A line of line protocol, in the form that the engine takes.
+/// A line of line protocol. The engine calls `build`, as on its `LineBuilder`.
 #[pyclass(frozen)]
 struct ProtocolLine(String);
 
 #[pymethods]
 impl ProtocolLine {
-    /// The line.
     fn build(&self) -> &str {
         &self.0
     }
 }
 
-/// Writes rows of the history to the trigger's database, for so long. Only the thread of the call may, and only while it
-/// lasts. Where the database takes none, no further ones are made; the log says so once.
+/// Writes queued history rows to the trigger's database, for at most `time`. The engine allows writes only on the call's
+/// thread and during the call. After a failed write the history is turned off, with one log line.
 pub fn write_history(
     influxdb3_local: &Bound<'_, PyAny>,
     notifier: &Notifier,
     config: &str,
     time: Duration,
 ) {
-    let (until, mut slice) = (Instant::now() + time, Slice::begin());
+    let (deadline, mut slice) = (Instant::now() + time, GilSlice::begin());
     let (py, history) = (influxdb3_local.py(), notifier.history());
     while let Some(row) = history.next(config) {
         let line = Bound::new(py, ProtocolLine(row.line().to_owned()));
         let written = line.and_then(|line| {
-            // Without waiting for the write-ahead log.
+            // True: the engine does not wait for the write-ahead log.
             influxdb3_local.call_method1(intern!(py, "write_sync"), (line, true))
         });
         if let Err(error) = written {
             history.turn_off(config, row);
-            let why = truncate(&printable(&error.to_string()), MAX_CHARACTERS);
+            let why = truncate(&printable(&error.to_string()), MAX_ERROR_CHARACTERS);
             let log = TaskLog::new(None);
             let off = Event::HistoryOff { why: &why };
             notifier.sink().emit(&log, &off);
@@ -93,12 +91,12 @@ pub fn write_history(
             return;
         }
         row.done();
-        slice.pause(py);
-        if Instant::now() >= until {
+        slice.yield_if_due(py);
+        if Instant::now() >= deadline {
             return;
         }
     }
 }
 
-/// Of what the engine says.
-const MAX_CHARACTERS: usize = 300;
+/// The length of an engine's error text in a log line.
+const MAX_ERROR_CHARACTERS: usize = 300;

@@ -1,4 +1,4 @@
-//! What the engine calls. Nothing here lets a panic or an exception through.
+//! The functions that `notifier_plugin.py` calls. They never panic, and `process_request` never raises.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::answer::PyResponse;
 use super::process::{
     call, connect, current_process, hand_over, internal_error, refused, respond, unusable,
     with_variables,
 };
+use super::response::PyResponse;
 use super::values::{bytes, lower_case, strings};
 use super::{engine, rows};
 use notifier_core::delivery::config_of;
 use notifier_core::panics::catch_panic;
 use notifier_core::plugin::{Call, PLUGIN_APIS, Response, Scheduled};
 
-/// Answers a request of the engine. Never raises.
+/// Processes a request of a `request:` trigger. Never raises.
 ///
-/// Gives `(body, status)` or `(body, status, headers)`; the body is a dict, or a str that the engine passes on as it is.
+/// Returns `(body, status)` or `(body, status, headers)`. The body is a dict, or a str that the engine does not change.
 #[pyfunction]
 pub fn process_request<'py>(
     py: Python<'py>,
@@ -30,8 +30,8 @@ pub fn process_request<'py>(
     request_body: &Bound<'py, PyAny>,
     args: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let answer = catch_panic(|| {
-        answer(
+    let response = catch_panic(|| {
+        response(
             py,
             plugin_api,
             influxdb3_local,
@@ -41,18 +41,18 @@ pub fn process_request<'py>(
             args,
         )
     });
-    let answer = answer.unwrap_or_else(|place| PyResponse::new(internal_error(&place)));
-    // The answer goes, whatever becomes of the log.
+    let response = response.unwrap_or_else(|place| PyResponse::new(internal_error(&place)));
+    // A panic in the log code must not fail the response.
     let _ = catch_panic(|| {
-        engine::write(influxdb3_local, &answer.news);
-        connect(influxdb3_local, answer.port.as_deref());
-        hand_over(py, influxdb3_local, &answer.log);
-        write_history(influxdb3_local, args, HISTORY_IN_A_CALL);
+        engine::write(influxdb3_local, &response.config_log);
+        connect(influxdb3_local, response.port.as_deref());
+        hand_over(py, influxdb3_local, &response.log);
+        write_history(influxdb3_local, args, HISTORY_TIME);
     });
-    answer.into_python(py)
+    response.into_python(py)
 }
 
-/// Makes notifications of the rows that were written to a table. Never raises; what is to be said is in the log.
+/// Makes notifications from rows that were written to a table. Never raises; logs errors.
 #[pyfunction]
 pub fn process_writes(
     py: Python<'_>,
@@ -62,22 +62,22 @@ pub fn process_writes(
     args: &Bound<'_, PyAny>,
 ) {
     let done = catch_panic(|| {
-        fits(plugin_api)?;
+        check_plugin_api(plugin_api)?;
         let process = current_process()?;
         let tables = Mutex::new(rows::read(table_batches));
-        let late = process.log.late(influxdb3_local.clone().unbind());
+        let late = process.log.deferred_log(influxdb3_local.clone().unbind());
         let call = Call {
-            trigger: engine::trigger_mark(influxdb3_local),
+            trigger: engine::trigger_id(influxdb3_local),
             ..call(strings(args))
         };
         with_variables(py, process, call, |call| {
             process.notifier.process_writes(call, &tables, &late)
         })
     });
-    finish(py, influxdb3_local, args, done, HISTORY_IN_A_CALL);
+    finish(py, influxdb3_local, args, done, HISTORY_TIME);
 }
 
-/// Goes on with what former processes have left in the outbox. Never raises; what is to be said is in the log.
+/// Recovers the requests that stopped processes left in the outbox. Never raises; logs errors.
 #[pyfunction]
 pub fn process_scheduled_call(
     py: Python<'_>,
@@ -86,24 +86,24 @@ pub fn process_scheduled_call(
     call_time: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) {
-    // Nothing depends on when it was to be.
+    // The scheduled time does not matter.
     let _ = call_time;
     let done = catch_panic(|| {
-        fits(plugin_api)?;
+        check_plugin_api(plugin_api)?;
         let process = current_process()?;
         with_variables(py, process, call(strings(args)), |call| {
             process.notifier.process_scheduled_call(call)
         })
     });
-    finish(py, influxdb3_local, args, done, HISTORY_IN_A_SCHEDULED_CALL);
+    finish(py, influxdb3_local, args, done, SCHEDULED_HISTORY_TIME);
 }
 
-/// How long an answer, and the writers of a table, wait for the history.
-const HISTORY_IN_A_CALL: Duration = Duration::from_millis(10);
-/// Nobody waits for a scheduled call.
-const HISTORY_IN_A_SCHEDULED_CALL: Duration = Duration::from_secs(1);
+/// The time limit for history writes in a call of a request or table trigger, because a caller waits for it.
+const HISTORY_TIME: Duration = Duration::from_millis(10);
+/// The time limit for history writes in a scheduled call. No caller waits for it.
+const SCHEDULED_HISTORY_TIME: Duration = Duration::from_secs(1);
 
-/// Writes the lines of a call that answers nothing, and the history.
+/// Writes the log lines and the history of a call that returns nothing.
 fn finish(
     py: Python<'_>,
     influxdb3_local: &Bound<'_, PyAny>,
@@ -124,7 +124,7 @@ fn finish(
     });
 }
 
-/// Writes what deliveries have left for the history, where they ended under the same configuration file.
+/// Writes the queued history rows of the trigger's configuration file.
 fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, time: Duration) {
     if let Ok(process) = current_process()
         && !process.notifier.history().is_empty()
@@ -134,8 +134,8 @@ fn write_history(influxdb3_local: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, ti
     }
 }
 
-/// Whether this wheel works with the plugin file that calls.
-fn fits(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
+/// Checks whether this wheel supports the calling plugin file.
+fn check_plugin_api(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
     let plugin_api: Option<i64> = plugin_api.extract().ok();
     match plugin_api.is_some_and(|number| PLUGIN_APIS.contains(&number)) {
         true => Ok(()),
@@ -143,8 +143,8 @@ fn fits(plugin_api: &Bound<'_, PyAny>) -> Result<(), Box<Response>> {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // What the engine passes.
-fn answer(
+#[allow(clippy::too_many_arguments)] // The engine's arguments.
+fn response(
     py: Python<'_>,
     plugin_api: &Bound<'_, PyAny>,
     influxdb3_local: &Bound<'_, PyAny>,
@@ -153,7 +153,7 @@ fn answer(
     request_body: &Bound<'_, PyAny>,
     args: &Bound<'_, PyAny>,
 ) -> PyResponse {
-    if let Err(response) = fits(plugin_api) {
+    if let Err(response) = check_plugin_api(plugin_api) {
         return PyResponse::new(*response);
     }
     let body = match bytes(request_body) {
@@ -164,7 +164,7 @@ fn answer(
         query: strings(query_parameters),
         headers: lower_case(strings(request_headers)),
         body,
-        trigger: engine::trigger_mark(influxdb3_local),
+        trigger: engine::trigger_id(influxdb3_local),
         ..call(strings(args))
     };
     respond(py, call, PyResponse::new)

@@ -1,12 +1,12 @@
-//! The extension module `influxdb3_notifier._native`: the only code that knows pyo3.
+//! The extension module `influxdb3_notifier._native`. Only this crate uses pyo3.
 
-mod answer;
 mod engine;
 mod entry;
 mod log;
 mod offline;
 mod outbox;
 mod process;
+mod response;
 mod rows;
 mod send;
 mod slice;
@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use notifier_core::model::notification::{AlertStatus, Level};
 use notifier_core::model::outcome::Reason;
 
-/// What `notifier_plugin.py` and the command line call.
+/// The functions and classes for `notifier_plugin.py` and the command line.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     notifier_core::panics::install_panic_hook();
@@ -27,14 +27,14 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "PLUGIN_APIS",
         pyo3::types::PyTuple::new(module.py(), notifier_core::plugin::PLUGIN_APIS)?,
     )?;
-    let words = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
-    module.add("LEVELS", words(Level::ALL.map(Level::word).into())?)?;
+    let tuple = |words: Vec<&'static str>| pyo3::types::PyTuple::new(module.py(), words);
+    module.add("LEVELS", tuple(Level::ALL.map(Level::word).into())?)?;
     module.add(
         "STATUSES",
-        words(AlertStatus::ALL.map(AlertStatus::word).into())?,
+        tuple(AlertStatus::ALL.map(AlertStatus::word).into())?,
     )?;
     let reasons = Reason::ALL.iter().map(|reason| reason.code());
-    module.add("REASONS", words(reasons.collect())?)?;
+    module.add("REASONS", tuple(reasons.collect())?)?;
     module.add_function(wrap_pyfunction!(plugin_source, module)?)?;
     module.add_function(wrap_pyfunction!(channels, module)?)?;
     module.add_function(wrap_pyfunction!(offline::check, module)?)?;
@@ -57,7 +57,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<outbox::Outbox>()
 }
 
-/// What the registry knows of every channel, as a JSON list, for `influxdb3-notifier channels`.
+/// The description of every channel as a JSON list, for `influxdb3-notifier channels`.
 #[pyfunction]
 fn channels() -> String {
     let all = notifier_core::channels::CHANNELS.iter();
@@ -67,7 +67,7 @@ fn channels() -> String {
     serde_json::Value::Array(all).to_string()
 }
 
-/// The plugin file that belongs to this wheel, for `influxdb3-notifier install-plugin`.
+/// This wheel's plugin file, for `influxdb3-notifier install-plugin`.
 #[pyfunction]
 const fn plugin_source() -> &'static str {
     include_str!("../notifier_plugin.py")

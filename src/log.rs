@@ -1,7 +1,7 @@
-//! Log lines of deliveries that go on after their call was answered.
+//! Log lines of deliveries after the end of their call.
 //!
-//! One thread takes them to the engine, a batch at a time. It is the only thread of ours that takes the interpreter:
-//! the runtime's workers never do, since another plugin may hold it for seconds.
+//! One thread writes them to the engine's log, in batches. No other thread of the notifier takes the interpreter's lock,
+//! because another plugin may hold it for seconds.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -14,52 +14,52 @@ use super::engine;
 use notifier_core::observe::{LogLine, LogReceiver, Metrics};
 use notifier_core::panics::lock;
 
-/// Lines that may wait; more are dropped and counted.
-const MAX_WAITING: usize = 10_000;
-/// Lines that are written while the interpreter is held once.
+/// The capacity of the queue. Further lines are dropped and counted.
+const QUEUE_CAPACITY: usize = 10_000;
+/// The maximum number of lines per hold of the interpreter's lock.
 const BATCH: usize = 256;
-/// How long the end of the interpreter waits for the line that is being written.
-const LAST_LINE_WITHIN: Duration = Duration::from_secs(1);
+/// The maximum wait for the line in progress when the interpreter ends.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum LogMessage {
     Line(Arc<Py<PyAny>>, LogLine),
-    /// A reference that is to be dropped where the interpreter is held.
+    /// A reference to drop while the thread holds the interpreter's lock.
     Release(Arc<Py<PyAny>>),
 }
 
-/// The way to the thread.
+/// A handle to the log thread.
 #[derive(Clone)]
 pub struct LogThread {
     sender: SyncSender<LogMessage>,
     metrics: Arc<Metrics>,
-    turn: Arc<WriterTurn>,
+    write_state: Arc<WriteState>,
 }
 
 impl LogThread {
     pub fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(MAX_WAITING);
-        let turn = Arc::<WriterTurn>::default();
-        let threads = Arc::clone(&turn);
+        let (sender, receiver) = sync_channel(QUEUE_CAPACITY);
+        let write_state = Arc::<WriteState>::default();
+        let shared = Arc::clone(&write_state);
         std::thread::Builder::new()
             .name("notifier-log".to_owned())
-            .spawn(move || run(&receiver, &threads))?;
+            .spawn(move || run(&receiver, &shared))?;
         Ok(Self {
             sender,
             metrics,
-            turn,
+            write_state,
         })
     }
 
-    /// Writes nothing more. The interpreter must be free, for the line that is being written needs it.
+    /// Stops writing. The caller must not hold the interpreter's lock, because the line in progress needs it.
     pub fn stop(&self) {
-        let mut state = self.turn.lock();
-        state.is_over = true;
-        let ended = &self.turn.ended;
-        drop(ended.wait_timeout_while(state, LAST_LINE_WITHIN, |state| state.is_writing));
+        let mut flags = self.write_state.lock();
+        flags.is_stopped = true;
+        let idle = &self.write_state.idle;
+        drop(idle.wait_timeout_while(flags, STOP_TIMEOUT, |flags| flags.is_writing));
     }
 
-    /// The late lines of one call.
-    pub fn late(&self, influxdb3_local: Py<PyAny>) -> Arc<dyn LogReceiver> {
+    /// The log for lines of one call's deliveries.
+    pub fn deferred_log(&self, influxdb3_local: Py<PyAny>) -> Arc<dyn LogReceiver> {
         Arc::new(CallLogReceiver {
             thread: self.clone(),
             engine: Arc::new(influxdb3_local),
@@ -67,7 +67,7 @@ impl LogThread {
     }
 }
 
-/// Takes lines to one `influxdb3_local`.
+/// Queues lines for one `influxdb3_local`.
 struct CallLogReceiver {
     thread: LogThread,
     engine: Arc<Py<PyAny>>,
@@ -85,7 +85,7 @@ impl LogReceiver for CallLogReceiver {
 
 impl Drop for CallLogReceiver {
     fn drop(&mut self) {
-        // Where the queue is full the lines in it hold the reference: the last of them drops it there.
+        // If the queue is full, its lines hold the reference, and the thread drops it with the last line.
         let _ = self
             .thread
             .sender
@@ -93,58 +93,58 @@ impl Drop for CallLogReceiver {
     }
 }
 
-/// Whether the thread writes, and whether it may. Where it wanted the interpreter back once that has begun to end, the whole
-/// process would be aborted.
+/// Whether the thread writes, and whether it may. A thread that takes the interpreter's lock during finalization would abort
+/// the process.
 #[derive(Default)]
-struct WriterTurn {
-    state: Mutex<WriterState>,
-    ended: Condvar,
+struct WriteState {
+    flags: Mutex<WriteFlags>,
+    idle: Condvar,
 }
 
 #[derive(Default)]
-struct WriterState {
+struct WriteFlags {
     is_writing: bool,
-    is_over: bool,
+    is_stopped: bool,
 }
 
-impl WriterTurn {
-    fn lock(&self) -> MutexGuard<'_, WriterState> {
-        lock(&self.state)
+impl WriteState {
+    fn lock(&self) -> MutexGuard<'_, WriteFlags> {
+        lock(&self.flags)
     }
 
-    /// False where nothing may be written any more.
+    /// Begins a batch. False: the log is stopped.
     fn begin(&self) -> bool {
-        let mut state = self.lock();
-        state.is_writing = !state.is_over;
-        state.is_writing
+        let mut flags = self.lock();
+        flags.is_writing = !flags.is_stopped;
+        flags.is_writing
     }
 
     fn end(&self) {
         self.lock().is_writing = false;
-        self.ended.notify_all();
+        self.idle.notify_all();
     }
 }
 
-fn run(receiver: &Receiver<LogMessage>, turn: &WriterTurn) {
+fn run(receiver: &Receiver<LogMessage>, write_state: &WriteState) {
     while let Ok(first) = receiver.recv() {
         let rest = receiver.try_iter().take(BATCH - 1);
         let batch: Vec<LogMessage> = std::iter::once(first).chain(rest).collect();
-        if !turn.begin() {
+        if !write_state.begin() {
             return;
         }
-        let attached = Python::try_attach(|py| deliver(py, batch, turn));
-        turn.end();
-        // No interpreter any more: the process is about to end.
+        let attached = Python::try_attach(|py| write_batch(py, batch, write_state));
+        write_state.end();
+        // The interpreter is finalized.
         if attached.is_none() {
             return;
         }
     }
 }
 
-fn deliver(py: Python<'_>, batch: Vec<LogMessage>, turn: &WriterTurn) {
+fn write_batch(py: Python<'_>, batch: Vec<LogMessage>, write_state: &WriteState) {
     for message in batch {
         match message {
-            LogMessage::Line(engine, line) if !turn.lock().is_over => {
+            LogMessage::Line(engine, line) if !write_state.lock().is_stopped => {
                 engine::write(engine.bind(py), &[line]);
             }
             LogMessage::Line(engine, _) | LogMessage::Release(engine) => drop(engine),

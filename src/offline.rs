@@ -1,4 +1,4 @@
-//! What the command line asks of a configuration file. Nothing is sent.
+//! The commands that read a configuration file and send nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use notifier_core::config::Environment;
 use notifier_core::offline::{Check, CliError, CommandInput, LoadedConfig, moment};
 use notifier_core::panics::catch_panic;
 
-/// One of both, as the command line reads it.
+/// A result or an error, for the command line.
 #[derive(Serialize)]
-struct CommandOutput<T> {
-    refused: Option<CliError>,
+struct CommandOutcome<T> {
+    error: Option<CliError>,
     result: Option<T>,
 }
 
-impl<T> From<Result<T, CliError>> for CommandOutput<T> {
+impl<T> From<Result<T, CliError>> for CommandOutcome<T> {
     fn from(result: Result<T, CliError>) -> Self {
         match result {
             Ok(result) => Self {
-                refused: None,
+                error: None,
                 result: Some(result),
             },
-            Err(refused) => Self {
-                refused: Some(refused),
+            Err(error) => Self {
+                error: Some(error),
                 result: None,
             },
         }
@@ -42,12 +42,12 @@ pub fn check(
     arguments: BTreeMap<String, String>,
     resolve: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
-    answer(py, Some(path), arguments, resolve, |opened| {
-        Ok::<Check, CliError>(opened.check())
+    run(py, Some(path), arguments, resolve, |config| {
+        Ok::<Check, CliError>(config.check())
     })
 }
 
-/// Who would get the notification of a request, and why.
+/// The receivers that would get the notification of a request, and why.
 #[pyfunction]
 pub fn routes(
     py: Python<'_>,
@@ -57,12 +57,12 @@ pub fn routes(
     resolve: bool,
     at: Option<String>,
 ) -> PyResult<Bound<'_, PyAny>> {
-    answer(py, Some(path), arguments, resolve, move |opened| {
-        opened.routes(&request, moment(at.as_deref())?)
+    run(py, Some(path), arguments, resolve, move |config| {
+        config.routes(&request, moment(at.as_deref())?)
     })
 }
 
-/// What each channel would be sent.
+/// The messages that each destination would get.
 #[pyfunction]
 pub fn render(
     py: Python<'_>,
@@ -72,12 +72,12 @@ pub fn render(
     resolve: bool,
     at: Option<String>,
 ) -> PyResult<Bound<'_, PyAny>> {
-    answer(py, path, arguments, resolve, move |opened| {
-        opened.render(&request, moment(at.as_deref())?)
+    run(py, path, arguments, resolve, move |config| {
+        config.render(&request, moment(at.as_deref())?)
     })
 }
 
-/// Every template of a file, and what it makes.
+/// The check of every template of a file, and its rendered text.
 #[pyfunction]
 pub fn check_templates(
     py: Python<'_>,
@@ -85,46 +85,48 @@ pub fn check_templates(
     request: Option<Vec<u8>>,
     at: Option<String>,
 ) -> PyResult<Bound<'_, PyAny>> {
-    answer(py, Some(path), BTreeMap::new(), false, move |opened| {
-        opened.templates(request.as_deref(), moment(at.as_deref())?)
+    run(py, Some(path), BTreeMap::new(), false, move |config| {
+        config.templates(request.as_deref(), moment(at.as_deref())?)
     })
 }
 
-/// Whether a word is a level, also by the `level_map` of a file.
+/// Whether a word is a level or an alias, including the `level_map` of a file.
 #[pyfunction]
 pub fn is_level(py: Python<'_>, word: String, path: Option<PathBuf>) -> PyResult<Bound<'_, PyAny>> {
-    answer(py, path, BTreeMap::new(), false, move |opened| {
-        opened.is_level(&word)
+    run(py, path, BTreeMap::new(), false, move |config| {
+        config.is_level(&word)
     })
 }
 
-/// Reads the environment while the interpreter is held, and files while it is not.
-fn answer<T: Serialize + Send>(
+/// Runs a command on a configuration file. Reads the environment while it holds the interpreter's lock, and files without it.
+fn run<T: Serialize + Send>(
     py: Python<'_>,
     path: Option<PathBuf>,
     arguments: BTreeMap<String, String>,
     look_up: bool,
-    ask: impl FnOnce(&LoadedConfig) -> Result<T, CliError> + Send,
+    command: impl FnOnce(&LoadedConfig) -> Result<T, CliError> + Send,
 ) -> PyResult<Bound<'_, PyAny>> {
-    let given = CommandInput {
+    let input = CommandInput {
         path,
         arguments,
         environment: Environment::read(),
         look_up,
     };
-    let opened = py.detach(|| catch_panic(|| LoadedConfig::open(given)));
-    let answer = match opened.map_err(internal)? {
-        Err(refused) => Err(refused),
-        Ok(mut opened) => {
-            opened.named = Environment::named(&opened.variables);
-            py.detach(|| catch_panic(|| ask(&opened)))
+    let opened = py.detach(|| catch_panic(|| LoadedConfig::open(input)));
+    let outcome = match opened.map_err(internal)? {
+        Err(error) => Err(error),
+        Ok(mut config) => {
+            config.named = Environment::named(&config.variables);
+            py.detach(|| catch_panic(|| command(&config)))
                 .map_err(internal)?
         }
     };
-    Ok(pythonize(py, &CommandOutput::from(answer))?)
+    Ok(pythonize(py, &CommandOutcome::from(outcome))?)
 }
 
-/// A panic, for the command line.
+/// The exception for a panic.
 pub fn internal(place: String) -> PyErr {
-    PyRuntimeError::new_err(format!("an error of the notifier's own, at {place}"))
+    PyRuntimeError::new_err(format!(
+        "internal error at {place}; please report it with this line"
+    ))
 }

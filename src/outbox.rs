@@ -1,4 +1,4 @@
-//! What an operator can do with an outbox, for the command line. Not for the engine: it waits for the disk with nobody's leave.
+//! The operator's view of an outbox, for the command line only: it blocks on disk and network.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,16 +24,16 @@ create_exception!(
     _native,
     OutboxError,
     PyException,
-    "An outbox cannot be used: (what, hint)."
+    "An outbox cannot be used: (message, hint)."
 );
 
-/// An outbox that is there.
+/// An existing outbox.
 #[pyclass(frozen)]
 pub struct Outbox {
     operator: Mutex<Box<dyn Operator>>,
 }
 
-/// Selects deliveries of an outbox.
+/// A filter for the deliveries of an outbox.
 #[pyclass(frozen, name = "DeliveryFilter")]
 pub struct PyDeliveryFilter(operator::DeliveryFilter);
 
@@ -50,7 +50,7 @@ impl PyDeliveryFilter {
     ) -> PyResult<Self> {
         let states = states.unwrap_or_default();
         let states = states.into_iter().map(|word| {
-            // One that is left out would be as if all were meant.
+            // To ignore an unknown state would widen the filter.
             StoredState::parse(&word).ok_or_else(|| PyValueError::new_err(word))
         });
         Ok(Self(operator::DeliveryFilter {
@@ -63,7 +63,7 @@ impl PyDeliveryFilter {
     }
 }
 
-/// A delivery, as `outbox list --format json` prints it.
+/// A delivery in the output of `outbox list --format json`.
 #[derive(Serialize)]
 struct OutboxRow<'a> {
     id: String,
@@ -72,9 +72,9 @@ struct OutboxRow<'a> {
     accepted: i64,
     deadline: Option<i64>,
     ended: Option<i64>,
-    /// Whether a process that lives has it.
+    /// Whether a running process owns it.
     owned: bool,
-    /// Whether its destination is sealed there.
+    /// Whether the outbox stores its destination encrypted.
     sealed: bool,
     delivery: DeliveryEntry<'a>,
 }
@@ -97,15 +97,18 @@ impl<'a> From<&'a ListedDelivery> for OutboxRow<'a> {
 #[pymethods]
 impl Outbox {
     #[new]
-    #[pyo3(signature = (place, config=None))]
-    fn open(py: Python<'_>, place: PathBuf, config: Option<PathBuf>) -> PyResult<Self> {
-        let operator: Box<dyn Operator> = match place.to_string_lossy() {
+    #[pyo3(signature = (location, config=None))]
+    fn open(py: Python<'_>, location: PathBuf, config: Option<PathBuf>) -> PyResult<Self> {
+        let operator: Box<dyn Operator> = match location.to_string_lossy() {
             servers if servers.contains("://") => {
-                let servers = reach(py, &servers, config)?;
+                let servers = server_settings(py, &servers, config)?;
                 let open = || BACKENDS.of(&servers)?.operator(&servers);
                 py.detach(open).map_err(raise)?
             }
-            _ => Box::new(py.detach(|| SqliteOperator::open(&place)).map_err(raise)?),
+            _ => Box::new(
+                py.detach(|| SqliteOperator::open(&location))
+                    .map_err(raise)?,
+            ),
         };
         Ok(Self {
             operator: Mutex::new(operator),
@@ -124,22 +127,22 @@ impl Outbox {
         Ok(pythonize(py, &rows)?)
     }
 
-    /// What a request said, as JSON without its destinations; None: there is no such task.
+    /// The request as JSON, without its destinations; None: the task does not exist.
     fn request_json(&self, py: Python<'_>, task: &str) -> PyResult<Option<String>> {
         self.with(py, |operator| operator.request_json(task))
     }
 
-    /// Lets dead letters be delivered again; gives back how many.
+    /// Redrives dead letters. Returns the number of deliveries.
     fn retry(&self, py: Python<'_>, delivery_filter: &PyDeliveryFilter) -> PyResult<usize> {
         self.with(py, |operator| operator.retry(&delivery_filter.0))
     }
 
-    /// Ends deliveries without delivering them; gives back how many.
+    /// Drops deliveries. Returns the number of deliveries.
     fn drop(&self, py: Python<'_>, delivery_filter: &PyDeliveryFilter) -> PyResult<usize> {
         self.with(py, |operator| operator.drop(&delivery_filter.0))
     }
 
-    /// Counts of the whole outbox, as a dict.
+    /// Statistics of the whole outbox, as a dict.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stats = self.with(py, |operator| operator.stats())?;
         Ok(pythonize(py, &stats)?)
@@ -147,45 +150,53 @@ impl Outbox {
 }
 
 impl Outbox {
+    /// Runs an operation without the interpreter's lock.
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut dyn Operator) -> Result<T, store::StoreError> + Send,
+        operation: impl FnOnce(&mut dyn Operator) -> Result<T, store::StoreError> + Send,
     ) -> PyResult<T> {
-        let done = py.detach(|| {
+        let result = py.detach(|| {
             let mut operator = lock(&self.operator);
-            work(&mut **operator)
+            operation(&mut **operator)
         });
-        done.map_err(raise)
+        result.map_err(raise)
     }
 }
 
-/// How servers are reached, with what a configuration file says of it.
-fn reach(py: Python<'_>, servers: &str, config: Option<PathBuf>) -> PyResult<OutboxServers> {
+/// The connection settings of NATS servers: the configuration file's, or the defaults.
+fn server_settings(
+    py: Python<'_>,
+    servers: &str,
+    config: Option<PathBuf>,
+) -> PyResult<OutboxServers> {
     let shown = config.as_ref().map(|path| path.display().to_string());
-    let given = CommandInput {
+    let input = CommandInput {
         path: config,
         arguments: BTreeMap::new(),
         environment: Environment::read(),
         look_up: true,
     };
-    let unusable = |refused: CliError| {
+    let unusable = |error: CliError| {
         let file = shown.clone().unwrap_or_default();
-        let what = match refused {
-            CliError::Unreadable(what) => format!("The configuration file {file} {what}."),
+        let message = match error {
+            CliError::Unreadable(cause) => format!("The configuration file {file} {cause}."),
             _ => format!("The configuration file {file} cannot be used."),
         };
         OutboxError::new_err((
-            what,
-            "influxdb3-notifier check --resolve FILE says what is wrong with it.",
+            message,
+            "Run influxdb3-notifier check --resolve FILE to see its errors.",
         ))
     };
-    let mut opened = py.detach(|| LoadedConfig::open(given)).map_err(unusable)?;
-    opened.named = Environment::named(&opened.variables);
-    let place = py.detach(|| opened.outbox(servers)).map_err(unusable)?;
-    match place {
+    let mut config = py.detach(|| LoadedConfig::open(input)).map_err(unusable)?;
+    config.named = Environment::named(&config.variables);
+    let location = py.detach(|| config.outbox(servers)).map_err(unusable)?;
+    match location {
         Ok(OutboxPlace::Servers(_, servers)) => Ok(*servers),
-        Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err(("It is no NATS server.", ""))),
+        Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err((
+            "The outbox is not on NATS servers.",
+            "",
+        ))),
         Err(error) => Err(OutboxError::new_err((error.message, error.hint))),
     }
 }

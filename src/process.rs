@@ -1,4 +1,4 @@
-//! The notifier of this process, and what all who call it have in common. A forked child has none.
+//! The notifier of this process, and the common parts of all calls. A forked child cannot use it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -18,10 +18,10 @@ use notifier_core::plugin::{self, Call, CallLog, NeedsVariables, Notifier, Respo
 use notifier_core::store::Backends;
 use notifier_jetstream::JetStream;
 
-/// Stores on servers that this module can use, beside files.
+/// The server-based outbox stores, besides SQLite files.
 pub const BACKENDS: Backends = Backends(&[&JetStream]);
 
-/// What lives as long as the process.
+/// The state of this process.
 pub struct Process {
     id: u32,
     pub notifier: Notifier,
@@ -42,25 +42,24 @@ impl Process {
     }
 }
 
-/// How long the end of the interpreter waits for rows that are to be stored.
-const STORE_WITHIN: Duration = Duration::from_secs(1);
+/// The maximum wait at exit for accepted rows that are not in the outbox yet.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Stores the rows that wait for an outbox: what was accepted is stored. Then no log line may be on its way when the
-/// interpreter ends. Where there is an engine this is never called: it ends otherwise.
+/// Stores the accepted rows in the outbox, then stops the log thread, before the interpreter ends. An `atexit` handler, which
+/// the database never runs.
 #[pyfunction]
 pub fn stop(py: Python<'_>) {
-    // A forked child has no such thread.
+    // A forked child does not have the threads.
     let process = PROCESS.get().and_then(Option::as_ref);
     if let Some(process) = process.filter(|process| process.id == std::process::id()) {
         py.detach(|| {
-            process.notifier.store_waiting_rows(STORE_WITHIN);
+            process.notifier.store_waiting_rows(STORE_TIMEOUT);
             process.log.stop();
         });
     }
 }
 
-/// The process's notifier, unless the call cannot have it: the threads of one that was forked stayed behind, and whatever
-/// they held is held for ever.
+/// The notifier of this process. An error in a forked child, which has neither its threads nor the locks that they held.
 pub fn current_process() -> Result<&'static Process, Box<Response>> {
     let process = PROCESS.get_or_init(Process::start).as_ref();
     let process = process.ok_or_else(|| Box::new(cannot_start()))?;
@@ -70,7 +69,7 @@ pub fn current_process() -> Result<&'static Process, Box<Response>> {
     }
 }
 
-/// A call that brings arguments alone, and the environment as it is while the interpreter is held.
+/// A call with arguments and the environment. The caller holds the interpreter's lock.
 pub fn call(arguments: BTreeMap<String, String>) -> Call {
     Call {
         arguments,
@@ -79,7 +78,7 @@ pub fn call(arguments: BTreeMap<String, String>) -> Call {
     }
 }
 
-/// Does something without the interpreter, with the variables that it turns out to need.
+/// Runs `work` without the interpreter's lock, and again with the environment variables that it reports as missing.
 pub fn with_variables<T: Send>(
     py: Python<'_>,
     process: &Process,
@@ -89,10 +88,10 @@ pub fn with_variables<T: Send>(
     let mut names = process
         .notifier
         .variables(&call.arguments, &call.environment);
-    // A file that was changed may name others: twice is enough, and a third change in that time is no reason to go on.
+    // A changed configuration file may name other variables. The loop allows two changes during a call.
     for _ in 0..3 {
         call.named = Environment::named(&names);
-        // A panic must come out here, not behind the interpreter's lock.
+        // `detach` must not see the panic.
         match py.detach(|| catch_panic(|| work(&call))) {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(NeedsVariables(more))) => names.extend(more),
@@ -102,25 +101,26 @@ pub fn with_variables<T: Send>(
     Err(Box::new(config_changes()))
 }
 
-/// Answers a call, with what its configuration file wants of the environment. `render` has not the interpreter.
-pub fn respond<T: Send>(py: Python<'_>, call: Call, render: fn(Response) -> T) -> T {
-    let answer = current_process().and_then(|process| {
+/// Processes a request with the environment variables of its configuration file. Calls `convert` without the interpreter's
+/// lock.
+pub fn respond<T: Send>(py: Python<'_>, call: Call, convert: fn(Response) -> T) -> T {
+    let response = current_process().and_then(|process| {
         with_variables(py, process, call, |call| {
-            process.notifier.process_request(call).map(render)
+            process.notifier.process_request(call).map(convert)
         })
     });
-    answer.unwrap_or_else(|response| render(*response))
+    response.unwrap_or_else(|response| convert(*response))
 }
 
-/// Lines of deliveries that a former process has left go where this call's go.
+/// Sends the log lines of recovered deliveries to this call's log.
 pub fn connect(influxdb3_local: &Bound<'_, PyAny>, port: Option<&LogPort>) {
     if let Some((port, process)) = port.zip(current_process().ok()) {
-        let late = process.log.late(influxdb3_local.clone().unbind());
+        let late = process.log.deferred_log(influxdb3_local.clone().unbind());
         engine::write(influxdb3_local, &port.connect(late));
     }
 }
 
-/// Writes the call's lines, and sees to it that later ones find their way.
+/// Writes the call's log lines, and passes later lines to the log thread.
 pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallLog) {
     match log {
         CallLog::Closed(log) => engine::write(influxdb3_local, &log.take()),
@@ -131,7 +131,7 @@ pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallL
             let lines = if task.has_ended() {
                 task.log.take()
             } else {
-                let late = process.log.late(influxdb3_local.clone().unbind());
+                let late = process.log.deferred_log(influxdb3_local.clone().unbind());
                 let lines = task.log.hand_over(late);
                 py.detach(|| process.notifier.handed_over(task));
                 lines
@@ -141,7 +141,7 @@ pub fn hand_over(py: Python<'_>, influxdb3_local: &Bound<'_, PyAny>, log: &CallL
     }
 }
 
-/// Waits until all of a task has ended, or so long; gives its state. Without the interpreter.
+/// Waits until a task ends, at most `limit`, and returns its state. Call it without the interpreter's lock.
 pub fn wait_ended(task: &Task, limit: Duration) -> Option<RequestResponse> {
     let process = current_process().ok()?;
     Some(process.notifier.wait_ended(task, limit))
@@ -186,12 +186,12 @@ pub fn internal_error(place: &str) -> Response {
         code: "internal",
         message: format!("An error of the notifier's own, at {place}."),
         location: Location::default(),
-        hint: "Please report it, with this line.".to_owned(),
+        hint: "Please report it with this line.".to_owned(),
     };
     refused(500, &error)
 }
 
-/// An answer to a call that reaches no notifier: there is nothing that counts it.
+/// An error response to a call that did not reach the notifier. No metric counts it.
 pub fn refused(status: u16, problem: &Problem) -> Response {
     plugin::refused(&Sink::default(), status, None, problem)
 }

@@ -1,27 +1,27 @@
-//! What a write trigger is passed, copied: rows of tables as the engine's dicts have them.
+//! Copies a write trigger's rows from Python dicts.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
-use super::slice::Slice;
+use super::slice::GilSlice;
 use notifier_core::json::Json;
 use notifier_core::model::row::{Row, TableRows};
 
-/// Copies all tables. What is no list of tables, or no list of rows, is as if it were empty. Lets other Python threads run
-/// between rows: a dict that is being read must not change.
+/// Copies all tables. A value of another type counts as an empty list. Lets other Python threads run between rows, but not
+/// within one, so that a dict does not change while it is read.
 pub fn read(table_batches: &Bound<'_, PyAny>) -> Vec<TableRows> {
     let Ok(batches) = table_batches.cast::<PyList>() else {
         return Vec::new();
     };
-    let mut slice = Slice::begin();
+    let mut slice = GilSlice::begin();
     let tables = batches.iter();
     tables
         .filter_map(|batch| table(&batch, &mut slice))
         .collect()
 }
 
-fn table(batch: &Bound<'_, PyAny>, slice: &mut Slice) -> Option<TableRows> {
+fn table(batch: &Bound<'_, PyAny>, slice: &mut GilSlice) -> Option<TableRows> {
     let batch = batch.cast::<PyDict>().ok()?;
     let py = batch.py();
     let table = batch.get_item(intern!(py, "table_name")).ok()??;
@@ -31,7 +31,7 @@ fn table(batch: &Bound<'_, PyAny>, slice: &mut Slice) -> Option<TableRows> {
     let mut read = Vec::with_capacity(rows.len());
     for found in rows {
         read.extend(row(&found));
-        slice.pause(py);
+        slice.yield_if_due(py);
     }
     Some(TableRows { table, rows: read })
 }
@@ -58,7 +58,7 @@ fn row(row: &Bound<'_, PyAny>) -> Option<Row> {
     Some(row)
 }
 
-/// A column's value: a string, a number or a boolean, and anything else as Python writes it. None: it is null.
+/// The value of a column: a string, a number, a boolean, or the `str()` of another type. `None`: null.
 fn column(value: &Bound<'_, PyAny>) -> Option<Json> {
     if let Ok(text) = value.cast::<PyString>() {
         return Some(Json::String(text.to_string_lossy().into_owned()));
@@ -70,7 +70,7 @@ fn column(value: &Bound<'_, PyAny>) -> Option<Json> {
         return Some(Json::Bool(value.is_true()));
     }
     if let Ok(float) = value.cast::<PyFloat>() {
-        // Neither NaN nor the infinities are numbers to JSON.
+        // JSON has no NaN and no infinity.
         let number = serde_json::Number::from_f64(float.value());
         return Some(match number {
             Some(number) => Json::Number(number.to_string()),

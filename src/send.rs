@@ -1,4 +1,4 @@
-//! What the command line sends: as the endpoint would, and to the end.
+//! The command `send`: processes a request as the endpoint does, and waits for its deliveries.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,17 +8,17 @@ use pyo3::prelude::*;
 use pythonize::pythonize;
 
 use super::offline::internal;
-use super::{answer, engine, process};
+use super::{engine, process, response};
 use notifier_core::observe::{LogLine, LogReceiver};
 use notifier_core::panics::{catch_panic, lock};
 use notifier_core::plugin::{Call, CallLog};
 
-/// How often it is looked for signals and log lines while deliveries are under way.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The interval between checks for signals and log lines.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Sends a request as the endpoint would, and waits for the end of every delivery, or so many seconds.
+/// Sends a request as the endpoint does, and waits until every delivery ends, at most `wait` seconds.
 ///
-/// Gives the answer. Log lines go to `log` as they come.
+/// Returns the response body. Writes log lines to `log` immediately.
 #[pyfunction]
 pub fn send<'py>(
     py: Python<'py>,
@@ -27,7 +27,7 @@ pub fn send<'py>(
     arguments: BTreeMap<String, String>,
     wait: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let call = Call {
         body: request,
         ..process::call(arguments)
@@ -42,11 +42,11 @@ pub fn send<'py>(
     let task = match response.log {
         CallLog::Closed(lines) => {
             write(&lines.take())?;
-            return answer::value(py, &response.body);
+            return response::body_to_python(py, &response.body);
         }
         CallLog::Task(task) => task,
     };
-    let lines = Arc::new(WaitingLines::default());
+    let lines = Arc::new(LineQueue::default());
     let log = &task.log;
     write(&match task.has_ended() {
         true => log.take(),
@@ -54,8 +54,8 @@ pub fn send<'py>(
     })?;
     let limit = wait.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
     loop {
-        let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-        let next = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
+        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
+        let next = left.map_or(POLL_INTERVAL, |left| left.min(POLL_INTERVAL));
         let answer = py.detach(|| catch_panic(|| process::wait_ended(&task, next)));
         let answer = answer.map_err(internal)?;
         write(&lines.take())?;
@@ -68,17 +68,17 @@ pub fn send<'py>(
     }
 }
 
-/// Lines that wait for the thread that may write them.
+/// Log lines of other threads, for the thread that holds the interpreter's lock.
 #[derive(Default)]
-struct WaitingLines(Mutex<Vec<LogLine>>);
+struct LineQueue(Mutex<Vec<LogLine>>);
 
-impl WaitingLines {
+impl LineQueue {
     fn take(&self) -> Vec<LogLine> {
         std::mem::take(&mut *lock(&self.0))
     }
 }
 
-impl LogReceiver for WaitingLines {
+impl LogReceiver for LineQueue {
     fn push(&self, line: LogLine) {
         let mut lines = lock(&self.0);
         lines.push(line);

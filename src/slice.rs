@@ -1,22 +1,22 @@
-//! Work that holds the interpreter for longer than others should wait.
+//! Time slices for long work that holds the interpreter's lock.
 
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// How long work goes on before other Python threads may run.
+/// The time after which other Python threads may run.
 const LENGTH: Duration = Duration::from_millis(2);
 
-/// Time for which work has held the interpreter.
-pub struct Slice(Instant);
+/// The start of the current hold of the interpreter's lock.
+pub struct GilSlice(Instant);
 
-impl Slice {
+impl GilSlice {
     pub fn begin() -> Self {
         Self(Instant::now())
     }
 
-    /// Lets other Python threads run where it is their turn. Native code is interrupted nowhere else.
-    pub fn pause(&mut self, py: Python<'_>) {
+    /// Releases the interpreter's lock for a moment if the slice is over. Python does not interrupt native code.
+    pub fn yield_if_due(&mut self, py: Python<'_>) {
         if self.0.elapsed() >= LENGTH {
             py.detach(|| ());
             *self = Self::begin();

@@ -1,4 +1,4 @@
-//! What a request trigger is passed, copied.
+//! Copies a request trigger's arguments from Python objects.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 use notifier_core::api::request::{MAX_BODY_BYTES, too_large};
 use notifier_core::model::problem::{Location, Problem};
 
-/// The body as bytes, whatever the engine or a test passes.
+/// The body as bytes. Accepts bytes, str, None and other sequences of bytes.
 pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, Problem> {
     if body.is_none() {
         return Ok(Vec::new());
@@ -36,11 +36,11 @@ pub fn bytes(body: &Bound<'_, PyAny>) -> Result<Vec<u8>, Problem> {
         code: "invalid_body",
         message: format!("Invalid JSON in request body. It must be bytes, found {found}."),
         location: Location::default(),
-        hint: "The engine passes the body as bytes; so must whoever calls the plugin.".to_owned(),
+        hint: "Pass the body as bytes, as the engine does.".to_owned(),
     })
 }
 
-/// The members of a dict whose keys and values are strings; other scalars by their text, all else left out.
+/// The members of a dict as strings. Numbers are converted to text; other values and keys are ignored.
 pub fn strings(mapping: &Bound<'_, PyAny>) -> BTreeMap<String, String> {
     let mut strings = BTreeMap::new();
     let Ok(mapping) = mapping.cast::<PyDict>() else {
@@ -53,7 +53,7 @@ pub fn strings(mapping: &Bound<'_, PyAny>) -> BTreeMap<String, String> {
         let scalar = value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>();
         let text = match value.extract::<String>() {
             Ok(text) => text,
-            // True is an int to Python.
+            // A bool is an int in Python.
             Err(_) if scalar => match value.str() {
                 Ok(text) => text.to_string(),
                 Err(_) => continue,

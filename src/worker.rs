@@ -1,4 +1,4 @@
-//! What a worker calls: a process outside the database that delivers what an outbox holds.
+//! The functions of a worker, a process outside the database that delivers the requests of an outbox.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::engine;
 use super::process::{call, connect, current_process, with_variables};
 use notifier_core::plugin::{Body, ClaimReport};
 
-/// Takes over what belongs to nobody, for a process outside the database; gives back how much, or why it could not.
+/// Claims requests without an owner. Returns the number of requests and the error, if there is one.
 #[pyfunction]
 pub fn work<'py>(
     py: Python<'py>,
@@ -19,61 +19,61 @@ pub fn work<'py>(
     arguments: BTreeMap<String, String>,
     claimed_config_path: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let worked = current_process().and_then(|process| {
+    let report = current_process().and_then(|process| {
         with_variables(py, process, call(arguments), |call| {
             process.notifier.work(call, claimed_config_path)
         })
     });
-    let (taken, trouble) = match worked {
+    let (claimed, error) = match report {
         Ok(ClaimReport {
             lines,
             port,
-            taken,
-            trouble,
+            claimed,
+            error,
         }) => {
             engine::write(log, &lines);
             connect(log, port.as_deref());
-            let trouble = trouble.map(|trouble| NotWorked {
-                message: trouble.error.message,
-                hint: trouble.error.hint,
-                passes: trouble.passes,
+            let error = error.map(|error| WorkError {
+                message: error.error.message,
+                hint: error.error.hint,
+                retryable: error.is_retryable,
             });
-            (taken, trouble)
+            (claimed, error)
         }
         Err(response) => match response.body {
             Body::Error(answer) => {
-                let trouble = NotWorked {
+                let error = WorkError {
                     message: answer.message,
                     hint: answer.error.hint,
-                    passes: false,
+                    retryable: false,
                 };
-                (0, Some(trouble))
+                (0, Some(error))
             }
             _ => (0, None),
         },
     };
-    Ok(pythonize(py, &ClaimRoundReport { taken, trouble })?)
+    Ok(pythonize(py, &WorkReport { claimed, error })?)
 }
 
-/// What came of one round.
+/// The result of one claim, for Python.
 #[derive(Serialize)]
-struct ClaimRoundReport {
-    /// Requests that were taken over.
-    taken: usize,
-    trouble: Option<NotWorked>,
+struct WorkReport {
+    /// The number of claimed requests.
+    claimed: usize,
+    error: Option<WorkError>,
 }
 
-/// Why nothing was taken over.
+/// Why no request was claimed.
 #[derive(Serialize)]
-struct NotWorked {
+struct WorkError {
     message: String,
     hint: String,
-    /// Whether it may be otherwise at the next time.
-    passes: bool,
+    /// Whether a later claim may succeed without a change.
+    retryable: bool,
 }
 
-/// Takes over nothing more, waits for what is in flight, at most so many seconds, and lets others have the rest; gives back
-/// how many deliveries that are.
+/// Stops claiming, waits at most `seconds` for deliveries in flight, and releases the rest. Returns the number of released
+/// deliveries.
 #[pyfunction]
 pub fn stop_work(py: Python<'_>, seconds: f64) -> usize {
     let limit = Duration::try_from_secs_f64(seconds).unwrap_or_default();

@@ -1,7 +1,7 @@
 """Delivers notifications from inside InfluxDB 3: the Python face of the Rust core.
 
-``notifier_plugin.py`` imports this package inside its trigger functions. Importing it costs what loading
-the extension module costs and nothing else: the first call of a server's life waits for it.
+``notifier_plugin.py`` imports this package in its trigger functions. The import loads the extension module and
+nothing else, because the first call of a server process waits for it.
 """
 
 from influxdb3_notifier._native import (

@@ -33,9 +33,9 @@ def test_one_channel_is_shown_with_all_details(channel: dict[str, Any]) -> None:
         assert f"example: {parameter['example']}" in text
     if channel["longest_text"]:
         assert f"text: up to {channel['longest_text']['length']} " in text
-    assert f"a second sending: {channel['second_sending']}" in text
+    assert f"resend of the same notification: {channel['second_sending']}" in text
     assert channel["resolved"] in text
-    assert json.loads(text.partition("a request:\n")[2]) == channel["example"]
+    assert json.loads(text.partition("example request:\n")[2]) == channel["example"]
     assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 120
 
 
@@ -51,7 +51,7 @@ def test_the_example_is_a_valid_request(channel: dict[str, Any], notify: Notify)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("slakc", "did you mean slack?"), ("carrier pigeon", "there are slack, discord, ")]
+    ("name", "words"), [("slakc", "did you mean slack?"), ("carrier pigeon", "the channels are slack, discord, ")]
 )
 def test_an_unknown_channel_is_an_error_with_a_suggestion(name: str, words: str) -> None:
     process = run("channels", name)

@@ -55,12 +55,12 @@ def test_a_valid_file_is_summarised(tmp_path: Path) -> None:
     done = check(tmp_path, GOOD)
     assert (done.status, done.err) == (0, "")
     assert done.lines() == [
-        "n.toml: in order: 2 receivers, 1 route, 1 template, 1 silence",
+        "n.toml: valid: 2 receivers, 1 route, 1 template, 1 silence",
         "  oncall: slack, sms, sms",
         "  ops: http",
         '  route 1 (line 11): level = "critical" -> oncall',
-        "  by default: ops",
-        "  secrets not looked up (--resolve does): CHECK_SLACK_URL, token",
+        "  default receivers: ops",
+        "  secrets not read (use --resolve): CHECK_SLACK_URL, token",
     ]
 
 
@@ -152,12 +152,12 @@ def test_secrets_are_looked_up_on_request(tmp_path: Path) -> None:
         "n.toml:6:86: error: receivers.oncall.sms[0].token: the file token is not there",
         "n.toml:7:5: error: receivers.oncall.sms[1].twilio_sid: twilio_sid is required, and the server's environment "
         "variable TWILIO_SID is not set either: for example AC00000000000000000000000000000000",
-        "n.toml: cannot be used: 3 errors, 0 warnings",
+        "n.toml: invalid: 3 errors, 0 warnings",
     ]
     (tmp_path / "token").write_text("t")
     variables = {"CHECK_SLACK_URL": "https://a.example/x", "TWILIO_SID": "AC1", "TWILIO_TOKEN": "t"}
     done = check(tmp_path, GOOD, "--resolve", **variables)
-    assert (done.status, done.lines()[-1]) == (0, "  secrets looked up: CHECK_SLACK_URL, token")
+    assert (done.status, done.lines()[-1]) == (0, "  secrets read: CHECK_SLACK_URL, token")
 
 
 def test_all_errors_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_all_errors_are_listed_in_the_order_of_the_file(tmp_path: Path) -> None:
         ["n.toml:7:14", "error", "routes[0].receivers"],
         ["n.toml:9:8", "error", "templates.t.text"],
     ]
-    assert done.lines()[-1] == "n.toml: cannot be used: 5 errors, 0 warnings"
+    assert done.lines()[-1] == "n.toml: invalid: 5 errors, 0 warnings"
     assert "did you mean webhook_url?" in done.out
     assert "did you mean oncall?" in done.out
     assert "s3cret" not in done.out
@@ -263,7 +263,7 @@ def test_a_file_that_cannot_be_read_ends_with_3(make: Any, what: str, tmp_path: 
     done = run("check", "n.toml", cwd=tmp_path)
     assert (done.status, done.out, done.err) == (3, "", f"n.toml: {what}\n")
     done = run("check", "--format", "json", "n.toml", cwd=tmp_path)
-    assert (done.status, done.json, done.err) == (3, {"refused": {"unreadable": what}}, "")
+    assert (done.status, done.json, done.err) == (3, {"error": {"unreadable": what}}, "")
 
 
 @pytest.mark.parametrize(

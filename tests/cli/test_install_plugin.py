@@ -19,7 +19,7 @@ def test_the_plugin_file_of_the_wheel_is_written_and_works(tmp_path: Path) -> No
     process = run("install-plugin", tmp_path)
     target = tmp_path / "notifier_plugin.py"
     assert (process.status, process.err) == (0, "")
-    assert process.out == f"{target}: written, that of influxdb3-notifier {__version__}\n"
+    assert process.out == f"{target}: written, from influxdb3-notifier {__version__}\n"
     assert target.read_bytes() == SOURCE
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert [path.name for path in tmp_path.iterdir()] == ["notifier_plugin.py"]
@@ -71,7 +71,7 @@ def test_a_path_that_is_no_directory_is_named(tmp_path: Path) -> None:
     for place in (tmp_path / "missing", harness.PLUGIN):
         process = run("install-plugin", place)
         assert (process.status, process.out) == (3, "")
-        assert process.err.startswith(f"{place}: is no directory")
+        assert process.err.startswith(f"{place}: not a directory")
     assert not (tmp_path / "missing").exists()
 
 

@@ -67,7 +67,7 @@ def test_dead_letters_are_listed_shown_retried_and_dropped_beside_a_working_serv
     for done in (listed, shown, desk.run("list", "--format", "json"), desk.run("show", first, "--format", "json")):
         assert MARK not in done.out
 
-    assert desk.run("retry", f"{first}/0").out.endswith(": 1 delivery will be delivered again\n")
+    assert desk.run("retry", f"{first}/0").out.endswith(": 1 delivery queued again\n")
     # It would look by itself, every ten seconds.
     desk.look()
     texts = eventually(
@@ -107,7 +107,7 @@ def test_pending_deliveries_are_listed_with_their_owner_and_can_be_dropped(desk:
     eventually(lambda: desk.site.standin.requests(HOOK), "the first attempt")
     [row] = desk.run("list", "--format", "json").json["deliveries"]
     assert (row["id"], row["state"], row["owned"], row["sealed"]) == (f"{task}/0", "waiting", True, False)
-    assert "a server has it" in desk.run("list").out
+    assert "claimed by a server" in desk.run("list").out
     assert desk.run("drop", "--state", "waiting").status == 0
     patient.wait_for_log("dropped by an operator")
     tried = len(desk.site.standin.requests(HOOK))
@@ -136,7 +136,7 @@ def test_deliveries_are_chosen_by_sender_receiver_reason_and_state(desk: Desk) -
     ]:
         rows = desk.run("list", "--format", "json", *arguments).json["deliveries"]
         assert len(rows) == count, arguments
-    assert "there may be more (--limit)" in desk.run("list", "--limit", "1").out
+    assert "there may be more: use --limit" in desk.run("list", "--limit", "1").out
     counts = desk.run("stats")
     assert counts.lines()[:5] == ["waiting  0", "dead     2", "ended    1", "dropped  0", "requests 3"]
     assert desk.run("retry", "--receiver", "nobody").status == 1
@@ -165,10 +165,10 @@ def test_a_change_needs_an_explicit_selection(desk: Desk, verb: str) -> None:
     desk.dead("one")
     done = desk.run(verb)
     assert done.status == 2
-    assert "say which" in done.err
-    assert ("--state" in done.err.partition("say which")[2]) == (verb == "drop")
+    assert "name the deliveries" in done.err
+    assert ("--state" in done.err.partition("name the deliveries")[2]) == (verb == "drop")
     wrong = desk.run(verb, "abc/x")
-    assert (wrong.status, "is not TASK or TASK/INDEX" in wrong.err) == (2, True)
+    assert (wrong.status, "is neither TASK nor TASK/INDEX" in wrong.err) == (2, True)
     assert desk.run(verb, "no-such-task").status == 1
     assert desk.site.states() == ["dead"]
 
@@ -195,7 +195,7 @@ def test_a_path_that_is_no_outbox_is_named_and_no_file_is_created(tmp_path: Path
     assert str(path) in done.err
     as_json = run("outbox", verb, path, *more, "--format", "json")
     assert as_json.status == 3
-    assert what in as_json.json["error"]["what"]
+    assert what in as_json.json["error"]["message"]
     assert make or not path.exists()
 
 
@@ -205,5 +205,5 @@ def test_a_unique_prefix_names_a_task(desk: Desk) -> None:
     desk.dead("two")
     done = desk.run("show", "")
     assert done.status == 1
-    assert "2 tasks: give more of it" in done.err
-    assert "there is no task zzz" in desk.run("show", "zzz").err
+    assert "2 tasks begin with " in done.err
+    assert "no task begins with zzz" in desk.run("show", "zzz").err

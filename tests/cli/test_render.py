@@ -213,7 +213,7 @@ def test_no_receiver_is_no_success(tmp_path: Path) -> None:
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("the request: Missing required fields")
     done = run("render", "n.toml", "--receiver", "a", "--channel", "email", cwd=tmp_path)
-    assert (done.status, done.out) == (1, "nobody\n")
+    assert (done.status, done.out) == (1, "no receiver\n")
 
 
 def test_an_unknown_channel_gets_a_suggestion() -> None:

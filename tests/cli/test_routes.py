@@ -81,7 +81,7 @@ def test_the_files_level_names_work_on_the_command_line(tmp_path: Path) -> None:
         assert routes(file, "--level", word)["level"] == level
     done = run("routes", file, "--level", "wichtg")
     assert (done.status, done.err.count("\n")) == (2, 2)
-    assert "--level: unknown value: wichtg; there are ok, info, warning, error, critical" in done.err
+    assert "--level: unknown value: wichtg; choose from ok, info, warning, error, critical" in done.err
     # What is wrong with the file comes first: it might know the word.
     file.write_text(text + "[recievers]\n")
     done = run("routes", file, "--level", "wichtg")
@@ -95,7 +95,7 @@ def test_the_output_has_the_receivers_and_each_routes_decision(
     routing = routes(file, *flags)
     assert reached(routing) == who
     # A minus stands before routes that are not asked.
-    got = [("" if route["asked"] else "-") + (route["misfit"] or "") for route in routing["routes"]]
+    got = [("" if route["evaluated"] else "-") + (route["mismatch"] or "") for route in routing["routes"]]
     assert got == said
     assert [route["line"] for route in routing["routes"]] == [11, 16, 20]
     nobody = all(why == "unknown" for _, why, _ in who)
@@ -106,14 +106,14 @@ def test_without_json_the_output_is_lines(file: Path) -> None:
     done = run("routes", file, "--level", "critical", "--field", "host=db1")
     assert (done.status, done.err) == (0, "")
     assert done.lines() == [
-        "oncall: by route 1 (line 11) -> slack, sms",
-        "ops: by route 2 (line 16) -> http",
+        "oncall: route 1 (line 11) matches -> slack, sms",
+        "ops: route 2 (line 16) matches -> http",
         "",
-        "level for rules: critical",
-        "fields for rules: host=db1",
-        "route 1 (line 11): matches, and the next are asked too",
+        "level for matchers: critical",
+        "fields for matchers: host=db1",
+        "route 1 (line 11): matches; continue",
         "route 2 (line 16): matches",
-        "route 3 (line 20): not asked, since one before it matches; status does not match",
+        "route 3 (line 20): not evaluated, because an earlier route matches; status does not match",
     ]
 
 
@@ -121,7 +121,7 @@ def test_labels_of_destinations_are_shown_when_secrets_are_looked_up(file: Path)
     done = run(
         "routes", file, "--level", "critical", "--resolve", environment={"ROUTES_SLACK_URL": "https://a.example/x"}
     )
-    assert done.lines()[0].startswith("oncall: by route 2 (line 16) -> slack a.example#")
+    assert done.lines()[0].startswith("oncall: route 2 (line 16) matches -> slack a.example#")
     assert done.lines()[0].endswith(", sms +1***10")
     done = run("routes", file, "--level", "critical", "--resolve", environment={"ROUTES_SLACK_URL": ""})
     assert (done.status, done.out) == (3, "")
@@ -151,7 +151,7 @@ def test_a_silence_at_a_given_time_uses_its_time_zone(at: str, holds: bool, file
     file.write_text(FILE + NIGHT)
     done = run("routes", file, "--level", "info", "--at", at)
     assert done.status == int(holds)
-    assert ("and nothing is sent: the silence night holds" in done.lines()) == holds
+    assert ("nothing is sent: the silence night mutes the notification" in done.lines()) == holds
     # It is not for others.
     assert run("routes", file, "--level", "error", "--at", at).status == 0
 
@@ -159,7 +159,7 @@ def test_a_silence_at_a_given_time_uses_its_time_zone(at: str, holds: bool, file
 def test_an_inactive_silence_says_why(file: Path) -> None:
     file.write_text(FILE + NIGHT)
     lines = run("routes", file, "--level", "error", "--at", "2026-07-01T12:00:00Z").lines()
-    assert lines[-1] == "silence night (line 24): level does not match, and it is not its time"
+    assert lines[-1] == "silence night (line 24): level does not match, but is not active at this time"
 
 
 def test_a_silence_is_not_for_a_resolved(file: Path) -> None:
@@ -170,9 +170,9 @@ def test_a_silence_is_not_for_a_resolved(file: Path) -> None:
 
 
 MODES = [
-    ("ignore", 0, ["slack: ignored, of the request", "ops: by default -> http"]),
-    ("allow", 0, ["slack: used, of the request"]),
-    ("deny", 1, ["nobody: request_destinations=deny, and the request brings senders_config (403)"]),
+    ("ignore", 0, ["slack: ignored, from the request", "ops: default receiver -> http"]),
+    ("allow", 0, ["slack: used, from the request"]),
+    ("deny", 1, ["no receiver: request_destinations=deny, and the request has senders_config (403)"]),
 ]
 
 
@@ -190,7 +190,7 @@ def test_request_destinations_decides_about_a_requests_own_destinations(
 def test_no_matching_route_means_no_receiver(file: Path) -> None:
     file.write_text(FILE.replace('default_receivers = ["ops"]', ""))
     done = run("routes", file, "--text", "x")
-    assert (done.status, done.lines()[0]) == (1, "nobody: no route matches, and there is no default receiver")
+    assert (done.status, done.lines()[0]) == (1, "no receiver: no route matches, and there is no default receiver")
 
 
 # Requests
@@ -200,11 +200,11 @@ def test_a_request_is_read_as_the_endpoint_reads_it(file: Path, tmp_path: Path) 
     request = tmp_path / "alert.json"
     request.write_bytes('{"notification_text": "[CRITICAL] ü", "extra": 1}'.encode("utf-16"))
     done = run("routes", file, "--request", request)
-    assert (done.status, done.lines()[0]) == (0, "oncall: by route 2 (line 16) -> slack, sms")
+    assert (done.status, done.lines()[0]) == (0, "oncall: route 2 (line 16) matches -> slack, sms")
     assert done.lines()[-1] == "warning: extra: unknown field, ignored"
     # Flags stand in place of its members.
     done = run("routes", file, "--request", request, "--level", "ok")
-    assert done.lines()[0] == "ops: by default -> http"
+    assert done.lines()[0] == "ops: default receiver -> http"
 
 
 BAD_REQUESTS: list[tuple[bytes, int, str]] = [
@@ -225,7 +225,7 @@ def test_an_invalid_request_gets_the_endpoints_error(body: bytes, status: int, m
     done = run("routes", file, "--request", "-", stdin=body)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith(message)
-    assert run("routes", file, "--request", "-", "--format", "json", stdin=body).json["refused"]["request"]["code"]
+    assert run("routes", file, "--request", "-", "--format", "json", stdin=body).json["error"]["request"]["code"]
 
 
 def test_a_request_file_that_is_not_there_is_named(file: Path) -> None:

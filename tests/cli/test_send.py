@@ -101,10 +101,10 @@ def test_testing_every_receiver_needs_a_file_with_receivers(standin: Standin, tm
     file = write(tmp_path, standin)
     for arguments in (["--all"], [file, "--all", "--receiver", "chat"]):
         done = run("send", *arguments)
-        assert (done.status, "--all is for every receiver of FILE" in done.err) == (2, True)
+        assert (done.status, "--all sends to every receiver of FILE" in done.err) == (2, True)
     (tmp_path / "empty.toml").write_text("[settings]\n")
     done = run("send", tmp_path / "empty.toml", "--all")
-    assert (done.status, "it has no receiver" in done.err) == (3, True)
+    assert (done.status, "the file has no receiver" in done.err) == (3, True)
     (tmp_path / "bad.toml").write_text("[receivers.a.slak]\n")
     done = run("send", tmp_path / "bad.toml", "--all")
     assert (done.status, "slak" in done.err) == (3, True)

@@ -40,12 +40,12 @@ def test_each_template_is_listed(tmp_path: Path) -> None:
     assert (done.status, done.err) == (1, "")
     assert done.lines() == [
         "n.toml:3:17: error: receivers.ops.http.body_template: there is no filter tojsn; did you mean tojson?",
-        "n.toml:7:27: receivers.wa.whatsapp.content_variables.1: in order",
+        "n.toml:7:27: receivers.wa.whatsapp.content_variables.1: valid",
         "n.toml:7:58: error: receivers.wa.whatsapp.content_variables.2: this {{ is not closed; }} is missing",
         "n.toml:9:8: warning: templates.short.text: there is no notification.tilte, so this is empty; "
         "did you mean notification.title?",
-        "n.toml:9:8: templates.short.text: in order",
-        "n.toml:11:8: templates.long.text: in order",
+        "n.toml:9:8: templates.short.text: valid",
+        "n.toml:11:8: templates.long.text: valid",
         "n.toml: 5 templates",
     ]
 
@@ -56,9 +56,9 @@ def test_given_a_notification_each_template_shows_its_result(tmp_path: Path) -> 
     done = run("templates", "check", "n.toml", *flags, cwd=tmp_path)
     assert (done.status, done.err) == (0, "")
     assert done.lines() == [
-        "n.toml:2:8: templates.short.text: in order",
+        "n.toml:2:8: templates.short.text: valid",
         "    ERROR: disk full",
-        "n.toml:4:8: templates.sum.text: in order",
+        "n.toml:4:8: templates.sum.text: valid",
         "    3",
         "    of 2",
         "n.toml: 2 templates",

@@ -98,7 +98,7 @@ def test_a_waiting_command_shows_a_message_and_removes_it(standin: Standin, tmp_
     config.write_text(f'{{"http": {{"http_webhook_url": "{standin.url}/hook/slow"}}}}')
     standin.rule("/hook/slow", hang=True)
     terminal = Terminal("send", "--text", "x", "--senders-config", f"@{config}", "--format", "json")
-    assert "\r\x1b[Kwaiting for the end of every delivery; Ctrl-C stops them, 1 s" in terminal.until(", 1 s")
+    assert "\r\x1b[Kwaiting for the deliveries; Ctrl-C stops them, 1 s" in terminal.until(", 1 s")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.end().endswith(" s\r\x1b[Kinterrupted\r\n")
     assert terminal.process.returncode == 130

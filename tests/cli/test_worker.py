@@ -49,7 +49,7 @@ def test_a_worker_whose_port_is_in_use_exits_with_3(tmp_path: Path) -> None:
         path = config(tmp_path, f'outbox = "{tmp_path}/outbox.db"')
         done = run("worker", "--config", path, "--metrics", taken.getsockname()[1])
     assert done.status == 3
-    assert "cannot be served" in done.err
+    assert "cannot listen on" in done.err
     assert not (tmp_path / "outbox.db").exists(), "nothing was taken over that would end with this process"
 
 

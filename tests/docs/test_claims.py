@@ -72,5 +72,5 @@ def test_the_on_call_example_notifies_the_documented_receivers(notified: list[st
     )
     done = run("routes", str(file), *notified, "--at", "2026-11-25T12:00:00Z")
     assert done.status == 0, done.err
-    named = [line.partition(":")[0] for line in done.lines() if ": by route " in line]
+    named = [line.partition(":")[0] for line in done.lines() if " matches -> " in line]
     assert named == receivers

@@ -78,7 +78,7 @@ def test_a_worker_stops_gracefully_and_leaves_the_rest_to_others(site: Streams) 
     first = site.worker("--argument", "initial_backoff=1h", "--argument", "max_backoff=1h", "--grace", "0")
     until_line(first, "next attempt in")
     first.send_signal(signal.SIGTERM)
-    assert "1 delivery is left to others" in until_line(first, "has stopped")
+    assert "1 delivery released" in until_line(first, "has stopped")
     assert first.wait(10) == 0
     # At once: it has given it back.
     until_line(site.worker(), "delivered in")

@@ -148,7 +148,7 @@ def test_deliveries_that_a_worker_releases_at_sigterm_are_delivered_in_order(sit
     first = site.worker("--grace", "0", *worker_arguments(LATER))
     arrived(standin, HOOK, KEYS)
     first.send_signal(signal.SIGTERM)
-    assert f"{KEYS * len(STATUSES)} deliveries are left to others" in until_line(first, "has stopped")
+    assert f"{KEYS * len(STATUSES)} deliveries released" in until_line(first, "has stopped")
     standin.clear()
     for _ in range(2):
         site.worker()

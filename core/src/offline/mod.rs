@@ -46,7 +46,7 @@ pub enum CliError {
     /// The file cannot be read. The words follow its name.
     Unreadable(String),
     /// The file, or an argument, cannot be used.
-    SettingsError(Box<Check>),
+    Unusable(Box<Check>),
     Request(Problem),
     /// What should be a time is none.
     Time(String),
@@ -125,7 +125,7 @@ impl LoadedConfig {
     ) -> Result<Vec<TemplateCheck>, CliError> {
         let made = self.make();
         if made.templates.is_empty() && made.settings.is_err() {
-            return Err(CliError::SettingsError(Box::new(Check::of(self, &made))));
+            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
         }
         let settings = made.settings.as_ref();
         let options = settings.map(|settings| settings.config.read_options.clone());
@@ -175,7 +175,7 @@ impl LoadedConfig {
     fn settings(&self) -> Result<Settings, CliError> {
         let made = self.make();
         if made.settings.is_err() {
-            return Err(CliError::SettingsError(Box::new(Check::of(self, &made))));
+            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
         }
         made.settings
             .map_err(|_: SettingsError| CliError::Unreadable("cannot be used".to_owned()))

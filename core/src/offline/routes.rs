@@ -16,21 +16,21 @@ use crate::json::Json;
 use crate::model::notification::{Level, Notification};
 use crate::routing::{self, MatchedBy, Routed};
 
-/// What routing would do, and what it looked at.
+/// The receivers of a notification, and the rules that select or mute them.
 #[derive(Debug, Serialize)]
 pub struct RoutingTrace {
-    /// The level that rules go by; none matches no rule that names one.
+    /// The level for matchers. Without a level no rule that names one matches.
     pub level: Option<&'static str>,
-    /// Those that rules go by and messages show, also those that `extract` has made. Values as texts.
+    /// The fields for matchers and messages, including those of `extract`. Values are texts.
     pub fields: BTreeMap<String, String>,
     pub receivers: Vec<RoutedReceiver>,
-    /// What the request brings itself.
+    /// The destinations of the request itself.
     pub senders: Vec<SenderUse>,
-    /// Whether routes are asked: a request that names somebody is for them alone.
-    pub rules_asked: bool,
+    /// Whether routes are evaluated: false for a request that names its destinations.
+    pub routes_evaluated: bool,
     pub routes: Vec<RouteTrace>,
     pub silences: Vec<SilenceTrace>,
-    /// The silence that keeps all of it back.
+    /// The silence that mutes the notification.
     pub suppressed_by: Option<String>,
     pub warnings: Vec<String>,
 }
@@ -41,7 +41,7 @@ pub struct RoutedReceiver {
     pub why: &'static str,
     /// The route's number, from 1.
     pub route: Option<usize>,
-    /// Where the route stands.
+    /// The line of the route.
     pub line: Option<usize>,
     pub route_name: Option<String>,
     pub destinations: Vec<RoutedDestination>,
@@ -71,12 +71,12 @@ pub struct RouteTrace {
     pub parent: Option<usize>,
     /// How many routes it stands in.
     pub depth: usize,
-    pub asked: bool,
+    pub evaluated: bool,
     pub matches: bool,
-    /// Whether its receivers get the notification: it matches when it is asked, and no route in it does.
+    /// Whether its receivers get the notification: it is evaluated and matches, and no nested route applies.
     pub applies: bool,
     /// What does not match: `level`, `status`, `fields.host`.
-    pub misfit: Option<String>,
+    pub mismatch: Option<String>,
     #[serde(rename = "continue")]
     pub continue_matching: bool,
     pub receivers: Vec<String>,
@@ -86,16 +86,16 @@ pub struct RouteTrace {
 pub struct SilenceTrace {
     pub name: String,
     pub line: usize,
-    /// Whether it is its time.
-    pub on: bool,
+    /// Whether the silence is active at this time.
+    pub active: bool,
     pub matches: bool,
-    pub misfit: Option<String>,
+    pub mismatch: Option<String>,
 }
 
 impl RoutingTrace {
     pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
-        let rules_asked = routing::names_nobody(request, settings);
-        let routed = match rules_asked {
+        let routes_evaluated = routing::names_nobody(request, settings);
+        let routed = match routes_evaluated {
             true => routing::route(settings, &request.notification),
             false => Routed::unasked(&request.notification),
         };
@@ -107,8 +107,8 @@ impl RoutingTrace {
             fields: fields(notification),
             receivers: reached(settings, request, &routed, labels),
             senders: senders(settings, request),
-            rules_asked,
-            routes: routes(settings, &request.notification, &input, rules_asked),
+            routes_evaluated,
+            routes: routes(settings, &request.notification, &input, routes_evaluated),
             silences: silences(settings, &input, now),
             suppressed_by: silence.map(|silence| silence.name.clone()),
             warnings: request.warnings.clone().into_lines(),
@@ -188,27 +188,27 @@ fn senders(settings: &Settings, request: &Request) -> Vec<SenderUse> {
     senders.collect()
 }
 
-/// What each route says: one that is asked, of the notification as it was then; the others, of the notification as it is.
+/// Whether each route matches: an evaluated one, the notification at that time; another one, the final notification.
 fn routes(
     settings: &Settings,
     notification: &Arc<Notification>,
     input: &MatchInput<'_>,
-    rules_asked: bool,
+    routes_evaluated: bool,
 ) -> Vec<RouteTrace> {
     let config = &settings.config;
-    let mut asked = vec![None; config.routes.len()];
+    let mut evaluated = vec![None; config.routes.len()];
     let mut applied = Vec::new();
-    if rules_asked {
+    if routes_evaluated {
         let told = |place: usize, _: &_, mismatch| {
-            if let Some(asked) = asked.get_mut(place) {
-                *asked = Some(mismatch);
+            if let Some(evaluated) = evaluated.get_mut(place) {
+                *evaluated = Some(mismatch);
             }
         };
         applied = routing::ask_routes(settings, notification, told).routes;
     }
     let mut traces: Vec<RouteTrace> = Vec::with_capacity(config.routes.len());
-    for ((place, route), asked) in config.routes.iter().enumerate().zip(asked) {
-        let mismatch = asked.unwrap_or_else(|| route.matcher.mismatch(input));
+    for ((place, route), evaluated) in config.routes.iter().enumerate().zip(evaluated) {
+        let mismatch = evaluated.unwrap_or_else(|| route.matcher.mismatch(input));
         let parent = route.parent.and_then(|parent| traces.get(parent));
         traces.push(RouteTrace {
             number: place + 1,
@@ -216,12 +216,12 @@ fn routes(
             name: route.name.clone(),
             parent: route.parent.map(|parent| parent + 1),
             depth: parent.map_or(0, |parent| parent.depth + 1),
-            asked: asked.is_some(),
+            evaluated: evaluated.is_some(),
             matches: mismatch.is_none(),
             applies: applied.contains(&place),
             continue_matching: route.continue_matching,
             receivers: tree::receivers(config, route),
-            misfit: mismatch.map(ToString::to_string),
+            mismatch: mismatch.map(ToString::to_string),
         });
     }
     traces
@@ -229,13 +229,13 @@ fn routes(
 
 fn silences(settings: &Settings, input: &MatchInput<'_>, now: Timestamp) -> Vec<SilenceTrace> {
     let silences = settings.config.silences.iter().map(|silence| {
-        let misfit = silence.mismatch(input);
+        let mismatch = silence.mismatch(input);
         SilenceTrace {
             name: silence.name.clone(),
             line: silence.place.line,
-            on: silence.is_on(now),
-            matches: misfit.is_none(),
-            misfit: misfit.map(ToString::to_string),
+            active: silence.is_on(now),
+            matches: mismatch.is_none(),
+            mismatch: mismatch.map(ToString::to_string),
         }
     });
     silences.collect()

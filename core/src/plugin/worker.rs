@@ -1,4 +1,4 @@
-//! A process outside the database that does nothing but take over.
+//! A worker: a process outside the database that delivers the requests of an outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,44 +12,49 @@ use crate::observe::{LogLine, LogPort};
 /// How often a stop looks whether all has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What came of one round.
+/// The result of one claim.
 pub struct ClaimReport {
     pub lines: Vec<LogLine>,
     pub port: Option<Arc<LogPort>>,
-    /// Requests that were taken over.
-    pub taken: usize,
-    pub trouble: Option<ClaimError>,
+    /// The number of claimed requests.
+    pub claimed: usize,
+    pub error: Option<ClaimError>,
 }
 
-/// Why nothing was taken over.
+/// Why no request was claimed.
 pub struct ClaimError {
     pub error: Problem,
-    /// Whether it is only a matter of time: servers that are away come back.
-    pub passes: bool,
+    /// Whether a later claim may succeed without a change, such as when the servers are reachable again.
+    pub is_retryable: bool,
 }
 
 impl Notifier {
-    /// Takes over what belongs to nobody, of triggers whose `config_file_path` is `claimed_config_path`, and goes on with it by this
-    /// call's own file. Waits for no delivery.
+    /// Claims requests without an owner, of triggers whose `config_file_path` is `claimed_config_path`. Delivers them with the
+    /// configuration file of this call. Does not wait for deliveries.
     pub fn work(
         &self,
         call: &Call,
         claimed_config_path: &str,
     ) -> Result<ClaimReport, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
-        let trouble = |error, passes| Some(ClaimError { error, passes });
+        let failed = |error, is_retryable| {
+            Some(ClaimError {
+                error,
+                is_retryable,
+            })
+        };
         let mut count = 0;
-        let (port, trouble) = match &settings {
-            Err(error) => (None, trouble(Problem::clone(error), false)),
+        let (port, error) = match &settings {
+            Err(error) => (None, failed(Problem::clone(error), false)),
             Ok(settings) => {
                 match self.outbox(call, settings, RecoveryMode::For(claimed_config_path)) {
-                    Err(error) => (None, trouble(outbox_error(&error), true)),
-                    Ok(None) => (None, trouble(nothing_to_work_for(), false)),
-                    Ok(Some((open, taken))) => {
-                        count = *taken.as_ref().unwrap_or(&0);
-                        let missed = taken.err().map(|error| outbox_error(&error));
-                        let missed = missed.and_then(|error| trouble(error, true));
-                        (Some(Arc::clone(&open.port)), missed)
+                    Err(error) => (None, failed(outbox_error(&error), true)),
+                    Ok(None) => (None, failed(nothing_to_work_for(), false)),
+                    Ok(Some((open, claimed))) => {
+                        count = *claimed.as_ref().unwrap_or(&0);
+                        let error = claimed.err().map(|error| outbox_error(&error));
+                        let error = error.and_then(|error| failed(error, true));
+                        (Some(Arc::clone(&open.port)), error)
                     }
                 }
             }
@@ -57,13 +62,13 @@ impl Notifier {
         Ok(ClaimReport {
             lines: self.take_news(),
             port,
-            taken: count,
-            trouble,
+            claimed: count,
+            error,
         })
     }
 
-    /// Takes over nothing more, waits until what is in flight has ended, or so long, and lets others have the rest. Gives
-    /// back how many deliveries that are.
+    /// Stops claiming, waits at most `limit` for deliveries in flight, and releases the rest to other processes. Returns the
+    /// number of released deliveries.
     pub fn stop_work(&self, limit: Duration) -> usize {
         self.outboxes.stop_taking();
         self.runtime.block_on(async {

@@ -1,6 +1,6 @@
-"""The command ``influxdb3-notifier``. Nothing in here is imported by the plugin.
+"""The command ``influxdb3-notifier``. The plugin does not import this package.
 
-A command is a module with ``add(commands)``, and a line in ``COMMANDS``.
+A command is a module with a function ``add(commands)``. ``COMMANDS`` lists these modules.
 """
 
 import argparse
@@ -25,20 +25,20 @@ from influxdb3_notifier.cli import (
 from influxdb3_notifier.cli.parser import Parser
 
 COMMANDS = (install_plugin, channels, check, routes, render, send, templates, outbox, worker, completion)
-"""In the order of the help."""
-DOES = """
-Tools of influxdb3-notifier, the notification plugin of InfluxDB 3: they write the plugin file, check a
-configuration file, say who would get what, send, and look into an outbox. No server is needed.
+"""In the order of the help text."""
+DESCRIPTION = """
+Tools of influxdb3-notifier, the notification plugin for InfluxDB 3. They write the plugin file, check a
+configuration file, preview routing and messages, send notifications, and manage an outbox. No server is needed.
 """
 STATUSES = {
-    command.DONE: "done, and the answer is yes",
-    command.NO: "done, and the answer is no",
-    command.FAILED: "it could not be done",
-    command.INTERRUPTED: "interrupted",
+    command.DONE: "the command succeeded and found nothing wrong",
+    command.NO: "the command ran, but the result is negative; each command's --help says what that means",
+    command.FAILED: "the command could not run",
+    command.INTERRUPTED: "Ctrl-C interrupted the command",
 }
 EXAMPLES = """
 influxdb3-notifier check notifier.toml
-influxdb3-notifier send notifier.toml --text 'a test' --dry-run
+influxdb3-notifier send notifier.toml --text 'test' --dry-run
 influxdb3-notifier send --help
 """
 
@@ -46,11 +46,11 @@ influxdb3-notifier send --help
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
-    :param arguments: without the program's name; None: those of the process.
+    :param arguments: without the program's name; None: the arguments of the process.
     :returns: the exit status.
     """
     for stream in (sys.stdout, sys.stderr):
-        # Whatever the terminal's encoding: an emoji is no reason to fail.
+        # A terminal's encoding may lack a character such as an emoji.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return command.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Nothing more may be written, not even at the end.
+        # The reader closed the pipe. The interpreter must not write to it when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return command.NO
     return status
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = Parser(prog="influxdb3-notifier", description=command.describe(DOES, STATUSES, EXAMPLES))
+    parser = Parser(prog="influxdb3-notifier", description=command.describe(DESCRIPTION, STATUSES, EXAMPLES))
     parser.add_argument("--version", action="version", version=f"influxdb3-notifier {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:

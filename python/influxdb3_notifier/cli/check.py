@@ -1,4 +1,4 @@
-"""``check FILE``: whether a configuration file is in order."""
+"""``check FILE``: check a configuration file."""
 
 import argparse
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, output, routes
 
-DOES = """
-Reads the configuration file as the server does, and prints every error and warning with its place, and what the
-file has. Nothing is sent. Without --resolve no secret is looked up: the file can be checked where its secrets are
-not.
+DESCRIPTION = """
+Reads the configuration file as the server does. Prints every error and warning with its line and column, then a
+summary of the file. Sends nothing. Without --resolve it reads no secret, so you can check the file on a machine
+that does not have the secrets.
 """
 STATUSES = {
-    command.DONE: "the file can be used; there may be warnings",
-    command.NO: "it cannot be used",
-    command.FAILED: "it cannot be read",
+    command.DONE: "the file is valid; there may be warnings",
+    command.NO: "the file has errors",
+    command.FAILED: "the file cannot be read",
 }
 EXAMPLES = """
 influxdb3-notifier check notifier.toml
@@ -26,7 +26,13 @@ influxdb3-notifier check --format json notifier.toml
 def add(commands: command.Commands) -> None:
     """Add the command."""
     parser = command.add(
-        commands, "check", run, brief="check a configuration file", does=DOES, statuses=STATUSES, examples=EXAMPLES
+        commands,
+        "check",
+        run,
+        brief="check a configuration file",
+        description=DESCRIPTION,
+        statuses=STATUSES,
+        examples=EXAMPLES,
     )
     command.add_file(parser)
     command.add_resolve(parser)
@@ -35,8 +41,8 @@ def add(commands: command.Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the file, and print the report."""
-    answer = _native.check(options.file, command.trigger_arguments(options), options.resolve)
-    check = output.result(options, answer)
+    outcome = _native.check(options.file, command.trigger_arguments(options), options.resolve)
+    check = output.result(options, outcome)
     errors = len(check["errors"])
     if options.format == "json":
         output.print_json({"file": options.file, "ok": not errors, **check})
@@ -49,56 +55,56 @@ def run(options: argparse.Namespace) -> int:
 
 
 def summary(options: argparse.Namespace, check: dict[str, Any]) -> list[str]:
-    """What the file comes to."""
+    """The last lines of the report."""
     counted = output.counted
     if check["errors"]:
-        wrong = [counted(len(check["errors"]), "error"), counted(len(check["warnings"]), "warning")]
-        return [f"{options.file}: cannot be used: {', '.join(wrong)}"]
+        problems = [counted(len(check["errors"]), "error"), counted(len(check["warnings"]), "warning")]
+        return [f"{options.file}: invalid: {', '.join(problems)}"]
     parts = [
         counted(len(check["receivers"]), "receiver"),
         counted(check["routes"], "route"),
         counted(len(check["templates"]), "template"),
         counted(len(check["silences"]), "silence"),
     ]
-    lines = [f"{options.file}: in order: {', '.join(parts)}"]
+    lines = [f"{options.file}: valid: {', '.join(parts)}"]
     lines += [f"  {receiver['name']}: {', '.join(receiver['channels'])}" for receiver in check["receivers"]]
-    lines += [output.clean(route(found)) for found in check["tree"]]
+    lines += [output.escape_control(format_route(route)) for route in check["tree"]]
     if check["default_receivers"]:
-        lines.append(f"  by default: {', '.join(check['default_receivers'])}")
-    lines += state(check["state"])
-    outside = [*check["variables"], *check["files"]]
-    if outside:
-        looked = "looked up" if options.resolve else "not looked up (--resolve does)"
-        lines.append(f"  secrets {looked}: {', '.join(outside)}")
+        lines.append(f"  default receivers: {', '.join(check['default_receivers'])}")
+    lines += alert_state_lines(check["state"])
+    secrets = [*check["variables"], *check["files"]]
+    if secrets:
+        read = "read" if options.resolve else "not read (use --resolve)"
+        lines.append(f"  secrets {read}: {', '.join(secrets)}")
     return lines
 
 
-def route(found: dict[str, Any]) -> str:
-    """``route 2 (line 9): level = "error" -> oncall, continue``, indented below the route that it stands in."""
-    words = [routes.title(found["number"], found["name"]), f"(line {found['line']}):"]
-    words += [found["match"] or "everything", "->", ", ".join(found["receivers"])]
-    line = f"{'  ' * (found['depth'] + 1)}{' '.join(words)}"
-    if found["continue"]:
+def format_route(route: dict[str, Any]) -> str:
+    """``route 2 (line 9): level = "error" -> oncall; continue``, indented below its parent route."""
+    words = [routes.title(route["number"], route["name"]), f"(line {route['line']}):"]
+    words += [route["match"] or "everything", "->", ", ".join(route["receivers"])]
+    line = f"{'  ' * (route['depth'] + 1)}{' '.join(words)}"
+    if route["continue"]:
         line += "; continue"
-    return line + (f"; {groups(found['group'])}" if found["group"] else "")
+    return line + (f"; {format_grouping(route['group'])}" if route["group"] else "")
 
 
-def groups(group: dict[str, Any]) -> str:
-    """How a route groups its alerts, with what it inherits."""
-    by = group["group_by"]
-    named = "each alert alone" if by is None else f"group_by {', '.join(by) or 'nothing'}"
+def format_grouping(group: dict[str, Any]) -> str:
+    """How a route groups its alerts, including inherited settings."""
+    labels = group["group_by"]
+    group_by = "no grouping" if labels is None else f"group_by {', '.join(labels) or 'nothing'}"
     times = ("group_wait", "group_interval", "resolve_timeout")
-    return ", ".join([named, *(f"{name} {group[name]}" for name in times if group[name])])
+    return ", ".join([group_by, *(f"{name} {group[name]}" for name in times if group[name])])
 
 
-def state(found: dict[str, Any] | None) -> list[str]:
-    """Whether alerts have state, and what it needs."""
-    if found is None:
+def alert_state_lines(state: dict[str, Any] | None) -> list[str]:
+    """The settings of alert state; None: alert state is off."""
+    if state is None:
         return []
-    kept = "in memory: a restart loses it" if found["in_memory"] else "in the outbox"
-    identity = " or ".join(["dedup_key", *filter(None, [" + ".join(found["alert_key"])])])
+    location = "in memory, so a restart loses it" if state["in_memory"] else "in the outbox"
+    identity = " or ".join(["dedup_key", *filter(None, [" + ".join(state["alert_key"])])])
     return [
-        f"  alert state: on by {found['turned_on_by']} (line {found['line']}), {kept}",
-        f"  alerts are told apart by {identity}",
+        f"  alert state: enabled by {state['turned_on_by']} (line {state['line']}), {location}",
+        f"  alert identity: {identity}",
         "  alert state needs a trigger every:10s with this file, or a worker: without one, nothing runs between calls",
     ]

@@ -1,4 +1,4 @@
-"""``completion SHELL``: the script that lets a shell complete this command line."""
+"""``completion SHELL``: print the completion script of a shell."""
 
 import argparse
 import sys
@@ -7,12 +7,11 @@ from importlib.resources import files
 from influxdb3_notifier.cli import command
 
 SHELLS = ("bash", "zsh")
-"""For each there is ``completions/SHELL``, which is written from the parser and not by hand."""
-DOES = """
-Prints the script that lets a shell complete commands, flags, files and channels. It is for the program's name,
-influxdb3-notifier, wherever that is found.
+"""``completions/SHELL`` is generated from the parser by ``make completions``."""
+DESCRIPTION = """
+Prints a script with which a shell completes commands, options, files and channels of influxdb3-notifier.
 """
-STATUSES = {command.DONE: "printed"}
+STATUSES = {command.DONE: "the script is printed"}
 EXAMPLES = """
 influxdb3-notifier completion bash > ~/.local/share/bash-completion/completions/influxdb3-notifier
 influxdb3-notifier completion zsh > ~/.zfunc/_influxdb3-notifier
@@ -25,12 +24,12 @@ def add(commands: command.Commands) -> None:
         commands,
         "completion",
         run,
-        brief="print the script that completes this command line in a shell",
-        does=DOES,
+        brief="print the completion script of a shell",
+        description=DESCRIPTION,
         statuses=STATUSES,
         examples=EXAMPLES,
     )
-    parser.add_argument("shell", choices=SHELLS, help="for which shell")
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
 
 
 def run(options: argparse.Namespace) -> int:

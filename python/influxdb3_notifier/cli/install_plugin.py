@@ -1,4 +1,4 @@
-"""``install-plugin DIR``: write the plugin file that belongs to this package into the server's plugin directory."""
+"""``install-plugin DIR``: write this package's plugin file into the server's plugin directory."""
 
 import argparse
 import os
@@ -12,24 +12,23 @@ from influxdb3_notifier.cli import command, output
 from influxdb3_notifier.cli.command import DONE, FAILED, NO
 
 PLUGIN_FILE = "notifier_plugin.py"
-DOES = f"""
-Writes {PLUGIN_FILE}, which belongs to this package, into the server's plugin directory DIR. A file of that name
-that is the same is left alone; one that differs is kept, unless --force is given. The server uses the new file
-from the next request on.
+DESCRIPTION = f"""
+Writes this package's {PLUGIN_FILE} into the server's plugin directory DIR. Does not overwrite a file that differs,
+unless you give --force. The server uses the new file from the next call on.
 """
 STATUSES = {
-    DONE: "the file is there, written now or before",
-    NO: "another file of that name is there; nothing was changed",
-    FAILED: "DIR is no directory, or cannot be written",
+    DONE: "the directory has this package's file",
+    NO: "the directory has a different file with that name, which was not changed",
+    FAILED: "DIR is not a directory, or the file cannot be read or written",
 }
-SAID = {
-    "written": f"written, that of influxdb3-notifier {__version__}",
-    "overwritten": f"overwritten, that of influxdb3-notifier {__version__}",
-    "unchanged": f"is that of influxdb3-notifier {__version__} already",
-    "differs": f"differs from that of influxdb3-notifier {__version__}, so it was not overwritten; "
-    "keep a copy and give --force",
+MESSAGES = {
+    "written": f"written, from influxdb3-notifier {__version__}",
+    "overwritten": f"overwritten, from influxdb3-notifier {__version__}",
+    "unchanged": f"already the file of influxdb3-notifier {__version__}",
+    "differs": f"not overwritten: it differs from the file of influxdb3-notifier {__version__}; "
+    "save a copy if you need it, then give --force",
 }
-"""What is said of each state of the file."""
+"""The message for each result of ``install_plugin``."""
 EXAMPLES = """
 influxdb3-notifier install-plugin ~/.plugins
 influxdb3-notifier install-plugin --force --format json /var/lib/influxdb3/plugins
@@ -43,7 +42,7 @@ def add(commands: command.Commands) -> None:
         "install-plugin",
         run,
         brief="write the plugin file into the server's plugin directory",
-        does=DOES,
+        description=DESCRIPTION,
         statuses=STATUSES,
         examples=EXAMPLES,
     )
@@ -53,46 +52,46 @@ def add(commands: command.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the file, and say what was done."""
+    """Write the file, and print the result."""
     directory = Path(options.directory)
     target = directory / PLUGIN_FILE
     if not directory.is_dir():
-        output.complain(f"{directory}: is no directory; give the one that the server has as --plugin-dir")
+        output.print_error(f"{directory}: not a directory; give the server's --plugin-dir")
         return FAILED
     try:
         state = install_plugin(target, force=options.force)
     except OSError as error:
-        # Not the error's own file name, which may be that of the temporary file.
-        output.complain(f"{target}: {error.strerror or error}")
+        # error.filename may be the temporary file.
+        output.print_error(f"{target}: {error.strerror or error}")
         return FAILED
     if options.format == "json":
         output.print_json({"file": str(target), "state": state, "version": __version__})
     elif state == "differs":
-        output.complain(f"{target}: {SAID[state]}")
+        output.print_error(f"{target}: {MESSAGES[state]}")
     else:
-        print(f"{target}: {SAID[state]}")
+        print(f"{target}: {MESSAGES[state]}")
     return NO if state == "differs" else DONE
 
 
 def install_plugin(target: Path, *, force: bool = False) -> str:
     """Write the plugin file.
 
-    :param force: also over a file that differs.
-    :returns: what became of it, a key of ``SAID``.
+    :param force: overwrite a file that differs.
+    :returns: the result, a key of ``MESSAGES``.
     :raises OSError: the file cannot be read or written.
     """
     source = plugin_source().encode()
-    found = target.read_bytes() if target.exists() else None
-    if found == source:
+    existing = target.read_bytes() if target.exists() else None
+    if existing == source:
         return "unchanged"
-    if found is not None and not force:
+    if existing is not None and not force:
         return "differs"
     _replace(target, source)
-    return "written" if found is None else "overwritten"
+    return "written" if existing is None else "overwritten"
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Put ``content`` in the file's place at once: the server may read it at any moment."""
+    """Replace the file atomically, because the server may read it at any time."""
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

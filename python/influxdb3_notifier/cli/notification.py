@@ -1,4 +1,4 @@
-"""A notification on the command line: flags, or the whole request as JSON."""
+"""The options that describe a notification, or give the whole request as JSON."""
 
 import argparse
 import json
@@ -9,64 +9,64 @@ from typing import Any
 
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli.command import FAILED, CommandError
-from influxdb3_notifier.cli.output import complain
+from influxdb3_notifier.cli.output import print_error
 from influxdb3_notifier.cli.parser import unknown_word
 from influxdb3_notifier.cli.terminal import is_terminal
 
 TEXTS = {
     "title": ("TEXT", "a headline"),
-    "level": ("LEVEL", "ok, info, warning, error or critical, or another word for one"),
+    "level": ("LEVEL", "ok, info, warning, error or critical, or an alias"),
     "status": ("STATUS", "firing, acknowledged or resolved"),
-    "link": ("URL", "where to look"),
-    "timestamp": ("TIME", "when it happened, by RFC 3339"),
-    "dedup_key": ("KEY", "notifications with the same key leave one after the other"),
-    "template": ("NAME", "the file's template that makes the text"),
+    "link": ("URL", "a link, such as to a dashboard"),
+    "timestamp": ("TIME", "the time of the event, in RFC 3339"),
+    "dedup_key": ("KEY", "the identity of the alert; its notifications are delivered in order"),
+    "template": ("NAME", "the template of FILE that renders the text"),
 }
-"""Members of a request that are a string."""
+"""Members of a request that are strings."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add the flags."""
+    """Add the options."""
     group = parser.add_argument_group("the notification")
-    group.add_argument("--text", metavar="TEXT", help="what to say")
+    group.add_argument("--text", metavar="TEXT", help="the text")
     for name, (metavar, meaning) in TEXTS.items():
-        words: dict[str, Any] = {"choices": _native.STATUSES, "type": str.lower} if name == "status" else {}
-        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning, **words)
+        keywords: dict[str, Any] = {"choices": _native.STATUSES, "type": str.lower} if name == "status" else {}
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning, **keywords)
     group.add_argument(
         "--field",
         metavar="NAME=VALUE",
         type=_field,
         action="append",
-        help="what else there is to know; may be repeated",
+        help="a field; repeatable",
     )
-    group.add_argument("--data", metavar="JSON", type=_object, help="an object for templates")
+    group.add_argument("--data", metavar="JSON", type=_object, help="a JSON object for templates")
     group.add_argument(
         "--receiver",
         metavar="NAME",
         action="append",
-        help="a receiver of the file, in place of routes; may be repeated",
+        help="a receiver of FILE, instead of the routes; repeatable",
     )
     group.add_argument(
         "--senders-config",
         metavar="JSON",
         type=_object,
-        help="destinations as a request brings them; @FILE reads them, so that no secret is in the command line",
+        help="the request's destinations; @FILE reads them from a file, which keeps secrets out of the command line",
     )
     group.add_argument(
-        "--request", metavar="FILE", help="the whole request as the endpoint takes it; - reads it from standard input"
+        "--request", metavar="FILE", help="the whole request, the endpoint's JSON; - reads standard input"
     )
 
 
 def is_given(options: argparse.Namespace) -> bool:
-    """Whether the command line says anything of a notification."""
+    """Whether the command line has an option for the notification."""
     return options.request is not None or bool(_members(options))
 
 
 def request(options: argparse.Namespace, *, text: str | None = None, **more: Any) -> bytes:
-    """The request's body.
+    """The request body.
 
-    :param text: what is said where the command line gives no text; None: that is an error of the command line.
-    :param more: members besides.
+    :param text: the default text; None: a command line without a text is invalid.
+    :param more: additional members.
     :raises CommandError: the file of ``--request`` cannot be read.
     """
     _check_level(options)
@@ -81,11 +81,11 @@ def request(options: argparse.Namespace, *, text: str | None = None, **more: Any
 
 
 def _check_level(options: argparse.Namespace) -> None:
-    """Refuse a level that is none: the endpoint would take it for an error."""
+    """Reject an unknown level. The endpoint would accept it as ``error``."""
     word = options.level
     if word is None or word in _native.LEVELS:
         return
-    # A file that cannot be used may know the word; the command says what is wrong with the file.
+    # An invalid file has no result here. The command reports its errors later.
     if _native.is_level(word, options.file)["result"] is False:
         options.parser.error(f"argument --level: {unknown_word('value', word, _native.LEVELS)}")
 
@@ -103,11 +103,11 @@ def _members(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _merged(file: str, members: dict[str, Any]) -> bytes:
-    """The file's request, with these members in place of its own."""
+    """The file's request, with ``members`` added or replaced."""
     try:
         body = _standard_input() if file == "-" else Path(file).read_bytes()
     except OSError as error:
-        complain(f"{file}: {error.strerror or error}")
+        print_error(f"{file}: {error.strerror or error}")
         raise CommandError(FAILED) from None
     if not members:
         return body
@@ -115,13 +115,13 @@ def _merged(file: str, members: dict[str, Any]) -> bytes:
         whole = json.loads(body)
     except (ValueError, RecursionError):
         whole = None
-    # What is no object is refused with the endpoint's own words.
+    # The endpoint's validation rejects a body that is not an object.
     return json.dumps({**whole, **members}).encode() if isinstance(whole, dict) else body
 
 
 def _standard_input() -> bytes:
     if sys.stdin.isatty() and is_terminal(sys.stderr):
-        complain("reading the request from the terminal; Ctrl-D ends it")
+        print_error("reading the request from the terminal; press Ctrl-D to end it")
     return sys.stdin.buffer.read()
 
 
@@ -137,7 +137,7 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def _is_scalar(value: Any) -> bool:
-    """Whether it is a boolean, or a number that a request may have: NaN is none, and a double holds no larger one."""
+    """Whether the value is a boolean or a finite number that fits in a double."""
     try:
         return isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:
@@ -152,16 +152,16 @@ def _object(text: str) -> dict[str, Any]:
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text[1:]}: {error.strerror or error}") from None
     except ValueError as error:
-        # Not the text: it may hold a secret.
-        raise argparse.ArgumentTypeError(f"it is no JSON: {_where(error)}") from None
+        # The message omits the text, which may contain a secret.
+        raise argparse.ArgumentTypeError(f"invalid JSON: {_error_position(error)}") from None
     except RecursionError:
-        raise argparse.ArgumentTypeError("it nests too deep") from None
+        raise argparse.ArgumentTypeError("the JSON is nested too deeply") from None
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("it must be a JSON object")
+        raise argparse.ArgumentTypeError("the value must be a JSON object")
     return value
 
 
-def _where(error: ValueError) -> str:
+def _error_position(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}, column {error.colno}"
-    return "it is not UTF-8"
+    return "not UTF-8"

@@ -1,4 +1,4 @@
-"""``outbox list | show | retry | drop | stats OUTBOX``: an operator's hand on an outbox, while servers work with it."""
+"""``outbox list | show | retry | drop | stats OUTBOX``: inspect and change an outbox while servers use it."""
 
 import argparse
 import json
@@ -11,13 +11,13 @@ from influxdb3_notifier import _native
 from influxdb3_notifier.cli import channels, command, output
 
 STATES = ("waiting", "dead", "ended", "dropped")
-SHOWN = ("waiting", "dead")
-"""What ``list`` shows where no state is given: the others need nobody."""
-MAX_SHOWN = 100
-MAX_OF_A_TASK = 100_000
+DEFAULT_STATES = ("waiting", "dead")
+"""The states that ``list`` shows by default: the deliveries that an operator may want to change."""
+DEFAULT_LIMIT = 100
+MAX_DELIVERIES_PER_TASK = 100_000
 """More deliveries than any request has."""
-UNUSABLE = "the outbox cannot be used, or is not there"
-NONE_FOUND = "no delivery of the outbox is meant"
+UNUSABLE = "the outbox does not exist or cannot be used"
+NONE_FOUND = "no delivery matches"
 
 
 def add(commands: command.Commands) -> None:
@@ -25,8 +25,8 @@ def add(commands: command.Commands) -> None:
     verbs = command.add_group(
         commands,
         "outbox",
-        brief="look into an outbox, send again, drop",
-        does="Commands for outboxes; they work while servers do. Each has a --help of its own.",
+        brief="list, retry and drop the deliveries of an outbox",
+        description="Commands for outboxes. You can use them while servers use the outbox. See COMMAND --help.",
         examples="""
 influxdb3-notifier outbox list notifier-outbox.db
 influxdb3-notifier outbox retry notifier-outbox.db --receiver oncall
@@ -42,9 +42,9 @@ def _add_list(verbs: command.Commands) -> None:
         "list",
         list_deliveries,
         brief="list deliveries, the oldest first",
-        does="""Lists the deliveries of an outbox, the oldest first: those that wait and dead letters, which have failed
-        for good. Nothing is changed. No secret is shown.""",
-        statuses={command.DONE: "listed, maybe none", command.FAILED: UNUSABLE},
+        description="""Lists the deliveries of an outbox, the oldest first. By default it lists waiting deliveries and
+        dead letters, which failed permanently. Changes nothing, and shows no secret.""",
+        statuses={command.DONE: "the list is printed, even if it is empty", command.FAILED: UNUSABLE},
         examples="""
 influxdb3-notifier outbox list notifier-outbox.db
 influxdb3-notifier outbox list --state dead --reason unknown_destination notifier-outbox.db
@@ -52,9 +52,9 @@ influxdb3-notifier outbox list --format json --limit 100000 notifier-outbox.db
 """,
     )
     _add_file(parser)
-    _add_choice(parser)
+    _add_state_and_filters(parser)
     parser.add_argument(
-        "--limit", metavar="N", type=_count, default=MAX_SHOWN, help=f"at most N; {MAX_SHOWN} if absent"
+        "--limit", metavar="N", type=_count, default=DEFAULT_LIMIT, help=f"list at most N; default: {DEFAULT_LIMIT}"
     )
     command.add_format(parser)
 
@@ -65,11 +65,10 @@ def _add_show(verbs: command.Commands) -> None:
         "show",
         show,
         brief="show a request with all its deliveries",
-        does="""Shows what a request said, and how each of its deliveries is. The text of the notification is shown as
-        it is.""",
+        description="""Shows a request and the state of each of its deliveries. Includes the notification's text.""",
         statuses={
-            command.DONE: "shown",
-            command.NO: "there is no such task, or several begin so",
+            command.DONE: "the request is printed",
+            command.NO: "no task, or more than one, begins with TASK",
             command.FAILED: UNUSABLE,
         },
         examples="""
@@ -78,7 +77,7 @@ influxdb3-notifier outbox show --format json notifier-outbox.db 7b0c2f0e-5a54-4b
 """,
     )
     _add_file(parser)
-    parser.add_argument("task", metavar="TASK", help="the task_id, or its beginning")
+    parser.add_argument("task", metavar="TASK", help="the task_id, or a prefix of it")
     command.add_format(parser)
 
 
@@ -88,10 +87,14 @@ def _add_retry(verbs: command.Commands) -> None:
         "retry",
         retry,
         brief="deliver dead letters again",
-        does="""Lets dead letters be delivered again, with as much time as they had at first and under the same
-        idempotency key. A server that works with the outbox takes them up within a second (on NATS 10), or at
-        its next start. One that was ambiguous may then arrive twice.""",
-        statuses={command.DONE: "done", command.NO: NONE_FOUND, command.FAILED: UNUSABLE},
+        description="""Delivers dead letters again, with a new deadline of the same length and the same idempotency key.
+        A running server or worker claims them within 1 s (with NATS 10 s), otherwise the next one that starts. An
+        ambiguous delivery may then arrive twice.""",
+        statuses={
+            command.DONE: "the deliveries are queued again",
+            command.NO: NONE_FOUND,
+            command.FAILED: UNUSABLE,
+        },
         examples="""
 influxdb3-notifier outbox retry notifier-outbox.db 7b0c2f0e/0
 influxdb3-notifier outbox retry notifier-outbox.db --receiver oncall
@@ -108,10 +111,14 @@ def _add_drop(verbs: command.Commands) -> None:
         verbs,
         "drop",
         drop,
-        brief="end deliveries without delivering them",
-        does="""Ends deliveries without delivering them: dead letters, and those that wait. An attempt that is under way
-        is not called back. This cannot be undone.""",
-        statuses={command.DONE: "done", command.NO: NONE_FOUND, command.FAILED: UNUSABLE},
+        brief="drop deliveries",
+        description="""Drops dead letters and waiting deliveries: they are not delivered. Does not stop an attempt in
+        flight. You cannot undo this.""",
+        statuses={
+            command.DONE: "the deliveries are dropped",
+            command.NO: NONE_FOUND,
+            command.FAILED: UNUSABLE,
+        },
         examples="""
 influxdb3-notifier outbox drop notifier-outbox.db 7b0c2f0e/0
 influxdb3-notifier outbox drop notifier-outbox.db --state dead --reason expired
@@ -120,7 +127,7 @@ influxdb3-notifier outbox drop notifier-outbox.db --all
     )
     _add_file(parser)
     _add_targets(parser)
-    parser.add_argument("--state", choices=SHOWN, help="only what waits, or only dead letters")
+    parser.add_argument("--state", choices=DEFAULT_STATES, help="only deliveries in this state")
     command.add_format(parser)
 
 
@@ -130,8 +137,8 @@ def _add_stats(verbs: command.Commands) -> None:
         "stats",
         stats,
         brief="count deliveries",
-        does="Counts the deliveries of an outbox by their state.",
-        statuses={command.DONE: "counted", command.FAILED: UNUSABLE},
+        description="Counts the deliveries of an outbox by state.",
+        statuses={command.DONE: "the counts are printed", command.FAILED: UNUSABLE},
         examples="""
 influxdb3-notifier outbox stats notifier-outbox.db
 influxdb3-notifier outbox stats --format json notifier-outbox.db
@@ -144,16 +151,19 @@ influxdb3-notifier outbox stats nats://nats1:4222 --config notifier.toml
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="OUTBOX", help="the outbox, as the trigger's argument outbox names it: a file, or nats://HOST"
+        "file", metavar="OUTBOX", help="the value of the trigger argument outbox: a file, or nats://HOST"
     )
     parser.add_argument(
-        "--config", metavar="FILE", help="the configuration file that says how the NATS servers are reached"
+        "--config", metavar="FILE", help="the configuration file with the settings of the NATS connection"
     )
 
 
-def _add_choice(parser: argparse.ArgumentParser) -> None:
+def _add_state_and_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--state", choices=(*STATES, "all"), help=f"only these; {' and '.join(SHOWN)} if absent", default=None
+        "--state",
+        choices=(*STATES, "all"),
+        help=f"only deliveries in this state; default: {' and '.join(DEFAULT_STATES)}",
+        default=None,
     )
     _add_filters(parser)
 
@@ -163,47 +173,50 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         "delivery",
         metavar="TASK[/INDEX]",
         nargs="?",
-        help="the task_id or its beginning, and the index of one delivery; without an index all of the task",
+        help="the task_id or a prefix of it, and the index of a delivery; without an index, all deliveries of the task",
     )
-    parser.add_argument("--all", action="store_true", help="all of the outbox")
+    parser.add_argument("--all", action="store_true", help="all deliveries of the outbox")
     _add_filters(parser)
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sender", metavar="CHANNEL", type=channels.known_name, help="only those of this sender")
-    parser.add_argument("--receiver", metavar="NAME", help="only those to this receiver of the configuration file")
     parser.add_argument(
-        "--reason", metavar="CODE", choices=_native.REASONS, help="only those that failed for this reason"
+        "--sender", metavar="CHANNEL", type=channels.channel_name, help="only deliveries of this channel"
+    )
+    parser.add_argument("--receiver", metavar="NAME", help="only deliveries to this receiver")
+    parser.add_argument(
+        "--reason", metavar="CODE", choices=_native.REASONS, help="only deliveries that failed with this reason code"
     )
 
 
 def list_deliveries(options: argparse.Namespace) -> int:
     """Print deliveries."""
     state = options.state
-    states = list(SHOWN) if state is None else [] if state == "all" else [state]
+    states = list(DEFAULT_STATES) if state is None else [] if state == "all" else [state]
     delivery_filter = _native.DeliveryFilter(states=states, **_filters(options))
-    with _opened(options) as outbox:
+    with _open_outbox(options) as outbox:
         rows = outbox.list(delivery_filter, options.limit)
     if options.format == "json":
         output.print_json({"file": options.file, "deliveries": rows})
         return command.DONE
     for row in rows:
-        for line in told(row):
+        for line in format_delivery(row):
             print(line)
-    more = "; there may be more (--limit)" if len(rows) == options.limit else ""
+    more = "; there may be more: use --limit" if len(rows) == options.limit else ""
     print(f"{options.file}: {output.counted(len(rows), 'delivery', 'deliveries')}{more}")
     return command.DONE
 
 
 def show(options: argparse.Namespace) -> int:
     """Print a request."""
-    with _opened(options) as outbox:
-        rows = outbox.list(_native.DeliveryFilter(task=(options.task, None)), MAX_OF_A_TASK)
+    with _open_outbox(options) as outbox:
+        task_filter = _native.DeliveryFilter(task=(options.task, None))
+        rows = outbox.list(task_filter, MAX_DELIVERIES_PER_TASK)
         tasks = sorted({row["id"].partition("/")[0] for row in rows})
         request_json = outbox.request_json(tasks[0]) if len(tasks) == 1 else None
     if request_json is None:
-        several = f"{options.task} begins the names of {len(tasks)} tasks: give more of it"
-        output.complain(f"{options.file}: {several if tasks else f'there is no task {options.task}'}")
+        several = f"{len(tasks)} tasks begin with {options.task}; give a longer prefix"
+        output.print_error(f"{options.file}: {several if tasks else f'no task begins with {options.task}'}")
         return command.NO
     request = json.loads(request_json)
     if options.format == "json":
@@ -211,32 +224,32 @@ def show(options: argparse.Namespace) -> int:
         return command.DONE
     print(f"task {tasks[0]}, accepted {_time(rows[0]['accepted'])}")
     for name, value in request.items():
-        print(output.clean(f"  {name}: {json.dumps(value, ensure_ascii=False)}"))
+        print(output.escape_control(f"  {name}: {json.dumps(value, ensure_ascii=False)}"))
     for row in rows:
-        for line in told(row):
+        for line in format_delivery(row):
             print(line)
     return command.DONE
 
 
 def retry(options: argparse.Namespace) -> int:
-    """Put dead letters back."""
+    """Queue dead letters again."""
     delivery_filter = _targets(options)
-    with _opened(options) as outbox:
+    with _open_outbox(options) as outbox:
         count = outbox.retry(delivery_filter)
-    return _changed(options, count, "will be delivered again")
+    return _print_count(options, count, "queued again")
 
 
 def drop(options: argparse.Namespace) -> int:
-    """End deliveries."""
+    """Drop deliveries."""
     delivery_filter = _targets(options, states=[options.state] if options.state else None)
-    with _opened(options) as outbox:
+    with _open_outbox(options) as outbox:
         count = outbox.drop(delivery_filter)
-    return _changed(options, count, "dropped")
+    return _print_count(options, count, "dropped")
 
 
 def stats(options: argparse.Namespace) -> int:
     """Print counts."""
-    with _opened(options) as outbox:
+    with _open_outbox(options) as outbox:
         counts = outbox.stats()
     if options.format == "json":
         output.print_json({"file": options.file, **counts})
@@ -244,67 +257,67 @@ def stats(options: argparse.Namespace) -> int:
     for state in STATES:
         print(f"{state:8} {counts[state]}")
     print(f"{'requests':8} {counts['requests']}")
-    print(f"{'oldest':8} {_time(counts['oldest']) if counts['oldest'] is not None else 'none waits'}")
+    print(f"{'oldest':8} {_time(counts['oldest']) if counts['oldest'] is not None else 'no delivery waits'}")
     print(f"{'bytes':8} {counts['bytes']}")
     return command.DONE
 
 
 @contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[_native.Outbox]:
-    """The outbox; that it cannot be used is said, and ends the command."""
+def _open_outbox(options: argparse.Namespace) -> Iterator[_native.Outbox]:
+    """Open the outbox. An ``OutboxError`` in the block prints the error and ends the command."""
     try:
         yield _native.Outbox(options.file, options.config)
     except _native.OutboxError as error:
-        what, hint = error.args
+        message, hint = error.args
         if options.format == "json":
-            output.print_json({"file": options.file, "error": {"what": what, "hint": hint}})
+            output.print_json({"file": options.file, "error": {"message": message, "hint": hint}})
         else:
-            output.complain(f"{what} {hint}")
+            output.print_error(f"{message} {hint}")
         raise command.CommandError(command.FAILED) from None
 
 
 def _targets(options: argparse.Namespace, states: list[str] | None = None) -> _native.DeliveryFilter:
-    """Which deliveries are to be changed; all of them only where that is said."""
+    """The deliveries to change. The whole outbox needs ``--all``."""
     filters = _filters(options)
     task = None
     if options.delivery is not None:
         name, slash, index = options.delivery.partition("/")
         if slash and not index.isdecimal():
-            options.parser.error(f"{options.delivery!r} is not TASK or TASK/INDEX")
+            options.parser.error(f"{options.delivery!r} is neither TASK nor TASK/INDEX")
         task = (name, int(index) if slash else None)
     if not (task or options.all or filters or states):
         flags = ["--sender", "--receiver", "--reason", *(["--state"] if "state" in options else [])]
-        options.parser.error(f"say which: TASK, TASK/INDEX, {', '.join(flags)} or --all")
+        options.parser.error(f"name the deliveries: TASK, TASK/INDEX, {', '.join(flags)} or --all")
     return _native.DeliveryFilter(task=task, states=states, **filters)
 
 
-def _changed(options: argparse.Namespace, count: int, done: str) -> int:
+def _print_count(options: argparse.Namespace, count: int, result: str) -> int:
     if options.format == "json":
         output.print_json({"file": options.file, "deliveries": count})
     else:
-        print(f"{options.file}: {output.counted(count, 'delivery', 'deliveries')} {done}")
+        print(f"{options.file}: {output.counted(count, 'delivery', 'deliveries')} {result}")
     return command.DONE if count else command.NO
 
 
-def told(row: dict[str, Any]) -> Iterator[str]:
-    """A delivery for people."""
-    return map(output.clean, _told(row))
+def format_delivery(row: dict[str, Any]) -> Iterator[str]:
+    """A delivery as lines of text."""
+    return map(output.escape_control, _delivery_lines(row))
 
 
-def _told(row: dict[str, Any]) -> Iterator[str]:
+def _delivery_lines(row: dict[str, Any]) -> Iterator[str]:
     delivery = row["delivery"]
-    to = delivery["destination"] or delivery["sender"]
+    destination = delivery["destination"] or delivery["sender"]
     receiver = f" ({delivery['receiver']})" if delivery["receiver"] else ""
-    yield f"{row['id']}  {row['state']:7}  accepted {_time(row['accepted'])}  {to}{receiver}"
+    yield f"{row['id']}  {row['state']:7}  accepted {_time(row['accepted'])}  {destination}{receiver}"
     parts = f", {delivery['parts_delivered']} of {delivery['parts']} parts" if delivery["parts"] > 1 else ""
-    tried = f"{output.counted(delivery['attempts'], 'attempt')}{parts}"
+    attempts = f"{output.counted(delivery['attempts'], 'attempt')}{parts}"
     if delivery["reason"]:
-        yield f"    {delivery['outcome']}, {tried}: {delivery['reason']}: {delivery['detail']}"
+        yield f"    {delivery['outcome']}, {attempts}: {delivery['reason']}: {delivery['detail']}"
     elif row["state"] == "waiting":
-        owner = "a server has it" if row["owned"] else "no server has it"
-        yield f"    {tried}; {owner}; until {_time(row['deadline'])}"
+        owner = "claimed by a server" if row["owned"] else "not claimed"
+        yield f"    {attempts}; {owner}; deadline {_time(row['deadline'])}"
     else:
-        yield f"    {delivery['outcome']}, {tried}"
+        yield f"    {delivery['outcome']}, {attempts}"
 
 
 def _filters(options: argparse.Namespace) -> dict[str, Any]:
@@ -314,7 +327,7 @@ def _filters(options: argparse.Namespace) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 

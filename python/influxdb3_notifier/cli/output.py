@@ -1,4 +1,4 @@
-"""How results are printed: JSON for programs, lines for people; what cannot be done goes to standard error."""
+"""Printing of results, as JSON or as text. Errors go to standard error."""
 
 import argparse
 import json
@@ -12,37 +12,37 @@ from influxdb3_notifier.cli.command import FAILED, NO, USAGE, CommandError
 
 
 def print_json(value: object) -> None:
-    """Print a result for programs. What a terminal would obey is escaped, as JSON allows."""
-    print("\n".join(clean(line) for line in json.dumps(value, indent=2, ensure_ascii=False).split("\n")))
+    """Print a result as JSON, with control characters escaped."""
+    print("\n".join(escape_control(line) for line in json.dumps(value, indent=2, ensure_ascii=False).split("\n")))
 
 
-def clean(line: str) -> str:
-    """A line with text that others have written: what a terminal would obey, or not show, as JSON escapes it."""
-    return "".join(shown if shown.isprintable() else json.dumps(shown)[1:-1] for shown in line)
+def escape_control(line: str) -> str:
+    """Escape control and other non-printable characters of untrusted text, as JSON does."""
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
-def complain(text: str) -> None:
-    """Say why something was not done."""
+def print_error(text: str) -> None:
+    """Print a line on standard error."""
     print(text, file=sys.stderr)
 
 
-def counted(count: int, what: str, several: str | None = None) -> str:
-    """``1 route``, ``2 routes``; ``several`` where the plural is another word."""
-    return f"{count} {what if count == 1 else several or what + 's'}"
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """``1 route``, ``2 routes``; ``plural`` is needed if it is not the noun with an s."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def problem(file: str, kind: str, found: Mapping[str, Any], stream: TextIO | None = None) -> str:
-    """``notifier.toml:3:9: error: receivers.oncall.slack: …``, as editors and continuous integration read it."""
-    place = [str(found[name]) for name in ("line", "column") if found.get(name) is not None]
-    painted = terminal.paint(kind, "bad" if kind == "error" else "doubtful", stream)
-    words = [painted, *filter(None, [found.get("path"), found.get("source")]), found["message"]]
-    return " ".join(filter(None, [":".join([file, *place]) + ": " + ": ".join(words), found.get("hint")]))
+    """``notifier.toml:3:9: error: receivers.oncall.slack: …``, a format that editors and CI systems parse."""
+    position = [str(found[name]) for name in ("line", "column") if found.get(name) is not None]
+    coloured = terminal.paint(kind, "bad" if kind == "error" else "doubtful", stream)
+    parts = [coloured, *filter(None, [found.get("path"), found.get("source")]), found["message"]]
+    return " ".join(filter(None, [":".join([file, *position]) + ": " + ": ".join(parts), found.get("hint")]))
 
 
 def problems(file: str, check: Mapping[str, Any], stream: TextIO | None = None) -> Iterable[str]:
     """Errors, then warnings, each in the order of the file.
 
-    :param stream: where they will be printed; None: standard output.
+    :param stream: the stream on which the lines are printed; None: standard output.
     """
     for found in check["errors"]:
         yield problem(file, "error", found, stream)
@@ -50,41 +50,41 @@ def problems(file: str, check: Mapping[str, Any], stream: TextIO | None = None) 
         yield problem(file, "warning", found, stream)
 
 
-def result(options: argparse.Namespace, answer: Mapping[str, Any]) -> Any:
-    """The result in what the extension module has answered.
+def result(options: argparse.Namespace, outcome: Mapping[str, Any]) -> Any:
+    """Unpack the return value of a function of the extension module.
 
-    :raises CommandError: there is none; why was said.
+    :raises CommandError: it has an error, which is printed here.
     """
-    refusal = answer["refused"]
-    if refusal is None:
-        return answer["result"]
+    error = outcome["error"]
+    if error is None:
+        return outcome["result"]
     if options.format == "json":
-        print_json({"refused": refusal})
+        print_json({"error": error})
     else:
-        for line in _reasons(options, refusal):
-            complain(line)
-    if "time" in refusal:
+        for line in _error_lines(options, error):
+            print_error(line)
+    if "time" in error:
         raise CommandError(USAGE)
-    # A request that was read and could be answered: with no.
-    no = refusal.get("request", {}).get("code") in ("missing_field", "destinations_denied")
-    raise CommandError(NO if no else FAILED)
+    # These codes are results of a valid request: it reaches no destination.
+    is_negative = error.get("request", {}).get("code") in ("missing_field", "destinations_denied")
+    raise CommandError(NO if is_negative else FAILED)
 
 
-def _reasons(options: argparse.Namespace, refusal: Mapping[str, Any]) -> Iterator[str]:
+def _error_lines(options: argparse.Namespace, error: Mapping[str, Any]) -> Iterator[str]:
     file = options.file or "the trigger's arguments"
-    if "unreadable" in refusal:
-        yield f"{file}: {refusal['unreadable']}"
-    elif "unusable" in refusal:
-        yield from problems(file, refusal["unusable"], sys.stderr)
-    elif "time" in refusal:
-        yield f"--at {refusal['time']}"
+    if "unreadable" in error:
+        yield f"{file}: {error['unreadable']}"
+    elif "unusable" in error:
+        yield from problems(file, error["unusable"], sys.stderr)
+    elif "time" in error:
+        yield f"--at {error['time']}"
     else:
-        request = refusal["request"]
+        request = error["request"]
         yield f"the request: {request['message']} {request.get('hint', '')}"
 
 
 def readable(message: str, content_type: str) -> str:
-    """A message's body for people: JSON with line breaks, a form as its fields, anything else as it is."""
+    """Format a message body: JSON with indents, a form with one field a line, any other text unchanged."""
     if content_type.startswith("application/x-www-form-urlencoded"):
         return "\n".join(f"{name}: {value}" for name, value in parse_qsl(message, keep_blank_values=True))
     try:
@@ -94,38 +94,38 @@ def readable(message: str, content_type: str) -> str:
 
 
 class Log:
-    """Takes log lines in the engine's place.
+    """Prints log lines, with the methods of the engine's log.
 
-    :param write: takes each line, its level before it.
-    :param keep_errors: errors wait for :meth:`release`, as most of them stand in the result.
+    :param write: prints one line, which begins with the level.
+    :param hold_errors: hold errors until :meth:`release`, because the result repeats most of them.
     """
 
-    def __init__(self, write: Callable[[str], None], *, keep_errors: bool = False) -> None:
-        self._to = write
-        self._kept: list[str] | None = [] if keep_errors else None
+    def __init__(self, write: Callable[[str], None], *, hold_errors: bool = False) -> None:
+        self._write = write
+        self._held_errors: list[str] | None = [] if hold_errors else None
 
-    def release(self, is_told: Callable[[str], bool] = lambda _: False) -> None:
-        """Write the errors that were kept, but for those that are told elsewhere."""
-        kept, self._kept = self._kept or [], None
-        for line in kept:
-            if not is_told(line):
+    def release(self, is_repeated: Callable[[str], bool] = lambda _: False) -> None:
+        """Write the held errors, except those that the result repeats."""
+        held, self._held_errors = self._held_errors or [], None
+        for line in held:
+            if not is_repeated(line):
                 self.error(line)
 
     def info(self, line: str) -> None:
-        """Of what went well."""
-        self._write("INFO", line)
+        """Write a line at level INFO."""
+        self._print("INFO", line)
 
     def warn(self, line: str) -> None:
-        """Of what goes on."""
-        self._write("WARN", line, "doubtful")
+        """Write a line at level WARN."""
+        self._print("WARN", line, "doubtful")
 
     def error(self, line: str) -> None:
-        """Of what failed."""
-        if self._kept is not None:
-            self._kept.append(line)
+        """Write a line at level ERROR, or hold it."""
+        if self._held_errors is not None:
+            self._held_errors.append(line)
         else:
-            self._write("ERROR", line, "bad")
+            self._print("ERROR", line, "bad")
 
-    def _write(self, level: str, line: str, style: str | None = None) -> None:
-        shown = terminal.paint(level, style, sys.stderr) if style else level
-        self._to(f"{shown} {line}")
+    def _print(self, level: str, line: str, style: str | None = None) -> None:
+        prefix = terminal.paint(level, style, sys.stderr) if style else level
+        self._write(f"{prefix} {line}")

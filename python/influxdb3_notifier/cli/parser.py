@@ -1,4 +1,4 @@
-"""A parser that answers a mistyped command, flag or value with the nearest known one."""
+"""A parser that suggests the nearest command, option or value for a mistyped one."""
 
 import argparse
 import difflib
@@ -7,20 +7,20 @@ from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command, with the help as it is written and errors in two lines."""
+    """The parser of one command. It does not wrap descriptions, and prints errors in two lines."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **keywords})
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Refuse what is unknown where it is found: the usage is then that of the command it was given to."""
-        found, unknown = super().parse_known_args(args, namespace)
+        """Reject unknown arguments in the parser that finds them, so that the error has that command's usage."""
+        namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(", ".join(self._unknown(word) for word in unknown))
-        return found, unknown
+        return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
-        """End with the usage in one line and the message."""
+        """Print the usage in one line and the message, and exit."""
         self.exit(2, f"{self._usage_line()}\n{self.prog}: error: {message}\n")
 
     def _usage_line(self) -> str:
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             if not action.option_strings:
                 name = str(action.metavar or action.dest)
                 words.append({"?": f"[{name}]", "+": f"{name}...", "*": f"[{name}]..."}.get(str(action.nargs), name))
-        return f"usage: {' '.join(words)} (--help has all options)"
+        return f"usage: {' '.join(words)} (see --help)"
 
     def _unknown(self, word: str) -> str:
         flag = word.partition("=")[0]
@@ -45,21 +45,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
-    """What is said of a word that is none of a few: the nearest one, or all.
+    """The error for a word that is not one of a few: suggests the nearest word, or lists all.
 
-    :param what: such as ``value``.
+    :param what: the kind of word, such as ``value``.
     """
     known = list(known)
-    # Of a few words one that is less like it is meant too: `Fired` is `firing`.
-    meant = did_you_mean(word, known, likeness=0.5) or f"; there are {', '.join(known)}"
-    return f"unknown {what}: {word}{meant}"
+    # With few words a lower similarity is enough: `Fired` suggests `firing`.
+    suggestion = did_you_mean(word, known, cutoff=0.5) or f"; choose from {', '.join(known)}"
+    return f"unknown {what}: {word}{suggestion}"
 
 
-def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """``; did you mean --resolve?``; empty where nothing is near.
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean --resolve?``, or an empty string if no known word is similar.
 
-    :param likeness: what counts as near, from 0 to 1.
+    :param cutoff: the minimum similarity, from 0 to 1.
     """
-    spelled = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=likeness)
-    return f"; did you mean {spelled[near[0]]}?" if near else ""
+    by_lower_case = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower_case, n=1, cutoff=cutoff)
+    return f"; did you mean {by_lower_case[near[0]]}?" if near else ""

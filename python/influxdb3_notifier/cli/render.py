@@ -1,21 +1,21 @@
-"""``render [FILE]``: what each channel would show and send."""
+"""``render [FILE]``: preview the messages of a notification."""
 
 import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from influxdb3_notifier import _native
-from influxdb3_notifier.cli import channels, command, notification, output, text_form
+from influxdb3_notifier.cli import channels, command, message_text, notification, output
 
-DOES = """
-Shows what people would see of a notification: title, text, fields, links, and the colour as a word. With --json the
-bodies that would be sent, as a dry run of the endpoint shows them. With FILE for the receivers that would get it;
-without, for every channel. Nothing is sent, and without --resolve no secret is looked up.
+DESCRIPTION = """
+Shows a notification as people would see it: title, text, fields, links and colour. With --json it shows the request
+bodies instead, as the endpoint's dry run does. Given FILE, it shows the messages to the receivers that would get the
+notification, otherwise the messages of every channel. Sends nothing. Without --resolve it reads no secret.
 """
 STATUSES = {
-    command.DONE: "every message could be made",
-    command.NO: "one could not, or nobody would get any",
-    command.FAILED: "the file cannot be used, or the request cannot be read",
+    command.DONE: "every message is rendered",
+    command.NO: "a message cannot be rendered, or there is no receiver",
+    command.FAILED: "the file has errors or cannot be read, or the request is invalid",
 }
 EXAMPLES = """
 influxdb3-notifier render --text 'disk full' --title 'Disk of db1' --level error --field host=db1
@@ -31,8 +31,8 @@ def add(commands: command.Commands) -> None:
         commands,
         "render",
         run,
-        brief="show what people would see in each channel",
-        does=DOES,
+        brief="preview a notification's messages",
+        description=DESCRIPTION,
         statuses=STATUSES,
         examples=EXAMPLES,
     )
@@ -41,11 +41,11 @@ def add(commands: command.Commands) -> None:
     parser.add_argument(
         "--channel",
         metavar="CHANNEL",
-        type=channels.known_name,
+        type=channels.channel_name,
         action="append",
-        help="only this channel; may be repeated",
+        help="only this channel; repeatable",
     )
-    parser.add_argument("--json", action="store_true", help="the bodies as they would be sent")
+    parser.add_argument("--json", action="store_true", help="show the request bodies")
     command.add_at(parser)
     command.add_resolve(parser)
     command.add_format(parser)
@@ -55,33 +55,33 @@ def run(options: argparse.Namespace) -> int:
     """Render, and print the messages."""
     body = notification.request(options, text="This is a test.")
     arguments = command.trigger_arguments(options)
-    answer = _native.render(options.file, body, arguments, options.resolve, options.at)
-    rendering = output.result(options, answer)
+    outcome = _native.render(options.file, body, arguments, options.resolve, options.at)
+    rendering = output.result(options, outcome)
     if options.channel:
-        chosen = [each for each in rendering["deliveries"] if each["sender"] in options.channel]
-        rendering["deliveries"] = chosen
+        rendering["deliveries"] = [each for each in rendering["deliveries"] if each["sender"] in options.channel]
     if options.format == "json":
         output.print_json(rendering)
     else:
-        print("\n\n".join("\n".join(shown(delivery, options.json)) for delivery in rendering["deliveries"]) or "nobody")
+        deliveries_text = ("\n".join(format_delivery(each, raw=options.json)) for each in rendering["deliveries"])
+        print("\n\n".join(deliveries_text) or "no receiver")
         for warning in rendering["warnings"]:
             print(f"\nwarning: {warning}")
     deliveries = rendering["deliveries"]
     failed = any(delivery["reason"] not in (None, "ignored") for delivery in deliveries)
-    made = any(delivery["messages"] for delivery in deliveries)
-    return command.NO if failed or not made else command.DONE
+    has_messages = any(delivery["messages"] for delivery in deliveries)
+    return command.NO if failed or not has_messages else command.DONE
 
 
-def shown(delivery: dict[str, Any], raw: bool) -> Iterator[str]:
-    """A delivery for people: a line about it, then its messages.
+def format_delivery(delivery: dict[str, Any], *, raw: bool) -> Iterator[str]:
+    """A delivery as text: a headline, then its messages.
 
-    :param raw: show the bodies.
+    :param raw: show the request bodies.
     """
     name = delivery["destination"] or delivery["sender"]
     receiver = f" for {delivery['receiver']}" if delivery["receiver"] else ""
     if delivery["reason"]:
-        words = ": ".join(filter(None, [delivery["reason"], delivery["detail"]]))
-        yield f"{name}{receiver}: {words}" + (f" ({delivery['path']})" if delivery["path"] else "")
+        reason = ": ".join(filter(None, [delivery["reason"], delivery["detail"]]))
+        yield f"{name}{receiver}: {reason}" + (f" ({delivery['path']})" if delivery["path"] else "")
         return
     about = [delivery["content_type"] or "no content type"]
     if delivery["segments"] is not None:
@@ -92,5 +92,5 @@ def shown(delivery: dict[str, Any], raw: bool) -> Iterator[str]:
         if len(messages) > 1:
             yield f"message {number} of {len(messages)}:"
         content_type = delivery["content_type"] or ""
-        seen = None if raw else text_form.of(delivery["sender"], message, content_type)
-        yield seen if seen is not None else output.readable(message, content_type)
+        text = None if raw else message_text.from_message(delivery["sender"], message, content_type)
+        yield text if text is not None else output.readable(message, content_type)

@@ -1,4 +1,4 @@
-"""``routes FILE``: who would get a notification, and why."""
+"""``routes FILE``: show which receivers would get a notification, and why."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from typing import Any
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, notification, output
 
-DOES = """
-Says which receivers would get a notification, and why: by which route, by default, or because it names them; and
-which silence would keep it back. Below stands what each route says of it. Nothing is sent.
+DESCRIPTION = """
+Shows which receivers would get a notification, and why: a route matches, the request names them, or they are the
+default. Shows the silence that would mute it, and which routes and silences match. Sends nothing.
 """
 STATUSES = {
-    command.DONE: "somebody would get it",
-    command.NO: "nobody would: no receiver is reached, or a silence holds",
-    command.FAILED: "the file cannot be used, or the request cannot be read",
+    command.DONE: "a receiver would get the notification",
+    command.NO: "no receiver would get it, or a silence mutes it",
+    command.FAILED: "the file has errors or cannot be read, or the request is invalid",
 }
 EXAMPLES = """
 influxdb3-notifier routes notifier.toml --level critical --field host=db1
@@ -29,8 +29,8 @@ def add(commands: command.Commands) -> None:
         commands,
         "routes",
         run,
-        brief="say who would get a notification",
-        does=DOES,
+        brief="show which receivers would get a notification",
+        description=DESCRIPTION,
         statuses=STATUSES,
         examples=EXAMPLES,
     )
@@ -42,70 +42,72 @@ def add(commands: command.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, and print the answer."""
+    """Determine the receivers, and print them."""
     body = notification.request(options, text="a notification")
     arguments = command.trigger_arguments(options)
-    answer = _native.routes(options.file, body, arguments, options.resolve, options.at)
-    routing = output.result(options, answer)
+    outcome = _native.routes(options.file, body, arguments, options.resolve, options.at)
+    routing = output.result(options, outcome)
     if options.format == "json":
         output.print_json(routing)
     else:
-        for line in [*told(routing), *looked_at(routing)]:
+        for line in [*receiver_lines(routing), *rule_lines(routing)]:
             print(line)
-    return command.DONE if reaches_somebody(routing) else command.NO
+    return command.DONE if would_send(routing) else command.NO
 
 
-def reaches_somebody(routing: dict[str, Any]) -> bool:
-    """Whether anything would be sent."""
+def would_send(routing: dict[str, Any]) -> bool:
+    """Whether a destination would get a message."""
     senders = [sender["becomes"] for sender in routing["senders"]]
     if routing["suppressed_by"] is not None or "denied" in senders:
         return False
-    return "used" in senders or any(reached["why"] != "unknown" for reached in routing["receivers"])
+    return "used" in senders or any(receiver["why"] != "unknown" for receiver in routing["receivers"])
 
 
-def told(routing: dict[str, Any]) -> Iterator[str]:
-    """Who would be told, a line each."""
+def receiver_lines(routing: dict[str, Any]) -> Iterator[str]:
+    """The destinations that would get the notification, a line each."""
     if "denied" in [sender["becomes"] for sender in routing["senders"]]:
-        yield "nobody: request_destinations=deny, and the request brings senders_config (403)"
+        yield "no receiver: request_destinations=deny, and the request has senders_config (403)"
         return
     for sender in routing["senders"]:
-        yield f"{sender['sender']}: {sender['becomes']}, of the request"
-    for reached in routing["receivers"]:
-        why = WHY[reached["why"]].format(**reached, title=title(reached["route"], reached["route_name"]))
-        yield output.clean(f"{reached['name']}: {why}{destinations(reached)}")
-    if not reaches_somebody(routing) and routing["suppressed_by"] is None:
-        yield "nobody: no route matches, and there is no default receiver" if routing["rules_asked"] else "nobody"
+        yield f"{sender['sender']}: {sender['becomes']}, from the request"
+    for receiver in routing["receivers"]:
+        why = WHY[receiver["why"]].format(**receiver, title=title(receiver["route"], receiver["route_name"]))
+        yield output.escape_control(f"{receiver['name']}: {why}{destinations(receiver)}")
+    if not would_send(routing) and routing["suppressed_by"] is None:
+        no_route = ": no route matches, and there is no default receiver"
+        yield f"no receiver{no_route if routing['routes_evaluated'] else ''}"
     if routing["suppressed_by"] is not None:
-        yield f"and nothing is sent: the silence {routing['suppressed_by']} holds"
+        yield f"nothing is sent: the silence {routing['suppressed_by']} mutes the notification"
 
 
 WHY = {
     "named": "the request names it",
     "unknown": "there is no such receiver",
-    "route": "by {title} (line {line})",
-    "default": "by default",
+    "route": "{title} (line {line}) matches",
+    "default": "default receiver",
 }
 
 
-def destinations(reached: dict[str, Any]) -> str:
-    """`` → slack hooks.slack.com#9c41, sms``."""
-    names = [destination["label"] or destination["channel"] for destination in reached["destinations"]]
+def destinations(receiver: dict[str, Any]) -> str:
+    """`` -> hooks.slack.com#9c41, sms``."""
+    names = [destination["label"] or destination["channel"] for destination in receiver["destinations"]]
     return f" -> {', '.join(names)}" if names else ""
 
 
-def looked_at(routing: dict[str, Any]) -> Iterator[str]:
-    """What the rules say of it."""
+def rule_lines(routing: dict[str, Any]) -> Iterator[str]:
+    """The input of the matchers, and which routes and silences match."""
     yield ""
-    yield f"level for rules: {routing['level'] or 'none'}"
+    yield f"level for matchers: {routing['level'] or 'none'}"
     if routing["fields"]:
         fields = (f"{name}={value}" for name, value in routing["fields"].items())
-        yield output.clean(f"fields for rules: {' '.join(fields)}")
+        yield output.escape_control(f"fields for matchers: {' '.join(fields)}")
     for route in routing["routes"]:
-        title_of = title(route["number"], route["name"])
-        yield output.clean(f"{'  ' * route['depth']}{title_of} (line {route['line']}): {of_route(routing, route)}")
+        route_title = title(route["number"], route["name"])
+        line = f"{'  ' * route['depth']}{route_title} (line {route['line']}): {route_result(routing, route)}"
+        yield output.escape_control(line)
     for silence in routing["silences"]:
-        when = "" if silence["on"] else ", and it is not its time"
-        yield f"silence {silence['name']} (line {silence['line']}): {fits(silence)}{when}"
+        inactive = "" if silence["active"] else ", but is not active at this time"
+        yield f"silence {silence['name']} (line {silence['line']}): {match_result(silence)}{inactive}"
     for warning in routing["warnings"]:
         yield f"warning: {warning}"
 
@@ -115,28 +117,28 @@ def title(number: int | None, name: str | None) -> str:
     return f'route {number} "{name}"' if name is not None else f"route {number}"
 
 
-def of_route(routing: dict[str, Any], route: dict[str, Any]) -> str:
-    """Whether a route was asked and what it says."""
-    if not routing["rules_asked"]:
-        return f"not asked, since the request names somebody; {fits(route)}"
-    if not route["asked"]:
-        return f"not asked, since {why_not_asked(routing, route)}; {fits(route)}"
+def route_result(routing: dict[str, Any], route: dict[str, Any]) -> str:
+    """Whether a route is evaluated, and whether it matches."""
+    if not routing["routes_evaluated"]:
+        return f"not evaluated, because the request names its destinations; {match_result(route)}"
+    if not route["evaluated"]:
+        return f"not evaluated, because {why_not_evaluated(routing, route)}; {match_result(route)}"
     if not route["matches"]:
-        return fits(route)
-    below = "" if route["applies"] else "; a route in it applies"
-    return fits(route) + below + (", and the next are asked too" if route["continue"] else "")
+        return match_result(route)
+    nested = "" if route["applies"] else "; a nested route applies"
+    return match_result(route) + nested + ("; continue" if route["continue"] else "")
 
 
-def why_not_asked(routing: dict[str, Any], route: dict[str, Any]) -> str:
-    """What kept the search from coming to a route."""
+def why_not_evaluated(routing: dict[str, Any], route: dict[str, Any]) -> str:
+    """Why the evaluation did not reach a route."""
     parent = routing["routes"][route["parent"] - 1] if route["parent"] else None
-    if parent and not parent["asked"]:
-        return f"route {parent['number']} is not asked"
+    if parent and not parent["evaluated"]:
+        return f"route {parent['number']} is not evaluated"
     if parent and not parent["matches"]:
         return f"route {parent['number']} does not match"
-    return "one before it matches"
+    return "an earlier route matches"
 
 
-def fits(rule: dict[str, Any]) -> str:
-    """Whether the rule's matcher fits, and what does not."""
-    return "matches" if rule["matches"] else f"{rule['misfit']} does not match"
+def match_result(rule: dict[str, Any]) -> str:
+    """Whether a route or silence matches, or which part of it does not."""
+    return "matches" if rule["matches"] else f"{rule['mismatch']} does not match"

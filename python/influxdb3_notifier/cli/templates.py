@@ -1,4 +1,4 @@
-"""``templates check FILE``: whether the templates of a configuration file are in order."""
+"""``templates check FILE``: check the templates of a configuration file."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any
 from influxdb3_notifier import _native
 from influxdb3_notifier.cli import command, notification, output
 
-DOES = """
-Checks every template of the file, those of parameters such as body_template too, whatever else is wrong with it.
-Given a notification, each is rendered of it, and what it makes is shown.
+DESCRIPTION = """
+Checks every template of the file, including those in parameters such as body_template. Ignores other errors of the
+file. Given a notification, it also renders each template and prints the text.
 """
 STATUSES = {
-    command.DONE: "every template is in order; there may be warnings",
-    command.NO: "one is not, or makes nothing of the notification",
+    command.DONE: "every template is valid; there may be warnings",
+    command.NO: "a template has errors, or cannot render the notification",
     command.FAILED: "the file cannot be read",
 }
 EXAMPLES = """
@@ -29,11 +29,17 @@ def add(commands: command.Commands) -> None:
         commands,
         "templates",
         brief="check templates",
-        does="Commands for the templates of a configuration file. Each has a --help of its own.",
+        description="Commands for the templates of a configuration file. See COMMAND --help.",
         examples="influxdb3-notifier templates check notifier.toml --text 'disk full'",
     )
     parser = command.add(
-        verbs, "check", run, brief="check every template of a file", does=DOES, statuses=STATUSES, examples=EXAMPLES
+        verbs,
+        "check",
+        run,
+        brief="check every template of a file",
+        description=DESCRIPTION,
+        statuses=STATUSES,
+        examples=EXAMPLES,
     )
     parser.add_argument("file", metavar="FILE", help="the TOML configuration file")
     notification.add(parser)
@@ -42,24 +48,24 @@ def add(commands: command.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, and print what was found."""
-    given = notification.is_given(options)
-    body = notification.request(options, text="a notification") if given else None
+    """Check the templates, and print the report."""
+    has_notification = notification.is_given(options)
+    body = notification.request(options, text="a notification") if has_notification else None
     checks = output.result(options, _native.check_templates(options.file, body, options.at))
     if options.format == "json":
         output.print_json({"file": options.file, "templates": checks})
     else:
         for check in checks:
-            for line in told(options.file, check):
+            for line in format_check(options.file, check):
                 print(line)
         print(f"{options.file}: {output.counted(len(checks), 'template')}")
     return command.NO if any(check["errors"] for check in checks) else command.DONE
 
 
-def told(file: str, check: dict[str, Any]) -> Iterator[str]:
-    """A template for people."""
+def format_check(file: str, check: dict[str, Any]) -> Iterator[str]:
+    """The report on a template as lines of text."""
     yield from output.problems(file, check)
     if not check["errors"]:
-        yield f"{file}:{check['line']}:{check['column']}: {check['path']}: in order"
+        yield f"{file}:{check['line']}:{check['column']}: {check['path']}: valid"
     if check["text"] is not None:
         yield "\n".join(f"    {line}" for line in check["text"].splitlines())

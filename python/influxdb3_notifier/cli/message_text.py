@@ -1,6 +1,6 @@
-"""What a person sees of a message, as text: title, text, fields, links and colour.
+"""A message as people see it: title, text, fields, links and colour.
 
-It is read from the body that a channel has composed, so it shows what is sent, and nothing that is not.
+The text comes from the request body, so it shows exactly what the channel would send.
 """
 
 import html
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from influxdb3_notifier.cli.output import clean
+from influxdb3_notifier.cli.output import escape_control
 
 Body = Mapping[str, Any]
 Lines = Iterator[str]
@@ -19,23 +19,23 @@ COLOURS = {0xD7263D: "red", 0xE8731F: "orange", 0xECB22E: "yellow", 0x368BD6: "b
 TEAMS_STYLES = {"attention": "red", "warning": "yellow", "good": "green", "accent": "blue"}
 
 
-def of(sender: str, message: str, content_type: str) -> str | None:
-    """The text form of a message; None: nobody but a program reads it, or it has no form that is known.
+def from_message(sender: str, message: str, content_type: str) -> str | None:
+    """A message as text; None: a program reads the message, or its structure is unknown.
 
-    :param message: the body, as it is sent.
+    :param message: the request body.
     """
     reader = READERS.get(sender)
     if reader is None:
         return None
     try:
-        lines = list(reader(_read(message, content_type)))
+        lines = list(reader(_parse(message, content_type)))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        # A template or a later version makes what it likes.
+        # A template can produce any structure.
         return None
-    return "\n".join(clean(line) for line in "\n".join(filter(None, lines)).splitlines()) or None
+    return "\n".join(escape_control(line) for line in "\n".join(filter(None, lines)).splitlines()) or None
 
 
-def _read(message: str, content_type: str) -> Any:
+def _parse(message: str, content_type: str) -> Any:
     if content_type.startswith("application/x-www-form-urlencoded"):
         return dict(parse_qsl(message, keep_blank_values=True))
     if content_type.startswith("application/json"):
@@ -56,30 +56,31 @@ def _colour(number: int) -> str:
     return f"colour: {COLOURS.get(number, f'#{number:06X}')}"
 
 
-def _of_html(text: str) -> str:
-    """HTML as it is shown: links with their addresses, and no tags."""
-    linked = re.sub(r'<a href="([^"]*)">(.*?)</a>', lambda link: _link_mark(link[2], link[1]), text)
+def _plain_html(text: str) -> str:
+    """HTML without tags. Links keep their addresses."""
+    linked = re.sub(r'<a href="([^"]*)">(.*?)</a>', lambda link: _protected_link(link[2], link[1]), text)
     plain = html.unescape(re.sub(r"<[^>]*>", "", linked))
     return plain.replace("\ue000", "<").replace("\ue001", ">")
 
 
-def _link_mark(words: str, url: str) -> str:
+def _protected_link(words: str, url: str) -> str:
+    """A link whose angle brackets survive the removal of tags."""
     return f"{words} \ue000{url}\ue001"
 
 
-def _of_mrkdwn(text: str) -> str:
-    """Slack's own markup as it is shown: ``<URL|words>``, ``<!date^…|words>`` and three entities."""
+def _plain_mrkdwn(text: str) -> str:
+    """Slack's mrkdwn without its markup: ``<URL|words>``, ``<!date^…|words>`` and three entities."""
 
-    def shown(found: re.Match[str]) -> str:
-        target, words = found[1], found[2]
-        return _link_mark(words, target) if "://" in target else words
+    def replacement(match: re.Match[str]) -> str:
+        target, words = match[1], match[2]
+        return _protected_link(words, target) if "://" in target else words
 
-    plain = html.unescape(re.sub(r"<([^<>|]+)\|([^<>]*)>", shown, text))
+    plain = html.unescape(re.sub(r"<([^<>|]+)\|([^<>]*)>", replacement, text))
     return plain.replace("\ue000", "<").replace("\ue001", ">")
 
 
-def _of_markdown(text: str) -> str:
-    """Without the backslashes that keep Discord from formatting."""
+def _plain_markdown(text: str) -> str:
+    """Discord's Markdown without the backslashes that escape its markup."""
     return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text)
 
 
@@ -87,12 +88,12 @@ def _slack(body: Body) -> Lines:
     attachments = body.get("attachments", [])
     blocks = [*body.get("blocks", []), *(block for each in attachments for block in each["blocks"])]
     if not blocks:
-        yield _of_mrkdwn(body["text"])
+        yield _plain_mrkdwn(body["text"])
     for block in blocks:
         texts = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
         for text in filter(None, texts):
-            shown = _of_mrkdwn(text["text"]) if text["type"] == "mrkdwn" else text["text"]
-            # Bold words of ours.
+            shown = _plain_mrkdwn(text["text"]) if text["type"] == "mrkdwn" else text["text"]
+            # The channel makes words bold in context blocks only.
             yield re.sub(r"\*(\w+)\*", r"\1", shown) if block["type"] == "context" else shown
     for attachment in attachments:
         yield _colour(int(attachment["color"].removeprefix("#"), 16))
@@ -101,16 +102,16 @@ def _slack(body: Body) -> Lines:
 def _discord(body: Body) -> Lines:
     yield body.get("content") or ""
     for embed in body.get("embeds", []):
-        yield _of_markdown(embed["title"])
+        yield _plain_markdown(embed["title"])
         yield embed["description"]
-        yield from (_of_markdown(f"{field['name']}: {field['value']}") for field in embed.get("fields", []))
+        yield from (_plain_markdown(f"{field['name']}: {field['value']}") for field in embed.get("fields", []))
         yield _link("link in the title", embed["url"]) if "url" in embed else ""
         yield " · ".join(filter(None, [embed.get("footer", {}).get("text"), embed.get("timestamp")]))
         yield _colour(embed["color"])
 
 
 def _telegram(body: Body) -> Lines:
-    yield _of_html(body["text"]) if body.get("parse_mode") == "HTML" else body["text"]
+    yield _plain_html(body["text"]) if body.get("parse_mode") == "HTML" else body["text"]
 
 
 def _teams(body: Body) -> Lines:
@@ -128,9 +129,9 @@ def _teams(body: Body) -> Lines:
 def _google_chat(body: Body) -> Lines:
     yield body["text"]
     for card in (each["card"] for each in body.get("cardsV2", [])):
-        yield _of_html(card["header"]["title"])
+        yield _plain_html(card["header"]["title"])
         for widget in (widget for section in card.get("sections", []) for widget in section["widgets"]):
-            yield _of_html(widget["decoratedText"]["text"]) if "decoratedText" in widget else ""
+            yield _plain_html(widget["decoratedText"]["text"]) if "decoratedText" in widget else ""
             for button in widget.get("buttonList", {}).get("buttons", []):
                 yield _link(f"[{button['text']}]", button["onClick"]["openLink"]["url"])
         yield card["header"].get("subtitle", "")
@@ -159,7 +160,7 @@ def _alertmanager(body: list[Body]) -> Lines:
 
 
 def _push(body: Body) -> Lines:
-    """Of ntfy and Pushover. A Pushover message that only ends an emergency shows nothing."""
+    """ntfy and Pushover. A Pushover request that ends an emergency shows nothing."""
     yield body.get("title", "")
     yield body.get("message", "")
     url = body.get("click") or body.get("url")
@@ -195,4 +196,4 @@ READERS: dict[str, Callable[[Any], Lines]] = {
     "google_chat": _google_chat,
     "pushover": _push,
 }
-"""By channel. The body of ``http`` is for a program: it is shown as it is."""
+"""By channel. A program reads the messages of ``http``, so they have no other text."""

@@ -1,4 +1,4 @@
-//! A response as the engine reads it: `(body, status)` or `(body, status, headers)`.
+//! A response in the form that the engine expects: `(body, status)` or `(body, status, headers)`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,46 +11,46 @@ use notifier_core::api::response::RequestResponse;
 use notifier_core::observe::{LogLine, LogPort};
 use notifier_core::plugin::{Body, CallLog, Response};
 
-/// A response on its way to Python.
+/// A response, ready for conversion to Python.
 pub struct PyResponse {
     status: u16,
-    body: RenderedBody,
+    body: PythonBody,
     retry_after: Option<Duration>,
-    pub news: Vec<LogLine>,
+    pub config_log: Vec<LogLine>,
     pub log: CallLog,
     pub port: Option<Arc<LogPort>>,
 }
 
-enum RenderedBody {
-    /// Becomes a dict.
-    Value(Body),
-    /// With its content type. The engine passes it on as it is.
+enum PythonBody {
+    /// Is converted to a dict.
+    Dict(Body),
+    /// A text with its content type. The engine does not change it.
     Text(String, &'static str),
 }
 
-/// Answers of more deliveries are written as text, while others use the interpreter: a dict of ten thousand would hold it
-/// for a tenth of a second.
-const MAX_DELIVERIES_OF_A_DICT: usize = 100;
+/// A response with more deliveries is serialized without the interpreter's lock. To build a dict of ten thousand deliveries
+/// would hold the lock for 0.1 s.
+const MAX_DELIVERIES_IN_DICT: usize = 100;
 
-/// What most entries of a long answer take as text.
-const BYTES_OF_AN_ENTRY: usize = 320;
+/// The initial capacity per delivery: enough for most.
+const BYTES_PER_DELIVERY: usize = 320;
 
 impl PyResponse {
     pub fn new(response: Response) -> Self {
         let body = match response.body {
             Body::Metrics(text) => {
-                RenderedBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
+                PythonBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
             }
-            Body::RequestResponse(answer) if answer.size() > MAX_DELIVERIES_OF_A_DICT => {
-                RenderedBody::Text(json(&answer), "application/json")
+            Body::RequestResponse(answer) if answer.size() > MAX_DELIVERIES_IN_DICT => {
+                PythonBody::Text(to_json(&answer), "application/json")
             }
-            body => RenderedBody::Value(body),
+            body => PythonBody::Dict(body),
         };
         Self {
             status: response.status,
             body,
             retry_after: response.retry_after,
-            news: response.news,
+            config_log: response.news,
             log: response.log,
             port: response.port,
         }
@@ -59,12 +59,12 @@ impl PyResponse {
     pub fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
         let headers = PyDict::new(py);
         let body = match self.body {
-            RenderedBody::Text(text, content_type) => {
-                // Another spelling of the name would make a second header.
+            PythonBody::Text(text, content_type) => {
+                // The engine compares header names by case: with another spelling it would send the header twice.
                 headers.set_item("Content-Type", content_type)?;
                 PyString::new(py, &text).into_any()
             }
-            RenderedBody::Value(body) => value(py, &body)?,
+            PythonBody::Dict(body) => body_to_python(py, &body)?,
         };
         if let Some(wait) = self.retry_after {
             headers.set_item("Retry-After", wait.as_secs().to_string())?;
@@ -76,8 +76,8 @@ impl PyResponse {
     }
 }
 
-/// A body as a dict, or as the text that it is.
-pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
+/// A body as a dict, or as text.
+pub fn body_to_python<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
     Ok(match body {
         Body::RequestResponse(answer) => pythonize(py, answer)?,
         Body::Error(error) => pythonize(py, error)?,
@@ -86,10 +86,10 @@ pub fn value<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
     })
 }
 
-/// Nothing in an answer can fail to be written; were it so, callers would still find what they read.
-fn json(answer: &RequestResponse) -> String {
-    // At once, since what grows leaves holes behind.
-    let mut text = Vec::with_capacity(BYTES_OF_AN_ENTRY * answer.size());
+/// Serializes a response. Serialization cannot fail; the fallback has the member that callers of the official plugin read.
+fn to_json(answer: &RequestResponse) -> String {
+    // One allocation, because repeated growth fragments the heap.
+    let mut text = Vec::with_capacity(BYTES_PER_DELIVERY * answer.size());
     let written = serde_json::to_writer(&mut text, answer).ok();
     let text = written.and_then(|()| String::from_utf8(text).ok());
     text.unwrap_or_else(|| r#"{"results":{}}"#.to_owned())
