@@ -92,7 +92,7 @@ def format_route(route: dict[str, Any]) -> str:
 def format_grouping(group: dict[str, Any]) -> str:
     """How a route groups its alerts, including inherited settings."""
     labels = group["group_by"]
-    group_by = "no grouping" if labels is None else f"group_by {', '.join(labels) or 'nothing'}"
+    group_by = "no grouping" if labels is None else f"group_by {', '.join(labels)}" if labels else "one group"
     times = ("group_wait", "group_interval", "resolve_timeout")
     return ", ".join([group_by, *(f"{name} {group[name]}" for name in times if group[name])])
 
