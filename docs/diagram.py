@@ -12,6 +12,7 @@ LAYERS: Final[dict[str, dict[str, str]]] = {
     "for the engine": {"python": "calls of the engine, log lines; alone knows pyo3"},
     "stores on servers": {"jetstream": "the outbox on NATS; uses store and what is below"},
     "a call as a whole": {"plugin": "a call in, a report out", "offline": "check, routes, render: sends nothing"},
+    "what is worth a message": {"alerts": "state, groups, what each destination knows"},
     "who is told what": {"routing": "a request becomes a plan of composed deliveries"},
     "the parts of a call": {
         "config": "arguments, file, templates",

@@ -4,6 +4,7 @@
 //!
 //! - [`plugin`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
 //! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
+//! - [`alerts`] makes notifications of events: state, groups, and what each destination was notified of.
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
 //! - [`config`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends without knowing a channel;
@@ -13,6 +14,7 @@
 //!
 //! The Python module and the stores on servers are crates of their own that use this one.
 
+pub mod alerts;
 pub mod api;
 pub mod channels;
 pub mod config;

@@ -48,7 +48,7 @@ pub fn request(data: &[u8]) {
     }
     for delivery in &plan.deliveries {
         match &delivery.disposition {
-            Disposition::Ignore => panic!("nothing is ignored"),
+            Disposition::Ignore | Disposition::Decided { .. } => panic!("nothing decides it"),
             Disposition::Send(sending)
             | Disposition::Preview(sending)
             | Disposition::Suppress { sending, .. } => {

@@ -161,6 +161,7 @@ impl MemberReader {
     pub(super) fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
             text,
+            alerts: None,
             title: self.text("title"),
             level: self.level(levels),
             level_in_text: None,

@@ -41,6 +41,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// A notification that no caller asks for.
+    pub fn of_notification(notification: Arc<Notification>) -> Self {
+        Self {
+            notification,
+            senders: None,
+            receivers: Vec::new(),
+            dry_run: false,
+            template: None,
+            data: None,
+            idempotency_key: None,
+            fingerprint: [0; 32],
+            unknown: Vec::new(),
+            warnings: Warnings::default(),
+        }
+    }
+
     /// The request with a notification as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
     /// misspelt one of those, with secrets: it is not there.
     pub fn without_destinations(&self, notification: &Notification) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::matcher::Name;
 use super::outbox::{OutboxPlace, OutboxSettings};
-use super::report::{ProblemReport, problem};
+use super::report::problem;
 use crate::model::problem::{FilePosition, Location, Problem};
 
 /// What the file says of alert state as a whole.
@@ -66,16 +66,6 @@ impl AlertSettings {
         self.turned_on_by.is_some()
     }
 
-    /// The error that alert state is not available yet, where a key turns it on.
-    pub(super) fn refuse_state(&self) -> Result<(), ProblemReport> {
-        let Some(key) = &self.turned_on_by else {
-            return Ok(());
-        };
-        let mut report = ProblemReport::default();
-        report.error(key.place, &key.path, "alert state is not available yet");
-        Err(report)
-    }
-
     /// Whether the state has a store. Settings without effect are added to the warnings.
     pub(super) fn check(
         &self,
@@ -93,6 +83,9 @@ impl AlertSettings {
             None if !self.is_in_memory => {
                 "turns alert state on, which needs a store: set outbox in [settings] to the path of a file, or \
                  state = \"memory\" where a restart may lose the alerts"
+            }
+            Some(OutboxPlace::File(_)) if !self.is_in_memory => {
+                "turns alert state on, which no outbox stores yet: set state = \"memory\" in [settings]"
             }
             _ => {
                 warnings.extend(without_effect.map(|name| {
@@ -113,11 +106,8 @@ impl AlertSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
     use super::*;
-    use crate::config::{Environment, Named, SettingsError, from_file};
+    use crate::config::Environment;
 
     fn settings() -> AlertSettings {
         AlertSettings {
@@ -143,7 +133,7 @@ mod tests {
         for (is_in_memory, place, expected) in [
             (false, None, Some("needs a store")),
             (true, None, None),
-            (false, Some("/outbox.db"), None),
+            (false, Some("/outbox.db"), Some("no outbox stores yet")),
             (true, Some("/outbox.db"), None),
             (false, Some("nats://a"), Some("not yet with one on NATS")),
             (true, Some("nats://a"), Some("not yet with one on NATS")),
@@ -181,7 +171,11 @@ mod tests {
         assert!(off.check(None, names.into_iter(), &mut warnings).is_ok());
         assert!(warnings.is_empty());
         let outbox = outbox("/outbox.db");
-        let on = settings().check(Some(&outbox), names.into_iter(), &mut warnings);
+        let settings = AlertSettings {
+            is_in_memory: true,
+            ..settings()
+        };
+        let on = settings.check(Some(&outbox), names.into_iter(), &mut warnings);
         assert!(on.is_ok());
         assert_eq!(
             warnings,
@@ -189,34 +183,5 @@ mod tests {
                 "{name}: has no effect, since routes[0].group_by in line 3 turns alert state on"
             ))
         );
-    }
-
-    #[test]
-    fn a_file_that_turns_state_on_is_refused_where_it_does() {
-        let of_file = |text: &str| {
-            let path = Path::new("/notifier.toml");
-            let none = BTreeMap::new();
-            from_file(
-                text.as_bytes(),
-                path,
-                &none,
-                &Environment::default(),
-                &Named::new(),
-                false,
-            )
-            .settings
-        };
-        let receiver = "[receivers.a]\nslack.webhook_url = \"https://a.example\"\n";
-        let Err(SettingsError::File(report)) = of_file(&format!(
-            "{receiver}[[routes]]\nreceivers = \"a\"\ngroup_by = []\n"
-        )) else {
-            panic!()
-        };
-        let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            errors,
-            ["line 5, column 1: routes[0].group_by: alert state is not available yet"]
-        );
-        assert!(of_file(&format!("{receiver}[[routes]]\nreceivers = \"a\"\n")).is_ok());
     }
 }

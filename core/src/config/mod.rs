@@ -123,11 +123,7 @@ pub fn from_file(
     };
     let directory = path.parent().unwrap_or(Path::new(""));
     let loaded = file::load(bytes, directory, named, operator, look_up);
-    let config = loaded.config.and_then(|config| {
-        config.alerts.refuse_state()?;
-        Ok(config)
-    });
-    let settings = config.map_err(SettingsError::File);
+    let settings = loaded.config.map_err(SettingsError::File);
     FromFile {
         settings: settings.and_then(|config| {
             resolve(arguments, environment, config).map_err(SettingsError::Arguments)
@@ -173,8 +169,8 @@ fn resolve(
         max_connections: arguments.max_connections()?,
         rate_limit: arguments.rate("rate_limit")?,
         dedup_window: arguments.duration("dedup_window")?,
-        repeat_interval: arguments.duration_if_given("repeat_interval")?,
-        max_per_batch: arguments.count_if_given("max_per_batch")?,
+        repeat_interval: if_stateless(&config, arguments.duration_if_given("repeat_interval")?),
+        max_per_batch: if_stateless(&config, arguments.count_if_given("max_per_batch")?),
         max_per_minute: arguments.count_if_given("max_per_minute")?,
         on_ambiguous: arguments.on_ambiguous()?,
         connect_timeout: arguments.duration("connect_timeout")?,
@@ -205,6 +201,11 @@ fn resolve(
         scope: scope(given, &config),
         config,
     })
+}
+
+/// With alert state, the notification log decides what is a repeat, and groups take the place of a batch's digests.
+fn if_stateless<T>(config: &Config, value: Option<T>) -> Option<T> {
+    value.filter(|_| !config.alerts.is_state_on())
 }
 
 fn operator(

@@ -5,6 +5,7 @@ pub mod channel;
 pub mod extract;
 pub mod level;
 pub mod notification;
+pub mod observer;
 pub mod outcome;
 pub mod plan;
 pub mod policy;

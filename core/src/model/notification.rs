@@ -34,6 +34,22 @@ pub struct Notification {
     pub dedup_key: Option<DedupKey>,
     /// The table whose row it comes from.
     pub table: Option<Arc<str>>,
+    /// The alerts of a group, the worst and oldest first; `None`: it is about one event.
+    pub alerts: Option<Arc<[GroupedAlert]>>,
+}
+
+/// One alert of a notification about several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupedAlert {
+    pub title: Option<String>,
+    pub text: String,
+    pub level: Option<Level>,
+    pub status: AlertStatus,
+    /// Its fields.
+    pub labels: Vec<(String, Json)>,
+    pub link: Option<String>,
+    pub starts_at: Timestamp,
+    pub ends_at: Option<Timestamp>,
 }
 
 /// A dedup key, which every delivery of its notification shares.
@@ -104,6 +120,7 @@ impl Notification {
             timestamp: None,
             dedup_key: None,
             table: None,
+            alerts: None,
         }
     }
 
@@ -124,7 +141,9 @@ impl Notification {
             self.dedup_key.as_deref(),
         ];
         let texts: usize = texts.into_iter().flatten().map(str::len).sum();
-        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields)
+        let alerts = self.alerts.iter().flat_map(|alerts| alerts.iter());
+        let alerts: usize = alerts.map(GroupedAlert::size).sum();
+        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields) + alerts
     }
 
     /// The text for channels that send text: a string, or a number's or boolean's JSON text.
@@ -150,6 +169,14 @@ impl Notification {
             level: self.level_for_rules(),
             status: self.status,
         }
+    }
+}
+
+impl GroupedAlert {
+    fn size(&self) -> usize {
+        let texts = [self.title.as_ref(), self.link.as_ref(), Some(&self.text)];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        size_of::<Self>() + texts + size_of_members(&self.labels)
     }
 }
 

@@ -121,6 +121,8 @@ reasons! {
         "Give the outbox_key under which it was accepted, then run `influxdb3-notifier outbox retry`.";
     Outbox "outbox" "The outbox could not be written, so this was not sent."
         "Look at the outbox's disk; the log says more.";
+    Grouped "grouped" "A later notification of its group has it."
+        "Nothing to do: group_wait and group_interval set when the group is notified.";
     Dropped "dropped" "An operator has dropped it from the outbox."
         "Nothing to do.";
     Internal "internal" "An error of the notifier's own."
@@ -326,6 +328,14 @@ impl Outcome {
             Outcome::DryRun => "dry_run",
             Outcome::Ignored => "ignored",
         }
+    }
+
+    /// The rule of an event that changes nothing.
+    pub const UNCHANGED: &str = "unchanged";
+
+    /// Whether an event repeats that an alert fires.
+    pub fn is_unchanged(&self) -> bool {
+        matches!(self, Outcome::Suppressed { rule } if rule == Self::UNCHANGED)
     }
 
     pub fn failure(&self) -> Option<&Failure> {

@@ -84,6 +84,14 @@ impl PlannedDelivery {
         };
     }
 
+    /// Whether it reports nothing new: metrics alone count it.
+    pub fn is_quiet(&self) -> bool {
+        match &self.disposition {
+            Disposition::Decided { outcome, .. } => outcome.is_unchanged(),
+            _ => false,
+        }
+    }
+
     /// Messages that an earlier process has delivered.
     pub fn parts_done(&self) -> usize {
         match &self.disposition {
@@ -100,6 +108,7 @@ impl PlannedDelivery {
             // Its report has the bodies as well.
             Disposition::Preview(sending) => sending.size() + sending.messages.size(),
             Disposition::Suppress { rule, .. } => rule.len(),
+            Disposition::Decided { label, .. } => label.len(),
             Disposition::Ignore => 0,
             Disposition::Reject { path, .. } => path.as_ref().map_or(0, String::len),
         };
@@ -115,6 +124,7 @@ impl PlannedDelivery {
                 let rule = rule.clone();
                 (Outcome::Suppressed { rule }, Some(sending), None)
             }
+            Disposition::Decided { outcome, .. } => (outcome.clone(), None, None),
             Disposition::Ignore => (Outcome::Ignored, None, None),
             Disposition::Reject { failure, path } => {
                 (Outcome::Failed(failure.clone()), None, path.clone())
@@ -123,7 +133,10 @@ impl PlannedDelivery {
         let messages = sending.map(|sending| &sending.messages);
         DeliveryReport {
             receiver: self.receiver.clone(),
-            destination: sending.map(|sending| sending.channel.destination().label.clone()),
+            destination: match &self.disposition {
+                Disposition::Decided { label, .. } => Some(label.clone()),
+                _ => sending.map(|sending| sending.channel.destination().label.clone()),
+            },
             preview: match &self.disposition {
                 Disposition::Preview(sending) => Some(sending.preview()),
                 _ => None,
@@ -146,6 +159,12 @@ pub enum Disposition {
     Suppress {
         sending: Box<PlannedSend>,
         rule: String,
+    },
+    /// Nothing is composed: the alert state has decided that it is sent later, or not.
+    Decided {
+        /// The destination's.
+        label: String,
+        outcome: Outcome,
     },
     /// Not used: the operator lets requests bring no destinations.
     Ignore,

@@ -106,6 +106,8 @@ fn rendered(delivery: PlannedDelivery, labels: bool) -> RenderedDelivery {
         | Disposition::Suppress { sending, .. } => {
             rendered.show(&sending, labels);
         }
+        // A rendering asks no alert state.
+        Disposition::Decided { .. } => {}
         Disposition::Ignore => rendered.reason = Some("ignored"),
         Disposition::Reject { failure, path } => {
             rendered.fail(&failure);

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::alerts::AlertScope;
+use super::records::{persistence, recorder};
+use crate::alerts::plan::own_fingerprint;
 use crate::api::request::Request;
 use crate::config::Settings;
-use crate::delivery::{
-    Caller, CapacityPolicy, PERSIST_TIMEOUT, Persistence, SubmitRequest, config_of, store_rows,
-};
-use crate::model::notification::Notification;
+use crate::delivery::{Caller, CapacityPolicy, SubmitRequest};
 use crate::model::plan::Identity;
-use crate::observe::{History, Recorder, TaskLog};
+use crate::observe::{History, TaskLog};
 use crate::routing::{self, Refusal};
 use crate::store::Store;
 use crate::warnings::Warnings;
@@ -26,12 +26,29 @@ pub fn acceptance(
     settings: &Settings,
     outbox: Option<&Arc<dyn Store>>,
     history: &Arc<History>,
+    alerts: Option<&Arc<AlertScope>>,
 ) -> Result<SubmitRequest, Refusal> {
     let task_id = uuid::Uuid::new_v4().to_string();
     let mut warnings = Warnings::default();
     warnings.extend_from(&settings.warnings);
     warnings.append(request.warnings.clone(), |warning| warning);
-    let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
+    let mut fingerprint = request.fingerprint;
+    // A dry run touches no state.
+    let alerts = alerts.filter(|_| !(request.dry_run || settings.dry_run));
+    let (plan, observer) = match alerts {
+        None => (
+            routing::plan(request, settings, &task_id, &mut warnings)?,
+            None,
+        ),
+        Some(scope) => {
+            let event = scope.plan(request, settings, &task_id, &mut warnings)?;
+            if event.has_identity && request.idempotency_key.is_none() {
+                // Firing, resolved and firing again are three events, though the first and the last read the same.
+                fingerprint = own_fingerprint(&task_id);
+            }
+            (event.plan, Some(scope.observer(event.first)))
+        }
+    };
     let log = TaskLog::new(Some(task_id.clone()));
     Ok(SubmitRequest {
         log: log.recording(recorder(
@@ -46,36 +63,14 @@ pub fn acceptance(
         identity: Identity {
             scope: Arc::clone(&settings.scope),
             key: request.idempotency_key.clone(),
-            fingerprint: request.fingerprint,
+            fingerprint,
         },
         policy: Arc::clone(&settings.policy),
         warnings: warnings.into_lines(),
-        persistence: outbox
-            .zip(settings.outbox.as_ref())
-            .map(|(outbox, set)| Persistence {
-                outbox: Arc::clone(outbox),
-                seal: set.seal.clone(),
-                arguments: arguments.clone(),
-                request_json: request.without_destinations(&plan.notification),
-                for_others: set.for_workers,
-                wait: Some(PERSIST_TIMEOUT),
-            }),
+        persistence: persistence(outbox, arguments, settings, request, &plan.notification),
+        observer,
         batch: None,
         capacity: CapacityPolicy::default(),
         plan,
     })
-}
-
-/// What writes the history of a request's deliveries, where the settings ask for one.
-pub fn recorder(
-    history: &Arc<History>,
-    arguments: &BTreeMap<String, String>,
-    settings: &Settings,
-    notification: &Notification,
-    outbox: Option<&Arc<dyn Store>>,
-) -> Option<Recorder> {
-    let table = settings.history_table.as_ref()?;
-    let config = config_of(arguments);
-    let store = outbox.map(|outbox| store_rows(Arc::<dyn Store>::clone(outbox)));
-    Some(Recorder::new(history, &config, table, notification, store))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outboxes::Source;
+use super::context::Source;
 use crate::api::response::{ErrorResponse, RequestResponse};
 use crate::api::view::StatusView;
 use crate::config::{Environment, Named, Settings};

@@ -1,10 +1,13 @@
 //! A call's whole path: in comes what the engine passed, out goes what the caller reads.
 
 mod acceptance;
+mod alerts;
 mod answer;
 mod answering;
 mod call;
+mod context;
 mod outboxes;
+mod records;
 mod refusals;
 mod views;
 mod worker;
@@ -19,9 +22,11 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::acceptance::acceptance;
+use self::alerts::AlertScopes;
 use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
-use self::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
+use self::context::{RecoveryDeps, Source};
+use self::outboxes::{OpenOutbox, Outboxes};
 pub use self::refusals::refused;
 use self::refusals::{
     COME_AGAIN, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept, outbox_error,
@@ -57,6 +62,7 @@ pub struct Notifier {
     outboxes: Arc<Outboxes>,
     /// Rows of write triggers that wait.
     lanes: Arc<Lanes>,
+    alerts: Arc<AlertScopes>,
     pacing: Pacing,
     history: Arc<History>,
     sink: Sink,
@@ -92,6 +98,7 @@ impl Notifier {
             settings: Arc::default(),
             outboxes: Arc::new(Outboxes::new(backends)),
             lanes: Arc::default(),
+            alerts: Arc::default(),
             pacing: Pacing::default(),
             history: Arc::default(),
             sink,
@@ -146,8 +153,10 @@ impl Notifier {
             Err(error) => refuse(error),
             Ok(settings) => match self.outbox(call, settings, RecoveryMode::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
-                // Or it is for the rows of the history.
-                Ok(None) if settings.history_table.is_some() => {}
+                // It is for the rows of the history, or for alerts in memory, whose timers run by themselves.
+                Ok(None)
+                    if settings.history_table.is_some() || settings.config.alerts.is_state_on() => {
+                }
                 Ok(None) => refuse(&no_outbox()),
                 Ok(Some((open, taken))) => {
                     if let Err(error) = taken {
@@ -216,11 +225,13 @@ impl Notifier {
             Ok(open) => open.map(|(open, _)| open),
             Err(error) => return self.refused(503, None, &outbox_error(&error)),
         };
-        let mut response = match self.accept(request, call, settings, open.as_deref()) {
+        let mut response = match self.accept(request, call, settings, open.as_ref()) {
             Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
             Err(response) => *response,
         };
-        response.port = open.map(|open| Arc::clone(&open.port));
+        let state = settings.config.alerts.is_state_on();
+        let port = open.map(|open| Arc::clone(&open.port));
+        response.port = port.or_else(|| state.then(|| Arc::clone(&self.alerts.port)));
         response
     }
 
@@ -254,6 +265,7 @@ impl Notifier {
             settings: Arc::clone(&self.settings),
             dispatcher: self.dispatcher.clone(),
             history: Arc::clone(&self.history),
+            alerts: Arc::clone(&self.alerts),
         }
     }
 
@@ -263,8 +275,17 @@ impl Notifier {
         request: Request,
         call: &Call,
         settings: &Settings,
-        open: Option<&OpenOutbox>,
+        open: Option<&Arc<OpenOutbox>>,
     ) -> Result<Answering, Box<Response>> {
+        let alerts = settings.config.alerts.is_state_on().then(|| {
+            let runtime = self.runtime.handle();
+            self.take_over().alerts(
+                settings,
+                &call.source(),
+                open.map(|open| open.for_alerts()),
+                runtime,
+            )
+        });
         let acceptance = acceptance(
             &request,
             call.caller(settings),
@@ -272,6 +293,7 @@ impl Notifier {
             settings,
             open.map(|open| &open.outbox),
             &self.history,
+            alerts.flatten().as_ref(),
         );
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))

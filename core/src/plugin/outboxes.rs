@@ -1,6 +1,6 @@
 //! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::acceptance::{MAX_SAID, recorder};
+use super::acceptance::MAX_SAID;
+use super::context::{RecoveryDeps, Source};
+use super::records::recorder;
 use crate::api::request;
-use crate::config::{Environment, Named, OutboxPlace, Settings, SettingsCache};
-use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, config_of, forget_row};
+use crate::config::{OutboxPlace, Settings};
+use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery};
 use crate::observe::{Event, History, LogLevel, LogPort, LogReceiver, Sink, TaskLog};
@@ -29,7 +31,6 @@ const ENOUGH: usize = 256;
 const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether there is room for requests for which there was none.
 const CLAIM_LEFT_AFTER: Duration = Duration::from_secs(1);
-const CONFIG_FILE_PATH: &str = "config_file_path";
 /// How long a view waits for a count.
 const COUNT_WITHIN: Duration = Duration::from_millis(300);
 
@@ -48,56 +49,6 @@ pub struct OpenOutbox {
     sources: Mutex<HashMap<String, Source>>,
     /// The outbox may hold requests for which there was no room.
     left: Arc<Notify>,
-}
-
-/// What the last call under one configuration file brought.
-#[derive(Clone)]
-pub struct Source {
-    pub arguments: BTreeMap<String, String>,
-    pub environment: Environment,
-    pub named: Named,
-    /// The `config_file_path` of the triggers whose requests are taken over, where they have it elsewhere.
-    pub claimed_config_path: Option<String>,
-}
-
-impl Source {
-    fn config(&self) -> String {
-        let own = || config_of(&self.arguments);
-        self.claimed_config_path.clone().unwrap_or_else(own)
-    }
-
-    /// A request's arguments, with the file where it is here.
-    fn arguments_of(&self, kept: &StoredRequest) -> BTreeMap<String, String> {
-        let mut arguments = kept.arguments.clone();
-        if let (Some(_), Some(file)) = (
-            &self.claimed_config_path,
-            self.arguments.get(CONFIG_FILE_PATH),
-        ) {
-            arguments.insert(CONFIG_FILE_PATH.to_owned(), file.clone());
-        }
-        arguments
-    }
-}
-
-/// What it takes to go on with a request.
-#[derive(Clone)]
-pub struct RecoveryDeps {
-    pub settings: Arc<SettingsCache>,
-    pub dispatcher: Dispatcher,
-    pub history: Arc<History>,
-}
-
-impl RecoveryDeps {
-    fn resolve(
-        &self,
-        source: &Source,
-        arguments: &BTreeMap<String, String>,
-    ) -> Option<Arc<Settings>> {
-        let resolution = self
-            .settings
-            .resolve(arguments, &source.environment, &source.named);
-        resolution.settings()
-    }
 }
 
 impl Outboxes {
@@ -190,6 +141,11 @@ async fn watch(outbox: Weak<OpenOutbox>, take_over: RecoveryDeps) {
 }
 
 impl OpenOutbox {
+    /// What the alert state needs of it.
+    pub fn for_alerts(&self) -> (&Arc<dyn Store>, &Arc<LogPort>) {
+        (&self.outbox, &self.port)
+    }
+
     /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
     /// what was left under it, so that what was accepted before goes before. Gives back how many requests that were.
     pub async fn called(
@@ -367,6 +323,7 @@ impl OpenOutbox {
             policy: Arc::clone(&settings.policy),
             log,
             warnings: kept.warnings,
+            observer: None,
             stored: StoredTask {
                 outbox: Arc::clone(&self.outbox),
                 behind: kept.behind,

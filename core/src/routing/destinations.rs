@@ -6,15 +6,35 @@ use super::limits;
 use super::planner::{PlannedTarget, Planner};
 use super::refusal::Refusal;
 use crate::channels::{self, ChannelSpec, Fields, Origin, invalid};
+use crate::config::arguments::RequestDestinations;
 use crate::config::file::{FileDestination, Receiver};
 use crate::json::{Json, Path};
 use crate::model::channel::Channel;
-use crate::model::outcome::{Detail, Failure, Reason};
+use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{ConfiguredIn, Disposition, OwnPolicy};
 use crate::model::policy::PrivateAddresses;
 use crate::model::problem::Problem;
 use crate::secret::{Redactor, Secret};
 use crate::warnings::Warnings;
+
+/// A destination of the file, and what the alert state has decided for it.
+#[derive(Debug)]
+pub struct DecidedDestination {
+    /// The receiver's place in the file.
+    pub receiver: usize,
+    /// The destination's place in the receiver.
+    pub place: usize,
+    pub sending: Sending,
+}
+
+#[derive(Debug)]
+pub enum Sending {
+    Now,
+    /// A later notification has it.
+    Later,
+    /// By this rule.
+    Suppressed(String),
+}
 
 impl<'a> Planner<'a> {
     /// One delivery for each configuration of a sender.
@@ -131,6 +151,52 @@ impl<'a> Planner<'a> {
             configuration_bytes: 0,
             path,
         })
+    }
+
+    /// Every destination that the request brings.
+    pub(super) fn senders(&mut self) -> Result<(), Refusal> {
+        let request = self.request;
+        for (sender, configuration) in request.senders.iter().flatten() {
+            match self.settings.request_destinations {
+                RequestDestinations::Ignore => self.ignore(sender, configuration)?,
+                _ => self.sender(sender, configuration)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One destination of the file, as the alert state has decided.
+    pub(super) fn decided(&mut self, decided: DecidedDestination) -> Result<(), Refusal> {
+        let receiver = self.settings.config.receivers.get(decided.receiver);
+        let destination = receiver.and_then(|all| all.destinations.get(decided.place));
+        // Places are the file's own.
+        let Some((receiver, destination)) = receiver.zip(destination) else {
+            return Ok(());
+        };
+        let outcome = match decided.sending {
+            Sending::Now => {
+                let target = self.file_target(receiver, destination, decided.place);
+                let disposition = self.disposition(target)?;
+                return self.push(destination.sender, Some(&receiver.name), disposition);
+            }
+            Sending::Later => Outcome::Pending(Some(Failure::new(Reason::Grouped))),
+            Sending::Suppressed(rule) => Outcome::Suppressed { rule },
+        };
+        let label = destination.channel.destination().label.clone();
+        let disposition = Disposition::Decided { label, outcome };
+        self.push(destination.sender, Some(&receiver.name), disposition)
+    }
+
+    /// Receivers of the request that the file does not have.
+    pub(super) fn unknown_receivers(&mut self) -> Result<(), Refusal> {
+        let request = self.request;
+        let mut names = request.receivers.iter();
+        names.try_for_each(
+            |name| match self.settings.config.by_name.contains_key(name) {
+                true => Ok(()),
+                false => self.unknown_receiver(name),
+            },
+        )
     }
 
     pub(super) fn named_receivers(&mut self) -> Result<(), Refusal> {

@@ -10,8 +10,11 @@ mod refusal;
 mod rules;
 mod texts;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
+pub use self::destinations::{DecidedDestination, Sending};
 use self::planner::Planner;
 pub use self::recover::{RecoveredPlan, recover_plan};
 pub use self::refusal::{MAX_DELIVERIES, Refusal};
@@ -20,6 +23,7 @@ use crate::api::request::Request;
 use crate::config::Settings;
 use crate::config::arguments::RequestDestinations;
 use crate::config::matcher::Name;
+use crate::model::notification::Notification;
 use crate::model::plan::Plan;
 use crate::text::with_recent_splits;
 use crate::warnings::Warnings;
@@ -43,25 +47,11 @@ pub fn plan_at(
     now: Timestamp,
     warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
-    let senders = request.senders.as_deref().unwrap_or_default();
-    let mode = settings.request_destinations;
-    if mode == RequestDestinations::Deny && !senders.is_empty() {
-        return Err(Refusal::DestinationsDenied);
-    }
-    let routed = match names_nobody(request, settings) {
-        true => route(settings, &request.notification),
-        false => Routed::unasked(&request.notification),
-    };
-    limits::check(request, settings, &routed)?;
+    let routed = routed(request, settings)?;
     let key = request.idempotency_key.as_deref().unwrap_or(task_id);
     let notification = routed.notification;
     let mut planner = Planner::new(request, &notification, settings, key, now, warnings);
-    for (sender, configuration) in senders {
-        match mode {
-            RequestDestinations::Ignore => planner.ignore(sender, configuration)?,
-            _ => planner.sender(sender, configuration)?,
-        }
-    }
+    planner.senders()?;
     planner.named_receivers()?;
     if planner.deliveries.is_empty() && routed.receivers.is_empty() && request.senders.is_none() {
         let has_receivers = !settings.config.receivers.is_empty();
@@ -73,6 +63,49 @@ pub fn plan_at(
     planner.say_nobody();
     let plan = planner.plan();
     Ok(silenced(plan, request, settings, now, warnings))
+}
+
+/// Whom the file's rules choose for a request that may be planned.
+pub fn routed(request: &Request, settings: &Settings) -> Result<Routed, Refusal> {
+    let has_senders = request.senders.as_ref().is_some_and(|all| !all.is_empty());
+    if settings.request_destinations == RequestDestinations::Deny && has_senders {
+        return Err(Refusal::DestinationsDenied);
+    }
+    let routed = match names_nobody(request, settings) {
+        true => route(settings, &request.notification),
+        false => Routed::unasked(&request.notification),
+    };
+    limits::check(request, settings, &routed)?;
+    Ok(routed)
+}
+
+/// Makes the plan of a notification for destinations that the alert state has chosen. The request's own destinations come first,
+/// then receivers that the file does not have.
+pub fn plan_decided(
+    request: &Request,
+    notification: &Arc<Notification>,
+    settings: &Settings,
+    task_id: &str,
+    destinations: Vec<DecidedDestination>,
+    warnings: &mut Warnings,
+) -> Result<Plan, Refusal> {
+    let key = request.idempotency_key.as_deref().unwrap_or(task_id);
+    let now = Timestamp::now();
+    with_recent_splits(|| {
+        let mut planner = Planner::new(request, notification, settings, key, now, warnings);
+        planner.senders()?;
+        planner.unknown_receivers()?;
+        let has_none = planner.deliveries.is_empty() && destinations.is_empty();
+        if has_none && request.senders.is_none() {
+            let has_receivers = !settings.config.receivers.is_empty();
+            return Err(Refusal::NoDestination { has_receivers });
+        }
+        for destination in destinations {
+            planner.decided(destination)?;
+        }
+        planner.say_nobody();
+        Ok(planner.plan())
+    })
 }
 
 /// Whether routes and default receivers are asked: a request that names somebody is for them alone.

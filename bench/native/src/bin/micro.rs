@@ -340,6 +340,7 @@ fn sendings(plan: Plan) -> impl Iterator<Item = PlannedSend> {
             Disposition::Send(sending) => Some(*sending),
             Disposition::Preview(_)
             | Disposition::Suppress { .. }
+            | Disposition::Decided { .. }
             | Disposition::Ignore
             | Disposition::Reject { .. } => None,
         })

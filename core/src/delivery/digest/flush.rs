@@ -215,7 +215,7 @@ impl Digest {
         let Disposition::Send(send) = planned.disposition else {
             return report;
         };
-        let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()]);
+        let task = Task::new(self.id.clone(), log, Vec::new(), [report.clone()], None);
         let capacity = &self.services.capacity;
         let delivery = Delivery::new(
             Arc::clone(&self.services),

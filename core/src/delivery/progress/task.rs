@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::model::observer::DeliveryObserver;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
 use crate::observe::TaskLog;
@@ -17,6 +18,8 @@ pub struct Task {
     pub id: String,
     pub accepted: Instant,
     pub log: TaskLog,
+    /// Learns how its deliveries end.
+    observer: Option<Arc<dyn DeliveryObserver>>,
     /// Warnings from before anything was sent.
     warnings: Vec<String>,
     state: Mutex<TaskState>,
@@ -91,13 +94,14 @@ impl Task {
         log: TaskLog,
         warnings: Vec<String>,
         reports: impl IntoIterator<Item = DeliveryReport>,
+        observer: Option<Arc<dyn DeliveryObserver>>,
     ) -> Arc<Self> {
-        Self::accepted_at(Instant::now(), id, log, warnings, reports)
+        Self::accepted_at(Instant::now(), id, log, warnings, reports, observer)
     }
 
     /// A request that another process delivers, or has delivered. Nothing happens to it here.
     pub fn elsewhere(id: String, warnings: Vec<String>, reports: Vec<DeliveryReport>) -> Arc<Self> {
-        let task = Self::new(id, TaskLog::new(None), warnings, reports);
+        let task = Self::new(id, TaskLog::new(None), warnings, reports, None);
         task.freeze();
         task
     }
@@ -109,6 +113,7 @@ impl Task {
         log: TaskLog,
         warnings: Vec<String>,
         reports: impl IntoIterator<Item = DeliveryReport>,
+        observer: Option<Arc<dyn DeliveryObserver>>,
     ) -> Arc<Self> {
         let entries: Vec<ReportEntry> = reports
             .into_iter()
@@ -128,6 +133,7 @@ impl Task {
             id,
             accepted,
             log,
+            observer,
             warnings,
             state: Mutex::new(TaskState {
                 ended: (unfinished == 0).then(|| Ended::now(&entries)),
@@ -300,11 +306,19 @@ impl Task {
     /// Writes a delivery's outcome, and gives back its last report. It has ended once it is left.
     pub fn conclude(&self, index: usize, outcome: Outcome) -> Option<DeliveryReport> {
         let elapsed = self.accepted.elapsed();
+        self.observe(index, &outcome);
         let mut state = self.lock();
         let report = &mut state.entries.get_mut(index)?.report;
         report.outcome = outcome;
         report.elapsed = elapsed;
         Some(report.clone())
+    }
+
+    /// Who decides what is notified knows of the end before the call is answered.
+    fn observe(&self, index: usize, outcome: &Outcome) {
+        if let Some(observer) = &self.observer {
+            observer.ended(&self.id, index, outcome);
+        }
     }
 
     fn enter(&self, index: usize, phase: DeliveryPhase) {

@@ -266,7 +266,13 @@ mod tests {
             parts: 1,
             ..DeliveryReport::new(0, "http".to_owned(), Outcome::Pending(None))
         };
-        Task::new(id.to_owned(), TaskLog::new(None), Vec::new(), [report])
+        Task::new(
+            id.to_owned(),
+            TaskLog::new(None),
+            Vec::new(),
+            [report],
+            None,
+        )
     }
 
     fn identity(scope: &str, key: Option<&str>, body: u8) -> Identity {

@@ -18,6 +18,7 @@ use super::limits::capacity::{ByteReservation, CapacityError, InFlightPermit, Ne
 use super::limits::pacing::Caller;
 use super::progress::store::{PersistError, Persistence};
 use super::progress::task::Task;
+use crate::model::observer::DeliveryObserver;
 use crate::model::plan::{DeliveryPolicy, Identity, Plan, PlannedDelivery};
 use crate::observe::{Event, TaskLog};
 
@@ -39,6 +40,8 @@ pub struct SubmitRequest {
     /// The batch that it belongs to.
     pub batch: Option<Arc<ThrottleBatch>>,
     pub capacity: CapacityPolicy,
+    /// Learns how its deliveries end.
+    pub observer: Option<Arc<dyn DeliveryObserver>>,
 }
 
 /// What becomes of a request for which the limits have no capacity.
@@ -68,7 +71,19 @@ struct Admission {
 
 impl Dispatcher {
     /// Accepts all deliveries of a plan or none, unless the request is known already.
-    pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
+    pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, SubmitError> {
+        let observer = request.observer.clone();
+        let task = observer.as_ref().map(|_| request.task_id.clone());
+        let submission = self.submit_observed(request).await;
+        if let (Some(observer), Some(task)) = (observer, task)
+            && !matches!(&submission, Ok(Submission::New(_) | Submission::Left(_)))
+        {
+            observer.not_accepted(&task);
+        }
+        submission
+    }
+
+    async fn submit_observed(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
         let identity = request.identity.clone();
         let (policy, batch) = (Arc::clone(&request.policy), request.batch.clone());
         let mut persistence = request.persistence.take();
@@ -127,6 +142,7 @@ impl Dispatcher {
             warnings,
             batch,
             capacity,
+            observer,
             ..
         } = request;
         let plan = match mode {
@@ -152,15 +168,11 @@ impl Dispatcher {
                 return Err((full, Need { deliveries, bytes }));
             }
         };
-        let (sink, count) = (&self.0.services.sink, deliveries.len());
-        sink.emit(&log, &Event::Accepted { deliveries: count });
-        for warning in &warnings {
-            sink.emit(&log, &Event::Warning(warning));
-        }
+        self.announce(&log, &deliveries, &warnings);
         let reports = deliveries
             .iter()
             .map(|(index, delivery)| delivery.report(*index));
-        let task = Task::new(task_id, log, warnings, reports);
+        let task = Task::new(task_id, log, warnings, reports, observer);
         let request = AdmittedRequest {
             task,
             deliveries,
@@ -171,6 +183,28 @@ impl Dispatcher {
         };
         Ok(Admission { request, stored })
     }
+
+    /// Logs that a request was accepted, and what its caller should know.
+    fn announce(
+        &self,
+        log: &TaskLog,
+        deliveries: &[(usize, PlannedDelivery)],
+        warnings: &[String],
+    ) {
+        let (sink, count) = (&self.0.services.sink, deliveries.len());
+        if !is_quiet(deliveries) {
+            sink.emit(log, &Event::Accepted { deliveries: count });
+        }
+        for warning in warnings {
+            sink.emit(log, &Event::Warning(warning));
+        }
+    }
+}
+
+/// Whether nothing is worth a line of the log: each delivery reports an alert that fires as before.
+fn is_quiet(deliveries: &[(usize, PlannedDelivery)]) -> bool {
+    let mut all = deliveries.iter();
+    !deliveries.is_empty() && all.all(|(_, delivery)| delivery.is_quiet())
 }
 
 /// Bytes that each delivery holds.

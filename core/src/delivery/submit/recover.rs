@@ -11,6 +11,7 @@ use crate::delivery::Dispatcher;
 use crate::delivery::limits::pacing::Caller;
 use crate::delivery::progress::store::StoredTask;
 use crate::delivery::progress::task::Task;
+use crate::model::observer::DeliveryObserver;
 use crate::model::outcome::Outcome;
 use crate::model::plan::{DeliveryPolicy, Identity, PlannedDelivery};
 use crate::model::report::DeliveryReport;
@@ -34,6 +35,8 @@ pub struct RecoveredRequest {
     pub log: TaskLog,
     pub warnings: Vec<String>,
     pub stored: StoredTask,
+    /// Learns how its deliveries end.
+    pub observer: Option<Arc<dyn DeliveryObserver>>,
 }
 
 impl Dispatcher {
@@ -51,6 +54,7 @@ impl Dispatcher {
             log,
             warnings,
             stored,
+            observer,
         } = recovered;
         let taken_over = Event::TakenOver {
             deliveries: deliveries.len(),
@@ -68,7 +72,7 @@ impl Dispatcher {
         }
         let now = Instant::now();
         let accepted = now.checked_sub(age).unwrap_or(now);
-        let task = Task::accepted_at(accepted, task_id, log, warnings, reports);
+        let task = Task::accepted_at(accepted, task_id, log, warnings, reports, observer);
         let window = policy.dedup_window;
         self.0.idempotency.remember(identity, window, &task);
         let sizes = sizes(&deliveries);

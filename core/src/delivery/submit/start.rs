@@ -59,6 +59,7 @@ impl Dispatcher {
             match disposition {
                 Disposition::Preview(_) | Disposition::Ignore => {}
                 Disposition::Suppress { .. } => untried.ended(index),
+                Disposition::Decided { outcome, .. } => untried.decided(index, &outcome),
                 Disposition::Reject { failure, .. } => untried.reject(progress, &sender, failure),
                 Disposition::Send(send) => {
                     let (services, policy) = (Arc::clone(services), Arc::clone(&policy));

@@ -56,7 +56,20 @@ impl<'a> Untried<'a> {
 
     /// Reports a delivery that ended when its request was accepted.
     pub fn ended(&self, index: usize) {
-        let outputs = match self.lines.admit() {
+        self.emit(index, self.lines.admit());
+    }
+
+    /// Reports what the alert state has decided. What is sent later is another task's from now on; metrics alone count an event
+    /// that changes nothing.
+    pub fn decided(&self, index: usize, outcome: &Outcome) {
+        match outcome {
+            Outcome::Pending(_) => self.task.leave(index),
+            outcome => self.emit(index, !outcome.is_unchanged() && self.lines.admit()),
+        }
+    }
+
+    fn emit(&self, index: usize, is_shown: bool) {
+        let outputs = match is_shown {
             true => Outputs::All,
             false => Outputs::Metrics,
         };

@@ -320,6 +320,7 @@ impl World {
     ) -> Option<Arc<Task>> {
         let number = fastrand::u64(..).to_string();
         let mut request = SubmitRequest {
+            observer: None,
             identity: Identity {
                 scope: "test".into(),
                 key: Some(number.clone()),

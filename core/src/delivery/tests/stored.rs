@@ -157,6 +157,7 @@ async fn a_delivery_that_runs_is_started_no_second_time() {
             confirmed: Instant::now(),
         };
         world.dispatcher.recover(RecoveredRequest {
+            observer: None,
             caller: Caller::Settings("test".into()),
             task_id: task.id.clone(),
             identity: Identity {

@@ -23,7 +23,9 @@ use crate::delivery::{
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LogLevel, LogReceiver, Sink, TaskLog};
 use crate::plugin::acceptance::{MAX_SAID, acceptance};
-use crate::plugin::outboxes::{OpenOutbox, Outboxes, RecoveryDeps, Source};
+use crate::plugin::alerts::AlertScope;
+use crate::plugin::context::{RecoveryDeps, Source};
+use crate::plugin::outboxes::{OpenOutbox, Outboxes};
 use crate::plugin::refusals::{internal, not_kept, outbox_error};
 use crate::routing::Refusal;
 use crate::store::{StoreError, StoreErrorKind};
@@ -64,6 +66,7 @@ struct Acceptor {
     context: BatchContext,
     table: Arc<str>,
     open: Option<Arc<OpenOutbox>>,
+    alerts: Option<Arc<AlertScope>>,
     /// What of them goes to a receiver as it is.
     digests: Arc<delivery::ThrottleBatch>,
     /// For lines of deliveries.
@@ -166,6 +169,12 @@ impl Acceptor {
     ) -> Self {
         Self {
             digests: context.dispatcher.batch(),
+            alerts: context.take_over.alerts(
+                &context.settings,
+                &context.source,
+                open.as_ref().map(|open| open.for_alerts()),
+                &Handle::current(),
+            ),
             lines: Arc::new(DeliveryLines::new(&context.late)),
             least: match rows <= MAX_SAID {
                 true => LogLevel::Info,
@@ -261,6 +270,7 @@ impl Acceptor {
                 &context.settings,
                 self.open.as_ref().map(|open| &open.outbox),
                 &context.take_over.history,
+                self.alerts.as_ref(),
             );
             let mut acceptance = match acceptance {
                 Ok(acceptance) => acceptance,

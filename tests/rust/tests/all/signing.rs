@@ -269,6 +269,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
     let attempts = Arc::clone(&transport.0);
     let dispatcher = Dispatcher::new(Arc::new(transport), Sink::default());
     let admission = dispatcher.submit(SubmitRequest {
+        observer: None,
         task_id: "task".to_owned(),
         identity: Identity {
             scope: Arc::clone(&settings.scope),

@@ -1,0 +1,109 @@
+//! An alert: what fires and resolves, by an identity.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
+
+/// The identity of an alert in its scope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct AlertKey(Arc<str>);
+
+impl AlertKey {
+    pub fn of_dedup_key(key: &DedupKey) -> Self {
+        Self(format!("key:{key}").into())
+    }
+
+    /// Of the values of `alert_key`. Their lengths stand before them, so that no two lists look alike.
+    pub fn of_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values = values.into_iter();
+        let values: String = values
+            .map(|value| format!("{}:{value}", value.len()))
+            .collect();
+        Self(format!("values:{}", &*DedupKey::from(values.as_str())).into())
+    }
+
+    /// Of an event without an identity: its task stands for it.
+    pub fn of_task(task: &str) -> Self {
+        Self(format!("task:{task}").into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for AlertKey {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<AlertKey> for String {
+    fn from(key: AlertKey) -> Self {
+        key.0.to_string()
+    }
+}
+
+impl fmt::Display for AlertKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Both clocks at one moment. Times that people read go by the wall clock; waits go by a clock that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub wall: Timestamp,
+    /// The wall clock when the process began, and the time since then.
+    pub steady: Timestamp,
+}
+
+/// A time later by so much.
+pub fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// What is stored of an alert.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    pub key: AlertKey,
+    /// It has no identity: it is sent once, and never resolves.
+    pub is_one_off: bool,
+    /// As the last event gave it. A resolved alert keeps the level and the fields of its last firing.
+    pub notification: Arc<Notification>,
+    pub status: AlertStatus,
+    pub starts_at: Timestamp,
+    pub ends_at: Option<Timestamp>,
+    /// When the last event happened, as the event says.
+    pub updated_at: Timestamp,
+    /// The keys of the groups that it is in.
+    pub groups: Vec<Arc<str>>,
+    /// How long it fires without a report.
+    pub resolve_timeout: Option<Duration>,
+    /// When it resolves by itself; of a resolved alert, when it is forgotten.
+    pub due: Option<Timestamp>,
+    /// `due` as the store has it.
+    pub stored_due: Option<Timestamp>,
+}
+
+impl Alert {
+    pub fn level(&self) -> Option<Level> {
+        self.notification.level_for_rules()
+    }
+
+    pub fn is_resolved(&self) -> bool {
+        self.status == AlertStatus::Resolved
+    }
+
+    /// Bytes that keeping it costs, roughly.
+    pub fn size(&self) -> usize {
+        let groups: usize = self.groups.iter().map(|key| key.len()).sum();
+        size_of::<Self>() + self.key.as_str().len() + self.notification.size() + groups
+    }
+}

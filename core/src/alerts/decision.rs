@@ -1,0 +1,173 @@
+//! What becomes of an event at each destination.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alert::{Alert, AlertKey, Now, later};
+use super::dedup::{Member, to_notify};
+use super::group::{Group, GroupTiming, RouteRef, group_key};
+use super::log::{GroupDestination, Pending};
+use crate::model::notification::Notification;
+
+/// How soon it is looked again whether a muted alert still is.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// An event, and the groups that the routes choose for it.
+#[derive(Debug)]
+pub struct AlertEvent<'a> {
+    pub task: &'a str,
+    pub key: AlertKey,
+    pub notification: &'a Arc<Notification>,
+    pub groups: Vec<RoutedGroup>,
+    /// The silence that holds for it.
+    pub silence: Option<&'a str>,
+    pub max_alerts: usize,
+}
+
+/// A group for an event, and its destinations.
+#[derive(Clone, Debug)]
+pub struct RoutedGroup {
+    pub route: RouteRef,
+    /// `None`: each alert is a group of its own.
+    pub labels: Option<Vec<(String, String)>>,
+    pub timing: GroupTiming,
+    pub resolve_timeout: Option<Duration>,
+    pub targets: Vec<GroupDestination>,
+}
+
+/// What becomes of an event at one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is sent now, as a notification about this alert alone.
+    Notify,
+    /// A later notification of its group has it.
+    Grouped,
+    Suppressed(String),
+}
+
+/// What becomes of an event.
+#[derive(Debug)]
+pub struct Decision {
+    /// As it is sent.
+    pub notification: Arc<Notification>,
+    /// In the order of the deliveries.
+    pub verdicts: Vec<(GroupDestination, Verdict)>,
+    pub warning: Option<&'static str>,
+}
+
+/// Rules in answers, log lines and the history.
+pub mod rules {
+    pub const UNCHANGED: &str = crate::model::outcome::Outcome::UNCHANGED;
+    pub const STALE: &str = "stale";
+    pub const NOT_FIRING: &str = "not_firing";
+    pub const SUPERSEDED: &str = "superseded";
+}
+
+impl AlertEvent<'_> {
+    /// The keys of its groups.
+    pub fn group_keys(&self) -> Vec<Arc<str>> {
+        let key = |group: &RoutedGroup| group_key(&group.route, group.labels.as_deref(), &self.key);
+        self.groups.iter().map(key).collect()
+    }
+}
+
+/// The alert is its own group: each destination is notified in the event's own task.
+pub fn notify(
+    group: &mut Group,
+    event: &AlertEvent<'_>,
+    alert: &Alert,
+    targets: &[GroupDestination],
+    now: Now,
+    verdicts: &mut Vec<(GroupDestination, Verdict)>,
+) {
+    group.first_flush.get_or_insert(now.steady);
+    group.due = None;
+    let member = [Member {
+        alert,
+        has_left: false,
+        is_muted: false,
+    }];
+    for target in targets {
+        let entry = group.log.entry(target.id.clone()).or_default();
+        let alerts = to_notify(Some(entry), &member, target);
+        let verdict = if entry.pending.is_some() {
+            Verdict::Grouped
+        } else if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
+            group.due = Some(group.due.map_or(retry_at, |due| due.min(retry_at)));
+            Verdict::Grouped
+        } else if let Some(silence) = event.silence.filter(|_| !alert.is_resolved()) {
+            group.due = Some(later(now.steady, LOOK_AGAIN));
+            Verdict::Suppressed(silence.to_owned())
+        } else if alerts.is_empty() {
+            if alert.is_resolved() {
+                entry.sent.remove(&alert.key);
+            }
+            Verdict::Suppressed(match alert.is_resolved() {
+                true => rules::NOT_FIRING.to_owned(),
+                false => rules::UNCHANGED.to_owned(),
+            })
+        } else {
+            entry.pending = Some(Pending {
+                task: event.task.to_owned(),
+                index: verdicts.len(),
+                alerts,
+            });
+            Verdict::Notify
+        };
+        verdicts.push((target.clone(), verdict));
+    }
+}
+
+/// A later notification of the group has it.
+pub fn defer(
+    event: &AlertEvent<'_>,
+    targets: &[GroupDestination],
+    verdicts: &mut Vec<(GroupDestination, Verdict)>,
+) {
+    let verdict = match event.silence {
+        Some(silence) => Verdict::Suppressed(silence.to_owned()),
+        None => Verdict::Grouped,
+    };
+    verdicts.extend(
+        targets
+            .iter()
+            .map(|target| (target.clone(), verdict.clone())),
+    );
+}
+
+/// No alert is known that it could end. Destinations that keep incidents may know it, since memory may be lost.
+pub fn not_firing(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
+    let targets = event.groups.iter().flat_map(|group| &group.targets);
+    let verdict = |target: &GroupDestination| match target.keeps_incidents {
+        true => Verdict::Notify,
+        false => Verdict::Suppressed(rules::NOT_FIRING.to_owned()),
+    };
+    targets
+        .map(|target| (target.clone(), verdict(target)))
+        .collect()
+}
+
+/// It is sent now, whatever destinations were notified of.
+pub fn notify_now(
+    event: &AlertEvent<'_>,
+    targets: &[GroupDestination],
+    verdicts: &mut Vec<(GroupDestination, Verdict)>,
+) {
+    let verdict = match event.silence {
+        Some(silence) => Verdict::Suppressed(silence.to_owned()),
+        None => Verdict::Notify,
+    };
+    verdicts.extend(
+        targets
+            .iter()
+            .map(|target| (target.clone(), verdict.clone())),
+    );
+}
+
+pub fn notify_all(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
+    let mut verdicts = Vec::new();
+    for group in &event.groups {
+        notify_now(event, &group.targets, &mut verdicts);
+    }
+    verdicts
+}

@@ -1,0 +1,252 @@
+//! Takes events up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alert::{Alert, Now, later};
+use super::decision::{
+    AlertEvent, Decision, RoutedGroup, Verdict, defer, not_firing, notify, notify_all, notify_now,
+    rules,
+};
+use super::group::{Group, RouteRef};
+use super::ingest::{Ingested, ingest};
+use super::log::GroupDestination;
+use super::state::ScopeState;
+use crate::model::notification::AlertStatus;
+
+/// How long an event without identity waits for a notification that reaches its destinations.
+const KEEP_ONE_OFF: Duration = Duration::from_secs(24 * 3600);
+const FULL: &str =
+    "there is no room for another alert (max_alerts): this one is sent without state";
+
+impl ScopeState {
+    /// Takes an event up. `targets` are the destinations of a group's route as the file is now.
+    pub fn event(
+        &mut self,
+        event: AlertEvent<'_>,
+        targets: &dyn Fn(&RouteRef) -> Vec<GroupDestination>,
+        now: Now,
+    ) -> Decision {
+        let known = self.alert(&event.key);
+        let is_new = known.is_none();
+        let ingested = ingest(event.key.clone(), event.notification, known, now);
+        let suppress_all = |rule: &str| {
+            let each = event.groups.iter().flat_map(|group| &group.targets);
+            let verdict = || Verdict::Suppressed(rule.to_owned());
+            each.map(|target| (target.clone(), verdict())).collect()
+        };
+        let mut decision = Decision {
+            notification: Arc::clone(event.notification),
+            verdicts: Vec::new(),
+            warning: None,
+        };
+        match ingested {
+            Ingested::Stale => decision.verdicts = suppress_all(rules::STALE),
+            Ingested::NotFiring => decision.verdicts = not_firing(&event),
+            Ingested::Fires(_) if is_new && !self.has_room(event.max_alerts) => {
+                decision.warning = Some(FULL);
+                decision.verdicts = notify_all(&event);
+            }
+            Ingested::Fires(alert) => {
+                decision.verdicts = self.fires(&event, alert, now);
+            }
+            Ingested::Repeats(alert) if alert.groups == event.group_keys() => {
+                self.repeats(alert, now);
+                decision.verdicts = suppress_all(rules::UNCHANGED);
+            }
+            Ingested::Repeats(alert) => {
+                decision.verdicts = self.fires(&event, alert, now);
+            }
+            Ingested::Acknowledged(alert) => {
+                decision.notification = Arc::clone(&alert.notification);
+                self.put_alert(alert);
+                decision.verdicts = notify_all(&event);
+            }
+            Ingested::Resolved(alert) => {
+                decision.notification = Arc::clone(&alert.notification);
+                decision.verdicts = self.resolves(&event, alert, targets, now);
+            }
+        }
+        decision
+    }
+
+    /// Takes up an event without identity, whose key is its task's. Groups send it once; without a group it is sent now.
+    pub fn one_off(&mut self, event: AlertEvent<'_>, now: Now) -> Decision {
+        let mut alert = Alert {
+            key: event.key.clone(),
+            is_one_off: true,
+            notification: Arc::clone(event.notification),
+            status: event.notification.status.unwrap_or(AlertStatus::Firing),
+            starts_at: now.wall,
+            ends_at: None,
+            updated_at: now.wall,
+            groups: Vec::new(),
+            resolve_timeout: None,
+            due: Some(later(now.steady, KEEP_ONE_OFF)),
+            stored_due: None,
+        };
+        let mut verdicts = Vec::new();
+        for (key, routed) in event.group_keys().into_iter().zip(&event.groups) {
+            let is_full = !self.has_room(event.max_alerts);
+            if event.silence.is_some() || routed.labels.is_none() || is_full {
+                notify_now(&event, &routed.targets, &mut verdicts);
+                continue;
+            }
+            let mut group = self.group_for(&key, routed);
+            group.members.insert(alert.key.clone());
+            group.due = Some(group.due_for(&alert, now));
+            self.put_group(group);
+            alert.groups.push(key);
+            defer(&event, &routed.targets, &mut verdicts);
+        }
+        if !alert.groups.is_empty() {
+            self.put_alert(alert);
+        }
+        Decision {
+            notification: Arc::clone(event.notification),
+            verdicts,
+            warning: None,
+        }
+    }
+
+    /// Takes the group of a key out, or makes it.
+    fn group_for(&mut self, key: &Arc<str>, routed: &RoutedGroup) -> Group {
+        let mut group = self.take_group(key).unwrap_or_else(|| {
+            let (route, labels) = (routed.route.clone(), routed.labels.clone());
+            Group::new(Arc::clone(key), route, labels, routed.timing)
+        });
+        group.timing = routed.timing;
+        group
+    }
+
+    /// Nothing is to be said; the alert has more time until it resolves by itself. Few of these changes are stored.
+    fn repeats(&mut self, mut alert: Alert, now: Now) {
+        if self
+            .alert(&alert.key)
+            .is_some_and(|known| alert.level() < known.level())
+        {
+            self.level_falls(&alert);
+        }
+        let before = alert.due;
+        alert.due = alert
+            .resolve_timeout
+            .map(|timeout| later(now.steady, timeout));
+        let lag = alert
+            .stored_due
+            .zip(alert.due)
+            .map(|(stored, due)| due.duration_since(stored));
+        let quarter = alert.resolve_timeout.map(|timeout| timeout / 4);
+        let is_late = lag
+            .zip(quarter)
+            .is_some_and(|(lag, quarter)| lag.unsigned_abs() >= quarter);
+        match is_late || before.is_none() != alert.due.is_none() {
+            true => self.put_alert(alert),
+            false => self.set_alert(alert),
+        }
+    }
+
+    /// Nobody is notified of it; but when the level rises again, that is a change.
+    fn level_falls(&mut self, alert: &Alert) {
+        for key in &alert.groups {
+            let Some(mut group) = self.take_group(key) else {
+                continue;
+            };
+            for entry in group.log.values_mut() {
+                if let Some(sent) = entry.sent.get_mut(&alert.key) {
+                    sent.level = alert.level();
+                }
+            }
+            self.put_group(group);
+        }
+    }
+
+    fn fires(
+        &mut self,
+        event: &AlertEvent<'_>,
+        mut alert: Alert,
+        now: Now,
+    ) -> Vec<(GroupDestination, Verdict)> {
+        let keys = event.group_keys();
+        let left = alert.groups.iter().filter(|key| !keys.contains(key));
+        for key in left.cloned().collect::<Vec<_>>() {
+            self.leave(&key, &event.groups, &alert, now);
+        }
+        alert.resolve_timeout = event
+            .groups
+            .iter()
+            .filter_map(|group| group.resolve_timeout)
+            .max();
+        alert.due = alert
+            .resolve_timeout
+            .map(|timeout| later(now.steady, timeout));
+        alert.groups = keys.clone();
+        let mut verdicts = Vec::new();
+        for (key, routed) in keys.into_iter().zip(&event.groups) {
+            let mut group = self.group_for(&key, routed);
+            group.members.insert(alert.key.clone());
+            group.left.remove(&alert.key);
+            let due = group.due_for(&alert, now);
+            match group.labels.is_none() && due <= now.steady {
+                true => notify(
+                    &mut group,
+                    event,
+                    &alert,
+                    &routed.targets,
+                    now,
+                    &mut verdicts,
+                ),
+                false => {
+                    group.due = Some(due);
+                    defer(event, &routed.targets, &mut verdicts);
+                }
+            }
+            self.put_group(group);
+        }
+        self.put_alert(alert);
+        verdicts
+    }
+
+    fn resolves(
+        &mut self,
+        event: &AlertEvent<'_>,
+        alert: Alert,
+        targets: &dyn Fn(&RouteRef) -> Vec<GroupDestination>,
+        now: Now,
+    ) -> Vec<(GroupDestination, Verdict)> {
+        let mut verdicts = Vec::new();
+        for key in &alert.groups {
+            let Some(mut group) = self.take_group(key) else {
+                continue;
+            };
+            let targets = targets(&group.route);
+            match group.labels {
+                None => notify(&mut group, event, &alert, &targets, now, &mut verdicts),
+                Some(_) => {
+                    group.due = Some(group.due_for(&alert, now));
+                    defer(event, &targets, &mut verdicts);
+                }
+            }
+            self.put_group(group);
+        }
+        let groups = alert.groups.clone();
+        self.put_alert(alert);
+        groups.iter().for_each(|key| self.prune(key, now));
+        verdicts
+    }
+
+    /// The alert is in other groups from now on: for destinations that none of them reaches it is over.
+    fn leave(&mut self, key: &Arc<str>, new: &[RoutedGroup], alert: &Alert, now: Now) {
+        let Some(mut group) = self.take_group(key) else {
+            return;
+        };
+        for (id, entry) in &mut group.log {
+            let mut reached = new.iter().flat_map(|group| &group.targets);
+            if reached.any(|target| target.id == *id) {
+                entry.sent.remove(&alert.key);
+            }
+        }
+        group.left.insert(alert.key.clone());
+        group.due = Some(group.next_flush(now));
+        self.put_group(group);
+    }
+}

@@ -1,0 +1,275 @@
+//! Flushes: what each destination of a group is notified of now, and what becomes of the notifications.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alert::{Alert, AlertKey, Now, later};
+use super::decision::LOOK_AGAIN;
+use super::dedup::{Member, to_notify};
+use super::group::Group;
+use super::ingest::KEEP_RESOLVED;
+use super::log::{GroupDestination, Pending};
+use super::render::render;
+use super::state::{ScopeState, Timer};
+use crate::model::notification::{AlertStatus, Notification};
+use crate::model::outcome::Outcome;
+
+/// How soon a notification for which there was no capacity is tried again.
+const NOT_SENT_RETRY: Duration = Duration::from_secs(10);
+
+/// A notification of a group for one destination.
+#[derive(Debug)]
+pub struct Flush {
+    pub target: GroupDestination,
+    pub task: String,
+    pub notification: Arc<Notification>,
+}
+
+impl ScopeState {
+    /// Resolves the alerts that were not reported for too long, forgets those that ended long ago, and gives back the groups
+    /// that are due.
+    pub fn due_groups(&mut self, now: Now) -> Vec<Arc<str>> {
+        let mut groups = Vec::new();
+        for timer in self.due(now.steady) {
+            match timer {
+                Timer::Group(key) => groups.push(key),
+                Timer::Alert(key) => self.alert_is_due(&key, now),
+            }
+        }
+        // An alert that resolves may make its group due.
+        groups.extend(
+            self.due(now.steady)
+                .into_iter()
+                .filter_map(|timer| match timer {
+                    Timer::Group(key) => Some(key),
+                    Timer::Alert(_) => None,
+                }),
+        );
+        groups
+    }
+
+    fn alert_is_due(&mut self, key: &AlertKey, now: Now) {
+        let Some(mut alert) = self.alerts.get(key).cloned() else {
+            return;
+        };
+        if alert.is_one_off || (alert.is_resolved() && alert.groups.is_empty()) {
+            for group in std::mem::take(&mut alert.groups) {
+                self.drop_member(&group, key);
+            }
+            return self.remove_alert(key);
+        }
+        if alert.is_resolved() {
+            alert.due = Some(later(now.steady, KEEP_RESOLVED));
+        } else if now.steady < self.quiet_until {
+            alert.due = Some(self.quiet_until);
+        } else {
+            resolve_by_timeout(&mut alert, now);
+            for key in &alert.groups {
+                if let Some(mut group) = self.take_group(key) {
+                    group.due = Some(group.due_for(&alert, now));
+                    self.put_group(group);
+                }
+            }
+        }
+        self.put_alert(alert);
+    }
+
+    /// What the destinations of a group are notified of now. `is_muted` says whether a silence holds for an alert.
+    pub fn flush(
+        &mut self,
+        key: &str,
+        targets: &[GroupDestination],
+        is_muted: &dyn Fn(&Notification) -> bool,
+        now: Now,
+    ) -> Vec<Flush> {
+        let Some(mut group) = self.take_group(key) else {
+            return Vec::new();
+        };
+        group.due = None;
+        group.first_flush.get_or_insert(now.steady);
+        let mut members = self.members(&group);
+        for member in &mut members {
+            member.is_muted = !member.is_over() && is_muted(&member.alert.notification);
+        }
+        if members.iter().any(|member| member.is_muted) {
+            group.due = Some(later(now.steady, LOOK_AGAIN));
+        }
+        let mut flushes = Vec::new();
+        for target in targets {
+            let entry = group.log.entry(target.id.clone()).or_default();
+            if !target.send_resolved {
+                for member in members.iter().filter(|member| member.is_over()) {
+                    entry.sent.remove(&member.alert.key);
+                }
+            }
+            if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
+                group.due = Some(group.due.map_or(retry_at, |due| due.min(retry_at)));
+                continue;
+            }
+            let alerts = to_notify(Some(entry), &members, target);
+            if entry.pending.is_some() || alerts.is_empty() {
+                continue;
+            }
+            let task = uuid::Uuid::new_v4().to_string();
+            let told = members
+                .iter()
+                .filter(|member| alerts.contains_key(&member.alert.key));
+            let notification = render(&group.key, group.labels.as_deref(), told, now.wall);
+            entry.pending = Some(Pending {
+                task: task.clone(),
+                index: 0,
+                alerts,
+            });
+            flushes.push(Flush {
+                target: target.clone(),
+                task,
+                notification: Arc::new(notification),
+            });
+        }
+        let is_target = |id: &_| targets.iter().any(|target| target.id == *id);
+        group
+            .log
+            .retain(|id, entry| is_target(id) || entry.pending.is_some());
+        self.put_group(group);
+        self.prune(key, now);
+        flushes
+    }
+
+    fn members<'s>(&'s self, group: &Group) -> Vec<Member<'s>> {
+        let members = group.members.iter();
+        let members = members.filter_map(|key| {
+            Some(Member {
+                alert: self.alerts.get(key)?,
+                has_left: group.left.contains(key),
+                is_muted: false,
+            })
+        });
+        members.collect()
+    }
+
+    /// A notification has ended, or its task could not begin.
+    pub fn ended(&mut self, task: &str, index: usize, outcome: &Outcome, now: Now) {
+        let Some((key, id)) = self.open.get(&(task.to_owned(), index)).cloned() else {
+            return;
+        };
+        let Some(mut group) = self.take_group(&key) else {
+            return;
+        };
+        let interval = group.timing.interval;
+        if let Some(entry) = group.log.get_mut(&id) {
+            entry.end(outcome, interval, now.wall, now.steady);
+            let retry_at = entry.retry_at;
+            let members = self.members(&group);
+            let entry = group.log.get(&id);
+            // What has changed since waits for the next interval.
+            let target = GroupDestination {
+                id,
+                send_resolved: true,
+                keeps_incidents: false,
+            };
+            if !to_notify(entry, &members, &target).is_empty() {
+                let due = retry_at.unwrap_or_else(|| group.next_flush(now));
+                group.due = Some(group.due.map_or(due, |known| known.min(due)));
+            }
+        }
+        self.put_group(group);
+        self.prune(&key, now);
+    }
+
+    /// The task did not begin: its notifications are due again in a moment.
+    pub fn not_sent(&mut self, task: &str, now: Now) {
+        let places = self.open.iter().filter(|((open, _), _)| open == task);
+        let places: Vec<_> = places.map(|(_, place)| place.clone()).collect();
+        for (key, id) in places {
+            let Some(mut group) = self.take_group(&key) else {
+                continue;
+            };
+            if let Some(entry) = group.log.get_mut(&id) {
+                entry.pending = None;
+            }
+            let due = later(now.steady, NOT_SENT_RETRY);
+            group.due = Some(group.due.map_or(due, |known| known.min(due)));
+            self.put_group(group);
+        }
+    }
+
+    /// Removes from a group the alerts that are over and that no destination has to hear of any more, and ends a group without
+    /// alerts.
+    pub(super) fn prune(&mut self, key: &str, now: Now) {
+        let Some(mut group) = self.take_group(key) else {
+            return;
+        };
+        let mut done = Vec::new();
+        for member in self.members(&group) {
+            let key = &member.alert.key;
+            let mut log = group.log.values();
+            let is_done = match member.alert.is_one_off {
+                true => !group.log.is_empty() && log.all(|entry| entry.knows_firing(key)),
+                false => member.is_over() && !log.any(|entry| entry.concerns(key)),
+            };
+            if is_done {
+                done.push(key.clone());
+            }
+        }
+        for member in done {
+            group.members.remove(&member);
+            group.left.remove(&member);
+            for entry in group.log.values_mut() {
+                entry.sent.remove(&member);
+            }
+            self.leave_group(&member, key, now);
+        }
+        group
+            .members
+            .retain(|member| self.alerts.contains_key(member));
+        match group.members.is_empty() && group.log.values().all(|entry| entry.pending.is_none()) {
+            true => self.group_ended(group.key),
+            false => self.put_group(group),
+        }
+    }
+
+    fn leave_group(&mut self, member: &AlertKey, key: &str, now: Now) {
+        let Some(mut alert) = self.alerts.get(member).cloned() else {
+            return;
+        };
+        alert.groups.retain(|group| &**group != key);
+        if alert.is_one_off && alert.groups.is_empty() {
+            return self.remove_alert(member);
+        }
+        if alert.is_resolved() && alert.groups.is_empty() {
+            alert.due.get_or_insert(later(now.steady, KEEP_RESOLVED));
+        }
+        self.put_alert(alert);
+    }
+
+    fn drop_member(&mut self, group: &str, key: &AlertKey) {
+        if let Some(mut group) = self.take_group(group) {
+            group.members.remove(key);
+            self.put_group(group);
+        }
+    }
+}
+
+/// Nobody has reported it for too long.
+fn resolve_by_timeout(alert: &mut Alert, now: Now) {
+    let minutes = alert.resolve_timeout.unwrap_or_default().as_secs() / 60;
+    let text = match minutes {
+        0 => "Not reported any more.".to_owned(),
+        minutes => format!("Not reported for {minutes} min."),
+    };
+    let last = &alert.notification;
+    alert.notification = Arc::new(Notification {
+        title: last
+            .title
+            .clone()
+            .or_else(|| last.as_text().map(Into::into)),
+        text: crate::json::Json::String(text),
+        status: Some(AlertStatus::Resolved),
+        level: alert.level(),
+        timestamp: None,
+        ..Notification::clone(last)
+    });
+    alert.status = AlertStatus::Resolved;
+    alert.ends_at = Some(now.wall);
+    alert.due = Some(later(now.steady, KEEP_RESOLVED));
+}

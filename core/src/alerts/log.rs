@@ -1,0 +1,146 @@
+//! The notification log of a group: what each destination was notified of.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::alert::{AlertKey, later};
+use crate::model::notification::Level;
+use crate::model::outcome::{Outcome, Reason};
+
+/// A destination of the configuration file, which a new secret does not make another one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DestinationId {
+    pub receiver: String,
+    pub sender: String,
+    /// Its place among the receiver's destinations.
+    pub place: usize,
+}
+
+/// A destination, and what decides what it is notified of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupDestination {
+    pub id: DestinationId,
+    pub send_resolved: bool,
+    pub keeps_incidents: bool,
+}
+
+/// The state of an alert that a destination was notified of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notified {
+    pub is_resolved: bool,
+    pub level: Option<Level>,
+}
+
+pub type NotifiedAlerts = BTreeMap<AlertKey, Notified>;
+
+/// What one destination was notified of.
+#[derive(Clone, Debug, Default)]
+pub struct LogEntry {
+    /// Alerts whose firing was delivered, or may have been.
+    pub sent: NotifiedAlerts,
+    /// The notification that has not ended.
+    pub pending: Option<Pending>,
+    /// Nothing is sent sooner, after a failure.
+    pub retry_at: Option<Timestamp>,
+    /// When it was last notified, by the wall clock.
+    pub notified_at: Option<Timestamp>,
+}
+
+/// A notification on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub task: String,
+    /// Its place among the task's deliveries to receivers.
+    pub index: usize,
+    pub alerts: NotifiedAlerts,
+}
+
+/// The least wait after a notification that failed.
+const LEAST_RETRY: Duration = Duration::from_secs(5 * 60);
+/// The wait after a refusal for good.
+const REFUSED_RETRY: Duration = Duration::from_secs(3600);
+
+impl LogEntry {
+    /// Whether it has to be told that this alert is resolved.
+    pub fn knows_firing(&self, key: &AlertKey) -> bool {
+        self.sent.contains_key(key)
+    }
+
+    /// Whether the alert is part of what it was or is being notified of.
+    pub fn concerns(&self, key: &AlertKey) -> bool {
+        let pending = self.pending.as_ref();
+        self.knows_firing(key) || pending.is_some_and(|pending| pending.alerts.contains_key(key))
+    }
+
+    /// Whether an earlier failure keeps notifications back.
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.retry_at.is_some_and(|retry_at| now < retry_at)
+    }
+
+    /// The pending notification has ended.
+    pub fn end(
+        &mut self,
+        outcome: &Outcome,
+        interval: Duration,
+        wall: Timestamp,
+        steady: Timestamp,
+    ) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        self.retry_at = None;
+        match outcome {
+            Outcome::Failed(failure) => {
+                let wait = match is_refused(failure.reason) {
+                    true => REFUSED_RETRY,
+                    false => interval.max(LEAST_RETRY),
+                };
+                self.retry_at = Some(later(steady, wait));
+            }
+            _ => {
+                self.notified_at = Some(wall);
+                self.record(pending.alerts);
+            }
+        }
+    }
+
+    /// The destination has these.
+    fn record(&mut self, alerts: NotifiedAlerts) {
+        for (key, notified) in alerts {
+            match notified.is_resolved {
+                true => self.sent.remove(&key),
+                false => self.sent.insert(key, notified),
+            };
+        }
+    }
+}
+
+/// Whether another attempt would fail as well, until somebody changes something.
+fn is_refused(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::InvalidConfig
+            | Reason::InvalidText
+            | Reason::MissingDedupKey
+            | Reason::UnknownSender
+            | Reason::UnknownReceiver
+            | Reason::AddressDenied
+            | Reason::Redirected
+            | Reason::Unauthorized
+            | Reason::Forbidden
+            | Reason::UnknownDestination
+            | Reason::Archived
+            | Reason::Rejected
+            | Reason::NoSmtputf8
+            | Reason::TooLarge
+            | Reason::InvalidNumber
+            | Reason::InvalidSenderNumber
+            | Reason::UnreachableNumber
+            | Reason::OptedOut
+            | Reason::TrialAccount
+            | Reason::OutsideWindow
+    )
+}

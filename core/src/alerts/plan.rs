@@ -1,0 +1,210 @@
+//! The plan of an event, and that of a group's notification.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::alert::{AlertKey, Now};
+use super::decision::{AlertEvent, RoutedGroup, Verdict};
+use super::flush::Flush;
+use super::group::{GroupTiming, RouteRef};
+use super::ingest::{EventIdentity, identity};
+use super::log::{DestinationId, GroupDestination};
+use super::state::ScopeState;
+use crate::api::request::Request;
+use crate::config::Settings;
+use crate::config::alerts::GroupSettings;
+use crate::config::matcher::MatchInput;
+use crate::model::notification::Notification;
+use crate::model::plan::{Fingerprint, Plan};
+use crate::routing::{self, DecidedDestination, Refusal, Routed, Sending};
+use crate::warnings::Warnings;
+
+/// What is sent of an event now.
+#[derive(Debug)]
+pub struct PlannedEvent {
+    pub plan: Plan,
+    /// The place of its first delivery to a receiver.
+    pub first: usize,
+    /// Whether the event belongs to an alert: then it is never the same as another event.
+    pub has_identity: bool,
+}
+
+/// Takes an event up, and makes the plan of what is sent of it now. What cannot be planned changes no state.
+pub fn plan(
+    state: &mut ScopeState,
+    request: &Request,
+    settings: &Settings,
+    task: &str,
+    now: Now,
+    warnings: &mut Warnings,
+) -> Result<PlannedEvent, Refusal> {
+    let routed = routing::routed(request, settings)?;
+    let notification = &routed.notification;
+    let groups = groups(request, settings, &routed);
+    let silence = routing::silence(settings, notification, now.wall);
+    let event = |key| AlertEvent {
+        task,
+        key,
+        notification,
+        groups,
+        silence: silence.map(|silence| silence.name.as_str()),
+        max_alerts: settings.config.alerts.max_alerts,
+    };
+    let identity = identity(notification, &settings.config.alerts.alert_key);
+    let has_identity = matches!(identity, EventIdentity::Alert(_));
+    let decision = match identity {
+        EventIdentity::Alert(key) => {
+            state.event(event(key), &|route| targets_of(settings, route), now)
+        }
+        EventIdentity::OneOff { absent } => {
+            if let Some(name) = absent {
+                warnings.push(|| {
+                    format!(
+                        "{name} of alert_key is absent: this is sent once, and no alert of it fires"
+                    )
+                });
+            }
+            state.one_off(event(AlertKey::of_task(task)), now)
+        }
+    };
+    if let Some(warning) = decision.warning {
+        warnings.push(|| warning.to_owned());
+    }
+    let decided = decision.verdicts.into_iter();
+    let decided = decided.filter_map(|(target, verdict)| {
+        let sending = match verdict {
+            Verdict::Notify => Sending::Now,
+            Verdict::Grouped => Sending::Later,
+            Verdict::Suppressed(rule) => Sending::Suppressed(rule),
+        };
+        destination(settings, &target.id, sending)
+    });
+    let decided: Vec<_> = decided.collect();
+    let (notification, count) = (&decision.notification, decided.len());
+    let plan = routing::plan_decided(request, notification, settings, task, decided, warnings)?;
+    Ok(PlannedEvent {
+        first: plan.deliveries.len() - count,
+        plan,
+        has_identity,
+    })
+}
+
+/// Stands for one task alone, in place of what its request says.
+pub fn own_fingerprint(task: &str) -> Fingerprint {
+    Sha256::digest(task).into()
+}
+
+/// The plan of a group's notification to one destination.
+pub fn flush_plan(
+    flush: &Flush,
+    settings: &Settings,
+    warnings: &mut Warnings,
+) -> Result<Plan, Refusal> {
+    let request = Request::of_notification(Arc::clone(&flush.notification));
+    let decided = destination(settings, &flush.target.id, Sending::Now);
+    routing::plan_decided(
+        &request,
+        &flush.notification,
+        settings,
+        &flush.task,
+        decided.into_iter().collect(),
+        warnings,
+    )
+}
+
+/// The groups that the file's routes choose for an event, or those of the receivers that it names.
+fn groups(request: &Request, settings: &Settings, routed: &Routed) -> Vec<RoutedGroup> {
+    let config = &settings.config;
+    let notification = &routed.notification;
+    let group = |route: RouteRef, group: &GroupSettings| RoutedGroup {
+        targets: targets_of(settings, &route),
+        route,
+        labels: labels(notification, group),
+        timing: GroupTiming {
+            wait: group.group_wait,
+            interval: group.group_interval,
+        },
+        resolve_timeout: group.resolve_timeout,
+    };
+    if !routing::names_nobody(request, settings) {
+        let alone = GroupSettings {
+            resolve_timeout: config.alerts.without_route.resolve_timeout,
+            ..GroupSettings::default()
+        };
+        return vec![group(
+            RouteRef::Receivers(request.receivers.clone()),
+            &alone,
+        )];
+    }
+    let routes = routed.routes.iter();
+    let routes = routes.filter_map(|place| config.routes.get(*place));
+    let routes =
+        routes.map(|route| group(RouteRef::Route(route.group_key.to_string()), &route.group));
+    let routes: Vec<_> = routes.collect();
+    match routes.is_empty() {
+        true => vec![group(
+            RouteRef::DefaultReceivers,
+            &config.alerts.without_route,
+        )],
+        false => routes,
+    }
+}
+
+/// The values of `group_by`; one that the event does not have is empty.
+fn labels(notification: &Notification, group: &GroupSettings) -> Option<Vec<(String, String)>> {
+    let input = MatchInput::of(notification);
+    let value = |name| input.value(name).unwrap_or_default().to_owned();
+    let names = group.group_by.as_ref()?.iter();
+    Some(names.map(|name| (name.to_string(), value(name))).collect())
+}
+
+/// The destinations of a group's route as the file is now; an address that several receivers have counts once.
+pub fn targets_of(settings: &Settings, route: &RouteRef) -> Vec<GroupDestination> {
+    let config = &settings.config;
+    let by_name = |name: &String| config.by_name.get(name).copied();
+    let places: Vec<usize> = match route {
+        RouteRef::Route(key) => {
+            let mut routes = config.routes.iter();
+            let route = routes.find(|route| *route.group_key == **key);
+            route.map_or_else(Vec::new, |route| route.receivers.clone())
+        }
+        RouteRef::DefaultReceivers => settings.default_receivers.clone(),
+        RouteRef::Receivers(names) => names.iter().filter_map(by_name).collect(),
+    };
+    let mut known = HashSet::new();
+    let mut targets = Vec::new();
+    for receiver in places
+        .iter()
+        .filter_map(|place| config.receivers.get(*place))
+    {
+        for (place, destination) in receiver.destinations.iter().enumerate() {
+            let channel = &destination.channel;
+            if known.insert(channel.destination().key.as_str()) {
+                targets.push(GroupDestination {
+                    id: DestinationId {
+                        receiver: receiver.name.clone(),
+                        sender: destination.sender.to_owned(),
+                        place,
+                    },
+                    send_resolved: receiver.send_resolved,
+                    keeps_incidents: channel.capabilities().keeps_incidents(),
+                });
+            }
+        }
+    }
+    targets
+}
+
+fn destination(
+    settings: &Settings,
+    id: &DestinationId,
+    sending: Sending,
+) -> Option<DecidedDestination> {
+    Some(DecidedDestination {
+        receiver: *settings.config.by_name.get(&id.receiver)?,
+        place: id.place,
+        sending,
+    })
+}

@@ -1,0 +1,183 @@
+//! The alerts and groups of one scope, and what must be written to the store.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::alert::{Alert, AlertKey, Now, later};
+use super::group::Group;
+use super::log::DestinationId;
+
+/// Memory for alerts.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+const MAX_GROUPS: usize = 20_000;
+/// For so long after a start nothing resolves by itself: whoever reports alerts may have to start too.
+const QUIET_START: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What a timer is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    Alert(AlertKey),
+    Group(Arc<str>),
+}
+
+/// The state of one scope. Stages change it; [`ScopeState::take_changes`] says what they have changed.
+#[derive(Debug)]
+pub struct ScopeState {
+    pub(super) alerts: HashMap<AlertKey, Alert>,
+    pub(super) groups: HashMap<Arc<str>, Group>,
+    timers: BTreeSet<(Timestamp, Timer)>,
+    /// The groups and destinations of notifications that have not ended, by task and place.
+    pub(super) open: HashMap<(String, usize), (Arc<str>, DestinationId)>,
+    changes: Changes,
+    bytes: usize,
+    pub(super) quiet_until: Timestamp,
+}
+
+/// Keys of what has changed since the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub alerts: BTreeSet<AlertKey>,
+    pub groups: BTreeSet<Arc<str>>,
+}
+
+impl ScopeState {
+    pub fn new(now: Now) -> Self {
+        Self {
+            alerts: HashMap::new(),
+            groups: HashMap::new(),
+            timers: BTreeSet::new(),
+            open: HashMap::new(),
+            changes: Changes::default(),
+            bytes: 0,
+            quiet_until: later(now.steady, QUIET_START),
+        }
+    }
+
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values()
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    pub fn alert(&self, key: &AlertKey) -> Option<&Alert> {
+        self.alerts.get(key)
+    }
+
+    pub fn group(&self, key: &str) -> Option<&Group> {
+        self.groups.get(key)
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Whether another alert, which may need groups of its own, is within the bounds.
+    pub fn has_room(&self, max_alerts: usize) -> bool {
+        self.alerts.len() < max_alerts && self.groups.len() < MAX_GROUPS && self.bytes < MAX_BYTES
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Takes the timers that are due.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.timers.first()
+            && *at <= now
+        {
+            due.extend(self.timers.pop_first().map(|(_, timer)| timer));
+        }
+        due
+    }
+
+    /// Replaces an alert, to be stored.
+    pub(super) fn put_alert(&mut self, mut alert: Alert) {
+        self.changes.alerts.insert(alert.key.clone());
+        alert.stored_due = alert.due;
+        self.set_alert(alert);
+    }
+
+    /// Replaces an alert; its change is not worth to be stored.
+    pub(super) fn set_alert(&mut self, alert: Alert) {
+        self.unset_alert(&alert.key);
+        self.bytes += alert.size();
+        if let Some(due) = alert.due {
+            self.timers.insert((due, Timer::Alert(alert.key.clone())));
+        }
+        for key in &alert.groups {
+            if let Some(group) = self.groups.get_mut(key) {
+                group.members.insert(alert.key.clone());
+            }
+        }
+        self.alerts.insert(alert.key.clone(), alert);
+    }
+
+    pub(super) fn remove_alert(&mut self, key: &AlertKey) {
+        self.unset_alert(key);
+        self.changes.alerts.insert(key.clone());
+    }
+
+    fn unset_alert(&mut self, key: &AlertKey) {
+        let Some(alert) = self.alerts.remove(key) else {
+            return;
+        };
+        self.bytes -= alert.size();
+        if let Some(due) = alert.due {
+            self.timers.remove(&(due, Timer::Alert(alert.key)));
+        }
+    }
+
+    /// Takes a group out, to be changed and put back.
+    pub(super) fn take_group(&mut self, key: &str) -> Option<Group> {
+        let group = self.groups.remove(key)?;
+        if let Some(due) = group.due {
+            self.timers
+                .remove(&(due, Timer::Group(Arc::clone(&group.key))));
+        }
+        for entry in group.log.values() {
+            if let Some(pending) = &entry.pending {
+                self.open.remove(&(pending.task.clone(), pending.index));
+            }
+        }
+        Some(group)
+    }
+
+    /// Puts a group back, or a new one.
+    pub(super) fn put_group(&mut self, group: Group) {
+        self.changes.groups.insert(Arc::clone(&group.key));
+        self.set_group(group);
+    }
+
+    fn set_group(&mut self, group: Group) {
+        if let Some(due) = group.due {
+            let timer = Timer::Group(Arc::clone(&group.key));
+            self.timers.insert((due, timer));
+        }
+        for (id, entry) in &group.log {
+            if let Some(pending) = &entry.pending {
+                let place = (pending.task.clone(), pending.index);
+                let entry = (Arc::clone(&group.key), id.clone());
+                self.open.insert(place, entry);
+            }
+        }
+        self.groups.insert(Arc::clone(&group.key), group);
+    }
+
+    /// A group that was taken out and is not put back.
+    pub(super) fn group_ended(&mut self, key: Arc<str>) {
+        self.changes.groups.insert(key);
+    }
+
+    /// Adds what a store had: groups first.
+    pub fn restore(&mut self, groups: Vec<Group>, alerts: Vec<Alert>) {
+        groups.into_iter().for_each(|group| self.set_group(group));
+        alerts.into_iter().for_each(|alert| self.set_alert(alert));
+    }
+}

@@ -1,0 +1,5 @@
+//! The stages together, in virtual time: events go in, and what each destination is notified of comes out.
+
+mod properties;
+mod rules;
+mod world;

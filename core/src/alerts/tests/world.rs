@@ -1,0 +1,290 @@
+//! A scope with its own clock, whose deliveries end as a test says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::alerts::alert::{AlertKey, Now, later};
+use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
+use crate::alerts::group::{GroupTiming, RouteRef};
+use crate::alerts::log::{DestinationId, GroupDestination};
+use crate::alerts::state::ScopeState;
+use crate::json::Json;
+use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
+use crate::model::outcome::{Failure, Outcome, Reason};
+
+pub const FIRING: Option<AlertStatus> = Some(AlertStatus::Firing);
+pub const RESOLVED: Option<AlertStatus> = Some(AlertStatus::Resolved);
+
+/// A notification that a destination got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    pub destination: String,
+    pub title: String,
+    /// Seconds since the beginning.
+    pub at: u64,
+}
+
+pub struct World {
+    pub state: ScopeState,
+    pub begin: Timestamp,
+    /// Seconds since the beginning.
+    pub time: u64,
+    pub group_by: Option<Vec<&'static str>>,
+    pub timing: GroupTiming,
+    pub resolve_timeout: Option<Duration>,
+    /// By receiver.
+    pub targets: BTreeMap<&'static str, GroupDestination>,
+    pub receivers: Vec<&'static str>,
+    pub silence: Option<&'static str>,
+    /// How deliveries end; none: they go on.
+    pub outcome: Option<Outcome>,
+    pub open: Vec<String>,
+    pub got: Vec<Got>,
+    tasks: u64,
+}
+
+pub fn event(key: &str, status: Option<AlertStatus>, level: Level, host: &str) -> Notification {
+    Notification {
+        title: Some(key.to_owned()),
+        status,
+        level: Some(level),
+        fields: vec![
+            ("host".to_owned(), Json::String(host.to_owned())),
+            ("region".to_owned(), Json::String("eu".to_owned())),
+        ],
+        dedup_key: Some(DedupKey::from(key)),
+        ..Notification::plain(Json::String("disk full".to_owned()))
+    }
+}
+
+pub fn failed(reason: Reason) -> Option<Outcome> {
+    Some(Outcome::Failed(Failure::new(reason)))
+}
+
+impl World {
+    /// One receiver, `chat`, and no groups.
+    pub fn new() -> Self {
+        let begin: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        let mut world = Self {
+            state: ScopeState::new(Now {
+                wall: begin,
+                steady: begin,
+            }),
+            begin,
+            time: 0,
+            group_by: None,
+            timing: GroupTiming::default(),
+            resolve_timeout: None,
+            targets: BTreeMap::new(),
+            receivers: vec!["chat"],
+            silence: None,
+            outcome: Some(Outcome::Delivered { message: None }),
+            open: Vec::new(),
+            got: Vec::new(),
+            tasks: 0,
+        };
+        for name in ["chat", "mail"] {
+            world.target(name);
+        }
+        world
+    }
+
+    /// Groups by region, with waits in seconds.
+    pub fn grouped(wait: u64, interval: u64) -> Self {
+        Self {
+            group_by: Some(vec!["region"]),
+            timing: GroupTiming {
+                wait: Duration::from_secs(wait),
+                interval: Duration::from_secs(interval),
+            },
+            ..Self::new()
+        }
+    }
+
+    pub fn target(&mut self, name: &'static str) -> &mut GroupDestination {
+        self.targets
+            .entry(name)
+            .or_insert_with(|| GroupDestination {
+                id: DestinationId {
+                    receiver: name.to_owned(),
+                    sender: "http".to_owned(),
+                    place: 0,
+                },
+                send_resolved: true,
+                keeps_incidents: false,
+            })
+    }
+
+    pub fn now(&self) -> Now {
+        let now = later(self.begin, Duration::from_secs(self.time));
+        Now {
+            wall: now,
+            steady: now,
+        }
+    }
+
+    fn routed(&self, notification: &Notification) -> RoutedGroup {
+        let value = |name: &&'static str| {
+            let mut fields = notification.fields.iter();
+            let value = fields.find(|(known, _)| known == name);
+            let value = value.and_then(|(_, value)| value.as_word());
+            ((*name).to_owned(), value.unwrap_or_default().to_owned())
+        };
+        RoutedGroup {
+            route: RouteRef::Receivers(
+                self.receivers
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+            ),
+            labels: self
+                .group_by
+                .as_ref()
+                .map(|names| names.iter().map(value).collect()),
+            timing: self.timing,
+            resolve_timeout: self.resolve_timeout,
+            targets: self.reached(),
+        }
+    }
+
+    fn reached(&self) -> Vec<GroupDestination> {
+        self.receivers
+            .iter()
+            .map(|name| self.targets[name].clone())
+            .collect()
+    }
+
+    fn targets_of(
+        targets: &BTreeMap<&'static str, GroupDestination>,
+        route: &RouteRef,
+    ) -> Vec<GroupDestination> {
+        let RouteRef::Receivers(names) = route else {
+            panic!("{route:?}");
+        };
+        names
+            .iter()
+            .map(|name| targets[name.as_str()].clone())
+            .collect()
+    }
+
+    /// Takes an event up; gives back each receiver with what becomes of the event there.
+    pub fn take(&mut self, notification: Notification) -> Vec<(String, String)> {
+        self.tasks += 1;
+        let (task, now, targets) = (
+            format!("event {}", self.tasks),
+            self.now(),
+            self.targets.clone(),
+        );
+        let routed = self.routed(&notification);
+        let key = notification.dedup_key.clone();
+        let notification = Arc::new(notification);
+        let event = AlertEvent {
+            task: &task,
+            key: match &key {
+                Some(key) => AlertKey::of_dedup_key(key),
+                None => AlertKey::of_task(&task),
+            },
+            notification: &notification,
+            groups: vec![routed],
+            silence: self.silence,
+            max_alerts: 20_000,
+        };
+        let decision = match key {
+            Some(_) => self
+                .state
+                .event(event, &|route| Self::targets_of(&targets, route), now),
+            None => self.state.one_off(event, now),
+        };
+        self.deliver(&task, decision)
+    }
+
+    fn deliver(&mut self, task: &str, decision: Decision) -> Vec<(String, String)> {
+        let mut words = Vec::new();
+        for (index, (target, verdict)) in decision.verdicts.into_iter().enumerate() {
+            let word = match verdict {
+                Verdict::Notify => {
+                    let status = decision.notification.status.map_or("-", AlertStatus::word);
+                    let title = decision.notification.title.clone().unwrap_or_default();
+                    self.leave(task, index, &target, format!("{title} {status}"));
+                    "notify".to_owned()
+                }
+                Verdict::Grouped => "grouped".to_owned(),
+                Verdict::Suppressed(rule) => rule,
+            };
+            words.push((target.id.receiver, word));
+        }
+        words
+    }
+
+    fn leave(&mut self, task: &str, index: usize, target: &GroupDestination, title: String) {
+        match self.outcome.clone() {
+            None => self.open.push(task.to_owned()),
+            Some(outcome) => {
+                let now = self.now();
+                self.state.ended(task, index, &outcome, now);
+                if matches!(outcome, Outcome::Failed(_)) {
+                    return;
+                }
+            }
+        }
+        self.got.push(Got {
+            destination: target.id.receiver.clone(),
+            title,
+            at: self.time,
+        });
+    }
+
+    /// The deliveries that are open end.
+    pub fn end(&mut self, outcome: &Outcome) {
+        let now = self.now();
+        for task in std::mem::take(&mut self.open) {
+            self.state.ended(&task, 0, outcome, now);
+        }
+    }
+
+    /// Lets so many seconds pass, and fires what becomes due.
+    pub fn pass(&mut self, seconds: u64) {
+        let end = self.time + seconds;
+        loop {
+            let now = self.now();
+            for key in self.state.due_groups(now) {
+                self.flush(&key);
+            }
+            let due = self
+                .state
+                .next_due()
+                .map(|due| due.duration_since(self.begin));
+            let due = due.map(|due| u64::try_from(due.as_secs_f64().ceil() as i64).unwrap());
+            match due {
+                Some(due) if due <= end => self.time = due.max(self.time),
+                _ => break,
+            }
+        }
+        self.time = end;
+    }
+
+    fn flush(&mut self, key: &str) {
+        let Some(group) = self.state.group(key) else {
+            return;
+        };
+        let targets = Self::targets_of(&self.targets, &group.route);
+        let silenced = self.silence.is_some();
+        let now = self.now();
+        let muted = |_: &Notification| silenced;
+        for flush in self.state.flush(key, &targets, &muted, now) {
+            let status = flush.notification.status.map_or("-", AlertStatus::word);
+            let title = flush.notification.title.clone().unwrap_or_default();
+            self.leave(&flush.task, 0, &flush.target, format!("{title} {status}"));
+        }
+    }
+
+    /// What was sent so far, as `receiver: title @ second`.
+    pub fn sent(&self) -> Vec<String> {
+        let got = self.got.iter();
+        got.map(|got| format!("{}: {} @ {}", got.destination, got.title, got.at))
+            .collect()
+    }
+}

@@ -1,0 +1,14 @@
+//! The joint between delivery and those who decide what is notified.
+
+use std::fmt::Debug;
+
+use super::outcome::Outcome;
+
+/// Learns how the deliveries of a task end.
+pub trait DeliveryObserver: Send + Sync + Debug {
+    /// A delivery has ended, by its place in the task. Must not block.
+    fn ended(&self, task: &str, index: usize, outcome: &Outcome);
+
+    /// The task was not accepted: none of its deliveries begins.
+    fn not_accepted(&self, task: &str);
+}

@@ -1,0 +1,96 @@
+//! What it takes to go on without a call: what the last call brought, and what the process has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::alerts::{AlertScope, AlertScopes, ScopeContext, ScopeDeps};
+use crate::config::{Environment, Named, Settings, SettingsCache};
+use crate::delivery::{Dispatcher, config_of};
+use crate::observe::{History, LogPort};
+use crate::store::{Store, StoredRequest};
+
+const CONFIG_FILE_PATH: &str = "config_file_path";
+
+/// What the last call under one configuration file brought.
+#[derive(Clone)]
+pub struct Source {
+    pub arguments: BTreeMap<String, String>,
+    pub environment: Environment,
+    pub named: Named,
+    /// The `config_file_path` of the triggers whose requests are taken over, where they have it elsewhere.
+    pub claimed_config_path: Option<String>,
+}
+
+impl Source {
+    pub fn config(&self) -> String {
+        let own = || config_of(&self.arguments);
+        self.claimed_config_path.clone().unwrap_or_else(own)
+    }
+
+    /// A request's arguments, with the file where it is here.
+    pub fn arguments_of(&self, kept: &StoredRequest) -> BTreeMap<String, String> {
+        let mut arguments = kept.arguments.clone();
+        if let (Some(_), Some(file)) = (
+            &self.claimed_config_path,
+            self.arguments.get(CONFIG_FILE_PATH),
+        ) {
+            arguments.insert(CONFIG_FILE_PATH.to_owned(), file.clone());
+        }
+        arguments
+    }
+}
+
+/// What it takes to go on with a request.
+#[derive(Clone)]
+pub struct RecoveryDeps {
+    pub settings: Arc<SettingsCache>,
+    pub dispatcher: Dispatcher,
+    pub history: Arc<History>,
+    pub alerts: Arc<AlertScopes>,
+}
+
+impl RecoveryDeps {
+    /// The alert state of these settings, where it is on. Must be called on a runtime.
+    pub fn alerts(
+        &self,
+        settings: &Settings,
+        source: &Source,
+        open: Option<(&Arc<dyn Store>, &Arc<LogPort>)>,
+        runtime: &Handle,
+    ) -> Option<Arc<AlertScope>> {
+        let alerts = &settings.config.alerts;
+        if !alerts.is_state_on() {
+            return None;
+        }
+        let place = settings.outbox.as_ref().map(|outbox| outbox.place.key());
+        let (deps, call) = (self.clone(), source.clone());
+        let context = ScopeContext {
+            settings: Arc::new(move || deps.resolve(&call, &call.arguments)),
+            arguments: source.arguments.clone(),
+            outbox: open.map(|(outbox, _)| Arc::clone(outbox)),
+            port: Arc::clone(open.map_or(&self.alerts.port, |(_, port)| port)),
+        };
+        let scope_deps = ScopeDeps {
+            dispatcher: self.dispatcher.clone(),
+            history: Arc::clone(&self.history),
+        };
+        let place = place.unwrap_or_default();
+        let scope = self
+            .alerts
+            .scope(place, source.config(), context, &scope_deps, runtime);
+        Some(scope)
+    }
+
+    pub fn resolve(
+        &self,
+        source: &Source,
+        arguments: &BTreeMap<String, String>,
+    ) -> Option<Arc<Settings>> {
+        let resolution = self
+            .settings
+            .resolve(arguments, &source.environment, &source.named);
+        resolution.settings()
+    }
+}
