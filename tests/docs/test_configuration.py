@@ -1,4 +1,4 @@
-"""docs/configuration.md: its table, which the code writes, against the docstring of notifier_plugin.py and triggers."""
+"""docs/configuration.md: its list of arguments, which the code writes, against the plugin's docstring and triggers."""
 
 import json
 import re
@@ -15,7 +15,7 @@ UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
 
 @dataclass
 class Argument:
-    """A row of the table."""
+    """An entry of the list."""
 
     name: str
     default: str
@@ -28,7 +28,7 @@ class Argument:
 
 def documented() -> list[Argument]:
     table = DOCUMENT.partition("<!-- table: arguments with bounds -->")[2].partition("<!-- end")[0]
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| [^|]* \|$", table, re.MULTILINE)
+    rows = re.findall(r"^- `(\w+)` \(([^;]*); (.*?)\): ", table, re.MULTILINE)
     return [Argument(name, default.strip("`"), values) for name, default, values in rows]
 
 
@@ -50,7 +50,7 @@ def sizes(text: str) -> set[float]:
     return {number for number in found if number is not None}
 
 
-def test_the_table_is_parsed() -> None:
+def test_the_list_is_parsed() -> None:
     assert len(documented()) > 10
 
 

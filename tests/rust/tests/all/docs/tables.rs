@@ -57,8 +57,9 @@ fn arguments() -> String {
     text
 }
 
+/// Each with its default, and its values or an example.
 fn arguments_with_bounds() -> String {
-    let mut text = head(&["Argument", "Default", "Values", "Description"]);
+    let mut text = String::new();
     for argument in ARGUMENTS {
         let values = match argument.kind {
             ArgumentKind::Duration(least, most) => format!("{least} to {most}"),
@@ -77,15 +78,8 @@ fn arguments_with_bounds() -> String {
             | ArgumentKind::Text => code(argument.example),
         };
         let default = or_none(argument.default);
-        row(
-            &mut text,
-            &[
-                &code(argument.name),
-                &default,
-                &values,
-                argument.description,
-            ],
-        );
+        let (name, description) = (code(argument.name), argument.description);
+        let _ = writeln!(text, "- {name} ({default}; {values}): {description}");
     }
     text
 }
@@ -187,29 +181,22 @@ fn file_fields() -> String {
             }
         }
     }
-    let mut text = head(&["Sender", "Field", "Example", "Description"]);
+    let mut text = String::new();
     for (parameter, senders, examples) in rows {
-        let cells = [
-            &senders.join(", "),
-            &code(parameter.name),
-            &examples.join(", "),
-            &file_description(parameter),
-        ];
-        row(&mut text, &cells.map(String::as_str));
+        let (senders, examples) = (senders.join(", "), examples.join(", "));
+        let (name, description) = (code(parameter.name), file_description(parameter));
+        let _ = writeln!(text, "- {senders}: {name} ({examples}). {description}");
     }
     text
 }
 
 /// What it may set for every channel.
 fn file_options() -> String {
-    let mut text = head(&["Field", "Example", "Description"]);
+    let mut text = String::new();
     for parameter in OPTIONS {
-        let cells = [
-            &code(parameter.name),
-            &code(&toml_value(parameter)),
-            &file_description(parameter),
-        ];
-        row(&mut text, &cells.map(String::as_str));
+        let (name, example) = (code(parameter.name), code(&toml_value(parameter)));
+        let description = file_description(parameter);
+        let _ = writeln!(text, "- {name} ({example}). {description}");
     }
     text
 }
@@ -233,10 +220,10 @@ fn toml_value(parameter: &Parameter) -> String {
 }
 
 fn template_members() -> String {
-    let mut text = head(&["Name", "What it is"]);
+    let mut text = String::new();
     for member in template::MEMBERS {
         let name = code(&format!("notification.{}", member.name));
-        row(&mut text, &[&name, member.description]);
+        let _ = writeln!(text, "- {name}: {}", member.description);
     }
     text
 }
