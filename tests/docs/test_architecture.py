@@ -160,6 +160,40 @@ def test_files_and_functions_are_short(crate: str) -> None:
     assert long == {}
 
 
+# Channels
+
+CHANNELS = CORE / "channels"
+MAX_CHANNEL_FILE, MAX_BLOCK = 250, 5
+
+
+def channel_files() -> list[Path]:
+    """The files of single channels, without those that channels share."""
+    files = [file for file in sorted(CHANNELS.rglob("*.rs")) if not is_test(file)]
+    return [file for file in files if file.relative_to(CHANNELS).parts[0] not in ("shared", "spec", "mod.rs")]
+
+
+def blocks(file: Path) -> Iterator[tuple[str, ...]]:
+    """Each run of one line more than two channels may share, without imports, comments and brackets."""
+    text = re.sub(r"^(?:pub )?use [^;]*;|^\s*//.*", "", "\n".join(production(file)), flags=re.MULTILINE)
+    lines = [line for line in map(str.strip, text.splitlines()) if re.search(r"\w", line)]
+    for start in range(len(lines) - MAX_BLOCK):
+        yield tuple(lines[start : start + MAX_BLOCK + 1])
+
+
+def test_files_of_a_channel_are_short() -> None:
+    files = channel_files()
+    assert len(files) > 40
+    assert [str(file) for file in files if len(production(file)) > MAX_CHANNEL_FILE] == []
+
+
+def test_no_two_channels_have_the_same_block_of_lines() -> None:
+    channels: dict[tuple[str, ...], set[str]] = {}
+    for file in channel_files():
+        for block in blocks(file):
+            channels.setdefault(block, set()).add(file.relative_to(CHANNELS).parts[0])
+    assert [block for block, names in channels.items() if len(names) > 1] == [], "move it to channels/shared"
+
+
 def test_the_length_of_a_function_is_found() -> None:
     lines = [
         "impl A {",

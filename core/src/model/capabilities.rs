@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::wire::ResendEffect;
 use crate::text::{Limit, Markup};
 
-/// What a channel can do in one configuration. A literal names every field, so that none is forgotten.
+/// What a channel can do in one configuration. A literal or [`Self::messages`] settles every field, so that none is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     pub protocol: Protocol,
@@ -81,6 +81,17 @@ pub enum Length {
 }
 
 impl Capabilities {
+    /// Messages by HTTP that stand alone: no later one changes or joins them, and what is sent twice is shown twice.
+    pub const fn messages(limits: Limits) -> Self {
+        Self {
+            protocol: Protocol::Http,
+            resend: ResendEffect::ShownTwice,
+            follow_ups: FollowUps::MESSAGES,
+            attachments: Attachments::None,
+            limits,
+        }
+    }
+
     /// Whether the channel uses the reference to an earlier message.
     pub const fn refers_to_earlier(&self) -> bool {
         self.follow_ups.edits || matches!(self.follow_ups.threads, Threading::ByReference)

@@ -1,5 +1,6 @@
 //! A webhook of the user's own: JSON in a POST, any 2xx is success.
 
+mod authorization;
 mod parameters;
 mod signing;
 mod success;
@@ -12,25 +13,25 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use self::authorization::{authorization, header_value};
 use self::parameters::{
-    BASIC_AUTH, BEARER_TOKEN, BODY_TEMPLATE, HEADERS, METHOD, PARAMETERS, SIGNING_SECRET, SUCCESS,
-    WEBHOOK_URL,
+    BODY_TEMPLATE, HEADERS, METHOD, PARAMETERS, SIGNING_SECRET, SUCCESS, WEBHOOK_URL,
 };
 use self::signing::Signer;
 use self::success::Success;
-use super::shared::endpoint::{Endpoint, basic_auth};
+use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::{body, classify};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol, invalid,
+    Capabilities, ChannelSpec, ComposeContext, Fields, Length, Limits, Messages, OperatorSettings,
+    invalid,
 };
 use crate::json::Json;
 use crate::model::notification::{Notification, NotificationMembers};
 use crate::model::outcome::{AttemptResult, Classification, Failure, QueueDirective, Reason};
 use crate::model::problem::Problem;
-use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound};
 use crate::secret::Secret;
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -41,14 +42,8 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
 };
 
-const CAPABILITIES: Capabilities = Capabilities {
-    protocol: Protocol::Http,
-    // A receiver that checks the idempotency key recognises it; we cannot count on that.
-    resend: ResendEffect::ShownTwice,
-    follow_ups: FollowUps::MESSAGES,
-    attachments: Attachments::None,
-    limits: Limits::text(Length::Any),
-};
+// A receiver that checks the idempotency key recognises it; we cannot count on that.
+const CAPABILITIES: Capabilities = Capabilities::messages(Limits::text(Length::Any));
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -126,56 +121,6 @@ fn method(fields: &Fields<'_>) -> Result<Method, Problem> {
         Some("PATCH") => Ok(Method::PATCH),
         Some(_) => Err(fields.error(&METHOD, "method must be POST, PUT or PATCH")),
     }
-}
-
-/// `bearer_token` or `basic_auth` as a header.
-fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, Problem> {
-    let bearer = fields.optional(&BEARER_TOKEN)?;
-    let basic = fields.table(&BASIC_AUTH)?;
-    match (bearer, basic) {
-        (Some(_), Some(_)) => Err(fields.error(
-            &BASIC_AUTH,
-            "give basic_auth or bearer_token: there is one Authorization header",
-        )),
-        (Some(token), None) => {
-            let mut value =
-                header_value(fields, &BEARER_TOKEN, &format!("Bearer {}", token.trim()))?;
-            value.set_sensitive(true);
-            Ok(Some(value))
-        }
-        (None, Some(members)) => {
-            let get = |name| {
-                members
-                    .iter()
-                    .find(|(key, _)| key == name)
-                    .map(|(_, text)| text)
-            };
-            let known = members
-                .iter()
-                .all(|(key, _)| matches!(key.as_str(), "username" | "password"));
-            match (get("username"), get("password"), known) {
-                (Some(username), Some(password), true) => {
-                    Ok(basic_auth(format!("{username}:{password}").as_bytes()))
-                }
-                _ => Err(fields.error(&BASIC_AUTH, "basic_auth must be { username, password }")),
-            }
-        }
-        (None, None) => Ok(None),
-    }
-}
-
-fn header_value(
-    fields: &Fields<'_>,
-    field: &Parameter,
-    text: &str,
-) -> Result<HeaderValue, Problem> {
-    HeaderValue::from_str(text.trim()).map_err(|_| {
-        let name = field.name;
-        fields.error(
-            field,
-            format!("{name} holds a character that no header may have"),
-        )
-    })
 }
 
 const NO_JSON: &str = "body_template: it makes no valid JSON, so the usual JSON is sent; write each value as {{ … | tojson }}";

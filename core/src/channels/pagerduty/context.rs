@@ -6,15 +6,13 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::parameters::{self, IMAGES, LINKS};
+use super::parameters::{self, IMAGES, LINKS, NAME, is_name};
 use crate::channels::shared::rich;
 use crate::channels::{Fields, Parameter, invalid, parse_url};
 use crate::model::notification::Notification;
 use crate::model::problem::Problem;
-use crate::text::{Limit, Unit, cut, one_line};
+use crate::text::{Unit, cut, one_line};
 
-/// Ours: PagerDuty documents none. The whole value of a field stands in the details.
-const NAME: Limit = Limit::utf16(255);
 /// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
 const LINK: usize = 4_000;
 /// Ours, of links and of images.
@@ -96,10 +94,6 @@ fn given<'a>(
     let field =
         || rich::field(notification, names).map(|value| cut(&value, NAME, "…").into_owned().into());
     parameter.map(Cow::Borrowed).or_else(field)
-}
-
-pub fn is_name(text: &str) -> bool {
-    NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
 }
 
 fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {

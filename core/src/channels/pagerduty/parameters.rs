@@ -1,9 +1,9 @@
 //! What its configuration may hold.
 
-use super::context::is_name;
 use crate::channels::{Parameter, ParameterKind};
+use crate::text::Limit;
 
-pub const API: &str = "https://events.pagerduty.com";
+const API: &str = "https://events.pagerduty.com";
 
 pub const ROUTING_KEY: Parameter = Parameter::new(
     "pagerduty_routing_key",
@@ -66,4 +66,11 @@ const LINE: &str = "one line of at most 255 characters";
 
 fn is_key(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Ours: PagerDuty documents none. The whole value of a field stands in the details.
+pub const NAME: Limit = Limit::utf16(255);
+
+pub fn is_name(text: &str) -> bool {
+    NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
 }

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use std::time::Duration;
 
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use url::Url;
 
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Truncations};
-use super::shared::{body, lines, texts};
+use super::shared::{lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
     Messages, OperatorSettings, Parameter, Protocol,
@@ -100,8 +98,6 @@ impl Pushover {
             .told_apart_by(fields.sender(), [token.clone(), user.clone()])
             .with_secret_members(&["token", "user"]);
         endpoint.destination.key = key;
-        let form = HeaderValue::from_static(body::FORM);
-        endpoint.default_header(CONTENT_TYPE, form);
         Ok(Self {
             endpoint,
             base,
@@ -111,25 +107,18 @@ impl Pushover {
     }
 
     /// A message that says this, by the names of Pushover's form.
-    fn form<'a>(&self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("token", self.token.expose())
-            .append_pair("user", self.user.expose())
-            .extend_pairs(says)
-            .finish();
-        self.endpoint.post(form, &[])
+    fn form<'a>(&'a self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
+        let to = [("token", self.token.expose()), ("user", self.user.expose())];
+        Outbound::Http(self.endpoint.form(to.into_iter().chain(says)))
     }
 
     /// Ends the emergency of this tag; none there is no error (section on receipts, "cancel by tag").
     fn cancel(&self, tag: &str) -> Outbound {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("token", self.token.expose())
-            .finish();
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
             url: join_path(&self.base, ["1", "receipts", "cancel_by_tag", &file]),
             resend: ResendEffect::Deduplicated,
-            ..self.endpoint.request(form, &[])
+            ..self.endpoint.form([("token", self.token.expose())])
         })
     }
 

@@ -26,6 +26,7 @@ pub struct Endpoint {
     pub destination: Destination,
     pub capabilities: &'static Capabilities,
     user_agent: &'static str,
+    has_public_url: bool,
     /// Members of the body's JSON, or fields of its form, that are secret.
     secret_members: &'static [&'static str],
     /// The caller's, and `Authorization` where the URL has user and password.
@@ -71,6 +72,7 @@ impl Endpoint {
         Self {
             capabilities,
             user_agent: super::USER_AGENT,
+            has_public_url: false,
             secret_members: &[],
             headers: basic
                 .map(|value| (AUTHORIZATION, value))
@@ -104,6 +106,12 @@ impl Endpoint {
         let address = apart.collect::<Vec<_>>().join(" ");
         self.destination.label = label(sender, &self.url, &address);
         self.destination.key = digest(&format!("{sender} {address}"));
+        self
+    }
+
+    /// Its URL is in the provider's documentation: the provider's replies may show it.
+    pub const fn with_public_url(mut self) -> Self {
+        self.has_public_url = true;
         self
     }
 
@@ -173,6 +181,17 @@ impl Endpoint {
         }
     }
 
+    /// A message that is a form of these fields.
+    pub fn form<'a>(&self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> HttpRequest {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.request(
+            form,
+            &[(CONTENT_TYPE, HeaderValue::from_static(body::FORM))],
+        )
+    }
+
     /// What a dry run shows of a message of this endpoint.
     pub fn preview(&self, out: &Outbound) -> String {
         body::preview(out, self.secret_members)
@@ -182,6 +201,7 @@ impl Endpoint {
     pub fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
             let urls = self.given.as_deref().into_iter().chain([&self.url]);
+            let urls = urls.filter(|_| !self.has_public_url);
             let headers = self.headers.iter().map(|(name, value)| (name, value));
             let further = self.secrets.iter().map(|secret| secret.expose().into());
             Redactor::new(
@@ -278,7 +298,7 @@ fn uncommon_words(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
-pub fn secrets_of_headers<'a>(
+fn secrets_of_headers<'a>(
     headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) -> Vec<Cow<'a, str>> {
     let mut secrets = Vec::new();

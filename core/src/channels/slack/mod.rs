@@ -19,13 +19,13 @@ use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol,
+    Capabilities, ChannelSpec, ComposeContext, Fields, Length, Limits, Messages, OperatorSettings,
+    Parameter,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
-use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound};
 use crate::text::{Fences, Limit, Markup, Unit, with_entities};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -45,13 +45,8 @@ const WEBHOOK_URL: Parameter = Parameter::new(
 .secret();
 const HEADERS: Parameter = Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
 
-const CAPABILITIES: Capabilities = Capabilities {
-    protocol: Protocol::Http,
-    resend: ResendEffect::ShownTwice,
-    follow_ups: FollowUps::MESSAGES,
-    attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
-};
+const CAPABILITIES: Capabilities =
+    Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
 
 /// Slack itself breaks a longer text into several messages, inside a block of code too
 /// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on). The unit is

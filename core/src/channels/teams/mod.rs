@@ -21,13 +21,13 @@ use super::shared::names::NameRules;
 use super::shared::rich::{self, FittedField, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
-    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol,
+    Capabilities, ChannelSpec, ComposeContext, Fields, Length, Limits, Messages, OperatorSettings,
+    Parameter,
 };
 use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
-use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
+use crate::model::wire::{HttpReply, HttpRequest, Outbound};
 use crate::text::{Limit, Markup, shorten, split_after};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
@@ -46,13 +46,8 @@ const WEBHOOK_URL: Parameter = Parameter::new(
     .required()
     .secret();
 
-const CAPABILITIES: Capabilities = Capabilities {
-    protocol: Protocol::Http,
-    resend: ResendEffect::ShownTwice,
-    follow_ups: FollowUps::MESSAGES,
-    attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
-};
+const CAPABILITIES: Capabilities =
+    Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
 
 /// Teams stores a message in another form, up to 28,672 bytes; 24,453 of ours were 28,897 of its (msteams-docs, issue 11274).
 /// A workflow that cannot post says so in its run history alone, so we keep well below.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::parameters::{FROM_NUMBER, MESSAGING_SERVICE_SID};
+use super::parameters::{FROM_NUMBER, MESSAGING_SERVICE_SID, is_service};
 use crate::channels::{Fields, Parameter};
 use crate::model::problem::Problem;
 use crate::secret::{Secret, mask_number};
@@ -46,7 +46,7 @@ impl MessageSender {
     }
 
     /// As fields of Twilio's form.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let number = self.number.iter().map(|number| ("From", number.expose()));
         let service = self.service.iter();
         number.chain(service.map(|service| ("MessagingServiceSid", service.expose())))
@@ -88,21 +88,6 @@ pub fn number(
     } else {
         given.into_owned()
     }))
-}
-
-/// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
-/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
-/// with MG as well.
-pub fn is_service(text: &str) -> bool {
-    is_sid(text, "MG")
-}
-
-/// A kind of thing, and 32 hexadecimal digits.
-pub fn is_sid(text: &str, kind: &str) -> bool {
-    let digits = text.strip_prefix(kind);
-    digits.is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
 }
 
 /// Lengths of short codes, and of E.164 numbers without their sign.

@@ -28,20 +28,19 @@ impl Lookup for Twilio {
     ///
     /// Not asked by date: `DateSent` leaves out what is still queued.
     fn question(&self) -> Outbound {
-        let mut url = self.url.clone();
+        let mut request = self.endpoint.request(Vec::new(), &[]);
         let from = self.from.fields().find(|(name, _)| *name == "From");
+        let mut url = request.url.clone();
         url.query_pairs_mut()
             .append_pair("To", self.to.expose())
             .extend_pairs(from)
             .append_pair("PageSize", PAGE_SIZE);
-        let mut headers = self.headers.clone();
-        headers.remove(CONTENT_TYPE);
+        request.headers.remove(CONTENT_TYPE);
         Outbound::Http(HttpRequest {
             method: Method::GET,
             url,
-            headers,
-            body: Vec::new().into(),
             resend: ResendEffect::Deduplicated,
+            ..request
         })
     }
 
@@ -70,7 +69,7 @@ impl Lookup for Twilio {
             .filter_map(|message| {
                 Some(ProviderMessage {
                     message: MessageRef(message.get("sid")?.as_str()?.to_owned()),
-                    result: taken(&message, false, self.redactor()),
+                    result: taken(&message, false, self.endpoint.redactor()),
                 })
             })
             .collect()

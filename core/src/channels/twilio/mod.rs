@@ -9,22 +9,20 @@ mod replies;
 mod rich;
 mod segments;
 
-use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method};
+use http::HeaderValue;
+use http::header::{ACCEPT, AUTHORIZATION};
 use jiff::Timestamp;
-use url::Url;
 
 use self::account::{account, messages_url};
 use self::address::{Medium, MessageSender, bare_number, masked_address, number};
 use self::content::Content;
 use self::parameters::{PARAMETERS, SID, SMART_ENCODING, TO_NUMBER, TOKEN};
 use self::segments::segments;
-use super::shared::endpoint::{basic_auth, secrets_of_headers};
+use super::shared::endpoint::{Endpoint, basic_auth};
 use super::shared::rich::Truncations;
-use super::shared::{self, body, classify, texts};
+use super::shared::{body, classify, texts};
 use super::{
     Attachments, Capabilities, Channel, ChannelSpec, ComposeContext, Fields, FollowUps, Length,
     Limits, Messages, OperatorSettings, Protocol,
@@ -33,8 +31,8 @@ use crate::model::channel::Lookup;
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
-use crate::model::wire::{Destination, HttpRequest, Outbound, Reply, ResendEffect};
-use crate::secret::{Redactor, Secret, digest, mask_number};
+use crate::model::wire::{Destination, Outbound, Reply, ResendEffect};
+use crate::secret::{Secret, digest, mask_number};
 use crate::text::{Fences, Limit, Markup, split};
 
 pub const SMS: ChannelSpec = ChannelSpec {
@@ -77,18 +75,13 @@ const WHATSAPP_MARKUP: Markup = Markup {
 
 struct Twilio {
     /// `…/2010-04-01/Accounts/{AC…}/Messages.json`
-    url: Url,
-    headers: HeaderMap,
-    account: Secret,
+    endpoint: Endpoint,
     from: MessageSender,
     to: Secret,
     /// Twilio may change the text, so that it cannot be found again by it.
     smart_encoding: bool,
     /// Sent in place of a text.
     content: Option<Content>,
-    destination: Destination,
-    /// Made when there is a reply to look at.
-    redactor: OnceLock<Redactor>,
 }
 
 impl Twilio {
@@ -102,85 +95,71 @@ impl Twilio {
         let account = account(fields, &sid)?;
         let from = MessageSender::read(fields, medium)?;
         let to = number(fields, &TO_NUMBER, medium)?;
-
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(body::FORM));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(shared::USER_AGENT));
-        let pair = format!("{}:{}", sid.expose(), token.expose());
-        headers.extend(basic_auth(pair.as_bytes()).map(|value| (AUTHORIZATION, value)));
+        // `sms` may send to a WhatsApp address as well.
+        let capabilities = match is_whatsapp(&to) {
+            true => &WHATSAPP_CAPABILITIES,
+            false => &SMS_CAPABILITIES,
+        };
         let sender = fields.sender();
+        let url = messages_url(operator, &account);
+        let mut endpoint = Endpoint::new(sender, url, capabilities).with_public_url();
+        let pair = format!("{}:{}", sid.expose(), token.expose());
+        if let Some(credentials) = basic_auth(pair.as_bytes()) {
+            endpoint.default_header(AUTHORIZATION, credentials);
+        }
+        endpoint.default_header(ACCEPT, HeaderValue::from_static("application/json"));
+        endpoint.destination = Destination {
+            label: format!("{sender} {}", mask_number(to.expose())),
+            key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
+            host: None,
+            host_header: None,
+            account: Some(digest(&format!("twilio {}", account.expose()))),
+            at_once: None,
+        };
+        let senders = from.fields().map(|(_, sender)| sender);
+        let addresses = senders.chain([to.expose()]);
+        let bare = addresses.clone().map(bare_number);
+        let own = addresses.chain(bare).chain([account.expose()]);
+        endpoint.hide(own.map(Secret::new));
         Ok(Self {
             smart_encoding: fields.flag(&SMART_ENCODING)?.unwrap_or(false),
             content: Content::read(fields)?,
-            url: messages_url(operator, &account),
-            headers,
-            destination: Destination {
-                label: format!("{sender} {}", mask_number(to.expose())),
-                key: digest(&format!("{sender} {} {}", account.expose(), to.expose())),
-                host: None,
-                host_header: None,
-                account: Some(digest(&format!("twilio {}", account.expose()))),
-                at_once: None,
-            },
-            account,
+            endpoint,
             from,
             to,
-            redactor: OnceLock::new(),
         })
     }
 
     /// A message that says this, by the names of Twilio's form.
-    fn form<'a>(&self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("To", self.to.expose())
-            .extend_pairs(self.from.fields())
-            .extend_pairs(says)
-            .extend_pairs(self.smart_encoding.then_some(("SmartEncoded", "true")))
-            .finish();
-        Outbound::Http(HttpRequest {
-            method: Method::POST,
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body: form.into(),
-            resend: ResendEffect::Forbidden,
-        })
+    fn form<'a>(&'a self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
+        let smart = self.smart_encoding.then_some(("SmartEncoded", "true"));
+        let to = [("To", self.to.expose())].into_iter();
+        let fields = to.chain(self.from.fields()).chain(says).chain(smart);
+        Outbound::Http(self.endpoint.form(fields))
     }
 
-    /// `sms` may send to a WhatsApp address as well.
     fn is_whatsapp(&self) -> bool {
-        self.to.expose().starts_with("whatsapp:")
+        is_whatsapp(&self.to)
     }
+}
 
-    /// Takes the account, its credentials and the numbers out of what Twilio answers.
-    fn redactor(&self) -> &Redactor {
-        self.redactor.get_or_init(|| {
-            let senders = self.from.fields().map(|(_, sender)| sender);
-            let addresses = senders.chain([self.to.expose()]);
-            let bare = addresses.clone().map(bare_number);
-            let own = addresses.chain(bare).chain([self.account.expose()]);
-            let credentials = secrets_of_headers(&self.headers);
-            Redactor::new(own.map(Cow::Borrowed).chain(credentials))
-        })
-    }
+fn is_whatsapp(to: &Secret) -> bool {
+    to.expose().starts_with("whatsapp:")
 }
 
 impl std::fmt::Debug for Twilio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.destination.label)
+        f.write_str(&self.endpoint.destination.label)
     }
 }
 
 impl Channel for Twilio {
     fn capabilities(&self) -> &'static Capabilities {
-        match self.is_whatsapp() {
-            true => &WHATSAPP_CAPABILITIES,
-            false => &SMS_CAPABILITIES,
-        }
+        self.endpoint.capabilities
     }
 
     fn destination(&self) -> &Destination {
-        &self.destination
+        &self.endpoint.destination
     }
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
@@ -229,7 +208,7 @@ impl Channel for Twilio {
 
     fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification {
         classify::http(sent, reply, |_, reply| {
-            replies::classify(reply, self.content.is_some(), self.redactor())
+            replies::classify(reply, self.content.is_some(), self.endpoint.redactor())
         })
     }
 

@@ -1,6 +1,5 @@
 //! What its configuration may hold.
 
-use super::address::{is_service, is_sid};
 use crate::channels::{Parameter, ParameterKind};
 
 pub const SID: Parameter = Parameter::new(
@@ -78,3 +77,18 @@ pub const PARAMETERS: &[Parameter] = &[
     CONTENT_SID,
     CONTENT_VARIABLES,
 ];
+
+/// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
+/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
+/// with MG as well.
+pub fn is_service(text: &str) -> bool {
+    is_sid(text, "MG")
+}
+
+/// A kind of thing, and 32 hexadecimal digits.
+fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
