@@ -12,6 +12,12 @@ use crate::config::matcher::Name;
 use crate::json::Path;
 
 const LONGEST: &str = "7d";
+const STATUS_CHANGES: &str =
+    "status changes when an alert resolves, so it cannot tell alerts apart";
+/// In Alertmanager, a group for each alert.
+const ALL_LABELS: &str = "...";
+const NO_GROUPING: &str =
+    "without group_by each alert is a group of its own: leave it out here and in the routes around";
 
 impl Loader<'_> {
     /// A key of `[settings]`.
@@ -25,6 +31,7 @@ impl Loader<'_> {
             }
             ALERT_KEY => {
                 config.alerts.alert_key = self.names(node, path);
+                self.warn_of_changing_names(node, path, &config.alerts.alert_key);
                 if node.one_or_several().is_empty() {
                     let what =
                         "the list is empty; leave it out where only dedup_key identifies an alert";
@@ -99,13 +106,32 @@ impl Loader<'_> {
                 self.mismatch(node, path, "a list of names such as \"fields.host\"");
                 continue;
             };
-            match Name::parse(text) {
-                Ok(name) if names.contains(&name) => {}
-                Ok(name) => names.push(name),
-                Err(what) => self.report.error(node.place, path.as_str(), &what),
-            }
+            let what = match Name::parse(text) {
+                Ok(Name::Status) => STATUS_CHANGES.to_owned(),
+                Ok(name) if names.contains(&name) => continue,
+                Ok(name) => {
+                    names.push(name);
+                    continue;
+                }
+                Err(_) if text == ALL_LABELS => NO_GROUPING.to_owned(),
+                Err(what) => what,
+            };
+            self.report.error(node.place, path.as_str(), &what);
         }
         names
+    }
+
+    /// An alert whose level rises is still the same alert, and a text may have a measured value.
+    fn warn_of_changing_names(&mut self, node: &Node, path: &Path, names: &[Name]) {
+        for name in [Name::Level, Name::Text] {
+            if names.contains(&name) {
+                let what = format!(
+                    "an event with another {name} is another alert, and resolves none of before; name what stays the same, \
+                     such as title or fields.host"
+                );
+                self.report.warning(node.place, path.as_str(), &what);
+            }
+        }
     }
 
     fn duration(&mut self, node: &Node, path: &Path, least: &str) -> Option<Duration> {

@@ -173,6 +173,10 @@ fn what_alert_state_cannot_be_is_an_error() {
             "line 2, column 14: settings.alert_key: unknown name; did you mean title?",
         ),
         (
+            "alert_key = [\"title\", \"status\"]",
+            "line 2, column 23: settings.alert_key: status changes when an alert resolves",
+        ),
+        (
             "alert_key = 5",
             "line 2, column 13: settings.alert_key: must be a list of names such as \"fields.host\"",
         ),
@@ -223,4 +227,33 @@ fn what_alert_state_cannot_be_is_an_error() {
         errors[0].to_string().contains("it has no channel"),
         "{errors:?}"
     );
+}
+
+#[test]
+fn a_key_of_what_changes_is_warned_of() {
+    for (names, expected) in [
+        ("[\"title\", \"fields.level\"]", vec![]),
+        ("\"level\"", vec!["level"]),
+        ("[\"text\", \"level\"]", vec!["level", "text"]),
+    ] {
+        let text =
+            format!("[settings]\nresolve_timeout = \"1h\"\nalert_key = {names}\n{RECEIVERS}");
+        let warnings = read(&text).warnings.warnings;
+        let expected = expected
+            .iter()
+            .map(|name| format!("an event with another {name} is another alert"));
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        for (warning, expected) in warnings.iter().zip(expected) {
+            assert!(warning.message.starts_with(&expected), "{warning}");
+        }
+    }
+}
+
+#[test]
+fn grouping_by_every_label_is_what_a_route_without_the_key_does() {
+    for (name, expected) in [("...", "leave it out"), ("status", "status changes when")] {
+        let text = format!("{RECEIVERS}[[routes]]\nreceivers = \"a\"\ngroup_by = [\"{name}\"]\n");
+        let errors = read(&text).config.map(drop).unwrap_err().errors;
+        assert!(errors[0].message.contains(expected), "{errors:?}");
+    }
 }
