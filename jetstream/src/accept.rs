@@ -1,4 +1,4 @@
-//! How a request comes in.
+//! Accepts a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use tokio::time::{Instant, sleep};
 
 use super::claim::hold;
 use super::consumer::ANY;
-use super::idempotency::{KeyClaim, free_key, has_key, take_key};
-use super::inbox::{Expected, Inboxes};
+use super::idempotency::{KeyClaim, claim_key, has_key, release_key};
+use super::inbox::{ExpectedMessage, Inboxes};
 use super::order::KeyQueuePosition;
 use super::server::{CallError, Session, StreamName};
 use super::shared::Shared;
 use super::stored::RequestRecord;
 use super::subjects;
-use super::subjects::{config_token, known_key};
+use super::subjects::{config_token, idempotency_entry_key};
 use notifier_core::store::{Accepted, NewRequest, StoreError, StoreErrorKind, StoreFuture};
 
-/// What a message has besides its payload: its subject and its id.
+/// Bytes of a message besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
-/// How soon a publication is repeated whose outcome is not known.
-const PUBLISH_AGAIN: Duration = Duration::from_millis(500);
+/// How soon a publication with an unknown result is repeated.
+const REPUBLISH_AFTER: Duration = Duration::from_millis(500);
 
-/// Whose a request is from now on.
+/// Who delivers an accepted request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Assignment {
-    Ours,
-    Anyones,
+    ThisProcess,
+    AnyProcess,
 }
 
 /// A request on its way to the stream.
@@ -43,30 +43,30 @@ struct Publication<'a> {
     payload: Bytes,
     /// The entry of its idempotency key.
     key: Option<String>,
-    /// Among the requests of its dedup key, if this process is to deliver it.
+    /// The position among the requests of its dedup key, if this process delivers it.
     place: Option<Arc<KeyQueuePosition>>,
 }
 
-/// Takes a request. Withdraws it where its caller does not wait for the answer.
+/// Accepts a request. Withdraws it if the caller stops waiting for the reply.
 pub fn accept(
     shared: Arc<Shared>,
     inboxes: Arc<Inboxes>,
     request: NewRequest,
-    whose: Assignment,
+    assignment: Assignment,
 ) -> StoreFuture<Accepted> {
     let stopped = shared.process.servers.error(StoreErrorKind::Stopped);
-    // Nothing is done for a caller who never asks for the answer.
+    // A caller that never polls the reply gets nothing accepted.
     Box::pin(async move {
         type HeldResult = (Result<Accepted, StoreError>, oneshot::Sender<()>);
         let (reply, answer) = oneshot::channel::<HeldResult>();
         let runtime = shared.process.runtime.clone();
         runtime.spawn(async move {
-            let accepted = take(&shared, &inboxes, &request, whose).await;
-            let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Elsewhere));
+            let accepted = accept_request(&shared, &inboxes, &request, assignment).await;
+            let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Enqueued));
             let (heard, hears) = oneshot::channel();
             let _ = reply.send((accepted, heard));
             if is_kept && hears.await.is_err() {
-                withdraw(&shared, &request, whose).await;
+                withdraw(&shared, &request, assignment).await;
             }
         });
         match answer.await {
@@ -79,11 +79,11 @@ pub fn accept(
     })
 }
 
-async fn take(
+async fn accept_request(
     shared: &Arc<Shared>,
     inboxes: &Inboxes,
     request: &NewRequest,
-    whose: Assignment,
+    assignment: Assignment,
 ) -> Result<Accepted, StoreError> {
     let mut session = shared.process.servers.session().await?;
     let stored = RequestRecord::of(request);
@@ -91,17 +91,17 @@ async fn take(
     if payload.len() + ENVELOPE > session.max_payload() {
         return Err(shared.process.servers.error(StoreErrorKind::TooLarge));
     }
-    let subject = subject(shared, &stored, whose);
+    let subject = subject(shared, &stored, assignment);
     let key = match &request.identity.key {
         Some(_) => {
-            let mut taken = take_key(&shared.process.servers, &*session, request, &subject).await;
-            // Somebody may have deleted the bucket: it is made again.
+            let mut taken = claim_key(&shared.process.servers, &*session, request, &subject).await;
+            // An operator may have deleted the bucket: the store recreates it.
             if taken
                 .as_ref()
                 .is_err_and(|error| error.kind == StoreErrorKind::NoLeader)
             {
                 session = shared.process.servers.session().await?;
-                taken = take_key(&shared.process.servers, &*session, request, &subject).await;
+                taken = claim_key(&shared.process.servers, &*session, request, &subject).await;
             }
             match taken? {
                 KeyClaim::Free(key) => Some(key),
@@ -117,47 +117,47 @@ async fn take(
         subject,
         payload,
         key,
-        place: match whose {
-            Assignment::Ours => KeyQueuePosition::enter(&shared.process, &stored, 0),
-            Assignment::Anyones => None,
+        place: match assignment {
+            Assignment::ThisProcess => KeyQueuePosition::insert(&shared.process, &stored, 0),
+            Assignment::AnyProcess => None,
         },
     };
-    let accepted = match whose {
-        Assignment::Ours => publication.publish_and_hold(&session).await,
-        Assignment::Anyones => {
+    let accepted = match assignment {
+        Assignment::ThisProcess => publication.publish_and_hold(&session).await,
+        Assignment::AnyProcess => {
             let published = publication.publish(session.clone()).await;
             published.map(|_| Accepted::New { behind: Vec::new() })
         }
     };
     if let (Err(_), Some(key)) = (&accepted, &publication.key) {
-        free_key(&*session, key).await;
+        release_key(&*session, key).await;
     }
     accepted
 }
 
-fn subject(shared: &Shared, stored: &RequestRecord, whose: Assignment) -> String {
-    let owner = match whose {
-        Assignment::Ours => shared.process.owner.as_str(),
-        Assignment::Anyones => ANY,
+fn subject(shared: &Shared, stored: &RequestRecord, assignment: Assignment) -> String {
+    let owner = match assignment {
+        Assignment::ThisProcess => shared.process.owner.as_str(),
+        Assignment::AnyProcess => ANY,
     };
     let config = config_token(&stored.config);
     subjects::work(owner, &config, stored.dedup_key.as_deref(), &stored.task)
 }
 
 impl Publication<'_> {
-    /// Publishes the request, and gets it into this process's hand: where that takes too long, whoever claims it has it.
+    /// Publishes the request and fetches it for this process. If that takes too long, the process that claims it delivers it.
     async fn publish_and_hold(&self, session: &Arc<dyn Session>) -> Result<Accepted, StoreError> {
         let config = config_token(&self.request.config);
         let inbox = self.inboxes.of(self.shared, &**session, &config).await?;
-        let expected: Expected = inbox.expect(&self.request.task);
+        let expected: ExpectedMessage = inbox.expect(&self.request.task);
         let sequence = self.publish(Arc::clone(session)).await?;
-        let message = expected.within(FETCH_WITHIN);
+        let message = expected.wait_for(FETCH_WITHIN);
         let (message, has_others) = join(message, self.has_others(&**session, sequence)).await;
         let Some(message) = message else {
-            return Ok(Accepted::Elsewhere);
+            return Ok(Accepted::Enqueued);
         };
         let Some(owned) = hold(self.shared, session, message, self.place.clone()).await else {
-            return Ok(Accepted::Elsewhere);
+            return Ok(Accepted::Enqueued);
         };
         owned.start();
         let place = self.place.as_ref();
@@ -196,8 +196,8 @@ impl Publication<'_> {
                 return Err(servers.error(kind));
             }
             let missed = servers.missed(&*session, begun);
-            // No stream took it: there is none, or it has no leader.
-            let is_nowhere = error == CallError::NoTaker;
+            // No stream stored it: the stream is missing, or has no leader.
+            let is_nowhere = error == CallError::NoStream;
             if is_nowhere && !may_be_there {
                 if has_made_streams {
                     return Err(servers.error(StoreErrorKind::NoLeader));
@@ -206,32 +206,32 @@ impl Publication<'_> {
                 let found = servers.session().await;
                 session = found.map_err(|error| match error.kind {
                     // It would be asked about the stream.
-                    StoreErrorKind::TooSlow => servers.error(StoreErrorKind::NoLeader),
+                    StoreErrorKind::TimedOut => servers.error(StoreErrorKind::NoLeader),
                     _ => error,
                 })?;
                 continue;
             }
             may_be_there |= !is_nowhere;
-            // A server that does not permit it sends no answer; what is too old is sent by nobody.
+            // A server that denies permission sends no reply; an expired publication is not sent again.
             if missed.kind == StoreErrorKind::NoPermission || Instant::now() >= until {
                 return Err(missed);
             }
-            sleep(PUBLISH_AGAIN).await;
+            sleep(REPUBLISH_AFTER).await;
             if let Ok(current) = servers.session().await {
                 session = current;
-                // After some time another request may have the key.
+                // After some time another request may own the key.
                 if let Some(key) = &self.key
                     && has_key(&*session, key, &self.request.task).await == Some(false)
                 {
-                    return Err(servers.error(StoreErrorKind::TooSlow));
+                    return Err(servers.error(StoreErrorKind::TimedOut));
                 }
             }
         }
     }
 }
 
-/// Takes a request back whose caller does not wait any more, if no other process was faster.
-async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Assignment) {
+/// Withdraws a request whose caller stopped waiting, unless another process has claimed it.
+async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, assignment: Assignment) {
     let forgotten = shared.ask(&request.task, |request| request.forget().boxed());
     if let Some(forgotten) = forgotten {
         let _ = forgotten.await;
@@ -240,9 +240,13 @@ async fn withdraw(shared: &Arc<Shared>, request: &NewRequest, whose: Assignment)
     let Ok(session) = shared.process.servers.session().await else {
         return;
     };
-    let subject = subject(shared, &RequestRecord::of(request), whose);
+    let subject = subject(shared, &RequestRecord::of(request), assignment);
     let _ = session.purge(StreamName::Work, &subject).await;
     if let Some(key) = &request.identity.key {
-        free_key(&*session, &known_key(&request.identity.scope, key)).await;
+        release_key(
+            &*session,
+            &idempotency_entry_key(&request.identity.scope, key),
+        )
+        .await;
     }
 }

@@ -1,4 +1,4 @@
-//! How the crate is used: by a backend for URLs with `nats://` or `tls://`.
+//! The backend for `nats://` and `tls://` URLs.
 
 use std::sync::Arc;
 

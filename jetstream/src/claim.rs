@@ -1,4 +1,4 @@
-//! How requests are taken over.
+//! Claims requests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::inbox::Inboxes;
 use super::order::KeyQueuePosition;
 use super::owned::OwnedRequest;
 use super::requests::Registration;
-use super::server::{Acknowledgement, Consumer, Handed, Session, StreamName};
+use super::server::{Acknowledgement, Consumer, PulledMessage, Session, StreamName};
 use super::shared::Shared;
 use super::stored::RequestRecord;
 use super::subjects;
@@ -22,14 +22,14 @@ use notifier_core::model::outcome::MessageRef;
 use notifier_core::panics::lock;
 use notifier_core::store::{DeliveryId, RENEW_EVERY, StoreError, StoredRequest};
 
-/// When a message is looked at again that cannot be taken now.
-const LATER: Duration = Duration::from_secs(60);
-/// After so long without use the consumer of an owner that has left nothing is deleted.
-const UNUSED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// How long an owner may take to fetch what it has published.
-const FRESH_FOR: Duration = Duration::from_secs(5);
+/// When a message that cannot be claimed now is delivered again.
+const RETRY_LATER: Duration = Duration::from_secs(60);
+/// An unused consumer of an ended owner without messages is deleted after this time.
+const DELETE_CONSUMER_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How long an owner may take to fetch a message that it published.
+const FETCH_GRACE: Duration = Duration::from_secs(5);
 
-/// Asks for what other owners have left, what is nobody's, and what has come back to this process.
+/// Claims requests of ended owners, requests without an owner, and requests redelivered to this process.
 pub async fn claim(
     shared: &Arc<Shared>,
     inboxes: &Inboxes,
@@ -42,16 +42,16 @@ pub async fn claim(
     let messages = shared.process.servers.overview(&*session).await?.messages;
     let missed = |_| shared.process.servers.missed(&*session, begun);
     let mut consumers = session.consumers().await.map_err(missed)?;
-    if make_missing(shared, &*session, &config, &consumers, messages).await? {
+    if create_missing_consumers(shared, &*session, &config, &consumers, messages).await? {
         consumers = session.consumers().await.map_err(missed)?;
     }
     let suffix = consumer_name("", &config);
     consumers.retain(|info| info.name.ends_with(&suffix));
-    // Whose messages are the oldest comes first.
+    // The consumer with the oldest messages comes first.
     consumers.sort_by_key(|info| info.acknowledged_before);
     let inbox = inboxes.get(&config);
-    let mut claimed: Vec<Claimed> = Vec::new();
-    for message in inbox.iter().flat_map(|inbox| inbox.strays()) {
+    let mut claimed: Vec<ClaimedRequest> = Vec::new();
+    for message in inbox.iter().flat_map(|inbox| inbox.unexpected()) {
         claimed.extend(take(shared, &session, message, false).await);
     }
     for info in consumers {
@@ -59,16 +59,18 @@ pub async fn claim(
             break;
         }
         if info.pending == 0 && info.unacknowledged == 0 {
-            clean_up(shared, &*session, &info).await;
+            delete_unused_consumer(shared, &*session, &info).await;
             continue;
         }
         let owner = info.name.split('_').next().unwrap_or_default();
-        let is_anyones = owner == ANY;
-        // Its owner is about to fetch what it has just published: what may have lapsed there waits for a quieter moment.
+        let is_unowned = owner == ANY;
+        // The owner may be about to fetch a new message: expired ones wait for a later claim.
         let is_busy = match owner == shared.process.owner {
-            true => inbox.as_ref().is_some_and(|inbox| inbox.awaits() > 0),
-            false if is_anyones || info.pending == 0 => false,
-            false => session.lives(owner).await,
+            true => inbox
+                .as_ref()
+                .is_some_and(|inbox| inbox.awaited_count() > 0),
+            false if is_unowned || info.pending == 0 => false,
+            false => session.is_alive(owner).await,
         };
         if is_busy {
             continue;
@@ -80,23 +82,23 @@ pub async fn claim(
         }
         let taken = fetched
             .into_iter()
-            .map(|message| take(shared, &session, message, is_anyones));
+            .map(|message| take(shared, &session, message, is_unowned));
         claimed.extend(join_all(taken).await.into_iter().flatten());
     }
     claimed.sort_by_key(|claimed| claimed.sequence);
     line_up(&*session, &mut claimed).await;
-    Ok(claimed.into_iter().map(|claimed| claimed.kept).collect())
+    Ok(claimed.into_iter().map(|claimed| claimed.request).collect())
 }
 
-/// A request that was taken over.
-struct Claimed {
+/// A claimed request.
+struct ClaimedRequest {
     sequence: u64,
-    kept: StoredRequest,
+    request: StoredRequest,
     place: Option<Arc<KeyQueuePosition>>,
 }
 
-/// Finds out which deliveries must wait for older ones. Those of this process are lined up in their order.
-async fn line_up(session: &dyn Session, claimed: &mut [Claimed]) {
+/// Decides which deliveries must wait for older ones, and queues those of this process in order.
+async fn line_up(session: &dyn Session, claimed: &mut [ClaimedRequest]) {
     let looks = claimed.iter().map(|claimed| async {
         match &claimed.place {
             Some(place) => place.has_others(session, claimed.sequence).await,
@@ -106,14 +108,14 @@ async fn line_up(session: &dyn Session, claimed: &mut [Claimed]) {
     let have_others = join_all(looks).await;
     for (claimed, has_others) in claimed.iter_mut().zip(have_others) {
         if let Some(place) = &claimed.place {
-            claimed.kept.behind = place.line_up(has_others);
+            claimed.request.behind = place.line_up(has_others);
         }
     }
 }
 
 /// Makes consumers that are not there yet, or that somebody has deleted: what they would hand out would stay in the stream for
 /// ever. Gives back whether it made any.
-async fn make_missing(
+async fn create_missing_consumers(
     shared: &Shared,
     session: &dyn Session,
     config: &str,
@@ -121,7 +123,10 @@ async fn make_missing(
     messages: u64,
 ) -> Result<bool, StoreError> {
     let is_there = |owner: &str| {
-        let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
+        let (name, subjects) = (
+            consumer_name(owner, config),
+            subjects::works_of_owner(owner, config),
+        );
         let mut named = consumers.iter().filter(|info| info.name == name);
         named.any(|info| info.subjects == subjects)
     };
@@ -146,7 +151,7 @@ async fn make_missing(
     }
     *lock(&shared.process.uncounted_since) = None;
     let begun = Instant::now();
-    let filter = subjects::works("*", config);
+    let filter = subjects::works_of_owner("*", config);
     let subjects = session.subjects(StreamName::Work, &filter).await;
     let subjects = subjects.map_err(|_| shared.process.servers.missed(session, begun))?;
     let owners = subjects
@@ -159,47 +164,47 @@ async fn make_missing(
     Ok(true)
 }
 
-/// Deletes the consumer of an owner that is no more, and has left nothing.
-async fn clean_up(shared: &Shared, session: &dyn Session, info: &Consumer) {
+/// Deletes the consumer of an ended owner without messages.
+async fn delete_unused_consumer(shared: &Shared, session: &dyn Session, info: &Consumer) {
     let unused = shared.process.servers.now().saturating_sub(info.last_used);
     let is_kept =
         [ANY, &shared.process.owner].map(|owner| info.name.starts_with(&consumer_name(owner, "")));
-    if is_kept == [false, false] && u128::from(unused) > UNUSED_FOR.as_millis() {
+    if is_kept == [false, false] && u128::from(unused) > DELETE_CONSUMER_AFTER.as_millis() {
         let _ = session.delete_consumer(&info.name).await;
     }
 }
 
-/// Takes over one request; `None`: not now.
+/// Claims one request; `None`: not now.
 async fn take(
     shared: &Arc<Shared>,
     session: &Arc<dyn Session>,
-    message: Handed,
-    is_anyones: bool,
-) -> Option<Claimed> {
-    // Its owner has published it a moment ago, and is about to fetch it.
-    if !is_anyones && is_fresh(shared, &message) {
-        let at_once = Acknowledgement::NotNow(None);
+    message: PulledMessage,
+    is_unowned: bool,
+) -> Option<ClaimedRequest> {
+    // The owner has just published it and is about to fetch it.
+    if !is_unowned && may_be_fetched_by_owner(shared, &message) {
+        let at_once = Acknowledgement::Redeliver(None);
         let _ = session.acknowledge(&message.reply, at_once).await;
         return None;
     }
     let owned = hold(shared, session, message, None).await?;
-    let claimed = owned.kept().map(|kept| Claimed {
+    let claimed = owned.stored_request().map(|request| ClaimedRequest {
         sequence: owned.sequence,
-        kept,
-        place: owned.place_in_line().cloned(),
+        request,
+        place: owned.queue_position().cloned(),
     });
     owned.start();
     claimed
 }
 
-/// Whether nobody has had it yet, and its owner may be about to.
-fn is_fresh(shared: &Shared, message: &Handed) -> bool {
+/// Whether no process has fetched it yet and its owner may do so soon.
+fn may_be_fetched_by_owner(shared: &Shared, message: &PulledMessage) -> bool {
     let age = shared
         .process
         .servers
         .now()
         .saturating_sub(message.message.published);
-    message.deliveries <= 1 && u128::from(age) < FRESH_FOR.as_millis()
+    message.deliveries <= 1 && u128::from(age) < FETCH_GRACE.as_millis()
 }
 
 /// Takes a request that a consumer has handed out into this process's hand, with its place in line where it has one already;
@@ -207,16 +212,16 @@ fn is_fresh(shared: &Shared, message: &Handed) -> bool {
 pub async fn hold(
     shared: &Arc<Shared>,
     session: &Arc<dyn Session>,
-    message: Handed,
+    message: PulledMessage,
     place: Option<Arc<KeyQueuePosition>>,
 ) -> Option<OwnedRequest> {
     let not_now = async |wait| {
-        let later = Acknowledgement::NotNow(Some(wait));
+        let later = Acknowledgement::Redeliver(Some(wait));
         let _ = session.acknowledge(&message.reply, later).await;
     };
     let sequence = message.message.sequence;
     let Some(stored) = RequestRecord::read(&message.message.payload) else {
-        not_now(LATER).await;
+        not_now(RETRY_LATER).await;
         return None;
     };
     let registered = registration(shared, &stored, &message, sequence, place);
@@ -233,9 +238,9 @@ pub async fn hold(
         stored,
         &message,
     );
-    let taken = match owned.has_its_key().await {
+    let taken = match owned.owns_key().await {
         Some(false) => {
-            // Another request has the same key: it was published so late that the key was free again.
+            // Another request owns the key: this one was published after the key had been released.
             let done = Acknowledgement::Done;
             let _ = session.acknowledge(&message.reply, done).await;
             return None;
@@ -255,7 +260,7 @@ pub async fn hold(
 async fn registration(
     shared: &Arc<Shared>,
     stored: &RequestRecord,
-    message: &Handed,
+    message: &PulledMessage,
     sequence: u64,
     place: Option<Arc<KeyQueuePosition>>,
 ) -> Option<Registration<OwnedRequest>> {
@@ -267,13 +272,13 @@ async fn registration(
             owned?.redelivered(message.reply.clone());
             return None;
         }
-        // It is held, and nothing of it runs: it begins anew.
+        // The process owns it and runs none of it: it starts again.
         owned.map(|owned| owned.ask(|request| request.abandon().boxed()))
     };
     if let Some(abandoned) = abandoned {
         let _ = abandoned.await;
     }
-    let place = || place.or_else(|| KeyQueuePosition::enter(&shared.process, stored, sequence));
+    let place = || place.or_else(|| KeyQueuePosition::insert(&shared.process, stored, sequence));
     Registration::new(&shared.requests, &stored.task, sequence, place)
 }
 
@@ -284,7 +289,7 @@ fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {
         .is_some_and(|owned| owned.sequence == sequence)
 }
 
-/// Which of a provider's messages belong to other deliveries.
+/// The messages at the provider that other deliveries have claimed.
 pub async fn claimed_by_others(
     shared: &Shared,
     delivery: &DeliveryId,
@@ -296,7 +301,7 @@ pub async fn claimed_by_others(
     let mut taken = Vec::new();
     for message in messages {
         let entry = session
-            .entry(StreamName::Known, &message_key(&message.0))
+            .entry(StreamName::IdempotencyKeys, &message_key(&message.0))
             .await;
         let entry = entry.map_err(|_| shared.process.servers.missed(&*session, begun))?;
         if entry.is_some_and(|entry| entry.value != own.as_bytes()) {

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use super::server::{Pull, Servers, Session};
 use super::subjects;
 
-/// What whoever reads the requests of one owner under one configuration file is called at the servers.
+/// The name of the consumer of one owner and configuration file.
 pub fn consumer_name(owner: &str, config: &str) -> String {
     format!("{owner}_{config}")
 }
 
-/// Makes the consumer where it is not there.
+/// Creates the consumer if it is missing.
 pub async fn make_consumer(
     servers: &Servers,
     session: &dyn Session,
@@ -21,13 +21,16 @@ pub async fn make_consumer(
     config: &str,
 ) -> Result<Arc<dyn Pull>, StoreError> {
     let begun = Instant::now();
-    let (name, subjects) = (consumer_name(owner, config), subjects::works(owner, config));
+    let (name, subjects) = (
+        consumer_name(owner, config),
+        subjects::works_of_owner(owner, config),
+    );
     let made = session.make_consumer(&name, &subjects).await;
     made.map_err(|_| servers.missed(session, begun))
 }
 
-/// Requests of nobody: those that were left to workers, and those that an operator has put back.
+/// The owner of requests without a process: those for workers, and those that an operator redrove.
 pub const ANY: &str = "any";
 
-/// How often something is written that meets what another has written.
+/// How often a write is repeated after a conflict.
 pub const TRIES: usize = 5;

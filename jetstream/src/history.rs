@@ -23,7 +23,7 @@ struct StoredRow {
     stored: u64,
 }
 
-/// Stores a row; gives back whether it is stored. Another of the same line takes its place.
+/// Stores a row, in place of one with the same line. Returns whether it is stored.
 pub async fn store(process: &ProcessState, session: &dyn Session, row: &HistoryRow) -> bool {
     let stored = json(&StoredRow {
         line: row.line.clone(),
@@ -33,7 +33,7 @@ pub async fn store(process: &ProcessState, session: &dyn Session, row: &HistoryR
     session.publish(subject(row), stored, None).await.is_ok()
 }
 
-/// Rows that other processes have not written within a lease, the oldest first. Each is given to this process once.
+/// Claims rows that other processes have not written within a lease, the oldest first, each once.
 pub async fn claim(
     process: &ProcessState,
     config: &str,
@@ -72,7 +72,7 @@ pub async fn claim(
     Ok(rows)
 }
 
-/// The row need not be stored any more.
+/// Deletes a row.
 pub async fn forget(process: &ProcessState, row: &HistoryRow) -> Result<(), StoreError> {
     let session = process.servers.session().await?;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Idempotency keys: taken before a request is published, freed where nothing comes of it.
+//! Idempotency keys: claimed before a request is published, released if it is not.
 
 use std::time::Duration;
 
@@ -7,37 +7,42 @@ use tokio::time::{Instant, sleep};
 
 use super::server::{CallError, Servers, Session, StreamName};
 use super::stored::{DeliveryNote, KeyRecord, json, read};
-use super::subjects::{attempt_key, known_key};
+use super::subjects::{attempt_key, idempotency_entry_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::plan::{Identity, KEEP_KEY};
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::store::{Accepted, KnownRequest, NewRequest, StoreError};
 
-/// For so long a key may be there whose request is not yet: its process is between the two.
+/// How long a key may exist before its request: its process writes the key first.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 
-/// What became of a key that was to be taken.
+/// The result of claiming a key.
 pub enum KeyClaim {
     Free(String),
     Taken(Accepted),
 }
 
-/// Takes an idempotency key, or says what is known of it.
-pub async fn take_key(
+/// Claims an idempotency key, or returns the state of its request.
+pub async fn claim_key(
     servers: &Servers,
     session: &dyn Session,
     request: &NewRequest,
     subject: &str,
 ) -> Result<KeyClaim, StoreError> {
     let Identity { scope, key, .. } = &request.identity;
-    let name = known_key(scope, key.as_deref().unwrap_or_default());
+    let name = idempotency_entry_key(scope, key.as_deref().unwrap_or_default());
     let begun = Instant::now();
     let missed = || servers.missed(session, begun);
-    let ours = KeyRecord::of(request, subject);
+    let own_record = KeyRecord::of(request, subject);
     let mut revision = 0;
     loop {
         match session
-            .write(StreamName::Known, &name, json(&ours), Some(revision))
+            .write(
+                StreamName::IdempotencyKeys,
+                &name,
+                json(&own_record),
+                Some(revision),
+            )
             .await
         {
             Ok(_) => return Ok(KeyClaim::Free(name)),
@@ -45,7 +50,7 @@ pub async fn take_key(
             Err(error) => return Err(servers.failed(session, begun, error)),
         }
         let entry = session
-            .entry(StreamName::Known, &name)
+            .entry(StreamName::IdempotencyKeys, &name)
             .await
             .map_err(|_| missed())?;
         let Some(entry) = entry else {
@@ -63,7 +68,7 @@ pub async fn take_key(
                 .await
                 .map_err(|()| missed())?,
         };
-        // By the servers' clock: the entry's last change is the request's acceptance or its end.
+        // By the servers' clock. The entry's last change is the acceptance or the end of the request.
         let age = Duration::from_millis(servers.now().saturating_sub(entry.written));
         let Some(reports) = reports else {
             match age > KEY_BEFORE_REQUEST {
@@ -74,18 +79,26 @@ pub async fn take_key(
         };
         let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
         let old = known.has_ended && age > KEEP_KEY;
-        // A request of which nothing was delivered is forgotten, so that trying again really tries.
+        // A request that delivered nothing releases its key, so that a retry is delivered.
         if old || reports.iter().all(failed) {
             revision = entry.revision;
             continue;
         }
-        return Ok(KeyClaim::Taken(taken(known, reports, &ours)));
+        return Ok(KeyClaim::Taken(known_or_conflict(
+            known,
+            reports,
+            &own_record,
+        )));
     }
 }
 
-/// What is answered where the key has a request already.
-fn taken(known: KeyRecord, reports: Vec<DeliveryReport>, ours: &KeyRecord) -> Accepted {
-    match known.fingerprint == ours.fingerprint {
+/// The reply if the key has a request.
+fn known_or_conflict(
+    known: KeyRecord,
+    reports: Vec<DeliveryReport>,
+    own_record: &KeyRecord,
+) -> Accepted {
+    match known.fingerprint == own_record.fingerprint {
         true => Accepted::Known(KnownRequest {
             task: known.task,
             warnings: known.warnings,
@@ -100,7 +113,7 @@ fn first_reports(known: &KeyRecord) -> Vec<DeliveryReport> {
     places.map(|(place, record)| record.report(place)).collect()
 }
 
-/// How the deliveries of a request stand that has not ended; `None`: it is not there.
+/// The reports of an open request; `None`: it does not exist.
 async fn reports_of_open(
     session: &dyn Session,
     known: &KeyRecord,
@@ -129,14 +142,14 @@ async fn reports_of_open(
     Ok(Some(reports))
 }
 
-/// Whether a key's entry names the task; `None`: not known.
+/// Whether a key's entry names the task; `None`: unknown.
 pub async fn has_key(session: &dyn Session, key: &str, task: &str) -> Option<bool> {
-    let entry = session.entry(StreamName::Known, key).await.ok()?;
+    let entry = session.entry(StreamName::IdempotencyKeys, key).await.ok()?;
     let known = entry.and_then(|entry| read::<KeyRecord>(&entry.value));
     Some(known.is_none_or(|known| known.task == task))
 }
 
-/// Nothing came of its request.
-pub async fn free_key(session: &dyn Session, key: &str) {
-    let _ = session.purge(StreamName::Known, key).await;
+/// Releases the key of a request that was not published.
+pub async fn release_key(session: &dyn Session, key: &str) {
+    let _ = session.purge(StreamName::IdempotencyKeys, key).await;
 }

@@ -1,4 +1,4 @@
-//! The way of a process's own requests: published, and at once fetched again, so that they are in its hand.
+//! Fetches a process's own requests at once after it has published them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::consumer::make_consumer;
-use super::server::{Handed, Pull, Session};
+use super::server::{Pull, PulledMessage, Session};
 use super::shared::Shared;
 use super::stored::RequestRecord;
 use notifier_core::panics::lock;
@@ -18,17 +18,17 @@ use notifier_core::store::StoreError;
 /// Requests that are fetched at a time.
 const BATCH: usize = 256;
 const FETCH_WITHIN: Duration = Duration::from_secs(1);
-/// When the consumer is asked for anew: others delete it after a day without use.
+/// When the consumer is looked up again: other processes delete it after a day without use.
 const USED_FOR: Duration = Duration::from_secs(3600);
 
-/// The process's own consumer under one configuration file, and who waits for what it brings.
+/// The process's consumer for one configuration file, and the tasks that wait for its messages.
 pub struct Inbox {
     config: String,
-    /// With when it was last known to be there.
+    /// The consumer, and when its existence was last confirmed.
     consumer: Mutex<(Arc<dyn Pull>, Instant)>,
-    awaited: Mutex<HashMap<String, oneshot::Sender<Handed>>>,
-    /// What nobody here waits for: another process held it, or this one did not wait long enough.
-    strays: Mutex<Vec<Handed>>,
+    awaited: Mutex<HashMap<String, oneshot::Sender<PulledMessage>>>,
+    /// Messages without a waiting task: another process held them, or this one stopped waiting.
+    unexpected: Mutex<Vec<PulledMessage>>,
     wake: Arc<Notify>,
 }
 
@@ -41,7 +41,7 @@ impl Inboxes {
         lock(&self.0).get(config).cloned()
     }
 
-    /// The process's own under a configuration file.
+    /// The inbox for a configuration file.
     pub async fn of(
         &self,
         shared: &Arc<Shared>,
@@ -70,7 +70,7 @@ impl Inboxes {
             config: config.to_owned(),
             consumer: Mutex::new((consumer, Instant::now())),
             awaited: Mutex::default(),
-            strays: Mutex::default(),
+            unexpected: Mutex::default(),
             wake: Arc::default(),
         });
         inboxes.insert(config.to_owned(), Arc::clone(&inbox));
@@ -85,20 +85,20 @@ impl Inboxes {
 }
 
 impl Inbox {
-    /// Tells that a request is about to be published.
-    pub fn expect(self: &Arc<Self>, task: &str) -> Expected {
+    /// Registers a request that is about to be published.
+    pub fn expect(self: &Arc<Self>, task: &str) -> ExpectedMessage {
         let (sender, message) = oneshot::channel();
         lock(&self.awaited).insert(task.to_owned(), sender);
         self.wake.notify_one();
-        Expected {
+        ExpectedMessage {
             inbox: Arc::clone(self),
             task: task.to_owned(),
             message,
         }
     }
 
-    /// Somebody may have deleted the consumer.
-    async fn make_again(&self, shared: &Shared) {
+    /// Creates the consumer again: an operator may have deleted it.
+    async fn recreate_consumer(&self, shared: &Shared) {
         let servers = &shared.process.servers;
         if let Ok(session) = servers.session().await
             && let Ok(consumer) =
@@ -108,16 +108,16 @@ impl Inbox {
         }
     }
 
-    pub fn awaits(&self) -> usize {
+    pub fn awaited_count(&self) -> usize {
         lock(&self.awaited).len()
     }
 
-    /// What has come that nobody here waited for.
-    pub fn strays(&self) -> Vec<Handed> {
-        std::mem::take(&mut lock(&self.strays))
+    /// Takes the messages without a waiting task.
+    pub fn unexpected(&self) -> Vec<PulledMessage> {
+        std::mem::take(&mut lock(&self.unexpected))
     }
 
-    fn arrived(&self, message: Handed, shared: &Shared) {
+    fn handle_message(&self, message: PulledMessage, shared: &Shared) {
         let Some(stored) = RequestRecord::read(&message.message.payload) else {
             return;
         };
@@ -129,26 +129,26 @@ impl Inbox {
             },
             None => message,
         };
-        // Its lease ran out while the servers were away, and nobody has taken it over.
+        // The lease expired while the servers were unreachable, and no process claimed the request.
         match shared.requests.lock().get(task) {
             Some(owned) if shared.process.runs(&stored) => {
                 owned.redelivered(message.reply.clone());
             }
-            _ => lock(&self.strays).push(message),
+            _ => lock(&self.unexpected).push(message),
         }
     }
 }
 
 /// A request that is about to be published.
-pub struct Expected {
+pub struct ExpectedMessage {
     inbox: Arc<Inbox>,
     task: String,
-    message: oneshot::Receiver<Handed>,
+    message: oneshot::Receiver<PulledMessage>,
 }
 
-impl Expected {
-    /// `None`: it has not come within the time.
-    pub async fn within(mut self, time: Duration) -> Option<Handed> {
+impl ExpectedMessage {
+    /// `None`: the message did not arrive in time.
+    pub async fn wait_for(mut self, time: Duration) -> Option<PulledMessage> {
         match timeout(time, &mut self.message).await {
             Ok(message) => message.ok(),
             Err(_) => None,
@@ -156,13 +156,13 @@ impl Expected {
     }
 }
 
-impl Drop for Expected {
+impl Drop for ExpectedMessage {
     fn drop(&mut self) {
         lock(&self.inbox.awaited).remove(&self.task);
-        // It may have come in this instant.
+        // It may have arrived in this moment.
         self.message.close();
         if let Ok(message) = self.message.try_recv() {
-            lock(&self.inbox.strays).push(message);
+            lock(&self.inbox.unexpected).push(message);
         }
     }
 }
@@ -173,12 +173,12 @@ impl Drop for Inbox {
     }
 }
 
-/// Fetches as many as are awaited, and no more: what nobody here waits for is another's to take over.
+/// Fetches only as many messages as tasks wait for: other processes may claim the rest.
 async fn fetch(inbox: Weak<Inbox>, shared: Weak<Shared>, wake: Arc<Notify>) {
     loop {
         wake.notified().await;
         while let (Some(inbox), Some(shared)) = (inbox.upgrade(), shared.upgrade()) {
-            let awaited = inbox.awaits();
+            let awaited = inbox.awaited_count();
             if awaited == 0 {
                 break;
             }
@@ -187,13 +187,13 @@ async fn fetch(inbox: Weak<Inbox>, shared: Weak<Shared>, wake: Arc<Notify>) {
             let mut whole = true;
             while let Some(message) = messages.next().await {
                 match message {
-                    Ok(message) => inbox.arrived(message, &shared),
+                    Ok(message) => inbox.handle_message(message, &shared),
                     Err(_) => whole = false,
                 }
             }
             if !whole {
                 sleep(Duration::from_millis(20)).await;
-                inbox.make_again(&shared).await;
+                inbox.recreate_consumer(&shared).await;
             }
         }
         if inbox.strong_count() == 0 || shared.strong_count() == 0 {

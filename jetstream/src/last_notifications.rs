@@ -1,4 +1,4 @@
-//! What destinations were told last, in a bucket that every process reads. Done in the order of asking.
+//! Last notifications, in a bucket that all processes share. Operations run in the order of the calls.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::server::StreamName;
 use notifier_core::store::record::LastNotificationRecord;
 use notifier_core::store::{LastNotification, StoreError, StoreErrorKind, StoreFuture};
 
-/// The way to the bucket. What waits there are deliveries in flight, whose number is bounded.
+/// Runs operations on the bucket. Only deliveries in flight wait for it, and their number is limited.
 pub struct LastNotifications {
     process: Arc<ProcessState>,
     jobs: UnboundedSender<BoxFuture<'static, ()>>,
@@ -66,7 +66,7 @@ impl LastNotifications {
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> StoreFuture<T> {
         let (reply, answer) = oneshot::channel();
-        // Whoever asked may have given up meanwhile.
+        // The caller may have stopped waiting.
         let job = work.map(|answer| drop(reply.send(answer)));
         let _ = self.jobs.send(job.boxed());
         let stopped = self.process.servers.error(StoreErrorKind::Stopped);

@@ -21,8 +21,8 @@ mod consumer;
 mod history;
 mod idempotency;
 mod inbox;
+mod key_queue;
 mod last_notifications;
-mod line;
 mod nats;
 mod operator;
 mod order;
@@ -63,28 +63,28 @@ use notifier_core::store::{
     StoreFuture, StoredRequest,
 };
 
-/// How long a process that stops tries to give up what it has.
+/// How long a process that stops tries to release its requests.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
-/// This process's use of the streams.
+/// A store in the streams of NATS servers.
 pub struct JetStreamStore {
     shared: Arc<Shared>,
     inboxes: Arc<Inboxes>,
     last_notifications: LastNotifications,
 }
 
-/// What a request answers, which this process holds.
+/// The reply of a request that this process owns.
 type HeldResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 impl JetStreamStore {
-    /// Reaches for nothing yet: servers that are away now may be there when a notification comes.
+    /// Does not connect yet: the servers may become reachable later.
     fn new(servers: OutboxServers, runtime: Handle) -> Self {
         let owner = uuid::Uuid::new_v4().simple().to_string();
         let connector = Box::new(Nats::of_owner(servers, &owner));
         Self::with_connector(connector, owner, runtime)
     }
 
-    /// The same by any connector. No other process may have the owner's name.
+    /// Like `new`, with the given connector. The owner's name must be unique.
     pub fn with_connector(connector: Box<dyn Connect>, owner: String, runtime: Handle) -> Self {
         let servers = Servers::new(connector);
         let process = Arc::new(ProcessState::new(servers, runtime.clone(), owner));
@@ -98,14 +98,14 @@ impl JetStreamStore {
         }
     }
 
-    /// Asks whoever has the request; without one it is another's.
+    /// Asks the task that owns the request. `Lost`: this process does not own it.
     fn ask<T: Send + 'static>(
         &self,
         delivery: &DeliveryId,
         of_anothers: T,
         work: impl for<'a> FnOnce(&'a mut OwnedRequest) -> HeldResult<'a, T> + Send + 'static,
     ) -> StoreFuture<T> {
-        // Asked now: what is asked of one request is done in the order of asking.
+        // Submit now: operations on one request run in the order of the calls.
         let answer = self.shared.ask(&delivery.task, work);
         Box::pin(async move {
             match answer {
@@ -115,8 +115,8 @@ impl JetStreamStore {
         })
     }
 
-    /// `None`: its request has no dedup key, or is another's.
-    fn place_in_line(&self, delivery: &DeliveryId) -> Option<Arc<KeyQueuePosition>> {
+    /// `None`: the request has no dedup key, or another process owns it.
+    fn queue_position(&self, delivery: &DeliveryId) -> Option<Arc<KeyQueuePosition>> {
         self.shared
             .requests
             .lock()
@@ -134,7 +134,7 @@ impl JetStreamStore {
         Box::pin(async move { runtime.spawn(work).await.unwrap_or(Err(stopped)) })
     }
 
-    /// [`Self::on_runtime`], begun at once: nobody may wait for the reply.
+    /// Like [`Self::on_runtime`], started at once, even if no caller waits for the reply.
     fn begin<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -158,12 +158,12 @@ impl Store for JetStreamStore {
 impl RequestStore for JetStreamStore {
     fn accept(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
-        accept::accept(shared, inboxes, request, Assignment::Ours)
+        accept::accept(shared, inboxes, request, Assignment::ThisProcess)
     }
 
     fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let (shared, inboxes) = (Arc::clone(&self.shared), Arc::clone(&self.inboxes));
-        accept::accept(shared, inboxes, request, Assignment::Anyones)
+        accept::accept(shared, inboxes, request, Assignment::AnyProcess)
     }
 
     fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>> {
@@ -207,8 +207,8 @@ impl RequestStore for JetStreamStore {
         row: Option<&HistoryRow>,
     ) -> StoreFuture<()> {
         let (place, report, row) = (delivery.index, report.clone(), row.cloned());
-        if let Some(line) = self.place_in_line(delivery) {
-            line.is_ending(place);
+        if let Some(line) = self.queue_position(delivery) {
+            line.mark_ending(place);
         }
         self.ask(delivery, (), move |request| {
             request.complete(place, report, row).boxed()
@@ -216,7 +216,7 @@ impl RequestStore for JetStreamStore {
     }
 
     fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool> {
-        let (line, place) = (self.place_in_line(delivery), delivery.index);
+        let (line, place) = (self.queue_position(delivery), delivery.index);
         self.on_runtime(async move {
             match line {
                 Some(line) => line.has_older(place).await,
@@ -254,7 +254,7 @@ impl RequestStore for JetStreamStore {
                 .iter()
                 .map(|(task, owned)| (owned.sequence, task.clone()))
                 .collect();
-            // The server hands them out in the order in which they are given back.
+            // The server redelivers messages in the order of their release.
             let release = async {
                 for task in owned.values() {
                     if let Some(released) = shared.ask(task, |request| request.release().boxed()) {
@@ -262,7 +262,7 @@ impl RequestStore for JetStreamStore {
                     }
                 }
             };
-            // Where the servers are away nothing can be told to them, and the leases run out by themselves.
+            // If the servers are unreachable, the leases expire.
             let _ = timeout(RELEASE_WITHIN, release).await;
             Ok(())
         })

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::line::{KeyQueue, OlderOfProcess};
+use super::key_queue::{KeyQueue, OlderOfProcess};
 use super::process::ProcessState;
 use super::server::{Session, StreamName};
 use super::stored::{DeliveryNote, RequestRecord, read};
@@ -17,23 +17,23 @@ use super::subjects::{self, attempt_key, config_token};
 use notifier_core::panics::lock;
 use notifier_core::store::{OrderKey, StoreError, StoreErrorKind};
 
-/// How long a delivery is held up by servers that do not answer.
+/// How long a delivery waits for servers that do not reply.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
-/// Own requests that one look passes. A delivery behind more of them asks again before it leaves.
+/// Own requests that one search skips. A delivery behind more of them asks again before it is sent.
 const LOOKS: usize = 16;
 
 /// The place of a request with a dedup key that this process publishes or holds. Given up when it is dropped.
 pub struct KeyQueuePosition {
     process: Arc<ProcessState>,
-    /// The subjects of all requests of the line.
+    /// The subjects of all requests of the queue.
     subjects: String,
     token: String,
     older: tokio::sync::Mutex<OlderRequests>,
 }
 
 impl KeyQueuePosition {
-    /// `None`: the request has no dedup key. A sequence of zero is not known yet.
-    pub fn enter(
+    /// `None`: the request has no dedup key. A sequence of zero means that it is not published yet.
+    pub fn insert(
         process: &Arc<ProcessState>,
         stored: &RequestRecord,
         sequence: u64,
@@ -47,7 +47,7 @@ impl KeyQueuePosition {
             token: subjects::token(&stored.task),
             older: tokio::sync::Mutex::default(),
         };
-        place.with(|line, token| line.enter(token, &stored.task, sequence, stored.orders()));
+        place.with(|line, token| line.insert(token, &stored.task, sequence, stored.orders()));
         Some(Arc::new(place))
     }
 
@@ -67,7 +67,7 @@ impl KeyQueuePosition {
 
     async fn look_for_others(&self, session: &dyn Session, sequence: u64) -> bool {
         let mut from = self.with(|line, token| {
-            line.published(token, sequence);
+            line.set_sequence(token, sequence);
             line.clear_before()
         });
         for _ in 0..LOOKS {
@@ -97,7 +97,7 @@ impl KeyQueuePosition {
     /// to the stream is waited for.
     pub async fn has_older(&self, place: usize) -> Result<bool, StoreError> {
         let look = timeout(LOOK_WITHIN, self.look_for_older(place)).await;
-        look.unwrap_or_else(|_| Err(self.process.servers.error(StoreErrorKind::TooSlow)))
+        look.unwrap_or_else(|_| Err(self.process.servers.error(StoreErrorKind::TimedOut)))
     }
 
     async fn look_for_older(&self, place: usize) -> Result<bool, StoreError> {
@@ -106,7 +106,7 @@ impl KeyQueuePosition {
             let state = self.with(|line, token| {
                 let (sequence, order) = line.position(token, place)?;
                 let position = (sequence, place);
-                Some((position, order, line.own_older(order, position)))
+                Some((position, order, line.older_in_process(order, position)))
             });
             match state {
                 Some((_, _, OlderOfProcess::Open)) => return Ok(true),
@@ -123,27 +123,27 @@ impl KeyQueuePosition {
         let look = older.has_open(&*session, &self.subjects, position.0, order);
         let has_open = look.await.map_err(|()| servers.missed(&*session, begun))?;
         if !has_open {
-            self.with(|line, token| line.is_first(token, place));
+            self.with(|line, token| line.mark_first(token, place));
         }
         Ok(has_open)
     }
 
-    /// The end of a delivery is on its way to the stream.
-    pub fn is_ending(&self, place: usize) {
-        self.with(|line, token| line.is_ending(token, place));
+    /// Records that the end of a delivery is being written.
+    pub fn mark_ending(&self, place: usize) {
+        self.with(|line, token| line.mark_ending(token, place));
     }
 
-    /// The end of a delivery is noted.
+    /// Records that the end of a delivery is written.
     pub fn ended(&self, place: usize) {
         self.change(|line, token| line.ended(token, place));
     }
 
-    /// Another process has a delivery.
+    /// Records that another process owns a delivery.
     pub fn lost(&self, place: usize) {
         self.change(|line, token| line.lost(token, place));
     }
 
-    /// The request is not in the stream any more.
+    /// Records that the request is no longer in the stream.
     pub fn finished(&self) {
         self.change(KeyQueue::finished);
     }
@@ -161,7 +161,7 @@ impl KeyQueuePosition {
 
 impl Drop for KeyQueuePosition {
     fn drop(&mut self) {
-        self.change(KeyQueue::leave);
+        self.change(KeyQueue::remove);
         let mut lines = lock(&self.process.lines.lines);
         if lines.get(&self.subjects).is_some_and(KeyQueue::is_empty) {
             lines.remove(&self.subjects);
@@ -169,7 +169,7 @@ impl Drop for KeyQueuePosition {
     }
 }
 
-/// The older requests of a key, as far as one of this process has met them in the stream.
+/// The older requests of a key that this process has found in the stream.
 #[derive(Default)]
 struct OlderRequests {
     begins_at: u64,
@@ -185,7 +185,7 @@ struct OlderRequest {
 }
 
 impl OlderRequests {
-    /// Looks again at those that are not certainly this process's own any more.
+    /// Restarts the search at requests that this process may no longer own.
     fn begin_at(&mut self, sequence: u64) {
         if self.next == 0 || sequence < self.begins_at {
             *self = Self {
@@ -196,7 +196,7 @@ impl OlderRequests {
         }
     }
 
-    /// Looks on in the stream, until it finds an open delivery of this order or comes to its own request.
+    /// Continues the search until it finds an open delivery with this order key, or its own request.
     async fn has_open(
         &mut self,
         session: &dyn Session,
@@ -218,7 +218,7 @@ impl OlderRequests {
             match next.map_err(drop)? {
                 Some(message) if message.sequence < own => {
                     self.next = message.sequence + 1;
-                    // What a newer version wrote holds up nothing.
+                    // A request of a newer version delays nothing.
                     let stored = RequestRecord::read(&message.payload);
                     self.found.extend(stored.map(|stored| OlderRequest {
                         sequence: message.sequence,

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::line::KeyQueues;
+use super::key_queue::KeyQueues;
 use super::server::Servers;
 use super::stored::RequestRecord;
 use notifier_core::store::{DeliveryId, Running};

@@ -1,4 +1,4 @@
-//! What this process knows, and the requests that it holds.
+//! The state that the tasks of a process share.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Has something done with a request; `None`: this process does not hold it.
+    /// Runs an operation on a request; `None`: this process does not own it.
     pub fn ask<T: Send + 'static>(
         &self,
         task: &str,
@@ -27,7 +27,7 @@ impl Shared {
 }
 
 impl Owned<OwnedRequest> {
-    /// The server has handed the request to this process once more.
+    /// Records that the server has redelivered the request to this process.
     pub fn redelivered(&self, reply: String) {
         drop(self.ask(|request| {
             request.reply = reply;

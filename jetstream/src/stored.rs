@@ -1,4 +1,4 @@
-//! What stands in the streams: JSON that a later version can read.
+//! The records in the streams: JSON that later versions can read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,10 +15,10 @@ use notifier_core::store::record::Record;
 use notifier_core::store::{NewDelivery, NewRequest, OrderKey, StoredRequest, StoredWork, Target};
 use notifier_core::text::hex;
 
-/// A request, as it was accepted; as a dead letter with the reports of its end.
+/// An accepted request, or a dead letter with its final reports.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// Raised when an older version must not touch what a newer one wrote.
+    /// The format's version. A process ignores records of a later version.
     pub version: u32,
     pub task: String,
     scope: String,
@@ -28,12 +28,12 @@ pub struct RequestRecord {
     arguments: BTreeMap<String, String>,
     pub request_json: String,
     warnings: Vec<String>,
-    /// Of its dedup key, as its subject has it.
+    /// The token of its dedup key, as in its subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
-    /// Milliseconds since 1970, as all times here. For people: the age is told by the stream's clock.
+    /// Milliseconds since 1970, for people. The stream's clock gives the age.
     pub accepted: u64,
-    /// It was a dead letter.
+    /// An operator redrove it.
     #[serde(default)]
     pub is_retried: bool,
     pub deliveries: Vec<StoredDelivery>,
@@ -44,7 +44,7 @@ pub const VERSION: u32 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredDelivery {
     report: Record,
-    /// `None`: it has ended, or is another message's.
+    /// `None`: it has ended, or another message holds it.
     pub work: Option<WorkRecord>,
 }
 
@@ -53,13 +53,13 @@ pub struct WorkRecord {
     receiver: Option<String>,
     #[serde(default)]
     destination: usize,
-    sealed: Option<String>,
-    /// How long it is tried after its request has come into the stream.
-    pub timeout: u64,
-    composition: String,
-    /// Of the deliveries that it waits for.
+    sealed_config: Option<String>,
+    /// Milliseconds from publication until the last attempt must have ended.
+    pub timeout_ms: u64,
+    composition_hash: String,
+    /// The order key of the deliveries that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    order: Option<String>,
+    order_key: Option<String>,
 }
 
 impl RequestRecord {
@@ -90,23 +90,23 @@ impl RequestRecord {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 
-    /// `None`: a newer version wrote it, or it is none of ours.
+    /// `None`: a later version wrote it, or another program.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let stored: Self = serde_json::from_slice(bytes).ok()?;
         (stored.version <= VERSION).then_some(stored)
     }
 
-    /// Places of the deliveries that are to be done.
+    /// Indexes of the open deliveries.
     pub fn open(&self) -> Vec<usize> {
         let places = self.deliveries.iter().enumerate();
         let open = places.filter(|(_, delivery)| delivery.work.is_some());
         open.map(|(place, _)| place).collect()
     }
 
-    /// The orders of the deliveries that are to be done, by their places.
+    /// The order keys of the open deliveries, with their indexes.
     pub fn orders(&self) -> impl Iterator<Item = (usize, OrderKey)> {
         let places = self.deliveries.iter().enumerate();
-        places.filter_map(|(place, delivery)| Some((place, delivery.work.as_ref()?.order()?)))
+        places.filter_map(|(place, delivery)| Some((place, delivery.work.as_ref()?.order_key()?)))
     }
 
     pub fn reports(&self) -> Vec<DeliveryReport> {
@@ -122,7 +122,7 @@ impl RequestRecord {
         }
     }
 
-    /// The request with these of its deliveries to do once more.
+    /// The dead letter with these deliveries.
     pub fn dead_letter(&self, dead: &BTreeSet<usize>) -> Bytes {
         let deliveries = self.deliveries.iter().enumerate();
         let deliveries = deliveries.map(|(place, delivery)| StoredDelivery {
@@ -147,7 +147,7 @@ impl RequestRecord {
 
     /// What whoever takes it over is given; `noted` is what its owners have said since.
     /// `published` and `now` are of the stream's clock.
-    pub fn kept(
+    pub fn stored_request(
         &self,
         noted: &BTreeMap<usize, DeliveryNote>,
         published: u64,
@@ -159,13 +159,13 @@ impl RequestRecord {
             let mut report = delivery.report.clone().report(place);
             let mut work = delivery.work.as_ref().map(|work| work.work(in_stream));
             if let Some(note) = noted.get(&place) {
-                report.parts_delivered = note.parts;
+                report.parts_delivered = note.parts_delivered;
                 if let Some(ended) = &note.ended {
                     report = ended.clone().report(place);
                     work = None;
                 }
                 if let Some(work) = &mut work {
-                    work.attempting = note.attempting.map(time);
+                    work.attempt_began = note.attempt_began.map(time);
                 }
             }
             NewDelivery { report, work }
@@ -185,47 +185,47 @@ impl RequestRecord {
 
 impl WorkRecord {
     fn of(work: &StoredWork) -> Self {
-        let (receiver, destination, sealed) = match &work.target {
+        let (receiver, destination, sealed_config) = match &work.target {
             Target::Receiver { name, index } => (Some(name.clone()), *index, None),
-            Target::Sealed(sealed) => (None, 0, Some(STANDARD.encode(sealed))),
+            Target::Sealed(sealed_config) => (None, 0, Some(STANDARD.encode(sealed_config))),
         };
-        let timeout = u64::try_from(work.time_left.as_millis()).unwrap_or(u64::MAX);
+        let timeout_ms = u64::try_from(work.time_left.as_millis()).unwrap_or(u64::MAX);
         Self {
             receiver,
             destination,
-            sealed,
-            timeout,
-            composition: hex(&work.composition),
-            order: work.order.map(|order| hex(&order)),
+            sealed_config,
+            timeout_ms,
+            composition_hash: hex(&work.composition_hash),
+            order_key: work.order_key.map(|order_key| hex(&order_key)),
         }
     }
 
-    fn order(&self) -> Option<OrderKey> {
-        let mut order = [0; 32];
-        read_hex(self.order.as_ref()?, &mut order);
-        Some(order)
+    fn order_key(&self) -> Option<OrderKey> {
+        let mut order_key = [0; 32];
+        read_hex(self.order_key.as_ref()?, &mut order_key);
+        Some(order_key)
     }
 
     pub fn is_sealed(&self) -> bool {
-        self.sealed.is_some()
+        self.sealed_config.is_some()
     }
 
     fn work(&self, in_stream: Duration) -> StoredWork {
-        let mut composition = [0; 32];
-        read_hex(&self.composition, &mut composition);
-        let sealed = self.sealed.as_deref().unwrap_or_default();
+        let mut composition_hash = [0; 32];
+        read_hex(&self.composition_hash, &mut composition_hash);
+        let sealed_config = self.sealed_config.as_deref().unwrap_or_default();
         StoredWork {
             target: match &self.receiver {
                 Some(name) => Target::Receiver {
                     name: name.clone(),
                     index: self.destination,
                 },
-                None => Target::Sealed(STANDARD.decode(sealed).unwrap_or_default()),
+                None => Target::Sealed(STANDARD.decode(sealed_config).unwrap_or_default()),
             },
-            time_left: Duration::from_millis(self.timeout).saturating_sub(in_stream),
-            order: self.order(),
-            composition,
-            attempting: None,
+            time_left: Duration::from_millis(self.timeout_ms).saturating_sub(in_stream),
+            order_key: self.order_key(),
+            composition_hash,
+            attempt_began: None,
         }
     }
 }
@@ -234,29 +234,29 @@ impl WorkRecord {
 /// somebody else has noted something since.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DeliveryNote {
-    /// Whose the delivery is.
+    /// The owner of the delivery.
     pub owner: String,
-    /// Counts the holders. With the owner it is one holder's alone: a process may take a delivery twice.
+    /// Counts the claims. Together with the owner it is unique: a process may claim a delivery twice.
     #[serde(default)]
     pub fence: u64,
     /// When an attempt began that must not be repeated, and of which it is not known how it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempting: Option<u64>,
+    pub attempt_began: Option<u64>,
     #[serde(default)]
-    pub parts: usize,
+    pub parts_delivered: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Record>,
 }
 
-/// An idempotency key.
+/// The entry of an idempotency key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyRecord {
     pub task: String,
     pub fingerprint: String,
     pub warnings: Vec<String>,
-    /// Where the request stands until it has ended.
+    /// The subject of the request.
     pub subject: String,
-    /// As they were at first, or at the end.
+    /// The reports at acceptance, or the final ones.
     pub reports: Vec<Record>,
     #[serde(default)]
     pub has_ended: bool,

@@ -1,10 +1,10 @@
-//! What things are called at the servers: subjects of messages, and keys of the buckets.
+//! Names at the servers: subjects of messages, and keys of buckets.
 
 use sha2::{Digest, Sha256};
 
 use notifier_core::text::hex;
 
-/// In the place of the hash of a dedup key.
+/// The token of a request without a dedup key.
 const NO_KEY: &str = "-";
 
 /// Of a request that is to be done, by its owner or by anyone; `config` is the [`config_token`], `key` the
@@ -14,63 +14,63 @@ pub fn work(owner: &str, config: &str, key: Option<&str>, task: &str) -> String 
     format!("notifier.work.{owner}.{config}.{key}.{}", token(task))
 }
 
-/// Of all requests of an owner under one configuration file.
-pub fn works(owner: &str, config: &str) -> String {
+/// The subjects of an owner's requests under one configuration file.
+pub fn works_of_owner(owner: &str, config: &str) -> String {
     format!("notifier.work.{owner}.{config}.>")
 }
 
-/// Of all requests under one configuration file and dedup key.
+/// The subjects of all requests under one configuration file and dedup key.
 pub fn works_of_key(config: &str, key: &str) -> String {
     format!("notifier.work.*.{config}.{key}.*")
 }
 
-/// Of a dead letter.
+/// The subject of a dead letter.
 pub fn dead(config: &str, task: &str) -> String {
     format!("notifier.dead.{config}.{}", token(task))
 }
 
-/// Of a history row.
+/// The subject of a history row.
 pub fn history(config: &str, line: &str) -> String {
     format!("notifier.history.{config}.{}", short_hash(&[line]))
 }
 
-/// Of all history rows under one configuration file.
+/// The subjects of all history rows under one configuration file.
 pub fn histories(config: &str) -> String {
     format!("notifier.history.{config}.*")
 }
 
-/// Where an owner that lives answers whoever asks.
+/// The subject on which a live owner answers.
 pub fn alive(owner: &str) -> String {
     format!("notifier.alive.{owner}")
 }
 
-/// Of a configuration file: its name without the directory, since machines keep it in different places.
+/// The token of a configuration file: its name without the directory, which differs between machines.
 pub fn config_token(config: &str) -> String {
     let name = config.rsplit(['/', '\\']).next().unwrap_or_default();
     short_hash(&[name])
 }
 
-/// Of a dedup key.
+/// The token of a dedup key.
 pub fn dedup_token(key: &str) -> String {
     short_hash(&[key])
 }
 
-/// What is noted of one delivery of the request with this sequence in the stream: a task that is sent again has other notes.
+/// The key of a delivery's note. It holds the request's sequence, since a redriven task has other notes.
 pub fn attempt_key(task: &str, sequence: u64, place: usize) -> String {
     format!("attempt.{}.{sequence}.{place}", token(task))
 }
 
-/// All that is noted of a request.
+/// The keys of all notes of a request.
 pub fn attempt_keys(task: &str, sequence: u64) -> String {
     format!("attempt.{}.{sequence}.*", token(task))
 }
 
-/// An idempotency key.
-pub fn known_key(scope: &str, key: &str) -> String {
+/// The entry of an idempotency key.
+pub fn idempotency_entry_key(scope: &str, key: &str) -> String {
     format!("key.{}", hash(&[scope, key]))
 }
 
-/// A message at a provider, and so whose it is.
+/// The key of a provider's message.
 pub fn message_key(message: &str) -> String {
     format!("message.{}", hash(&[message]))
 }
@@ -88,7 +88,7 @@ fn short_hash(parts: &[&str]) -> String {
     hash(parts).chars().take(32).collect()
 }
 
-/// Lengths stand before the parts, so that no two lists look alike.
+/// Each part has its length before it, so that different lists have different hashes.
 fn hash(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {

@@ -183,7 +183,9 @@ def _text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["list", "show", "retry", "drop", "stats"])
-@pytest.mark.parametrize(("make", "what"), [(None, "is not there"), (_text, "is no outbox"), (Path.mkdir, "opened")])
+@pytest.mark.parametrize(
+    ("make", "what"), [(None, "does not exist"), (_text, "is not an outbox file"), (Path.mkdir, "opened")]
+)
 def test_a_path_that_is_no_outbox_is_named_and_no_file_is_created(tmp_path: Path, verb: str, make, what: str) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "outbox.db"
     if make:

@@ -98,7 +98,7 @@ class Site:
 
     def states(self) -> list[str]:
         """Of all deliveries, in order."""
-        return [state for (state,) in self.rows("SELECT state FROM deliveries ORDER BY request, place")]
+        return [state for (state,) in self.rows("SELECT state FROM deliveries ORDER BY request, delivery_index")]
 
     def killed_and_started_again(
         self, engine: ProcessEngine, arguments: Mapping[str, str] | None = None, **environment: str

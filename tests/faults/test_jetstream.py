@@ -117,7 +117,7 @@ def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
     site.standin.rule(HOOK, reply={"status": 404}, times=1)
     _, trigger = site.start({"max_attempts": "1"})
     task = trigger.notify(to("hook", "the dead one")).json["task_id"]
-    eventually(lambda: site.server.messages("notifier_dead") == 1, "a dead letter")
+    eventually(lambda: site.server.messages("notifier_dead_letters") == 1, "a dead letter")
 
     def outbox(verb: str, *arguments: str) -> dict[str, Any]:
         done = command("outbox", verb, site.server.url, *arguments, "--format", "json")
@@ -137,7 +137,7 @@ def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
 
     site.standin.rule(HOOK, reply={"status": 404}, times=1)
     trigger.notify(to("hook", "another"))
-    eventually(lambda: site.server.messages("notifier_dead") == 1, "a dead letter")
+    eventually(lambda: site.server.messages("notifier_dead_letters") == 1, "a dead letter")
     assert outbox("drop", "--all")["deliveries"] == 1
     assert outbox("list")["deliveries"] == []
 
@@ -216,7 +216,7 @@ def test_an_error_of_the_servers_is_reported_and_nothing_is_sent(site: Streams) 
     restart(f'authorization {{ users: [{{ user: alerts, password: "{PASSWORD}", permissions: {denied} }}] }}\n')
     site.use(site.server.url, login)
     error = refused(site, {"NATS_LOGIN": f"alerts:{PASSWORD}"})
-    assert "does not permit" in error["message"]
+    assert "denies this user a permission" in error["message"]
     assert "notifier.>" in error["hint"]
 
     # With its permission, it goes.

@@ -77,7 +77,7 @@ def test_the_pending_answer_says_that_the_outbox_is_the_reason(
     assert answer.elapsed < 3
     [delivery] = answer.json["deliveries"]
     assert (answer.status, delivery["outcome"], delivery["reason"]) == (200, "pending", "outbox")
-    assert "did not take the notification in time" in delivery["detail"]
+    assert "did not store the notification in time" in delivery["detail"]
     cable.heal()
     trigger.wait_for_log("delivered in")
     eventually(lambda: hooks(standin) == Counter(["before", "later"]), "it is delivered once", timeout=20)
@@ -164,9 +164,9 @@ def test_a_missing_permission_is_an_error_of_the_first_call(site: Streams, stand
     _, trigger = site.start(environment={"NATS_LOGIN": f"alerts:{PASSWORD}"})
     answer = trigger.notify(to("hook"), timeout=10)
     assert (answer.status, answer.json["error"]["code"]) == (503, "outbox"), answer.text
-    assert "does not permit" in answer.json["message"]
+    assert "denies this user a permission" in answer.json["message"]
     assert "$JS.ACK.>" in answer.json["error"]["hint"]
-    trigger.wait_for_log("does not permit")
+    trigger.wait_for_log("denies this user a permission")
     assert not standin.requests(HOOK)
 
 
@@ -200,7 +200,7 @@ def test_a_full_stream_is_reported(site: Streams, standin: Standin) -> None:
     limit(site, "notifier_work", 1)
     answer = trigger.notify(to("hook", idempotency_key="k"), timeout=10)
     assert answer.status == 503
-    assert "finds no more room" in answer.json["message"]
+    assert "has no space left" in answer.json["message"]
     assert "max_bytes" in answer.json["error"]["hint"]
     assert hooks(standin) == Counter(["before"])
 
@@ -217,10 +217,12 @@ def test_calls_refused_by_a_full_stream_leave_nothing_in_the_streams(site: Strea
     with ThreadPoolExecutor(COUNT) as pool:
         assert Counter(pool.map(ask, range(300))) == Counter({503: 300})
     assert site.server.messages("KV_notifier_attempts") == 0
-    assert site.server.messages("KV_notifier_known") == 0
+    assert site.server.messages("KV_notifier_idempotency_keys") == 0
     # What is left of others goes by itself.
     day = 24 * 3600
-    assert [max_age(site, f"KV_notifier_{bucket}") for bucket in ("attempts", "known", "lasts")] == [
+    assert [
+        max_age(site, f"KV_notifier_{bucket}") for bucket in ("attempts", "idempotency_keys", "last_notifications")
+    ] == [
         14 * day,
         2 * day,
         7 * day,
@@ -230,7 +232,7 @@ def test_calls_refused_by_a_full_stream_leave_nothing_in_the_streams(site: Strea
     eventually(lambda: hooks(standin) == Counter(["before", "text 0"]), "it is delivered")
 
 
-@pytest.mark.parametrize("stream", ["KV_notifier_attempts", "KV_notifier_lasts"])
+@pytest.mark.parametrize("stream", ["KV_notifier_attempts", "KV_notifier_last_notifications"])
 def test_accepted_requests_end_although_a_bucket_is_full_or_once_it_has_room(
     site: Streams, standin: Standin, stream: str
 ) -> None:
@@ -254,4 +256,4 @@ def test_accepted_requests_end_although_a_bucket_is_full_or_once_it_has_room(
     eventually(lambda: site.server.messages() == 0, "all have ended", timeout=30)
     assert hooks(standin) == Counter(["before", "keyed", "both", "dead"])
     assert len([message for message in standin.messages() if message["provider"] == "twilio"]) == 1
-    assert site.server.messages("notifier_dead") == 1
+    assert site.server.messages("notifier_dead_letters") == 1

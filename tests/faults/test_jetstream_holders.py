@@ -211,5 +211,5 @@ def test_a_worker_with_a_wrong_clock_delivers_fresh_requests(
     assert abs(int(difference) - abs(jump)) < 5
     eventually(lambda: len(counts(standin)[1]) == COUNT, "all are sent", timeout=20)
     eventually(lambda: site.server.messages() == 0, "all have ended")
-    assert site.server.messages("notifier_dead") == 0
+    assert site.server.messages("notifier_dead_letters") == 0
     assert counts(standin)[1] == once(texts)

@@ -90,11 +90,11 @@ def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Site, taken: bool
     site.standin.rule(MESSAGES, method="POST", take=taken, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
-    eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE attempting IS NOT NULL"), "the attempt is noted")
+    eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE attempt_began IS NOT NULL"), "the attempt is noted")
     arrived(site.standin, MESSAGES, 1)
     engine.kill()
     # Its process has been gone for a while.
-    site.rows("UPDATE deliveries SET attempting = attempting - 60000, deadline = deadline - 86400000")
+    site.rows("UPDATE deliveries SET attempt_began = attempt_began - 60000, deadline = deadline - 86400000")
     _, again = site.start({"delivery_timeout": "3s"})
     wake(again)
     again.wait_for_log("delivered in" if taken else "ambiguous after", timeout=60)
@@ -131,7 +131,7 @@ def test_killed_between_a_delivery_and_its_record_it_is_sent_again_with_its_key(
 def test_killed_between_an_sms_and_its_record_it_is_not_sent_again(site: Site) -> None:
     site.standin.rule(MESSAGES, method="POST", delay_ms=300, times=1, take=True)
     killed_before_the_end_is_noted(site, "phone", MESSAGES)
-    site.rows("UPDATE deliveries SET attempting = attempting - 60000")
+    site.rows("UPDATE deliveries SET attempt_began = attempt_began - 60000")
     _, again = site.start()
     wake(again)
     again.wait_for_log("delivered in")
@@ -174,7 +174,7 @@ def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site,
     assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered", "pending", "pending"]
     engine.kill()
     # Killed between two attempts, not in the midst of one: of that nobody would know what became.
-    site.rows("UPDATE deliveries SET attempting = NULL")
+    site.rows("UPDATE deliveries SET attempt_began = NULL")
     book.orders.clear()
     _, again = site.start(environment=trusted)
     wake(again)
@@ -204,7 +204,7 @@ def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site,
     assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered"] * 2 + ["pending"] * 2
     engine.kill()
     # Between two attempts.
-    site.rows("UPDATE deliveries SET attempting = NULL")
+    site.rows("UPDATE deliveries SET attempt_began = NULL")
     book.orders.clear()
     _, again = site.start(environment=trust)
     wake(again)
@@ -292,7 +292,7 @@ def test_a_destination_encrypted_with_another_key_is_a_dead_letter_and_stays_enc
     wake(again)
     again.wait_for_log("failed, sealed")
     eventually(lambda: site.states() == ["dead"], "a dead letter")
-    assert site.rows("SELECT 1 FROM deliveries WHERE sealed IS NOT NULL")
+    assert site.rows("SELECT 1 FROM deliveries WHERE sealed_config IS NOT NULL")
 
 
 # Several processes

@@ -44,15 +44,23 @@ def _make_newer(path: Path) -> None:
         db.execute("CREATE TABLE requests (id INTEGER)")
 
 
+def _make_older(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"PRAGMA application_id = {0x494E464E}")
+        db.execute("PRAGMA user_version = 3")
+        db.execute("CREATE TABLE requests (id INTEGER)")
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (_make_text, "is no outbox"),
-        (_make_another, "is no outbox"),
-        (_make_newer, "was made by a newer version"),
-        (Path.mkdir, "is no outbox"),
+        (_make_text, "is not an outbox file"),
+        (_make_another, "is not an outbox file"),
+        (_make_newer, "was created by a newer version"),
+        (_make_older, "was created by an older version"),
+        (Path.mkdir, "is not an outbox file"),
     ],
-    ids=["text", "another database", "newer", "directory"],
+    ids=["text", "another database", "newer", "older", "directory"],
 )
 def test_a_file_that_is_no_outbox_is_not_changed(site: Site, make: Callable[[Path], object], what: str) -> None:
     make(site.outbox)
@@ -66,7 +74,7 @@ def test_a_file_that_is_no_outbox_is_not_changed(site: Site, make: Callable[[Pat
 def test_a_missing_directory_is_an_error(site: Site) -> None:
     site.change('"outbox.db"', '"nowhere/outbox.db"')
     _, trigger = site.start()
-    unusable(trigger.notify(to("hook")), "its directory is not there")
+    unusable(trigger.notify(to("hook")), "its directory does not exist")
     assert site.standin.requests(HOOK) == []
     # As soon as it is there, all is well.
     (site.directory / "plugins" / "nowhere").mkdir()
@@ -88,7 +96,7 @@ def test_a_read_only_file_is_an_error(site: Site, what: str) -> None:
     place.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
         _, again = site.start(privileged=False)
-        unusable(again.notify(to("hook")), "may not be opened")
+        unusable(again.notify(to("hook")), "cannot be opened: permission denied")
         assert site.standin.requests(HOOK) == []
     finally:
         place.chmod(mode)
@@ -208,7 +216,7 @@ def test_members_that_are_not_documented_are_not_stored(site: Site) -> None:
     _, trigger = site.start({"response_timeout": "0s"})
     misspelt = {"sender_config": {"slack": {"slack_webhook_url": MARK}}, "Receivers": [MARK]}
     assert trigger.notify(to("hook", "hi", fields={"host": "db1"}, **misspelt)).status == 200
-    [(stored,)] = site.rows("SELECT json FROM bodies")
+    [(stored,)] = site.rows("SELECT json FROM request_bodies")
     assert json.loads(stored) == {"notification_text": "hi", "fields": {"host": "db1"}}
     assert MARK.encode() not in b"".join(path.read_bytes() for path in site.outbox.parent.glob("outbox.db*"))
 

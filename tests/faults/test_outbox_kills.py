@@ -22,7 +22,7 @@ ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "500"}
 
 def as_if_a_minute_had_passed(site: Site) -> None:
     """Since attempts of which nothing more is known."""
-    site.rows("UPDATE deliveries SET attempting = attempting - 60000")
+    site.rows("UPDATE deliveries SET attempt_began = attempt_began - 60000")
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
@@ -49,7 +49,7 @@ def test_killed_at_random_moments_under_load_nothing_is_lost_and_no_sms_sent_twi
     texts = Counter(message["text"] for message in standin.messages() if message["provider"] == "twilio")
     dead = site.rows(
         """SELECT json ->> 'notification_text', report ->> 'outcome', report ->> 'sender', report ->> 'reason'
-           FROM deliveries JOIN bodies USING (request) WHERE state = 'dead'"""
+           FROM deliveries JOIN request_bodies USING (request) WHERE state = 'dead'"""
     )
     unknown = {text for text, outcome, sender, _ in dead if (outcome, sender) == ("ambiguous", "sms")}
     assert len(unknown) == len(dead), dead

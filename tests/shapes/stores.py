@@ -25,7 +25,7 @@ WORDS: Words = {
     "accepted": TIME,
     "at": TIME,
     "at_ms": TIME,
-    "attempting": TIME,
+    "attempt_began": TIME,
     "bytes": "<bytes>",
     "config": "<configuration file>",
     "deadline": TIME,
@@ -34,7 +34,7 @@ WORDS: Words = {
     "oldest": TIME,
     "owner": "<owner>",
     "scope": "<scope>",
-    "sealed": "<sealed>",
+    "sealed_config": "<sealed>",
     "stored": TIME,
 }
 

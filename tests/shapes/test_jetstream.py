@@ -20,11 +20,11 @@ MEMBERS = {**WORDS, "_nats.req.level": "<level>", "_nats.level": "<level>", "_na
 
 SETTLED = {
     "notifier_work": 3,
-    "notifier_dead": 3,
+    "notifier_dead_letters": 3,
     "notifier_history": 1,
     "KV_notifier_attempts": 2,
-    "KV_notifier_known": 2,
-    "KV_notifier_lasts": 2,
+    "KV_notifier_idempotency_keys": 2,
+    "KV_notifier_last_notifications": 2,
 }
 """Messages in each stream when all is stored."""
 

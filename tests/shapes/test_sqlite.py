@@ -18,13 +18,13 @@ COLUMNS = {
     **WORDS,
     "accepted_age": "<milliseconds of the file's age>",
     "age": "<milliseconds of the file's age>",
-    "boot": "<boot>",
+    "boot_id": "<boot>",
     "deadline": "<milliseconds of the file's age>",
     "ended_used": "<milliseconds of use>",
     "heartbeat": "<milliseconds of the file's age>",
     "uptime": "<milliseconds>",
     "used": "<milliseconds of use>",
-    "wall": TIME,
+    "wall_clock": TIME,
 }
 
 
@@ -37,11 +37,11 @@ def site(tmp_path: Path, standin: Standin) -> Iterator[Site]:
 def test_the_file_and_the_commands(site: Site) -> None:
     requests = Requests(site, site.outbox)
     states = ["ended", "ended", "claimed", "claimed", "dead", "dead", "claimed", "dead"]
-    rows_beside = "SELECT (SELECT count(*) FROM history), (SELECT count(*) FROM lasts)"
+    rows_beside = "SELECT (SELECT count(*) FROM history), (SELECT count(*) FROM last_notifications)"
     requests.make(lambda: (site.states(), site.rows(rows_beside)), (states, [(1, 2)]))
     with closing(sqlite3.connect(site.outbox)) as db, db:
         compare("sqlite/schema", schema(db))
-        tables = ("time", "owners", "requests", "bodies", "deliveries", "history", "lasts")
+        tables = ("file_clock", "owners", "requests", "request_bodies", "deliveries", "history", "last_notifications")
         compare("sqlite/rows", {table: rows(db, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}, COLUMNS)  # noqa: S608
 
     def shown(name: str, verb: str, *arguments: str) -> None:

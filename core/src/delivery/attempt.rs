@@ -129,7 +129,7 @@ impl Delivery {
             false => entry.owns().await,
         };
         match ownership {
-            Ok(Ownership::Mine | Ownership::Gone) => Ok(None),
+            Ok(Ownership::Owned | Ownership::Missing) => Ok(None),
             Ok(Ownership::Lost) => Err(LeaseLost),
             Err(_) if !must_note => Ok(None),
             Err(error) => {

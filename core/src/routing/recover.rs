@@ -75,7 +75,7 @@ impl<'a> Planner<'a> {
             failure,
             path: None,
         };
-        if kept.attempting.is_none() && kept.time_left.is_zero() {
+        if kept.attempt_began.is_none() && kept.time_left.is_zero() {
             return reject(Failure::new(Reason::Expired));
         }
         let target = match &kept.target {
@@ -92,7 +92,7 @@ impl<'a> Planner<'a> {
         let disposition = self.disposition(target);
         match disposition.unwrap_or_else(|_| reject(Failure::new(Reason::TooLarge))) {
             Disposition::Send(mut sending) => {
-                let same = sending.messages.hash() == kept.composition;
+                let same = sending.messages.hash() == kept.composition_hash;
                 if !same && report.parts_delivered > 0 {
                     self.warnings.push(|| {
                         format!(
@@ -104,7 +104,7 @@ impl<'a> Planner<'a> {
                 }
                 sending.resume = Some(Box::new(Resume {
                     parts_done: if same { report.parts_delivered } else { 0 },
-                    attempting: kept.attempting,
+                    attempting: kept.attempt_began,
                     time_left: kept.time_left,
                 }));
                 Disposition::Send(sending)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-/// What a store asks for the time. Tests bring one that they move.
+/// The clocks that a store reads. Tests set them by hand.
 pub trait Clock: Send + Sync {
     fn read(&self) -> ClockReading;
 }
@@ -11,11 +11,11 @@ pub trait Clock: Send + Sync {
 /// Both clocks at one moment.
 #[derive(Clone, Debug)]
 pub struct ClockReading {
-    /// The wall clock: somebody may set it, forward and back.
+    /// The wall clock, which may be set forward or back.
     pub wall: SystemTime,
-    /// Since the machine was started. Nobody sets it, and it goes on while the machine sleeps.
+    /// Time since the machine started. It cannot be set, and it includes sleep.
     pub uptime: Duration,
-    /// Which start that was: an `uptime` compares only with those of the same start.
+    /// The id of the machine's start. Compare two `uptime`s only if it is the same.
     pub boot: Arc<str>,
 }
 
@@ -49,7 +49,7 @@ fn boot() -> &'static Arc<str> {
     })
 }
 
-/// Since the first look: elsewhere each process counts for itself.
+/// Time since this process first asked: other systems have no uptime that all processes share.
 #[cfg(not(target_os = "linux"))]
 fn uptime() -> Duration {
     static START: OnceLock<std::time::Instant> = OnceLock::new();

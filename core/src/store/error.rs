@@ -1,8 +1,8 @@
-//! Why an outbox cannot be used, in words of our own.
+//! The reasons why an outbox cannot be used.
 
 use std::fmt;
 
-/// Nothing was kept. Says what was found, and what mends it.
+/// The operation failed and stored nothing. The text says what is wrong, the hint what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     /// Where the outbox is.
@@ -15,17 +15,17 @@ pub enum StoreErrorKind {
     /// There is no such file.
     Missing,
     /// There is no such directory.
-    NotThere,
-    MayNotBeOpened,
+    NoDirectory,
+    AccessDenied,
     ReadOnly,
-    NoOutbox,
+    NotAnOutbox,
     Damaged,
     Newer,
     Older,
-    Full,
+    NoSpace,
     Busy,
-    TooSlow,
-    Broken,
+    TimedOut,
+    IoFailed,
     Stopped,
     /// This program has no backend for the scheme of the servers' URLs.
     NoBackend,
@@ -50,63 +50,66 @@ impl StoreError {
         }
     }
 
-    /// Whether room on the disk may mend it. A log that cannot grow is also said to be a failed write.
-    pub const fn is_for_want_of_room(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Full | StoreErrorKind::Broken)
-    }
-
-    /// Whether it may be over in a while by itself.
-    pub const fn may_pass(&self) -> bool {
+    /// Whether free disk space may repair it. SQLite also reports a log that cannot grow as a failed write.
+    pub const fn is_disk_full(&self) -> bool {
         matches!(
             self.kind,
-            StoreErrorKind::Full | StoreErrorKind::Broken | StoreErrorKind::Busy
+            StoreErrorKind::NoSpace | StoreErrorKind::IoFailed
         )
     }
 
-    /// What to do about it.
+    /// Whether a retry may succeed without a change by the operator.
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::NoSpace | StoreErrorKind::IoFailed | StoreErrorKind::Busy
+        )
+    }
+
+    /// What the operator should do.
     pub const fn hint(&self) -> &'static str {
         match self.kind {
-            StoreErrorKind::Missing => "Give the path that the trigger's outbox leads to.",
-            StoreErrorKind::NotThere => {
-                "Make the directory, and let the server's user write there; or give another outbox."
+            StoreErrorKind::Missing => "Give the path of the trigger's outbox.",
+            StoreErrorKind::NoDirectory => {
+                "Create the directory and let the server's user write there, or give another outbox."
             }
-            StoreErrorKind::MayNotBeOpened => {
+            StoreErrorKind::AccessDenied => {
                 "Let the server's user read and write the file and its directory."
             }
             StoreErrorKind::ReadOnly => {
                 "Let the server's user write the file and its directory, and mount the file system for writing."
             }
-            StoreErrorKind::NoOutbox => {
+            StoreErrorKind::NotAnOutbox => {
                 "Give another path: the file there belongs to something else."
             }
             StoreErrorKind::Damaged => {
-                "Move the file and those with -wal and -shm after its name to a safe place: a new one is made. What it \
-                 held may be read with sqlite3's .recover."
+                "Move the file, and those with -wal and -shm after its name, to a safe place: the next notification creates a \
+                 new one. sqlite3's .recover may read the old one."
             }
             StoreErrorKind::Newer => {
-                "Install the version of influxdb3-notifier that made it, or a newer one."
+                "Install the version of influxdb3-notifier that created it, or a newer one."
             }
             StoreErrorKind::Older => {
-                "Deliver what it holds with the version that made it; then move the file and those with -wal and -shm after \
-                 its name to a safe place: a new one is made."
+                "Deliver its notifications with the version that created it. Then move the file, and those with -wal and -shm \
+                 after its name, to a safe place: this version creates a new one."
             }
-            StoreErrorKind::Full => {
-                "Make room on its file system; on NATS raise the stream's max_bytes or the account's limits."
+            StoreErrorKind::NoSpace => {
+                "Free space on its file system; on NATS raise the stream's max_bytes or the account's limits."
             }
             StoreErrorKind::Busy => {
                 "Look for a program that keeps the file open for writing, such as sqlite3 or a backup."
             }
-            StoreErrorKind::TooSlow => {
+            StoreErrorKind::TimedOut => {
                 "Put the file on a disk of this machine that is less busy; on NATS look how busy the servers are, and whether most of \
                  them run. Try again."
             }
-            StoreErrorKind::Broken => "Look at the disk and at the system's log.",
+            StoreErrorKind::IoFailed => "Check the disk and the system's log.",
             StoreErrorKind::Stopped => "Restart the server, and report the log line before this.",
             StoreErrorKind::NoBackend => {
                 "Give the path of a file, or use a program that has this backend."
             }
             StoreErrorKind::Unreachable => {
-                "Look whether the NATS servers run, and whether outbox names their addresses."
+                "Check that the NATS servers run and that outbox has their addresses."
             }
             StoreErrorKind::Credentials => {
                 "Set nats_credentials in the configuration file's [settings] to what the NATS server expects of this user."
@@ -119,8 +122,8 @@ impl StoreError {
                  where the server asks for one; the address must be a name in the certificate."
             }
             StoreErrorKind::NoPermission => {
-                "Let the NATS user publish to $JS.API.>, $JS.ACK.>, $KV.notifier_attempts.>, $KV.notifier_known.>, \
-                 $KV.notifier_lasts.>, notifier.> and subscribe to _INBOX.> and notifier.alive.*; or make the streams beforehand, as docs/cluster.md says."
+                "Let the NATS user publish to $JS.API.>, $JS.ACK.>, $KV.notifier_attempts.>, $KV.notifier_idempotency_keys.>, \
+                 $KV.notifier_last_notifications.>, notifier.> and subscribe to _INBOX.> and notifier.alive.*; or create the streams beforehand, as docs/cluster.md says."
             }
             StoreErrorKind::NoJetStream => {
                 "Start the NATS server with JetStream (-js, or jetstream {} in its configuration), and enable it for the account."
@@ -134,48 +137,48 @@ impl StoreError {
                  changes no stream that is there."
             }
             StoreErrorKind::TooFewServers => {
-                "Start the other servers of the cluster, or make the streams beforehand with fewer replicas, as docs/cluster.md says."
+                "Start the other servers of the cluster, or create the streams beforehand with fewer replicas, as docs/cluster.md says."
             }
             StoreErrorKind::TooLarge => {
                 "Raise max_payload on the NATS server, or send a shorter text, or to fewer destinations at a time."
             }
-            StoreErrorKind::Refused => "Look at the NATS server's log.",
+            StoreErrorKind::Refused => "Check the NATS server's log.",
         }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            StoreErrorKind::Missing => "is not there",
-            StoreErrorKind::NotThere => "cannot be made: its directory is not there",
-            StoreErrorKind::MayNotBeOpened => "may not be opened",
+        let problem = match self.kind {
+            StoreErrorKind::Missing => "does not exist",
+            StoreErrorKind::NoDirectory => "cannot be created: its directory does not exist",
+            StoreErrorKind::AccessDenied => "cannot be opened: permission denied",
             StoreErrorKind::ReadOnly => "cannot be written",
-            StoreErrorKind::NoOutbox => "is no outbox",
+            StoreErrorKind::NotAnOutbox => "is not an outbox file",
             StoreErrorKind::Damaged => "is damaged",
-            StoreErrorKind::Newer => "was made by a newer version",
-            StoreErrorKind::Older => "was made by an older version",
-            StoreErrorKind::Full => "finds no more room",
+            StoreErrorKind::Newer => "was created by a newer version of influxdb3-notifier",
+            StoreErrorKind::Older => "was created by an older version of influxdb3-notifier",
+            StoreErrorKind::NoSpace => "has no space left",
             StoreErrorKind::Busy => "is locked by another program",
-            StoreErrorKind::TooSlow => "did not take the notification in time",
-            StoreErrorKind::Broken => "cannot be read or written",
+            StoreErrorKind::TimedOut => "did not store the notification in time",
+            StoreErrorKind::IoFailed => "cannot be read or written",
             StoreErrorKind::Stopped => "has stopped in this process",
-            StoreErrorKind::NoBackend => "needs a backend that this program lacks",
+            StoreErrorKind::NoBackend => "needs a backend that this program does not have",
             StoreErrorKind::Unreachable => "cannot be reached",
             StoreErrorKind::Credentials => "does not accept the credentials",
             StoreErrorKind::UnreadableCredentials => {
-                "cannot be used with nats_credentials, which are of no known form"
+                "cannot be reached: nats_credentials has no known form"
             }
-            StoreErrorKind::Tls => "cannot be reached by TLS: the certificates do not fit",
-            StoreErrorKind::NoPermission => "does not permit this user what is needed",
+            StoreErrorKind::Tls => "cannot be reached with TLS: a certificate is not accepted",
+            StoreErrorKind::NoPermission => "denies this user a permission that the outbox needs",
             StoreErrorKind::NoJetStream => "has no JetStream",
-            StoreErrorKind::NoLeader => "has no leader at present",
+            StoreErrorKind::NoLeader => "has no leader at the moment",
             StoreErrorKind::OtherSettings => "has other settings than an outbox needs",
-            StoreErrorKind::TooFewServers => "finds fewer servers than it is to have copies",
-            StoreErrorKind::TooLarge => "takes no request as large as this one",
-            StoreErrorKind::Refused => "was refused by the server",
+            StoreErrorKind::TooFewServers => "has fewer servers than replicas",
+            StoreErrorKind::TooLarge => "does not accept a request of this size",
+            StoreErrorKind::Refused => "got an error from the server",
         };
-        write!(f, "The outbox {} {what}.", self.place)
+        write!(f, "The outbox {} {problem}.", self.place)
     }
 }
 

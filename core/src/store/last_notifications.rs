@@ -1,4 +1,4 @@
-//! What each destination was told last under a dedup key.
+//! The last notification of each destination and dedup key.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,9 +6,9 @@ use super::StoreFuture;
 use crate::model::notification::AlertState;
 use crate::model::outcome::MessageRef;
 
-/// Dedup keys of destinations whose last notification is known.
+/// How many last notifications a store keeps.
 pub const MAX_LAST_NOTIFICATIONS: usize = 10_000;
-/// How long it is known: the longest `repeat_interval`.
+/// How long a store keeps them: the longest `repeat_interval`.
 pub const KEEP_LAST_NOTIFICATIONS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Stores the last notification of each destination and dedup key; `key` stands for both. It keeps the last
@@ -20,12 +20,12 @@ pub trait LastNotificationStore: Send + Sync {
     fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()>;
 }
 
-/// What a destination was told last under a dedup key.
+/// The last notification that a destination got under a dedup key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastNotification {
-    /// The message, where it can be referred to.
+    /// The message, if a later one can refer to it.
     pub message: Option<MessageRef>,
-    /// The alert's state then; `None`: a digest has mentioned it since, so that any state is news.
+    /// The state that it reported; `None`: a digest has mentioned the alert since, so every state is new.
     pub state: Option<AlertState>,
     /// By the wall clock.
     pub at: SystemTime,

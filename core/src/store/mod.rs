@@ -44,14 +44,14 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long a dead letter is kept.
 pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The result of an operation: it comes once the operation is durable, or cannot be done.
+/// The result of an operation. It resolves when the operation is durable or has failed.
 pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 
 /// A place that stores what must outlive a process. Processes share it.
 ///
 /// Operations on the same thing are done in the order of the calls.
 pub trait Store: RequestStore + HistoryStore + LastNotificationStore {
-    /// Where it is, for people.
+    /// The path or the server addresses, for messages.
     fn place(&self) -> String;
 
     /// What an operator should know of the store; each warning is given once in a while.

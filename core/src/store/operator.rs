@@ -1,34 +1,34 @@
-//! What an operator looks at and does in an outbox, while processes go on working with it.
+//! An operator's view of an outbox and changes to it, while processes use it.
 
 use super::StoreError;
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 
-/// What an operator can do. Waits for the disk, or for the servers.
+/// The operations of the command line. They block until the disk or the servers reply.
 pub trait Operator: Send {
     /// The oldest first.
     fn list(
         &mut self,
-        choice: &DeliveryFilter,
+        filter: &DeliveryFilter,
         limit: usize,
     ) -> Result<Vec<ListedDelivery>, StoreError>;
 
-    /// What a request said, as JSON without destinations; `None`: there is no such task.
+    /// The request's JSON without its destinations; `None`: no such task.
     fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError>;
 
-    /// Lets dead letters be delivered again, with as much time as they had; gives back how many.
-    fn retry(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError>;
+    /// Redrives dead letters with a new deadline of the same length. Returns their number.
+    fn retry(&mut self, filter: &DeliveryFilter) -> Result<usize, StoreError>;
 
-    /// Ends deliveries without delivering them: dead letters, and such as wait. Gives back how many.
-    fn drop(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError>;
+    /// Drops dead letters and waiting deliveries. Returns their number.
+    fn drop(&mut self, filter: &DeliveryFilter) -> Result<usize, StoreError>;
 
     fn stats(&mut self) -> Result<Stats, StoreError>;
 }
 
-/// Which deliveries are meant; all conditions must hold.
+/// Selects deliveries; all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
-    /// A task's id or its beginning, and the place of one delivery.
+    /// A task's id or a prefix of it, and the index of one delivery.
     pub task: Option<(String, Option<usize>)>,
     /// Empty: any.
     pub states: Vec<StoredState>,
@@ -38,12 +38,12 @@ pub struct DeliveryFilter {
     pub reason: Option<String>,
 }
 
-/// How far a delivery is.
+/// The stored state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredState {
     /// It has not ended.
     Waiting,
-    /// It has failed for good, or nobody knows what became of it.
+    /// It failed permanently, or its result is unknown.
     Dead,
     Ended,
     Dropped,
@@ -58,14 +58,14 @@ pub struct ListedDelivery {
     pub accepted: i64,
     pub deadline: Option<i64>,
     pub ended: Option<i64>,
-    /// Whether a process that lives has it.
+    /// Whether a live process owns it.
     pub owned: bool,
-    /// Whether its destination is sealed there.
+    /// Whether the outbox holds its destination's configuration, sealed.
     pub sealed: bool,
     pub report: DeliveryReport,
 }
 
-/// Counts of a whole outbox.
+/// Totals of an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     pub waiting: u64,
@@ -73,7 +73,7 @@ pub struct Stats {
     pub ended: u64,
     pub dropped: u64,
     pub requests: u64,
-    /// When the oldest request that has not ended was accepted.
+    /// When the oldest open request was accepted.
     pub oldest: Option<i64>,
     pub bytes: u64,
 }
@@ -103,7 +103,7 @@ impl StoredState {
         Self::parse(column).unwrap_or(StoredState::Waiting)
     }
 
-    /// In which state a delivery is that ended so.
+    /// The state of a delivery with this outcome.
     pub fn ended(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Failed(failure) if failure.reason == Reason::Dropped => StoredState::Dropped,
@@ -113,7 +113,7 @@ impl StoredState {
     }
 }
 
-/// How a dead letter stands that is to be delivered again.
+/// The report of a redriven dead letter.
 pub fn retried(report: &DeliveryReport) -> DeliveryReport {
     DeliveryReport {
         outcome: Outcome::Pending(report.outcome.failure().cloned()),
@@ -123,7 +123,7 @@ pub fn retried(report: &DeliveryReport) -> DeliveryReport {
     }
 }
 
-/// How a delivery stands that is not to be delivered any more.
+/// The report of a dropped delivery.
 pub fn dropped(report: &DeliveryReport) -> DeliveryReport {
     DeliveryReport {
         outcome: Outcome::Failed(Failure::new(Reason::Dropped)),

@@ -1,4 +1,4 @@
-//! Reports as they are kept: JSON that a later version can read.
+//! Stored reports: JSON that later versions can read.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
 use crate::model::report::DeliveryReport;
 use crate::secret::Redactor;
 
-/// A report in names that stay.
+/// The stored form of a report. Its member names do not change.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
@@ -71,14 +71,14 @@ impl Record {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// `None`: another version wrote what this one does not know.
+    /// `None`: another version wrote values that this one does not know.
     pub fn read(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
     }
 
     pub fn report(self, index: usize) -> DeliveryReport {
         let failure = self.reason.as_deref().map(|code| {
-            // A reason of a later version is still a failure.
+            // An unknown reason of a later version still means a failure.
             let reason = Reason::from_code(code).unwrap_or(Reason::Internal);
             let detail = self.detail.as_deref();
             let detail = detail.and_then(|detail| Detail::new(detail, &Redactor::default()));
@@ -122,7 +122,7 @@ impl Record {
     }
 }
 
-/// What a destination was told last, in names that stay.
+/// The stored form of a last notification. Its member names do not change.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LastNotificationRecord {
@@ -136,7 +136,7 @@ impl LastNotificationRecord {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// `None`: another version wrote what this one does not know.
+    /// `None`: another version wrote values that this one does not know.
     pub fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -158,7 +158,7 @@ impl From<LastNotificationRecord> for LastNotification {
         Self {
             message: record.message.map(MessageRef),
             state: record.state.as_deref().and_then(read_state),
-            // What is beyond the clock's end was never written.
+            // No version writes a time beyond the clock's range.
             at: UNIX_EPOCH
                 .checked_add(Duration::from_millis(record.at_ms))
                 .unwrap_or(UNIX_EPOCH),
@@ -166,14 +166,14 @@ impl From<LastNotificationRecord> for LastNotification {
     }
 }
 
-/// `critical firing`; what is absent is empty.
+/// `critical firing`; an absent part is empty.
 pub fn state_text(state: AlertState) -> String {
     let level = state.level.map_or("", Level::word);
     let status = state.status.map_or("", AlertStatus::word);
     format!("{level} {status}")
 }
 
-/// `None`: a later version wrote what this one does not know, so that any state is news.
+/// `None`: a later version wrote a value that this one does not know, so every state counts as new.
 pub fn read_state(text: &str) -> Option<AlertState> {
     let (level, status) = text.split_once(' ')?;
     let level = (!level.is_empty()).then(|| Level::parse(level).ok_or(()));

@@ -12,7 +12,7 @@ use crate::model::report::DeliveryReport;
 pub struct NewRequest {
     pub task: String,
     pub identity: Identity,
-    /// The trigger's: settings are made from them again.
+    /// The trigger's arguments. A later process makes the settings from them.
     pub arguments: BTreeMap<String, String>,
     /// The trigger's `config_file_path`; empty: it has none.
     pub config: String,
@@ -22,7 +22,7 @@ pub struct NewRequest {
     pub dedup_key: Option<DedupKey>,
     pub warnings: Vec<String>,
     pub accepted: SystemTime,
-    /// All of them, in the order of the response.
+    /// All deliveries, in the order of the response.
     pub deliveries: Vec<NewDelivery>,
 }
 
@@ -36,7 +36,7 @@ pub struct StoredRequest {
     pub warnings: Vec<String>,
     /// How long ago it was accepted. A wall clock that jumps while a process uses the store does not change it.
     pub age: Duration,
-    /// All of them; those with work are the new owner's.
+    /// All deliveries. The new owner performs those with work.
     pub deliveries: Vec<NewDelivery>,
     /// As in [`Accepted::New`](super::Accepted::New).
     pub behind: Vec<usize>,
@@ -56,11 +56,11 @@ pub struct StoredWork {
     /// From acceptance or from the claim until the last attempt must have ended. Zero: it is too late.
     pub time_left: Duration,
     /// Deliveries with the same value, of requests under the same configuration file, leave in the order of their acceptance.
-    pub order: Option<OrderKey>,
-    /// Of the messages' bodies: parts that are done count only while it is the same.
-    pub composition: CompositionHash,
-    /// When an attempt began that must not be repeated and whose result is not known.
-    pub attempting: Option<SystemTime>,
+    pub order_key: Option<OrderKey>,
+    /// Hash of the messages' bodies: delivered parts count only while it is the same.
+    pub composition_hash: CompositionHash,
+    /// When an attempt began that must not be repeated and whose result is unknown.
+    pub attempt_began: Option<SystemTime>,
 }
 
 /// Where a delivery goes.

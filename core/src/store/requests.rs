@@ -81,7 +81,7 @@ pub enum Accepted {
     /// at least the ones with an older one of the same order that has not ended and is in no queue of this process.
     New { behind: Vec<usize> },
     /// It is stored, and the process that claims it delivers it.
-    Elsewhere,
+    Enqueued,
     /// The key's first request, as it stands.
     Known(KnownRequest),
     /// The key belongs to a request with another body.
@@ -99,9 +99,9 @@ pub struct KnownRequest {
 /// Who owns a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    Mine,
+    Owned,
     /// Another process has claimed it, or an operator has dropped it.
     Lost,
     /// It is not there: somebody has replaced the file or the streams. What is in flight continues without it.
-    Gone,
+    Missing,
 }

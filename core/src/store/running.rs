@@ -29,7 +29,7 @@ impl Running {
         self.lock().contains(delivery)
     }
 
-    /// The process gives up what it has: no attempt begins any more.
+    /// Releases all deliveries of the process: no attempt begins after this.
     pub fn release(&self) {
         self.is_released.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Destinations that a request brings are secrets: what is kept of them is sealed.
+//! Seals the destinations of requests, which are secrets, before they are stored.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct Seal {
     key: LessSafeKey,
 }
 
-/// What keys are derived for: the same `outbox_key` used elsewhere gives another key.
+/// Separates the derived key from other uses of the same `outbox_key`.
 const PURPOSE: &[u8] = b"influxdb3-notifier outbox 1";
-/// A key shorter than this can be guessed.
+/// A shorter key can be guessed.
 pub const MIN_KEY_BYTES: usize = 16;
 
 impl Seal {
@@ -34,7 +34,7 @@ impl Seal {
         })
     }
 
-    /// The nonce, then the sealed text and its tag. `None` where the system gives no random numbers.
+    /// Returns the nonce, the sealed text and its tag. `None`: the system has no random numbers.
     pub fn seal(&self, delivery: &DeliveryId, text: &Secret) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
@@ -50,7 +50,7 @@ impl Seal {
         Some([&nonce, sealed.as_slice(), tag.as_ref()].concat())
     }
 
-    /// What was sealed; `None` where this key or this delivery is another's.
+    /// The sealed text; `None`: another key or delivery sealed it.
     pub fn open(&self, delivery: &DeliveryId, sealed: &[u8]) -> Option<Secret> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut text = text.to_vec();

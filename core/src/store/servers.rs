@@ -1,4 +1,4 @@
-//! Stores on servers: how they are reached, and who opens them.
+//! Stores on servers: their addresses, and the backends that open them.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::operator::Operator;
 use super::{Store, StoreError, StoreErrorKind};
 use crate::secret::Secret;
 
-/// How servers are reached that hold an outbox.
+/// The address and the credentials of servers that hold an outbox.
 #[derive(Clone)]
 pub struct OutboxServers {
     /// URLs of one scheme, without a user: `nats://host:4222`.
     pub urls: Vec<String>,
-    /// What `nats_credentials` says: the text of a `.creds` file, the seed of an nkey, `user:password`, or a token.
+    /// The value of `nats_credentials`: the text of a `.creds` file, an nkey's seed, `user:password`, or a token.
     pub credentials: Option<Secret>,
     pub tls: Option<rustls::ClientConfig>,
 }
@@ -23,10 +23,10 @@ pub trait Backend: Send + Sync {
     /// Of the URLs that this backend opens.
     fn schemes(&self) -> &'static [&'static str];
 
-    /// Opens the outbox without waiting for the servers: they may be away now and be there when a notification comes.
+    /// Opens the outbox without a connection: the servers may become reachable later.
     fn open(&self, servers: &OutboxServers, runtime: &Handle) -> Arc<dyn Store>;
 
-    /// Opens what the command line needs. Blocks until the servers have answered.
+    /// Opens the operator's view. Blocks until the servers reply.
     ///
     /// # Errors
     /// The servers cannot be reached or used.

@@ -1,4 +1,4 @@
-//! How the servers are reached, and what they say beside their replies.
+//! Connects to the servers and records their error events.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use notifier_core::store::StoreErrorKind;
 pub const ASK_WITHIN: Duration = Duration::from_millis(1500);
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// How soon a server that has fallen silent is missed: after the third.
+/// A server is unreachable after three unanswered pings.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
-/// Connects, and says from then on what the servers refuse.
+/// Connects, and records refusals from then on.
 pub async fn connect(
     nats: &OutboxServers,
-    heard: &Arc<ServerEvents>,
+    events: &Arc<ServerEvents>,
 ) -> Result<Client, StoreErrorKind> {
-    let heard = Arc::clone(heard);
+    let events = Arc::clone(events);
     let mut options = ConnectOptions::new()
         .name("influxdb3-notifier")
         .connection_timeout(CONNECT_WITHIN)
@@ -34,7 +34,7 @@ pub async fn connect(
             Duration::from_millis(25 << attempts)
         })
         .event_callback(move |event| {
-            heard.event(&event);
+            events.event(&event);
             std::future::ready(())
         });
     if let Some(tls) = &nats.tls {
@@ -55,13 +55,13 @@ pub async fn connect(
             StoreErrorKind::Credentials
         }
         ConnectErrorKind::Tls => StoreErrorKind::Tls,
-        // What the TLS library says is passed on as any other failure of the connection.
+        // async-nats passes an error of the TLS library on like any other connection failure.
         ConnectErrorKind::Io if is_tls(&error) => StoreErrorKind::Tls,
         _ => StoreErrorKind::Unreachable,
     })
 }
 
-/// What the servers have said beside their replies: a refusal is never a reply.
+/// The last refusal. The servers send a refusal as an event, never as a reply.
 #[derive(Default)]
 pub struct ServerEvents {
     refused: Mutex<Option<(Instant, StoreErrorKind)>>,

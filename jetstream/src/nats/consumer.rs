@@ -1,4 +1,4 @@
-//! Consumers of the stream of requests, and what they hand out.
+//! Consumers of the request stream, and their messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use async_nats::jetstream::{self, Context};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryFutureExt};
 
-use super::refusal::meaning;
-use crate::server::{CallError, Consumer, Handed, Pull, StreamMessage};
+use super::refusal::call_error;
+use crate::server::{CallError, Consumer, Pull, PulledMessage, StreamMessage};
 
 /// A consumer as the servers describe it.
 pub fn consumer(context: &Context, info: Info) -> Consumer {
@@ -41,7 +41,7 @@ impl Pull for NatsPull {
         &self,
         limit: usize,
         wait: Option<Duration>,
-    ) -> BoxStream<'static, Result<Handed, CallError>> {
+    ) -> BoxStream<'static, Result<PulledMessage, CallError>> {
         let consumer = self.0.clone();
         let fetched = async move {
             let fetched = match wait {
@@ -51,21 +51,21 @@ impl Pull for NatsPull {
                 }
                 None => consumer.fetch().max_messages(limit).messages().await,
             };
-            fetched.map_err(|error| meaning(&error))
+            fetched.map_err(|error| call_error(&error))
         };
         let messages = fetched.map_ok(|messages| {
             messages.map(|message| {
-                let message = message.map_err(|error| meaning(&*error))?;
-                handed(&message).ok_or(CallError::Missed)
+                let message = message.map_err(|error| call_error(&*error))?;
+                handed(&message).ok_or(CallError::NoReply)
             })
         });
         messages.try_flatten_stream().boxed()
     }
 }
 
-fn handed(message: &jetstream::Message) -> Option<Handed> {
+fn handed(message: &jetstream::Message) -> Option<PulledMessage> {
     let info = message.info().ok()?;
-    Some(Handed {
+    Some(PulledMessage {
         deliveries: u64::try_from(info.delivered).unwrap_or_default(),
         reply: message.reply.as_ref()?.to_string(),
         message: StreamMessage {
@@ -77,7 +77,7 @@ fn handed(message: &jetstream::Message) -> Option<Handed> {
     })
 }
 
-/// Of nanoseconds since 1970.
+/// Milliseconds from nanoseconds since 1970.
 pub fn millis(nanos: i128) -> u64 {
     u64::try_from(nanos / 1_000_000).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! As whom the servers are reached.
+//! The credentials for the servers.
 
 use async_nats::ConnectOptions;
 use notifier_core::secret::Secret;

@@ -1,4 +1,4 @@
-//! Finds the streams and buckets that must be there, and makes those that are missing.
+//! Finds the streams and buckets, and creates missing ones.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -16,8 +16,10 @@ use futures_util::future::{join, join_all};
 use tokio::time::{Instant, timeout};
 
 use super::connect::ASK_WITHIN;
-use super::refusal::{of_code, refusal};
-use super::streams::{ATTEMPTS, KNOWN, LASTS, StreamHandles, configs, fits, replicas, store};
+use super::refusal::{kind_of_code, refusal};
+use super::streams::{
+    ATTEMPTS, IDEMPOTENCY_KEYS, LAST_NOTIFICATIONS, StreamHandles, configs, fits, replicas, store,
+};
 use super::way::Nats;
 use crate::subjects;
 use notifier_core::store::{StoreError, StoreErrorKind};
@@ -26,13 +28,13 @@ use notifier_core::store::{StoreError, StoreErrorKind};
 /// [`ASK_WITHIN`].
 const LEADER_WITHIN: Duration = Duration::from_millis(1000);
 const NAMES_WITHIN: Duration = Duration::from_millis(400);
-/// A sequence that no stream has.
+/// A sequence that no stream reaches.
 const NO_SEQUENCE: u64 = 1 << 62;
-/// Where nobody listens, among the subjects of acknowledgements.
+/// An acknowledgement subject without a listener.
 const NO_ACKNOWLEDGEMENT: &str = "$JS.ACK.notifier_work.check.1.1.1.1.0";
 
 impl Nats {
-    /// Finds what must be there, and makes what is missing.
+    /// Finds the streams and buckets, and creates missing ones.
     pub(super) async fn find_streams(&self, client: Client) -> Result<StreamHandles, StoreError> {
         let begun = Instant::now();
         let context = ContextBuilder::new()
@@ -48,17 +50,17 @@ impl Nats {
             })?);
         }
         let [work, dead, history, attempts, known, lasts] =
-            <[_; 6]>::try_from(found).map_err(|_| self.error(StoreErrorKind::Broken))?;
+            <[_; 6]>::try_from(found).map_err(|_| self.error(StoreErrorKind::IoFailed))?;
         let found = StreamHandles {
             attempts: store(ATTEMPTS, attempts),
-            known: store(KNOWN, known),
-            lasts: store(LASTS, lasts),
+            known: store(IDEMPOTENCY_KEYS, known),
+            lasts: store(LAST_NOTIFICATIONS, lasts),
             work,
             dead,
             history,
             context,
         };
-        // An operator's way may be for looking only.
+        // An operator's user may have read permission only.
         if self.alive.is_some() {
             self.check_permissions(&client, &found).await?;
         }
@@ -89,13 +91,13 @@ impl Nats {
         });
         let acknowledgement = client.request(NO_ACKNOWLEDGEMENT, Bytes::new());
         let (_, _) = join(join_all(publications), acknowledgement).await;
-        match self.heard.since(begun) {
+        match self.events.since(begun) {
             Some(kind) => Err(self.error(kind)),
             None => Ok(()),
         }
     }
 
-    /// A stream as it is to be. One that is there is not changed.
+    /// Returns the stream, and creates it if it is missing. An existing stream is not changed.
     async fn stream(
         &self,
         context: &Context,
@@ -105,7 +107,7 @@ impl Nats {
         for _ in 0..3 {
             let answer = timeout(LEADER_WITHIN, context.get_stream(&config.name)).await;
             let Ok(found) = answer else {
-                return Err(self.silence(context, &config.name, begun).await);
+                return Err(self.cause_of_silence(context, &config.name, begun).await);
             };
             match found {
                 Ok(found) => {
@@ -117,12 +119,12 @@ impl Nats {
                 Err(error) => match error.kind() {
                     GetStreamErrorKind::JetStream(error)
                         if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
-                    GetStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    GetStreamErrorKind::JetStream(error) => return Err(kind_of_code(&error)),
                     _ => {
                         let source = error
                             .source()
                             .and_then(|e| e.downcast_ref::<RequestError>());
-                        return Err(self.unasked(source, begun).await);
+                        return Err(self.cause_of_error(source, begun).await);
                     }
                 },
             }
@@ -132,11 +134,11 @@ impl Nats {
                     // Another process was faster.
                     CreateStreamErrorKind::JetStream(error)
                         if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {}
-                    CreateStreamErrorKind::JetStream(error) => return Err(of_code(&error)),
+                    CreateStreamErrorKind::JetStream(error) => return Err(kind_of_code(&error)),
                     CreateStreamErrorKind::JetStreamUnavailable => {
                         return Err(StoreErrorKind::NoJetStream);
                     }
-                    _ => return Err(self.unasked(None, begun).await),
+                    _ => return Err(self.cause_of_error(None, begun).await),
                 },
             }
         }
@@ -145,7 +147,12 @@ impl Nats {
 
     /// Why nobody says anything of a stream: its leader alone does. The leader of the cluster knows whether there is such a
     /// stream, and so that it has no leader.
-    async fn silence(&self, context: &Context, name: &str, begun: Instant) -> StoreErrorKind {
+    async fn cause_of_silence(
+        &self,
+        context: &Context,
+        name: &str,
+        begun: Instant,
+    ) -> StoreErrorKind {
         let names = context.stream_names().try_collect::<Vec<String>>();
         let refused = match timeout(NAMES_WITHIN, names).await {
             Ok(Ok(names)) if names.iter().any(|known| known == name) => {
@@ -156,15 +163,15 @@ impl Nats {
         };
         match refused {
             Some(kind) => kind,
-            None => self.unasked(None, begun).await,
+            None => self.cause_of_error(None, begun).await,
         }
     }
 
-    /// Why a question was not answered.
-    async fn unasked(&self, error: Option<&RequestError>, begun: Instant) -> StoreErrorKind {
+    /// The reason why a request got no reply.
+    async fn cause_of_error(&self, error: Option<&RequestError>, begun: Instant) -> StoreErrorKind {
         if error.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders) {
             return StoreErrorKind::NoJetStream;
         }
-        self.heard.since(begun).unwrap_or(StoreErrorKind::TooSlow)
+        self.events.since(begun).unwrap_or(StoreErrorKind::TimedOut)
     }
 }

@@ -25,16 +25,16 @@ pub use self::way::Nats;
 use crate::server::{Connect, Session};
 
 impl Nats {
-    /// Connects. Says that the process lives only once the streams are found.
+    /// Connects. Answers liveness checks only after it has found the streams.
     async fn connect(&self) -> Result<Arc<dyn Session>, StoreError> {
-        let client = timeout(ASK_WITHIN, connect(&self.servers, &self.heard)).await;
+        let client = timeout(ASK_WITHIN, connect(&self.servers, &self.events)).await;
         let client = client
             .unwrap_or(Err(StoreErrorKind::Unreachable))
             .map_err(|kind| self.error(kind))?;
         let found = self.find_streams(client.clone()).await?;
         let mut alive = JoinSet::new();
         if let Some(subject) = &self.alive {
-            alive.spawn(say_alive(client.clone(), subject.clone()));
+            alive.spawn(answer_liveness_checks(client.clone(), subject.clone()));
         }
         let connection = Arc::new(NatsConnection {
             nats: self.clone(),
@@ -55,7 +55,7 @@ impl Connect for Nats {
     }
 }
 
-async fn say_alive(client: Client, subject: String) {
+async fn answer_liveness_checks(client: Client, subject: String) {
     let Ok(mut asked) = client.subscribe(subject).await else {
         return;
     };

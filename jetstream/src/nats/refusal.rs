@@ -1,4 +1,4 @@
-//! What it means that a server refuses something.
+//! Maps server errors to store errors.
 
 use std::error::Error;
 
@@ -8,8 +8,8 @@ use async_nats::jetstream::{self, ErrorCode};
 use crate::server::CallError;
 use notifier_core::store::StoreErrorKind;
 
-/// What a server's refusal means.
-pub fn of_code(error: &jetstream::Error) -> StoreErrorKind {
+/// The error kind of a server's error code.
+pub fn kind_of_code(error: &jetstream::Error) -> StoreErrorKind {
     match error.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             StoreErrorKind::NoJetStream
@@ -20,7 +20,7 @@ pub fn of_code(error: &jetstream::Error) -> StoreErrorKind {
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
         | ErrorCode::MEMORY_RESOURCES_EXCEEDED
         | ErrorCode::STREAM_STORE_FAILED
-        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => StoreErrorKind::Full,
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => StoreErrorKind::NoSpace,
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => StoreErrorKind::TooLarge,
         ErrorCode::CLUSTER_NOT_AVAILABLE
         | ErrorCode::CLUSTER_NOT_LEADER
@@ -30,36 +30,38 @@ pub fn of_code(error: &jetstream::Error) -> StoreErrorKind {
     }
 }
 
-/// What a server's refusal means, wherever in an error it stands; `None`: it is none.
+/// The error kind of a server error anywhere in the chain; `None`: the server sent none.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<StoreErrorKind> {
-    chain(error).find_map(|error| {
+    error_chain(error).find_map(|error| {
         if let Some(refused) = error.downcast_ref::<jetstream::Error>() {
-            return Some(of_code(refused));
+            return Some(kind_of_code(refused));
         }
         (publish_error(error) == Some(PublishErrorKind::MaxPayloadExceeded))
             .then_some(StoreErrorKind::TooLarge)
     })
 }
 
-/// What an error says of a question.
-pub fn meaning(error: &(dyn Error + 'static)) -> CallError {
+/// The call error of a client error.
+pub fn call_error(error: &(dyn Error + 'static)) -> CallError {
     match refusal(error) {
         Some(kind) => CallError::Refused(kind),
-        None if has_no_taker(error) => CallError::NoTaker,
-        None => CallError::Missed,
+        None if has_no_stream(error) => CallError::NoStream,
+        None => CallError::NoReply,
     }
 }
 
-/// Whether no stream listens to the subject of a publication.
-fn has_no_taker(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| publish_error(error) == Some(PublishErrorKind::StreamNotFound))
+/// Whether no stream has the subject of a publication.
+fn has_no_stream(error: &(dyn Error + 'static)) -> bool {
+    error_chain(error).any(|error| publish_error(error) == Some(PublishErrorKind::StreamNotFound))
 }
 
 fn publish_error(error: &(dyn Error + 'static)) -> Option<PublishErrorKind> {
     error.downcast_ref::<PublishError>().map(PublishError::kind)
 }
 
-/// An error, and all that it comes from.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// An error and its sources.
+fn error_chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }

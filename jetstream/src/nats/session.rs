@@ -1,4 +1,4 @@
-//! The questions of the store, asked by an open connection.
+//! The store's requests to the servers, over an open connection.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::consumer::{NatsPull, consumer, millis};
-use super::refusal::meaning;
+use super::refusal::call_error;
 use super::streams::StreamHandles;
 use super::way::Nats;
 use crate::server::{
@@ -31,7 +31,7 @@ use crate::subjects;
 pub struct NatsConnection {
     pub nats: Nats,
     pub client: Client,
-    /// Says that this process lives, and ends with the connection: else it would keep it.
+    /// Answers liveness checks. It ends with the connection, which it would keep open otherwise.
     pub _alive: JoinSet<()>,
 }
 
@@ -40,12 +40,12 @@ pub struct NatsSession {
     pub found: StreamHandles,
 }
 
-/// What the servers say of a stream.
+/// The servers' information about a stream.
 #[derive(serde::Deserialize)]
 struct InfoReply {
     created: String,
     state: StateReply,
-    /// The time at the server that answered.
+    /// The time of the server that replied.
     #[serde(default)]
     ts: String,
 }
@@ -63,16 +63,16 @@ impl NatsSession {
             StreamName::Dead => &self.found.dead,
             StreamName::History => &self.found.history,
             StreamName::Attempts => &self.found.attempts.stream,
-            StreamName::Known => &self.found.known.stream,
+            StreamName::IdempotencyKeys => &self.found.known.stream,
             StreamName::LastNotifications => &self.found.lasts.stream,
         }
     }
 
-    /// `None`: it is no bucket.
+    /// `None`: it is not a bucket.
     fn bucket(&self, stream: StreamName) -> Option<&kv::Store> {
         match stream {
             StreamName::Attempts => Some(&self.found.attempts),
-            StreamName::Known => Some(&self.found.known),
+            StreamName::IdempotencyKeys => Some(&self.found.known),
             StreamName::LastNotifications => Some(&self.found.lasts),
             StreamName::Work | StreamName::Dead | StreamName::History => None,
         }
@@ -85,7 +85,7 @@ impl Session for NatsSession {
     }
 
     fn refused_since(&self, since: Instant) -> Option<StoreErrorKind> {
-        self.connection.nats.heard.since(since)
+        self.connection.nats.events.since(since)
     }
 
     fn max_payload(&self) -> usize {
@@ -112,9 +112,9 @@ impl Session for NatsSession {
             let name = &self.stream(stream).cached_info().config.name;
             let subject = format!("$JS.API.STREAM.INFO.{name}");
             let reply = self.connection.client.request(subject, Bytes::new()).await;
-            let reply = reply.map_err(|error| meaning(&error))?;
+            let reply = reply.map_err(|error| call_error(&error))?;
             let info = serde_json::from_slice::<InfoReply>(&reply.payload);
-            let info = info.map_err(|_| CallError::Missed)?;
+            let info = info.map_err(|_| CallError::NoReply)?;
             let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
             Ok(StreamInfo {
                 created: time(&info.created).map_or(0, jiff::Timestamp::as_nanosecond),
@@ -137,7 +137,7 @@ impl Session for NatsSession {
                 let sent = self.found.context.send_publish(subject, message).await?;
                 Ok::<_, PublishError>(sent.await?.sequence)
             };
-            published.await.map_err(|error| meaning(&error))
+            published.await.map_err(|error| call_error(&error))
         }
         .boxed()
     }
@@ -180,9 +180,9 @@ impl Session for NatsSession {
         let filter = subjects.to_owned();
         async move {
             let found = self.stream(stream).info_with_subjects(filter).await;
-            let found = found.map_err(|error| meaning(&error))?;
+            let found = found.map_err(|error| call_error(&error))?;
             let subjects = found.map_ok(|(subject, _)| subject).try_collect();
-            subjects.await.map_err(|error| meaning(&error))
+            subjects.await.map_err(|error| call_error(&error))
         }
         .boxed()
     }
@@ -190,7 +190,7 @@ impl Session for NatsSession {
     fn delete_message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, ()> {
         async move {
             let deleted = self.stream(stream).delete_message(sequence).await;
-            deleted.map(drop).map_err(|error| meaning(&error))
+            deleted.map(drop).map_err(|error| call_error(&error))
         }
         .boxed()
     }
@@ -202,7 +202,7 @@ impl Session for NatsSession {
         let subjects = format!("{prefix}{subjects}");
         async move {
             let purged = self.stream(stream).purge().filter(subjects).await;
-            purged.map(drop).map_err(|error| meaning(&error))
+            purged.map(drop).map_err(|error| call_error(&error))
         }
         .boxed()
     }
@@ -210,8 +210,11 @@ impl Session for NatsSession {
     fn entry(&self, bucket: StreamName, key: &str) -> ReplyFuture<'_, Option<BucketEntry>> {
         let key = key.to_owned();
         async move {
-            let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
-            let entry = bucket.entry(key).await.map_err(|error| meaning(&error))?;
+            let bucket = self.bucket(bucket).ok_or(CallError::NoStream)?;
+            let entry = bucket
+                .entry(key)
+                .await
+                .map_err(|error| call_error(&error))?;
             let entry = entry.filter(|entry| entry.operation == Operation::Put);
             Ok(entry.map(|entry| BucketEntry {
                 revision: entry.revision,
@@ -231,18 +234,18 @@ impl Session for NatsSession {
     ) -> ReplyFuture<'_, u64> {
         let key = key.to_owned();
         async move {
-            let bucket = self.bucket(bucket).ok_or(CallError::NoTaker)?;
+            let bucket = self.bucket(bucket).ok_or(CallError::NoStream)?;
             match over {
                 Some(over) => {
                     let written = bucket.update(&key, value, over).await;
                     written.map_err(|error| match error.kind() {
                         UpdateErrorKind::WrongLastRevision => CallError::Conflict,
-                        _ => meaning(&error),
+                        _ => call_error(&error),
                     })
                 }
                 None => {
                     let written = bucket.put(&key, value).await;
-                    written.map_err(|error| meaning(&error))
+                    written.map_err(|error| call_error(&error))
                 }
             }
         }
@@ -252,7 +255,7 @@ impl Session for NatsSession {
     fn consumers(&self) -> ReplyFuture<'_, Vec<Consumer>> {
         async move {
             let infos = self.found.work.consumers().try_collect::<Vec<Info>>().await;
-            let infos = infos.map_err(|error| meaning(&error))?;
+            let infos = infos.map_err(|error| call_error(&error))?;
             let consumers = infos.into_iter();
             Ok(consumers
                 .map(|info| consumer(&self.found.context, info))
@@ -274,11 +277,11 @@ impl Session for NatsSession {
         async move {
             let work = &self.found.work;
             let found = work.get_or_create_consumer(&name, needed.clone()).await;
-            let mut found: PullConsumer = found.map_err(|error| meaning(&error))?;
+            let mut found: PullConsumer = found.map_err(|error| call_error(&error))?;
             if found.cached_info().config.filter_subject != needed.filter_subject {
-                // An older version made it, for subjects of another form.
+                // An older version created it for other subjects.
                 let made = work.create_consumer(needed).await;
-                found = made.map_err(|error| meaning(&error))?;
+                found = made.map_err(|error| call_error(&error))?;
             }
             Ok(Arc::new(NatsPull(found)) as Arc<dyn Pull>)
         }
@@ -289,7 +292,7 @@ impl Session for NatsSession {
         let name = name.to_owned();
         async move {
             let deleted = self.found.work.delete_consumer(&name).await;
-            deleted.map(drop).map_err(|error| meaning(&error))
+            deleted.map(drop).map_err(|error| call_error(&error))
         }
         .boxed()
     }
@@ -298,17 +301,17 @@ impl Session for NatsSession {
         let reply = reply.to_owned();
         let how = Bytes::from(match how {
             Acknowledgement::Done => AckKind::Ack,
-            Acknowledgement::Working => AckKind::Progress,
-            Acknowledgement::NotNow(after) => AckKind::Nak(after),
+            Acknowledgement::InProgress => AckKind::Progress,
+            Acknowledgement::Redeliver(after) => AckKind::Nak(after),
         });
         async move {
             let answered = self.connection.client.request(reply, how).await;
-            answered.map(drop).map_err(|error| meaning(&error))
+            answered.map(drop).map_err(|error| call_error(&error))
         }
         .boxed()
     }
 
-    fn lives(&self, owner: &str) -> BoxFuture<'_, bool> {
+    fn is_alive(&self, owner: &str) -> BoxFuture<'_, bool> {
         let subject = subjects::alive(owner);
         async move {
             let asked = self.connection.client.request(subject, Bytes::new()).await;
@@ -329,6 +332,6 @@ fn found(
             payload: message.payload,
         })),
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(meaning(&error)),
+        Err(error) => Err(call_error(&error)),
     }
 }

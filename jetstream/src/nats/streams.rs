@@ -1,4 +1,4 @@
-//! The streams that there must be, and what of them may be otherwise.
+//! The streams, and which of their settings may differ.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ use notifier_core::store::{
 };
 
 pub const WORK: &str = "notifier_work";
-const DEAD: &str = "notifier_dead";
+const DEAD_LETTERS: &str = "notifier_dead_letters";
 const HISTORY: &str = "notifier_history";
 pub const ATTEMPTS: &str = "notifier_attempts";
-pub const KNOWN: &str = "notifier_known";
-pub const LASTS: &str = "notifier_lasts";
+pub const IDEMPOTENCY_KEYS: &str = "notifier_idempotency_keys";
+pub const LAST_NOTIFICATIONS: &str = "notifier_last_notifications";
 
-/// How long a second publication of the same message is recognised.
+/// How long the server detects a repeated publication of the same message.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long a note outlives its last change: longer than the longest `delivery_timeout`. The end of a request removes its
 /// notes; those of a holder that was too late stay.
 const KEEP_NOTES: Duration = Duration::from_secs(14 * 24 * 3600);
-/// How long a key and a provider's message are known.
+/// How long an idempotency key and a provider's message are kept.
 const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
 const MAX_DEAD: i64 = 100_000;
 /// How long a history row waits for a process that can write it.
 const KEEP_HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Servers from which on what is kept is kept three times.
+/// With so many servers each stream has three replicas.
 const CLUSTER: usize = 3;
 
-/// The streams and buckets as they were found.
+/// The streams and buckets that were found.
 pub struct StreamHandles {
     pub context: Context,
     pub work: stream::Stream,
@@ -44,7 +44,7 @@ pub struct StreamHandles {
     pub lasts: kv::Store,
 }
 
-/// The streams, as they are made where they are missing. The last three are key-value buckets.
+/// The settings of new streams. The last three are key-value buckets.
 pub fn configs(num_replicas: usize) -> [Config; 6] {
     let stream = |name: &str, subject: &str| Config {
         name: name.to_owned(),
@@ -75,7 +75,7 @@ pub fn configs(num_replicas: usize) -> [Config; 6] {
             max_age: KEEP_DEAD,
             max_messages: MAX_DEAD,
             duplicate_window: DUPLICATE_WINDOW,
-            ..stream(DEAD, "notifier.dead.>")
+            ..stream(DEAD_LETTERS, "notifier.dead.>")
         },
         Config {
             discard: DiscardPolicy::Old,
@@ -85,16 +85,16 @@ pub fn configs(num_replicas: usize) -> [Config; 6] {
             ..stream(HISTORY, "notifier.history.>")
         },
         bucket(ATTEMPTS, KEEP_NOTES),
-        bucket(KNOWN, KEEP_KNOWN),
+        bucket(IDEMPOTENCY_KEYS, KEEP_KNOWN),
         Config {
             discard: DiscardPolicy::Old,
             max_messages: MAX_LAST_NOTIFICATIONS as i64,
-            ..bucket(LASTS, KEEP_LAST_NOTIFICATIONS)
+            ..bucket(LAST_NOTIFICATIONS, KEEP_LAST_NOTIFICATIONS)
         },
     ]
 }
 
-/// How many servers are to keep what is kept.
+/// The number of replicas.
 pub fn replicas(nats: &OutboxServers) -> usize {
     if nats.urls.len() >= CLUSTER {
         CLUSTER
@@ -103,7 +103,7 @@ pub fn replicas(nats: &OutboxServers) -> usize {
     }
 }
 
-/// Whether nothing would be lost in a stream that somebody has made.
+/// Whether an existing stream loses no messages.
 pub fn fits(found: &Config, needed: &Config) -> bool {
     let lasts =
         |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);
@@ -125,7 +125,7 @@ pub fn fits(found: &Config, needed: &Config) -> bool {
         && (needed.max_messages_per_subject <= 0 || found.max_messages_per_subject > 0)
 }
 
-/// The bucket that a stream is.
+/// The bucket of a stream.
 pub fn store(bucket: &str, stream: Stream) -> Store {
     Store {
         name: bucket.to_owned(),

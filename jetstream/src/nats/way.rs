@@ -1,4 +1,4 @@
-//! The way to NATS servers, and what they say beside their replies.
+//! The servers' address and their error events.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use notifier_core::store::{OutboxServers, StoreError, StoreErrorKind};
 use super::connect::ServerEvents;
 use crate::subjects;
 
-/// The way to NATS servers.
+/// The servers' address and their error events.
 #[derive(Clone)]
 pub struct Nats {
     pub servers: OutboxServers,
     pub place: String,
-    pub heard: Arc<ServerEvents>,
-    /// Under which name this process says that it lives, to whoever asks.
+    pub events: Arc<ServerEvents>,
+    /// The subject on which this process answers liveness checks.
     pub alive: Option<String>,
 }
 
 impl Nats {
-    /// For somebody who has no requests.
+    /// For an operator, who owns no requests.
     pub fn new(servers: OutboxServers) -> Self {
         Self {
             place: servers.urls.join(" "),
             servers,
-            heard: Arc::default(),
+            events: Arc::default(),
             alive: None,
         }
     }
 
-    /// For a process that has requests.
+    /// For a process that owns requests.
     pub fn of_owner(servers: OutboxServers, owner: &str) -> Self {
         Self {
             alive: Some(subjects::alive(owner)),

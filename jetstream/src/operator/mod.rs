@@ -1,13 +1,13 @@
-//! What an operator looks at and does, while processes go on working with the streams.
+//! An operator's view of the streams and changes to them, while processes use them.
 
-mod work;
+mod inspection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use self::work::{InspectedDelivery, InspectedRequest, Inspection};
+use self::inspection::{InspectedDelivery, InspectedRequest, Inspection};
 use crate::nats::Nats;
 use crate::server::{Servers, Session, StreamName};
 use crate::stored::RequestRecord;
@@ -17,7 +17,7 @@ use notifier_core::store::operator::{
 };
 use notifier_core::store::{StoreError, StoreErrorKind};
 
-/// An operator's own way to the servers.
+/// An operator's connection to the servers.
 pub struct JetStreamOperator {
     runtime: Runtime,
     servers: Servers,
@@ -26,7 +26,7 @@ pub struct JetStreamOperator {
 }
 
 impl JetStreamOperator {
-    /// Connects, and looks for the streams; those that are missing are made.
+    /// Connects, finds the streams, and creates missing ones.
     pub fn open(nats: OutboxServers) -> Result<Self, StoreError> {
         let servers = Servers::new(Box::new(Nats::new(nats)));
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,10 +42,10 @@ impl JetStreamOperator {
         })
     }
 
-    /// Looks at all messages that a choice may be about, the oldest first, until `visit` has seen enough.
+    /// Visits all messages that the filter may select, the oldest first, until `visit` returns false.
     fn each(
         &mut self,
-        choice: &DeliveryFilter,
+        filter: &DeliveryFilter,
         visit: &mut dyn FnMut(&mut Inspection<'_>, InspectedRequest) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let session = Arc::clone(&self.session);
@@ -62,12 +62,12 @@ impl JetStreamOperator {
                 let Some(stored) = RequestRecord::read(&message.payload) else {
                     continue;
                 };
-                let named = choice.task.as_ref();
+                let named = filter.task.as_ref();
                 if named.is_some_and(|(task, _)| !stored.task.starts_with(task.as_str())) {
                     continue;
                 }
-                let looked = work.look(&message, stored, is_dead)?;
-                if !visit(&mut work, looked)? {
+                let inspected = work.inspect(&message, stored, is_dead)?;
+                if !visit(&mut work, inspected)? {
                     return Ok(());
                 }
             }
@@ -88,14 +88,14 @@ impl JetStreamOperator {
 impl Operator for JetStreamOperator {
     fn list(
         &mut self,
-        choice: &DeliveryFilter,
+        filter: &DeliveryFilter,
         limit: usize,
     ) -> Result<Vec<ListedDelivery>, StoreError> {
         let mut listed = Vec::new();
-        self.each(choice, &mut |work, looked| {
-            for place in chosen(choice, &looked, &StoredState::ALL) {
-                if let Some(delivery) = looked.deliveries.get(&place) {
-                    listed.push(work.listed(&looked, place, delivery));
+        self.each(filter, &mut |work, inspected| {
+            for place in chosen(filter, &inspected, &StoredState::ALL) {
+                if let Some(delivery) = inspected.deliveries.get(&place) {
+                    listed.push(work.listed(&inspected, place, delivery));
                 }
             }
             Ok(listed.len() < limit)
@@ -109,65 +109,69 @@ impl Operator for JetStreamOperator {
 
     fn request_json(&mut self, task: &str) -> Result<Option<String>, StoreError> {
         let mut request_json = None;
-        let choice = DeliveryFilter {
+        let filter = DeliveryFilter {
             task: Some((task.to_owned(), None)),
             ..DeliveryFilter::default()
         };
-        self.each(&choice, &mut |_, looked| {
-            if looked.stored.task == task {
-                request_json = Some(looked.stored.request_json);
+        self.each(&filter, &mut |_, inspected| {
+            if inspected.stored.task == task {
+                request_json = Some(inspected.stored.request_json);
             }
             Ok(request_json.is_none())
         })?;
         Ok(request_json)
     }
 
-    fn retry(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError> {
-        // First seen, then changed: a letter that is left would be met again.
+    fn retry(&mut self, filter: &DeliveryFilter) -> Result<usize, StoreError> {
+        // Collect first, then change: the iteration would find a remaining dead letter again.
         let mut letters = Vec::new();
-        self.each(choice, &mut |_, looked| {
-            let places: BTreeSet<_> = chosen(choice, &looked, &[StoredState::Dead])
+        self.each(filter, &mut |_, inspected| {
+            let places: BTreeSet<_> = chosen(filter, &inspected, &[StoredState::Dead])
                 .into_iter()
                 .collect();
-            if looked.is_dead && !places.is_empty() {
-                letters.push((looked, places));
+            if inspected.is_dead && !places.is_empty() {
+                letters.push((inspected, places));
             }
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
         let work = self.work(&*session);
         let mut count = 0;
-        for (mut looked, places) in letters {
-            work.put_back(&mut looked, &places)?;
+        for (mut inspected, places) in letters {
+            work.put_back(&mut inspected, &places)?;
             count += places.len();
         }
         Ok(count)
     }
 
-    fn drop(&mut self, choice: &DeliveryFilter) -> Result<usize, StoreError> {
+    fn drop(&mut self, filter: &DeliveryFilter) -> Result<usize, StoreError> {
         let mut found = Vec::new();
-        self.each(choice, &mut |_, looked| {
-            let places = chosen(choice, &looked, &[StoredState::Waiting, StoredState::Dead]);
+        self.each(filter, &mut |_, inspected| {
+            let places = chosen(
+                filter,
+                &inspected,
+                &[StoredState::Waiting, StoredState::Dead],
+            );
             if !places.is_empty() {
-                found.push((looked, places));
+                found.push((inspected, places));
             }
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
         let work = self.work(&*session);
         let mut count = 0;
-        for (looked, places) in found {
+        for (inspected, places) in found {
             count += places.len();
-            if looked.is_dead {
-                work.take_out(&looked, &places.into_iter().collect())?;
+            if inspected.is_dead {
+                work.remove_deliveries(&inspected, &places.into_iter().collect())?;
                 continue;
             }
             for place in places {
-                let Some(delivery) = looked.deliveries.get(&place) else {
+                let Some(delivery) = inspected.deliveries.get(&place) else {
                     continue;
                 };
                 let report = dropped(&delivery.report);
-                work.note_dropped(&looked, place, &report)?;
+                work.note_dropped(&inspected, place, &report)?;
             }
         }
         Ok(count)
@@ -175,9 +179,9 @@ impl Operator for JetStreamOperator {
 
     fn stats(&mut self) -> Result<Stats, StoreError> {
         let mut stats = Stats::default();
-        self.each(&DeliveryFilter::default(), &mut |_, looked| {
+        self.each(&DeliveryFilter::default(), &mut |_, inspected| {
             stats.requests += 1;
-            for delivery in looked.deliveries.values() {
+            for delivery in inspected.deliveries.values() {
                 match delivery.state {
                     StoredState::Waiting => stats.waiting += 1,
                     StoredState::Dead => stats.dead += 1,
@@ -185,8 +189,8 @@ impl Operator for JetStreamOperator {
                     StoredState::Dropped => stats.dropped += 1,
                 }
             }
-            if !looked.is_dead {
-                let accepted = i64::try_from(looked.stored.accepted).unwrap_or(i64::MAX);
+            if !inspected.is_dead {
+                let accepted = i64::try_from(inspected.stored.accepted).unwrap_or(i64::MAX);
                 stats.oldest = Some(stats.oldest.map_or(accepted, |oldest| oldest.min(accepted)));
             }
             Ok(true)
@@ -198,7 +202,7 @@ impl Operator for JetStreamOperator {
             StreamName::Dead,
             StreamName::History,
             StreamName::Attempts,
-            StreamName::Known,
+            StreamName::IdempotencyKeys,
         ] {
             stats.bytes += work.ask(session.info(stream))?.bytes;
         }
@@ -206,13 +210,13 @@ impl Operator for JetStreamOperator {
     }
 }
 
-/// Places of the deliveries that are meant, of those states.
+/// Indexes of the selected deliveries in these states.
 fn chosen(
-    choice: &DeliveryFilter,
-    looked: &InspectedRequest,
+    filter: &DeliveryFilter,
+    inspected: &InspectedRequest,
     states: &[StoredState],
 ) -> Vec<usize> {
-    let place = choice.task.as_ref().and_then(|(_, place)| *place);
+    let place = filter.task.as_ref().and_then(|(_, place)| *place);
     let is_chosen = |(at, delivery): &(&usize, &InspectedDelivery)| {
         let report = &delivery.report;
         let is = |given: &Option<String>, found: Option<&str>| {
@@ -221,11 +225,11 @@ fn chosen(
         let failure = report.outcome.failure();
         place.is_none_or(|place| place == **at)
             && states.contains(&delivery.state)
-            && (choice.states.is_empty() || choice.states.contains(&delivery.state))
-            && is(&choice.sender, Some(&report.sender))
-            && is(&choice.receiver, report.receiver.as_deref())
-            && is(&choice.reason, failure.map(|failure| failure.reason.code()))
+            && (filter.states.is_empty() || filter.states.contains(&delivery.state))
+            && is(&filter.sender, Some(&report.sender))
+            && is(&filter.receiver, report.receiver.as_deref())
+            && is(&filter.reason, failure.map(|failure| failure.reason.code()))
     };
-    let all = looked.deliveries.iter().filter(is_chosen);
+    let all = inspected.deliveries.iter().filter(is_chosen);
     all.map(|(place, _)| *place).collect()
 }

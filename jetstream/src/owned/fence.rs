@@ -4,14 +4,14 @@
 //! that is certainly this holder's. An [`Inquiry`] gets or writes that note. docs/decisions/0002-jetstream-outbox.md
 //! says why this suffices.
 
-/// What a holder of a delivery is certain of.
+/// The confirmed state of a delivery's holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The revision of this holder's note; zero: it has none. It was written, and the request was in the stream after that.
     confirmed: u64,
 }
 
-/// A question to the servers.
+/// A request to the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerQuery {
     /// Write the note over this revision; zero: create it.
@@ -23,7 +23,7 @@ pub enum ServerQuery {
     FindRequest,
 }
 
-/// What the servers answer. Without an answer nothing is known, and the inquiry ends as an error.
+/// A reply of the servers. Without a reply the inquiry ends with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerReply {
     Written {
@@ -50,10 +50,10 @@ pub enum InquiryStep {
     Lost,
 }
 
-/// One inquiry into whether the delivery is this holder's.
+/// One check whether this holder owns the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Inquiry {
-    /// Whether a note is to be written, as before an attempt that must not be repeated.
+    /// Whether the inquiry writes a note, as before an attempt that must not be repeated.
     writes: bool,
     has_written: bool,
     /// The revision that counts once the request has been found in the stream.
@@ -61,7 +61,7 @@ pub struct Inquiry {
 }
 
 impl Fence {
-    /// Asks whether the delivery is this holder's.
+    /// Checks whether this holder owns the delivery.
     pub fn check(&self) -> (Inquiry, ServerQuery) {
         (Inquiry::new(false), ServerQuery::ReadNote)
     }
@@ -72,7 +72,7 @@ impl Fence {
         (Inquiry::new(true), ServerQuery::Write { over: revision })
     }
 
-    /// Writes a note, if the delivery is this holder's.
+    /// Writes a note if this holder owns the delivery.
     pub fn write(&self) -> (Inquiry, ServerQuery) {
         let over = self.confirmed;
         (Inquiry::new(true), ServerQuery::Write { over })
@@ -90,12 +90,12 @@ impl Inquiry {
 
     pub fn next(&mut self, fence: &mut Fence, answer: ServerReply) -> InquiryStep {
         match answer {
-            // Nobody else has written since the confirmed revision, so nobody else holds the delivery.
+            // No other process has written since the confirmed revision, so none owns the delivery.
             ServerReply::Written { revision } if fence.confirmed != 0 => {
                 fence.confirmed = revision;
                 InquiryStep::Own
             }
-            // Whoever ended the request has removed its notes: a note may be created after the end.
+            // The end of the request removes its notes, so a note may be created after the end.
             ServerReply::Written { revision } => {
                 self.has_written = true;
                 self.find_request(revision)
@@ -109,7 +109,7 @@ impl Inquiry {
             ServerReply::Note { revision, .. } if revision == fence.confirmed => {
                 self.confirmed(fence)
             }
-            // A write of this holder whose answer did not come. It may have landed after the request's end.
+            // This holder's write without a reply. It may have been stored after the request's end.
             ServerReply::Note { revision, .. } => self.find_request(revision),
             ServerReply::Request { is_there: false } => InquiryStep::Lost,
             ServerReply::Request { is_there: true } => {

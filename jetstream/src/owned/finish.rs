@@ -1,4 +1,4 @@
-//! The ends of deliveries, and of a request: what is published, noted and removed once all its deliveries have ended.
+//! Ends deliveries and requests: publishes, writes and removes their records.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::consumer::TRIES;
 use crate::history;
 use crate::server::{Acknowledgement, CallError, StreamName};
 use crate::stored::{KeyRecord, json, read};
-use crate::subjects::{self, attempt_keys, config_token, known_key, message_key};
+use crate::subjects::{self, attempt_keys, config_token, idempotency_entry_key, message_key};
 use notifier_core::model::outcome::Outcome;
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::store::operator::StoredState;
 use notifier_core::store::record::Record;
 use notifier_core::store::{HistoryRow, Ownership, StoreError, StoreErrorKind};
 
-/// How long to wait before servers that did not answer are told again what has happened.
-const TELL_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait before a write without a reply is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 impl OwnedRequest {
     /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
@@ -44,14 +44,14 @@ impl OwnedRequest {
                 false => self.check_lease(place).await,
             };
             match noted {
-                Ok(Ownership::Mine | Ownership::Gone) => break,
-                // Whoever has taken it over says how it ends.
+                Ok(Ownership::Owned | Ownership::Missing) => break,
+                // The process that claimed it reports its end.
                 Ok(Ownership::Lost) => {
-                    self.goes_on().await;
+                    self.has_open_delivery().await;
                     return Ok(());
                 }
-                Err(error) if !passes(&error) => return Err(error),
-                Err(_) => sleep(TELL_AGAIN).await,
+                Err(error) if !is_retryable(&error) => return Err(error),
+                Err(_) => sleep(RETRY_AFTER).await,
             }
         }
         if let Outcome::Delivered {
@@ -63,30 +63,30 @@ impl OwnedRequest {
             let key = message_key(&message.0);
             let _ = self
                 .session
-                .write(StreamName::Known, &key, whose.into(), None)
+                .write(StreamName::IdempotencyKeys, &key, whose.into(), None)
                 .await;
         }
         self.set_state(place, HeldState::Ended(Box::new(record)));
-        self.goes_on().await;
+        self.has_open_delivery().await;
         Ok(())
     }
 
-    /// All has ended: says so to everyone, until they have heard it.
+    /// Records the end of the request, until the servers confirm it.
     pub(super) async fn finish(&mut self) {
-        while let Err(error) = self.say_ended().await {
-            if !passes(&error) {
+        while let Err(error) = self.publish_end().await {
+            if !is_retryable(&error) {
                 return;
             }
-            sleep(TELL_AGAIN).await;
+            sleep(RETRY_AFTER).await;
         }
-        if let Some(line) = self.place_in_line() {
+        if let Some(line) = self.queue_position() {
             line.finished();
         }
     }
 
     /// Publishes a dead letter, updates the key's entry, acknowledges the request, and then removes its notes. Each step
     /// may be repeated.
-    async fn say_ended(&mut self) -> Result<(), StoreError> {
+    async fn publish_end(&mut self) -> Result<(), StoreError> {
         let begun = Instant::now();
         let mut dead = BTreeSet::new();
         for (place, held) in &self.deliveries {
@@ -108,7 +108,7 @@ impl OwnedRequest {
             published.map_err(|error| self.failed(begun, error))?;
         }
         if let Some(key) = &self.stored.key {
-            self.end_key(key, begun).await?;
+            self.complete_key(key, begun).await?;
         }
         if !self.is_orphan {
             self.remove(begun).await?;
@@ -121,7 +121,7 @@ impl OwnedRequest {
         Ok(())
     }
 
-    /// Removes the request from the stream. Somebody may have deleted the consumer that handed it out.
+    /// Removes the request from the stream, even if its consumer was deleted.
     async fn remove(&self, begun: Instant) -> Result<(), StoreError> {
         if self.acknowledge(Acknowledgement::Done).await.is_ok() || !self.find_request().await? {
             return Ok(());
@@ -133,11 +133,11 @@ impl OwnedRequest {
         deleted.map_err(|_| self.missed(begun))
     }
 
-    /// The key's entry says from now on how all has ended.
-    async fn end_key(&self, key: &str, begun: Instant) -> Result<(), StoreError> {
-        let name = known_key(&self.stored.identity().scope, key);
+    /// Writes the final reports to the key's entry.
+    async fn complete_key(&self, key: &str, begun: Instant) -> Result<(), StoreError> {
+        let name = idempotency_entry_key(&self.stored.identity().scope, key);
         for _ in 0..TRIES {
-            let entry = self.session.entry(StreamName::Known, &name).await;
+            let entry = self.session.entry(StreamName::IdempotencyKeys, &name).await;
             let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
                 return Ok(());
             };
@@ -150,9 +150,9 @@ impl OwnedRequest {
             known.has_ended = true;
             known.reports = self.stored.reports().iter().map(Record::of).collect();
             let over = Some(entry.revision);
-            let written = self
-                .session
-                .write(StreamName::Known, &name, json(&known), over);
+            let written =
+                self.session
+                    .write(StreamName::IdempotencyKeys, &name, json(&known), over);
             match written.await {
                 Ok(_) => return Ok(()),
                 Err(CallError::Conflict) => {}
@@ -163,8 +163,8 @@ impl OwnedRequest {
     }
 }
 
-/// Whether it is only a matter of time.
-fn passes(error: &StoreError) -> bool {
+/// Whether a retry may succeed.
+fn is_retryable(error: &StoreError) -> bool {
     !matches!(
         error.kind,
         StoreErrorKind::NoPermission | StoreErrorKind::TooLarge

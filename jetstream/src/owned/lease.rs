@@ -1,4 +1,4 @@
-//! How a request stays this process's: the server hands out again what was not renewed for a lease.
+//! Renews the lease of a request. The server redelivers a message without renewal.
 
 use tokio::time::Instant;
 
@@ -25,18 +25,18 @@ impl OwnedRequest {
             }
         }
         let asked = Instant::now();
-        match self.acknowledge(Acknowledgement::Working).await {
+        match self.acknowledge(Acknowledgement::InProgress).await {
             Ok(()) => self.renewed = asked,
             Err(_) => {
-                // The next call finds out what is wrong.
+                // The next call reports the error.
                 let _ = self.missed(asked);
-                let _ = self.find_replaced().await;
+                let _ = self.check_replaced().await;
             }
         }
     }
 
-    /// Notices in time that the stream is another.
-    async fn find_replaced(&mut self) -> Result<(), StoreError> {
+    /// Checks whether the stream was replaced.
+    async fn check_replaced(&mut self) -> Result<(), StoreError> {
         if !self.find_request().await? {
             self.is_replaced().await?;
         }
@@ -53,13 +53,13 @@ impl OwnedRequest {
             return Ok(false);
         }
         if self.renewed.elapsed() >= LEASE {
-            return Err(self.process.servers.error(StoreErrorKind::NoOutbox));
+            return Err(self.process.servers.error(StoreErrorKind::NotAnOutbox));
         }
         self.is_orphan = true;
         Ok(true)
     }
 
-    /// Whether the request is in the stream; asks its leader.
+    /// Asks the stream's leader whether it has the request.
     pub(super) async fn find_request(&self) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let found = self.session.message(StreamName::Work, self.sequence).await;
@@ -67,7 +67,7 @@ impl OwnedRequest {
         Ok(found.is_some_and(|message| message.subject == self.subject))
     }
 
-    /// Acknowledges the message in one of the server's ways, and waits until it has done so.
+    /// Acknowledges the message and waits for the server's confirmation.
     pub(super) async fn acknowledge(&self, how: Acknowledgement) -> Result<(), CallError> {
         self.session.acknowledge(&self.reply, how).await
     }

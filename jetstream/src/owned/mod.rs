@@ -1,4 +1,4 @@
-//! One request that this process holds, until all its deliveries have ended. Does what it is asked in the order of asking.
+//! One request that this process owns, until all its deliveries have ended. It runs operations in the order of the calls.
 
 mod fence;
 mod finish;
@@ -13,17 +13,17 @@ use std::sync::Arc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::fence::Fence;
-use super::idempotency::{free_key, has_key};
+use super::idempotency::{has_key, release_key};
 use super::order::KeyQueuePosition;
 use super::process::ProcessState;
 use super::requests::Registration;
-use super::server::{Acknowledgement, CallError, Handed, Session};
+use super::server::{Acknowledgement, CallError, PulledMessage, Session};
 use super::stored::{DeliveryNote, RequestRecord};
-use super::subjects::{attempt_key, known_key};
+use super::subjects::{attempt_key, idempotency_entry_key};
 use notifier_core::store::record::Record;
 use notifier_core::store::{RENEW_EVERY, StoreError, StoredRequest};
 
-/// A request that this process holds.
+/// A request that this process owns.
 pub struct OwnedRequest {
     registration: Registration<Self>,
     process: Arc<ProcessState>,
@@ -31,24 +31,24 @@ pub struct OwnedRequest {
     stored: RequestRecord,
     pub sequence: u64,
     subject: String,
-    /// When the stream took it.
+    /// When the stream stored it, in milliseconds since 1970.
     published: u64,
-    /// Where the message is acknowledged.
+    /// The subject of the acknowledgement.
     pub reply: String,
     deliveries: BTreeMap<usize, HeldDelivery>,
-    /// When the server was last asked to renew the lease, and did.
+    /// When the server last renewed the lease.
     renewed: Instant,
-    /// Another stream is in the place of the one that has handed out the request.
+    /// The stream was replaced after it delivered the request.
     is_orphan: bool,
 }
 
-/// A delivery of it.
+/// An owned delivery.
 struct HeldDelivery {
     fence: Fence,
-    /// As this process last wrote it, or would.
+    /// The note as this process last wrote it, or will write it.
     note: DeliveryNote,
     state: HeldState,
-    /// Whether a note may stand at the servers.
+    /// Whether the servers may hold a note.
     is_noted: bool,
 }
 
@@ -60,13 +60,13 @@ enum HeldState {
 }
 
 impl OwnedRequest {
-    /// The process that accepted the request, or the first that was handed it: no other can hold it.
+    /// For the process that accepted the request or fetched it first: no other can own it.
     pub fn first(
         registration: Registration<Self>,
         process: &Arc<ProcessState>,
         session: Arc<dyn Session>,
         stored: RequestRecord,
-        handed: &Handed,
+        handed: &PulledMessage,
     ) -> Self {
         let note = DeliveryNote {
             owner: process.owner.clone(),
@@ -96,23 +96,25 @@ impl OwnedRequest {
         }
     }
 
-    /// Whether its idempotency key is still its own; `None`: not known. A request that was a dead letter needs none.
-    pub async fn has_its_key(&self) -> Option<bool> {
+    /// Whether the request owns its idempotency key; `None`: unknown. A redriven request needs no key.
+    pub async fn owns_key(&self) -> Option<bool> {
         match &self.stored.key {
             Some(key) if !self.stored.is_retried => {
-                let name = known_key(&self.stored.identity().scope, key);
+                let name = idempotency_entry_key(&self.stored.identity().scope, key);
                 has_key(&*self.session, &name, &self.stored.task).await
             }
             _ => Some(true),
         }
     }
 
-    /// What delivery code goes on with; `None`: all has ended.
-    pub fn kept(&self) -> Option<StoredRequest> {
+    /// The request for delivery code; `None`: all deliveries have ended.
+    pub fn stored_request(&self) -> Option<StoredRequest> {
         let notes = self.deliveries.iter().filter(|(_, held)| held.is_noted);
         let notes = notes.map(|(place, held)| (*place, held.note.clone()));
         let now = self.process.servers.now();
-        let kept = self.stored.kept(&notes.collect(), self.published, now);
+        let kept = self
+            .stored
+            .stored_request(&notes.collect(), self.published, now);
         let is_open = kept
             .deliveries
             .iter()
@@ -120,7 +122,7 @@ impl OwnedRequest {
         is_open.then_some(kept)
     }
 
-    /// From now on the process answers questions about it.
+    /// Starts the task that runs operations on it.
     pub fn start(self) {
         let runtime = self.process.runtime.clone();
         runtime.spawn(self.serve());
@@ -129,7 +131,7 @@ impl OwnedRequest {
     async fn serve(mut self) {
         let mut renewal = interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.goes_on().await {
+        while self.has_open_delivery().await {
             tokio::select! {
                 job = self.registration.next() => match job {
                     Some(job) => job(&mut self).await,
@@ -140,8 +142,8 @@ impl OwnedRequest {
         }
     }
 
-    /// Whether a delivery is open. Where all have ended, finishes the request; what others hold is theirs to finish.
-    async fn goes_on(&mut self) -> bool {
+    /// Whether a delivery is open. Finishes the request if all have ended here; other owners finish theirs.
+    async fn has_open_delivery(&mut self) -> bool {
         if self.registration.has_ended() {
             return false;
         }
@@ -156,32 +158,32 @@ impl OwnedRequest {
         false
     }
 
-    /// Its caller does not wait any more, and nothing of it was sent: nothing of it stays.
+    /// Removes a request of which nothing was sent and whose caller stopped waiting.
     pub async fn forget(&mut self) {
         if let Some(key) = &self.stored.key {
-            let name = known_key(&self.stored.identity().scope, key);
-            free_key(&*self.session, &name).await;
+            let name = idempotency_entry_key(&self.stored.identity().scope, key);
+            release_key(&*self.session, &name).await;
         }
         let _ = self.acknowledge(Acknowledgement::Done).await;
         self.registration.end();
     }
 
-    /// Lets another process have it at once.
+    /// Releases the request: another process may claim it at once.
     pub async fn release(&mut self) {
-        let _ = self.acknowledge(Acknowledgement::NotNow(None)).await;
+        let _ = self.acknowledge(Acknowledgement::Redeliver(None)).await;
         self.registration.end();
     }
 
-    /// This process begins anew with it.
+    /// Stops this task, so that the process can claim the request again.
     pub async fn abandon(&mut self) {
         self.registration.end();
     }
 
-    pub fn place_in_line(&self) -> Option<&Arc<KeyQueuePosition>> {
+    pub fn queue_position(&self) -> Option<&Arc<KeyQueuePosition>> {
         self.registration.place.as_ref()
     }
 
-    /// What becomes of an open delivery. Without a note its end is known once the request is gone.
+    /// Sets the state of an open delivery. Without a note its end is visible when the request is removed.
     fn set_state(&mut self, place: usize, state: HeldState) {
         if let Some(line) = &self.registration.place {
             match state {

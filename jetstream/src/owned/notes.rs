@@ -97,7 +97,7 @@ impl OwnedRequest {
         at: SystemTime,
     ) -> Result<Ownership, StoreError> {
         let at = Some(millis(at));
-        self.note(place, |note| note.attempting = at).await
+        self.note(place, |note| note.attempt_began = at).await
     }
 
     /// Notes that nothing was taken, where an attempt was noted.
@@ -105,14 +105,14 @@ impl OwnedRequest {
         if !self.is_noted(place) {
             return Ok(());
         }
-        let noted = self.note(place, |note| note.attempting = None).await;
+        let noted = self.note(place, |note| note.attempt_began = None).await;
         noted.map(drop)
     }
 
     pub async fn parts_done(&mut self, place: usize, parts: usize) -> Result<(), StoreError> {
         let noted = self.note(place, |note| {
-            note.parts = parts;
-            note.attempting = None;
+            note.parts_delivered = parts;
+            note.attempt_began = None;
         });
         noted.await.map(drop)
     }
@@ -143,7 +143,7 @@ impl OwnedRequest {
     ) -> Result<Ownership, StoreError> {
         let begun = Instant::now();
         if self.is_orphan {
-            return Ok(Ownership::Gone);
+            return Ok(Ownership::Missing);
         }
         for _ in 0..4 * TRIES {
             let (known, ended) = self.ask(place, question, &note, begun).await?;
@@ -154,11 +154,11 @@ impl OwnedRequest {
                 InquiryStep::Ask(next) => question = next,
                 InquiryStep::Own => {
                     held.note = note;
-                    return Ok(Ownership::Mine);
+                    return Ok(Ownership::Owned);
                 }
                 InquiryStep::Lost => {
                     if question == ServerQuery::FindRequest && self.is_replaced().await? {
-                        return Ok(Ownership::Gone);
+                        return Ok(Ownership::Missing);
                     }
                     // An operator may have dropped it, in a note of its own.
                     if let Some(held) = self.open(place) {

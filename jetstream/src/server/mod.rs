@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use self::clock::ServerClock;
 pub use self::session::{
-    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Handed, Pull, ReplyFuture, Session,
-    StreamInfo, StreamMessage, StreamName,
+    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Pull, PulledMessage, ReplyFuture,
+    Session, StreamInfo, StreamMessage, StreamName,
 };
 
 /// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
@@ -149,7 +149,7 @@ impl Servers {
         let missed = self.missed(session, since);
         match error {
             CallError::Refused(kind) => self.error(kind),
-            CallError::NoTaker if missed.kind == StoreErrorKind::TooSlow => {
+            CallError::NoStream if missed.kind == StoreErrorKind::TimedOut => {
                 self.error(StoreErrorKind::NoLeader)
             }
             _ => missed,
@@ -162,7 +162,7 @@ impl Servers {
             Some(kind) => kind,
             None if session.is_connected() => {
                 self.is_doubtful.store(true, Ordering::Relaxed);
-                StoreErrorKind::TooSlow
+                StoreErrorKind::TimedOut
             }
             None => StoreErrorKind::Unreachable,
         };

@@ -89,7 +89,7 @@ pub trait Session: Send + Sync {
     fn acknowledge(&self, reply: &str, how: Acknowledgement) -> ReplyFuture<'_, ()>;
 
     /// Whether a process of that name lives.
-    fn lives(&self, owner: &str) -> BoxFuture<'_, bool>;
+    fn is_alive(&self, owner: &str) -> BoxFuture<'_, bool>;
 }
 
 /// A consumer hands out messages to the process that pulls.
@@ -99,7 +99,7 @@ pub trait Pull: Send + Sync {
         &self,
         limit: usize,
         wait: Option<Duration>,
-    ) -> BoxStream<'static, Result<Handed, CallError>>;
+    ) -> BoxStream<'static, Result<PulledMessage, CallError>>;
 }
 
 /// The streams, and the buckets after them.
@@ -109,20 +109,20 @@ pub enum StreamName {
     Dead,
     History,
     Attempts,
-    Known,
+    IdempotencyKeys,
     LastNotifications,
 }
 
-/// Why a question has no answer.
+/// The reason why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
-    /// Somebody else has written since.
+    /// Another process has written meanwhile.
     Conflict,
-    /// Nobody takes it: there is no such stream, or it has no leader.
-    NoTaker,
+    /// The stream is missing or has no leader.
+    NoStream,
     Refused(StoreErrorKind),
-    /// No reply came. The servers may have done what was asked, or do it yet.
-    Missed,
+    /// No reply came. The servers may have performed the call, or may do so later.
+    NoReply,
 }
 
 /// A message in a stream. Times are milliseconds since 1970 by the servers' clock.
@@ -134,13 +134,13 @@ pub struct StreamMessage {
     pub published: u64,
 }
 
-/// A message that a consumer has handed to this process.
+/// A message that this process pulled from a consumer.
 #[derive(Clone, Debug)]
-pub struct Handed {
+pub struct PulledMessage {
     pub message: StreamMessage,
-    /// How often it has been handed out.
+    /// How often the server has delivered it.
     pub deliveries: u64,
-    /// Where it is acknowledged.
+    /// The subject of its acknowledgement.
     pub reply: String,
 }
 
@@ -148,13 +148,13 @@ pub struct Handed {
 pub enum Acknowledgement {
     /// The message is done: the stream removes it.
     Done,
-    /// It is being worked on: its lease begins anew.
-    Working,
-    /// It may be handed out again, at once or after that time.
-    NotNow(Option<Duration>),
+    /// The work continues: the server renews the lease.
+    InProgress,
+    /// The server may redeliver it, at once or after that time.
+    Redeliver(Option<Duration>),
 }
 
-/// What a bucket has under a key.
+/// An entry of a bucket.
 #[derive(Clone, Debug)]
 pub struct BucketEntry {
     pub value: Bytes,
@@ -167,18 +167,18 @@ pub struct StreamInfo {
     pub created: i128,
     pub messages: u64,
     pub bytes: u64,
-    /// The time at the server that answered.
+    /// The time of the server that replied.
     pub now: Option<u64>,
 }
 
-/// A consumer, and how far it is.
+/// A consumer and its progress.
 #[derive(Clone)]
 pub struct Consumer {
     pub name: String,
     pub subjects: String,
-    /// Messages that it has not handed out yet.
+    /// Messages that it has not delivered yet.
     pub pending: u64,
-    /// Messages that it has handed out, and that are not acknowledged.
+    /// Delivered messages without acknowledgement.
     pub unacknowledged: u64,
     /// All older messages are acknowledged.
     pub acknowledged_before: u64,

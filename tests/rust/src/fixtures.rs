@@ -53,9 +53,9 @@ pub fn new_delivery(index: usize) -> NewDelivery {
                 _ => Target::Sealed(vec![0, 255, u8::try_from(index % 256).unwrap()]),
             },
             time_left: Duration::from_secs(24 * 3600),
-            order: None,
-            composition: [u8::try_from(index % 256).unwrap(); 32],
-            attempting: None,
+            order_key: None,
+            composition_hash: [u8::try_from(index % 256).unwrap(); 32],
+            attempt_began: None,
         }),
     }
 }

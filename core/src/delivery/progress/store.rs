@@ -113,7 +113,7 @@ impl Persistence {
     }
 
     pub fn too_slow(&self) -> StoreError {
-        StoreError::new(self.outbox.place(), StoreErrorKind::TooSlow)
+        StoreError::new(self.outbox.place(), StoreErrorKind::TimedOut)
     }
 
     fn work(
@@ -136,7 +136,7 @@ impl Persistence {
                 Target::Sealed(sealed.ok_or_else(|| {
                     PersistError::Outbox(StoreError::new(
                         self.outbox.place(),
-                        StoreErrorKind::Broken,
+                        StoreErrorKind::IoFailed,
                     ))
                 })?)
             }
@@ -145,9 +145,9 @@ impl Persistence {
         Ok(Some(StoredWork {
             target,
             time_left: policy.delivery_timeout,
-            order: last_notifications::order_key(sending),
-            composition: sending.messages.hash(),
-            attempting: None,
+            order_key: last_notifications::order_key(sending),
+            composition_hash: sending.messages.hash(),
+            attempt_began: None,
         }))
     }
 }
@@ -245,7 +245,7 @@ impl StoreEntry {
         }
         let now = Instant::now();
         if now.saturating_duration_since(*lock(&self.confirmed)) < CONFIRMED_FOR {
-            return Ok(Ownership::Mine);
+            return Ok(Ownership::Owned);
         }
         let ownership = self.outbox.check_lease(self.running.id()).await?;
         *lock(&self.confirmed) = now;
@@ -294,7 +294,7 @@ impl StoreEntry {
             return;
         };
         failed(&error);
-        while error.may_pass() {
+        while error.is_transient() {
             sleep(NOTE_AGAIN).await;
             match self
                 .outbox

@@ -98,7 +98,7 @@ impl Dispatcher {
                 self.start(request);
                 Ok(Submission::New(task))
             }
-            Accepted::New { .. } | Accepted::Elsewhere => {
+            Accepted::New { .. } | Accepted::Enqueued => {
                 // What becomes of it stands in the outbox alone: a repeat is answered from there.
                 idempotency.forget(identity, &task);
                 self.start(request.without_sends());

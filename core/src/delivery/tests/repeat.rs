@@ -275,7 +275,7 @@ async fn a_resolved_edits_the_message_of_another_process() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outbox_that_fails_or_hangs_fails_no_delivery_and_memory_counts() {
-    for kind in [Some(StoreErrorKind::Broken), None] {
+    for kind in [Some(StoreErrorKind::IoFailed), None] {
         let outbox = Arc::<Memory>::default();
         *outbox.kind.lock().unwrap() = Some(kind);
         let world = World::new([ok()]);
@@ -369,7 +369,7 @@ impl RequestStore for Memory {
     }
 
     fn check_lease(&self, _: &DeliveryId) -> StoreFuture<Ownership> {
-        at_once(self.ownership.lock().unwrap().unwrap_or(Ownership::Mine))
+        at_once(self.ownership.lock().unwrap().unwrap_or(Ownership::Owned))
     }
 
     fn begin_attempt(&self, delivery: &DeliveryId, _: SystemTime) -> StoreFuture<Ownership> {
@@ -393,7 +393,7 @@ impl RequestStore for Memory {
         let mut failing = self.failing_ends.lock().unwrap();
         if *failing > 0 {
             *failing -= 1;
-            return Box::pin(async { Err(StoreError::new("memory", StoreErrorKind::Full)) });
+            return Box::pin(async { Err(StoreError::new("memory", StoreErrorKind::NoSpace)) });
         }
         let end = (Instant::now(), report.clone(), row.cloned());
         self.ends.lock().unwrap().push(end);

@@ -135,7 +135,7 @@ impl BatchContext {
                 tokio::task::spawn_blocking(move || outboxes.get(&place, || take_over, &runtime));
             let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
             match opening.await.unwrap_or_else(|_| Err(stopped())) {
-                Err(error) if error.may_pass() && Instant::now() < until => {}
+                Err(error) if error.is_transient() && Instant::now() < until => {}
                 opened => break opened?,
             }
             sleep(pause).await;
@@ -335,7 +335,7 @@ impl Acceptor {
         if let Ok(accepted) = timeout(PERSIST_TIMEOUT, &mut accepting).await {
             return accepted;
         }
-        let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TooSlow);
+        let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TimedOut);
         self.say_why_rows_wait(&PersistError::Outbox(too_slow));
         accepting.await
     }

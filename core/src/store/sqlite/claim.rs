@@ -1,4 +1,4 @@
-//! How requests are taken over, and which of their deliveries wait for older ones.
+//! Claims requests, and decides which of their deliveries wait for older ones.
 
 use rusqlite::{OptionalExtension, Result, Row, named_params, params};
 
@@ -24,18 +24,18 @@ pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec
     while claimed.len() < limit
         && let Some(row) = found.next()?
     {
-        claimed.extend(take_over(tx, row.get(0)?, row.get(1)?)?);
+        claimed.extend(claim_request(tx, row.get(0)?, row.get(1)?)?);
     }
     Ok(claimed)
 }
 
-/// Takes a request over, unless it has a delivery that runs here.
-fn take_over(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Option<StoredRequest>> {
+/// Claims a request, unless one of its deliveries runs in this process.
+fn claim_request(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Option<StoredRequest>> {
     let mut request = request(tx, id)?;
     request.deliveries = deliveries(tx, id, whole)?;
     let open = request.deliveries.iter().enumerate();
     let open: Vec<usize> = open
-        .filter_map(|(place, delivery)| delivery.work.as_ref().map(|_| place))
+        .filter_map(|(index, delivery)| delivery.work.as_ref().map(|_| index))
         .collect();
     let runs = |index: &usize| {
         let task = request.task.clone();
@@ -51,32 +51,32 @@ fn take_over(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Option<Stored
     tx.db
         .prepare_cached("UPDATE requests SET owner = ? WHERE id = ?")?
         .execute(params![tx.owner.id, id])?;
-    for place in open {
-        let order = order_of(&request.deliveries, place);
+    for index in open {
+        let order = order_of(&request.deliveries, index);
         let behind = match order {
-            Some(order) => has_older_elsewhere(tx, order, id, place)?,
+            Some(order) => has_older_elsewhere(tx, order, id, index)?,
             None => false,
         };
         tx.db
             .prepare_cached(
-                "UPDATE deliveries SET state = 'claimed', taken_over = 1, behind = ? WHERE request = ? AND place = ?",
+                "UPDATE deliveries SET state = 'claimed', was_claimed = 1, waits_for_older = ? WHERE request = ? AND delivery_index = ?",
             )?
-            .execute(params![behind, id, place])?;
+            .execute(params![behind, id, index])?;
         if behind {
-            request.behind.push(place);
+            request.behind.push(index);
         }
     }
     Ok(Some(request))
 }
 
-fn order_of(deliveries: &[NewDelivery], place: usize) -> Option<&OrderKey> {
-    deliveries.get(place)?.work.as_ref()?.order.as_ref()
+fn order_of(deliveries: &[NewDelivery], index: usize) -> Option<&OrderKey> {
+    deliveries.get(index)?.work.as_ref()?.order_key.as_ref()
 }
 
 fn request(tx: &Transaction<'_>, id: i64) -> Result<StoredRequest> {
     tx.db
         .prepare_cached(
-            "SELECT task, scope, key, fingerprint, arguments, json, warnings, accepted_age FROM requests JOIN bodies ON request = id WHERE id = ?",
+            "SELECT task, scope, key, fingerprint, arguments, json, warnings, accepted_age FROM requests JOIN request_bodies ON request = id WHERE id = ?",
         )?
         .query_row([id], |row| {
             let fingerprint: Vec<u8> = row.get(3)?;
@@ -97,11 +97,11 @@ fn request(tx: &Transaction<'_>, id: i64) -> Result<StoredRequest> {
         })
 }
 
-/// With the work that is open in it: all, or only what an operator has put back.
+/// All deliveries, with the open work: everything, or only what an operator redrove.
 fn deliveries(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Vec<NewDelivery>> {
     let mut select = tx.db.prepare_cached(
-        "SELECT place, state, receiver, destination, sealed, deadline, composition, attempting, report, order_key
-         FROM deliveries WHERE request = ? ORDER BY place",
+        "SELECT delivery_index, state, receiver, destination, sealed_config, deadline, composition_hash, attempt_began, report, order_key
+         FROM deliveries WHERE request = ? ORDER BY delivery_index",
     )?;
     let rows = select.query_map([id], |row| {
         let state: String = row.get(1)?;
@@ -127,27 +127,27 @@ fn work(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Option<StoredWork>> {
         (None, None) => return Ok(None),
     };
     let composition: Vec<u8> = row.get(6)?;
-    let attempting: Option<i64> = row.get(7)?;
+    let attempt_began: Option<i64> = row.get(7)?;
     let order: Option<Vec<u8>> = row.get(9)?;
     Ok(Some(StoredWork {
         target,
         time_left: tx.now.until(row.get(5)?),
-        order: order.and_then(|order| order.try_into().ok()),
-        composition: composition.try_into().unwrap_or_default(),
-        attempting: attempting.map(time),
+        order_key: order.and_then(|order| order.try_into().ok()),
+        composition_hash: composition.try_into().unwrap_or_default(),
+        attempt_began: attempt_began.map(time),
     }))
 }
 
 /// Whether a delivery that is accepted now is behind another in no line of this process. Only the youngest of those before it
 /// counts: it was itself accepted behind the others.
-pub fn is_behind(tx: &Transaction<'_>, order: &OrderKey, request: i64) -> Result<bool> {
+pub fn must_wait_for_older(tx: &Transaction<'_>, order: &OrderKey, request: i64) -> Result<bool> {
     let youngest = tx
         .db
         .prepare_cached(
-            "SELECT task, place, owner, behind, taken_over FROM deliveries JOIN requests ON id = request
+            "SELECT task, delivery_index, owner, waits_for_older, was_claimed FROM deliveries JOIN requests ON id = request
              WHERE order_key = ?1 AND state IN ('waiting', 'claimed') AND request < ?2
                AND config = (SELECT config FROM requests WHERE id = ?2)
-             ORDER BY request DESC, place DESC LIMIT 1",
+             ORDER BY request DESC, delivery_index DESC LIMIT 1",
         )?
         .query_row(params![order.as_slice(), request], |row| {
             let delivery = DeliveryId {
@@ -161,43 +161,43 @@ pub fn is_behind(tx: &Transaction<'_>, order: &OrderKey, request: i64) -> Result
         .optional()?;
     Ok(
         youngest.is_some_and(|(delivery, owner, behind, taken_over)| {
-            // What was claimed a moment ago may not be in its line yet.
+            // A delivery that was just claimed may not be in its queue yet.
             let is_in_line = !taken_over || tx.running.contains(&delivery);
             behind || owner.as_ref() != Some(&tx.owner.id) || !is_in_line
         }),
     )
 }
 
-/// Whether an older one is left that this owner has not claimed before it.
+/// Whether an older open delivery is left that this owner has not claimed before it.
 fn has_older_elsewhere(
     tx: &Transaction<'_>,
     order: &OrderKey,
     request: i64,
-    place: usize,
+    index: usize,
 ) -> Result<bool> {
     tx.db
         .prepare_cached(
             "SELECT EXISTS (
                SELECT 1 FROM deliveries JOIN requests ON id = request
-               WHERE order_key = ?1 AND state IN ('waiting', 'claimed') AND (request, place) < (?2, ?3)
-                 AND config = (SELECT config FROM requests WHERE id = ?2) AND (owner IS NOT ?4 OR behind))",
+               WHERE order_key = ?1 AND state IN ('waiting', 'claimed') AND (request, delivery_index) < (?2, ?3)
+                 AND config = (SELECT config FROM requests WHERE id = ?2) AND (owner IS NOT ?4 OR waits_for_older))",
         )?
         .query_row(
-            params![order.as_slice(), request, place, tx.owner.id],
+            params![order.as_slice(), request, index, tx.owner.id],
             |row| row.get(0),
         )
 }
 
-/// Whether an older one has not ended. Where none is left, those that come later line up behind this one.
+/// Whether an older delivery has not ended. If none is left, later ones wait behind this one.
 pub fn has_older(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<bool> {
     let found: Option<(i64, bool, bool)> = tx
         .db
         .prepare_cached(
-            "SELECT request, behind, EXISTS (
-               SELECT 1 FROM deliveries AS older JOIN requests AS of_older ON of_older.id = older.request
-               WHERE older.order_key = mine.order_key AND older.state IN ('waiting', 'claimed')
-                 AND (older.request, older.place) < (mine.request, mine.place) AND of_older.config = requests.config)
-             FROM deliveries AS mine JOIN requests ON id = mine.request WHERE task = ? AND mine.place = ?",
+            "SELECT request, waits_for_older, EXISTS (
+               SELECT 1 FROM deliveries AS older JOIN requests AS older_request ON older_request.id = older.request
+               WHERE older.order_key = this.order_key AND older.state IN ('waiting', 'claimed')
+                 AND (older.request, older.delivery_index) < (this.request, this.delivery_index) AND older_request.config = requests.config)
+             FROM deliveries AS this JOIN requests ON id = this.request WHERE task = ? AND this.delivery_index = ?",
         )?
         .query_row(params![delivery.task, delivery.index], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -205,7 +205,7 @@ pub fn has_older(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<bool> {
         .optional()?;
     if let Some((request, true, false)) = found {
         tx.db
-            .prepare_cached("UPDATE deliveries SET behind = 0 WHERE request = ? AND place = ?")?
+            .prepare_cached("UPDATE deliveries SET waits_for_older = 0 WHERE request = ? AND delivery_index = ?")?
             .execute(params![request, delivery.index])?;
     }
     Ok(found.is_some_and(|(_, _, has_older)| has_older))

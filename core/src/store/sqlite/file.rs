@@ -1,4 +1,4 @@
-//! The file: how it is opened, what stands in it, and what can be wrong with it.
+//! The file: its schema, how it is opened, and what can be wrong with it.
 
 use std::cmp::Ordering;
 use std::fs::{self, OpenOptions};
@@ -11,10 +11,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::text::printable;
 
-/// What tells our files from others: `INFN`.
+/// The application id of outbox files: `INFN`.
 const APPLICATION: i32 = 0x494e_464e;
-/// Of the tables below. A file with another one was made by another version.
-const SCHEMA_VERSION: i32 = 3;
+/// The version of the schema below. A file with another version is refused.
+const SCHEMA_VERSION: i32 = 4;
 /// How long another program may keep the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -24,13 +24,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 /// time for which it was used: see `time`. `bodies` has what may be long, so that a change of state does not write it again;
 /// it goes when nothing of the request can be sent any more.
 const SCHEMA: &str = "
-CREATE TABLE time (
+CREATE TABLE file_clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   file TEXT NOT NULL,
   age INTEGER NOT NULL,
   used INTEGER NOT NULL,
-  wall INTEGER NOT NULL,
-  boot TEXT NOT NULL,
+  wall_clock INTEGER NOT NULL,
+  boot_id TEXT NOT NULL,
   uptime INTEGER NOT NULL
 ) STRICT;
 
@@ -38,7 +38,7 @@ CREATE TABLE owners (
   id TEXT PRIMARY KEY,
   heartbeat INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER owner_is_lost AFTER DELETE ON owners BEGIN
+CREATE TRIGGER owner_removed AFTER DELETE ON owners BEGIN
   UPDATE requests SET owner = NULL WHERE ended IS NULL AND owner = OLD.id;
   UPDATE history SET owner = NULL WHERE owner = OLD.id;
 END;
@@ -58,7 +58,7 @@ CREATE TABLE requests (
   ended INTEGER,
   ended_used INTEGER
 ) STRICT;
-CREATE TABLE bodies (
+CREATE TABLE request_bodies (
   request INTEGER PRIMARY KEY REFERENCES requests (id) ON DELETE CASCADE,
   json TEXT NOT NULL
 ) STRICT;
@@ -68,21 +68,21 @@ CREATE INDEX requests_ended ON requests (ended_used) WHERE ended_used IS NOT NUL
 
 CREATE TABLE deliveries (
   request INTEGER NOT NULL REFERENCES requests (id) ON DELETE CASCADE,
-  place INTEGER NOT NULL,
+  delivery_index INTEGER NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('waiting', 'claimed', 'ended', 'dead', 'dropped')),
   receiver TEXT,
   destination INTEGER,
-  sealed BLOB,
+  sealed_config BLOB,
   deadline INTEGER,
   timeout INTEGER,
   order_key BLOB,
-  behind INTEGER NOT NULL,
-  taken_over INTEGER NOT NULL DEFAULT 0,
-  composition BLOB,
-  attempting INTEGER,
+  waits_for_older INTEGER NOT NULL,
+  was_claimed INTEGER NOT NULL DEFAULT 0,
+  composition_hash BLOB,
+  attempt_began INTEGER,
   message TEXT,
   report TEXT NOT NULL,
-  PRIMARY KEY (request, place)
+  PRIMARY KEY (request, delivery_index)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_open ON deliveries (state) WHERE state IN ('waiting', 'claimed');
 CREATE INDEX deliveries_in_order ON deliveries (order_key)
@@ -98,7 +98,7 @@ CREATE TABLE history (
 ) STRICT;
 CREATE INDEX history_by_owner ON history (owner, config);
 
-CREATE TABLE lasts (
+CREATE TABLE last_notifications (
   id INTEGER PRIMARY KEY,
   key TEXT NOT NULL UNIQUE,
   message TEXT,
@@ -112,20 +112,21 @@ CREATE TABLE lasts (
 pub struct Database {
     connection: Connection,
     pub path: PathBuf,
-    /// Which file it was that was opened.
+    /// Identifies the opened file.
     inode: Option<(u64, u64)>,
 }
 
 impl Database {
-    /// Opens the file, or makes it where it is not there.
+    /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        create(path).map_err(|error| StoreError::new(shown(path), of_io(&error)))?;
+        create(path)
+            .map_err(|error| StoreError::new(display_path(path), kind_of_io_error(&error)))?;
         Self::open_existing(path)
     }
 
-    /// Opens a file that is there.
+    /// Opens an existing file.
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
-        let failed = |kind| StoreError::new(shown(path), kind);
+        let failed = |kind| StoreError::new(display_path(path), kind);
         if !path.exists() {
             return Err(failed(StoreErrorKind::Missing));
         }
@@ -137,16 +138,16 @@ impl Database {
                 inode,
             }),
             Ok(Err(kind)) => Err(failed(kind)),
-            Err(error) => Err(failed(of_sqlite(&error))),
+            Err(error) => Err(failed(kind_of_sqlite_error(&error))),
         }
     }
 
     /// Whether the path still leads to this file.
-    pub fn is_in_place(&self) -> bool {
+    pub fn is_same_file(&self) -> bool {
         inode(&self.path) == self.inode
     }
 
-    /// All of it is on the disk afterwards, or nothing.
+    /// Commits all of it to the disk, or nothing.
     pub fn transact<T>(
         &mut self,
         behavior: TransactionBehavior,
@@ -158,30 +159,31 @@ impl Database {
             transaction.commit()?;
             Ok(done)
         };
-        transact(&mut self.connection)
-            .map_err(|error| StoreError::new(shown(&self.path), of_sqlite(&error)))
+        transact(&mut self.connection).map_err(|error| {
+            StoreError::new(display_path(&self.path), kind_of_sqlite_error(&error))
+        })
     }
 
-    /// Writes to the file what stands in the log beside it, and cuts the log off.
+    /// Copies the write-ahead log into the file, and truncates the log.
     pub fn shorten_log(&self) {
         let shorten = "PRAGMA wal_checkpoint(TRUNCATE)";
         let _ = self.connection.query_row(shorten, [], |_| Ok(()));
     }
 }
 
-pub fn shown(path: &Path) -> String {
+pub fn display_path(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-/// For nobody else's eyes: it holds what was notified.
+/// Creates the file for its owner alone: it holds notifications.
 fn create(path: &Path) -> io::Result<()> {
-    private(OpenOptions::new().read(true).write(true).create(true))
+    owner_only(OpenOptions::new().read(true).write(true).create(true))
         .open(path)
         .map(drop)
 }
 
-/// A file that is made is its owner's alone.
-pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Only the owner may read and write a new file.
+pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -194,12 +196,12 @@ fn connect(path: &Path) -> rusqlite::Result<Result<Connection, StoreErrorKind>> 
     if connection.is_readonly("main")? {
         return Ok(Err(StoreErrorKind::ReadOnly));
     }
-    // Before anything is changed.
+    // This check comes before any change.
     if let Some(kind) = make_tables(&mut connection)? {
         return Ok(Err(kind));
     }
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // A commit is on the disk before it is said to be.
+    // A commit returns after it is on the disk.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
@@ -207,7 +209,7 @@ fn connect(path: &Path) -> rusqlite::Result<Result<Connection, StoreErrorKind>> 
     Ok(Ok(connection))
 }
 
-/// Makes the tables in an empty file; says what keeps another from being used.
+/// Creates the tables in an empty file. Returns why a file that is not empty cannot be used.
 fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<StoreErrorKind>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number =
@@ -223,7 +225,7 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<StoreErro
         return Ok(None);
     }
     if application != APPLICATION {
-        return Ok(Some(StoreErrorKind::NoOutbox));
+        return Ok(Some(StoreErrorKind::NotAnOutbox));
     }
     Ok(match version.cmp(&SCHEMA_VERSION) {
         Ordering::Less => Some(StoreErrorKind::Older),
@@ -232,26 +234,26 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<Option<StoreErro
     })
 }
 
-fn of_io(error: &io::Error) -> StoreErrorKind {
+fn kind_of_io_error(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StoreErrorKind::NotThere,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StoreErrorKind::NoDirectory,
         io::ErrorKind::ReadOnlyFilesystem => StoreErrorKind::ReadOnly,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
-        io::ErrorKind::IsADirectory => StoreErrorKind::NoOutbox,
-        _ => StoreErrorKind::MayNotBeOpened,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::NoSpace,
+        io::ErrorKind::IsADirectory => StoreErrorKind::NotAnOutbox,
+        _ => StoreErrorKind::AccessDenied,
     }
 }
 
-fn of_sqlite(error: &rusqlite::Error) -> StoreErrorKind {
+fn kind_of_sqlite_error(error: &rusqlite::Error) -> StoreErrorKind {
     match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreErrorKind::MayNotBeOpened,
-        Some(ErrorCode::NotADatabase) => StoreErrorKind::NoOutbox,
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreErrorKind::AccessDenied,
+        Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAnOutbox,
         Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Damaged,
-        Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
+        Some(ErrorCode::DiskFull) => StoreErrorKind::NoSpace,
         Some(ErrorCode::ReadOnly) => StoreErrorKind::ReadOnly,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
-        Some(ErrorCode::SystemIoFailure) => StoreErrorKind::Broken,
-        // A table or a column that is not there, a value that is none of ours.
+        Some(ErrorCode::SystemIoFailure) => StoreErrorKind::IoFailed,
+        // A table or column is missing, or a value is not one of ours.
         _ => StoreErrorKind::Damaged,
     }
 }

@@ -1,4 +1,4 @@
-//! History rows that are not in the database yet.
+//! History rows that no process has written to the database yet.
 
 use std::sync::Arc;
 
@@ -11,17 +11,18 @@ use crate::store::{HistoryRow, HistoryStore, StoreFuture};
 impl HistoryStore for SqliteStore {
     fn store_history(&self, row: &HistoryRow) -> StoreFuture<()> {
         let row = row.clone();
-        self.writer.ask(move |tx| insert(tx, &row))
+        self.writer.submit(move |tx| insert(tx, &row))
     }
 
     fn claim_history(&self, config: &str, limit: usize) -> StoreFuture<Vec<HistoryRow>> {
         let config = config.to_owned();
-        self.writer.look(move |tx| claim(tx, &config, limit))
+        self.writer
+            .submit_read_mostly(move |tx| claim(tx, &config, limit))
     }
 
     fn history_written(&self, row: &HistoryRow) -> StoreFuture<()> {
         let line = row.line.clone();
-        self.writer.ask(move |tx| written(tx, &line))
+        self.writer.submit(move |tx| written(tx, &line))
     }
 }
 
@@ -33,7 +34,7 @@ pub fn insert(tx: &Transaction<'_>, row: &HistoryRow) -> Result<()> {
         .map(drop)
 }
 
-/// Those of nobody.
+/// Claims rows without an owner.
 fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<HistoryRow>> {
     tx.observer.remove_lost(tx.db, tx.owner, tx.uptime)?;
     let mut select = tx.db.prepare_cached(

@@ -1,4 +1,4 @@
-//! What destinations were told last: one row for each destination and dedup key.
+//! Last notifications: one row for each destination and dedup key.
 
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -9,24 +9,24 @@ use crate::model::outcome::MessageRef;
 use crate::store::record::{read_state, state_text};
 use crate::store::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIONS, StoreFuture};
 
-/// How many new rows come before those over the bound are counted: to count them takes longer than all else.
+/// New rows between two checks of the bound: the count is the slowest step.
 const SWEEP_EVERY: i64 = 100;
 
 impl LastNotificationStore for SqliteStore {
     fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>> {
         let key = key.to_owned();
-        self.writer.look(move |tx| get(tx, &key))
+        self.writer.submit_read_mostly(move |tx| get(tx, &key))
     }
 
     fn set_last_notification(&self, key: &str, last: Option<&LastNotification>) -> StoreFuture<()> {
         let (key, last) = (key.to_owned(), last.cloned());
-        self.writer.ask(move |tx| set(tx, &key, last.as_ref()))
+        self.writer.submit(move |tx| set(tx, &key, last.as_ref()))
     }
 }
 
 fn get(tx: &Transaction<'_>, key: &str) -> Result<Option<LastNotification>> {
     tx.db
-        .prepare_cached("SELECT message, state, at FROM lasts WHERE key = ?")?
+        .prepare_cached("SELECT message, state, at FROM last_notifications WHERE key = ?")?
         .query_row([key], |row| {
             let message: Option<String> = row.get(0)?;
             let state: Option<String> = row.get(1)?;
@@ -44,13 +44,13 @@ fn set(tx: &Transaction<'_>, key: &str, last: Option<&LastNotification>) -> Resu
     let Some(last) = last else {
         return tx
             .db
-            .prepare_cached("DELETE FROM lasts WHERE key = ?")?
+            .prepare_cached("DELETE FROM last_notifications WHERE key = ?")?
             .execute([key])
             .map(drop);
     };
     tx.db
         .prepare_cached(
-            "INSERT OR REPLACE INTO lasts (key, message, state, at, used) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO last_notifications (key, message, state, at, used) VALUES (?, ?, ?, ?, ?)",
         )?
         .execute(params![
             key,
@@ -60,10 +60,10 @@ fn set(tx: &Transaction<'_>, key: &str, last: Option<&LastNotification>) -> Resu
             tx.now.used,
         ])?;
     if tx.db.last_insert_rowid() % SWEEP_EVERY == 0 {
-        // So that there are never more than the bound.
+        // The table never holds more than the bound.
         let most = i64::try_from(MAX_LAST_NOTIFICATIONS).unwrap_or(i64::MAX) - SWEEP_EVERY;
         tx.db.prepare_cached(
-            "DELETE FROM lasts WHERE id <= (SELECT id FROM lasts ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            "DELETE FROM last_notifications WHERE id <= (SELECT id FROM last_notifications ORDER BY id DESC LIMIT 1 OFFSET ?)",
         )?
         .execute([most])?;
     }

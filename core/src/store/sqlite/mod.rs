@@ -21,19 +21,19 @@ use self::writer::Writer;
 use super::clock::{Clock, SystemClock};
 use super::{Running, Store, StoreError};
 
-/// This process's use of one file.
+/// A store in one SQLite file.
 pub struct SqliteStore {
     writer: Writer,
     running: Running,
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it where it is not there.
+    /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, Arc::new(SystemClock))
     }
 
-    /// The same, with other clocks.
+    /// Like `open`, with the given clocks.
     pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let running = Running::default();
         Ok(Self {
@@ -87,9 +87,9 @@ mod tests {
                 work: Some(StoredWork {
                     target: Target::Sealed(Vec::new()),
                     time_left: Duration::from_secs(60),
-                    order: None,
-                    composition: [0; 32],
-                    attempting: None,
+                    order_key: None,
+                    composition_hash: [0; 32],
+                    attempt_began: None,
                 }),
             }],
         }
@@ -102,7 +102,7 @@ mod tests {
         for n in 0..10 {
             outbox.accept(request(&n.to_string())).await.unwrap();
         }
-        let limit = outbox.writer.ask(|tx| {
+        let limit = outbox.writer.submit(|tx| {
             let pages = tx
                 .db
                 .pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0))?;
@@ -111,7 +111,7 @@ mod tests {
         limit.await.unwrap();
         for n in 10..13 {
             let refused = outbox.accept(request(&n.to_string())).await.unwrap_err();
-            assert_eq!(refused.kind, StoreErrorKind::Full);
+            assert_eq!(refused.kind, StoreErrorKind::NoSpace);
             // One that comes at the same time and needs no room is done.
             assert_eq!(outbox.depth().await.unwrap(), 10);
         }

@@ -1,4 +1,4 @@
-//! What an operator looks at and does, while processes go on working with the file.
+//! An operator's view of a file and changes to it, while processes use it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::operator::{
 };
 use crate::store::record::Record;
 
-/// An operator's own way to a file.
+/// An operator's connection to a file.
 pub struct SqliteOperator {
     database: Database,
     reserve: Reserve,
@@ -27,24 +27,24 @@ pub struct SqliteOperator {
 }
 
 /// Deliveries that one transaction changes.
-const AT_ONCE: usize = 50;
+const BATCH: usize = 50;
 
-const CHOSEN: &str = "
+const MATCHES: &str = "
   FROM deliveries JOIN requests ON id = request
   WHERE (:task IS NULL OR substr(task, 1, length(:task)) = :task)
-    AND (:place IS NULL OR place = :place)
+    AND (:index IS NULL OR delivery_index = :index)
     AND (:states = '' OR instr(:states, CASE state WHEN 'claimed' THEN 'waiting' ELSE state END) > 0)
     AND (:sender IS NULL OR report ->> 'sender' = :sender)
     AND (:receiver IS NULL OR deliveries.receiver = :receiver)
     AND (:reason IS NULL OR report ->> 'reason' = :reason)";
 
 impl SqliteOperator {
-    /// Opens a file that is there.
+    /// Opens an existing file.
     pub fn open(path: &Path) -> std::result::Result<Self, StoreError> {
         Self::open_with(path, Arc::new(SystemClock))
     }
 
-    /// The same, with other clocks.
+    /// Like `open`, with the given clocks.
     pub fn open_with(path: &Path, clock: Arc<dyn Clock>) -> std::result::Result<Self, StoreError> {
         let reserve = Reserve::new(path);
         let database = Database::open_existing(path).or_else(|error| {
@@ -58,22 +58,22 @@ impl SqliteOperator {
         })
     }
 
-    /// Forgets what nobody will ask for any more, as every process that uses the file does now and again.
-    pub fn tidy(&mut self) -> std::result::Result<(), StoreError> {
+    /// Deletes expired rows, as every process that uses the file does from time to time.
+    pub fn purge_expired(&mut self) -> std::result::Result<(), StoreError> {
         self.transaction(purge)
     }
 
-    /// Changes what is meant, some at a time: on a full disk there is no room for a long transaction.
+    /// Changes the selected deliveries in batches: a full disk has no space for a long transaction.
     fn change(
         &mut self,
-        choice: &DeliveryFilter,
+        filter: &DeliveryFilter,
         condition: &str,
-        change: impl Fn(&Connection, Moment, &Chosen) -> Result<()>,
+        change: impl Fn(&Connection, Moment, &SelectedDelivery) -> Result<()>,
     ) -> std::result::Result<usize, StoreError> {
         let (mut count, mut after) = (0, (0, -1));
         loop {
             let changed = self.transaction(|db, now| {
-                let chosen = chosen(db, choice, condition, after)?;
+                let chosen = select_deliveries(db, filter, condition, after)?;
                 chosen.iter().try_for_each(|one| change(db, now, one))?;
                 Ok(chosen)
             })?;
@@ -81,11 +81,11 @@ impl SqliteOperator {
             let Some(last) = changed.last() else {
                 return Ok(count);
             };
-            after = (last.request, i64::try_from(last.place).unwrap_or(i64::MAX));
+            after = (last.request, i64::try_from(last.index).unwrap_or(i64::MAX));
         }
     }
 
-    /// On a full disk the room is used that was reserved for this.
+    /// On a full disk the transaction uses the reserved space.
     fn transaction<T>(
         &mut self,
         mut work: impl FnMut(&Connection, Moment) -> Result<T>,
@@ -112,27 +112,27 @@ impl SqliteOperator {
 impl Operator for SqliteOperator {
     fn list(
         &mut self,
-        choice: &DeliveryFilter,
+        filter: &DeliveryFilter,
         limit: usize,
     ) -> std::result::Result<Vec<ListedDelivery>, StoreError> {
-        self.transaction(|db, now| list(db, now, choice, limit))
+        self.transaction(|db, now| list(db, now, filter, limit))
     }
 
     fn request_json(&mut self, task: &str) -> std::result::Result<Option<String>, StoreError> {
         self.transaction(|db, _| {
-            let mut select = db.prepare("SELECT coalesce(json, '{}') FROM requests LEFT JOIN bodies ON request = id WHERE task = ?")?;
+            let mut select = db.prepare("SELECT coalesce(json, '{}') FROM requests LEFT JOIN request_bodies ON request = id WHERE task = ?")?;
             let mut found = select.query_map([task], |row| row.get(0))?;
             found.next().transpose()
         })
     }
 
-    fn retry(&mut self, choice: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
-        self.change(choice, "state = 'dead'", retry)
+    fn retry(&mut self, filter: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
+        self.change(filter, "state = 'dead'", retry)
     }
 
-    fn drop(&mut self, choice: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
+    fn drop(&mut self, filter: &DeliveryFilter) -> std::result::Result<usize, StoreError> {
         let open = "state IN ('waiting', 'claimed', 'dead')";
-        self.change(choice, open, drop_chosen)
+        self.change(filter, open, drop_delivery)
     }
 
     fn stats(&mut self) -> std::result::Result<Stats, StoreError> {
@@ -143,19 +143,19 @@ impl Operator for SqliteOperator {
 fn list(
     db: &Connection,
     now: Moment,
-    choice: &DeliveryFilter,
+    filter: &DeliveryFilter,
     limit: usize,
 ) -> Result<Vec<ListedDelivery>> {
     let mut select = db.prepare(&format!(
-        "SELECT task, place, state, accepted, deadline, ended, owner IS NOT NULL AND ended IS NULL,
-                sealed IS NOT NULL, report
-         {CHOSEN} ORDER BY id, place LIMIT :limit"
+        "SELECT task, delivery_index, state, accepted, deadline, ended, owner IS NOT NULL AND ended IS NULL,
+                sealed_config IS NOT NULL, report
+         {MATCHES} ORDER BY id, delivery_index LIMIT :limit"
     ))?;
-    let (task, place) = choice.task.clone().unzip();
+    let (task, index) = filter.task.clone().unzip();
     let rows = select.query_map(
         named_params! {
-            ":task": task, ":place": place.flatten(), ":states": words(&choice.states),
-            ":sender": choice.sender, ":receiver": choice.receiver, ":reason": choice.reason,
+            ":task": task, ":index": index.flatten(), ":states": state_words(&filter.states),
+            ":sender": filter.sender, ":receiver": filter.receiver, ":reason": filter.reason,
             ":limit": limit,
         },
         |row| {
@@ -175,58 +175,58 @@ fn list(
     rows.collect()
 }
 
-fn words(states: &[StoredState]) -> String {
+fn state_words(states: &[StoredState]) -> String {
     let words: Vec<_> = states.iter().map(|state| state.word()).collect();
     words.join(" ")
 }
 
 /// A delivery that an operator changes.
-struct Chosen {
+struct SelectedDelivery {
     request: i64,
-    place: usize,
+    index: usize,
     report: DeliveryReport,
 }
 
-/// The next deliveries that are meant, and whose state the condition allows.
-fn chosen(
+/// The next selected deliveries whose state the condition allows.
+fn select_deliveries(
     db: &Connection,
-    choice: &DeliveryFilter,
+    filter: &DeliveryFilter,
     condition: &str,
     after: (i64, i64),
-) -> Result<Vec<Chosen>> {
+) -> Result<Vec<SelectedDelivery>> {
     let mut select = db.prepare(&format!(
-        "SELECT request, place, report {CHOSEN} AND {condition} AND (id, place) > (:id, :after)
-         ORDER BY id, place LIMIT {AT_ONCE}"
+        "SELECT request, delivery_index, report {MATCHES} AND {condition} AND (id, delivery_index) > (:id, :after)
+         ORDER BY id, delivery_index LIMIT {BATCH}"
     ))?;
-    let (task, place) = choice.task.clone().unzip();
+    let (task, index) = filter.task.clone().unzip();
     let rows = select.query_map(
         named_params! {
-            ":task": task, ":place": place.flatten(), ":states": words(&choice.states),
-            ":sender": choice.sender, ":receiver": choice.receiver, ":reason": choice.reason,
+            ":task": task, ":index": index.flatten(), ":states": state_words(&filter.states),
+            ":sender": filter.sender, ":receiver": filter.receiver, ":reason": filter.reason,
             ":id": after.0, ":after": after.1,
         },
         |row| {
-            let place = row.get(1)?;
+            let index = row.get(1)?;
             let json: String = row.get(2)?;
-            Ok(Chosen {
+            Ok(SelectedDelivery {
                 request: row.get(0)?,
-                place,
-                report: Record::read(&json).unwrap_or_default().report(place),
+                index,
+                report: Record::read(&json).unwrap_or_default().report(index),
             })
         },
     )?;
     rows.collect()
 }
 
-fn retry(db: &Connection, now: Moment, chosen: &Chosen) -> Result<()> {
+fn retry(db: &Connection, now: Moment, chosen: &SelectedDelivery) -> Result<()> {
     let report = Record::of(&retried(&chosen.report)).json();
     db.execute(
         "UPDATE deliveries
-         SET state = 'waiting', deadline = ?1 + timeout, attempting = NULL, report = ?2
-         WHERE request = ?3 AND place = ?4",
-        params![now.age, report, chosen.request, chosen.place],
+         SET state = 'waiting', deadline = ?1 + timeout, attempt_began = NULL, report = ?2
+         WHERE request = ?3 AND delivery_index = ?4",
+        params![now.age, report, chosen.request, chosen.index],
     )?;
-    // Where the others have ended it belongs to nobody; else its owner takes it up.
+    // If all others have ended, the request has no owner; else its owner claims the delivery.
     db.execute(
         "UPDATE requests SET ended = NULL, ended_used = NULL, owner = NULL WHERE id = ? AND ended IS NOT NULL",
         [chosen.request],
@@ -234,13 +234,13 @@ fn retry(db: &Connection, now: Moment, chosen: &Chosen) -> Result<()> {
     .map(drop)
 }
 
-fn drop_chosen(db: &Connection, now: Moment, chosen: &Chosen) -> Result<()> {
+fn drop_delivery(db: &Connection, now: Moment, chosen: &SelectedDelivery) -> Result<()> {
     let report = Record::of(&dropped(&chosen.report)).json();
     db.execute(
-        "UPDATE deliveries SET state = 'dropped', sealed = NULL, report = ? WHERE request = ? AND place = ?",
-        params![report, chosen.request, chosen.place],
+        "UPDATE deliveries SET state = 'dropped', sealed_config = NULL, report = ? WHERE request = ? AND delivery_index = ?",
+        params![report, chosen.request, chosen.index],
     )?;
-    rows::ended(db, now, chosen.request)
+    rows::finish_request(db, now, chosen.request)
 }
 
 fn stats(db: &Connection) -> Result<Stats> {

@@ -1,9 +1,9 @@
-//! The processes that use the file, and which of them are gone.
+//! The processes that use the file, and which of them have ended.
 //!
 //! Each has a row with a heartbeat, and a lock on a file of its own beside the outbox. The operating system lifts the lock when
 //! the process ends, however it ends: whoever gets it knows that its owner is dead, at once. A process that is only stopped
 //! keeps its lock: it has lost what it owns when its heartbeat has not changed for a [`LEASE`], by the observer's own clock.
-//! No wall clock is asked. When an owner's row is deleted, a trigger makes what it had nobody's.
+//! It reads no wall clock. When an owner's row is deleted, a trigger releases its requests.
 //!
 //! The lock is a POSIX record lock, which a forked child does not inherit (fcntl(2)). A process's own locks look free to it,
 //! and closing the file by any descriptor lifts them: so the owners of this process are registered, and their files never
@@ -18,21 +18,21 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Result, params};
 
-use super::file::private;
+use super::file::owner_only;
 use crate::store::{LEASE, RENEW_EVERY};
 
 /// Owners of this process.
 static OF_THIS_PROCESS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// An observer that has not looked for so long was stopped itself: what it saw before proves nothing.
-const LATE: Duration = Duration::from_secs(RENEW_EVERY.as_secs() * 3 / 2);
+/// An observer that made no check for so long was stopped itself: its earlier observations prove nothing.
+const OBSERVER_TIMEOUT: Duration = Duration::from_secs(RENEW_EVERY.as_secs() * 3 / 2);
 
 /// One opening of the file, which owns what it accepts and claims: a process, but for tests. No other has its name, so that
 /// the name alone tells whether a delivery is still its own.
 pub struct Owner {
     pub id: String,
     outbox: PathBuf,
-    /// Held for as long as the owner lives; none where the file could not be made.
+    /// Held until the owner ends; `None`: the lock file could not be created.
     _lock: Option<File>,
 }
 
@@ -52,42 +52,42 @@ impl Owner {
         &self.outbox
     }
 
-    /// Makes the row where it is not there: before the file says of anything that it is this owner's.
+    /// Inserts the owner's row before any other row names the owner.
     pub fn register(&self, db: &Connection) -> Result<()> {
         db.prepare_cached("INSERT OR IGNORE INTO owners (id, heartbeat) VALUES (?, 0)")?
             .execute([&self.id])
             .map(drop)
     }
 
-    /// The row goes, and what the owner had is nobody's.
-    pub fn resign(&self, db: &Connection) -> Result<()> {
+    /// Deletes the row, which releases the owner's requests.
+    pub fn unregister(&self, db: &Connection) -> Result<()> {
         remove(db, &self.id)
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // The lock is lifted by the removal's end: nobody finds a file that nobody holds.
+        // The lock is released after the removal: no process finds an unlocked file.
         let _ = fs::remove_file(lock_path(&self.outbox, &self.id));
         registered().remove(&self.id);
     }
 }
 
-/// What this owner has seen of the others.
+/// The heartbeats that this owner has observed.
 #[derive(Default)]
 pub struct Observer {
     heartbeat: i64,
-    others: HashMap<String, Seen>,
-    looked: Option<Duration>,
+    other_owners: HashMap<String, ObservedHeartbeat>,
+    last_checked: Option<Duration>,
 }
 
-struct Seen {
+struct ObservedHeartbeat {
     heartbeat: i64,
     since: Duration,
 }
 
 impl Observer {
-    /// Shows the others that the owner lives.
+    /// Updates the owner's heartbeat.
     pub fn renew(&mut self, db: &Connection, owner: &Owner) -> Result<()> {
         self.heartbeat += 1;
         db.prepare_cached(
@@ -98,14 +98,16 @@ impl Observer {
         .map(drop)
     }
 
-    /// Removes the owners that are dead, and those that have been silent for too long.
+    /// Removes owners whose process has ended or whose heartbeat has not changed for a lease.
     pub fn remove_lost(&mut self, db: &Connection, owner: &Owner, uptime: Duration) -> Result<()> {
-        let looked = self.looked.replace(uptime);
-        if looked.is_none_or(|looked| uptime.saturating_sub(looked) > LATE) {
-            self.others.clear();
+        let last_checked = self.last_checked.replace(uptime);
+        if last_checked
+            .is_none_or(|last_checked| uptime.saturating_sub(last_checked) > OBSERVER_TIMEOUT)
+        {
+            self.other_owners.clear();
         }
-        let rows = others(db, &owner.id)?;
-        self.others
+        let rows = other_owners(db, &owner.id)?;
+        self.other_owners
             .retain(|id, _| rows.iter().any(|(other, _)| other == id));
         for (id, heartbeat) in rows {
             if is_dead(&owner.outbox, &id) || self.is_silent(&id, heartbeat, uptime) {
@@ -116,20 +118,21 @@ impl Observer {
     }
 
     fn is_silent(&mut self, id: &str, heartbeat: i64, uptime: Duration) -> bool {
-        match self.others.get(id) {
+        match self.other_owners.get(id) {
             Some(seen) if seen.heartbeat == heartbeat => uptime.saturating_sub(seen.since) >= LEASE,
             _ => {
                 let since = uptime;
-                self.others.insert(id.to_owned(), Seen { heartbeat, since });
+                self.other_owners
+                    .insert(id.to_owned(), ObservedHeartbeat { heartbeat, since });
                 false
             }
         }
     }
 }
 
-/// Removes the owners that are dead, for somebody who is none.
+/// Removes owners whose process has ended, without an owner of its own.
 pub fn remove_dead(db: &Connection, outbox: &Path) -> Result<()> {
-    let dead = others(db, "")?
+    let dead = other_owners(db, "")?
         .into_iter()
         .filter(|(id, _)| is_dead(outbox, id));
     dead.map(|(id, _)| id).try_for_each(|id| remove(db, &id))
@@ -138,7 +141,7 @@ pub fn remove_dead(db: &Connection, outbox: &Path) -> Result<()> {
 /// Removes the files of owners that are dead and have no row any more: not sooner, since without its file nobody can tell that
 /// an owner is dead.
 pub fn remove_old_locks(db: &Connection, outbox: &Path) -> Result<()> {
-    let rows = others(db, "")?;
+    let rows = other_owners(db, "")?;
     let prefix = lock_path(outbox, "");
     let (Some(directory), Some(prefix)) = (outbox.parent(), prefix.file_name()) else {
         return Ok(());
@@ -160,7 +163,7 @@ pub fn remove_old_locks(db: &Connection, outbox: &Path) -> Result<()> {
     Ok(())
 }
 
-fn others(db: &Connection, own: &str) -> Result<Vec<(String, i64)>> {
+fn other_owners(db: &Connection, own: &str) -> Result<Vec<(String, i64)>> {
     let mut select = db.prepare_cached("SELECT id, heartbeat FROM owners WHERE id <> ?")?;
     let rows = select.query_map([own], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
@@ -172,9 +175,9 @@ fn remove(db: &Connection, id: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Whether an owner's process has ended. Unknown counts as alive.
+/// Whether an owner's process has ended. If that is unknown, it counts as alive.
 fn is_dead(outbox: &Path, id: &str) -> bool {
-    // The guard is kept: no owner of this process appears meanwhile.
+    // The lock prevents a new owner of this process meanwhile.
     let registered = registered();
     if registered.contains(id) {
         return false;
@@ -193,7 +196,7 @@ fn lock_path(outbox: &Path, id: &str) -> PathBuf {
 }
 
 fn create_locked(path: &Path) -> io::Result<File> {
-    let file = private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)?;
+    let file = owner_only(OpenOptions::new().read(true).write(true).create_new(true)).open(path)?;
     lock(&file)?;
     Ok(file)
 }

@@ -1,4 +1,4 @@
-//! What nobody will ask for any more is deleted, by the time for which the file was used: see `time`.
+//! Deletes expired rows, by the time for which the file was in use: see `time`.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use super::time::Moment;
 use crate::model::plan::KEEP_KEY;
 use crate::store::{KEEP_DEAD, KEEP_LAST_NOTIFICATIONS, MAX_HISTORY};
 
-/// How long a provider's message belongs to the delivery that it was found for.
+/// How long a provider's message belongs to its delivery.
 const KEEP_MESSAGE: Duration = Duration::from_secs(600);
-/// Requests that have ended, dead letters among them; the oldest go first.
+/// Ended requests, including dead letters; the oldest are deleted first.
 const MAX_ENDED: u32 = 100_000;
 /// Rows that one transaction deletes.
 const PURGE_BATCH: u32 = 1000;
@@ -38,7 +38,7 @@ pub fn purge(db: &Connection, now: Moment) -> Result<()> {
         "DELETE FROM history WHERE id <= (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?)",
     )?
     .execute([MAX_HISTORY])?;
-    db.prepare_cached("DELETE FROM lasts WHERE used < ?")?
+    db.prepare_cached("DELETE FROM last_notifications WHERE used < ?")?
         .execute(params![now.used_before(KEEP_LAST_NOTIFICATIONS)])
         .map(drop)
 }

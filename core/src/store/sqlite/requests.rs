@@ -16,52 +16,54 @@ const CLAIM_EVERY: Duration = Duration::from_secs(1);
 impl RequestStore for SqliteStore {
     fn accept(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let task = request.task.clone();
-        self.writer.ask_or_undo(
+        self.writer.submit_with_undo(
             move |tx| rows::accept(tx, &request),
-            move |tx| rows::forget(tx, &task),
+            move |tx| rows::delete_request(tx, &task),
         )
     }
 
     fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted> {
         let task = request.task.clone();
-        self.writer.ask_or_undo(
+        self.writer.submit_with_undo(
             move |tx| {
                 let accepted = rows::accept(tx, &request)?;
                 if matches!(accepted, Accepted::New { .. }) {
-                    rows::disown(tx, &request.task)?;
+                    rows::release_request(tx, &request.task)?;
                 }
                 Ok(accepted)
             },
-            move |tx| rows::forget(tx, &task),
+            move |tx| rows::delete_request(tx, &task),
         )
     }
 
     fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>> {
         let config = config.to_owned();
-        self.writer.look(move |tx| claim::claim(tx, &config, limit))
+        self.writer
+            .submit_read_mostly(move |tx| claim::claim(tx, &config, limit))
     }
 
     fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership> {
         let delivery = delivery.clone();
-        self.writer.ask(move |tx| rows::check_lease(tx, &delivery))
+        self.writer
+            .submit(move |tx| rows::check_lease(tx, &delivery))
     }
 
     fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership> {
         let delivery = delivery.clone();
         self.writer
-            .ask(move |tx| rows::set_attempting(tx, &delivery, Some(at)))
+            .submit(move |tx| rows::set_attempting(tx, &delivery, Some(at)))
     }
 
     fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()> {
         let delivery = delivery.clone();
         self.writer
-            .ask(move |tx| rows::set_attempting(tx, &delivery, None).map(drop))
+            .submit(move |tx| rows::set_attempting(tx, &delivery, None).map(drop))
     }
 
     fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> StoreFuture<()> {
         let delivery = delivery.clone();
         self.writer
-            .ask(move |tx| rows::parts_done(tx, &delivery, parts))
+            .submit(move |tx| rows::parts_done(tx, &delivery, parts))
     }
 
     fn complete(
@@ -72,12 +74,13 @@ impl RequestStore for SqliteStore {
     ) -> StoreFuture<()> {
         let (delivery, report, row) = (delivery.clone(), report.clone(), row.cloned());
         self.writer
-            .ask(move |tx| rows::complete(tx, &delivery, &report, row.as_ref()))
+            .submit(move |tx| rows::complete(tx, &delivery, &report, row.as_ref()))
     }
 
     fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool> {
         let delivery = delivery.clone();
-        self.writer.look(move |tx| claim::has_older(tx, &delivery))
+        self.writer
+            .submit_read_mostly(move |tx| claim::has_older(tx, &delivery))
     }
 
     fn claimed_by_others(
@@ -87,15 +90,15 @@ impl RequestStore for SqliteStore {
     ) -> StoreFuture<Vec<MessageRef>> {
         let delivery = delivery.clone();
         self.writer
-            .ask(move |tx| rows::claimed_by_others(tx, &delivery, &messages))
+            .submit(move |tx| rows::claimed_by_others(tx, &delivery, &messages))
     }
 
     fn depth(&self) -> StoreFuture<usize> {
-        self.writer.look(|tx| rows::depth(tx))
+        self.writer.submit_read_mostly(|tx| rows::depth(tx))
     }
 
     fn release(&self) -> StoreFuture<()> {
-        self.writer.ask(|tx| rows::release(tx))
+        self.writer.submit(|tx| rows::release(tx))
     }
 
     fn running(&self) -> &Running {

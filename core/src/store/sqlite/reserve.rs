@@ -1,16 +1,16 @@
-//! Room on the disk that nobody else may take: a file beside the outbox. It is removed when the disk is full, so that ends can
-//! be written and an operator can drop deliveries; new notifications get none of it.
+//! Reserves disk space with a file beside the outbox. A full disk removes the file, so that ends can
+//! be written and an operator can drop deliveries. New notifications do not use that space.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::file::private;
+use super::file::owner_only;
 use crate::store::StoreError;
 
-/// Enough for some hundred ends, and for a command that drops as many deliveries.
+/// Enough for some hundred ends, or for a command that drops as many deliveries.
 const BYTES: usize = 256 * 1024;
-/// With less room than this on the disk the log is kept short: to write it to the file must take no more than the reserve.
+/// With less free space than this the log is kept short, so that a checkpoint needs no more than the reserve.
 const LITTLE: u64 = 16 * 1024 * 1024;
 /// Bytes of a short log.
 const SHORT_LOG: u64 = 128 * 1024;
@@ -33,13 +33,13 @@ impl Reserve {
         }
     }
 
-    /// Whether the log is too long for the room that is left on the disk.
+    /// Whether the log is too long for the free disk space.
     pub fn is_log_too_long(&self) -> bool {
         let log = fs::metadata(&self.log).map_or(0, |file| file.len());
         log > SHORT_LOG && free_bytes(&self.log).is_some_and(|free| free < LITTLE)
     }
 
-    /// Keeps the room. Gives back whether the disk is too full for that.
+    /// Writes the reserve. Returns whether the disk is too full for it.
     pub fn is_refused(&self) -> bool {
         let kept = fs::metadata(&self.path).is_ok_and(|file| file.len() == BYTES as u64);
         if kept {
@@ -59,21 +59,21 @@ impl Reserve {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Makes room where this is what an operator's command lacked; else gives the error back.
+    /// Releases the reserve if the error is a full disk; else returns the error.
     pub fn release_for(&self, error: &StoreError) -> Result<(), StoreError> {
-        if !error.is_for_want_of_room() {
+        if !error.is_disk_full() {
             return Err(error.clone());
         }
         self.release();
         Ok(())
     }
 
-    /// With bytes of no pattern: some file systems keep no room for others.
+    /// Writes random bytes: some file systems compress other content to nothing.
     fn fill(&self) -> io::Result<()> {
         let mut bytes = vec![0; BYTES];
         fastrand::fill(&mut bytes);
-        let mut file =
-            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&self.path)?;
+        let mut file = owner_only(OpenOptions::new().write(true).create(true).truncate(true))
+            .open(&self.path)?;
         file.write_all(&bytes)?;
         file.sync_data()
     }
@@ -85,7 +85,7 @@ fn free_bytes(path: &Path) -> Option<u64> {
     disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
-/// Not known: the log is as long as elsewhere.
+/// Unknown on this system: the log keeps its usual length.
 #[cfg(not(unix))]
 fn free_bytes(_: &Path) -> Option<u64> {
     None

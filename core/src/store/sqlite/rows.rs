@@ -1,10 +1,10 @@
-//! What is done with the file's rows, each inside a transaction.
+//! Operations on the file's rows, each inside a transaction.
 
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
 
-use super::claim::is_behind;
+use super::claim::must_wait_for_older;
 use super::history;
 use super::time::{Moment, millis, whole_millis};
 use super::transaction::{Transaction, json, parse, report};
@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 pub fn accept(tx: &Transaction<'_>, request: &NewRequest) -> Result<Accepted> {
-    if let Some(known) = known(tx, &request.identity)? {
+    if let Some(known) = known_request(tx, &request.identity)? {
         return Ok(known);
     }
     tx.owner.register(tx.db)?;
@@ -44,22 +44,22 @@ pub fn accept(tx: &Transaction<'_>, request: &NewRequest) -> Result<Accepted> {
             |row| row.get(0),
         )?;
     tx.db
-        .prepare_cached("INSERT INTO bodies (request, json) VALUES (?, ?)")?
+        .prepare_cached("INSERT INTO request_bodies (request, json) VALUES (?, ?)")?
         .execute(params![id, request.request_json])?;
     let mut behind = Vec::new();
-    for (place, delivery) in request.deliveries.iter().enumerate() {
-        if insert(tx, id, place, delivery)? {
-            behind.push(place);
+    for (index, delivery) in request.deliveries.iter().enumerate() {
+        if insert(tx, id, index, delivery)? {
+            behind.push(index);
         }
     }
     Ok(Accepted::New { behind })
 }
 
-/// Gives back whether it is behind an older delivery that is in no line of this process.
+/// Returns whether the delivery must wait for an older one that is in no queue of this process.
 fn insert(
     tx: &Transaction<'_>,
     request: i64,
-    place: usize,
+    index: usize,
     delivery: &NewDelivery,
 ) -> Result<bool> {
     let work = delivery.work.as_ref();
@@ -68,30 +68,30 @@ fn insert(
         Some(Target::Sealed(sealed)) => (None, None, Some(sealed)),
         None => (None, None, None),
     };
-    let order = work.and_then(|work| work.order.as_ref());
+    let order = work.and_then(|work| work.order_key.as_ref());
     let behind = match order {
-        Some(order) => is_behind(tx, order, request)?,
+        Some(order) => must_wait_for_older(tx, order, request)?,
         None => false,
     };
     tx.db
         .prepare_cached(
-            "INSERT INTO deliveries (request, place, state, receiver, destination, sealed, deadline, timeout, order_key, behind, composition, report)
-             VALUES (:request, :place, :state, :receiver, :destination, :sealed, :deadline, :timeout, :order, :behind, :composition, :report)",
+            "INSERT INTO deliveries (request, delivery_index, state, receiver, destination, sealed_config, deadline, timeout, order_key, waits_for_older, composition_hash, report)
+             VALUES (:request, :index, :state, :receiver, :destination, :sealed, :deadline, :timeout, :order, :behind, :composition, :report)",
         )?
         .execute(named_params! {
-            ":request": request, ":place": place, ":state": if work.is_some() { "claimed" } else { "ended" },
+            ":request": request, ":index": index, ":state": if work.is_some() { "claimed" } else { "ended" },
             ":receiver": receiver, ":destination": destination, ":sealed": sealed,
             ":deadline": work.map(|work| tx.now.age_after(work.time_left)),
             ":timeout": work.map(|work| whole_millis(work.time_left)),
             ":order": order.map(<[u8; 32]>::as_slice), ":behind": behind,
-            ":composition": work.map(|work| work.composition.as_slice()),
+            ":composition": work.map(|work| work.composition_hash.as_slice()),
             ":report": Record::of(&delivery.report).json(),
         })?;
     Ok(behind)
 }
 
-/// What is to be said of a request whose key is known.
-fn known(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Accepted>> {
+/// The reply to a request whose idempotency key exists.
+fn known_request(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Accepted>> {
     let Some(key) = &identity.key else {
         return Ok(None);
     };
@@ -116,7 +116,7 @@ fn known(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Accepted>> 
     };
     let reports = reports(tx.db, id)?;
     let failed = |report: &DeliveryReport| matches!(report.outcome, Outcome::Failed(_));
-    // A request of which nothing was delivered is forgotten, so that trying again really tries.
+    // A request that delivered nothing releases its key, so that a retry is delivered.
     if ended.is_some_and(|ended| ended < tx.now.used_before(KEEP_KEY)) || reports.iter().all(failed)
     {
         tx.db
@@ -134,31 +134,31 @@ fn known(tx: &Transaction<'_>, identity: &Identity) -> Result<Option<Accepted>> 
     })))
 }
 
-/// Deletes a request of which nobody has heard.
-pub fn forget(tx: &Transaction<'_>, task: &str) -> Result<()> {
+/// Deletes a request whose acceptance no caller has seen.
+pub fn delete_request(tx: &Transaction<'_>, task: &str) -> Result<()> {
     let mut delete = tx
         .db
         .prepare_cached("DELETE FROM requests WHERE task = ?")?;
     delete.execute([task]).map(drop)
 }
 
-/// Whose a delivery is. The owner's name is enough of a fence: none has it twice, and an owner claims nothing that it still
-/// runs.
+/// Who owns a delivery. The owner's name is a sufficient fence: names are unique, and an owner claims nothing that it
+/// still runs.
 pub fn check_lease(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<Ownership> {
     let found: Option<(Option<String>, String)> = tx
         .db
         .prepare_cached(
-            "SELECT owner, state FROM requests JOIN deliveries ON request = id WHERE task = ? AND place = ?",
+            "SELECT owner, state FROM requests JOIN deliveries ON request = id WHERE task = ? AND delivery_index = ?",
         )?
         .query_row(params![delivery.task, delivery.index], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
     Ok(match found {
-        None if tx.is_another_file => Ownership::Gone,
-        // Whoever had it taken over has ended it.
+        None if tx.is_another_file => Ownership::Missing,
+        // The process that claimed it has ended it.
         None => Ownership::Lost,
-        Some((Some(owner), state)) if owner == tx.owner.id && is_open(&state) => Ownership::Mine,
+        Some((Some(owner), state)) if owner == tx.owner.id && is_open(&state) => Ownership::Owned,
         Some(_) => Ownership::Lost,
     })
 }
@@ -173,11 +173,11 @@ pub fn set_attempting(
     at: Option<SystemTime>,
 ) -> Result<Ownership> {
     let ownership = check_lease(tx, delivery)?;
-    if ownership == Ownership::Mine {
+    if ownership == Ownership::Owned {
         tx.db
             .prepare_cached(
-                "UPDATE deliveries SET attempting = ?
-                 WHERE request = (SELECT id FROM requests WHERE task = ?) AND place = ?",
+                "UPDATE deliveries SET attempt_began = ?
+                 WHERE request = (SELECT id FROM requests WHERE task = ?) AND delivery_index = ?",
             )?
             .execute(params![at.map(millis), delivery.task, delivery.index])?;
     }
@@ -185,15 +185,15 @@ pub fn set_attempting(
 }
 
 pub fn parts_done(tx: &Transaction<'_>, delivery: &DeliveryId, parts: usize) -> Result<()> {
-    if check_lease(tx, delivery)? != Ownership::Mine {
+    if check_lease(tx, delivery)? != Ownership::Owned {
         return Ok(());
     }
     tx.db
         .prepare_cached(
-            "UPDATE deliveries SET attempting = NULL, report = json_set(report, '$.parts_delivered', :parts)
-             WHERE request = (SELECT id FROM requests WHERE task = :task) AND place = :place",
+            "UPDATE deliveries SET attempt_began = NULL, report = json_set(report, '$.parts_delivered', :parts)
+             WHERE request = (SELECT id FROM requests WHERE task = :task) AND delivery_index = :index",
         )?
-        .execute(named_params! { ":parts": parts, ":task": delivery.task, ":place": delivery.index })
+        .execute(named_params! { ":parts": parts, ":task": delivery.task, ":index": delivery.index })
         .map(drop)
 }
 
@@ -203,8 +203,8 @@ pub fn complete(
     report: &DeliveryReport,
     row: Option<&HistoryRow>,
 ) -> Result<()> {
-    // Whoever has taken it over says how it ends.
-    if check_lease(tx, delivery)? != Ownership::Mine {
+    // The process that claimed it reports its end.
+    if check_lease(tx, delivery)? != Ownership::Owned {
         return Ok(());
     }
     let id: i64 = tx
@@ -219,30 +219,30 @@ pub fn complete(
     };
     let state = StoredState::ended(&report.outcome);
     let dead = state == StoredState::Dead;
-    // A destination's secrets are kept for as long as somebody may want to try again.
+    // The sealed configuration is kept while an operator may redrive the delivery.
     tx.db
         .prepare_cached(
             "UPDATE deliveries
-             SET state = :state, report = :report, message = :message, sealed = CASE WHEN :dead THEN sealed END
-             WHERE request = :request AND place = :place",
+             SET state = :state, report = :report, message = :message, sealed_config = CASE WHEN :dead THEN sealed_config END
+             WHERE request = :request AND delivery_index = :index",
         )?
         .execute(named_params! {
             ":state": state.word(), ":report": Record::of(report).json(), ":message": message,
-            ":dead": dead, ":request": id, ":place": delivery.index,
+            ":dead": dead, ":request": id, ":index": delivery.index,
         })?;
     if let Some(row) = row {
         history::insert(tx, row)?;
     }
-    ended(tx.db, tx.now, id)
+    finish_request(tx.db, tx.now, id)
 }
 
-/// Notes that a request has ended, where it has; forgets it at once where nobody will ask for it.
-pub fn ended(db: &Connection, now: Moment, id: i64) -> Result<()> {
+/// Marks a request as ended if all its deliveries have ended. Deletes it at once if no one can ask for it.
+pub fn finish_request(db: &Connection, now: Moment, id: i64) -> Result<()> {
     let (open, dead, kept): (bool, bool, bool) = db
         .prepare_cached(
             "SELECT count(*) FILTER (WHERE state IN ('waiting', 'claimed')) > 0,
                     count(*) FILTER (WHERE state = 'dead') > 0,
-                    count(*) FILTER (WHERE state IN ('dead', 'dropped') OR (message IS NOT NULL AND attempting IS NOT NULL)) > 0
+                    count(*) FILTER (WHERE state IN ('dead', 'dropped') OR (message IS NOT NULL AND attempt_began IS NOT NULL)) > 0
              FROM deliveries WHERE request = ?",
         )?
         .query_row([id], |row| {
@@ -252,7 +252,7 @@ pub fn ended(db: &Connection, now: Moment, id: i64) -> Result<()> {
         return Ok(());
     }
     if !dead {
-        db.prepare_cached("DELETE FROM bodies WHERE request = ?")?
+        db.prepare_cached("DELETE FROM request_bodies WHERE request = ?")?
             .execute([id])?;
     }
     if !kept {
@@ -276,7 +276,7 @@ pub fn claimed_by_others(
     let mut select = tx.db.prepare_cached(
         "SELECT EXISTS (
            SELECT 1 FROM deliveries JOIN requests ON id = request
-           WHERE message = ? AND NOT (task = ? AND place = ?))",
+           WHERE message = ? AND NOT (task = ? AND delivery_index = ?))",
     )?;
     let mut taken = Vec::new();
     for message in messages {
@@ -294,7 +294,7 @@ pub fn depth(tx: &Transaction<'_>) -> Result<usize> {
         .query_row([], |row| row.get(0))
 }
 
-/// All open requests of the owner belong to nobody.
+/// Releases all open requests of the owner.
 pub fn release(tx: &Transaction<'_>) -> Result<()> {
     tx.db
         .prepare_cached("UPDATE requests SET owner = NULL WHERE ended IS NULL AND owner = ?")?
@@ -302,8 +302,8 @@ pub fn release(tx: &Transaction<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// A request belongs to nobody.
-pub fn disown(tx: &Transaction<'_>, task: &str) -> Result<()> {
+/// Releases a request.
+pub fn release_request(tx: &Transaction<'_>, task: &str) -> Result<()> {
     tx.db
         .prepare_cached("UPDATE requests SET owner = NULL WHERE task = ?")?
         .execute([task])
@@ -311,8 +311,9 @@ pub fn disown(tx: &Transaction<'_>, task: &str) -> Result<()> {
 }
 
 pub fn reports(db: &Connection, id: i64) -> Result<Vec<DeliveryReport>> {
-    let mut select =
-        db.prepare_cached("SELECT place, report FROM deliveries WHERE request = ? ORDER BY place")?;
+    let mut select = db.prepare_cached(
+        "SELECT delivery_index, report FROM deliveries WHERE request = ? ORDER BY delivery_index",
+    )?;
     let rows = select.query_map([id], |row| {
         Ok(report(row.get(0)?, &row.get::<_, String>(1)?))
     })?;

@@ -1,9 +1,9 @@
-//! The file's own time. It goes as fast as the clock of the machine's uptime, so that no jump of the wall clock makes a
+//! The file's own time. It runs with the machine's uptime, so that no jump of the wall clock makes a
 //! delivery expire or a dead letter old.
 //!
-//! One row holds it, with both clocks as they were then. Whoever uses the file moves it on: within one start of the machine by
-//! the uptime, which all processes share. After another start only the wall clock can tell how long that took: that counts for
-//! the age of deliveries, which may be wrong by now, and not for what is deleted by its age.
+//! One row holds it, with both clocks at that moment. Each process advances it: within one start of the machine by
+//! the uptime, which all processes share. After a restart only the wall clock tells the time in between. It counts for
+//! the age of deliveries, and not for the deletion of expired rows.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,25 +14,25 @@ use crate::store::clock::ClockReading;
 /// A moment, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// Of the file: counts restarts of the machine by the wall clock.
+    /// The file's age. It includes the time of restarts, by the wall clock.
     pub age: i64,
-    /// Of the file: does not count them.
+    /// The time for which the file was in use. It excludes restarts.
     pub used: i64,
-    /// Since 1970, by the wall clock: for people, and for providers.
+    /// Milliseconds since 1970 by the wall clock, for people and for providers.
     pub wall: i64,
 }
 
-/// The file's time as this process counts it between two looks at the row.
+/// The file's time, as this process counts it between two reads of the row.
 #[derive(Clone)]
 pub struct FileTime {
     at: Moment,
     since: ClockReading,
-    /// The file's name: another file has another one.
+    /// The file's id: every file has its own.
     pub file: String,
 }
 
 impl FileTime {
-    /// Moves the file's time on. `before` is what this process counted so far.
+    /// Advances the file's time. `before` is what this process has counted so far.
     pub fn synchronise(
         db: &Connection,
         now: ClockReading,
@@ -40,7 +40,7 @@ impl FileTime {
     ) -> Result<Self> {
         let time = Self::read(db, now, before)?;
         db.prepare_cached(
-            "INSERT OR REPLACE INTO time (id, file, age, used, wall, boot, uptime) VALUES (1, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO file_clock (id, file, age, used, wall_clock, boot_id, uptime) VALUES (1, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             time.file,
@@ -53,11 +53,11 @@ impl FileTime {
         Ok(time)
     }
 
-    /// What the file's time is, for somebody who does not move it.
+    /// Reads the file's time without a change.
     pub fn read(db: &Connection, now: ClockReading, before: Option<&FileTime>) -> Result<Self> {
         let wall = millis(now.wall);
         let stored = db
-            .prepare_cached("SELECT age, used, wall, boot, uptime, file FROM time")?
+            .prepare_cached("SELECT age, used, wall_clock, boot_id, uptime, file FROM file_clock")?
             .query_row([], |row| {
                 let at = Moment {
                     age: row.get(0)?,
@@ -82,7 +82,7 @@ impl FileTime {
                     let elapsed = whole_millis(now.uptime).saturating_sub(uptime).max(0);
                     (elapsed, elapsed)
                 }
-                // Another process has moved it, where processes count for themselves.
+                // Another process advanced it, on a system without a shared uptime.
                 Some(before) => {
                     let own = whole_millis(now.uptime.saturating_sub(before.since.uptime));
                     (by_wall.min(own), by_wall.min(own))
@@ -112,17 +112,17 @@ impl FileTime {
 }
 
 impl Moment {
-    /// How long ago the file's age was that.
+    /// Time since the file had this age.
     pub fn since(self, age: i64) -> Duration {
         Duration::from_millis(u64::try_from(self.age.saturating_sub(age)).unwrap_or(0))
     }
 
-    /// How long it is until the file's age is that.
+    /// Time until the file has this age.
     pub fn until(self, age: i64) -> Duration {
         Duration::from_millis(u64::try_from(age.saturating_sub(self.age)).unwrap_or(0))
     }
 
-    /// The wall clock when the file's age is that, for people.
+    /// The wall clock at this age of the file, for people.
     pub fn wall_at(self, age: i64) -> i64 {
         self.wall.saturating_add(age.saturating_sub(self.age))
     }

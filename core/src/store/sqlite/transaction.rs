@@ -1,4 +1,4 @@
-//! What every statement on the file's rows works with.
+//! The transaction that every operation on rows gets.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::model::report::DeliveryReport;
 use crate::store::Running;
 use crate::store::record::Record;
 
-/// A transaction of one owner, and what is done in it needs besides.
+/// A transaction of one owner, with the state that operations need.
 pub struct Transaction<'a> {
     pub db: &'a Connection,
     pub owner: &'a Owner,
     pub observer: &'a mut Observer,
     pub running: &'a Running,
-    /// Whether this process worked with another file before, which somebody has moved away.
+    /// Whether this process used another file before, which was moved away.
     pub is_another_file: bool,
     pub now: Moment,
     pub uptime: Duration,
 }
 
 /// A column of a delivery's report, as [`Record::json`] wrote it.
-pub fn report(place: usize, json: &str) -> DeliveryReport {
-    Record::read(json).unwrap_or_default().report(place)
+pub fn report(index: usize, json: &str) -> DeliveryReport {
+    Record::read(json).unwrap_or_default().report(index)
 }
 
 pub fn json(value: &impl serde::Serialize) -> String {

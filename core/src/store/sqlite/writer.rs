@@ -1,4 +1,4 @@
-//! The one thread of a process that writes the file. What waits together is committed together.
+//! The one thread of a process that writes the file. It commits waiting jobs together.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::TransactionBehavior;
 use tokio::sync::oneshot;
 
-use super::file::{Database, shown};
+use super::file::{Database, display_path};
 use super::owners::{Observer, Owner, remove_old_locks};
 use super::purge::purge;
 use super::reserve::Reserve;
@@ -19,36 +19,36 @@ use crate::panics::catch_panic;
 use crate::store::clock::Clock;
 use crate::store::{RENEW_EVERY, Running, StoreError, StoreErrorKind, StoreFuture};
 
-/// What one transaction takes at most.
+/// The most jobs in one transaction.
 const MAX_BATCH: usize = 512;
 
-/// The way to the thread. Few jobs wait: each belongs to a call or to a delivery that waits for it.
+/// Sends jobs to the thread. Few jobs wait: each belongs to a call or a delivery that waits for it.
 pub struct Writer {
     jobs: Sender<Box<dyn Job>>,
     place: String,
 }
 
-/// Something to be done in a transaction.
+/// One operation of a transaction.
 trait Job: Send {
-    /// Whether somebody still waits for it.
-    fn is_wanted(&self) -> bool;
-    /// Whether it stores something new, which may be refused.
-    fn is_new(&self) -> bool;
-    /// Whether it finds nothing to write, as a rule.
-    fn is_look(&self) -> bool;
+    /// Whether a caller still waits for the reply.
+    fn has_waiter(&self) -> bool;
+    /// Whether it stores a new request, which may be refused.
+    fn stores_new(&self) -> bool;
+    /// Whether it usually writes nothing.
+    fn is_read_mostly(&self) -> bool;
     fn run(&mut self, tx: &mut Transaction<'_>) -> rusqlite::Result<()>;
-    /// The transaction was committed, or it was not. Gives back what is to be undone, where nobody has heard of it.
-    fn done(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo>;
+    /// Sends the result of the transaction. Returns the undo operation if no caller received it.
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo>;
 }
 
 type Undo = Box<dyn FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send>;
 
 struct WriteJob<T, F> {
-    work: F,
+    operation: F,
     answer: Option<T>,
     reply: oneshot::Sender<Result<T, StoreError>>,
     undo: Option<Undo>,
-    is_look: bool,
+    is_read_mostly: bool,
 }
 
 impl<T, F> Job for WriteJob<T, F>
@@ -56,25 +56,25 @@ where
     T: Send,
     F: FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
 {
-    fn is_wanted(&self) -> bool {
-        // What changes nothing that could be undone is a note of what has happened.
+    fn has_waiter(&self) -> bool {
+        // An operation without undo records an event, so it runs without a caller.
         self.undo.is_none() || !self.reply.is_closed()
     }
 
-    fn is_new(&self) -> bool {
+    fn stores_new(&self) -> bool {
         self.undo.is_some()
     }
 
-    fn is_look(&self) -> bool {
-        self.is_look
+    fn is_read_mostly(&self) -> bool {
+        self.is_read_mostly
     }
 
     fn run(&mut self, tx: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.answer = Some((self.work)(tx)?);
+        self.answer = Some((self.operation)(tx)?);
         Ok(())
     }
 
-    fn done(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo> {
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) -> Option<Undo> {
         let Self {
             answer,
             reply,
@@ -100,9 +100,9 @@ impl Writer {
             is_another_file: false,
             owner: Owner::new(path),
             observer: Observer::default(),
-            ticked: Duration::ZERO,
+            last_housekeeping: Duration::ZERO,
             reserve: Reserve::new(path),
-            is_short: false,
+            is_disk_full: false,
             path: path.to_owned(),
             clock,
             running,
@@ -111,10 +111,10 @@ impl Writer {
         let started: io::Result<_> = std::thread::Builder::new()
             .name("notifier-outbox".to_owned())
             .spawn(move || thread.run(&receiver));
-        started.map_err(|_| StoreError::new(shown(path), StoreErrorKind::Stopped))?;
+        started.map_err(|_| StoreError::new(display_path(path), StoreErrorKind::Stopped))?;
         Ok(Self {
             jobs,
-            place: shown(path),
+            place: display_path(path),
         })
     }
 
@@ -122,47 +122,47 @@ impl Writer {
         &self.place
     }
 
-    /// Asks for work; the reply comes when it is committed.
-    pub fn ask<T: Send + 'static>(
+    /// Submits an operation. The reply comes when it is committed.
+    pub fn submit<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        operation: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> StoreFuture<T> {
-        self.send(work, None, false)
+        self.send(operation, None, false)
     }
 
-    /// The same, for what writes seldom: it holds no lock of the file unless it does.
-    pub fn look<T: Send + 'static>(
+    /// Like `submit`, for an operation that seldom writes: it locks the file only when it writes.
+    pub fn submit_read_mostly<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        operation: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> StoreFuture<T> {
-        self.send(work, None, true)
+        self.send(operation, None, true)
     }
 
-    /// The same, for what must not have been done where nobody waits for the reply any more.
-    pub fn ask_or_undo<T: Send + 'static>(
+    /// Like `submit`, and undoes the operation if the caller no longer waits.
+    pub fn submit_with_undo<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        operation: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         undo: impl FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> StoreFuture<T> {
-        self.send(work, Some(Box::new(undo)), false)
+        self.send(operation, Some(Box::new(undo)), false)
     }
 
     fn send<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        operation: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         undo: Option<Undo>,
-        is_look: bool,
+        is_read_mostly: bool,
     ) -> StoreFuture<T> {
         let (reply, answer) = oneshot::channel();
         let job = WriteJob {
-            work,
+            operation,
             answer: None,
             reply,
             undo,
-            is_look,
+            is_read_mostly,
         };
         let stopped = StoreError::new(self.place.clone(), StoreErrorKind::Stopped);
-        // Where the thread has ended the reply's other half is dropped, and says so.
+        // If the thread has ended, the dropped reply reports it.
         let _ = self.jobs.send(Box::new(job));
         Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })
     }
@@ -172,18 +172,18 @@ struct WriterThread {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     running: Running,
-    /// None: it could not be opened again.
+    /// `None`: it could not be reopened.
     open: Option<OpenFile>,
-    /// The name of the first one.
+    /// The id of the first file.
     first_file: Option<String>,
     is_another_file: bool,
     owner: Owner,
     observer: Observer,
     /// By the clock's uptime.
-    ticked: Duration,
+    last_housekeeping: Duration,
     reserve: Reserve,
-    /// The disk has no room for the reserve.
-    is_short: bool,
+    /// The disk has no space for the reserve.
+    is_disk_full: bool,
 }
 
 struct OpenFile {
@@ -194,52 +194,55 @@ struct OpenFile {
 impl WriterThread {
     fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
         loop {
-            let left = RENEW_EVERY.saturating_sub(self.since_tick());
+            let left = RENEW_EVERY.saturating_sub(self.since_housekeeping());
             let mut batch = match jobs.recv_timeout(left) {
                 Ok(first) => vec![first],
                 Err(RecvTimeoutError::Timeout) => Vec::new(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            // Its heartbeat comes first: it may have been stopped, and what is asked of it now is no sign of life.
-            if self.since_tick() >= RENEW_EVERY {
-                self.tick();
+            // The heartbeat comes first: the process may have been stopped, and a job does not renew the lease.
+            if self.since_housekeeping() >= RENEW_EVERY {
+                self.run_housekeeping();
             }
             batch.extend(jobs.try_iter().take(MAX_BATCH - 1));
-            batch.retain(|job| job.is_wanted());
+            batch.retain(|job| job.has_waiter());
             let undone = self.commit(batch);
             for mut undo in undone {
                 let _ = self.transaction(TransactionBehavior::Immediate, &mut |tx| undo(tx));
             }
         }
         let _ = self.transaction(TransactionBehavior::Immediate, &mut |tx| {
-            tx.owner.resign(tx.db)
+            tx.owner.unregister(tx.db)
         });
     }
 
-    fn since_tick(&self) -> Duration {
-        self.clock.read().uptime.saturating_sub(self.ticked)
+    fn since_housekeeping(&self) -> Duration {
+        self.clock
+            .read()
+            .uptime
+            .saturating_sub(self.last_housekeeping)
     }
 
-    /// Commits all in one transaction; where that fails, each by itself, so that one does not fail the others.
+    /// Commits all jobs in one transaction. If that fails, it commits each alone, so that one does not fail the others.
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Undo> {
         let mut undone = Vec::new();
-        if self.is_short {
-            // Room may be back, or have been made in the file.
+        if self.is_disk_full {
+            // The disk or the file may have free space again.
             self.make_room();
         }
-        if self.is_short {
-            let full = StoreError::new(shown(&self.path), StoreErrorKind::Full);
-            let (new, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.is_new());
+        if self.is_disk_full {
+            let full = StoreError::new(display_path(&self.path), StoreErrorKind::NoSpace);
+            let (new, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.stores_new());
             undone.extend(
                 new.into_iter()
-                    .filter_map(|job| job.done(Err(full.clone()))),
+                    .filter_map(|job| job.finish(Err(full.clone()))),
             );
             batch = rest;
         }
         if batch.is_empty() {
             return undone;
         }
-        let only_looks = batch.iter().all(|job| job.is_look());
+        let only_looks = batch.iter().all(|job| job.is_read_mostly());
         let behavior = match only_looks {
             true => TransactionBehavior::Deferred,
             false => TransactionBehavior::Immediate,
@@ -247,7 +250,7 @@ impl WriterThread {
         let all = self.transaction(behavior, &mut |tx| {
             batch.iter_mut().try_for_each(|job| job.run(tx))
         });
-        let wants_room = all.as_ref().is_err_and(StoreError::is_for_want_of_room);
+        let wants_room = all.as_ref().is_err_and(StoreError::is_disk_full);
         if wants_room {
             self.make_room();
         }
@@ -256,10 +259,10 @@ impl WriterThread {
             let result = match &all {
                 Ok(()) => Ok(()),
                 Err(error) if was_alone => Err(error.clone()),
-                Err(error) if self.is_short && job.is_new() => Err(error.clone()),
+                Err(error) if self.is_disk_full && job.stores_new() => Err(error.clone()),
                 Err(_) => self.transaction(TransactionBehavior::Immediate, &mut |tx| job.run(tx)),
             };
-            undone.extend(job.done(result));
+            undone.extend(job.finish(result));
         }
         if let Some(open) = &self.open
             && self.reserve.is_log_too_long()
@@ -269,20 +272,20 @@ impl WriterThread {
         undone
     }
 
-    /// The disk is full: what the log holds of the file is written to the file, which takes less room. Where there is none
-    /// left then for the reserve, it is used: for what has happened, not for what is new.
+    /// The disk is full: a checkpoint writes the log to the file, which takes less space. If there is none
+    /// left for the reserve, ends use the reserved space, and new requests are refused.
     fn make_room(&mut self) {
         self.reserve.release();
         if let Some(open) = &self.open {
             open.database.shorten_log();
         }
-        self.is_short = self.reserve.is_refused();
+        self.is_disk_full = self.reserve.is_refused();
     }
 
-    /// Says that this process lives, and forgets what need not be kept.
-    fn tick(&mut self) {
+    /// Renews the heartbeat and deletes expired rows.
+    fn run_housekeeping(&mut self) {
         let now = self.clock.read();
-        self.ticked = now.uptime;
+        self.last_housekeeping = now.uptime;
         let before = self.open.as_ref().map(|open| open.time.clone());
         let mut time = None;
         let _ = self.transaction(TransactionBehavior::Immediate, &mut |tx| {
@@ -295,14 +298,14 @@ impl WriterThread {
         if let (Some(open), Some(time)) = (&mut self.open, time) {
             open.time = time;
         }
-        self.is_short = self.reserve.is_refused();
+        self.is_disk_full = self.reserve.is_refused();
     }
 
     fn open(&mut self) -> Result<(), StoreError> {
         self.open = None;
         let mut database = Database::open(&self.path)?;
         let now = self.clock.read();
-        self.ticked = now.uptime;
+        self.last_housekeeping = now.uptime;
         let time = database.transact(TransactionBehavior::Immediate, |db| {
             self.observer.renew(db, &self.owner)?;
             remove_old_locks(db, &self.path)?;
@@ -311,21 +314,21 @@ impl WriterThread {
         let first = self.first_file.get_or_insert_with(|| time.file.clone());
         self.is_another_file = *first != time.file;
         self.open = Some(OpenFile { database, time });
-        self.is_short = self.reserve.is_refused();
+        self.is_disk_full = self.reserve.is_refused();
         Ok(())
     }
 
     fn transaction(
         &mut self,
         behavior: TransactionBehavior,
-        work: &mut dyn FnMut(&mut Transaction<'_>) -> rusqlite::Result<()>,
+        operation: &mut dyn FnMut(&mut Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
-        // Somebody may have moved the file away: what is taken from now on must not go with it.
-        let is_in_place = |open: &OpenFile| open.database.is_in_place();
+        // The file may have been moved away: new requests must not go to the moved file.
+        let is_in_place = |open: &OpenFile| open.database.is_same_file();
         if !self.open.as_ref().is_some_and(is_in_place) {
             self.open()?;
         }
-        let stopped = || StoreError::new(shown(&self.path), StoreErrorKind::Stopped);
+        let stopped = || StoreError::new(display_path(&self.path), StoreErrorKind::Stopped);
         let Some(open) = &mut self.open else {
             return Err(stopped());
         };
@@ -333,7 +336,7 @@ impl WriterThread {
         let now = open.time.at(&clock);
         let done = catch_panic(|| {
             open.database.transact(behavior, |db| {
-                work(&mut Transaction {
+                operation(&mut Transaction {
                     db,
                     owner: &self.owner,
                     observer: &mut self.observer,

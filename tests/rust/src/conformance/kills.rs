@@ -115,9 +115,9 @@ pub async fn left_by(place: &dyn Place, task: &str) -> Left {
             let work = found.work.as_ref().unwrap();
             left = Left::Open {
                 parts: found.report.parts_delivered,
-                attempting: work.attempting.is_some(),
+                attempting: work.attempt_began.is_some(),
             };
-            assert_eq!(next.check_lease(&delivery).await.unwrap(), Ownership::Mine);
+            assert_eq!(next.check_lease(&delivery).await.unwrap(), Ownership::Owned);
             let report = delivered(0, None);
             next.complete(&delivery, &report, None).await.unwrap();
         }
@@ -156,7 +156,7 @@ async fn take(store: &dyn Store, step: &str, task: &str) {
         "accepted" => drop(accept(store, request(task)).await),
         "attempting" | "attempting again" | "attempting what was claimed" => {
             let owned = store.begin_attempt(&delivery, now).await.unwrap();
-            assert_eq!(owned, Ownership::Mine);
+            assert_eq!(owned, Ownership::Owned);
         }
         "attempt failed" => store.attempt_failed(&delivery).await.unwrap(),
         "part arrived" => store.parts_done(&delivery, 1).await.unwrap(),

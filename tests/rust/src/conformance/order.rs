@@ -88,7 +88,7 @@ pub async fn a_delivery_waits_for_its_own_destination_and_configuration_file_alo
         request.deliveries = deliveries
             .map(|(index, destination)| {
                 let mut delivery = new_delivery(index);
-                delivery.work.as_mut().unwrap().order = Some([*destination; 32]);
+                delivery.work.as_mut().unwrap().order_key = Some([*destination; 32]);
                 delivery
             })
             .collect();
@@ -244,7 +244,7 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(3)).await;
                 turn = line.lock().unwrap().join();
             }
-            if outbox.check_lease(&delivery).await.unwrap() == Ownership::Mine {
+            if outbox.check_lease(&delivery).await.unwrap() == Ownership::Owned {
                 left.lock().unwrap().push(task);
             }
             let ended = outbox.complete(&delivery, &delivered(0, None), None);
@@ -274,7 +274,7 @@ pub fn in_order(task: &str, key: u8) -> NewRequest {
     let mut request = request(task);
     request.dedup_key = Some(key.to_string().as_str().into());
     if let Some(work) = &mut request.deliveries[0].work {
-        work.order = Some([key; 32]);
+        work.order_key = Some([key; 32]);
     }
     request
 }

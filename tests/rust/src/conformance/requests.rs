@@ -27,7 +27,10 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place:
     let (one, other) = (place.open(), place.open());
     let given = request("a");
     accept(&*one, given.clone()).await;
-    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        one.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Owned
+    );
     assert_eq!(
         other.check_lease(&id("a", 0)).await.unwrap(),
         Ownership::Lost
@@ -38,7 +41,7 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place:
     assert_same(&taken, &given);
     assert_eq!(
         other.check_lease(&id("a", 0)).await.unwrap(),
-        Ownership::Mine
+        Ownership::Owned
     );
     assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
     // It is in hand now.
@@ -63,7 +66,7 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn
                 'a' => {
                     attempting = Some(at);
                     let owned = first.begin_attempt(&delivery, at).await.unwrap();
-                    assert_eq!(owned, Ownership::Mine);
+                    assert_eq!(owned, Ownership::Owned);
                 }
                 _ => {
                     attempting = None;
@@ -78,7 +81,7 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn
         let delivery = &taken.deliveries[0];
         assert_eq!(delivery.report.parts_delivered, parts, "{steps}");
         assert_eq!(
-            delivery.work.as_ref().unwrap().attempting,
+            delivery.work.as_ref().unwrap().attempt_began,
             attempting,
             "{steps}"
         );
@@ -195,12 +198,18 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
     one.complete(&delivery, &delivered(0, None), None)
         .await
         .unwrap();
-    assert_eq!(other.check_lease(&delivery).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        other.check_lease(&delivery).await.unwrap(),
+        Ownership::Owned
+    );
     assert_eq!(other.depth().await.unwrap(), 1);
     place.lapse();
     let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
     assert_eq!(taken.deliveries[0].report.parts_delivered, 0);
-    assert_eq!(taken.deliveries[0].work.as_ref().unwrap().attempting, None);
+    assert_eq!(
+        taken.deliveries[0].work.as_ref().unwrap().attempt_began,
+        None
+    );
 }
 
 pub async fn a_request_of_many_deliveries_is_kept_whole(place: &dyn Place) {
@@ -248,7 +257,10 @@ pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
     assert!(matches!(known, Accepted::Known(known) if known.task == "a"));
     let taken = one.claim("notifier.toml", 1).await.unwrap();
     assert_eq!(taken[0].task, "a");
-    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        one.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Owned
+    );
     let taken = other.claim("notifier.toml", 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].task, "b");
@@ -276,7 +288,7 @@ pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
     assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
     assert_eq!(
         other.check_lease(&id("a", 0)).await.unwrap(),
-        Ownership::Mine
+        Ownership::Owned
     );
 }
 
@@ -291,5 +303,8 @@ pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
     place.lapse();
     assert_eq!(claim(&*one).await.len(), 1);
     assert!(claim(&*other).await.is_empty());
-    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        one.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Owned
+    );
 }

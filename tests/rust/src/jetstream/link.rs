@@ -9,8 +9,8 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 use notifier_jetstream::server::{
-    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Handed, Pull, ReplyFuture, Session,
-    StreamInfo, StreamMessage, StreamName,
+    Acknowledgement, BucketEntry, CallError, Connect, Consumer, Pull, PulledMessage, ReplyFuture,
+    Session, StreamInfo, StreamMessage, StreamName,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -114,7 +114,7 @@ impl Link {
             let fault = self.fault();
             let done = match fault {
                 Some(Fault::Killed { arrives } | Fault::NoReply { arrives }) if !arrives => {
-                    Err(CallError::Missed)
+                    Err(CallError::NoReply)
                 }
                 _ => {
                     let mut state = self.servers.lock();
@@ -127,7 +127,7 @@ impl Link {
                 Some(Fault::Killed { .. }) => future::pending().await,
                 Some(Fault::NoReply { .. }) => {
                     sleep(REPLY_WITHIN).await;
-                    Err(CallError::Missed)
+                    Err(CallError::NoReply)
                 }
             }
         }
@@ -248,7 +248,7 @@ impl Session for Link {
             messages
                 .remove(&sequence)
                 .map(drop)
-                .ok_or(CallError::Missed)
+                .ok_or(CallError::NoReply)
         })
     }
 
@@ -329,15 +329,15 @@ impl Session for Link {
         let (name, sequence) = reply.split_once(' ').unwrap();
         let (name, sequence) = (name.to_owned(), sequence.parse::<u64>().unwrap());
         self.ask(move |state, now| {
-            let consumer = state.consumers.get_mut(&name).ok_or(CallError::NoTaker)?;
+            let consumer = state.consumers.get_mut(&name).ok_or(CallError::NoStream)?;
             consumer.last_used = now;
             // The servers answer every acknowledgement, also one of a message that is done.
             let Some(lease) = consumer.handed.get_mut(&sequence) else {
                 return Ok(());
             };
             match how {
-                Acknowledgement::Working => lease.until = now + millis(LEASE),
-                Acknowledgement::NotNow(after) => lease.until = now + after.map_or(0, millis),
+                Acknowledgement::InProgress => lease.until = now + millis(LEASE),
+                Acknowledgement::Redeliver(after) => lease.until = now + after.map_or(0, millis),
                 Acknowledgement::Done => {
                     consumer.handed.remove(&sequence);
                     let work = state.streams.entry(StreamName::Work).or_default();
@@ -348,7 +348,7 @@ impl Session for Link {
         })
     }
 
-    fn lives(&self, owner: &str) -> BoxFuture<'_, bool> {
+    fn is_alive(&self, owner: &str) -> BoxFuture<'_, bool> {
         let owner = owner.to_owned();
         async move {
             let alive = self.ask(move |state, _| Ok(state.alive.contains(&owner)));
@@ -377,7 +377,7 @@ impl Pull for PullLink {
         &self,
         limit: usize,
         wait: Option<Duration>,
-    ) -> BoxStream<'static, Result<Handed, CallError>> {
+    ) -> BoxStream<'static, Result<PulledMessage, CallError>> {
         let (link, name) = (self.link.clone(), self.consumer.clone());
         let deadline = Instant::now() + wait.unwrap_or_default();
         stream::unfold((0, link, name), move |(fetched, link, name)| async move {

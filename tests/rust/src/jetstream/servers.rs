@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use notifier_core::store::{LEASE, MAX_HISTORY, MAX_LAST_NOTIFICATIONS, StoreErrorKind};
-use notifier_jetstream::server::{CallError, Handed, StreamMessage, StreamName};
+use notifier_jetstream::server::{CallError, PulledMessage, StreamMessage, StreamName};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -143,7 +143,7 @@ impl State {
         published: u64,
     ) -> Result<u64, CallError> {
         if self.full.contains(&stream) {
-            return Err(CallError::Refused(StoreErrorKind::Full));
+            return Err(CallError::Refused(StoreErrorKind::NoSpace));
         }
         let kept = self.streams.entry(stream).or_default();
         if let Some(known) = id.as_ref().and_then(|id| kept.ids.get(id)) {
@@ -183,9 +183,9 @@ impl State {
         kept.messages.get(kept.last.get(subject)?)
     }
 
-    pub fn hand_out(&mut self, name: &str, now: u64) -> Result<Option<Handed>, CallError> {
+    pub fn hand_out(&mut self, name: &str, now: u64) -> Result<Option<PulledMessage>, CallError> {
         let work = self.streams.entry(StreamName::Work).or_default();
-        let consumer = self.consumers.get_mut(name).ok_or(CallError::NoTaker)?;
+        let consumer = self.consumers.get_mut(name).ok_or(CallError::NoStream)?;
         consumer.last_used = now;
         consumer
             .handed
@@ -204,7 +204,7 @@ impl State {
         });
         lease.deliveries += 1;
         lease.until = now + millis(LEASE);
-        Ok(work.messages.get(&sequence).map(|message| Handed {
+        Ok(work.messages.get(&sequence).map(|message| PulledMessage {
             message: message.clone(),
             deliveries: lease.deliveries,
             reply: format!("{name} {sequence}"),

@@ -86,7 +86,7 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     let work = |delivery: &NewDelivery| delivery.work.is_some();
     let place = taken.deliveries.iter().position(work).unwrap();
     let owned = worker.check_lease(&id("a", place)).await.unwrap();
-    assert_eq!(owned, Ownership::Mine);
+    assert_eq!(owned, Ownership::Owned);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,8 +113,8 @@ async fn a_permission_that_is_missing_is_told_before_anything_is_stored() {
     for subject in [
         "$JS.ACK.>",
         "$KV.notifier_attempts.>",
-        "$KV.notifier_known.>",
-        "$KV.notifier_lasts.>",
+        "$KV.notifier_idempotency_keys.>",
+        "$KV.notifier_last_notifications.>",
         "notifier.work.>",
         "notifier.dead.>",
         "notifier.history.>",

@@ -136,7 +136,7 @@ async fn deliver(store: &dyn Store, task: &str) {
     let delivery = id(task, 0);
     match store.accept(keyed(task, "key", 1)).await {
         Ok(Accepted::New { .. }) => {}
-        Ok(Accepted::Elsewhere) => {
+        Ok(Accepted::Enqueued) => {
             until(async || {
                 tokio::time::sleep(RENEW_EVERY).await;
                 store
@@ -150,9 +150,9 @@ async fn deliver(store: &dyn Store, task: &str) {
         Err(_) => return,
     }
     let at = SystemTime::now();
-    until(async || store.begin_attempt(&delivery, at).await == Ok(Ownership::Mine)).await;
+    until(async || store.begin_attempt(&delivery, at).await == Ok(Ownership::Owned)).await;
     until(async || store.parts_done(&delivery, 1).await.is_ok()).await;
-    until(async || store.begin_attempt(&delivery, at).await == Ok(Ownership::Mine)).await;
+    until(async || store.begin_attempt(&delivery, at).await == Ok(Ownership::Owned)).await;
     let report = delivered(0, None);
     store.complete(&delivery, &report, None).await.unwrap();
     tokio::time::sleep(RENEW_EVERY).await;
@@ -192,7 +192,7 @@ async fn of_two_processes_that_were_handed_a_request_one_begins_the_attempt() {
     let at = SystemTime::now();
     assert_eq!(
         one.begin_attempt(&id("a", 0), at).await.unwrap(),
-        Ownership::Mine
+        Ownership::Owned
     );
     assert_eq!(
         other.begin_attempt(&id("a", 0), at).await.unwrap(),
@@ -206,15 +206,15 @@ async fn of_two_processes_that_were_handed_a_request_one_begins_the_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
-    for stream in [StreamName::Work, StreamName::Known] {
+    for stream in [StreamName::Work, StreamName::IdempotencyKeys] {
         let model = Model::default();
         let store = model.open();
         model.servers.set_full(stream, true);
         for n in 0..3 {
             let refused = store.accept(keyed(&n.to_string(), &n.to_string(), 1)).await;
-            assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Full);
+            assert_eq!(refused.unwrap_err().kind, StoreErrorKind::NoSpace);
         }
-        assert_eq!(model.servers.count(StreamName::Known), 0);
+        assert_eq!(model.servers.count(StreamName::IdempotencyKeys), 0);
         model.servers.set_full(stream, false);
         let accepted = store.accept(keyed("0", "0", 1)).await.unwrap();
         assert!(matches!(accepted, Accepted::New { .. }));
@@ -262,7 +262,7 @@ async fn what_is_in_flight_when_streams_are_replaced_goes_on_without_them() {
     model.servers.replace_streams();
     assert_eq!(
         store.check_lease(&id("a", 0)).await.unwrap(),
-        Ownership::Gone
+        Ownership::Missing
     );
     store
         .complete(&id("a", 0), &delivered(0, None), None)
@@ -284,5 +284,5 @@ async fn a_delivery_whose_streams_are_replaced_after_its_lease_is_not_attempted(
     tokio::time::sleep(LEASE).await;
     model.servers.replace_streams();
     let refused = store.check_lease(&id("a", 0)).await.unwrap_err();
-    assert_eq!(refused.kind, StoreErrorKind::NoOutbox);
+    assert_eq!(refused.kind, StoreErrorKind::NotAnOutbox);
 }

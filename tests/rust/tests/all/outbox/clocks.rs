@@ -44,7 +44,10 @@ async fn a_wall_clock_that_jumps_takes_nothing_from_a_process_that_lives() {
             pass(outbox, &clock, RENEW_EVERY).await;
             assert_eq!(claimed(outbox).await, [""; 0], "{jump}");
         }
-        assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+        assert_eq!(
+            one.check_lease(&id("a", 0)).await.unwrap(),
+            Ownership::Owned
+        );
     }
 }
 
@@ -95,7 +98,7 @@ async fn a_wall_clock_that_jumps_deletes_no_key_and_no_dead_letter() {
         let clock: Arc<TestClock> = Arc::clone(&clock);
         SqliteOperator::open_with(&file.path, clock)
             .unwrap()
-            .tidy()
+            .purge_expired()
             .unwrap();
         let again = next.accept(keyed("b", "k", 1)).await.unwrap();
         assert!(matches!(again, Accepted::Known(_)), "{jump}");
@@ -192,7 +195,7 @@ async fn a_process_that_is_stopped_has_lost_its_requests_after_a_lease_and_not_b
     assert_eq!(claimed(&other).await, [""; 0]);
     assert_eq!(
         stopped.check_lease(&id("a", 0)).await.unwrap(),
-        Ownership::Mine
+        Ownership::Owned
     );
     pass(&other, &clock, RENEW_EVERY).await;
     // From then on it is nobody's, and then the other's.
@@ -203,7 +206,7 @@ async fn a_process_that_is_stopped_has_lost_its_requests_after_a_lease_and_not_b
     assert_eq!(claimed(&other).await, ["a"]);
     assert_eq!(
         other.check_lease(&id("a", 0)).await.unwrap(),
-        Ownership::Mine
+        Ownership::Owned
     );
     assert_eq!(claimed(&stopped).await, [""; 0]);
 }
@@ -219,7 +222,10 @@ async fn a_process_that_was_stopped_itself_takes_nothing_from_the_others() {
         clock.pass(2 * LEASE);
         assert_eq!(claimed(&stopped).await, [""; 0]);
     }
-    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        one.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Owned
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +235,10 @@ async fn a_process_that_was_taken_for_lost_goes_on_with_what_it_accepts_afterwar
     let other = file.open_with(&clock);
     pass(&other, &clock, LEASE + RENEW_EVERY).await;
     one.accept(request("a")).await.unwrap();
-    assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Mine);
+    assert_eq!(
+        one.check_lease(&id("a", 0)).await.unwrap(),
+        Ownership::Owned
+    );
     assert_eq!(claimed(&other).await, [""; 0]);
     drop(one);
 }

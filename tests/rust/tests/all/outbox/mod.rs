@@ -165,7 +165,10 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
     };
     for (by, left) in [(DAY - 60_000, 3), (120_000, 2), (29 * DAY, 1)] {
         age(by);
-        SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
+        SqliteOperator::open(&file.path)
+            .unwrap()
+            .purge_expired()
+            .unwrap();
         assert_eq!(file.count("requests"), left, "{by}");
     }
     assert_eq!(file.count("deliveries"), 1);
@@ -187,10 +190,13 @@ async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
             .await
             .unwrap();
         file.sql(&format!(
-            "UPDATE lasts SET used = used - {age} WHERE key = '{key}'"
+            "UPDATE last_notifications SET used = used - {age} WHERE key = '{key}'"
         ));
     }
-    SqliteOperator::open(&file.path).unwrap().tidy().unwrap();
+    SqliteOperator::open(&file.path)
+        .unwrap()
+        .purge_expired()
+        .unwrap();
     assert!(outbox.last_notification("a").await.unwrap().is_some());
     assert!(outbox.last_notification("b").await.unwrap().is_none());
 }
@@ -199,10 +205,12 @@ async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
 async fn a_file_of_an_older_version_is_refused_and_left_as_it_is() {
     let file = File::new();
     file.open().accept(request("a")).await.unwrap();
-    file.sql("PRAGMA user_version = 2");
+    file.sql("PRAGMA user_version = 3");
     let error = SqliteStore::open(&file.path).err().unwrap();
     assert!(
-        error.to_string().ends_with("was made by an older version."),
+        error
+            .to_string()
+            .ends_with("was created by an older version of influxdb3-notifier."),
         "{error}"
     );
     assert_eq!(file.count("requests"), 1);
@@ -213,7 +221,7 @@ fn a_file_that_is_not_there_is_not_made_for_an_operator() {
     let file = File::new();
     let error = SqliteOperator::open(&file.path).err().unwrap();
     assert!(
-        error.to_string().ends_with("outbox.db is not there."),
+        error.to_string().ends_with("outbox.db does not exist."),
         "{error}"
     );
     assert!(!file.path.exists());

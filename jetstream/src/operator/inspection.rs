@@ -1,4 +1,4 @@
-//! The messages of the streams, as an operator sees and changes them.
+//! An operator's view of messages, and changes to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -17,10 +17,10 @@ use notifier_core::store::operator::{ListedDelivery, StoredState, retried};
 use notifier_core::store::record::Record;
 use notifier_core::store::{StoreError, StoreErrorKind};
 
-/// Who has dropped a delivery, in its note.
+/// The owner in the note of a dropped delivery.
 const OPERATOR: &str = "operator";
 
-/// A message, and how the deliveries are that it is for.
+/// A message and the states of its deliveries.
 pub(super) struct InspectedRequest {
     pub(super) sequence: u64,
     pub(super) stored: RequestRecord,
@@ -36,7 +36,7 @@ pub(super) struct InspectedDelivery {
     pub(super) report: DeliveryReport,
 }
 
-/// What it takes to ask the servers.
+/// The connection and a cache of live owners.
 pub(super) struct Inspection<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) servers: &'a Servers,
@@ -63,7 +63,7 @@ impl Inspection<'_> {
         self.ask(self.session.next_message(stream, subject, from))
     }
 
-    pub(super) fn look(
+    pub(super) fn inspect(
         &self,
         message: &StreamMessage,
         stored: RequestRecord,
@@ -80,7 +80,7 @@ impl Inspection<'_> {
         };
         for (place, report) in stored.reports().into_iter().enumerate() {
             let is_open = open.contains(&place);
-            // Of a request that goes again the others have their own message, or none.
+            // The other deliveries of a redriven request have their own message, or none.
             if !is_open && (again || is_dead) {
                 continue;
             }
@@ -94,7 +94,7 @@ impl Inspection<'_> {
             };
             let mut report = ended.map_or(report, |record| record.report(place));
             if let Some(note) = note {
-                report.parts_delivered = report.parts_delivered.max(note.parts);
+                report.parts_delivered = report.parts_delivered.max(note.parts_delivered);
             }
             let owner = note.map(|note| note.owner.clone());
             let owner = owner.or_else(|| (!again && !is_dead).then(|| first.to_owned()));
@@ -137,95 +137,95 @@ impl Inspection<'_> {
         Ok(notes.collect())
     }
 
-    pub(super) fn lives(&mut self, owner: &str) -> bool {
+    pub(super) fn is_alive(&mut self, owner: &str) -> bool {
         if let Some(lives_) = self.alive.get(owner) {
             return *lives_;
         }
-        let found = self.runtime.block_on(self.session.lives(owner));
+        let found = self.runtime.block_on(self.session.is_alive(owner));
         self.alive.insert(owner.to_owned(), found);
         found
     }
 
     pub(super) fn listed(
         &mut self,
-        looked: &InspectedRequest,
+        inspected: &InspectedRequest,
         place: usize,
         delivery: &InspectedDelivery,
     ) -> ListedDelivery {
-        let work = looked.stored.deliveries.get(place);
+        let work = inspected.stored.deliveries.get(place);
         let work = work.and_then(|delivery| delivery.work.as_ref());
         let has_ended = !matches!(delivery.state, StoredState::Waiting);
         let owner = delivery.owner.as_deref().filter(|_| !has_ended);
         ListedDelivery {
-            task: looked.stored.task.clone(),
+            task: inspected.stored.task.clone(),
             state: delivery.state,
-            accepted: i64::try_from(looked.stored.accepted).unwrap_or(i64::MAX),
+            accepted: i64::try_from(inspected.stored.accepted).unwrap_or(i64::MAX),
             deadline: work
-                .and_then(|work| i64::try_from(work.timeout).ok())
-                .filter(|_| !looked.is_dead)
-                .map(|timeout| looked.stored_at.saturating_add(timeout)),
-            ended: looked.is_dead.then_some(looked.stored_at),
-            owned: owner.is_some_and(|owner| self.lives(owner)),
+                .and_then(|work| i64::try_from(work.timeout_ms).ok())
+                .filter(|_| !inspected.is_dead)
+                .map(|timeout| inspected.stored_at.saturating_add(timeout)),
+            ended: inspected.is_dead.then_some(inspected.stored_at),
+            owned: owner.is_some_and(|owner| self.is_alive(owner)),
             sealed: work.is_some_and(WorkRecord::is_sealed),
             report: delivery.report.clone(),
         }
     }
 
-    /// Takes some of a dead letter's deliveries out of it.
-    pub(super) fn take_out(
+    /// Removes deliveries from a dead letter.
+    pub(super) fn remove_deliveries(
         &self,
-        looked: &InspectedRequest,
+        inspected: &InspectedRequest,
         places: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
-        let left: BTreeSet<_> = looked.deliveries.keys().copied().collect();
+        let left: BTreeSet<_> = inspected.deliveries.keys().copied().collect();
         let left: BTreeSet<_> = left.difference(places).copied().collect();
         if !left.is_empty() {
-            let config = config_token(&looked.stored.config);
-            let subject = subjects::dead(&config, &looked.stored.task);
-            let id = format!("{}/{}/{left:?}", looked.stored.task, looked.sequence);
-            let letter = looked.stored.dead_letter(&left);
+            let config = config_token(&inspected.stored.config);
+            let subject = subjects::dead(&config, &inspected.stored.task);
+            let id = format!("{}/{}/{left:?}", inspected.stored.task, inspected.sequence);
+            let letter = inspected.stored.dead_letter(&left);
             self.ask(self.session.publish(subject, letter, Some(&id)))?;
         }
         self.ask(
             self.session
-                .delete_message(StreamName::Dead, looked.sequence),
+                .delete_message(StreamName::Dead, inspected.sequence),
         )?;
         Ok(())
     }
 
-    /// Puts some of a dead letter's deliveries back among those that are nobody's.
+    /// Redrives deliveries of a dead letter: any process may claim them.
     pub(super) fn put_back(
         &self,
-        looked: &mut InspectedRequest,
+        inspected: &mut InspectedRequest,
         places: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
-        let config = config_token(&looked.stored.config);
+        let config = config_token(&inspected.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
-        let before = looked.stored.dead_letter(places);
+        let before = inspected.stored.dead_letter(places);
         let Some(mut again) = RequestRecord::read(&before) else {
-            return Err(self.servers.error(StoreErrorKind::Broken));
+            return Err(self.servers.error(StoreErrorKind::IoFailed));
         };
         for place in places {
-            if let Some(delivery) = looked.deliveries.get(place) {
+            if let Some(delivery) = inspected.deliveries.get(place) {
                 again.set_report(*place, Record::of(&retried(&delivery.report)));
             }
         }
         again.is_retried = true;
         let subject = subjects::work(ANY, &config, again.dedup_key.as_deref(), &again.task);
-        let id = format!("{}/{}/again/{places:?}", again.task, looked.sequence);
+        let id = format!("{}/{}/again/{places:?}", again.task, inspected.sequence);
         self.ask(self.session.publish(subject, again.bytes(), Some(&id)))?;
-        self.take_out(looked, places)
+        self.remove_deliveries(inspected, places)
     }
 
-    /// Notes that an operator has ended a delivery: whoever has it is told at its next step.
+    /// Writes the drop to the delivery's note. Its owner reads it at the next step.
     pub(super) fn note_dropped(
         &self,
-        looked: &InspectedRequest,
+        inspected: &InspectedRequest,
         place: usize,
         report: &DeliveryReport,
     ) -> Result<(), StoreError> {
-        let (task, sequence) = (&looked.stored.task, looked.sequence);
+        let (task, sequence) = (&inspected.stored.task, inspected.sequence);
         let key = attempt_key(task, sequence, place);
         for _ in 0..TRIES {
             let notes = self.notes(task, sequence, &[place])?;

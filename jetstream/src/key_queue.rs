@@ -1,4 +1,4 @@
-//! What a process remembers of its own requests that share a configuration file and a dedup key.
+//! The queues of a process: its requests that share a configuration file and a dedup key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -7,42 +7,42 @@ use tokio::sync::Notify;
 
 use notifier_core::store::{DeliveryId, OrderKey, Running};
 
-/// The lines of this process, by the subjects of all requests that share a configuration file and a dedup key.
+/// The queues, by the subject filter of their configuration file and dedup key.
 #[derive(Default)]
 pub struct KeyQueues {
     pub lines: Mutex<HashMap<String, KeyQueue>>,
     pub changed: Notify,
 }
 
-/// The requests of a key that this process publishes or holds.
+/// The requests of a key that this process publishes or owns.
 #[derive(Default)]
 pub struct KeyQueue {
     /// By the token of the task.
     requests: HashMap<String, QueuedRequest>,
-    /// Older requests than this one are held by this process, or have ended.
+    /// All requests before this sequence belong to this process or have ended.
     clear_before: u64,
 }
 
 struct QueuedRequest {
     task: String,
-    /// In the stream; zero: not known yet.
+    /// The sequence in the stream; zero: not known yet.
     sequence: u64,
     was_claimed: bool,
-    /// Its deliveries are in the queues of this process, or are about to be.
+    /// Its deliveries are in the queues of this process, or will be at once.
     is_lined_up: bool,
-    /// Those that have not ended.
+    /// The open deliveries.
     deliveries: BTreeMap<usize, QueuedDelivery>,
 }
 
 struct QueuedDelivery {
     order: OrderKey,
-    /// An older one may be in no queue of this process.
+    /// An older delivery may be in no queue of this process.
     is_behind: bool,
-    /// Its end is on its way to the stream.
+    /// Its end is being written to the stream.
     is_ending: bool,
 }
 
-/// How far the older deliveries of this process are that have the same order.
+/// The state of this process's older deliveries with the same order key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OlderOfProcess {
     None,
@@ -51,8 +51,8 @@ pub enum OlderOfProcess {
 }
 
 impl KeyQueue {
-    /// A sequence of zero is not known yet: the request is about to be published.
-    pub fn enter(
+    /// Inserts a request. A sequence of zero means that it is not published yet.
+    pub fn insert(
         &mut self,
         token: &str,
         task: &str,
@@ -76,8 +76,8 @@ impl KeyQueue {
         self.requests.insert(token.to_owned(), request);
     }
 
-    /// The request is no longer this process's; what has not ended may be another's now.
-    pub fn leave(&mut self, token: &str) {
+    /// Removes a request that this process no longer owns. Another process may own its open deliveries.
+    pub fn remove(&mut self, token: &str) {
         let request = self.requests.remove(token);
         if request.is_some_and(|request| !request.deliveries.is_empty()) {
             self.clear_before = 0;
@@ -88,7 +88,7 @@ impl KeyQueue {
         self.requests.is_empty()
     }
 
-    pub fn published(&mut self, token: &str, sequence: u64) {
+    pub fn set_sequence(&mut self, token: &str, sequence: u64) {
         if let Some(request) = self.requests.get_mut(token) {
             request.sequence = sequence;
         }
@@ -104,7 +104,7 @@ impl KeyQueue {
         self.clear_before
     }
 
-    /// No older request than this one is another process's.
+    /// Records that all older requests belong to this process or have ended.
     pub fn set_clear_before(&mut self, sequence: u64) {
         self.clear_before = self.clear_before.max(sequence);
     }
@@ -122,7 +122,7 @@ impl KeyQueue {
             delivery.is_behind = has_others
                 || youngest.is_some_and(|((_, index), before, older)| {
                     let task = before.task.clone();
-                    // What is claimed is lined up in its order, but it may not be in its queue yet.
+                    // A claimed request is queued in order, but its deliveries may not be in their queues yet.
                     let is_queued = !before.was_claimed
                         || request.was_claimed
                         || running.contains(&DeliveryId { task, index });
@@ -137,13 +137,13 @@ impl KeyQueue {
         behind
     }
 
-    /// Where a delivery stands that has not ended, and its order.
+    /// The sequence and the order key of an open delivery.
     pub fn position(&self, token: &str, place: usize) -> Option<(u64, OrderKey)> {
         let request = self.requests.get(token)?;
         Some((request.sequence, request.deliveries.get(&place)?.order))
     }
 
-    pub fn own_older(&self, order: OrderKey, position: (u64, usize)) -> OlderOfProcess {
+    pub fn older_in_process(&self, order: OrderKey, position: (u64, usize)) -> OlderOfProcess {
         let state = |delivery: &QueuedDelivery| match delivery.is_ending {
             true => OlderOfProcess::Ending,
             false => OlderOfProcess::Open,
@@ -153,14 +153,14 @@ impl KeyQueue {
         older.unwrap_or(OlderOfProcess::None)
     }
 
-    /// No older delivery is left: those that come later line up behind this one.
-    pub fn is_first(&mut self, token: &str, place: usize) {
+    /// Records that no older delivery is left: later ones wait behind this one.
+    pub fn mark_first(&mut self, token: &str, place: usize) {
         if let Some(delivery) = self.delivery(token, place) {
             delivery.is_behind = false;
         }
     }
 
-    pub fn is_ending(&mut self, token: &str, place: usize) {
+    pub fn mark_ending(&mut self, token: &str, place: usize) {
         if let Some(delivery) = self.delivery(token, place) {
             delivery.is_ending = true;
         }
@@ -172,13 +172,13 @@ impl KeyQueue {
         }
     }
 
-    /// Another process has the delivery.
+    /// Records that another process owns the delivery.
     pub fn lost(&mut self, token: &str, place: usize) {
         self.ended(token, place);
         self.clear_before = 0;
     }
 
-    /// The request is not in the stream any more.
+    /// Records that the request is no longer in the stream.
     pub fn finished(&mut self, token: &str) {
         if let Some(request) = self.requests.get_mut(token) {
             request.deliveries.clear();
