@@ -79,6 +79,21 @@ def test_the_filter_passes_matching_rows(table: Table) -> None:
     table.wait_for_line("alerts: 3 rows: 1 notification, 2 filtered out")
 
 
+def test_the_filter_knows_the_table_and_negations(table: Table) -> None:
+    table.configure('row_filter = { table = "alerts", level = "!info", "fields.host" = ["!~^test", "!db9"] }')
+    table.trigger("all_tables", level_column="level")
+    table.write(
+        'alerts,host=db1,level=critical message="a" 1',
+        'alerts,host=db1,level=info message="b" 2',
+        'alerts,host=test1,level=critical message="c" 3',
+        'alerts,host=db9,level=critical message="d" 4',
+        'alerts message="no level and no host" 5',
+        'cpu,host=db1,level=critical message="e" 6',
+    )
+    assert [body["message"] for body in table.sent(2)] == ["a", "no level and no host"]
+    table.wait_for_line("alerts: 5 rows: 2 notifications, 3 filtered out")
+
+
 def test_rows_that_are_all_filtered_out_cause_no_log_line(table: Table) -> None:
     table.configure('row_filter = { fields = { host = "db1" } }')
     table.trigger()
