@@ -1,9 +1,10 @@
 //! Takes secrets out of what others wrote, in whichever encoding they wrote them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use percent_encoding::percent_decode_str;
@@ -56,8 +57,7 @@ impl Redactor {
         if self.secrets.is_empty() || text.is_empty() {
             return text.to_owned();
         }
-        // Made for each text: they take 12 KB, and ten thousand destinations may have answered and wait for their next attempt.
-        match Needles::new(&self.secrets) {
+        match Needles::of(&self.secrets) {
             Some(needles) => masked(text, needles.places(text)),
             None => MASK.to_owned(),
         }
@@ -84,7 +84,31 @@ struct Needle {
     is_base64: bool,
 }
 
+/// The needles of the last destinations, the latest first. A set takes 12 KB and 30 µs: that is too much memory for each of
+/// ten thousand destinations, and too long for each reply where one of them fails again and again.
+static LAST: Mutex<VecDeque<(Vec<Secret>, Arc<Needles>)>> = Mutex::new(VecDeque::new());
+const MAX_LAST: usize = 8;
+
 impl Needles {
+    /// Those of these secrets, which may be known from another text.
+    fn of(secrets: &[Secret]) -> Option<Arc<Self>> {
+        let lock = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let take = |last: &mut VecDeque<(Vec<Secret>, Arc<Self>)>| {
+            let place = last.iter().position(|(known, _)| known == secrets)?;
+            last.remove(place)
+        };
+        let known = take(&mut lock());
+        let needles = match known {
+            Some(known) => known,
+            None => (secrets.to_vec(), Arc::new(Self::new(secrets)?)),
+        };
+        let found = Arc::clone(&needles.1);
+        let mut last = lock();
+        last.truncate(MAX_LAST - 1);
+        last.push_front(needles);
+        Some(found)
+    }
+
     fn new(secrets: &[Secret]) -> Option<Self> {
         if secrets.len() > MAX_SECRETS {
             return None;
@@ -303,6 +327,20 @@ mod tests {
         let many = |count: usize| Redactor::new((0..count).map(|n| format!("secret-{n}")));
         assert_eq!(many(500).redact("secret-7 and more"), "*** and more");
         assert_eq!(many(501).redact("anything"), MASK);
+    }
+
+    #[test]
+    fn of_many_destinations_each_has_its_own_secrets_taken_out() {
+        let secret = |number: usize| format!("s3cret-{number:03}-token");
+        for round in 0..3 {
+            for number in 0..2 * MAX_LAST {
+                let redactor = Redactor::new([secret(number)]);
+                let echo = format!("{} {}", secret(number), secret(number + 100));
+                let clean = redactor.redact(&echo);
+                assert_eq!(clean, format!("*** {}", secret(number + 100)), "{round}");
+            }
+        }
+        assert!(LAST.lock().unwrap().len() <= MAX_LAST);
     }
 
     #[test]
