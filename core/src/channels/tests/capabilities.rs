@@ -207,6 +207,26 @@ fn a_text_of_any_length_goes_whole_is_split_or_is_cut_as_its_limit_says() {
 }
 
 #[test]
+fn the_capabilities_are_those_of_the_configuration_and_not_of_the_channels_name() {
+    let spec = find("sms").unwrap();
+    for (to, of) in [
+        ("+15005550006", "sms"),
+        ("whatsapp:+15005550006", "whatsapp"),
+    ] {
+        let value = |one: &Parameter| match one.name {
+            "twilio_to_number" => Some(to.to_owned()),
+            _ => example(one),
+        };
+        let channel = configured(spec, value).unwrap();
+        assert_eq!(
+            channel.capabilities(),
+            find(of).unwrap().capabilities,
+            "{to}"
+        );
+    }
+}
+
+#[test]
 fn a_look_up_is_offered_where_a_second_sending_is_forbidden_and_the_provider_can_be_asked() {
     each(|spec, channel, capabilities| {
         let is_asked = channel.lookup().is_some();

@@ -315,6 +315,7 @@ fn check(spec: &ChannelSpec, attempts: &[Attempt], policy: &DeliveryPolicy) {
         _ => 1,
     };
     assert!(lookups.len() <= 3 * lost, "{place}");
+    let least = spec.capabilities.limits.least_backoff;
     let mut backoff = policy.initial_backoff;
     for pair in sent.windows(2) {
         let [before, after] = pair else {
@@ -324,9 +325,37 @@ fn check(spec: &ChannelSpec, attempts: &[Attempt], policy: &DeliveryPolicy) {
         if before.is_stale {
             continue;
         }
-        let least = backoff.min(policy.max_backoff).mul_f64(0.8);
+        let least = backoff.min(policy.max_backoff).mul_f64(0.8).max(least);
         assert!(after.begun - before.ended >= least, "{least:?}, {place}");
         backoff *= 2;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_channel_that_claims_a_least_backoff_waits_longer_than_its_policy() {
+    let refused = Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: String::new(),
+        complete: true,
+        stage: SmtpStage::Greeting,
+        error: Some((Reason::Connect, Sent::No)),
+        takes: Duration::ZERO,
+    };
+    let policy = DeliveryPolicy {
+        max_attempts: 2,
+        initial_backoff: Duration::from_millis(100),
+        ..policy()
+    };
+    for spec in CHANNELS {
+        let attempts = attempts(spec, std::slice::from_ref(&refused), &policy).await;
+        let [first, second] = attempts[..] else {
+            panic!("{}: {attempts:?}", spec.key)
+        };
+        let least = spec.capabilities.limits.least_backoff;
+        let waited = second.begun - first.ended;
+        let expected = Duration::from_millis(80).max(least)..=Duration::from_millis(125).max(least);
+        assert!(expected.contains(&waited), "{}: {waited:?}", spec.key);
     }
 }
 
