@@ -1,6 +1,5 @@
 //! HTTP clients, and one attempt with one of them.
 
-use std::collections::HashMap;
 #[cfg(test)]
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -24,7 +23,7 @@ use url::{Host, Url};
 
 use super::dns::Dns;
 use super::failure::{bad_proxy, classify, denied, of_proxy, too_late, unresolved, unusable};
-use super::pool::PoolKey;
+use super::pool::{NumberMap, PoolKey};
 use super::reply::read;
 use super::route::{BadProxy, ProxyRoute};
 use super::{SendError, Sent, Transport, guard, tls};
@@ -53,7 +52,7 @@ pub struct HttpTransport {
     /// Those that keep no connections, the most recently used last.
     clients: Mutex<Vec<PooledClient>>,
     /// Those that keep connections: one for each server, so that its connections can be closed. Who asks for them bounds them.
-    pools: Mutex<HashMap<PoolKey, PooledClient>>,
+    pools: Mutex<NumberMap<PoolKey, PooledClient>>,
     pub(super) farewells: Arc<Semaphore>,
     #[cfg(test)]
     pub(super) detour: Detour,

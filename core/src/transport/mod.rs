@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 pub use self::client::{HttpTransport, KEEP_IDLE};
 pub use self::dns::{Dns, HostLookup, MAX_LOOKUPS, SystemLookup};
 pub use self::guard::{Denied, check as check_address, check_host};
-pub use self::pool::PoolKey;
+pub use self::pool::{NumberHash, NumberMap, PoolKey};
 pub use self::reply::ReplyBody;
 pub use self::system_roots::abandoned_threads;
 pub use self::tls::{TlsFileError, client_config};

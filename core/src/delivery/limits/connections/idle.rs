@@ -8,7 +8,7 @@ use std::time::Duration;
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
 
-use crate::transport::{KEEP_IDLE, PoolKey};
+use crate::transport::{KEEP_IDLE, NumberHash, PoolKey};
 
 /// Pools at once; each has a client of its own.
 const MAX_POOLS: usize = 256;
@@ -18,7 +18,7 @@ const GONE_AFTER: Duration = Duration::from_secs(2 * KEEP_IDLE.as_secs());
 /// The pools, the one used the longest ago first.
 #[derive(Default)]
 pub struct IdlePools {
-    pools: LinkedHashMap<PoolKey, Pool>,
+    pools: LinkedHashMap<PoolKey, Pool, NumberHash>,
     /// In all pools.
     idle: usize,
     /// Pools that were made since.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::idle::IdlePools;
-use crate::transport::PoolKey;
+use crate::transport::{NumberMap, PoolKey};
 
 /// Of `max_connections`, what is kept back for servers that use none, and as much for the first [`FEW`] of each request.
 pub fn reserve(max_connections: usize) -> usize {
@@ -57,8 +57,8 @@ pub struct Shares<S> {
     /// Of these, by slow destinations and by mails.
     pub slow: usize,
     pub mail: usize,
-    pub by_party: HashMap<u64, usize>,
-    pub by_request: HashMap<u64, RequestShare>,
+    pub by_party: NumberMap<u64, usize>,
+    pub by_request: NumberMap<u64, RequestShare>,
     pub idle: IdlePools,
     /// Who waits: in each line the parties by the places of their first.
     pub lines: BTreeMap<WaitQueueKey, BTreeSet<WaiterPosition>>,
@@ -108,8 +108,8 @@ impl<S> Default for Shares<S> {
             in_use: 0,
             slow: 0,
             mail: 0,
-            by_party: HashMap::new(),
-            by_request: HashMap::new(),
+            by_party: NumberMap::default(),
+            by_request: NumberMap::default(),
             idle: IdlePools::default(),
             lines: BTreeMap::new(),
             waiting: HashMap::new(),
